@@ -1,0 +1,1 @@
+"""Batches: how many examples a step sees, and in which order."""

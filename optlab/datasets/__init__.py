@@ -1,0 +1,1 @@
+"""Data sets: real ones that ship inside an installed library, and generators with a known distribution."""

@@ -1,0 +1,42 @@
+"""Breast cancer: two classes from thirty measurements of very different sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.data import DataShape
+from optlab.datasets.base import Dataset
+
+
+class BreastCancer(Dataset):
+    """569 breast masses described by 30 measurements of cell nuclei; malignant or benign.
+
+    Inputs differ in size by four powers of ten: without standardization it is a real, ill-conditioned problem.
+    """
+
+    name: ClassVar[str] = "breast_cancer"
+    label: ClassVar[str] = "Breast cancer"
+    group: ClassVar[str] = "Real, classes"
+    place: ClassVar[int] = 20
+    source: ClassVar[str] = "W. Wolberg et al. (1995), UCI Machine Learning Repository; sklearn.datasets.load_breast_cancer."
+
+    def shape(self) -> DataShape:
+        return DataShape((30,), 2, "classes")
+
+    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        from sklearn.datasets import load_breast_cancer
+
+        x, y = load_breast_cancer(return_X_y=True)
+        return x.astype(np.float64), y.astype(np.int64)
+
+    def input_names(self) -> Sequence[str]:
+        from sklearn.datasets import load_breast_cancer
+
+        return [str(name) for name in load_breast_cancer().feature_names]
+
+    def class_names(self) -> Sequence[str]:
+        return ["malignant", "benign"]

@@ -1,0 +1,42 @@
+"""Iris: the smallest real set, four inputs and three classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.data import DataShape
+from optlab.datasets.base import Dataset
+
+
+class Iris(Dataset):
+    """150 iris flowers described by four lengths; three species.
+
+    One species is linearly separable from the others, two overlap a little.
+    """
+
+    name: ClassVar[str] = "iris"
+    label: ClassVar[str] = "Iris"
+    group: ClassVar[str] = "Real, classes"
+    place: ClassVar[int] = 40
+    source: ClassVar[str] = "R. A. Fisher (1936); sklearn.datasets.load_iris."
+
+    def shape(self) -> DataShape:
+        return DataShape((4,), 3, "classes")
+
+    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        from sklearn.datasets import load_iris
+
+        x, y = load_iris(return_X_y=True)
+        return x.astype(np.float64), y.astype(np.int64)
+
+    def input_names(self) -> Sequence[str]:
+        from sklearn.datasets import load_iris
+
+        return [str(name) for name in load_iris().feature_names]
+
+    def class_names(self) -> Sequence[str]:
+        return ["setosa", "versicolor", "virginica"]

@@ -1,0 +1,369 @@
+"""The trainer: ``theta [R, P]`` and the one step that changes it.
+
+A step is: batch, gradient at the point the rule asks for, clipping, update, measures, and a check that everything is still finite. The update rule
+returns new tensors, so the state before the step is still there when the step turns out to have been fatal.
+
+On the CPU the check reads a number at each step. On a GPU that would make every step wait, so a run that breaks is frozen on the device within the step, and
+the host learns of it when it next reads a block (:meth:`Trainer.settle`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from optlab import registry
+from optlab.data import Part
+from optlab.engine.batches import BatchStream
+from optlab.engine.device import resolve
+from optlab.engine.divergence import first_broken
+from optlab.engine.events import Status
+from optlab.engine.objective import Objective
+from optlab.engine.population import Group, check_compatible, groups
+from optlab.engine.recorder import Recorder
+from optlab.engine.seeding import generator
+from optlab.engine.snapshot import Snapshot
+from optlab.errors import InvalidInput
+from optlab.experiment import Experiment
+from optlab.lazy import torch as _torch
+from optlab.measures.base import Evaluation, EvaluationMeasure, Step, StepMeasure
+from optlab.optimizers.base import State
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run of the population ended: after how many steps, how, and why in words; ``broken`` names the tensor that was not finite."""
+
+    step: int
+    status: Status
+    reason: str
+    broken: str = ""
+
+
+class Trainer:
+    """R runs that are trained together.
+
+    Args:
+        experiments: one a run; see :mod:`optlab.engine.population` for what they may differ in.
+        snapshots: one a run, all of the same step, to go on from; by default the runs start from their initializers.
+        deferred: whether the check for finite values is left on the device; by default on a GPU only.
+
+    Raises:
+        InvalidInput: the experiments do not fit each other, the device is not there, or a snapshot is of another model.
+
+    Attributes:
+        theta: parameters ``[R, P]`` after ``step`` steps; the row of a run that has ended stays as it ended.
+        current: the experiments as they stand after changes made on the way; asked: as they were asked for.
+        endings: run → how it ended.
+    """
+
+    def __init__(self, experiments: Sequence[Experiment], snapshots: Sequence[Snapshot] | None = None, *, deferred: bool | None = None) -> None:
+        check_compatible(experiments)
+        first = experiments[0]
+        _torch.set_num_threads(first.general.threads)
+        self.asked = tuple(experiments)
+        self.current = list(experiments)
+        data = first.dataset.load()
+        self.objective = Objective(first.model, first.loss, data.shape)
+        self.layout = self.objective.layout
+        self.batch = first.batches.batch_size(len(data.training))
+        work = len(experiments) * self.layout.total * self.batch
+        self.device = resolve(first.general.device, work, first.general.precision)
+        self.dtype: torch.dtype = getattr(_torch, first.general.precision)
+        self.deferred = self.device != "cpu" if deferred is None else deferred
+
+        self._training = self._tensors(data.training)
+        self._validation = self._tensors(data.validation) if len(data.validation) else None
+        self._stream = BatchStream(*self._training, [e.batches for e in experiments], [e.general.seed for e in experiments])
+        self.steps_per_epoch = self._stream.steps_per_epoch
+        self.last_batch = len(data.training) - (self.steps_per_epoch - 1) * self.batch
+
+        starts = [e.initializer.start(self.layout, generator(e.general.seed, "start")) for e in experiments]
+        self.theta: torch.Tensor = _torch.stack(starts).to(device=self.device, dtype=self.dtype)
+        self.step = 0
+        self.memories: list[dict[str, float]] = [{} for _ in experiments]
+        self.endings: dict[int, Ending] = {}
+        if snapshots is not None:
+            self._enter(snapshots)
+        self._groups = groups(self.current, self.theta)
+        if snapshots is not None:
+            self._restore_states(snapshots)
+        self._safe: tuple[torch.Tensor, list[State]] = (self.theta, [group.state for group in self._groups])
+        self._alive = _torch.ones(self.runs, dtype=_torch.bool, device=self.device)
+        self._alive_rows: list[torch.Tensor] = []
+
+        task = data.shape.task
+        measures = [measure() for measure in registry.components("measure") if task in cast(type[StepMeasure], measure).tasks]
+        self._evaluations = [measure for measure in measures if isinstance(measure, EvaluationMeasure)]
+        self.recorder = Recorder([measure for measure in measures if isinstance(measure, StepMeasure)])
+        self._rates: list[float] = []
+        self.follow(first.measures.chosen)
+
+    # --- shape ---------------------------------------------------------------------------------------------------------------
+
+    @property
+    def runs(self) -> int:
+        """R."""
+        return len(self.asked)
+
+    @property
+    def alive(self) -> list[int]:
+        """Runs that have not ended."""
+        return [run for run in range(self.runs) if run not in self.endings]
+
+    def follow(self, names: Sequence[str]) -> None:
+        """Record these weights from now on; none for as many spread over all tensors as the experiment asks.
+
+        Raises:
+            InvalidInput: a name names no weight.
+        """
+        places = [self.layout.weight_index(name) for name in names] or self.layout.spread(self.asked[0].measures.weights)
+        self.tracked = tuple(self.layout.weight_name(place) for place in places)
+        self._tracked: torch.Tensor = _torch.tensor(places, dtype=_torch.int64, device=self.device)
+
+    # --- training ------------------------------------------------------------------------------------------------------------
+
+    def advance(self) -> None:
+        """Take one step in every run that has not ended."""
+        theta, number = self.theta, self.step
+        x, y = self._stream.at(number)
+        point = self._point(number)
+        loss, gradient = self.objective.value_and_gradient(point, x, y)
+        norm = _torch.linalg.vector_norm(gradient, dim=1)
+        after, states = self._updated(theta, gradient, norm)
+        row = self.recorder.take(
+            number + 1, Step(loss, gradient, norm, before=theta, after=after, rate=self._rate, tracked=self._tracked)
+        )
+        if self.deferred:
+            after, states = self._freeze_broken(loss, after, states)
+        elif self.endings or not math.isfinite(row.sum().item()):
+            after, states = self._end_broken(loss, after, states, (point, x, y))
+        else:
+            self._safe = (theta, [group.state for group in self._groups])
+        self.theta = after
+        for group, state in zip(self._groups, states, strict=True):
+            group.state = state
+        self.step = number + 1
+
+    def _point(self, number: int) -> torch.Tensor:
+        """Where this step's gradient is taken, ``[R, P]``; sets the rates on the way."""
+        rates: list[float] = [0.0] * self.runs
+        points: list[torch.Tensor] = []
+        for group in self._groups:
+            for row, rate in zip(group.rows, group.schedule(number), strict=True):
+                rates[row] = rate
+            points.append(group.optimizer.point(group.select(self.theta), group.state, group.h))
+        if rates != self._rates:
+            self._rates = rates
+            self._rate: torch.Tensor = _torch.tensor(rates, dtype=self.dtype, device=self.device)
+        return self._together(points)
+
+    def _updated(self, theta: torch.Tensor, gradient: torch.Tensor, norm: torch.Tensor) -> tuple[torch.Tensor, list[State]]:
+        afters: list[torch.Tensor] = []
+        states: list[State] = []
+        for group in self._groups:
+            g = group.select(gradient)
+            if group.clipping.active:
+                g = group.clipping.clip(g, group.select(norm), group.clip_h)
+            after, state = group.optimizer.update(group.select(theta), g, group.state, group.h)
+            afters.append(after)
+            states.append(state)
+        return self._together(afters), states
+
+    def _together(self, parts: list[torch.Tensor]) -> torch.Tensor:
+        """Rows of the groups, put back in the order of the runs."""
+        if len(parts) == 1:
+            return parts[0]
+        whole = _torch.empty_like(self.theta)
+        for group, part in zip(self._groups, parts, strict=True):
+            whole[group.index] = part
+        return whole
+
+    # --- runs that break -----------------------------------------------------------------------------------------------------
+
+    def _freeze_broken(self, loss: torch.Tensor, after: torch.Tensor, states: list[State]) -> tuple[torch.Tensor, list[State]]:
+        """Without reading anything from the device: a run whose loss or parameters are not finite stays at its last finite state."""
+        sound = self._alive & _torch.isfinite(loss)
+        self._safe = self._chosen(sound, self.theta, [group.state for group in self._groups], *self._safe)
+        self._alive = sound & _torch.isfinite(after).all(dim=1)
+        self._alive_rows.append(self._alive)
+        return self._chosen(self._alive, after, states, *self._safe)
+
+    def _end_broken(
+        self, loss: torch.Tensor, after: torch.Tensor, states: list[State], fatal: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    ) -> tuple[torch.Tensor, list[State]]:
+        """The same, reading: a broken run is ended and what broke is named."""
+        sound = self._alive & _torch.isfinite(loss)
+        self._safe = self._chosen(sound, self.theta, [group.state for group in self._groups], *self._safe)
+        lasting = sound & _torch.isfinite(after).all(dim=1)
+        for run in self.alive:
+            if not bool(lasting[run]):
+                point, x, y = (tensor[run : run + 1] for tensor in fatal)
+                # The loss belongs to the parameters before the step: if it is what broke, those were already bad.
+                step = self.step if bool(sound[run]) else max(self.step - 1, 0)
+                self._diverged(run, step, first_broken(self.objective, point, x, y, after[run : run + 1]))
+        self._alive = lasting
+        return self._chosen(lasting, after, states, *self._safe)
+
+    def _diverged(self, run: int, step: int, broken: tuple[str, str]) -> None:
+        name, what = broken
+        reason = f"{name} is not finite ({what}) in step {self.step + 1}; the state of step {step} is kept"
+        self.endings[run] = Ending(step, "diverged", reason, name)
+
+    def settle(self) -> None:
+        """Learn which runs were frozen on the device since the last call; does nothing where the check is not deferred."""
+        if not self._alive_rows:
+            return
+        alive = _torch.stack(self._alive_rows).cpu().numpy()
+        waiting = self.recorder.scalars()
+        first = waiting[0] if waiting is not None else self.step
+        self._alive_rows = []
+        for run in self.alive:
+            if alive[-1, run]:
+                continue
+            fatal = first - 1 + int(np.argmin(alive[:, run]))
+            self._name_frozen(run, fatal)
+        if not self.alive:
+            last = max(ending.step for ending in self.endings.values())
+            self.recorder.drop_after(last + 2)
+
+    def _name_frozen(self, run: int, fatal: int) -> None:
+        """End a frozen run: its fatal step (0, 1, …) is taken once more from the state that was kept."""
+        now, self.step = self.step, fatal
+        theta = self.theta[run : run + 1]
+        x, y = (tensor[run : run + 1] for tensor in self._stream.at(fatal))
+        loss = self.objective.losses(theta, x, y)
+        self._diverged(run, fatal, first_broken(self.objective, theta, x, y, theta) if not bool(_torch.isfinite(loss).all()) else ("theta", "parameters after the step"))
+        self.step = now
+
+    def _chosen(
+        self, mask: torch.Tensor, theta: torch.Tensor, states: list[State], other_theta: torch.Tensor, other_states: list[State]
+    ) -> tuple[torch.Tensor, list[State]]:
+        """Row by row, the first where ``mask`` ``[R]`` holds, else the other."""
+        chosen: list[State] = []
+        for group, state, other in zip(self._groups, states, other_states, strict=True):
+            here = group.select(mask)
+            chosen.append(
+                {name: _torch.where(here.view(-1, *[1] * (value.dim() - 1)), value, other[name]) for name, value in state.items()}
+            )
+        return _torch.where(mask.unsqueeze(1), theta, other_theta), chosen
+
+    def end(self, run: int, status: Status, reason: str) -> None:
+        """End one run where it stands; the others go on."""
+        self.endings[run] = Ending(self.step, status, reason)
+        self._alive = self._alive.clone()
+        self._alive[run] = False
+        # Frozen from now on at this state, not at the one before.
+        mask = _torch.ones_like(self._alive)
+        mask[run] = False
+        self._safe = self._chosen(mask, *self._safe, self.theta, [group.state for group in self._groups])
+
+    # --- changes on the way ------------------------------------------------------------------------------------------------------
+
+    def set_value(self, path: str, value: float, run: int | None = None) -> None:
+        """Change a field of one run or (None) of all, from the next step on.
+
+        Raises:
+            InvalidInput: the field cannot be changed while a run goes, or the value is not allowed.
+        """
+        runs = range(self.runs) if run is None else [run]
+        changed: dict[int, Experiment] = {}
+        for member in runs:
+            live = self.current[member].live_fields()
+            if path not in live:
+                raise InvalidInput(f"{path} cannot be changed while a run goes; these can: {', '.join(live)}.", path)
+            changed[member] = self.current[member].with_value(path, int(value) if live[path].kind == "whole" else float(value))
+        for member, experiment in changed.items():
+            self.current[member] = experiment
+        for group in self._groups:
+            group.refresh(self.current, self.theta)
+
+    # --- looking -----------------------------------------------------------------------------------------------------------------
+
+    def evaluate(self) -> dict[str, torch.Tensor]:
+        """Evaluation measures at the parameters as they are: series name → values ``[R]``."""
+        training = self.objective.evaluate(self.theta, *self._training)
+        validation = self.objective.evaluate(self.theta, *self._validation) if self._validation is not None else (None, None)
+        seen = Evaluation(*training, *validation)
+        taken = {measure.name: measure.take(seen) for measure in self._evaluations}
+        return {name: values for name, values in taken.items() if values is not None}
+
+    def full_gradient_norm(self) -> torch.Tensor:
+        """Norm ``[R]`` of the gradient of the objective on the whole training set."""
+        x, y = self._training
+        rows = max(1, 4_000_000 // (self.runs * max(1, x[0].numel())))
+        total = _torch.zeros_like(self.theta)
+        for part_x, part_y in zip(x.split(rows), y.split(rows), strict=True):
+            everyone = (part_x.expand(self.runs, *part_x.shape), part_y.expand(self.runs, *part_y.shape))
+            # Weight decay is part of every chunk's gradient, and the chunks' shares add up to one.
+            total += self.objective.value_and_gradient(self.theta, *everyone)[1] * (len(part_x) / len(x))
+        return _torch.linalg.vector_norm(total, dim=1)
+
+    # --- snapshots ---------------------------------------------------------------------------------------------------------------
+
+    def snapshot(self, run: int, seconds: float, reason: str) -> Snapshot:
+        """A copy of everything that run depends on."""
+        group = next(group for group in self._groups if run in group.rows)
+        row = group.rows.index(run)
+        ending = self.endings.get(run)
+        return Snapshot(
+            step=ending.step if ending is not None else self.step,
+            seconds=seconds,
+            theta=self.theta[run].cpu().numpy().copy(),
+            state={name: value[row].cpu().numpy().copy() for name, value in group.state.items()},
+            values=self._changes(run),
+            memory=dict(self.memories[run]),
+            reason=reason,
+        )
+
+    def _changes(self, run: int) -> Mapping[str, float]:
+        changes: dict[str, float] = {}
+        for path in self.asked[run].live_fields():
+            section, _, field = path.partition(".")
+            now = getattr(getattr(self.current[run], section), field)
+            if now != getattr(getattr(self.asked[run], section), field):
+                changes[path] = now
+        return changes
+
+    def _enter(self, snapshots: Sequence[Snapshot]) -> None:
+        steps = {snapshot.step for snapshot in snapshots}
+        if len(snapshots) != self.runs or len(steps) != 1:
+            raise InvalidInput("A population can go on only from snapshots of all its runs at the same step.")
+        for snapshot in snapshots:
+            if snapshot.theta.shape != (self.layout.total,):
+                raise InvalidInput(
+                    f"The snapshot holds {snapshot.theta.size:,} parameters, but the experiment's model has {self.layout.total:,}; it is of another model."
+                )
+        self.step = steps.pop()
+        theta = np.stack([snapshot.theta for snapshot in snapshots])
+        self.theta = _torch.from_numpy(theta).to(device=self.device, dtype=self.dtype)
+        for run, snapshot in enumerate(snapshots):
+            self.memories[run] = dict(snapshot.memory)
+            for path, value in snapshot.values.items():
+                self.current[run] = self.current[run].with_value(path, value)
+
+    def _restore_states(self, snapshots: Sequence[Snapshot]) -> None:
+        for group in self._groups:
+            members = [snapshots[row] for row in group.rows]
+            if any(set(member.state) != set(group.state) for member in members):
+                raise InvalidInput(f"The snapshot's optimizer state is not that of {group.optimizer.label}; it is of another optimizer.")
+            group.state = {
+                name: _torch.from_numpy(np.stack([member.state[name] for member in members])).to(device=self.device, dtype=value.dtype)
+                for name, value in group.state.items()
+            }
+
+    # --- data --------------------------------------------------------------------------------------------------------------------
+
+    def _tensors(self, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
+        x = _torch.from_numpy(part.x).to(device=self.device, dtype=self.dtype)
+        y = _torch.from_numpy(part.y).to(device=self.device)
+        return x, y.to(self.dtype) if y.is_floating_point() else y
+
+

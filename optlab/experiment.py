@@ -1,0 +1,322 @@
+"""An experiment: everything that was asked for, validated, as one TOML file.
+
+A file names registry entries and their fields, never code. Reading a file and writing it again gives the same experiment, and two equal experiments
+on the same device give the same numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, cast
+
+import tomli_w
+
+from optlab import registry
+from optlab.batches.base import Batches
+from optlab.clipping.base import Clipping
+from optlab.datasets.base import Dataset
+from optlab.errors import InvalidInput
+from optlab.fields import Field, FieldSet, Texts, choice, did_you_mean, real, shown, text, texts, whole
+from optlab.initializers.base import Initializer
+from optlab.layout import Layout
+from optlab.losses.base import Loss
+from optlab.models.base import Model
+from optlab.optimizers.base import Optimizer
+from optlab.schedules.base import Schedule
+from optlab.stopping.base import Stopping
+
+FORMAT = 1
+"""Version of the file format; a file of a newer one is refused in words."""
+
+LARGEST_FILE = 262_144
+"""Bytes that an experiment file may have; the largest sensible one has a hundredth of it."""
+
+LARGEST_MODEL = 200_000_000
+"""Parameters that a model may have: more would not fit the memory of the machines this is made for."""
+
+
+class General(FieldSet):
+    """The experiment's own fields, at the top of the file."""
+
+    title: str = text("", "Title", help="A name for the run in lists and legends.")
+    seed: int = whole(
+        0, "Seed", least=0, most=2**63 - 1, help="Seed of the start and of the batches. The same seed gives the same run, bit for bit on a CPU."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = choice(
+        "auto", "Device", help="Where the run computes; auto takes a GPU where one is there and the model is large enough to gain from it."
+    )
+    precision: Literal["float32", "float64"] = choice("float32", "Precision", help="float64 for comparisons to rounding; about twice the time.")
+    threads: int = whole(
+        1,
+        "Threads",
+        least=1,
+        most=256,
+        help="CPU threads of one tensor operation.",
+        why="More than one slows small models down; the last bits of a result depend on it, so it is part of the experiment.",
+    )
+
+
+class Budget(FieldSet):
+    """When a run ends at the latest."""
+
+    steps: int = whole(2000, "Steps", least=1, most=10**12, log=True, slider=(10, 1_000_000), help="Number of updates.")
+    seconds: float = real(
+        0.0, "Seconds", least=0.0, help="Training time after which the run ends; 0 for no limit. A limit in time makes the end depend on the machine."
+    )
+
+
+class MeasurePlan(FieldSet):
+    """What is measured, and when."""
+
+    evaluate_every: int = whole(
+        0, "Evaluate every", least=0, unit="steps", help="Steps between evaluations on the whole training and validation sets; 0 for once an epoch."
+    )
+    weights: int = whole(
+        12, "Followed weights", least=0, most=256, slider=(0, 64), help="Number of weights, spread over all tensors, whose values are recorded at every step."
+    )
+    chosen: Texts = texts((), "Chosen weights", help="Weights to follow by name, as layers.0.weight[3,5]; in place of the spread ones.")
+
+
+SECTIONS: tuple[str, ...] = (
+    "dataset",
+    "model",
+    "loss",
+    "initializer",
+    "optimizer",
+    "schedule",
+    "clipping",
+    "batches",
+    "stopping",
+)
+"""The sections that are filled by a component of the same kind, in file order."""
+PLAIN_SECTIONS: Mapping[str, type[FieldSet]] = {"budget": Budget, "measures": MeasurePlan}
+"""The sections whose fields are fixed."""
+_DEFAULTS = {
+    "initializer": "normalized",
+    "optimizer": "sgd",
+    "schedule": "constant",
+    "clipping": "none",
+    "batches": "shuffled",
+    "stopping": "never",
+}
+_LIVE_SECTIONS = ("optimizer", "clipping")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A validated experiment. Build one with :meth:`from_dict`, :meth:`load` or :func:`dataclasses.replace` followed by :meth:`check`."""
+
+    dataset: Dataset
+    model: Model
+    loss: Loss
+    initializer: Initializer
+    optimizer: Optimizer
+    schedule: Schedule
+    clipping: Clipping
+    batches: Batches
+    stopping: Stopping
+    general: General = dataclasses.field(default_factory=General)
+    budget: Budget = dataclasses.field(default_factory=Budget)
+    measures: MeasurePlan = dataclasses.field(default_factory=MeasurePlan)
+
+    media_type: ClassVar[str] = "application/x-optlab-experiment+toml"
+
+    # --- reading -------------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The experiment that a file's tables describe; sections that are left out take their defaults.
+
+        Raises:
+            InvalidInput: in one sentence, the first thing that is wrong.
+        """
+        values = dict(values)
+        version = values.pop("format", FORMAT)
+        if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
+            raise InvalidInput(
+                f"format is {shown(version)}, but this OptLab reads formats 1 to {FORMAT}; a newer OptLab may have written the file.", "format"
+            )
+        known = [*SECTIONS, *PLAIN_SECTIONS]
+        tables = {key: values.pop(key) for key in known if key in values}
+        for key, table in tables.items():
+            if not isinstance(table, Mapping):
+                raise InvalidInput(f"{key} is {shown(table)}, but it must be a section, [{key}] with its fields below.", key)
+        for key in values:
+            if key not in General.model_fields:
+                top = [*General.model_fields, "format"]
+                raise InvalidInput(
+                    f"{shown(key)} is not part of an experiment{did_you_mean(key, [*top, *known])}; its sections are {', '.join(known)} and "
+                    f"its own fields {', '.join(top)}.",
+                    key,
+                )
+        general = General.build(values, "")
+        for key in ("dataset", "model"):
+            if key not in tables:
+                raise InvalidInput(f"The section [{key}] is missing; give it a name, one of: {', '.join(registry.names(key))}.", key)
+        parts = {key: registry.build(key, tables[key]) for key in ("dataset", "model")}
+        task = cast(Dataset, parts["dataset"]).shape().task
+        defaults = {**_DEFAULTS, "loss": "cross_entropy" if task == "classes" else "squared_error"}
+        for key in SECTIONS:
+            if key not in parts:
+                parts[key] = registry.build(key, {"name": defaults[key], **tables.get(key, {})})
+        plain = {key: section.build(tables.get(key, {}), key) for key, section in PLAIN_SECTIONS.items()}
+        experiment = cls(general=general, **parts, **plain)  # type: ignore[arg-type]
+        experiment.check()
+        return experiment
+
+    @classmethod
+    def from_toml(cls, document: str) -> Self:
+        """The experiment of a TOML document.
+
+        Raises:
+            InvalidInput: not TOML, or not a valid experiment.
+        """
+        try:
+            values = tomllib.loads(document)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise InvalidInput(f"This is not a TOML file: {str(error) or 'it is nested too deeply'}.") from None
+        return cls.from_dict(values)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The experiment in a file.
+
+        Raises:
+            InvalidInput: the file cannot be read or is wrong; the message begins with its path.
+        """
+        try:
+            with path.open("rb") as file:
+                content = file.read(LARGEST_FILE + 1)
+        except OSError as error:
+            raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from None
+        if len(content) > LARGEST_FILE:
+            raise InvalidInput(f"{path} is larger than {LARGEST_FILE // 1024} KiB, so it is no experiment file.")
+        try:
+            return cls.from_toml(content.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"{path} is not a text file in UTF-8 (byte {error.start} does not fit).") from None
+        except InvalidInput as error:
+            raise InvalidInput(f"{path}: {error}", error.field) from None
+
+    def check(self) -> None:
+        """Whether the parts fit each other.
+
+        Raises:
+            InvalidInput: they do not.
+        """
+        task = self.dataset.shape().task
+        if task not in self.loss.tasks:
+            fitting = ", ".join(loss.name for loss in registry.components("loss") if task in cast(type[Loss], loss).tasks)
+            raise InvalidInput(
+                f"loss.name is {self.loss.name!r}, which needs targets that are {' or '.join(self.loss.tasks)}, but those of dataset "
+                f"{self.dataset.name!r} are {task}; use {fitting}.",
+                "loss.name",
+            )
+        if task not in self.stopping.tasks:
+            raise InvalidInput(
+                f"stopping.name is {self.stopping.name!r}, which looks at the 0-1 error, but dataset {self.dataset.name!r} has none ({task}); use never.",
+                "stopping.name",
+            )
+        if self.dataset.validation + self.dataset.test >= 1.0:
+            raise InvalidInput(
+                f"dataset.validation ({self.dataset.validation:g}) and dataset.test ({self.dataset.test:g}) leave nothing to train on; they must add up "
+                "to less than 1.",
+                "dataset.validation",
+            )
+        layout = self.layout()
+        if layout.total > LARGEST_MODEL:
+            raise InvalidInput(
+                f"The model has {layout.total:,} parameters, but at most {LARGEST_MODEL:,} are allowed; make model.{self._size_field()} smaller.",
+                f"model.{self._size_field()}",
+            )
+        for name in self.measures.chosen:
+            layout.weight_index(name)
+
+    def _size_field(self) -> str:
+        return next((field.name for field in self.model.fields() if field.kind in ("sizes", "whole")), "name")
+
+    # --- writing -------------------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """All tables, every field written out."""
+        tables: dict[str, Any] = {"format": FORMAT, **self.general.values()}
+        for key in SECTIONS:
+            part = getattr(self, key)
+            tables[key] = {"name": part.name, **part.values()}
+        for key in PLAIN_SECTIONS:
+            tables[key] = getattr(self, key).values()
+        return tables
+
+    def to_toml(self) -> str:
+        """The file's text; :meth:`from_toml` gives an equal experiment back."""
+        return tomli_w.dumps(self.to_dict())
+
+    # --- reading and changing parts by path ---------------------------------------------------------------------------------------
+
+    def with_value(self, path: str, value: Any) -> Experiment:
+        """A copy with the field at ``path`` (``"optimizer.lr"``, ``"seed"``) changed; texts are parsed by the field's kind.
+
+        Giving a section another ``name`` starts it from that component's defaults.
+
+        Raises:
+            InvalidInput: there is no such field, or the value is not allowed.
+        """
+        tables = self.to_dict()
+        section, _, key = path.rpartition(".")
+        if not section:
+            if key not in General.model_fields:
+                places = [*General.model_fields, *(f"{name}.…" for name in (*SECTIONS, *PLAIN_SECTIONS))]
+                raise InvalidInput(f"{shown(key)} is not part of an experiment{did_you_mean(key, places)}; places are: {', '.join(places)}.", key)
+            tables[key] = _parsed(General.field(key), value, path)
+        elif section not in tables or not isinstance(tables[section], dict):
+            sections = (*SECTIONS, *PLAIN_SECTIONS)
+            raise InvalidInput(
+                f"{path}: there is no section {shown(section)}{did_you_mean(section, sections)}; sections are: {', '.join(sections)}.", path
+            )
+        elif key == "name" and section in SECTIONS:
+            tables[section] = {"name": value}
+            if section == "dataset" and "loss" in tables:
+                self._adapt_loss(tables, value)
+        else:
+            part = getattr(self, section)
+            declared = part.model_fields
+            if key in declared:
+                value = _parsed(part.field(key), value, path)
+            tables[section] = {**tables[section], key: value}
+        return Experiment.from_dict(tables)
+
+    def _adapt_loss(self, tables: dict[str, Any], dataset: str) -> None:
+        """Another task needs another loss: leave it to the default where the present one cannot serve."""
+        task = cast(Dataset, registry.build("dataset", {"name": dataset})).shape().task
+        if task not in self.loss.tasks:
+            del tables["loss"]
+
+    def layout(self) -> Layout:
+        """The parameter tensors of the model on this data."""
+        return self.model.layout(self.dataset.shape())
+
+    def live_fields(self) -> dict[str, Field]:
+        """Path → field of every number that may be changed while the run goes."""
+        return {
+            f"{section}.{field.name}": field
+            for section in _LIVE_SECTIONS
+            for field in getattr(self, section).fields()
+            if field.kind in ("real", "whole")
+        }
+
+    def title(self) -> str:
+        """Its title, or a short description where it has none."""
+        return self.general.title or f"{self.dataset.name} · {self.model.name} · {self.optimizer.name}"
+
+
+def _parsed(field: Field, value: Any, path: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return field.parse(value)
+    except (ValueError, KeyError):
+        raise InvalidInput(f"{path} is {shown(value)}, but it must be {field.allowed}.", path) from None

@@ -1,0 +1,1 @@
+"""Initializers: where training starts."""

@@ -1,0 +1,60 @@
+"""What a loss is: a number an example, and the weight-decay terms that are added to their mean.
+
+The objective is ``J(θ) = mean per-example loss + λ₁‖W‖₁ + ½λ₂‖W‖²`` (8.1, 8.3); the two parts are reported apart.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.component import Component
+from optlab.data import Task
+from optlab.fields import real
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Loss(Component):
+    """Base of all losses."""
+
+    kind: ClassVar[str] = "loss"
+    tasks: ClassVar[tuple[Task, ...]] = ()
+    """Tasks whose targets the loss can take."""
+
+    l2: float = real(
+        0.0,
+        "Weight decay L2",
+        symbol="λ₂",
+        least=0.0,
+        log=True,
+        slider=(1e-6, 1.0),
+        help="Adds ½λ₂‖W‖² to the objective; weights only, not biases.",
+    )
+    l1: float = real(
+        0.0,
+        "Weight decay L1",
+        symbol="λ₁",
+        least=0.0,
+        log=True,
+        slider=(1e-6, 1.0),
+        help="Adds λ₁‖W‖₁ to the objective; weights only, not biases.",
+    )
+
+    @abstractmethod
+    def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Loss of each example.
+
+        Args:
+            outputs: ``[R, m, outputs]``.
+            y: class numbers ``[R, m]`` or values ``[R, m, outputs]``.
+
+        Returns:
+            ``[R, m]``.
+        """
+
+
+def zero_one(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """0-1 loss ``[R, m]`` of the most probable class: 1.0 where it is not ``y`` ``[R, m]``."""
+    return (outputs.argmax(dim=2) != y).to(outputs.dtype)

@@ -1,0 +1,32 @@
+"""Cross-entropy: the negative log-likelihood of the correct class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.data import Task
+from optlab.lazy import functional
+from optlab.losses.base import Loss
+
+if TYPE_CHECKING:
+    import torch
+
+
+class CrossEntropy(Loss):
+    """Negative log-likelihood of the correct class under the softmax of the outputs.
+
+    The surrogate for the 0-1 loss: it keeps pushing classes apart after the last training error is gone, and it has no minimum on separable
+    data, only an asymptote at 0.
+    """
+
+    name: ClassVar[str] = "cross_entropy"
+    label: ClassVar[str] = "Cross-entropy"
+    place: ClassVar[int] = 10
+    rule: ClassVar[tuple[str, ...]] = (r"L = -\log p(y \mid x;\theta) = -\log \frac{e^{f_y}}{\sum_c e^{f_c}}",)
+    symbols: ClassVar[dict[str, str]] = {"f_c": "output (logit) of class c"}
+    source: ClassVar[str] = "Notes, (8.4)–(8.6) and section on surrogate losses."
+    differs: ClassVar[str] = "As torch.nn.functional.cross_entropy with the mean taken over the batch."
+    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+
+    def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(outputs.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)

@@ -1,0 +1,33 @@
+"""Squared error: the negative log-likelihood of a Gaussian, up to constants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.data import Task
+from optlab.lazy import functional
+from optlab.losses.base import Loss
+
+if TYPE_CHECKING:
+    import torch
+
+
+class SquaredError(Loss):
+    """Squared distance of the outputs from the target, summed over the outputs of an example.
+
+    For classes the target is the one-hot vector. With a linear model it is a quadratic function of the parameters: the case in which
+    every statement about conditioning is exact.
+    """
+
+    name: ClassVar[str] = "squared_error"
+    label: ClassVar[str] = "Squared error"
+    place: ClassVar[int] = 20
+    rule: ClassVar[tuple[str, ...]] = (r"L = \left\| f(x;\theta) - y \right\|^2",)
+    source: ClassVar[str] = "Deep Learning, section 5.1.4; (8.4) with a Gaussian model of unit variance, times two."
+    differs: ClassVar[str] = "torch.nn.MSELoss also divides by the number of outputs; both agree where there is one."
+    tasks: ClassVar[tuple[Task, ...]] = ("classes", "regression")
+
+    def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if not y.is_floating_point():
+            y = functional.one_hot(y, outputs.shape[2]).to(outputs.dtype)
+        return (outputs - y).square().sum(dim=2)

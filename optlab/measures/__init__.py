@@ -1,0 +1,1 @@
+"""Measures: quantities taken while training, each becoming a series."""

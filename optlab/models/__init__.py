@@ -1,0 +1,1 @@
+"""Models: functions of parameters and inputs, written for R runs at once."""

@@ -1,0 +1,35 @@
+"""Linear and softmax regression: one affine map, a convex problem under both losses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.data import DataShape
+from optlab.layout import Layout, layout, linear
+from optlab.models.base import Model, Pass, affine
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Linear(Model):
+    """One affine map from inputs to outputs.
+
+    With the cross-entropy it is softmax regression, with the squared error linear regression. Both objectives are convex, so every
+    minimum that a method finds is a global one; what remains is ill-conditioning.
+    """
+
+    name: ClassVar[str] = "linear"
+    label: ClassVar[str] = "Linear / softmax regression"
+    place: ClassVar[int] = 10
+    rule: ClassVar[tuple[str, ...]] = (r"f(x;\theta) = W x + b",)
+    source: ClassVar[str] = "Deep Learning, section 5.1.4 and 6.2.2."
+
+    def layout(self, shape: DataShape) -> Layout:
+        return layout(linear("layers.0", shape.width, shape.outputs, output=True))
+
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+        outputs = affine(x.flatten(2), *parameters)
+        if circumstances.trace is not None:
+            circumstances.trace("layers.0", outputs)
+        return outputs

@@ -1,0 +1,1 @@
+"""Optimizers: update rules as pure functions on ``theta [R, P]``."""

@@ -1,0 +1,1 @@
+"""Stopping: when a run ends before its budget does."""
