@@ -58,14 +58,36 @@ class Objective:
         Args:
             theta: ``[R, P]``. x: ``[R, m, *inputs]``. y: ``[R, m]`` or ``[R, m, outputs]``.
         """
+        written_out = self._written_out(theta, x, y)
+        if written_out is not None:
+            return written_out
         leaf = theta.detach().requires_grad_()
         losses = self.losses(leaf, x, y)
-        total = losses.sum()
         penalty = self.penalty(leaf)
-        if penalty is not None:
-            total = total + penalty.sum()
-        (gradient,) = _torch.autograd.grad(total, leaf)
+        total = losses if penalty is None else losses + penalty
+        # Ones in place of a sum: the same gradient with one operation less each way.
+        (gradient,) = _torch.autograd.grad(total, leaf, _torch.ones_like(total))
         return losses.detach(), gradient
+
+    def _written_out(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Loss and gradient by the backward passes that model and loss bring along; None where one of them has none."""
+        with _torch.no_grad():
+            parameters = self.layout.split(theta)
+            recorded = self.model.record(parameters, x)
+            if recorded is None:
+                return None
+            outputs, tape = recorded
+            judged = self.loss.with_gradient(outputs, y)
+            if judged is None:
+                return None
+            losses, delta = judged
+            gradient = _torch.empty_like(theta)
+            self.model.backward(parameters, tape, delta, self.layout.split(gradient))
+            if self.loss.l2 != 0.0:
+                gradient.addcmul_(theta, self._mask(theta), value=self.loss.l2)
+            if self.loss.l1 != 0.0:
+                gradient.addcmul_(theta.sign(), self._mask(theta), value=self.loss.l1)
+        return losses, gradient
 
     def evaluate(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Losses and 0-1 errors (None for regression) of each example of a whole part, both ``[R, n]``.

@@ -1,11 +1,13 @@
 """The path of a run through parameter space, kept small however long the run.
 
-Points are kept at an even interval of steps; when there are too many, every second one goes and the interval doubles. The inner products of all points
-are kept up to date, so the principal components come from a small symmetric matrix instead of the points themselves.
+Points are kept at an interval of steps; when there are too many, every second one goes and the interval doubles. The inner products of all points are kept
+up to date, so the principal components come from a small symmetric matrix instead of the points themselves. Keeping a point costs time that grows
+with P, so points also keep a distance in time: watching must not slow down what is watched.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +23,8 @@ _VALUES = 8_000_000
 """Numbers that the points of a path may hold in all (32 MB in float32)."""
 _POINTS = (16, 256)
 """Fewest and most points of a path: 256 draw a smooth curve, and their eigenvectors take milliseconds."""
+_SHARE = 0.02
+"""Share of the time that keeping points may take."""
 _MOVED = 12
 """How many of the largest-moving weights are reported."""
 
@@ -38,6 +42,8 @@ class PathRecorder:
         fewest, most = _POINTS
         self._most = max(fewest, min(most, _VALUES // max(1, layout.total)))
         self._interval = 1
+        self._next_step = 0
+        self._next_time = 0.0
         self._steps: list[int] = []
         self._points = np.empty((self._most, layout.total), dtype=np.float32)
         self._products = np.empty((self._most, self._most))
@@ -45,17 +51,18 @@ class PathRecorder:
 
     def due(self, step: int) -> bool:
         """Whether a point is wanted at this step."""
-        return step % self._interval == 0
+        return step >= self._next_step and time.perf_counter() >= self._next_time
 
     def add(self, step: int, theta: torch.Tensor) -> None:
-        """Keep the point ``theta`` ``[P]``."""
+        """Keep the point ``theta`` ``[P]``; one that is already kept is not kept twice."""
+        if self._steps and self._steps[-1] == step:
+            return
+        begun = time.perf_counter()
         point = theta.detach().cpu().double().numpy()
         if self._origin is None:
             self._origin = point
         if len(self._steps) == self._most:
             self._thin()
-            if not self.due(step):
-                return
         n = len(self._steps)
         # Relative to the start: the products of far-off points would lose the digits that tell them apart.
         self._points[n] = point - self._origin
@@ -63,10 +70,12 @@ class PathRecorder:
         self._products[n, : n + 1] = row
         self._products[: n + 1, n] = row
         self._steps.append(step)
+        now = time.perf_counter()
+        self._next_step, self._next_time = step + self._interval, now + (now - begun) / _SHARE
 
     def _thin(self) -> None:
         self._interval *= 2
-        kept = [place for place, step in enumerate(self._steps) if step % self._interval == 0]
+        kept = list(range(0, len(self._steps), 2))
         self._steps = [self._steps[place] for place in kept]
         self._points[: len(kept)] = self._points[kept]
         self._products[: len(kept), : len(kept)] = self._products[np.ix_(kept, kept)]

@@ -63,10 +63,6 @@ class Recorder:
         steps.append(number)
         kept.append(values)
 
-    def scalars(self) -> tuple[int, torch.Tensor] | None:
-        """Number of the first waiting step and the waiting rows ``[n, M, R]``; None where there are none."""
-        return (self._first, _torch.stack(self._rows)) if self._rows else None
-
     def flush(self) -> Mapping[str, Series]:
         """All waiting values as series, and start anew."""
         found: dict[str, Series] = {}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from optlab.engine.control import Advance, Controls, Follow, Message, Pause, Resume, SetValue, Stop, TakeSnapshot
 from optlab.engine.device import describe
 from optlab.engine.events import ActivityChanged, Applied, Block, Event, Kept, RunEnded, Series, SessionEnded, Started
+from optlab.engine.memory import keep_freed_memory
 from optlab.engine.path import PathRecorder
 from optlab.engine.recorder import MOST_ROWS
 from optlab.engine.snapshot import Snapshot
@@ -39,6 +40,7 @@ def session(experiments: Sequence[Experiment], controls: Controls, snapshots: Se
     Raises:
         InvalidInput: the experiments cannot be run; raised before the first event.
     """
+    keep_freed_memory()
     yield from _Session(Trainer(experiments, snapshots), controls, snapshots).events()
 
 
@@ -125,7 +127,9 @@ class _Session:
     def _after_step(self) -> Iterator[Event]:
         trainer = self._trainer
         if trainer.step % self._every == 0:
-            self._judge(self._evaluate())
+            trainer.settle()
+            if trainer.alive:
+                self._judge(self._evaluate())
         if self._path.due(trainer.step):
             self._path.add(trainer.step, trainer.theta[0])
         if len(trainer.endings) > len(self._reported):
@@ -220,7 +224,7 @@ class _Session:
             return series
         values = series.values.copy()
         for run, ending in endings.items():
-            values[series.steps > ending.step + (2 if ending.status == "diverged" else 0), run] = float("nan")
+            values[series.steps > ending.told, run] = float("nan")
         return Series(series.steps, values)
 
     def _keep(self, reason: str) -> Iterator[Event]:
@@ -269,6 +273,7 @@ class _Session:
             self._evaluate()
         for run in trainer.alive:
             trainer.end(run, status, reason)  # type: ignore[arg-type]
+        self._path.add(trainer.step, trainer.theta[0])
         self._path_at = 0.0
         yield from self._block()
         yield SessionEnded()

@@ -39,11 +39,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run of the population ended: after how many steps, how, and why in words; ``broken`` names the tensor that was not finite."""
+    """How a run of the population ended: after how many steps, how, and why in words.
+
+    ``told`` is the last step whose values are told (the fatal one, of a run that diverged); ``broken`` names the tensor that was not finite.
+    """
 
     step: int
     status: Status
     reason: str
+    told: int
     broken: str = ""
 
 
@@ -97,7 +101,8 @@ class Trainer:
             self._restore_states(snapshots)
         self._safe: tuple[torch.Tensor, list[State]] = (self.theta, [group.state for group in self._groups])
         self._alive = _torch.ones(self.runs, dtype=_torch.bool, device=self.device)
-        self._alive_rows: list[torch.Tensor] = []
+        self._watched: list[torch.Tensor] = []
+        self._watched_from = 0
 
         task = data.shape.task
         measures = [measure() for measure in registry.components("measure") if task in cast(type[StepMeasure], measure).tasks]
@@ -193,7 +198,9 @@ class Trainer:
         sound = self._alive & _torch.isfinite(loss)
         self._safe = self._chosen(sound, self.theta, [group.state for group in self._groups], *self._safe)
         self._alive = sound & _torch.isfinite(after).all(dim=1)
-        self._alive_rows.append(self._alive)
+        if not self._watched:
+            self._watched_from = self.step
+        self._watched.append(_torch.stack([sound, self._alive]))
         return self._chosen(self._alive, after, states, *self._safe)
 
     def _end_broken(
@@ -206,42 +213,51 @@ class Trainer:
         for run in self.alive:
             if not bool(lasting[run]):
                 point, x, y = (tensor[run : run + 1] for tensor in fatal)
-                # The loss belongs to the parameters before the step: if it is what broke, those were already bad.
-                step = self.step if bool(sound[run]) else max(self.step - 1, 0)
-                self._diverged(run, step, first_broken(self.objective, point, x, y, after[run : run + 1]))
+                self._diverged(run, self.step, bool(sound[run]), first_broken(self.objective, point, x, y, after[run : run + 1]))
         self._alive = lasting
         return self._chosen(lasting, after, states, *self._safe)
 
-    def _diverged(self, run: int, step: int, broken: tuple[str, str]) -> None:
+    def _diverged(self, run: int, fatal: int, sound: bool, broken: tuple[str, str]) -> None:
+        """End a run whose step ``fatal`` (0, 1, …) broke; ``sound``: whether the loss of that step was still finite."""
         name, what = broken
-        reason = f"{name} is not finite ({what}) in step {self.step + 1}; the state of step {step} is kept"
-        self.endings[run] = Ending(step, "diverged", reason, name)
+        step = self._kept_step(fatal, sound)
+        reason = f"{name} is not finite ({what}) in step {fatal + 1}; the state of step {step} is kept"
+        self.endings[run] = Ending(step, "diverged", reason, fatal + 1, name)
+
+    @staticmethod
+    def _kept_step(fatal: int, sound: bool) -> int:
+        """The loss belongs to the parameters before the step: if it is what broke, those were already bad."""
+        return fatal if sound else max(fatal - 1, 0)
 
     def settle(self) -> None:
         """Learn which runs were frozen on the device since the last call; does nothing where the check is not deferred."""
-        if not self._alive_rows:
+        if not self._watched:
             return
-        alive = _torch.stack(self._alive_rows).cpu().numpy()
-        waiting = self.recorder.scalars()
-        first = waiting[0] if waiting is not None else self.step
-        self._alive_rows = []
+        sound, lasting = _torch.stack(self._watched, dim=1).cpu().numpy()
+        self._watched = []
         for run in self.alive:
-            if alive[-1, run]:
-                continue
-            fatal = first - 1 + int(np.argmin(alive[:, run]))
-            self._name_frozen(run, fatal)
+            if not lasting[-1, run]:
+                place = int(np.argmin(lasting[:, run]))
+                fatal, was_sound = self._watched_from + place, bool(sound[place, run])
+                self._diverged(run, fatal, was_sound, self._broken_again(run, fatal, was_sound))
         if not self.alive:
-            last = max(ending.step for ending in self.endings.values())
-            self.recorder.drop_after(last + 2)
+            self.recorder.drop_after(max(ending.told for ending in self.endings.values()))
 
-    def _name_frozen(self, run: int, fatal: int) -> None:
-        """End a frozen run: its fatal step (0, 1, …) is taken once more from the state that was kept."""
-        now, self.step = self.step, fatal
+    def _broken_again(self, run: int, fatal: int, sound: bool) -> tuple[str, str]:
+        """What broke in a run that is frozen: the steps from the kept state to the fatal one, taken once more."""
+        place, group = next((group.rows.index(run), group) for group in self._groups if run in group.rows)
         theta = self.theta[run : run + 1]
-        x, y = (tensor[run : run + 1] for tensor in self._stream.at(fatal))
-        loss = self.objective.losses(theta, x, y)
-        self._diverged(run, fatal, first_broken(self.objective, theta, x, y, theta) if not bool(_torch.isfinite(loss).all()) else ("theta", "parameters after the step"))
-        self.step = now
+        alone = Group([0], [self.current[run]], theta)
+        alone.state = {name: value[place : place + 1] for name, value in group.state.items()}
+        for number in range(self._kept_step(fatal, sound), fatal + 1):
+            alone.schedule(number)
+            point = alone.optimizer.point(theta, alone.state, alone.h)
+            x, y = (tensor[run : run + 1] for tensor in self._stream.at(number))
+            _, g = self.objective.value_and_gradient(point, x, y)
+            if alone.clipping.active:
+                g = alone.clipping.clip(g, _torch.linalg.vector_norm(g, dim=1), alone.clip_h)
+            theta, alone.state = alone.optimizer.update(theta, g, alone.state, alone.h)
+        return first_broken(self.objective, point, x, y, theta)
 
     def _chosen(
         self, mask: torch.Tensor, theta: torch.Tensor, states: list[State], other_theta: torch.Tensor, other_states: list[State]
@@ -257,7 +273,7 @@ class Trainer:
 
     def end(self, run: int, status: Status, reason: str) -> None:
         """End one run where it stands; the others go on."""
-        self.endings[run] = Ending(self.step, status, reason)
+        self.endings[run] = Ending(self.step, status, reason, self.step)
         self._alive = self._alive.clone()
         self._alive[run] = False
         # Frozen from now on at this state, not at the one before.
@@ -273,6 +289,7 @@ class Trainer:
         Raises:
             InvalidInput: the field cannot be changed while a run goes, or the value is not allowed.
         """
+        self.settle()  # what broke until now broke with the old value
         runs = range(self.runs) if run is None else [run]
         changed: dict[int, Experiment] = {}
         for member in runs:
@@ -310,6 +327,7 @@ class Trainer:
 
     def snapshot(self, run: int, seconds: float, reason: str) -> Snapshot:
         """A copy of everything that run depends on."""
+        self.settle()  # the state of a frozen run is of an earlier step
         group = next(group for group in self._groups if run in group.rows)
         row = group.rows.index(run)
         ending = self.endings.get(run)

@@ -54,6 +54,10 @@ class Loss(Component):
             ``[R, m]``.
         """
 
+    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Mean loss ``[R]`` and its gradient by the outputs ``[R, m, outputs]``; None where the loss leaves gradients to autograd."""
+        return None
+
 
 def zero_one(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """0-1 loss ``[R, m]`` of the most probable class: 1.0 where it is not ``y`` ``[R, m]``."""

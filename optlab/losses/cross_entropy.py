@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.data import Task
 from optlab.lazy import functional
+from optlab.lazy import torch as _torch
 from optlab.losses.base import Loss
 
 if TYPE_CHECKING:
@@ -30,3 +31,12 @@ class CrossEntropy(Loss):
 
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(outputs.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+
+    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        log_p = _torch.log_softmax(outputs, dim=2)
+        correct = y.unsqueeze(2)
+        loss = log_p.gather(2, correct).mean(dim=(1, 2)).neg()
+        # softmax − one-hot, over m.
+        delta = log_p.exp_()
+        delta.scatter_add_(2, correct, _torch.full_like(correct, -1, dtype=delta.dtype))
+        return loss, delta.div_(y.shape[1])

@@ -28,6 +28,14 @@ class SquaredError(Loss):
     tasks: ClassVar[tuple[Task, ...]] = ("classes", "regression")
 
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        if not y.is_floating_point():
-            y = functional.one_hot(y, outputs.shape[2]).to(outputs.dtype)
-        return (outputs - y).square().sum(dim=2)
+        return (outputs - _target(outputs, y)).square().sum(dim=2)
+
+    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        residual = outputs - _target(outputs, y)
+        m = y.shape[1]
+        return residual.square().sum(dim=(1, 2)) / m, residual.mul_(2.0 / m)
+
+
+def _target(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """``y`` as values ``[R, m, outputs]``: classes become one-hot vectors."""
+    return y if y.is_floating_point() else functional.one_hot(y, outputs.shape[2]).to(outputs.dtype)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.data import DataShape
 from optlab.layout import Layout, layout, linear
-from optlab.models.base import Model, Pass, affine
+from optlab.models.base import Model, Pass, Tape, affine, affine_backward
 
 if TYPE_CHECKING:
     import torch
@@ -33,3 +33,10 @@ class Linear(Model):
         if circumstances.trace is not None:
             circumstances.trace("layers.0", outputs)
         return outputs
+
+    def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape]:
+        flat = x.flatten(2)
+        return affine(flat, *parameters), [flat]
+
+    def backward(self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor]) -> None:
+        affine_backward(tape[0], parameters[0], delta, gradients, inputs=False)

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from optlab.data import DataShape
 from optlab.fields import Sizes, choice, sizes
 from optlab.layout import Layout, Parameter, layout, linear
-from optlab.lazy import functional
-from optlab.lazy import torch as _torch
-from optlab.models.base import Model, Pass, affine
+from optlab.models import _activations
+from optlab.models._activations import Activation
+from optlab.models.base import Model, Pass, Tape, affine, affine_backward
 
 if TYPE_CHECKING:
     import torch
-
-Activation = Literal["relu", "tanh", "sigmoid", "softplus", "gelu", "identity"]
-
-
-def _activations() -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
-    return {
-        "relu": _torch.relu,
-        "tanh": _torch.tanh,
-        "sigmoid": _torch.sigmoid,
-        "softplus": functional.softplus,
-        "gelu": functional.gelu,
-        "identity": lambda x: x,
-    }
 
 
 class MLP(Model):
@@ -66,7 +52,7 @@ class MLP(Model):
         return layout(tensors)
 
     def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
-        activate = _activations()[self.activation]
+        activate = _activations.forward(self.activation)
         trace = circumstances.trace
         h = x.flatten(2)
         last = len(parameters) // 2 - 1
@@ -79,3 +65,22 @@ class MLP(Model):
                 if trace is not None:
                     trace(f"layers.{number}.{self.activation}", h)
         return h
+
+    def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape]:
+        activate = _activations.forward(self.activation)
+        h = x.flatten(2)
+        tape = [h]
+        last = len(parameters) // 2 - 1
+        for number in range(last):
+            z = affine(h, parameters[2 * number], parameters[2 * number + 1])
+            h = activate(z)
+            tape += [z, h]
+        return affine(h, parameters[2 * last], parameters[2 * last + 1]), tape
+
+    def backward(self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor]) -> None:
+        derive = _activations.backward(self.activation)
+        for number in range(len(parameters) // 2 - 1, -1, -1):
+            h = tape[2 * number]
+            before = affine_backward(h, parameters[2 * number], delta, gradients[2 * number : 2 * number + 2], inputs=number > 0)
+            if before is not None:
+                delta = derive(before, tape[2 * number - 1], h)
