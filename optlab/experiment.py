@@ -283,7 +283,7 @@ class Experiment:
                 self._adapt_loss(tables, value)
         else:
             part = getattr(self, section)
-            declared = part.model_fields
+            declared = type(part).model_fields
             if key in declared:
                 value = _parsed(part.field(key), value, path)
             tables[section] = {**tables[section], key: value}

@@ -100,7 +100,10 @@ class Field:
         if self.kind == "real":
             return float(text)
         if self.kind == "whole":
-            number = float(text)
+            try:
+                return int(text)
+            except ValueError:
+                number = float(text)  # 1e6 is a whole number, too
             if not number.is_integer():
                 raise ValueError(text)
             return int(number)

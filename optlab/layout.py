@@ -19,7 +19,8 @@ from optlab.errors import InvalidInput
 if TYPE_CHECKING:
     import torch
 
-Role = Literal["weight", "bias"]
+Role = Literal["weight", "bias", "gate", "scale"]
+"""What a tensor is for: weights are drawn and decayed; biases start at a constant; biases of gates start open; scales start at one."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Parameter:
     Attributes:
         name: dotted path, as torch modules name theirs (``"layers.0.weight"``).
         shape: shape for one run; weights are ``[fan_out, fan_in]``, torch's order.
-        role: weights are drawn by the initializer and decayed; biases are neither, unless asked.
+        role: see :data:`Role`.
         fan_in, fan_out: number of inputs that reach a unit, and of units that an input reaches.
         output: whether the tensor feeds the model's output directly.
     """

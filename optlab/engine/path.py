@@ -23,8 +23,13 @@ _VALUES = 8_000_000
 """Numbers that the points of a path may hold in all (32 MB in float32)."""
 _POINTS = (16, 256)
 """Fewest and most points of a path: 256 draw a smooth curve, and their eigenvectors take milliseconds."""
-_SHARE = 0.02
+_SHARE = 0.03
 """Share of the time that keeping points may take."""
+_FREE = 24
+"""Points that are kept in any case: a path moves most in its first steps."""
+_FARTHEST = 1e15
+"""Largest distance of a weight from its start that a point may have: the inner products of farther ones would overflow. A run that gets there is on its
+way to infinity."""
 _MOVED = 12
 """How many of the largest-moving weights are reported."""
 
@@ -51,21 +56,24 @@ class PathRecorder:
 
     def due(self, step: int) -> bool:
         """Whether a point is wanted at this step."""
-        return step >= self._next_step and time.perf_counter() >= self._next_time
+        return step >= self._next_step and (len(self._steps) < _FREE or time.perf_counter() >= self._next_time)
 
     def add(self, step: int, theta: torch.Tensor) -> None:
-        """Keep the point ``theta`` ``[P]``; one that is already kept is not kept twice."""
+        """Keep the point ``theta`` ``[P]``; one that is already kept is not kept twice, and one beyond all measure not at all."""
         if self._steps and self._steps[-1] == step:
             return
         begun = time.perf_counter()
         point = theta.detach().cpu().double().numpy()
         if self._origin is None:
             self._origin = point
+        offset = point - self._origin
+        if not np.abs(offset).max(initial=0.0) < _FARTHEST:
+            return
         if len(self._steps) == self._most:
             self._thin()
         n = len(self._steps)
         # Relative to the start: the products of far-off points would lose the digits that tell them apart.
-        self._points[n] = point - self._origin
+        self._points[n] = offset
         row = self._points[: n + 1] @ self._points[n]
         self._products[n, : n + 1] = row
         self._products[: n + 1, n] = row

@@ -30,16 +30,24 @@ class Initializer(Component):
         why="Zero suits most schemes for weights; 0.1 keeps ReLU units alive at the start.",
     )
 
+    gate_bias: float = real(
+        1.0,
+        "Gate bias",
+        slider=(-2.0, 4.0),
+        help="Biases of units that let others take part (an LSTM's forget gate) start at this value.",
+        why="At 1 the gate is open at the start, so all units have a chance to learn.",
+    )
+
     @abstractmethod
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         """A float64 draw of the shape of ``parameter``, whose role is ``"weight"``."""
 
     def start(self, layout: Layout, generator: torch.Generator) -> torch.Tensor:
         """Initial parameters ``[P]`` in float64 on the CPU."""
-        parts = [
-            self.weight(parameter, generator).reshape(-1)
-            if parameter.role == "weight"
-            else _torch.full((parameter.size,), self.bias, dtype=_torch.float64)
-            for parameter in layout.parameters
-        ]
-        return _torch.cat(parts)
+        return _torch.cat([self._part(parameter, generator).reshape(-1) for parameter in layout.parameters])
+
+    def _part(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
+        if parameter.role == "weight":
+            return self.weight(parameter, generator)
+        constant = {"bias": self.bias, "gate": self.gate_bias, "scale": 1.0}[parameter.role]
+        return _torch.full(parameter.shape, constant, dtype=_torch.float64)

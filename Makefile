@@ -1,0 +1,48 @@
+# make run     install what is missing and open the window
+# make test    install what is missing and run the tests; ARGS="tests/unit -k adam" chooses
+# make check   ruff and mypy
+# make bench   the benchmarks
+# make clean   remove the virtual environment and everything built
+#
+# TORCH=… chooses the build of PyTorch, PYTHON=… the interpreter: see README.md. What an install consists of is in packaging/prepare.py.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?=
+ARGS ?=
+
+BIN := $(VENV)/bin
+PREPARE = @command -v $(PYTHON) >/dev/null || { echo "OptLab needs Python 3.11 or newer, but $(PYTHON) is not there: install it (Debian: apt-get install python3 python3-venv) or name another with PYTHON=…."; exit 1; }; \
+	$(PYTHON) packaging/prepare.py --venv "$(VENV)" --torch "$(TORCH)"
+
+.PHONY: run install install-dev system test check format bench clean
+
+run: install
+	@$(BIN)/optlab $(ARGS)
+
+install:
+	$(PREPARE)
+
+install-dev:
+	$(PREPARE) --dev
+
+system:
+	$(PREPARE) --dev --system-only
+
+test: install-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: install-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install-dev
+	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+
+clean:
+	rm -rf "$(VENV)" build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find optlab tests packaging -name __pycache__ -type d -prune -exec rm -rf {} +

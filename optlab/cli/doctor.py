@@ -1,0 +1,41 @@
+"""``optlab doctor``: what works on this machine, and what to do about what does not."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from optlab.cli.output import say, say_json
+from optlab.doctor import examine
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("doctor", help=_HELP, short_help="Say what works here, and what to do about what does not.")(doctor)
+
+
+_HELP = (
+    "Say what works on this machine and what to do about what does not: versions, devices, display, data folder, stored runs.\n\n"
+    "Nothing is changed. The exit code is 0 unless something is broken that training needs; then it is 1."
+)
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output: ok, and the findings.")] = False,
+) -> int:
+    """See the module."""
+    findings = examine()
+    broken = any(finding.essential and not finding.good for finding in findings)
+    if json:
+        say_json({"ok": not broken, "findings": [dataclasses.asdict(finding) for finding in findings]})
+        return int(broken)
+    for finding in findings:
+        say(f"{'ok     ' if finding.good else 'PROBLEM'}  {finding.part:<13} {finding.words}")
+        if finding.advice:
+            say(f"{'':22} {finding.advice}")
+    problems = sum(not finding.good for finding in findings)
+    verdict = "Training does not work." if broken else "Training works."
+    say(f"\n{verdict} Problems: {problems}.")
+    return int(broken)

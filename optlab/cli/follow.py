@@ -1,0 +1,154 @@
+"""Following one run from its first event to its last, and stopping it in order when the user asks."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from optlab.cli.progress import View
+from optlab.engine.control import Stop
+from optlab.engine.events import Event, RunEnded, SessionFailed, Started
+from optlab.runners import Owner
+
+FINAL = ("train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm")
+"""What is known of a run's end, in the order in which it is shown."""
+LOOK_SECONDS = 0.1
+"""How long at most the command waits before it looks for a signal."""
+LAST_SECONDS = 5.0
+"""How long it waits for the end of a run that was given up."""
+
+
+@dataclass
+class Outcome:
+    """What came of a run; the attributes are the keys of ``run --json``, with "" and None as null.
+
+    Attributes:
+        run: its stored name, "" where it is not stored. status: as :data:`optlab.engine.events.Status`,
+            or ``interrupted`` where it had to be ended by force.
+        seconds: training time. parameters: P. broken: of a diverged run the first tensor that was not finite.
+        asked_to_stop: the signal that ended it, or 0; signals count as the user's own wish.
+    """
+
+    title: str
+    run: str = ""
+    status: str = "failed"
+    steps: int = 0
+    seconds: float = 0.0
+    device: str = ""
+    runner: str = ""
+    parameters: int | None = None
+    reason: str = ""
+    broken: str = ""
+    final: Mapping[str, float | None] = field(default_factory=dict)
+    theta_sha256: str = ""
+    asked_to_stop: int = 0
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """Speed over the whole run."""
+        return self.steps / self.seconds if self.seconds > 0.0 else None
+
+    def document(self) -> dict[str, Any]:
+        """The document that ``run --json`` prints."""
+        return {
+            "run": self.run or None,
+            "title": self.title,
+            "status": self.status,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "steps_per_second": self.steps_per_second,
+            "device": self.device or None,
+            "runner": self.runner or None,
+            "parameters": self.parameters,
+            "reason": self.reason or None,
+            "broken": self.broken or None,
+            "final": {name: self.final.get(name) for name in FINAL},
+            "theta_sha256": self.theta_sha256 or None,
+        }
+
+    def hear(self, event: Event) -> None:
+        """Take notice of an event."""
+        match event:
+            case Started():
+                self.device, self.parameters, self.steps = event.device, event.parameters, event.step
+            case RunEnded():
+                self.status, self.steps, self.seconds = event.status, event.steps, event.seconds
+                self.reason, self.broken, self.final, self.theta_sha256 = event.reason, event.broken, event.final, event.theta_sha256
+            case SessionFailed():
+                self.status, self.reason = "failed", event.message
+            case _:
+                pass
+
+
+class _Signals:
+    """Signals that ask for the end of the run: noticed at once, acted upon between two looks at its events.
+
+    A handler that did more could interrupt the code that it calls.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self._before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.asked.append(number)
+
+    def restore(self) -> None:
+        """What was there before has effect again; safe to call twice."""
+        while self._before:
+            signal.signal(*self._before.popitem())
+
+
+def follow(begin: Callable[[], Owner], outcome: Outcome, view: View) -> Outcome:
+    """Begin a run and wait until it is over, showing what it says.
+
+    The first Ctrl-C (or SIGTERM) stops the run between two steps, so that it is stored with what it reached; the second ends it by force,
+    where that is possible, and from then on signals do what they always do.
+
+    Args:
+        begin: gives the owner; called when signals are already taken care of.
+        outcome: what is known of the run, which is completed and returned.
+
+    Raises:
+        OptLabError: what ``begin`` raises.
+    """
+    noticed = _Signals()
+    try:
+        owner = begin()
+        try:
+            _watch(owner, outcome, view, noticed)
+        finally:
+            view.close()
+            # Nothing to an owner that has ended; one that has not must not keep the process alive.
+            owner.cancel()
+            owner.join(LAST_SECONDS)
+    finally:
+        noticed.restore()
+    if outcome.asked_to_stop and outcome.status == "failed":
+        outcome.status = "interrupted"
+    outcome.run, outcome.runner = next(iter(owner.run_ids), ""), owner.runner
+    return outcome
+
+
+def _watch(owner: Owner, outcome: Outcome, view: View, noticed: _Signals) -> None:
+    acted = 0
+    while True:
+        # Asked before draining: what is said in between is drained in the next round.
+        alive = owner.alive
+        for event in owner.drain():
+            outcome.hear(event)
+            view.show(event)
+        if not alive:
+            return
+        if len(noticed.asked) > acted:
+            acted += 1
+            if acted == 1:
+                outcome.asked_to_stop = noticed.asked[0]
+                owner.send(Stop())
+            else:
+                owner.cancel()
+                noticed.restore()
+        owner.wait(LOOK_SECONDS)

@@ -1,0 +1,124 @@
+"""``optlab list``: what the catalogue holds, and beside it the presets and devices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from optlab import paths, registry
+from optlab.cli.output import field_document, say, say_json, say_table
+from optlab.errors import InvalidInput
+from optlab.experiment import Experiment
+from optlab.fields import did_you_mean
+from optlab.pages import page
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("list", help=_HELP, short_help="List optimizers, data sets, presets, …")(list_kind)
+
+
+_HELP = (
+    "List what there is of a KIND: " + ", ".join([*registry.FOLDERS.values(), "presets", "devices"]) + ".\n\n"
+    "Each line gives a name, as files and flags use it, and what it is. Without KIND, list the kinds. Read more "
+    "about one with optlab show NAME."
+)
+
+
+def list_kind(
+    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="What to list, in the plural or singular.")] = "",
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON array on standard output: name, label, sentence, kind, group and fields of each.")
+    ] = False,
+) -> None:
+    """See the module."""
+    if not kind:
+        _say_kinds(json)
+        return
+    items = _items(kind)
+    if json:
+        say_json(items)
+    else:
+        say_table(("Name", "Label", "What it is"), [(item["name"], item["label"], item["sentence"]) for item in items])
+
+
+def _say_kinds(json: bool) -> None:
+    kinds = [(plural, len(registry.names(kind))) for kind, plural in registry.FOLDERS.items()] + [("presets", len(preset_files()))]
+    if json:
+        say_json([{"name": plural, "count": count} for plural, count in kinds] + [{"name": "devices", "count": None}])
+        return
+    for plural, count in kinds:
+        say(f"{plural:<13} {count}")
+    say("devices")
+
+
+def _items(kind: str) -> list[dict[str, Any]]:
+    wanted = kind.strip().lower()
+    others: Mapping[str, Callable[[], list[dict[str, Any]]]] = {"presets": _presets, "devices": _devices}
+    for singular, plural in registry.FOLDERS.items():
+        if wanted in (singular, plural):
+            return _components(singular)
+    for plural, items in others.items():
+        if wanted in (plural, plural.removesuffix("s")):
+            return items()
+    known = [*registry.FOLDERS.values(), *others]
+    raise InvalidInput(f"'{kind}' is no kind of thing that OptLab lists{did_you_mean(wanted, known)}; the kinds are: {', '.join(known)}.")
+
+
+def _components(kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for component in registry.components(kind):
+        about = page(component)
+        found.append(
+            {
+                "name": component.name,
+                "label": component.label,
+                "sentence": about.sentence,
+                "kind": kind,
+                "group": component.group,
+                "fields": [field_document(field) for field in about.fields],
+            }
+        )
+    return found
+
+
+def preset_files() -> list[Path]:
+    """The experiment files that ship with OptLab, by name."""
+    return sorted(paths.presets().glob("*.toml"))
+
+
+def about_preset(path: Path) -> tuple[str, str]:
+    """What a preset says about itself in the comment at its head: what it is, and what there is to see (each a sentence or two)."""
+    head = re.match(r"(?:#.*\n?)+", path.read_text(encoding="utf-8"))
+    words = " ".join(line.lstrip("# ").strip() for line in head[0].splitlines()) if head else ""
+    sentence, _, see = words.partition(" What to see: ")
+    return sentence, see
+
+
+def _presets() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": path.stem,
+            "label": Experiment.load(path).title(),
+            "sentence": about_preset(path)[0],
+            "kind": "preset",
+            "group": "",
+            "fields": [],
+        }
+        for path in preset_files()
+    ]
+
+
+def _devices() -> list[dict[str, Any]]:
+    # torch knows the devices: the one list that has to wait for it.
+    from optlab.engine.device import available, describe
+
+    labels = {"cpu": "Processor", "cuda": "NVIDIA or AMD GPU", "mps": "Apple GPU"}
+    return [
+        {"name": name, "label": labels.get(name, name), "sentence": describe(name), "kind": "device", "group": "", "fields": []}
+        for name in available()
+    ]

@@ -1,0 +1,97 @@
+"""What commands write, and how: text for people, or one JSON document for programs.
+
+Standard output carries results, standard error everything about them (progress, and the one sentence of a failure). A JSON
+document is plain ASCII without ``NaN``, so that every parser on every terminal's encoding reads it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from optlab.fields import Field
+
+
+class ReaderGone(Exception):
+    """Whoever read standard output has closed it (``optlab list optimizers | head -1``): the command ends without a word."""
+
+
+def say(text: str = "") -> None:
+    """A line, or several, on standard output.
+
+    Raises:
+        ReaderGone: nobody reads it any more.
+    """
+    try:
+        print(text)
+    except BrokenPipeError:
+        raise ReaderGone from None
+
+
+def say_json(document: Any) -> None:
+    """One JSON document on standard output; numbers that are not finite become null.
+
+    Raises:
+        ReaderGone: nobody reads it any more.
+    """
+    say(json.dumps(plain(document), indent=2, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """``value`` in JSON's own types: mappings, lists, texts, finite numbers, true, false and null."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Iterable):
+        return [plain(item) for item in value]
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def field_document(field: Field) -> dict[str, Any]:
+    """A field as JSON has it; the keys are the attributes of :class:`optlab.fields.Field`."""
+    return dataclasses.asdict(field)
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that standard output goes to; None where it goes to a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns of text: wrapped and with headings on a terminal, one line a row for a pipe.
+
+    Raises:
+        ReaderGone: nobody reads it any more.
+    """
+    width = terminal_width()
+    if width is not None:
+        say(_drawn(headers, rows, width))
+        return
+    widths = [max(len(row[column]) for row in rows) for column in range(len(headers))] if rows else []
+    for row in rows:
+        say("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip())
+
+
+def _drawn(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    # Imported here: a piped list does not pay for it.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, header in enumerate(headers):
+        table.add_column(header, no_wrap=number == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(width=width, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n"))

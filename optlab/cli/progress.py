@@ -1,0 +1,167 @@
+"""What is seen of a run while it goes: a bar on a terminal, a few lines in a file or pipe, nothing for a program that wants JSON.
+
+All of it goes to standard error, so that standard output holds the result alone.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Protocol
+
+from optlab.engine.events import Block, Event, Started
+from optlab.experiment import Experiment
+from optlab.runners import NotRecorded
+
+LINES = 10
+"""Lines that a run writes where there is no terminal: one each time this share of the budget has passed."""
+
+
+def warn(event: Event) -> None:
+    """Say on standard error that a run is not stored any more; other events are no warning."""
+    if isinstance(event, NotRecorded):
+        print(event.words, file=sys.stderr, flush=True)
+
+
+class View(Protocol):
+    """Someone who watches a run."""
+
+    def show(self, event: Event) -> None:
+        """Something was said by the session."""
+
+    def close(self) -> None:
+        """Nothing follows; safe to call twice."""
+
+
+class Silence:
+    """Shows nothing but what cannot be kept quiet."""
+
+    def show(self, event: Event) -> None:
+        """See :class:`View`."""
+        warn(event)
+
+    def close(self) -> None:
+        """See :class:`View`."""
+
+
+class Course:
+    """How a run goes, in words: what the bar and the lines have in common."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._budget = experiment.budget
+        self._latest: dict[str, float] = {}
+        self._step = 0
+        self._seconds = 0.0
+
+    def started(self, event: Started) -> str:
+        """The first line."""
+        self._step = event.step
+        whence = f" from step {event.step:,}" if event.step else ""
+        return f"{event.parameters:,} parameters, {event.steps:,} steps{whence}, {event.steps_per_epoch:,} an epoch, on {event.device_name}"
+
+    def heard(self, block: Block) -> None:
+        """Take notice of new values."""
+        self._step, self._seconds = block.step, block.seconds
+        for name in ("batch_loss", "train_loss", "validation_error", "validation_loss"):
+            if name in block.series and len(block.series[name].values):
+                self._latest[name] = float(block.series[name].values[-1, 0])
+
+    @property
+    def share(self) -> float:
+        """How much of the budget, in steps or in seconds, is spent; from 0 to 1."""
+        limit = self._budget.seconds
+        return min(1.0, max(self._step / self._budget.steps, self._seconds / limit if limit > 0.0 else 0.0))
+
+    @property
+    def place(self) -> str:
+        """Where the run is."""
+        return f"step {self._step:,} of {self._budget.steps:,}"
+
+    @property
+    def words(self) -> str:
+        """Loss, what validation says, and speed."""
+        parts = [f"loss {self._latest['batch_loss']:.4g}"] if "batch_loss" in self._latest else []
+        if math.isfinite(self._latest.get("validation_error", math.nan)):
+            parts.append(f"validation error {self._latest['validation_error']:.2%}")
+        elif math.isfinite(self._latest.get("validation_loss", math.nan)):
+            parts.append(f"validation loss {self._latest['validation_loss']:.4g}")
+        if self._seconds > 0.0:
+            parts.append(f"{self._step / self._seconds:,.0f} steps/s")
+        return ", ".join(parts)
+
+
+class Lines:
+    """A few plain lines."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._course = Course(experiment)
+        self._next = 1.0 / LINES
+
+    def show(self, event: Event) -> None:
+        """See :class:`View`."""
+        match event:
+            case Started():
+                print(self._course.started(event), file=sys.stderr, flush=True)
+            case Block():
+                self._course.heard(event)
+                if self._course.share >= self._next:
+                    self._next = (math.floor(self._course.share * LINES) + 1) / LINES
+                    print(f"{self._course.place}: {self._course.words}", file=sys.stderr, flush=True)
+            case _:
+                warn(event)
+
+    def close(self) -> None:
+        """See :class:`View`."""
+
+
+class Bar:
+    """A progress bar with loss, validation, speed and the time left."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
+
+        self._course = Course(experiment)
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.fields[place]}"),
+            BarColumn(bar_width=12),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[words]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            console=self._console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task("", total=1.0, place="setting up", words="")
+        self._progress.start()
+
+    def show(self, event: Event) -> None:
+        """See :class:`View`."""
+        match event:
+            case Started():
+                self._console.print(self._course.started(event), markup=False)
+            case Block():
+                self._course.heard(event)
+                self._progress.update(
+                    self._task,
+                    completed=self._course.share,
+                    place=self._course.place.removeprefix("step ").replace(" of ", "/"),
+                    words=self._course.words.replace("validation", "val."),
+                )
+            case NotRecorded():
+                self._console.print(event.words, markup=False)
+            case _:
+                pass
+
+    def close(self) -> None:
+        """See :class:`View`."""
+        self._progress.stop()
+
+
+def view(experiment: Experiment, *, silent: bool) -> View:
+    """The view that suits where standard error goes."""
+    if silent:
+        return Silence()
+    return Bar(experiment) if sys.stderr.isatty() else Lines(experiment)

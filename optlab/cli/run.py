@@ -1,0 +1,177 @@
+"""``optlab run``: train what a file or a preset asks for, and say what came of it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from optlab.cli.follow import Outcome, follow
+from optlab.cli.list import preset_files
+from optlab.cli.output import say, say_json
+from optlab.cli.progress import view
+from optlab.engine.device import resolve
+from optlab.errors import InvalidInput
+from optlab.experiment import Experiment
+from optlab.fields import did_you_mean
+from optlab.runners import Owner, train
+from optlab.runners import resume as go_on
+from optlab.runners.train import Asked
+from optlab.store import Store
+
+RUNNERS: tuple[Asked, ...] = get_args(Asked)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("run", help=_HELP, short_help="Train an experiment file or a preset, and store the run.")(run)
+
+
+_HELP = (
+    "Train what an experiment FILE or a PRESET asks for, and store the run.\n\n"
+    "Try: optlab run digits-mlp, then optlab run digits-mlp --set optimizer.lr=0.5 --steps 500. Presets: optlab list presets. "
+    "Fields that --set can change: optlab show NAME; they are applied in the order given, and giving a section another name "
+    "(--set optimizer.name=adam) starts it from that component's defaults.\n\n"
+    "Ctrl-C stops the run between two steps; it is kept, and --resume goes on with it. Exit codes: 0 finished, 1 failed or diverged, "
+    "2 bad input (then nothing was stored), 130 stopped by Ctrl-C."
+)
+
+
+def run(
+    source: Annotated[str, typer.Argument(metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset.")] = "",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field, as optimizer.lr=0.1; may be repeated.")
+    ] = None,
+    steps: Annotated[str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")] = "",
+    seed: Annotated[str, typer.Option(metavar="N", help="Seed of the start and the batches; the same as --set seed=N.")] = "",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute; the same as --set device=NAME.")] = "",
+    runner: Annotated[str, typer.Option(metavar="|".join(RUNNERS), help="Train in this process or in one of its own.")] = "auto",
+    resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a stopped or interrupted run, in place of FILE.")] = "",
+    no_store: Annotated[bool, typer.Option("--no-store", help="Do not store the run.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there or on standard error.")
+    ] = False,
+) -> int:
+    """See the module."""
+    asked = next((name for name in RUNNERS if name == runner), None)
+    if asked is None:
+        raise InvalidInput(f"--runner is '{runner}', but it must be one of {', '.join(RUNNERS)}.", "runner")
+    if json:
+        # Libraries warn on standard error, which belongs to the failures.
+        warnings.simplefilter("ignore")
+    given = [*(changes or []), *(f"{path}={text}" for path, text in (("budget.steps", steps), ("seed", seed), ("device", device)) if text)]
+    if resume:
+        experiment, begin = _resumed(resume, source, given, asked, no_store)
+    else:
+        experiment, begin = _fresh(source, given, asked, no_store)
+    outcome = follow(begin, Outcome(experiment.title()), view(experiment, silent=json))
+    if json:
+        say_json(outcome.document())
+    else:
+        _say(outcome)
+    if outcome.asked_to_stop and outcome.status in ("stopped", "interrupted"):
+        return 128 + outcome.asked_to_stop
+    return int(outcome.status in ("diverged", "failed"))
+
+
+def _fresh(source: str, changes: list[str], runner: Asked, no_store: bool) -> tuple[Experiment, Callable[[], Owner]]:
+    """The experiment asked for, found to be sound, and what begins it."""
+    if not source:
+        raise InvalidInput(
+            "What is to be run is missing; give an experiment file or a preset (optlab list presets), or --resume with a stored run."
+        )
+    experiment = changed(load(source), changes)
+    _check_surroundings(experiment)
+
+    def begin() -> Owner:
+        if no_store:
+            return train([experiment], runner=runner)
+        with Store.open() as store:
+            return train([experiment], runner=runner, store=store)
+
+    return experiment, begin
+
+
+def _resumed(run_id: str, source: str, changes: list[str], runner: Asked, no_store: bool) -> tuple[Experiment, Callable[[], Owner]]:
+    """The experiment of a stored run, and what goes on with it."""
+    if source or changes or no_store:
+        extra = source or (f"--set {changes[0]}" if changes else "--no-store")
+        raise InvalidInput(f"--resume goes on with a stored run as it was asked for, so '{extra}' cannot be given with it.")
+    # Read first: a name that is not there must not create a store.
+    with Store.open_readonly() as store:
+        record = store.run(run_id)
+
+    def begin() -> Owner:
+        with Store.open() as store:
+            return go_on([record.id], runner=runner, store=store)
+
+    return Experiment.from_toml(record.experiment), begin
+
+
+def load(source: str) -> Experiment:
+    """The experiment of a file, or of the preset of that name.
+
+    Raises:
+        InvalidInput: there is neither, or it is wrong.
+    """
+    path = Path(source)
+    presets = {preset.stem: preset for preset in preset_files()}
+    if source in presets and not path.is_file():
+        return Experiment.load(presets[source])
+    if path.exists() or path.suffix or path.name != source:
+        return Experiment.load(path)
+    raise InvalidInput(f"'{source}' is neither a file nor a preset{did_you_mean(source, presets)}; presets are: {', '.join(presets)}.")
+
+
+def changed(experiment: Experiment, changes: list[str]) -> Experiment:
+    """The experiment with ``path=value`` texts applied in order.
+
+    Raises:
+        InvalidInput: a text is not of that form, names no field, or the value is not allowed.
+    """
+    for change in changes:
+        path, equals, value = change.partition("=")
+        if not equals or not path.strip():
+            raise InvalidInput(f"--set is '{change}', but it must be of the form path=value, as optimizer.lr=0.1.")
+        experiment = experiment.with_value(path.strip(), value)
+    return experiment
+
+
+def _check_surroundings(experiment: Experiment) -> None:
+    """What only this machine can tell is found out before a run is stored: whether the device is there, and the data can be had.
+
+    Raises:
+        InvalidInput: they cannot.
+    """
+    if experiment.general.device not in ("auto", "cpu"):
+        resolve(experiment.general.device, 0, experiment.general.precision)
+    experiment.dataset.load()
+
+
+def _say(outcome: Outcome) -> None:
+    """The result in words."""
+    if outcome.status in ("failed", "interrupted"):
+        print(" ".join(outcome.reason.splitlines()) or "The run failed.", file=sys.stderr)
+        if outcome.run:
+            say(f"{outcome.status}: stored as {outcome.run}; go on with it: optlab run --resume {outcome.run}")
+        return
+    say(f"{outcome.title}: {outcome.status}, {outcome.reason}")
+    speed = f" ({outcome.steps_per_second:,.0f} steps/s)" if outcome.steps_per_second else ""
+    say(f"  steps              {outcome.steps:,} in {outcome.seconds:.2f} s{speed}, {outcome.device}, {outcome.runner}")
+    for part in ("train", "validation"):
+        loss, error = outcome.final.get(f"{part}_loss"), outcome.final.get(f"{part}_error")
+        if loss is not None:
+            label = "training loss" if part == "train" else "validation loss"
+            say(f"  {label:<18} {loss:.6g}" + (f", 0-1 error {error:.2%}" if error is not None else ""))
+    norm = outcome.final.get("gradient_norm")
+    if norm is not None:
+        say(f"  gradient norm      {norm:.4g}")
+    say(f"  weights' SHA-256   {outcome.theta_sha256}")
+    if outcome.run:
+        say(f"  stored as          {outcome.run}")
+        if outcome.status == "stopped":
+            say(f"Go on with it: optlab run --resume {outcome.run}")

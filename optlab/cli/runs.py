@@ -1,0 +1,61 @@
+"""``optlab runs``: what has been stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from optlab.cli.output import say, say_json, say_table
+from optlab.store import RunRecord, Store
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("runs", help=_HELP, short_help="List the stored runs.")(runs)
+
+
+_HELP = (
+    "List the stored runs, the newest first.\n\n"
+    "The name in the first column is what optlab export and optlab run --resume take; its beginning is enough "
+    "where no other run begins alike."
+)
+
+
+def runs(
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON array on standard output, each run with its experiment and its end.")
+    ] = False,
+) -> None:
+    """See the module."""
+    with Store.open_readonly() as store:
+        records = store.runs()
+    if json:
+        say_json([document(record) for record in records])
+    elif not records:
+        say("No runs are stored yet; make one with: optlab run digits-mlp")
+    else:
+        say_table(("Run", "Created", "Status", "Steps", "Validation", "Device", "Title"), [_row(record) for record in records])
+
+
+def document(record: RunRecord) -> dict[str, Any]:
+    """A run as JSON has it: the attributes of :class:`optlab.store.RunRecord`."""
+    return dataclasses.asdict(record)
+
+
+def _row(record: RunRecord) -> tuple[str, ...]:
+    return (record.id, _when(record.created), record.status, f"{record.steps:,}", _validation(record), record.device, record.title)
+
+
+def _when(created: str) -> str:
+    return f"{datetime.fromisoformat(created).astimezone():%Y-%m-%d %H:%M}"
+
+
+def _validation(record: RunRecord) -> str:
+    error, loss = (record.final.get(f"validation_{name}") for name in ("error", "loss"))
+    if error is not None and math.isfinite(error):
+        return f"{error:.2%}"
+    return f"{loss:.4g}" if loss is not None and math.isfinite(loss) else "–"

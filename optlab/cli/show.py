@@ -1,0 +1,155 @@
+"""``optlab show``: the page of a component, or the file of a preset."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from optlab import pages
+from optlab.cli.list import about_preset, preset_files
+from optlab.cli.output import field_document, say, say_json, terminal_width
+from optlab.cli.plain_math import plain
+from optlab.errors import InvalidInput
+from optlab.experiment import Experiment
+from optlab.fields import Field
+from optlab.pages import Page
+
+READING_WIDTH = 100
+"""Columns that paragraphs are wrapped to where the terminal does not say."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("show", help=_HELP, short_help="Show the page of a component: rule, symbols, fields, source.")(show)
+
+
+_HELP = (
+    "Show the page of NAME: its rule, symbols, fields with defaults and bounds, source, and how to ask for it in a file or by flag.\n\n"
+    "NAME is a name that optlab list gives, as momentum. Where several kinds have it, all are shown; clipping.none "
+    "means one. For a preset, show its file."
+)
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A component (momentum, clipping.none) or a preset (digits-mlp).")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON array of pages on standard output.")] = False,
+) -> None:
+    """See the module."""
+    preset = next((path for path in preset_files() if path.stem == name), None)
+    if preset is not None:
+        text = preset.read_text(encoding="utf-8").rstrip("\n")
+        sentence, see = about_preset(preset)
+        if json:
+            say_json(
+                [
+                    {
+                        "kind": "preset",
+                        "name": name,
+                        "label": Experiment.load(preset).title(),
+                        "sentence": sentence,
+                        "explanation": [see],
+                        "example": text,
+                    }
+                ]
+            )
+        else:
+            say(text)
+        return
+    try:
+        found = [pages.page(component) for component in pages.find(name.strip())]
+    except InvalidInput as error:
+        if "." in name:
+            raise
+        raise InvalidInput(str(error).removesuffix(".") + ", and optlab list presets shows the experiments.") from None
+    if json:
+        say_json([page_document(page) for page in found])
+    else:
+        width = min(terminal_width() or READING_WIDTH, READING_WIDTH)
+        say("\n\n\n".join("\n".join(lines(page, width)) for page in found))
+
+
+def page_document(page: Page) -> dict[str, Any]:
+    """A page as JSON has it: its attributes, and each line of its rule also as plain text."""
+    document = {field.name: getattr(page, field.name) for field in dataclasses.fields(page)}
+    document["fields"] = [field_document(field) for field in page.fields]
+    document["symbols"] = [{"symbol": symbol, "meaning": meaning} for symbol, meaning in page.symbols]
+    document["rule_text"] = [plain(line) for line in page.rule]
+    document["flags"] = [_flag(page, field) for field in page.fields]
+    return document
+
+
+def lines(page: Page, width: int) -> Iterator[str]:
+    """A page as text of at most ``width`` columns, save for what cannot be broken."""
+    title = f"{page.label} ({page.kind}.{page.name})"
+    yield from (title, "=" * len(title))
+    for paragraph in (page.sentence, *page.explanation):
+        yield ""
+        yield from textwrap.wrap(paragraph, width)
+    if page.rule:
+        yield from (
+            "",
+            "Rule",
+            *(f"    {plain(line)}" for line in page.rule),
+            "",
+            "The same in LaTeX",
+            *(f"    {line}" for line in page.rule),
+        )
+    if page.symbols:
+        longest = max(len(symbol) for symbol, _ in page.symbols)
+        yield from ("", "Symbols")
+        for symbol, meaning in page.symbols:
+            yield from _hung(f"    {symbol:<{longest}}  ", meaning, width)
+    yield from ("", "Fields" if page.fields else "Fields: none")
+    for field in page.fields:
+        yield from _field_lines(field, width)
+    for heading, text in (("Source", page.source), ("Elsewhere", page.differs)):
+        if text:
+            yield ""
+            yield from _hung(f"{heading}: ", text, width)
+    yield from _usage(page)
+
+
+def _hung(head: str, text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, max(width, len(head) + 20), initial_indent=head, subsequent_indent=" " * len(head))
+
+
+def _field_lines(field: Field, width: int) -> Iterator[str]:
+    symbol = f" {field.symbol}" if field.symbol else ""
+    yield f"    {field.name}{symbol} = {_as_toml(field.default)}"
+    unit = f", in {field.unit}" if field.unit else ""
+    yield from _hung(" " * 8, f"{field.label}: {field.allowed}{unit}. {field.help}".strip(), width)
+    if field.why:
+        yield from _hung(" " * 8, f"Why {_as_toml(field.default)}: {field.why}", width)
+
+
+def _usage(page: Page) -> Iterator[str]:
+    if page.kind == "measure":
+        return  # taken by itself in every run to which it applies; no section asks for it
+    yield from ("", "In an experiment file", *(f"    {line}" for line in page.example.splitlines()))
+    yield from (
+        "",
+        "By flags of optlab run",
+        f"    --set {page.kind}.name={page.name}",
+        *(f"    {_flag(page, field)}" for field in page.fields),
+    )
+
+
+def _flag(page: Page, field: Field) -> str:
+    return f"--set {page.kind}.{field.name}={_typed(field.default)}"
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed after ``--set path=``."""
+    return ",".join(str(item) for item in value) if isinstance(value, tuple) else _as_toml(value).strip('"')
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_as_toml(item) for item in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else f"{value!r}"

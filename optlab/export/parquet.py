@@ -1,0 +1,30 @@
+"""Parquet: the table in columns, with the experiment and the run's end in the file's own metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from optlab.errors import MissingPart
+from optlab.export.table import Table
+from optlab.export.writing import replacing
+
+
+def write(table: Table, path: Path) -> None:
+    """Write the table: ``step`` as int64, the others as float64, null where the series has no value. The metadata says ``optlab.…``.
+
+    Raises:
+        MissingPart: pyarrow is not installed.
+        StoreError: the file cannot be written.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingPart(
+            "Parquet files need pyarrow, which is not installed; install it with: pip install pyarrow, or export as csv."
+        ) from None
+    arrays = [pyarrow.array(table.steps)] + [pyarrow.array(column.values, mask=~column.present) for column in table.columns]
+    names = ["step", *(column.name for column in table.columns)]
+    about = {f"optlab.{key}": text for key, text in table.about.items()}
+    with replacing(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, names=names).replace_schema_metadata(about), temporary)

@@ -1,0 +1,54 @@
+"""The application: what has to be settled before the window is built, and the window's first second.
+
+Nothing here imports torch. The window is on the screen in a fraction of a second; a worker process imports torch meanwhile.
+"""
+
+from __future__ import annotations
+
+import locale
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QLocale
+from PySide6.QtGui import QGuiApplication, QIcon
+from PySide6.QtWidgets import QApplication
+
+from optlab import __version__, paths
+from optlab.errors import OptLabError
+from optlab.experiment import Experiment
+
+
+def create_application(arguments: Sequence[str]) -> QApplication:
+    """The QApplication, with numbers that read and write a decimal point wherever the user lives."""
+    QLocale.setDefault(QLocale.c())
+    application = QApplication.instance() or QApplication(list(arguments))
+    assert isinstance(application, QApplication)
+    # QApplication sets the C library's locale from the environment; with a decimal comma strtod("1.5") would be 1.0.
+    locale.setlocale(locale.LC_NUMERIC, "C")
+    application.setApplicationName("optlab")
+    application.setApplicationDisplayName("OptLab")
+    application.setApplicationVersion(__version__)
+    QGuiApplication.setDesktopFileName("optlab")
+    application.setWindowIcon(QIcon(str(paths.resources() / "icons" / "optlab.svg")))
+    return application
+
+
+def main(file: Path | None = None, runner: str = "auto") -> int:
+    """Open the window, with the experiment of a file if one is given, and stay until it is closed.
+
+    Returns:
+        the exit code.
+    """
+    application = create_application(sys.argv[:1])
+    from optlab.gui import theme
+    from optlab.gui.main_window import MainWindow
+
+    theme.follow(application)
+    try:
+        window = MainWindow(Experiment.load(file) if file is not None else None, runner)
+    except OptLabError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    window.show()
+    return application.exec()

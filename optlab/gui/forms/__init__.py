@@ -1,0 +1,1 @@
+"""Forms: editors derived from the fields that components declare."""

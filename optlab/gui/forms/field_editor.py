@@ -1,0 +1,222 @@
+"""One field, editable: a label with its symbol, an editor of its kind, and beneath it a sentence when the value cannot be used.
+
+An editor keeps what was typed, also when it is wrong: the user mends it, the form does not.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit, QSlider, QVBoxLayout, QWidget
+
+from optlab.errors import InvalidInput
+from optlab.fields import Field, FieldSet, shown
+from optlab.gui.forms.scale import POSITIONS, scale
+
+
+class FieldEditor(QWidget):
+    """Edits one field of a field set.
+
+    Args:
+        owner: the class that declares the field; it checks values.
+        field: the field. where: dotted path of the field set (``"optimizer"``), for messages.
+
+    Signals:
+        valueEdited: the user changed the value, or what was typed became wrong or right.
+    """
+
+    valueEdited = Signal()
+
+    def __init__(self, owner: type[FieldSet], field: Field, where: str) -> None:
+        super().__init__()
+        self.field = field
+        self._owner = owner
+        self._where = where
+        self._error = ""
+        self._outside = ""
+        self._value: Any = field.default
+        self.label = QLabel(label_text(field))
+        self.label.setToolTip(tip(field))
+        self.problem = QLabel("")
+        self.problem.setProperty("role", "problem")
+        self.problem.setWordWrap(True)
+        self.problem.hide()
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        self._build(row)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(row)
+        layout.addWidget(self.problem)
+        self.set_value(field.default)
+
+    # --- what the form asks -----------------------------------------------------------------------------------------------------
+
+    def value(self) -> Any:
+        """The value; while what is typed is wrong, the last right one."""
+        return self._value
+
+    def set_value(self, value: Any) -> None:
+        """Show a value, without saying that it was edited."""
+        self._value = tuple(value) if isinstance(value, list) else value
+        self.show_error("")
+        self._display(self._value)
+
+    def error(self) -> str:
+        """Why what is typed cannot be used, or ""."""
+        return self._error
+
+    def show_error(self, sentence: str) -> None:
+        """Mark what is typed as wrong, with a sentence beneath the editor; "" takes it away."""
+        self._error = sentence
+        self._tell(sentence)
+
+    def show_outside(self, sentence: str) -> None:
+        """Show a sentence about this field that came from checking the whole experiment."""
+        self._outside = sentence
+        self._tell(self._error or sentence)
+
+    def forget_outside(self) -> None:
+        """Take away what :meth:`show_outside` showed."""
+        if self._outside:
+            self.show_outside("")
+
+    def _tell(self, sentence: str) -> None:
+        self.problem.setText(sentence)
+        self.problem.setVisible(bool(sentence))
+        if isinstance(self._editor, QLineEdit):
+            self._editor.setProperty("invalid", bool(sentence))
+            self._editor.style().unpolish(self._editor)
+            self._editor.style().polish(self._editor)
+
+    def editor(self) -> QWidget:
+        """The widget that takes the keyboard."""
+        return self._editor
+
+    # --- building -----------------------------------------------------------------------------------------------------------------
+
+    def _build(self, row: QHBoxLayout) -> None:
+        self.slider: QSlider | None = None
+        self._scale = scale(self.field)
+        kind = self.field.kind
+        if kind == "switch":
+            box = QCheckBox()
+            box.toggled.connect(self._took)
+            self._editor: QWidget = box
+        elif kind == "choice":
+            combo = QComboBox()
+            combo.addItems(list(self.field.choices))
+            combo.currentTextChanged.connect(self._took)
+            self._editor = combo
+        else:
+            line = QLineEdit()
+            line.textEdited.connect(self._typed)
+            self._editor = line
+            if self._scale is not None:
+                line.setFixedWidth(88)
+                self.slider = QSlider(Qt.Orientation.Horizontal)
+                self.slider.setRange(0, POSITIONS)
+                self.slider.setMinimumWidth(72)
+                self.slider.valueChanged.connect(self._slid)
+                self.slider.setAccessibleName(f"{self.field.label}, slider")
+                self.slider.setToolTip(tip(self.field))
+                self._leave_wheel(self.slider)
+        self._editor.setAccessibleName(self.field.label)
+        self._editor.setToolTip(tip(self.field))
+        self._leave_wheel(self._editor)
+        self.label.setBuddy(self._editor)
+        stretch = 0 if self.slider is not None or kind in ("switch", "choice") else 1
+        row.addWidget(self._editor, stretch)
+        if self.slider is not None:
+            row.addWidget(self.slider, 1)
+        elif stretch == 0:
+            row.addStretch(1)
+
+    def _leave_wheel(self, widget: QWidget) -> None:
+        """Scrolling the panel must not change values on the way."""
+        widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
+        if event.type() == QEvent.Type.Wheel and isinstance(watched, QComboBox | QSlider | QAbstractSpinBox) and not watched.hasFocus():
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
+
+    # --- editing ------------------------------------------------------------------------------------------------------------------
+
+    def _typed(self, text: str) -> None:
+        try:
+            value = self.field.parse(text)
+        except (ValueError, OverflowError):
+            hint = "; write the decimal point as a dot" if self.field.kind == "real" and "," in text else ""
+            self.show_error(f"{self._path()} is {shown(text)}, but it must be {self.field.allowed}{hint}.")
+            self.valueEdited.emit()
+            return
+        self._took(value)
+
+    def _slid(self, position: int) -> None:
+        assert self._scale is not None
+        value = self._scale.value(position)
+        cast(QLineEdit, self._editor).setText(text_of(value))
+        self._took(value, slid=True)
+
+    def _took(self, value: Any, *, slid: bool = False) -> None:
+        try:
+            self._owner.build({self.field.name: list(value) if isinstance(value, tuple) else value}, self._where)
+        except InvalidInput as error:
+            # A set that is wrong as a whole names no single field; this value alone is what was checked.
+            self.show_error(str(error))
+        else:
+            self._value = value
+            self.show_error("")
+            if self.slider is not None and not slid:
+                self._place_slider(value)
+        self.valueEdited.emit()
+
+    def _display(self, value: Any) -> None:
+        editor = self._editor
+        blocked = editor.blockSignals(True)
+        if isinstance(editor, QCheckBox):
+            editor.setChecked(value)
+        elif isinstance(editor, QComboBox):
+            editor.setCurrentText(value)
+        else:
+            cast(QLineEdit, editor).setText(text_of(value))
+        editor.blockSignals(blocked)
+        if self.slider is not None:
+            self._place_slider(value)
+
+    def _place_slider(self, value: float) -> None:
+        assert self.slider is not None and self._scale is not None
+        blocked = self.slider.blockSignals(True)
+        self.slider.setValue(self._scale.position(value))
+        self.slider.blockSignals(blocked)
+
+    def _path(self) -> str:
+        return f"{self._where}.{self.field.name}" if self._where else self.field.name
+
+
+def text_of(value: Any) -> str:
+    """A value as a line shows it, exactly: reading it again gives the same value."""
+    if isinstance(value, tuple | list):
+        return ", ".join(str(item) for item in value)
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return str(value)
+
+
+def label_text(field: Field) -> str:
+    """The words beside an editor: label, symbol and unit."""
+    symbol = f" {field.symbol}" if field.symbol else ""
+    unit = f" ({field.unit})" if field.unit else ""
+    return f"{field.label}{symbol}{unit}"
+
+
+def tip(field: Field) -> str:
+    """What a field is, why its default is what it is, and what is allowed."""
+    parts = [field.help, f"Default {text_of(field.default) or 'empty'}{': ' + field.why if field.why else '.'}", f"Allowed: {field.allowed}."]
+    return "<qt>" + "<br>".join(part for part in parts if part) + "</qt>"

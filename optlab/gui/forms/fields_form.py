@@ -1,0 +1,61 @@
+"""A form for any set of fields: one editor a field, in order of declaration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFormLayout, QWidget
+
+from optlab.fields import FieldSet
+from optlab.gui.forms.field_editor import FieldEditor
+
+
+class FieldsForm(QWidget):
+    """Edits the fields of one field set.
+
+    Args:
+        owner: the class that declares the fields. where: dotted path of the set (``"optimizer"``; "" at the top).
+
+    Signals:
+        fieldEdited: the user edited this field (its name).
+    """
+
+    fieldEdited = Signal(str)
+
+    def __init__(self, owner: type[FieldSet], where: str) -> None:
+        super().__init__()
+        self.owner = owner
+        self.editors: dict[str, FieldEditor] = {}
+        layout = QFormLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setHorizontalSpacing(12)
+        layout.setVerticalSpacing(6)
+        layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
+        for field in owner.fields():
+            editor = FieldEditor(owner, field, where)
+            editor.label.setFixedWidth(LABEL_WIDTH)
+            editor.label.setWordWrap(True)
+            editor.valueEdited.connect(lambda name=field.name: self.fieldEdited.emit(name))
+            layout.addRow(editor.label, editor)
+            self.editors[field.name] = editor
+
+    def values(self) -> dict[str, Any]:
+        """Field name → value."""
+        return {name: list(v) if isinstance(v := editor.value(), tuple) else v for name, editor in self.editors.items()}
+
+    def set_values(self, values: dict[str, Any]) -> None:
+        """Show these values; fields that are not named take their defaults."""
+        for name, editor in self.editors.items():
+            editor.set_value(values.get(name, editor.field.default))
+
+    def errors(self) -> dict[str, str]:
+        """Field name → why what is typed cannot be used."""
+        return {name: editor.error() for name, editor in self.editors.items() if editor.error()}
+
+
+
+LABEL_WIDTH = 128
+"""Width of all labels, so that the editors of all sections stand in one column."""

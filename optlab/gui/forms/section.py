@@ -1,0 +1,59 @@
+"""A section that opens and closes, with a summary of its content in its head."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+
+class Section(QFrame):
+    """A titled frame around a form.
+
+    Args:
+        title: words in the head. content: what opens and closes. opened: whether it is open at first.
+    """
+
+    def __init__(self, title: str, content: QWidget, *, opened: bool) -> None:
+        super().__init__()
+        self.setObjectName("section")
+        self.content = content
+        self.head = QToolButton()
+        self.head.setObjectName("sectionHead")
+        self.head.setText(title)
+        self.head.setCheckable(True)
+        self.head.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.head.toggled.connect(self._toggle)
+        self.summary = QLabel("")
+        self.summary.setProperty("role", "muted")
+        self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        row = QHBoxLayout()
+        row.setContentsMargins(6, 2, 12, 2)
+        row.addWidget(self.head, 0, Qt.AlignmentFlag.AlignLeft)
+        row.addWidget(self.summary, 1)
+        row.addStretch(0)
+        inner = QVBoxLayout()
+        inner.setContentsMargins(12, 2, 12, 12)
+        inner.addWidget(content)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(row)
+        layout.addLayout(inner)
+        self._inner = inner
+        self.set_opened(opened)
+
+    def set_opened(self, opened: bool) -> None:
+        """Open or close the section."""
+        self.head.setChecked(opened)
+        self._toggle(opened)
+
+    def set_summary(self, words: str) -> None:
+        """What the content says, in a few words; shown while it is closed."""
+        self.summary.setText(words)
+
+    def _toggle(self, opened: bool) -> None:
+        self.head.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+        self.content.setVisible(opened)
+        self.summary.setVisible(not opened)
+        self._inner.setContentsMargins(12, 2 if opened else 0, 12, 12 if opened else 0)

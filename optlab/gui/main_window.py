@@ -1,0 +1,381 @@
+"""The main window: the experiment on the left, its plots in the middle, the run's controls below.
+
+The window decides nothing about training. It turns an experiment into a run through the bridge, and the run's events into curves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence, QShowEvent
+from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMessageBox, QSplitter, QVBoxLayout, QWidget
+
+from optlab import __version__, paths
+from optlab.engine.control import Advance, Message, Pause, Resume, SetValue, Stop
+from optlab.engine.events import Applied, Block, RunEnded, Series, Started
+from optlab.errors import InvalidInput, OptLabError
+from optlab.experiment import Experiment
+from optlab.files import write_atomically
+from optlab.gui import theme
+from optlab.gui.bridge import PreviewBridge, RunBridge, Warmth
+from optlab.gui.panels.banner import Banner
+from optlab.gui.panels.control_bar import ControlBar
+from optlab.gui.panels.experiment_panel import ExperimentPanel
+from optlab.gui.panels.help_page import HelpPage
+from optlab.gui.panels.plots_panel import PlotsPanel
+from optlab.gui.panels.runs_dialog import RunsDialog
+from optlab.runners.train import Asked
+from optlab.store import Store
+
+DEFAULT_PRESET = "digits-mlp"
+FILE_KINDS = "Experiments (*.toml);;All files (*)"
+
+
+class MainWindow(QMainWindow):
+    """The one window of OptLab.
+
+    Args:
+        experiment: shown at first; by default the preset ``digits-mlp``.
+        runner: ``auto``, ``thread`` or ``process``: where runs execute.
+    """
+
+    def __init__(self, experiment: Experiment | None = None, runner: Asked = "auto") -> None:
+        super().__init__()
+        self.setObjectName("mainWindow")
+        self.resize(1360, 860)
+        self._runner = runner
+        self._file: Path | None = None
+        self._shown_once = False
+        self._warmth = Warmth()
+        self.bridge = RunBridge(self._warmth.pool, self)
+        self.preview = PreviewBridge(self._warmth.pool, self)
+        self.experiment_panel = ExperimentPanel()
+        self.plots = PlotsPanel()
+        self.banner = Banner()
+        self.controls = ControlBar()
+        self._build_layout()
+        self._build_menus()
+        self._connect()
+        self.apply_theme()
+        self.experiment_panel.set_experiment(experiment or Experiment.load(paths.presets() / f"{DEFAULT_PRESET}.toml"))
+        self._set_title()
+
+    # --- building -----------------------------------------------------------------------------------------------------------
+
+    def _build_layout(self) -> None:
+        right = QWidget()
+        column = QVBoxLayout(right)
+        column.setContentsMargins(8, 8, 8, 0)
+        column.setSpacing(8)
+        column.addWidget(self.banner)
+        column.addWidget(self.plots, 1)
+        column.addWidget(self.controls)
+        split = QSplitter(Qt.Orientation.Horizontal)
+        split.setChildrenCollapsible(False)
+        split.addWidget(self.experiment_panel)
+        split.addWidget(right)
+        split.setStretchFactor(1, 1)
+        split.setSizes([430, 930])
+        self.setCentralWidget(split)
+
+    def _build_menus(self) -> None:
+        bar = self.menuBar()
+        file_menu = bar.addMenu("&File")
+        self._action(file_menu, "&Open experiment…", self.open_file, QKeySequence.StandardKey.Open)
+        presets = file_menu.addMenu("&Presets")
+        for path in sorted(paths.presets().glob("*.toml")):
+            self._action(presets, path.stem, lambda path=path: self.load_file(path))
+        self._action(file_menu, "&Save experiment as…", self.save_file, QKeySequence.StandardKey.Save)
+        file_menu.addSeparator()
+        self._action(file_menu, "&Runs…", self.show_runs, "Ctrl+R")
+        file_menu.addSeparator()
+        self._action(file_menu, "&Quit", self.close, QKeySequence.StandardKey.Quit)
+        view_menu = bar.addMenu("&View")
+        group = QActionGroup(self)
+        for name in ("system", "light", "dark"):
+            action = self._action(view_menu, f"{name.capitalize()} colors", lambda name=name: self._choose_theme(name))
+            action.setCheckable(True)
+            action.setChecked(name == theme.choice())
+            group.addAction(action)
+        help_menu = bar.addMenu("&Help")
+        for kind, words in (("optimizer", "Page of this &optimizer"), ("initializer", "Page of this &initializer"), ("loss", "Page of this &loss")):
+            self._action(help_menu, words, lambda kind=kind: self._show_chosen_page(kind))
+        help_menu.addSeparator()
+        self._action(help_menu, "&About OptLab", self._show_about)
+
+    def _connect(self) -> None:
+        panel, bridge, controls = self.experiment_panel, self.bridge, self.controls
+        panel.experimentChanged.connect(self._experiment_changed)
+        panel.liveValueChanged.connect(lambda path, value: bridge.send(SetValue(path, value)))
+        panel.pageRequested.connect(self.show_page)
+        panel.previewRequested.connect(self._request_preview)
+        self.preview.previewArrived.connect(panel.show_preview)
+        self.preview.previewFailed.connect(panel.show_preview_problem)
+        controls.startRequested.connect(self.start)
+        controls.pauseRequested.connect(lambda: bridge.send(Pause()))
+        controls.resumeRequested.connect(lambda: bridge.send(Resume()))
+        controls.stepRequested.connect(self.step)
+        controls.stopRequested.connect(self._stop)
+        bridge.sessionStarted.connect(self._session_started)
+        bridge.blockArrived.connect(self._take_block)
+        bridge.pathArrived.connect(self.plots.take_path)
+        bridge.activityChanged.connect(self._activity_changed)
+        bridge.messageApplied.connect(self._message_applied)
+        bridge.runEnded.connect(self._run_ended)
+        bridge.runFailed.connect(self._run_failed)
+        bridge.warned.connect(lambda words: self.banner.show_sentence(words, problem=True))
+        bridge.frameEnded.connect(self.plots.refresh)
+        bridge.sessionEnded.connect(self._session_ended)
+        theme.notifier().themeChanged.connect(self.apply_theme)
+
+    def _action(self, menu, text, act, shortcut=None) -> QAction:  # type: ignore[no-untyped-def]
+        action = QAction(text, self)
+        if shortcut is not None:
+            action.setShortcut(QKeySequence(shortcut))
+        action.triggered.connect(lambda _checked=False: act())
+        menu.addAction(action)
+        return action
+
+    # --- the life of a run ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Train the experiment that the editor shows."""
+        self._begin(())
+
+    def step(self) -> None:
+        """Take one step: of the run that is going, or as the first of a new one, which then holds."""
+        if self.bridge.active:
+            self.bridge.send(Advance(1))
+        else:
+            self._begin((Advance(1),))
+
+    def resume(self, run_id: str) -> None:
+        """Go on with a stored run."""
+        try:
+            with Store.open() as store:
+                self._show_experiment(Experiment.from_toml(store.run(run_id).experiment))
+            self.show_stored(run_id)
+            self.bridge.resume(run_id, self._runner)
+        except OptLabError as error:
+            self.banner.show_sentence(str(error), problem=True)
+            return
+        self._going()
+
+    def _begin(self, first: tuple[Message, ...]) -> None:
+        try:
+            experiment = self.experiment_panel.experiment()
+            self.plots.clear()
+            self.plots.set_task(experiment.dataset.shape().task)
+            self.bridge.start(experiment, self._runner, first)
+        except OptLabError as error:
+            self.controls.say(str(error), problem=True)
+            return
+        self._going()
+
+    def _going(self) -> None:
+        self.banner.hide()
+        self.experiment_panel.set_locked(True)
+        self.controls.set_state("starting")
+        self.controls.say("Starting…")
+
+    def _stop(self) -> None:
+        self.controls.set_state("stopping")
+        self.controls.say("Stopping…")
+        self.bridge.send(Stop())
+
+    def _session_started(self, started: Started) -> None:
+        self.plots.begin(started)
+        self.controls.begin(started.steps, started.step, started.device_name)
+        self.controls.set_state("running")
+        last = f", the last of an epoch {started.last_batch}" if started.last_batch != started.batch else ""
+        self.controls.say(
+            f"Training {started.parameters:,} parameters: {started.steps_per_epoch:,} steps an epoch, batches of {started.batch}{last}."
+        )
+
+    def _take_block(self, block: Block) -> None:
+        self.plots.take(block)
+        self.controls.advance(block.step, block.seconds)
+
+    def _activity_changed(self, activity: str) -> None:
+        self.controls.set_state("paused" if activity == "paused" else "running")
+        self.controls.say("Paused: change what you like, take single steps, or resume." if activity == "paused" else "Training…")
+
+    def _message_applied(self, applied: Applied) -> None:
+        if applied.problem:
+            self.controls.say(applied.problem, problem=True)
+        elif isinstance(applied.message, SetValue):
+            self.controls.say(f"{applied.message.path} is {applied.message.value:g} from step {applied.step + 1:,} on.")
+
+    def _run_ended(self, ended: RunEnded) -> None:
+        error = ended.final.get("validation_error")
+        loss = ended.final.get("train_loss")
+        figures = f" Validation error {error:.2%}." if error is not None else f" Training loss {loss:.4g}." if loss is not None else ""
+        sentence = f"{ended.status.capitalize()} after {ended.steps:,} steps: {ended.reason}.{figures}"
+        self.controls.say(sentence, problem=ended.status == "diverged")
+        if ended.status == "diverged":
+            self.banner.show_sentence(f"The run diverged: {ended.reason}. Lower the learning rate, or clip the gradient by its norm.", problem=True)
+
+    def _run_failed(self, message: str, detail: str) -> None:
+        answers = {"Copy details": lambda: QApplication.clipboard().setText(f"OptLab {__version__}\n{message}\n\n{detail}")} if detail else {}
+        self.controls.say("The run failed.", problem=True)
+        self.banner.show_sentence(message, answers, problem=True)
+
+    def _session_ended(self) -> None:
+        self.experiment_panel.set_locked(False)
+        self.controls.set_state("idle")
+        self.plots.refresh()
+
+    # --- experiments and stored runs ----------------------------------------------------------------------------------------------
+
+    def open_file(self) -> None:
+        """Ask for an experiment file and show it."""
+        name, _ = QFileDialog.getOpenFileName(self, "Open experiment", "", FILE_KINDS)
+        if name:
+            self.load_file(Path(name))
+
+    def load_file(self, path: Path) -> None:
+        """Show the experiment of a file; what is wrong with it is said in a sentence."""
+        if self.bridge.active:
+            self.banner.show_sentence("A run is going; stop it before you open another experiment.")
+            return
+        try:
+            self._show_experiment(Experiment.load(path))
+        except InvalidInput as error:
+            self.banner.show_sentence(str(error), problem=True)
+            return
+        self.banner.hide()
+        self._file = path
+        self._set_title()
+
+    def save_file(self) -> None:
+        """Ask for a place and write the experiment there."""
+        name, _ = QFileDialog.getSaveFileName(self, "Save experiment", str(self._file or "experiment.toml"), FILE_KINDS)
+        if name:
+            self.write_file(Path(name))
+
+    def write_file(self, path: Path) -> None:
+        """Write the experiment that the editor shows."""
+        try:
+            write_atomically(path, self.experiment_panel.experiment().to_toml().encode())
+        except OptLabError as error:
+            self.banner.show_sentence(str(error), problem=True)
+            return
+        self._file = path
+        self._set_title()
+        self.controls.say(f"Saved to {path}.")
+
+    def show_runs(self) -> None:
+        """Open the list of stored runs."""
+        dialog = RunsDialog(self, busy=self.bridge.active)
+        dialog.resumeRequested.connect(self.resume)
+        dialog.showRequested.connect(self.show_stored)
+        dialog.openRequested.connect(lambda document: self._show_experiment(Experiment.from_toml(document)))
+        dialog.exec()
+        dialog.deleteLater()
+
+    def show_stored(self, run_id: str) -> None:
+        """Draw the curves of a stored run."""
+        try:
+            with Store.open() as store:
+                record = store.run(run_id)
+                series = store.series(record.id)
+                experiment = Experiment.from_toml(record.experiment)
+        except OptLabError as error:
+            self.banner.show_sentence(str(error), problem=True)
+            return
+        self.plots.clear()
+        self.plots.set_task(experiment.dataset.shape().task)
+        self.plots.weights.set_followed(record.tracked)
+        self.plots.take(Block(record.steps, record.seconds, {name: Series(s.steps, s.values[:, None]) for name, s in series.items()}))
+        self.plots.refresh()
+        self.controls.say(f"Showing “{record.title}”, {record.status} after {record.steps:,} steps.")
+
+    def show_page(self, kind: str, name: str) -> None:
+        """Open the page of a component beside the window."""
+        page = HelpPage(kind, name, self)
+        page.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        page.show()
+
+    def _show_chosen_page(self, kind: str) -> None:
+        self.show_page(kind, self.experiment_panel.chosen(kind))
+
+    def _show_experiment(self, experiment: Experiment) -> None:
+        self.experiment_panel.set_experiment(experiment)
+
+    def _experiment_changed(self, experiment: Experiment | None) -> None:
+        self.controls.set_startable(experiment is not None, self.experiment_panel.problem())
+
+    def _request_preview(self, section: dict[str, object]) -> None:
+        # Before the first paint nothing may start a worker.
+        if self._shown_once:
+            self.preview.request(section)
+
+    def _set_title(self) -> None:
+        self.setWindowTitle(f"{self._file.name} – OptLab" if self._file else "OptLab")
+
+    # --- appearance ------------------------------------------------------------------------------------------------------------------
+
+    def apply_theme(self) -> None:
+        """Follow the theme in what does not follow the palette by itself."""
+        self.plots.set_colors(theme.current().plots)
+
+    def _choose_theme(self, name: str) -> None:
+        theme.choose(name)
+
+    def _show_about(self) -> None:
+        QMessageBox.about(
+            self,
+            "About OptLab",
+            f"<b>OptLab {__version__}</b><p>A laboratory in which people see deep-learning optimization happen.</p>"
+            "<p>Free software under the MIT license.</p>",
+        )
+
+    # --- beginning and end -----------------------------------------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent) -> None:  # Qt's name
+        """Let the first paint happen, then begin what needs torch."""
+        super().showEvent(event)
+        if not self._shown_once:
+            self._shown_once = True
+            QTimer.singleShot(0, self._after_first_paint)
+
+    def _after_first_paint(self) -> None:
+        self._warmth.begin()
+        self.experiment_panel.request_preview()
+        try:
+            with Store.open() as store:
+                interrupted = [record for record in store.runs() if record.status == "interrupted"]
+        except OptLabError as error:
+            self.banner.show_sentence(str(error), problem=True)
+            return
+        if interrupted:
+            newest = interrupted[0]
+            self.banner.show_sentence(
+                f"“{newest.title}” was interrupted after {newest.steps:,} steps. Nothing that it had reached is lost.",
+                {"Resume": lambda: self.resume(newest.id), "All runs…": self.show_runs},
+            )
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
+        """Ask once while a run is going; then save it and end."""
+        if self.bridge.active and not self._may_close():
+            event.ignore()
+            return
+        self.bridge.shut_down()
+        self.preview.shut_down()
+        self._warmth.end()
+        event.accept()
+
+    def _may_close(self) -> bool:
+        box = QMessageBox(
+            QMessageBox.Icon.Question,
+            "A run is going",
+            "A run is going. Stop it and close? It keeps what it has reached, and you can resume it later.",
+            QMessageBox.StandardButton.Cancel,
+            self,
+        )
+        stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
+        box.exec()
+        agreed = box.clickedButton() is stop
+        box.deleteLater()
+        return agreed

@@ -1,0 +1,268 @@
+"""The experiment panel: the whole experiment as forms, derived from the catalogue.
+
+The panel always knows whether what it shows is a valid experiment; what is wrong is said beneath the field that is wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from optlab.errors import InvalidInput
+from optlab.experiment import PLAIN_SECTIONS, SECTIONS, Experiment, General
+from optlab.gui.forms.component_form import ComponentForm
+from optlab.gui.forms.field_editor import FieldEditor
+from optlab.gui.forms.fields_form import FieldsForm
+from optlab.gui.forms.section import Section
+from optlab.gui.panels.data_preview import DataPreview
+from optlab.runners.preview import DatasetPreview
+
+_TITLES = {
+    "dataset": "Data",
+    "model": "Model",
+    "loss": "Loss",
+    "initializer": "Initializer",
+    "optimizer": "Optimizer",
+    "schedule": "Learning-rate schedule",
+    "clipping": "Gradient clipping",
+    "batches": "Batches",
+    "stopping": "Stopping",
+    "budget": "Budget",
+    "measures": "Measures",
+}
+_ORDER = ("dataset", "model", "optimizer", "schedule", "initializer", "loss", "batches", "clipping", "stopping", "budget", "measures")
+_OPENED = ("dataset", "model", "optimizer")
+_SETTLE_MILLISECONDS = 150
+"""How long typing has to rest before data are loaded for the preview."""
+
+
+class ExperimentPanel(QScrollArea):
+    """Edits one experiment.
+
+    Signals:
+        experimentChanged: the experiment, or None while it is invalid. liveValueChanged: path and value of a field that was changed while a run goes.
+        pageRequested: kind and name. previewRequested: the dataset section whose preview is wanted.
+    """
+
+    experimentChanged = Signal(object)
+    liveValueChanged = Signal(str, float)
+    pageRequested = Signal(str, str)
+    previewRequested = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("experimentScroll")
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(380)
+        self._locked = False
+        self._problem = ""
+        self._experiment: Experiment | None = None
+        self.components = {kind: ComponentForm(kind) for kind in SECTIONS}
+        self.plain = {name: FieldsForm(owner, name) for name, owner in PLAIN_SECTIONS.items()}
+        self.general = FieldsForm(General, "")
+        self.preview = DataPreview()
+        self.parameters = QLabel("")
+        self.parameters.setProperty("role", "muted")
+        self.parameters.setWordWrap(True)
+        self.note = QLabel("")
+        self.note.setProperty("role", "note")
+        self.note.setWordWrap(True)
+        self.note.hide()
+        self.sections = self._build()
+        self._settling = QTimer(self)
+        self._settling.setSingleShot(True)
+        self._settling.setInterval(_SETTLE_MILLISECONDS)
+        self._settling.timeout.connect(self.request_preview)
+        self._connect()
+
+    def sizeHint(self) -> QSize:  # Qt's name
+        return QSize(440, 800)
+
+    # --- building -----------------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> dict[str, Section]:
+        column = QWidget()
+        column.setObjectName("experimentColumn")
+        layout = QVBoxLayout(column)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setSpacing(8)
+        sections: dict[str, Section] = {}
+        for name in _ORDER:
+            form: QWidget = self.components[name] if name in self.components else self.plain[name]
+            if name == "dataset":
+                form = _stacked(form, self.preview)
+            elif name == "model":
+                form = _stacked(form, self.parameters)
+            elif name == "loss":
+                form = _stacked(form, self.note)
+            sections[name] = Section(_TITLES[name], form, opened=name in _OPENED)
+            layout.addWidget(sections[name])
+        sections["general"] = Section("Seed, device and precision", self.general, opened=False)
+        layout.addWidget(sections["general"])
+        layout.addStretch(1)
+        self.setWidget(column)
+        return sections
+
+    def _connect(self) -> None:
+        for kind, form in self.components.items():
+            form.changed.connect(lambda kind=kind: self._edited(kind))
+            form.fieldEdited.connect(lambda name, kind=kind: self._tell_live(f"{kind}.{name}"))
+            form.pageRequested.connect(self.pageRequested)
+        for name, plain in self.plain.items():
+            plain.fieldEdited.connect(lambda _field, name=name: self._edited(name))
+        self.general.fieldEdited.connect(lambda _field: self._edited("general"))
+
+    # --- what the window asks -----------------------------------------------------------------------------------------------------
+
+    def experiment(self) -> Experiment:
+        """The experiment that is shown.
+
+        Raises:
+            InvalidInput: it is none; the sentence stands beside the field, too.
+        """
+        typed = self._typed_errors()
+        if typed:
+            path, sentence = typed[0]
+            raise InvalidInput(sentence, path)
+        return Experiment.from_dict(self._tables())
+
+    def set_experiment(self, experiment: Experiment) -> None:
+        """Show an experiment."""
+        tables = experiment.to_dict()
+        for kind, form in self.components.items():
+            form.set_values(tables[kind])
+        for name, plain in self.plain.items():
+            plain.set_values(tables[name])
+        self.general.set_values({key: tables[key] for key in General.model_fields})
+        self.note.hide()
+        self._check()
+        self._settling.start()
+
+    def problem(self) -> str:
+        """Why what is shown is no experiment, or ""."""
+        return self._problem
+
+    def chosen(self, kind: str) -> str:
+        """Name of the component that is picked."""
+        return self.components[kind].name()
+
+    def set_locked(self, locked: bool) -> None:
+        """Whether a run goes: then only fields that a running session can change are open."""
+        self._locked = locked
+        live = set(self._experiment.live_fields()) if self._experiment is not None else set()
+        for kind, form in self.components.items():
+            mine = frozenset(path.partition(".")[2] for path in live if path.startswith(f"{kind}."))
+            form.set_locked(locked, mine)
+        for plain in (*self.plain.values(), self.general):
+            plain.setEnabled(not locked)
+
+    def set_live_value(self, path: str, value: float) -> None:
+        """Show a value that the run has taken."""
+        kind, _, name = path.partition(".")
+        self.components[kind].form.editors[name].set_value(value)
+
+    def request_preview(self) -> None:
+        """Ask for the preview of the data that are picked."""
+        if not self.components["dataset"].errors():
+            self.preview.show_loading()
+            self.previewRequested.emit(self.components["dataset"].values())
+
+    def show_preview(self, preview: DatasetPreview) -> None:
+        """The preview has come."""
+        self.preview.show_preview(preview)
+
+    def show_preview_problem(self, sentence: str) -> None:
+        """The data cannot be loaded."""
+        self.preview.show_problem(sentence)
+
+    # --- editing ------------------------------------------------------------------------------------------------------------------
+
+    def _edited(self, section: str) -> None:
+        if section == "dataset":
+            self._fit_loss()
+            self._settling.start()
+        elif section == "loss":
+            self.note.hide()
+        self._check()
+
+    def _fit_loss(self) -> None:
+        """Another task needs another loss: pick it, and say so."""
+        form = self.components["dataset"]
+        if self._experiment is None or form.errors() or form.name() == self._experiment.dataset.name:
+            return
+        fitted = self._experiment.with_value("dataset.name", form.name()).to_dict()["loss"]
+        if fitted["name"] != self.chosen("loss"):
+            self.components["loss"].set_values(fitted)
+            self.note.setText(f"The loss is now {self._label('loss')}, because the other one does not suit this data.")
+            self.note.show()
+            self.sections["loss"].set_opened(True)
+
+    def _tell_live(self, path: str) -> None:
+        kind, _, name = path.partition(".")
+        editor = self.components[kind].form.editors[name]
+        if self._locked and not editor.error() and isinstance(editor.value(), int | float):
+            self.liveValueChanged.emit(path, float(editor.value()))
+
+    def _check(self) -> None:
+        """Learn whether this is an experiment now, and show what follows from it."""
+        for editor in self._editors().values():
+            editor.forget_outside()
+        try:
+            self._experiment = self.experiment()
+            self._problem = ""
+        except InvalidInput as error:
+            self._experiment, self._problem = None, str(error)
+            editor = self._editors().get(error.field)
+            if editor is not None and not editor.error():
+                editor.show_outside(str(error))
+        self._summarize()
+        self.experimentChanged.emit(self._experiment)
+
+    def _summarize(self) -> None:
+        for kind, form in self.components.items():
+            self.sections[kind].set_summary(form.picker.currentText())
+        experiment = self._experiment
+        if experiment is None:
+            self.parameters.setText(self._problem)
+            return
+        self.sections["budget"].set_summary(f"{experiment.budget.steps:,} steps")
+        self.sections["general"].set_summary(f"seed {experiment.general.seed} · {experiment.general.device} · {experiment.general.precision}")
+        self.sections["batches"].set_summary(f"{self._label('batches')} · {experiment.batches.size or 'all'}")
+        layout = experiment.layout()
+        tensors = " · ".join(f"{spec.name} {'×'.join(map(str, spec.shape))}" for spec in layout.parameters if spec.role == "weight")
+        self.parameters.setText(f"{layout.total:,} parameters: {tensors}")
+
+    def _label(self, kind: str) -> str:
+        return self.components[kind].picker.currentText()
+
+    def _tables(self) -> dict[str, Any]:
+        tables: dict[str, Any] = {kind: form.values() for kind, form in self.components.items()}
+        tables |= {name: plain.values() for name, plain in self.plain.items()}
+        return {**self.general.values(), **tables}
+
+    def _editors(self) -> dict[str, FieldEditor]:
+        """Dotted path → editor."""
+        found = dict(self.general.editors)
+        for kind, form in self.components.items():
+            found |= {f"{kind}.{name}": editor for name, editor in form.form.editors.items()}
+        for section, plain in self.plain.items():
+            found |= {f"{section}.{name}": editor for name, editor in plain.editors.items()}
+        return found
+
+    def _typed_errors(self) -> list[tuple[str, str]]:
+        return [(path, editor.error()) for path, editor in self._editors().items() if editor.error()]
+
+
+def _stacked(*widgets: QWidget) -> QWidget:
+    """Widgets beneath each other."""
+    column = QWidget()
+    layout = QVBoxLayout(column)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(8)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return column

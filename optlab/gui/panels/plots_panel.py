@@ -1,0 +1,109 @@
+"""The plots panel: the live plots of a run, each in a tile that can be made large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSplitter, QToolButton, QVBoxLayout, QWidget
+
+from optlab.engine.events import Block, Path, Started
+from optlab.gui.plots.colors import PlotColors
+from optlab.gui.plots.error_plot import ErrorPlot
+from optlab.gui.plots.gradient_plot import GradientPlot
+from optlab.gui.plots.loss_plot import LossPlot
+from optlab.gui.plots.path_plot import PathPlot
+from optlab.gui.plots.weights_plot import WeightsPlot
+
+
+class Tile(QFrame):
+    """A plot with its title and a button that gives it the whole panel."""
+
+    def __init__(self, title: str, plot: QWidget, enlarge: Callable[[Tile], None]) -> None:
+        super().__init__()
+        self.setObjectName("tile")
+        self.plot = plot
+        self.title = QLabel(title)
+        self.title.setObjectName("tileTitle")
+        self.enlarge_button = QToolButton()
+        self.enlarge_button.setText("⤢")
+        self.enlarge_button.setAutoRaise(True)
+        self.enlarge_button.setToolTip("Enlarge this plot, or show all again")
+        self.enlarge_button.setAccessibleName(f"Enlarge {title}")
+        self.enlarge_button.clicked.connect(lambda: enlarge(self))
+        head = QHBoxLayout()
+        head.setContentsMargins(10, 4, 4, 0)
+        head.addWidget(self.title)
+        head.addStretch(1)
+        head.addWidget(self.enlarge_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(1, 1, 1, 1)
+        layout.setSpacing(0)
+        layout.addLayout(head)
+        layout.addWidget(plot, 1)
+
+
+class PlotsPanel(QWidget):
+    """Loss and 0-1 error above; gradient norm, weight trajectories and their path below."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.loss, self.error, self.gradient, self.weights, self.path = LossPlot(), ErrorPlot(), GradientPlot(), WeightsPlot(), PathPlot()
+        self._plots = (self.loss, self.error, self.gradient, self.weights, self.path)
+        titles = ("Loss", "0-1 error", "Gradient norm", "Weight trajectories", "Path in weight space")
+        self.tiles = [Tile(title, plot, self._enlarge) for title, plot in zip(titles, self._plots, strict=True)]
+        self._rows = [QSplitter(Qt.Orientation.Horizontal), QSplitter(Qt.Orientation.Horizontal)]
+        for row, tiles in zip(self._rows, (self.tiles[:2], self.tiles[2:]), strict=True):
+            row.setChildrenCollapsible(False)
+            for tile in tiles:
+                row.addWidget(tile)
+            row.setSizes([1000] * len(tiles))
+        columns = QSplitter(Qt.Orientation.Vertical)
+        columns.setChildrenCollapsible(False)
+        for row in self._rows:
+            columns.addWidget(row)
+        columns.setSizes([1000, 1000])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(columns)
+
+    def begin(self, started: Started) -> None:
+        """A run begins: name the followed weights."""
+        self.weights.set_followed(started.tracked)
+
+    def take(self, block: Block) -> None:
+        """New measurements."""
+        for plot in (self.loss, self.error, self.gradient, self.weights):
+            plot.take(block)
+
+    def take_path(self, path: Path) -> None:
+        """The path as it stands."""
+        self.weights.take_path(path)
+        self.path.take_path(path)
+
+    def refresh(self) -> None:
+        """Draw what has come since the last frame."""
+        for plot in self._plots:
+            plot.refresh()
+
+    def clear(self) -> None:
+        """Forget the run that is shown."""
+        for plot in self._plots:
+            plot.clear()
+
+    def set_task(self, task: str) -> None:
+        """Whether there is a 0-1 error to plot (``classes``) or none (``regression``)."""
+        self.error.set_task(task)
+
+    def set_colors(self, colors: PlotColors) -> None:
+        """Follow the theme."""
+        for plot in self._plots:
+            plot.set_colors(colors)
+
+    def _enlarge(self, tile: Tile) -> None:
+        alone = any(other.isHidden() for other in self.tiles)
+        for other in self.tiles:
+            other.setVisible(alone or other is tile)
+        for row in self._rows:
+            row.setVisible(alone or row.isAncestorOf(tile))
+        tile.enlarge_button.setText("⤢" if alone else "⤡")

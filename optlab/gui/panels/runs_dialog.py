@@ -1,0 +1,170 @@
+"""The runs dialog: what was trained before, to look at again, go on with, export or delete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QMessageBox,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from optlab.errors import OptLabError
+from optlab.export import export
+from optlab.gui.item_models.runs_table_model import RunsTableModel
+from optlab.store import RunRecord, Store
+
+_RESUMABLE = ("interrupted", "stopped", "failed")
+
+
+class RunsDialog(QDialog):
+    """Lists the stored runs.
+
+    Signals:
+        resumeRequested: id of a run to go on with. showRequested: id of a run whose curves to draw. openRequested: a run's experiment file, as text.
+    """
+
+    resumeRequested = Signal(str)
+    showRequested = Signal(str)
+    openRequested = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None, *, busy: bool = False) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Runs")
+        self.resize(900, 480)
+        self._busy = busy
+        self.model = RunsTableModel()
+        self.table = QTableView()
+        self.table.setModel(self.model)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setAlternatingRowColors(True)
+        self.table.setShowGrid(False)
+        self.table.verticalHeader().hide()
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.words = QLabel("")
+        self.words.setWordWrap(True)
+
+        self.show_button = self._button("Show curves", "Draw this run's curves in the window")
+        self.open_button = self._button("Open experiment", "Put this run's experiment into the editor")
+        self.resume_button = self._button("Resume", "Go on from where the run was interrupted or stopped")
+        self.export_button = self._button("Export…", "Write this run's series to a CSV or Parquet file")
+        self.delete_button = self._button("Delete…", "Remove this run and its snapshots for ever")
+        self.show_button.clicked.connect(self._show)
+        self.open_button.clicked.connect(self._open)
+        self.resume_button.clicked.connect(self._resume)
+        self.export_button.clicked.connect(self._export)
+        self.delete_button.clicked.connect(self._delete)
+        closing = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        closing.rejected.connect(self.reject)
+
+        buttons = QHBoxLayout()
+        for button in (self.show_button, self.open_button, self.resume_button, self.export_button, self.delete_button):
+            buttons.addWidget(button)
+        buttons.addStretch(1)
+        buttons.addWidget(closing)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.words)
+        layout.addLayout(buttons)
+        self.table.selectionModel().selectionChanged.connect(self._selection_changed)
+        self.table.doubleClicked.connect(self._show)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the list anew."""
+        try:
+            with Store.open() as store:
+                self.model.set_records(store.runs())
+            self.words.setText("" if self.model.rowCount() else "No run is stored yet: press Start in the window, or type optlab run.")
+        except OptLabError as error:
+            self.model.set_records([])
+            self.words.setText(str(error))
+        if self.model.rowCount():
+            self.table.selectRow(0)
+        self._selection_changed()
+
+    def selected(self) -> RunRecord | None:
+        """The run in the selected row."""
+        rows = self.table.selectionModel().selectedRows()
+        return self.model.record(rows[0].row()) if rows else None
+
+    def _selection_changed(self) -> None:
+        record = self.selected()
+        for button in (self.show_button, self.open_button, self.export_button):
+            button.setEnabled(record is not None)
+        going = record is not None and record.status in ("running", "paused")
+        self.show_button.setEnabled(record is not None and not self._busy)
+        self.open_button.setEnabled(record is not None and not self._busy)
+        self.resume_button.setEnabled(record is not None and record.status in _RESUMABLE and not self._busy)
+        self.delete_button.setEnabled(record is not None and not going)
+        if record is not None:
+            self.words.setText(f"{record.id}  ·  {record.reason}" if record.reason else record.id)
+
+    def _show(self) -> None:
+        record = self.selected()
+        if record is not None and self.show_button.isEnabled():
+            self.showRequested.emit(record.id)
+            self.accept()
+
+    def _open(self) -> None:
+        record = self.selected()
+        if record is not None:
+            self.openRequested.emit(record.experiment)
+            self.accept()
+
+    def _resume(self) -> None:
+        record = self.selected()
+        if record is not None:
+            self.resumeRequested.emit(record.id)
+            self.accept()
+
+    def _export(self) -> None:
+        record = self.selected()
+        if record is None:
+            return
+        kinds = {"CSV table (*.csv)": "csv", "Parquet table (*.parquet)": "parquet"}
+        name, kind = QFileDialog.getSaveFileName(self, "Export run", f"{record.id}.csv", ";;".join(kinds))
+        if not name:
+            return
+        ending = Path(name).suffix.removeprefix(".")
+        try:
+            with Store.open() as store:
+                export(store, record.id, ending if ending in kinds.values() else kinds[kind], Path(name), force=True)
+            self.words.setText(f"Written to {name}.")
+        except OptLabError as error:
+            self.words.setText(str(error))
+
+    def _delete(self) -> None:
+        record = self.selected()
+        if record is None:
+            return
+        answer = QMessageBox.question(self, "Delete run", f"Delete “{record.title}” ({record.steps:,} steps) with its curves and snapshots?")
+        if answer == QMessageBox.StandardButton.Yes:
+            try:
+                with Store.open() as store:
+                    store.delete(record.id)
+            except OptLabError as error:
+                self.words.setText(str(error))
+                return
+            self.reload()
+
+    def _button(self, text: str, tip: str) -> QPushButton:
+        button = QPushButton(text)
+        button.setToolTip(tip)
+        button.setAutoDefault(False)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        return button

@@ -1,0 +1,1 @@
+"""Live plots: NumPy arrays in, one drawing a frame out."""

@@ -1,0 +1,100 @@
+"""The drawing area: two axes and a view that tells of the mouse instead of acting on its own.
+
+Built from pyqtgraph's parts rather than its PlotItem, which would bring a second menu, a second down-sampling and a tenfold time to set up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QPointF, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QWidget
+
+from optlab.gui.plots.axis import PlotAxis
+from optlab.gui.plots.colors import PlotColors
+
+
+class _View(pg.ViewBox):
+    """A view box whose clicks are signals: right ``menuWanted(QPoint)``, double ``doubleClicked()``."""
+
+    menuWanted = Signal(object)  # noqa: N815 - Qt's style
+    doubleClicked = Signal()  # noqa: N815 - Qt's style
+
+    def mouseClickEvent(self, event: Any) -> None:  # noqa: N802 - pyqtgraph's name
+        if event.button() == Qt.MouseButton.RightButton:
+            event.accept()
+            self.menuWanted.emit(event.screenPos().toPoint())
+        elif event.button() == Qt.MouseButton.LeftButton and event.double():
+            event.accept()
+            self.doubleClicked.emit()
+
+
+class Canvas(pg.GraphicsView):
+    """Axes and view.
+
+    Signals: ``zoomed()``: the user panned or zoomed; ``viewChanged()``: another range or size; ``hovered(QPointF)``: the mouse is at this point of
+    the scene, over the view; ``left()``: it is no longer over the view; ``menuWanted(QPoint)``, ``doubleClicked()``.
+    """
+
+    zoomed = Signal()
+    viewChanged = Signal()  # noqa: N815 - Qt's style
+    hovered = Signal(QPointF)
+    left = Signal()
+    menuWanted = Signal(object)  # noqa: N815 - Qt's style
+    doubleClicked = Signal()  # noqa: N815 - Qt's style
+
+    def __init__(self, *, steps: bool = True, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        # The plot around it takes the focus and shows the menu.
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        self.view = _View(enableMenu=False, border=None)
+        self.view.disableAutoRange()
+        self.view.setDefaultPadding(0.0)
+        self.x_axis = PlotAxis("bottom", steps=steps)
+        self.y_axis = PlotAxis("left")
+        layout = pg.GraphicsLayout()
+        layout.setContentsMargins(2, 6, 12, 2)
+        layout.setSpacing(0)
+        layout.addItem(self.y_axis, 0, 0)
+        layout.addItem(self.view, 0, 1)
+        layout.addItem(self.x_axis, 1, 1)
+        self.setCentralItem(layout)
+        for axis in (self.x_axis, self.y_axis):
+            axis.linkToView(self.view)
+            axis.setZValue(-1000)
+            axis.fit()
+        self.view.sigRangeChangedManually.connect(lambda *_: self.zoomed.emit())
+        self.view.sigRangeChanged.connect(lambda *_: self.viewChanged.emit())
+        self.view.menuWanted.connect(self.menuWanted)
+        self.view.doubleClicked.connect(self.doubleClicked)
+        self.scene().sigMouseMoved.connect(self._moved)
+        self._over = False
+
+    def set_colors(self, colors: PlotColors) -> None:
+        """Follow the theme."""
+        self.setBackground(colors.background)
+        for axis in (self.x_axis, self.y_axis):
+            axis.set_colors(colors)
+
+    def _moved(self, place: QPointF) -> None:
+        if self.view.sceneBoundingRect().contains(place):
+            self._over = True
+            self.hovered.emit(place)
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._over:
+            self._over = False
+            self.left.emit()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._leave()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.viewChanged.emit()

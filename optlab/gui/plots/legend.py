@@ -1,0 +1,165 @@
+"""The legend: a row of names above the plot, which wraps where it is narrow and never covers data. A click switches a curve off and on."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QAbstractButton, QLayout, QLayoutItem, QSizePolicy, QWidget
+
+from optlab.gui.plots.colors import PlotColors, mixed
+
+_SWATCH = 18
+_GAP = 6
+_PAD = 5
+
+
+class LegendEntry(QAbstractButton):
+    """A name with a sample of its line; checked while its curves are shown.
+
+    Args:
+        text: the name. color: index into the palette. dashes: pattern of the line, empty for a solid one. pale: whether it is drawn pale.
+    """
+
+    def __init__(self, text: str, color: int, dashes: tuple[float, ...], pale: bool, colors: PlotColors) -> None:
+        super().__init__()
+        self._color, self._dashes, self._pale, self._colors = color, dashes, pale, colors
+        self.setText(text)
+        self.setCheckable(True)
+        self.setChecked(True)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setToolTip(f"Show or hide {text}")
+        self.setAccessibleName(f"Show {text}")
+
+    def set_colors(self, colors: PlotColors) -> None:
+        """Follow the theme."""
+        self._colors = colors
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        metrics = self.fontMetrics()
+        return QSize(_SWATCH + _GAP + metrics.horizontalAdvance(self.text()) + 2 * _PAD, metrics.height() + 4)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        colors, shown = self._colors, self.isChecked()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self.underMouse() or self.hasFocus():
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(mixed(colors.background, colors.foreground, 0.08)))
+            painter.drawRoundedRect(self.rect(), 4, 4)
+        line = mixed(colors.curve(self._color), colors.background, 0.45 if self._pale else 0.0)
+        pen = QPen(QColor(line if shown else mixed(colors.background, colors.foreground, 0.25)), 1.5 if self._pale else 2.5)
+        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+        if self._dashes:
+            # Patterns are in pen widths; the sample is short and shows at least two dashes.
+            pen.setDashPattern([max(0.8, part * 0.5) for part in self._dashes])
+        painter.setPen(pen)
+        middle = self.height() / 2
+        painter.drawLine(_PAD, round(middle), _PAD + _SWATCH, round(middle))
+        painter.setPen(QColor(mixed(colors.foreground, colors.background, 0.1 if shown else 0.5)))
+        font = painter.font()
+        font.setStrikeOut(not shown)
+        painter.setFont(font)
+        place = self.rect().adjusted(_PAD + _SWATCH + _GAP, 0, 0, 0)
+        painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text())
+
+
+class _Flow(QLayout):
+    """Items side by side, on as many lines as the width asks for."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._items: list[QLayoutItem] = []
+        self.setContentsMargins(0, 0, 0, 0)
+
+    def addItem(self, item: QLayoutItem) -> None:
+        self._items.append(item)
+
+    def count(self) -> int:
+        return len(self._items)
+
+    def itemAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
+        return self._items[index] if 0 <= index < len(self._items) else None
+
+    def takeAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
+        return self._items.pop(index) if 0 <= index < len(self._items) else None
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        return self._place(QRect(0, 0, width, 0), move=False)
+
+    def setGeometry(self, rect: QRect) -> None:
+        super().setGeometry(rect)
+        self._place(rect, move=True)
+
+    def sizeHint(self) -> QSize:
+        return self.minimumSize()
+
+    def minimumSize(self) -> QSize:
+        return QSize(0, max((item.sizeHint().height() for item in self._items), default=0))
+
+    def _place(self, rect: QRect, *, move: bool) -> int:
+        x, y, line = rect.x(), rect.y(), 0
+        for item in self._items:
+            size = item.sizeHint()
+            if x > rect.x() and x + size.width() > rect.right() + 1:
+                x, y, line = rect.x(), y + line, 0
+            if move:
+                item.setGeometry(QRect(QPoint(x, y), QSize(min(size.width(), max(1, rect.width())), size.height())))
+            x += size.width() + 2
+            line = max(line, size.height())
+        return y + line - rect.y()
+
+
+class Legend(QWidget):
+    """Entries by key; :attr:`switched` says which was switched, and whether it is shown now."""
+
+    switched = Signal(str, bool)
+
+    def __init__(self, colors: PlotColors) -> None:
+        super().__init__()
+        self._colors = colors
+        self._entries: dict[str, LegendEntry] = {}
+        self._flow = _Flow(self)
+        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+
+    def add(self, key: str, text: str, color: int, dashes: tuple[float, ...] = (), pale: bool = False) -> None:
+        """Add an entry, unless there is one of this key."""
+        if key in self._entries:
+            return
+        entry = LegendEntry(text, color, dashes, pale, self._colors)
+        entry.toggled.connect(lambda shown: self.switched.emit(key, shown))
+        self._entries[key] = entry
+        self._flow.addWidget(entry)
+        self.updateGeometry()
+
+    def entry(self, key: str) -> LegendEntry:
+        """The entry of a key.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._entries[key]
+
+    def keys(self) -> tuple[str, ...]:
+        """All keys, in order."""
+        return tuple(self._entries)
+
+    def remove(self, key: str) -> None:
+        """Remove an entry."""
+        entry = self._entries.pop(key)
+        self._flow.removeWidget(entry)
+        entry.hide()
+        entry.deleteLater()
+        self.updateGeometry()
+
+    def set_colors(self, colors: PlotColors) -> None:
+        """Follow the theme."""
+        self._colors = colors
+        for entry in self._entries.values():
+            entry.set_colors(colors)

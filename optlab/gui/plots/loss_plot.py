@@ -1,0 +1,21 @@
+"""The loss: of batches, faint because noisy, and on the whole training and validation sets."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QWidget
+
+from optlab.gui.plots.run_series_plot import Line, RunSeriesPlot
+
+_LINES = (
+    Line("batch_loss", "Batch", 0, pale=True),
+    Line("train_loss", "Training", 0, strong=True),
+    Line("validation_loss", "Validation", 1, strong=True, dashes=(4.0, 2.0)),
+)
+
+
+class LossPlot(RunSeriesPlot):
+    """Series ``batch_loss``, ``train_loss`` and ``validation_loss``, on a logarithmic axis at first."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(_LINES, "Loss", log_y=True, parent=parent)
+        self.setAccessibleName("Loss over steps")

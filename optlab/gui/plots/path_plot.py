@@ -1,0 +1,153 @@
+"""The path of a run in the plane of its first two principal components, with how much of it the plane shows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+
+from optlab.engine.events import Path
+from optlab.gui.plots.colors import mixed
+from optlab.gui.plots.plot_frame import NOTHING_YET, PlotFrame
+from optlab.gui.plots.ticks import readable
+
+_SHADES = 24
+"""Pieces of the line, each in a color of its own from early to late."""
+_NEAR = 30
+"""Pixels within which the mouse finds a point of the path."""
+
+
+class PathPlot(PlotFrame):
+    """A colored line from the start to where the run is now; both axes have the same scale, so lengths can be compared."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(steps=False, parent=parent)
+        self.setAccessibleName("Path in weight space")
+        self._run = 0
+        self._path: Path | None = None
+        self.caption = QLabel()
+        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.caption.setWordWrap(True)
+        self.header.insertWidget(0, self.caption, 1)
+        self.follow_action.setText("Show the whole path")
+        view = self.canvas.view
+        view.setAspectLocked(True)
+        self.pieces = [pg.PlotCurveItem(antialias=True, skipFiniteCheck=True) for _ in range(_SHADES)]
+        self.marks = pg.ScatterPlotItem(pxMode=True)
+        self.marks.setZValue(5)
+        self.labels = [pg.TextItem(anchor=(0.5, 1.3)), pg.TextItem(anchor=(0.5, 1.3))]
+        for item in (*self.pieces, self.marks, *self.labels):
+            view.addItem(item, ignoreBounds=True)
+        self._found = pg.ScatterPlotItem(pxMode=True, size=9)
+        self._found.setZValue(6)
+        view.addItem(self._found, ignoreBounds=True)
+        self._paint_caption()
+
+    def set_run(self, run: int) -> None:
+        """Which of several runs to show."""
+        self._run = run
+        self.clear()
+
+    def take_path(self, path: Path) -> None:
+        """Show this path in place of the last; that of another run is left alone."""
+        if path.run == self._run:
+            self._path = path
+            self._touch()
+
+    def clear(self) -> None:
+        """Forget the path."""
+        self._path = None
+        self.follow()
+
+    def _draw(self) -> None:
+        path = self._path
+        points = np.empty((0, 2)) if path is None else path.plane[np.isfinite(path.plane).all(axis=1)]
+        if path is None or not len(points):
+            self._say(NOTHING_YET if path is None else "The path has left all finite numbers.")
+            self.caption.setText("")
+            for item in (*self.pieces, self.marks):
+                item.clear()
+            return
+        self._say("")
+        first, second = (float(share) for share in path.explained)
+        self.canvas.x_axis.set_label(f"PC 1 ({first:.0%} of the path)")
+        self.canvas.y_axis.set_label(f"PC 2 ({second:.0%})")
+        self.caption.setText(self._words(path))
+        edges = np.linspace(0, len(points) - 1, _SHADES + 1).round().astype(int)
+        for place, piece in enumerate(self.pieces):
+            part = points[edges[place] : edges[place + 1] + 1]
+            piece.setPen(pg.mkPen(self._shade(place / (_SHADES - 1)), width=2))
+            piece.setData(part[:, 0], part[:, 1])
+        colors = self.colors
+        self.marks.setData(
+            pos=points[[0, -1]],
+            size=[9, 11],
+            symbol=["o", "o"],
+            brush=[QColor(colors.background), QColor(self._shade(1.0))],
+            pen=[pg.mkPen(self._shade(0.0), width=2), pg.mkPen(colors.background, width=1)],
+        )
+        for label, text, point in zip(self.labels, ("start", f"step {int(path.steps[-1]):,}"), points[[0, -1]], strict=True):
+            label.setText(text, color=mixed(colors.foreground, colors.background, 0.15))
+            label.setPos(float(point[0]), float(point[1]))
+        self._place_labels(points)
+        if self.following:
+            self._fit(points)
+
+    def _place_labels(self, points: np.ndarray) -> None:
+        """The upper end's name above it, the lower end's below: they do not cover each other or the line between."""
+        above = points[0, 1] > points[-1, 1]
+        for label, upper in zip(self.labels, (above, not above), strict=True):
+            label.setAnchor((0.5, 1.35 if upper else -0.35))
+
+    def _fit(self, points: np.ndarray) -> None:
+        low, high = points.min(axis=0), points.max(axis=0)
+        span = float(max(*(high - low), np.abs(points).max() * 1e-9, 1e-12))
+        room = 0.12 * span
+        self.canvas.view.setRange(
+            xRange=(low[0] - room, high[0] + room), yRange=(low[1] - room, high[1] + room), padding=0.0, disableAutoRange=True
+        )
+
+    def _words(self, path: Path) -> str:
+        total = float(path.explained.sum())
+        length = float(np.hypot(*(path.plane.max(axis=0) - path.plane.min(axis=0))))
+        off = float(path.off_plane[-1])
+        words = f"The plane shows {total:.0%} of the path's variance; the run is now {readable(off, 3)} off it"
+        if length > 0.0 and math.isfinite(off):
+            words += f" (the path spans {readable(length, 3)} within)"
+        return words + "."
+
+    def _shade(self, share: float) -> str:
+        """Early is faint, late is strong."""
+        colors = self.colors
+        return mixed(mixed(colors.curve(0), colors.background, 0.65), colors.curve(1), share)
+
+    def _update_readout(self) -> None:
+        path = self._path
+        if self._mouse is None or path is None or not self.canvas.isVisible():
+            self._hide_readout()
+            return
+        place = self.canvas.view.mapSceneToView(self._mouse)
+        pixel_x, pixel_y = self.canvas.view.viewPixelSize()
+        away = np.hypot((path.plane[:, 0] - place.x()) / pixel_x, (path.plane[:, 1] - place.y()) / pixel_y)
+        nearest = int(np.argmin(np.where(np.isfinite(away), away, np.inf)))
+        if not away[nearest] <= _NEAR:
+            self._hide_readout()
+            return
+        self._found.setData(pos=path.plane[[nearest]], brush=pg.mkBrush(None), pen=pg.mkPen(self.colors.foreground, width=1.5))
+        self._found.setVisible(True)
+        self._show_readout(f"Step {int(path.steps[nearest]):,}<br>{readable(float(path.off_plane[nearest]), 3)} off the plane")
+
+    def _hide_readout(self) -> None:
+        super()._hide_readout()
+        self._found.setVisible(False)
+
+    def _paint_colors(self) -> None:
+        super()._paint_colors()
+        if hasattr(self, "caption"):
+            self._paint_caption()
+
+    def _paint_caption(self) -> None:
+        self.caption.setStyleSheet(f"background: transparent; color: {mixed(self.colors.foreground, self.colors.background, 0.2)};")

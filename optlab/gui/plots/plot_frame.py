@@ -1,0 +1,236 @@
+"""What all plots share: the frame around a canvas.
+
+Above it stand a legend and the Follow button, instead of it a sentence while there is nothing to draw, over it a readout at the mouse. New data only
+mark a plot as stale; it is drawn once a frame, by :meth:`PlotFrame.refresh`, and only where it can be seen.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QColor, QContextMenuEvent, QKeySequence, QPainter, QPaintEvent, QShowEvent
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QStackedLayout, QToolButton, QVBoxLayout, QWidget
+
+from optlab.gui.plots.canvas import Canvas
+from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
+
+NOTHING_YET = "Nothing measured yet…"
+
+
+class PlotFrame(QWidget):
+    """Base of the plots.
+
+    Signals: ``followingChanged(bool)``; ``exported(str)``: this file was written; ``exportFailed(str)``: why not, in words.
+    """
+
+    followingChanged = Signal(bool)  # noqa: N815 - Qt's style
+    exported = Signal(str)
+    exportFailed = Signal(str)  # noqa: N815 - Qt's style
+
+    def __init__(self, *, steps: bool = True, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.colors = LIGHT
+        self.following = True
+        self._stale = True
+        self._drawing = False
+        self._mouse: QPointF | None = None
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumSize(60, 40)
+
+        self.canvas = Canvas(steps=steps)
+        self.message = QLabel(NOTHING_YET)
+        self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.message.setWordWrap(True)
+        self.readout = QLabel(self.canvas)
+        self.readout.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.readout.setTextFormat(Qt.TextFormat.RichText)
+        self.readout.hide()
+        self.follow_button = QToolButton()
+        self.follow_button.setText("Follow")
+        self.follow_button.setToolTip("Show the whole run again, and follow it (F, or double click)")
+        self.follow_button.clicked.connect(self.follow)
+        policy = self.follow_button.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.follow_button.setSizePolicy(policy)
+        self.follow_button.hide()
+
+        self.header = QHBoxLayout()
+        self.header.setContentsMargins(8, 2, 6, 0)
+        self.header.setSpacing(4)
+        self.header.addWidget(self.follow_button, 0, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight)
+        self._pages = QStackedLayout()
+        self._pages.addWidget(self.message)
+        self._pages.addWidget(self.canvas)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(self.header)
+        layout.addLayout(self._pages, 1)
+
+        self._redraw = QTimer(self)
+        self._redraw.setSingleShot(True)
+        self._redraw.timeout.connect(self.refresh)
+        self.canvas.viewChanged.connect(self._view_changed)
+        self.canvas.zoomed.connect(self._zoomed)
+        self.canvas.doubleClicked.connect(self.follow)
+        self.canvas.menuWanted.connect(self._show_menu)
+        self.canvas.hovered.connect(self._hovered)
+        self.canvas.left.connect(self._unhovered)
+
+        self.menu = QMenu(self)
+        self.follow_action = QAction("Follow the run", self)
+        self.follow_action.setShortcut(QKeySequence("F"))
+        self.follow_action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self.follow_action.setCheckable(True)
+        self.follow_action.setChecked(True)
+        self.follow_action.triggered.connect(self.follow)
+        self.image_action = QAction("Export image…", self)
+        self.image_action.triggered.connect(self._choose_image)
+        self.addAction(self.follow_action)
+        self.menu.addAction(self.follow_action)
+        self.menu.addSeparator()
+        self.menu.addAction(self.image_action)
+        self._paint_colors()
+
+    # --- drawing ----------------------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Draw once what is pending; nothing where nothing changed or the plot cannot be seen."""
+        if not self._stale or not self.isVisible():
+            return
+        self._stale = False
+        self._drawing = True
+        try:
+            self._draw()
+            self._update_readout()
+        finally:
+            self._drawing = False
+
+    def _draw(self) -> None:
+        raise NotImplementedError
+
+    def _touch(self, *, soon: bool = False) -> None:
+        """Something has changed; ``soon``: by the user's hand, so do not wait for the next frame of a run."""
+        self._stale = True
+        if soon:
+            self._redraw.start(0)
+
+    def _say(self, message: str) -> None:
+        """Show a sentence instead of the canvas, or the canvas where it is empty."""
+        page: QWidget = self.canvas
+        if message:
+            page = self.message
+            if self.message.text() != message:
+                self.message.setText(message)
+            self._hide_readout()
+        if self._pages.currentWidget() is not page:
+            self._pages.setCurrentWidget(page)
+
+    def _view_changed(self) -> None:
+        if not self._drawing:
+            self._touch(soon=True)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._touch(soon=True)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        QPainter(self).fillRect(event.rect(), QColor(self.colors.background))
+
+    # --- following --------------------------------------------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """Show the whole run, and go with it."""
+        self._set_following(True)
+        self._touch(soon=True)
+
+    def _zoomed(self) -> None:
+        self._set_following(False)
+        self._touch(soon=True)
+
+    def _set_following(self, following: bool) -> None:
+        self.follow_action.setChecked(following)
+        self.follow_button.setVisible(not following)
+        if self.following != following:
+            self.following = following
+            self.followingChanged.emit(following)
+
+    # --- the mouse --------------------------------------------------------------------------------------------------------------
+
+    def _hovered(self, place: QPointF) -> None:
+        self._mouse = place
+        self._update_readout()
+
+    def _unhovered(self) -> None:
+        self._mouse = None
+        self._hide_readout()
+
+    def _update_readout(self) -> None:
+        """Show what lies at :attr:`_mouse`."""
+        raise NotImplementedError
+
+    def _hide_readout(self) -> None:
+        self.readout.hide()
+
+    def _show_readout(self, html: str) -> None:
+        """Show the readout in the corner that the mouse is not in."""
+        if self._mouse is None:
+            return
+        self.readout.setText(html)
+        self.readout.adjustSize()
+        area = self.canvas.view.sceneBoundingRect()
+        on_the_left = self._mouse.x() > area.center().x()
+        x = area.left() + 8 if on_the_left else area.right() - self.readout.width() - 8
+        self.readout.move(QPoint(round(x), round(area.top() + 6)))
+        self.readout.show()
+
+    # --- the menu ---------------------------------------------------------------------------------------------------------------
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        self._show_menu(event.globalPos())
+
+    def _show_menu(self, place: QPoint) -> None:
+        self.menu.popup(place)
+
+    def _choose_image(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Export image", "plot.png", "PNG image (*.png)")
+        if path:
+            self.export_image(path)
+
+    def export_image(self, path: str) -> None:
+        """Write what is shown, legend and all, as a PNG file; the outcome is told by a signal."""
+        self._hide_readout()
+        if self.grab().save(path, "PNG"):
+            self.exported.emit(path)
+        else:
+            self.exportFailed.emit(f"{path} could not be written: check that the folder exists and may be written to.")
+
+    # --- colors -----------------------------------------------------------------------------------------------------------------
+
+    def set_colors(self, colors: PlotColors) -> None:
+        """Follow the theme."""
+        self.colors = colors
+        self._paint_colors()
+        self._touch(soon=True)
+        self.update()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            for axis in (self.canvas.x_axis, self.canvas.y_axis):
+                axis.fit()
+
+    def _paint_colors(self) -> None:
+        colors = self.colors
+        self.canvas.set_colors(colors)
+        quiet = mixed(colors.foreground, colors.background, 0.35)
+        self.message.setStyleSheet(f"background: transparent; color: {quiet}; padding: 12px;")
+        self.readout.setStyleSheet(
+            f"background: {mixed(colors.background, colors.foreground, 0.04)}; color: {colors.foreground};"
+            f" border: 1px solid {colors.grid}; border-radius: 4px; padding: 3px 6px;"
+        )
+        edge = mixed(colors.background, colors.foreground, 0.25)
+        self.follow_button.setStyleSheet(
+            f"QToolButton {{ background: {mixed(colors.background, colors.foreground, 0.06)}; color: {colors.foreground};"
+            f" border: 1px solid {edge}; border-radius: 4px; padding: 1px 7px; }}"
+            f"QToolButton:hover {{ background: {mixed(colors.background, colors.foreground, 0.14)}; }}"
+        )

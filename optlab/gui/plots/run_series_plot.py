@@ -1,0 +1,103 @@
+"""A plot of some series of a run, or of a few runs at once.
+
+One run: a color a series. Several: a color a run, each series keeping its way of being drawn, and the legend switches both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtWidgets import QWidget
+
+from optlab.engine.events import Block
+from optlab.gui.plots.curve_plot import CurvePlot
+
+MOST_RUNS = 8
+"""Runs whose curves can still be told apart."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """How a series is drawn. ``name``: of the series; the rest as in :meth:`CurvePlot.add_curve`."""
+
+    name: str
+    label: str
+    color: int
+    dashes: tuple[float, ...] = ()
+    pale: bool = False
+    strong: bool = False
+    shown: bool = True
+
+
+class RunSeriesPlot(CurvePlot):
+    """Draws the series it knows from the blocks it is given.
+
+    Args:
+        lines: what to draw. y_label, log_y, floor: as in :class:`CurvePlot`. scale: values are multiplied by it (100 for percent).
+    """
+
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        y_label: str,
+        *,
+        log_y: bool = False,
+        floor: float | None = None,
+        scale: float = 1.0,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(y_label, log_y=log_y, floor=floor, parent=parent)
+        self._lines = tuple(lines)
+        self._scale = scale
+        self._runs = 1
+        self._chosen: tuple[int, ...] | None = None
+        self._set_up()
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """Which runs are drawn: those chosen, else the first eight."""
+        return self._chosen if self._chosen is not None else tuple(range(min(self._runs, MOST_RUNS)))
+
+    def set_rows(self, rows: Sequence[int] | None) -> None:
+        """Draw these runs (at most eight) from now on, or with None the first eight; what was drawn is forgotten."""
+        self._chosen = None if rows is None else tuple(rows)[:MOST_RUNS]
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self.remove_all()
+        several = len(self.rows) > 1
+        if several:
+            for place, row in enumerate(self.rows):
+                self.add_group(f"run {row}", f"Run {row + 1}", place)
+            for line in self._lines:
+                self.add_group(line.name, line.label, dashes=line.dashes, pale=line.pale, shown=line.shown)
+        for place, row in enumerate(self.rows):
+            for line in self._lines:
+                self.add_curve(
+                    f"{line.name}:{row}",
+                    f"{line.label}, run {row + 1}" if several else line.label,
+                    place if several else line.color,
+                    dashes=line.dashes,
+                    pale=line.pale,
+                    strong=line.strong,
+                    shown=line.shown,
+                    groups=(f"run {row}", line.name) if several else (),
+                )
+        self._steady.forget()
+        self.follow()
+
+    def take(self, block: Block) -> None:
+        """Add a block's values: series ``[n, R]``."""
+        for line in self._lines:
+            series = block.series.get(line.name)
+            if series is None:
+                continue
+            values = series.values.reshape(len(series.steps), -1)
+            if values.shape[1] != self._runs:
+                self._runs = values.shape[1]
+                self._set_up()
+            for row in self.rows:
+                if row < self._runs:
+                    column = values[:, row]
+                    self.append(f"{line.name}:{row}", series.steps, column * self._scale if self._scale != 1.0 else column)

@@ -1,0 +1,119 @@
+"""Weights over steps: those that have moved most so far, or those that the user follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+
+from optlab.engine.events import Block, Path
+from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
+from optlab.gui.plots.curve_plot import CurvePlot
+
+_DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 2.0))
+"""Every second curve is dashed, so that twelve can be told apart."""
+_NONE_FOLLOWED = "No weights are followed: name some under Measures, or look at the largest-moving ones."
+
+
+class WeightsPlot(QWidget):
+    """Two plots and the choice between them.
+
+    ``largest`` is fed from paths, few points over the whole run, ``followed`` from the series ``weights`` with a value of every step.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Weights over steps")
+        self._run = 0
+        self._names: tuple[str, ...] = ()
+        self._slots: dict[str, int] = {}
+        self.largest, self.followed = CurvePlot("Weight"), CurvePlot("Weight")
+        self.followed.empty_text = _NONE_FOLLOWED
+        self.mode = QComboBox()
+        self.mode.addItems(["Largest-moving", "Followed"])
+        self.mode.setAccessibleName("Which weights are shown")
+        self.mode.setToolTip("Largest-moving: the weights farthest from where they began. Followed: the weights named in the experiment, at every step.")
+        self.mode.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.mode.currentIndexChanged.connect(self._choose)
+        self._caption = QLabel("Weights:")
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self.largest)
+        self._pages.addWidget(self.followed)
+        head = QHBoxLayout()
+        head.setContentsMargins(12, 2, 6, 0)
+        head.addWidget(self._caption)
+        head.addWidget(self.mode)
+        head.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(head)
+        layout.addWidget(self._pages, 1)
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.set_colors(LIGHT)
+
+    def _choose(self, index: int) -> None:
+        self._pages.setCurrentIndex(index)
+
+    def set_run(self, run: int) -> None:
+        """Which of several runs to show; what was shown is forgotten."""
+        self._run = run
+        self.clear()
+
+    def set_followed(self, names: Sequence[str]) -> None:
+        """Name the weights of the series ``weights``, in order."""
+        self._names = tuple(names)
+        self.followed.remove_all()
+        for place, name in enumerate(self._names):
+            self.followed.add_curve(str(place), name, place, dashes=_DASHES[place % 2])
+        self.followed.empty_text = "Nothing measured yet…" if names else _NONE_FOLLOWED
+        self.followed.follow()
+
+    def take(self, block: Block) -> None:
+        """Add a block's ``weights``: ``[n, R, K]``, or ``[n, K]`` of a single run."""
+        series = block.series.get("weights")
+        if series is None or not len(series.steps):
+            return
+        values = series.values if series.values.ndim == 3 else series.values[:, None, :]
+        if self._run >= values.shape[1]:
+            return
+        for place in range(len(self._names), values.shape[2]):
+            self.followed.add_curve(str(place), f"Weight {place + 1}", place, dashes=_DASHES[place % 2])
+        for place in range(values.shape[2]):
+            self.followed.append(str(place), series.steps, values[:, self._run, place])
+
+    def take_path(self, path: Path) -> None:
+        """Show the weights that moved most; one that stays among them keeps its color."""
+        if path.run != self._run:
+            return
+        plot = self.largest
+        for name in [name for name in self._slots if name not in path.moved]:
+            plot.remove_curve(name)
+            del self._slots[name]
+        free = (slot for slot in range(len(path.moved)) if slot not in self._slots.values())
+        for name in path.moved:
+            if name not in self._slots:
+                self._slots[name] = next(free)
+                plot.add_curve(name, name, self._slots[name], dashes=_DASHES[self._slots[name] % 2])
+        for column, name in enumerate(path.moved):
+            plot.replace(name, path.steps, path.values[:, column])
+
+    def refresh(self) -> None:
+        """Draw what is pending in the plot that is shown."""
+        self.largest.refresh()
+        self.followed.refresh()
+
+    def clear(self) -> None:
+        """Forget the run that is shown; the names of followed weights stay."""
+        self.largest.remove_all()
+        self._slots.clear()
+        self.largest.clear()
+        self.followed.clear()
+
+    def set_colors(self, colors: PlotColors) -> None:
+        """Follow the theme."""
+        self.setStyleSheet(f"WeightsPlot {{ background: {colors.background}; }}")
+        self._caption.setStyleSheet(f"background: transparent; color: {mixed(colors.foreground, colors.background, 0.2)};")
+        self.largest.set_colors(colors)
+        self.followed.set_colors(colors)

@@ -1,0 +1,190 @@
+"""Light and dark: one set of colors each, following the system unless the user chose.
+
+Qt's Fusion style draws from the palette, so most widgets need nothing else; a small style sheet does what a palette cannot.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QColor, QGuiApplication, QPalette
+from PySide6.QtWidgets import QApplication
+
+from optlab.gui.plots.colors import DARK as DARK_PLOTS
+from optlab.gui.plots.colors import LIGHT as LIGHT_PLOTS
+from optlab.gui.plots.colors import PlotColors
+
+Choice = Literal["system", "light", "dark"]
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colors as ``#rrggbb``.
+
+    Attributes:
+        window: behind everything. base: of fields, tables and plots. text, muted: words, and words of less weight. accent, on_accent: what to press first.
+        error: words about problems. error_ground, note_ground: grounds of banners. border: lines.
+        plots: colors of the plots.
+    """
+
+    dark: bool
+    window: str
+    base: str
+    text: str
+    muted: str
+    accent: str
+    on_accent: str
+    error: str
+    error_ground: str
+    note_ground: str
+    border: str
+    plots: PlotColors
+
+
+LIGHT = Theme(
+    dark=False,
+    window="#f3f5f8",
+    base="#ffffff",
+    text="#1f2328",
+    muted="#59636e",
+    accent="#0a66c2",
+    on_accent="#ffffff",
+    error="#b3261e",
+    error_ground="#fdecea",
+    note_ground="#e8f1fb",
+    border="#d0d7de",
+    plots=LIGHT_PLOTS,
+)
+DARK = Theme(
+    dark=True,
+    window="#14171b",
+    base="#1b1e23",
+    text="#e3e6ea",
+    muted="#9aa4b0",
+    accent="#58a6ff",
+    on_accent="#0b1520",
+    error="#ff8a80",
+    error_ground="#3a1d1c",
+    note_ground="#18293d",
+    border="#363b44",
+    plots=DARK_PLOTS,
+)
+
+
+class Notifier(QObject):
+    """Says that the theme is another one now."""
+
+    themeChanged = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.choice: Choice = "system"
+        self.following: QApplication | None = None
+
+
+@functools.cache
+def notifier() -> Notifier:
+    """The one notifier of the process."""
+    return Notifier()
+
+
+def choice() -> Choice:
+    """What the user chose."""
+    return notifier().choice
+
+
+def current() -> Theme:
+    """The theme that is in force."""
+    chosen = notifier().choice
+    if chosen == "system":
+        return DARK if QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark else LIGHT
+    return DARK if chosen == "dark" else LIGHT
+
+
+def choose(wanted: Choice) -> None:
+    """Follow the system, or stay with one theme."""
+    notifier().choice = wanted
+    _apply()
+
+
+def follow(application: QApplication) -> None:
+    """Give the application its theme, now and whenever the system's changes."""
+    application.setStyle("Fusion")
+    notifier().following = application
+    application.styleHints().colorSchemeChanged.connect(_apply)
+    _apply()
+
+
+def _apply() -> None:
+    application = notifier().following
+    if application is not None:
+        theme = current()
+        application.setPalette(_palette(theme))
+        application.setStyleSheet(_style_sheet(theme))
+    notifier().themeChanged.emit()
+
+
+def _palette(theme: Theme) -> QPalette:
+    palette = QPalette()
+    roles = {
+        QPalette.ColorRole.Window: theme.window,
+        QPalette.ColorRole.WindowText: theme.text,
+        QPalette.ColorRole.Base: theme.base,
+        QPalette.ColorRole.AlternateBase: theme.window,
+        QPalette.ColorRole.Text: theme.text,
+        QPalette.ColorRole.PlaceholderText: theme.muted,
+        QPalette.ColorRole.Button: theme.base,
+        QPalette.ColorRole.ButtonText: theme.text,
+        QPalette.ColorRole.ToolTipBase: theme.base,
+        QPalette.ColorRole.ToolTipText: theme.text,
+        QPalette.ColorRole.Highlight: theme.accent,
+        QPalette.ColorRole.HighlightedText: theme.on_accent,
+        QPalette.ColorRole.Link: theme.accent,
+        QPalette.ColorRole.Accent: theme.accent,
+        QPalette.ColorRole.Mid: theme.border,
+        QPalette.ColorRole.Dark: theme.border,
+    }
+    for role, color in roles.items():
+        palette.setColor(role, QColor(color))
+    faded = QColor(theme.muted)
+    faded.setAlphaF(0.65)
+    for role in (QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText, QPalette.ColorRole.WindowText):
+        palette.setColor(QPalette.ColorGroup.Disabled, role, faded)
+    palette.setColor(QPalette.ColorGroup.Disabled, QPalette.ColorRole.Highlight, QColor(theme.border))
+    return palette
+
+
+def _style_sheet(theme: Theme) -> str:
+    return f"""
+    QToolTip {{ color: {theme.text}; background: {theme.base}; border: 1px solid {theme.border}; padding: 6px; }}
+    QSplitter::handle {{ background: transparent; }}
+    QFrame#tile {{ background: {theme.base}; border: 1px solid {theme.border}; border-radius: 6px; }}
+    QLabel#tileTitle {{ font-weight: 600; color: {theme.text}; }}
+    QLabel#muted, QLabel[role="muted"] {{ color: {theme.muted}; }}
+    QLabel[role="problem"], QLabel[problem="true"] {{ color: {theme.error}; }}
+    QLabel[role="note"] {{ color: {theme.accent}; }}
+    QFrame#banner {{ background: {theme.note_ground}; border: 1px solid {theme.border}; border-radius: 6px; }}
+    QFrame#banner[problem="true"] {{ background: {theme.error_ground}; }}
+    QToolButton#sectionHead {{ font-weight: 600; border: none; padding: 6px 4px; text-align: left; color: {theme.text}; }}
+    QToolButton#sectionHead:hover {{ color: {theme.accent}; }}
+    QFrame#section {{ background: {theme.base}; border: 1px solid {theme.border}; border-radius: 6px; }}
+    QScrollArea#experimentScroll {{ background: transparent; border: none; }}
+    QWidget#experimentColumn {{ background: transparent; }}
+    QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
+    QScrollBar::handle:vertical {{ background: {theme.border}; border-radius: 4px; min-height: 32px; margin: 1px; }}
+    QScrollBar::handle:vertical:hover {{ background: {theme.muted}; }}
+    QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical {{ height: 0; }}
+    QScrollBar::add-page:vertical, QScrollBar::sub-page:vertical {{ background: transparent; }}
+    QPushButton {{ padding: 5px 14px; border: 1px solid {theme.border}; border-radius: 5px; background: {theme.base}; color: {theme.text}; }}
+    QPushButton:hover {{ border-color: {theme.accent}; }}
+    QPushButton:pressed {{ background: {theme.window}; }}
+    QPushButton:disabled {{ color: {theme.muted}; background: {theme.window}; }}
+    QPushButton#primary {{ background: {theme.accent}; color: {theme.on_accent}; border-color: {theme.accent}; font-weight: 600; }}
+    QPushButton#primary:disabled {{ background: {theme.border}; color: {theme.muted}; border-color: {theme.border}; }}
+    QProgressBar {{ border: none; background: {theme.border}; border-radius: 4px; }}
+    QProgressBar::chunk {{ background: {theme.accent}; border-radius: 4px; }}
+    QLineEdit[invalid="true"] {{ border: 1px solid {theme.error}; border-radius: 3px; }}
+    """

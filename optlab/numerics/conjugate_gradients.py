@@ -1,0 +1,79 @@
+"""Linear conjugate gradients: ``A x = b`` from products with A alone, for R systems at once.
+
+Every system stops by itself and is frozen from then on, so that a run in a population gets the numbers that it would get alone. Memory grows with P, not
+P².
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optlab.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+Product = Callable[["torch.Tensor"], "torch.Tensor"]
+"""``v [R, P]`` → ``A v [R, P]``, each run with its own matrix."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What conjugate gradients found.
+
+    Attributes:
+        x: the solutions ``[R, P]``. residual: norms ``[R]`` of ``b − A x``. iterations: products taken, ``[R]``.
+        negative: where a direction of negative curvature ended the solve, ``[R]`` bool.
+    """
+
+    x: torch.Tensor
+    residual: torch.Tensor
+    iterations: torch.Tensor
+    negative: torch.Tensor
+
+
+def solve(product: Product, b: torch.Tensor, *, iterations: int, tolerance: float) -> Solution:
+    """Solve ``A x = b`` from ``x = 0``, for symmetric A.
+
+    A system ends when its residual is at most ``tolerance · ‖b‖``, or at a direction d with ``dᵀAd ≤ 0``, where A is not positive definite: what was
+    reached before stays (at the first direction that is ``b`` itself, the steepest descent step of unit length).
+
+    Args:
+        b: ``[R, P]``. iterations: most products to take. tolerance: relative residual.
+    """
+    x = _torch.zeros_like(b)
+    r = b.clone()
+    d = r
+    rr = _dot(r, r)
+    enough = (tolerance**2) * rr
+    going = rr > 0.0
+    negative = _torch.zeros_like(going)
+    taken = _torch.zeros(b.shape[0], dtype=_torch.int64, device=b.device)
+    for number in range(iterations):
+        if not bool(going.any()):
+            break
+        product_d = product(d)
+        curvature = _dot(d, product_d)
+        bad = going & ~(curvature > 0.0)
+        if bool(bad.any()):
+            negative |= bad
+            if number == 0:
+                x = _torch.where(bad.unsqueeze(1), b, x)
+            going = going & ~bad
+        taken += going
+        alpha = _torch.where(going, rr / curvature, 0.0).unsqueeze(1)
+        x = _torch.where(going.unsqueeze(1), x + alpha * d, x)
+        r = _torch.where(going.unsqueeze(1), r - alpha * product_d, r)
+        rr_next = _dot(r, r)
+        beta = _torch.where(going, rr_next / rr, 0.0).unsqueeze(1)
+        d = _torch.where(going.unsqueeze(1), r + beta * d, d)
+        rr = _torch.where(going, rr_next, rr)
+        going = going & (rr > enough)
+    return Solution(x, rr.sqrt(), taken, negative)
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Inner products ``[R]`` of rows."""
+    return (a * b).sum(dim=1)

@@ -1,0 +1,45 @@
+"""The catalogue's optimizers as ``torch.optim`` optimizers, for people's own training loops.
+
+Every optimizer of the catalogue is a class here, under the name of its component: the same few lines that the laboratory runs,
+with torch's arguments, parameter groups, state dicts and schedulers around them. The classes are made from the registry when they
+are asked for, so a file dropped into ``optlab/optimizers/`` is one of them::
+
+    import optlab.optim
+
+    optimizer = optlab.optim.Momentum(model.parameters(), lr=0.05, momentum=0.9)
+
+Importing this changes nothing of torch: neither its threads nor its default types.
+"""
+
+from __future__ import annotations
+
+# Before anything reaches for torch through optlab.lazy: that would set how its threads wait, which is for the laboratory to choose
+# and not for a library inside somebody's script.
+import torch as _torch  # noqa: F401
+
+from optlab import registry as _registry
+from optlab.optim.rule import RuleOptimizer
+from optlab.optimizers.base import Optimizer as _Rule
+
+_made: dict[type[_Rule], type[RuleOptimizer]] = {}
+
+
+def _rules() -> dict[str, type[_Rule]]:
+    """Class name → rule, of all that can be applied tensor by tensor."""
+    found = [component for component in _registry.components("optimizer") if issubclass(component, _Rule)]
+    return {rule.__name__: rule for rule in found if rule.elementwise}
+
+
+def __getattr__(name: str) -> type[RuleOptimizer]:
+    if name == "__all__":
+        return list(__dir__())  # type: ignore[return-value]
+    rule = None if name.startswith("_") else _rules().get(name)
+    if rule is None:
+        raise AttributeError(f"module {__name__!r} has no optimizer {name!r}; it has: {', '.join(_rules())}")
+    if rule not in _made:
+        _made[rule] = RuleOptimizer.of(rule, __name__)
+    return _made[rule]
+
+
+def __dir__() -> list[str]:
+    return ["RuleOptimizer", *_rules()]

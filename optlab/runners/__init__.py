@@ -1,0 +1,25 @@
+"""Where a run executes: a background thread owns its life and has the steps done inline or by a spawned worker process.
+
+:func:`train` and :func:`resume` are the way in.
+"""
+
+from optlab.runners.jobs import PreviewJob, TrainJob
+from optlab.runners.owner import NotRecorded, Owner
+from optlab.runners.pool import WorkerPool
+from optlab.runners.preview import DatasetPreview
+from optlab.runners.process import ProcessRunner
+from optlab.runners.thread import ThreadRunner
+from optlab.runners.train import resume, train
+
+__all__ = [
+    "DatasetPreview",
+    "NotRecorded",
+    "Owner",
+    "PreviewJob",
+    "ProcessRunner",
+    "ThreadRunner",
+    "TrainJob",
+    "WorkerPool",
+    "resume",
+    "train",
+]

@@ -1,0 +1,69 @@
+"""Jobs: what a runner is given to do. They hold plain values and arrays, so they cross to another process as they are.
+
+A job becomes a stream of events, whatever happens: an error is an event, too, and the last one.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optlab.engine.control import Controls, Message, Replay
+from optlab.engine.events import Answer, Event, SessionFailed
+from optlab.engine.session import session
+from optlab.engine.snapshot import Snapshot
+from optlab.errors import OptLabError
+from optlab.experiment import Experiment
+from optlab.runners.preview import preview
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Train experiments (TOML texts) together.
+
+    Attributes:
+        snapshots: one a run to go on from, or None to start anew.
+        log: messages to apply, each after so many steps.
+    """
+
+    experiments: tuple[str, ...]
+    snapshots: tuple[Snapshot, ...] | None = None
+    log: tuple[tuple[int, Message], ...] = ()
+
+
+@dataclass(frozen=True)
+class PreviewJob:
+    """Look at a data set, given as its ``[dataset]`` section.
+
+    The answer is an :class:`~optlab.engine.events.Answer` with a :class:`~optlab.runners.preview.DatasetPreview`.
+    """
+
+    dataset: Mapping[str, Any]
+
+
+Job = TrainJob | PreviewJob
+
+
+def perform(job: Job, controls: Controls) -> Iterator[Event]:
+    """Do a job and tell what happens. An error becomes a :class:`~optlab.engine.events.SessionFailed`, which is then the last event."""
+    try:
+        match job:
+            case TrainJob():
+                experiments = [Experiment.from_toml(text) for text in job.experiments]
+                yield from session(experiments, Replay(job.log, controls) if job.log else controls, job.snapshots)
+            case PreviewJob():
+                yield Answer(preview(job.dataset))
+    except OptLabError as error:
+        yield SessionFailed(str(error))
+    except Exception as error:  # noqa: BLE001 - told as an event, with its traceback
+        yield unexpected(error)
+
+
+def unexpected(error: Exception) -> SessionFailed:
+    """The event for an error that is a defect of OptLab, or comes from the system."""
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return SessionFailed(
+        f"An unexpected error ended this ({what}); please report it with its details.", "".join(traceback.format_exception(error))
+    )

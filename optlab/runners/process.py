@@ -1,0 +1,90 @@
+"""The runner that has the job done by a worker process."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+
+from optlab.engine.control import Inbox
+from optlab.engine.events import Event, SessionFailed
+from optlab.runners.jobs import Job, unexpected
+from optlab.runners.pool import WorkerPool
+from optlab.runners.runner import RunnerName
+from optlab.runners.worker import JobDone, Worker, WorkerDied
+
+_LISTEN_SECONDS = 0.02
+"""How long a control message waits at most while the worker has nothing to tell."""
+
+
+class ProcessRunner:
+    """Has an interpreter of its own, outlives an error of the device, and can be killed.
+
+    Args:
+        pool: where the worker comes from and goes to; without one, a worker is started for this job and ends with it.
+    """
+
+    name: RunnerName = "process"
+
+    def __init__(self, pool: WorkerPool | None = None) -> None:
+        self._pool = pool
+        self._worker: Worker | None = None
+        self._killed = False
+        self._lock = threading.Lock()
+
+    def events(self, job: Job, inbox: Inbox) -> Iterator[Event]:
+        """See :class:`~optlab.runners.runner.Runner`."""
+        try:
+            worker = self._pool.take() if self._pool is not None else Worker()
+        except OSError as error:
+            yield unexpected(error)
+            return
+        with self._lock:
+            self._worker = worker
+            if self._killed:
+                worker.kill()
+        reusable = False
+        try:
+            failed = False
+            worker.send(job)
+            while True:
+                for message in inbox.take(0):
+                    worker.send(message)
+                told = worker.receive(_LISTEN_SECONDS)
+                if isinstance(told, JobDone):
+                    break
+                if told is not None:
+                    # A message for the user only is no reason to distrust the process; an unexpected error is.
+                    failed = failed or (isinstance(told, SessionFailed) and bool(told.detail))
+                    yield told
+            reusable = not failed
+        except WorkerDied as death:
+            yield SessionFailed(_obituary(death.code))
+        finally:
+            with self._lock:
+                self._worker = None
+            if reusable and self._pool is not None:
+                self._pool.give_back(worker)
+            else:
+                # Idle after its job it ends when the pipe closes; given up in the middle, it does so, too.
+                worker.dismiss(1.0)
+
+    def kill(self) -> None:
+        """End the worker at once, also one that is still to be started (any thread)."""
+        with self._lock:
+            self._killed = True
+            if self._worker is not None:
+                self._worker.kill()
+
+
+def _obituary(code: int | None) -> str:
+    if code is not None and code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = "unknown"
+        how = f"was ended by signal {-code}, {name}"
+        why = "; the system does that when memory runs out" if name == "SIGKILL" else ""
+    else:
+        how, why = ("ended" if code is None else f"ended with exit code {code}"), ""
+    return f"The worker process {how}{why}. The run can be resumed from its last snapshot."

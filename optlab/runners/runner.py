@@ -1,0 +1,33 @@
+"""What a runner is: something that does one job and tells its events, wherever it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, Protocol
+
+from optlab.engine.control import Inbox
+from optlab.engine.events import Event
+from optlab.runners.jobs import Job
+
+RunnerName = Literal["thread", "process"]
+
+
+class Runner(Protocol):
+    """Does one job.
+
+    Attributes:
+        name: for the record of the run.
+    """
+
+    @property
+    def name(self) -> RunnerName:
+        """For the record of the run."""
+
+    def events(self, job: Job, inbox: Inbox) -> Iterator[Event]:
+        """Do the job in the thread that iterates, or have it done; messages come from ``inbox``.
+
+        Nothing is raised: the last event of a job that failed is a :class:`~optlab.engine.events.SessionFailed`.
+        """
+
+    def kill(self) -> None:
+        """End a job that does not answer to Stop, where that is possible (any thread)."""

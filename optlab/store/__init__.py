@@ -1,0 +1,12 @@
+"""Stored runs: metadata and series on SQLite, snapshots as safetensors files.
+
+The store speaks :mod:`optlab.engine.events` and knows no trainer. :class:`Store` is the way in.
+"""
+
+from optlab.store.records import RunRecord
+from optlab.store.series import StoredSeries
+from optlab.store.snapshots import SnapshotRecord
+from optlab.store.store import Store
+from optlab.store.writer import RunWriter
+
+__all__ = ["RunRecord", "RunWriter", "SnapshotRecord", "Store", "StoredSeries"]

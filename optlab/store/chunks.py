@@ -1,0 +1,62 @@
+"""Chunks: about a thousand steps of all series that share their steps, as one block of bytes with a checksum.
+
+A chunk is a table ``[1 + C, n]`` of 8-byte little-endian values, column after column: the steps (int64), then C columns (float64). In
+memory the steps travel as the bits of float64, so that a table is one array.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROWS = 1024
+"""Steps of a full chunk: large enough that a chunk's overhead is nothing, small enough that rewriting the open one is cheap."""
+
+Table = NDArray[np.float64]
+"""``[1 + C, n]``; row 0 holds the bits of int64 steps."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One row of the chunk table."""
+
+    run: str
+    bundle: int
+    number: int
+    first_step: int
+    last_step: int
+    rows: int
+    sealed: bool
+    checksum: int
+    data: bytes
+
+
+def steps_of(table: Table) -> NDArray[np.int64]:
+    """The steps ``[n]`` of a table."""
+    steps: NDArray[np.int64] = table[0].view(np.int64)
+    return steps
+
+
+def encode(run: str, bundle: int, number: int, table: Table, sealed: bool) -> Chunk:
+    """A table ``[1 + C, n]``, n ≥ 1, as a chunk."""
+    steps = steps_of(table)
+    data = np.ascontiguousarray(table, dtype="<f8").tobytes()
+    rows = table.shape[1]
+    return Chunk(run, bundle, number, int(steps[0]), int(steps[-1]), rows, sealed, _checksum(run, bundle, number, rows, data), data)
+
+
+def decode(chunk: Chunk, columns: int) -> Table | None:
+    """The table ``[1 + columns, n]`` of a chunk, or None where it is not what was written."""
+    if len(chunk.data) != 8 * (1 + columns) * chunk.rows:
+        return None
+    if _checksum(chunk.run, chunk.bundle, chunk.number, chunk.rows, chunk.data) != chunk.checksum:
+        return None
+    return np.frombuffer(chunk.data, dtype="<f8").reshape(1 + columns, chunk.rows)
+
+
+def _checksum(run: str, bundle: int, number: int, rows: int, data: bytes) -> int:
+    """CRC-32 of the data and of where it belongs, so that a chunk in the wrong place is noticed, too."""
+    return zlib.crc32(data, zlib.crc32(f"{run}/{bundle}/{number}/{rows}".encode()))

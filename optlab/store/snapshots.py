@@ -1,0 +1,182 @@
+"""Snapshots on disk: one safetensors file each, whole or not at all, verified before it is trusted.
+
+A file is written under another name, forced to the disk, and renamed; only then the database learns of it, with its size and SHA-256. A
+kill at any moment leaves at most a file that no row names, which is removed when the run goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from optlab.engine.snapshot import Snapshot
+from optlab.errors import StoreError
+
+FOLDER = "snapshots"
+CHECKPOINTS = 2
+"""Checkpoints that are kept of a run; of the other reasons all are."""
+_UNFINISHED = ".part"
+_STATE = "state."
+
+
+@dataclass(frozen=True)
+class SnapshotRecord:
+    """What is known of a stored snapshot without reading its file.
+
+    Attributes:
+        run, step, reason, seconds: which; see :class:`optlab.engine.snapshot.Snapshot`.
+        file: name within the run's folder. bytes, sha256: of the file.
+        changes, memory: JSON of the snapshot's values and memory.
+    """
+
+    run: str
+    step: int
+    reason: str
+    seconds: float
+    file: str
+    bytes: int
+    sha256: str
+    changes: str
+    memory: str
+
+
+_FIELDS = "run, step, reason, seconds, file, bytes, sha256, changes, memory"
+INSERT = f"INSERT INTO snapshots ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def values(record: SnapshotRecord) -> tuple[object, ...]:
+    """The values for :data:`INSERT`."""
+    place = (record.run, record.step, record.reason, record.seconds)
+    return (*place, record.file, record.bytes, record.sha256, record.changes, record.memory)
+
+
+def records(connection: sqlite3.Connection, run: str) -> list[SnapshotRecord]:
+    """All snapshots of a run, by step, those of one step in the order in which they were taken."""
+    rows = connection.execute(f"SELECT {_FIELDS} FROM snapshots WHERE run = ? ORDER BY step, rowid", (run,))
+    return [SnapshotRecord(*row) for row in rows]
+
+
+def folder(home: Path, run: str) -> Path:
+    """Where a run's snapshots lie."""
+    return home / FOLDER / run
+
+
+def write(home: Path, run: str, snapshot: Snapshot, taken: set[str]) -> SnapshotRecord:
+    """Write a snapshot's file; the record is for the database.
+
+    Args:
+        taken: names of files that rows name already; those are not overwritten, since a kill could leave a row with another file's hash.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    tensors = {"theta": snapshot.theta, **{_STATE + name: value for name, value in snapshot.state.items()}}
+    about = {"program": "optlab", "run": run, "step": str(snapshot.step), "reason": snapshot.reason}
+    data = save({name: np.array(value, order="C", copy=None) for name, value in tensors.items()}, about)
+    stem = f"{snapshot.step}-{snapshot.reason}"
+    name, number = f"{stem}.safetensors", 2
+    while name in taken:
+        name, number = f"{stem}-{number}.safetensors", number + 1
+    place = folder(home, run)
+    place.mkdir(parents=True, exist_ok=True)
+    _write_whole(place / name, data)
+    return SnapshotRecord(
+        run,
+        snapshot.step,
+        snapshot.reason,
+        snapshot.seconds,
+        name,
+        len(data),
+        hashlib.sha256(data).hexdigest(),
+        json.dumps(dict(snapshot.values)),
+        json.dumps(dict(snapshot.memory)),
+    )
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    unfinished = path.with_name(path.name + _UNFINISHED)
+    try:
+        with unfinished.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":
+        # The new name is on the disk only when the folder is.
+        handle = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def load(home: Path, record: SnapshotRecord) -> Snapshot:
+    """The snapshot of a record.
+
+    Raises:
+        StoreError: the file is missing or not what was written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    # A name out of the database must not lead out of the folder.
+    if not re.fullmatch(r"[\w-]+\.safetensors", record.file):
+        raise StoreError(f"Run {record.run}: the snapshot of step {record.step:,} has no valid file name.")
+    path = folder(home, record.run) / record.file
+    try:
+        if path.stat().st_size != record.bytes:
+            raise _damaged(record, path)
+        data = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"Run {record.run}: the snapshot of step {record.step:,} cannot be read ({path}: {error.strerror}).") from error
+    if hashlib.sha256(data).hexdigest() != record.sha256:
+        raise _damaged(record, path)
+    try:
+        tensors = load_tensors(data)
+    except SafetensorError as error:
+        raise _damaged(record, path) from error
+    return Snapshot(
+        step=record.step,
+        seconds=record.seconds,
+        theta=tensors["theta"],
+        state={name.removeprefix(_STATE): value for name, value in tensors.items() if name.startswith(_STATE)},
+        values=json.loads(record.changes),
+        memory=json.loads(record.memory),
+        reason=record.reason,
+    )
+
+
+def _damaged(record: SnapshotRecord, path: Path) -> StoreError:
+    which = f"Run {record.run}: the snapshot of step {record.step:,}"
+    return StoreError(f"{which} is damaged ({path} is not what was written); use another snapshot.")
+
+
+def outdated(found: list[SnapshotRecord]) -> list[SnapshotRecord]:
+    """Checkpoints that newer ones have made superfluous."""
+    checkpoints = sorted((record for record in found if record.reason == "checkpoint"), key=lambda record: record.step)
+    return checkpoints[:-CHECKPOINTS]
+
+
+def remove_strays(home: Path, run: str, named: set[str]) -> None:
+    """Remove files that no row names: what a kill left behind.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    place = folder(home, run)
+    if place.is_dir():
+        for path in place.iterdir():
+            if path.name not in named:
+                path.unlink()

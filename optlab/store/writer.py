@@ -1,0 +1,284 @@
+"""The writer: takes the events of a session and makes them last.
+
+Rows wait in memory and are committed together a few times a second, in one short transaction, so that several sessions can share one
+file. What is committed is there after a kill of the process. A snapshot is committed only together with all rows up to its step: a run
+that goes on from it has no gap.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optlab.engine.control import Follow, Message, SetValue
+from optlab.engine.events import ActivityChanged, Applied, Block, Event, Kept, RunEnded, SessionEnded, SessionFailed, Started
+from optlab.engine.snapshot import Snapshot
+from optlab.errors import StoreError
+from optlab.store import controls, snapshots
+from optlab.store.bundles import Bundles, Packed
+from optlab.store.chunks import Table
+from optlab.store.database import in_words, transaction
+from optlab.store.lines import WRITE_CHUNK, Line, chunk_values
+from optlab.store.locks import OwnerLock
+from optlab.store.records import RunStatus, now
+
+COMMIT_SECONDS = 0.25
+"""Time between commits: what a kill of the process loses at most, as long as commits are quick."""
+COMMIT_SHARE = 0.05
+"""Share of the time that may go into commits; a population of many runs commits less often."""
+CHECKPOINT_SHARE = 0.1
+"""Share of the time that may go into checkpoints; those of a large model come less often."""
+_MOST_WAITING = 8 << 20
+"""Bytes of full chunks after which is committed in any case: bounds what waits."""
+
+Statement = tuple[str, tuple[Any, ...]]
+
+
+class RunWriter:
+    """The event sink of one session; made by :meth:`optlab.store.store.Store.begin` and ``resume``.
+
+    It owns a connection and the lock of its runs. It may be handed to another thread, but only one may use it at a time.
+
+    Attributes:
+        experiments: of its runs, as TOML.
+        snapshots, log: for the session that is to be begun: one snapshot a run to go on from, or None to start anew, and the messages to
+            replay from there.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        connection: sqlite3.Connection,
+        lock: OwnerLock,
+        lines: Sequence[Line],
+        experiments: Sequence[str],
+        snapshots: tuple[Snapshot, ...] | None = None,
+        log: tuple[tuple[int, Message], ...] = (),
+        bundles: Bundles | None = None,
+    ) -> None:
+        self._home = home
+        self._connection = connection
+        self._lock = lock
+        self._lines = list(lines)
+        self.experiments = tuple(experiments)
+        self.snapshots = snapshots
+        self.log = log
+        self._bundles = bundles or Bundles()
+        self._tracked: tuple[str, ...] = ()
+        self._tracked_at_start: tuple[str, ...] = ()
+        self._first: list[Statement] = []
+        self._waiting = 0
+        self._commit_at = 0.0
+        self._checkpoint_at = 0.0
+        self._checkpoint_step = -1
+        self._checkpoint_cost = 0.0
+        self._broken = False
+        self._closed = False
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """Ids of the runs, in the order of the session's rows."""
+        return tuple(line.id for line in self._lines)
+
+    @property
+    def broken(self) -> bool:
+        """Whether writing failed: nothing is recorded any more, and after :meth:`close` the runs are interrupted."""
+        return self._broken
+
+    def record(self, event: Event) -> None:
+        """Take one event, in the order of the session.
+
+        Raises:
+            StoreError: it cannot be written. This is raised once; later events are ignored.
+        """
+        if self._broken or self._closed:
+            return
+        try:
+            with in_words(self._home):
+                self._take(event)
+        except StoreError:
+            self._broken = True
+            raise
+
+    def interrupt(self, reason: str) -> None:
+        """The session was given up from outside: its runs are interrupted.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        if not self._broken and not self._closed:
+            with in_words(self._home):
+                self._end_all("interrupted", reason, "")
+
+    def close(self) -> None:
+        """Commit what waits and let go of the runs; one that has not ended is interrupted from then on. Safe to call twice.
+
+        Raises:
+            StoreError: it cannot be written; the runs are let go of all the same.
+        """
+        if self._closed:
+            return
+        try:
+            if not self._broken:
+                with in_words(self._home):
+                    self._commit()
+        finally:
+            self._closed = True
+            self._connection.close()
+            self._lock.release()
+
+    # --- events --------------------------------------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Block():
+                self._add(event)
+                if self._waiting > _MOST_WAITING or time.monotonic() >= self._commit_at:
+                    self._commit()
+            case Started():
+                self._started(event)
+            case Applied(problem=""):
+                self._applied(event)
+            case ActivityChanged():
+                self._set_status(event.activity)
+                self._commit()
+            case Kept():
+                self._keep(self._lines[event.run], event.snapshot)
+            case RunEnded():
+                self._run_ended(self._lines[event.run], event)
+            case SessionEnded():
+                self._commit()
+            case SessionFailed():
+                self._end_all("failed", event.message, event.detail)
+            case _:
+                pass
+
+    def _started(self, event: Started) -> None:
+        self._tracked = self._tracked_at_start = event.tracked
+        change = "UPDATE runs SET device = ?, device_name = ?, tracked = ? WHERE id = ?"
+        self._commit(*((change, (event.device, event.device_name, json.dumps(event.tracked), line.id)) for line in self._lines))
+
+    def _add(self, block: Block) -> None:
+        for packed in self._bundles.pack(block.series, self._tracked):
+            for line, table in zip(self._lines, packed.table, strict=True):
+                if not line.ended:
+                    self._append(line, packed, table if len(self._lines) == 1 else _without_ended(table))
+        for line in self._lines:
+            if not line.ended and block.step > line.steps:
+                line.steps, line.seconds, line.dirty = block.step, block.seconds, True
+
+    def _append(self, line: Line, packed: Packed, table: Table) -> None:
+        bundles = len(line.stored)
+        tail = line.tail(packed.bundle, packed.specs)
+        if len(line.stored) > bundles:
+            columns = json.dumps(packed.specs)
+            self._first.append(("INSERT INTO bundles (run, number, columns) VALUES (?, ?, ?)", (line.id, tail.bundle, columns)))
+        skip = line.skip[packed.bundle]
+        if packed.steps[0] <= skip:
+            table = table[:, np.searchsorted(packed.steps[: table.shape[1]], skip, side="right") :]
+        if table.shape[1]:
+            self._waiting += tail.append(table)
+
+    def _applied(self, event: Applied) -> None:
+        if isinstance(event.message, Follow):
+            self._tracked = event.message.weights or self._tracked_at_start
+        statements: list[Statement] = []
+        for place, line in enumerate(self._lines):
+            message = controls.for_run(event.message, place)
+            if line.ended or message is None:
+                continue
+            document = controls.to_json(message)
+            if line.replayed[event.step, document]:
+                line.replayed[event.step, document] -= 1
+                continue
+            if isinstance(message, SetValue) and event.step < max(line.last.values(), default=-1):
+                self._commit()
+                with transaction(self._connection):
+                    line.cut(self._connection, self._home, event.step)
+            if isinstance(message, Follow):
+                statements.append(("UPDATE runs SET tracked = ? WHERE id = ?", (json.dumps(self._tracked), line.id)))
+            statements.append(("INSERT INTO controls VALUES (?, ?, ?, ?)", (line.id, line.messages, event.step, document)))
+            line.messages += 1
+        # Rows may wait: those of later steps can only be committed after this.
+        self._write(statements)
+
+    def _set_status(self, status: RunStatus) -> None:
+        for line in self._lines:
+            if not line.ended:
+                line.status, line.dirty = status, True
+
+    def _run_ended(self, line: Line, event: RunEnded) -> None:
+        line.status, line.steps, line.seconds, line.ended, line.dirty = event.status, event.steps, event.seconds, True, True
+        result = (now(), json.dumps(dict(event.final)), event.theta_sha256, event.reason, event.broken)
+        change = "UPDATE runs SET ended = ?, final = ?, theta_sha256 = ?, reason = ?, broken = ? WHERE id = ?"
+        self._commit((change, (*result, line.id)))
+
+    def _end_all(self, status: RunStatus, reason: str, detail: str) -> None:
+        """Every run that has not ended ends like this."""
+        going = [line for line in self._lines if not line.ended]
+        self._set_status(status)
+        change = "UPDATE runs SET ended = ?, reason = ?, detail = ? WHERE id = ?"
+        self._commit(*((change, (now(), reason, detail, line.id)) for line in going))
+        for line in going:
+            line.ended = True
+
+    # --- snapshots -----------------------------------------------------------------------------------------------------------
+
+    def _keep(self, line: Line, snapshot: Snapshot) -> None:
+        checkpoint = snapshot.reason == "checkpoint"
+        began = time.monotonic()
+        if checkpoint and snapshot.step != self._checkpoint_step:
+            # Decided once a step: the runs of a population can go on together only from snapshots of the same step.
+            if began < self._checkpoint_at:
+                return
+            self._checkpoint_step, self._checkpoint_cost = snapshot.step, 0.0
+        before = snapshots.records(self._connection, line.id)
+        record = snapshots.write(self._home, line.id, snapshot, {old.file for old in before})
+        replaced = [old for old in before if (old.step, old.reason) == (record.step, record.reason)]
+        gone = replaced + snapshots.outdated([*(old for old in before if old not in replaced), record])
+        forget = "DELETE FROM snapshots WHERE run = ? AND file = ?"
+        self._commit(*((forget, (old.run, old.file)) for old in gone), (snapshots.INSERT, snapshots.values(record)))
+        for old in gone:
+            (snapshots.folder(self._home, line.id) / old.file).unlink(missing_ok=True)
+        if checkpoint:
+            done = time.monotonic()
+            self._checkpoint_cost += done - began
+            self._checkpoint_at = done + self._checkpoint_cost / CHECKPOINT_SHARE
+
+    # --- committing ----------------------------------------------------------------------------------------------------------
+
+    def _commit(self, *statements: Statement) -> None:
+        """Write everything that waits, and ``statements``, at once."""
+        began = time.monotonic()
+        first, self._first = self._first, []
+        chunks = [chunk for line in self._lines for tail in line.tails.values() for chunk in tail.take()]
+        states: list[Statement] = []
+        for line in self._lines:
+            if line.dirty:
+                state = (line.status, line.steps, line.seconds, line.id)
+                states.append(("UPDATE runs SET status = ?, steps = ?, seconds = ? WHERE id = ?", state))
+                line.dirty = False
+        self._write([*first, *((WRITE_CHUNK, chunk_values(chunk)) for chunk in chunks), *states, *statements])
+        self._waiting = 0
+        done = time.monotonic()
+        self._commit_at = done + max(COMMIT_SECONDS, (done - began) / COMMIT_SHARE)
+
+    def _write(self, statements: Sequence[Statement]) -> None:
+        if statements:
+            with transaction(self._connection):
+                for statement, values in statements:
+                    self._connection.execute(statement, values)
+
+
+def _without_ended(table: Table) -> Table:
+    """Without the rows at the end that hold nothing: the run had ended while others of its population went on."""
+    if not np.isnan(table[1:, -1]).all():
+        return table
+    some = np.flatnonzero(~np.isnan(table[1:]).all(axis=0))
+    return table[:, : some[-1] + 1 if len(some) else 0]

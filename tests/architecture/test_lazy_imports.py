@@ -1,0 +1,68 @@
+"""What is loaded when: the catalogue without torch, the engine without Qt."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def run(program: str) -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+BLOCK = """
+import importlib.abc, sys
+
+class Block(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BLOCKED:
+            raise ImportError(f"{name} is not installed")
+
+sys.meta_path.insert(0, Block())
+"""
+
+
+def test_that_the_catalogue_and_experiments_load_without_torch_scikit_learn_and_qt() -> None:
+    run(
+        "import sys\n"
+        "from optlab import registry, pages\n"
+        "from optlab.experiment import Experiment\n"
+        "shown = [pages.page(c) for kind in registry.kinds() for c in registry.components(kind)]\n"
+        "experiment = Experiment.from_dict({'dataset': {'name': 'digits'}, 'model': {'name': 'mlp'}})\n"
+        "assert Experiment.from_toml(experiment.to_toml()) == experiment\n"
+        "loaded = {'torch', 'sklearn', 'PySide6', 'pyqtgraph', 'scipy', 'pyarrow'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+
+
+def test_that_the_engine_and_the_torch_face_run_where_qt_is_not_installed() -> None:
+    run(
+        "BLOCKED = {'PySide6', 'shiboken6', 'pyqtgraph', 'superqt', 'qtawesome'}\n" + BLOCK + "from optlab.engine.control import Replay\n"
+        "from optlab.engine.session import session\n"
+        "from optlab.experiment import Experiment\n"
+        "import optlab.optim\n"
+        "experiment = Experiment.from_dict({'dataset': {'name': 'moons'}, 'model': {'name': 'linear'}, 'budget': {'steps': 5}})\n"
+        "events = list(session([experiment], Replay([])))\n"
+        "assert type(events[-1]).__name__ == 'SessionEnded'\n"
+        "optlab.optim.Adam\n"
+    )
+
+
+def test_that_generated_data_train_where_scikit_learn_is_not_installed() -> None:
+    run(
+        "BLOCKED = {'sklearn'}\n" + BLOCK + "from optlab.engine.trainer import Trainer\n"
+        "from optlab.experiment import Experiment\n"
+        "Trainer([Experiment.from_dict({'dataset': {'name': 'moons'}, 'model': {'name': 'linear'}})]).advance()\n"
+    )
+
+
+def test_that_the_first_use_of_torch_sets_how_its_threads_wait() -> None:
+    run(
+        "import os, sys\n"
+        "os.environ.pop('OMP_WAIT_POLICY', None)\n"
+        "from optlab.lazy import torch\n"
+        "assert 'torch' not in sys.modules and 'OMP_WAIT_POLICY' not in os.environ\n"
+        "torch.float32\n"
+        "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'\n"
+    )

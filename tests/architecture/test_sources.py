@@ -1,0 +1,110 @@
+"""Rules of the house that can be read off the sources."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import optlab
+from optlab import registry
+from optlab.component import Component
+
+ROOT = Path(optlab.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+TESTS = sorted(Path(__file__).parents[1].rglob("*.py"))
+
+
+def place(path: Path, node: ast.AST) -> str:
+    return f"{path.relative_to(ROOT.parent)}:{getattr(node, 'lineno', 0)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_that_a_file_is_short_and_says_what_it_is_about(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 500, "split by concept"
+    assert ast.get_docstring(ast.parse(text)), "the module docstring tells the idea first"
+
+
+def test_that_no_engine_or_surface_branches_on_a_components_name() -> None:
+    """Capabilities are declared on components; ``x.name == "momentum"`` or ``isinstance(x, Momentum)`` would be a second list of them."""
+    components = [c for kind in registry.kinds() for c in registry.components(kind)]
+    names, classes = {c.name for c in components}, {c.__name__ for c in components}
+    wrong = []
+    for path in FILES:
+        if path.relative_to(ROOT).parts[0] in registry.FOLDERS.values():
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare):
+                sides = [node.left, *node.comparators]
+                about_name = any(isinstance(side, ast.Attribute) and side.attr in ("name", "kind_name") for side in sides)
+                texts = {c.value for side in sides for c in ast.walk(side) if isinstance(c, ast.Constant) and isinstance(c.value, str)}
+                if about_name and texts & names:
+                    wrong.append(place(path, node))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass"):
+                asked = {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}
+                if asked & classes:
+                    wrong.append(place(path, node))
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("module", registry.modules())
+def test_that_a_catalogue_file_holds_one_component_named_like_the_file(module: str) -> None:
+    tree = ast.parse((ROOT.parent / Path(*module.split("."))).with_suffix(".py").read_text(encoding="utf-8"))
+    names = [
+        statement.value.value
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign)
+        and isinstance(statement.target, ast.Name)
+        and statement.target.id == "name"
+        and isinstance(statement.value, ast.Constant)
+    ]
+    assert names == [module.rsplit(".", 1)[1]]
+
+
+def test_that_no_class_is_called_manager_helper_or_handler() -> None:
+    wrong = [
+        place(path, node)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and node.name.endswith(("Manager", "Helper", "Handler", "Util", "Utils"))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_that_nothing_is_evaluated_unpickled_or_swallowed() -> None:
+    wrong = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                if called in ("eval", "exec", "compile", "torch.load", "_torch.load", "pickle.load", "pickle.loads", "yaml.load"):
+                    wrong.append(f"{place(path, node)} calls {called}")
+            if isinstance(node, ast.ExceptHandler) and (node.type is None or all(isinstance(s, ast.Pass) for s in node.body)):
+                wrong.append(f"{place(path, node)} swallows an error")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_that_names_of_test_files_are_unique() -> None:
+    names = [path.name for path in TESTS if path.name.startswith("test_")]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_that_tests_are_neither_skipped_nor_expected_to_fail() -> None:
+    wrong = [
+        place(path, node)
+        for path in TESTS
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("skip", "skipif", "xfail", "importorskip")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_that_every_component_is_reached_by_the_walk() -> None:
+    """Counts files, so that one whose class lacks a name is missed by nobody."""
+    found = {c.__module__ for kind in registry.kinds() for c in registry.components(kind)}
+    assert found == set(registry.modules())
+    assert all(issubclass(c, Component) for kind in registry.kinds() for c in registry.components(kind))

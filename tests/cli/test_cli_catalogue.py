@@ -1,0 +1,142 @@
+"""``optlab list`` and ``optlab show``: the catalogue as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from optlab import paths, registry
+from optlab.cli.app import main
+from optlab.cli.plain_math import plain
+from optlab.experiment import Experiment
+
+KINDS = [*registry.FOLDERS.values(), "presets", "devices"]
+RULES = sorted({line for kind in registry.kinds() for component in registry.components(kind) for line in component.rule})
+
+
+def document(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    assert main([*arguments, "--json"]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    return json.loads(output.out)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_that_every_kind_is_listed_with_name_label_and_sentence(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    items = document(["list", kind], capsys)
+    assert items
+    assert main(["list", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(items)
+    for line, item in zip(lines, items, strict=True):
+        assert line.split()[0] == item["name"]
+        assert item["label"] in line and item["sentence"] in line
+        assert item["label"] and item["sentence"]
+
+
+@pytest.mark.parametrize(("singular", "plural"), list(registry.FOLDERS.items()))
+def test_that_a_kind_may_be_given_in_the_singular(singular: str, plural: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert document(["list", singular], capsys) == document(["list", plural], capsys)
+
+
+def test_that_listing_without_a_kind_names_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == KINDS
+    assert [item["name"] for item in document(["list"], capsys)] == KINDS
+
+
+def test_that_listed_fields_carry_what_a_form_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    momentum = next(item for item in document(["list", "optimizers"], capsys) if item["name"] == "momentum")
+    field = next(field for field in momentum["fields"] if field["name"] == "momentum")
+    assert field["default"] == 0.9
+    assert field["least"] == 0.0 and field["below"] == 1.0 and field["most"] is None
+    assert field["symbol"] == "α" and field["kind"] == "real"
+
+
+def test_that_an_unknown_kind_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "optimisers"]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    assert "did you mean optimizers?" in output.err
+    assert all(kind in output.err for kind in KINDS)
+
+
+@pytest.mark.parametrize("name", [f"{c.kind}.{c.name}" for kind in registry.kinds() for c in registry.components(kind)])
+def test_that_every_page_shows_what_was_declared(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", name]) == 0
+    text = capsys.readouterr().out
+    kind, _, own = name.partition(".")
+    component = registry.get(kind, own)
+    assert component.label in text.splitlines()[0]
+    assert all(line in text for line in component.rule)
+    flowing = " ".join(text.split())
+    assert " ".join(component.source.split()) in flowing
+    assert " ".join(component.differs.split()) in flowing
+    for field in component.fields():
+        assert field.name in text
+        assert field.allowed in flowing
+        assert " ".join(field.help.split()) in flowing and " ".join(field.why.split()) in flowing
+
+
+@pytest.mark.parametrize("kind", [kind for kind in registry.kinds() if kind != "measure"])
+def test_that_the_example_and_the_flags_of_a_page_ask_for_the_component(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for component in registry.components(kind):
+        (page,) = document(["show", f"{kind}.{component.name}"], capsys)
+        section = tomllib.loads(page["example"])[kind]
+        assert registry.build(kind, section) == component.build({}, kind)
+        typed = dict(flag.removeprefix(f"--set {kind}.").split("=", 1) for flag in page["flags"])
+        assert list(typed) == [field.name for field in component.fields()]
+        parsed = {name: component.field(name).parse(text) for name, text in typed.items()}
+        assert component.build(parsed, kind) == component.build({}, kind)
+
+
+def test_that_show_prints_the_file_of_a_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "digits-mlp"]) == 0
+    shown = capsys.readouterr().out
+    assert Experiment.from_toml(shown) == Experiment.load(paths.presets() / "digits-mlp.toml")
+    (page,) = document(["show", "digits-mlp"], capsys)
+    assert "below 5%" in page["explanation"][0]
+
+
+def test_that_a_name_of_two_kinds_shows_both_pages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clipping, stopping = registry.get("clipping", "none"), registry.get("stopping", "never")
+    monkeypatch.setattr(stopping, "name", "none")
+    pages = document(["show", "none"], capsys)
+    assert {page["kind"] for page in pages} == {"clipping", "stopping"}
+    assert [page["kind"] for page in document(["show", "clipping.none"], capsys)] == [clipping.kind]
+
+
+def test_that_an_unknown_name_is_refused_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "momentun"]) == 2
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.count("\n") == 1
+    assert "did you mean momentum?" in output.err
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_that_every_rule_of_the_catalogue_reads_as_plain_text(rule: str) -> None:
+    text = plain(rule)
+    assert not re.search(r"[\\{}]", text)
+    known = r"log|exp|min|max|sin|cos|tan|tanh|if|diag|otherwise|and|for"
+    long_words = [word for word in re.findall(r"[A-Za-z]{3,}", text) if not re.fullmatch(known, word)]
+    assert all(word in re.sub(r"\\[A-Za-z]+", " ", rule) for word in long_words), "a command of LaTeX was left over"
+
+
+@pytest.mark.parametrize(
+    ("latex", "text"),
+    [
+        (r"v \leftarrow \alpha v - \epsilon\, g", "v ← αv − ε g"),
+        (r"g \leftarrow \frac{c\, g}{\left\| g \right\|}\quad \text{if}\ \left\| g \right\| > c", "g ← c g / ‖g‖   if ‖g‖ > c"),
+        (r"\hat{s} = \frac{s}{1 - \rho_1^t}", "ŝ = s / (1 − ρ₁ᵗ)"),
+        (r"U\left(-\sqrt{\frac{6}{m+n}},\ \sqrt{\frac{6}{m+n}}\right)", "U(−√(6 / (m + n)), √(6 / (m + n)))"),
+        (r"W_{i,j} \sim N(0, \sigma^2)", "Wᵢⱼ ~ N(0, σ²)"),
+        (r"\frac{a+b}{c}", "(a + b) / c"),
+    ],
+)
+def test_that_formulas_keep_their_meaning_as_plain_text(latex: str, text: str) -> None:
+    assert plain(latex) == text

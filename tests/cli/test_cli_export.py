@@ -1,0 +1,189 @@
+"""``optlab export`` and ``optlab runs``: what was stored comes out again, number for number."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from optlab.cli.app import main
+from optlab.engine.control import Inbox
+from optlab.engine.session import session
+from optlab.experiment import Experiment
+from optlab.export.table import tabulate
+from optlab.store import Store, StoredSeries
+
+DOCUMENT = """
+title = "A stored run"
+[dataset]
+name = "iris"
+[model]
+name = "mlp"
+hidden = [3]
+[measures]
+weights = 4
+evaluate_every = 4
+[budget]
+steps = 30
+"""
+
+
+@pytest.fixture
+def run() -> str:
+    """The name of a run of 30 steps in the test's own store."""
+    experiment = Experiment.from_toml(DOCUMENT)
+    with Store.open() as store:
+        writer = store.begin([experiment], "thread")
+    for event in session([experiment], Inbox()):
+        writer.record(event)
+    writer.close()
+    return writer.run_ids[0]
+
+
+def stored(run: str) -> Mapping[str, StoredSeries]:
+    with Store.open_readonly() as store:
+        return store.series(run)
+
+
+def columns_of(series: Mapping[str, StoredSeries]) -> dict[str, dict[int, float]]:
+    """Column name → step → value, put together without the code under test."""
+    found: dict[str, dict[int, float]] = {}
+    for name, one in series.items():
+        for row, step in enumerate(one.steps.tolist()):
+            if one.columns:
+                for number, column in enumerate(one.columns):
+                    found.setdefault(column, {})[step] = float(one.values[row, number])
+            else:
+                found.setdefault(name, {})[step] = float(one.values[row])
+    return found
+
+
+def test_that_csv_holds_every_number_that_was_stored_and_no_other(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run.csv"
+    assert main(["export", run, "--format", "csv", "--to", str(path)]) == 0
+    assert str(path) in capsys.readouterr().out
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(31))
+    expected = columns_of(stored(run))
+    assert set(rows[0]) == {"step", *expected}
+    assert {"batch_loss", "gradient_norm", "validation_error"} <= set(expected)
+    weights = [name for name in expected if name.startswith("layers.")]
+    assert len(weights) == 4
+    for name, values in expected.items():
+        assert {int(row["step"]): float(row[name]) for row in rows if row[name] != ""} == values
+    evaluated = [int(row["step"]) for row in rows if row["validation_error"]]
+    assert evaluated == [0, 4, 8, 12, 16, 20, 24, 28, 30]
+
+
+def test_that_parquet_holds_the_same_and_says_what_run_it_was(run: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.parquet"
+    assert main(["export", run[:-1], "--format", "parquet", "--to", str(path)]) == 0
+    table = pyarrow.parquet.read_table(path)
+    steps = table["step"].to_pylist()
+    expected = columns_of(stored(run))
+    assert set(table.column_names) == {"step", *expected}
+    for name, values in expected.items():
+        column = table[name].to_pylist()
+        assert {step: value for step, value in zip(steps, column, strict=True) if value is not None} == values
+    about = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    assert about["optlab.run"] == run
+    assert about["optlab.status"] == "finished"
+    assert Experiment.from_toml(about["optlab.experiment"]) == Experiment.from_toml(DOCUMENT)
+
+
+def test_that_a_measured_nan_is_told_from_an_empty_cell(tmp_path: Path) -> None:
+    series = {
+        "loss": StoredSeries(np.array([1, 2, 3]), np.array([1.0, np.nan, np.inf])),
+        "weights": StoredSeries(np.array([2, 4]), np.array([[0.1, np.nan], [np.nan, 0.2]]), ("a[0]", "loss")),
+    }
+    table = tabulate(series, {"title": "x"})
+    assert table.steps.tolist() == [1, 2, 3, 4]
+    assert [column.name for column in table.columns] == ["loss", "a[0]", "loss (2)"]
+    assert [column.present.tolist() for column in table.columns] == [[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
+    from optlab.export import csv as csv_format
+    from optlab.export import parquet
+
+    csv_format.write(table, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == "step,loss,a[0],loss (2)\n1,1.0,,\n2,nan,0.1,\n3,inf,,\n4,,,0.2\n"
+    parquet.write(table, tmp_path / "t.parquet")
+    loss = pyarrow.parquet.read_table(tmp_path / "t.parquet")["loss"]
+    assert loss.null_count == 1
+    assert np.isnan(loss[1].as_py()) and loss[3].as_py() is None
+
+
+def test_that_a_run_without_series_is_an_empty_table() -> None:
+    table = tabulate({}, {})
+    assert table.steps.tolist() == [] and table.columns == ()
+
+
+def test_that_an_existing_file_is_kept_unless_told_otherwise(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "precious.csv"
+    path.write_text("mine")
+    arguments = ["export", run, "--format", "csv", "--to", str(path)]
+    assert main(arguments) == 2
+    assert path.read_text() == "mine"
+    assert "--force" in capsys.readouterr().err
+    assert main([*arguments, "--force"]) == 0
+    assert path.read_text().startswith("step,")
+
+
+def test_that_a_failed_export_leaves_what_was_there_and_no_rest(
+    run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    path = folder / "precious.csv"
+    path.write_text("mine")
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["export", run, "--format", "csv", "--to", str(path), "--force"]) == 1
+    assert "No space left" in capsys.readouterr().err
+    assert [entry.name for entry in folder.iterdir()] == ["precious.csv"]
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(("place", "told"), [("", "is a folder"), ("nowhere/run.csv", "does not exist")])
+def test_that_a_place_that_cannot_be_written_is_refused(
+    place: str, told: str, run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", run, "--format", "csv", "--to", str(tmp_path / place)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_that_parquet_without_pyarrow_says_what_to_do(
+    run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert main(["export", run, "--format", "parquet", "--to", str(tmp_path / "x.parquet")]) == 1
+    assert "pip install pyarrow" in capsys.readouterr().err
+    assert not (tmp_path / "x.parquet").exists()
+
+
+def test_that_runs_lists_what_is_stored(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(run) and "finished" in line and "A stored run" in line and " 30 " in line
+    assert main(["runs", "--json"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert record["id"] == run and record["status"] == "finished" and record["steps"] == 30
+    assert set(record["final"]) == {"train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm"}
+    assert Experiment.from_toml(record["experiment"]) == Experiment.from_toml(DOCUMENT)
+
+
+def test_that_runs_without_a_store_says_how_to_make_one_and_makes_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs"]) == 0
+    assert "optlab run digits-mlp" in capsys.readouterr().out
+    assert main(["runs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert not (tmp_path / "optlab-home").exists()

@@ -1,0 +1,221 @@
+"""``optlab run``: the document it prints, the codes it ends with, the same numbers each time, and an orderly end on Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import optlab
+from optlab import paths
+from optlab.cli import progress
+from optlab.cli.app import main
+from optlab.engine.events import Event, SessionFailed
+from optlab.experiment import Experiment
+from optlab.runners import Owner
+from optlab.store import RunRecord, Store
+
+FACTS = {"run", "title", "status", "reason", "broken", "device", "runner", "parameters"}
+KEYS = FACTS | {"steps", "seconds", "steps_per_second", "final", "theta_sha256"}
+FINAL = {"train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm"}
+ENDLESS = ["run", "iris-softmax", "--steps", "1000000000"]
+
+
+def document(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, Any]:
+    assert main(["run", *arguments, "--json"]) == code
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert "NaN" not in output.out and "Infinity" not in output.out
+    found: dict[str, Any] = json.loads(output.out)
+    assert set(found) == KEYS and set(found["final"]) == FINAL
+    return found
+
+
+def stored() -> list[RunRecord]:
+    with Store.open_readonly() as store:
+        return store.runs()
+
+
+def test_that_a_finished_run_is_told_in_full_and_stored(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    told = document(["iris-softmax", "--steps", "20", "--set", "title=Mine"], capsys)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (told["status"], told["steps"], told["title"], told["device"]) == ("finished", 20, "Mine", "cpu")
+    assert told["runner"] in ("thread", "process") and told["parameters"] == 4 * 3 + 3
+    assert told["broken"] is None and "20 steps" in told["reason"]
+    assert all(isinstance(value, float) for value in told["final"].values())
+    assert told["steps_per_second"] == pytest.approx(20 / told["seconds"])
+    (record,) = stored()
+    assert record.id == told["run"] and record.theta_sha256 == told["theta_sha256"]
+    assert record.final == told["final"] and record.status == "finished"
+
+
+def test_that_what_has_no_meaning_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    told = document(["diabetes-linear", "--steps", "5", "--set", "dataset.validation=0", "--no-store"], capsys)
+    assert told["run"] is None
+    assert {name for name, value in told["final"].items() if value is None} == {"validation_loss", "train_error", "validation_error"}
+    assert not paths.home().exists(), "--no-store writes nothing"
+
+
+def test_that_a_diverged_run_ends_with_code_1_and_says_what_broke(capsys: pytest.CaptureFixture[str]) -> None:
+    told = document(["diverges"], capsys, code=1)
+    assert told["status"] == "diverged" and told["broken"] and told["steps"] < 5000
+    assert told["broken"] in told["reason"]
+    assert stored()[0].status == "diverged"
+
+
+def test_that_a_failed_run_ends_with_code_1_and_one_sentence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*arguments: object) -> Iterator[Event]:
+        yield SessionFailed("The device is on fire.", "a traceback")
+
+    monkeypatch.setattr("optlab.runners.jobs.session", failing)
+    told = document(["iris-softmax", "--runner", "thread"], capsys, code=1)
+    assert (told["status"], told["reason"], told["theta_sha256"]) == ("failed", "The device is on fire.", None)
+    assert main(["run", "iris-softmax", "--runner", "thread"]) == 1
+    output = capsys.readouterr()
+    assert output.err == "The device is on fire.\n"
+    assert [record.status for record in stored()] == ["failed", "failed"]
+
+
+def test_that_the_same_experiment_gives_the_same_weights_in_a_thread_and_in_a_process(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["digits-mlp", "--steps", "60", "--no-store"]
+    first = document([*arguments, "--runner", "thread"], capsys)
+    again = document([*arguments, "--runner", "thread"], capsys)
+    apart = document([*arguments, "--runner", "process"], capsys)
+    assert (first["runner"], apart["runner"]) == ("thread", "process")
+    assert first["theta_sha256"] == again["theta_sha256"] == apart["theta_sha256"]
+    assert first["final"] == apart["final"]
+    other = document([*arguments, "--seed", "1"], capsys)
+    assert other["theta_sha256"] != first["theta_sha256"]
+
+
+def test_that_options_are_what_they_stand_for(capsys: pytest.CaptureFixture[str]) -> None:
+    document(
+        ["iris-softmax", "--steps", "7", "--seed", "3", "--device", "cpu", "--set", "optimizer.name=adam", "--set", "optimizer.beta1=0.5"],
+        capsys,
+    )
+    experiment = Experiment.from_toml(stored()[0].experiment)
+    assert (experiment.budget.steps, experiment.general.seed, experiment.general.device) == (7, 3, "cpu")
+    assert experiment.optimizer.values()["beta1"] == 0.5 and experiment.optimizer.name == "adam"
+
+
+def test_that_a_file_is_run_even_if_a_preset_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (paths.presets() / "iris-softmax.toml").read_text(encoding="utf-8").replace('title = "', 'title = "Own ')
+    (tmp_path / "iris-softmax").write_text(text, encoding="utf-8")
+    assert document(["iris-softmax", "--steps", "2", "--no-store"], capsys)["title"].startswith("Own ")
+    assert document([str(tmp_path / "iris-softmax"), "--steps", "2", "--no-store"], capsys)["title"].startswith("Own ")
+
+
+def test_that_data_that_cannot_be_had_is_refused_before_anything_is_stored(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = ["--set", "dataset.size=10", "--set", "dataset.validation=0.09", "--set", "dataset.test=0.9"]
+    assert main(["run", "moons-mlp", *changes]) == 2
+    assert "training" in capsys.readouterr().err
+    assert not paths.home().exists()
+
+
+def test_that_people_get_the_result_in_words_and_the_course_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "iris-softmax", "--steps", "40"]) == 0
+    output = capsys.readouterr()
+    run = stored()[0]
+    assert "finished" in output.out and run.id in output.out and run.theta_sha256 in output.out
+    assert "0-1 error" in output.out and "gradient norm" in output.out
+    lines = output.err.splitlines()
+    assert "15 parameters, 40 steps" in lines[0]
+    assert 2 <= len(lines) <= 1 + progress.LINES
+    assert "step 40 of 40" in lines[-1] and "validation error" in lines[-1] and "steps/s" in lines[-1]
+
+
+def test_that_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = Experiment.load(paths.presets() / "iris-softmax.toml")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert isinstance(progress.view(experiment, silent=True), progress.Silence)
+    bar = progress.view(experiment, silent=False)
+    assert isinstance(bar, progress.Bar)
+    bar.close()
+    assert main(["run", "iris-softmax", "--steps", "300", "--no-store"]) == 0
+    output = capsys.readouterr()
+    assert "15 parameters" in output.err
+    assert "finished" in output.out and "\x1b" not in output.out
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A run in a process of its own, and the first line it says."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "optlab", *arguments],
+        env={**os.environ, "PYTHONPATH": str(Path(optlab.__file__).parent.parent), "PYTHONUTF8": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    try:
+        assert process.stderr is not None
+        yield process, process.stderr.readline()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
+def test_that_ctrl_c_stops_a_run_in_order_and_resume_goes_on_with_it(runner: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with running("run", "iris-softmax", "--steps", "50000", "--runner", runner) as (process, first):
+        assert "parameters" in first
+        assert process.stderr is not None
+        assert "step " in process.stderr.readline()  # a tenth of the way
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in out + err
+    (record,) = stored()
+    assert record.status == "stopped" and 5000 <= record.steps < 50000
+    assert f"optlab run --resume {record.id}" in out
+    with running("run", "--resume", record.id) as (process, first):
+        assert f"from step {record.steps:,}" in first
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    (again,) = stored()
+    assert again.id == record.id and again.status == "stopped" and again.steps >= record.steps
+
+
+def test_that_what_is_over_cannot_be_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    run = document(["iris-softmax", "--steps", "3"], capsys)["run"]
+    assert main(["run", "--resume", run]) == 2
+    said = capsys.readouterr().err
+    assert run in said and "finished" in said and said.count("\n") == 1
+
+
+def test_that_a_second_ctrl_c_gives_the_run_up(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled: list[bool] = []
+    before = signal.getsignal(signal.SIGINT)
+    drain, cancel = Owner.drain, Owner.cancel
+
+    def interrupting(owner: Owner) -> list[Event]:
+        signal.raise_signal(signal.SIGINT)
+        # The session does not hear of a stop that was only asked for; what ends it is the cancel.
+        return drain(owner)
+
+    def noticing(owner: Owner) -> None:
+        cancelled.append(owner.alive)
+        cancel(owner)
+
+    monkeypatch.setattr(Owner, "send", lambda owner, message: None)
+    monkeypatch.setattr(Owner, "drain", lambda owner: interrupting(owner) if not cancelled else drain(owner))
+    monkeypatch.setattr(Owner, "cancel", noticing)
+    assert main([*ENDLESS, "--runner", "thread", "--json"]) == 130
+    assert cancelled[0] is True
+    assert json.loads(capsys.readouterr().out)["status"] == "stopped"
+    assert signal.getsignal(signal.SIGINT) is before

@@ -1,0 +1,189 @@
+"""The presets: each is a sound file that says what there is to see, and shows it when it is run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from optlab import paths
+from optlab.cli.list import about_preset
+from optlab.engine.control import Inbox
+from optlab.engine.events import Block, Kept, RunEnded
+from optlab.engine.session import session
+from optlab.engine.snapshot import Snapshot
+from optlab.experiment import SECTIONS, Experiment
+
+NAMES = sorted(path.stem for path in paths.presets().glob("*.toml"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """A preset, run to its end. ``series``: name → values of run 0, one an entry in time."""
+
+    experiment: Experiment
+    ended: RunEnded
+    series: Mapping[str, NDArray[np.float64]]
+    last: Snapshot
+
+    def final(self, name: str) -> float:
+        value = self.ended.final[name]
+        assert value is not None
+        return value
+
+
+@cache
+def shown(name: str) -> Shown:
+    experiment = Experiment.load(paths.presets() / f"{name}.toml")
+    series: dict[str, list[NDArray[np.float64]]] = {}
+    ended, last = None, None
+    for event in session([experiment], Inbox()):
+        match event:
+            case Block():
+                for key, values in event.series.items():
+                    series.setdefault(key, []).append(values.values[:, 0])
+            case Kept():
+                last = event.snapshot
+            case RunEnded():
+                ended = event
+            case _:
+                pass
+    assert ended is not None and last is not None
+    return Shown(experiment, ended, {key: np.concatenate(parts) for key, parts in series.items()}, last)
+
+
+def test_that_the_promised_presets_are_there() -> None:
+    promised = """breast-cancer-mlp clipped diabetes-linear digits-adam digits-mlp digits-nesterov digits-softmax diverges iris-softmax
+    linear-decay mixture-softmax moons-mlp spirals-mlp wine-mlp zero-start"""
+    assert set(promised.split()) <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_that_a_preset_has_a_title_and_says_what_there_is_to_see(name: str) -> None:
+    path = paths.presets() / f"{name}.toml"
+    experiment = Experiment.load(path)
+    assert experiment.general.title
+    sentence, see = about_preset(path)
+    assert sentence.endswith(".") and see.endswith(".")
+    assert "format = 1" in path.read_text(encoding="utf-8")
+
+
+def test_that_no_two_presets_have_one_title() -> None:
+    titles = [Experiment.load(paths.presets() / f"{name}.toml").title() for name in NAMES]
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("digits-mlp", 0.05),
+        ("digits-softmax", 0.08),
+        ("digits-adam", 0.06),
+        ("breast-cancer-mlp", 0.06),
+        ("moons-mlp", 0.08),
+        ("spirals-mlp", 0.05),
+    ],
+)
+def test_that_a_preset_reaches_the_validation_error_that_it_states(name: str, error: float) -> None:
+    result = shown(name)
+    assert result.ended.status == "finished"
+    assert result.final("validation_error") <= error
+    assert f"{error:.0%}" in about_preset(paths.presets() / f"{name}.toml")[1]
+
+
+def test_that_digits_mlp_is_a_matter_of_seconds() -> None:
+    assert shown("digits-mlp").experiment.budget.steps <= 3000
+
+
+def test_that_digits_nesterov_ends_at_its_target_before_its_budget() -> None:
+    result = shown("digits-nesterov")
+    assert result.ended.status == "finished"
+    assert result.final("validation_error") <= 0.05
+    assert result.ended.steps < result.experiment.budget.steps / 2
+    assert np.all(result.series["validation_error"][:-1] > 0.05)
+
+
+def test_that_wine_mlp_has_four_steps_an_epoch_and_fits_all_it_is_shown() -> None:
+    result = shown("wine-mlp")
+    data = result.experiment.dataset.load()
+    assert result.experiment.batches.steps_per_epoch(len(data.training)) == 4
+    assert result.final("train_error") == 0.0
+    assert result.final("validation_error") <= 0.1
+
+
+def test_that_the_loss_of_iris_softmax_falls_at_every_step() -> None:
+    result = shown("iris-softmax")
+    losses = result.series["train_loss"]
+    assert len(losses) == result.experiment.budget.steps + 1
+    assert np.all(np.diff(losses) < 0.0)
+    assert result.final("validation_error") <= 0.1
+
+
+def test_that_diabetes_linear_ends_at_the_least_squares_solution() -> None:
+    result = shown("diabetes-linear")
+    training = result.experiment.dataset.load().training
+    design = np.column_stack([training.x, np.ones(len(training))])
+    residual = training.y - design @ np.linalg.lstsq(design, training.y, rcond=None)[0]
+    best = float((residual**2).mean())
+    assert best <= result.final("train_loss") <= 1.005 * best
+    assert result.final("validation_loss") < 0.7
+
+
+def test_that_mixture_softmax_ends_near_the_error_of_the_best_classifier() -> None:
+    result = shown("mixture-softmax")
+    dataset = result.experiment.dataset
+    x, y = dataset.examples(dataset.rng("examples"))
+    distances = np.linalg.norm(x[:, None] - dataset.centers(), axis=2)  # type: ignore[attr-defined]
+    least = float((distances.argmin(axis=1) != y).mean())
+    both = (result.final("train_error") * 3 + result.final("validation_error")) / 4  # parts of 60% and 20% of the examples
+    assert abs(both - least) < 0.02
+    assert 0.05 < least < 0.09
+
+
+def test_that_zero_start_moves_no_weight_and_stays_at_chance() -> None:
+    result = shown("zero-start")
+    layout = result.experiment.layout()
+    moved = {}
+    for spec, offset in zip(layout.parameters, layout.offsets, strict=True):
+        moved[spec.name] = bool(np.any(result.last.theta[offset : offset + spec.size] != 0.0))
+    assert moved == {"layers.0.weight": False, "layers.0.bias": False, "layers.1.weight": False, "layers.1.bias": True}
+    assert result.final("train_error") > 0.85
+
+
+def test_that_linear_decay_calms_the_loss_down() -> None:
+    result = shown("linear-decay")
+    rates = result.series["learning_rate"]
+    assert rates[0] == pytest.approx(0.5) and rates[-1] == pytest.approx(0.005)
+    assert result.final("validation_error") <= 0.06
+    updates = result.series["update_norm"]
+    assert np.median(updates[-200:]) < 0.05 * np.median(updates[100:300])
+
+
+def test_that_diverges_diverges_exponentially_and_below_the_edge_does_not() -> None:
+    result = shown("diverges")
+    assert result.ended.status == "diverged" and result.ended.broken
+    losses = result.series["batch_loss"]
+    growth = np.diff(np.log(losses[20 : len(losses) - 5]))
+    assert growth.min() > 0.5 and np.ptp(growth) < 0.05, "a straight line on a log axis"
+    training = result.experiment.dataset.load().training
+    design = np.column_stack([training.x, np.ones(len(training))])
+    edge = 2.0 / np.linalg.eigvalsh(2.0 * design.T @ design / len(design))[-1]
+    rate = result.experiment.optimizer.values()["lr"]
+    assert 1.2 * edge < rate < 1.3 * edge
+    calm = result.experiment.with_value("optimizer.lr", 0.95 * edge)
+    ended = [event for event in session([calm.with_value("budget.steps", 300)], Inbox()) if isinstance(event, RunEnded)]
+    assert ended[0].status == "finished" and ended[0].final["train_loss"] < 0.6
+
+
+def test_that_clipped_is_diverges_but_for_its_clipping_and_stays_near_the_minimum() -> None:
+    result, broken = shown("clipped"), shown("diverges")
+    different = {section for section in SECTIONS if getattr(result.experiment, section) != getattr(broken.experiment, section)}
+    assert different == {"clipping"}
+    assert result.ended.status == "finished"
+    assert result.final("train_loss") < 0.5
+    longest = 0.3 * 0.1
+    assert result.series["update_norm"].max() <= longest * (1 + 1e-5)

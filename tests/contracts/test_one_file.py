@@ -1,0 +1,102 @@
+"""An optimizer is one file: dropped into the folder, it is everywhere, without another edit."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+
+import optlab.optim
+import optlab.optimizers
+from optlab import pages, registry
+from optlab.engine.trainer import Trainer
+from optlab.experiment import Experiment
+
+SOURCE = '''"""Sign descent."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optlab.fields import real
+from optlab.lazy import torch as _torch
+from optlab.optimizers.base import Optimizer
+
+
+class SignDescent(Optimizer):
+    """A step of fixed length against the sign of a fading average of the gradient."""
+
+    name: ClassVar[str] = "sign_descent"
+    label: ClassVar[str] = "Sign descent"
+    rule: ClassVar[tuple[str, ...]] = (r"\\theta \\leftarrow \\theta - \\epsilon\\, \\mathrm{sign}(m)",)
+    source: ClassVar[str] = "A test."
+
+    lr: float = real(0.01, "Learning rate", symbol="ε", above=0.0, help="Length of the step of each value.")
+    fade: float = real(0.5, "Fade", least=0.0, below=1.0, help="Share of the average that a step keeps.")
+
+    @staticmethod
+    def start(theta):
+        return {"m": _torch.zeros_like(theta)}
+
+    @staticmethod
+    def update(theta, g, state, h):
+        m = h.fade * state["m"] + (1.0 - h.fade) * g
+        return theta - h.lr * m.sign(), {"m": m}
+'''
+
+
+@pytest.fixture
+def _dropped(tmp_path: Path) -> Iterator[None]:
+    (tmp_path / "sign_descent.py").write_text(SOURCE, encoding="utf-8")
+    optlab.optimizers.__path__.append(str(tmp_path))
+    registry.rescan()
+    yield
+    optlab.optimizers.__path__.remove(str(tmp_path))
+    sys.modules.pop("optlab.optimizers.sign_descent", None)
+    vars(optlab.optimizers).pop("sign_descent", None)
+    registry.rescan()
+
+
+@pytest.mark.usefixtures("_dropped")
+def test_that_a_file_dropped_into_the_folder_is_an_optimizer_everywhere() -> None:
+    assert "sign_descent" in registry.names("optimizer")
+    assert "optlab.optimizers.sign_descent" in registry.modules()
+    experiment = Experiment.from_dict(
+        {
+            "dataset": {"name": "moons", "size": 100},
+            "model": {"name": "linear"},
+            "precision": "float64",
+            "device": "cpu",
+            "optimizer": {"name": "sign_descent", "lr": 0.125},
+        }
+    )
+    assert Experiment.from_toml(experiment.to_toml()) == experiment
+    assert set(experiment.live_fields()) == {"optimizer.lr", "optimizer.fade"}
+    (component,) = pages.find("sign_descent")
+    described = pages.page(component)
+    assert described.rule == (r"\theta \leftarrow \theta - \epsilon\, \mathrm{sign}(m)",)
+    assert [field.name for field in described.fields] == ["lr", "fade"]
+
+    trainer = Trainer([experiment])
+    start = trainer.theta.clone()
+    trainer.advance()
+    assert set((trainer.theta - start).abs().flatten().tolist()) == {0.125}
+
+    face = cast(Any, optlab.optim.SignDescent)
+    assert "SignDescent" in dir(optlab.optim)
+    assert list(inspect.signature(face).parameters) == ["params", "lr", "fade", "weight_decay", "maximize"]
+    parameter = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
+    optimizer = face([parameter], lr=0.5)
+    parameter.grad = torch.tensor([1.0, -7.0])
+    optimizer.step()
+    assert parameter.tolist() == [2.5, -1.5]
+
+
+def test_that_it_is_gone_when_the_file_is() -> None:
+    assert "sign_descent" not in registry.names("optimizer")
+    assert "SignDescent" not in dir(optlab.optim)

@@ -1,0 +1,170 @@
+"""What every optimizer promises: pure rules with a run axis, and one rule behind all of its faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+import torch
+
+import optlab.optim
+from optlab import registry
+from optlab.engine.trainer import Trainer
+from optlab.experiment import Experiment
+from optlab.hyperparameters import Hyperparameters
+from optlab.optimizers.base import Optimizer, State
+
+RULES = cast("list[type[Optimizer]]", registry.components("optimizer"))
+each = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+CURVATURE = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+GradientAt = Callable[[torch.Tensor], torch.Tensor]
+
+
+def hyper(rule: type[Optimizer], step: int, **values: Any) -> Hyperparameters:
+    return Hyperparameters(**{**rule().values(), **values}, step=step)
+
+
+def draw(runs: int, size: int = 5, seed: int = 0) -> torch.Tensor:
+    return torch.randn(runs, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def forms(rule: type[Optimizer]) -> list[dict[str, Any]]:
+    """Every setting of the rule's choices."""
+    found: list[dict[str, Any]] = [{}]
+    for field in rule.fields():
+        if field.kind == "choice":
+            found = [{**values, field.name: choice} for values in found for choice in field.choices]
+    return found
+
+
+every_form = pytest.mark.parametrize(
+    ("rule", "form"), [pytest.param(rule, form, id=f"{rule.name} {form or ''}") for rule in RULES for form in forms(rule)]
+)
+
+
+@every_form
+def test_that_a_convex_quadratic_is_reduced(rule: type[Optimizer], form: dict[str, Any]) -> None:
+    theta = torch.tensor([[1.0, -1.0, 0.5]], dtype=torch.float64)
+    state = rule.start(theta)
+
+    def value(at: torch.Tensor) -> float:
+        return float(0.5 * (CURVATURE * at.square()).sum())
+
+    first = value(theta)
+    for step in range(1, 3001):
+        h = hyper(rule, step, **form)
+        theta, state = rule.update(theta, CURVATURE * rule.point(theta, state, h), state, h)
+    assert value(theta) < 0.5 * first
+
+
+@every_form
+def test_that_an_update_writes_to_none_of_its_arguments(rule: type[Optimizer], form: dict[str, Any]) -> None:
+    theta, g = draw(2), draw(2, seed=1)
+    state = rule.start(theta)
+    for step in range(1, 4):
+        h = hyper(rule, step, **form)
+        kept = [theta.clone(), g.clone(), {name: value.clone() for name, value in state.items()}, dict(vars(h))]
+        rule.point(theta, state, h)
+        after, fresh = rule.update(theta, g, state, h)
+        assert torch.equal(theta, kept[0])
+        assert torch.equal(g, kept[1])
+        assert all(torch.equal(value, kept[2][name]) for name, value in state.items())
+        assert dict(vars(h)) == kept[3]
+        assert after is not theta
+        theta, state = after, fresh
+
+
+@every_form
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_that_state_keeps_its_names_run_axis_and_type(rule: type[Optimizer], form: dict[str, Any], dtype: torch.dtype) -> None:
+    theta = draw(3).to(dtype)
+    start = rule.start(theta)
+    h = hyper(rule, 1, **form)
+    after, state = rule.update(theta, draw(3, seed=1).to(dtype), start, h)
+    assert after.shape == theta.shape
+    assert after.dtype == rule.point(theta, start, h).dtype == dtype
+    assert set(state) == set(start)
+    assert not set(state) & {"step", "ahead"}, "these names are the torch face's own"
+    for name, value in state.items():
+        assert value.shape[0] == 3
+        assert (value.shape, value.dtype) == (start[name].shape, start[name].dtype)
+
+
+@every_form
+def test_that_runs_with_columns_of_hyperparameters_are_the_runs_alone(rule: type[Optimizer], form: dict[str, Any]) -> None:
+    reals = [field for field in rule.fields() if field.kind in ("real", "whole")]
+    rows = [{f.name: f.default * factor for f in reals} for factor in (1.0, 0.9, 0.5)]
+    columns = {f.name: torch.tensor([[row[f.name]] for row in rows], dtype=torch.float64) for f in reals}
+    theta = draw(3)
+    state = rule.start(theta)
+    alone: list[tuple[torch.Tensor, State]] = [(theta[run : run + 1], rule.start(theta[run : run + 1])) for run in range(3)]
+    for step in range(1, 201):
+        g = draw(3, seed=step)
+        h = hyper(rule, step, **form, **columns)
+        theta, state = rule.update(theta, g + 0.1 * rule.point(theta, state, h), state, h)
+        for run, (mine, memory) in enumerate(alone):
+            h = hyper(rule, step, **form, **rows[run])
+            alone[run] = rule.update(mine, g[run : run + 1] + 0.1 * rule.point(mine, memory, h), memory, h)
+    torch.testing.assert_close(theta, torch.cat([mine for mine, _ in alone]), rtol=1e-10, atol=1e-12)
+
+
+@each
+def test_that_an_elementwise_rule_treats_each_value_by_itself(rule: type[Optimizer]) -> None:
+    if not rule.elementwise:
+        assert rule.__name__ not in dir(optlab.optim)
+        return
+    theta, g = draw(1, 8), draw(1, 8, seed=1)
+    whole, _ = rule.update(theta, g, rule.start(theta), hyper(rule, 1))
+    halves = [rule.update(t, h, rule.start(t), hyper(rule, 1))[0] for t, h in zip(theta.split(4, 1), g.split(4, 1), strict=True)]
+    assert torch.equal(whole, torch.cat(halves, dim=1))
+
+
+@every_form
+def test_that_the_torch_face_is_the_engines_rule(rule: type[Optimizer], form: dict[str, Any]) -> None:
+    """200 steps of an experiment in the trainer, and of a torch module under ``optlab.optim``, from one start with the same batches."""
+    experiment = Experiment.from_dict(
+        {
+            "precision": "float64",
+            "device": "cpu",
+            "dataset": {"name": "moons", "size": 120},
+            "model": {"name": "mlp", "hidden": [5], "activation": "tanh"},
+            "optimizer": {"name": rule.name, **form},
+            "batches": {"name": "never_shuffled", "size": 16},
+        }
+    )
+    trainer = Trainer([experiment])
+    model = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)).double()
+    torch.nn.utils.vector_to_parameters(trainer.theta[0].clone(), model.parameters())
+    optimizer = getattr(optlab.optim, rule.__name__)(model.parameters(), **form)
+    data = experiment.dataset.load().training
+    x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
+    start = trainer.theta.clone()
+    for step in range(200):
+        rows = slice(step % 5 * 16, (step % 5 + 1) * 16)
+
+        def closure(rows: slice = rows) -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = torch.nn.functional.cross_entropy(model(x[rows]), y[rows])
+            loss.backward()
+            return loss
+
+        if step < 100:
+            optimizer.step(closure)
+        else:
+            if step == 100:
+                optimizer.look_ahead()
+            closure()
+            optimizer.step()
+        trainer.advance()
+    assert not torch.equal(trainer.theta, start)
+    with optimizer.at_iterate():
+        theirs = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
+    torch.testing.assert_close(theirs, trainer.theta[0], rtol=1e-10, atol=1e-10)
+
+
+@each
+def test_that_a_zero_gradient_at_the_start_keeps_the_parameters(rule: type[Optimizer]) -> None:
+    theta = draw(2)
+    after, _ = rule.update(theta, torch.zeros_like(theta), rule.start(theta), hyper(rule, 1))
+    assert torch.equal(after, theta)

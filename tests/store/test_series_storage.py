@@ -1,0 +1,175 @@
+"""Series: what was recorded is what is read, whatever came between, and damage is told instead of read."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from optlab.engine.control import Follow
+from optlab.engine.events import Applied, Block, Series, SessionEnded
+from optlab.errors import StoreError
+from optlab.store import Store
+from optlab.store.bundles import Bundles
+from optlab.store.chunks import ROWS
+
+
+def _chunks(home: Path) -> list[tuple[int, int, int]]:
+    connection = sqlite3.connect(home / "optlab.sqlite")
+    found = connection.execute("SELECT bundle, rows, sealed FROM chunks ORDER BY run, bundle, number").fetchall()
+    connection.close()
+    return found
+
+
+def test_that_series_come_back_bit_for_bit_with_nan_and_vectors(store, experiment, told):
+    session = told()
+    writer = store.begin([experiment], "thread")
+    writer.record(session.started())
+    special = np.array([np.nan, np.inf, -0.0, 5e-324, 1.0])
+    for first in range(1, 5001, 7):
+        writer.record(session.block(first, first + 6))
+    steps = np.arange(5005, 5010, dtype=np.int64)
+    writer.record(Block(5009, 5.0, {"odd": Series(steps, special[:, None])}))
+    writer.record(SessionEnded())
+    writer.close()
+
+    found = store.series(writer.run_ids[0])
+    every = np.arange(1, 5006)
+    np.testing.assert_array_equal(found["batch_loss"].steps, every)
+    assert found["batch_loss"].steps.dtype == np.int64
+    np.testing.assert_array_equal(found["batch_loss"].values, session.loss(every)[:, 0])
+    np.testing.assert_array_equal(found["gradient_norm"].values, session.loss(every)[:, 0] ** 2)
+    np.testing.assert_array_equal(found["weights"].values, session.weights(every)[:, 0])
+    assert found["weights"].columns == session.names
+    np.testing.assert_array_equal(found["train_loss"].steps, every[every % 10 == 0])
+    np.testing.assert_array_equal(found["odd"].values.view(np.int64), special.view(np.int64))
+
+
+def test_that_only_the_series_asked_for_are_read(store, experiment, told):
+    writer = store.begin([experiment], "thread")
+    writer.record(told().block(1, 50))
+    writer.close()
+    assert set(store.series(writer.run_ids[0], ["train_loss"])) == {"train_loss"}
+
+
+def test_that_the_open_chunk_is_rewritten_until_it_is_full(home, store, experiment, told, monkeypatch):
+    monkeypatch.setattr("optlab.store.writer.COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr("optlab.store.writer.COMMIT_SHARE", 1e9)
+    writer = store.begin([experiment], "thread")
+    session = told()
+    for step in range(1, 2 * ROWS + 101):
+        writer.record(session.block(step, step, every=10**9))
+        if step == 10:
+            assert _chunks(home) == [(0, 10, 0)]
+    writer.close()
+    assert _chunks(home) == [(0, ROWS, 1), (0, ROWS, 1), (0, 100, 0)]
+
+
+def test_that_series_whose_steps_agree_by_chance_do_not_change_their_chunks(home, store, experiment, told):
+    writer = store.begin([experiment], "thread")
+    session = told()
+    # Blocks of one step: an evaluation has the same steps as the rest in one block of ten.
+    for step in range(1, 201):
+        writer.record(session.block(step, step))
+    writer.close()
+    assert _chunks(home) == [(0, 200, 0), (1, 20, 0)]
+
+
+def test_that_series_which_part_are_divided_and_stay_whole(store, experiment):
+    writer = store.begin([experiment], "thread")
+    both = np.arange(1, 11, dtype=np.int64)
+    writer.record(Block(10, 0.0, {name: Series(both, both[:, None] * 1.0) for name in ("a", "b")}))
+    writer.record(Block(12, 0.0, {"a": Series(both + 10, both[:, None] * 2.0), "b": Series(both + 20, both[:, None] * 3.0)}))
+    writer.record(Block(40, 0.0, {name: Series(both + 30, both[:, None] * 4.0) for name in ("a", "b")}))
+    writer.close()
+    found = store.series(writer.run_ids[0])
+    np.testing.assert_array_equal(found["a"].steps, np.concatenate([both, both + 10, both + 30]))
+    np.testing.assert_array_equal(found["b"].steps, np.concatenate([both, both + 20, both + 30]))
+    np.testing.assert_array_equal(found["b"].values, np.concatenate([both, both * 3.0, both * 4.0]))
+
+
+def test_that_weights_followed_later_get_columns_of_their_own(store, experiment, told):
+    session = told()
+    writer = store.begin([experiment], "thread")
+    writer.record(session.started())
+    writer.record(session.block(1, 10))
+    writer.record(Applied(10, Follow(("b[0]", "c[4]"))))
+    writer.record(session.block(11, 20, count=2))
+    writer.close()
+    found = store.series(writer.run_ids[0])["weights"]
+    assert found.columns == ("a[0]", "a[1]", "b[0]", "c[4]")
+    assert store.run(writer.run_ids[0]).tracked == ("b[0]", "c[4]")
+    early, late = np.arange(1, 11), np.arange(11, 21)
+    np.testing.assert_array_equal(found.values[:10, :3], session.weights(early)[:, 0])
+    np.testing.assert_array_equal(found.values[10:, 2:], session.weights(late, 2)[:, 0])
+    assert np.isnan(found.values[:10, 3]).all() and np.isnan(found.values[10:, :2]).all()
+
+
+def test_that_a_population_is_stored_as_rows_and_ended_runs_get_no_more(store, experiment, told):
+    session = told(3)
+    writer = store.begin([experiment] * 3, "thread")
+    writer.record(session.started())
+    writer.record(session.block(1, 100))
+    gone = session.block(101, 110)
+    for series in gone.series.values():
+        series.values[4:, 1] = np.nan
+    writer.record(gone)
+    writer.record(session.ended(104, run=1))
+    writer.record(session.block(111, 120))
+    writer.close()
+    for row, run in enumerate(writer.run_ids):
+        found = store.series(run)["batch_loss"]
+        steps = np.arange(1, 105 if row == 1 else 121)
+        np.testing.assert_array_equal(found.steps, steps)
+        np.testing.assert_array_equal(found.values, session.loss(steps)[:, row])
+    assert [record.place for record in store.population(writer.run_ids[1])] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("where", [0, 4000, 20_000])
+def test_that_a_damaged_byte_is_an_error_that_names_run_series_and_steps(home, store, experiment, told, where):
+    writer = store.begin([experiment], "thread")
+    writer.record(told().block(1, 1500))
+    writer.close()
+    run = writer.run_ids[0]
+    connection = sqlite3.connect(home / "optlab.sqlite")
+    data = bytearray(connection.execute("SELECT data FROM chunks WHERE bundle = 0 AND number = 0").fetchone()[0])
+    data[where] ^= 1
+    connection.execute("UPDATE chunks SET data = ? WHERE bundle = 0 AND number = 0", (bytes(data),))
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match=rf"{run}: steps 1 to 1,024 of batch_loss, gradient_norm, weights are damaged"):
+        store.series(run)
+    assert len(store.series(run, ["train_loss"])["train_loss"].steps) == 150
+
+
+def test_that_a_missing_chunk_is_an_error(home, store, experiment, told):
+    writer = store.begin([experiment], "thread")
+    writer.record(told().block(1, 3000))
+    writer.close()
+    connection = sqlite3.connect(home / "optlab.sqlite")
+    connection.execute("DELETE FROM chunks WHERE bundle = 0 AND number = 1")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match="before 2,049 of batch_loss, gradient_norm, weights are missing"):
+        store.series(writer.run_ids[0])
+
+
+def test_that_a_reader_sees_what_is_committed_while_the_run_goes_on(home, store, experiment, told):
+    writer = store.begin([experiment], "thread")
+    with Store.open_readonly(home) as reader:
+        writer.record(told().block(1, 10))
+        assert len(reader.series(writer.run_ids[0])["batch_loss"].steps) == 10
+        writer.record(told().kept(10))
+        assert reader.run(writer.run_ids[0]).status == "running"
+        assert reader.run(writer.run_ids[0]).steps == 10
+    writer.close()
+
+
+def test_that_series_which_were_apart_are_not_joined_when_both_lose_their_fellows():
+    # Going on, they may have been stored up to different steps.
+    bundles = Bundles([(("a", ()), ("b", ())), (("c", ()), ("d", ()))])
+    steps = np.arange(1, 4, dtype=np.int64)
+    block = {name: Series(steps, np.zeros((3, 1))) for name in ("a", "c")}
+    assert [packed.specs for packed in bundles.pack(block, ())] == [(("a", ()),), (("c", ()),)]
