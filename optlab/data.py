@@ -6,7 +6,7 @@ NumPy only; the engine moves parts to a device in the precision of the run.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class Part:
     """Some examples. ``x``: ``[n, *inputs]`` float64; ``y``: ``[n]`` int64 class numbers or ``[n, outputs]`` float64."""
 
     x: NDArray[np.float64]
-    y: NDArray[np.int64] | NDArray[np.float64]
+    y: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.x)

@@ -45,7 +45,7 @@ def page(component: type[Component]) -> Page:
     paragraphs = [" ".join(part.split()) for part in inspect.cleandoc(component.__doc__ or "").split("\n\n")]
     fields = component.fields()
     symbols = [*component.symbols.items(), *((field.symbol, field.label) for field in fields if field.symbol)]
-    values = {"name": component.name}
+    values: dict[str, object] = {"name": component.name}
     values |= {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields}
     return Page(
         kind=component.kind,

@@ -124,7 +124,7 @@ def prepare_system(dev: bool) -> None:
     say(f"Installing system packages: {' '.join(packages)}")
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     for command in ([apt, "-qq", "update"], [apt, "-qq", "-y", "--no-install-recommends", "install", *packages]):
-        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode != 0:
             raise CannotPrepare(f"{' '.join(command)} failed: {last_line(done.stdout)}")
     still = missing_libraries()
@@ -144,7 +144,7 @@ def ask_for_libraries(missing: list[str], debian: bool) -> str:
 
 
 def torch_arguments(choice: str, pinned: str) -> list[str]:
-    """pip's arguments for the build of torch that was chosen.
+    """Pip's arguments for the build of torch that was chosen.
 
     Args:
         choice: "" (what pip finds), the address of an index, a wheel, a version (``2.12.1``, ``2.13.0+cpu``) or a build (``cpu``, ``cu128``).
@@ -254,7 +254,7 @@ def run(command: list[str], failed: str) -> None:
     Raises:
         CannotPrepare: it failed.
     """
-    code = subprocess.run(command, stdin=subprocess.DEVNULL).returncode
+    code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
     if code != 0:
         raise CannotPrepare(f"{failed} (exit code {code}; the reason stands above).")
 

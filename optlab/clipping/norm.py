@@ -33,4 +33,5 @@ class ClipByNorm(Clipping):
 
     def clip(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
         # A zero gradient gives c/0 = inf, clamped to 1: it stays as it is.
-        return g * (h.threshold / norm.unsqueeze(1)).clamp(max=1.0)
+        factor: torch.Tensor = (h.threshold / norm.unsqueeze(1)).clamp(max=1.0)
+        return g * factor

@@ -67,7 +67,7 @@ class Dataset(Component):
             InvalidInput: the shares leave no training example.
         """
         x, y = self.examples(self.rng("examples"))
-        by_class = y if self.shape().task == "classes" else None
+        by_class = y.astype(np.int64) if self.shape().task == "classes" else None
         rows = split_indices(len(x), self.validation, self.test, self.rng("split"), by_class)
         if len(rows[0]) == 0:
             raise InvalidInput(
@@ -78,7 +78,8 @@ class Dataset(Component):
         offset, scale = np.zeros(x.shape[1:]), np.ones(x.shape[1:])
         if self.standardize:
             x, offset, scale = standardized(x, rows[0])
-        training, validation, test = (Part(np.ascontiguousarray(x[r]), np.ascontiguousarray(y[r])) for r in rows)
+        targets = y if by_class is None else by_class
+        training, validation, test = (Part(np.ascontiguousarray(x[r]), np.ascontiguousarray(targets[r])) for r in rows)
         return Data(
             self.shape(),
             training,

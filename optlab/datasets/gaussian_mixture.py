@@ -36,7 +36,8 @@ class GaussianMixture(Dataset):
     def centers(self) -> NDArray[np.float64]:
         """The centers, ``[classes, dimension]``."""
         directions = self.rng("centers").standard_normal((self.classes, self.dimension))
-        return self.distance * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        return self.distance * directions
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         y = rng.integers(0, self.classes, self.size)

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     import torch
 
 
+_CHUNK_VALUES = 4_000_000
+"""Input values, over all runs, that a part of the full gradient is taken on at once."""
+
+
 @dataclass(frozen=True)
 class Ending:
     """How a run of the population ended: after how many steps, how, and why in words.
@@ -315,13 +319,14 @@ class Trainer:
     def full_gradient_norm(self) -> torch.Tensor:
         """Norm ``[R]`` of the gradient of the objective on the whole training set."""
         x, y = self._training
-        rows = max(1, 4_000_000 // (self.runs * max(1, x[0].numel())))
+        rows = max(1, _CHUNK_VALUES // (self.runs * max(1, x[0].numel())))
         total = _torch.zeros_like(self.theta)
         for part_x, part_y in zip(x.split(rows), y.split(rows), strict=True):
             everyone = (part_x.expand(self.runs, *part_x.shape), part_y.expand(self.runs, *part_y.shape))
             # Weight decay is part of every chunk's gradient, and the chunks' shares add up to one.
             total += self.objective.value_and_gradient(self.theta, *everyone)[1] * (len(part_x) / len(x))
-        return _torch.linalg.vector_norm(total, dim=1)
+        norm: torch.Tensor = _torch.linalg.vector_norm(total, dim=1)
+        return norm
 
     # --- snapshots ---------------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QApplication
 from optlab import __version__, paths
 from optlab.errors import OptLabError
 from optlab.experiment import Experiment
+from optlab.runners.train import Asked
 
 
 def create_application(arguments: Sequence[str]) -> QApplication:
@@ -34,7 +35,7 @@ def create_application(arguments: Sequence[str]) -> QApplication:
     return application
 
 
-def main(file: Path | None = None, runner: str = "auto") -> int:
+def main(file: Path | None = None, runner: Asked = "auto") -> int:
     """Open the window, with the experiment of a file if one is given, and stay until it is closed.
 
     Returns:

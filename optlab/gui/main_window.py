@@ -5,11 +5,14 @@ The window decides nothing about training. It turns an experiment into a run thr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence, QShowEvent
-from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMessageBox, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QMessageBox, QSplitter, QVBoxLayout, QWidget
 
 from optlab import __version__, paths
 from optlab.engine.control import Advance, Message, Pause, Resume, SetValue, Stop
@@ -85,7 +88,7 @@ class MainWindow(QMainWindow):
         self._action(file_menu, "&Open experiment…", self.open_file, QKeySequence.StandardKey.Open)
         presets = file_menu.addMenu("&Presets")
         for path in sorted(paths.presets().glob("*.toml")):
-            self._action(presets, path.stem, lambda path=path: self.load_file(path))
+            self._action(presets, path.stem, partial(self.load_file, path))
         self._action(file_menu, "&Save experiment as…", self.save_file, QKeySequence.StandardKey.Save)
         file_menu.addSeparator()
         self._action(file_menu, "&Runs…", self.show_runs, "Ctrl+R")
@@ -93,14 +96,14 @@ class MainWindow(QMainWindow):
         self._action(file_menu, "&Quit", self.close, QKeySequence.StandardKey.Quit)
         view_menu = bar.addMenu("&View")
         group = QActionGroup(self)
-        for name in ("system", "light", "dark"):
-            action = self._action(view_menu, f"{name.capitalize()} colors", lambda name=name: self._choose_theme(name))
+        for name in get_args(theme.Choice):
+            action = self._action(view_menu, f"{name.capitalize()} colors", partial(theme.choose, name))
             action.setCheckable(True)
             action.setChecked(name == theme.choice())
             group.addAction(action)
         help_menu = bar.addMenu("&Help")
         for kind, words in (("optimizer", "Page of this &optimizer"), ("initializer", "Page of this &initializer"), ("loss", "Page of this &loss")):
-            self._action(help_menu, words, lambda kind=kind: self._show_chosen_page(kind))
+            self._action(help_menu, words, partial(self._show_chosen_page, kind))
         help_menu.addSeparator()
         self._action(help_menu, "&About OptLab", self._show_about)
 
@@ -129,7 +132,7 @@ class MainWindow(QMainWindow):
         bridge.sessionEnded.connect(self._session_ended)
         theme.notifier().themeChanged.connect(self.apply_theme)
 
-    def _action(self, menu, text, act, shortcut=None) -> QAction:  # type: ignore[no-untyped-def]
+    def _action(self, menu: QMenu, text: str, act: Callable[[], object], shortcut: QKeySequence.StandardKey | str | None = None) -> QAction:
         action = QAction(text, self)
         if shortcut is not None:
             action.setShortcut(QKeySequence(shortcut))
@@ -319,9 +322,6 @@ class MainWindow(QMainWindow):
     def apply_theme(self) -> None:
         """Follow the theme in what does not follow the palette by itself."""
         self.plots.set_colors(theme.current().plots)
-
-    def _choose_theme(self, name: str) -> None:
-        theme.choose(name)
 
     def _show_about(self) -> None:
         QMessageBox.about(

@@ -48,4 +48,5 @@ class Orthogonal(Initializer):
         q, r = _torch.linalg.qr(normal)
         # Without the signs of R's diagonal Q would not be uniform over the orthogonal matrices.
         q = q * r.diagonal().sign()
-        return self.gain * (q if rows >= columns else q.t()).reshape(parameter.shape)
+        matrix: torch.Tensor = q if rows >= columns else q.t()
+        return self.gain * matrix.reshape(parameter.shape)

@@ -22,4 +22,5 @@ class UpdateNorm(StepMeasure):
     log: ClassVar[bool] = True
 
     def take(self, step: Step) -> torch.Tensor:
-        return _torch.linalg.vector_norm(step.after - step.before, dim=1)
+        norm: torch.Tensor = _torch.linalg.vector_norm(step.after - step.before, dim=1)
+        return norm

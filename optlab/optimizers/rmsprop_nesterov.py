@@ -88,7 +88,8 @@ class RMSPropNesterov(Optimizer):
 
     @staticmethod
     def point(theta: torch.Tensor, state: State, h: Hyperparameters) -> torch.Tensor:
-        return theta + h.momentum * state["v"]
+        ahead: torch.Tensor = h.momentum * state["v"]
+        return theta + ahead
 
     @staticmethod
     def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:

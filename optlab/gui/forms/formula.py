@@ -27,13 +27,13 @@ class Drawing:
 def typeset(line: str, color: str) -> Drawing:
     """A LaTeX line as SVG in a color."""
     # These take a tenth of a second to import, which the first window shall not wait for.
-    import ziafont
-    import ziamath
+    from ziafont.config import config
+    from ziamath.zmath import Latex
 
     # Qt draws SVG 1.2 Tiny: outlines in place, no symbols that are used elsewhere.
-    ziafont.config.svg2 = False
+    config.svg2 = False
     try:
-        return Drawing(ziamath.Latex(line, size=SIZE, color=color).svg().encode())
+        return Drawing(Latex(line, size=SIZE, color=color).svg().encode())
     except Exception as error:  # noqa: BLE001 - a third-party parser that raises whatever it meets; the line is shown as it is written
         return Drawing(b"", f"{type(error).__name__}: {error}")
 

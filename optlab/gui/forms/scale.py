@@ -24,7 +24,7 @@ class Scale:
         """The value at a position, with no more digits than the slider can tell apart."""
         share = position / POSITIONS
         if self.log:
-            exact = self.low * (self.high / self.low) ** share
+            exact = self.low * math.exp(share * math.log(self.high / self.low))
         else:
             exact = self.low + (self.high - self.low) * share
         if self.whole:

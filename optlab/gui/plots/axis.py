@@ -56,13 +56,13 @@ class PlotAxis(pg.AxisItem):
         """Whether the axis shows logarithms."""
         return bool(self.logMode)
 
-    def tickValues(self, minVal: float, maxVal: float, size: float) -> Levels:  # noqa: N802, N803 - pyqtgraph's names
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> Levels:
         low, high = min(minVal, maxVal), max(minVal, maxVal)
         metrics = QFontMetricsF(self.label.font())
         apart = metrics.height() * 2.2 if self.orientation == "left" else metrics.horizontalAdvance("000.00k") * 1.6
         return (log_ticks if self.log else linear_ticks)(low, high, size, apart)
 
-    def tickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:  # noqa: N802 - pyqtgraph's name
+    def tickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
         if not values:
             return []
         if self.log:
@@ -71,7 +71,7 @@ class PlotAxis(pg.AxisItem):
             return step_texts(values, spacing or 1.0)
         return value_texts(values, spacing or 1.0, self.exponent)
 
-    def wheelEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def wheelEvent(self, event: Any) -> None:
         super().wheelEvent(event)
         # Without this the wheel would zoom a second time in the view behind.
         event.accept()

@@ -19,10 +19,10 @@ from optlab.gui.plots.colors import PlotColors
 class _View(pg.ViewBox):
     """A view box whose clicks are signals: right ``menuWanted(QPoint)``, double ``doubleClicked()``."""
 
-    menuWanted = Signal(object)  # noqa: N815 - Qt's style
-    doubleClicked = Signal()  # noqa: N815 - Qt's style
+    menuWanted = Signal(object)
+    doubleClicked = Signal()
 
-    def mouseClickEvent(self, event: Any) -> None:  # noqa: N802 - pyqtgraph's name
+    def mouseClickEvent(self, event: Any) -> None:
         if event.button() == Qt.MouseButton.RightButton:
             event.accept()
             self.menuWanted.emit(event.screenPos().toPoint())
@@ -39,11 +39,11 @@ class Canvas(pg.GraphicsView):
     """
 
     zoomed = Signal()
-    viewChanged = Signal()  # noqa: N815 - Qt's style
+    viewChanged = Signal()
     hovered = Signal(QPointF)
     left = Signal()
-    menuWanted = Signal(object)  # noqa: N815 - Qt's style
-    doubleClicked = Signal()  # noqa: N815 - Qt's style
+    menuWanted = Signal(object)
+    doubleClicked = Signal()
 
     def __init__(self, *, steps: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -22,9 +22,9 @@ class PlotFrame(QWidget):
     Signals: ``followingChanged(bool)``; ``exported(str)``: this file was written; ``exportFailed(str)``: why not, in words.
     """
 
-    followingChanged = Signal(bool)  # noqa: N815 - Qt's style
+    followingChanged = Signal(bool)
     exported = Signal(str)
-    exportFailed = Signal(str)  # noqa: N815 - Qt's style
+    exportFailed = Signal(str)
 
     def __init__(self, *, steps: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)

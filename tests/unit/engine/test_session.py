@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from optlab.engine.events import ActivityChanged, Applied, Block, Event, Kept, P
 from optlab.engine.session import session
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
+from optlab.stopping.base import Memory, Stopping
 
 Build = Callable[..., Experiment]
 
@@ -192,6 +194,22 @@ def test_that_a_target_ends_the_run_at_the_first_evaluation_that_meets_it(build:
     assert end.steps == steps[-1] < 2000
     assert errors[-1, 0] <= 0.2
     assert (errors[:-1, 0] > 0.2).all()
+
+
+class ThirdEvaluation(Stopping):
+    """Stops at the third evaluation it is asked about."""
+
+    def verdict(self, memory: Memory, step: int, values: Mapping[str, float]) -> tuple[Memory, str | None]:
+        seen = memory.get("seen", 0.0) + 1.0
+        return {"seen": seen}, "seen three times" if seen == 3.0 else None
+
+
+def test_that_a_stopping_rule_is_told_again_what_it_remembers_also_after_a_resume(build: Build, play: Any, ended: Any) -> None:
+    experiment = dataclasses.replace(build(measures={"evaluate_every": 7}), stopping=ThirdEvaluation())
+    end = ended(play(experiment))
+    assert (end.status, end.steps, end.reason) == ("finished", 21, "seen three times")
+    first = play(experiment, at={16: [Stop()]})
+    assert ended(play(experiment, snapshots=[of(first, Kept)[-1].snapshot])).steps == 21
 
 
 def test_that_runs_end_one_by_one_and_the_others_go_on(build: Build, play: Any, ended: Any) -> None:

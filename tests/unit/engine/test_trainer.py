@@ -165,7 +165,11 @@ def test_that_evaluation_measures_are_means_over_whole_parts(build: Build, advan
         assert values[f"{name}_error"].item() == pytest.approx((outputs.argmax(1) != y).double().mean().item(), rel=1e-12)
 
 
-def test_that_the_full_gradient_is_that_of_the_objective_on_the_whole_training_set(build: Build, advanced: Any) -> None:
+@pytest.mark.parametrize("values", [2, 100, 4_000_000])
+def test_that_the_full_gradient_is_that_of_the_objective_on_the_whole_training_set(
+    build: Build, advanced: Any, values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optlab.engine.trainer._CHUNK_VALUES", values)
     experiment = build(loss={"name": "cross_entropy", "l2": 0.3, "l1": 0.01})
     trainer = advanced(experiment, 10)
     data = experiment.dataset.load().training
@@ -198,6 +202,14 @@ def test_that_a_snapshot_is_a_copy(build: Build, advanced: Any) -> None:
     assert snapshot.theta_sha256 == before == theta_sha256(snapshot.theta)
     assert (snapshot.step, snapshot.seconds, snapshot.reason) == (3, 1.5, "asked")
     assert set(snapshot.state) == {"v"}
+
+
+def test_that_a_snapshot_carries_what_the_stopping_rule_remembers(build: Build, advanced: Any) -> None:
+    trainer = advanced([build(), build(seed=2)], 3)
+    trainer.memories[1] = {"best": 0.25}
+    snapshots = [trainer.snapshot(run, 0.0, "asked") for run in range(2)]
+    assert [dict(snapshot.memory) for snapshot in snapshots] == [{}, {"best": 0.25}]
+    assert advanced([build(), build(seed=2)], 0, snapshots=snapshots).memories == [{}, {"best": 0.25}]
 
 
 def test_that_a_field_that_is_not_live_or_a_value_that_is_not_allowed_is_refused(build: Build, advanced: Any) -> None:

@@ -99,6 +99,18 @@ def test_that_looking_at_the_iterate_does_not_change_the_training() -> None:
     assert torch.equal(looked.parameter, plain.parameter)
 
 
+def test_that_looking_does_not_move_the_point_though_the_momentum_has_changed() -> None:
+    """The gradient may have been taken already: a scheduler steps between ``backward()`` and the look."""
+    problem = Problem()
+    for _ in range(3):
+        problem.without_closure()
+    problem.optimizer.param_groups[0]["momentum"] = 0.1
+    before = problem.parameter.detach().clone()
+    with problem.optimizer.at_iterate():
+        pass
+    assert torch.equal(problem.parameter, before)
+
+
 def test_that_parameters_changed_at_the_iterate_are_looked_ahead_from_there() -> None:
     problem = Problem()
     problem.without_closure()
