@@ -185,7 +185,8 @@ class PreviewBridge(QObject):
         if self._waiting is None:
             return
         section, self._waiting = self._waiting, None
-        self._owner = Owner(PreviewJob(section), self._runner, None)
+        # A preview has nothing to save: given up, its worker may be killed at once.
+        self._owner = Owner(PreviewJob(section), self._runner, patience=0.0)
         self._owner.start()
         self._timer.start()
 
@@ -233,4 +234,4 @@ class Warmth:
         """Ask the workers to leave and wait until they have."""
         if self._thread is not None:
             self._thread.join()
-        self.pool.close(1.0)
+        self.pool.close(0.1)

@@ -27,9 +27,12 @@ class Owner:
         runner: of this job alone.
         writer: records a training session; it belongs to the owner from now on. None for a job that is not recorded.
         capacity: events that may wait for :meth:`drain`. Beyond that the job stands still: somebody has to drain.
+        patience: seconds after a cancel in which the job may end in good order, before its worker is killed.
     """
 
-    def __init__(self, job: Job, runner: Runner, writer: RunWriter | None = None, capacity: int = 4096) -> None:
+    def __init__(
+        self, job: Job, runner: Runner, writer: RunWriter | None = None, capacity: int = 4096, patience: float = PATIENCE
+    ) -> None:
         self._job = job
         self._runner = runner
         self._writer = writer
@@ -38,7 +41,7 @@ class Owner:
         self._cancelled = threading.Event()
         self._killed = False
         self._started = False
-        self._patience = threading.Timer(PATIENCE, self._lose_patience)
+        self._patience = threading.Timer(patience, self._lose_patience)
         self._patience.daemon = True
         self._patience.name = "optlab-patience"
         self._lock = threading.Lock()

@@ -16,7 +16,7 @@ class Banner(QFrame):
         self.words = QLabel("")
         self.words.setWordWrap(True)
         self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._buttons: list[QPushButton] = []
+        self.buttons: list[QPushButton] = []
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(12, 8, 12, 8)
         self._layout.addWidget(self.words, 1)
@@ -24,10 +24,10 @@ class Banner(QFrame):
 
     def show_sentence(self, sentence: str, answers: dict[str, Callable[[], None]] | None = None, *, problem: bool = False) -> None:
         """Show a sentence; each answer is a button that calls its function and closes the banner. ``Dismiss`` is always there."""
-        for button in self._buttons:
+        for button in self.buttons:
             self._layout.removeWidget(button)
             button.deleteLater()
-        self._buttons = []
+        self.buttons = []
         self.words.setText(sentence)
         self.setProperty("problem", problem)
         self.style().unpolish(self)
@@ -36,7 +36,7 @@ class Banner(QFrame):
             button = QPushButton(text)
             button.clicked.connect(lambda _checked=False, act=act: self._answer(act))
             self._layout.addWidget(button)
-            self._buttons.append(button)
+            self.buttons.append(button)
         self.show()
 
     def _answer(self, act: Callable[[], None]) -> None:

@@ -1,0 +1,302 @@
+"""The window, driven as a person would: pick, edit, start, watch, change, pause, step, stop, close."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication, QMessageBox
+from pytestqt.qtbot import QtBot
+
+from optlab import paths
+from optlab.engine import events
+from optlab.engine.control import Inbox
+from optlab.engine.session import session
+from optlab.experiment import Experiment
+from optlab.gui.main_window import MainWindow
+from optlab.gui.panels.runs_dialog import RunsDialog
+from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.store import Store
+
+LONG = 10_000_000
+"""Steps of a run that does not end by itself within a test."""
+
+
+@pytest.fixture(params=["thread", "process"])
+def runner(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def open_window(qtbot: QtBot) -> Iterator[Callable[..., MainWindow]]:
+    windows: list[MainWindow] = []
+
+    def build(experiment: Experiment | None = None, runner: str = "thread") -> MainWindow:
+        window = MainWindow(experiment, runner)  # type: ignore[arg-type]
+        windows.append(window)
+        qtbot.addWidget(window)
+        window.show()
+        qtbot.waitExposed(window)
+        return window
+
+    yield build
+    for window in windows:
+        window.bridge.shut_down()
+        window.close()
+
+
+def experiment(**changes: object) -> Experiment:
+    tables: dict[str, object] = {
+        "dataset": {"name": "iris"},
+        "model": {"name": "mlp", "hidden": [8]},
+        "optimizer": {"name": "momentum"},
+        "budget": {"steps": 300},
+    }
+    return Experiment.from_dict({**tables, **changes})
+
+
+def last_step(plot: CurvePlot, series: str) -> int | None:
+    """Step of the newest value of a series' curve."""
+    key = f"{series}:0"
+    reading = plot.curve(key).samples.reading(1e18) if key in plot.keys else None
+    return None if reading is None else int(reading.last)
+
+
+def wait_idle(qtbot: QtBot, window: MainWindow) -> None:
+    qtbot.waitUntil(lambda: not window.bridge.active, timeout=60_000)
+
+
+def wait_steps(qtbot: QtBot, window: MainWindow, steps: int) -> None:
+    reached: list[int] = []
+    window.bridge.blockArrived.connect(lambda block: reached.append(block.step))
+    qtbot.waitUntil(lambda: bool(reached) and reached[-1] >= steps, timeout=60_000)
+
+
+def answer(button_text: str, asked: list[str]) -> None:
+    """Press a button of the next message box, once it is there."""
+
+    def press() -> None:
+        box = QApplication.activeModalWidget()
+        if not isinstance(box, QMessageBox):
+            QTimer.singleShot(20, press)
+            return
+        asked.append(box.text())
+        next(button for button in box.buttons() if button_text in button.text()).click()
+
+    QTimer.singleShot(20, press)
+
+
+def test_that_a_run_draws_all_its_curves(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
+    window = open_window(experiment(), runner)
+    seen: list[events.Path] = []
+    window.bridge.pathArrived.connect(seen.append)
+    window.controls.start_button.click()
+    wait_idle(qtbot, window)
+    plots = window.plots
+    assert last_step(plots.loss, "batch_loss") == 300
+    assert last_step(plots.loss, "validation_loss") == 300
+    assert last_step(plots.error, "validation_error") == 300
+    assert last_step(plots.gradient, "gradient_norm") == 300
+    assert seen[-1].steps[-1] == 300
+    assert "Finished after 300 steps" in window.controls.words.text()
+    assert window.controls.state == "idle"
+    assert window.controls.start_button.isEnabled()
+
+
+def test_that_the_file_saved_from_the_window_gives_the_same_parameters(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str, tmp_path: Path
+) -> None:
+    window = open_window(experiment(), runner)
+    window.experiment_panel.components["optimizer"].form.editors["lr"].set_value(0.02)
+    ended: list[events.RunEnded] = []
+    window.bridge.runEnded.connect(ended.append)
+    window.start()
+    wait_idle(qtbot, window)
+    window.write_file(tmp_path / "saved.toml")
+    again = [e for e in session([Experiment.load(tmp_path / "saved.toml")], Inbox()) if isinstance(e, events.RunEnded)]
+    assert again[0].theta_sha256 == ended[0].theta_sha256
+
+
+def test_that_the_learning_rate_can_be_changed_while_it_runs(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str
+) -> None:
+    window = open_window(experiment(budget={"steps": LONG}), runner)
+    window.start()
+    wait_steps(qtbot, window, 50)
+    applied: list[events.Applied] = []
+    rates: list[np.ndarray] = []
+    window.bridge.messageApplied.connect(applied.append)
+    window.bridge.blockArrived.connect(lambda block: rates.append(block.series["learning_rate"].values))
+    editor = window.experiment_panel.components["optimizer"].form.editors["lr"].editor()
+    assert editor.isEnabled()
+    editor.selectAll()
+    qtbot.keyClicks(editor, "0.02")
+    qtbot.waitUntil(lambda: bool(rates) and np.isclose(rates[-1][-1, 0], 0.02), timeout=20_000)
+    assert applied and applied[-1].problem == ""
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
+    assert "Stopped after" in window.controls.words.text()
+    with Store.open() as store:
+        record = store.runs()[0]
+        assert record.status == "stopped"
+        assert any(getattr(message, "path", "") == "optimizer.lr" for _, message in store.controls(record.id))
+
+
+def test_that_pausing_holds_and_single_steps_are_single(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
+    window = open_window(experiment(budget={"steps": LONG}), runner)
+    window.start()
+    wait_steps(qtbot, window, 20)
+    window.controls.pause_button.click()
+    qtbot.waitUntil(lambda: window.controls.state == "paused", timeout=20_000)
+    held = last_step(window.plots.loss, "batch_loss")
+    for number in (1, 2, 3):
+        window.controls.step_button.click()
+        qtbot.waitUntil(lambda number=number: last_step(window.plots.loss, "batch_loss") == held + number, timeout=20_000)
+    assert window.controls.pause_button.text() == "Resume"
+    window.controls.pause_button.click()
+    qtbot.waitUntil(lambda: last_step(window.plots.loss, "batch_loss") > held + 20, timeout=20_000)
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
+
+
+def test_that_a_first_single_step_starts_a_run_that_holds(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
+    window = open_window(experiment(budget={"steps": LONG}), runner)
+    window.controls.step_button.click()
+    qtbot.waitUntil(lambda: window.controls.state == "paused", timeout=60_000)
+    assert last_step(window.plots.loss, "batch_loss") == 1
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
+
+
+def test_that_closing_a_running_window_asks_once_and_saves(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
+    window = open_window(experiment(budget={"steps": LONG}), runner)
+    window.start()
+    wait_steps(qtbot, window, 20)
+    asked: list[str] = []
+    answer("Stop and close", asked)
+    assert window.close()
+    assert len(asked) == 1
+    with Store.open() as store:
+        record = store.runs()[0]
+        assert record.status == "stopped"
+        assert record.steps >= 20
+        assert len(store.series(record.id)["batch_loss"].steps) == record.steps
+
+
+def test_that_closing_can_be_taken_back(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(experiment(budget={"steps": LONG}))
+    window.start()
+    wait_steps(qtbot, window, 20)
+    asked: list[str] = []
+    answer("Cancel", asked)
+    assert not window.close()
+    assert window.bridge.active
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
+
+
+def test_that_a_diverging_run_says_what_broke_and_what_to_do(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    loss = {"name": "squared_error"}
+    window = open_window(experiment(loss=loss, optimizer={"name": "sgd", "lr": 1e6}))
+    window.start()
+    wait_idle(qtbot, window)
+    assert not window.banner.isHidden()
+    assert "is not finite" in window.banner.words.text()
+    assert "learning rate" in window.banner.words.text()
+
+
+def test_that_a_bad_field_keeps_start_closed_and_says_why(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(experiment())
+    editor = window.experiment_panel.components["optimizer"].form.editors["lr"]
+    editor.editor().selectAll()
+    qtbot.keyClicks(editor.editor(), "-1")
+    assert not window.controls.start_button.isEnabled()
+    assert "optimizer.lr" in editor.problem.text()
+    assert "optimizer.lr" in window.controls.start_button.toolTip()
+    editor.editor().selectAll()
+    qtbot.keyClicks(editor.editor(), "0.1")
+    assert window.controls.start_button.isEnabled()
+    assert editor.problem.isHidden()
+
+
+def test_that_the_data_are_previewed(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(experiment())
+    qtbot.waitUntil(lambda: "150 examples" in window.experiment_panel.preview.words.text(), timeout=60_000)
+    window.experiment_panel.components["dataset"].set_values({"name": "moons", "size": 500})
+    window.experiment_panel.request_preview()
+    qtbot.waitUntil(lambda: "500 examples" in window.experiment_panel.preview.words.text(), timeout=60_000)
+
+
+def test_that_a_wrong_file_is_refused_in_words_and_changes_nothing(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
+) -> None:
+    window = open_window(experiment())
+    before = window.experiment_panel.experiment()
+    bad = tmp_path / "bad.toml"
+    bad.write_text('[dataset]\nname = "digitz"\n[model]\nname = "mlp"\n')
+    window.load_file(bad)
+    assert "digitz" in window.banner.words.text()
+    assert not window.banner.isHidden()
+    assert window.experiment_panel.experiment() == before
+
+
+def test_that_every_preset_can_be_shown_and_read_back(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(experiment())
+    presets = sorted(paths.presets().glob("*.toml"))
+    assert len(presets) >= 10
+    for path in presets:
+        window.load_file(path)
+        assert window.banner.isHidden(), window.banner.words.text()
+        assert window.experiment_panel.experiment() == Experiment.load(path)
+
+
+def test_that_an_interrupted_run_is_offered_and_can_be_resumed(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    asked = experiment(budget={"steps": 200})
+    with Store.open() as store:
+        writer = store.begin([asked], "thread")
+        for event in session([asked], Inbox()):
+            if isinstance(event, events.RunEnded):
+                break
+            writer.record(event)
+        writer.interrupt("the owner of this run was killed")
+        writer.close()
+    window = open_window(asked)
+    qtbot.waitUntil(lambda: not window.banner.isHidden(), timeout=20_000)
+    assert "was interrupted" in window.banner.words.text()
+    next(button for button in window.banner.buttons if button.text() == "Resume").click()
+    wait_idle(qtbot, window)
+    with Store.open() as store:
+        record = store.runs()[0]
+    assert (record.status, record.steps) == ("finished", 200)
+    alone = [e for e in session([asked], Inbox()) if isinstance(e, events.RunEnded)]
+    assert record.theta_sha256 == alone[0].theta_sha256
+
+
+def test_that_a_stored_run_can_be_looked_at_again(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(experiment())
+    window.start()
+    wait_idle(qtbot, window)
+    window.plots.clear()
+    assert last_step(window.plots.loss, "batch_loss") is None
+    dialog = RunsDialog(window)
+    qtbot.addWidget(dialog)
+    dialog.showRequested.connect(window.show_stored)
+    dialog.show_button.click()
+    assert last_step(window.plots.loss, "batch_loss") == 300
+    assert last_step(window.plots.loss, "validation_loss") == 300
+
+
+def test_that_the_window_follows_the_theme(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    from optlab.gui import theme
+
+    window = open_window(experiment())
+    try:
+        theme.choose("dark")
+        assert window.plots.loss.colors == theme.DARK.plots
+        theme.choose("light")
+        assert window.plots.loss.colors == theme.LIGHT.plots
+    finally:
+        theme.choose("system")
