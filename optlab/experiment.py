@@ -16,16 +16,19 @@ from typing import Any, ClassVar, Literal, Self, cast
 import tomli_w
 
 from optlab import registry
+from optlab.averaging.base import Averaging
 from optlab.batches.base import Batches
 from optlab.clipping.base import Clipping
+from optlab.continuation.base import Continuation
 from optlab.datasets.base import Dataset
+from optlab.delays.base import Delay
 from optlab.errors import InvalidInput
 from optlab.fields import Field, FieldSet, Texts, choice, did_you_mean, real, shown, text, texts, whole
 from optlab.initializers.base import Initializer
 from optlab.layout import Layout
 from optlab.losses.base import Loss
 from optlab.models.base import Model
-from optlab.optimizers.base import Optimizer
+from optlab.optimizers.base import ObjectiveOptimizer, Optimizer
 from optlab.schedules.base import Schedule
 from optlab.stopping.base import Stopping
 
@@ -91,6 +94,9 @@ SECTIONS: tuple[str, ...] = (
     "clipping",
     "batches",
     "stopping",
+    "averaging",
+    "delay",
+    "continuation",
 )
 """The sections that are filled by a component of the same kind, in file order."""
 PLAIN_SECTIONS: Mapping[str, type[FieldSet]] = {"budget": Budget, "measures": MeasurePlan}
@@ -102,6 +108,9 @@ _DEFAULTS = {
     "clipping": "none",
     "batches": "shuffled",
     "stopping": "never",
+    "averaging": "none",
+    "delay": "none",
+    "continuation": "none",
 }
 _LIVE_SECTIONS = ("optimizer", "clipping")
 
@@ -119,6 +128,9 @@ class Experiment:
     clipping: Clipping
     batches: Batches
     stopping: Stopping
+    averaging: Averaging
+    delay: Delay
+    continuation: Continuation
     general: General = dataclasses.field(default_factory=General)
     budget: Budget = dataclasses.field(default_factory=Budget)
     measures: MeasurePlan = dataclasses.field(default_factory=MeasurePlan)
@@ -221,6 +233,14 @@ class Experiment:
                 f"stopping.name is {self.stopping.name!r}, which looks at the 0-1 error, but dataset {self.dataset.name!r} has none ({task}); use never.",
                 "stopping.name",
             )
+        if isinstance(self.optimizer, ObjectiveOptimizer):
+            for section, inactive in (("clipping", not self.clipping.active), ("delay", not self.delay.active), ("continuation", not self.continuation.active)):
+                if not inactive:
+                    raise InvalidInput(
+                        f"{section}.name is {getattr(self, section).name!r}, but {self.optimizer.label} asks the objective itself and takes gradients where it "
+                        "likes; use none.",
+                        f"{section}.name",
+                    )
         if self.dataset.validation + self.dataset.test >= 1.0:
             raise InvalidInput(
                 f"dataset.validation ({self.dataset.validation:g}) and dataset.test ({self.dataset.test:g}) leave nothing to train on; they must add up "

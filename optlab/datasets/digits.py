@@ -25,13 +25,13 @@ class Digits(Dataset):
     source: ClassVar[str] = "E. Alpaydin, C. Kaynak (1998), UCI Machine Learning Repository; sklearn.datasets.load_digits."
 
     def shape(self) -> DataShape:
-        return DataShape((64,), 10, "classes")
+        return DataShape((8, 8), 10, "classes")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         from sklearn.datasets import load_digits
 
         x, y = load_digits(return_X_y=True)
-        return x.astype(np.float64), y.astype(np.int64)
+        return x.reshape(-1, 8, 8).astype(np.float64), y.astype(np.int64)
 
     def input_names(self) -> Sequence[str]:
         return [f"pixel {row},{column}" for row in range(8) for column in range(8)]

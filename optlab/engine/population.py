@@ -6,20 +6,24 @@ sampling order. Runs with the same rule form a group whose hyperparameters are c
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from optlab.component import Component
+from optlab.engine.oracle import Oracle
+from optlab.engine.seeding import generators
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.hyperparameters import Hyperparameters
+from optlab.layout import Layout
 from optlab.lazy import torch as _torch
-from optlab.optimizers.base import State
+from optlab.optimizers.base import ObjectiveOptimizer, Outcome, State
 
 if TYPE_CHECKING:
     import torch
 
-_SHARED = ("dataset", "model", "loss", "budget", "measures")
+_SHARED = ("dataset", "model", "loss", "continuation", "budget", "measures")
 
 
 def check_compatible(experiments: Sequence[Experiment]) -> None:
@@ -41,37 +45,51 @@ def check_compatible(experiments: Sequence[Experiment]) -> None:
 
 
 class Group:
-    """Runs of a population that share an update rule and a clipping rule.
+    """Runs of a population that share an update rule, a clipping rule and an average.
+
+    The state of everything that remembers is one dictionary, so that freezing, keeping and restoring a run need to know of one thing: the rule's own entries
+    have plain names, those of the average begin with ``averaging.``, and ``delay.i`` are the parameters of i steps ago.
 
     Attributes:
         rows: which runs, as a Python list; index: the same as a tensor, or None where it is all of them in order.
-        h, clip_h: hyperparameters of rule and clipping: numbers where all runs agree, else columns ``[len(rows), 1]``.
-        state: the rule's state for these runs.
+        h, clip_h, averaging_h: hyperparameters: numbers where all runs agree, else columns ``[len(rows), 1]``.
+        state: see above; every tensor has a leading run axis.
     """
 
-    def __init__(self, rows: list[int], experiments: Sequence[Experiment], theta: torch.Tensor) -> None:
+    def __init__(self, rows: list[int], experiments: Sequence[Experiment], theta: torch.Tensor, layout: Layout) -> None:
         self.rows = rows
+        self._layout = layout
         everyone = rows == list(range(len(experiments)))
         self.index = None if everyone else _torch.tensor(rows, device=theta.device)
         self.refresh(experiments, theta)
-        self.state: State = self.optimizer.start(self.select(theta))
+        here = self.select(theta)
+        self.h.step = 1
+        self.state: State = dict(self.optimizer.begin(here, self.h))
+        self.state |= {f"{_AVERAGING}{name}": value for name, value in self.averaging.start(here).items()}
+        self.state |= {f"{_DELAY}{age}": here for age in range(1, self._longest + 1)}
 
     def refresh(self, experiments: Sequence[Experiment], theta: torch.Tensor) -> None:
         """Read the hyperparameters anew from the experiments as they stand now."""
         members = [experiments[row] for row in self.rows]
         self.optimizer = members[0].optimizer
         self.clipping = members[0].clipping
+        self.averaging = members[0].averaging
+        self.delays = [member.delay for member in members]
+        self._longest = max(delay.longest() for delay in self.delays)
+        self._simple = not self.averaging.active and self._longest == 0
         self.h = _columns([member.optimizer for member in members], theta)
+        self.h.layout = self._layout
         self.clip_h = _columns([member.clipping for member in members], theta)
-        self.schedules = [member.schedule for member in members]
-        self.rates = [float(getattr(member.optimizer, "lr", 0.0)) for member in members]
-        self.constant = all(schedule.constant for schedule in self.schedules)
+        self.averaging_h = _columns([member.averaging for member in members], theta)
+        self.seeds = [member.general.seed for member in members]
+        self._schedules = [member.schedule for member in members]
+        self._rates = [float(getattr(member.optimizer, "lr", 0.0)) for member in members]
         self._theta = theta
 
     def schedule(self, step: int) -> list[float]:
-        """Set ``h.lr`` and ``h.step`` for the step after ``step``; the rates, one a run."""
-        self.h.step = step + 1
-        rates = [schedule.rate(lr, step) for schedule, lr in zip(self.schedules, self.rates, strict=True)]
+        """Set the rates and ``h.step`` for the step after ``step``; the rates, one a run."""
+        self.h.step = self.averaging_h.step = step + 1
+        rates = [schedule.rate(lr, step) for schedule, lr in zip(self._schedules, self._rates, strict=True)]
         self.h.lr = _number_or_column(rates, self._theta)
         return rates
 
@@ -79,14 +97,69 @@ class Group:
         """The rows of this group."""
         return tensor if self.index is None else tensor[self.index]
 
+    def point(self, theta: torch.Tensor, step: int) -> torch.Tensor:
+        """Where the group's gradients are taken, ``[len(rows), P]``, from its parameters ``theta``."""
+        return self.optimizer.point(self._stale(theta, step), self._own(), self.h)
 
-def groups(experiments: Sequence[Experiment], theta: torch.Tensor) -> list[Group]:
+    def update(self, theta: torch.Tensor, g: torch.Tensor, norm: torch.Tensor) -> tuple[torch.Tensor, State]:
+        """Parameters and state after a step with the gradients ``g`` of norm ``[len(rows)]``."""
+        if self.clipping.active:
+            g = self.clipping.clip(g, norm, self.clip_h)
+        after, own = self.optimizer.update(theta, g, self._own(), self.h)
+        return after, self._with_strategies(theta, after, own)
+
+    def ask(self, theta: torch.Tensor, objective: Oracle) -> Outcome:
+        """The step of a rule that asks the objective itself."""
+        assert isinstance(self.optimizer, ObjectiveOptimizer)
+        outcome = self.optimizer.step(theta, objective, self._own(), self.h)
+        return dataclasses.replace(outcome, state=self._with_strategies(theta, outcome.theta, outcome.state))
+
+    @property
+    def asks(self) -> bool:
+        """Whether the rule asks the objective itself."""
+        return isinstance(self.optimizer, ObjectiveOptimizer)
+
+    def average(self) -> torch.Tensor | None:
+        """The averaged parameters ``[len(rows), P]``, or None."""
+        return self.state.get(f"{_AVERAGING}average")
+
+    def _own(self) -> State:
+        """The rule's own entries."""
+        return self.state if self._simple else {name: value for name, value in self.state.items() if "." not in name}
+
+    def _with_strategies(self, theta: torch.Tensor, after: torch.Tensor, own: State) -> State:
+        if self._simple:
+            return own
+        state = dict(own)
+        if self.averaging.active:
+            before = {name.removeprefix(_AVERAGING): value for name, value in self.state.items() if name.startswith(_AVERAGING)}
+            averaged = self.averaging.update(before, after, self.averaging_h)
+            state |= {f"{_AVERAGING}{name}": value for name, value in averaged.items()}
+        if self._longest:
+            state[f"{_DELAY}1"] = theta
+            state |= {f"{_DELAY}{age}": self.state[f"{_DELAY}{age - 1}"] for age in range(2, self._longest + 1)}
+        return state
+
+    def _stale(self, theta: torch.Tensor, step: int) -> torch.Tensor:
+        """The parameters that the gradient is taken at, as old as each run's delay says."""
+        if self._longest == 0:
+            return theta
+        ages = [min(delay.staleness(step, generators(seed)), step) for delay, seed in zip(self.delays, self.seeds, strict=True)]
+        past = [theta if age == 0 else self.state[f"{_DELAY}{age}"] for age in ages]
+        return past[0] if len(set(ages)) == 1 else _torch.stack([whole[row] for row, whole in enumerate(past)])
+
+
+_AVERAGING, _DELAY = "averaging.", "delay."
+
+
+def groups(experiments: Sequence[Experiment], theta: torch.Tensor, layout: Layout) -> list[Group]:
     """The groups of a population."""
     found: dict[tuple[Any, ...], list[int]] = {}
     for row, experiment in enumerate(experiments):
-        key = (type(experiment.optimizer), *_discrete(experiment.optimizer), type(experiment.clipping), *_discrete(experiment.clipping))
+        parts = (experiment.optimizer, experiment.clipping, experiment.averaging)
+        key = (*(value for part in parts for value in (type(part), *_discrete(part))), experiment.delay.longest())
         found.setdefault(key, []).append(row)
-    return [Group(rows, experiments, theta) for rows in found.values()]
+    return [Group(rows, experiments, theta, layout) for rows in found.values()]
 
 
 def _discrete(component: Component) -> list[Any]:

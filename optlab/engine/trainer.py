@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -27,6 +27,7 @@ from optlab.engine.population import Group, check_compatible, groups
 from optlab.engine.recorder import Recorder
 from optlab.engine.seeding import generator
 from optlab.engine.snapshot import Snapshot
+from optlab.engine.stepping import Stepper
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.lazy import torch as _torch
@@ -69,7 +70,7 @@ class Trainer:
     Attributes:
         theta: parameters ``[R, P]`` after ``step`` steps; the row of a run that has ended stays as it ended.
         current: the experiments as they stand after changes made on the way; asked: as they were asked for.
-        endings: run → how it ended.
+        endings: run → how it ended. notes: run → why its last step was not what its method promises; whoever tells them takes them out.
     """
 
     def __init__(self, experiments: Sequence[Experiment], snapshots: Sequence[Snapshot] | None = None, *, deferred: bool | None = None) -> None:
@@ -100,7 +101,9 @@ class Trainer:
         self.endings: dict[int, Ending] = {}
         if snapshots is not None:
             self._enter(snapshots)
-        self._groups = groups(self.current, self.theta)
+        self._groups = groups(self.current, self.theta, self.layout)
+        self._stepper = Stepper(self.objective, self._groups, first.continuation, [e.general.seed for e in experiments])
+        self.notes: dict[int, str] = {}
         if snapshots is not None:
             self._restore_states(snapshots)
         self._safe: tuple[torch.Tensor, list[State]] = (self.theta, [group.state for group in self._groups])
@@ -143,57 +146,27 @@ class Trainer:
         """Take one step in every run that has not ended."""
         theta, number = self.theta, self.step
         x, y = self._stream.at(number)
-        point = self._point(number)
-        loss, gradient = self.objective.value_and_gradient(point, x, y)
-        norm = _torch.linalg.vector_norm(gradient, dim=1)
-        after, states = self._updated(theta, gradient, norm)
-        row = self.recorder.take(
-            number + 1, Step(loss, gradient, norm, before=theta, after=after, rate=self._rate, tracked=self._tracked)
+        taken = self._stepper.take(theta, number, x, y)
+        if taken.rates != self._rates:
+            self._rates = taken.rates
+            self._rate: torch.Tensor = _torch.tensor(taken.rates, dtype=self.dtype, device=self.device)
+        seen = Step(
+            taken.loss, taken.gradient, taken.norm, before=theta, after=taken.after, rate=self._rate, tracked=self._tracked
         )
+        row = self.recorder.take(number + 1, seen)
+        after, states = taken.after, taken.states
         if self.deferred:
-            after, states = self._freeze_broken(loss, after, states)
+            after, states = self._freeze_broken(taken.loss, after, states)
         elif self.endings or not math.isfinite(row.sum().item()):
-            after, states = self._end_broken(loss, after, states, (point, x, y))
+            after, states = self._end_broken(taken.loss, after, states, (taken.point, x, y))
         else:
             self._safe = (theta, [group.state for group in self._groups])
+        if taken.notes:
+            self.notes.update(taken.notes)
         self.theta = after
         for group, state in zip(self._groups, states, strict=True):
             group.state = state
         self.step = number + 1
-
-    def _point(self, number: int) -> torch.Tensor:
-        """Where this step's gradient is taken, ``[R, P]``; sets the rates on the way."""
-        rates: list[float] = [0.0] * self.runs
-        points: list[torch.Tensor] = []
-        for group in self._groups:
-            for row, rate in zip(group.rows, group.schedule(number), strict=True):
-                rates[row] = rate
-            points.append(group.optimizer.point(group.select(self.theta), group.state, group.h))
-        if rates != self._rates:
-            self._rates = rates
-            self._rate: torch.Tensor = _torch.tensor(rates, dtype=self.dtype, device=self.device)
-        return self._together(points)
-
-    def _updated(self, theta: torch.Tensor, gradient: torch.Tensor, norm: torch.Tensor) -> tuple[torch.Tensor, list[State]]:
-        afters: list[torch.Tensor] = []
-        states: list[State] = []
-        for group in self._groups:
-            g = group.select(gradient)
-            if group.clipping.active:
-                g = group.clipping.clip(g, group.select(norm), group.clip_h)
-            after, state = group.optimizer.update(group.select(theta), g, group.state, group.h)
-            afters.append(after)
-            states.append(state)
-        return self._together(afters), states
-
-    def _together(self, parts: list[torch.Tensor]) -> torch.Tensor:
-        """Rows of the groups, put back in the order of the runs."""
-        if len(parts) == 1:
-            return parts[0]
-        whole = _torch.empty_like(self.theta)
-        for group, part in zip(self._groups, parts, strict=True):
-            whole[group.index] = part
-        return whole
 
     # --- runs that break -----------------------------------------------------------------------------------------------------
 
@@ -251,16 +224,13 @@ class Trainer:
         """What broke in a run that is frozen: the steps from the kept state to the fatal one, taken once more."""
         place, group = next((group.rows.index(run), group) for group in self._groups if run in group.rows)
         theta = self.theta[run : run + 1]
-        alone = Group([0], [self.current[run]], theta)
+        alone = Group([0], [self.current[run]], theta, self.layout)
         alone.state = {name: value[place : place + 1] for name, value in group.state.items()}
+        stepper = Stepper(self.objective, [alone], self.current[run].continuation, [self.current[run].general.seed])
         for number in range(self._kept_step(fatal, sound), fatal + 1):
-            alone.schedule(number)
-            point = alone.optimizer.point(theta, alone.state, alone.h)
             x, y = (tensor[run : run + 1] for tensor in self._stream.at(number))
-            _, g = self.objective.value_and_gradient(point, x, y)
-            if alone.clipping.active:
-                g = alone.clipping.clip(g, _torch.linalg.vector_norm(g, dim=1), alone.clip_h)
-            theta, alone.state = alone.optimizer.update(theta, g, alone.state, alone.h)
+            taken = stepper.take(theta, number, x, y)
+            point, theta, alone.state = taken.point, taken.after, taken.states[0]
         return first_broken(self.objective, point, x, y, theta)
 
     def _chosen(
@@ -310,11 +280,28 @@ class Trainer:
 
     def evaluate(self) -> dict[str, torch.Tensor]:
         """Evaluation measures at the parameters as they are: series name → values ``[R]``."""
-        training = self.objective.evaluate(self.theta, *self._training)
-        validation = self.objective.evaluate(self.theta, *self._validation) if self._validation is not None else (None, None)
-        seen = Evaluation(*training, *validation)
+        seen = self._looked_at(self.theta)
+        averaged = self._averaged()
+        if averaged is not None:
+            seen = replace(seen, averaged=self._looked_at(averaged))
         taken = {measure.name: measure.take(seen) for measure in self._evaluations}
         return {name: values for name, values in taken.items() if values is not None}
+
+    def _looked_at(self, theta: torch.Tensor) -> Evaluation:
+        training = self.objective.evaluate(theta, *self._training)
+        validation = self.objective.evaluate(theta, *self._validation) if self._validation is not None else (None, None)
+        return Evaluation(*training, *validation)
+
+    def _averaged(self) -> torch.Tensor | None:
+        """Averaged parameters ``[R, P]``, the iterates themselves for runs without an average; None where no run has one."""
+        if not any(group.averaging.active for group in self._groups):
+            return None
+        averaged = self.theta.clone()
+        for group in self._groups:
+            average = group.average()
+            if average is not None:
+                averaged[group.rows] = average
+        return averaged
 
     def full_gradient_norm(self) -> torch.Tensor:
         """Norm ``[R]`` of the gradient of the objective on the whole training set."""

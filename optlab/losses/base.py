@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.component import Component
 from optlab.data import Task
+from optlab.errors import InvalidInput
 from optlab.fields import real
 
 if TYPE_CHECKING:
@@ -57,6 +58,14 @@ class Loss(Component):
     def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Mean loss ``[R]`` and its gradient by the outputs ``[R, m, outputs]``; None where the loss leaves gradients to autograd."""
         return None
+
+    def fisher_product(self, outputs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        """``S u`` ``[R, m, outputs]`` with the Fisher matrix S of the distribution that the outputs predict, example by example.
+
+        Raises:
+            InvalidInput: the loss is no negative log-likelihood.
+        """
+        raise InvalidInput(f"loss.name is {self.name!r}, which is no negative log-likelihood, so natural gradients do not exist.", "loss.name")
 
 
 def zero_one(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -40,3 +40,8 @@ class CrossEntropy(Loss):
         delta = log_p.exp_()
         delta.scatter_add_(2, correct, _torch.full_like(correct, -1, dtype=delta.dtype))
         return loss, delta.div_(y.shape[1])
+
+    def fisher_product(self, outputs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        p = outputs.softmax(dim=2)
+        weighted = p * u
+        return weighted - p * weighted.sum(dim=2, keepdim=True)

@@ -50,6 +50,8 @@ class Evaluation:
     training_error: torch.Tensor | None
     validation_loss: torch.Tensor | None
     validation_error: torch.Tensor | None
+    averaged: Evaluation | None = None
+    """The same at the averaged parameters; None where nothing is averaged."""
 
 
 class Measure(Component):

@@ -2,12 +2,17 @@
 
 A rule is three pure functions of tensors; it holds nothing itself. The engine calls them on ``theta [R, P]``, ``optlab.optim`` on the tensors of
 a user's own module, a surface on thousands of points: the same lines each time.
+
+Most rules want one gradient a step (:class:`Optimizer`). Rules that search along a line or look at curvature ask the objective itself
+(:class:`ObjectiveOptimizer`).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from optlab.component import Component
 
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from optlab.hyperparameters import Hyperparameters
+    from optlab.numerics.conjugate_gradients import Product
 
 State = dict[str, "torch.Tensor"]
 """What a rule remembers from step to step: name → tensor whose first axis is the run axis."""
@@ -35,6 +41,11 @@ class Optimizer(Component):
         """The state before the first step, for parameters ``[R, P]``."""
         return {}
 
+    @classmethod
+    def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
+        """The same for rules whose state depends on their hyperparameters or on ``h.layout``, how ``theta`` divides into tensors."""
+        return cls.start(theta)
+
     @staticmethod
     def point(theta: torch.Tensor, state: State, h: Hyperparameters) -> torch.Tensor:
         """Where the gradient is to be evaluated, ``[R, P]``; the parameters themselves unless the rule looks ahead."""
@@ -54,3 +65,64 @@ class Optimizer(Component):
         Returns:
             the new parameters and the new state.
         """
+
+
+class Objective(Protocol):
+    """What a rule may ask about the objective on this step's batch, for R runs at once; ``theta`` is ``[R, P]``."""
+
+    @property
+    def gradients(self) -> Sequence[int]:
+        """Evaluations of the gradient so far, one number a run; a product counts as two."""
+
+    def only(self, run: int) -> Self:
+        """The objective of one run alone."""
+
+    def generator(self, run: int, purpose: str) -> torch.Generator:
+        """A generator for this step of one run."""
+
+    def loss(self, theta: torch.Tensor) -> torch.Tensor:
+        """Values ``[R]``."""
+
+    def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Values ``[R]`` and gradients ``[R, P]``."""
+
+    def hessian_product(self, theta: torch.Tensor) -> Product:
+        """``v`` → ``H v``."""
+
+    def hessian(self, theta: torch.Tensor) -> torch.Tensor:
+        """Hessians ``[R, P, P]``."""
+
+    def fisher_product(self, theta: torch.Tensor) -> Product:
+        """``v`` → ``F v``, with the Fisher matrix of the model's own predictions."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step of an :class:`ObjectiveOptimizer` comes to.
+
+    Attributes:
+        theta: new parameters ``[R, P]``. state: the new state.
+        loss, gradient: value ``[R]`` and gradient ``[R, P]`` at the parameters before the step.
+        notes: one a run: why the step is not what the method promises (no descent, a line search that gave up), in words; "" where it is.
+    """
+
+    theta: torch.Tensor
+    state: State
+    loss: torch.Tensor
+    gradient: torch.Tensor
+    notes: tuple[str, ...] = ()
+
+
+class ObjectiveOptimizer(Optimizer):
+    """Base of rules that ask the objective itself. A rule works on all its runs at once, or on each alone by :meth:`Objective.only`."""
+
+    elementwise: ClassVar[bool] = False
+
+    @staticmethod
+    @abstractmethod
+    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+        """One step from ``theta`` ``[R, P]``; none of the arguments is written to."""
+
+    @staticmethod
+    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+        raise TypeError("this rule asks the objective itself; call step()")

@@ -1,0 +1,1 @@
+"""Averaging of the iterates: a smoother point beside the last one."""

@@ -1,0 +1,1 @@
+"""Continuation: a sequence of smoothed objectives, from easy to hard."""

@@ -1,0 +1,1 @@
+"""Delayed gradients: what asynchronous training does to a step."""
