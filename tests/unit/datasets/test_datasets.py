@@ -42,7 +42,7 @@ def test_that_a_real_set_holds_scikit_learns_values(name: str, standardize: bool
     x, y = REAL[name](return_X_y=True)
     if name == "diabetes":
         y = (y - y.mean()) / y.std()
-    ours = rows(data) * data.scale + data.offset
+    ours = rows(data) * np.ravel(data.scale) + np.ravel(data.offset)
     targets = np.concatenate([part.y for part in (data.training, data.validation, data.test)]).reshape(len(x))
     np.testing.assert_allclose(lines(ours, targets), lines(x, y), rtol=1e-9, atol=2e-9)
     assert standardize or (not data.offset.any() and (data.scale == 1.0).all())

@@ -54,7 +54,7 @@ def test_that_digits_are_shown_as_the_images_of_the_source():
         assert source[(np.round(image) + 0.0).ravel().tobytes()] == label
         np.testing.assert_allclose(image, np.round(image), atol=1e-9)
     assert seen.class_counts == tuple(np.bincount(y)) and sum(seen.counts.values()) == 1797
-    assert (seen.inputs, seen.outputs, seen.task, seen.class_names) == ((64,), 10, "classes", tuple("0123456789"))
+    assert (seen.inputs, seen.outputs, seen.task, seen.class_names) == ((8, 8), 10, "classes", tuple("0123456789"))
 
 
 def test_that_points_in_the_plane_are_shown_as_they_are():
