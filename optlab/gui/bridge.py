@@ -47,6 +47,7 @@ class RunBridge(QObject):
     runFailed = Signal(str, str)
     warned = Signal(str)
     sessionEnded = Signal()
+    frameBegan = Signal()
     frameEnded = Signal()
     """All events of a frame have been passed on: the moment to draw."""
 
@@ -115,6 +116,7 @@ class RunBridge(QObject):
         if owner is None:
             self._timer.stop()
             return
+        self.frameBegan.emit()
         # Asked before draining: an owner that ends in between is drained once more at the next frame.
         alive = owner.alive
         for event in owner.drain():

@@ -29,10 +29,12 @@ _TITLES = {
     "clipping": "Gradient clipping",
     "batches": "Batches",
     "stopping": "Stopping",
+    "averaging": "Averaging of the iterates",
+    "delay": "Delayed gradients",
     "budget": "Budget",
     "measures": "Measures",
 }
-_ORDER = ("dataset", "model", "optimizer", "schedule", "initializer", "loss", "batches", "clipping", "stopping", "budget", "measures")
+_ORDER = ("dataset", "model", "optimizer", "schedule", "initializer", "loss", "batches", "clipping", "averaging", "delay", "continuation", "stopping", "budget", "measures")
 _OPENED = ("dataset", "model", "optimizer")
 _SETTLE_MILLISECONDS = 150
 """How long typing has to rest before data are loaded for the preview."""
@@ -91,7 +93,8 @@ class ExperimentPanel(QScrollArea):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         sections: dict[str, Section] = {}
-        for name in _ORDER:
+        # Sections that the catalogue has and this list does not know come after those it does.
+        for name in dict.fromkeys((*_ORDER, *SECTIONS, *PLAIN_SECTIONS)):
             form: QWidget = self.components[name] if name in self.components else self.plain[name]
             if name == "dataset":
                 form = _stacked(form, self.preview)
@@ -99,7 +102,7 @@ class ExperimentPanel(QScrollArea):
                 form = _stacked(form, self.parameters)
             elif name == "loss":
                 form = _stacked(form, self.note)
-            sections[name] = Section(_TITLES[name], form, opened=name in _OPENED)
+            sections[name] = Section(_TITLES.get(name, name.capitalize()), form, opened=name in _OPENED)
             layout.addWidget(sections[name])
         sections["general"] = Section("Seed, device and precision", self.general, opened=False)
         layout.addWidget(sections["general"])
