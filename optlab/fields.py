@@ -188,7 +188,8 @@ def texts(default: tuple[str, ...], label: str, *, help: str = "") -> Any:
 class FieldSet(pydantic.BaseModel):
     """An immutable, validated set of fields."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+    # Validators are built at first use: building those of the whole catalogue would hold up the first window.
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True, defer_build=True)
 
     @classmethod
     def fields(cls) -> tuple[Field, ...]:

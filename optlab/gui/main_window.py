@@ -208,6 +208,8 @@ class MainWindow(QMainWindow):
         if applied.problem:
             self.controls.say(applied.problem, problem=True)
         elif isinstance(applied.message, SetValue):
+            field = self.experiment_panel.field(applied.message.path)
+            self.plots.mark(applied.step, f"{field.symbol or field.label} {applied.message.value:g}")
             self.controls.say(f"{applied.message.path} is {applied.message.value:g} from step {applied.step + 1:,} on.")
 
     def _run_ended(self, ended: RunEnded) -> None:

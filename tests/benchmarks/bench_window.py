@@ -42,7 +42,7 @@ def painted(first: str) -> float:
 
 def lateness_and_speed(runner: str, steps: int) -> tuple[float, list[float]]:
     """Steps a second of digits · MLP · momentum with the window drawing, and how late each of its frames came, in milliseconds."""
-    from PySide6.QtCore import QEventLoop
+    from PySide6.QtCore import QTimer
 
     from optlab.experiment import Experiment
     from optlab.gui import theme
@@ -55,18 +55,16 @@ def lateness_and_speed(runner: str, steps: int) -> tuple[float, list[float]]:
     window = MainWindow(experiment(steps), runner)  # type: ignore[arg-type]
     window.show()
     assert isinstance(window.experiment_panel.experiment(), Experiment)
-    settle = time.perf_counter() + 6.0  # until the spare worker has imported torch
-    while time.perf_counter() < settle:
-        application.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 50)
     frames: list[float] = []
     ends: list[tuple[float, int]] = []
     starts: list[float] = []
     window.bridge.frameBegan.connect(lambda: frames.append(time.perf_counter()))
     window.bridge.sessionStarted.connect(lambda _: starts.append(time.perf_counter()))
     window.bridge.runEnded.connect(lambda ended: ends.append((ended.seconds, ended.steps)))
-    window.start()
-    while window.bridge.active:
-        application.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents, 50)
+    window.bridge.sessionEnded.connect(application.quit)
+    # Until the spare worker has imported torch.
+    QTimer.singleShot(6000, window.start)
+    application.exec()
     window.close()
     inside = [frame for frame in frames if starts and frame > starts[0] + 0.2]
     gaps = [1000.0 * (b - a) for a, b in zip(inside, inside[1:], strict=False)]

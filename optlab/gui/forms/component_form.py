@@ -39,6 +39,10 @@ class ComponentForm(QWidget):
         self.sentence = QLabel("")
         self.sentence.setProperty("role", "muted")
         self.sentence.setWordWrap(True)
+        self.problem = QLabel("")
+        self.problem.setProperty("role", "problem")
+        self.problem.setWordWrap(True)
+        self.problem.hide()
         self.formula = FormulaView()
         self.picker.currentIndexChanged.connect(self._picked)
         self.page_button.clicked.connect(lambda: self.pageRequested.emit(self.kind, self.name()))
@@ -52,6 +56,7 @@ class ComponentForm(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(8)
         self._layout.addLayout(head)
+        self._layout.addWidget(self.problem)
         self._layout.addWidget(self.sentence)
         self._layout.addWidget(self.formula)
         self._shown = ""
@@ -84,6 +89,11 @@ class ComponentForm(QWidget):
     def errors(self) -> dict[str, str]:
         """Field → why what is typed cannot be used."""
         return self.form.errors()
+
+    def show_problem(self, sentence: str) -> None:
+        """Say beneath the picker why this component cannot be used here; "" takes it away."""
+        self.problem.setText(sentence)
+        self.problem.setVisible(bool(sentence))
 
     def set_locked(self, locked: bool, live: frozenset[str]) -> None:
         """Whether a run goes: then only the fields in ``live`` can be edited."""

@@ -13,6 +13,10 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 SIZE = 19
 """Size of the type in the drawing's own units."""
 _GAP = 6
+_USUAL_HEIGHT = 30
+"""Height that a line is given until it has been typeset."""
+_LATER = 50
+"""Milliseconds between the first paint and typesetting."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class FormulaView(QWidget):
         super().__init__(parent)
         self._lines: tuple[str, ...] = ()
         self._renderers: list[QSvgRenderer | str] = []
+        self._painted = False
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def set_lines(self, lines: tuple[str, ...]) -> None:
@@ -71,8 +76,10 @@ class FormulaView(QWidget):
         self._lines = lines
         self.setAccessibleName("Formula: " + "; ".join(lines))
         self.setVisible(bool(lines))
-        # Typesetting waits until the window has been painted once.
-        QTimer.singleShot(0, self, self._typeset)
+        if self._painted:
+            self._typeset()
+        else:
+            self.setFixedHeight(len(lines) * _USUAL_HEIGHT)
 
     @property
     def typeset_lines(self) -> int:
@@ -109,6 +116,10 @@ class FormulaView(QWidget):
         return QSize(metrics.horizontalAdvance(item), metrics.height())
 
     def paintEvent(self, event: QPaintEvent) -> None:  # Qt's name
+        if not self._painted:
+            # The first formula loads fonts and a parser: the window is shown before, and the formulas a moment later.
+            self._painted = True
+            QTimer.singleShot(_LATER, self, self._typeset)
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if not self.isEnabled():
@@ -126,6 +137,6 @@ class FormulaView(QWidget):
         painter.end()
 
     def changeEvent(self, event: QEvent) -> None:  # Qt's name
-        if event.type() == QEvent.Type.PaletteChange and self._lines:
+        if event.type() == QEvent.Type.PaletteChange and self._lines and self._painted:
             self._typeset()
         super().changeEvent(event)

@@ -134,6 +134,5 @@ def _colors(preview: DatasetPreview) -> list[QColor]:
     target = np.asarray(preview.y, dtype=np.float64).reshape(len(preview.y), -1)[:, 0]
     share = (target - target.min()) / max(float(np.ptp(target)), 1e-12)
     first, last = QColor(plots.curve(0)), QColor(plots.curve(1))
-    return [
-        QColor.fromRgbF(*(a + (b - a) * float(s) for a, b in zip(first.getRgbF()[:3], last.getRgbF()[:3], strict=True))) for s in share
-    ]
+    ends = [(color.redF(), color.greenF(), color.blueF()) for color in (first, last)]
+    return [QColor.fromRgbF(*(a + (b - a) * float(s) for a, b in zip(*ends, strict=True))) for s in share]

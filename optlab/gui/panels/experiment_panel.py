@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from optlab.errors import InvalidInput
 from optlab.experiment import PLAIN_SECTIONS, SECTIONS, Experiment, General
+from optlab.fields import Field
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.field_editor import FieldEditor
 from optlab.gui.forms.fields_form import FieldsForm
@@ -168,6 +169,14 @@ class ExperimentPanel(QScrollArea):
         kind, _, name = path.partition(".")
         self.components[kind].form.editors[name].set_value(value)
 
+    def field(self, path: str) -> Field:
+        """The field at a path.
+
+        Raises:
+            KeyError: there is none among what is picked.
+        """
+        return self._editors()[path].field
+
     def request_preview(self) -> None:
         """Ask for the preview of the data that are picked."""
         if not self.components["dataset"].errors():
@@ -212,16 +221,23 @@ class ExperimentPanel(QScrollArea):
 
     def _check(self) -> None:
         """Learn whether this is an experiment now, and show what follows from it."""
-        for editor in self._editors().values():
+        editors = self._editors()
+        for editor in editors.values():
             editor.forget_outside()
+        for form in self.components.values():
+            form.show_problem("")
         try:
             self._experiment = self.experiment()
             self._problem = ""
         except InvalidInput as error:
             self._experiment, self._problem = None, str(error)
-            editor = self._editors().get(error.field)
-            if editor is not None and not editor.error():
-                editor.show_outside(str(error))
+            section = error.field.partition(".")[0]
+            if error.field in editors:
+                if not editors[error.field].error():
+                    editors[error.field].show_outside(str(error))
+            elif section in self.components:
+                self.components[section].show_problem(str(error))
+                self.sections[section].set_opened(True)
         self._summarize()
         self.experimentChanged.emit(self._experiment)
 

@@ -81,6 +81,11 @@ class PlotsPanel(QWidget):
         self.weights.take_path(path)
         self.path.take_path(path)
 
+    def mark(self, step: int, text: str) -> None:
+        """Mark a step in every plot over steps: something was changed there."""
+        for plot in (self.loss, self.error, self.gradient, self.weights):
+            plot.mark(step, text)
+
     def refresh(self) -> None:
         """Draw what has come since the last frame."""
         for plot in self._plots:

@@ -1,16 +1,24 @@
-"""An axis with our ticks and of fixed breadth, so that neither a longer label nor a new range moves the plot."""
+"""An axis with our ticks, whose breadth only ever grows: a new range does not make the plot tremble.
+
+It is kept as a picture between frames: drawing its texts costs more than drawing the curves.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pyqtgraph as pg
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QFontMetricsF
+from PySide6.QtWidgets import QGraphicsItem
 
 from optlab.gui.plots.colors import PlotColors, mixed
 from optlab.gui.plots.ticks import Levels, linear_ticks, log_texts, log_ticks, step_texts, value_texts
 
-_WIDEST = "−2.55·10⁻¹⁰"
+_USUAL = "−0.005"
+"""A text that the axis has room for from the beginning."""
+_STEP = 10.0
+"""Pixels by which the breadth grows at least."""
 
 
 class PlotAxis(pg.AxisItem):
@@ -29,6 +37,8 @@ class PlotAxis(pg.AxisItem):
         self.enableAutoSIPrefix(False)
         self.setStyle(maxTextLevel=0, tickTextOffset=4, autoExpandTextSpace=False)
         self.setGrid(255)
+        self.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
+        self._breadth = 0.0
 
     def set_label(self, text: str) -> None:
         """Name the axis, with its unit."""
@@ -41,7 +51,8 @@ class PlotAxis(pg.AxisItem):
         metrics = QFontMetricsF(self.label.font())
         label = metrics.height() + 2 if self._label else 0
         if self.orientation == "left":
-            self.setWidth(metrics.horizontalAdvance(_WIDEST) + 12 + label)
+            self._breadth = metrics.horizontalAdvance(_USUAL) + 12.0
+            self.setWidth(self._breadth + label)
         else:
             self.setHeight(metrics.height() + 6 + label)
 
@@ -63,6 +74,21 @@ class PlotAxis(pg.AxisItem):
         return (log_ticks if self.log else linear_ticks)(low, high, size, apart)
 
     def tickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
+        texts = self._texts(values, spacing)
+        if self.orientation == "left" and texts:
+            metrics = QFontMetricsF(self.label.font())
+            needed = max(metrics.horizontalAdvance(text) for text in texts) + 12.0
+            if needed > self._breadth:
+                self._breadth = needed + _STEP
+                # Not while the axis is being painted.
+                QTimer.singleShot(0, self, self._widen)
+        return texts
+
+    def _widen(self) -> None:
+        metrics = QFontMetricsF(self.label.font())
+        self.setWidth(self._breadth + (metrics.height() + 2 if self._label else 0))
+
+    def _texts(self, values: list[float], spacing: float | None) -> list[str]:
         if not values:
             return []
         if self.log:

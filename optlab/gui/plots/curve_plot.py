@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import ArrayLike, NDArray
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QWidget
 
@@ -29,6 +30,8 @@ _HANDY = 100
 """Powers of ten beyond which values are drawn in a unit of their own: squares of coordinates must not overflow."""
 _REACH = 24
 """Pixels beyond a curve's end within which the readout still tells its value."""
+_AHEAD = 0.02
+"""Share of the steps by which the view runs ahead of a growing run, so that it need not move with every frame."""
 _OUTSIDE = 1e3
 """Heights of the view beyond which points are drawn no farther off."""
 
@@ -50,6 +53,8 @@ class CurvePlot(PlotFrame):
         self._curves: dict[str, Curve] = {}
         self._steady = SteadyRange(floor)
         self._floor = floor
+        self._end = 0.0
+        self._marks: list[tuple[float, pg.InfiniteLine]] = []
         self.legend = Legend(self.colors)
         self.legend.switched.connect(self._switched)
         self.header.insertWidget(0, self.legend, 1)
@@ -170,7 +175,8 @@ class CurvePlot(PlotFrame):
         self._touch()
 
     def clear(self) -> None:
-        """Forget all samples and follow what comes; curves, and which of them are shown, stay."""
+        """Forget all samples and marks, and follow what comes; curves, and which of them are shown, stay."""
+        self._remove_marks()
         for curve in self._curves.values():
             curve.samples = Pyramid()
         self._steady.forget()
@@ -217,6 +223,8 @@ class CurvePlot(PlotFrame):
         self._steady = SteadyRange(None if self.log_y else self._floor)
         self.canvas.x_axis.setLogMode(x=self.log_x, y=False)
         self.canvas.y_axis.setLogMode(x=False, y=self.log_y)
+        for step, line in self._marks:
+            line.setPos(math.log10(max(step, 1.0)) if self.log_x else step)
         # The old range means nothing on the new axis.
         self.follow()
 
@@ -267,6 +275,7 @@ class CurvePlot(PlotFrame):
         last = float(max(curve.samples.last or 0 for curve in curves))
         if self.log_x:
             first, last = math.log10(max(1.0, first)), math.log10(max(1.0, last))
+        last = self._ahead(first, last)
         if not last > first:
             first, last = (first - 0.5, last + 0.5) if self.log_x else (first - 1.0, last + 1.0)
         exponent = 0
@@ -282,6 +291,41 @@ class CurvePlot(PlotFrame):
             self._steady.forget()
         view = self.canvas.view
         view.setRange(xRange=(first, last), yRange=self._steady.fit(low, high), padding=0.0, disableAutoRange=True)
+
+    def _ahead(self, first: float, last: float) -> float:
+        """The right end of the view: stays while the run has not reached it and would not leave too much of it empty."""
+        if not first < last <= self._end <= last + 2.0 * _AHEAD * (last - first):
+            self._end = last + _AHEAD * (last - first)
+        return self._end
+
+    def mark(self, step: float, text: str) -> None:
+        """A thin line at a step, with a few words: something was changed there."""
+        line = pg.InfiniteLine(
+            pos=math.log10(max(step, 1.0)) if self.log_x else step,
+            angle=90,
+            movable=False,
+            label=text,
+            labelOpts={"position": 0.96, "rotateAxis": (1, 0), "anchors": [(1, 1), (1, 1)]},
+        )
+        self._marks.append((step, line))
+        self.canvas.view.addItem(line, ignoreBounds=True)
+        self._paint_marks()
+
+    @property
+    def marks(self) -> tuple[float, ...]:
+        """Steps that are marked."""
+        return tuple(step for step, _ in self._marks)
+
+    def _paint_marks(self) -> None:
+        color = mixed(self.colors.foreground, self.colors.background, 0.45)
+        for _, line in self._marks:
+            line.setPen(pg.mkPen(color, style=Qt.PenStyle.DashLine))
+            line.label.setColor(color)
+
+    def _remove_marks(self) -> None:
+        for _, line in self._marks:
+            self.canvas.view.removeItem(line)
+        self._marks = []
 
     def _mapped(self, x: Floats, y: Floats, low: float, high: float) -> tuple[Floats, Floats]:
         """Steps and values in the view's coordinates."""
@@ -401,6 +445,7 @@ class CurvePlot(PlotFrame):
         if hasattr(self, "legend"):
             self.legend.set_colors(self.colors)
             self._paint_crosshair()
+            self._paint_marks()
 
     def _paint_crosshair(self) -> None:
         self.crosshair.setPen(pg.mkPen(mixed(self.colors.background, self.colors.foreground, 0.4), width=1))

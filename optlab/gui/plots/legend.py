@@ -8,7 +8,9 @@ from PySide6.QtWidgets import QAbstractButton, QLayout, QLayoutItem, QSizePolicy
 
 from optlab.gui.plots.colors import PlotColors, mixed
 
-_SWATCH = 18
+_SWATCH = 16
+_TEXT = 11
+"""Size of names, in pixels: small plots have little room to spare."""
 _GAP = 6
 _PAD = 5
 
@@ -24,6 +26,9 @@ class LegendEntry(QAbstractButton):
         super().__init__()
         self._color, self._dashes, self._pale, self._colors = color, dashes, pale, colors
         self.setText(text)
+        font = self.font()
+        font.setPixelSize(_TEXT)
+        self.setFont(font)
         self.setCheckable(True)
         self.setChecked(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -38,7 +43,7 @@ class LegendEntry(QAbstractButton):
 
     def sizeHint(self) -> QSize:
         metrics = self.fontMetrics()
-        return QSize(_SWATCH + _GAP + metrics.horizontalAdvance(self.text()) + 2 * _PAD, metrics.height() + 4)
+        return QSize(_SWATCH + _GAP + metrics.horizontalAdvance(self.text()) + 2 * _PAD, metrics.height() + 3)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         colors, shown = self._colors, self.isChecked()
@@ -79,10 +84,10 @@ class _Flow(QLayout):
     def count(self) -> int:
         return len(self._items)
 
-    def itemAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
+    def itemAt(self, index: int) -> QLayoutItem | None:
         return self._items[index] if 0 <= index < len(self._items) else None
 
-    def takeAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
+    def takeAt(self, index: int) -> QLayoutItem | None:
         return self._items.pop(index) if 0 <= index < len(self._items) else None
 
     def hasHeightForWidth(self) -> bool:

@@ -99,8 +99,11 @@ class PathPlot(PlotFrame):
     def _place_labels(self, points: np.ndarray) -> None:
         """The upper end's name above it, the lower end's below: they do not cover each other or the line between."""
         above = points[0, 1] > points[-1, 1]
-        for label, upper in zip(self.labels, (above, not above), strict=True):
-            label.setAnchor((0.5, 1.35 if upper else -0.35))
+        left, right = points[:, 0].min(), points[:, 0].max()
+        for label, upper, point in zip(self.labels, (above, not above), points[[0, -1]], strict=True):
+            # Towards the middle, so that a name at an edge is not cut off.
+            share = 0.5 if right == left else (point[0] - left) / (right - left)
+            label.setAnchor((float(np.clip(share, 0.1, 0.9)), 1.35 if upper else -0.35))
 
     def _fit(self, points: np.ndarray) -> None:
         low, high = points.min(axis=0), points.max(axis=0)
@@ -114,10 +117,10 @@ class PathPlot(PlotFrame):
         total = float(path.explained.sum())
         length = float(np.hypot(*(path.plane.max(axis=0) - path.plane.min(axis=0))))
         off = float(path.off_plane[-1])
-        words = f"The plane shows {total:.0%} of the path's variance; the run is now {readable(off, 3)} off it"
+        words = f"{total:.0%} of the path's variance"
         if length > 0.0 and math.isfinite(off):
-            words += f" (the path spans {readable(length, 3)} within)"
-        return words + "."
+            words += f" · now {readable(off, 3)} off the plane, {readable(length, 3)} across it"
+        return words
 
     def _shade(self, share: float) -> str:
         """Early is faint, late is strong."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
@@ -14,6 +15,16 @@ from optlab.gui.plots.curve_plot import CurvePlot
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 2.0))
 """Every second curve is dashed, so that twelve can be told apart."""
 _NONE_FOLLOWED = "No weights are followed: name some under Measures, or look at the largest-moving ones."
+
+
+_SHOWN = 8
+"""How many of the largest-moving weights are drawn: more cannot be told apart in a small plot."""
+
+
+def short(name: str) -> str:
+    """A weight's name for a legend: ``layers.1.weight[8,5]`` is ``W1[8,5]``, ``layers.1.bias[8]`` is ``b1[8]``."""
+    found = re.fullmatch(r"layers\.(\d+)\.(weight|bias)(\[.*\])", name)
+    return f"{'W' if found[2] == 'weight' else 'b'}{found[1]}{found[3]}" if found else name
 
 
 class WeightsPlot(QWidget):
@@ -66,7 +77,8 @@ class WeightsPlot(QWidget):
         self._names = tuple(names)
         self.followed.remove_all()
         for place, name in enumerate(self._names):
-            self.followed.add_curve(str(place), name, place, dashes=_DASHES[place % 2])
+            self.followed.add_curve(str(place), short(name), place, dashes=_DASHES[place % 2])
+            self.followed.legend.entry(str(place)).setToolTip(f"Show or hide {name}")
         self.followed.empty_text = "Nothing measured yet…" if names else _NONE_FOLLOWED
         self.followed.follow()
 
@@ -88,16 +100,23 @@ class WeightsPlot(QWidget):
         if path.run != self._run:
             return
         plot = self.largest
-        for name in [name for name in self._slots if name not in path.moved]:
+        moved = path.moved[:_SHOWN]
+        for name in [name for name in self._slots if name not in moved]:
             plot.remove_curve(name)
             del self._slots[name]
-        free = (slot for slot in range(len(path.moved)) if slot not in self._slots.values())
-        for name in path.moved:
+        free = (slot for slot in range(len(moved)) if slot not in self._slots.values())
+        for name in moved:
             if name not in self._slots:
                 self._slots[name] = next(free)
-                plot.add_curve(name, name, self._slots[name], dashes=_DASHES[self._slots[name] % 2])
-        for column, name in enumerate(path.moved):
+                plot.add_curve(name, short(name), self._slots[name], dashes=_DASHES[self._slots[name] % 2])
+                plot.legend.entry(name).setToolTip(f"Show or hide {name}")
+        for column, name in enumerate(moved):
             plot.replace(name, path.steps, path.values[:, column])
+
+    def mark(self, step: float, text: str) -> None:
+        """Mark a step in both plots."""
+        self.largest.mark(step, text)
+        self.followed.mark(step, text)
 
     def refresh(self) -> None:
         """Draw what is pending in the plot that is shown."""

@@ -1,0 +1,194 @@
+"""Control bar, banner, preview and the list of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication, QMessageBox
+from pytestqt.qtbot import QtBot
+
+from optlab import paths
+from optlab.engine.control import Inbox, Stop
+from optlab.engine.session import session
+from optlab.experiment import Experiment
+from optlab.gui import theme
+from optlab.gui.panels.banner import Banner
+from optlab.gui.panels.control_bar import ControlBar, duration
+from optlab.gui.panels.data_preview import DataPreview
+from optlab.gui.panels.runs_dialog import RunsDialog
+from optlab.runners.preview import preview
+from optlab.store import Store
+
+
+def stored(status: str = "finished") -> str:
+    asked = Experiment.from_dict({"title": status, "dataset": {"name": "iris"}, "model": {"name": "linear"}, "budget": {"steps": 40}})
+    inbox = Inbox()
+    if status == "stopped":
+        inbox.put(Stop())
+    with Store.open() as store:
+        writer = store.begin([asked], "thread")
+        for event in session([asked], inbox):
+            writer.record(event)
+        writer.close()
+        return str(writer.run_ids[0])
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (59.0, "59 s"), (61.0, "1 min 1 s"), (3600.0, "1 h 0 min"), (7325.0, "2 h 2 min")])
+def test_that_time_spans_read_well(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_that_buttons_that_would_do_nothing_are_closed(qtbot: QtBot) -> None:
+    bar = ControlBar()
+    qtbot.addWidget(bar)
+    table = {
+        "idle": (True, False, True, False),
+        "starting": (False, False, False, False),
+        "running": (False, True, True, True),
+        "paused": (False, True, True, True),
+        "stopping": (False, False, False, False),
+    }
+    for state, opened in table.items():
+        bar.set_state(state)  # type: ignore[arg-type]
+        assert (bar.start_button.isEnabled(), bar.pause_button.isEnabled(), bar.step_button.isEnabled(), bar.stop_button.isEnabled()) == opened
+    bar.set_state("idle")
+    bar.set_startable(False, "optimizer.lr is wrong")
+    assert not bar.start_button.isEnabled() and not bar.step_button.isEnabled()
+    assert "optimizer.lr" in bar.start_button.toolTip()
+
+
+def test_that_pause_resumes_when_paused(qtbot: QtBot) -> None:
+    bar = ControlBar()
+    qtbot.addWidget(bar)
+    asked: list[str] = []
+    bar.pauseRequested.connect(lambda: asked.append("pause"))
+    bar.resumeRequested.connect(lambda: asked.append("resume"))
+    bar.set_state("running")
+    bar.pause_button.click()
+    bar.set_state("paused")
+    bar.pause_button.click()
+    assert asked == ["pause", "resume"]
+
+
+def test_that_speed_and_time_left_come_from_the_last_second(qtbot: QtBot) -> None:
+    bar = ControlBar()
+    qtbot.addWidget(bar)
+    bar.begin(2000, 0, "CPU, 1 thread")
+    bar.set_state("running")
+    for tenth in range(21):
+        bar.advance(tenth * (10 if tenth <= 10 else 50), tenth / 10.0)
+    # 100 steps in the first second, then 50 every tenth of one: the first second no longer counts.
+    assert "CPU, 1 thread" in bar.figures.text()
+    rate = float(bar.figures.text().split("·")[1].split()[0].replace(",", ""))
+    assert rate > 500
+    assert bar.progress.value() == 1000 * 1000 // 2000
+
+
+def test_that_a_banner_answers_and_closes(qtbot: QtBot) -> None:
+    banner = Banner()
+    qtbot.addWidget(banner)
+    done: list[str] = []
+    banner.show_sentence("A question?", {"Yes": lambda: done.append("yes")})
+    assert not banner.isHidden() and [button.text() for button in banner.buttons] == ["Yes", "Dismiss"]
+    banner.buttons[0].click()
+    assert done == ["yes"] and banner.isHidden()
+    banner.show_sentence("Wrong.", problem=True)
+    assert len(banner.buttons) == 1
+    banner.buttons[0].click()
+    assert banner.isHidden()
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"name": "digits"}, "1,797 examples"),
+        ({"name": "moons", "size": 200}, "200 examples"),
+        ({"name": "wine"}, "principal components"),
+        ({"name": "diabetes"}, "real-valued target"),
+    ],
+)
+@pytest.mark.parametrize("dark", [False, True])
+def test_that_data_are_drawn(qtbot: QtBot, section: dict[str, object], words: str, dark: bool) -> None:
+    widget = DataPreview()
+    qtbot.addWidget(widget)
+    widget.resize(380, 200)
+    try:
+        theme.choose("dark" if dark else "light")
+        widget.show_loading()
+        blank = widget.picture.grab().toImage()
+        widget.show_preview(preview(section))
+        assert words in widget.words.text()
+        assert widget.picture.grab().toImage() != blank
+        widget.show_problem("It cannot be loaded.")
+        assert widget.words.text() == "It cannot be loaded."
+        assert widget.picture.grab().toImage() == blank
+    finally:
+        theme.choose("system")
+
+
+def test_that_runs_are_listed_with_what_can_be_done(qtbot: QtBot) -> None:
+    stored("finished")
+    stopped = stored("stopped")
+    dialog = RunsDialog()
+    qtbot.addWidget(dialog)
+    assert dialog.model.rowCount() == 2
+    rows = {dialog.model.record(row).title: row for row in range(2)}
+    dialog.table.selectRow(rows["finished"])
+    assert not dialog.resume_button.isEnabled() and dialog.show_button.isEnabled()
+    dialog.table.selectRow(rows["stopped"])
+    assert dialog.resume_button.isEnabled()
+    asked: list[str] = []
+    dialog.resumeRequested.connect(asked.append)
+    dialog.resume_button.click()
+    assert asked == [stopped]
+
+
+def test_that_deleting_asks_first(qtbot: QtBot) -> None:
+    stored()
+    dialog = RunsDialog()
+    qtbot.addWidget(dialog)
+
+    def press(button: QMessageBox.StandardButton) -> Callable[[], None]:
+        def act() -> None:
+            box = QApplication.activeModalWidget()
+            if isinstance(box, QMessageBox):
+                box.button(button).click()
+            else:
+                QTimer.singleShot(20, act)
+
+        return act
+
+    QTimer.singleShot(20, press(QMessageBox.StandardButton.No))
+    dialog.delete_button.click()
+    assert dialog.model.rowCount() == 1
+    QTimer.singleShot(20, press(QMessageBox.StandardButton.Yes))
+    dialog.delete_button.click()
+    assert dialog.model.rowCount() == 0
+    assert "No run is stored yet" in dialog.words.text()
+
+
+def test_that_a_run_is_exported_where_one_says(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stored()
+    dialog = RunsDialog()
+    qtbot.addWidget(dialog)
+    target = tmp_path / "run.csv"
+    monkeypatch.setattr("optlab.gui.panels.runs_dialog.QFileDialog.getSaveFileName", lambda *_: (str(target), "CSV table (*.csv)"))
+    dialog.export_button.click()
+    assert target.read_text().startswith("step,")
+    assert str(target) in dialog.words.text()
+
+
+def test_that_a_store_of_a_newer_version_is_told_in_words(qtbot: QtBot) -> None:
+    import sqlite3
+
+    stored()
+    with sqlite3.connect(paths.home() / "optlab.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    dialog = RunsDialog()
+    qtbot.addWidget(dialog)
+    assert dialog.model.rowCount() == 0
+    assert "999" in dialog.words.text() or "newer" in dialog.words.text()

@@ -1,0 +1,298 @@
+"""The live plots: what they draw, and that looking closer does not fight the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from optlab.engine import events
+from optlab.engine.events import Block, Series
+from optlab.gui.panels.plots_panel import PlotsPanel
+from optlab.gui.plots.colors import DARK, LIGHT
+from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.gui.plots.error_plot import ErrorPlot
+from optlab.gui.plots.loss_plot import LossPlot
+from optlab.gui.plots.path_plot import PathPlot
+from optlab.gui.plots.plot_frame import PlotFrame
+from optlab.gui.plots.weights_plot import WeightsPlot, short
+
+
+@pytest.fixture
+def shown(qtbot: QtBot) -> Callable[[PlotFrame], PlotFrame]:
+    def show(plot: PlotFrame) -> PlotFrame:
+        qtbot.addWidget(plot)
+        plot.resize(480, 360)
+        plot.show()
+        qtbot.waitExposed(plot)
+        return plot
+
+    return show
+
+
+def curve(n: int = 1000) -> CurvePlot:
+    plot = CurvePlot("Loss")
+    plot.add_curve("a", "Curve a")
+    plot.append("a", np.arange(1, n + 1), np.linspace(2.0, 1.0, n))
+    return plot
+
+
+def drawn(plot: CurvePlot, key: str = "a") -> tuple[np.ndarray, np.ndarray]:
+    x, y = plot.curve(key).line.getData()
+    return (np.empty(0), np.empty(0)) if x is None else (x, y)
+
+
+def wheel(plot: PlotFrame, clicks: int) -> None:
+    target = plot.canvas.viewport()
+    center = QPointF(target.rect().center())
+    event = QWheelEvent(
+        center,
+        QPointF(target.mapToGlobal(center.toPoint())),
+        QPoint(0, 0),
+        QPoint(0, 120 * clicks),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(target, event)
+
+
+def block(names: dict[str, np.ndarray]) -> Block:
+    series = {name: Series(np.arange(1, len(values) + 1), values) for name, values in names.items()}
+    return Block(10, 1.0, series)
+
+
+def test_that_a_spike_is_drawn_after_a_million_steps(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+    plot = curve(10)
+    plot.clear()
+    values = np.random.default_rng(0).uniform(1.0, 2.0, 1_000_000)
+    values[123_456] = 77.0
+    for begin in range(0, 1_000_000, 50_000):
+        plot.append("a", np.arange(begin + 1, begin + 50_001), values[begin : begin + 50_000])
+    shown(plot)
+    plot.refresh()
+    x, y = drawn(plot)
+    assert len(x) < 10_000
+    assert y.max() == 77.0
+    assert plot.view_range()[1][1] >= 77.0
+
+
+def test_that_zooming_stays_while_the_run_goes_on_and_following_comes_back(qtbot: QtBot, shown: Callable[[PlotFrame], PlotFrame]) -> None:
+    plot = curve()
+    shown(plot)
+    plot.refresh()
+    assert plot.following and plot.follow_button.isHidden()
+    wheel(plot, 3)
+    assert not plot.following
+    qtbot.waitUntil(plot.follow_button.isVisible)
+    before = plot.view_range()
+    plot.append("a", np.arange(1001, 2001), np.linspace(1.0, 50.0, 1000))
+    plot.refresh()
+    assert plot.view_range() == before
+    plot.follow_button.click()
+    plot.refresh()
+    (first, last), (low, high) = plot.view_range()
+    assert plot.following and first <= 1 and last >= 2000 and high >= 50.0 and low <= 1.0
+
+
+def test_that_hovering_tells_step_and_value(qtbot: QtBot, shown: Callable[[PlotFrame], PlotFrame]) -> None:
+    plot = curve()
+    shown(plot)
+    plot.refresh()
+    qtbot.mouseMove(plot.canvas.viewport(), plot.canvas.viewport().rect().center() + QPoint(20, 0))
+    qtbot.waitUntil(plot.readout.isVisible)
+    assert "Curve a" in plot.readout.text()
+    plot.clear()
+    plot.refresh()
+    assert plot.readout.isHidden()
+
+
+def test_that_a_logarithmic_axis_leaves_out_what_is_not_positive(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+    plot = CurvePlot("Loss", log_y=True)
+    plot.add_curve("a", "a")
+    plot.append("a", np.arange(6), np.array([0.0, -3.0, 10.0, np.nan, 1000.0, np.inf]))
+    shown(plot)
+    plot.refresh()
+    _, y = drawn(plot)
+    finite = y[np.isfinite(y)]
+    assert set(np.round(finite, 6)) == {1.0, 3.0}
+    plot.append("a", np.arange(6, 8), np.array([-1.0, 0.0]))
+    plot.refresh()
+    plot.clear()
+    plot.append("a", np.arange(3), np.array([-1.0, 0.0, -2.0]))
+    plot.refresh()
+    assert "logarithmic axis leaves all of them out" in plot.message.text()
+    plot.set_log_y(False)
+    plot.refresh()
+    assert drawn(plot)[1].min() == -2.0
+
+
+def test_that_the_legend_switches_curves(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+    plot = curve()
+    plot.add_curve("b", "Curve b", 1)
+    plot.append("b", np.arange(1, 4), np.array([100.0, 200.0, 300.0]))
+    shown(plot)
+    plot.refresh()
+    assert plot.view_range()[1][1] >= 300.0
+    plot.legend.entry("b").click()
+    plot.refresh()
+    assert not plot.curve("b").line.isVisible()
+    assert plot.view_range()[1][1] < 300.0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [1.0],
+        [3.0] * 50,
+        [1e300, -1e300, 1e300],
+        [np.nan] * 5,
+        [0.0, 0.0],
+        [1e-300, 2e-300],
+    ],
+)
+@pytest.mark.parametrize("log", [False, True])
+def test_that_odd_values_are_drawn_without_a_word(shown: Callable[[PlotFrame], PlotFrame], values: list[float], log: bool) -> None:
+    plot = CurvePlot("Loss", log_y=log)
+    plot.add_curve("a", "a")
+    plot.append("a", np.arange(len(values)) + 1_000_000_000, np.array(values))
+    shown(plot)
+    plot.refresh()
+    plot.resize(60, 40)
+    plot.refresh()
+    assert plot.grab().width() > 0
+
+
+def test_that_a_hidden_plot_draws_nothing(qtbot: QtBot) -> None:
+    plot = curve()
+    qtbot.addWidget(plot)
+    plot.refresh()
+    assert len(drawn(plot)[0]) == 0
+
+
+def test_that_marks_stand_where_something_was_changed(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+    plot = curve()
+    shown(plot)
+    plot.mark(500, "ε 0.05")
+    plot.refresh()
+    assert plot.marks == (500,)
+    plot.set_log_x(True)
+    plot.refresh()
+    plot.clear()
+    assert plot.marks == ()
+
+
+def test_that_values_can_be_exported(shown: Callable[[PlotFrame], PlotFrame], tmp_path: Path) -> None:
+    plot = curve(20)
+    shown(plot)
+    plot.refresh()
+    plot.copy_values()
+    text = QApplication.clipboard().text()
+    assert "Curve a" in text and "20" in text
+    plot.export_image(str(tmp_path / "plot.png"))
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_that_regression_has_no_error_to_plot_and_it_says_so(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+    plot = ErrorPlot()
+    plot.set_task("regression")
+    shown(plot)
+    plot.refresh()
+    assert "0-1" in plot.message.text()
+    plot.set_task("classes")
+    plot.take(block({"validation_error": np.array([[0.5], [0.25]])}))
+    plot.refresh()
+    assert drawn(plot, "validation_error:0")[1].max() == pytest.approx(50.0)
+
+
+def test_that_runs_of_a_population_get_a_curve_each(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+    plot = LossPlot()
+    plot.take(block({"batch_loss": np.array([[3.0, 2.0, 1.0], [2.0, 1.0, 0.5]])}))
+    shown(plot)
+    plot.refresh()
+    for run, last in enumerate((2.0, 1.0, 0.5)):
+        reading = plot.curve(f"batch_loss:{run}").samples.reading(2)
+        assert reading is not None and reading.lowest == last
+
+
+def path(n: int = 50) -> events.Path:
+    t = np.linspace(0.0, 1.0, n)
+    return events.Path(
+        run=0,
+        steps=np.arange(n) * 10,
+        plane=np.stack([10.0 * t, t**2], axis=1),
+        explained=np.array([0.8, 0.15]),
+        off_plane=0.1 * t,
+        moved=tuple(f"layers.1.weight[{i},0]" for i in range(12)),
+        values=np.outer(t, np.arange(12.0, 0.0, -1.0)),
+    )
+
+
+def test_that_the_path_says_how_much_of_it_is_seen(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+    plot = PathPlot()
+    plot.take_path(path())
+    shown(plot)
+    plot.refresh()
+    assert "95%" in plot.caption.text()
+    assert "80%" in plot.canvas.x_axis.label.toPlainText()
+    (x0, x1), (y0, y1) = plot.canvas.view.viewRange()
+    size = plot.canvas.view.size()
+    assert (x1 - x0) / size.width() == pytest.approx((y1 - y0) / size.height(), rel=0.02)
+    assert x0 <= 0.0 and x1 >= 10.0
+
+
+def test_that_weights_show_the_largest_moving_and_the_followed(qtbot: QtBot) -> None:
+    plot = WeightsPlot()
+    qtbot.addWidget(plot)
+    plot.set_followed(("layers.0.weight[0,0]", "layers.0.bias[1]"))
+    plot.take(block({"weights": np.array([[[1.0, 2.0]], [[1.5, 2.5]]])}))
+    plot.take_path(path())
+    plot.resize(420, 360)
+    plot.show()
+    qtbot.waitExposed(plot)
+    plot.refresh()
+    assert len(plot.largest.keys) == 8
+    assert drawn(plot.largest, "layers.1.weight[0,0]")[1].max() == pytest.approx(12.0)
+    plot.mode.setCurrentIndex(1)
+    plot.refresh()
+    assert drawn(plot.followed, "1")[1].max() == 2.5
+
+
+@pytest.mark.parametrize(
+    ("name", "shortened"),
+    [("layers.1.weight[8,5]", "W1[8,5]"), ("layers.0.bias[3]", "b0[3]"), ("recurrent.weight[0,1]", "recurrent.weight[0,1]")],
+)
+def test_that_names_of_weights_are_short_in_legends(name: str, shortened: str) -> None:
+    assert short(name) == shortened
+
+
+def test_that_a_tile_can_be_made_large_and_small_again(qtbot: QtBot) -> None:
+    panel = PlotsPanel()
+    qtbot.addWidget(panel)
+    panel.resize(900, 600)
+    panel.show()
+    qtbot.waitExposed(panel)
+    panel.tiles[3].enlarge_button.click()
+    assert [tile.isVisible() for tile in panel.tiles] == [False, False, False, True, False]
+    panel.tiles[3].enlarge_button.click()
+    assert all(tile.isVisible() for tile in panel.tiles)
+
+
+@pytest.mark.parametrize("colors", [LIGHT, DARK])
+def test_that_plots_follow_the_theme(shown: Callable[[PlotFrame], PlotFrame], colors: object) -> None:
+    plot = curve()
+    shown(plot)
+    plot.mark(10, "x")
+    plot.set_colors(colors)  # type: ignore[arg-type]
+    plot.refresh()
+    image = plot.grab().toImage()
+    corner = image.pixelColor(plot.canvas.x() + plot.canvas.width() - 3, plot.canvas.y() + 3).name()
+    assert corner == colors.background  # type: ignore[attr-defined]
