@@ -50,6 +50,7 @@ class MainWindow(QMainWindow):
         self._runner = runner
         self._file: Path | None = None
         self._shown_once = False
+        self._asked = False
         self._warmth = Warmth()
         self.bridge = RunBridge(self._warmth.pool, self)
         self.preview = PreviewBridge(self._warmth.pool, self)
@@ -358,9 +359,14 @@ class MainWindow(QMainWindow):
                 {"Resume": lambda: self.resume(newest.id), "All runs…": self.show_runs},
             )
 
+    def close_without_asking(self) -> None:
+        """Save what is going and end; for a request that comes from outside the window."""
+        self._asked = True
+        self.close()
+
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
         """Ask once while a run is going; then save it and end."""
-        if self.bridge.active and not self._may_close():
+        if self.bridge.active and not self._asked and not self._may_close():
             event.ignore()
             return
         self.bridge.shut_down()

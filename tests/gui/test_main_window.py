@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -300,3 +305,26 @@ def test_that_the_window_follows_the_theme(qtbot: QtBot, open_window: Callable[.
         assert window.plots.loss.colors == theme.LIGHT.plots
     finally:
         theme.choose("system")
+
+
+def test_that_an_interrupt_ends_the_application_in_good_order(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    environment = {**os.environ, "OPTLAB_HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)}
+    script = "import sys; from optlab.entry import main; sys.exit(main([]))"
+    with subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(lambda: (home / "optlab.sqlite").exists())
+            process.send_signal(signal.SIGINT)
+            _, words = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert [line for line in words.splitlines() if "propagateSizeHints" not in line] == []
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something outside this process has happened."""
+    until = time.monotonic() + 60.0
+    while not condition():
+        assert time.monotonic() < until, "it did not happen within a minute"
+        time.sleep(0.05)
