@@ -34,3 +34,7 @@ class Component(FieldSet):
     differs: ClassVar[str] = ""
     group: ClassVar[str] = ""
     place: ClassVar[int] = 100
+
+    def facts(self) -> tuple[str, ...]:
+        """What follows from its field values, in sentences; its page tells them of the defaults."""
+        return ()

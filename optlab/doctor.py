@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from optlab import __version__, display, paths
+from optlab import __version__, display, paths, registry
 from optlab.errors import OptLabError
 
 LITTLE_SPACE = 200 * 2**20
@@ -40,7 +40,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """All findings, in the order in which they are shown."""
-    examinations: tuple[Callable[[], Iterable[Finding]], ...] = (_versions, _torch, _window, _resources, _data_folder, _runs, _locale)
+    examinations: tuple[Callable[[], Iterable[Finding]], ...] = (_versions, _torch, _window, _resources, _extensions, _data_folder, _runs, _locale)
     found: list[Finding] = []
     for examination in examinations:
         found += examination()
@@ -121,6 +121,13 @@ def _resources() -> Iterable[Finding]:
     count = len(list(paths.presets().glob("*.toml")))
     advice = "" if count else "Install OptLab again: its resources did not come along."
     yield Finding("resources", f"{count} presets in {paths.resources()}", count > 0, advice, essential=True)
+
+
+def _extensions() -> Iterable[Finding]:
+    """Optimizers that installed packages register; those that torch itself has and that are no choice are no fault of this machine."""
+    refused = {name: reason for name, reason in registry.refused("optimizer").items() if not name.startswith("torch.")}
+    for name, reason in refused.items():
+        yield Finding("extension", f"{name}: {reason}", False, "Update or remove the package, or tell its authors.")
 
 
 def _data_folder() -> Iterable[Finding]:

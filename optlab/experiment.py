@@ -233,6 +233,11 @@ class Experiment:
                 f"stopping.name is {self.stopping.name!r}, which looks at the 0-1 error, but dataset {self.dataset.name!r} has none ({task}); use never.",
                 "stopping.name",
             )
+        if self.stopping.needs_validation and self.dataset.validation == 0.0:
+            raise InvalidInput(
+                f"stopping.name is {self.stopping.name!r}, which looks at the validation part, but dataset.validation is 0; make it larger, or use never.",
+                "stopping.name",
+            )
         if isinstance(self.optimizer, ObjectiveOptimizer):
             for section, inactive in (("clipping", not self.clipping.active), ("delay", not self.delay.active), ("continuation", not self.continuation.active)):
                 if not inactive:
@@ -241,6 +246,12 @@ class Experiment:
                         "likes; use none.",
                         f"{section}.name",
                     )
+            if self.optimizer.needs_predictions and not self.loss.likelihood():
+                raise InvalidInput(
+                    f"loss.name is {self.loss.name!r}, which is no negative log-likelihood, but {self.optimizer.label} needs the distribution that the model "
+                    "predicts; use another loss or another optimizer.",
+                    "loss.name",
+                )
         if self.dataset.validation + self.dataset.test >= 1.0:
             raise InvalidInput(
                 f"dataset.validation ({self.dataset.validation:g}) and dataset.test ({self.dataset.test:g}) leave nothing to train on; they must add up "
@@ -253,6 +264,9 @@ class Experiment:
                 f"The model has {layout.total:,} parameters, but at most {LARGEST_MODEL:,} are allowed; make model.{self._size_field()} smaller.",
                 f"model.{self._size_field()}",
             )
+        reason = self.optimizer.refusal(layout.total)
+        if reason:
+            raise InvalidInput(reason, "optimizer.name")
         for name in self.measures.chosen:
             layout.weight_index(name)
 
@@ -325,7 +339,7 @@ class Experiment:
             f"{section}.{field.name}": field
             for section in _LIVE_SECTIONS
             for field in getattr(self, section).fields()
-            if field.kind in ("real", "whole")
+            if field.kind in ("real", "whole") and not (section == "optimizer" and field.name in self.optimizer.fixed)
         }
 
     def title(self) -> str:

@@ -21,7 +21,7 @@ class Page:
     """One component, described.
 
     Attributes:
-        sentence: what it is, in one sentence. explanation: paragraphs.
+        sentence: what it is, in one sentence. explanation: paragraphs, what follows from the defaults last.
         rule: LaTeX lines. symbols: (symbol, meaning), those of the rule and then those of the fields.
         fields: its hyperparameters, with units, bounds, defaults and reasons.
         example: the section of an experiment file that asks for it, as TOML.
@@ -52,7 +52,7 @@ def page(component: type[Component]) -> Page:
         name=component.name,
         label=component.label,
         sentence=paragraphs[0] if paragraphs else "",
-        explanation=tuple(paragraphs[1:]),
+        explanation=(*paragraphs[1:], *(f"With these defaults {fact}" for fact in component().facts())),
         rule=component.rule,
         symbols=tuple(symbols),
         fields=fields,
@@ -68,10 +68,12 @@ def find(name: str) -> list[type[Component]]:
     Raises:
         InvalidInput: there is none.
     """
-    wanted_kind, _, wanted = name.rpartition(".")
     everything = [component for kind in registry.kinds() for component in registry.components(kind)]
-    found = [c for c in everything if c.name == wanted and wanted_kind in ("", c.kind)]
+    found = [c for c in everything if name in (c.name, f"{c.kind}.{c.name}")]
     if not found:
-        known = sorted({c.name for c in everything})
-        raise InvalidInput(f"Nothing in the catalogue is called '{name}'{did_you_mean(wanted, known)}; optlab list shows what is there.")
+        for kind in registry.kinds():
+            if name.removeprefix(f"{kind}.") in registry.refused(kind):
+                raise InvalidInput(f"'{name}' is no choice here: {registry.refused(kind)[name.removeprefix(f'{kind}.')]}")
+        known = sorted({c.name for c in everything} | ({f"{c.kind}.{c.name}" for c in everything} if "." in name else set()))
+        raise InvalidInput(f"Nothing in the catalogue is called '{name}'{did_you_mean(name, known)}; optlab list shows what is there.")
     return found

@@ -2,6 +2,9 @@
 
 A file dropped into ``optlab/optimizers/`` is an optimizer from then on, in every surface. Files whose names start with an
 underscore, and ``base.py``, are the folder's own. The installer reads the same walk (:func:`modules`).
+
+A folder may contribute components that are no files of its own: its package then has a function ``generated()``, which gives component classes, and
+name → sentence for each that there might be but cannot be used, and why.
 """
 
 from __future__ import annotations
@@ -68,6 +71,8 @@ def get(kind: str, name: str, where: str = "") -> type[Component]:
     if isinstance(name, str) and name in known:
         return known[name]
     path = f"{where or kind}.name"
+    if isinstance(name, str) and name in refused(kind):
+        raise InvalidInput(f"{path} is {shown(name)}, which is no choice here: {refused(kind)[name]}", path)
     hint = did_you_mean(name, known) if isinstance(name, str) else ""
     raise InvalidInput(f"{path} is {shown(name)}, but no {kind} is called that{hint}; known are: {', '.join(known)}.", path)
 
@@ -91,6 +96,17 @@ def _module_names(folder: str) -> list[str]:
     return sorted(name for name in found if name != "base" and not name.startswith("_"))
 
 
+def refused(kind: str) -> Mapping[str, str]:
+    """What might have been a component of a kind but cannot be used: name → a sentence that says why."""
+    return _generated(kind)[1]
+
+
+@functools.cache
+def _generated(kind: str) -> tuple[list[type[Component]], dict[str, str]]:
+    generate = getattr(importlib.import_module(f"optlab.{FOLDERS[kind]}"), "generated", None)
+    return ([], {}) if generate is None else generate()
+
+
 @functools.cache
 def _components(kind: str) -> dict[str, type[Component]]:
     folder = FOLDERS[kind]
@@ -102,6 +118,7 @@ def _components(kind: str) -> dict[str, type[Component]]:
             for value in vars(module).values()
             if inspect.isclass(value) and issubclass(value, Component) and value.__module__ == module.__name__ and value.name
         ]
+    found += _generated(kind)[0]
     found.sort(key=lambda component: (component.place, component.label.lower()))
     return {component.name: component for component in found}
 
@@ -109,3 +126,4 @@ def _components(kind: str) -> dict[str, type[Component]]:
 def rescan() -> None:
     """Forget what was found, so that files added since are seen."""
     _components.cache_clear()
+    _generated.cache_clear()

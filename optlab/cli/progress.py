@@ -9,7 +9,7 @@ import math
 import sys
 from typing import Protocol
 
-from optlab.engine.events import Block, Event, Started
+from optlab.engine.events import Block, Event, Noted, Started
 from optlab.experiment import Experiment
 from optlab.runners import NotRecorded
 
@@ -107,6 +107,8 @@ class Lines:
                 if self._course.share >= self._next:
                     self._next = (math.floor(self._course.share * LINES) + 1) / LINES
                     print(f"{self._course.place}: {self._course.words}", file=sys.stderr, flush=True)
+            case Noted():
+                print(f"step {event.step:,}: {event.words}", file=sys.stderr, flush=True)
             case _:
                 warn(event)
 
@@ -150,6 +152,8 @@ class Bar:
                     place=self._course.place.removeprefix("step ").replace(" of ", "/"),
                     words=self._course.words.replace("validation", "val."),
                 )
+            case Noted():
+                self._console.print(f"step {event.step:,}: {event.words}", markup=False)
             case NotRecorded():
                 self._console.print(event.words, markup=False)
             case _:

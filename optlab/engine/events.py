@@ -107,6 +107,15 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """A step was not what its method promises (no descent, a line search that gave up); ``words`` say why. Not told again while it stays so."""
+
+    run: int
+    step: int
+    words: str
+
+
+@dataclass(frozen=True)
 class RunEnded:
     """One run is over.
 
@@ -156,4 +165,4 @@ class Answer:
     value: Any = field(default=None)
 
 
-Event = Started | Block | Path | Applied | ActivityChanged | Kept | RunEnded | SessionEnded | SessionFailed | Progress | Answer
+Event = Started | Block | Path | Applied | ActivityChanged | Kept | Noted | RunEnded | SessionEnded | SessionFailed | Progress | Answer

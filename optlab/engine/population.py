@@ -48,7 +48,8 @@ class Group:
     """Runs of a population that share an update rule, a clipping rule and an average.
 
     The state of everything that remembers is one dictionary, so that freezing, keeping and restoring a run need to know of one thing: the rule's own entries
-    have plain names, those of the average begin with ``averaging.``, and ``delay.i`` are the parameters of i steps ago.
+    have plain names, those of the average begin with ``averaging.``, ``delay.i`` are the parameters of i steps ago, and
+    ``best.theta`` are those of the best evaluation where the stopping rule keeps them.
 
     Attributes:
         rows: which runs, as a Python list; index: the same as a tensor, or None where it is all of them in order.
@@ -67,6 +68,8 @@ class Group:
         self.state: State = dict(self.optimizer.begin(here, self.h))
         self.state |= {f"{_AVERAGING}{name}": value for name, value in self.averaging.start(here).items()}
         self.state |= {f"{_DELAY}{age}": here for age in range(1, self._longest + 1)}
+        if self._keeps_best:
+            self.state[_BEST] = here
 
     def refresh(self, experiments: Sequence[Experiment], theta: torch.Tensor) -> None:
         """Read the hyperparameters anew from the experiments as they stand now."""
@@ -76,7 +79,8 @@ class Group:
         self.averaging = members[0].averaging
         self.delays = [member.delay for member in members]
         self._longest = max(delay.longest() for delay in self.delays)
-        self._simple = not self.averaging.active and self._longest == 0
+        self._keeps_best = members[0].stopping.keeps_best
+        self._simple = not self.averaging.active and self._longest == 0 and not self._keeps_best
         self.h = _columns([member.optimizer for member in members], theta)
         self.h.layout = self._layout
         self.clip_h = _columns([member.clipping for member in members], theta)
@@ -123,9 +127,19 @@ class Group:
         """The averaged parameters ``[len(rows), P]``, or None."""
         return self.state.get(f"{_AVERAGING}average")
 
+    def best(self, run: int) -> torch.Tensor:
+        """The parameters ``[P]`` of a run's best evaluation."""
+        return self.state[_BEST][self.rows.index(run)]
+
+    def with_best(self, state: State, run: int, theta: torch.Tensor) -> State:
+        """``state`` with these parameters ``[P]`` as those of the run's best evaluation."""
+        best = state[_BEST].clone()
+        best[self.rows.index(run)] = theta
+        return {**state, _BEST: best}
+
     def _own(self) -> State:
         """The rule's own entries."""
-        return self.state if self._simple else {name: value for name, value in self.state.items() if "." not in name}
+        return self.state if self._simple else {name: value for name, value in self.state.items() if not name.startswith((_AVERAGING, _DELAY, _BEST))}
 
     def _with_strategies(self, theta: torch.Tensor, after: torch.Tensor, own: State) -> State:
         if self._simple:
@@ -135,6 +149,8 @@ class Group:
             before = {name.removeprefix(_AVERAGING): value for name, value in self.state.items() if name.startswith(_AVERAGING)}
             averaged = self.averaging.update(before, after, self.averaging_h)
             state |= {f"{_AVERAGING}{name}": value for name, value in averaged.items()}
+        if self._keeps_best:
+            state[_BEST] = self.state[_BEST]
         if self._longest:
             state[f"{_DELAY}1"] = theta
             state |= {f"{_DELAY}{age}": self.state[f"{_DELAY}{age - 1}"] for age in range(2, self._longest + 1)}
@@ -149,7 +165,7 @@ class Group:
         return past[0] if len(set(ages)) == 1 else _torch.stack([whole[row] for row, whole in enumerate(past)])
 
 
-_AVERAGING, _DELAY = "averaging.", "delay."
+_AVERAGING, _DELAY, _BEST = "averaging.", "delay.", "best.theta"
 
 
 def groups(experiments: Sequence[Experiment], theta: torch.Tensor, layout: Layout) -> list[Group]:
@@ -157,7 +173,8 @@ def groups(experiments: Sequence[Experiment], theta: torch.Tensor, layout: Layou
     found: dict[tuple[Any, ...], list[int]] = {}
     for row, experiment in enumerate(experiments):
         parts = (experiment.optimizer, experiment.clipping, experiment.averaging)
-        key = (*(value for part in parts for value in (type(part), *_discrete(part))), experiment.delay.longest())
+        shaping = [getattr(experiment.optimizer, name) for name in experiment.optimizer.fixed]
+        key = (*(value for part in parts for value in (type(part), *_discrete(part))), *shaping, experiment.delay.longest(), experiment.stopping.keeps_best)
         found.setdefault(key, []).append(row)
     return [Group(rows, experiments, theta, layout) for rows in found.values()]
 

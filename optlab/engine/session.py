@@ -6,13 +6,14 @@ milliseconds it yields what was measured as one block.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from optlab.engine.control import Advance, Controls, Follow, Message, Pause, Resume, SetValue, Stop, TakeSnapshot
 from optlab.engine.device import describe
-from optlab.engine.events import ActivityChanged, Applied, Block, Event, Kept, RunEnded, Series, SessionEnded, Started
+from optlab.engine.events import ActivityChanged, Applied, Block, Event, Kept, Noted, RunEnded, Series, SessionEnded, Started
 from optlab.engine.memory import keep_freed_memory
 from optlab.engine.path import PathRecorder
 from optlab.engine.recorder import MOST_ROWS
@@ -77,6 +78,7 @@ class _Session:
         self._steps_asked = 0
         self._stopped = False
         self._reported: set[int] = set()
+        self._noted: dict[int, set[str]] = {}
 
     def events(self) -> Iterator[Event]:
         trainer = self._trainer
@@ -196,11 +198,22 @@ class _Session:
     def _judge(self, values: dict[str, list[float]]) -> None:
         """Ask the stopping rule of every run that goes on."""
         trainer = self._trainer
+
+        @functools.cache
+        def norms() -> list[float]:
+            found: list[float] = trainer.full_gradient_norm().tolist()
+            return found
+
         for run in trainer.alive:
             here = {name: column[run] for name, column in values.items()}
-            memory, reason = trainer.asked[run].stopping.verdict(trainer.memories[run], trainer.step, here)
+            rule = trainer.asked[run].stopping
+            memory, reason = rule.verdict(trainer.memories[run], trainer.step, here, lambda run=run: norms()[run])  # type: ignore[misc]
             trainer.memories[run] = dict(memory)
+            if rule.keeps_best and memory.get("best_step") == trainer.step:
+                trainer.keep_best(run)
             if reason is not None:
+                if rule.keeps_best:
+                    trainer.restore_best(run)
                 trainer.end(run, "finished", reason)
 
     def _block(self) -> Iterator[Event]:
@@ -209,6 +222,7 @@ class _Session:
         series = trainer.recorder.flush()
         if series:
             yield Block(trainer.step, self._clock.seconds(), {name: self._trimmed(values) for name, values in series.items()})
+        yield from self._report_notes()
         yield from self._report_endings()
         now = time.perf_counter()
         if now >= self._path_at:
@@ -226,6 +240,14 @@ class _Session:
         for run, ending in endings.items():
             values[series.steps > ending.told, run] = float("nan")
         return Series(series.steps, values)
+
+    def _report_notes(self) -> Iterator[Event]:
+        """What a run has noted already it does not say again at every step."""
+        notes, self._trainer.notes = self._trainer.notes, {}
+        for run, words in notes.items():
+            if words not in self._noted.setdefault(run, set()):
+                self._noted[run].add(words)
+                yield Noted(run, self._trainer.step, words)
 
     def _keep(self, reason: str) -> Iterator[Event]:
         for run in self._trainer.alive:

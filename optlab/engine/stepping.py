@@ -79,6 +79,9 @@ class Stepper:
             if group.asks:
                 outcome = group.ask(here, Oracle(self._objective, its_x, its_y, group.seeds, step))
                 point, loss, gradient = here, outcome.loss, outcome.gradient
+                penalty = self._objective.penalty(here)
+                if penalty is not None:
+                    loss = loss - penalty  # which the rule saw, and which is told apart from the loss
                 after, state = outcome.theta, outcome.state
                 notes |= {row: note for row, note in zip(group.rows, outcome.notes, strict=False) if note}
             else:

@@ -43,6 +43,7 @@ class RunBridge(QObject):
     pathArrived = Signal(object)
     activityChanged = Signal(str)
     messageApplied = Signal(object)
+    stepNoted = Signal(object)
     runEnded = Signal(object)
     runFailed = Signal(str, str)
     warned = Signal(str)
@@ -143,6 +144,8 @@ class RunBridge(QObject):
                 self.activityChanged.emit(activity)
             case events.Applied():
                 self.messageApplied.emit(event)
+            case events.Noted():
+                self.stepNoted.emit(event)
             case events.RunEnded():
                 self.runEnded.emit(event)
             case events.SessionFailed(message=message, detail=detail):

@@ -126,6 +126,7 @@ class MainWindow(QMainWindow):
         bridge.pathArrived.connect(self.plots.take_path)
         bridge.activityChanged.connect(self._activity_changed)
         bridge.messageApplied.connect(self._message_applied)
+        bridge.stepNoted.connect(lambda noted: self.controls.say(f"Step {noted.step:,}: {noted.words}."))
         bridge.runEnded.connect(self._run_ended)
         bridge.runFailed.connect(self._run_failed)
         bridge.warned.connect(lambda words: self.banner.show_sentence(words, problem=True))

@@ -59,6 +59,11 @@ class Loss(Component):
         """Mean loss ``[R]`` and its gradient by the outputs ``[R, m, outputs]``; None where the loss leaves gradients to autograd."""
         return None
 
+    @classmethod
+    def likelihood(cls) -> bool:
+        """Whether the loss is a negative log-likelihood: then it says what distribution the outputs predict."""
+        return cls.fisher_product is not Loss.fisher_product
+
     def fisher_product(self, outputs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         """``S u`` ``[R, m, outputs]`` with the Fisher matrix S of the distribution that the outputs predict, example by example.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optlab.lazy import torch as _torch
 
@@ -34,35 +34,42 @@ class Solution:
     negative: torch.Tensor
 
 
-def solve(product: Product, b: torch.Tensor, *, iterations: int, tolerance: float) -> Solution:
+def solve(product: Product, b: torch.Tensor, *, iterations: Any, tolerance: Any) -> Solution:
     """Solve ``A x = b`` from ``x = 0``, for symmetric A.
 
     A system ends when its residual is at most ``tolerance · ‖b‖``, or at a direction d with ``dᵀAd ≤ 0``, where A is not positive definite: what was
     reached before stays (at the first direction that is ``b`` itself, the steepest descent step of unit length).
 
     Args:
-        b: ``[R, P]``. iterations: most products to take. tolerance: relative residual.
+        b: ``[R, P]``.
+        iterations: most products to take; tolerance: relative residual. Numbers, or columns ``[R, 1]`` where systems differ.
     """
+    most = _torch.as_tensor(iterations, device=b.device).reshape(-1)
+    allowed = _torch.as_tensor(tolerance, dtype=b.dtype, device=b.device).reshape(-1)
     x = _torch.zeros_like(b)
     r = b.clone()
     d = r
     rr = _dot(r, r)
-    enough = (tolerance**2) * rr
-    going = rr > 0.0
+    enough = allowed.square() * rr
+    # A residual of nan goes on into x, so that what is broken is seen to be.
+    going = rr != 0.0
     negative = _torch.zeros_like(going)
     taken = _torch.zeros(b.shape[0], dtype=_torch.int64, device=b.device)
-    for number in range(iterations):
+    for number in range(int(most.max())):
+        going = going & (number < most)
         if not bool(going.any()):
             break
         product_d = product(d)
         curvature = _dot(d, product_d)
-        bad = going & ~(curvature > 0.0)
+        bad = going & (curvature <= 0.0)
+        taken += going
         if bool(bad.any()):
             negative |= bad
             if number == 0:
                 x = _torch.where(bad.unsqueeze(1), b, x)
+                r = _torch.where(bad.unsqueeze(1), b - product_d, r)
+                rr = _torch.where(bad, _dot(r, r), rr)
             going = going & ~bad
-        taken += going
         alpha = _torch.where(going, rr / curvature, 0.0).unsqueeze(1)
         x = _torch.where(going.unsqueeze(1), x + alpha * d, x)
         r = _torch.where(going.unsqueeze(1), r - alpha * product_d, r)

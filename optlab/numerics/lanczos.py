@@ -7,7 +7,7 @@ appear.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optlab.lazy import torch as _torch
 from optlab.numerics.conjugate_gradients import Product
@@ -21,7 +21,7 @@ class Krylov:
     """A Krylov space of each run's matrix.
 
     Attributes:
-        basis: orthonormal rows ``[R, k, P]``; rows after a breakdown (the space is invariant) are zero.
+        basis: orthonormal rows ``[R, k, P]``; rows after a breakdown (the space is invariant) or beyond a run's own size are zero.
         matrix: ``basis A basisᵀ``, tridiagonal, ``[R, k, k]``.
         sizes: dimension ``[R]`` of each run's space.
     """
@@ -31,32 +31,35 @@ class Krylov:
     sizes: torch.Tensor
 
     def eigen(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ritz values ``[R, k]``, ascending, and vectors ``[R, k, P]``; those of a space that broke down are padded with zeros."""
+        """Ritz values ``[R, k]``, ascending, and vectors ``[R, k, P]``; those of a smaller space are padded with zeros."""
         values, vectors = _torch.linalg.eigh(self.matrix)
         return values, vectors.transpose(1, 2) @ self.basis
 
 
-def lanczos(product: Product, start: torch.Tensor, size: int) -> Krylov:
+def lanczos(product: Product, start: torch.Tensor, size: Any) -> Krylov:
     """The Krylov space of ``start`` and its images.
 
     Args:
-        product: ``v [R, P]`` → ``A v``. start: ``[R, P]``, not zero. size: dimension k, at most P.
+        product: ``v [R, P]`` → ``A v``. start: ``[R, P]``; from a row of zeros comes an empty space.
+        size: dimension k, a number or a column ``[R, 1]``; more than P is P.
     """
     runs, parameters = start.shape
-    size = min(size, parameters)
+    most = _torch.as_tensor(size, device=start.device).reshape(-1)
+    size = min(int(most.max()), parameters)
     basis = start.new_zeros(runs, size, parameters)
     matrix = start.new_zeros(runs, size, size)
     norm = _torch.linalg.vector_norm(start, dim=1, keepdim=True)
     v = start / norm.clamp_min(_torch.finfo(start.dtype).tiny)
-    going = norm.squeeze(1) > 0.0
+    # A start of nan goes on into the basis, so that what is broken is seen to be.
+    going = (norm.squeeze(1) != 0.0) & (most > 0)
     sizes = _torch.zeros(runs, dtype=_torch.int64, device=start.device)
     scale = _torch.zeros(runs, dtype=start.dtype, device=start.device)
     for k in range(size):
-        basis[:, k] = v * going.unsqueeze(1)
+        basis[:, k] = _torch.where(going.unsqueeze(1), v, 0.0)
         sizes += going
         w = product(basis[:, k])
         here = (basis[:, k] * w).sum(dim=1)
-        matrix[:, k, k] = here * going
+        matrix[:, k, k] = _torch.where(going, here, 0.0)
         scale = _torch.maximum(scale, _torch.linalg.vector_norm(w, dim=1))
         if k + 1 == size:
             break
@@ -64,7 +67,7 @@ def lanczos(product: Product, start: torch.Tensor, size: int) -> Krylov:
         for _ in range(2):  # once leaves rounding errors of the order of the cancellation; twice is enough
             w = w - _torch.einsum("rk,rkp->rp", _torch.einsum("rkp,rp->rk", done, w), done)
         beta = _torch.linalg.vector_norm(w, dim=1)
-        going = going & (beta > 1e3 * _torch.finfo(start.dtype).eps * scale)
-        matrix[:, k, k + 1] = matrix[:, k + 1, k] = beta * going
+        going = going & (k + 1 < most) & (beta > 1e3 * _torch.finfo(start.dtype).eps * scale)
+        matrix[:, k, k + 1] = matrix[:, k + 1, k] = _torch.where(going, beta, 0.0)
         v = w / beta.clamp_min(_torch.finfo(start.dtype).tiny).unsqueeze(1)
     return Krylov(basis, matrix, sizes)

@@ -132,8 +132,8 @@ class _Search:
 
     @staticmethod
     def _cubic(a: Trial, b: Trial, *, outward: bool) -> float:
-        """Minimizer of the cubic through both values and slopes; the middle (or twice as far) where it has none."""
-        fallback = 2.0 * b.t - a.t if outward else 0.5 * (a.t + b.t)
+        """Minimizer of the cubic through both values and slopes; the middle (or ten times as far) where it has none."""
+        fallback = 10.0 * b.t if outward else 0.5 * (a.t + b.t)
         if not (math.isfinite(b.value) and math.isfinite(b.slope)) or a.t == b.t:
             return fallback
         d1 = a.slope + b.slope - 3.0 * (a.value - b.value) / (a.t - b.t)

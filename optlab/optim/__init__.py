@@ -8,6 +8,12 @@ are asked for, so a file dropped into ``optlab/optimizers/`` is one of them::
 
     optimizer = optlab.optim.Momentum(model.parameters(), lr=0.05, momentum=0.9)
 
+Rules that ask the objective itself (:mod:`optlab.optim.objective_rule`: Newton's method, line searches) take a closure in ``step`` that returns the loss
+without calling ``backward()``::
+
+    optimizer = optlab.optim.Newton(model.parameters())
+    loss = optimizer.step(lambda: loss_function(model(x), y))
+
 Importing this changes nothing of torch: neither its threads nor its default types.
 """
 
@@ -18,28 +24,42 @@ from __future__ import annotations
 import torch as _torch  # noqa: F401
 
 from optlab import registry as _registry
+from optlab.optim.objective_rule import ObjectiveRuleOptimizer
 from optlab.optim.rule import RuleOptimizer
+from optlab.optimizers.base import ObjectiveOptimizer as _ObjectiveRule
 from optlab.optimizers.base import Optimizer as _Rule
 
-_made: dict[type[_Rule], type[RuleOptimizer]] = {}
+_made: dict[type[_Rule], type[RuleOptimizer] | type[ObjectiveRuleOptimizer]] = {}
 
 
 def _rules() -> dict[str, type[_Rule]]:
-    """Class name → rule, of all that can be applied tensor by tensor."""
-    found = [component for component in _registry.components("optimizer") if issubclass(component, _Rule)]
-    return {rule.__name__: rule for rule in found if rule.elementwise}
+    """Class name → rule, of all that can be applied tensor by tensor or to a closure's loss."""
+    return {
+        name: rule
+        for name, rule in _everything().items()
+        if rule.elementwise or (issubclass(rule, _ObjectiveRule) and not rule.needs_predictions)
+    }
 
 
-def __getattr__(name: str) -> type[RuleOptimizer]:
+def _everything() -> dict[str, type[_Rule]]:
+    return {component.__name__: component for component in _registry.components("optimizer") if issubclass(component, _Rule)}
+
+
+def __getattr__(name: str) -> type[RuleOptimizer] | type[ObjectiveRuleOptimizer]:
     if name == "__all__":
         return list(__dir__())  # type: ignore[return-value]
     rule = None if name.startswith("_") else _rules().get(name)
     if rule is None:
+        absent = None if name.startswith("_") else _everything().get(name)
+        if absent is not None and issubclass(absent, _ObjectiveRule):
+            raise AttributeError(
+                f"{name} needs the model's predictions, which a closure that returns the loss does not tell; it runs in the laboratory only."
+            )
         raise AttributeError(f"module {__name__!r} has no optimizer {name!r}; it has: {', '.join(_rules())}")
     if rule not in _made:
-        _made[rule] = RuleOptimizer.of(rule, __name__)
+        _made[rule] = ObjectiveRuleOptimizer.of(rule, __name__) if issubclass(rule, _ObjectiveRule) else RuleOptimizer.of(rule, __name__)
     return _made[rule]
 
 
 def __dir__() -> list[str]:
-    return ["RuleOptimizer", *_rules()]
+    return ["ObjectiveRuleOptimizer", "RuleOptimizer", *_rules()]

@@ -35,6 +35,12 @@ class Optimizer(Component):
     """Argument of ``torch.optim`` → the fields that it bundles (``{"betas": ("beta1", "beta2")}``)."""
     elementwise: ClassVar[bool] = True
     """Whether the rule treats every value by itself, so that it may be applied tensor by tensor."""
+    fixed: ClassVar[tuple[str, ...]] = ()
+    """Numbers that give the state its shape: they cannot be changed while a run goes, and runs that are trained as one group agree in them."""
+
+    def refusal(self, parameters: int) -> str:
+        """Why the rule cannot be used for so many parameters, in a sentence that says what to do instead; "" where it can."""
+        return ""
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:
@@ -95,6 +101,9 @@ class Objective(Protocol):
     def fisher_product(self, theta: torch.Tensor) -> Product:
         """``v`` → ``F v``, with the Fisher matrix of the model's own predictions."""
 
+    def fisher(self, theta: torch.Tensor) -> torch.Tensor:
+        """Those Fisher matrices ``[R, P, P]``."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -117,6 +126,8 @@ class ObjectiveOptimizer(Optimizer):
     """Base of rules that ask the objective itself. A rule works on all its runs at once, or on each alone by :meth:`Objective.only`."""
 
     elementwise: ClassVar[bool] = False
+    needs_predictions: ClassVar[bool] = False
+    """Whether the rule asks for the Fisher matrix: then the loss has to be a negative log-likelihood, and a closure's value alone does not do."""
 
     @staticmethod
     @abstractmethod

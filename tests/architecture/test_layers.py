@@ -18,7 +18,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS: list[set[str]] = [
     {"", "errors"},
     {"paths", "lazy", "files", "display", "numerics"},
-    {"fields", "component", "registry", "layout", "data", "hyperparameters"},
+    {"fields", "component", "registry", "layout", "data", "datafiles", "hyperparameters"},
     {*registry.FOLDERS.values()},
     {"experiment", "pages"},
     {"engine"},

@@ -103,12 +103,12 @@ def test_that_show_prints_the_file_of_a_preset(capsys: pytest.CaptureFixture[str
     assert "below 5%" in page["explanation"][0]
 
 
-def test_that_a_name_of_two_kinds_shows_both_pages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    clipping, stopping = registry.get("clipping", "none"), registry.get("stopping", "never")
-    monkeypatch.setattr(stopping, "name", "none")
+def test_that_a_name_of_several_kinds_shows_all_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = {kind for kind in registry.kinds() if "none" in registry.names(kind)}
+    assert len(kinds) > 1
     pages = document(["show", "none"], capsys)
-    assert {page["kind"] for page in pages} == {"clipping", "stopping"}
-    assert [page["kind"] for page in document(["show", "clipping.none"], capsys)] == [clipping.kind]
+    assert {page["kind"] for page in pages} == kinds
+    assert [page["kind"] for page in document(["show", "clipping.none"], capsys)] == ["clipping"]
 
 
 def test_that_an_unknown_name_is_refused_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +121,8 @@ def test_that_an_unknown_name_is_refused_with_a_hint(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize("rule", RULES)
 def test_that_every_rule_of_the_catalogue_reads_as_plain_text(rule: str) -> None:
     text = plain(rule)
-    assert not re.search(r"[\\{}]", text)
+    # Braces that are written with a backslash are those of a set.
+    assert not re.search(r"[\\{}]", text.translate(str.maketrans("", "", "{}")) if r"\{" in rule else text)
     known = r"log|exp|min|max|sin|cos|tan|tanh|if|diag|otherwise|and|for"
     long_words = [word for word in re.findall(r"[A-Za-z]{3,}", text) if not re.fullmatch(known, word)]
     assert all(word in re.sub(r"\\[A-Za-z]+", " ", rule) for word in long_words), "a command of LaTeX was left over"

@@ -187,3 +187,26 @@ def test_that_clipped_is_diverges_but_for_its_clipping_and_stays_near_the_minimu
     assert result.final("train_loss") < 0.5
     longest = 0.3 * 0.1
     assert result.series["update_norm"].max() <= longest * (1 + 1e-5)
+
+
+def test_that_newton_iris_converges_quadratically() -> None:
+    result = shown("newton-iris")
+    assert result.ended.steps == 10
+    assert result.final("gradient_norm") < 1e-10
+    norms = result.series["gradient_norm"][6:10]
+    constants = norms[1:] / norms[:-1] ** 2
+    assert np.all(norms[1:] < 0.1 * norms[:-1]) and constants.max() < 2.0 * constants.min(), "each is about the square of the one before"
+
+
+def test_that_natural_gradient_digits_reaches_the_validation_error_that_it_states() -> None:
+    result = shown("natural-gradient-digits")
+    assert result.ended.steps == 60
+    assert result.final("validation_error") <= 0.05
+    assert "5%" in about_preset(paths.presets() / "natural-gradient-digits.toml")[1]
+
+
+def test_that_newton_stays_at_the_saddle_that_saddle_free_newton_leaves() -> None:
+    stays, leaves = shown("saddle-newton"), shown("saddle-free-newton")
+    assert {section for section in SECTIONS if getattr(stays.experiment, section) != getattr(leaves.experiment, section)} == {"optimizer"}
+    assert stays.final("gradient_norm") < 1e-12 and stays.final("train_error") > 0.4
+    assert leaves.final("train_loss") < 0.5 * stays.final("train_loss")

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from optlab.engine.control import Advance, Follow, Pause, Resume, SetValue, Stop, TakeSnapshot
-from optlab.engine.events import ActivityChanged, Applied, Block, Event, Kept, Path, RunEnded, SessionEnded, Started
+from optlab.engine.events import ActivityChanged, Applied, Block, Event, Kept, Noted, Path, RunEnded, SessionEnded, Started
 from optlab.engine.session import session
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
-from optlab.stopping.base import Memory, Stopping
+from optlab.stopping.base import FullGradientNorm, Memory, Stopping
 
 Build = Callable[..., Experiment]
 
@@ -199,7 +199,7 @@ def test_that_a_target_ends_the_run_at_the_first_evaluation_that_meets_it(build:
 class ThirdEvaluation(Stopping):
     """Stops at the third evaluation it is asked about."""
 
-    def verdict(self, memory: Memory, step: int, values: Mapping[str, float]) -> tuple[Memory, str | None]:
+    def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
         seen = memory.get("seen", 0.0) + 1.0
         return {"seen": seen}, "seen three times" if seen == 3.0 else None
 
@@ -245,3 +245,10 @@ def test_that_a_resumed_session_counts_time_and_steps_from_its_snapshot(build: B
     assert series(events, "batch_loss")[0].tolist() == list(range(21, 61))
     assert ended(events).seconds >= snapshot.seconds > 0.0
     assert not [event for event in of(events, Kept) if event.snapshot.reason == "start"]
+
+
+def test_that_a_step_that_keeps_no_promise_is_told_once(build: Build, play: Any) -> None:
+    events = play(build(model={"name": "mlp", "hidden": [3]}, optimizer={"name": "newton", "damping": 1e-6, "solver": "exact"}))
+    words = [event.words for event in of(events, Noted)]
+    assert words
+    assert len(set(words)) == len(words)

@@ -1,0 +1,109 @@
+"""What the constructor of an optimizer takes: names, defaults and annotations, read from the class or, without importing it, from its source.
+
+Only values that a file can hold are kept as defaults: numbers, switches, texts, None and tuples of these.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+NO_DEFAULT = "<no default>"
+"""Stands for the default of an argument that has to be given; ``OPAQUE`` for one that is of no kind that a field can have."""
+OPAQUE = "<opaque>"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a constructor.
+
+    Attributes:
+        default: its default, :data:`NO_DEFAULT` or :data:`OPAQUE`.
+        annotation: its annotation as text, or "".
+    """
+
+    name: str
+    default: Any
+    annotation: str = ""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The arguments of an optimizer's constructor after the parameters, in order; ``module`` and ``cls`` say which class."""
+
+    module: str
+    cls: str
+    arguments: tuple[Argument, ...]
+
+
+def read(cls: type) -> Signature:
+    """The signature of a class.
+
+    Raises:
+        ValueError, TypeError: it has none that can be read.
+    """
+    parameters = list(inspect.signature(cls).parameters.values())[1:]
+    arguments = [
+        Argument(p.name, NO_DEFAULT if p.default is p.empty else plain(p.default), _annotation(p.annotation))
+        for p in parameters
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    return Signature(cls.__module__, cls.__name__, tuple(arguments))
+
+
+def read_source(text: str, module: str, cls: str) -> Signature | None:
+    """The signature of class ``cls`` from the source of its module; None where the source does not tell."""
+    tree = ast.parse(text)
+    definition = next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls), None)
+    if definition is None:
+        return None
+    init = next((node for node in definition.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"), None)
+    if init is None or init.args.kwarg is not None or init.args.vararg is not None:
+        return None
+    constants = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    positional = [*init.args.posonlyargs, *init.args.args]
+    missing: list[ast.expr | None] = [None] * (len(positional) - len(init.args.defaults))
+    pairs = [*zip(positional, [*missing, *init.args.defaults], strict=True), *zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)]
+    arguments = [
+        Argument(
+            argument.arg,
+            NO_DEFAULT if default is None else _literal(default, constants),
+            ast.unparse(argument.annotation) if argument.annotation is not None else "",
+        )
+        for argument, default in pairs[2:]  # after self and the parameters
+    ]
+    return Signature(module, cls, tuple(arguments))
+
+
+def plain(value: Any) -> Any:
+    """``value`` if it is of a kind that a file can hold, else :data:`OPAQUE`."""
+    if isinstance(value, list | tuple):
+        items = tuple(plain(item) for item in value)
+        return OPAQUE if OPAQUE in items else items
+    return value if value is None or type(value) in (bool, int, float, str) else OPAQUE
+
+
+def _literal(node: ast.expr, constants: dict[str, ast.expr]) -> Any:
+    if isinstance(node, ast.Name):
+        return _literal(constants[node.id], {}) if node.id in constants else OPAQUE
+    if isinstance(node, ast.Tuple):
+        items = tuple(_literal(item, constants) for item in node.elts)
+        return OPAQUE if OPAQUE in items else items
+    try:
+        return plain(ast.literal_eval(node))
+    except ValueError:
+        return OPAQUE
+
+
+def _annotation(annotation: Any) -> str:
+    if annotation is inspect.Parameter.empty:
+        return ""
+    return annotation if isinstance(annotation, str) else annotation.__name__ if isinstance(annotation, type) else str(annotation)
