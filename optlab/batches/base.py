@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.component import Component
@@ -19,10 +20,32 @@ Generators = Callable[[str], "torch.Generator"]
 """Purpose → a fresh generator of the run's seed."""
 
 
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """The training set as an order sees it; two are equal only if they are one, so that what is found out about it can be kept.
+
+    Attributes:
+        x: inputs ``[n, *inputs]``. y: class numbers ``[n]`` or values ``[n, outputs]``. On the device of the run.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def by_target(self) -> torch.Tensor:
+        """Indices (int64, ``[n]``, CPU) sorted by class, or by the first target value; ties as they are stored."""
+        y = self.y.cpu()
+        return (y if y.dim() == 1 else y[:, 0]).argsort(stable=True)
+
+
 class Batches(Component):
     """Base of all sampling orders."""
 
     kind: ClassVar[str] = "batches"
+    covers: ClassVar[bool] = True
+    """Whether each epoch holds every example exactly once."""
 
     size: int = whole(
         32,
@@ -38,11 +61,11 @@ class Batches(Component):
     )
 
     @abstractmethod
-    def epoch_order(self, n: int, epoch: int, generators: Generators) -> torch.Tensor:
-        """Indices (int64, ``[n]``) of the examples of an epoch, in order.
+    def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
+        """Indices (int64, ``[n]``, CPU) of the examples of an epoch, in order.
 
         Args:
-            n: size of the training set.
+            examples: the training set, n examples.
             epoch: 0, 1, ….
             generators: named generators of the run's seed.
         """

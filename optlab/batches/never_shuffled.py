@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.batches.base import Batches, Generators
+from optlab.batches.base import Batches, Examples, Generators
 from optlab.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -23,5 +23,5 @@ class NeverShuffled(Batches):
     place: ClassVar[int] = 30
     source: ClassVar[str] = "Notes, batch and minibatch algorithms."
 
-    def epoch_order(self, n: int, epoch: int, generators: Generators) -> torch.Tensor:
-        return _torch.arange(n)
+    def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
+        return _torch.arange(len(examples))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.batches.base import Batches, Generators
+from optlab.batches.base import Batches, Examples, Generators
 from optlab.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -22,5 +22,5 @@ class Shuffled(Batches):
     place: ClassVar[int] = 10
     source: ClassVar[str] = "Notes, batch and minibatch algorithms."
 
-    def epoch_order(self, n: int, epoch: int, generators: Generators) -> torch.Tensor:
-        return _torch.randperm(n, generator=generators(f"batches/{epoch}"))
+    def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
+        return _torch.randperm(len(examples), generator=generators(f"batches/{epoch}"))

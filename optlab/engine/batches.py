@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from optlab.batches.base import Batches as Order
+from optlab.batches.base import Examples
 from optlab.engine.seeding import generators
 from optlab.lazy import torch as _torch
 
@@ -31,6 +32,7 @@ class BatchStream:
 
     def __init__(self, x: torch.Tensor, y: torch.Tensor, orders: Sequence[Order], seeds: Sequence[int]) -> None:
         self._x, self._y = x, y
+        self._examples = Examples(x, y)
         self._runs = len(orders)
         distinct = list(dict.fromkeys(zip(orders, seeds, strict=True)))
         self._streams = list(zip(orders, seeds, strict=True)) if len(distinct) > 1 else distinct
@@ -57,7 +59,7 @@ class BatchStream:
 
     def _gather(self, epoch: int, block: int) -> None:
         if self._order_epoch != epoch:
-            orders = [order.epoch_order(self._n, epoch, generators(seed)) for order, seed in self._streams]
+            orders = [order.epoch_order(self._examples, epoch, generators(seed)) for order, seed in self._streams]
             self._order = _torch.stack(orders).to(self._x.device)
             self._order_epoch = epoch
         length = self._steps_held * self._size

@@ -255,6 +255,24 @@ class Trainer:
         mask[run] = False
         self._safe = self._chosen(mask, *self._safe, self.theta, [group.state for group in self._groups])
 
+    def keep_best(self, run: int) -> None:
+        """Keep the parameters of a run as those of its best evaluation so far."""
+        safe_theta, safe_states = self._safe
+        for place, group in enumerate(self._groups):
+            if run in group.rows:
+                group.state = group.with_best(group.state, run, self.theta[run])
+                # What the stopping rule remembers is not put back with the safe state: the two have to go together.
+                safe_states = [*safe_states]
+                safe_states[place] = group.with_best(safe_states[place], run, self.theta[run])
+        self._safe = (safe_theta, safe_states)
+
+    def restore_best(self, run: int) -> None:
+        """Put a run back to the parameters of its best evaluation."""
+        group = next(group for group in self._groups if run in group.rows)
+        theta = self.theta.clone()
+        theta[run] = group.best(run)
+        self.theta = theta
+
     # --- changes on the way ------------------------------------------------------------------------------------------------------
 
     def set_value(self, path: str, value: float, run: int | None = None) -> None:

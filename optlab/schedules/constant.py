@@ -22,5 +22,13 @@ class Constant(Schedule):
     source: ClassVar[str] = "Notes, Algorithm 8.1 with a fixed rate."
     constant: ClassVar[bool] = True
 
+    @property
+    def sum_diverges(self) -> bool:
+        return True
+
+    @property
+    def squares_converge(self) -> bool:
+        return False
+
     def rate(self, lr: float, step: int) -> float:
         return lr

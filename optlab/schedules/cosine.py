@@ -24,8 +24,6 @@ class CosineDecay(Schedule):
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step", "ε_τ": "last share times ε₀"}
     source: ClassVar[str] = "I. Loshchilov, F. Hutter (2017), SGDR; beyond the notes."
     differs: ClassVar[str] = "torch.optim.lr_scheduler.CosineAnnealingLR(T_max=τ, eta_min=ε_τ) until τ; it rises again afterwards."
-    sum_diverges: ClassVar[bool] = False
-    squares_converge: ClassVar[bool] = True
 
     tau: int = whole(
         2000,
@@ -40,6 +38,14 @@ class CosineDecay(Schedule):
     last: float = real(
         0.0, "Last share", symbol="ε_τ/ε₀", least=0.0, most=1.0, slider=(0.0, 1.0), help="The last rate as a share of the first."
     )
+
+    @property
+    def sum_diverges(self) -> bool:
+        return self.last > 0.0
+
+    @property
+    def squares_converge(self) -> bool:
+        return self.last == 0.0
 
     def rate(self, lr: float, step: int) -> float:
         lowest = self.last * lr

@@ -21,12 +21,18 @@ class ExponentialDecay(Schedule):
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
     source: ClassVar[str] = "Common practice; beyond the notes."
     differs: ClassVar[str] = "torch.optim.lr_scheduler.ExponentialLR(gamma=2 ** (−1/h))."
-    sum_diverges: ClassVar[bool] = False
-    squares_converge: ClassVar[bool] = True
 
     half_life: int = whole(
         500, "Half-life", symbol="h", unit="steps", least=1, log=True, slider=(10, 100_000), help="Steps in which the rate falls by half."
     )
+
+    @property
+    def sum_diverges(self) -> bool:
+        return False
+
+    @property
+    def squares_converge(self) -> bool:
+        return True
 
     def rate(self, lr: float, step: int) -> float:
         return float(lr * 2.0 ** (-step / self.half_life))

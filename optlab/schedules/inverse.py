@@ -22,8 +22,6 @@ class InverseDecay(Schedule):
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
     source: ClassVar[str] = "Notes, (8.12) and (8.13); H. Robbins, S. Monro (1951)."
     differs: ClassVar[str] = "torch.optim.lr_scheduler.LambdaLR(lambda k: 1 / (1 + k/τ))."
-    sum_diverges: ClassVar[bool] = True
-    squares_converge: ClassVar[bool] = True
 
     tau: int = whole(
         200,
@@ -35,6 +33,14 @@ class InverseDecay(Schedule):
         slider=(10, 100_000),
         help="Step at which the rate is half of the first.",
     )
+
+    @property
+    def sum_diverges(self) -> bool:
+        return True
+
+    @property
+    def squares_converge(self) -> bool:
+        return True
 
     def rate(self, lr: float, step: int) -> float:
         return lr / (1.0 + step / self.tau)

@@ -46,6 +46,14 @@ class LinearDecay(Schedule):
         why="About 1%, as the notes advise.",
     )
 
+    @property
+    def sum_diverges(self) -> bool:
+        return self.last > 0.0
+
+    @property
+    def squares_converge(self) -> bool:
+        return self.last == 0.0
+
     def rate(self, lr: float, step: int) -> float:
         a = min(step / self.tau, 1.0)
         return (1.0 - a) * lr + a * self.last * lr

@@ -24,8 +24,6 @@ class OneCycle(Schedule):
     differs: ClassVar[str] = (
         "torch.optim.lr_scheduler.OneCycleLR(max_lr=ε₀, total_steps=τ, pct_start=p, div_factor=d) with its momentum cycle off."
     )
-    sum_diverges: ClassVar[bool] = False
-    squares_converge: ClassVar[bool] = True
 
     tau: int = whole(
         2000,
@@ -43,6 +41,14 @@ class OneCycle(Schedule):
     divisor: float = real(
         25.0, "Divisor", symbol="d", above=1.0, log=True, slider=(2.0, 1000.0), help="The peak divided by the first rate."
     )
+
+    @property
+    def sum_diverges(self) -> bool:
+        return True  # by the last rate, which is small but stays
+
+    @property
+    def squares_converge(self) -> bool:
+        return False
 
     def rate(self, lr: float, step: int) -> float:
         first, last = lr / self.divisor, lr / self.divisor / 1e4

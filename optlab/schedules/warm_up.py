@@ -21,8 +21,6 @@ class WarmUp(Schedule):
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
     source: ClassVar[str] = "P. Goyal et al. (2017); beyond the notes."
     differs: ClassVar[str] = "torch.optim.lr_scheduler.LinearLR(start_factor=s, total_iters=w)."
-    sum_diverges: ClassVar[bool] = True
-    squares_converge: ClassVar[bool] = False
 
     steps: int = whole(
         200, "Warm-up steps", symbol="w", unit="steps", least=1, log=True, slider=(1, 10_000), help="Steps until the full rate is reached."
@@ -37,6 +35,14 @@ class WarmUp(Schedule):
         log=True,
         help="The first rate as a share of the full one.",
     )
+
+    @property
+    def sum_diverges(self) -> bool:
+        return True
+
+    @property
+    def squares_converge(self) -> bool:
+        return False
 
     def rate(self, lr: float, step: int) -> float:
         return lr * (self.start + (1.0 - self.start) * min(step / self.steps, 1.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from optlab.stopping.base import Memory, Stopping
+from optlab.stopping.base import FullGradientNorm, Memory, Stopping
 
 
 class Never(Stopping):
@@ -15,5 +15,5 @@ class Never(Stopping):
     label: ClassVar[str] = "With the budget"
     place: ClassVar[int] = 10
 
-    def verdict(self, memory: Memory, step: int, values: Mapping[str, float]) -> tuple[Memory, str | None]:
+    def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
         return memory, None

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from optlab.data import Task
 from optlab.fields import real
-from optlab.stopping.base import Memory, Stopping
+from optlab.stopping.base import FullGradientNorm, Memory, Stopping
 
 
 class Target(Stopping):
@@ -26,7 +26,7 @@ class Target(Stopping):
         0.05, "Target error", least=0.0, most=1.0, slider=(0.0, 0.5), help="Share of validation examples that may be misclassified."
     )
 
-    def verdict(self, memory: Memory, step: int, values: Mapping[str, float]) -> tuple[Memory, str | None]:
+    def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
         error = values.get("validation_error")
         if error is not None and error <= self.error:
             return memory, f"validation error {error:.4f} is at most {self.error:g}"

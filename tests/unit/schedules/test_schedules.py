@@ -10,6 +10,7 @@ import torch
 from torch.optim import lr_scheduler as oracle
 
 from optlab import registry
+from optlab.pages import page
 
 LR = 0.3
 PAIRS: list[tuple[dict[str, Any], Callable[[torch.optim.Optimizer], Any], int]] = [
@@ -53,3 +54,42 @@ def test_that_after_its_last_step_the_rate_stays(name: str) -> None:
 def test_that_the_default_of_the_linear_decay_ends_at_one_percent() -> None:
     schedule: Any = registry.build("schedule", {"name": "linear_decay"})
     assert schedule.rate(1.0, schedule.tau) == pytest.approx(0.01)
+
+
+CONDITIONS = [
+    ({"name": "constant"}, True, False),
+    ({"name": "linear_decay", "tau": 50, "last": 0.01}, True, False),
+    ({"name": "linear_decay", "tau": 50, "last": 0.0}, False, True),
+    ({"name": "inverse", "tau": 7}, True, True),
+    ({"name": "exponential", "half_life": 12}, False, True),
+    ({"name": "step_decay", "every": 9, "factor": 0.4}, False, True),
+    ({"name": "step_decay", "every": 9, "factor": 1.0}, True, False),
+    ({"name": "cosine", "tau": 50, "last": 0.1}, True, False),
+    ({"name": "cosine", "tau": 50, "last": 0.0}, False, True),
+    ({"name": "one_cycle", "tau": 80}, True, False),
+    ({"name": "warm_up", "steps": 20}, True, False),
+]
+
+
+@pytest.mark.parametrize(("values", "diverges", "converge"), CONDITIONS, ids=lambda value: value["name"] if isinstance(value, dict) else "")
+def test_that_the_conditions_for_convergence_are_those_of_the_rates_themselves(values: dict[str, Any], diverges: bool, converge: bool) -> None:
+    schedule: Any = registry.build("schedule", values)
+    assert (schedule.sum_diverges, schedule.squares_converge) == (diverges, converge)
+
+    def growth(power: int) -> float:
+        # Cauchy's condensation: a sum diverges if stretches of doubling length do not add less and less.
+        first, second = (sum(schedule.rate(LR, step) ** power for step in range(begin, 2 * begin)) for begin in (4096, 8192))
+        return second / first if first > 0.0 else 0.0
+
+    assert (growth(1) > 0.95) == diverges
+    assert (growth(2) < 0.6) == converge
+
+
+def test_that_every_schedule_is_asked_for_its_conditions() -> None:
+    assert {values["name"] for values, _, _ in CONDITIONS} == set(registry.names("schedule"))
+
+
+@pytest.mark.parametrize(("name", "first", "second"), [("inverse", "yes", "yes"), ("constant", "yes", "no"), ("exponential", "no", "yes")])
+def test_that_the_page_tells_whether_the_conditions_hold(name: str, first: str, second: str) -> None:
+    words = f"With these defaults Σ ε_k = ∞ (8.12): {first}; Σ ε_k² < ∞ (8.13): {second}."
+    assert page(registry.get("schedule", name)).explanation[-1] == words

@@ -1,4 +1,4 @@
-"""Small experiments for the engine's tests: float64, seconds of training at most."""
+"""Small experiments for tests that train: float64, seconds of training at most."""
 
 from __future__ import annotations
 
