@@ -1,7 +1,7 @@
 """CSV tables: rows of numbers and one column of targets.
 
-What the file's dialect is (delimiter, decimal sign, header) is found by looking, or said by the user. Every refusal names the line and the column as a text editor
-counts them.
+What the file's dialect is (delimiter, decimal sign, header) is found by looking, or said by the user. Every refusal names the line and the column as
+a text editor counts them.
 """
 
 from __future__ import annotations
@@ -106,18 +106,23 @@ def read_rows(path: Path, dialect: Dialect, most: int | None = None) -> Rows:
     width = len(found[0][1])
     if width < 2:
         raise InvalidInput(
-            f"{path} has one column only; it needs at least one input and a target (is the delimiter right? {_name_of(delimiter)} was used).", "dataset.delimiter"
+            f"{path} has one column only; it needs at least one input and a target (is the delimiter right? {_name_of(delimiter)} was used).",
+            "dataset.delimiter",
         )
-    for line, cells in found:
-        if len(cells) != width:
-            raise InvalidInput(f"{path}, line {line}: {len(cells)} columns, but the first row has {width}; every row needs the same.", "dataset.path")
+    for line, row in found:
+        if len(row) != width:
+            raise InvalidInput(
+                f"{path}, line {line}: {len(row)} columns, but the first row has {width}; every row needs the same.", "dataset.path"
+            )
     decimal = {"point": ".", "comma": ","}[dialect.decimal] if dialect.decimal != "auto" else _likely_decimal(found, delimiter)
     has_header = dialect.header == "yes" or (dialect.header == "auto" and _looks_like_header(found, decimal))
     names = found[0][1] if has_header else tuple(f"column {number}" for number in range(1, width + 1))
     if has_header:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise InvalidInput(f"{path}, line {found[0][0]}: the column name {shown(twice)} stands twice; names must differ.", "dataset.path")
+            raise InvalidInput(
+                f"{path}, line {found[0][0]}: the column name {shown(twice)} stands twice; names must differ.", "dataset.path"
+            )
     rows = found[1:] if has_header else found
     if not rows:
         raise InvalidInput(f"{path} has a header but no rows below it.", "dataset.path")
@@ -143,17 +148,20 @@ def read_table(path: Path, dialect: Dialect) -> Table:
     if task == "regression":
         values = [_number(path, line, rows, place, cells[place]) for line, cells in kept]
         return Table(x, np.array(values, dtype=np.float64)[:, None], names, rows.names[place], (), task, dropped)
-    classes = sorted(set(targets), key=_class_order)
+    classes: tuple[str, ...] = tuple(sorted(set(targets), key=_class_order))
     if len(classes) < 2:
-        raise InvalidInput(f"{path}: the target column {shown(rows.names[place])} has one value only ({shown(classes[0])}); there is nothing to learn.", "dataset.target")
+        raise InvalidInput(
+            f"{path}: the target column {shown(rows.names[place])} has one value only ({shown(classes[0])}); there is nothing to learn.",
+            "dataset.target",
+        )
     if len(classes) > MOST_CLASSES:
         raise InvalidInput(
-            f"{path}: the target column {shown(rows.names[place])} has {len(classes):,} different values, more than {MOST_CLASSES:,} classes; choose another target, or "
-            "task regression.",
+            f"{path}: the target column {shown(rows.names[place])} has {len(classes):,} different values, more than {MOST_CLASSES:,} classes; "
+            "choose another target, or task regression.",
             "dataset.target",
         )
     number = {name: index for index, name in enumerate(classes)}
-    return Table(x, np.array([number[name] for name in targets], dtype=np.int64), names, rows.names[place], tuple(classes), task, dropped)
+    return Table(x, np.array([number[name] for name in targets], dtype=np.int64), names, rows.names[place], classes, task, dropped)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------------------
@@ -163,7 +171,9 @@ def _text(path: Path, most: int | None) -> str:
     try:
         size = path.stat().st_size
         if size > LARGEST_BYTES:
-            raise InvalidInput(f"{path} has {size:,} bytes, more than the {LARGEST_BYTES:,} that a CSV file may have; save it as NPZ.", "dataset.path")
+            raise InvalidInput(
+                f"{path} has {size:,} bytes, more than the {LARGEST_BYTES:,} that a CSV file may have; save it as NPZ.", "dataset.path"
+            )
         with path.open("rb") as file:
             content = file.read() if most is None else file.read(most)
     except OSError as error:
@@ -174,7 +184,9 @@ def _text(path: Path, most: int | None) -> str:
         return content.decode("utf-8-sig", errors="strict" if most is None else "ignore")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InvalidInput(f"{path}, line {line}: this is not UTF-8; save the file in UTF-8 (in a spreadsheet: CSV UTF-8).", "dataset.path") from None
+        raise InvalidInput(
+            f"{path}, line {line}: this is not UTF-8; save the file in UTF-8 (in a spreadsheet: CSV UTF-8).", "dataset.path"
+        ) from None
 
 
 def _likely_delimiter(text: str) -> str:
@@ -209,7 +221,9 @@ def _looks_like_header(rows: Sequence[tuple[int, tuple[str, ...]]], decimal: str
     if not rest:
         return not all(_is_number(cell, decimal) for cell in first)
     return any(
-        not _is_number(cell, decimal) and cell.lower() not in _MISSING and all(_is_number(cells[column], decimal) or cells[column].lower() in _MISSING for cells in rest)
+        not _is_number(cell, decimal)
+        and cell.lower() not in _MISSING
+        and all(_is_number(cells[column], decimal) or cells[column].lower() in _MISSING for cells in rest)
         for column, cell in enumerate(first)
     )
 
@@ -249,7 +263,9 @@ def _filled(path: Path, x: NDArray[np.float64], names: Sequence[str]) -> NDArray
     there = ~np.isnan(x)
     counts = there.sum(axis=0)
     if (counts == 0).any():
-        raise InvalidInput(f"{path}, column {shown(names[int(np.argmin(counts))])}: every value is missing; leave the column out.", "dataset.missing")
+        raise InvalidInput(
+            f"{path}, column {shown(names[int(np.argmin(counts))])}: every value is missing; leave the column out.", "dataset.missing"
+        )
     means = np.where(there, x, 0.0).sum(axis=0) / counts
     return np.where(there, x, means)
 
@@ -260,9 +276,13 @@ def _number(path: Path, line: int, rows: Rows, column: int, cell: str) -> float:
     try:
         value = float(_pointed(cell, rows.decimal))
     except ValueError:
-        raise InvalidInput(f"{path}, line {line}, column {shown(rows.names[column])}: {shown(cell)} is not a number.", "dataset.path") from None
+        raise InvalidInput(
+            f"{path}, line {line}, column {shown(rows.names[column])}: {shown(cell)} is not a number.", "dataset.path"
+        ) from None
     if not math.isfinite(value):
-        raise InvalidInput(f"{path}, line {line}, column {shown(rows.names[column])}: {shown(cell)} is not a finite number.", "dataset.path")
+        raise InvalidInput(
+            f"{path}, line {line}, column {shown(rows.names[column])}: {shown(cell)} is not a finite number.", "dataset.path"
+        )
     return value
 
 
@@ -289,7 +309,11 @@ def _likely_task(targets: Sequence[str], decimal: str) -> Task:
     if not all(_is_number(cell, decimal) for cell in targets):
         return "classes"
     distinct = {float(_pointed(cell, decimal)) for cell in targets}
-    return "classes" if len(distinct) <= FEW_NUMBERS and all(value.is_integer() for value in distinct if math.isfinite(value)) else "regression"
+    return (
+        "classes"
+        if len(distinct) <= FEW_NUMBERS and all(value.is_integer() for value in distinct if math.isfinite(value))
+        else "regression"
+    )
 
 
 def _class_order(name: str) -> tuple[int, float, str]:

@@ -11,9 +11,10 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, QSocketNotifier
+from PySide6.QtCore import QLocale, QSocketNotifier, QTimer
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -74,6 +75,12 @@ def _end_on_signals(window: MainWindow) -> None:
     notifier = QSocketNotifier(reading.fileno(), QSocketNotifier.Type.Read, window)
     notifier.activated.connect(lambda: reading.recv(64))
     # The ends must live as long as the notifier that watches them.
-    notifier.destroyed.connect(lambda: (reading.close(), writing.close()))
+    notifier.destroyed.connect(reading.close)
+    notifier.destroyed.connect(writing.close)
+
+    def end_soon(number: int, frame: FrameType | None) -> None:
+        # The handler may have interrupted a paint; the window must not vanish beneath it.
+        QTimer.singleShot(0, window.close_without_asking)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: window.close_without_asking())
+        signal.signal(number, end_soon)

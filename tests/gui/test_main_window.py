@@ -313,7 +313,7 @@ def test_that_an_interrupt_ends_the_application_in_good_order(tmp_path: Path) ->
     script = "import sys; from optlab.entry import main; sys.exit(main([]))"
     with subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
-            wait_for(lambda: (home / "optlab.sqlite").exists())
+            wait_for((home / "optlab.sqlite").exists)
             process.send_signal(signal.SIGINT)
             _, words = process.communicate(timeout=20)
         finally:

@@ -35,7 +35,22 @@ _TITLES = {
     "budget": "Budget",
     "measures": "Measures",
 }
-_ORDER = ("dataset", "model", "optimizer", "schedule", "initializer", "loss", "batches", "clipping", "averaging", "delay", "continuation", "stopping", "budget", "measures")
+_ORDER = (
+    "dataset",
+    "model",
+    "optimizer",
+    "schedule",
+    "initializer",
+    "loss",
+    "batches",
+    "clipping",
+    "averaging",
+    "delay",
+    "continuation",
+    "stopping",
+    "budget",
+    "measures",
+)
 _OPENED = ("dataset", "model", "optimizer")
 _SETTLE_MILLISECONDS = 150
 """How long typing has to rest before data are loaded for the preview."""
@@ -249,7 +264,9 @@ class ExperimentPanel(QScrollArea):
             self.parameters.setText(self._problem)
             return
         self.sections["budget"].set_summary(f"{experiment.budget.steps:,} steps")
-        self.sections["general"].set_summary(f"seed {experiment.general.seed} · {experiment.general.device} · {experiment.general.precision}")
+        self.sections["general"].set_summary(
+            f"seed {experiment.general.seed} · {experiment.general.device} · {experiment.general.precision}"
+        )
         self.sections["batches"].set_summary(f"{self._label('batches')} · {experiment.batches.size or 'all'}")
         layout = experiment.layout()
         tensors = " · ".join(f"{spec.name} {'×'.join(map(str, spec.shape))}" for spec in layout.parameters if spec.role == "weight")

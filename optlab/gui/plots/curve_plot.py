@@ -373,7 +373,8 @@ class CurvePlot(PlotFrame):
             return
         self.crosshair.setPos(place)
         self.crosshair.setVisible(True)
-        self._show_readout(f"<table cellspacing='0' cellpadding='1'><tr><td></td><td>Step</td><td align='right'>&nbsp;{round(step):,}</td></tr>{''.join(rows)}</table>")
+        head = f"<tr><td></td><td>Step</td><td align='right'>&nbsp;{round(step):,}</td></tr>"
+        self._show_readout(f"<table cellspacing='0' cellpadding='1'>{head}{''.join(rows)}</table>")
 
     @staticmethod
     def _reading(curve: Curve, step: float, reach: float) -> Reading | None:
@@ -388,7 +389,8 @@ class CurvePlot(PlotFrame):
             value = f"{value} … {readable(reading.highest)}"
         # An evaluation is some steps off the mouse; its value shall not pass for one measured here.
         off = max(reading.first - step, step - reading.last, 0.0)
-        where = f" <span style='color:{mixed(self.colors.foreground, self.colors.background, 0.4)}'>at {reading.first:,}</span>" if off > max(2 * pixel, 0.5) else ""
+        faint = mixed(self.colors.foreground, self.colors.background, 0.4)
+        where = f" <span style='color:{faint}'>at {reading.first:,}</span>" if off > max(2 * pixel, 0.5) else ""
         label = curve.label.replace("&", "&amp;").replace("<", "&lt;")
         ink = self.colors.curve(curve.color)
         return f"<tr><td style='color:{ink}'>■&nbsp;</td><td>{label}{where}</td><td align='right'>&nbsp;&nbsp;{value}</td></tr>"

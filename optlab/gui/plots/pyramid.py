@@ -8,7 +8,7 @@ finer ones at both ends, so its extremes are exact wherever samples are still ke
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -201,7 +201,7 @@ class Pyramid:
 
     def _inside(self, first: float, last: float) -> tuple[int, int]:
         """The same without the neighbors."""
-        place, end, size = self._find(first)
+        place, _, size = self._find(first)
         if size == 1 and self._samples.rows(place, place + 1)[0][0] < first:
             place += 1
         begin = place * size
@@ -247,7 +247,7 @@ class Pyramid:
         return _joined(parts)
 
 
-def _buckets(samples: tuple[NDArray, ...]) -> Rows:
+def _buckets(samples: tuple[NDArray[Any], ...]) -> Rows:
     steps, values = samples
     return Rows(steps, steps, steps, values, values, np.where(values > 0.0, values, np.nan))
 

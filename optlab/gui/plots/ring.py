@@ -7,6 +7,7 @@ them half its width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -14,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 GROUP = 4
 """Rows are forgotten in whole groups of so many, so that a bucket made of a group never loses a part of it."""
 
-Columns = tuple[NDArray, ...]
+Columns = tuple[NDArray[Any], ...]
 
 
 class Ring:

@@ -91,7 +91,7 @@ def log_ticks(low: float, high: float, size: float, apart: float) -> Levels:
         levels = linear_ticks(10.0**low, 10.0**high, size, apart)
         return [(spacing, [math.log10(value) for value in values if value > 0.0]) for spacing, values in levels]
     every = next((number for number in (1, 2, 3, 5, 10, 20, 50, 100) if number * decade >= apart), 200)
-    inside = [exponent for exponent in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)]
+    inside = list(range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1))
     major = [float(exponent) for exponent in inside if exponent % every == 0]
     minor: list[float] = []
     if every == 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from optlab import paths
@@ -175,7 +175,7 @@ def test_that_a_run_is_exported_where_one_says(qtbot: QtBot, monkeypatch: pytest
     dialog = RunsDialog()
     qtbot.addWidget(dialog)
     target = tmp_path / "run.csv"
-    monkeypatch.setattr("optlab.gui.panels.runs_dialog.QFileDialog.getSaveFileName", lambda *_: (str(target), "CSV table (*.csv)"))
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), "CSV table (*.csv)"))
     dialog.export_button.click()
     assert target.read_text().startswith("step,")
     assert str(target) in dialog.words.text()

@@ -87,7 +87,11 @@ WRONG: dict[str, tuple[str | bytes, Dialect, list[str]]] = {
     "latin-1": ("a,t\n1,caf\xe9\n".encode("latin-1"), Dialect(), ["line 2", "UTF-8"]),
     "binary": (b"PK\x03\x04\x00\x00", Dialect(), ["no text file"]),
     "an open quote": ('a,t\n"1,2\n3,4\n', Dialect(delimiter="comma"), ["quotes"]),
-    "decimal comma said to be a point": ("a;t\n1,5;0\n2,5;1\n", Dialect(decimal="point", header="yes"), ["line 2", "'1,5'", "not a number"]),
+    "decimal comma said to be a point": (
+        "a;t\n1,5;0\n2,5;1\n",
+        Dialect(decimal="point", header="yes"),
+        ["line 2", "'1,5'", "not a number"],
+    ),
     "underscores": ("a,t\n1_000,0\n2,1\n", Dialect(header="yes"), ["'1_000'", "not a number"]),
     "thousands": ("a;t\n1.000,5;0\n2,0;1\n", Dialect(decimal="comma", header="yes"), ["'1.000,5'", "not a number"]),
     "too many classes": ("a,t\n" + "".join(f"1,w{n}\n" for n in range(1200)), Dialect(), ["1,200", "classes"]),
@@ -107,11 +111,15 @@ def test_that_a_wrong_table_is_refused_in_one_sentence(tmp_path: Path, case: str
 
 
 @pytest.mark.parametrize("case", ["ragged", "a word among numbers", "a missing value", "latin-1"])
-def test_that_the_command_line_refuses_it_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+def test_that_the_command_line_refuses_it_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
     home = tmp_path / "home"
     monkeypatch.setenv("OPTLAB_HOME", str(home))
     path = write(tmp_path, WRONG[case][0])
-    file = write(tmp_path, f'[dataset]\nname = "csv_file"\npath = \'{path}\'\nheader = "yes"\n[model]\nname = "linear"\n', "experiment.toml")
+    file = write(
+        tmp_path, f'[dataset]\nname = "csv_file"\npath = \'{path}\'\nheader = "yes"\n[model]\nname = "linear"\n', "experiment.toml"
+    )
     assert main(["run", str(file)]) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.strip().splitlines()) == 1 and str(path) in err
@@ -120,7 +128,7 @@ def test_that_the_command_line_refuses_it_and_writes_nothing(tmp_path: Path, cap
 
 @pytest.mark.parametrize("path", ["", "nowhere.csv"])
 def test_that_a_file_that_is_not_there_is_named(path: str) -> None:
-    with pytest.raises(InvalidInput, match="dataset.path"):
+    with pytest.raises(InvalidInput, match=r"dataset\.path"):
         registry.build("dataset", {"name": "csv_file", "path": path}).shape()  # type: ignore[attr-defined]
 
 
@@ -130,7 +138,12 @@ def test_that_a_table_of_ones_own_trains(tmp_path: Path) -> None:
     lines = [f"{a};{b};{'in' if a + b > 0 else 'out'}" for a, b in x]
     path = write(tmp_path, "first;second;where\n" + "\n".join(lines).replace(".", ",") + "\n")
     asked = Experiment.from_dict(
-        {"dataset": {"name": "csv_file", "path": str(path)}, "model": {"name": "linear"}, "optimizer": {"name": "sgd", "lr": 0.5}, "budget": {"steps": 300}}
+        {
+            "dataset": {"name": "csv_file", "path": str(path)},
+            "model": {"name": "linear"},
+            "optimizer": {"name": "sgd", "lr": 0.5},
+            "budget": {"steps": 300},
+        }
     )
     assert Experiment.from_toml(asked.to_toml()) == asked
     ended = [event for event in session([asked], Inbox()) if isinstance(event, events.RunEnded)]
