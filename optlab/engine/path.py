@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from optlab.engine.events import Path
 from optlab.layout import Layout
+from optlab.lazy import torch as _torch
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +75,8 @@ class PathRecorder:
         n = len(self._steps)
         # Relative to the start: the products of far-off points would lose the digits that tell them apart.
         self._points[n] = offset
-        row = self._points[: n + 1] @ self._points[n]
+        # torch computes with the session's threads; NumPy's library would take all cores and fight over them with other runs.
+        row = _torch.mv(_torch.from_numpy(self._points[: n + 1]), _torch.from_numpy(self._points[n])).numpy()
         self._products[n, : n + 1] = row
         self._products[: n + 1, n] = row
         self._steps.append(step)
@@ -96,8 +98,8 @@ class PathRecorder:
         products = self._products[:n, :n]
         mean = products.mean(axis=0)
         centered = products - mean[:, None] - mean[None, :] + mean.mean()
-        values, vectors = np.linalg.eigh(centered)
-        values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+        found = _torch.linalg.eigh(_torch.from_numpy(centered))
+        values, vectors = np.maximum(found.eigenvalues.numpy()[::-1], 0.0), found.eigenvectors.numpy()[:, ::-1]
         plane = vectors[:, :2] * np.sqrt(values[:2])
         # The sign of an eigenvector is arbitrary; the path shall not flip between two drawings.
         plane *= np.where(plane[-1] - plane[0] < 0.0, -1.0, 1.0)

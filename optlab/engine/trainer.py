@@ -25,8 +25,8 @@ from optlab.engine.events import Status
 from optlab.engine.objective import Objective
 from optlab.engine.population import Group, check_compatible, groups
 from optlab.engine.recorder import Recorder
-from optlab.engine.seeding import generator
 from optlab.engine.snapshot import Snapshot
+from optlab.engine.starting import start
 from optlab.engine.stepping import Stepper
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
@@ -94,7 +94,7 @@ class Trainer:
         self.steps_per_epoch = self._stream.steps_per_epoch
         self.last_batch = len(data.training) - (self.steps_per_epoch - 1) * self.batch
 
-        starts = [e.initializer.start(self.layout, generator(e.general.seed, "start")) for e in experiments]
+        starts = [start(e, self.objective, data.training) for e in experiments]
         self.theta: torch.Tensor = _torch.stack(starts).to(device=self.device, dtype=self.dtype)
         self.step = 0
         self.memories: list[dict[str, float]] = [{} for _ in experiments]

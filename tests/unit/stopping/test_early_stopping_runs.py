@@ -106,6 +106,20 @@ def test_that_what_is_kept_as_best_survives_that_another_run_ends_and_the_run_it
     assert torch.equal(trainer.theta, best)
 
 
+@pytest.mark.parametrize("deferred", [False, True])
+def test_that_what_is_kept_as_best_goes_with_what_the_rule_remembers_even_if_the_next_loss_breaks(build: Build, advanced: Any, deferred: bool) -> None:
+    # A broken loss puts the state back by a step, to before the evaluation; the rule's memory of that evaluation stays.
+    trainer = advanced(build(stopping=EARLY), 10, deferred=deferred)
+    trainer.theta = torch.full_like(trainer.theta, 1e308)
+    trainer.keep_best(0)
+    trainer.advance()
+    trainer.settle()
+    assert trainer.endings[0].status == "diverged"
+    snapshot = trainer.snapshot(0, 0.0, "last_finite")
+    assert snapshot.step == 9
+    assert set(snapshot.state["best.theta"].tolist()) == {1e308}
+
+
 def test_that_a_run_whose_budget_ends_first_keeps_its_last_parameters(build: Build, play: Any, ended: Any, advanced: Any) -> None:
     experiment = build(stopping={**EARLY, "patience": 1000}, **{**NOISY, "budget": {"steps": 80}})
     assert ended(play(experiment)).theta_sha256 == theta_sha256(advanced(experiment, 80).theta[0].numpy())

@@ -1,0 +1,48 @@
+"""Where a run starts: its initializer's draw, with the training set at hand.
+
+The start is computed on the CPU in float64, whatever the device and precision of the run, so that it is the same everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optlab.data import Part
+from optlab.engine.objective import Objective
+from optlab.engine.seeding import generator
+from optlab.experiment import Experiment
+from optlab.initializers.base import Circumstances
+from optlab.lazy import torch as _torch
+from optlab.models.base import Pass
+
+if TYPE_CHECKING:
+    import torch
+
+
+def start(experiment: Experiment, objective: Objective, training: Part) -> torch.Tensor:
+    """Initial parameters ``[P]`` of a run, float64 on the CPU."""
+    source = generator(experiment.general.seed, "start")
+    return experiment.initializer.start(objective.layout, source, circumstances(objective, training))
+
+
+def circumstances(objective: Objective, training: Part) -> Circumstances:
+    """What an initializer may look at, see there; nothing is computed until it does."""
+    x, y = _torch.from_numpy(training.x), _torch.from_numpy(training.y)
+
+    def losses(theta: torch.Tensor) -> float:
+        everyone = theta.unsqueeze(0)
+        loss = objective.evaluate(everyone, x, y)[0].mean()
+        penalty = objective.penalty(everyone)
+        return float(loss if penalty is None else loss + penalty[0])
+
+    def traced(theta: torch.Tensor, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        found: dict[str, torch.Tensor] = {}
+
+        def keep(name: str, value: torch.Tensor) -> None:
+            found[name] = value[0].clone()
+
+        with _torch.no_grad():
+            objective.outputs(theta.unsqueeze(0), x[rows].unsqueeze(0), Pass(training=True, trace=keep))
+        return found
+
+    return Circumstances(y, objective.shape.outputs, losses, traced)
