@@ -10,7 +10,7 @@ import csv
 from pathlib import Path
 
 from optlab.export.table import Table
-from optlab.export.writing import replacing
+from optlab.files import replacing
 
 ROWS_AT_ONCE = 10_000
 """Rows that are turned into text together, which bounds the memory that a long run needs."""

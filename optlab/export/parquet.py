@@ -6,7 +6,7 @@ from pathlib import Path
 
 from optlab.errors import MissingPart
 from optlab.export.table import Table
-from optlab.export.writing import replacing
+from optlab.files import replacing
 
 
 def write(table: Table, path: Path) -> None:

@@ -54,7 +54,7 @@ class HelpPage(QDialog):
                 formulas.append(f'<img src="{url}" alt="{escape(line)}">')
         document.setDefaultStyleSheet(
             f"h1 {{ font-size: 20px; }} h2 {{ font-size: 14px; color: {colors.muted}; }} th {{ text-align: left; color: {colors.muted}; }} "
-            f"td, th {{ padding: 3px 14px 3px 0; }} pre, code {{ font-family: monospace; }} p {{ margin: 6px 0; }}"
+            f"td, th {{ padding: 3px 14px 3px 0; }} pre, code {{ font-family: monospace; white-space: pre-wrap; }} p {{ margin: 6px 0; }}"
         )
         self.text.setHtml(_html(self.page, formulas))
 
