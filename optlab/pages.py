@@ -40,6 +40,11 @@ class Page:
     example: str
 
 
+def sentence(component: type[Component]) -> str:
+    """What a component is, in one sentence: the first paragraph of its docstring."""
+    return " ".join(inspect.cleandoc(component.__doc__ or "").split("\n\n")[0].split())
+
+
 def page(component: type[Component]) -> Page:
     """The page of a component."""
     paragraphs = [" ".join(part.split()) for part in inspect.cleandoc(component.__doc__ or "").split("\n\n")]

@@ -49,7 +49,9 @@ class CNN(Model):
                 Parameter(f"convolutions.{number}.weight", extent, "weight", planes * area, channels * area),
                 Parameter(f"convolutions.{number}.bias", (channels,), "bias", planes * area, channels * area),
             ]
-            planes, height, width = channels, _halved(height), _halved(width)
+            planes = channels
+            if min(height, width) > 1:  # as forward pools
+                height, width = -(-height // 2), -(-width // 2)
         return layout([*tensors, *linear("output", planes * height * width, shape.outputs, output=True)])
 
     def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
@@ -73,10 +75,6 @@ class CNN(Model):
         if trace is not None:
             trace("output", outputs)
         return outputs
-
-
-def _halved(extent: int) -> int:
-    return -(-extent // 2) if extent > 1 else extent
 
 
 def _image(shape: DataShape) -> tuple[int, int, int]:

@@ -38,7 +38,10 @@ class Shown:
 
 @cache
 def shown(name: str) -> Shown:
-    experiment = Experiment.load(paths.presets() / f"{name}.toml")
+    return run_to_its_end(Experiment.load(paths.presets() / f"{name}.toml"))
+
+
+def run_to_its_end(experiment: Experiment) -> Shown:
     series: dict[str, list[NDArray[np.float64]]] = {}
     ended, last = None, None
     for event in session([experiment], Inbox()):
@@ -86,6 +89,9 @@ def test_that_no_two_presets_have_one_title() -> None:
         ("breast-cancer-mlp", 0.06),
         ("moons-mlp", 0.08),
         ("spirals-mlp", 0.05),
+        ("cnn-digits", 0.04),
+        ("transformer-digits", 0.06),
+        ("rnn-copy", 0.01),
     ],
 )
 def test_that_a_preset_reaches_the_validation_error_that_it_states(name: str, error: float) -> None:
@@ -210,3 +216,110 @@ def test_that_newton_stays_at_the_saddle_that_saddle_free_newton_leaves() -> Non
     assert {section for section in SECTIONS if getattr(stays.experiment, section) != getattr(leaves.experiment, section)} == {"optimizer"}
     assert stays.final("gradient_norm") < 1e-12 and stays.final("train_error") > 0.4
     assert leaves.final("train_loss") < 0.5 * stays.final("train_loss")
+
+
+def changed(name: str, **values: object) -> Shown:
+    """A preset with fields changed (``delay__name="none"``), run to its end."""
+    experiment = shown(name).experiment
+    for key, value in values.items():
+        experiment = experiment.with_value(key.replace("__", "."), value)
+    return run_to_its_end(experiment)
+
+
+def test_that_early_stopping_halts_while_the_gradient_is_still_large() -> None:
+    result, on = shown("early-stopping"), changed("early-stopping", stopping__name="never", budget__steps=5000)
+    assert result.ended.status == "finished" and result.ended.steps < 2000
+    assert "are restored" in result.ended.reason
+    assert result.final("gradient_norm") > 10.0 * on.final("gradient_norm")
+    assert result.final("validation_loss") < 0.5 * on.final("validation_loss")
+    assert result.final("validation_error") == result.series["validation_error"][1:].min()
+
+
+def test_that_the_polyak_average_is_near_the_minimum_that_the_last_iterate_misses() -> None:
+    result = shown("polyak-average")
+    training = result.experiment.dataset.load().training
+    design = np.column_stack([training.x, np.ones(len(training))])
+    residual = training.y - design @ np.linalg.lstsq(design, training.y, rcond=None)[0]
+    best = float((residual**2).mean())
+    assert best <= result.series["averaged_train_loss"][-1] < 1.02 * best
+    assert result.final("train_loss") > 1.2 * best
+
+
+def test_that_delayed_gradients_diverge_above_their_own_edge_and_not_below() -> None:
+    result = shown("delayed-gradients")
+    training = result.experiment.dataset.load().training
+    design = np.column_stack([training.x, np.ones(len(training))])
+    largest = float(np.linalg.eigvalsh(2.0 * design.T @ design / len(design))[-1])
+    edge = 2.0 * np.sin(np.pi / (4 * 8 + 2)) / largest
+    assert edge == pytest.approx(0.0218, abs=5e-5)
+    rate = result.experiment.optimizer.values()["lr"]
+    assert edge < rate < (2.0 / largest) / 8
+    assert result.series["train_loss"][-1] > 100.0 * result.series["train_loss"][0]
+    below = changed("delayed-gradients", optimizer__lr=0.97 * edge, budget__steps=3000)
+    assert below.ended.status == "finished" and below.final("train_loss") < 0.6
+    above = changed("delayed-gradients", optimizer__lr=1.05 * edge, budget__steps=3000)
+    assert above.series["train_loss"][-1] > 10.0
+    assert changed("delayed-gradients", delay__name="none").final("train_loss") < 0.6
+
+
+def test_that_a_replay_buffer_mends_what_sorted_examples_break() -> None:
+    replayed, plain = shown("replay-sorted"), changed("replay-sorted", batches__name="sorted_by_class", batches__size=4)
+
+    def late(result: Shown) -> float:
+        errors = result.series["validation_error"]
+        return float(errors[len(errors) // 2 :].mean())
+
+    assert late(replayed) < 0.07
+    assert late(plain) > 0.1
+
+
+def test_that_the_order_of_the_curriculum_hardly_matters_to_the_end() -> None:
+    easy, random, hard = shown("curriculum-digits"), changed("curriculum-digits", batches__first="random"), changed("curriculum-digits", batches__first="hard")
+    errors = [result.final("validation_error") for result in (easy, random, hard)]
+    assert max(errors) - min(errors) < 0.02
+    assert easy.final("train_loss") > random.final("train_loss") > hard.final("train_loss")
+
+
+def test_that_the_blurred_start_ends_as_well_but_no_better() -> None:
+    blurred, plain = shown("continuation-blur"), changed("continuation-blur", continuation__name="none")
+    assert blurred.final("validation_error") <= 0.03 and plain.final("validation_error") <= 0.03
+    assert plain.final("train_loss") < blurred.final("train_loss")
+
+
+def test_that_cnn_digits_does_better_than_the_perceptron() -> None:
+    assert shown("cnn-digits").final("validation_error") < shown("digits-mlp").final("validation_error")
+
+
+def test_that_rnn_copy_waits_on_a_plateau_before_it_falls() -> None:
+    errors = shown("rnn-copy").series["validation_error"]
+    early = errors[len(errors) // 20 : len(errors) // 4]
+    assert early.min() > 0.4 and early.max() < 0.6
+    assert errors[-1] <= 0.01
+
+
+def test_that_lstm_adding_leaves_the_plateau_of_the_best_constant() -> None:
+    result = shown("lstm-adding")
+    data = result.experiment.dataset.load()
+    constant = float(((data.validation.y - data.training.y.mean()) ** 2).mean())
+    losses = result.series["validation_loss"]
+    assert constant == pytest.approx(0.15, abs=0.01)
+    assert losses[1] == pytest.approx(constant, rel=0.1)
+    assert result.final("validation_loss") < 0.01
+
+
+def test_that_deep_linear_falls_from_a_saddle_to_the_closed_form_minimum() -> None:
+    result = shown("deep-linear")
+    training = result.experiment.dataset.load().training
+    solution = np.linalg.lstsq(training.x, training.y, rcond=None)[0]
+    least = float(((training.x @ solution - training.y) ** 2).mean())
+    at_zero = float((training.y**2).mean())
+    losses = result.series["train_loss"]
+    assert np.all(np.abs(losses[:150] / at_zero - 1.0) < 0.01), "a plateau at the cost of the saddle at zero"
+    assert np.diff(losses).min() < -0.05 * at_zero, "a fall in a few steps"
+    assert result.final("train_loss") == pytest.approx(least, rel=1e-4)
+
+
+def test_that_a_student_meets_its_teacher() -> None:
+    result = shown("teacher")
+    assert result.final("train_loss") < 0.001 and result.final("validation_loss") < 0.001
+    assert float(result.experiment.dataset.load().training.y.var()) > 0.1, "there is something to learn"

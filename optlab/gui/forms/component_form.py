@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBox
 from optlab import registry
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.formula import FormulaView
-from optlab.pages import page
+from optlab.pages import sentence
 
 
 class ComponentForm(QWidget):
@@ -127,8 +127,9 @@ class ComponentForm(QWidget):
         self._form.set_values(self._remembered.get(name, {}))
         self._form.fieldEdited.connect(self._edited)
         self._layout.addWidget(self._form)
-        self.sentence.setText(page(component).sentence)
-        self.picker.setToolTip(page(component).sentence)
+        words = sentence(component)
+        self.sentence.setText(words)
+        self.picker.setToolTip(words)
         self.formula.set_lines(component.rule)
 
     def _edited(self, name: str) -> None:
@@ -174,7 +175,7 @@ def _picker(kind: str) -> QComboBox:
             if component.group == group:
                 item = QStandardItem(component.label)
                 item.setData(component.name, Qt.ItemDataRole.UserRole)
-                item.setToolTip(page(component).sentence)
+                item.setToolTip(sentence(component))
                 model.appendRow(item)
     combo.setModel(model)
     return combo
