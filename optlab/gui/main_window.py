@@ -28,6 +28,7 @@ from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.help_page import HelpPage
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.panels.runs_dialog import RunsDialog
+from optlab.gui.presets_menu import PresetsMenu
 from optlab.runners.train import Asked
 from optlab.store import Store
 
@@ -87,9 +88,8 @@ class MainWindow(QMainWindow):
         bar = self.menuBar()
         file_menu = bar.addMenu("&File")
         self._action(file_menu, "&Open experiment…", self.open_file, QKeySequence.StandardKey.Open)
-        presets = file_menu.addMenu("&Presets")
-        for path in sorted(paths.presets().glob("*.toml")):
-            self._action(presets, path.stem, partial(self.load_file, path))
+        self.presets_menu = PresetsMenu(self.load_file, self)
+        file_menu.addMenu(self.presets_menu)
         self._action(file_menu, "&Save experiment as…", self.save_file, QKeySequence.StandardKey.Save)
         file_menu.addSeparator()
         self._action(file_menu, "&Runs…", self.show_runs, "Ctrl+R")

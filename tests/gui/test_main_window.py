@@ -258,6 +258,16 @@ def test_that_every_preset_can_be_shown_and_read_back(qtbot: QtBot, open_window:
         assert window.experiment_panel.experiment() == Experiment.load(path)
 
 
+def test_that_presets_are_found_in_the_menu(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(experiment())
+    window.presets_menu.aboutToShow.emit()
+    entries = [action for group in window.presets_menu.actions() for action in group.menu().actions()]
+    assert len(entries) == len(list(paths.presets().glob("*.toml")))
+    assert all(action.toolTip() for action in entries)
+    next(action for action in entries if action.text() == "Digits · MLP · momentum").trigger()
+    assert window.experiment_panel.experiment() == Experiment.load(paths.presets() / "digits-mlp.toml")
+
+
 def test_that_an_interrupted_run_is_offered_and_can_be_resumed(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
     asked = experiment(budget={"steps": 200})
     with Store.open() as store:
