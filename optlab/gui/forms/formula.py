@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 
 from PySide6.QtCore import QByteArray, QEvent, QRectF, QSize, Qt, QTimer
-from PySide6.QtGui import QImage, QPainter, QPaintEvent
+from PySide6.QtGui import QHideEvent, QImage, QPainter, QPaintEvent
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -69,6 +69,11 @@ class FormulaView(QWidget):
         self._lines: tuple[str, ...] = ()
         self._renderers: list[QSvgRenderer | str] = []
         self._painted = False
+        # A child, so that it goes with the widget.
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_LATER)
+        self._later.timeout.connect(self._typeset)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def set_lines(self, lines: tuple[str, ...]) -> None:
@@ -119,7 +124,7 @@ class FormulaView(QWidget):
         if not self._painted:
             # The first formula loads fonts and a parser: the window is shown before, and the formulas a moment later.
             self._painted = True
-            QTimer.singleShot(_LATER, self, self._typeset)
+            self._later.start()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if not self.isEnabled():
@@ -135,6 +140,13 @@ class FormulaView(QWidget):
                 painter.drawText(place, item)
             y += size.height() + _GAP
         painter.end()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # Qt's name
+        super().hideEvent(event)
+        if self._later.isActive():
+            # Hidden before it came to it: begin anew when it is painted again.
+            self._later.stop()
+            self._painted = False
 
     def changeEvent(self, event: QEvent) -> None:  # Qt's name
         if event.type() == QEvent.Type.PaletteChange and self._lines and self._painted:
