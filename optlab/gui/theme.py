@@ -26,7 +26,8 @@ class Theme:
 
     Attributes:
         window: behind everything. base: of fields, tables and plots. text, muted: words, and words of less weight. accent, on_accent: what to press first.
-        error: words about problems. error_ground, note_ground: grounds of banners. border: lines.
+        error: words about problems. error_ground, note_ground: grounds of banners. border: lines that part; edge: lines around what can be
+            edited, which have to be found (3 to 1 against the ground).
         plots: colors of the plots.
     """
 
@@ -41,6 +42,7 @@ class Theme:
     error_ground: str
     note_ground: str
     border: str
+    edge: str
     plots: PlotColors
 
 
@@ -56,6 +58,7 @@ LIGHT = Theme(
     error_ground="#fdecea",
     note_ground="#e8f1fb",
     border="#d0d7de",
+    edge="#828b96",
     plots=LIGHT_PLOTS,
 )
 DARK = Theme(
@@ -70,6 +73,7 @@ DARK = Theme(
     error_ground="#3a1d1c",
     note_ground="#18293d",
     border="#363b44",
+    edge="#757e8a",
     plots=DARK_PLOTS,
 )
 
@@ -123,6 +127,9 @@ def _apply() -> None:
     if application is not None:
         theme = current()
         application.setPalette(_palette(theme))
+        for widget, palette in _control_palettes(theme).items():
+            # PySide6 takes text here and refuses the bytes that its stubs ask for.
+            application.setPalette(palette, widget)  # type: ignore[arg-type]
         application.setStyleSheet(_style_sheet(theme))
     notifier().themeChanged.emit()
 
@@ -157,6 +164,14 @@ def _palette(theme: Theme) -> QPalette:
     return palette
 
 
+def _control_palettes(theme: Theme) -> dict[str, QPalette]:
+    """Class of widget → its palette. Fusion outlines controls in a shade of the window's color, which vanishes on a dark ground."""
+    palette = _palette(theme)
+    # Fusion darkens it by this much for the outline.
+    palette.setColor(QPalette.ColorRole.Window, QColor(theme.edge).lighter(140))
+    return {name: QPalette(palette) for name in ("QCheckBox", "QComboBox", "QSlider")}
+
+
 def _style_sheet(theme: Theme) -> str:
     return f"""
     QToolTip {{ color: {theme.text}; background: {theme.base}; border: 1px solid {theme.border}; padding: 6px; }}
@@ -186,5 +201,13 @@ def _style_sheet(theme: Theme) -> str:
     QPushButton#primary:disabled {{ background: {theme.border}; color: {theme.muted}; border-color: {theme.border}; }}
     QProgressBar {{ border: none; background: {theme.border}; border-radius: 4px; }}
     QProgressBar::chunk {{ background: {theme.accent}; border-radius: 4px; }}
-    QLineEdit[invalid="true"] {{ border: 1px solid {theme.error}; border-radius: 3px; }}
+    QLineEdit {{ border: 1px solid {theme.edge}; border-radius: 4px; padding: 2px 5px; }}
+    QLineEdit:focus {{ border-color: {theme.accent}; }}
+    QLineEdit:disabled {{ border-color: {theme.border}; background: {theme.window}; }}
+    QLineEdit[invalid="true"] {{ border-color: {theme.error}; }}
+    QHeaderView::section {{ background: {theme.window}; color: {theme.muted}; border: none; border-bottom: 1px solid {theme.border};
+        padding: 6px 10px; font-weight: 600; }}
+    QTableView {{ border: 1px solid {theme.border}; border-radius: 6px; }}
+    QTableView::item {{ padding: 0 10px; }}
+    QTableView::item:selected {{ background: {theme.accent}; color: {theme.on_accent}; }}
     """

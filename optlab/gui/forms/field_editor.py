@@ -5,6 +5,8 @@ An editor keeps what was typed, also when it is wrong: the user mends it, the fo
 
 from __future__ import annotations
 
+import re
+from html import escape
 from typing import Any, cast
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
@@ -87,6 +89,7 @@ class FieldEditor(QWidget):
     def _tell(self, sentence: str) -> None:
         self.problem.setText(sentence)
         self.problem.setVisible(bool(sentence))
+        self._editor.setAccessibleDescription(sentence or self.field.help)
         if isinstance(self._editor, QLineEdit):
             self._editor.setProperty("invalid", bool(sentence))
             self._editor.style().unpolish(self._editor)
@@ -204,19 +207,26 @@ def text_of(value: Any) -> str:
     """A value as a line shows it, exactly: reading it again gives the same value."""
     if isinstance(value, tuple | list):
         return ", ".join(str(item) for item in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     return str(value)
 
 
 def label_text(field: Field) -> str:
-    """The words beside an editor: label, symbol and unit."""
-    symbol = f" {field.symbol}" if field.symbol else ""
-    unit = f" ({field.unit})" if field.unit else ""
-    return f"{field.label}{symbol}{unit}"
+    """The words beside an editor, as rich text: label, symbol and unit."""
+    symbol = f" {symbol_text(field.symbol)}" if field.symbol else ""
+    unit = f" ({escape(field.unit)})" if field.unit else ""
+    return f"{escape(field.label)}{symbol}{unit}"
+
+
+def symbol_text(symbol: str) -> str:
+    """A symbol of the notes as rich text: ``ε_τ`` has an index."""
+    return re.sub(r"_(\w)", r"<sub>\1</sub>", escape(symbol))
 
 
 def tip(field: Field) -> str:
     """What a field is, why its default is what it is, and what is allowed."""
     parts = [field.help, f"Default {text_of(field.default) or 'empty'}{': ' + field.why if field.why else '.'}", f"Allowed: {field.allowed}."]
-    return "<qt>" + "<br>".join(part for part in parts if part) + "</qt>"
+    return "<qt>" + "<br>".join(escape(part) for part in parts if part) + "</qt>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -9,6 +10,9 @@ from PySide6.QtWidgets import QFormLayout, QWidget
 
 from optlab.fields import FieldSet
 from optlab.gui.forms.field_editor import FieldEditor
+
+LABEL_WIDTH = 128
+"""Width of all labels, so that the editors of all sections stand in one column."""
 
 
 class FieldsForm(QWidget):
@@ -55,7 +59,8 @@ class FieldsForm(QWidget):
         """Field name → why what is typed cannot be used."""
         return {name: editor.error() for name, editor in self.editors.items() if editor.error()}
 
-
-
-LABEL_WIDTH = 128
-"""Width of all labels, so that the editors of all sections stand in one column."""
+    def set_open(self, names: Collection[str]) -> None:
+        """Only the fields that are named can be edited."""
+        for name, editor in self.editors.items():
+            editor.setEnabled(name in names)
+            editor.label.setEnabled(name in names)

@@ -33,6 +33,7 @@ class ControlBar(QWidget):
         self._startable = True
         self._seen: list[tuple[float, int]] = []
         self._budget = 0
+        self._device = ""
 
         self.start_button = self._button("Start", "Start", "Ctrl+Return", "Begin training (Ctrl+Return)")
         self.start_button.setObjectName("primary")
@@ -103,11 +104,11 @@ class ControlBar(QWidget):
         """A run of ``budget`` steps begins after ``step`` steps on ``device``."""
         self._budget, self._device, self._seen = budget, device, []
         self.figures.setText(device)
-        self.progress.setValue(1000 * step // max(1, budget))
+        self._show_progress(step)
 
     def advance(self, step: int, seconds: float) -> None:
         """The run has taken ``step`` steps in ``seconds`` of training time."""
-        self.progress.setValue(1000 * step // max(1, self._budget))
+        self._show_progress(step)
         self._seen.append((seconds, step))
         while len(self._seen) > 2 and seconds - self._seen[1][0] > _RATE_SECONDS:
             del self._seen[0]
@@ -117,9 +118,12 @@ class ControlBar(QWidget):
             rate = (step - from_step) / (seconds - since)
             parts.append(f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.2f} steps/s")
             if self._state == "running":
-                parts.append(f"{duration((self._budget - step) / rate)} left")
+                parts.append(f"{duration(max(0, self._budget - step) / rate)} left")
         parts.append(self._device)
         self.figures.setText("  ·  ".join(parts))
+
+    def _show_progress(self, step: int) -> None:
+        self.progress.setValue(min(1000, 1000 * step // max(1, self._budget)))
 
     def _pause_clicked(self) -> None:
         (self.resumeRequested if self._state == "paused" else self.pauseRequested).emit()
@@ -144,10 +148,12 @@ class ControlBar(QWidget):
 
 
 def duration(seconds: float) -> str:
-    """A time span for people: ``"8 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``."""
+    """A time span for people: ``"8 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``, ``"4 d 3 h"``."""
     whole = math.ceil(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86_400:,} d {whole % 86_400 // 3600} h"

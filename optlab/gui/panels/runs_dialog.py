@@ -25,8 +25,6 @@ from optlab.export import export
 from optlab.gui.item_models.runs_table_model import RunsTableModel
 from optlab.store import RunRecord, Store
 
-_RESUMABLE = ("interrupted", "stopped", "failed")
-
 
 class RunsDialog(QDialog):
     """Lists the stored runs.
@@ -51,6 +49,7 @@ class RunsDialog(QDialog):
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setAlternatingRowColors(True)
         self.table.setShowGrid(False)
+        self.table.setAccessibleName("Stored runs")
         self.table.verticalHeader().hide()
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -104,13 +103,11 @@ class RunsDialog(QDialog):
 
     def _selection_changed(self) -> None:
         record = self.selected()
-        for button in (self.show_button, self.open_button, self.export_button):
-            button.setEnabled(record is not None)
-        going = record is not None and record.status in ("running", "paused")
+        self.export_button.setEnabled(record is not None)
         self.show_button.setEnabled(record is not None and not self._busy)
         self.open_button.setEnabled(record is not None and not self._busy)
-        self.resume_button.setEnabled(record is not None and record.status in _RESUMABLE and not self._busy)
-        self.delete_button.setEnabled(record is not None and not going)
+        self.resume_button.setEnabled(record is not None and record.resumable and not self._busy)
+        self.delete_button.setEnabled(record is not None and not record.going)
         if record is not None:
             self.words.setText(f"{record.id}  ·  {record.reason}" if record.reason else record.id)
 

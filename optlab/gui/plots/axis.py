@@ -5,10 +5,10 @@ It is kept as a picture between frames: drawing its texts costs more than drawin
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pyqtgraph as pg
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QRectF, QTimer
 from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QGraphicsItem
 
@@ -27,6 +27,9 @@ class PlotAxis(pg.AxisItem):
     Args:
         side: ``"left"`` or ``"bottom"``. steps: whether texts use SI prefixes.
     """
+
+    # Asked for before the constructor is done and after the label is gone, so it depends on neither.
+    _room = 0.0
 
     def __init__(self, side: str, *, steps: bool = False) -> None:
         super().__init__(side, maxTickLength=-4)
@@ -52,8 +55,10 @@ class PlotAxis(pg.AxisItem):
         label = metrics.height() + 2 if self._label else 0
         if self.orientation == "left":
             self._breadth = metrics.horizontalAdvance(_USUAL) + 12.0
+            self._room = metrics.height() / 2
             self.setWidth(self._breadth + label)
         else:
+            self._room = metrics.horizontalAdvance("000.00k") / 2
             self.setHeight(metrics.height() + 6 + label)
 
     def set_colors(self, colors: PlotColors) -> None:
@@ -83,6 +88,12 @@ class PlotAxis(pg.AxisItem):
                 # Not while the axis is being painted.
                 QTimer.singleShot(0, self, self._widen)
         return texts
+
+    def boundingRect(self) -> QRectF:
+        # Room for the text of a tick at the very end, which pyqtgraph leaves out where there is a grid.
+        room = self._room
+        drawn = cast(QRectF, super().boundingRect())
+        return drawn.adjusted(*((0.0, -room, 0.0, room) if self.orientation == "left" else (-room, 0.0, room, 0.0)))
 
     def _widen(self) -> None:
         metrics = QFontMetricsF(self.label.font())

@@ -30,6 +30,8 @@ _HANDY = 100
 """Powers of ten beyond which values are drawn in a unit of their own: squares of coordinates must not overflow."""
 _REACH = 24
 """Pixels beyond a curve's end within which the readout still tells its value."""
+_COLUMNS = 1.25
+"""Columns of points to a pixel: a few more than one, so that a dense curve has no light stripes."""
 _AHEAD = 0.02
 """Share of the steps by which the view runs ahead of a growing run, so that it need not move with every frame."""
 _OUTSIDE = 1e3
@@ -251,9 +253,9 @@ class CurvePlot(PlotFrame):
         (first, last), _ = self.view_range()
         low, high = self.canvas.view.viewRange()[1]
         far = _OUTSIDE * (high - low)
-        pixels = max(1, round(self.canvas.view.width()))
+        columns = self._columns()
         for curve in curves:
-            x, y = curve.samples.view(first, last, pixels, log_x=self.log_x, positive=self.log_y)
+            x, y = curve.samples.view(first, last, columns, log_x=self.log_x, positive=self.log_y)
             curve.draw(*self._mapped(x, y, low - far, high + far), self.colors)
 
     def _why_nothing(self, curves: list[Curve], some: bool) -> str:
@@ -327,6 +329,10 @@ class CurvePlot(PlotFrame):
             self.canvas.view.removeItem(line)
         self._marks = []
 
+    def _columns(self) -> int:
+        width: float = self.canvas.view.width() * self.canvas.devicePixelRatioF()
+        return max(1, round(_COLUMNS * width))
+
     def _mapped(self, x: Floats, y: Floats, low: float, high: float) -> tuple[Floats, Floats]:
         """Steps and values in the view's coordinates."""
         if self.log_x:
@@ -392,7 +398,7 @@ class CurvePlot(PlotFrame):
         faint = mixed(self.colors.foreground, self.colors.background, 0.4)
         where = f" <span style='color:{faint}'>at {reading.first:,}</span>" if off > max(2 * pixel, 0.5) else ""
         label = curve.label.replace("&", "&amp;").replace("<", "&lt;")
-        ink = self.colors.curve(curve.color)
+        ink = curve.ink(self.colors)
         return f"<tr><td style='color:{ink}'>■&nbsp;</td><td>{label}{where}</td><td align='right'>&nbsp;&nbsp;{value}</td></tr>"
 
     def _hide_readout(self) -> None:
@@ -407,7 +413,7 @@ class CurvePlot(PlotFrame):
         found = []
         for curve in self._curves.values():
             if curve.shown and len(curve.samples):
-                x, y = curve.samples.view(first, last, max(1, round(self.canvas.view.width())), log_x=self.log_x)
+                x, y = curve.samples.view(first, last, self._columns(), log_x=self.log_x)
                 inside = (x >= first) & (x <= last)
                 found.append((curve.label, x[inside].astype(np.int64), y[inside]))
         return found

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from optlab.gui.plots.ring import GROUP, Ring
+from optlab.gui.plots.ring import GROUP, Ring, whole_below
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -286,7 +286,7 @@ def _binned(rows: Rows, first: float, last: float, pixels: int, log_x: bool) -> 
     new[0] = True
     np.not_equal(bins[1:], bins[:-1], out=new[1:])
     # A bin never reaches over an end of the view: a neighbor's value must not hide one that is inside.
-    for edge in (np.searchsorted(rows.first, first, side="left"), np.searchsorted(rows.first, last, side="right")):
+    for edge in (rows.first.searchsorted(-whole_below(-first), side="left"), rows.first.searchsorted(whole_below(last), side="right")):
         if edge < len(new):
             new[edge] = True
     starts = np.flatnonzero(new)

@@ -6,6 +6,7 @@ them half its width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,13 @@ from numpy.typing import DTypeLike, NDArray
 GROUP = 4
 """Rows are forgotten in whole groups of so many, so that a bucket made of a group never loses a part of it."""
 
+_LAST = 2**62
 Columns = tuple[NDArray[Any], ...]
+
+
+def whole_below(key: float) -> np.int64:
+    """The largest whole number that is not above ``key``. Searching for a float in whole numbers would turn all of them into floats first."""
+    return np.int64(math.floor(min(max(key, -_LAST), _LAST)))
 
 
 class Ring:
@@ -31,7 +38,7 @@ class Ring:
         self._most = capacity + max(GROUP, capacity // 4)
         self._head_rows = head
         self._head: Columns = ()
-        self._head_end = 0.0
+        self._head_end = 0
         self._begin = 0
         self._end = 0
         self.count = 0
@@ -59,7 +66,7 @@ class Ring:
             surplus = min(stored, -(-surplus // GROUP) * GROUP) // GROUP * GROUP
             if not self._head:
                 self._head = tuple(column[: self._head_rows].copy() for column in self._columns)
-                self._head_end = float(self._columns[0][self._head_rows])
+                self._head_end = int(self._columns[0][self._head_rows])
             self._begin += surplus
             stored -= surplus
         size = len(self._columns[0])
@@ -80,10 +87,11 @@ class Ring:
             return None
         newest = self._columns[0][self._begin : self._end]
         start = self._start
-        if start == 0 or newest[0] <= key:
-            return start + max(0, int(np.searchsorted(newest, key, side="right")) - 1), self.count
-        if self._head and key < self._head_end:
-            return max(0, int(np.searchsorted(self._head[0], key, side="right")) - 1), len(self._head[0])
+        whole = whole_below(key)
+        if start == 0 or newest[0] <= whole:
+            return start + max(0, int(newest.searchsorted(whole, side="right")) - 1), self.count
+        if self._head and whole < self._head_end:
+            return max(0, int(self._head[0].searchsorted(whole, side="right")) - 1), len(self._head[0])
         return None
 
     def holds(self, first: int, end: int) -> bool:
