@@ -2,6 +2,7 @@
 # make test    install what is missing and run the tests; ARGS="tests/unit -k adam" chooses
 # make check   ruff and mypy
 # make bench   the benchmarks
+# make pictures draw the gallery's pictures from live runs; ARGS="digits-mlp" chooses
 # make clean   remove the virtual environment and everything built
 #
 # TORCH=… chooses the build of PyTorch, PYTHON=… the interpreter: see README.md. What an install consists of is in packaging/prepare.py.
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PREPARE = @command -v $(PYTHON) >/dev/null || { echo "OptLab needs Python 3.11 or newer, but $(PYTHON) is not there: install it (Debian: apt-get install python3 python3-venv) or name another with PYTHON=…."; exit 1; }; \
 	$(PYTHON) packaging/prepare.py --venv "$(VENV)" --torch "$(TORCH)"
 
-.PHONY: run install install-dev system test check format bench clean
+.PHONY: run install install-dev system test check format bench pictures clean
 
 run: install
 	@$(BIN)/optlab $(ARGS)
@@ -42,6 +43,9 @@ format: install-dev
 
 bench: install-dev
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+
+pictures: install-dev
+	@QT_QPA_PLATFORM=offscreen PYTHONPATH=. $(BIN)/python tools/draw_pictures.py $(ARGS)
 
 clean:
 	rm -rf "$(VENV)" build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ The command line prints it, the window draws it; neither adds a word about a com
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tomli_w
@@ -14,6 +15,16 @@ from optlab import registry
 from optlab.component import Component
 from optlab.errors import InvalidInput
 from optlab.fields import Field, did_you_mean
+
+CHAPTERS: Mapping[str, Mapping[str, str]] = {
+    "What is optimized": {"dataset": "Data sets", "model": "Models", "loss": "Losses"},
+    "Batches": {"batches": "Sampling orders"},
+    "Algorithms": {"optimizer": "Optimizers", "schedule": "Learning-rate schedules", "clipping": "Gradient clipping"},
+    "Initialization": {"initializer": "Initializers", "pretraining": "Pretraining"},
+    "Strategies": {"averaging": "Averaging", "continuation": "Continuation", "delay": "Delayed gradients", "stopping": "Stopping"},
+    "Instruments": {"measure": "Measures", "surface": "Surfaces"},
+}
+"""The catalogue in the order of the notes: chapter → kind of component → what its entries are called together."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,15 @@ def page(component: type[Component]) -> Page:
         differs=component.differs,
         example=tomli_w.dumps({component.kind: values}).strip(),
     )
+
+
+def chapters() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Chapters of the catalogue with the kinds that they hold: ``[(chapter, [(kind, heading)])]``. Kinds that no chapter names come last."""
+    there = registry.kinds()
+    found = [(chapter, [(kind, heading) for kind, heading in kinds.items() if kind in there]) for chapter, kinds in CHAPTERS.items()]
+    named = {kind for kinds in CHAPTERS.values() for kind in kinds}
+    rest = [(kind, kind.capitalize()) for kind in there if kind not in named]
+    return [chapter for chapter in [*found, ("More", rest)] if chapter[1]]
 
 
 def find(name: str) -> list[type[Component]]:

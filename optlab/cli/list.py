@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from optlab import paths, registry
+from optlab import presets, registry
 from optlab.cli.output import field_document, say, say_json, say_table
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
@@ -47,7 +45,7 @@ def list_kind(
 
 
 def _say_kinds(json: bool) -> None:
-    kinds = [(plural, len(registry.names(kind))) for kind, plural in registry.FOLDERS.items()] + [("presets", len(preset_files()))]
+    kinds = [(plural, len(registry.names(kind))) for kind, plural in registry.FOLDERS.items()] + [("presets", len(presets.files()))]
     if json:
         say_json([{"name": plural, "count": count} for plural, count in kinds] + [{"name": "devices", "count": None}])
         return
@@ -86,30 +84,17 @@ def _components(kind: str) -> list[dict[str, Any]]:
     return found
 
 
-def preset_files() -> list[Path]:
-    """The experiment files that ship with OptLab, by name."""
-    return sorted(paths.presets().glob("*.toml"))
-
-
-def about_preset(path: Path) -> tuple[str, str]:
-    """What a preset says about itself in the comment at its head: what it is, and what there is to see (each a sentence or two)."""
-    head = re.match(r"(?:#.*\n?)+", path.read_text(encoding="utf-8"))
-    words = " ".join(line.lstrip("# ").strip() for line in head[0].splitlines()) if head else ""
-    sentence, _, see = words.partition(" What to see: ")
-    return sentence, see
-
-
 def _presets() -> list[dict[str, Any]]:
     return [
         {
             "name": path.stem,
             "label": Experiment.load(path).title(),
-            "sentence": about_preset(path)[0],
+            "sentence": presets.about(path)[0],
             "kind": "preset",
             "group": "",
             "fields": [],
         }
-        for path in preset_files()
+        for path in presets.files()
     ]
 
 

@@ -10,8 +10,8 @@ from typing import Annotated, get_args
 
 import typer
 
+from optlab import presets
 from optlab.cli.follow import Outcome, follow
-from optlab.cli.list import preset_files
 from optlab.cli.output import say, say_json
 from optlab.cli.progress import view
 from optlab.engine.device import resolve
@@ -119,12 +119,12 @@ def load(source: str) -> Experiment:
         InvalidInput: there is neither, or it is wrong.
     """
     path = Path(source)
-    presets = {preset.stem: preset for preset in preset_files()}
-    if source in presets and not path.is_file():
-        return Experiment.load(presets[source])
+    known = {preset.stem: preset for preset in presets.files()}
+    if source in known and not path.is_file():
+        return Experiment.load(known[source])
     if path.exists() or path.suffix or path.name != source:
         return Experiment.load(path)
-    raise InvalidInput(f"'{source}' is neither a file nor a preset{did_you_mean(source, presets)}; presets are: {', '.join(presets)}.")
+    raise InvalidInput(f"'{source}' is neither a file nor a preset{did_you_mean(source, known)}; presets are: {', '.join(known)}.")
 
 
 def changed(experiment: Experiment, changes: list[str]) -> Experiment:

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from optlab import pages
-from optlab.cli.list import about_preset, preset_files
+from optlab import pages, presets
 from optlab.cli.output import field_document, say, say_json, terminal_width
 from optlab.cli.plain_math import plain
 from optlab.errors import InvalidInput
@@ -39,10 +38,10 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="One JSON array of pages on standard output.")] = False,
 ) -> None:
     """See the module."""
-    preset = next((path for path in preset_files() if path.stem == name), None)
+    preset = next((path for path in presets.files() if path.stem == name), None)
     if preset is not None:
         text = preset.read_text(encoding="utf-8").rstrip("\n")
-        sentence, see = about_preset(preset)
+        sentence, see = presets.about(preset)
         if json:
             say_json(
                 [

@@ -23,8 +23,10 @@ from optlab.files import write_atomically
 from optlab.gui import theme
 from optlab.gui.bridge import PreviewBridge, RunBridge, Warmth
 from optlab.gui.panels.banner import Banner
+from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.control_bar import ControlBar
 from optlab.gui.panels.experiment_panel import ExperimentPanel
+from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.help_page import HelpPage
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.panels.runs_dialog import RunsDialog
@@ -89,6 +91,7 @@ class MainWindow(QMainWindow):
         file_menu = bar.addMenu("&File")
         self._action(file_menu, "&Open experiment…", self.open_file, QKeySequence.StandardKey.Open)
         self.presets_menu = PresetsMenu(self.load_file, self)
+        self._action(file_menu, "&Gallery…", self.show_gallery, "Ctrl+G")
         file_menu.addMenu(self.presets_menu)
         self._action(file_menu, "&Save experiment as…", self.save_file, QKeySequence.StandardKey.Save)
         file_menu.addSeparator()
@@ -103,6 +106,8 @@ class MainWindow(QMainWindow):
             action.setChecked(name == theme.choice())
             group.addAction(action)
         help_menu = bar.addMenu("&Help")
+        self._action(help_menu, "&Catalogue…", self.show_catalogue, "Ctrl+K")
+        help_menu.addSeparator()
         for kind, words in (("optimizer", "Page of this &optimizer"), ("initializer", "Page of this &initializer"), ("loss", "Page of this &loss")):
             self._action(help_menu, words, partial(self._show_chosen_page, kind))
         help_menu.addSeparator()
@@ -297,6 +302,31 @@ class MainWindow(QMainWindow):
         self.plots.take(Block(record.steps, record.seconds, {name: Series(s.steps, s.values[:, None]) for name, s in series.items()}))
         self.plots.refresh()
         self.controls.say(f"Showing “{record.title}”, {record.status} after {record.steps:,} steps.")
+
+    def show_gallery(self) -> None:
+        """Open the gallery of experiments."""
+        gallery = GalleryDialog(self)
+        gallery.openRequested.connect(self._open_preset)
+        gallery.exec()
+        gallery.deleteLater()
+
+    def _open_preset(self, path: Path, start: bool) -> None:
+        self.load_file(path)
+        if start and not self.bridge.active:
+            self.start()
+
+    def show_catalogue(self) -> None:
+        """Open the catalogue beside the window."""
+        catalogue = CatalogueDialog(self)
+        catalogue.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        catalogue.useRequested.connect(self._use_component)
+        catalogue.show()
+
+    def _use_component(self, kind: str, name: str) -> None:
+        if self.bridge.active:
+            self.banner.show_sentence("A run is going; stop it before you pick another component.")
+            return
+        self.experiment_panel.pick(kind, name)
 
     def show_page(self, kind: str, name: str) -> None:
         """Open the page of a component beside the window."""

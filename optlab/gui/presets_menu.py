@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QWidget
 
-from optlab import paths, registry
+from optlab.presets import presets
 
 
 class PresetsMenu(QMenu):
@@ -29,24 +28,11 @@ class PresetsMenu(QMenu):
         if not self.isEmpty():
             return
         groups: dict[str, QMenu] = {}
-        for path in sorted(paths.presets().glob("*.toml")):
-            document = path.read_text(encoding="utf-8")
-            tables = tomllib.loads(document)
-            data = registry.get("dataset", tables["dataset"]["name"]).label
-            if data not in groups:
-                groups[data] = self.addMenu(data)
-                groups[data].setToolTipsVisible(True)
-            action = QAction(tables.get("title") or path.stem, self)
-            action.setToolTip(_comment(document))
-            action.triggered.connect(lambda _checked=False, path=path: self._choose(path))
-            groups[data].addAction(action)
-
-
-def _comment(document: str) -> str:
-    """The words that a preset begins with: what it shows."""
-    lines: list[str] = []
-    for line in document.splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.removeprefix("#").strip())
-    return " ".join(lines)
+        for preset in presets():
+            if preset.dataset not in groups:
+                groups[preset.dataset] = self.addMenu(preset.dataset)
+                groups[preset.dataset].setToolTipsVisible(True)
+            action = QAction(preset.title, self)
+            action.setToolTip(f"{preset.sentence} What to see: {preset.see}")
+            action.triggered.connect(lambda _checked=False, path=preset.path: self._choose(path))
+            groups[preset.dataset].addAction(action)

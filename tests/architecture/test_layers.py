@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
     {"paths", "lazy", "files", "display", "numerics"},
     {"fields", "component", "registry", "layout", "data", "datafiles", "hyperparameters"},
     {*registry.FOLDERS.values()},
-    {"experiment", "pages"},
+    {"experiment", "pages", "presets"},
     {"engine"},
     {"optim", "store"},
     {"export", "doctor"},

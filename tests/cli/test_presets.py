@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from optlab import paths
-from optlab.cli.list import about_preset
+from optlab import paths, presets
 from optlab.engine.control import Inbox
 from optlab.engine.events import Block, Kept, RunEnded
 from optlab.engine.session import session
@@ -70,7 +69,7 @@ def test_that_a_preset_has_a_title_and_says_what_there_is_to_see(name: str) -> N
     path = paths.presets() / f"{name}.toml"
     experiment = Experiment.load(path)
     assert experiment.general.title
-    sentence, see = about_preset(path)
+    sentence, see = presets.about(path)
     assert sentence.endswith(".") and see.endswith(".")
     assert "format = 1" in path.read_text(encoding="utf-8")
 
@@ -98,7 +97,7 @@ def test_that_a_preset_reaches_the_validation_error_that_it_states(name: str, er
     result = shown(name)
     assert result.ended.status == "finished"
     assert result.final("validation_error") <= error
-    assert f"{error:.0%}" in about_preset(paths.presets() / f"{name}.toml")[1]
+    assert f"{error:.0%}" in presets.about(paths.presets() / f"{name}.toml")[1]
 
 
 def test_that_digits_mlp_is_a_matter_of_seconds() -> None:
@@ -208,7 +207,7 @@ def test_that_natural_gradient_digits_reaches_the_validation_error_that_it_state
     result = shown("natural-gradient-digits")
     assert result.ended.steps == 60
     assert result.final("validation_error") <= 0.05
-    assert "5%" in about_preset(paths.presets() / "natural-gradient-digits.toml")[1]
+    assert "5%" in presets.about(paths.presets() / "natural-gradient-digits.toml")[1]
 
 
 def test_that_newton_stays_at_the_saddle_that_saddle_free_newton_leaves() -> None:

@@ -22,6 +22,8 @@ from optlab.engine.control import Inbox
 from optlab.engine.session import session
 from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
+from optlab.gui.panels.catalogue_dialog import CatalogueDialog
+from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.store import Store
@@ -267,6 +269,34 @@ def test_that_presets_are_found_in_the_menu(qtbot: QtBot, open_window: Callable[
     assert all(action.toolTip() for action in entries)
     next(action for action in entries if action.text() == "Digits · MLP · momentum").trigger()
     assert window.experiment_panel.experiment() == Experiment.load(paths.presets() / "digits-mlp.toml")
+
+
+def test_that_a_component_of_the_catalogue_goes_into_the_experiment(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(experiment())
+    window.show_catalogue()
+    dialog = window.findChild(CatalogueDialog)
+    assert dialog is not None
+    dialog.show_entry("optimizer", "lion")
+    dialog.use_button.click()
+    assert window.experiment_panel.experiment().optimizer.name == "lion"
+    dialog.close()
+
+
+def test_that_the_gallery_opens_and_starts_a_preset(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(experiment())
+
+    def pick() -> None:
+        gallery = window.findChild(GalleryDialog)
+        assert gallery is not None
+        gallery.choose("iris-softmax")
+        gallery.start_button.click()
+
+    QTimer.singleShot(0, pick)
+    window.show_gallery()
+    assert window.experiment_panel.experiment().dataset.name == "iris"
+    wait_steps(qtbot, window, 1)
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
 
 
 def test_that_an_interrupted_run_is_offered_and_can_be_resumed(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:

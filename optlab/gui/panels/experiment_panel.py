@@ -32,6 +32,7 @@ _TITLES = {
     "stopping": "Stopping",
     "averaging": "Averaging of the iterates",
     "delay": "Delayed gradients",
+    "continuation": "Continuation",
     "budget": "Budget",
     "measures": "Measures",
 }
@@ -168,6 +169,13 @@ class ExperimentPanel(QScrollArea):
     def chosen(self, kind: str) -> str:
         """Name of the component that is picked."""
         return self.components[kind].name()
+
+    def pick(self, kind: str, name: str) -> None:
+        """Pick a component, as if it were picked from its section's list, and open the section."""
+        form = self.components[kind]
+        form.picker.setCurrentIndex(form.picker.findData(name))
+        self.sections[kind].set_opened(True)
+        self.ensureWidgetVisible(self.sections[kind])
 
     def set_locked(self, locked: bool) -> None:
         """Whether a run goes: then only fields that a running session can change are open."""

@@ -1,84 +1,25 @@
-"""The page of a component, as rich text with typeset formulas."""
+"""The page of one component in a window of its own."""
 
 from __future__ import annotations
 
-from html import escape
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
-from PySide6.QtCore import QEvent, QUrl
-from PySide6.QtGui import QTextDocument
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
-
-from optlab import registry
-from optlab.gui import theme
-from optlab.gui.forms.field_editor import text_of
-from optlab.gui.forms.formula import image
-from optlab.pages import Page, page
+from optlab.gui.panels.page_view import PageView
 
 
 class HelpPage(QDialog):
-    """Shows one page; drawn anew when the theme changes."""
+    """Shows one page."""
 
     def __init__(self, kind: str, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.page = page(registry.get(kind, name))
-        self.setWindowTitle(f"{self.page.label} – {kind}")
+        self.text = PageView()
+        self.text.show_component(kind, name)
+        assert self.text.page is not None
+        self.setWindowTitle(f"{self.text.page.label} – {kind}")
         self.resize(720, 720)
-        self.text = QTextBrowser()
-        self.text.setOpenLinks(False)
-        self.text.setAccessibleName(f"Page of {self.page.label}")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 12, 12, 12)
         layout.addWidget(self.text)
         layout.addWidget(buttons)
-        self._write()
-
-    def changeEvent(self, event: QEvent) -> None:  # Qt's name
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "text"):
-            self._write()
-
-    def _write(self) -> None:
-        colors = theme.current()
-        document = self.text.document()
-        document.clear()
-        formulas: list[str] = []
-        for number, line in enumerate(self.page.rule):
-            picture = image(line, colors.text, self.devicePixelRatioF())
-            if picture is None:
-                formulas.append(f"<code>{escape(line)}</code>")
-            else:
-                url = f"formula:{number}"
-                document.addResource(QTextDocument.ResourceType.ImageResource, QUrl(url), picture)
-                formulas.append(f'<img src="{url}" alt="{escape(line)}">')
-        document.setDefaultStyleSheet(
-            f"h1 {{ font-size: 20px; }} h2 {{ font-size: 14px; color: {colors.muted}; }} th {{ text-align: left; color: {colors.muted}; }} "
-            f"td, th {{ padding: 3px 14px 3px 0; }} pre, code {{ font-family: monospace; white-space: pre-wrap; }} p {{ margin: 6px 0; }}"
-        )
-        self.text.setHtml(_html(self.page, formulas))
-
-
-def _html(about: Page, formulas: list[str]) -> str:
-    parts = [f"<h1>{escape(about.label)}</h1>", f"<p><b>{escape(about.sentence)}</b></p>"]
-    parts += [f"<p>{escape(paragraph)}</p>" for paragraph in about.explanation]
-    if formulas:
-        parts.append("<h2>Rule</h2>" + "".join(f"<p>{formula}</p>" for formula in formulas))
-    if about.symbols:
-        rows = "".join(f"<tr><td>{escape(symbol)}</td><td>{escape(meaning)}</td></tr>" for symbol, meaning in about.symbols)
-        parts.append(f"<h2>Symbols</h2><table>{rows}</table>")
-    if about.fields:
-        head = "<tr><th>Field</th><th>Name in files</th><th>Default</th><th>Allowed</th></tr>"
-        rows = "".join(
-            f"<tr><td>{escape(field.label)}{' ' + escape(field.symbol) if field.symbol else ''}</td><td><code>{about.kind}.{field.name}</code></td>"
-            f"<td>{escape(text_of(field.default))}</td><td>{escape(field.allowed)}</td></tr>"
-            f"<tr><td></td><td colspan='3'>{escape(field.help)} {escape(field.why)}</td></tr>"
-            for field in about.fields
-        )
-        parts.append(f"<h2>Fields</h2><table>{head}{rows}</table>")
-    if about.differs:
-        parts.append(f"<h2>In other libraries</h2><p>{escape(about.differs)}</p>")
-    if about.source:
-        parts.append(f"<h2>Source</h2><p>{escape(about.source)}</p>")
-    parts.append(f"<h2>In an experiment file</h2><pre>{escape(about.example)}</pre>")
-    return "".join(parts)

@@ -1,4 +1,4 @@
-"""The loss: of batches, faint because noisy, and on the whole training and validation sets."""
+"""The loss: of batches, faint because noisy, and on the whole training and validation sets, and on fresh examples where they are drawn."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ _LINES = (
     Line("batch_loss", "Batch", 0, pale=True),
     Line("train_loss", "Training", 0, strong=True),
     Line("validation_loss", "Validation", 1, strong=True, dashes=(4.0, 2.0)),
+    Line("risk_loss", "Fresh examples", 2, strong=True, dashes=(1.0, 2.0)),
 )
 
 
 class LossPlot(RunSeriesPlot):
-    """Series ``batch_loss``, ``train_loss`` and ``validation_loss``, on a logarithmic axis at first."""
+    """Series ``batch_loss``, ``train_loss``, ``validation_loss`` and ``risk_loss``, on a logarithmic axis at first."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_LINES, "Loss", log_y=True, parent=parent)

@@ -282,7 +282,7 @@ def test_that_every_page_can_be_opened(qtbot: QtBot, kind: str) -> None:
         qtbot.addWidget(shown)
         words = " ".join(shown.text.toPlainText().split())
         assert component.label in words
-        assert shown.page.sentence in words
+        assert shown.text.page is not None and shown.text.page.sentence in words
         for field in component.fields():
             assert f"{kind}.{field.name}" in words
 
@@ -292,7 +292,7 @@ def test_that_a_page_follows_the_theme(qtbot: QtBot) -> None:
     qtbot.addWidget(shown)
     try:
         theme.choose("dark")
-        shown._write()
+        shown.text._write()
         assert theme.DARK.muted in shown.text.document().defaultStyleSheet()
     finally:
         theme.choose("system")

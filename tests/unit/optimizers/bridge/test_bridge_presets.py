@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from optlab import paths
-from optlab.cli.list import about_preset
+from optlab import paths, presets
 from optlab.engine.trainer import Trainer
 from optlab.experiment import Experiment
 
@@ -16,7 +15,7 @@ def trained(experiment: Experiment) -> tuple[Trainer, dict[str, float]]:
 
 
 def preset(name: str) -> Experiment:
-    assert "below 5%" in about_preset(paths.presets() / f"{name}.toml")[1]
+    assert "below 5%" in presets.about(paths.presets() / f"{name}.toml")[1]
     return Experiment.load(paths.presets() / f"{name}.toml")
 
 
