@@ -9,10 +9,13 @@ are asked for, so a file dropped into ``optlab/optimizers/`` is one of them::
     optimizer = optlab.optim.Momentum(model.parameters(), lr=0.05, momentum=0.9)
 
 Rules that ask the objective itself (:mod:`optlab.optim.objective_rule`: Newton's method, line searches) take a closure in ``step`` that returns the loss
-without calling ``backward()``::
+without calling ``backward()``; natural gradients need the model's outputs beside it::
 
     optimizer = optlab.optim.Newton(model.parameters())
     loss = optimizer.step(lambda: loss_function(model(x), y))
+
+    optimizer = optlab.optim.NaturalGradient(model.parameters())
+    loss = optimizer.step(lambda: (loss_function(outputs := model(x), y), outputs))
 
 Importing this changes nothing of torch: neither its threads nor its default types.
 """
@@ -37,7 +40,7 @@ def _rules() -> dict[str, type[_Rule]]:
     return {
         name: rule
         for name, rule in _everything().items()
-        if rule.elementwise or (issubclass(rule, _ObjectiveRule) and not rule.needs_predictions)
+        if rule.elementwise or issubclass(rule, _ObjectiveRule)
     }
 
 
@@ -50,11 +53,6 @@ def __getattr__(name: str) -> type[RuleOptimizer] | type[ObjectiveRuleOptimizer]
         return list(__dir__())  # type: ignore[return-value]
     rule = None if name.startswith("_") else _rules().get(name)
     if rule is None:
-        absent = None if name.startswith("_") else _everything().get(name)
-        if absent is not None and issubclass(absent, _ObjectiveRule):
-            raise AttributeError(
-                f"{name} needs the model's predictions, which a closure that returns the loss does not tell; it runs in the laboratory only."
-            )
         raise AttributeError(f"module {__name__!r} has no optimizer {name!r}; it has: {', '.join(_rules())}")
     if rule not in _made:
         _made[rule] = ObjectiveRuleOptimizer.of(rule, __name__) if issubclass(rule, _ObjectiveRule) else RuleOptimizer.of(rule, __name__)

@@ -9,34 +9,37 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, cast
 
 import torch
 from torch.optim.optimizer import ParamsT
 
-from optlab.engine.seeding import generator
+from optlab import registry
 from optlab.errors import InvalidInput
 from optlab.hyperparameters import Hyperparameters
 from optlab.layout import Layout, Parameter
-from optlab.numerics.conjugate_gradients import Product
-from optlab.numerics.symmetric import dense
+from optlab.losses.base import Loss
 from optlab.optim.arguments import arguments, check, documentation, hyperparameters, signature
+from optlab.optim.closure_objective import ClosureObjective, PredictingObjective
 from optlab.optimizers.base import ObjectiveOptimizer as Rule
 from optlab.optimizers.base import State
 
 _STEP = "step"
 """Entry of the state that is not the rule's."""
 
-Closure = Callable[[], torch.Tensor]
-
 _CLOSURE = """Closure:
     step(closure) takes a function that computes the loss and returns it, without calling backward() and without
     clearing gradients. It is called as often as the rule wants, with the parameters where the rule wants them, and
     has to be deterministic (same batch, no dropout) within one step. The parameters' grad is left alone.
     All parameters are one vector, so there is one parameter group. What the rule draws at random follows from seed."""
+_PREDICTING = """Predictions:
+    The rule needs the distribution that the model predicts, so the closure returns (loss, outputs), outputs of shape
+    [examples, outputs]; likelihood names the loss that it is the mean of: {likelihoods}."""
 _EXAMPLE = """Example:
     optimizer = {module}.{name}(model.parameters())
-    loss = optimizer.step(lambda: loss_function(model(x), y))"""
+    loss = optimizer.step({closure})"""
+_ASKED = "lambda: loss_function(model(x), y)"
+_ASKED_BOTH = "lambda: (loss_function(outputs := model(x), y), outputs)"
 
 
 class ObjectiveRuleOptimizer(torch.optim.Optimizer):
@@ -57,11 +60,15 @@ class ObjectiveRuleOptimizer(torch.optim.Optimizer):
         """The optimizer class of a rule, documented from the rule's page, as if written in ``module``."""
         before, _, _ = documentation(rule, module).partition("Example:")
         described = _signature(rule)
+        parts = [_CLOSURE]
+        if rule.needs_predictions:
+            parts.append(_PREDICTING.format(likelihoods=", ".join(_likelihoods())))
+        parts.append(_EXAMPLE.format(module=module, name=rule.__name__, closure=_ASKED_BOTH if rule.needs_predictions else _ASKED))
         body = {
             "rule": rule,
             "__module__": module,
             "__qualname__": rule.__name__,
-            "__doc__": f"{before}{_CLOSURE}\n\n{_EXAMPLE.format(module=module, name=rule.__name__)}",
+            "__doc__": before + "\n\n".join(parts),
             "__signature__": described,
         }
         return type(rule.__name__, (cls,), body)
@@ -91,6 +98,8 @@ class ObjectiveRuleOptimizer(torch.optim.Optimizer):
         if isinstance(param_group, dict):
             values = {**self.defaults, **param_group}
             check(self.rule, values)
+            if self.rule.needs_predictions and values["likelihood"] not in _likelihoods():
+                raise ValueError(f"{name}: likelihood is {values['likelihood']!r}, but it must be one of: {', '.join(_likelihoods())}.")
             for argument in arguments(self.rule):
                 if argument.bundled:
                     param_group[argument.name] = tuple(values[argument.name])
@@ -134,7 +143,7 @@ class ObjectiveRuleOptimizer(torch.optim.Optimizer):
         parameters = [parameter for parameter in group["params"] if parameter.requires_grad]
         if not parameters:
             return None
-        objective = ClosureObjective(name, parameters, closure, group)
+        objective = self._objective(parameters, closure)
         theta = objective.theta
         done = theta
         try:
@@ -152,6 +161,12 @@ class ObjectiveRuleOptimizer(torch.optim.Optimizer):
         kept.update(outcome.state)
         self.note = "".join(outcome.notes)
         return objective.first
+
+    def _objective(self, parameters: list[torch.Tensor], closure: Callable[[], Any]) -> ClosureObjective:
+        (group,) = self.param_groups
+        if not self.rule.needs_predictions:
+            return ClosureObjective(self.rule.__name__, parameters, closure, group)
+        return PredictingObjective(self.rule.__name__, parameters, closure, group, _likelihood(group["likelihood"]))
 
     def _state(self, group: dict[str, Any], theta: torch.Tensor, layout: Layout) -> tuple[State, Hyperparameters]:
         """The rule's state and the hyperparameters of its next step."""
@@ -171,163 +186,25 @@ class ObjectiveRuleOptimizer(torch.optim.Optimizer):
         return {key: kept[key].to(value.dtype) for key, value in fresh.items()}, h
 
 
-class ClosureObjective:
-    """A closure over a module's parameters as an objective of one run, ``theta`` ``[1, P]``.
-
-    The weight decay and the sign of ``maximize`` are part of it. A graph is valid only while the parameters stand where it was made; a product that is asked
-    for after they have moved makes its graph again.
-
-    Attributes:
-        theta: the parameters when it was made. number: number of this step (0, 1, …), for draws. first: the closure's first loss.
-    """
-
-    def __init__(self, name: str, parameters: list[torch.Tensor], closure: Closure, group: dict[str, Any]) -> None:
-        self._name = name
-        self._parameters = parameters
-        self._closure = closure
-        self._decay = float(group.get("weight_decay", 0.0))
-        self._sign = -1.0 if group.get("maximize", False) else 1.0
-        self._seed = int(group["seed"])
-        self._sizes = [parameter.numel() for parameter in parameters]
-        self._count = [0]
-        self.theta = self._here = self._row(parameters)
-        self.number = 0
-        self.first: torch.Tensor | None = None
-
-    @property
-    def gradients(self) -> Sequence[int]:
-        """Evaluations of the gradient so far; a product counts as two."""
-        return self._count
-
-    def only(self, run: int) -> Self:
-        """Itself: there is one run."""
-        return self
-
-    def generator(self, run: int, purpose: str) -> torch.Generator:
-        """The generator that a run of the laboratory with this seed has in this step."""
-        return generator(self._seed, f"{purpose}/{self.number}")
-
-    def place(self, theta: torch.Tensor) -> None:
-        """Write ``theta`` ``[1, P]`` into the module."""
-        if theta is self._here or torch.equal(theta, self._here):
-            return
-        with torch.no_grad():
-            for parameter, part in zip(self._parameters, theta[0].split(self._sizes), strict=True):
-                parameter.copy_(part.view_as(parameter))
-        self._here = theta.detach().clone()
-
-    def loss(self, theta: torch.Tensor) -> torch.Tensor:
-        """The objective ``[1]``."""
-        self.place(theta)
-        return self._value(graph=False).detach().reshape(1)
-
-    def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The objective ``[1]`` and its gradient ``[1, P]``."""
-        self._count[0] += 1
-        self.place(theta)
-        value = self._value()
-        found = torch.autograd.grad(value, self._parameters, materialize_grads=True)
-        return value.detach().reshape(1), self._row(found)
-
-    def hessian_product(self, theta: torch.Tensor) -> Product:
-        """``v [1, P]`` → ``H v``, exactly."""
-        at = theta.detach().clone()
-        gradient, made_at = self._differentiable(at)
-
-        def product(v: torch.Tensor) -> torch.Tensor:
-            nonlocal gradient, made_at
-            if self._here is not made_at:
-                gradient, made_at = self._differentiable(at)
-            self._count[0] += 2
-            parts = [part.view_as(parameter) for part, parameter in zip(v[0].split(self._sizes), self._parameters, strict=True)]
-            # A part of the gradient that is constant has no graph, and nothing to give.
-            pairs = [(g, part) for g, part in zip(gradient, parts, strict=True) if g.requires_grad]
-            if not pairs:
-                return torch.zeros_like(v)
-            found = torch.autograd.grad(
-                [g for g, _ in pairs], self._parameters, [part for _, part in pairs], retain_graph=True, materialize_grads=True
-            )
-            return self._row(found)
-
-        return product
-
-    def hessian(self, theta: torch.Tensor) -> torch.Tensor:
-        """The Hessian ``[1, P, P]``; for small P."""
-        matrix = dense(self.hessian_product(theta), theta)
-        return 0.5 * (matrix + matrix.transpose(1, 2))
-
-    def fisher_product(self, theta: torch.Tensor) -> Product:
-        """A closure's loss does not tell the predictions.
-
-        Raises:
-            RuntimeError: always.
-        """
-        self._no_predictions()
-
-    def fisher(self, theta: torch.Tensor) -> torch.Tensor:
-        """As :meth:`fisher_product`."""
-        self._no_predictions()
-
-    def _no_predictions(self) -> NoReturn:
-        raise RuntimeError(
-            f"{self._name}: the Fisher matrix is of the model's predictions, and a closure that returns the loss does not tell them."
-        )
-
-    def _differentiable(self, theta: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-        """The gradient with its graph, and the placement that the graph belongs to."""
-        self._count[0] += 1
-        self.place(theta)
-        with torch.enable_grad():
-            found = torch.autograd.grad(self._value(), self._parameters, create_graph=True, materialize_grads=True)
-        return found, self._here
-
-    def _value(self, *, graph: bool = True) -> torch.Tensor:
-        """The objective where the parameters stand."""
-        kept = [parameter.grad for parameter in self._parameters]
-        for parameter in self._parameters:
-            parameter.grad = None
-        try:
-            with torch.enable_grad():
-                loss = self._closure()
-            if any(parameter.grad is not None for parameter in self._parameters):
-                raise RuntimeError(
-                    f"{self._name}: the closure called backward(); it has to return the loss without, because the rule differentiates itself."
-                )
-        finally:
-            for parameter, gradient in zip(self._parameters, kept, strict=True):
-                parameter.grad = gradient
-        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-            raise RuntimeError(f"{self._name}: the closure has to return the loss, a tensor of one number, and not {_shown(loss)}.")
-        if graph and not loss.requires_grad:
-            raise RuntimeError(
-                f"{self._name}: the loss that the closure returned has no graph, so it cannot be differentiated; compute it from the parameters, without "
-                "no_grad(), detach() or item()."
-            )
-        if self.first is None:
-            self.first = loss.detach().clone()
-        with torch.enable_grad():
-            value = self._sign * loss.reshape(())
-            if self._decay:
-                value = value + 0.5 * self._decay * sum(parameter.square().sum() for parameter in self._parameters)
-        return value
-
-    @staticmethod
-    def _row(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        """``[1, P]``: a copy of the values of these tensors."""
-        return torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).unsqueeze(0)
-
-
 def _signature(rule: type[Rule]) -> inspect.Signature:
-    """The rule's signature, and the seed of what it draws."""
+    """The rule's signature, the seed of what it draws, and what the model predicts where the rule has to know."""
     accepted = signature(rule)
-    seed = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
-    return accepted if "seed" in accepted.parameters else accepted.replace(parameters=[*accepted.parameters.values(), seed])
+    more = [inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)]
+    if rule.needs_predictions:
+        more.append(inspect.Parameter("likelihood", inspect.Parameter.KEYWORD_ONLY, default=_likelihoods()[0], annotation=str))
+    return accepted.replace(parameters=[*accepted.parameters.values(), *(one for one in more if one.name not in accepted.parameters)])
+
+
+def _likelihoods() -> list[str]:
+    """Names of the losses that are negative log-likelihoods."""
+    return [loss.name for loss in registry.components("loss") if cast(type[Loss], loss).likelihood()]
+
+
+def _likelihood(name: str) -> Loss:
+    return cast(Loss, registry.build("loss", {"name": name}))
 
 
 def _layout(parameters: Sequence[torch.Tensor]) -> Layout:
     """How ``theta`` divides into the module's tensors."""
     return Layout(tuple(Parameter(f"parameters.{place}", tuple(p.shape), "weight", 1, 1) for place, p in enumerate(parameters)))
 
-
-def _shown(value: object) -> str:
-    return f"a tensor of shape {list(value.shape)}" if isinstance(value, torch.Tensor) else f"{type(value).__name__}"

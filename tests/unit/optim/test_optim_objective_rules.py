@@ -243,10 +243,72 @@ def test_that_random_rules_follow_their_seed() -> None:
     assert torch.equal(ends[0], ends[1]) and not torch.equal(ends[0], ends[2])
 
 
-def test_that_the_natural_gradient_is_absent_and_why_is_said() -> None:
-    with pytest.raises(AttributeError, match="needs the model's predictions"):
-        _ = optlab.optim.NaturalGradient
-    assert "NaturalGradient" not in dir(optlab.optim)
+@pytest.mark.parametrize("solver", ["exact", "products"])
+def test_that_two_hundred_natural_steps_on_minibatches_are_the_engines(solver: str) -> None:
+    values: dict[str, Any] = {"lr": 0.3, "damping": 0.1, "solver": solver}
+    experiment = iris("natural_gradient", **values)
+    trainer = Trainer([experiment])
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 3)).double()
+    torch.nn.utils.vector_to_parameters(trainer.theta[0].clone(), model.parameters())
+    optimizer: Any = optlab.optim.NaturalGradient(model.parameters(), **values)
+    part = experiment.dataset.load().training
+    x, y = torch.from_numpy(part.x), torch.from_numpy(part.y)
+    start = trainer.theta.clone()
+    for step in range(200):
+        first = step % trainer.steps_per_epoch * 20
+        rows = slice(first, min(first + 20, len(x)))
+
+        def closure(rows: slice = rows) -> tuple[torch.Tensor, torch.Tensor]:
+            outputs = model(x[rows])
+            decay = model[0].weight.square().sum() + model[2].weight.square().sum()  # type: ignore[operator, union-attr]
+            return torch.nn.functional.cross_entropy(outputs, y[rows]) + 0.025 * decay, outputs
+
+        optimizer.step(closure)
+        trainer.advance()
+    assert (trainer.theta - start).abs().max() > 0.1
+    torch.testing.assert_close(flat(model), trainer.theta[0], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("likelihood", ["cross_entropy", "squared_error"])
+def test_that_the_fisher_matrix_is_the_one_of_the_predictions(likelihood: str) -> None:
+    model = network()
+    x, y = data()
+    parameters = dict(model.named_parameters())
+    jacobians = torch.func.jacrev(lambda p: torch.func.functional_call(model, p, (x,)))(parameters)
+    jacobian = torch.cat([part.reshape(20, 2, -1) for part in jacobians.values()], dim=2)
+    outputs = model(x)
+    p = outputs.softmax(dim=1).detach()
+    categorical = torch.diag_embed(p) - p.unsqueeze(2) * p.unsqueeze(1)
+    weights = categorical if likelihood == "cross_entropy" else 2.0 * torch.eye(2, dtype=torch.float64).expand(20, 2, 2)
+    fisher = torch.einsum("mkp,mkl,mlq->pq", jacobian, weights, jacobian) / 20
+    before = flat(model)
+    optimizer: Any = optlab.optim.NaturalGradient(model.parameters(), lr=1.0, damping=0.01, solver="exact", likelihood=likelihood)
+
+    def closure() -> tuple[torch.Tensor, torch.Tensor]:
+        outputs = model(x)
+        target = torch.nn.functional.one_hot(y, 2)
+        return (
+            torch.nn.functional.cross_entropy(outputs, y) if likelihood == "cross_entropy" else (outputs - target).square().sum(dim=1).mean()
+        ), outputs
+
+    gradient = torch.cat([part.reshape(-1) for part in torch.autograd.grad(closure()[0], list(model.parameters()))])
+    optimizer.step(closure)
+    damped = fisher + 0.01 * torch.eye(len(fisher), dtype=torch.float64)
+    torch.testing.assert_close(flat(model), before - torch.linalg.solve(damped, gradient), rtol=1e-9, atol=1e-11)
+
+
+def test_that_a_closure_without_predictions_is_refused_and_moves_nothing() -> None:
+    model = network()
+    before = flat(model)
+    optimizer: Any = optlab.optim.NaturalGradient(model.parameters())
+    with pytest.raises(RuntimeError, match=r"\(loss, outputs\)"):
+        optimizer.step(loss_of(model))
+    x, y = data()
+    with pytest.raises(RuntimeError, match="with its graph"):
+        optimizer.step(lambda: (torch.nn.functional.cross_entropy(model(x), y), model(x).detach()))
+    assert torch.equal(flat(model), before)
+    with pytest.raises(ValueError, match="likelihood is 'hinge'"):
+        optlab.optim.NaturalGradient(model.parameters(), likelihood="hinge")
 
 
 def test_that_the_documentation_says_what_the_closure_is() -> None:
