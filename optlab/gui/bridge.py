@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from optlab import paths
 from optlab.engine import events
-from optlab.engine.control import Message
+from optlab.engine.control import Message, Stop
 from optlab.errors import OptLabError
 from optlab.experiment import Experiment
-from optlab.runners.jobs import PreviewJob
 from optlab.runners.owner import NotRecorded, Owner
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
+from optlab.runners.question import Question
 from optlab.runners.train import Asked, resume, train
 
 FRAME_MILLISECONDS = 33
@@ -156,29 +155,45 @@ class RunBridge(QObject):
                 pass
 
 
-class PreviewBridge(QObject):
-    """Loads data for the preview in a worker; of several requests only the newest is answered."""
+class QuestionBridge(QObject):
+    """Has questions answered in a worker; of several only the newest is answered, and one that is under way is given up for it.
 
-    previewArrived = Signal(object)
-    previewFailed = Signal(str)
+    Signals: ``answered(object)``: an answer, the last of a question's being the whole one; ``failed(str)``: why there is none, in words;
+    ``finished()``: nothing is under way any more.
+    """
+
+    answered = Signal(object)
+    failed = Signal(str)
+    finished = Signal()
 
     def __init__(self, pool: WorkerPool, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._runner = ProcessRunner(pool)
         self._owner: Owner | None = None
-        self._waiting: dict[str, Any] | None = None
+        self._waiting: Question | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(FRAME_MILLISECONDS)
         self._timer.timeout.connect(self._look)
 
-    def request(self, dataset: Mapping[str, Any]) -> None:
-        """Ask for the preview of a dataset section."""
-        self._waiting = dict(dataset)
+    @property
+    def active(self) -> bool:
+        """Whether a question is under way."""
+        return self._owner is not None
+
+    def ask(self, question: Question) -> None:
+        """Ask a question in place of the one before."""
+        self._waiting = question
         if self._owner is None:
             self._next()
 
+    def give_up(self) -> None:
+        """Tell the question that is under way to end with what it has, and ask none after it."""
+        self._waiting = None
+        if self._owner is not None:
+            self._owner.send(Stop())
+
     def shut_down(self) -> bool:
-        """Give up what is under way."""
+        """Drop what is under way; whether it ended in time."""
         self._timer.stop()
         owner, self._owner, self._waiting = self._owner, None, None
         if owner is None:
@@ -188,10 +203,11 @@ class PreviewBridge(QObject):
 
     def _next(self) -> None:
         if self._waiting is None:
+            self.finished.emit()
             return
-        section, self._waiting = self._waiting, None
-        # A preview has nothing to save: given up, its worker may be killed at once.
-        self._owner = Owner(PreviewJob(section), self._runner, patience=0.0)
+        question, self._waiting = self._waiting, None
+        # An answer has nothing to save: given up, its worker may be killed at once.
+        self._owner = Owner(question, self._runner, patience=0.0)
         self._owner.start()
         self._timer.start()
 
@@ -206,9 +222,9 @@ class PreviewBridge(QObject):
             if outdated:
                 continue
             if isinstance(event, events.Answer):
-                self.previewArrived.emit(event.value)
+                self.answered.emit(event.value)
             elif isinstance(event, events.SessionFailed):
-                self.previewFailed.emit(event.message)
+                self.failed.emit(event.message)
         if not alive:
             owner.join(CLOSE_SECONDS)
             self._owner = None

@@ -21,7 +21,7 @@ from optlab.errors import InvalidInput, OptLabError
 from optlab.experiment import Experiment
 from optlab.files import write_atomically
 from optlab.gui import theme
-from optlab.gui.bridge import PreviewBridge, RunBridge, Warmth
+from optlab.gui.bridge import QuestionBridge, RunBridge, Warmth
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.control_bar import ControlBar
@@ -31,6 +31,7 @@ from optlab.gui.panels.help_page import HelpPage
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.gui.presets_menu import PresetsMenu
+from optlab.runners.preview import PreviewQuestion
 from optlab.runners.train import Asked
 from optlab.store import Store
 
@@ -56,7 +57,7 @@ class MainWindow(QMainWindow):
         self._asked = False
         self._warmth = Warmth()
         self.bridge = RunBridge(self._warmth.pool, self)
-        self.preview = PreviewBridge(self._warmth.pool, self)
+        self.preview = QuestionBridge(self._warmth.pool, self)
         self.experiment_panel = ExperimentPanel()
         self.plots = PlotsPanel()
         self.banner = Banner()
@@ -119,8 +120,8 @@ class MainWindow(QMainWindow):
         panel.liveValueChanged.connect(lambda path, value: bridge.send(SetValue(path, value)))
         panel.pageRequested.connect(self.show_page)
         panel.previewRequested.connect(self._request_preview)
-        self.preview.previewArrived.connect(panel.show_preview)
-        self.preview.previewFailed.connect(panel.show_preview_problem)
+        self.preview.answered.connect(panel.show_preview)
+        self.preview.failed.connect(panel.show_preview_problem)
         controls.startRequested.connect(self.start)
         controls.pauseRequested.connect(lambda: bridge.send(Pause()))
         controls.resumeRequested.connect(lambda: bridge.send(Resume()))
@@ -346,7 +347,7 @@ class MainWindow(QMainWindow):
     def _request_preview(self, section: dict[str, object]) -> None:
         # Before the first paint nothing may start a worker.
         if self._shown_once:
-            self.preview.request(section)
+            self.preview.ask(PreviewQuestion(section))
 
     def _set_title(self) -> None:
         self.setWindowTitle(f"{self._file.name} – OptLab" if self._file else "OptLab")

@@ -3,11 +3,12 @@
 :func:`train` and :func:`resume` are the way in.
 """
 
-from optlab.runners.jobs import PreviewJob, TrainJob
+from optlab.runners.jobs import TrainJob
 from optlab.runners.owner import NotRecorded, Owner
 from optlab.runners.pool import WorkerPool
-from optlab.runners.preview import DatasetPreview
+from optlab.runners.preview import DatasetPreview, PreviewQuestion
 from optlab.runners.process import ProcessRunner
+from optlab.runners.question import Question
 from optlab.runners.thread import ThreadRunner
 from optlab.runners.train import resume, train
 
@@ -15,8 +16,9 @@ __all__ = [
     "DatasetPreview",
     "NotRecorded",
     "Owner",
-    "PreviewJob",
+    "PreviewQuestion",
     "ProcessRunner",
+    "Question",
     "ThreadRunner",
     "TrainJob",
     "WorkerPool",

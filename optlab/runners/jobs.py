@@ -6,9 +6,8 @@ A job becomes a stream of events, whatever happens: an error is an event, too, a
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from optlab.engine.control import Controls, Message, Replay
 from optlab.engine.events import Answer, Event, SessionFailed
@@ -16,7 +15,7 @@ from optlab.engine.session import session
 from optlab.engine.snapshot import Snapshot
 from optlab.errors import OptLabError
 from optlab.experiment import Experiment
-from optlab.runners.preview import preview
+from optlab.runners.question import Question
 
 
 @dataclass(frozen=True)
@@ -33,17 +32,8 @@ class TrainJob:
     log: tuple[tuple[int, Message], ...] = ()
 
 
-@dataclass(frozen=True)
-class PreviewJob:
-    """Look at a data set, given as its ``[dataset]`` section.
-
-    The answer is an :class:`~optlab.engine.events.Answer` with a :class:`~optlab.runners.preview.DatasetPreview`.
-    """
-
-    dataset: Mapping[str, Any]
-
-
-Job = TrainJob | PreviewJob
+Job = TrainJob | Question
+"""What a runner can be given. The answers to a question come as :class:`~optlab.engine.events.Answer`."""
 
 
 def perform(job: Job, controls: Controls) -> Iterator[Event]:
@@ -53,8 +43,9 @@ def perform(job: Job, controls: Controls) -> Iterator[Event]:
             case TrainJob():
                 experiments = [Experiment.from_toml(text) for text in job.experiments]
                 yield from session(experiments, Replay(job.log, controls) if job.log else controls, job.snapshots)
-            case PreviewJob():
-                yield Answer(preview(job.dataset))
+            case Question():
+                for answer in job.answers(controls):
+                    yield Answer(answer)
     except OptLabError as error:
         yield SessionFailed(str(error))
     except Exception as error:  # noqa: BLE001 - told as an event, with its traceback

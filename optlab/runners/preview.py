@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from optlab import registry
 from optlab.data import Data, Task
 from optlab.datasets.base import Dataset
+from optlab.engine.control import Controls
+from optlab.runners.question import Question
 
 IMAGES = 20
 POINTS = 1000
@@ -48,6 +50,16 @@ class DatasetPreview:
     x: NDArray[np.float64]
     y: NDArray[np.int64] | NDArray[np.float64]
     explained: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class PreviewQuestion(Question):
+    """What a data set looks like, given as its ``[dataset]`` section; answered by a :class:`DatasetPreview`."""
+
+    dataset: Mapping[str, Any]
+
+    def answers(self, controls: Controls) -> Iterator[DatasetPreview]:
+        yield preview(self.dataset)
 
 
 def preview(values: Mapping[str, Any]) -> DatasetPreview:

@@ -19,7 +19,8 @@ from multiprocessing.connection import Connection
 
 from optlab.engine.control import Inbox, Message
 from optlab.engine.events import Event
-from optlab.runners.jobs import Job, PreviewJob, TrainJob, perform
+from optlab.runners.jobs import Job, TrainJob, perform
+from optlab.runners.question import Question
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _listen(pipe: Connection, jobs: queue.SimpleQueue[tuple[Job, Inbox]]) -> Non
         except (EOFError, OSError):
             # At once and without a word, whatever the main thread is at: there is nobody left to hear.
             os._exit(0)
-        if isinstance(what, TrainJob | PreviewJob):
+        if isinstance(what, TrainJob | Question):
             inbox = Inbox()
             jobs.put((what, inbox))
         else:

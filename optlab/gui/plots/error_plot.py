@@ -10,7 +10,7 @@ from optlab.gui.plots.run_series_plot import Line, RunSeriesPlot
 _LINES = (
     Line("train_error", "Training", 0, strong=True),
     Line("validation_error", "Validation", 1, strong=True, dashes=(4.0, 2.0)),
-    Line("risk_error", "Fresh examples", 2, strong=True, dashes=(1.0, 2.0)),
+    Line("risk_error", "Fresh examples", 2, strong=True, dashes=(1.0, 2.0), optional=True),
 )
 NO_CLASSES = "A regression has no 0-1 error: there are no classes to get wrong. Its loss says how far off it is."
 

@@ -10,7 +10,7 @@ _LINES = (
     Line("batch_loss", "Batch", 0, pale=True),
     Line("train_loss", "Training", 0, strong=True),
     Line("validation_loss", "Validation", 1, strong=True, dashes=(4.0, 2.0)),
-    Line("risk_loss", "Fresh examples", 2, strong=True, dashes=(1.0, 2.0)),
+    Line("risk_loss", "Fresh examples", 2, strong=True, dashes=(1.0, 2.0), optional=True),
 )
 
 

@@ -19,7 +19,12 @@ MOST_RUNS = 8
 
 @dataclass(frozen=True)
 class Line:
-    """How a series is drawn. ``name``: of the series; the rest as in :meth:`CurvePlot.add_curve`."""
+    """How a series is drawn.
+
+    Attributes:
+        name: of the series. optional: whether most runs have none, so that the legend names it only once it has come. The rest: as in
+            :meth:`CurvePlot.add_curve`.
+    """
 
     name: str
     label: str
@@ -28,6 +33,7 @@ class Line:
     pale: bool = False
     strong: bool = False
     shown: bool = True
+    optional: bool = False
 
 
 class RunSeriesPlot(CurvePlot):
@@ -51,6 +57,7 @@ class RunSeriesPlot(CurvePlot):
         self._lines = tuple(lines)
         self._scale = scale
         self._runs = 1
+        self._came: set[str] = set()
         self._chosen: tuple[int, ...] | None = None
         self._set_up()
 
@@ -70,22 +77,38 @@ class RunSeriesPlot(CurvePlot):
         if several:
             for place, row in enumerate(self.rows):
                 self.add_group(f"run {row}", f"Run {row + 1}", place)
-            for line in self._lines:
-                self.add_group(line.name, line.label, dashes=line.dashes, pale=line.pale, shown=line.shown)
-        for place, row in enumerate(self.rows):
-            for line in self._lines:
-                self.add_curve(
-                    f"{line.name}:{row}",
-                    f"{line.label}, run {row + 1}" if several else line.label,
-                    place if several else line.color,
-                    dashes=line.dashes,
-                    pale=line.pale,
-                    strong=line.strong,
-                    shown=line.shown,
-                    groups=(f"run {row}", line.name) if several else (),
-                )
+        for line in self._lines:
+            if not line.optional or line.name in self._came:
+                self._add(line)
         self._steady.forget()
         self.follow()
+
+    def _add(self, line: Line) -> None:
+        several = len(self.rows) > 1
+        if several:
+            self.add_group(line.name, line.label, dashes=line.dashes, pale=line.pale, shown=line.shown)
+        for place, row in enumerate(self.rows):
+            self.add_curve(
+                f"{line.name}:{row}",
+                f"{line.label}, run {row + 1}" if several else line.label,
+                place if several else line.color,
+                dashes=line.dashes,
+                pale=line.pale,
+                strong=line.strong,
+                shown=line.shown,
+                groups=(f"run {row}", line.name) if several else (),
+            )
+
+    def clear(self) -> None:
+        """Forget all samples and marks, and the curves that the next run may not have."""
+        super().clear()
+        for line in self._lines:
+            if line.name in self._came:
+                for row in self.rows:
+                    self.remove_curve(f"{line.name}:{row}")
+                if len(self.rows) > 1:
+                    self.legend.remove(line.name)
+        self._came.clear()
 
     def take(self, block: Block) -> None:
         """Add a block's values: series ``[n, R]``."""
@@ -97,6 +120,9 @@ class RunSeriesPlot(CurvePlot):
             if values.shape[1] != self._runs:
                 self._runs = values.shape[1]
                 self._set_up()
+            if line.optional and line.name not in self._came:
+                self._came.add(line.name)
+                self._add(line)
             for row in self.rows:
                 if row < self._runs:
                     column = values[:, row]

@@ -10,12 +10,12 @@ from sklearn.decomposition import PCA
 from optlab import registry
 from optlab.engine.control import Inbox, SetValue
 from optlab.engine.events import Answer, Applied, RunEnded, SessionEnded, SessionFailed
-from optlab.runners.jobs import PreviewJob, TrainJob, perform
-from optlab.runners.preview import DatasetPreview
+from optlab.runners.jobs import TrainJob, perform
+from optlab.runners.preview import DatasetPreview, PreviewQuestion
 
 
 def _preview(**dataset: object) -> DatasetPreview:
-    events = list(perform(PreviewJob(dataset), Inbox()))
+    events = list(perform(PreviewQuestion(dataset), Inbox()))
     assert len(events) == 1 and isinstance(events[0], Answer)
     assert isinstance(events[0].value, DatasetPreview)
     return events[0].value
@@ -79,12 +79,12 @@ def test_that_wider_data_are_shown_in_the_plane_of_their_principal_components():
 
 
 def test_that_a_preview_of_nothing_is_an_error_in_words():
-    events = list(perform(PreviewJob({"name": "no such"}), Inbox()))
+    events = list(perform(PreviewQuestion({"name": "no such"}), Inbox()))
     assert len(events) == 1 and isinstance(events[0], SessionFailed) and "no such" in events[0].message
 
 
 @pytest.mark.parametrize("name", registry.names("dataset"))
 def test_that_every_dataset_that_loads_has_a_preview(name):
-    events = list(perform(PreviewJob({"name": name}), Inbox()))
+    events = list(perform(PreviewQuestion({"name": name}), Inbox()))
     # A data set that reads a file asks for one.
     assert isinstance(events[0], Answer) or (isinstance(events[0], SessionFailed) and not events[0].detail)

@@ -14,12 +14,12 @@ from optlab.engine.control import Inbox, Stop
 from optlab.engine.events import Block, Event, Kept, RunEnded, Series, SessionEnded, SessionFailed, Started
 from optlab.engine.snapshot import Snapshot
 from optlab.experiment import Experiment
-from optlab.runners import NotRecorded, Owner, PreviewJob, ProcessRunner, resume, train
+from optlab.runners import NotRecorded, Owner, PreviewQuestion, ProcessRunner, resume, train
 from optlab.runners import outbox as outbox_module
 from optlab.runners.outbox import Outbox
 from optlab.store import Store
 
-_JOB = PreviewJob({"name": "moons"})
+_JOB = PreviewQuestion({"name": "moons"})
 
 
 def _block(step: int, rows: int = 1) -> Block:

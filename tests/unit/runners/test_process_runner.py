@@ -13,7 +13,7 @@ import pytest
 
 from optlab.engine.control import Inbox, Pause, Stop
 from optlab.engine.events import ActivityChanged, Answer, Block, RunEnded, SessionEnded, SessionFailed, Started
-from optlab.runners import PreviewJob, ProcessRunner, ThreadRunner, TrainJob, WorkerPool
+from optlab.runners import PreviewQuestion, ProcessRunner, ThreadRunner, TrainJob, WorkerPool
 from optlab.runners.worker import WorkerDied
 
 
@@ -48,7 +48,7 @@ def test_that_thread_and_process_give_the_same_numbers_on_digits(pool):
 def test_that_a_worker_serves_one_job_after_another(pool, short):
     pid = _idle_pid(pool)
     assert isinstance(list(ProcessRunner(pool).events(short, Inbox()))[-1], SessionEnded)
-    assert isinstance(list(ProcessRunner(pool).events(PreviewJob({"name": "moons"}), Inbox()))[-1], Answer)
+    assert isinstance(list(ProcessRunner(pool).events(PreviewQuestion({"name": "moons"}), Inbox()))[-1], Answer)
     # An error of the user says nothing against the worker.
     failed = list(ProcessRunner(pool).events(TrainJob(("",)), Inbox()))
     assert isinstance(failed[-1], SessionFailed)
