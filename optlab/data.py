@@ -93,6 +93,19 @@ def split_indices(
     return training_part, validation_part, test_part
 
 
+def unit_ranged(
+    x: NDArray[np.float64], training: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """``x`` ``[n, *inputs]`` with 0 the smallest and 1 the largest value of each input over the rows ``training``, and the offset and scale used.
+
+    An input that is constant over the training part becomes 0; other rows may leave the range.
+    """
+    offset = x[training].min(axis=0)
+    scale = x[training].max(axis=0) - offset
+    scale = np.where(scale > 1e-12 * np.maximum(1.0, np.abs(offset)), scale, 1.0)
+    return (x - offset) / scale, offset, scale
+
+
 def standardized(
     x: NDArray[np.float64], training: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -20,6 +20,7 @@ from optlab.averaging.base import Averaging
 from optlab.batches.base import Batches
 from optlab.clipping.base import Clipping
 from optlab.continuation.base import Continuation
+from optlab.data import DataShape
 from optlab.datasets.base import Dataset
 from optlab.delays.base import Delay
 from optlab.errors import InvalidInput
@@ -29,6 +30,7 @@ from optlab.layout import Layout
 from optlab.losses.base import Loss
 from optlab.models.base import Model
 from optlab.optimizers.base import ObjectiveOptimizer, Optimizer
+from optlab.pretraining.base import Pretraining
 from optlab.schedules.base import Schedule
 from optlab.stopping.base import Stopping
 
@@ -78,6 +80,18 @@ class MeasurePlan(FieldSet):
     evaluate_every: int = whole(
         0, "Evaluate every", least=0, unit="steps", help="Steps between evaluations on the whole training and validation sets; 0 for once an epoch."
     )
+    fresh: int = whole(
+        0,
+        "Fresh examples",
+        unit="examples",
+        least=0,
+        most=1_000_000,
+        slider=(0, 20_000),
+        help="Examples drawn from the distribution at each evaluation, to measure the risk on and its gap to the training loss; 0 for none. For data sets "
+        "whose distribution is known; there is no risk to measure for others.",
+        why="None, because it costs: each evaluation passes through so many examples more, usually several times the training set. 10,000 tell a "
+        "0-1 risk to about half a percent.",
+    )
     weights: int = whole(
         12, "Followed weights", least=0, most=256, slider=(0, 64), help="Number of weights, spread over all tensors, whose values are recorded at every step."
     )
@@ -89,6 +103,7 @@ SECTIONS: tuple[str, ...] = (
     "model",
     "loss",
     "initializer",
+    "pretraining",
     "optimizer",
     "schedule",
     "clipping",
@@ -103,6 +118,7 @@ PLAIN_SECTIONS: Mapping[str, type[FieldSet]] = {"budget": Budget, "measures": Me
 """The sections whose fields are fixed."""
 _DEFAULTS = {
     "initializer": "normalized",
+    "pretraining": "none",
     "optimizer": "sgd",
     "schedule": "constant",
     "clipping": "none",
@@ -123,6 +139,7 @@ class Experiment:
     model: Model
     loss: Loss
     initializer: Initializer
+    pretraining: Pretraining
     optimizer: Optimizer
     schedule: Schedule
     clipping: Clipping
@@ -170,7 +187,7 @@ class Experiment:
             if key not in tables:
                 raise InvalidInput(f"The section [{key}] is missing; give it a name, one of: {', '.join(registry.names(key))}.", key)
         parts = {key: registry.build(key, tables[key]) for key in ("dataset", "model")}
-        task = cast(Dataset, parts["dataset"]).shape().task
+        task = cast(Model, parts["model"]).target_shape(cast(Dataset, parts["dataset"]).shape()).task
         defaults = {**_DEFAULTS, "loss": "cross_entropy" if task == "classes" else "squared_error"}
         for key in SECTIONS:
             if key not in parts:
@@ -220,17 +237,18 @@ class Experiment:
         Raises:
             InvalidInput: they do not.
         """
-        task = self.dataset.shape().task
+        task = self.target_shape().task
+        setter = f"dataset {self.dataset.name!r}" if task == self.dataset.shape().task else f"model {self.model.name!r}"
         if task not in self.loss.tasks:
             fitting = ", ".join(loss.name for loss in registry.components("loss") if task in cast(type[Loss], loss).tasks)
             raise InvalidInput(
-                f"loss.name is {self.loss.name!r}, which needs targets that are {' or '.join(self.loss.tasks)}, but those of dataset "
-                f"{self.dataset.name!r} are {task}; use {fitting}.",
+                f"loss.name is {self.loss.name!r}, which needs targets that are {' or '.join(self.loss.tasks)}, but those of {setter} are {task}; "
+                f"use {fitting}.",
                 "loss.name",
             )
         if task not in self.stopping.tasks:
             raise InvalidInput(
-                f"stopping.name is {self.stopping.name!r}, which looks at the 0-1 error, but dataset {self.dataset.name!r} has none ({task}); use never.",
+                f"stopping.name is {self.stopping.name!r}, which looks at the 0-1 error, but {setter} has none ({task}); use never.",
                 "stopping.name",
             )
         if self.stopping.needs_validation and self.dataset.validation == 0.0:
@@ -246,17 +264,44 @@ class Experiment:
                         "likes; use none.",
                         f"{section}.name",
                     )
+            if self.model.detours():
+                raise InvalidInput(
+                    f"optimizer.name is {self.optimizer.name!r}, which asks for values of the objective, but model {self.model.name!r} as it is set follows a "
+                    "gradient that is not that of its loss; use an optimizer that takes gradients alone, such as momentum.",
+                    "optimizer.name",
+                )
+            if self.optimizer.needs_predictions and self.model.judges():
+                raise InvalidInput(
+                    f"optimizer.name is {self.optimizer.name!r}, which needs the distribution that the model predicts for each example's target, but model "
+                    f"{self.model.name!r} as it is set has a loss of its own and predicts none; use another optimizer.",
+                    "optimizer.name",
+                )
             if self.optimizer.needs_predictions and not self.loss.likelihood():
                 raise InvalidInput(
                     f"loss.name is {self.loss.name!r}, which is no negative log-likelihood, but {self.optimizer.label} needs the distribution that the model "
                     "predicts; use another loss or another optimizer.",
                     "loss.name",
                 )
+            if self.optimizer.needs_predictions and self.model.auxiliary_weight() != 0.0:
+                raise InvalidInput(
+                    f"model.auxiliary is {self.model.auxiliary_weight():g}, but {self.optimizer.label} knows the predictions of the last head only; make it 0, "
+                    "or use another optimizer.",
+                    "model.auxiliary",
+                )
+        if self.pretraining.active:
+            self._check_pretraining()
         if self.dataset.validation + self.dataset.test >= 1.0:
             raise InvalidInput(
                 f"dataset.validation ({self.dataset.validation:g}) and dataset.test ({self.dataset.test:g}) leave nothing to train on; they must add up "
                 "to less than 1.",
                 "dataset.validation",
+            )
+        if self.batches.streams and not self.dataset.endless:
+            endless = ", ".join(dataset.name for dataset in registry.components("dataset") if cast(type[Dataset], dataset).endless)
+            raise InvalidInput(
+                f"batches.name is {self.batches.name!r}, which draws fresh examples for ever, but the distribution of dataset {self.dataset.name!r} is not "
+                f"known; use a data set that is generated ({endless}) or another sampling order.",
+                "batches.name",
             )
         layout = self.layout()
         if layout.total > LARGEST_MODEL:
@@ -269,6 +314,18 @@ class Experiment:
             raise InvalidInput(reason, "optimizer.name")
         for name in self.measures.chosen:
             layout.weight_index(name)
+
+    def _check_pretraining(self) -> None:
+        stack = self.model.stack()
+        if stack is None or not stack.layers:
+            raise InvalidInput(
+                f"pretraining.name is {self.pretraining.name!r}, which learns plain hidden layers one after another, but model {self.model.name!r} as it is "
+                "set has none that stand alone (a plain mlp with hidden layers has); use none.",
+                "pretraining.name",
+            )
+        reason = self.pretraining.refusal(stack.activation)
+        if reason:
+            raise InvalidInput(reason, "pretraining.name")
 
     def _size_field(self) -> str:
         return next((field.name for field in self.model.fields() if field.kind in ("sizes", "whole")), "name")
@@ -313,8 +370,8 @@ class Experiment:
             )
         elif key == "name" and section in SECTIONS:
             tables[section] = {"name": value}
-            if section == "dataset" and "loss" in tables:
-                self._adapt_loss(tables, value)
+            if section in ("dataset", "model") and "loss" in tables:
+                self._adapt_loss(tables)
         else:
             part = getattr(self, section)
             declared = type(part).model_fields
@@ -323,15 +380,20 @@ class Experiment:
             tables[section] = {**tables[section], key: value}
         return Experiment.from_dict(tables)
 
-    def _adapt_loss(self, tables: dict[str, Any], dataset: str) -> None:
+    def _adapt_loss(self, tables: dict[str, Any]) -> None:
         """Another task needs another loss: leave it to the default where the present one cannot serve."""
-        task = cast(Dataset, registry.build("dataset", {"name": dataset})).shape().task
+        dataset, model = (registry.build(key, tables[key]) for key in ("dataset", "model"))
+        task = cast(Model, model).target_shape(cast(Dataset, dataset).shape()).task
         if task not in self.loss.tasks:
             del tables["loss"]
 
     def layout(self) -> Layout:
         """The parameter tensors of the model on this data."""
         return self.model.layout(self.dataset.shape())
+
+    def target_shape(self) -> DataShape:
+        """The shape of the problem: that of the data, unless the model sets itself other targets."""
+        return self.model.target_shape(self.dataset.shape())
 
     def live_fields(self) -> dict[str, Field]:
         """Path → field of every number that may be changed while the run goes."""

@@ -4,7 +4,8 @@ A file dropped into ``optlab/optimizers/`` is an optimizer from then on, in ever
 underscore, and ``base.py``, are the folder's own. The installer reads the same walk (:func:`modules`).
 
 A folder may contribute components that are no files of its own: its package then has a function ``generated()``, which gives component classes, and
-name → sentence for each that there might be but cannot be used, and why.
+name → sentence for each that there might be but cannot be used, and why. Where these may change while OptLab runs, its function ``stamp()`` gives
+something that changes with them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ FOLDERS: Mapping[str, str] = {
     "model": "models",
     "loss": "losses",
     "initializer": "initializers",
+    "pretraining": "pretraining",
     "optimizer": "optimizers",
     "schedule": "schedules",
     "clipping": "clipping",
@@ -34,6 +36,7 @@ FOLDERS: Mapping[str, str] = {
     "batches": "batches",
     "stopping": "stopping",
     "measure": "measures",
+    "surface": "surfaces",
 }
 """Kind of component → its folder below ``optlab``, in the order in which surfaces list them."""
 
@@ -101,14 +104,28 @@ def refused(kind: str) -> Mapping[str, str]:
     return _generated(kind)[1]
 
 
-@functools.cache
 def _generated(kind: str) -> tuple[list[type[Component]], dict[str, str]]:
+    return _generated_at(kind, _stamp(kind))
+
+
+def _components(kind: str) -> dict[str, type[Component]]:
+    return _components_at(kind, _stamp(kind))
+
+
+def _stamp(kind: str) -> object:
+    """What a folder's ``stamp()`` gives: its generated components are asked for again when that changes."""
+    stamp = getattr(importlib.import_module(f"optlab.{FOLDERS[kind]}"), "stamp", None)
+    return None if stamp is None else stamp()
+
+
+@functools.lru_cache(maxsize=64)
+def _generated_at(kind: str, stamp: object) -> tuple[list[type[Component]], dict[str, str]]:
     generate = getattr(importlib.import_module(f"optlab.{FOLDERS[kind]}"), "generated", None)
     return ([], {}) if generate is None else generate()
 
 
-@functools.cache
-def _components(kind: str) -> dict[str, type[Component]]:
+@functools.lru_cache(maxsize=64)
+def _components_at(kind: str, stamp: object) -> dict[str, type[Component]]:
     folder = FOLDERS[kind]
     found: list[type[Component]] = []
     for module_name in _module_names(folder):
@@ -125,5 +142,5 @@ def _components(kind: str) -> dict[str, type[Component]]:
 
 def rescan() -> None:
     """Forget what was found, so that files added since are seen."""
-    _components.cache_clear()
-    _generated.cache_clear()
+    _components_at.cache_clear()
+    _generated_at.cache_clear()

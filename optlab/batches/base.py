@@ -46,6 +46,8 @@ class Batches(Component):
     kind: ClassVar[str] = "batches"
     covers: ClassVar[bool] = True
     """Whether each epoch holds every example exactly once."""
+    streams: ClassVar[bool] = False
+    """Whether each epoch has fresh examples of the distribution in place of the stored ones."""
 
     size: int = whole(
         32,

@@ -18,8 +18,10 @@ from typing import Annotated, Any, cast
 import typer
 
 from optlab import __version__, paths
-from optlab.cli import doctor, export, run, runs, show
+from optlab.cli import critical, doctor, export, fetch, import_file, own_models, race, run, runs, show, spectrum, start, surface
 from optlab.cli import list as list_command
+from optlab.cli import range as range_command
+from optlab.cli import slice as slice_command
 from optlab.cli.output import ReaderGone, say, say_json
 from optlab.errors import InvalidInput, OptLabError
 
@@ -59,7 +61,10 @@ def _begin(
         say(context.get_help())
 
 
-for module in (run, list_command, show, runs, export, doctor):
+for module in (
+    run, race, range_command, start, list_command, show, runs, export, import_file,
+    fetch, own_models, critical, spectrum, slice_command, surface, doctor,
+):  # fmt: skip
     module.register(app)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from optlab.cli.progress import View
 from optlab.engine.control import Stop
@@ -30,6 +30,7 @@ class Outcome:
             or ``interrupted`` where it had to be ended by force.
         seconds: training time. parameters: P. broken: of a diverged run the first tensor that was not finite.
         asked_to_stop: the signal that ended it, or 0; signals count as the user's own wish.
+        number: which run of its population it is.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Outcome:
     final: Mapping[str, float | None] = field(default_factory=dict)
     theta_sha256: str = ""
     asked_to_stop: int = 0
+    number: int = 0
 
     @property
     def steps_per_second(self) -> float | None:
@@ -74,13 +76,35 @@ class Outcome:
         match event:
             case Started():
                 self.device, self.parameters, self.steps = event.device, event.parameters, event.step
-            case RunEnded():
+            case RunEnded() if event.run == self.number:
                 self.status, self.steps, self.seconds = event.status, event.steps, event.seconds
                 self.reason, self.broken, self.final, self.theta_sha256 = event.reason, event.broken, event.final, event.theta_sha256
             case SessionFailed():
                 self.status, self.reason = "failed", event.message
             case _:
                 pass
+
+    def over(self, run_ids: Sequence[str], runner: str) -> None:
+        """Nothing follows: the stored names of the population's runs, none where it is not stored, and where it ran."""
+        if self.asked_to_stop and self.status == "failed":
+            self.status = "interrupted"
+        self.run = run_ids[self.number] if run_ids else ""
+        self.runner = runner
+
+
+class Listener(Protocol):
+    """Someone who keeps what is known of a population."""
+
+    asked_to_stop: int
+
+    def hear(self, event: Event) -> None:
+        """Take notice of an event."""
+
+    def over(self, run_ids: Sequence[str], runner: str) -> None:
+        """Nothing follows; see :meth:`Outcome.over`."""
+
+
+Heard = TypeVar("Heard", bound=Listener)
 
 
 class _Signals:
@@ -102,8 +126,8 @@ class _Signals:
             signal.signal(*self._before.popitem())
 
 
-def follow(begin: Callable[[], Owner], outcome: Outcome, view: View) -> Outcome:
-    """Begin a run and wait until it is over, showing what it says.
+def follow(begin: Callable[[], Owner], outcome: Heard, view: View) -> Heard:
+    """Begin a run, or a population, and wait until it is over, showing what it says.
 
     The first Ctrl-C (or SIGTERM) stops the run between two steps, so that it is stored with what it reached; the second ends it by force,
     where that is possible, and from then on signals do what they always do.
@@ -127,13 +151,11 @@ def follow(begin: Callable[[], Owner], outcome: Outcome, view: View) -> Outcome:
             owner.join(LAST_SECONDS)
     finally:
         noticed.restore()
-    if outcome.asked_to_stop and outcome.status == "failed":
-        outcome.status = "interrupted"
-    outcome.run, outcome.runner = next(iter(owner.run_ids), ""), owner.runner
+    outcome.over(owner.run_ids, owner.runner)
     return outcome
 
 
-def _watch(owner: Owner, outcome: Outcome, view: View, noticed: _Signals) -> None:
+def _watch(owner: Owner, outcome: Listener, view: View, noticed: _Signals) -> None:
     acted = 0
     while True:
         # Asked before draining: what is said in between is drained in the next round.

@@ -65,8 +65,11 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, headed: bool = False) -> None:
     """Columns of text: wrapped and with headings on a terminal, one line a row for a pipe.
+
+    Args:
+        headed: whether a pipe gets the headings, too: where the rows mean nothing without them.
 
     Raises:
         ReaderGone: nobody reads it any more.
@@ -75,6 +78,8 @@ def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if width is not None:
         say(_drawn(headers, rows, width))
         return
+    if headed:
+        rows = [headers, *rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(headers))] if rows else []
     for row in rows:
         say("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip())

@@ -9,6 +9,8 @@ import math
 import sys
 from typing import Protocol
 
+import numpy as np
+
 from optlab.engine.events import Block, Event, Noted, Started
 from optlab.experiment import Experiment
 from optlab.runners import NotRecorded
@@ -64,7 +66,10 @@ class Course:
         self._step, self._seconds = block.step, block.seconds
         for name in ("batch_loss", "train_loss", "validation_error", "validation_loss"):
             if name in block.series and len(block.series[name].values):
-                self._latest[name] = float(block.series[name].values[-1, 0])
+                row = block.series[name].values[-1]
+                # Of several runs the best that goes on.
+                sound = row[np.isfinite(row)]
+                self._latest[name] = float(sound.min()) if len(sound) else math.nan
 
     @property
     def share(self) -> float:

@@ -85,7 +85,7 @@ def _fresh(source: str, changes: list[str], runner: Asked, no_store: bool) -> tu
             "What is to be run is missing; give an experiment file or a preset (optlab list presets), or --resume with a stored run."
         )
     experiment = changed(load(source), changes)
-    _check_surroundings(experiment)
+    check_surroundings(experiment)
 
     def begin() -> Owner:
         if no_store:
@@ -141,7 +141,7 @@ def changed(experiment: Experiment, changes: list[str]) -> Experiment:
     return experiment
 
 
-def _check_surroundings(experiment: Experiment) -> None:
+def check_surroundings(experiment: Experiment) -> None:
     """What only this machine can tell is found out before a run is stored: whether the device is there, and the data can be had.
 
     Raises:

@@ -128,6 +128,9 @@ def _field_lines(field: Field, width: int) -> Iterator[str]:
 def _usage(page: Page) -> Iterator[str]:
     if page.kind == "measure":
         return  # taken by itself in every run to which it applies; no section asks for it
+    if page.kind == "surface":
+        yield from ("", "By flags", f"    optlab surface {page.name}", *(f"    {_flag(page, field)}" for field in page.fields))
+        return
     yield from ("", "In an experiment file", *(f"    {line}" for line in page.example.splitlines()))
     yield from (
         "",

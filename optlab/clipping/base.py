@@ -29,3 +29,7 @@ class Clipping(Component):
             norm: their Euclidean norms ``[R]``.
             h: the rule's own fields, numbers or ``[R, 1]`` columns.
         """
+
+    @abstractmethod
+    def touched(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
+        """Share ``[R]`` of each gradient's components that :meth:`clip` changes; arguments as there."""

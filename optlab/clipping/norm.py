@@ -35,3 +35,7 @@ class ClipByNorm(Clipping):
         # A zero gradient gives c/0 = inf, clamped to 1: it stays as it is.
         factor: torch.Tensor = (h.threshold / norm.unsqueeze(1)).clamp(max=1.0)
         return g * factor
+
+    def touched(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
+        all_of_it: torch.Tensor = (norm.unsqueeze(1) > h.threshold).to(g.dtype).squeeze(1)
+        return all_of_it

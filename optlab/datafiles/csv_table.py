@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,6 +178,8 @@ def _text(path: Path, most: int | None) -> str:
             content = file.read() if most is None else file.read(most)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.", "dataset.path") from None
+    if most is not None and len(content) == most and b"\n" in content:
+        content = content[: content.rindex(b"\n") + 1]  # the last line was cut in the middle
     if b"\0" in content[:4096]:
         raise InvalidInput(f"{path} is no text file; save the table as CSV in UTF-8.", "dataset.path")
     try:
@@ -323,3 +325,21 @@ def _class_order(name: str) -> tuple[int, float, str]:
 
 def _name_of(delimiter: str) -> str:
     return next(name for name, sign in _DELIMITERS.items() if sign == delimiter)
+
+
+# --- for a first look ------------------------------------------------------------------------------------------------------------
+
+
+def delimiter_name(delimiter: str) -> Delimiter:
+    """The word for a delimiter that was found."""
+    return cast(Delimiter, _name_of(delimiter))
+
+
+def column_kind(cells: Sequence[str], decimal: str) -> Literal["whole", "real", "words", "missing"]:
+    """What a column's cells hold, leaving missing ones aside."""
+    there = [cell for cell in cells if cell.lower() not in _MISSING]
+    if not there:
+        return "missing"
+    if not all(_is_number(cell, decimal) for cell in there):
+        return "words"
+    return "whole" if all(float(_pointed(cell, decimal)).is_integer() for cell in there) else "real"

@@ -23,6 +23,7 @@ class AddingProblem(Dataset):
     label: ClassVar[str] = "Adding problem"
     group: ClassVar[str] = "Generated, sequences"
     place: ClassVar[int] = 70
+    endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
         r"x_t = (u_t,\ m_t),\quad u_t \sim U(0, 1),\quad m_t = 1\ \text{for two}\ t,\ 0\ \text{for all others}",
         r"y = \sum_t m_t u_t",
@@ -45,12 +46,15 @@ class AddingProblem(Dataset):
         return DataShape((self.length, 2), 1, "regression")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        numbers = rng.uniform(0.0, 1.0, (self.size, self.length))
+        return self.draw(rng, self.size)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        numbers = rng.uniform(0.0, 1.0, (n, self.length))
         half = self.length // 2
-        marks = np.zeros((self.size, self.length))
-        every = np.arange(self.size)
-        marks[every, rng.integers(0, half, self.size)] = 1.0
-        marks[every, rng.integers(half, self.length, self.size)] = 1.0
+        marks = np.zeros((n, self.length))
+        every = np.arange(n)
+        marks[every, rng.integers(0, half, n)] = 1.0
+        marks[every, rng.integers(half, self.length, n)] = 1.0
         return np.stack([numbers, marks], axis=2), (marks * numbers).sum(axis=1, keepdims=True)
 
     def input_names(self) -> list[str]:

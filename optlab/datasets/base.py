@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.component import Component
-from optlab.data import Data, DataShape, Part, split_indices, standardized
+from optlab.data import Data, DataShape, Part, split_indices, standardized, unit_ranged
 from optlab.errors import InvalidInput
 from optlab.fields import real, switch, whole
 
@@ -24,6 +24,8 @@ class Dataset(Component):
     """Base of all data sets."""
 
     kind: ClassVar[str] = "dataset"
+    endless: ClassVar[bool] = False
+    """Whether the distribution is known, so that fresh examples can be drawn from it for ever (:meth:`draw`)."""
 
     validation: float = real(
         0.2, "Validation share", least=0.0, most=0.9, help="Share of all examples kept for choosing and stopping."
@@ -34,6 +36,12 @@ class Dataset(Component):
         "Standardize",
         help="Shift and scale every input to mean 0 and standard deviation 1 on the training part.",
         why="Inputs of very different sizes make the Hessian ill-conditioned before training begins.",
+    )
+    unit_range: bool = switch(
+        False,
+        "Scale to [0, 1]",
+        help="In place of standardizing, shift and scale every input so that 0 is its smallest and 1 its largest value on the training part.",
+        why="Off, since most models learn faster from standardized inputs; Boltzmann machines take inputs for probabilities and need it.",
     )
     seed: int = whole(
         0,
@@ -52,6 +60,29 @@ class Dataset(Component):
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
         """All examples: ``x`` ``[n, *inputs]``, ``y`` ``[n]`` classes or ``[n, outputs]`` values. ``rng`` is for generators."""
 
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+        """``n`` independent examples of the distribution, raw: ``x`` ``[n, *inputs]`` and ``y`` as in :meth:`examples`.
+
+        Raises:
+            InvalidInput: the data set is not ``endless``.
+        """
+        raise InvalidInput(f"dataset.name is {self.name!r}, whose distribution is not known, so no fresh examples can be drawn from it.", "dataset.name")
+
+    def fresh(
+        self, rng: np.random.Generator, n: int, offset: NDArray[np.float64] | float = 0.0, scale: NDArray[np.float64] | float = 1.0
+    ) -> Part:
+        """``n`` fresh examples, in the units that training sees where ``offset`` and ``scale`` ``[*inputs]`` are those of the loaded data.
+
+        Raises:
+            InvalidInput: the data set is not ``endless``.
+        """
+        x, y = self.draw(rng, n)
+        return Part((x - offset) / scale, y)
+
+    def test_examples(self) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]] | None:
+        """Examples of a test part that the source keeps apart, as :meth:`examples`; None where the test share of all examples is drawn."""
+        return None
+
     def input_names(self) -> Sequence[str]:
         """A name for each input value, or an empty sequence."""
         return ()
@@ -67,8 +98,9 @@ class Dataset(Component):
             InvalidInput: the shares leave no training example.
         """
         x, y = self.examples(self.rng("examples"))
+        apart = self.test_examples()
         by_class = y.astype(np.int64) if self.shape().task == "classes" else None
-        rows = split_indices(len(x), self.validation, self.test, self.rng("split"), by_class)
+        rows = split_indices(len(x), self.validation, self.test if apart is None else 0.0, self.rng("split"), by_class)
         if len(rows[0]) == 0:
             raise InvalidInput(
                 f"dataset.validation ({self.validation:g}) and dataset.test ({self.test:g}) leave no example of {len(x)} for "
@@ -76,10 +108,14 @@ class Dataset(Component):
                 "dataset.validation",
             )
         offset, scale = np.zeros(x.shape[1:]), np.ones(x.shape[1:])
-        if self.standardize:
+        if self.unit_range:
+            x, offset, scale = unit_ranged(x, rows[0])
+        elif self.standardize:
             x, offset, scale = standardized(x, rows[0])
         targets = y if by_class is None else by_class
         training, validation, test = (Part(np.ascontiguousarray(x[r]), np.ascontiguousarray(targets[r])) for r in rows)
+        if apart is not None:
+            test = Part((apart[0] - offset) / scale, apart[1])
         return Data(
             self.shape(),
             training,

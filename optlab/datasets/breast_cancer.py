@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.data import DataShape
+from optlab.datasets._scikit import classified
 from optlab.datasets.base import Dataset
 
 
@@ -28,15 +29,14 @@ class BreastCancer(Dataset):
         return DataShape((30,), 2, "classes")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        from sklearn.datasets import load_breast_cancer
-
-        x, y = load_breast_cancer(return_X_y=True)
-        return x.astype(np.float64), y.astype(np.int64)
+        return classified("breast_cancer.csv")
 
     def input_names(self) -> Sequence[str]:
-        from sklearn.datasets import load_breast_cancer
-
-        return [str(name) for name in load_breast_cancer().feature_names]
+        cells = [
+            "radius", "texture", "perimeter", "area", "smoothness", "compactness",
+            "concavity", "concave points", "symmetry", "fractal dimension",
+        ]  # fmt: skip
+        return [f"mean {name}" for name in cells] + [f"{name} error" for name in cells] + [f"worst {name}" for name in cells]
 
     def class_names(self) -> Sequence[str]:
         return ["malignant", "benign"]

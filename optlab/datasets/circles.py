@@ -22,6 +22,7 @@ class Circles(Dataset):
     label: ClassVar[str] = "Two circles"
     group: ClassVar[str] = "Generated, known distribution"
     place: ClassVar[int] = 63
+    endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (r"x = r_y\,(\cos t,\ \sin t) + \sigma n,\quad r_0 = 1,\quad r_1 = r",)
     symbols: ClassVar[dict[str, str]] = {"t": "uniform on [0, 2π]", "n": "standard normal noise in the plane", "r": "radius of the inner circle"}
     source: ClassVar[str] = "As sklearn.datasets.make_circles, with t drawn instead of evenly spaced, so that examples are independent."
@@ -43,11 +44,14 @@ class Circles(Dataset):
         return DataShape((2,), 2, "classes")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        y = rng.integers(0, 2, self.size)
-        t = rng.uniform(0.0, 2.0 * np.pi, self.size)
+        return self.draw(rng, self.size)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        y = rng.integers(0, 2, n)
+        t = rng.uniform(0.0, 2.0 * np.pi, n)
         r = np.where(y == 0, 1.0, self.radius)
         x = r[:, None] * np.stack([np.cos(t), np.sin(t)], axis=1)
-        return x + self.noise * rng.standard_normal((self.size, 2)), y.astype(np.int64)
+        return x + self.noise * rng.standard_normal((n, 2)), y.astype(np.int64)
 
     def class_names(self) -> list[str]:
         return ["outer", "inner"]

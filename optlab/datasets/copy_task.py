@@ -23,6 +23,7 @@ class CopyTask(Dataset):
     label: ClassVar[str] = "Copy after a delay"
     group: ClassVar[str] = "Generated, sequences"
     place: ClassVar[int] = 71
+    endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
         r"x_1 = e_y,\quad x_2, \ldots, x_{D+1} = 0,\quad x_{D+2} = e_{k+1}",
         r"x_t \leftarrow x_t + \sigma n",
@@ -60,9 +61,12 @@ class CopyTask(Dataset):
         return DataShape((self.delay + 2, self.symbols_shown + 1), self.symbols_shown, "classes")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        y = rng.integers(0, self.symbols_shown, self.size)
-        x = np.zeros((self.size, *self.shape().inputs))
-        x[np.arange(self.size), 0, y] = 1.0
+        return self.draw(rng, self.size)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        y = rng.integers(0, self.symbols_shown, n)
+        x = np.zeros((n, *self.shape().inputs))
+        x[np.arange(n), 0, y] = 1.0
         x[:, -1, -1] = 1.0
         return x + self.noise * rng.standard_normal(x.shape), y.astype(np.int64)
 

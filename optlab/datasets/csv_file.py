@@ -62,8 +62,8 @@ class CSVFile(Dataset):
         path = Path(self.path).expanduser()
         try:
             state = path.stat()
-        except OSError as error:
-            raise InvalidInput(f"dataset.path: {path} cannot be read: {error.strerror or error}.", "dataset.path") from None
+        except (OSError, ValueError) as error:  # ValueError: a path with a zero byte in it
+            raise InvalidInput(f"dataset.path: {path} cannot be read: {getattr(error, 'strerror', None) or error}.", "dataset.path") from None
         return _read(path, self.dialect(), state.st_mtime_ns, state.st_size)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.data import DataShape
+from optlab.datasets._scikit import read
 from optlab.datasets.base import Dataset
 
 
@@ -29,12 +30,10 @@ class Diabetes(Dataset):
         return DataShape((10,), 1, "regression")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        from sklearn.datasets import load_diabetes
-
-        x, y = load_diabetes(return_X_y=True)
-        return x.astype(np.float64), ((y - y.mean()) / y.std()).astype(np.float64)[:, None]
+        x, y = read("diabetes_data_raw.csv.gz", delimiter=None), read("diabetes_target.csv.gz").ravel()
+        # As scikit-learn gives them: every column has mean 0 and length 1.
+        scaled = (x - x.mean(axis=0)) / x.std(axis=0) / len(x) ** 0.5
+        return scaled, ((y - y.mean()) / y.std())[:, None]
 
     def input_names(self) -> Sequence[str]:
-        from sklearn.datasets import load_diabetes
-
-        return [str(name) for name in load_diabetes().feature_names]
+        return ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]

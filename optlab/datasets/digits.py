@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.data import DataShape
+from optlab.datasets._scikit import classified
 from optlab.datasets.base import Dataset
 
 
@@ -28,10 +29,8 @@ class Digits(Dataset):
         return DataShape((8, 8), 10, "classes")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        from sklearn.datasets import load_digits
-
-        x, y = load_digits(return_X_y=True)
-        return x.reshape(-1, 8, 8).astype(np.float64), y.astype(np.int64)
+        x, y = classified("digits.csv.gz", header=False)
+        return x.reshape(-1, 8, 8), y
 
     def input_names(self) -> Sequence[str]:
         return [f"pixel {row},{column}" for row in range(8) for column in range(8)]

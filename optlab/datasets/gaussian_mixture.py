@@ -19,6 +19,7 @@ class GaussianMixture(Dataset):
     label: ClassVar[str] = "Gaussian mixture"
     group: ClassVar[str] = "Generated, known distribution"
     place: ClassVar[int] = 62
+    endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (r"x \mid y \sim N\left(d\,u_y,\ I\right)",)
     symbols: ClassVar[dict[str, str]] = {"u_y": "a random unit vector for class y, fixed by the data seed"}
     source: ClassVar[str] = "Standard; the Bayes classifier is the nearest center."
@@ -40,8 +41,11 @@ class GaussianMixture(Dataset):
         return self.distance * directions
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        y = rng.integers(0, self.classes, self.size)
-        return self.centers()[y] + rng.standard_normal((self.size, self.dimension)), y.astype(np.int64)
+        return self.draw(rng, self.size)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        y = rng.integers(0, self.classes, n)
+        return self.centers()[y] + rng.standard_normal((n, self.dimension)), y.astype(np.int64)
 
     def class_names(self) -> list[str]:
         return [f"center {index}" for index in range(self.classes)]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.data import DataShape
+from optlab.datasets._scikit import classified
 from optlab.datasets.base import Dataset
 
 
@@ -28,15 +29,10 @@ class Iris(Dataset):
         return DataShape((4,), 3, "classes")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        from sklearn.datasets import load_iris
-
-        x, y = load_iris(return_X_y=True)
-        return x.astype(np.float64), y.astype(np.int64)
+        return classified("iris.csv")
 
     def input_names(self) -> Sequence[str]:
-        from sklearn.datasets import load_iris
-
-        return [str(name) for name in load_iris().feature_names]
+        return ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 
     def class_names(self) -> Sequence[str]:
         return ["setosa", "versicolor", "virginica"]

@@ -17,13 +17,15 @@ class LeastSquares(Dataset):
     """Linear regression whose Hessian has a condition number of one's choice, with noise on the targets.
 
     The variances of the inputs along random directions fall geometrically from 1 to 1/κ. The inputs are centered and uncorrelated exactly, over
-    all examples, not only on average: with no validation and test part the Hessian of the squared error is twice the stated covariance.
+    all examples, not only on average: with no validation and test part the Hessian of the squared error is twice the stated covariance. Fresh examples are
+    normal with that covariance, drawn independently, so the risk is known: see :meth:`risk`.
     """
 
     name: ClassVar[str] = "least_squares"
     label: ClassVar[str] = "Ill-conditioned least squares"
     group: ClassVar[str] = "Generated, known distribution"
     place: ClassVar[int] = 65
+    endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
         r"\frac{1}{n} \sum_i x_i x_i^\top = Q\, \text{diag}\left(1, \ldots, \kappa^{-1}\right) Q^\top,\quad \sum_i x_i = 0",
         r"y = w^\top x + \sigma n",
@@ -86,6 +88,15 @@ class LeastSquares(Dataset):
         solution = np.linalg.lstsq(design, y[:, 0], rcond=None)[0].astype(np.float64)
         return solution[:-1], float(solution[-1]), float(np.mean((design @ solution - y[:, 0]) ** 2))
 
+    def risk(self, weights: NDArray[np.float64], bias: float) -> float:
+        """J* (8.2): the expected squared error of a linear model on fresh examples, in raw units.
+
+        Args:
+            weights: ``[dimension]``.
+        """
+        error = weights - self.weights()
+        return float(error @ self.covariance() @ error + bias**2 + self.noise**2)
+
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         # White inputs by factorization: the condition number is then the stated one for every draw.
         n = self.size
@@ -99,6 +110,12 @@ class LeastSquares(Dataset):
         white, _ = np.linalg.qr(draws - draws.mean(axis=0))
         q, variances = self._axes()
         x = np.sqrt(n) * white * np.sqrt(variances) @ q.T
+        y = x @ self.weights() + self.noise * rng.standard_normal(n)
+        return x, y[:, None]
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        q, variances = self._axes()
+        x = rng.standard_normal((n, self.dimension)) * np.sqrt(variances) @ q.T
         y = x @ self.weights() + self.noise * rng.standard_normal(n)
         return x, y[:, None]
 

@@ -19,6 +19,7 @@ class Moons(Dataset):
     label: ClassVar[str] = "Two moons"
     group: ClassVar[str] = "Generated, known distribution"
     place: ClassVar[int] = 60
+    endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
         r"x \mid y{=}0 = (\cos t,\ \sin t) + \sigma n",
         r"x \mid y{=}1 = (1 - \cos t,\ \tfrac{1}{2} - \sin t) + \sigma n",
@@ -33,11 +34,14 @@ class Moons(Dataset):
         return DataShape((2,), 2, "classes")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        y = rng.integers(0, 2, self.size)
-        t = rng.uniform(0.0, np.pi, self.size)
+        return self.draw(rng, self.size)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        y = rng.integers(0, 2, n)
+        t = rng.uniform(0.0, np.pi, n)
         upper = np.stack([np.cos(t), np.sin(t)], axis=1)
         lower = np.stack([1.0 - np.cos(t), 0.5 - np.sin(t)], axis=1)
-        x = np.where(y[:, None] == 0, upper, lower) + self.noise * rng.standard_normal((self.size, 2))
+        x = np.where(y[:, None] == 0, upper, lower) + self.noise * rng.standard_normal((n, 2))
         return x, y.astype(np.int64)
 
     def class_names(self) -> list[str]:

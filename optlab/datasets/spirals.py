@@ -22,6 +22,7 @@ class Spirals(Dataset):
     label: ClassVar[str] = "Spirals"
     group: ClassVar[str] = "Generated, known distribution"
     place: ClassVar[int] = 61
+    endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (r"x = r\,(\cos\phi,\ \sin\phi) + \sigma n,\quad \phi = 2\pi\left(T r + y / C\right)",)
     symbols: ClassVar[dict[str, str]] = {
         "r": "radius, the root of a uniform number, so that examples fill the disk evenly",
@@ -40,11 +41,14 @@ class Spirals(Dataset):
         return DataShape((2,), self.arms, "classes")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        y = rng.integers(0, self.arms, self.size)
-        r = np.sqrt(rng.uniform(0.0, 1.0, self.size))
+        return self.draw(rng, self.size)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        y = rng.integers(0, self.arms, n)
+        r = np.sqrt(rng.uniform(0.0, 1.0, n))
         angle = 2.0 * np.pi * (self.turns * r + y / self.arms)
         x = r[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        return x + self.noise * rng.standard_normal((self.size, 2)), y.astype(np.int64)
+        return x + self.noise * rng.standard_normal((n, 2)), y.astype(np.int64)
 
     def class_names(self) -> list[str]:
         return [f"arm {arm}" for arm in range(self.arms)]

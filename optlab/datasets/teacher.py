@@ -23,6 +23,7 @@ class Teacher(Dataset):
     label: ClassVar[str] = "Teacher network"
     group: ClassVar[str] = "Generated, known distribution"
     place: ClassVar[int] = 64
+    endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
         r"x \sim N(0, I),\quad s = \frac{1}{\sqrt{h}}\, V \tanh\left(\frac{2}{\sqrt{d}}\, W x\right) + \sigma n",
         r"y = s\ \text{for regression},\quad y = \text{argmax}_k\, s_k\ \text{for classes}",
@@ -68,6 +69,9 @@ class Teacher(Dataset):
         return answers
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
-        x = rng.standard_normal((self.size, self.dimension))
-        scores = self.scores(x) + self.noise * rng.standard_normal((self.size, self.outputs))
+        return self.draw(rng, self.size)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+        x = rng.standard_normal((n, self.dimension))
+        scores = self.scores(x) + self.noise * rng.standard_normal((n, self.outputs))
         return x, scores.argmax(axis=1).astype(np.int64) if self.task == "classes" else scores

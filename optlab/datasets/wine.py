@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.data import DataShape
+from optlab.datasets._scikit import classified
 from optlab.datasets.base import Dataset
 
 
@@ -28,15 +29,13 @@ class Wine(Dataset):
         return DataShape((13,), 3, "classes")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        from sklearn.datasets import load_wine
-
-        x, y = load_wine(return_X_y=True)
-        return x.astype(np.float64), y.astype(np.int64)
+        return classified("wine_data.csv")
 
     def input_names(self) -> Sequence[str]:
-        from sklearn.datasets import load_wine
-
-        return [str(name) for name in load_wine().feature_names]
+        return [
+            "alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols", "flavanoids",
+            "nonflavanoid_phenols", "proanthocyanins", "color_intensity", "hue", "od280/od315_of_diluted_wines", "proline",
+        ]  # fmt: skip
 
     def class_names(self) -> Sequence[str]:
         return ["cultivar 0", "cultivar 1", "cultivar 2"]

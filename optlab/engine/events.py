@@ -108,7 +108,10 @@ class Kept:
 
 @dataclass(frozen=True)
 class Noted:
-    """A step was not what its method promises (no descent, a line search that gave up); ``words`` say why. Not told again while it stays so."""
+    """A step was not what its method promises (no descent, a line search that gave up): ``words`` say why, and are not told again while it stays so.
+
+    Of step 0: what pretraining did before the first step.
+    """
 
     run: int
     step: int

@@ -26,7 +26,7 @@ _POPULATION_VALUES = 8_000_000
 
 
 class Oracle:
-    """The objective (with its weight decay) of R runs on their batches.
+    """The objective (with its weight decay and auxiliary heads) of R runs on their batches.
 
     Args:
         x, y: batches with a leading run axis. seeds: of the runs. step: number of this step (0, 1, …), for draws.
@@ -79,8 +79,8 @@ class Oracle:
         """The objective ``[R]`` and its gradient ``[R, P]`` at ``theta``."""
         self._count(1)
         losses, gradient = self._objective.value_and_gradient(theta, self._x, self._y)
-        penalty = self._objective.penalty(theta)
-        return losses if penalty is None else losses + penalty, gradient
+        added = self._objective.added(theta, self._x, self._y)
+        return losses if added is None else losses + added, gradient
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
         """``v [R, P]`` → ``H v``, exactly, with the Hessian at ``theta``."""
@@ -152,9 +152,8 @@ class Oracle:
         return leaf, gradient if gradient.requires_grad else gradient + 0.0 * leaf
 
     def _value(self, theta: torch.Tensor, x: torch.Tensor | None = None, y: torch.Tensor | None = None) -> torch.Tensor:
-        losses = self._objective.losses(theta, self._x if x is None else x, self._y if y is None else y)
-        penalty = self._objective.penalty(theta)
-        return losses if penalty is None else losses + penalty
+        losses, added = self._objective.terms(theta, self._x if x is None else x, self._y if y is None else y)
+        return losses if added is None else losses + added
 
     def _count(self, number: int) -> None:
         self._gradients = [count + number for count in self._gradients]

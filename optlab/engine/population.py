@@ -7,18 +7,23 @@ sampling order. Runs with the same rule form a group whose hyperparameters are c
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
+from optlab.averaging.base import Averaging
+from optlab.clipping.base import Clipping
 from optlab.component import Component
+from optlab.delays.base import Delay
 from optlab.engine.oracle import Oracle
 from optlab.engine.seeding import generators
 from optlab.errors import InvalidInput
-from optlab.experiment import Experiment
+from optlab.experiment import Experiment, General
 from optlab.hyperparameters import Hyperparameters
 from optlab.layout import Layout
 from optlab.lazy import torch as _torch
-from optlab.optimizers.base import ObjectiveOptimizer, Outcome, State
+from optlab.optimizers.base import ObjectiveOptimizer, Optimizer, Outcome, State
+from optlab.schedules.base import Schedule
+from optlab.stopping.base import Stopping
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +49,25 @@ def check_compatible(experiments: Sequence[Experiment]) -> None:
             raise InvalidInput(f"Run {number} of a population differs from run 1 in batches.size, which all runs of a population share.", "batches.size")
 
 
+class Member(Protocol):
+    """What a group has to know of a run: the parts of an :class:`Experiment` that make its steps; a race on a surface has no others."""
+
+    @property
+    def optimizer(self) -> Optimizer: ...
+    @property
+    def schedule(self) -> Schedule: ...
+    @property
+    def clipping(self) -> Clipping: ...
+    @property
+    def averaging(self) -> Averaging: ...
+    @property
+    def delay(self) -> Delay: ...
+    @property
+    def stopping(self) -> Stopping: ...
+    @property
+    def general(self) -> General: ...
+
+
 class Group:
     """Runs of a population that share an update rule, a clipping rule and an average.
 
@@ -55,13 +79,15 @@ class Group:
         rows: which runs, as a Python list; index: the same as a tensor, or None where it is all of them in order.
         h, clip_h, averaging_h: hyperparameters: numbers where all runs agree, else columns ``[len(rows), 1]``.
         state: see above; every tensor has a leading run axis.
+        memories: what the schedules of the rows remember of the evaluations.
     """
 
-    def __init__(self, rows: list[int], experiments: Sequence[Experiment], theta: torch.Tensor, layout: Layout) -> None:
+    def __init__(self, rows: list[int], experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -> None:
         self.rows = rows
         self._layout = layout
         everyone = rows == list(range(len(experiments)))
         self.index = None if everyone else _torch.tensor(rows, device=theta.device)
+        self.memories: list[Mapping[str, float]] = [{} for _ in rows]
         self.refresh(experiments, theta)
         here = self.select(theta)
         self.h.step = 1
@@ -71,7 +97,7 @@ class Group:
         if self._keeps_best:
             self.state[_BEST] = here
 
-    def refresh(self, experiments: Sequence[Experiment], theta: torch.Tensor) -> None:
+    def refresh(self, experiments: Sequence[Member], theta: torch.Tensor) -> None:
         """Read the hyperparameters anew from the experiments as they stand now."""
         members = [experiments[row] for row in self.rows]
         self.optimizer = members[0].optimizer
@@ -87,15 +113,31 @@ class Group:
         self.averaging_h = _columns([member.averaging for member in members], theta)
         self.seeds = [member.general.seed for member in members]
         self._schedules = [member.schedule for member in members]
+        self._watching = any(schedule.watches for schedule in self._schedules)
         self._rates = [float(getattr(member.optimizer, "lr", 0.0)) for member in members]
         self._theta = theta
 
     def schedule(self, step: int) -> list[float]:
         """Set the rates and ``h.step`` for the step after ``step``; the rates, one a run."""
         self.h.step = self.averaging_h.step = step + 1
-        rates = [schedule.rate(lr, step) for schedule, lr in zip(self._schedules, self._rates, strict=True)]
+        if self._watching:
+            given = zip(self._schedules, self._rates, self.memories, strict=True)
+            rates = [schedule.rate_given(lr, step, memory) for schedule, lr, memory in given]
+        else:
+            rates = [schedule.rate(lr, step) for schedule, lr in zip(self._schedules, self._rates, strict=True)]
         self.h.lr = _number_or_column(rates, self._theta)
         return rates
+
+    def observe(self, values: Mapping[str, Sequence[float]]) -> None:
+        """Let schedules that watch see an evaluation: series → value of every run of the population."""
+        if self._watching:
+            here = [{name: column[row] for name, column in values.items()} for row in self.rows]
+            seen = zip(self._schedules, self.memories, here, strict=True)
+            self.memories = [schedule.observed(memory, its) for schedule, memory, its in seen]
+
+    def remembered(self, run: int) -> dict[str, float]:
+        """What the schedule of a run remembers, as a snapshot holds it."""
+        return {f"{_SCHEDULE}{name}": value for name, value in self.memories[self.rows.index(run)].items()}
 
     def select(self, tensor: torch.Tensor) -> torch.Tensor:
         """The rows of this group."""
@@ -111,6 +153,10 @@ class Group:
             g = self.clipping.clip(g, norm, self.clip_h)
         after, own = self.optimizer.update(theta, g, self._own(), self.h)
         return after, self._with_strategies(theta, after, own)
+
+    def clipped(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
+        """Share ``[len(rows)]`` of the components of the gradients ``g`` that clipping changes."""
+        return self.clipping.touched(g, norm, self.clip_h)
 
     def ask(self, theta: torch.Tensor, objective: Oracle) -> Outcome:
         """The step of a rule that asks the objective itself."""
@@ -166,9 +212,16 @@ class Group:
 
 
 _AVERAGING, _DELAY, _BEST = "averaging.", "delay.", "best.theta"
+_SCHEDULE = "schedule."
 
 
-def groups(experiments: Sequence[Experiment], theta: torch.Tensor, layout: Layout) -> list[Group]:
+def divided(memory: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+    """What a snapshot remembers: the stopping rule's part, and the schedule's."""
+    schedules = {name.removeprefix(_SCHEDULE): value for name, value in memory.items() if name.startswith(_SCHEDULE)}
+    return {name: value for name, value in memory.items() if not name.startswith(_SCHEDULE)}, schedules
+
+
+def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -> list[Group]:
     """The groups of a population."""
     found: dict[tuple[Any, ...], list[int]] = {}
     for row, experiment in enumerate(experiments):

@@ -7,8 +7,10 @@ seed means the same on every device.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from optlab.lazy import torch as _torch
 
@@ -25,6 +27,26 @@ def derived(seed: int, purpose: str) -> int:
 def generator(seed: int, purpose: str) -> torch.Generator:
     """A fresh torch generator for one purpose of a run with this seed."""
     return _torch.Generator().manual_seed(derived(seed, purpose))
+
+
+def numpy_generator(seed: int, purpose: str) -> np.random.Generator:
+    """A fresh NumPy generator for one purpose of a run with this seed; for draws of data sets, which know no torch."""
+    return np.random.Generator(np.random.PCG64(derived(seed, purpose)))
+
+
+def random_units(seeds: Sequence[int], purpose: str, x: torch.Tensor) -> Callable[[int], torch.Tensor]:
+    """Number of units → fresh uniform numbers ``[R, m, units]`` for each example of a batch ``x`` ``[R, m, …]``, where and as precise as it is.
+
+    Args:
+        seeds: one a run, or one for all.
+    """
+    sources = [generator(seed, purpose) for seed in seeds]
+
+    def draw(units: int) -> torch.Tensor:
+        drawn = [_torch.rand(x.shape[1], units, generator=source, dtype=_torch.float64) for source in sources]
+        return _torch.stack(drawn).to(x).expand(x.shape[0], -1, -1)
+
+    return draw
 
 
 def generators(seed: int) -> Callable[[str], torch.Generator]:

@@ -95,6 +95,7 @@ class _Session:
             step=trainer.step,
             tracked=trainer.tracked,
         )
+        yield from self._report_notes()
         self._path.add(trainer.step, trainer.theta[0])
         if not self._resumed:
             self._evaluate()
@@ -131,7 +132,9 @@ class _Session:
         if trainer.step % self._every == 0:
             trainer.settle()
             if trainer.alive:
-                self._judge(self._evaluate())
+                values = self._evaluate()
+                trainer.observe(values)
+                self._judge(values)
         if self._path.due(trainer.step):
             self._path.add(trainer.step, trainer.theta[0])
         if len(trainer.endings) > len(self._reported):

@@ -24,7 +24,7 @@ class Snapshot:
         theta: parameters ``[P]`` in the precision of the run.
         state: the optimizer's state, name → array (without the run axis).
         values: fields that were changed while the run went, path → value (``{"optimizer.lr": 0.02}``).
-        memory: what the stopping rule remembers.
+        memory: what the stopping rule remembers, and under names that begin with ``schedule.`` what the schedule does.
         reason: why it was taken: ``start``, ``checkpoint``, ``asked``, ``paused``, ``last_finite``, ``end``.
     """
 

@@ -13,7 +13,7 @@ from optlab.continuation.base import Continuation
 from optlab.engine.objective import Objective
 from optlab.engine.oracle import Oracle
 from optlab.engine.population import Group
-from optlab.engine.seeding import generator
+from optlab.engine.seeding import generator, random_units
 from optlab.lazy import torch as _torch
 from optlab.optimizers.base import State
 
@@ -29,6 +29,7 @@ class Taken:
         point: where the gradients were taken, ``[R, P]``. loss: batch loss there, ``[R]``. gradient: ``[R, P]``; norm: ``[R]``, before clipping.
         after: new parameters ``[R, P]``. states: new states, one a group. rates: learning rates, one a run.
         notes: run → why its step is not what the method promises, in words.
+        clipped: share ``[R]`` of each gradient's components that clipping changes; None where no run clips.
     """
 
     point: torch.Tensor
@@ -39,6 +40,7 @@ class Taken:
     states: list[State]
     rates: list[float]
     notes: dict[int, str]
+    clipped: torch.Tensor | None = None
 
 
 class Stepper:
@@ -54,6 +56,7 @@ class Stepper:
         self._continuation = continuation
         self._seeds = list(seeds)
         self._asking = any(group.asks for group in self._groups)
+        self._clipping = any(group.clipping.active for group in self._groups)
 
     def take(self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor) -> Taken:
         """Step ``step`` (0, 1, …) from ``theta`` ``[R, P]`` on the batch ``x``, ``y``; the groups' states are read, not written."""
@@ -68,7 +71,7 @@ class Stepper:
         norm = _torch.linalg.vector_norm(gradient, dim=1)
         updated = [group.update(group.select(theta), group.select(gradient), group.select(norm)) for group in self._groups]
         after = self._together(theta, [after for after, _ in updated])
-        return Taken(point, loss, gradient, norm, after, [state for _, state in updated], rates, {})
+        return Taken(point, loss, gradient, norm, after, [state for _, state in updated], rates, {}, self._clipped(gradient, norm))
 
     def _mixed(self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor, rates: list[float]) -> Taken:
         """Some rules ask the objective themselves: each group by itself, on its rows of the batch."""
@@ -79,9 +82,9 @@ class Stepper:
             if group.asks:
                 outcome = group.ask(here, Oracle(self._objective, its_x, its_y, group.seeds, step))
                 point, loss, gradient = here, outcome.loss, outcome.gradient
-                penalty = self._objective.penalty(here)
-                if penalty is not None:
-                    loss = loss - penalty  # which the rule saw, and which is told apart from the loss
+                added = self._objective.added(here, its_x, its_y)
+                if added is not None:
+                    loss = loss - added  # which the rule saw, and which is told apart from the loss
                 after, state = outcome.theta, outcome.state
                 notes |= {row: note for row, note in zip(group.rows, outcome.notes, strict=False) if note}
             else:
@@ -96,19 +99,27 @@ class Stepper:
         loss = self._together(theta[:, :1], losses).squeeze(1)
         gradient = self._together(theta, gradients)
         norm = _torch.linalg.vector_norm(gradient, dim=1)
-        return Taken(self._together(theta, points), loss, gradient, norm, self._together(theta, afters), states, rates, notes)
+        point, after = self._together(theta, points), self._together(theta, afters)
+        return Taken(point, loss, gradient, norm, after, states, rates, notes, self._clipped(gradient, norm))
+
+    def _clipped(self, gradient: torch.Tensor, norm: torch.Tensor) -> torch.Tensor | None:
+        """See :class:`Taken`."""
+        if not self._clipping:
+            return None
+        return self._together(norm, [group.clipped(group.select(gradient), group.select(norm)) for group in self._groups])
 
     def _gradient(self, point: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss and gradient of the objective, or of the blurred one where a continuation asks for it."""
         width = self._continuation.width(step) if self._continuation.active else 0.0
+        uniforms = random_units(self._seeds, f"surrogate/{step}", x) if self._objective.detours else None
         if width == 0.0:
-            return self._objective.value_and_gradient(point, x, y)
+            return self._objective.value_and_gradient(point, x, y, uniforms)
         sources = [generator(seed, f"continuation/{step}") for seed in self._seeds]
         draws = self._continuation.draws()
         loss, gradient = _torch.zeros_like(point[:, 0]), _torch.zeros_like(point)
         for _ in range(draws):
             noise = _torch.stack([_torch.randn(point.shape[1], generator=source, dtype=_torch.float64) for source in sources]).to(point)
-            one_loss, one_gradient = self._objective.value_and_gradient(point + width * noise, x, y)
+            one_loss, one_gradient = self._objective.value_and_gradient(point + width * noise, x, y, uniforms)
             loss += one_loss / draws
             gradient += one_gradient / draws
         return loss, gradient

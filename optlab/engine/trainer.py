@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from optlab import registry
-from optlab.data import Part
 from optlab.engine.batches import BatchStream
 from optlab.engine.device import resolve
 from optlab.engine.divergence import first_broken
 from optlab.engine.events import Status
-from optlab.engine.objective import Objective
-from optlab.engine.population import Group, check_compatible, groups
+from optlab.engine.fresh import FreshExamples, tensors
+from optlab.engine.objective import SAMPLE, Objective
+from optlab.engine.population import Group, check_compatible, divided, groups
 from optlab.engine.recorder import Recorder
+from optlab.engine.seeding import random_units
 from optlab.engine.snapshot import Snapshot
-from optlab.engine.starting import start
+from optlab.engine.starting import starts
 from optlab.engine.stepping import Stepper
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _CHUNK_VALUES = 4_000_000
 """Input values, over all runs, that a part of the full gradient is taken on at once."""
+_RUNS_OF_A_DRAW = 64
+"""Number of runs that those parts are cut for where the model draws."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class Trainer:
     Attributes:
         theta: parameters ``[R, P]`` after ``step`` steps; the row of a run that has ended stays as it ended.
         current: the experiments as they stand after changes made on the way; asked: as they were asked for.
-        endings: run → how it ended. notes: run → why its last step was not what its method promises; whoever tells them takes them out.
+        endings: run → how it ended. notes: run → what there is to tell about its start, or why its last step was
+            not what its method promises; whoever tells them takes them out.
     """
 
     def __init__(self, experiments: Sequence[Experiment], snapshots: Sequence[Snapshot] | None = None, *, deferred: bool | None = None) -> None:
@@ -80,7 +84,10 @@ class Trainer:
         self.asked = tuple(experiments)
         self.current = list(experiments)
         data = first.dataset.load()
-        self.objective = Objective(first.model, first.loss, data.shape)
+        reason = first.model.refusal(float(data.training.x.min()), float(data.training.x.max()))
+        if reason:
+            raise InvalidInput(reason, "dataset.unit_range")
+        self.objective = Objective(first.model, first.loss, data.shape, _torch.from_numpy(data.training.x))
         self.layout = self.objective.layout
         self.batch = first.batches.batch_size(len(data.training))
         work = len(experiments) * self.layout.total * self.batch
@@ -88,14 +95,20 @@ class Trainer:
         self.dtype: torch.dtype = getattr(_torch, first.general.precision)
         self.deferred = self.device != "cpu" if deferred is None else deferred
 
-        self._training = self._tensors(data.training)
-        self._validation = self._tensors(data.validation) if len(data.validation) else None
-        self._stream = BatchStream(*self._training, [e.batches for e in experiments], [e.general.seed for e in experiments])
+        self._training = tensors(data.training, self.device, self.dtype)
+        self._validation = tensors(data.validation, self.device, self.dtype) if len(data.validation) else None
+        self._fresh = FreshExamples(first.dataset, data, self.device, self.dtype) if first.dataset.endless else None
+        self._stream = BatchStream(
+            *self._training,
+            [e.batches for e in experiments],
+            [e.general.seed for e in experiments],
+            self._fresh.draw if self._fresh is not None else None,
+        )
         self.steps_per_epoch = self._stream.steps_per_epoch
         self.last_batch = len(data.training) - (self.steps_per_epoch - 1) * self.batch
 
-        starts = [start(e, self.objective, data.training) for e in experiments]
-        self.theta: torch.Tensor = _torch.stack(starts).to(device=self.device, dtype=self.dtype)
+        drawn, self.notes = starts(experiments, self.objective, data.training, pretrain=snapshots is None)
+        self.theta: torch.Tensor = drawn.to(device=self.device, dtype=self.dtype)
         self.step = 0
         self.memories: list[dict[str, float]] = [{} for _ in experiments]
         self.endings: dict[int, Ending] = {}
@@ -103,7 +116,6 @@ class Trainer:
             self._enter(snapshots)
         self._groups = groups(self.current, self.theta, self.layout)
         self._stepper = Stepper(self.objective, self._groups, first.continuation, [e.general.seed for e in experiments])
-        self.notes: dict[int, str] = {}
         if snapshots is not None:
             self._restore_states(snapshots)
         self._safe: tuple[torch.Tensor, list[State]] = (self.theta, [group.state for group in self._groups])
@@ -111,10 +123,11 @@ class Trainer:
         self._watched: list[torch.Tensor] = []
         self._watched_from = 0
 
-        task = data.shape.task
+        task = self.objective.shape.task
         measures = [measure() for measure in registry.components("measure") if task in cast(type[StepMeasure], measure).tasks]
         self._evaluations = [measure for measure in measures if isinstance(measure, EvaluationMeasure)]
-        self.recorder = Recorder([measure for measure in measures if isinstance(measure, StepMeasure)])
+        clips = any(e.clipping.active for e in experiments)
+        self.recorder = Recorder([measure for measure in measures if isinstance(measure, StepMeasure) and (clips or not measure.of_clipping)])
         self._rates: list[float] = []
         self.follow(first.measures.chosen)
 
@@ -151,7 +164,14 @@ class Trainer:
             self._rates = taken.rates
             self._rate: torch.Tensor = _torch.tensor(taken.rates, dtype=self.dtype, device=self.device)
         seen = Step(
-            taken.loss, taken.gradient, taken.norm, before=theta, after=taken.after, rate=self._rate, tracked=self._tracked
+            taken.loss,
+            taken.gradient,
+            taken.norm,
+            before=theta,
+            after=taken.after,
+            rate=self._rate,
+            tracked=self._tracked,
+            clipped=taken.clipped,
         )
         row = self.recorder.take(number + 1, seen)
         after, states = taken.after, taken.states
@@ -226,6 +246,7 @@ class Trainer:
         theta = self.theta[run : run + 1]
         alone = Group([0], [self.current[run]], theta, self.layout)
         alone.state = {name: value[place : place + 1] for name, value in group.state.items()}
+        alone.memories = [group.memories[place]]
         stepper = Stepper(self.objective, [alone], self.current[run].continuation, [self.current[run].general.seed])
         for number in range(self._kept_step(fatal, sound), fatal + 1):
             x, y = (tensor[run : run + 1] for tensor in self._stream.at(number))
@@ -244,6 +265,11 @@ class Trainer:
                 {name: _torch.where(here.view(-1, *[1] * (value.dim() - 1)), value, other[name]) for name, value in state.items()}
             )
         return _torch.where(mask.unsqueeze(1), theta, other_theta), chosen
+
+    def observe(self, values: Mapping[str, Sequence[float]]) -> None:
+        """Let schedules that watch see an evaluation: series name → value of every run."""
+        for group in self._groups:
+            group.observe(values)
 
     def end(self, run: int, status: Status, reason: str) -> None:
         """End one run where it stands; the others go on."""
@@ -296,9 +322,14 @@ class Trainer:
 
     # --- looking -----------------------------------------------------------------------------------------------------------------
 
+    def batch_of(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch of step ``step`` (0, 1, …): inputs ``[R, m, *inputs]`` and targets ``[R, m]`` or ``[R, m, outputs]``."""
+        return self._stream.at(step)
+
     def evaluate(self) -> dict[str, torch.Tensor]:
         """Evaluation measures at the parameters as they are: series name → values ``[R]``."""
         seen = self._looked_at(self.theta)
+        seen.fresh_loss, seen.fresh_error = self._risk()
         averaged = self._averaged()
         if averaged is not None:
             seen = replace(seen, averaged=self._looked_at(averaged))
@@ -306,9 +337,31 @@ class Trainer:
         return {name: values for name, values in taken.items() if values is not None}
 
     def _looked_at(self, theta: torch.Tensor) -> Evaluation:
-        training = self.objective.evaluate(theta, *self._training)
-        validation = self.objective.evaluate(theta, *self._validation) if self._validation is not None else (None, None)
-        return Evaluation(*training, *validation)
+        losses, errors, margins = self.objective.evaluate(theta, *self._training)
+        seen = Evaluation(losses, errors, None, None, training_margin=margins)
+        if self._validation is not None:
+            seen.validation_loss, seen.validation_error, seen.validation_margin = self.objective.evaluate(theta, *self._validation)
+        seen.penalty = self.objective.penalty(theta)
+        seen.weight_norm = self.objective.weight_norm(theta)
+        return seen
+
+    def _risk(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Mean loss and 0-1 error ``[R]`` on fresh examples; None where none are drawn, and the error for regression.
+
+        All runs see the same draws, of the data's seed and the step: alone or together, with any seed of their own.
+        """
+        number = self.asked[0].measures.fresh
+        if self._fresh is None or number == 0:
+            return None, None
+        loss = _torch.zeros_like(self.theta[:, 0])
+        error: torch.Tensor | None = None
+        for x, y in self._fresh.pieces(self.asked[0].dataset.seed, f"risk/{self.step}", number):
+            losses, errors, _ = self.objective.evaluate(self.theta, x, y)
+            loss += losses.sum(dim=1) / number
+            if errors is not None:
+                share = errors.sum(dim=1) / number
+                error = share if error is None else error + share
+        return loss, error
 
     def _averaged(self) -> torch.Tensor | None:
         """Averaged parameters ``[R, P]``, the iterates themselves for runs without an average; None where no run has one."""
@@ -322,15 +375,30 @@ class Trainer:
         return averaged
 
     def full_gradient_norm(self) -> torch.Tensor:
-        """Norm ``[R]`` of the gradient of the objective on the whole training set."""
+        """Norm ``[R]`` of the gradient that training follows, on the whole training set.
+
+        For a model that normalizes over the batch: on the examples that it takes its moments for evaluations of, as one batch.
+        """
+        if self.objective.model.normalizes():
+            return self._norm_of_one_batch()
         x, y = self._training
-        rows = max(1, _CHUNK_VALUES // (self.runs * max(1, x[0].numel())))
+        # What a model draws must not depend on how many runs there are, so neither must its chunks.
+        together = _RUNS_OF_A_DRAW if self.objective.detours else self.runs
+        rows = max(1, _CHUNK_VALUES // (together * max(1, x[0].numel())))
         total = _torch.zeros_like(self.theta)
         for part_x, part_y in zip(x.split(rows), y.split(rows), strict=True):
             everyone = (part_x.expand(self.runs, *part_x.shape), part_y.expand(self.runs, *part_y.shape))
             # Weight decay is part of every chunk's gradient, and the chunks' shares add up to one.
-            total += self.objective.value_and_gradient(self.theta, *everyone)[1] * (len(part_x) / len(x))
+            uniforms = random_units([0], "surrogate", everyone[0]) if self.objective.detours else None
+            total += self.objective.value_and_gradient(self.theta, *everyone, uniforms)[1] * (len(part_x) / len(x))
         norm: torch.Tensor = _torch.linalg.vector_norm(total, dim=1)
+        return norm
+
+    def _norm_of_one_batch(self) -> torch.Tensor:
+        """Cut in chunks, the gradient would be that of each chunk's own moments: so one run at a time, and no more examples than are bounded."""
+        x, y = (part[:SAMPLE].unsqueeze(0) for part in self._training)
+        alone = [self.objective.value_and_gradient(theta.unsqueeze(0), x, y)[1] for theta in self.theta]
+        norm: torch.Tensor = _torch.linalg.vector_norm(_torch.cat(alone), dim=1)
         return norm
 
     # --- snapshots ---------------------------------------------------------------------------------------------------------------
@@ -347,7 +415,7 @@ class Trainer:
             theta=self.theta[run].cpu().numpy().copy(),
             state={name: value[row].cpu().numpy().copy() for name, value in group.state.items()},
             values=self._changes(run),
-            memory=dict(self.memories[run]),
+            memory={**self.memories[run], **group.remembered(run)},
             reason=reason,
         )
 
@@ -373,25 +441,17 @@ class Trainer:
         theta = np.stack([snapshot.theta for snapshot in snapshots])
         self.theta = _torch.from_numpy(theta).to(device=self.device, dtype=self.dtype)
         for run, snapshot in enumerate(snapshots):
-            self.memories[run] = dict(snapshot.memory)
+            self.memories[run] = divided(snapshot.memory)[0]
             for path, value in snapshot.values.items():
                 self.current[run] = self.current[run].with_value(path, value)
 
     def _restore_states(self, snapshots: Sequence[Snapshot]) -> None:
         for group in self._groups:
             members = [snapshots[row] for row in group.rows]
+            group.memories = [divided(member.memory)[1] for member in members]
             if any(set(member.state) != set(group.state) for member in members):
                 raise InvalidInput(f"The snapshot's optimizer state is not that of {group.optimizer.label}; it is of another optimizer.")
             group.state = {
                 name: _torch.from_numpy(np.stack([member.state[name] for member in members])).to(device=self.device, dtype=value.dtype)
                 for name, value in group.state.items()
             }
-
-    # --- data --------------------------------------------------------------------------------------------------------------------
-
-    def _tensors(self, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
-        x = _torch.from_numpy(part.x).to(device=self.device, dtype=self.dtype)
-        y = _torch.from_numpy(part.y).to(device=self.device)
-        return x, y.to(self.dtype) if y.is_floating_point() else y
-
-

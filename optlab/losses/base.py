@@ -5,6 +5,7 @@ The objective is ``J(θ) = mean per-example loss + λ₁‖W‖₁ + ½λ₂‖W
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,6 +24,9 @@ class Loss(Component):
     kind: ClassVar[str] = "loss"
     tasks: ClassVar[tuple[Task, ...]] = ()
     """Tasks whose targets the loss can take."""
+    canonical: ClassVar[bool] = False
+    """Whether :meth:`fisher_product` is also the product with the Hessian of the loss by the outputs, as where the outputs are the natural parameters of an
+    exponential family."""
 
     l2: float = real(
         0.0,
@@ -76,3 +80,14 @@ class Loss(Component):
 def zero_one(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """0-1 loss ``[R, m]`` of the most probable class: 1.0 where it is not ``y`` ``[R, m]``."""
     return (outputs.argmax(dim=2) != y).to(outputs.dtype)
+
+
+def margin(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """By how much the output of the right class exceeds the largest of the others, ``[R, m]``; negative where the 0-1 loss is 1.
+
+    Args:
+        outputs: ``[R, m, classes]``, two classes at least. y: class numbers ``[R, m]``.
+    """
+    right = y.unsqueeze(2)
+    others: torch.Tensor = outputs.scatter(2, right, -math.inf).amax(dim=2)
+    return outputs.gather(2, right).squeeze(2) - others

@@ -28,6 +28,7 @@ class CrossEntropy(Loss):
     source: ClassVar[str] = "Notes, (8.4)–(8.6) and section on surrogate losses."
     differs: ClassVar[str] = "As torch.nn.functional.cross_entropy with the mean taken over the batch."
     tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    canonical: ClassVar[bool] = True
 
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(outputs.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)

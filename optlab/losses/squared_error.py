@@ -26,6 +26,7 @@ class SquaredError(Loss):
     source: ClassVar[str] = "Deep Learning, section 5.1.4; (8.4) with a Gaussian model of unit variance, times two."
     differs: ClassVar[str] = "torch.nn.MSELoss also divides by the number of outputs; both agree where there is one."
     tasks: ClassVar[tuple[Task, ...]] = ("classes", "regression")
+    canonical: ClassVar[bool] = True
 
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return (outputs - _target(outputs, y)).square().sum(dim=2)

@@ -28,6 +28,7 @@ class Step:
         before, after: parameters ``[R, P]`` on either side of the step.
         rate: learning rates ``[R]``.
         tracked: flat positions ``[K]`` of the weights that are followed.
+        clipped: share ``[R]`` of the gradient's components that clipping changed; None where no run clips.
     """
 
     loss: torch.Tensor
@@ -37,21 +38,34 @@ class Step:
     after: torch.Tensor
     rate: torch.Tensor
     tracked: torch.Tensor
+    clipped: torch.Tensor | None = None
 
 
 @dataclass
 class Evaluation:
-    """What can be seen at an evaluation: per-example losses and 0-1 errors ``[R, n]`` on whole parts.
+    """What can be seen at an evaluation: per-example losses, 0-1 errors and margins ``[R, n]`` on whole parts.
 
-    Errors are None for regression; validation is None where the part is empty.
+    Errors and margins are None for regression; validation is None where the part is empty, and fresh examples where none are drawn.
+
+    Attributes:
+        training_margin, validation_margin: output of the right class less the largest of the others.
+        fresh_loss, fresh_error: means ``[R]`` over fresh examples of the distribution, which no run was trained on.
+        penalty: the weight-decay terms ``[R]`` of the objective; None where it has none.
+        weight_norm: Euclidean norm ``[R]`` of the weights, biases left out.
+        averaged: the same at the averaged parameters; None where nothing is averaged.
     """
 
     training_loss: torch.Tensor
     training_error: torch.Tensor | None
     validation_loss: torch.Tensor | None
     validation_error: torch.Tensor | None
+    training_margin: torch.Tensor | None = None
+    validation_margin: torch.Tensor | None = None
+    fresh_loss: torch.Tensor | None = None
+    fresh_error: torch.Tensor | None = None
+    penalty: torch.Tensor | None = None
+    weight_norm: torch.Tensor | None = None
     averaged: Evaluation | None = None
-    """The same at the averaged parameters; None where nothing is averaged."""
 
 
 class Measure(Component):
@@ -71,6 +85,8 @@ class StepMeasure(Measure):
     """A measure of every step."""
 
     when: ClassVar[When] = "step"
+    of_clipping: ClassVar[bool] = False
+    """Whether it exists only where gradients are clipped."""
 
     @abstractmethod
     def take(self, step: Step) -> torch.Tensor:

@@ -1,1 +1,19 @@
 """Models: functions of parameters and inputs, written for R runs at once."""
+
+from __future__ import annotations
+
+from optlab.component import Component
+from optlab.own_models import records
+
+
+def generated() -> tuple[list[type[Component]], dict[str, str]]:
+    """Models that are no files here: those that the user has registered; see :mod:`optlab.registry`."""
+    from optlab.models._own import found
+
+    models, refused = found()
+    return list(models), refused
+
+
+def stamp() -> object:
+    """Changes when another model may have been registered."""
+    return records.stamp()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +16,7 @@ Activation = Literal["relu", "tanh", "sigmoid", "softplus", "gelu", "identity"]
 
 Forward = Callable[["torch.Tensor"], "torch.Tensor"]
 Backward = Callable[["torch.Tensor", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+Second = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 
 def forward(name: Activation) -> Forward:
@@ -41,3 +43,15 @@ def backward(name: Activation) -> Backward:
         "identity": lambda delta, z, h: delta,
     }
     return table[name]
+
+
+def second(name: Activation) -> Second | None:
+    """The second derivative: (pre-activations ``z``, activations ``h``) → φ''(z); None where it is zero."""
+    table: dict[str, Second] = {
+        "tanh": lambda z, h: -2.0 * h * (1.0 - h.square()),
+        "sigmoid": lambda z, h: h * (1.0 - h) * (1.0 - 2.0 * h),
+        # Above 20 torch's softplus is the identity.
+        "softplus": lambda z, h: _torch.where(z > 20.0, 0.0, _torch.sigmoid(z) * _torch.sigmoid(-z)),
+        "gelu": lambda z, h: _torch.exp(-0.5 * z.square()) * (2.0 - z.square()) / math.sqrt(2.0 * math.pi),
+    }
+    return table.get(name)

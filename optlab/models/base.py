@@ -5,8 +5,8 @@ A forward pass is a pure function; what it may need beside parameters and inputs
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 Trace = Callable[[str, "torch.Tensor"], None]
 Tape = list["torch.Tensor"]
 """Intermediate results of a forward pass."""
+Bend = Callable[["torch.Tensor"], "torch.Tensor"]
+"""``u [R, m, outputs]`` → the Hessian of the loss by the outputs, times u."""
+Uniforms = Callable[[int], "torch.Tensor"]
+"""Number of units → fresh uniform numbers ``[R, m, units]`` for each example of a batch."""
+Moments = tuple["torch.Tensor", "torch.Tensor"]
+"""Means and variances ``[R, 1, units]`` that a layer is normalized with."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +36,63 @@ class Pass:
     Attributes:
         training: whether the pass belongs to a training step (batch statistics are those of the batch).
         trace: called with the name and value ``[R, m, …]`` of each intermediate result, in order; for instruments.
+        statistics: what each normalization over the batch takes in place of the batch's own moments, from the input up; None for those of the batch.
+        observe: called with the moments of the batch that each normalization took.
+        branch: called with the outputs ``[R, m, outputs]`` of each auxiliary head; without it they are not computed.
     """
 
     training: bool = True
     trace: Trace | None = None
+    statistics: Sequence[Moments] | None = None
+    observe: Callable[[Moments], None] | None = None
+    branch: Callable[[torch.Tensor], None] | None = None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Hidden layers of which each is an affine map and an activation of what the one below gives, so that each can learn by itself.
+
+    Attributes:
+        layers: for each hidden layer, from the input up, the places of its weight and bias in the layout. output: those of the output layer.
+        activation: name of the activation; activate: the function.
+    """
+
+    layers: tuple[tuple[int, int], ...]
+    output: tuple[int, int]
+    activation: str
+    activate: Callable[[torch.Tensor], torch.Tensor]
 
 
 TRAINING = Pass(training=True)
 EVALUATION = Pass(training=False)
+
+
+class Linearized(ABC):
+    """A model at one point, with its first and second derivatives along directions; see :meth:`Model.linearized`.
+
+    Directions and results are lists of tensors ``[R, *shape]`` in the order of the layout.
+
+    Attributes:
+        outputs: ``[R, m, outputs]`` at the point.
+    """
+
+    outputs: torch.Tensor
+
+    @abstractmethod
+    def differentiate(self, delta: torch.Tensor) -> None:
+        """Take in the gradient of the loss by the outputs, ``[R, m, outputs]``; comes before :meth:`gradient` and :meth:`product`."""
+
+    @abstractmethod
+    def gradient(self, out: list[torch.Tensor]) -> None:
+        """Write the gradient of the loss."""
+
+    @abstractmethod
+    def second_order(self, directions: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """First and second derivative of the outputs along the directions, both ``[R, m, outputs]``."""
+
+    @abstractmethod
+    def product(self, directions: list[torch.Tensor], bend: Bend, out: list[torch.Tensor]) -> None:
+        """Write the Hessian of the loss times the directions."""
 
 
 class Model(Component):
@@ -61,6 +116,54 @@ class Model(Component):
             ``[R, m, outputs]``: logits for classes, values for regression.
         """
 
+    def target_shape(self, shape: DataShape) -> DataShape:
+        """The shape of the problem that the model makes of data of this shape: its outputs and task may differ from the data's."""
+        return shape
+
+    def targets(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """What the outputs are compared with: the data's targets ``y``, unless the model sets itself others.
+
+        Args:
+            x: inputs ``[R, m, *inputs]``. y: targets with the same two axes in front.
+        """
+        return y
+
+    def stack(self) -> Stack | None:
+        """The hidden layers as a stack, or None where they are something else."""
+        return None
+
+    def refusal(self, low: float, high: float) -> str:
+        """Why training inputs from ``low`` to ``high`` are none for this model, as a sentence for the user; "" where they are."""
+        return ""
+
+    def judges(self) -> bool:
+        """Whether the model has a loss of its own (:meth:`judged`) in place of the experiment's."""
+        return False
+
+    def judged(self, parameters: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        """The model's own loss ``[R, m]`` of each example."""
+        raise TypeError(f"{self.label} has no loss of its own")
+
+    def detours(self) -> bool:
+        """Whether training follows another gradient (that of :meth:`surrogate`) than that of the loss, because that one cannot be had."""
+        return False
+
+    def surrogate(self, parameters: list[torch.Tensor], x: torch.Tensor, uniforms: Uniforms) -> torch.Tensor:
+        """A value ``[R]`` for a batch, whose gradient training follows; the value itself is not reported.
+
+        Args:
+            uniforms: where all that is random comes from.
+        """
+        raise TypeError(f"{self.label} follows the gradient of its loss")
+
+    def normalizes(self) -> bool:
+        """Whether a training pass looks at the batch as a whole, so that an evaluation needs :attr:`Pass.statistics` of the training set."""
+        return False
+
+    def auxiliary_weight(self) -> float:
+        """Weight of the losses of auxiliary heads in the training objective; 0 where there are none."""
+        return 0.0
+
     def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape] | None:
         """A forward pass that keeps what :meth:`backward` needs; None where the model leaves gradients to autograd.
 
@@ -75,6 +178,10 @@ class Model(Component):
             tape: what :meth:`record` returned. gradients: views ``[R, *shape]`` to write to, in the order of the layout.
         """
         raise TypeError(f"{self.label} leaves gradients to autograd")
+
+    def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> Linearized | None:
+        """The model at this point with its second derivatives written out; None where they are left to autograd."""
+        return None
 
 
 def affine(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:

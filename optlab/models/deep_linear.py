@@ -8,6 +8,7 @@ from optlab.data import DataShape
 from optlab.fields import whole
 from optlab.layout import Layout, Parameter, layout
 from optlab.lazy import torch as _torch
+from optlab.models._linearized import LinearizedLayers
 from optlab.models.base import Model, Pass
 
 if TYPE_CHECKING:
@@ -47,3 +48,6 @@ class DeepLinear(Model):
             if circumstances.trace is not None:
                 circumstances.trace(f"layers.{number}", h)
         return h
+
+    def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:
+        return LinearizedLayers([(weight, None) for weight in parameters], "identity", x.flatten(2))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.data import DataShape
 from optlab.layout import Layout, layout, linear
+from optlab.models._linearized import LinearizedLayers
 from optlab.models.base import Model, Pass, Tape, affine, affine_backward
 
 if TYPE_CHECKING:
@@ -40,3 +41,6 @@ class Linear(Model):
 
     def backward(self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor]) -> None:
         affine_backward(tape[0], parameters[0], delta, gradients, inputs=False)
+
+    def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:
+        return LinearizedLayers([(parameters[0], parameters[1])], "identity", x.flatten(2))

@@ -18,10 +18,10 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS: list[set[str]] = [
     {"", "errors"},
     {"paths", "lazy", "files", "display", "numerics"},
-    {"fields", "component", "registry", "layout", "data", "datafiles", "hyperparameters"},
+    {"fields", "component", "registry", "layout", "data", "datafiles", "own_models", "hyperparameters"},
     {*registry.FOLDERS.values()},
     {"experiment", "pages", "presets"},
-    {"engine"},
+    {"curvature", "engine"},
     {"optim", "store"},
     {"export", "doctor"},
     {"runners"},

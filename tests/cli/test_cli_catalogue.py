@@ -123,7 +123,7 @@ def test_that_every_rule_of_the_catalogue_reads_as_plain_text(rule: str) -> None
     text = plain(rule)
     # Braces that are written with a backslash are those of a set.
     assert not re.search(r"[\\{}]", text.translate(str.maketrans("", "", "{}")) if r"\{" in rule else text)
-    known = r"log|exp|min|max|sin|cos|tan|tanh|if|diag|otherwise|and|for"
+    known = r"log|exp|min|max|sin|cos|tan|sinh|cosh|tanh|if|diag|otherwise|and|for"
     long_words = [word for word in re.findall(r"[A-Za-z]{3,}", text) if not re.fullmatch(known, word)]
     assert all(word in re.sub(r"\\[A-Za-z]+", " ", rule) for word in long_words), "a command of LaTeX was left over"
 

@@ -322,3 +322,90 @@ def test_that_a_student_meets_its_teacher() -> None:
     result = shown("teacher")
     assert result.final("train_loss") < 0.001 and result.final("validation_loss") < 0.001
     assert float(result.experiment.dataset.load().training.y.var()) > 0.1, "there is something to learn"
+
+
+def test_that_streaming_least_squares_falls_to_the_noise_and_the_stored_examples_would_not() -> None:
+    result, stored = shown("streaming-least-squares"), changed("streaming-least-squares", batches__name="shuffled", batches__size=16)
+    noise = 0.5**2
+
+    def excess(of: Shown) -> float:
+        theta, dataset = of.last.theta.astype(np.float64), of.experiment.dataset
+        return float(dataset.risk(theta[:-1], theta[-1])) - noise  # type: ignore[attr-defined]
+
+    risks = result.series["risk_loss"]
+    assert risks[0] - noise > 0.5
+    assert 0.0 < excess(result) < 0.002
+    error = noise * np.sqrt(2.0 / 10_000)
+    assert abs(risks[-1] - excess(result) - noise) < 4.0 * error, "what is measured is the closed form"
+    assert np.all(np.abs(risks[25:] - noise) < 0.02)
+    assert abs(result.final("train_loss") - noise) < 4.0 * noise * np.sqrt(2.0 / 60), "the stored examples are as good as fresh ones"
+    assert excess(stored) > 0.05 and stored.series["risk_gap"][-1] > 0.1
+
+
+def test_that_memorizing_opens_a_gap_that_streaming_does_not() -> None:
+    stored, streamed = shown("memorizing-moons"), shown("streaming-moons")
+    assert {section for section in SECTIONS if getattr(stored.experiment, section) != getattr(streamed.experiment, section)} == {"batches"}
+    assert stored.final("train_loss") < 0.001 and stored.final("train_error") == 0.0
+    assert stored.series["risk_loss"][-1] > 1.0 and stored.series["risk_gap"][-1] > 1.0
+    perfect = int(np.argmax(stored.series["train_error"] == 0.0))
+    assert stored.series["margin"][-1] > 1.5 * stored.series["margin"][perfect], "it grows after the last training error"
+    assert np.all(np.abs(streamed.series["risk_gap"][10:]) < 0.05)
+    assert np.all(np.abs(streamed.series["risk_loss"][10:] - 0.22) < 0.03)
+    assert streamed.series["risk_error"][-1] < stored.series["risk_error"][-1]
+
+
+def test_that_separable_classes_leave_the_loss_without_a_minimum() -> None:
+    result = shown("separable")
+    losses, norms, margins = (result.series[name] for name in ("train_loss", "weight_norm", "margin"))
+    assert np.all(result.series["train_error"][1:] == 0.0), "no error is left at the first evaluation after the start"
+    assert np.all(np.diff(losses) < 0.0) and 0.0 < losses[-1] < 0.001
+    assert np.all(np.diff(norms) > 0.0) and np.all(np.diff(margins) > 0.0)
+    doublings = np.diff(norms[[2, 4, 8, 16, 32]])
+    assert doublings.min() > 0.75 and np.ptp(doublings) < 0.2, "as much with each doubling of the steps: a logarithm"
+    assert margins[-1] > 1.8 * margins[1]
+
+
+@pytest.mark.parametrize(("name", "switched"), [("deep-batch-norm", "batch_norm"), ("deep-skip", "skip")])
+def test_that_twenty_layers_learn_with_one_switch_and_do_not_without(name: str, switched: str) -> None:
+    plain, helped = shown("deep-plain"), shown(name)
+    same = helped.experiment.with_value(f"model.{switched}", False).with_value("title", plain.experiment.general.title)
+    assert same == plain.experiment
+    assert len(plain.experiment.model.hidden) == 20  # type: ignore[attr-defined]
+    assert plain.final("validation_error") >= 0.85
+    assert abs(plain.final("train_loss") - np.log(10.0)) < 0.01
+    assert helped.final("validation_error") <= 0.12
+    assert "12%" in presets.about(paths.presets() / f"{name}.toml")[1]
+
+
+def test_that_auxiliary_heads_more_than_halve_the_error_of_sigmoid_layers() -> None:
+    helped = shown("sigmoid-heads")
+    plain = run_to_its_end(helped.experiment.with_value("model.auxiliary", 0.0))
+    assert helped.final("validation_error") <= 0.12
+    assert plain.final("validation_error") > 2.0 * 0.12
+
+
+def test_that_autoencoder_pca_ends_at_the_residual_of_the_principal_components() -> None:
+    result = shown("autoencoder-pca")
+    x = result.experiment.dataset.load().training.x.reshape(-1, 64)
+    spread = np.linalg.svd(x - x.mean(axis=0), compute_uv=False) ** 2 / len(x)
+    residual = float(spread[8:].sum())
+    assert residual == pytest.approx(26.84, abs=0.005)
+    assert residual * (1.0 - 1e-5) <= result.final("train_loss") <= 1.001 * residual
+    assert "train_error" not in result.series
+
+
+@pytest.mark.parametrize(("name", "error"), [("pretrained-deep-sigmoid", 0.06), ("pretrained-deep-sigmoid-rbm", 0.15)])
+def test_that_pretraining_starts_what_otherwise_hardly_begins(name: str, error: float) -> None:
+    pretrained = shown(name)
+    plain = run_to_its_end(pretrained.experiment.with_value("pretraining.name", "none"))
+    assert pretrained.final("validation_error") <= error
+    assert plain.final("validation_error") > 0.5
+    assert f"{error:.0%}" in presets.about(paths.presets() / f"{name}.toml")[1]
+
+
+def test_that_rbm_digits_lowers_a_likelihood_whose_gradient_no_step_follows() -> None:
+    result = shown("rbm-digits")
+    losses = result.series["train_loss"]
+    assert losses[0] > 46.0 and losses[-1] < 26.0
+    assert result.experiment.model.detours()
+    assert "validation_error" not in result.series

@@ -11,13 +11,20 @@ from optlab import registry
 from optlab.batches.base import Batches
 from optlab.engine import batches as module
 from optlab.engine.batches import BatchStream
+from optlab.engine.seeding import generator
 
 N = 23
 
 
 def stream(*orders: Batches, seeds: tuple[int, ...] = (0,)) -> BatchStream:
     x = torch.arange(N, dtype=torch.float64).unsqueeze(1)
-    return BatchStream(x, torch.arange(N), orders, seeds)
+    return BatchStream(x, torch.arange(N), orders, seeds, draw)
+
+
+def draw(seed: int, purpose: str, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Numbers that a seed and a purpose name, in place of a data set's examples."""
+    y = torch.randint(10**9, (n,), generator=generator(seed, purpose))
+    return y.double().unsqueeze(1), y
 
 
 def order(name: str, size: int) -> Any:

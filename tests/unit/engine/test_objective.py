@@ -121,18 +121,20 @@ def test_that_an_evaluation_in_chunks_is_the_evaluation_at_once(rows: int, monke
     generator = torch.Generator().manual_seed(6)
     x, y = torch.randn(50, 4, dtype=torch.float64, generator=generator), torch.randint(0, 3, (50,), generator=generator)
     monkeypatch.setattr(module, "_EVALUATION_VALUES", rows * R * shape.width)
-    losses, errors = objective.evaluate(theta, x, y)
-    assert errors is not None
+    losses, errors, margins = objective.evaluate(theta, x, y)
+    assert errors is not None and margins is not None
     for run in range(R):
         outputs = torch_network([5], "tanh", theta[run])(x).detach()
         torch.testing.assert_close(losses[run], torch.nn.functional.cross_entropy(outputs, y, reduction="none"), rtol=1e-12, atol=1e-13)
         assert torch.equal(errors[run], (outputs.argmax(dim=1) != y).double())
+        by_hand = [float(row[label] - max(value for k, value in enumerate(row) if k != label)) for row, label in zip(outputs, y, strict=True)]
+        torch.testing.assert_close(margins[run], torch.tensor(by_hand, dtype=torch.float64), rtol=1e-12, atol=1e-13)
 
 
 def test_that_regression_has_no_zero_one_error() -> None:
     objective, _ = make([5], "tanh", "squared_error", "regression")
     theta, x, y = draw(objective, "regression")
-    assert objective.evaluate(theta, x[0], y[0])[1] is None
+    assert objective.evaluate(theta, x[0], y[0])[1:] == (None, None)
 
 
 def test_that_the_gradient_neither_writes_to_nor_is_tied_to_the_parameters() -> None:

@@ -147,7 +147,8 @@ def test_that_products_exist_for_every_model_of_the_catalogue(name: str) -> None
     """Against central differences of the gradient along a direction."""
     dataset: Any = registry.build("dataset", {"name": "digits"})
     model: Any = registry.build("model", {"name": name, **{f.name: [6] for f in registry.get("model", name).fields() if f.kind == "sizes"}})
-    objective = Objective(model, registry.build("loss", {"name": "cross_entropy"}), dataset.shape())  # type: ignore[arg-type]
+    loss = "cross_entropy" if model.target_shape(dataset.shape()).task == "classes" else "squared_error"
+    objective = Objective(model, registry.build("loss", {"name": loss}), dataset.shape())  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(0)
     theta = 0.2 * torch.randn(2, objective.layout.total, dtype=torch.float64, generator=generator)
     x = torch.rand(2, 5, *dataset.shape().inputs, dtype=torch.float64, generator=generator)

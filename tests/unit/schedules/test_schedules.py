@@ -42,7 +42,9 @@ def test_that_the_rate_is_torchs(values: dict[str, Any], make: Callable[[torch.o
 
 
 def test_that_every_schedule_is_compared() -> None:
-    assert {values["name"] for values, _, _ in PAIRS} == set(registry.names("schedule"))
+    watching = {schedule.name for schedule in registry.components("schedule") if getattr(schedule, "watches", False)}
+    assert watching == {"plateau"}, "which is compared in a file of its own"
+    assert {values["name"] for values, _, _ in PAIRS} | watching == set(registry.names("schedule"))
 
 
 @pytest.mark.parametrize("name", ["linear_decay", "cosine", "one_cycle"])
@@ -68,6 +70,7 @@ CONDITIONS = [
     ({"name": "cosine", "tau": 50, "last": 0.0}, False, True),
     ({"name": "one_cycle", "tau": 80}, True, False),
     ({"name": "warm_up", "steps": 20}, True, False),
+    ({"name": "plateau", "lowest": 0.001}, True, False),
 ]
 
 

@@ -1,0 +1,93 @@
+"""``optlab critical``: from the weights to the nearest critical point, and its name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from optlab.cli.output import say, say_json
+from optlab.cli.subject import Subject, subject
+from optlab.curvature.critical_points import Found, Verdict, find, name
+from optlab.errors import InvalidInput
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("critical", help=_HELP, short_help="Go to the nearest critical point, and name it by its Hessian.")(critical)
+
+
+_HELP = (
+    "Go from the weights of a stored RUN, or of an experiment FILE or PRESET trained for --steps first, to a critical point of its objective near by, and "
+    "name it by the eigenvalues of the Hessian: minimum, maximum, saddle (with its index), degenerate or flat.\n\n"
+    "The point is sought as a zero of the gradient on the training examples, whatever its kind: saddles attract as minima do. Everything is computed in "
+    "double precision. An eigenvalue counts as zero where it is at most --zero times the largest. Try: optlab critical iris-softmax --steps 50."
+)
+
+
+def critical(
+    sources: Annotated[list[str], typer.Argument(metavar="FILE|PRESET|RUN…", help="Where to begin; several are looked at one after another.")],
+    changes: Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")] = None,
+    steps: Annotated[int, typer.Option(metavar="N", help="Train an experiment for N updates first.")] = 0,
+    here: Annotated[bool, typer.Option("--here", help="Name the point where the weights are; do not go to a critical one.")] = False,
+    most: Annotated[int, typer.Option("--most", metavar="N", help="Most steps of the finder.")] = 200,
+    zero: Annotated[float, typer.Option(metavar="SHARE", help="Share of the largest eigenvalue below which one counts as zero.")] = 1e-6,
+    examples: Annotated[int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output, an object for each point.")] = False,
+) -> int:
+    """See the module."""
+    if most < 1 or not 0.0 <= zero < 1.0:
+        raise InvalidInput(f"--most must be 1 or more and --zero at least 0 and below 1, but they are {most} and {zero:g}.")
+    documents = []
+    for source in sources:
+        looked_at = subject(source, changes or [], steps, examples)
+        found = None if here else find(looked_at.landscape, looked_at.theta, steps=most)
+        verdict = name(looked_at.landscape, looked_at.theta if found is None else found.theta, zero=zero)
+        documents.append(_document(looked_at, found, verdict))
+        if not json:
+            _say(looked_at, found, verdict)
+    if json:
+        say_json(documents)
+    return 0
+
+
+def _document(looked_at: Subject, found: Found | None, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "source": looked_at.source,
+        "title": looked_at.title,
+        "step": looked_at.step,
+        "parameters": looked_at.theta.shape[1],
+        "finder": None
+        if found is None
+        else {
+            "converged": found.converged,
+            "steps": found.steps,
+            "products": found.products,
+            "distance": found.distance,
+            "problem": found.problem,
+            "gradient_norms": found.norms.tolist(),
+        },
+        "kind": verdict.kind,
+        "critical": verdict.critical,
+        "sentence": verdict.sentence,
+        "value": verdict.value,
+        "gradient_norm": verdict.gradient_norm,
+        "index": verdict.index,
+        "zeros": verdict.zeros,
+        "whole_spectrum": verdict.whole,
+        "zero_threshold": verdict.threshold,
+        "eigenvalues": verdict.eigenvalues.tolist(),
+    }
+
+
+def _say(looked_at: Subject, found: Found | None, verdict: Verdict) -> None:
+    say(f"{looked_at.title}, step {looked_at.step:,}: {looked_at.theta.shape[1]:,} parameters")
+    if found is not None:
+        went = f"{found.steps} steps and {found.products:,} Hessian products, to a distance of {found.distance:.4g}"
+        say(f"  finder             {'converged in' if found.converged else 'ended after'} {went}")
+        if found.problem:
+            say(f"  problem            {found.problem}")
+    say(f"  the point is       {verdict.sentence}")
+    say(f"  objective          {verdict.value:.10g}, gradient norm {verdict.gradient_norm:.3g}")
+    low, high = float(verdict.eigenvalues[0]), float(verdict.eigenvalues[-1])
+    say(f"  eigenvalues        from {low:.6g} to {high:.6g}; {verdict.index} negative, {verdict.zeros} zero (below {verdict.threshold:.2g})")

@@ -1,0 +1,113 @@
+"""``optlab model``: models of one's own, registered with a look at what will be executed, listed and forgotten."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from typing import Annotated
+
+import typer
+
+from optlab.cli.output import say, say_json, say_table
+from optlab.data import DataShape
+from optlab.errors import InvalidInput
+from optlab.own_models import records, sources
+from optlab.own_models.registering import USUAL
+from optlab.own_models.registering import register as register_source
+from optlab.own_models.sources import Source
+
+_group = typer.Typer(help="Register, list and forget models of your own (torch.nn.Module classes).", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(_group, name="model", short_help="Register, list and forget models of your own.")
+
+
+@_group.command("register", short_help="Register a model of your own, after showing what will be executed.")
+def register_model(
+    origin: Annotated[str, typer.Argument(metavar="PATH|MODULE", help="A Python file or an importable module; :Class behind it names the class.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name for experiments (own.NAME); by default that of the class.")] = "",
+    inputs: Annotated[str, typer.Option(metavar="N,N,…", help="Shape of the examples to try it on, as 1,28,28; by default several usual ones.")] = "",
+    outputs: Annotated[int, typer.Option(metavar="N", help="Number of outputs to try it with, where --inputs is given.")] = 10,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm without being asked.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> int:
+    """Register a class derived from torch.nn.Module as the model own.NAME.
+
+    Its constructor may ask for inputs and outputs (numbers) or input_shape (a tuple), which come from the data; every other argument needs a default
+    and becomes a field. Nothing is executed before you confirm; a file that changes afterwards has to be confirmed again.
+    """
+    shapes = USUAL if not inputs else (_shape(inputs, outputs),)
+    source = sources.find(origin)
+    bare = records.checked_name(name or _as_name(source.cls))
+    _show(source, bare)
+    if not yes and not _confirmed():
+        print("Nothing was executed and nothing registered.", file=sys.stderr)
+        return 1
+    with contextlib.redirect_stdout(sys.stderr):  # what the user's file prints is no result of this command
+        done = register_source(source, bare, shapes)
+    if json:
+        say_json({**records.document(done.registration), "name": f"{records.PREFIX}{bare}", "parameters": done.layout.total})
+        return 0
+    fields = ", ".join(argument.name for argument in done.registration.arguments) or "none"
+    say(f"Registered as {records.PREFIX}{bare}: {done.layout.total:,} parameters on inputs of shape {list(done.shape.inputs)}; fields: {fields}")
+    say(f'In an experiment file: [model] with name = "{records.PREFIX}{bare}"')
+    return 0
+
+
+@_group.command("list", short_help="List the models you have registered.")
+def list_models(json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False) -> None:
+    """List the models you have registered; none of them is executed."""
+    found = records.read()
+    if json:
+        say_json([{**records.document(registration), "name": f"{records.PREFIX}{registration.name}"} for registration in found])
+    elif not found:
+        say("No model of your own is registered; see optlab model register --help.")
+    else:
+        rows = [(f"{records.PREFIX}{r.name}", r.cls, r.origin, r.sha256[:16]) for r in found]
+        say_table(("Name", "Class", "From", "SHA-256"), rows)
+
+
+@_group.command("forget", short_help="Take the registration of a model back.")
+def forget_model(
+    name: Annotated[str, typer.Argument(help="Its name, with or without own. in front.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> None:
+    """Take the registration of a model back; its file is left alone."""
+    gone = records.forget(name)
+    if json:
+        say_json({"forgotten": f"{records.PREFIX}{gone.name}"})
+    else:
+        say(f"{records.PREFIX}{gone.name} is forgotten; {gone.origin} is left alone.")
+
+
+def _show(source: Source, name: str) -> None:
+    """What will be executed, on standard error."""
+    how = f"module   {source.origin} (with the packages around it)\n" if source.imported else ""
+    print(
+        f"This will be executed, now and whenever an experiment on this machine names {records.PREFIX}{name}:\n"
+        f"{how}file     {source.path}\nSHA-256  {source.sha256}\nclass    {source.cls}\nIt can do whatever you can do on this machine.",
+        file=sys.stderr,
+    )
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        raise InvalidInput("A model is registered only after you have confirmed it, and nobody can be asked here; give --yes if you have looked at it.", "yes")
+    return typer.confirm("Execute and register it?", err=True)
+
+
+def _as_name(cls: str) -> str:
+    """``MyNet`` → ``my_net``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls).lower().strip("_")
+
+
+def _shape(inputs: str, outputs: int) -> DataShape:
+    parts = inputs.split(",")
+    if not all(part.strip().isdigit() and 0 < int(part) < 2**31 for part in parts) or len(parts) > 7:
+        raise InvalidInput(f"--inputs is '{inputs}', but it must be a shape as 64 or 1,28,28.", "inputs")
+    if not 1 <= outputs <= 1_000_000:
+        raise InvalidInput(f"--outputs is {outputs}, but it must be a whole number from 1 to 1000000.", "outputs")
+    return DataShape(tuple(int(part) for part in parts), outputs, "classes")

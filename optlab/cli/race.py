@@ -1,0 +1,205 @@
+"""``optlab race``: the same start and the same batches for several optimizers or values, as one population."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from optlab.cli.follow import Outcome, follow
+from optlab.cli.output import say, say_json, say_table
+from optlab.cli.progress import view
+from optlab.cli.run import RUNNERS, changed, check_surroundings, load
+from optlab.engine.events import Event
+from optlab.engine.population import check_compatible
+from optlab.errors import InvalidInput
+from optlab.experiment import Experiment, General
+from optlab.fields import Field, FieldSet
+from optlab.runners import Owner, train
+from optlab.store import Store
+
+MOST = 256
+"""Runs of one race."""
+_LISTS = ("sizes", "texts", "text")
+"""Kinds of fields in which a comma belongs to the value."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("race", help=_HELP, short_help="Race optimizers or values from one start on the same batches.")(race)
+
+
+_HELP = (
+    "Race several optimizers, or several values of a field, from one start on the same batches, and store each as a run of its own.\n\n"
+    "Try: optlab race digits-mlp --optimizers sgd,momentum,adam, or optlab race digits-mlp --set optimizer.lr=0.1,0.01,0.001 --steps 500. Values "
+    "separated by commas are tried in all combinations. An optimizer other than the experiment's own has its default fields. Runs of a race share data, "
+    "model, loss, batch size and budget; other seeds mean other starts.\n\n"
+    "Each run gives the numbers that it would give alone. Exit codes: 0 at least one run finished, 1 all failed or diverged, 2 bad input (then nothing was "
+    "stored), 130 stopped by Ctrl-C."
+)
+
+
+def race(
+    source: Annotated[str, typer.Argument(metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset.")],
+    optimizers: Annotated[str, typer.Option(metavar="A,B,…", help="Optimizers that race; the same as --set optimizer.name=A,B,….")] = "",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE[,VALUE…]", help="Change a field, or race its values, as optimizer.lr=0.1,0.01; may be repeated."),
+    ] = None,
+    steps: Annotated[str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")] = "",
+    seed: Annotated[str, typer.Option(metavar="N[,N…]", help="Seed of the start and the batches; the same as --set seed=N.")] = "",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute; the same as --set device=NAME.")] = "",
+    runner: Annotated[str, typer.Option(metavar="|".join(RUNNERS), help="Train in this process or in one of its own.")] = "auto",
+    no_store: Annotated[bool, typer.Option("--no-store", help="Do not store the runs.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")] = False,
+) -> int:
+    """See the module."""
+    asked = next((name for name in RUNNERS if name == runner), None)
+    if asked is None:
+        raise InvalidInput(f"--runner is '{runner}', but it must be one of {', '.join(RUNNERS)}.", "runner")
+    if json:
+        # Libraries warn on standard error, which belongs to the failures.
+        warnings.simplefilter("ignore")
+    given = [f"{path}={text}" for path, text in (("budget.steps", steps), ("device", device), ("seed", seed), ("optimizer.name", optimizers)) if text]
+    base = load(source)
+    entries = entered(base, [*given, *(changes or [])])
+    experiments = [entry.experiment for entry in entries]
+    check_compatible(experiments)
+    check_surroundings(experiments[0])
+
+    def begin() -> Owner:
+        if no_store:
+            return train(experiments, runner=asked)
+        with Store.open() as store:
+            return train(experiments, runner=asked, store=store)
+
+    field = follow(begin, Race(entries), view(experiments[0], silent=json))
+    if json:
+        say_json(field.document(base.title()))
+    else:
+        _say(base.title(), field)
+    if field.asked_to_stop:
+        return 128 + field.asked_to_stop
+    return int(all(outcome.status in ("diverged", "failed") for outcome in field.outcomes))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run of a race; ``differs``: path → text of the values that are not the same for all."""
+
+    experiment: Experiment
+    differs: dict[str, str]
+
+    @property
+    def words(self) -> str:
+        """What it is called in the table."""
+        return ", ".join(text if path == "optimizer.name" else f"{path.removeprefix('optimizer.')} {text}" for path, text in self.differs.items())
+
+
+def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
+    """All combinations of the values in ``path=value,value,…`` texts, applied in order.
+
+    Raises:
+        InvalidInput: a text is not of that form, names no field, a value is not allowed, or fewer than two runs come of it, or too many.
+    """
+    entries = [Entry(base, {})]
+    for change in changes:
+        path, _, text = (part.strip() for part in change.partition("="))
+        entries = [after for entry in entries for after in _branched(entry, path, text, change)]
+        if len(entries) > MOST:
+            raise InvalidInput(f"This race would have more than {MOST} runs; give fewer values.")
+    if len(entries) < 2:
+        raise InvalidInput("A race needs two runs or more; give several optimizers (--optimizers sgd,adam) or values (--set optimizer.lr=0.1,0.01).")
+    return [_titled(base, entry) for entry in entries]
+
+
+def _branched(entry: Entry, path: str, text: str, change: str) -> list[Entry]:
+    field = _field(entry.experiment, path)
+    several = path.endswith(".name") or (field is not None and field.kind not in _LISTS)
+    values = [value.strip() for value in text.split(",") if value.strip()] if several and "," in text else []
+    if len(values) < 2:
+        return [Entry(changed(entry.experiment, [f"{path}={values[0]}" if values else change]), entry.differs)]
+    own = entry.experiment.optimizer.name if path == "optimizer.name" else None
+    return [
+        Entry(entry.experiment if value == own else changed(entry.experiment, [f"{path}={value}"]), {**entry.differs, path: value})
+        for value in dict.fromkeys(values)
+    ]
+
+
+def _field(experiment: Experiment, path: str) -> Field | None:
+    section, _, key = path.rpartition(".")
+    part = getattr(experiment, section, None) if section else General()
+    return next((field for field in part.fields() if field.name == key), None) if isinstance(part, FieldSet) else None
+
+
+def _titled(base: Experiment, entry: Entry) -> Entry:
+    """Each run is told from the others in lists and legends."""
+    return Entry(entry.experiment.with_value("title", f"{base.title()} · {entry.words}"[:200]), entry.differs)
+
+
+class Race:
+    """What is known of all runs, in the order in which they were asked for."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = list(entries)
+        self.outcomes = [Outcome(entry.experiment.title(), number=number) for number, entry in enumerate(entries)]
+        self.asked_to_stop = 0
+
+    def hear(self, event: Event) -> None:
+        """Take notice of an event."""
+        for outcome in self.outcomes:
+            outcome.hear(event)
+
+    def over(self, run_ids: Sequence[str], runner: str) -> None:
+        """Nothing follows."""
+        for outcome in self.outcomes:
+            outcome.asked_to_stop = self.asked_to_stop
+            outcome.over(run_ids, runner)
+
+    def ranked(self) -> list[tuple[Entry, Outcome]]:
+        """By training loss, runs that broke last."""
+
+        def rank(pair: tuple[Entry, Outcome]) -> tuple[bool, float]:
+            loss = pair[1].final.get("train_loss")
+            known = loss if loss is not None and math.isfinite(loss) else math.inf
+            return pair[1].status in ("diverged", "failed"), known
+
+        return sorted(zip(self.entries, self.outcomes, strict=True), key=rank)
+
+    def document(self, title: str) -> dict[str, Any]:
+        """The document that ``race --json`` prints: each run as ``run --json`` has it, and what it differs in."""
+        first = self.outcomes[0]
+        return {
+            "title": title,
+            "device": first.device or None,
+            "runner": first.runner or None,
+            "parameters": first.parameters,
+            "seconds": max(outcome.seconds for outcome in self.outcomes),
+            "runs": [{"differs": entry.differs, **outcome.document()} for entry, outcome in self.ranked()],
+        }
+
+
+def _say(title: str, field: Race) -> None:
+    ranked = field.ranked()
+    failed = next((outcome.reason for outcome in field.outcomes if outcome.status in ("failed", "interrupted") and outcome.reason), "")
+    if failed:
+        print(" ".join(failed.splitlines()), file=sys.stderr)
+    say(f"{title}: {len(ranked)} runs from one start, by training loss\n")
+    headers = ("Run", "Status", "Steps", "Training loss", "Validation loss", "Validation error", "Gradient norm", "Stored as")
+    say_table(headers, [_row(entry, outcome) for entry, outcome in ranked], headed=True)
+
+
+def _row(entry: Entry, outcome: Outcome) -> tuple[str, ...]:
+    final = outcome.final
+
+    def number(name: str, form: str = ".4g") -> str:
+        value = final.get(name)
+        return f"{value:{form}}" if value is not None else "–"
+
+    numbers = (number("train_loss"), number("validation_loss"), number("validation_error", ".2%"), number("gradient_norm"))
+    return (entry.words, outcome.status, f"{outcome.steps:,}", *numbers, outcome.run or "–")

@@ -1,0 +1,234 @@
+"""Eigenvalues at the ends of a spectrum, by Lanczos with full reorthogonalization and thick restarts, for R matrices at once.
+
+Orthogonality is kept in full, so no ghost of a converged eigenvalue appears; when the basis is full, the best Ritz vectors are kept and the search goes on from
+there (K. Wu, H. Simon, *Thick-restart Lanczos*, 2000), so memory stays bounded. Each run's answer is the one of the moment at which it converged: a run gets
+among others what it would get alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.engine.seeding import generator
+from optlab.lazy import torch as _torch
+from optlab.numerics.conjugate_gradients import Product
+
+if TYPE_CHECKING:
+    import torch
+
+Settle = Literal["vector", "value"]
+"""When an eigenpair is good enough: by the residual of its vector, or by the error of its value, which is of the order of the residual's square."""
+
+_BASIS_VALUES = 32_000_000
+"""Numbers that the basis may hold (128 MB in float32)."""
+_LARGEST_BASIS = 160
+_FEWEST = 4
+"""Products before convergence is believed: one direction alone is always an eigenvector of itself."""
+_FRESH = 0.02
+"""Share of a random vector in a warm start: an eigenvector of the last time would never meet one that has overtaken it."""
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """Eigenpairs at the ends of the spectrum of each run.
+
+    Attributes:
+        top: the largest eigenvalues ``[R, k]``, falling; top_vectors: ``[R, k, P]``, of unit length.
+        bottom: the smallest ``[R, l]``, rising; bottom_vectors: ``[R, l, P]``.
+        residuals: the largest ``‖Hv − λv‖`` of a run's pairs, ``[R]``, relative to the largest absolute Ritz value.
+        products: Hessian products that each run's answer took, ``[R]``. converged: ``[R]`` bool.
+    """
+
+    top: torch.Tensor
+    top_vectors: torch.Tensor
+    bottom: torch.Tensor
+    bottom_vectors: torch.Tensor
+    residuals: torch.Tensor
+    products: torch.Tensor
+    converged: torch.Tensor
+
+
+def extremes(
+    product: Product,
+    like: torch.Tensor,
+    *,
+    top: int = 1,
+    bottom: int = 0,
+    start: torch.Tensor | None = None,
+    tolerance: float = 1e-5,
+    settle: Settle = "vector",
+    most: int = 1000,
+    seed: int = 0,
+) -> Extremes:
+    """The ``top`` largest and ``bottom`` smallest eigenvalues, with their vectors.
+
+    A single start finds a multiple eigenvalue once for each direction that rounding or a breakdown brings in: of clusters of equal values it may report
+    fewer than there are.
+
+    Args:
+        product: ``v [R, P]`` → ``H v``. like: ``[R, P]``, for size, device and precision.
+        start: vectors of an earlier answer, ``[R, P]`` or ``[R, k, P]``, to start warm from; random without it.
+        tolerance: largest residual (``settle="vector"``) or error of the value (``"value"``), relative to the largest absolute eigenvalue.
+        most: products to take at most. seed: of the random start.
+    """
+    parameters = like.shape[1]
+    top, bottom = min(top, parameters), min(bottom, parameters)
+    return _Search(product, like, top, bottom, tolerance, settle, min(most, 50 * parameters), seed).run(start)
+
+
+class _Search:
+    def __init__(
+        self, product: Product, like: torch.Tensor, top: int, bottom: int, tolerance: float, settle: Settle, most: int, seed: int
+    ) -> None:
+        self.product, self.like, self.top, self.bottom = product, like, top, bottom
+        self.tolerance, self.settle, self.most = tolerance, settle, most
+        self.runs, self.parameters = like.shape
+        wanted = top + bottom
+        room = min(_LARGEST_BASIS, _BASIS_VALUES // max(1, self.runs * self.parameters))
+        self.size = min(self.parameters, max(2 * wanted + 12, room))
+        self.basis = like.new_zeros(self.runs, min(self.size, 24), self.parameters)
+        self.matrix = np.zeros((self.runs, self.size, self.size))
+        self.random = generator(seed, "lanczos")
+        self.epsilon = float(_torch.finfo(like.dtype).eps)
+        self.patience = np.zeros(self.runs, dtype=int)
+        self.found: list[tuple[Any, ...] | None] = [None] * self.runs
+
+    def run(self, start: torch.Tensor | None) -> Extremes:
+        v = self._draw()
+        if start is not None:
+            warm = start if start.dim() == 2 else start.sum(dim=1)
+            v = _unit(_unit(warm.to(self.like)) + _FRESH * v)
+        dimension = products = 0
+        while True:
+            self._put(dimension, v)
+            w = self.product(v)
+            products += 1
+            dimension += 1
+            w, beta = self._orthogonalized(w, dimension)
+            scale = np.abs(self.matrix[:, :dimension, :dimension]).max(axis=(1, 2))
+            broken = beta <= 100.0 * self.epsilon * np.maximum(scale, np.finfo(float).tiny)
+            full = dimension == self.size
+            last = products >= self.most or dimension == self.parameters
+            if full or last or (dimension % 2 == 0 and dimension >= _FEWEST) or broken.any():
+                here = self.matrix[:, :dimension, :dimension]
+                values, vectors = np.linalg.eigh(here if np.isfinite(here).all() else np.where(np.isfinite(here), here, 0.0))
+                self._judge(values, vectors, np.where(broken, 0.0, beta), broken, products, last)
+                if last or all(found is not None for found in self.found):
+                    break
+                if full:
+                    dimension = self._restart(values, vectors, dimension)
+            v = w / _torch.as_tensor(np.where(broken, 1.0, beta), dtype=w.dtype, device=w.device).unsqueeze(1)
+            if broken.any():
+                v = self._renewed(v, broken, dimension)
+        return self._gathered()
+
+    def _draw(self) -> torch.Tensor:
+        # The same start for every run, so that a run among others begins as it would alone.
+        drawn = _torch.randn(self.parameters, generator=self.random, dtype=_torch.float64).to(self.like)
+        return _unit(drawn.expand(self.runs, self.parameters))
+
+    def _put(self, place: int, v: torch.Tensor) -> None:
+        if place == self.basis.shape[1]:
+            more = min(self.size, 2 * place) - place
+            self.basis = _torch.cat([self.basis, self.basis.new_zeros(self.runs, more, self.parameters)], dim=1)
+        self.basis[:, place] = v
+
+    def _orthogonalized(self, w: torch.Tensor, dimension: int) -> tuple[torch.Tensor, NDArray[np.float64]]:
+        """``w`` without its part in the basis, and its norm; that part is a column of the small matrix."""
+        done = self.basis[:, :dimension]
+        column = w.unsqueeze(2)
+        first = _torch.bmm(done, column)
+        column = _torch.baddbmm(column, done.transpose(1, 2), first, alpha=-1.0)
+        # Once leaves rounding errors of the order of the cancellation; twice is enough.
+        again = _torch.bmm(done, column)
+        column = _torch.baddbmm(column, done.transpose(1, 2), again, alpha=-1.0)
+        w = column.squeeze(2)
+        beta = _torch.linalg.vector_norm(w, dim=1, keepdim=True)
+        told = _torch.cat([(first + again).squeeze(2), beta], dim=1).double().cpu().numpy()
+        self.matrix[:, :dimension, dimension - 1] = told[:, :-1]
+        self.matrix[:, dimension - 1, :dimension] = told[:, :-1]
+        return w, told[:, -1]
+
+    def _judge(
+        self, values: NDArray[Any], vectors: NDArray[Any], beta: NDArray[Any], broken: NDArray[Any], products: int, last: bool
+    ) -> None:
+        dimension = values.shape[1]
+        wanted = [*range(dimension - 1, max(-1, dimension - 1 - self.top), -1), *range(min(self.bottom, dimension))]
+        enough = self.top + self.bottom <= dimension or dimension == self.parameters
+        for run in range(self.runs):
+            if self.found[run] is not None:
+                continue
+            if broken[run] and not last and self.patience[run] == 0:
+                # An invariant space: what it does not contain is looked at before its values are believed to be the extreme ones.
+                self.patience[run] = products + 3
+            scale = max(float(np.abs(values[run]).max()), np.finfo(float).tiny)
+            residuals = beta[run] * np.abs(vectors[run, -1, wanted]) / scale
+            error = residuals if self.settle == "vector" else _value_errors(residuals, values[run] / scale, wanted)
+            good = enough and bool((error <= self.tolerance).all()) and np.isfinite(self.matrix[run, :dimension, :dimension]).all()
+            believed = dimension == self.parameters or (dimension >= _FEWEST and products >= self.patience[run])
+            if last or (good and believed):
+                self._keep(run, values[run], vectors[run], wanted, float(residuals.max(initial=0.0)), products, bool(good))
+
+    def _keep(
+        self, run: int, values: NDArray[Any], vectors: NDArray[Any], wanted: list[int], residual: float, products: int, good: bool
+    ) -> None:
+        dimension = len(values)
+        if not np.isfinite(self.matrix[run, :dimension, :dimension]).all():
+            values, residual, good = np.full_like(values, np.nan), float("nan"), False
+        chosen = _torch.as_tensor(vectors[:, wanted].T.copy()).to(self.like)
+        self.found[run] = (values[wanted], _unit(chosen @ self.basis[run, :dimension]), residual, products, good)
+
+    def _restart(self, values: NDArray[Any], vectors: NDArray[Any], dimension: int) -> int:
+        """Keep the Ritz vectors nearest to the ends that are asked for; the next direction is the residual that they share."""
+        spare = (dimension - self.top - self.bottom) // 2
+        at_top = self.top + (spare if not self.bottom else spare // 2) if self.top else 0
+        at_bottom = self.bottom + (spare if not self.top else spare // 2) if self.bottom else 0
+        kept = [*range(at_bottom), *range(dimension - at_top, dimension)]
+        rotation = _torch.as_tensor(np.ascontiguousarray(vectors[:, :, kept].transpose(0, 2, 1))).to(self.like)
+        self.basis[:, : len(kept)] = _torch.bmm(rotation, self.basis[:, :dimension])
+        self.matrix[:] = 0.0
+        places = np.arange(len(kept))
+        self.matrix[:, places, places] = values[:, kept]
+        return len(kept)
+
+    def _renewed(self, v: torch.Tensor, broken: NDArray[Any], dimension: int) -> torch.Tensor:
+        """Random directions outside of the basis for the runs whose space is exhausted."""
+        fresh = self._draw()
+        done = self.basis[:, :dimension]
+        for _ in range(2):
+            fresh = _unit(fresh - _torch.einsum("rk,rkp->rp", _torch.einsum("rkp,rp->rk", done, fresh), done))
+        return _torch.where(_torch.as_tensor(broken, device=v.device).unsqueeze(1), fresh, v)
+
+    def _gathered(self) -> Extremes:
+        rows = [found for found in self.found if found is not None]
+        values = _torch.as_tensor(np.stack([row[0] for row in rows])).to(self.like)
+        vectors = _torch.stack([row[1] for row in rows])
+        top = min(self.top, values.shape[1])
+        return Extremes(
+            top=values[:, :top],
+            top_vectors=vectors[:, :top],
+            bottom=values[:, top:],
+            bottom_vectors=vectors[:, top:],
+            residuals=_torch.tensor([row[2] for row in rows]).to(self.like),
+            products=_torch.tensor([row[3] for row in rows]),
+            converged=_torch.tensor([row[4] for row in rows]),
+        )
+
+
+def _value_errors(residuals: NDArray[Any], values: NDArray[Any], wanted: list[int]) -> NDArray[Any]:
+    """Bounds on the errors of Ritz values: the residual's square over the distance to the next value, where that is smaller than the residual."""
+    found = residuals.copy()
+    for place, index in enumerate(wanted):
+        gap = min((abs(values[index] - values[other]) for other in (index - 1, index + 1) if 0 <= other < len(values)), default=0.0)
+        if gap > residuals[place]:
+            found[place] = residuals[place] ** 2 / gap
+    return found
+
+
+def _unit(v: torch.Tensor) -> torch.Tensor:
+    found: torch.Tensor = v / _torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(_torch.finfo(v.dtype).tiny)
+    return found

@@ -1,0 +1,1 @@
+"""Pretraining: hidden layers learned one after another before the training proper begins."""

@@ -1,0 +1,132 @@
+"""``optlab critical``, ``spectrum`` and ``slice`` on presets, files and stored runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optlab.cli.app import main
+from optlab.engine.control import Inbox
+from optlab.engine.session import session
+from optlab.experiment import Experiment
+from optlab.store import Store
+
+DOCUMENT = """
+[dataset]
+name = "iris"
+[model]
+name = "mlp"
+hidden = [3]
+activation = "tanh"
+[loss]
+name = "cross_entropy"
+l2 = 0.01
+[budget]
+steps = 30
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTLAB_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "small.toml"
+    path.write_text(DOCUMENT)
+    return str(path)
+
+
+@pytest.fixture
+def run() -> str:
+    """A stored run of 30 steps."""
+    experiment = Experiment.from_toml(DOCUMENT)
+    with Store.open() as store:
+        writer = store.begin([experiment], "thread")
+        for event in session([experiment], Inbox()):
+            writer.record(event)
+        writer.close()
+        return store.runs()[0].id
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_that_critical_goes_to_a_point_and_names_it(file: str, run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "critical", file, run)
+    assert [one["step"] for one in found] == [0, 30]
+    for one in found:
+        assert one["critical"] and one["finder"]["converged"] and one["gradient_norm"] < 1e-7
+        assert len(one["eigenvalues"]) == one["parameters"] == 4 * 3 + 3 + 3 * 3 + 3
+        assert one["index"] == sum(value < -one["zero_threshold"] for value in one["eigenvalues"])
+    assert main(["critical", run]) == 0
+    assert "the point is" in capsys.readouterr().out
+
+
+def test_that_critical_here_stays_where_the_weights_are(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = answer(capsys, "critical", file, "--here", "--steps", "5")
+    assert found["finder"] is None and not found["critical"] and found["step"] == 5
+
+
+def test_that_a_spectrum_of_a_stored_run_has_its_ends_trace_density_and_all(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "spectrum", run, "--whole", "--density", "--probes", "200", "--top", "3", "--bottom", "2")
+    values = np.array(found["whole"]["eigenvalues"])
+    np.testing.assert_allclose(found["top"], values[::-1][:3], rtol=1e-8)
+    np.testing.assert_allclose(found["bottom"], values[:2], rtol=1e-6, atol=1e-9)
+    assert abs(found["trace"]["mean"] - values.sum()) <= 4 * found["trace"]["standard_error"]
+    assert np.trapezoid(found["density"]["density"], found["density"]["grid"]) == pytest.approx(1.0, abs=0.01)
+    assert main(["spectrum", run]) == 0
+    assert "trace" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("along", ["random", "path", "gradient"])
+def test_that_a_slice_is_a_grid_with_the_path_on_it(file: str, along: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "slice", file, "--steps", "20", "--along", along, "--points", "7")
+    assert np.array(found["loss"]).shape == (7, 7)
+    path = found["path"]
+    assert path["steps"] == list(range(21)) and len(path["coordinates"]) == 21
+    assert path["coordinates"][-1] == pytest.approx([0.0, 0.0], abs=1e-9)
+    assert 0.0 <= path["explained"] <= 1.0
+    if along == "path":
+        assert path["explained"] > 0.8
+    assert main(["slice", file, "--steps", "3", "--along", along, "--points", "3"]) == 0
+    assert "of the path's variance" in capsys.readouterr().out
+
+
+def test_that_slices_between_two_runs_have_them_at_zero_and_one(file: str, run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = answer(capsys, "slice", run, "--along", "line", "--to", file, "--points", "5", "--batch", "20")
+    plane = answer(capsys, "slice", run, "--along", "runs", "--to", file, "--points", "5")
+    assert line["a"] == pytest.approx([-0.5, 0.0, 0.5, 1.0, 1.5])
+    assert plane["b"][2] == 0.0
+    np.testing.assert_allclose([row[2] for row in plane["loss"]], line["loss"], rtol=1e-10)
+    assert line["loss"][1] < line["loss"][3], "the trained end is lower"
+    assert all(error > 0.0 for error in line["standard_error"])
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["critical", "no-such"], "neither a file nor a preset"),
+        (["spectrum", "iris-softmax", "--top", "0", "--bottom", "0"], "--top and --bottom"),
+        (["slice", "iris-softmax", "--along", "sideways"], "must be one of"),
+        (["slice", "iris-softmax", "--along", "runs"], "--to RUN"),
+        (["slice", "iris-softmax", "--along", "runs", "--to", "moons-mlp"], "other parameters"),
+        (["slice", "iris-softmax", "--along", "path"], "three points"),
+        (["critical", "iris-softmax", "--steps", "-1"], "0 or more"),
+    ],
+)
+def test_that_what_cannot_be_is_refused_in_words(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_that_a_stored_run_is_not_changed_or_trained(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spectrum", run, "--steps", "5"]) == 2
+    assert "do not go with it" in capsys.readouterr().err
