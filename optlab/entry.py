@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or _is_file(words):
         return _window(Path(words[0]) if words else None)
+    if len(words) == 2 and words[0] == "--smoke":
+        return _window(picture=Path(words[1]))
     from optlab.cli.app import main as command_line
 
     return command_line(words)
@@ -42,7 +44,8 @@ def _is_file(words: Sequence[str]) -> bool:
     return len(words) == 1 and not words[0].startswith("-") and words[0].lower().endswith(".toml")
 
 
-def _window(file: Path | None) -> int:
+def _window(file: Path | None = None, picture: Path | None = None) -> int:
+    """Open the window; with ``picture`` for its own trial (:mod:`optlab.gui.smoke`)."""
     try:
         if file is not None and not file.is_file():
             raise MissingPart(f"There is no experiment file {file}; optlab list presets shows experiments that come with OptLab.")
@@ -50,13 +53,15 @@ def _window(file: Path | None) -> int:
         if problem:
             raise MissingPart(f"{problem}; {_COMMANDS}.")
         try:
+            if picture is not None:
+                from optlab.gui.smoke import main as trial
             from optlab.gui.app import main as window
         except ImportError as error:
             raise MissingPart(_explained(error)) from error
     except MissingPart as error:
         print(error, file=sys.stderr)
         return 2
-    return window(file)
+    return window(file) if picture is None else trial(picture)
 
 
 def _explained(error: ImportError) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence, QShowEvent
@@ -35,6 +35,9 @@ from optlab.runners.preview import PreviewQuestion
 from optlab.runners.train import Asked
 from optlab.store import Store
 
+if TYPE_CHECKING:
+    from optlab.gui.surfaces.surface_window import SurfaceWindow
+
 DEFAULT_PRESET = "digits-mlp"
 FILE_KINDS = "Experiments (*.toml);;All files (*)"
 
@@ -55,6 +58,7 @@ class MainWindow(QMainWindow):
         self._file: Path | None = None
         self._shown_once = False
         self._asked = False
+        self._surfaces: SurfaceWindow | None = None
         self._warmth = Warmth()
         self.bridge = RunBridge(self._warmth.pool, self)
         self.preview = QuestionBridge(self._warmth.pool, self)
@@ -99,6 +103,8 @@ class MainWindow(QMainWindow):
         self._action(file_menu, "&Runs…", self.show_runs, "Ctrl+R")
         file_menu.addSeparator()
         self._action(file_menu, "&Quit", self.close, QKeySequence.StandardKey.Quit)
+        tools_menu = bar.addMenu("&Instruments")
+        self._action(tools_menu, "&Surfaces…", self.show_surfaces, "Ctrl+Shift+S")
         view_menu = bar.addMenu("&View")
         group = QActionGroup(self)
         for name in get_args(theme.Choice):
@@ -177,7 +183,7 @@ class MainWindow(QMainWindow):
         try:
             experiment = self.experiment_panel.experiment()
             self.plots.clear()
-            self.plots.set_task(experiment.dataset.shape().task)
+            self.plots.set_task(experiment.target_shape().task)
             self.bridge.start(experiment, self._runner, first)
         except OptLabError as error:
             self.controls.say(str(error), problem=True)
@@ -298,7 +304,7 @@ class MainWindow(QMainWindow):
             self.banner.show_sentence(str(error), problem=True)
             return
         self.plots.clear()
-        self.plots.set_task(experiment.dataset.shape().task)
+        self.plots.set_task(experiment.target_shape().task)
         self.plots.weights.set_followed(record.tracked)
         self.plots.take(Block(record.steps, record.seconds, {name: Series(s.steps, s.values[:, None]) for name, s in series.items()}))
         self.plots.refresh()
@@ -315,6 +321,22 @@ class MainWindow(QMainWindow):
         self.load_file(path)
         if start and not self.bridge.active:
             self.start()
+
+    def show_surfaces(self) -> None:
+        """Open the window in which methods race on functions of one and two variables."""
+        if self._surfaces is None:
+            # Built when it is wanted: its parts would hold up the first window.
+            from optlab.gui.surfaces.surface_window import SurfaceWindow
+
+            self._surfaces = SurfaceWindow(self._warmth)
+            self._surfaces.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            self._surfaces.closed.connect(self._surfaces_closed)
+        self._surfaces.show()
+        self._surfaces.raise_()
+        self._surfaces.activateWindow()
+
+    def _surfaces_closed(self) -> None:
+        self._surfaces = None
 
     def show_catalogue(self) -> None:
         """Open the catalogue beside the window."""
@@ -401,6 +423,8 @@ class MainWindow(QMainWindow):
         if self.bridge.active and not self._asked and not self._may_close():
             event.ignore()
             return
+        if self._surfaces is not None:
+            self._surfaces.close()
         self.bridge.shut_down()
         self.preview.shut_down()
         self._warmth.end()

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSplitter, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from optlab.engine.events import Block, Path, Started
+from optlab.gui.panels.tile import Tile
 from optlab.gui.plots.colors import PlotColors
 from optlab.gui.plots.error_plot import ErrorPlot
 from optlab.gui.plots.gradient_plot import GradientPlot
 from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.weights_plot import WeightsPlot
-
-
-class Tile(QFrame):
-    """A plot with its title and a button that gives it the whole panel."""
-
-    def __init__(self, title: str, plot: QWidget, enlarge: Callable[[Tile], None]) -> None:
-        super().__init__()
-        self.setObjectName("tile")
-        self.plot = plot
-        self.title = QLabel(title)
-        self.title.setObjectName("tileTitle")
-        self.enlarge_button = QToolButton()
-        self.enlarge_button.setText("⤢")
-        self.enlarge_button.setAutoRaise(True)
-        self.enlarge_button.setToolTip("Enlarge this plot, or show all again")
-        self.enlarge_button.setAccessibleName(f"Enlarge {title}")
-        self.enlarge_button.clicked.connect(lambda: enlarge(self))
-        head = QHBoxLayout()
-        head.setContentsMargins(10, 4, 4, 0)
-        head.addWidget(self.title)
-        head.addStretch(1)
-        head.addWidget(self.enlarge_button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(1, 1, 1, 1)
-        layout.setSpacing(0)
-        layout.addLayout(head)
-        layout.addWidget(plot, 1)
 
 
 class PlotsPanel(QWidget):

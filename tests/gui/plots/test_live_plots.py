@@ -223,6 +223,26 @@ def test_that_runs_of_a_population_get_a_curve_each(shown: Callable[[PlotFrame],
         assert reading is not None and reading.lowest == last
 
 
+@pytest.mark.parametrize("runs", [1, 3])
+def test_that_the_risk_is_in_the_legend_only_where_it_is_measured(runs: int, shown: Callable[[PlotFrame], PlotFrame]) -> None:
+    plot = LossPlot()
+    values = np.array([[3.0] * runs, [2.0] * runs])
+    plot.take(block({"batch_loss": values}))
+    shown(plot)
+    without = set(plot.legend.keys())
+    plot.take(block({"batch_loss": values, "risk_loss": values / 4.0}))
+    plot.refresh()
+    new = set(plot.legend.keys()) - without
+    assert len(new) == 1
+    for run in range(runs):
+        reading = plot.curve(f"risk_loss:{run}").samples.reading(2)
+        assert reading is not None and reading.lowest == 0.5
+    plot.clear()
+    assert set(plot.legend.keys()) == without
+    plot.take(block({"risk_loss": values}))
+    assert set(plot.legend.keys()) == without | new
+
+
 def path(n: int = 50) -> events.Path:
     t = np.linspace(0.0, 1.0, n)
     return events.Path(

@@ -1,0 +1,37 @@
+"""A tile: the frame in which a plot stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+
+class Tile(QFrame):
+    """A plot with its title and, where there are others beside it, a button that gives it the whole panel."""
+
+    def __init__(self, title: str, plot: QWidget, enlarge: Callable[[Tile], None] | None = None) -> None:
+        super().__init__()
+        self.setObjectName("tile")
+        self.plot = plot
+        self.title = QLabel(title)
+        self.title.setObjectName("tileTitle")
+        self.enlarge_button = QToolButton()
+        self.enlarge_button.setText("⤢")
+        self.enlarge_button.setAutoRaise(True)
+        self.enlarge_button.setToolTip("Enlarge this plot, or show all again")
+        self.enlarge_button.setAccessibleName(f"Enlarge {title}")
+        if enlarge is None:
+            self.enlarge_button.hide()
+        else:
+            self.enlarge_button.clicked.connect(lambda: enlarge(self))
+        head = QHBoxLayout()
+        head.setContentsMargins(10, 4, 4, 0)
+        head.addWidget(self.title)
+        head.addStretch(1)
+        head.addWidget(self.enlarge_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(1, 1, 1, 1)
+        layout.setSpacing(0)
+        layout.addLayout(head)
+        layout.addWidget(plot, 1)

@@ -1,0 +1,1 @@
+"""The window in which methods race on functions of one and two variables."""

@@ -1,0 +1,146 @@
+"""Scenes: the pictures of the notes, one click each: a surface, the methods that go on it, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from optlab import registry
+from optlab.runners.surface_questions import Method
+from optlab.surfaces.base import Surface
+
+Section = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the window is set to.
+
+    Attributes:
+        title: in the menu. words: what to look at. surface: section. methods: in the race. steps: of each. noise: σ of each component of the gradient.
+    """
+
+    title: str
+    words: str
+    surface: Section
+    methods: tuple[Method, ...]
+    steps: int
+    noise: float = 0.0
+
+
+def scenes() -> list[Scene]:
+    """All scenes, in the order of the notes."""
+    cliff, canyon = _surface("cliff"), _surface("quadratic")
+    above, below = (start.point for start in cliff.starts()[:2])
+    clip = {"name": "norm", "threshold": cliff.threshold}
+    saddle = (0.9, 0.05)
+    return [
+        Scene(
+            "Following the derivative downhill (Fig 4.1)",
+            "The slope says which way is down and how steep it is; steps shorten by themselves as it flattens.",
+            {"name": "parabola"},
+            (_method("Gradient descent", (-1.8,), "sgd", lr=0.15, color=0),),
+            40,
+        ),
+        Scene(
+            "The saddle (Fig 4.5)",
+            "Gradient descent leaves along the direction of negative curvature; Newton's method jumps into the saddle; saddle-free Newton is thrown out of it.",
+            {"name": "saddle"},
+            (
+                _method("Gradient descent", saddle, "sgd", lr=0.1, color=0),
+                _method("Newton", saddle, "newton", damping=0.0, color=1),
+                _method("Saddle-free Newton", saddle, "saddle_free_newton", lr=0.5, color=2),
+            ),
+            25,
+        ),
+        Scene(
+            "The cliff, from above and from below (Fig 8.3)",
+            "Where the wall is met, one step of gradient descent throws the parameters far away. Clipping the norm keeps the direction and bounds the step.",
+            {"name": "cliff"},
+            (
+                _method("From above", above, "sgd", lr=cliff.lr, color=1),
+                _method("From above, clipped", above, "sgd", lr=cliff.lr, clipping=clip, color=0),
+                _method("From below", below, "sgd", lr=cliff.lr, color=3),
+                _method("From below, clipped", below, "sgd", lr=cliff.lr, clipping=clip, color=2),
+            ),
+            60,
+        ),
+        Scene(
+            "The mountain: local moves, wrong global structure (Fig 8.4)",
+            "On one side every step downhill leads to lower and lower ground that never ends, on the other to the minimum: which it is, the start decides.",
+            {"name": "mountain"},
+            tuple(_method(s.label.capitalize(), s.point, "sgd", lr=_surface("mountain").lr, color=k) for k, s in enumerate(_surface("mountain").starts())),
+            300,
+        ),
+        Scene(
+            "The plateau",
+            "Where the gradient is nearly zero, plain descent stands still; methods that divide by the size of the gradient walk on.",
+            {"name": "plateau"},
+            (
+                _method("Gradient descent", _surface("plateau").starts()[0].point, "sgd", lr=_surface("plateau").lr, color=0),
+                _method("Momentum", _surface("plateau").starts()[0].point, "momentum", lr=_surface("plateau").lr, momentum=0.9, color=1),
+                _method("RMSProp", _surface("plateau").starts()[0].point, "rmsprop", lr=0.02, color=2),
+                _method("Adam", _surface("plateau").starts()[0].point, "adam", lr=0.05, color=3),
+            ),
+            400,
+        ),
+        Scene(
+            "The canyon: momentum against zigzag (Fig 8.5)",
+            "Gradient descent bounces between the walls; momentum adds up what the steps agree in.",
+            {"name": "quadratic"},
+            (
+                _method("Gradient descent", canyon.starts()[0].point, "sgd", lr=canyon.lr, color=1),
+                _method("Momentum", canyon.starts()[0].point, "momentum", lr=canyon.lr / 5, momentum=0.8, color=0),
+                _method("Nesterov", canyon.starts()[0].point, "nesterov", lr=canyon.lr / 5, momentum=0.8, color=2),
+            ),
+            60,
+        ),
+        Scene(
+            "A bent valley: first against second order (Rosenbrock)",
+            "The valley is found at once and followed for ever; methods that know the curvature go along it.",
+            {"name": "rosenbrock"},
+            (
+                _method("Gradient descent", _surface("rosenbrock").starts()[0].point, "sgd", lr=_surface("rosenbrock").lr, color=1),
+                _method("Momentum", _surface("rosenbrock").starts()[0].point, "momentum", lr=_surface("rosenbrock").lr / 4, momentum=0.9, color=0),
+                _method("Adam", _surface("rosenbrock").starts()[0].point, "adam", lr=0.05, color=2),
+                _method("Newton", _surface("rosenbrock").starts()[0].point, "newton", damping=0.0, color=3),
+                _method("BFGS", _surface("rosenbrock").starts()[0].point, "bfgs", color=4),
+            ),
+            200,
+        ),
+        Scene(
+            "Many minima, and noise",
+            "The same start and rate with noisy gradients: each seed ends in another valley. Color the plane by basins to see whose valley a start belongs to.",
+            {"name": "himmelblau"},
+            (
+                _method("Gradient descent", (0.0, 0.0), "sgd", lr=0.01, color=0),
+                _method("Momentum", (0.0, 0.0), "momentum", lr=0.005, momentum=0.9, color=1),
+            ),
+            120,
+            2.0,
+        ),
+    ]
+
+
+def default_methods(surface: Surface, start: Sequence[float]) -> tuple[Method, ...]:
+    """What goes on a surface that is picked from the list: gradient descent and momentum at the rate that suits it."""
+    return (
+        _method("Gradient descent", start, "sgd", lr=surface.lr, color=0),
+        _method("Momentum", start, "momentum", lr=surface.lr / 4, momentum=0.9, color=1),
+    )
+
+
+def _surface(name: str) -> Surface:
+    return cast(Surface, registry.build("surface", {"name": name}))
+
+
+def _method(label: str, start: Sequence[float], optimizer: str, *, clipping: Section | None = None, color: int, **values: float) -> Method:
+    return Method(
+        label,
+        tuple(start),
+        {"name": optimizer, **values},
+        {"name": "constant"},
+        clipping or {"name": "none"},
+        color,
+    )
