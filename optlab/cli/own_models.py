@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from typing import Annotated
 
@@ -41,7 +40,7 @@ def register_model(
     """
     shapes = USUAL if not inputs else (_shape(inputs, outputs),)
     source = sources.find(origin)
-    bare = records.checked_name(name or _as_name(source.cls))
+    bare = records.checked_name(name or records.name_of(source.cls))
     _show(source, bare)
     if not yes and not _confirmed():
         print("Nothing was executed and nothing registered.", file=sys.stderr)
@@ -97,11 +96,6 @@ def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise InvalidInput("A model is registered only after you have confirmed it, and nobody can be asked here; give --yes if you have looked at it.", "yes")
     return typer.confirm("Execute and register it?", err=True)
-
-
-def _as_name(cls: str) -> str:
-    """``MyNet`` → ``my_net``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls).lower().strip("_")
 
 
 def _shape(inputs: str, outputs: int) -> DataShape:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence, QShowEvent
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QMessageBox, QSplitter, QVBoxLayout, QWidget
 
 from optlab import __version__, paths
@@ -22,21 +22,15 @@ from optlab.experiment import Experiment
 from optlab.files import write_atomically
 from optlab.gui import theme
 from optlab.gui.bridge import QuestionBridge, RunBridge, Warmth
+from optlab.gui.companions import Companions
 from optlab.gui.panels.banner import Banner
-from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.control_bar import ControlBar
 from optlab.gui.panels.experiment_panel import ExperimentPanel
-from optlab.gui.panels.gallery_dialog import GalleryDialog
-from optlab.gui.panels.help_page import HelpPage
 from optlab.gui.panels.plots_panel import PlotsPanel
-from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.gui.presets_menu import PresetsMenu
 from optlab.runners.preview import PreviewQuestion
 from optlab.runners.train import Asked
 from optlab.store import Store
-
-if TYPE_CHECKING:
-    from optlab.gui.surfaces.surface_window import SurfaceWindow
 
 DEFAULT_PRESET = "digits-mlp"
 FILE_KINDS = "Experiments (*.toml);;All files (*)"
@@ -58,14 +52,15 @@ class MainWindow(QMainWindow):
         self._file: Path | None = None
         self._shown_once = False
         self._asked = False
-        self._surfaces: SurfaceWindow | None = None
         self._warmth = Warmth()
         self.bridge = RunBridge(self._warmth.pool, self)
         self.preview = QuestionBridge(self._warmth.pool, self)
+        self.companions = Companions(self._warmth, self)
         self.experiment_panel = ExperimentPanel()
         self.plots = PlotsPanel()
         self.banner = Banner()
         self.controls = ControlBar()
+        self.setAcceptDrops(True)
         self._build_layout()
         self._build_menus()
         self._connect()
@@ -96,15 +91,17 @@ class MainWindow(QMainWindow):
         file_menu = bar.addMenu("&File")
         self._action(file_menu, "&Open experiment…", self.open_file, QKeySequence.StandardKey.Open)
         self.presets_menu = PresetsMenu(self.load_file, self)
-        self._action(file_menu, "&Gallery…", self.show_gallery, "Ctrl+G")
+        self._action(file_menu, "&Gallery…", self.companions.show_gallery, "Ctrl+G")
         file_menu.addMenu(self.presets_menu)
+        self._action(file_menu, "&Import data…", lambda: self._unless_busy(self.companions.import_data), "Ctrl+I")
+        self._action(file_menu, "Register a &model…", lambda: self._unless_busy(self.companions.register_model))
         self._action(file_menu, "&Save experiment as…", self.save_file, QKeySequence.StandardKey.Save)
         file_menu.addSeparator()
         self._action(file_menu, "&Runs…", self.show_runs, "Ctrl+R")
         file_menu.addSeparator()
         self._action(file_menu, "&Quit", self.close, QKeySequence.StandardKey.Quit)
         tools_menu = bar.addMenu("&Instruments")
-        self._action(tools_menu, "&Surfaces…", self.show_surfaces, "Ctrl+Shift+S")
+        self._action(tools_menu, "&Surfaces…", self.companions.show_surfaces, "Ctrl+Shift+S")
         view_menu = bar.addMenu("&View")
         group = QActionGroup(self)
         for name in get_args(theme.Choice):
@@ -113,7 +110,7 @@ class MainWindow(QMainWindow):
             action.setChecked(name == theme.choice())
             group.addAction(action)
         help_menu = bar.addMenu("&Help")
-        self._action(help_menu, "&Catalogue…", self.show_catalogue, "Ctrl+K")
+        self._action(help_menu, "&Catalogue…", self.companions.show_catalogue, "Ctrl+K")
         help_menu.addSeparator()
         for kind, words in (("optimizer", "Page of this &optimizer"), ("initializer", "Page of this &initializer"), ("loss", "Page of this &loss")):
             self._action(help_menu, words, partial(self._show_chosen_page, kind))
@@ -124,7 +121,15 @@ class MainWindow(QMainWindow):
         panel, bridge, controls = self.experiment_panel, self.bridge, self.controls
         panel.experimentChanged.connect(self._experiment_changed)
         panel.liveValueChanged.connect(lambda path, value: bridge.send(SetValue(path, value)))
-        panel.pageRequested.connect(self.show_page)
+        panel.pageRequested.connect(self.companions.show_page)
+        others = self.companions
+        others.presetPicked.connect(self._open_preset)
+        others.componentPicked.connect(lambda kind, name: self._unless_busy(lambda: panel.pick(kind, name)))
+        others.dataPicked.connect(lambda section: panel.set_section("dataset", section))
+        others.modelRegistered.connect(self._model_registered)
+        others.resumeAsked.connect(self.resume)
+        others.runPicked.connect(self.show_stored)
+        others.experimentPicked.connect(lambda document: self._show_experiment(Experiment.from_toml(document)))
         panel.previewRequested.connect(self._request_preview)
         self.preview.answered.connect(panel.show_preview)
         self.preview.failed.connect(panel.show_preview_problem)
@@ -284,15 +289,6 @@ class MainWindow(QMainWindow):
         self._set_title()
         self.controls.say(f"Saved to {path}.")
 
-    def show_runs(self) -> None:
-        """Open the list of stored runs."""
-        dialog = RunsDialog(self, busy=self.bridge.active)
-        dialog.resumeRequested.connect(self.resume)
-        dialog.showRequested.connect(self.show_stored)
-        dialog.openRequested.connect(lambda document: self._show_experiment(Experiment.from_toml(document)))
-        dialog.exec()
-        dialog.deleteLater()
-
     def show_stored(self, run_id: str) -> None:
         """Draw the curves of a stored run."""
         try:
@@ -310,55 +306,29 @@ class MainWindow(QMainWindow):
         self.plots.refresh()
         self.controls.say(f"Showing “{record.title}”, {record.status} after {record.steps:,} steps.")
 
-    def show_gallery(self) -> None:
-        """Open the gallery of experiments."""
-        gallery = GalleryDialog(self)
-        gallery.openRequested.connect(self._open_preset)
-        gallery.exec()
-        gallery.deleteLater()
+    def show_runs(self) -> None:
+        """Open the list of stored runs."""
+        self.companions.show_runs(busy=self.bridge.active)
+
+    def _unless_busy(self, act: Callable[[], None]) -> None:
+        """Do what changes the experiment, unless a run is going."""
+        if self.bridge.active:
+            self.banner.show_sentence("A run is going; stop it before you change the experiment.")
+        else:
+            act()
 
     def _open_preset(self, path: Path, start: bool) -> None:
         self.load_file(path)
         if start and not self.bridge.active:
             self.start()
 
-    def show_surfaces(self) -> None:
-        """Open the window in which methods race on functions of one and two variables."""
-        if self._surfaces is None:
-            # Built when it is wanted: its parts would hold up the first window.
-            from optlab.gui.surfaces.surface_window import SurfaceWindow
-
-            self._surfaces = SurfaceWindow(self._warmth)
-            self._surfaces.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            self._surfaces.closed.connect(self._surfaces_closed)
-        self._surfaces.show()
-        self._surfaces.raise_()
-        self._surfaces.activateWindow()
-
-    def _surfaces_closed(self) -> None:
-        self._surfaces = None
-
-    def show_catalogue(self) -> None:
-        """Open the catalogue beside the window."""
-        catalogue = CatalogueDialog(self)
-        catalogue.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        catalogue.useRequested.connect(self._use_component)
-        catalogue.show()
-
-    def _use_component(self, kind: str, name: str) -> None:
-        if self.bridge.active:
-            self.banner.show_sentence("A run is going; stop it before you pick another component.")
-            return
-        self.experiment_panel.pick(kind, name)
-
-    def show_page(self, kind: str, name: str) -> None:
-        """Open the page of a component beside the window."""
-        page = HelpPage(kind, name, self)
-        page.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        page.show()
+    def _model_registered(self, name: str) -> None:
+        self.experiment_panel.components["model"].refresh_choices()
+        self.experiment_panel.pick("model", name)
+        self.controls.say(f"Registered: {name} is a model now, here and on the command line.")
 
     def _show_chosen_page(self, kind: str) -> None:
-        self.show_page(kind, self.experiment_panel.chosen(kind))
+        self.companions.show_page(kind, self.experiment_panel.chosen(kind))
 
     def _show_experiment(self, experiment: Experiment) -> None:
         self.experiment_panel.set_experiment(experiment)
@@ -387,6 +357,22 @@ class MainWindow(QMainWindow):
             f"<b>OptLab {__version__}</b><p>A laboratory in which people see deep-learning optimization happen.</p>"
             "<p>Free software under the MIT license.</p>",
         )
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # Qt's name
+        """Files can be dropped: experiments are opened, anything else is looked at as data."""
+        urls = event.mimeData().urls()
+        if len(urls) == 1 and urls[0].isLocalFile():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # Qt's name
+        """See :meth:`dragEnterEvent`."""
+        path = Path(event.mimeData().urls()[0].toLocalFile())
+        event.acceptProposedAction()
+        if path.suffix == ".toml":
+            self.load_file(path)
+        else:
+            # The sender waits until the drop is over; a dialog would keep it waiting.
+            QTimer.singleShot(0, self, lambda: self._unless_busy(lambda: self.companions.import_data(str(path))))
 
     # --- beginning and end -----------------------------------------------------------------------------------------------------------
 
@@ -423,8 +409,7 @@ class MainWindow(QMainWindow):
         if self.bridge.active and not self._asked and not self._may_close():
             event.ignore()
             return
-        if self._surfaces is not None:
-            self._surfaces.close()
+        self.companions.close_all()
         self.bridge.shut_down()
         self.preview.shut_down()
         self._warmth.end()

@@ -78,6 +78,11 @@ def checked_name(name: str) -> str:
     return bare
 
 
+def name_of(cls: str) -> str:
+    """A name for a class: ``MyNet`` → ``my_net``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls).lower().strip("_")
+
+
 def read() -> tuple[Registration, ...]:
     """All registrations, by name.
 

@@ -273,7 +273,7 @@ def test_that_presets_are_found_in_the_menu(qtbot: QtBot, open_window: Callable[
 
 def test_that_a_component_of_the_catalogue_goes_into_the_experiment(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
     window = open_window(experiment())
-    window.show_catalogue()
+    window.companions.show_catalogue()
     dialog = window.findChild(CatalogueDialog)
     assert dialog is not None
     dialog.show_entry("optimizer", "lion")
@@ -292,7 +292,7 @@ def test_that_the_gallery_opens_and_starts_a_preset(qtbot: QtBot, open_window: C
         gallery.start_button.click()
 
     QTimer.singleShot(0, pick)
-    window.show_gallery()
+    window.companions.show_gallery()
     assert window.experiment_panel.experiment().dataset.name == "iris"
     wait_steps(qtbot, window, 1)
     window.controls.stop_button.click()

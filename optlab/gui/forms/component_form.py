@@ -95,6 +95,17 @@ class ComponentForm(QWidget):
         self.problem.setText(sentence)
         self.problem.setVisible(bool(sentence))
 
+    def refresh_choices(self) -> None:
+        """Show what the catalogue holds now: a model of the user's own may have come or gone."""
+        fresh = _picker(self.kind)
+        blocked = self.picker.blockSignals(True)
+        model = fresh.model()
+        model.setParent(self.picker)
+        self.picker.setModel(model)
+        self.picker.setCurrentIndex(self.picker.findData(self._shown))
+        self.picker.blockSignals(blocked)
+        fresh.deleteLater()
+
     def set_locked(self, locked: bool, live: frozenset[str]) -> None:
         """Whether a run goes: then only the fields in ``live`` can be edited."""
         self.picker.setEnabled(not locked)

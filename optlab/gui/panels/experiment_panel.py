@@ -172,6 +172,12 @@ class ExperimentPanel(QScrollArea):
         """Name of the component that is picked."""
         return self.components[kind].name()
 
+    def set_section(self, kind: str, section: dict[str, Any]) -> None:
+        """Fill a section as if it were typed, and open it."""
+        self.components[kind].set_values(section)
+        self.sections[kind].set_opened(True)
+        self._edited(kind)
+
     def pick(self, kind: str, name: str) -> None:
         """Pick a component, as if it were picked from its section's list, and open the section."""
         form = self.components[kind]

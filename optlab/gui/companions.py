@@ -1,0 +1,114 @@
+"""The windows that are opened from the main window: what each is asked for comes back as a signal, and the main window acts on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtWidgets import QWidget
+
+from optlab.gui.bridge import Warmth
+from optlab.gui.panels.catalogue_dialog import CatalogueDialog
+from optlab.gui.panels.gallery_dialog import GalleryDialog
+from optlab.gui.panels.help_page import HelpPage
+from optlab.gui.panels.import_dialog import ImportDialog
+from optlab.gui.panels.register_dialog import RegisterDialog
+from optlab.gui.panels.runs_dialog import RunsDialog
+
+if TYPE_CHECKING:
+    from optlab.gui.surfaces.surface_window import SurfaceWindow
+
+
+class Companions(QObject):
+    """Opens them.
+
+    Signals: ``presetPicked(object, bool)``: file, and whether to start it; ``componentPicked(str, str)``: kind and name; ``dataPicked(object)``: a dataset
+    section; ``modelRegistered(str)``: its name; ``resumeAsked(str)``, ``runPicked(str)``: id of a run to go on with, to show; ``experimentPicked(str)``: the
+    text of a stored experiment.
+    """
+
+    presetPicked = Signal(object, bool)
+    componentPicked = Signal(str, str)
+    dataPicked = Signal(object)
+    modelRegistered = Signal(str)
+    resumeAsked = Signal(str)
+    runPicked = Signal(str)
+    experimentPicked = Signal(str)
+
+    def __init__(self, warmth: Warmth, window: QWidget) -> None:
+        super().__init__(window)
+        self._warmth = warmth
+        self._window = window
+        self._surfaces: SurfaceWindow | None = None
+
+    # --- beside the window ----------------------------------------------------------------------------------------------------------
+
+    def show_page(self, kind: str, name: str) -> None:
+        """The page of a component."""
+        page = HelpPage(kind, name, self._window)
+        page.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        page.show()
+
+    def show_catalogue(self) -> None:
+        """All components, to search and to read."""
+        catalogue = CatalogueDialog(self._window)
+        catalogue.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        catalogue.useRequested.connect(self.componentPicked)
+        catalogue.show()
+
+    def show_surfaces(self) -> None:
+        """Functions of one and two variables, and methods that race on them."""
+        if self._surfaces is None:
+            # Built when it is wanted: its parts would hold up the first window.
+            from optlab.gui.surfaces.surface_window import SurfaceWindow
+
+            self._surfaces = SurfaceWindow(self._warmth)
+            self._surfaces.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            self._surfaces.closed.connect(self._surfaces_closed)
+        self._surfaces.show()
+        self._surfaces.raise_()
+        self._surfaces.activateWindow()
+
+    # --- asked and answered ---------------------------------------------------------------------------------------------------------
+
+    def show_gallery(self) -> None:
+        """The experiments that ship with OptLab, with pictures."""
+        gallery = GalleryDialog(self._window)
+        gallery.openRequested.connect(self.presetPicked)
+        gallery.exec()
+        gallery.deleteLater()
+
+    def import_data(self, path: str = "") -> None:
+        """How a data file is to be read."""
+        dialog = ImportDialog(self._warmth, self._window)
+        dialog.useRequested.connect(self.dataPicked)
+        if path:
+            dialog.look_at(path)
+        dialog.exec()
+        dialog.deleteLater()
+
+    def register_model(self) -> None:
+        """A model of the user's own, after showing what will be executed."""
+        dialog = RegisterDialog(self._warmth, self._window)
+        dialog.registered.connect(self.modelRegistered)
+        dialog.exec()
+        dialog.deleteLater()
+
+    def show_runs(self, *, busy: bool) -> None:
+        """The stored runs; ``busy``: whether one is going."""
+        dialog = RunsDialog(self._window, busy=busy)
+        dialog.resumeRequested.connect(self.resumeAsked)
+        dialog.showRequested.connect(self.runPicked)
+        dialog.openRequested.connect(self.experimentPicked)
+        dialog.exec()
+        dialog.deleteLater()
+
+    # --- the end --------------------------------------------------------------------------------------------------------------------
+
+    def close_all(self) -> None:
+        """Close what stands apart from the window."""
+        if self._surfaces is not None:
+            self._surfaces.close()
+
+    def _surfaces_closed(self) -> None:
+        self._surfaces = None

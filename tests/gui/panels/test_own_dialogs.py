@@ -1,0 +1,161 @@
+"""Importing data and registering models, as a person does it: look, choose, confirm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from optlab import registry
+from optlab.gui.bridge import Warmth
+from optlab.gui.panels.experiment_panel import ExperimentPanel
+from optlab.gui.panels.import_dialog import ImportDialog
+from optlab.gui.panels.register_dialog import RegisterDialog
+from optlab.own_models import records
+
+TABLE = "length;width;kind\n" + "".join(f"{n},5;{n % 7};{'red' if n % 3 else 'blue'}\n" for n in range(30))
+NET = """
+import torch
+from pathlib import Path
+
+Path({trace!r}).write_text("executed")
+
+class WideNet(torch.nn.Module):
+    def __init__(self, inputs, outputs, width=8):
+        super().__init__()
+        self.first = torch.nn.Linear(inputs, width)
+        self.second = torch.nn.Linear(width, outputs)
+
+    def forward(self, x):
+        return self.second(torch.relu(self.first(x)))
+"""
+
+
+@pytest.fixture
+def warmth() -> Iterator[Warmth]:
+    warmth = Warmth()
+    yield warmth
+    warmth.end()
+
+
+@pytest.fixture
+def importing(qtbot: QtBot, warmth: Warmth) -> Iterator[ImportDialog]:
+    dialog = ImportDialog(warmth)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    yield dialog
+    dialog.reject()
+
+
+def usable(qtbot: QtBot, dialog: ImportDialog) -> None:
+    qtbot.waitUntil(dialog.use_button.isEnabled, timeout=60_000)
+
+
+def test_that_a_table_is_read_as_it_seems_to_be_written(qtbot: QtBot, importing: ImportDialog, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(TABLE, encoding="utf-8")
+    importing.look_at(str(path))
+    usable(qtbot, importing)
+    headings = [importing.table.horizontalHeaderItem(place).text() for place in range(3)]  # type: ignore[union-attr]
+    assert headings == ["length\nreal", "width\nwhole", "kind\ntarget"]
+    assert importing.table.item(1, 0).text() == "1,5"  # type: ignore[union-attr]
+    assert "2 classes" in importing.words.text()
+    used: list[dict[str, Any]] = []
+    importing.useRequested.connect(used.append)
+    importing.use_button.click()
+    (section,) = used
+    assert (section["name"], section["target"], section["delimiter"], section["decimal"]) == ("csv_file", "kind", "semicolon", "comma")
+    assert registry.build("dataset", section).shape().outputs == 2  # type: ignore[attr-defined]
+
+
+def test_that_a_click_on_a_heading_chooses_the_target(qtbot: QtBot, importing: ImportDialog, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,c\n" + "".join(f"{n}.5,{n % 4},{n * 2}.25\n" for n in range(40)), encoding="utf-8")
+    importing.look_at(str(path))
+    usable(qtbot, importing)
+    importing.table.horizontalHeader().sectionClicked.emit(0)
+    assert not importing.use_button.isEnabled()
+    usable(qtbot, importing)
+    assert importing._seen is not None and importing._seen.section()["target"] == "a"
+    assert "real-valued" in importing.words.text()
+
+
+@pytest.mark.parametrize(("content", "words"), [("a,b\n1,2\n3\n", "line 3"), ("", "empty"), ("a,b\n1,2\n,3\n4,5\n", "line 3")])
+def test_that_a_wrong_table_is_told_and_cannot_be_used(qtbot: QtBot, importing: ImportDialog, tmp_path: Path, content: str, words: str) -> None:
+    path = tmp_path / "wrong.csv"
+    path.write_text(content, encoding="utf-8")
+    importing.look_at(str(path))
+    qtbot.waitUntil(lambda: bool(importing.words.property("problem")), timeout=60_000)
+    assert str(path) in importing.words.text() and words in importing.words.text()
+    assert not importing.use_button.isEnabled()
+
+
+def test_that_a_file_that_is_not_there_is_told(qtbot: QtBot, importing: ImportDialog, tmp_path: Path) -> None:
+    importing.look_at(str(tmp_path / "nowhere.csv"))
+    qtbot.waitUntil(lambda: "cannot be read" in importing.words.text(), timeout=60_000)
+
+
+@pytest.fixture
+def registering(qtbot: QtBot, warmth: Warmth) -> Iterator[RegisterDialog]:
+    dialog = RegisterDialog(warmth)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    yield dialog
+    dialog.reject()
+
+
+def test_that_nothing_is_executed_before_it_was_confirmed(qtbot: QtBot, registering: RegisterDialog, tmp_path: Path) -> None:
+    file, trace = tmp_path / "net.py", tmp_path / "trace"
+    file.write_text(NET.format(trace=str(trace)), encoding="utf-8")
+    registering.look_at(str(file))
+    assert "class WideNet" in registering.facts.text()
+    assert "torch.nn.Linear(inputs, width)" in registering.code.toPlainText()
+    assert registering.name.text() == "wide_net"
+    assert not trace.exists()
+    with qtbot.waitSignal(registering.registered, timeout=60_000) as told:
+        registering.confirm_button.click()
+    assert told.args == ["own.wide_net"]
+    assert trace.exists()
+    assert [registration.name for registration in records.read()] == ["wide_net"]
+
+
+def test_that_a_file_that_changed_after_the_look_is_not_executed(qtbot: QtBot, registering: RegisterDialog, tmp_path: Path) -> None:
+    file, trace = tmp_path / "net.py", tmp_path / "trace"
+    file.write_text(NET.format(trace=str(trace)), encoding="utf-8")
+    registering.look_at(str(file))
+    file.write_text(NET.format(trace=str(trace)) + "\n# another\n", encoding="utf-8")
+    registering.confirm_button.click()
+    qtbot.waitUntil(lambda: "has changed since" in registering.words.text(), timeout=60_000)
+    assert not trace.exists() and records.read() == ()
+
+
+def test_that_a_wrong_name_or_file_closes_the_confirmation(registering: RegisterDialog, tmp_path: Path) -> None:
+    registering.look_at(str(tmp_path / "nowhere.py"))
+    assert registering.words.property("problem") and not registering.confirm_button.isEnabled()
+    file = tmp_path / "net.py"
+    file.write_text(NET.format(trace="x"), encoding="utf-8")
+    registering.look_at(str(file))
+    assert registering.confirm_button.isEnabled()
+    registering.name.setText("Not a name")
+    registering._check()
+    assert not registering.confirm_button.isEnabled()
+
+
+def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(qtbot: QtBot, registering: RegisterDialog, tmp_path: Path) -> None:
+    panel = ExperimentPanel()
+    qtbot.addWidget(panel)
+    form = panel.components["model"]
+    assert form.picker.findData("own.wide_net") == -1
+    before = form.name()
+    file = tmp_path / "net.py"
+    file.write_text(NET.format(trace=str(tmp_path / "trace")), encoding="utf-8")
+    registering.look_at(str(file))
+    with qtbot.waitSignal(registering.registered, timeout=60_000):
+        registering.confirm_button.click()
+    form.refresh_choices()
+    assert form.name() == before and form.picker.currentData() == before
+    panel.pick("model", "own.wide_net")
+    assert form.name() == "own.wide_net" and "width" in form.form.editors
