@@ -123,7 +123,8 @@ def _updated(matrix: torch.Tensor, s: torch.Tensor, y: torch.Tensor) -> torch.Te
     rho = 1.0 / dot(s, y)
     my = (matrix @ y.unsqueeze(2)).squeeze(2)
     cross = s.unsqueeze(2) * my.unsqueeze(1)
-    return matrix - rho * (cross + cross.transpose(1, 2)) + (rho * rho * dot(y, my) + rho) * s.unsqueeze(2) * s.unsqueeze(1)
+    # In this order every product stays near one, however short the step: rho alone exceeds any bound near a minimum.
+    return matrix - rho * (cross + cross.transpose(1, 2)) + rho * s.unsqueeze(2) * (s.unsqueeze(1) * (rho * dot(y, my) + 1.0))
 
 
 def _identity(matrix: torch.Tensor) -> torch.Tensor:

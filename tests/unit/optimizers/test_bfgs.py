@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.hyperparameters import Hyperparameters
-from optlab.optimizers.bfgs import BFGS
+from optlab.optimizers.bfgs import BFGS, _updated
 
 
 def test_that_the_inverse_hessian_is_the_true_one_after_p_exact_steps_on_a_quadratic(descend: Any, quadratic: Any) -> None:
@@ -94,3 +94,10 @@ def test_that_a_model_too_large_for_its_matrix_is_refused_in_words() -> None:
     with pytest.raises(InvalidInput, match="use lbfgs"):
         BFGS.start(torch.zeros(1, 3001))
     assert Experiment.from_dict({**tables, "model": {"name": "linear"}}).optimizer == BFGS()
+
+
+@pytest.mark.parametrize("scale", [1e-120, 1e-80, 1.0, 1e80])
+def test_that_an_update_does_not_depend_on_the_length_of_the_step(scale: float) -> None:
+    s, y = torch.tensor([[1.0, 2.0]], dtype=torch.float64), torch.tensor([[2.0, 3.0]], dtype=torch.float64)
+    identity = torch.eye(2, dtype=torch.float64).unsqueeze(0)
+    torch.testing.assert_close(_updated(identity, scale * s, scale * y), _updated(identity, s, y), rtol=1e-12, atol=0.0)
