@@ -130,7 +130,7 @@ def find(
             break
         if len(norms) > _STALLED and at.norm > 0.5 * norms[-1 - _STALLED]:
             problem = (
-                f"the gradient's norm has been near {at.norm:.3g} for {_STALLED} steps: a minimum of it that is not a zero, or one where units switch on and off, "
+                f"the gradient's norm stays near {at.norm:.3g} for {_STALLED} steps: a minimum of it that is no zero, or one where units switch on and off, "
                 "as ReLU's do, and it jumps"
             )
             break

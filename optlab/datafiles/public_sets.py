@@ -7,6 +7,7 @@ need neither the network nor scikit-learn.
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 import urllib.request
 import warnings
@@ -120,7 +121,9 @@ def fetch(name: str, version: int = 1, progress: Progress | None = None) -> Path
     try:
         from sklearn.datasets import fetch_openml
     except ImportError:
-        raise MissingPart("Fetching a public data set needs scikit-learn, which is not installed; install it with: pip install scikit-learn") from None
+        packaged = "which the packaged OptLab leaves out; fetch it once with an OptLab that pip installed, and it is there for this one, too."
+        installable = "which is not installed; install it with: pip install scikit-learn"
+        raise MissingPart(f"Fetching a public data set needs scikit-learn, {packaged if getattr(sys, 'frozen', False) else installable}") from None
     paths.writable_home()
     try:
         path.parent.mkdir(exist_ok=True)

@@ -166,9 +166,9 @@ def test_that_the_rule_is_no_rule_of_one_gradient(rule: type[ObjectiveOptimizer]
 @every_form
 def test_that_the_torch_face_is_the_engines_rule(rule: type[ObjectiveOptimizer], form: dict[str, Any]) -> None:
     """An experiment in the trainer, and a torch module under ``optlab.optim``, from one start with the same batch."""
-    if rule.needs_predictions:
-        assert rule.__name__ not in dir(optlab.optim)
-        return
+    if "damping" in rule.model_fields:
+        # Hardly damped, the Fisher matrix of certain predictions makes six digits out of the last one.
+        form = {"damping": 0.1, **form}
     experiment = run_of(rule, form, 5, 1.0)
     trainer = Trainer([experiment])
     model = torch.nn.Linear(2, 2).double()
@@ -177,8 +177,10 @@ def test_that_the_torch_face_is_the_engines_rule(rule: type[ObjectiveOptimizer],
     data = experiment.dataset.load().training
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
 
-    def closure() -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(model(x), y) + 0.025 * model.weight.square().sum()
+    def closure() -> Any:
+        outputs = model(x)
+        loss = torch.nn.functional.cross_entropy(outputs, y) + 0.025 * model.weight.square().sum()
+        return (loss, outputs) if rule.needs_predictions else loss
 
     start = trainer.theta.clone()
     for _ in range(6):

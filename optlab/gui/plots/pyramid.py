@@ -138,10 +138,18 @@ class Pyramid:
         if log_x:
             first, last = max(first, 1.0), max(last, 1.0)
         begin, end = self._stretch(first, last)
-        if log_x:
-            rows = self._log_cover(begin, end, first, last, pixels)
-        else:
-            rows = self._cover(begin, end, self._level(begin, end, 4 * pixels))
+        # The neighbors stand apart: in one bucket with what is inside, their values would hide it.
+        inner, outer = self._inside(first, last)
+        inner, outer = min(max(begin, inner), end), max(min(outer, end), begin)
+        parts = [self._cover(begin, inner, self._level(begin, inner, GROUP))] if begin < inner else []
+        if inner < outer and log_x:
+            parts.append(self._log_cover(inner, outer, first, last, pixels))
+        elif inner < outer:
+            parts.append(self._cover(inner, outer, self._level(inner, outer, 4 * pixels)))
+        if max(inner, outer) < end:
+            begin = max(inner, outer)
+            parts.append(self._cover(begin, end, self._level(begin, end, GROUP)))
+        rows = _joined(parts)
         if len(rows.first) > pixels:
             rows = _binned(rows, first, last, pixels, log_x)
         x, y = _points(rows, positive)

@@ -63,6 +63,15 @@ def test_that_a_view_holds_the_exact_extremes_of_its_range_with_two_points_a_pix
     assert all(known[int(step)] == value for step, value in zip(x[finite], y[finite], strict=True))
 
 
+def test_that_a_neighbor_outside_does_not_hide_what_is_inside() -> None:
+    values = np.zeros(74)
+    values[[0, 2, 19]] = -1738.0, -1361.0, -2000.0
+    pyramid = filled(np.arange(74), values, [], Pyramid(samples=4096, buckets=64, head=16, batch=16))
+    x, y = pyramid.view(0.57, 18.25, 1)
+    inside = (x >= 0.57) & (x <= 18.25)
+    assert (x[inside & (y < 0)].tolist(), y[inside].min()) == ([2.0], -1361.0)
+
+
 @settings(max_examples=150, deadline=None)
 @given(series(most=12_000), st.floats(0, 1), st.floats(0, 1), st.integers(1, 300), st.booleans(), st.booleans())
 def test_that_nothing_is_lost_from_a_view_of_what_has_become_coarse(data, a, b, pixels, log_x, positive) -> None:

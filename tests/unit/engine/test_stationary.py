@@ -41,7 +41,7 @@ def test_that_what_the_literature_knows_is_found_and_what_is_found_is_critical(s
         if point.kind != "kink":
             size = np.abs(point.eigenvalues).max()
             assert np.linalg.norm(point.gradient) <= 1e-7 * max(1.0, size)
-            product = torch.autograd.functional.hessian(lambda p: surface.value(p), torch.from_numpy(point.point)).numpy() @ point.eigenvectors
+            product = torch.autograd.functional.hessian(surface.value, torch.from_numpy(point.point)).numpy() @ point.eigenvectors
             assert product == pytest.approx(point.eigenvectors * point.eigenvalues, abs=1e-9 * max(1.0, size))
 
 

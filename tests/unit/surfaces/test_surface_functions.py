@@ -115,7 +115,7 @@ def test_that_scipy_comes_to_the_known_minima(name: str) -> None:
 @pytest.mark.parametrize(("condition", "angle"), [(5.0, -45.0), (1.0, 0.0), (300.0, 20.0)])
 def test_that_the_quadratic_has_the_condition_and_the_direction_that_were_asked_for(condition: float, angle: float) -> None:
     surface = make("quadratic", condition=condition, angle=angle)
-    hessian = torch.autograd.functional.hessian(lambda p: surface.value(p), torch.tensor([1.0, 2.0], dtype=torch.float64)).numpy()
+    hessian = torch.autograd.functional.hessian(surface.value, torch.tensor([1.0, 2.0], dtype=torch.float64)).numpy()
     eigenvalues, vectors = np.linalg.eigh(hessian)
     assert eigenvalues == pytest.approx([1.0, condition])
     if condition > 1.0:
