@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from optlab.cli.output import say, say_json
-from optlab.cli.subject import Subject, subject
+from optlab.cli.subject import subject
 from optlab.curvature.critical_points import Found, Verdict, find, name
 from optlab.errors import InvalidInput
+from optlab.runners.subject import Subject
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +44,7 @@ def critical(
         looked_at = subject(source, changes or [], steps, examples)
         found = None if here else find(looked_at.landscape, looked_at.theta, steps=most)
         verdict = name(looked_at.landscape, looked_at.theta if found is None else found.theta, zero=zero)
-        documents.append(_document(looked_at, found, verdict))
+        documents.append(_document(source, looked_at, found, verdict))
         if not json:
             _say(looked_at, found, verdict)
     if json:
@@ -51,9 +52,9 @@ def critical(
     return 0
 
 
-def _document(looked_at: Subject, found: Found | None, verdict: Verdict) -> dict[str, Any]:
+def _document(source: str, looked_at: Subject, found: Found | None, verdict: Verdict) -> dict[str, Any]:
     return {
-        "source": looked_at.source,
+        "source": source,
         "title": looked_at.title,
         "step": looked_at.step,
         "parameters": looked_at.theta.shape[1],

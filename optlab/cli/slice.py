@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, cast
 
 import typer
 
 from optlab.cli.output import say, say_json, say_table
-from optlab.cli.subject import Subject, subject
-from optlab.curvature import slices
-from optlab.curvature.extremes import extremes
-from optlab.curvature.slices import Plane
-from optlab.engine.seeding import generator
+from optlab.cli.subject import subject
 from optlab.errors import InvalidInput
-from optlab.lazy import torch as _torch
+from optlab.runners import slicing
+from optlab.runners.slicing import Along as PlaneAlong
+from optlab.runners.slicing import LineSlice, PlaneSlice, cut_line, cut_plane
+from optlab.runners.subject import Subject
 
-Along = Literal["random", "path", "gradient", "runs", "line"]
-ALONG: tuple[Along, ...] = get_args(Along)
+ALONG = (*slicing.ALONG, "line")
 _STEPS = 11
 """Rows and columns of the table for people; the JSON document has every value."""
 
@@ -55,12 +53,12 @@ def slice_(
     if bool(to) != (along == "runs") and along != "line":
         raise InvalidInput("--along runs needs the other end, as --to RUN." if along == "runs" else f"--to does not go with --along {along}.")
     here = subject(source, changes or [], steps, examples)
-    other = _other_end(here, to, steps) if to else None
+    other = _other_end(to, steps) if to else None
     document: dict[str, Any] = {"source": source, "title": here.title, "step": here.step, "parameters": here.theta.shape[1], "along": along, "to": to or None}
     if along == "line":
-        document |= _line(here, other, points, reach, seed, batch)
+        document |= _line(cut_line(here, other, points=points, reach=reach, seed=seed, batch=batch))
     else:
-        document |= _grid(here, _plane(here, along, other, seed), points, reach)
+        document |= _grid(cut_plane(here, cast(PlaneAlong, along), other, points=points, reach=reach, seed=seed))
     if json:
         say_json(document)
     else:
@@ -68,79 +66,36 @@ def slice_(
     return 0
 
 
-def _other_end(here: Subject, to: str, steps: int) -> Subject:
-    """Another run's weights, in the same space.
-
-    Raises:
-        InvalidInput: its model has other parameters.
-    """
+def _other_end(to: str, steps: int) -> Subject:
+    """Another run's weights, or those of an experiment trained as long."""
     try:
-        other = subject(to, [], steps)
+        return subject(to, [], steps)
     except InvalidInput:
         if not steps:
             raise
-        other = subject(to, [], 0)
-    if other.objective.layout != here.objective.layout:
-        raise InvalidInput(f"--to is '{to}', whose model has other parameters than {here.source}: no line leads from one to the other.")
-    return other
+        return subject(to, [], 0)
 
 
-def _plane(here: Subject, along: str, other: Subject | None, seed: int) -> Plane:
-    theta = here.theta[0]
-    if along == "path":
-        return slices.path_plane(here.path)
-    if along == "gradient":
-        gradient = here.landscape.value_and_gradient(here.theta)[1]
-        found = extremes(here.landscape.hessian(here.theta).product, here.theta)
-        return slices.gradient_plane(theta, gradient[0], found.top_vectors[0, 0])
-    if other is not None:
-        across = slices.filter_normalized(here.objective.layout, theta, generator(seed, "slice"))
-        return slices.plane_between(theta, other.theta[0], across)
-    return slices.random_plane(here.objective.layout, theta, seed)
-
-
-def _grid(here: Subject, plane: Plane, points: int, reach: float) -> dict[str, Any]:
-    coordinates, off = plane.coordinates(here.path)
-    low, high = coordinates.amin(dim=0), coordinates.amax(dim=0)
-    along_path = plane.labels[0].startswith("first component")
-    if reach:
-        low, high = _torch.full_like(low, -reach), _torch.full_like(high, reach)
-    elif along_path:
-        margin = 0.2 * (high - low)
-        low, high = low - margin, high + margin
-    elif plane.labels[0].startswith("from one"):
-        low, high = _torch.tensor([-0.5, -1.0], dtype=low.dtype), _torch.tensor([1.5, 1.0], dtype=low.dtype)
-    else:
-        low, high = _torch.full_like(low, -1.0), _torch.full_like(high, 1.0)
-    a, b = (_torch.linspace(float(low[axis]), float(high[axis]), points, dtype=_torch.float64) for axis in (0, 1))
+def _grid(found: PlaneSlice) -> dict[str, Any]:
     return {
-        "labels": list(plane.labels),
-        "a": a.tolist(),
-        "b": b.tolist(),
-        "loss": slices.grid(here.objective, plane, here.x, here.y, a, b).tolist(),
+        "labels": list(found.labels),
+        "a": found.a.tolist(),
+        "b": found.b.tolist(),
+        "loss": found.loss.tolist(),
         "path": {
-            "steps": list(here.at_steps),
-            "coordinates": coordinates.tolist(),
-            "off_plane": off.tolist(),
-            "explained": plane.explained(here.path) if len(here.path) > 1 else None,
+            "steps": list(found.steps),
+            "coordinates": found.path.tolist(),
+            "off_plane": found.off_plane.tolist(),
+            "explained": found.explained,
         },
     }
 
 
-def _line(here: Subject, other: Subject | None, points: int, reach: float, seed: int, batch: int) -> dict[str, Any]:
-    theta = here.theta[0]
-    if other is not None:
-        direction, low, high = other.theta[0] - theta, -(reach or 0.5), 1.0 + (reach or 0.5)
-        label = "from one to the other"
-    else:
-        direction = slices.filter_normalized(here.objective.layout, theta, generator(seed, "slice"))
-        low, high, label = -(reach or 1.0), reach or 1.0, "random direction"
-    at = _torch.linspace(low, high, points, dtype=_torch.float64)
-    found = slices.line(here.objective, theta, direction, here.x, here.y, at, batch=batch)
+def _line(found: LineSlice) -> dict[str, Any]:
     return {
-        "labels": [label],
-        "a": at.tolist(),
-        "loss": found.mean.tolist(),
+        "labels": [found.label],
+        "a": found.at.tolist(),
+        "loss": found.loss.tolist(),
         "standard_error": found.standard_error.tolist(),
         "spread": found.spread.tolist(),
         "batches": found.batches,
