@@ -21,9 +21,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis  # noqa: F401 - imported before children are forked
 import pytest
-import scipy.optimize  # noqa: F401
+import scipy.optimize  # noqa: F401 - imported before children are forked, so that they start at once
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,7 +139,7 @@ def _fails(place: Path, arguments: list[str]) -> bool:
             silence = os.open(os.devnull, os.O_WRONLY)
             os.dup2(silence, 1)
             os.dup2(silence, 2)
-            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xvfb", "--rootdir", str(place), *arguments]))
+            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(place), *arguments]))
         finally:
             # Nothing of the parent's may be finished twice.
             os._exit(code)
@@ -169,10 +168,10 @@ def main() -> int:
             target = place / path.relative_to(ROOT)
             source = target.read_text(encoding="utf-8")
             # Shared parts are noticed by the rules that use them.
-            name = {"_second_order": "newton", "_lines": "bfgs"}.get(path.stem, path.stem.removeprefix("_"))
+            name = {"_second_order": "newton", "_runs": "conjugate_gradient", "_population": "cma_es"}.get(path.stem, path.stem)
             if noticed(place, name):
                 print(f"{path.stem}: its tests fail as it is, so they cannot tell; mend them first", flush=True)
-                return 1
+                continue
             for line, words, changed in mutants(source):
                 count += 1
                 target.write_text(changed, encoding="utf-8")

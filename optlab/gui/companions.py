@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -16,6 +17,7 @@ from optlab.gui.panels.register_dialog import RegisterDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
 
 if TYPE_CHECKING:
+    from optlab.gui.landscape.landscape_window import LandscapeWindow
     from optlab.gui.surfaces.surface_window import SurfaceWindow
 
 
@@ -39,7 +41,7 @@ class Companions(QObject):
         super().__init__(window)
         self._warmth = warmth
         self._window = window
-        self._surfaces: SurfaceWindow | None = None
+        self._apart: dict[str, SurfaceWindow | LandscapeWindow] = {}
 
     # --- beside the window ----------------------------------------------------------------------------------------------------------
 
@@ -58,16 +60,27 @@ class Companions(QObject):
 
     def show_surfaces(self) -> None:
         """Functions of one and two variables, and methods that race on them."""
-        if self._surfaces is None:
-            # Built when it is wanted: its parts would hold up the first window.
-            from optlab.gui.surfaces.surface_window import SurfaceWindow
+        # Imported when it is wanted: its parts would hold up the first window.
+        from optlab.gui.surfaces.surface_window import SurfaceWindow
 
-            self._surfaces = SurfaceWindow(self._warmth)
-            self._surfaces.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            self._surfaces.closed.connect(self._surfaces_closed)
-        self._surfaces.show()
-        self._surfaces.raise_()
-        self._surfaces.activateWindow()
+        self._show_apart("surfaces", SurfaceWindow)
+
+    def show_landscape(self) -> None:
+        """The loss around the weights of a stored run."""
+        from optlab.gui.landscape.landscape_window import LandscapeWindow
+
+        self._show_apart("landscape", LandscapeWindow)
+
+    def _show_apart(self, name: str, make: Callable[[Warmth], SurfaceWindow | LandscapeWindow]) -> None:
+        """Open a window that stands apart, or bring the one that is open to the front."""
+        if name not in self._apart:
+            window = make(self._warmth)
+            window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            window.closed.connect(lambda: self._apart.pop(name, None))
+            self._apart[name] = window
+        self._apart[name].show()
+        self._apart[name].raise_()
+        self._apart[name].activateWindow()
 
     # --- asked and answered ---------------------------------------------------------------------------------------------------------
 
@@ -106,9 +119,6 @@ class Companions(QObject):
     # --- the end --------------------------------------------------------------------------------------------------------------------
 
     def close_all(self) -> None:
-        """Close what stands apart from the window."""
-        if self._surfaces is not None:
-            self._surfaces.close()
-
-    def _surfaces_closed(self) -> None:
-        self._surfaces = None
+        """Close what stands apart from the main window."""
+        for window in list(self._apart.values()):
+            window.close()

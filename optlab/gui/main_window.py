@@ -102,6 +102,7 @@ class MainWindow(QMainWindow):
         self._action(file_menu, "&Quit", self.close, QKeySequence.StandardKey.Quit)
         tools_menu = bar.addMenu("&Instruments")
         self._action(tools_menu, "&Surfaces…", self.companions.show_surfaces, "Ctrl+Shift+S")
+        self._action(tools_menu, "&Loss landscape…", self.companions.show_landscape, "Ctrl+L")
         view_menu = bar.addMenu("&View")
         group = QActionGroup(self)
         for name in get_args(theme.Choice):
@@ -274,7 +275,7 @@ class MainWindow(QMainWindow):
 
     def save_file(self) -> None:
         """Ask for a place and write the experiment there."""
-        name, _ = QFileDialog.getSaveFileName(self, "Save experiment", str(self._file or "experiment.toml"), FILE_KINDS)
+        name, _ = QFileDialog.getSaveFileName(self, "Save experiment", str(self._file or "experiment.optlab.toml"), FILE_KINDS)
         if name:
             self.write_file(Path(name))
 

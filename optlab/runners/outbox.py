@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from optlab.engine.events import Block, Event, Kept
+from optlab.engine.events import Block, Event, Kept, Pictured
 
 BYTES = 64 << 20
 """What the arrays of waiting events may take."""
@@ -80,4 +80,6 @@ def _size(event: Event) -> int:
         return sum(series.steps.nbytes + series.values.nbytes for series in event.series.values())
     if isinstance(event, Kept):
         return event.snapshot.theta.nbytes + sum(value.nbytes for value in event.snapshot.state.values())
+    if isinstance(event, Pictured):
+        return sum(values.nbytes for values in event.arrays.values())
     return 0

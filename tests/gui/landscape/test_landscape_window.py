@@ -1,0 +1,169 @@
+"""The landscape window on a stored run: planes, lines, the spectrum, the critical point, and what it says when there is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from optlab import paths
+from optlab.engine.control import Inbox
+from optlab.experiment import Experiment
+from optlab.gui import theme
+from optlab.gui.bridge import Warmth
+from optlab.gui.landscape.landscape_window import LandscapeWindow
+from optlab.runners import WorkerPool, train
+from optlab.runners.landscape_questions import LineQuestion, SliceQuestion, SpectrumQuestion, with_path
+from optlab.runners.subject import stored
+from optlab.store import Store
+
+
+def run(seed: int = 0, steps: int = 60, **sections: object) -> str:
+    """Train a small network, and the id of the run."""
+    experiment = Experiment.from_dict(
+        {
+            "seed": seed,
+            "device": "cpu",
+            "dataset": {"name": "iris"},
+            "model": {"name": "mlp", "hidden": [4], "activation": "tanh"},
+            "loss": {"name": "cross_entropy", "l2": 0.01},
+            "optimizer": {"name": "momentum", "lr": 0.05},
+            "budget": {"steps": steps},
+            **sections,
+        }
+    )
+    pool = WorkerPool()
+    owner = train([experiment], runner="thread", store=paths.writable_home(), pool=pool)
+    for _ in range(6000):
+        owner.drain()
+        if not owner.alive:
+            break
+        owner.join(0.01)
+    owner.drain()
+    assert owner.join(10.0)
+    pool.close()
+    with Store.open() as store:
+        return store.runs()[0].id
+
+
+@pytest.fixture
+def window(qtbot: QtBot) -> Iterator[LandscapeWindow]:
+    warmth = Warmth()
+    window = LandscapeWindow(warmth)
+    qtbot.addWidget(window)
+    yield window
+    window.questions.shut_down()
+    warmth.end()
+
+
+def settled(qtbot: QtBot, window: LandscapeWindow) -> None:
+    qtbot.waitUntil(lambda: not window.questions.active and not window.busy.isVisible(), timeout=60_000)
+
+
+def look_at(qtbot: QtBot, window: LandscapeWindow, tab: str) -> None:
+    (place,) = [index for index in range(window.tabs.count()) if window.tabs.tabText(index) == tab]
+    window.tabs.setCurrentIndex(place)
+    window.look()
+    settled(qtbot, window)
+
+
+def test_that_the_newest_run_is_shown_on_the_plane_of_its_path(qtbot: QtBot, window: LandscapeWindow) -> None:
+    run()
+    newest = run(seed=1)
+    window.show()
+    qtbot.waitUntil(lambda: "path's variance" in window.words.text(), timeout=60_000)
+    settled(qtbot, window)
+    assert window.run.currentData() == newest
+    assert window.contours._relief is not None and window.contours._relief.z.shape == (41, 41)
+    (track,) = window.contours._tracks
+    assert np.allclose(track.points[-1], 0.0, atol=1e-9)
+
+
+def test_that_each_tab_computes_what_it_shows(qtbot: QtBot, window: LandscapeWindow) -> None:
+    run()
+    window.show()
+    settled(qtbot, window)
+    look_at(qtbot, window, "Line")
+    assert window.line._slice is not None and "±" in window.words.text()
+    look_at(qtbot, window, "Spectrum")
+    assert window.eigenvalues.rowCount() == 12 and "2/λ₁" in window.words.text()
+    assert window.density._found is not None and len(window.density._found.grid) > 0
+    look_at(qtbot, window, "Critical point")
+    assert "Where the weights are" in window.verdict.text()
+    assert len(window.norms.keys) == 1
+
+
+def test_that_another_run_takes_away_what_was_shown(qtbot: QtBot, window: LandscapeWindow) -> None:
+    first = run()
+    run(seed=1)
+    window.show()
+    qtbot.waitUntil(lambda: window.contours._relief is not None, timeout=60_000)
+    settled(qtbot, window)
+    window.choose(first)
+    assert window.run.currentData() == first
+    assert window.contours._relief is None and window.view._relief is None
+
+
+def test_that_runs_of_other_models_are_refused_in_words(qtbot: QtBot, window: LandscapeWindow) -> None:
+    other = run(model={"name": "mlp", "hidden": [5], "activation": "tanh"})
+    run()
+    window.show()
+    settled(qtbot, window)
+    window.plane.setCurrentIndex(window.plane.findData("runs"))
+    assert window.other.isEnabled()
+    window.other.setCurrentIndex(window.other.findData(other))
+    look_at(qtbot, window, "Plane")
+    assert "other parameters" in window.words.text()
+
+
+def test_that_without_a_run_it_says_what_to_do(window: LandscapeWindow) -> None:
+    window.show()
+    assert "No run is stored yet" in window.words.text()
+    assert not window.look_button.isEnabled()
+
+
+def test_that_the_window_follows_the_theme(window: LandscapeWindow) -> None:
+    try:
+        theme.choose("dark")
+        assert window.contours.colors == window.density.colors == theme.DARK.plots
+    finally:
+        theme.choose("system")
+
+
+def test_that_few_snapshots_are_filled_up_by_training_again() -> None:
+    name = run(steps=80)
+    assert len(stored(name).path) < 12
+    filled = with_path(name, 0)
+    assert len(filled.path) == 81
+    np.testing.assert_allclose(filled.theta, stored(name).theta, rtol=1e-6)
+
+
+def test_that_a_slice_between_two_runs_has_their_losses_at_its_ends() -> None:
+    first, second = run(), run(seed=1)
+    *_, found = SliceQuestion(first, "runs", second, points=5, examples=0).answers(Inbox())
+    here, there = (stored(name) for name in (first, second))
+    row = int(np.argmin(np.abs(found.b)))
+    for subject, at in ((here, 0.0), (there, 1.0)):
+        column = int(np.argmin(np.abs(found.a - at)))
+        assert found.a[column] == pytest.approx(at)
+        assert found.loss[column, row] == pytest.approx(float(subject.landscape.value(subject.theta)[0]), rel=1e-9)
+
+
+def test_that_a_line_begins_at_the_weights() -> None:
+    name = run()
+    (found,) = LineQuestion(name, points=21, examples=0).answers(Inbox())
+    subject = stored(name)
+    assert found.loss[10] == pytest.approx(float(subject.landscape.value(subject.theta)[0]), rel=1e-9)
+
+
+def test_that_the_spectrum_is_that_of_the_dense_hessian() -> None:
+    name = run()
+    *_, found = SpectrumQuestion(name, examples=0).answers(Inbox())
+    subject = stored(name)
+    values = np.linalg.eigvalsh(subject.landscape.hessian(subject.theta).dense()[0].numpy())
+    np.testing.assert_allclose(found.top, values[::-1][:8], rtol=1e-4)
+    np.testing.assert_allclose(found.bottom, values[:4], rtol=1e-3, atol=1e-6)
+    assert found.negative == int((values < -1e-6 * np.abs(values).max()).sum())
+    assert found.trace == pytest.approx(values.sum(), abs=6 * found.trace_error + 1e-9)
