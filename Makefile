@@ -2,7 +2,11 @@
 # make test    install what is missing and run the tests; ARGS="tests/unit -k adam" chooses
 # make check   ruff and mypy
 # make bench   the benchmarks
+# make package the packages of this system, in dist: on Linux a .deb, a tarball, wheel and source archive
+# make test-package   prove them in a bare Debian (as root; some minutes)
+# make lock    write packaging/requirements.txt anew, after constraints.txt or pyproject.toml changed (needs uv)
 # make pictures draw the gallery's pictures from live runs; ARGS="digits-mlp" chooses
+# make mutants break every update rule in many small ways and see whether the tests notice; ARGS="adam" chooses
 # make clean   remove the virtual environment and everything built
 #
 # TORCH=… chooses the build of PyTorch, PYTHON=… the interpreter: see README.md. What an install consists of is in packaging/prepare.py.
@@ -16,7 +20,7 @@ BIN := $(VENV)/bin
 PREPARE = @command -v $(PYTHON) >/dev/null || { echo "OptLab needs Python 3.11 or newer, but $(PYTHON) is not there: install it (Debian: apt-get install python3 python3-venv) or name another with PYTHON=…."; exit 1; }; \
 	$(PYTHON) packaging/prepare.py --venv "$(VENV)" --torch "$(TORCH)"
 
-.PHONY: run install install-dev system test check format bench pictures clean
+.PHONY: run install install-dev system test check format bench mutants pictures clean
 
 run: install
 	@$(BIN)/optlab $(ARGS)
@@ -44,8 +48,21 @@ format: install-dev
 bench: install-dev
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
 
+mutants: install-dev
+	@$(BIN)/python tools/mutate_rules.py $(ARGS)
+
 pictures: install-dev
 	@QT_QPA_PLATFORM=offscreen PYTHONPATH=. $(BIN)/python tools/draw_pictures.py $(ARGS)
+
+package:
+	@command -v $(PYTHON) >/dev/null || { echo "OptLab is packaged with Python 3.11 or newer, but $(PYTHON) is not there: install it or name another with PYTHON=…."; exit 1; }
+	@$(PYTHON) packaging/build.py --torch "$(TORCH)"
+
+test-package: install-dev
+	$(BIN)/python -m pytest packaging/tests -s -o faulthandler_timeout=900 $(ARGS)
+
+lock:
+	$(PYTHON) packaging/lock.py
 
 clean:
 	rm -rf "$(VENV)" build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from optlab.errors import MissingPart
@@ -20,9 +21,9 @@ def write(table: Table, path: Path) -> None:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise MissingPart(
-            "Parquet files need pyarrow, which is not installed; install it with: pip install pyarrow, or export as csv."
-        ) from None
+        packaged = "the packaged OptLab leaves out; export as csv, or install OptLab with pip"
+        installable = "is not installed; install it with: pip install pyarrow, or export as csv"
+        raise MissingPart(f"Parquet files need pyarrow, which {packaged if getattr(sys, 'frozen', False) else installable}.") from None
     arrays = [pyarrow.array(table.steps)] + [pyarrow.array(column.values, mask=~column.present) for column in table.columns]
     names = ["step", *(column.name for column in table.columns)]
     about = {f"optlab.{key}": text for key, text in table.about.items()}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.store import StoredSeries
+from optlab.store.bundles import WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def tabulate(series: Mapping[str, StoredSeries], about: Mapping[str, str]) -> Ta
             continue
         for number, part in enumerate(one.columns):
             values = one.values[:, number]
-            # Of several numbers, the store gives NaN for one that was not followed at that step.
-            columns.append(_column(part, rows, values, ~np.isnan(values), len(steps)))
+            # Of several numbers, the store gives NaN for one that was not followed at that step. The name of a weight says all; others are said whose they are.
+            called = part if name == WEIGHTS else f"{name}.{part}"
+            columns.append(_column(called, rows, values, ~np.isnan(values), len(steps)))
     return Table(steps, _told_apart(columns), dict(about))
 
 

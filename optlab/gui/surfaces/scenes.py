@@ -68,10 +68,15 @@ def scenes() -> list[Scene]:
         ),
         Scene(
             "The mountain: local moves, wrong global structure (Fig 8.4)",
-            "On one side every step downhill leads to lower and lower ground that never ends, on the other to the minimum: which it is, the start decides.",
+            "On one side every step downhill leads away from the low ground on the other: the start decides. Off the axis a descent gets around, on a path more "
+            "than twice the distance.",
             {"name": "mountain"},
-            tuple(_method(s.label.capitalize(), s.point, "sgd", lr=_surface("mountain").lr, color=k) for k, s in enumerate(_surface("mountain").starts())),
-            300,
+            (
+                _method("On the wrong side", (-0.5, 0.0), "sgd", lr=0.5, color=1),
+                _method("On the wrong side, off the axis", (-0.5, 0.1), "sgd", lr=0.5, color=2),
+                _method("On the right side", (0.5, 0.1), "sgd", lr=0.5, color=0),
+            ),
+            900,
         ),
         Scene(
             "The plateau",
