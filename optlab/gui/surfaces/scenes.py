@@ -68,8 +68,8 @@ def scenes() -> list[Scene]:
         ),
         Scene(
             "The mountain: local moves, wrong global structure (Fig 8.4)",
-            "On one side every step downhill leads away from the low ground on the other: the start decides. Off the axis a descent gets around, on a path more "
-            "than twice the distance.",
+            "On one side every step downhill leads away from the low ground on the other: the start decides. Off the axis a descent gets around, on a path "
+            "more than twice the distance.",
             {"name": "mountain"},
             (
                 _method("On the wrong side", (-0.5, 0.0), "sgd", lr=0.5, color=1),
