@@ -26,6 +26,7 @@ from optlab.delays.base import Delay
 from optlab.errors import InvalidInput
 from optlab.fields import Field, FieldSet, Texts, choice, did_you_mean, real, shown, text, texts, whole
 from optlab.initializers.base import Initializer
+from optlab.instruments.base import INSTRUMENTS, Instrument, Setting, chosen, declared
 from optlab.layout import Layout
 from optlab.losses.base import Loss
 from optlab.models.base import Model
@@ -151,6 +152,7 @@ class Experiment:
     general: General = dataclasses.field(default_factory=General)
     budget: Budget = dataclasses.field(default_factory=Budget)
     measures: MeasurePlan = dataclasses.field(default_factory=MeasurePlan)
+    instruments: tuple[Instrument, ...] = ()
 
     media_type: ClassVar[str] = "application/x-optlab-experiment+toml"
 
@@ -169,7 +171,7 @@ class Experiment:
             raise InvalidInput(
                 f"format is {shown(version)}, but this OptLab reads formats 1 to {FORMAT}; a newer OptLab may have written the file.", "format"
             )
-        known = [*SECTIONS, *PLAIN_SECTIONS]
+        known = [*SECTIONS, *PLAIN_SECTIONS, INSTRUMENTS]
         tables = {key: values.pop(key) for key in known if key in values}
         for key, table in tables.items():
             if not isinstance(table, Mapping):
@@ -193,7 +195,7 @@ class Experiment:
             if key not in parts:
                 parts[key] = registry.build(key, {"name": defaults[key], **tables.get(key, {})})
         plain = {key: section.build(tables.get(key, {}), key) for key, section in PLAIN_SECTIONS.items()}
-        experiment = cls(general=general, **parts, **plain)  # type: ignore[arg-type]
+        experiment = cls(general=general, instruments=chosen(tables.get(INSTRUMENTS, {})), **parts, **plain)  # type: ignore[arg-type]
         experiment.check()
         return experiment
 
@@ -314,6 +316,26 @@ class Experiment:
             raise InvalidInput(reason, "optimizer.name")
         for name in self.measures.chosen:
             layout.weight_index(name)
+        self._check_instruments(layout)
+
+    def _check_instruments(self, layout: Layout) -> None:
+        if not self.instruments:
+            return
+        shape = self.target_shape()
+        setting = Setting(
+            shape,
+            layout.total,
+            validation=self.dataset.validation > 0.0,
+            clips=self.clipping.active,
+            probabilities=type(self.loss).probabilities is not Loss.probabilities and not self.model.judges(),
+            sequence=len(self.dataset.shape().inputs) == 2,
+        )
+        for instrument in self.instruments:
+            reason = instrument.refusal(setting)
+            if shape.task not in instrument.tasks:
+                reason = f"it exists for targets that are {' or '.join(instrument.tasks)}, but those here are {shape.task}."
+            if reason:
+                raise InvalidInput(f"The instrument {instrument.name} cannot be switched on: {reason}", f"{INSTRUMENTS}.{instrument.name}")
 
     def _check_pretraining(self) -> None:
         stack = self.model.stack()
@@ -340,6 +362,8 @@ class Experiment:
             tables[key] = {"name": part.name, **part.values()}
         for key in PLAIN_SECTIONS:
             tables[key] = getattr(self, key).values()
+        if self.instruments:
+            tables[INSTRUMENTS] = {instrument.name: instrument.values() for instrument in self.instruments}
         return tables
 
     def to_toml(self) -> str:
@@ -351,12 +375,15 @@ class Experiment:
     def with_value(self, path: str, value: Any) -> Experiment:
         """A copy with the field at ``path`` (``"optimizer.lr"``, ``"seed"``) changed; texts are parsed by the field's kind.
 
-        Giving a section another ``name`` starts it from that component's defaults.
+        Giving a section another ``name`` starts it from that component's defaults. ``instruments.conditioning`` is switched by the texts on and off, and by
+        giving one of its fields a value (``instruments.conditioning.every``).
 
         Raises:
             InvalidInput: there is no such field, or the value is not allowed.
         """
         tables = self.to_dict()
+        if path.startswith(f"{INSTRUMENTS}."):
+            return self._with_instrument_value(path, value)
         section, _, key = path.rpartition(".")
         if not section:
             if key not in General.model_fields:
@@ -379,6 +406,35 @@ class Experiment:
                 value = _parsed(part.field(key), value, path)
             tables[section] = {**tables[section], key: value}
         return Experiment.from_dict(tables)
+
+    def with_instrument(self, name: str, values: Mapping[str, Any] | None) -> Experiment:
+        """A copy with an instrument switched on with these fields, the others at their defaults, or off (None).
+
+        Raises:
+            InvalidInput: there is no such instrument, a value is not allowed, or the instrument does not exist for this experiment.
+        """
+        tables = {instrument.name: instrument.values() for instrument in self.instruments}
+        if values is None:
+            declared(name)
+            tables.pop(name, None)
+        else:
+            tables[name] = dict(values)
+        found = dataclasses.replace(self, instruments=chosen(tables))
+        found._check_instruments(found.layout())
+        return found
+
+    def _with_instrument_value(self, path: str, value: Any) -> Experiment:
+        _, name, *rest = path.split(".")
+        instrument = declared(name)
+        on = {instrument.name: instrument.values() for instrument in self.instruments}
+        if not rest:
+            if value not in ("on", "off"):
+                raise InvalidInput(f"{path} is {shown(value)}, but it must be on or off; a schedule is set as {path}.every.", path)
+            return self.with_instrument(name, None if value == "off" else on.get(name, {}))
+        key = ".".join(rest)
+        if key in instrument.model_fields:
+            value = _parsed(instrument.field(key), value, path)
+        return self.with_instrument(name, {**on.get(name, {}), key: value})
 
     def _adapt_loss(self, tables: dict[str, Any]) -> None:
         """Another task needs another loss: leave it to the default where the present one cannot serve."""

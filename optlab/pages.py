@@ -22,7 +22,7 @@ CHAPTERS: Mapping[str, Mapping[str, str]] = {
     "Algorithms": {"optimizer": "Optimizers", "schedule": "Learning-rate schedules", "clipping": "Gradient clipping"},
     "Initialization": {"initializer": "Initializers", "pretraining": "Pretraining"},
     "Strategies": {"averaging": "Averaging", "continuation": "Continuation", "delay": "Delayed gradients", "stopping": "Stopping"},
-    "Instruments": {"measure": "Measures", "surface": "Surfaces"},
+    "Instruments": {"measure": "Measures", "instrument": "Instruments", "surface": "Surfaces"},
 }
 """The catalogue in the order of the notes: chapter → kind of component → what its entries are called together."""
 
@@ -61,8 +61,9 @@ def page(component: type[Component]) -> Page:
     paragraphs = [" ".join(part.split()) for part in inspect.cleandoc(component.__doc__ or "").split("\n\n")]
     fields = component.fields()
     symbols = [*component.symbols.items(), *((field.symbol, field.label) for field in fields if field.symbol)]
-    values: dict[str, object] = {"name": component.name}
-    values |= {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields}
+    values: dict[str, object] = {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields}
+    # Of most kinds there is one in an experiment; of instruments there may be several, each in a table of its name.
+    asked = {"instruments": {component.name: values}} if component.kind == "instrument" else {component.kind: {"name": component.name, **values}}
     return Page(
         kind=component.kind,
         name=component.name,
@@ -74,7 +75,7 @@ def page(component: type[Component]) -> Page:
         fields=fields,
         source=component.source,
         differs=component.differs,
-        example=tomli_w.dumps({component.kind: values}).strip(),
+        example=tomli_w.dumps(asked).strip(),
     )
 
 

@@ -36,6 +36,7 @@ FOLDERS: Mapping[str, str] = {
     "batches": "batches",
     "stopping": "stopping",
     "measure": "measures",
+    "instrument": "instruments",
     "surface": "surfaces",
 }
 """Kind of component → its folder below ``optlab``, in the order in which surfaces list them."""

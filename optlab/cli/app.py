@@ -18,7 +18,24 @@ from typing import Annotated, Any, cast
 import typer
 
 from optlab import __version__, paths
-from optlab.cli import critical, doctor, export, fetch, import_file, own_models, race, run, runs, show, spectrum, start, surface
+from optlab.cli import (
+    critical,
+    doctor,
+    explore,
+    export,
+    fetch,
+    figures,
+    import_file,
+    measure,
+    own_models,
+    race,
+    run,
+    runs,
+    show,
+    spectrum,
+    start,
+    surface,
+)
 from optlab.cli import list as list_command
 from optlab.cli import range as range_command
 from optlab.cli import slice as slice_command
@@ -63,7 +80,7 @@ def _begin(
 
 for module in (
     run, race, range_command, start, list_command, show, runs, export, import_file,
-    fetch, own_models, critical, spectrum, slice_command, surface, doctor,
+    fetch, figures, own_models, measure, critical, spectrum, slice_command, surface, explore, doctor,
 ):  # fmt: skip
     module.register(app)
 

@@ -48,6 +48,9 @@ def run(
     ] = None,
     steps: Annotated[str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")] = "",
     seed: Annotated[str, typer.Option(metavar="N", help="Seed of the start and the batches; the same as --set seed=N.")] = "",
+    instruments: Annotated[
+        list[str] | None, typer.Option("--instrument", metavar="NAME[:EVERY]", help="Switch an instrument on, read every so many steps; may be repeated.")
+    ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute; the same as --set device=NAME.")] = "",
     runner: Annotated[str, typer.Option(metavar="|".join(RUNNERS), help="Train in this process or in one of its own.")] = "auto",
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a stopped or interrupted run, in place of FILE.")] = "",
@@ -64,6 +67,7 @@ def run(
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")
     given = [*(changes or []), *(f"{path}={text}" for path, text in (("budget.steps", steps), ("seed", seed), ("device", device)) if text)]
+    given += [change for word in instruments or [] for change in switched(word)]
     if resume:
         experiment, begin = _resumed(resume, source, given, asked, no_store)
     else:
@@ -139,6 +143,12 @@ def changed(experiment: Experiment, changes: list[str]) -> Experiment:
             raise InvalidInput(f"--set is '{change}', but it must be of the form path=value, as optimizer.lr=0.1.")
         experiment = experiment.with_value(path.strip(), value)
     return experiment
+
+
+def switched(word: str) -> list[str]:
+    """The changes that ``NAME`` or ``NAME:EVERY`` stands for, as ``path=value`` texts."""
+    name, colon, every = word.partition(":")
+    return [f"instruments.{name}.every={every}" if colon else f"instruments.{name}=on"]
 
 
 def check_surroundings(experiment: Experiment) -> None:

@@ -128,6 +128,9 @@ def _field_lines(field: Field, width: int) -> Iterator[str]:
 def _usage(page: Page) -> Iterator[str]:
     if page.kind == "measure":
         return  # taken by itself in every run to which it applies; no section asks for it
+    if page.kind == "bench":
+        yield from ("", "By flags", f"    optlab explore {page.name}", *(f"    --set {field.name}={_typed(field.default)}" for field in page.fields))
+        return
     if page.kind == "surface":
         yield from ("", "By flags", f"    optlab surface {page.name}", *(f"    {_flag(page, field)}" for field in page.fields))
         return
@@ -135,13 +138,14 @@ def _usage(page: Page) -> Iterator[str]:
     yield from (
         "",
         "By flags of optlab run",
-        f"    --set {page.kind}.name={page.name}",
+        f"    --instrument {page.name}" if page.kind == "instrument" else f"    --set {page.kind}.name={page.name}",
         *(f"    {_flag(page, field)}" for field in page.fields),
     )
 
 
 def _flag(page: Page, field: Field) -> str:
-    return f"--set {page.kind}.{field.name}={_typed(field.default)}"
+    section = f"instruments.{page.name}" if page.kind == "instrument" else page.kind
+    return f"--set {section}.{field.name}={_typed(field.default)}"
 
 
 def _typed(value: Any) -> str:

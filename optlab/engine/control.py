@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,15 @@ class Follow:
     weights: tuple[str, ...]
 
 
-Message = Pause | Resume | Advance | Stop | SetValue | TakeSnapshot | Follow
+@dataclass(frozen=True)
+class SwitchInstrument:
+    """Switch an instrument on from now on with these fields (what is left out takes its default; one that is on goes on with them), or off (None)."""
+
+    name: str
+    values: Mapping[str, Any] | None
+
+
+Message = Pause | Resume | Advance | Stop | SetValue | TakeSnapshot | Follow | SwitchInstrument
 
 
 class Controls(Protocol):

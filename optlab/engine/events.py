@@ -46,10 +46,16 @@ class Started:
 
 @dataclass(frozen=True)
 class Series:
-    """New values of one series. ``steps``: ``[n]`` int64, number of steps taken; ``values``: ``[n, R]``, or ``[n, R, K]`` for K numbers a run."""
+    """New values of one series.
+
+    Attributes:
+        steps: ``[n]`` int64, number of steps taken. values: ``[n, R]``, or ``[n, R, K]`` for K numbers a run.
+        columns: what each of the K is called; () where they have no names of their own (those of the series ``weights`` are told at the start).
+    """
 
     steps: NDArray[np.int64]
     values: NDArray[np.floating[Any]]
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,33 @@ class Path:
     off_plane: NDArray[np.float64]
     moved: tuple[str, ...]
     values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """What an instrument found that is to be drawn, of one run, after ``step`` steps; only the latest is told.
+
+    Attributes:
+        name: of the instrument. arrays: name → array; which there are, the instrument says (:attr:`optlab.instruments.base.Instrument.draws`).
+    """
+
+    run: int
+    step: int
+    name: str
+    arrays: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Costed:
+    """What instruments take of the time, as measured until ``step``.
+
+    Attributes:
+        plain: seconds of a step without any. readings: name of each instrument that was taken → seconds of one reading, the middle of the last ones.
+    """
+
+    step: int
+    plain: float
+    readings: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -168,4 +201,4 @@ class Answer:
     value: Any = field(default=None)
 
 
-Event = Started | Block | Path | Applied | ActivityChanged | Kept | Noted | RunEnded | SessionEnded | SessionFailed | Progress | Answer
+Event = Started | Block | Path | Pictured | Costed | Applied | ActivityChanged | Kept | Noted | RunEnded | SessionEnded | SessionFailed | Progress | Answer

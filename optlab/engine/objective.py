@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from optlab.data import DataShape
 from optlab.lazy import torch as _torch
 from optlab.losses.base import Loss, margin, zero_one
-from optlab.models.base import EVALUATION, TRAINING, Model, Moments, Pass, Uniforms
+from optlab.models.base import EVALUATION, TRAINING, Layers, Model, Moments, Pass, Uniforms
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +42,8 @@ class Objective:
 
     Attributes:
         shape: the shape of the problem, which a model may make another than the data's. layout: how ``theta`` divides into the model's tensors.
+        keeping: whether a gradient is to leave the layers that it passed through in :attr:`kept`, with the parameters it was taken at, for instruments; where
+            it does not pass through affine layers alone, nothing is left.
         detours: whether training follows not the gradient of the loss but that of the model's surrogate, which draws.
     """
 
@@ -53,6 +55,8 @@ class Objective:
         self.sample = sample[:SAMPLE] if sample is not None and model.normalizes() else None
         self._sample = self.sample
         self.detours = model.detours()
+        self.keeping = False
+        self.kept: tuple[torch.Tensor, Layers] | None = None
         self._judges = model.judges()
         self._branching = model.auxiliary_weight() != 0.0
         self._decay_mask: torch.Tensor | None = None
@@ -165,12 +169,22 @@ class Objective:
                 return None
             losses, delta = judged
             gradient = _torch.empty_like(theta)
-            self.model.backward(parameters, tape, delta, self.layout.split(gradient))
+            layers: Layers | None = [] if self.keeping else None
+            self.model.backward(parameters, tape, delta, self.layout.split(gradient), layers)
+            self.kept = None if layers is None else (theta, layers)
             if self.loss.l2 != 0.0:
                 gradient.addcmul_(theta, self._mask(theta), value=self.loss.l2)
             if self.loss.l1 != 0.0:
                 gradient.addcmul_(theta.sign(), self._mask(theta), value=self.loss.l1)
         return losses, gradient
+
+    def decay_gradient(self, theta: torch.Tensor) -> torch.Tensor | None:
+        """The gradient ``[R, P]`` of the weight-decay terms; None where there are none."""
+        if self.loss.l1 == 0.0 and self.loss.l2 == 0.0:
+            return None
+        if self.loss.l1 == 0.0:
+            return _torch.mul(theta, self._mask(theta)).mul_(self.loss.l2)
+        return self._mask(theta) * (self.loss.l2 * theta + self.loss.l1 * theta.sign())
 
     def decay_product(self, v: torch.Tensor) -> torch.Tensor | None:
         """The Hessian of the weight-decay terms times ``v`` ``[R, P]``; None where it is zero, as that of the L1 term is."""

@@ -16,6 +16,7 @@ from optlab.component import Component
 from optlab.delays.base import Delay
 from optlab.engine.oracle import Oracle
 from optlab.engine.seeding import generators
+from optlab.engine.snapshot import INSTRUMENT
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment, General
 from optlab.hyperparameters import Hyperparameters
@@ -28,7 +29,7 @@ from optlab.stopping.base import Stopping
 if TYPE_CHECKING:
     import torch
 
-_SHARED = ("dataset", "model", "loss", "continuation", "budget", "measures")
+_SHARED = ("dataset", "model", "loss", "continuation", "budget", "measures", "instruments")
 
 
 def check_compatible(experiments: Sequence[Experiment]) -> None:
@@ -216,9 +217,9 @@ _SCHEDULE = "schedule."
 
 
 def divided(memory: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """What a snapshot remembers: the stopping rule's part, and the schedule's."""
+    """What a snapshot remembers: the stopping rule's part, and the schedule's; that of instruments is neither's."""
     schedules = {name.removeprefix(_SCHEDULE): value for name, value in memory.items() if name.startswith(_SCHEDULE)}
-    return {name: value for name, value in memory.items() if not name.startswith(_SCHEDULE)}, schedules
+    return {name: value for name, value in memory.items() if not name.startswith((_SCHEDULE, INSTRUMENT))}, schedules
 
 
 def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -> list[Group]:

@@ -35,7 +35,7 @@ class Recorder:
         self._rows: list[torch.Tensor] = []
         self._vector_rows: dict[str, list[torch.Tensor]] = {measure.name: [] for measure in self._vectors}
         self._first = 0
-        self._sparse: dict[str, tuple[list[int], list[torch.Tensor]]] = {}
+        self._sparse: dict[tuple[str, tuple[str, ...]], tuple[list[int], list[torch.Tensor]]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -57,9 +57,17 @@ class Recorder:
         for rows in self._vector_rows.values():
             del rows[keep:]
 
-    def add(self, name: str, number: int, values: torch.Tensor) -> None:
-        """Record values ``[R]`` of a series that is not taken at every step."""
-        steps, kept = self._sparse.setdefault(name, ([], []))
+    def place(self, name: str) -> int:
+        """Where in the rows of :meth:`take` a measure stands.
+
+        Raises:
+            ValueError: it is not taken.
+        """
+        return [measure.name for measure in self._scalars].index(name)
+
+    def add(self, name: str, number: int, values: torch.Tensor, columns: tuple[str, ...] = ()) -> None:
+        """Record values ``[R]``, or ``[R, K]`` with names of the K, of a series that is not taken at every step."""
+        steps, kept = self._sparse.setdefault((name, columns), ([], []))
         steps.append(number)
         kept.append(values)
 
@@ -77,7 +85,7 @@ class Recorder:
                     found[measure.name] = Series(steps, values)
                 self._vector_rows[measure.name] = []
             self._rows = []
-        for name, (numbers, kept) in self._sparse.items():
-            found[name] = Series(np.array(numbers, dtype=np.int64), _torch.stack(kept).cpu().double().numpy())
+        for (name, columns), (numbers, kept) in self._sparse.items():
+            found[name] = Series(np.array(numbers, dtype=np.int64), _torch.stack(kept).cpu().double().numpy(), columns)
         self._sparse = {}
         return found

@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from optlab.engine.control import Advance, Controls, Follow, Message, Pause, Resume, SetValue, Stop, TakeSnapshot
+from optlab.engine.control import Advance, Controls, Follow, Message, Pause, Resume, SetValue, Stop, SwitchInstrument, TakeSnapshot
 from optlab.engine.device import describe
-from optlab.engine.events import ActivityChanged, Applied, Block, Event, Kept, Noted, RunEnded, Series, SessionEnded, Started
+from optlab.engine.events import ActivityChanged, Applied, Block, Costed, Event, Kept, Noted, RunEnded, Series, SessionEnded, Started
 from optlab.engine.memory import keep_freed_memory
 from optlab.engine.path import PathRecorder
 from optlab.engine.recorder import MOST_ROWS
@@ -26,6 +26,8 @@ BLOCK_SECONDS = 0.03
 """Time between blocks: about one for each frame that a window draws."""
 CHECKPOINT_SECONDS = 2.0
 """Time between checkpoints: what a killed run has to compute again at most."""
+COST_SECONDS = 1.0
+"""Time between words on what instruments take."""
 PATH_SHARE = 0.02
 """Share of the time that may go into projecting the path."""
 
@@ -73,7 +75,7 @@ class _Session:
         self._budget = first.budget
         self._every = first.measures.evaluate_every or trainer.steps_per_epoch
         self._path = PathRecorder(trainer.layout)
-        self._path_at = 0.0
+        self._path_at = self._costs_at = 0.0
         self._paused = False
         self._steps_asked = 0
         self._stopped = False
@@ -177,11 +179,21 @@ class _Session:
                     trainer.follow(names)
                 except InvalidInput as error:
                     problem = str(error)
+            case SwitchInstrument(name=name, values=values):
+                # Readings of one block have one set of names.
+                yield from self._block()
+                try:
+                    trainer.switch_instrument(name, values)
+                except InvalidInput as error:
+                    problem = str(error)
         yield Applied(trainer.step, message, problem)
 
     def _hold(self) -> Iterator[Event]:
         self._paused = True
         self._clock.hold()
+        self._trainer.settle()
+        if self._trainer.alive:
+            self._trainer.rack.look(self._trainer.step)
         yield from self._block()
         path = self._path.path()
         if path is not None:
@@ -225,6 +237,11 @@ class _Session:
         series = trainer.recorder.flush()
         if series:
             yield Block(trainer.step, self._clock.seconds(), {name: self._trimmed(values) for name, values in series.items()})
+        yield from trainer.rack.drawn()
+        now = time.perf_counter()
+        if trainer.rack.on and now >= self._costs_at:
+            self._costs_at = now + COST_SECONDS
+            yield Costed(trainer.step, *trainer.rack.costs())
         yield from self._report_notes()
         yield from self._report_endings()
         now = time.perf_counter()
@@ -242,7 +259,7 @@ class _Session:
         values = series.values.copy()
         for run, ending in endings.items():
             values[series.steps > ending.told, run] = float("nan")
-        return Series(series.steps, values)
+        return Series(series.steps, values, series.columns)
 
     def _report_notes(self) -> Iterator[Event]:
         """What a run has noted already it does not say again at every step."""
@@ -261,6 +278,9 @@ class _Session:
         if not fresh:
             return
         self._reported.update(fresh)
+        if any(self._trainer.endings[run].status != "diverged" for run in fresh):
+            self._trainer.rack.look(self._trainer.step)
+            self._costs_at = 0.0
         yield from self._block()
         finals = self._finals()
         for run in fresh:
@@ -299,7 +319,7 @@ class _Session:
         for run in trainer.alive:
             trainer.end(run, status, reason)  # type: ignore[arg-type]
         self._path.add(trainer.step, trainer.theta[0])
-        self._path_at = 0.0
+        self._path_at = self._costs_at = 0.0
         yield from self._block()
         yield SessionEnded()
 

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+INSTRUMENT = "instrument."
+"""How the names begin of what instruments have a snapshot's memory hold."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -24,7 +27,7 @@ class Snapshot:
         theta: parameters ``[P]`` in the precision of the run.
         state: the optimizer's state, name → array (without the run axis).
         values: fields that were changed while the run went, path → value (``{"optimizer.lr": 0.02}``).
-        memory: what the stopping rule remembers, and under names that begin with ``schedule.`` what the schedule does.
+        memory: what the stopping rule remembers, under names that begin with ``schedule.`` what the schedule does, and with ``instrument.`` instruments.
         reason: why it was taken: ``start``, ``checkpoint``, ``asked``, ``paused``, ``last_finite``, ``end``.
     """
 

@@ -60,10 +60,7 @@ class Stepper:
 
     def take(self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor) -> Taken:
         """Step ``step`` (0, 1, …) from ``theta`` ``[R, P]`` on the batch ``x``, ``y``; the groups' states are read, not written."""
-        rates = [0.0] * len(self._seeds)
-        for group in self._groups:
-            for row, rate in zip(group.rows, group.schedule(step), strict=True):
-                rates[row] = rate
+        rates = self.rates(step)
         if self._asking:
             return self._mixed(theta, step, x, y, rates)
         point = self._together(theta, [group.point(group.select(theta), step) for group in self._groups])
@@ -72,6 +69,14 @@ class Stepper:
         updated = [group.update(group.select(theta), group.select(gradient), group.select(norm)) for group in self._groups]
         after = self._together(theta, [after for after, _ in updated])
         return Taken(point, loss, gradient, norm, after, [state for _, state in updated], rates, {}, self._clipped(gradient, norm))
+
+    def rates(self, step: int) -> list[float]:
+        """Learning rates of step ``step``, one a run; the groups are set to them."""
+        rates = [0.0] * len(self._seeds)
+        for group in self._groups:
+            for row, rate in zip(group.rows, group.schedule(step), strict=True):
+                rates[row] = rate
+        return rates
 
     def _mixed(self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor, rates: list[float]) -> Taken:
         """Some rules ask the objective themselves: each group by itself, on its rows of the batch."""

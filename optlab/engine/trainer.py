@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -24,8 +24,10 @@ from optlab.engine.events import Status
 from optlab.engine.fresh import FreshExamples, tensors
 from optlab.engine.objective import SAMPLE, Objective
 from optlab.engine.population import Group, check_compatible, divided, groups
+from optlab.engine.rack import Rack
 from optlab.engine.recorder import Recorder
 from optlab.engine.seeding import random_units
+from optlab.engine.sight import StepSight, Surroundings
 from optlab.engine.snapshot import Snapshot
 from optlab.engine.starting import starts
 from optlab.engine.stepping import Stepper
@@ -131,6 +133,12 @@ class Trainer:
         self._rates: list[float] = []
         self.follow(first.measures.chosen)
 
+        follows = not (self.objective.detours or first.continuation.active)
+        self._surroundings = Surroundings(self.objective, self._training, self._validation, follows)
+        self._last: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.rack = Rack(self.recorder, self._sight)
+        self.rack.fit_out(experiments, drawn.to(self.theta), snapshots)
+
     # --- shape ---------------------------------------------------------------------------------------------------------------
 
     @property
@@ -159,6 +167,8 @@ class Trainer:
         """Take one step in every run that has not ended."""
         theta, number = self.theta, self.step
         x, y = self._stream.at(number)
+        if self.rack.on:
+            self.objective.keeping = self.rack.keeps(number + 1)
         taken = self._stepper.take(theta, number, x, y)
         if taken.rates != self._rates:
             self._rates = taken.rates
@@ -187,6 +197,10 @@ class Trainer:
         for group, state in zip(self._groups, states, strict=True):
             group.state = state
         self.step = number + 1
+        if self.rack.on:
+            self._last = (theta, after)
+            if not self.endings or self.alive:
+                self.rack.after(number + 1, row, lambda: StepSight.of(self._surroundings, number + 1, taken, seen, x, y))
 
     # --- runs that break -----------------------------------------------------------------------------------------------------
 
@@ -320,7 +334,25 @@ class Trainer:
         for group in self._groups:
             group.refresh(self.current, self.theta)
 
+    def switch_instrument(self, name: str, values: Mapping[str, Any] | None) -> None:
+        """Switch an instrument on with these fields, or off (None), from the next step on. The training stays the same.
+
+        Raises:
+            InvalidInput: there is no such instrument, a value is not allowed, or it does not exist for these experiments.
+        """
+        self.current = changed = [experiment.with_instrument(name, values) for experiment in self.current]
+        if values is None:
+            self.rack.switch_off(name)
+        else:
+            self.rack.switch_on(next(one for one in changed[0].instruments if one.name == name), self.theta)
+
     # --- looking -----------------------------------------------------------------------------------------------------------------
+
+    def _sight(self) -> StepSight:
+        """What instruments see of the parameters as they stand: the batch is that of the step to come."""
+        # The way of the last step is known unless something else has put the parameters where they are.
+        before = self.theta if self._last is None or self._last[1] is not self.theta else self._last[0]
+        return StepSight.standing(self._surroundings, self.step, before, self.theta, self._stepper.rates(self.step), self._stream.at(self.step))
 
     def batch_of(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch of step ``step`` (0, 1, …): inputs ``[R, m, *inputs]`` and targets ``[R, m]`` or ``[R, m, outputs]``."""
@@ -415,7 +447,7 @@ class Trainer:
             theta=self.theta[run].cpu().numpy().copy(),
             state={name: value[row].cpu().numpy().copy() for name, value in group.state.items()},
             values=self._changes(run),
-            memory={**self.memories[run], **group.remembered(run)},
+            memory={**self.memories[run], **group.remembered(run), **self.rack.remembered(run)},
             reason=reason,
         )
 

@@ -40,6 +40,8 @@ class RunBridge(QObject):
     sessionStarted = Signal(object)
     blockArrived = Signal(object)
     pathArrived = Signal(object)
+    pictureArrived = Signal(object)
+    costsArrived = Signal(object)
     activityChanged = Signal(str)
     messageApplied = Signal(object)
     stepNoted = Signal(object)
@@ -139,6 +141,10 @@ class RunBridge(QObject):
                 self.pathArrived.emit(event)
             case events.Started():
                 self.sessionStarted.emit(event)
+            case events.Pictured():
+                self.pictureArrived.emit(event)
+            case events.Costed():
+                self.costsArrived.emit(event)
             case events.ActivityChanged(activity=activity):
                 self.activityChanged.emit(activity)
             case events.Applied():

@@ -17,8 +17,11 @@ from optlab.gui.panels.register_dialog import RegisterDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
 
 if TYPE_CHECKING:
+    from optlab.gui.benches.bench_window import BenchWindow
     from optlab.gui.landscape.landscape_window import LandscapeWindow
     from optlab.gui.surfaces.surface_window import SurfaceWindow
+
+    Apart = BenchWindow | LandscapeWindow | SurfaceWindow
 
 
 class Companions(QObject):
@@ -41,7 +44,7 @@ class Companions(QObject):
         super().__init__(window)
         self._warmth = warmth
         self._window = window
-        self._apart: dict[str, SurfaceWindow | LandscapeWindow] = {}
+        self._apart: dict[str, Apart] = {}
 
     # --- beside the window ----------------------------------------------------------------------------------------------------------
 
@@ -71,7 +74,13 @@ class Companions(QObject):
 
         self._show_apart("landscape", LandscapeWindow)
 
-    def _show_apart(self, name: str, make: Callable[[Warmth], SurfaceWindow | LandscapeWindow]) -> None:
+    def show_benches(self) -> None:
+        """Statements of the notes, put to the test."""
+        from optlab.gui.benches.bench_window import BenchWindow
+
+        self._show_apart("benches", BenchWindow)
+
+    def _show_apart(self, name: str, make: Callable[[Warmth], Apart]) -> None:
         """Open a window that stands apart, or bring the one that is open to the front."""
         if name not in self._apart:
             window = make(self._warmth)

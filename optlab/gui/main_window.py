@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShowEvent
-from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QMessageBox, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QMessageBox, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from optlab import __version__, paths
-from optlab.engine.control import Advance, Message, Pause, Resume, SetValue, Stop
+from optlab.engine.control import Advance, Message, Pause, Resume, SetValue, Stop, SwitchInstrument
 from optlab.engine.events import Applied, Block, RunEnded, Series, Started
 from optlab.errors import InvalidInput, OptLabError
 from optlab.experiment import Experiment
@@ -23,11 +23,15 @@ from optlab.files import write_atomically
 from optlab.gui import theme
 from optlab.gui.bridge import QuestionBridge, RunBridge, Warmth
 from optlab.gui.companions import Companions
+from optlab.gui.consultation import Consultation
+from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.control_bar import ControlBar
+from optlab.gui.panels.doctors_note import DoctorsNote
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.presets_menu import PresetsMenu
+from optlab.instruments.base import INSTRUMENTS
 from optlab.runners.preview import PreviewQuestion
 from optlab.runners.train import Asked
 from optlab.store import Store
@@ -58,14 +62,17 @@ class MainWindow(QMainWindow):
         self.companions = Companions(self._warmth, self)
         self.experiment_panel = ExperimentPanel()
         self.plots = PlotsPanel()
+        self.instruments = InstrumentsPanel()
         self.banner = Banner()
+        self.note = DoctorsNote()
         self.controls = ControlBar()
         self.setAcceptDrops(True)
         self._build_layout()
+        self.consultation = Consultation(self.bridge, self.experiment_panel, self.note, self)
         self._build_menus()
         self._connect()
         self.apply_theme()
-        self.experiment_panel.set_experiment(experiment or Experiment.load(paths.presets() / f"{DEFAULT_PRESET}.toml"))
+        self._show_experiment(experiment or Experiment.load(paths.presets() / f"{DEFAULT_PRESET}.toml"))
         self._set_title()
 
     # --- building -----------------------------------------------------------------------------------------------------------
@@ -76,7 +83,12 @@ class MainWindow(QMainWindow):
         column.setContentsMargins(8, 8, 8, 0)
         column.setSpacing(8)
         column.addWidget(self.banner)
-        column.addWidget(self.plots, 1)
+        self.views = QTabWidget()
+        self.views.setDocumentMode(True)
+        self.views.addTab(self.plots, "Run")
+        self.views.addTab(self.instruments, "Instruments")
+        column.addWidget(self.views, 1)
+        column.addWidget(self.note)
         column.addWidget(self.controls)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
@@ -103,6 +115,7 @@ class MainWindow(QMainWindow):
         tools_menu = bar.addMenu("&Instruments")
         self._action(tools_menu, "&Surfaces…", self.companions.show_surfaces, "Ctrl+Shift+S")
         self._action(tools_menu, "&Loss landscape…", self.companions.show_landscape, "Ctrl+L")
+        self._action(tools_menu, "&Benches…", self.companions.show_benches, "Ctrl+B")
         view_menu = bar.addMenu("&View")
         group = QActionGroup(self)
         for name in get_args(theme.Choice):
@@ -123,6 +136,7 @@ class MainWindow(QMainWindow):
         panel.experimentChanged.connect(self._experiment_changed)
         panel.liveValueChanged.connect(lambda path, value: bridge.send(SetValue(path, value)))
         panel.pageRequested.connect(self.companions.show_page)
+        self.consultation.said.connect(self.controls.say)
         others = self.companions
         others.presetPicked.connect(self._open_preset)
         others.componentPicked.connect(lambda kind, name: self._unless_busy(lambda: panel.pick(kind, name)))
@@ -142,6 +156,11 @@ class MainWindow(QMainWindow):
         bridge.sessionStarted.connect(self._session_started)
         bridge.blockArrived.connect(self._take_block)
         bridge.pathArrived.connect(self.plots.take_path)
+        bridge.pictureArrived.connect(self.instruments.take_picture)
+        bridge.costsArrived.connect(self.instruments.take_costs)
+        self.instruments.switched.connect(self._instrument_switched)
+        self.instruments.pageRequested.connect(self.companions.show_page)
+        self.views.currentChanged.connect(lambda _index: self.instruments.refresh())
         bridge.activityChanged.connect(self._activity_changed)
         bridge.messageApplied.connect(self._message_applied)
         bridge.stepNoted.connect(lambda noted: self.controls.say(f"Step {noted.step:,}: {noted.words}."))
@@ -149,6 +168,7 @@ class MainWindow(QMainWindow):
         bridge.runFailed.connect(self._run_failed)
         bridge.warned.connect(lambda words: self.banner.show_sentence(words, problem=True))
         bridge.frameEnded.connect(self.plots.refresh)
+        bridge.frameEnded.connect(self.instruments.refresh)
         bridge.sessionEnded.connect(self._session_ended)
         theme.notifier().themeChanged.connect(self.apply_theme)
 
@@ -180,6 +200,7 @@ class MainWindow(QMainWindow):
                 self._show_experiment(Experiment.from_toml(store.run(run_id).experiment))
             self.show_stored(run_id)
             self.bridge.resume(run_id, self._runner)
+            self.consultation.begin(self.experiment_panel.experiment())
         except OptLabError as error:
             self.banner.show_sentence(str(error), problem=True)
             return
@@ -189,8 +210,10 @@ class MainWindow(QMainWindow):
         try:
             experiment = self.experiment_panel.experiment()
             self.plots.clear()
+            self.instruments.clear()
             self.plots.set_task(experiment.target_shape().task)
             self.bridge.start(experiment, self._runner, first)
+            self.consultation.begin(experiment)
         except OptLabError as error:
             self.controls.say(str(error), problem=True)
             return
@@ -218,14 +241,24 @@ class MainWindow(QMainWindow):
 
     def _take_block(self, block: Block) -> None:
         self.plots.take(block)
+        self.instruments.take(block)
         self.controls.advance(block.step, block.seconds)
 
     def _activity_changed(self, activity: str) -> None:
         self.controls.set_state("paused" if activity == "paused" else "running")
         self.controls.say("Paused: change what you like, take single steps, or resume." if activity == "paused" else "Training…")
 
+    def _instrument_switched(self, name: str, values: dict[str, Any] | None) -> None:
+        problem = self.experiment_panel.set_instrument(name, values)
+        if problem:
+            self.instruments.say(name, problem)
+        elif self.bridge.active:
+            self.bridge.send(SwitchInstrument(name, values))
+
     def _message_applied(self, applied: Applied) -> None:
-        if applied.problem:
+        if applied.problem and isinstance(applied.message, SwitchInstrument):
+            self.instruments.say(applied.message.name, applied.problem)
+        elif applied.problem:
             self.controls.say(applied.problem, problem=True)
         elif isinstance(applied.message, SetValue):
             field = self.experiment_panel.field(applied.message.path)
@@ -301,9 +334,14 @@ class MainWindow(QMainWindow):
             self.banner.show_sentence(str(error), problem=True)
             return
         self.plots.clear()
+        self.note.clear()
         self.plots.set_task(experiment.target_shape().task)
         self.plots.weights.set_followed(record.tracked)
-        self.plots.take(Block(record.steps, record.seconds, {name: Series(s.steps, s.values[:, None]) for name, s in series.items()}))
+        block = Block(record.steps, record.seconds, {name: Series(s.steps, s.values[:, None], s.columns) for name, s in series.items()})
+        self.plots.take(block)
+        self.instruments.clear()
+        self.instruments.set_tables(experiment.to_dict().get(INSTRUMENTS, {}))
+        self.instruments.take(block)
         self.plots.refresh()
         self.controls.say(f"Showing “{record.title}”, {record.status} after {record.steps:,} steps.")
 
@@ -333,6 +371,7 @@ class MainWindow(QMainWindow):
 
     def _show_experiment(self, experiment: Experiment) -> None:
         self.experiment_panel.set_experiment(experiment)
+        self.instruments.set_tables(self.experiment_panel.instruments())
 
     def _experiment_changed(self, experiment: Experiment | None) -> None:
         self.controls.set_startable(experiment is not None, self.experiment_panel.problem())
@@ -350,6 +389,7 @@ class MainWindow(QMainWindow):
     def apply_theme(self) -> None:
         """Follow the theme in what does not follow the palette by itself."""
         self.plots.set_colors(theme.current().plots)
+        self.instruments.set_colors(theme.current().plots)
 
     def _show_about(self) -> None:
         QMessageBox.about(

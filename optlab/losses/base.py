@@ -63,6 +63,10 @@ class Loss(Component):
         """Mean loss ``[R]`` and its gradient by the outputs ``[R, m, outputs]``; None where the loss leaves gradients to autograd."""
         return None
 
+    def probabilities(self, outputs: torch.Tensor) -> torch.Tensor | None:
+        """The class probabilities ``[R, m, classes]`` that the outputs predict; None where they predict none."""
+        return None
+
     @classmethod
     def likelihood(cls) -> bool:
         """Whether the loss is a negative log-likelihood: then it says what distribution the outputs predict."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from optlab.layout import Layout, Parameter, layout, linear
 from optlab.models import _activations
 from optlab.models._activations import Activation
-from optlab.models.base import Tape, Trace, affine, affine_backward
+from optlab.models.base import Layers, Tape, Trace, affine, affine_backward
 
 if TYPE_CHECKING:
     import torch
@@ -52,11 +52,20 @@ def record(parameters: list[torch.Tensor], x: torch.Tensor, activation: Activati
     return affine(h, parameters[2 * last], parameters[2 * last + 1]), tape
 
 
-def backward(parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor], activation: Activation) -> None:
-    """Write the gradients that belong to ``delta`` ``[R, m, outputs]``, the gradient of the outputs."""
+def backward(
+    parameters: list[torch.Tensor],
+    tape: Tape,
+    delta: torch.Tensor,
+    gradients: list[torch.Tensor],
+    activation: Activation,
+    layers: Layers | None = None,
+) -> None:
+    """Write the gradients that belong to ``delta`` ``[R, m, outputs]``, the gradient of the outputs; see :meth:`optlab.models.base.Model.backward`."""
     derive = _activations.backward(activation)
     for number in range(len(parameters) // 2 - 1, -1, -1):
         h = tape[2 * number]
+        if layers is not None:
+            layers.append((h, delta))
         before = affine_backward(h, parameters[2 * number], delta, gradients[2 * number : 2 * number + 2], inputs=number > 0)
         if before is not None:
             delta = derive(before, tape[2 * number - 1], h)

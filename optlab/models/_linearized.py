@@ -66,6 +66,16 @@ class LinearizedLayers(Linearized):
             if bias is not None:
                 _torch.sum(self._deltas[number], dim=2, out=bias)
 
+    def squared_norms(self) -> torch.Tensor:
+        # What an example adds is the outer product of its delta and its input.
+        total: torch.Tensor | None = None
+        for delta, h, biased in zip(self._deltas, self._inputs, self._biased, strict=True):
+            entering = h.square().sum(dim=1)
+            here = delta.square().sum(dim=1).mul_(entering.add_(1.0) if biased else entering)
+            total = here if total is None else total.add_(here)
+        assert total is not None, "there is a layer"
+        return total
+
     def second_order(self, directions: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         first: torch.Tensor | None = None
         second: torch.Tensor | None = None

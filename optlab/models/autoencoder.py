@@ -10,7 +10,8 @@ from optlab.fields import Sizes, choice, sizes, whole
 from optlab.layout import Layout
 from optlab.models import _chain
 from optlab.models._activations import Activation
-from optlab.models.base import Model, Pass, Tape
+from optlab.models._linearized import LinearizedLayers
+from optlab.models.base import Layers, Model, Pass, Tape
 
 if TYPE_CHECKING:
     import torch
@@ -61,5 +62,10 @@ class Autoencoder(Model):
     def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape]:
         return _chain.record(parameters, x, self.activation)
 
-    def backward(self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor]) -> None:
-        _chain.backward(parameters, tape, delta, gradients, self.activation)
+    def backward(
+        self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor], layers: Layers | None = None
+    ) -> None:
+        _chain.backward(parameters, tape, delta, gradients, self.activation, layers)
+
+    def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:
+        return LinearizedLayers(list(zip(parameters[::2], parameters[1::2], strict=True)), self.activation, x.flatten(2))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Trace = Callable[[str, "torch.Tensor"], None]
 Tape = list["torch.Tensor"]
 """Intermediate results of a forward pass."""
+Layers = list[tuple["torch.Tensor", "torch.Tensor"]]
+"""Inputs ``[R, m, in]`` and gradient by the outputs ``[R, m, out]`` of affine layers."""
 Bend = Callable[["torch.Tensor"], "torch.Tensor"]
 """``u [R, m, outputs]`` → the Hessian of the loss by the outputs, times u."""
 Uniforms = Callable[[int], "torch.Tensor"]
@@ -85,6 +87,10 @@ class Linearized(ABC):
     @abstractmethod
     def gradient(self, out: list[torch.Tensor]) -> None:
         """Write the gradient of the loss."""
+
+    @abstractmethod
+    def squared_norms(self) -> torch.Tensor:
+        """Squared norm ``[R, m]`` of what each example adds to the gradient of the loss."""
 
     @abstractmethod
     def second_order(self, directions: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -171,11 +177,14 @@ class Model(Component):
         """
         return None
 
-    def backward(self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor]) -> None:
+    def backward(
+        self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor], layers: Layers | None = None
+    ) -> None:
         """Write the gradients of the parameters that belong to ``delta`` ``[R, m, outputs]``, the gradient of the outputs.
 
         Args:
             tape: what :meth:`record` returned. gradients: views ``[R, *shape]`` to write to, in the order of the layout.
+            layers: where inputs and delta of each affine layer, all with a bias, are left for whoever wants them.
         """
         raise TypeError(f"{self.label} leaves gradients to autograd")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from optlab.data import DataShape
 from optlab.layout import Layout, layout, linear
 from optlab.models._linearized import LinearizedLayers
-from optlab.models.base import Model, Pass, Tape, affine, affine_backward
+from optlab.models.base import Layers, Model, Pass, Tape, affine, affine_backward
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,11 @@ class Linear(Model):
         flat = x.flatten(2)
         return affine(flat, *parameters), [flat]
 
-    def backward(self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor]) -> None:
+    def backward(
+        self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor], layers: Layers | None = None
+    ) -> None:
+        if layers is not None:
+            layers.append((tape[0], delta))
         affine_backward(tape[0], parameters[0], delta, gradients, inputs=False)
 
     def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:

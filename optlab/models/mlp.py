@@ -12,7 +12,7 @@ from optlab.models import _activations, _chain
 from optlab.models._activations import Activation
 from optlab.models._batch_norm import moments, normalized
 from optlab.models._linearized import LinearizedLayers
-from optlab.models.base import Model, Pass, Stack, Tape, affine
+from optlab.models.base import Layers, Model, Pass, Stack, Tape, affine
 
 if TYPE_CHECKING:
     import torch
@@ -175,8 +175,10 @@ class MLP(Model):
     def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape] | None:
         return _chain.record(parameters, x, self.activation) if self._plain() else None
 
-    def backward(self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor]) -> None:
-        _chain.backward(parameters, tape, delta, gradients, self.activation)
+    def backward(
+        self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor], layers: Layers | None = None
+    ) -> None:
+        _chain.backward(parameters, tape, delta, gradients, self.activation, layers)
 
     def _plain(self) -> bool:
         return not (self.batch_norm or self.skip or self.auxiliary)

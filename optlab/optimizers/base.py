@@ -35,6 +35,8 @@ class Optimizer(Component):
     """Argument of ``torch.optim`` → the fields that it bundles (``{"betas": ("beta1", "beta2")}``)."""
     elementwise: ClassVar[bool] = True
     """Whether the rule treats every value by itself, so that it may be applied tensor by tensor."""
+    along_gradient: ClassVar[bool] = False
+    """Whether the step is the rate times the gradient, or a velocity of such steps (``momentum``): what is known of gradient descent's stability then holds."""
     fixed: ClassVar[tuple[str, ...]] = ()
     """Numbers that give the state its shape: they cannot be changed while a run goes, and runs that are trained as one group agree in them."""
 

@@ -27,6 +27,7 @@ class Momentum(Optimizer):
     place: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (r"v \leftarrow \alpha v - \epsilon\, g", r"\theta \leftarrow \theta + v")
     symbols: ClassVar[dict[str, str]] = {"θ": "parameters", "g": "gradient of the objective on the batch", "v": "velocity, 0 at first"}
+    along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, (8.15)–(8.17) and Algorithm 8.2; B. Polyak (1964)."
     differs: ClassVar[str] = (
         "torch.optim.SGD(momentum=α) keeps v without ε and multiplies afterwards (the form “torch” here). Both agree while ε is constant; under a "

@@ -35,6 +35,7 @@ class Nesterov(Optimizer):
         "g": "gradient at the interim point θ + αv, really evaluated there",
         "v": "velocity, 0 at first",
     }
+    along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, (8.21), (8.22) and Algorithm 8.3; I. Sutskever et al. (2013); Y. Nesterov (1983)."
     differs: ClassVar[str] = (
         "torch.optim.SGD(nesterov=True) stores the interim point θ + αv in place of θ and evaluates there (the form “torch” here). After that "

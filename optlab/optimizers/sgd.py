@@ -26,6 +26,7 @@ class SGD(Optimizer):
     place: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"\theta \leftarrow \theta - \epsilon\, g",)
     symbols: ClassVar[dict[str, str]] = {"θ": "parameters", "g": "gradient of the objective on the batch"}
+    along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, Algorithm 8.1."
     differs: ClassVar[str] = "As torch.optim.SGD without momentum."
 

@@ -72,6 +72,8 @@ def _spec(name: str, series: Series, tracked: Sequence[str]) -> Spec:
     if series.values.ndim == 2:
         return name, ()
     count = series.values.shape[2]
+    if len(series.columns) == count:
+        return name, series.columns
     if name == WEIGHTS and len(tracked) == count:
         return name, tuple(tracked)
     return name, tuple(str(column) for column in range(count))

@@ -7,10 +7,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from optlab.engine.control import Advance, Follow, Message, Pause, Resume, SetValue, Stop, TakeSnapshot
+from optlab.engine.control import Advance, Follow, Message, Pause, Resume, SetValue, Stop, SwitchInstrument, TakeSnapshot
 from optlab.errors import StoreError
 
-_TYPES: dict[str, Callable[..., Message]] = {kind.__name__: kind for kind in (Pause, Resume, Advance, Stop, SetValue, TakeSnapshot, Follow)}
+_TYPES: dict[str, Callable[..., Message]] = {
+    kind.__name__: kind for kind in (Pause, Resume, Advance, Stop, SetValue, TakeSnapshot, Follow, SwitchInstrument)
+}
 
 
 def to_json(message: Message) -> str:
@@ -41,13 +43,22 @@ def for_run(message: Message, place: int) -> Message | None:
 
 def replayable(message: Message) -> bool:
     """Whether a run that goes on has to be told again: what changes the numbers or what is recorded is, a pause of then is none of now."""
-    return isinstance(message, SetValue | Follow)
+    return isinstance(message, SetValue | Follow | SwitchInstrument)
+
+
+def standing(log: list[tuple[int, Message]], step: int) -> list[tuple[int, Message]]:
+    """Of the messages before ``step``, those whose effect is no part of a snapshot and lasts: what is followed, and how each instrument was switched last."""
+    lasting: dict[str, Message] = {}
+    for at, message in log:
+        if at < step and isinstance(message, Follow | SwitchInstrument):
+            lasting[f"instrument {message.name}" if isinstance(message, SwitchInstrument) else "weights"] = message
+    return [(step, message) for message in lasting.values()]
 
 
 def for_population(logs: list[list[tuple[int, Message]]]) -> tuple[tuple[int, Message], ...]:
     """What has to be replayed of the logs of runs that go on together, one log a run.
 
-    Weights are followed in all runs alike, so the first run speaks for all.
+    Weights are followed in all runs alike, and instruments are switched in all, so the first run speaks for all.
     """
     found: list[tuple[int, Message]] = []
     for place, log in enumerate(logs):

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from optlab import paths
-from optlab.engine.control import Follow, Message
+from optlab.engine.control import Message
 from optlab.engine.snapshot import Snapshot
 from optlab.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
@@ -257,9 +257,7 @@ class Store:
         for record in found:
             snapshots.remove_strays(self.home, record.id, {snapshot.file for snapshot in snapshots.records(connection, record.id)})
             everything = self.controls(record.id)
-            # What is followed is no part of a snapshot.
-            followed = [(step, message) for at, message in everything if at < step and isinstance(message, Follow)]
-            log = followed[-1:] + [(at, message) for at, message in everything if at >= step and controls.replayable(message)]
+            log = controls.standing(everything, step) + [(at, message) for at, message in everything if at >= step and controls.replayable(message)]
             logs.append(log)
             line = Line(record.id, steps=record.steps, seconds=record.seconds)
             line.load(connection)

@@ -17,13 +17,14 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 FLOORS: list[set[str]] = [
     {"", "errors"},
-    {"paths", "lazy", "files", "display", "numerics"},
+    {"paths", "lazy", "files", "display", "numerics", "palette"},
     {"fields", "component", "registry", "layout", "data", "datafiles", "own_models", "hyperparameters"},
     {*registry.FOLDERS.values()},
     {"experiment", "pages", "presets"},
     {"curvature", "engine"},
     {"optim", "store"},
-    {"export", "doctor"},
+    {"export", "doctor", "figures", "diagnosis"},
+    {"benches"},
     {"runners"},
     {"cli", "gui"},
     {"entry"},

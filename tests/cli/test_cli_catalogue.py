@@ -87,9 +87,11 @@ def test_that_every_page_shows_what_was_declared(name: str, capsys: pytest.Captu
 def test_that_the_example_and_the_flags_of_a_page_ask_for_the_component(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     for component in registry.components(kind):
         (page,) = document(["show", f"{kind}.{component.name}"], capsys)
-        section = tomllib.loads(page["example"])[kind]
+        example = tomllib.loads(page["example"])
+        section = {"name": component.name, **example["instruments"][component.name]} if kind == "instrument" else example[kind]
         assert registry.build(kind, section) == component.build({}, kind)
-        typed = dict(flag.removeprefix(f"--set {kind}.").split("=", 1) for flag in page["flags"])
+        place = f"instruments.{component.name}" if kind == "instrument" else kind
+        typed = dict(flag.removeprefix(f"--set {place}.").split("=", 1) for flag in page["flags"])
         assert list(typed) == [field.name for field in component.fields()]
         parsed = {name: component.field(name).parse(text) for name, text in typed.items()}
         assert component.build(parsed, kind) == component.build({}, kind)

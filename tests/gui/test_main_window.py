@@ -299,6 +299,37 @@ def test_that_the_gallery_opens_and_starts_a_preset(qtbot: QtBot, open_window: C
     wait_idle(qtbot, window)
 
 
+def test_that_the_note_says_what_holds_a_run_back_and_its_remedy_is_applied(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    wild = experiment(
+        dataset={"name": "diabetes"},
+        model={"name": "linear"},
+        loss={"name": "squared_error"},
+        optimizer={"name": "sgd", "lr": 0.24},
+        batches={"name": "never_shuffled", "size": 0},
+        budget={"steps": LONG},
+    )
+    window = open_window(wild)
+    assert not window.note.isVisible()
+    window.controls.start_button.click()
+    qtbot.waitUntil(lambda: any(finding.name == "rising" for finding in window.note.findings), timeout=60_000)
+    live = window.note.findings[0].remedies[0]
+    window.consultation.apply(live)
+    later = next(remedy for finding in window.note.findings for remedy in finding.remedies if not remedy.live)
+    window.consultation.apply(later)
+    assert "When this run has ended" in window.controls.words.text()
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
+    assert window.experiment_panel.experiment().clipping.name == "norm"
+
+
+def test_that_a_run_that_does_well_gets_a_clean_note(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(experiment())
+    window.controls.start_button.click()
+    wait_idle(qtbot, window)
+    assert window.note.isVisible() and window.note.findings == ()
+    assert "Nothing" in window.note.sentence.text()
+
+
 def test_that_an_interrupted_run_is_offered_and_can_be_resumed(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
     asked = experiment(budget={"steps": 200})
     with Store.open() as store:

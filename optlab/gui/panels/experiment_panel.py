@@ -18,6 +18,7 @@ from optlab.gui.forms.field_editor import FieldEditor
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.section import Section
 from optlab.gui.panels.data_preview import DataPreview
+from optlab.instruments.base import INSTRUMENTS
 from optlab.runners.preview import DatasetPreview
 
 _TITLES = {
@@ -80,6 +81,7 @@ class ExperimentPanel(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(380)
         self._locked = False
+        self._instruments: dict[str, dict[str, Any]] = {}
         self._problem = ""
         self._experiment: Experiment | None = None
         self.components = {kind: ComponentForm(kind) for kind in SECTIONS}
@@ -155,6 +157,7 @@ class ExperimentPanel(QScrollArea):
     def set_experiment(self, experiment: Experiment) -> None:
         """Show an experiment."""
         tables = experiment.to_dict()
+        self._instruments = tables.get(INSTRUMENTS, {})
         for kind, form in self.components.items():
             form.set_values(tables[kind])
         for name, plain in self.plain.items():
@@ -177,6 +180,25 @@ class ExperimentPanel(QScrollArea):
         self.components[kind].set_values(section)
         self.sections[kind].set_opened(True)
         self._edited(kind)
+
+    def instruments(self) -> dict[str, dict[str, Any]]:
+        """Which instruments are on, with their fields."""
+        return dict(self._instruments)
+
+    def set_instrument(self, name: str, values: dict[str, Any] | None) -> str:
+        """Switch an instrument of the experiment on with these fields, or off (None); why it cannot be, in words, or ""."""
+        before = self._instruments
+        self._instruments = {key: table for key, table in before.items() if key != name}
+        if values is not None:
+            self._instruments[name] = values
+            try:
+                Experiment.from_dict(self._tables())
+            except InvalidInput as error:
+                if error.field.startswith(f"{INSTRUMENTS}."):
+                    self._instruments = before
+                    return str(error)
+        self._check()
+        return ""
 
     def pick(self, kind: str, name: str) -> None:
         """Pick a component, as if it were picked from its section's list, and open the section."""
@@ -294,6 +316,8 @@ class ExperimentPanel(QScrollArea):
     def _tables(self) -> dict[str, Any]:
         tables: dict[str, Any] = {kind: form.values() for kind, form in self.components.items()}
         tables |= {name: plain.values() for name, plain in self.plain.items()}
+        if self._instruments:
+            tables[INSTRUMENTS] = self._instruments
         return {**self.general.values(), **tables}
 
     def _editors(self) -> dict[str, FieldEditor]:

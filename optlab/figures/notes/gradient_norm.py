@@ -1,0 +1,125 @@
+"""Figure 8.1: the norm of the gradient grows while the classification error falls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from optlab.engine.control import Replay
+from optlab.engine.events import Block
+from optlab.engine.session import session
+from optlab.engine.surface_objective import Array
+from optlab.experiment import Experiment
+from optlab.figures.base import Figure, Number, moving_mean
+
+if TYPE_CHECKING:
+    from optlab.figures.page import Page
+
+STEPS = 2000
+EVERY = 50
+"""Steps between two evaluations."""
+WIDTH = 101
+"""Steps of which the line is the mean."""
+BATCH = 16
+LR = 0.02
+SEED = 1
+
+
+@dataclass(frozen=True)
+class GradientNorms:
+    """A convolutional network on real images.
+
+    Attributes:
+        steps, norms: number of each step from 1, and the norm of its batch gradient, ``[K]``.
+        smooth_steps, smooth: middle and mean of each :data:`WIDTH` neighbors, ``[K − WIDTH + 1]``.
+        at, error: steps taken, and the share of the validation set that is classified wrong then, ``[E]``.
+        parameters: of the network.
+    """
+
+    steps: Array
+    norms: Array
+    smooth_steps: Array
+    smooth: Array
+    at: Array
+    error: Array
+    parameters: int
+
+    @property
+    def growth(self) -> float:
+        """The smoothed norm at the end over that at the start."""
+        return float(self.smooth[-1] / self.smooth[0])
+
+
+class GradientNormFigure(Figure[GradientNorms]):
+    """Gradient norm and validation error of one run, side by side."""
+
+    number: ClassVar[str] = "8.1"
+    title: ClassVar[str] = "Training does not arrive at a critical point"
+    size: ClassVar[tuple[float, float]] = (9.0, 4.6)
+
+    def compute(self) -> GradientNorms:
+        experiment = Experiment.from_dict(
+            {
+                "seed": SEED,
+                "dataset": {"name": "digits"},
+                "model": {"name": "cnn"},
+                "optimizer": {"name": "sgd", "lr": LR},
+                "batches": {"name": "shuffled", "size": BATCH},
+                "measures": {"evaluate_every": EVERY},
+                "budget": {"steps": STEPS},
+            }
+        )
+        found: dict[str, list[tuple[Array, Array]]] = {"gradient_norm": [], "validation_error": []}
+        parameters = 0
+        for event in session([experiment], Replay([])):
+            parameters = getattr(event, "parameters", parameters)
+            if isinstance(event, Block):
+                for name, parts in found.items():
+                    if name in event.series:
+                        series = event.series[name]
+                        parts.append((series.steps.astype(np.float64), series.values[:, 0].astype(np.float64)))
+        (steps, norms), (at, error) = (
+            tuple(np.concatenate([part[column] for part in parts]) for column in (0, 1)) for parts in found.values()
+        )
+        half = (WIDTH - 1) // 2
+        return GradientNorms(steps, norms, steps[half : len(steps) - half], moving_mean(norms, WIDTH), at, error, parameters)
+
+    def caption(self, data: GradientNorms) -> str:
+        return (
+            f"A convolutional network with {data.parameters:,} parameters learns to tell handwritten digits apart (stochastic gradient "
+            f"descent on batches of {BATCH}, ε = {LR:g}). Left: the norm of the gradient of each step, and the mean of {WIDTH} neighbors, "
+            f"which is {data.growth:.1f} times as large at the end as at the start. Right: meanwhile the error on images not trained on "
+            f"falls from {data.error[0]:.0%} to {data.error[-1]:.0%}. If training came near a critical point, the norm would go to zero."
+        )
+
+    def numbers(self, data: GradientNorms) -> Mapping[str, Number]:
+        return {
+            "data, model, optimizer": "digits, cnn, sgd",
+            "parameters": data.parameters,
+            "learning rate": LR,
+            "batch": BATCH,
+            "seed": SEED,
+            "steps": len(data.steps),
+            "smoothed gradient norm at the start, at the end": [float(data.smooth[0]), float(data.smooth[-1])],
+            "growth": data.growth,
+            "validation error at the start, at the end": [float(data.error[0]), float(data.error[-1])],
+        }
+
+    def draw(self, data: GradientNorms, page: Page) -> None:
+        colors = page.colors
+        left, right = page.sheet.subplots(1, 2)
+        page.curves(left, "Gradient norm", "step", r"$\|g\|$")
+        left.plot(
+            data.steps, data.norms, ".", color=page.faint(colors.palette[0], 0.55), markersize=2.2, label="each step", rasterized=True
+        )
+        left.plot(data.smooth_steps, data.smooth, color=colors.palette[1], linewidth=2.0, label=f"mean of {WIDTH} steps")
+        left.set_ylim(0.0, float(np.quantile(data.norms, 0.997)) * 1.05)
+        left.legend(loc="upper left", markerscale=3)
+        page.curves(right, "Validation error", "step", "share classified wrong")
+        right.plot(data.at, data.error, "o-", color=colors.palette[0], markersize=3, linewidth=1.6)
+        right.set_ylim(0.0, 1.0)
+        for axes in (left, right):
+            axes.set_xlim(0.0, float(data.at[-1]))

@@ -1,0 +1,1 @@
+"""The instruments beside a run: which are on, and what they show."""

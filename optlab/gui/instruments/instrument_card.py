@@ -1,0 +1,180 @@
+"""One instrument: a switch, its schedule and fields, its page, and what it shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QTabWidget, QToolButton, QVBoxLayout
+
+from optlab.engine.events import Pictured, Series
+from optlab.gui.forms.fields_form import FieldsForm
+from optlab.gui.instruments.pictures import plot_of
+from optlab.gui.plots.colors import PlotColors
+from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.gui.plots.found_plot import FoundPlot
+from optlab.instruments.base import Instrument
+from optlab.pages import sentence
+
+MOST_CURVES = 12
+"""Of a quantity of many numbers the first so many are drawn; beyond, colors repeat and nobody reads the legend."""
+
+
+class InstrumentCard(QFrame):
+    """Edits and shows one instrument.
+
+    Signals: ``switched(str, object)``: its name, and its fields or None; ``pageRequested(str, str)``.
+    """
+
+    switched = Signal(str, object)
+    pageRequested = Signal(str, str)
+
+    def __init__(self, instrument: type[Instrument]) -> None:
+        super().__init__()
+        self.setObjectName("tile")
+        self.instrument = instrument
+        self._columns: dict[str, tuple[str, ...]] = {}
+        self.box = QCheckBox(instrument.label)
+        self.box.setToolTip(sentence(instrument))
+        self.cost = QLabel("")
+        self.cost.setProperty("role", "muted")
+        self.fields_button = self._button("⚙", "Schedule and fields of this instrument")
+        self.fields_button.setCheckable(True)
+        self.page_button = self._button("?", f"Explain {instrument.label.lower()}")
+        self.form = FieldsForm(instrument, f"instruments.{instrument.name}")
+        self.form.hide()
+        self.problem = QLabel("")
+        self.problem.setProperty("role", "problem")
+        self.problem.setWordWrap(True)
+        self.problem.hide()
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.setFixedHeight(290)
+        self.tabs.hide()
+        self.plots = {quantity.name: CurvePlot(quantity.label, log_y=quantity.log) for quantity in instrument.gives}
+        for quantity in instrument.gives:
+            self.tabs.addTab(self.plots[quantity.name], quantity.label)
+        self.picture: FoundPlot | None = None
+        if instrument.draws:
+            self.picture = FoundPlot()
+            self.tabs.insertTab(0, self.picture, "Last reading")
+            self.tabs.setTabToolTip(0, instrument.draws)
+            self.tabs.setCurrentIndex(0)
+        head = QHBoxLayout()
+        head.setContentsMargins(10, 4, 4, 0)
+        head.addWidget(self.box)
+        head.addWidget(self.cost, 1)
+        head.addWidget(self.fields_button)
+        head.addWidget(self.page_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(1, 1, 1, 6)
+        layout.setSpacing(4)
+        layout.addLayout(head)
+        for widget in (self.form, self.problem, self.tabs):
+            layout.addWidget(widget)
+        self._say_cost()
+        self.box.toggled.connect(lambda _on: self._switched())
+        self.form.fieldEdited.connect(lambda _name: self._edited())
+        self.fields_button.toggled.connect(self.form.setVisible)
+        self.page_button.clicked.connect(lambda: self.pageRequested.emit("instrument", instrument.name))
+
+    # --- what the panel asks ------------------------------------------------------------------------------------------------------
+
+    @property
+    def on(self) -> bool:
+        """Whether it is switched on."""
+        return self.box.isChecked()
+
+    def values(self) -> dict[str, Any]:
+        """Its fields."""
+        return self.form.values()
+
+    def set_values(self, values: dict[str, Any] | None) -> None:
+        """Switch it on with these fields, or off, without saying so."""
+        self.box.blockSignals(True)
+        self.box.setChecked(values is not None)
+        self.box.blockSignals(False)
+        if values is not None:
+            self.form.set_values({**self.form.values(), **values})
+        self._say_cost()
+        self.tabs.setVisible(self.on)
+
+    def say(self, sentence: str) -> None:
+        """Say why it cannot be switched on; "" takes it away."""
+        self.problem.setText(sentence)
+        self.problem.setVisible(bool(sentence))
+
+    def set_cost(self, seconds: float, plain: float) -> None:
+        """What a reading was measured to cost."""
+        every = self.form.values()["every"]
+        share = f", {seconds / plain / every:.1%} of the training" if every and plain > 0.0 else ""
+        steps = f"{seconds / plain:.1f} steps" if plain > 0.0 else f"{1000 * seconds:.1f} ms"
+        self.cost.setText(f"a reading costs {steps}{share}")
+
+    def clear(self) -> None:
+        """Forget what was shown."""
+        self._columns = {}
+        for plot in self.plots.values():
+            plot.remove_all()
+
+    def take(self, quantity: str, series: Series) -> None:
+        """New values of one of its quantities."""
+        plot = self.plots[quantity]
+        values = np.asarray(series.values)[:, 0]
+        if values.ndim == 1:
+            plot.add_curve(quantity, self.box.text(), 0, strong=True)
+            plot.append(quantity, series.steps, values)
+            return
+        names = series.columns or self._columns.get(quantity) or tuple(str(number + 1) for number in range(values.shape[1]))
+        self._columns[quantity] = names
+        for number, name in enumerate(names[: min(MOST_CURVES, values.shape[1])]):
+            plot.add_curve(name, name, number, strong=True)
+            plot.append(name, series.steps, values[:, number])
+
+    def take_picture(self, pictured: Pictured) -> None:
+        """What it drew at its last reading."""
+        plot = plot_of(self.instrument.label, pictured.arrays)
+        if self.picture is not None and plot is not None:
+            self.picture.show_plot(plot)
+            self.tabs.setTabText(0, f"Step {pictured.step:,}")
+
+    def refresh(self) -> None:
+        """Draw what has come since the last frame."""
+        for plot in self.plots.values():
+            plot.refresh()
+        if self.picture is not None:
+            self.picture.refresh()
+
+    def set_colors(self, colors: PlotColors) -> None:
+        """Follow the theme."""
+        for plot in self.plots.values():
+            plot.set_colors(colors)
+        if self.picture is not None:
+            self.picture.set_colors(colors)
+
+    # --- editing ------------------------------------------------------------------------------------------------------------------
+
+    def _switched(self) -> None:
+        self.say("")
+        self.tabs.setVisible(self.on)
+        self.switched.emit(self.instrument.name, self.values() if self.on else None)
+
+    def _edited(self) -> None:
+        self._say_cost()
+        if self.on and not self.form.errors():
+            self.switched.emit(self.instrument.name, self.values())
+
+    def _say_cost(self) -> None:
+        every = self.form.values()["every"]
+        when = "on a pause and at the end" if every == 0 else "at every step" if every == 1 else f"every {every:,} steps"
+        self.cost.setText(when)
+
+    def _button(self, text: str, tip: str) -> QToolButton:
+        button = QToolButton()
+        button.setText(text)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        button.setAutoRaise(True)
+        return button
+

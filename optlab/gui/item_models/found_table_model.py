@@ -1,0 +1,59 @@
+"""The table of what a bench has found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+
+from optlab.benches.base import Cell, Table
+from optlab.gui.plots.ticks import readable
+
+_NOTHING = Table((), ())
+
+
+class FoundTableModel(QAbstractTableModel):
+    """Rows and columns as the bench gave them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._table = _NOTHING
+
+    @property
+    def table(self) -> Table:
+        """What is shown."""
+        return self._table
+
+    def set_table(self, table: Table | None) -> None:
+        """Show another table."""
+        self.beginResetModel()
+        self._table = table or _NOTHING
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008 (Qt's signature)
+        return 0 if parent.isValid() else len(self._table.rows)
+
+    def columnCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008 (Qt's signature)
+        return 0 if parent.isValid() else len(self._table.columns)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
+            return self._table.columns[section].heading
+        return None
+
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        cell = self._table.rows[index.row()][index.column()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return shown(cell)
+        if role == Qt.ItemDataRole.TextAlignmentRole and not isinstance(cell, str):
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+
+def shown(cell: Cell) -> str:
+    """A cell as a person reads it."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, bool | str):
+        return str(cell)
+    return f"{cell:,}" if isinstance(cell, int) else readable(float(cell), 5)

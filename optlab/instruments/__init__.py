@@ -1,0 +1,1 @@
+"""Instruments: quantities that cost something, taken on a schedule."""

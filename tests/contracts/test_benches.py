@@ -1,0 +1,190 @@
+"""What every bench promises, whatever it puts to the test: checked over the walk, so that a new file is checked from the day it is dropped in."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optlab import benches
+from optlab.benches.base import Bench, Course, Found
+from optlab.errors import InvalidInput
+from optlab.pages import page, sentence
+
+SMALL: Mapping[str, Mapping[str, Any]] = {
+    "symmetry": {"hidden": [3, 2], "steps": 5, "swaps": 1},
+    "bad_minima": {"starts": 10, "steps": 300},
+    "random_functions": {"largest": 2, "functions": 2, "predicted": 100},
+    "random_matrix_index": {"sizes": [3, 6], "heights": 3, "matrices": 5, "signs": 1000},
+    "linear_autoencoder_starts": {"starts": 3, "steps": 550, "saddles": 1},
+    "index_against_cost": {"units": 1, "runs": 2, "at": [1, 5]},
+    "newton_at_saddles": {"units": 2, "steps": 12},
+    "powers_of_w": {"size": 4, "times": 10, "length": 6, "units": 3, "training": 2},
+    "cd_bias": {"visible": 3, "hidden": 2, "examples": 4, "largest": 3},
+    "width_success": {"widths": [1, 2], "starts": 3, "steps": 60, "examples": 40},
+    "gradient_noise": {"at": [1, 3], "largest": 8, "draws": 10, "hidden": [3], "examples": 40},
+    "batch_cost": {"hidden": [4], "largest": 8, "repetitions": 1, "device": "cpu"},
+    "first_and_second_order": {"dimension": 2, "largest": 64, "draws": 5},
+    "local_moves": {"starts": 6, "steps": 10},
+}
+"""Fields with which a bench takes a second at most; one that is not listed is run as it is."""
+each = pytest.mark.parametrize("bench", benches.benches(), ids=lambda bench: bench.name)
+
+
+def small(bench: type[Bench], **values: Any) -> Bench:
+    return benches.build(bench.name, {**SMALL.get(bench.name, {}), **values})
+
+
+class Counting(Course):
+    """Says no from a given question on."""
+
+    def __init__(self, most: float = float("inf")) -> None:
+        self.most, self.asked, self.heard = most, 0, [0.0]
+
+    def going(self) -> bool:
+        self.asked += 1
+        return self.asked <= self.most
+
+    def told(self, done: float) -> None:
+        self.heard.append(done)
+
+
+def same(first: Found, second: Found) -> bool:
+    """Equal in every figure that is no time."""
+    return np.array_equal(np.array(first.table.rows, dtype=object).astype(str), np.array(second.table.rows, dtype=object).astype(str))
+
+
+@each
+def test_that_a_bench_says_what_it_is(bench: type[Bench]) -> None:
+    described = page(bench)
+    assert sentence(bench).endswith(".") and bench.__doc__ != Bench.__doc__
+    assert bench.label and bench.row and bench.source.endswith(".") and bench.note.endswith(".")
+    assert all(symbol and meaning for symbol, meaning in described.symbols)
+    assert bench.kind == "bench" and bench() == benches.build(bench.name, bench().values())
+    for field in bench.fields():
+        assert field.label[:1].isupper() and field.help.endswith(".")
+        assert field.kind != "choice" or field.default in field.choices
+        if field.slider is not None:
+            low = field.least if field.least is not None else field.above
+            assert (low is None or field.slider[0] >= low) and (field.most is None or field.slider[1] <= field.most)
+
+
+@each
+def test_that_the_rule_of_a_bench_can_be_typeset(bench: type[Bench]) -> None:
+    import ziamath
+
+    from optlab.cli.plain_math import plain
+
+    for line in bench.rule:
+        assert "<svg" in ziamath.Latex(line).svg()
+        assert "\\" not in plain(line)
+
+
+@each
+def test_that_a_bench_is_alone_in_a_file_of_its_name(bench: type[Bench]) -> None:
+    module = importlib.import_module(bench.__module__)
+    mine = [v for v in vars(module).values() if inspect.isclass(v) and issubclass(v, Bench) and v.__module__ == module.__name__]
+    assert mine == [bench] and bench.__module__ == f"optlab.benches.{bench.name}"
+
+
+def test_that_a_bench_imports_no_other_bench() -> None:
+    modules = set(benches.modules())
+    assert {bench.__module__ for bench in benches.benches()} == modules
+    for bench in benches.benches():
+        for node in ast.walk(ast.parse(Path(inspect.getfile(bench)).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.module not in modules - {bench.__module__}
+
+
+@each
+def test_that_what_a_bench_yields_is_whole_and_ends_with_everything_done(bench: type[Bench]) -> None:
+    course = Counting()
+    found = list(small(bench).run(course))
+    assert course.asked > 0 and all(0.0 <= done <= 1.0 + 1e-9 for done in course.heard)
+    shares = [one.done for one in found]
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
+    for one in found:
+        assert one.sentence.endswith(".") and one.table.rows and one.plots
+        assert all(len(row) == len(one.table.columns) for row in one.table.rows)
+        assert len({column.name for column in one.table.columns}) == len(one.table.columns)
+        for plot in one.plots:
+            assert plot.title and plot.x.label and plot.y.label and (plot.curves or plot.scatters)
+            drawn = [*plot.curves, *plot.scatters]
+            assert len({item.name for item in drawn}) == len(drawn)
+            for item in drawn:
+                assert item.x.shape == item.y.shape and item.x.ndim == 1 and item.x.dtype == item.y.dtype == np.float64
+                assert not plot.x.log or (item.x > 0.0).all(), "zero has no place on a logarithmic axis"
+                assert not plot.y.log or (item.y > 0.0).all() or item.name == bench.label
+            for curve in plot.curves:
+                assert curve.error is None or (curve.error.shape[-1:] == curve.x.shape and (curve.error >= 0.0).all())
+
+
+@each
+def test_that_a_bench_gives_the_same_numbers_again(bench: type[Bench]) -> None:
+    first, second = (list(small(bench).run())[-1] for _ in range(2))
+    if any("time" in column.name for column in first.table.columns if column.unit):
+        assert [row[3:] for row in first.table.rows] == [row[3:] for row in second.table.rows]
+    else:
+        assert same(first, second) and first.sentence == second.sentence
+
+
+@each
+def test_that_another_seed_gives_other_numbers(bench: type[Bench]) -> None:
+    first, second = (list(small(bench, seed=seed).run())[-1] for seed in (0, 1))
+    assert not same(first, second)
+
+
+@each
+def test_that_a_bench_ends_when_it_is_told_to(bench: type[Bench]) -> None:
+    full = Counting()
+    results = len(list(small(bench).run(full)))
+    for most in {0, full.asked // 2}:
+        course = Counting(most)
+        found = list(small(bench).run(course))
+        assert course.asked == most + 1 or full.asked == most, "it asks once more, is refused, and asks no further"
+        assert len(found) <= results
+
+
+def test_that_an_unknown_bench_and_a_wrong_value_are_refused_in_words() -> None:
+    with pytest.raises(InvalidInput, match="did you mean symmetry"):
+        benches.get("symetry")
+    with pytest.raises(InvalidInput, match=r"symmetry\.steps is -1, but it must be a whole number at least 0"):
+        benches.build("symmetry", {"steps": -1})
+
+
+def test_that_benches_are_listed_without_torch_scikit_learn_and_qt() -> None:
+    program = (
+        "import sys\n"
+        "from optlab import benches, pages\n"
+        "assert [pages.page(bench) for bench in benches.benches()]\n"
+        "loaded = {'torch', 'sklearn', 'scipy', 'PySide6', 'pyqtgraph'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_that_a_file_dropped_into_the_folder_is_a_bench(tmp_path: Path) -> None:
+    (tmp_path / "coin.py").write_text(
+        '"""A coin."""\n\nfrom typing import ClassVar\n\nfrom optlab.benches.base import Bench\n\n\n'
+        'class Coin(Bench):\n    """A coin is tossed."""\n\n    name: ClassVar[str] = "coin"\n    label: ClassVar[str] = "Coin"\n\n'
+        "    def run(self, course=None):\n        yield from ()\n",
+        encoding="utf-8",
+    )
+    benches.__path__.append(str(tmp_path))
+    benches.rescan()
+    try:
+        assert benches.get("coin").label == "Coin" and "optlab.benches.coin" in benches.modules()
+    finally:
+        benches.__path__.remove(str(tmp_path))
+        sys.modules.pop("optlab.benches.coin", None)
+        benches.rescan()
+    assert "coin" not in benches.names()
