@@ -123,7 +123,7 @@ class MLP(Model):
         depth = len(self.hidden)
         places = tuple((2 * number, 2 * number + 1) for number in range(depth + 1))
         # Looked up when it is called: an experiment is checked where torch is not imported.
-        return Stack(places[:depth], places[depth], self.activation, lambda z: _activations.forward(self.activation)(z))
+        return Stack(places[:depth], places[depth], self.activation, lambda z: _activations.forward(self.activation)(z))  # noqa: PLW0108
 
     def normalizes(self) -> bool:
         return self.batch_norm and len(self.hidden) > 0

@@ -15,9 +15,9 @@ from optlab import benches
 from optlab.benches.base import Axis, Column, Curve, Image, Plot, Scatter, Table
 from optlab.gui import theme
 from optlab.gui.benches.bench_window import BenchWindow, text
-from optlab.gui.plots.found_plot import FoundPlot
 from optlab.gui.bridge import Warmth
 from optlab.gui.item_models.found_table_model import shown
+from optlab.gui.plots.found_plot import FoundPlot
 
 
 @pytest.fixture

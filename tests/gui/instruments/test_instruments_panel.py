@@ -149,7 +149,7 @@ def test_that_an_instrument_can_be_switched_while_a_run_goes(qtbot: QtBot, windo
     editor = window.experiment_panel.plain["budget"].editors["steps"]
     editor.set_value(10_000_000)
     window.controls.start_button.click()
-    qtbot.waitUntil(lambda: window.controls.stop_button.isEnabled(), timeout=60_000)
+    qtbot.waitUntil(window.controls.stop_button.isEnabled, timeout=60_000)
     window.instruments.cards["update_ratio"].set_values({"every": 5})
     window.instruments.cards["update_ratio"].switched.emit("update_ratio", window.instruments.cards["update_ratio"].values())
     qtbot.waitUntil(lambda: bool(window.instruments.cards["update_ratio"].plots["ratio"].keys), timeout=60_000)
