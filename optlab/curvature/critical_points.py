@@ -1,8 +1,15 @@
 """From θ to a critical point, and its name.
 
-A critical point is a zero of the gradient, of whatever kind: it is sought as a minimum of ``½‖g‖²``, where saddles and maxima attract as minima do. Each step
-solves ``min ‖g + Hs‖² + μ‖s‖²`` (Levenberg–Marquardt on the equations g = 0), exactly through the eigenvalues for small P and in a Krylov space for large
-(MINRES with its basis kept); μ grows until ‖g‖ falls, so the way leads downhill on ``½‖g‖²`` and ends with Newton's quadratic convergence.
+A critical point is a zero of the gradient, of whatever kind. Two ways are gone, the second from where the first comes to a stop:
+
+* to the nearest: downhill on ``½‖g‖²``, where saddles and maxima attract as minima do. Each step solves ``min ‖g + Hs‖² + μ‖s‖²`` (Levenberg–Marquardt on the
+  equations g = 0), and near a critical point it is Newton's. It may end in a valley of ``½‖g‖²`` that is no zero, where H takes g to nothing
+  (C. Frye et al., *Critical point-finding methods reveal gradient-flat regions of deep network losses*, 2021);
+* then downhill on the function itself, with ``|H|`` in place of H so that saddles repel (Y. Dauphin et al., 2014), within a radius in which the quadratic
+  model can be trusted: wherever the function is bounded below there is a minimum to be found.
+
+For small P the steps are exact, through all eigenvalues; for large P they are sought in a Krylov space of the gradient. Second derivatives have to be
+continuous: those of a ReLU network jump where units switch on and off, minima lie on the kinks, and Newton's steps jump to and fro across them.
 
 The naming rule: an eigenvalue counts as zero where its absolute value is at most a share of the largest one's (1e-6 in double precision, 1e-4 in single). Then
 
@@ -21,6 +28,7 @@ from typing import TYPE_CHECKING, Literal
 from optlab.curvature.extremes import extremes
 from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import Landscape
+from optlab.curvature.newton_steps import Equations, Spectrum
 from optlab.curvature.spectrum import DENSE_UP_TO, zero_share
 from optlab.lazy import torch as _torch
 from optlab.numerics.lanczos import lanczos
@@ -32,17 +40,18 @@ Kind = Literal["minimum", "maximum", "saddle", "degenerate", "flat"]
 
 _EXACT_UP_TO = 500
 """P up to which a step of the finder takes all eigenvalues."""
-_KRYLOV = 60
+_KRYLOV = 100
 """Dimensions of the space in which a step is sought where P is large."""
 _ENDS = 8
 """Eigenvalues that are looked at on either end where P is large."""
+_ENDS_TOLERANCE = 1e-4
 _MOST_DAMPING = 1e12
-_SLOW = 0.8
-"""Share of the gradient's norm that a step may leave before full Newton steps are tried."""
-_LEAP = 6
-"""How many of them."""
-_STALLED = 30
-"""Steps in which the gradient's norm has to be halved at least."""
+_STALLED = 12
+"""Steps in which the gradient's norm has to be halved at least on the first way."""
+_FIRST = 0.6
+"""Share of all steps that the first way may take."""
+_SMALLEST = 1e-12
+"""Radius, relative to 1 + ‖θ‖, below which the second derivatives say nothing about the next step."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ class Found:
     Attributes:
         theta: ``[1, P]``. gradient_norm: there. converged: whether it is within the tolerance.
         steps: steps taken. products: Hessian products taken. distance: from the start. path: the points, ``[steps + 1, P]``, or start and end where P is large.
-        norms: gradient norm at each step, ``[steps + 1]``.
+        norms: gradient norm at each step, ``[steps + 1]``; it may rise on the way. Without convergence all of them end where it was smallest.
         problem: why it did not converge, in words; "".
     """
 
@@ -115,55 +124,11 @@ def find(
         tolerance: norm of the gradient, relative to 1 + |value|, that counts as zero; by default 1e-8 in double precision and 1e-5 in single.
         steps: most steps. least: smallest damping μ, relative to the largest eigenvalue's square; more keeps the way closer to where it began.
     """
-    enough = _tolerance(theta) if tolerance is None else tolerance
-    start = theta.detach()
-    at = _At(landscape, start)
-    damping, products, problem = 1e-3, 0, ""
-    keeps = theta.shape[1] <= DENSE_UP_TO
-    path, norms = [start], [at.norm]
-    while not at.norm <= enough * (1.0 + abs(at.value)):
-        if len(norms) > steps:
-            problem = f"the gradient's norm is still {at.norm:.3g} after {steps} steps"
-            break
-        if not at.norm < float("inf"):
-            problem = "the gradient is not finite"
-            break
-        if len(norms) > _STALLED and at.norm > 0.5 * norms[-1 - _STALLED]:
-            problem = (
-                f"the gradient's norm stays near {at.norm:.3g} for {_STALLED} steps: a minimum of it that is no zero, or one where units switch on and off, "
-                "as ReLU's do, and it jumps"
-            )
-            break
-        here = landscape.hessian(at.theta)
-        model = _model(here, at.g)
-        products += here.products
-        after, damping = _downhill(landscape, at, model, damping, least)
-        if len(norms) > 1 and (after is None or after.norm > _SLOW * at.norm):
-            # In a bent valley of ‖g‖ it has to rise before it can fall.
-            ahead, spent = _leap(landscape, at, model)
-            products += spent
-            after = after if ahead is None else ahead
-        if after is None:
-            problem = f"no step makes the gradient smaller than {at.norm:.3g}: a minimum of its norm that is not a zero, or the limit of the precision"
-            break
-        at = after
-        norms.append(at.norm)
-        if keeps:
-            path.append(at.theta)
-    theta, norm, taken = at.theta, at.norm, len(norms) - 1
-    if not keeps:
-        path.append(theta)
-    return Found(
-        theta,
-        norm,
-        not problem,
-        taken,
-        products,
-        float(_torch.linalg.vector_norm(theta - start)),
-        _torch.cat(path),
-        _torch.tensor(norms, dtype=_torch.float64),
-        problem,
-    )
+    search = _Search(landscape, theta.detach(), _tolerance(theta) if tolerance is None else tolerance, steps)
+    search.nearest(least)
+    if not search.over:
+        search.downhill()
+    return search.found()
 
 
 class _At:
@@ -176,32 +141,132 @@ class _At:
         self.norm = float(_torch.linalg.vector_norm(self.g))
 
 
-def _downhill(landscape: Landscape, at: _At, model: _Model, damping: float, least: float) -> tuple[_At | None, float]:
-    """The first point, with more and more damping, where the gradient is smaller about as predicted; None where there is none. And the damping from there."""
-    while damping <= _MOST_DAMPING:
-        s, predicted = model.step(max(damping, least))
-        after = _At(landscape, at.theta + s)
-        expected = at.norm**2 - predicted**2
-        gain = (at.norm**2 - after.norm**2) / expected if expected > 0.0 else -1.0
-        if after.norm < at.norm and gain > 1e-4:
-            return after, max(damping * (0.1 if gain > 0.75 else 1.0 if gain > 0.25 else 3.0), 1e-14)
-        damping *= 4.0
-    return None, 1.0
+class _Search:
+    """The two ways; the second goes on from :attr:`at`, where the first ended."""
 
+    def __init__(self, landscape: Landscape, start: torch.Tensor, enough: float, steps: int) -> None:
+        self._landscape, self._enough, self._steps = landscape, enough, steps
+        self._keeps = start.shape[1] <= DENSE_UP_TO
+        self.at = self._best = _At(landscape, start)
+        self._first = abs(self.at.value)
+        self._path, self._norms = [start], [self.at.norm]
+        self._products = self._best_step = 0
+        self._problem = ""
 
-def _leap(landscape: Landscape, at: _At, model: _Model) -> tuple[_At | None, int]:
-    """Where a few full Newton steps lead, if the gradient is half as large there; else None. And the products that they took."""
-    here, products = at, 0
-    for _ in range(_LEAP):
-        here = _At(landscape, here.theta + model.step(0.0)[0])
-        if not here.norm < 1e5 * max(at.norm, 1.0):
-            return None, products
-        if here.norm <= 0.5 * at.norm:
-            return here, products
-        hessian = landscape.hessian(here.theta)
-        model = _model(hessian, here.g)
-        products += hessian.products
-    return None, products
+    @property
+    def converged(self) -> bool:
+        """Whether this is a critical point."""
+        # Not relative to the value there alone: downhill without end, it outgrows any gradient.
+        return self.at.norm <= self._enough * (1.0 + min(abs(self.at.value), self._first))
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no going on."""
+        return self.converged or len(self._norms) > self._steps or not self.at.norm < float("inf")
+
+    def nearest(self, least: float) -> None:
+        """Downhill on ``½‖g‖²``."""
+        damping = 1e-3
+        while not self.over and damping <= _MOST_DAMPING and len(self._norms) <= max(_STALLED, _FIRST * self._steps):
+            if len(self._norms) > _STALLED and self.at.norm > 0.5 * self._norms[-1 - _STALLED]:
+                return
+            equations = self._equations()
+            while damping <= _MOST_DAMPING:
+                s, predicted = equations.step(max(damping, least))
+                after = _At(self._landscape, self.at.theta + s)
+                expected = self.at.norm**2 - predicted**2
+                gain = (self.at.norm**2 - after.norm**2) / expected if expected > 0.0 else -1.0
+                if after.norm < self.at.norm and gain > 1e-4:
+                    self._go(after)
+                    damping = max(damping * (0.1 if gain > 0.75 else 1.0 if gain > 0.25 else 3.0), 1e-14)
+                    break
+                damping *= 4.0
+
+    def downhill(self) -> None:
+        """To a minimum of the function."""
+        radius, spectrum = self._first_radius(), self._spectrum()
+        while not self.over and radius > self._smallest():
+            s, coordinates = spectrum.step(radius)
+            after = _At(self._landscape, self.at.theta + s)
+            expected = -float(spectrum.c @ coordinates + 0.5 * (spectrum.values * coordinates.square()).sum())
+            gain = (self.at.value - after.value) / expected if expected > 0.0 else -1.0
+            # Close to a minimum the value changes by less than its rounding; there the gradient tells.
+            close = abs(after.value - self.at.value) <= 1e-12 * (1.0 + abs(self.at.value)) and after.norm < self.at.norm
+            radius = min(radius, float(s.norm())) * (3.0 if gain > 0.75 or close else 1.0 if gain > 0.25 else 0.3)
+            if gain > 1e-4 or close:
+                self._go(after)
+                spectrum = self._spectrum()
+        if not self.over:
+            self._problem = (
+                f"no step leads on from where the gradient's norm is {self.at.norm:.3g}: the second derivatives jump there, as those of a ReLU network do "
+                "where units switch on and off, or this is the limit of the precision"
+            )
+
+    def found(self) -> Found:
+        """What came of it."""
+        problem, end, place = self._problem, self.at, len(self._norms) - 1
+        if not self.converged:
+            problem = problem or (
+                f"no zero of the gradient within {place} steps; its norm was {self._best.norm:.3g} where it was smallest"
+                if self.at.norm < float("inf")
+                else "no zero of the gradient was met before it was not finite any more"
+            )
+            end, place = self._best, self._best_step
+        path = self._path[: place + 1] if self._keeps else [self._path[0], end.theta]
+        return Found(
+            end.theta,
+            end.norm,
+            not problem,
+            place,
+            self._products,
+            float(_torch.linalg.vector_norm(end.theta - self._path[0])),
+            _torch.cat(path),
+            _torch.tensor(self._norms[: place + 1], dtype=_torch.float64),
+            problem,
+        )
+
+    def _go(self, after: _At) -> None:
+        self.at = after
+        self._norms.append(after.norm)
+        if self._keeps:
+            self._path.append(after.theta)
+        if after.norm < self._best.norm:
+            self._best, self._best_step = after, len(self._norms) - 1
+
+    def _first_radius(self) -> float:
+        return 0.1 * (1.0 + float(self.at.theta.norm()))
+
+    def _smallest(self) -> float:
+        return _SMALLEST * (1.0 + float(self.at.theta.norm()))
+
+    def _equations(self) -> Equations:
+        here, g = self._landscape.hessian(self.at.theta), self.at.g
+        if g.shape[1] <= _EXACT_UP_TO:
+            values, vectors = _torch.linalg.eigh(here.dense()[0])
+            found = Equations(vectors.T, _torch.diag(values), vectors.T @ g[0])
+        else:
+            krylov = lanczos(here.product, g, _KRYLOV + 1)
+            size = int(krylov.sizes[0])
+            # The last vector of the space is needed for what H makes of the one before it; where the space is invariant there is no such vector.
+            inside = size if size <= _KRYLOV else size - 1
+            c = _torch.zeros(size, dtype=g.dtype, device=g.device)
+            c[0] = _torch.linalg.vector_norm(g)
+            found = Equations(krylov.basis[0, :inside], krylov.matrix[0, :size, :inside], c)
+        self._products += here.products
+        return found
+
+    def _spectrum(self) -> Spectrum:
+        here, g = self._landscape.hessian(self.at.theta), self.at.g
+        if g.shape[1] <= _EXACT_UP_TO:
+            values, columns = _torch.linalg.eigh(here.dense()[0])
+            vectors = columns.T
+        else:
+            krylov = lanczos(here.product, g, _KRYLOV)
+            size = int(krylov.sizes[0])
+            values, columns = _torch.linalg.eigh(krylov.matrix[0, :size, :size])
+            vectors = columns.T @ krylov.basis[0, :size]
+        self._products += here.products
+        return Spectrum(values, vectors, vectors @ g[0])
 
 
 def name(landscape: Landscape, theta: torch.Tensor, *, tolerance: float | None = None, zero: float | None = None) -> Verdict:
@@ -220,9 +285,7 @@ def name(landscape: Landscape, theta: torch.Tensor, *, tolerance: float | None =
         values, columns = _torch.linalg.eigh(here.dense()[0])
         vectors = columns.T
     else:
-        ends = extremes(here.product, theta, top=_ENDS, bottom=_ENDS, tolerance=1e-4)
-        values = _torch.cat([ends.bottom[0], ends.top[0].flip(0)])
-        vectors = _torch.cat([ends.bottom_vectors[0], ends.top_vectors[0].flip(0)])
+        values, vectors = _both_ends(here)
     largest = float(values.abs().max())
     rounding = 64.0 * float(_torch.finfo(theta.dtype).eps) * (1.0 + abs(float(value)))
     threshold = max((zero_share(theta.dtype) if zero is None else zero) * largest, rounding)
@@ -240,42 +303,32 @@ def name(landscape: Landscape, theta: torch.Tensor, *, tolerance: float | None =
     return Verdict(kind, norm <= allowed, negative, zeros, values, vectors, whole, threshold, float(value), norm)
 
 
-class _Model:
-    """``min ‖g + Hs‖² + μ‖s‖²`` for one point, ready for any μ.
+def _both_ends(here: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
+    """The outermost eigenvalues on either end, rising, with their vectors; copies of multiple ones among them."""
+    ends = extremes(here.product, here.theta, top=_ENDS, bottom=_ENDS, tolerance=_ENDS_TOLERANCE)
+    values = _torch.cat([ends.bottom[0], ends.top[0].flip(0)])
+    vectors = _torch.cat([ends.bottom_vectors[0], ends.top_vectors[0].flip(0)])
+    for again in range(1, 1 + _ENDS):
+        # One start sees one direction of those that share an eigenvalue. The others are at the ends of what is left when the known ones are taken out, by
+        # giving them a value in the middle.
+        known, low, high = vectors, values[_ENDS - 1], values[-_ENDS]
+        middle, margin = 0.5 * (low + high), 10.0 * _ENDS_TOLERANCE * values.abs().max()
 
-    In an orthonormal basis ``[k, P]`` of the steps it is ``min ‖c + Ay‖² + μ‖y‖²``.
-    """
+        def rest(v: torch.Tensor, known: torch.Tensor = known, middle: torch.Tensor = middle) -> torch.Tensor:
+            inside = (v @ known.T) @ known
+            moved = here.product(v - inside)
+            return moved - (moved @ known.T) @ known + middle * inside
 
-    def __init__(self, basis: torch.Tensor, matrix: torch.Tensor, c: torch.Tensor) -> None:
-        self._basis = basis
-        u, self._singular, v = _torch.linalg.svd(matrix, full_matrices=False)
-        self._right = v.T
-        self._c = u.T @ c
-        # What lies outside of A's image no step can take away.
-        self._beyond = float((c @ c - self._c @ self._c).clamp_min(0.0))
-
-    def step(self, damping: float) -> tuple[torch.Tensor, float]:
-        """The step ``[1, P]`` for μ = damping · (largest singular value)², and the norm of ``g + Hs``."""
-        scale = float(self._singular.max()) if len(self._singular) else 0.0
-        mu = damping * scale**2
-        size = self._singular.square() + mu
-        factor = _torch.where(size > 0.0, self._singular / size.clamp_min(_torch.finfo(size.dtype).tiny), 0.0)
-        left = self._c * (1.0 - factor * self._singular)
-        y = -(self._right @ (factor * self._c))
-        return (y @ self._basis).unsqueeze(0), float(left @ left + self._beyond) ** 0.5
-
-
-def _model(here: Hessian, g: torch.Tensor) -> _Model:
-    if g.shape[1] <= _EXACT_UP_TO:
-        values, vectors = _torch.linalg.eigh(here.dense()[0])
-        return _Model(vectors.T, _torch.diag(values), vectors.T @ g[0])
-    krylov = lanczos(here.product, g, _KRYLOV + 1)
-    size = int(krylov.sizes[0])
-    # The last vector of the space is needed for what H makes of the one before it; where the space is invariant there is no such vector.
-    inside = size if size <= _KRYLOV else size - 1
-    c = _torch.zeros(size, dtype=g.dtype, device=g.device)
-    c[0] = _torch.linalg.vector_norm(g)
-    return _Model(krylov.basis[0, :inside], krylov.matrix[0, :size, :inside], c)
+        more = extremes(rest, here.theta, top=2, bottom=2, tolerance=_ENDS_TOLERANCE, seed=again)
+        below, above = more.bottom[0] < low - margin, more.top[0] > high + margin
+        if not (below.any() or above.any()):
+            break
+        values = _torch.cat([values, more.bottom[0, below], more.top[0, above]])
+        vectors = _torch.linalg.qr(_torch.cat([vectors, more.bottom_vectors[0, below], more.top_vectors[0, above]]).T).Q.T
+        order = values.argsort()
+        chosen = _torch.cat([order[:_ENDS], order[-_ENDS:]])
+        values, vectors = values[chosen], vectors[chosen]
+    return values, vectors
 
 
 def _tolerance(theta: torch.Tensor) -> float:

@@ -28,6 +28,8 @@ _BASIS_VALUES = 32_000_000
 _LARGEST_BASIS = 160
 _FEWEST = 4
 """Products before convergence is believed: one direction alone is always an eigenvector of itself."""
+_MORE = 6
+"""Products that values are looked at for after they have settled, from a random start; a warm one has a part in all that is asked for."""
 _FRESH = 0.02
 """Share of a random vector in a warm start: an eigenvector of the last time would never meet one that has overtaken it."""
 
@@ -94,7 +96,9 @@ class _Search:
         self.matrix = np.zeros((self.runs, self.size, self.size))
         self.random = generator(seed, "lanczos")
         self.epsilon = float(_torch.finfo(like.dtype).eps)
+        self.more = _MORE
         self.patience = np.zeros(self.runs, dtype=int)
+        self.settled: list[tuple[int, NDArray[Any]] | None] = [None] * self.runs
         self.found: list[tuple[Any, ...] | None] = [None] * self.runs
 
     def run(self, start: torch.Tensor | None) -> Extremes:
@@ -102,6 +106,7 @@ class _Search:
         if start is not None:
             warm = start if start.dim() == 2 else start.sum(dim=1)
             v = _unit(_unit(warm.to(self.like)) + _FRESH * v)
+            self.more = 0
         dimension = products = 0
         while True:
             self._put(dimension, v)
@@ -170,8 +175,21 @@ class _Search:
             error = residuals if self.settle == "vector" else _value_errors(residuals, values[run] / scale, wanted)
             good = enough and bool((error <= self.tolerance).all()) and np.isfinite(self.matrix[run, :dimension, :dimension]).all()
             believed = dimension == self.parameters or (dimension >= _FEWEST and products >= self.patience[run])
+            if good and believed and self.more and not last and dimension < self.parameters and self.settle == "value":
+                believed = self._confirmed(run, values[run, wanted] / scale, products)
             if last or (good and believed):
                 self._keep(run, values[run], vectors[run], wanted, float(residuals.max(initial=0.0)), products, bool(good))
+
+    def _confirmed(self, run: int, values: NDArray[Any], products: int) -> bool:
+        """Whether some more products have left the values as they were.
+
+        An estimate knows the directions that are in the space alone: an eigenvalue that the start has hardly any part in comes late.
+        """
+        before = self.settled[run]
+        if before is None or np.abs(values - before[1]).max() > self.tolerance:
+            self.settled[run] = (products, values)
+            return False
+        return products >= before[0] + self.more
 
     def _keep(
         self, run: int, values: NDArray[Any], vectors: NDArray[Any], wanted: list[int], residual: float, products: int, good: bool

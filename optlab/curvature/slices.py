@@ -1,4 +1,4 @@
-"""Slices: the loss on a line or a plane through parameter space, evaluated as a population of R points at once.
+"""Slices: the loss on a line or a plane through parameter space.
 
 A plane is a point and two directions; a path drawn on it says how much of itself the plane holds: the share of its variance, and each point's distance off the
 plane. Without those two numbers a picture of a path on a plane is a rumor.
@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optlab.curvature.combinations import Combinations
 from optlab.engine.objective import Objective
 from optlab.engine.seeding import generator
 from optlab.errors import InvalidInput
@@ -18,9 +19,6 @@ from optlab.lazy import torch as _torch
 
 if TYPE_CHECKING:
     import torch
-
-_CHUNK_VALUES = 300_000
-"""Parameters, inputs and activations that the points evaluated at once may hold: about a processor's cache; larger populations wait for memory."""
 
 
 @dataclass(frozen=True)
@@ -138,22 +136,25 @@ def gradient_plane(theta: torch.Tensor, gradient: torch.Tensor, vector: torch.Te
 
 
 def grid(
-    objective: Objective, plane: Plane, x: torch.Tensor, y: torch.Tensor, a: torch.Tensor, b: torch.Tensor, *, penalty: bool = True
+    objective: Objective,
+    plane: Plane,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    a: torch.Tensor,
+    b: torch.Tensor,
+    *,
+    penalty: bool = True,
+    precision: torch.dtype | None = None,
 ) -> torch.Tensor:
-    """The objective ``[A, B]`` on a grid of the plane.
+    """The objective ``[A, B]`` on a grid of the plane, in the precision of the plane.
 
     Args:
         x, y: examples that all points share, ``[n, …]``. a, b: coordinates ``[A]``, ``[B]``. penalty: whether weight decay counts.
+        precision: of the evaluations in between; single is enough for a picture and takes about half the time. That of the plane without it.
     """
-    first, second = a.repeat_interleave(len(b)), b.repeat(len(a))
-    rows = _points_at_once(objective, x)
-    found = []
-    for one, other in zip(first.split(rows), second.split(rows), strict=True):
-        theta = plane.points(one, other)
-        mean = objective.evaluate(theta, x, y)[0].mean(dim=1)
-        added = objective.penalty(theta) if penalty else None
-        found.append(mean if added is None else mean + added)
-    return _torch.cat(found).view(len(a), len(b))
+    coefficients = _torch.stack([a.repeat_interleave(len(b)), b.repeat(len(a))], dim=1)
+    here = _combinations(objective, plane.origin, _torch.stack([plane.first, plane.second]), x, y, precision)
+    return _objective_at(here, coefficients, plane.origin, penalty).view(len(a), len(b))
 
 
 def line(
@@ -166,11 +167,13 @@ def line(
     *,
     batch: int = 32,
     penalty: bool = True,
+    precision: torch.dtype | None = None,
 ) -> Line:
     """The objective at ``origin + at·direction``, with error bars over batches of consecutive examples.
 
     Args:
         origin, direction: ``[P]``. at: ``[K]``. x, y: examples ``[n, …]``. batch: examples of a batch; a rest that fills none is left out of the error bars.
+        precision: as for :func:`grid`.
 
     Raises:
         InvalidInput: the examples make fewer than two batches.
@@ -178,22 +181,29 @@ def line(
     batches = len(x) // batch
     if batches < 2:
         raise InvalidInput(f"Error bars need two batches at least, but {len(x)} examples make {batches} of {batch}; make the batches smaller.")
-    rows = _points_at_once(objective, x)
-    means, spreads = [], []
-    for some in at.split(rows):
-        theta = origin + some.unsqueeze(1) * direction
-        losses = objective.evaluate(theta, x, y)[0]
-        added = objective.penalty(theta) if penalty else None
-        mean = losses.mean(dim=1)
-        means.append(mean if added is None else mean + added)
-        spreads.append(losses[:, : batches * batch].reshape(len(some), batches, batch).mean(dim=2).std(dim=1))
-    spread = _torch.cat(spreads)
-    return Line(at, _torch.cat(means), spread / math.sqrt(batches), spread, batches)
+    here = _combinations(objective, origin, direction.unsqueeze(0), x, y, precision)
+    coefficients = at.unsqueeze(1)
+    table = origin.new_empty(len(at), len(x))
+    for points, examples, losses in here.losses(coefficients):
+        table[points, examples] = losses.to(table)
+    mean = table.mean(dim=1)
+    added = here.penalties(coefficients) if penalty else None
+    spread = table[:, : batches * batch].reshape(len(at), batches, batch).mean(dim=2).std(dim=1)
+    return Line(at, mean if added is None else mean + added, spread / math.sqrt(batches), spread, batches)
 
 
-def _points_at_once(objective: Objective, x: torch.Tensor) -> int:
-    activations = len(x) * max([objective.shape.width, *(spec.shape[0] for spec in objective.layout.parameters)])
-    return max(1, _CHUNK_VALUES // (objective.layout.total + activations))
+def _combinations(
+    objective: Objective, origin: torch.Tensor, directions: torch.Tensor, x: torch.Tensor, y: torch.Tensor, precision: torch.dtype | None
+) -> Combinations:
+    # Targets of a regression are values, those of a classification class numbers.
+    kind = origin.dtype if precision is None else precision
+    return Combinations(objective, origin, directions, x.to(kind), y.to(kind) if y.is_floating_point() else y)
+
+
+def _objective_at(here: Combinations, coefficients: torch.Tensor, like: torch.Tensor, penalty: bool) -> torch.Tensor:
+    mean = here.means(coefficients).to(like)
+    added = here.penalties(coefficients) if penalty else None
+    return mean if added is None else mean + added
 
 
 def _orthogonal(v: torch.Tensor, to: torch.Tensor) -> torch.Tensor:

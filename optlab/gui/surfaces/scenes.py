@@ -67,6 +67,17 @@ def scenes() -> list[Scene]:
             60,
         ),
         Scene(
+            "The cliff of a recurrent unit",
+            "The walls of a recurrent network are not put there by hand: one unit that feeds itself fifty times has them. Clipped, the same start reaches low "
+            "ground.",
+            {"name": "recurrent_cliff"},
+            (
+                _method("Gradient descent", _surface("recurrent_cliff").starts()[0].point, "sgd", lr=2.0, color=1),
+                _method("Clipped", _surface("recurrent_cliff").starts()[0].point, "sgd", lr=2.0, clipping={"name": "norm", "threshold": 0.05}, color=0),
+            ),
+            200,
+        ),
+        Scene(
             "The mountain: local moves, wrong global structure (Fig 8.4)",
             "On one side every step downhill leads away from the low ground on the other: the start decides. Off the axis a descent gets around, on a path "
             "more than twice the distance.",

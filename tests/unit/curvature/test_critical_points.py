@@ -10,7 +10,9 @@ import torch
 from optlab.curvature import critical_points
 from optlab.curvature.critical_points import find, name
 from optlab.curvature.landscape import FunctionLandscape, ObjectiveLandscape
+from optlab.curvature.newton_steps import Spectrum
 from optlab.data import DataShape
+from optlab.datasets.iris import Iris
 from optlab.engine.objective import Objective
 from optlab.losses.cross_entropy import CrossEntropy
 from optlab.losses.squared_error import SquaredError
@@ -60,7 +62,7 @@ def test_that_the_finder_ends_at_the_known_point_and_names_it(
     torch.testing.assert_close(found.theta, point(*end), rtol=0, atol=1e-7)
     verdict = name(landscape, found.theta)
     assert (verdict.kind, verdict.index, verdict.critical, verdict.whole) == (kind, index, True, True)
-    assert (found.norms[1:] < found.norms[:-1]).all()
+    assert found.norms[-1] == found.norms.min() and len(found.norms) == found.steps + 1 == len(found.path)
     torch.testing.assert_close(found.path[0], point(*start)[0])
     torch.testing.assert_close(found.path[-1], found.theta[0])
 
@@ -150,6 +152,81 @@ def test_that_the_krylov_way_finds_what_the_exact_way_finds(monkeypatch: pytest.
     assert not ends.whole and ends.kind == other.kind
     torch.testing.assert_close(ends.eigenvalues[-4:], other.eigenvalues[-4:], rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(ends.eigenvalues[:2], other.eigenvalues[:2], rtol=1e-6, atol=1e-7)
+
+
+def along_training(activation: str, l2: float) -> tuple[ObjectiveLandscape, list[torch.Tensor]]:
+    """A network on the irises, and 20 points of its training by plain gradient descent, from untrained to 600 steps."""
+    part = Iris().load().training
+    x, y = torch.from_numpy(part.x), torch.from_numpy(part.y)
+    objective = Objective(MLP(hidden=(6,), activation=activation), CrossEntropy(l2=l2), DataShape((4,), 3, "classes"))
+    landscape = ObjectiveLandscape(objective, x, y)
+    theta = 0.5 * torch.randn(1, objective.layout.total, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    at = {round(600 * (place / 19) ** 2) for place in range(20)}
+    points = []
+    for step in range(601):
+        if step in at:
+            points.append(theta.clone())
+        theta = theta - 0.1 * landscape.value_and_gradient(theta)[1]
+    return landscape, points
+
+
+def test_that_the_finder_arrives_from_almost_everywhere_along_the_training_of_smooth_networks() -> None:
+    landscape, points = along_training("tanh", 3e-3)
+    assert len(points) == 20
+    ends = [find(landscape, theta, tolerance=1e-8 / 4.0, steps=100) for theta in points]
+    arrived = [end for end in ends if end.converged]
+    assert len(arrived) >= 18
+    for end in arrived:
+        # Checked by a gradient of torch's own, and by going on from there: a critical point is left by no Newton step.
+        assert float(landscape.value_and_gradient(end.theta)[1].norm()) <= 1e-8
+        assert find(landscape, end.theta).steps == 0
+    verdicts = [name(landscape, end.theta) for end in arrived]
+    assert all(verdict.critical for verdict in verdicts)
+    # High ones have more directions down than low ones.
+    rows = sorted((verdict.value, verdict.index) for verdict in verdicts)
+    assert rows[0][1] == 0 and rows[-1][1] > 0
+
+
+def test_that_the_finder_gives_a_network_with_kinks_up_in_words() -> None:
+    landscape, points = along_training("relu", 3e-3)
+    ends = [find(landscape, theta, steps=100) for theta in points[5:9]]
+    lost = [end for end in ends if not end.converged]
+    assert lost and all("no" in end.problem and end.gradient_norm > 1e-8 for end in lost)
+    for end in lost:
+        assert end.gradient_norm == pytest.approx(float(end.norms.min())) and end.gradient_norm == pytest.approx(float(end.norms[-1]))
+
+
+def test_that_the_way_down_leads_out_of_a_valley_of_the_gradients_norm() -> None:
+    """x⁴/4 − x³/3·1.9 + x²/2: its derivative x(x² − 1.9x + 1) has one zero, x = 0, and a minimum that is none near x = 1."""
+    landscape = FunctionLandscape(lambda p: (p**4 / 4.0 - 1.9 * p**3 / 3.0 + p**2 / 2.0).sum(dim=1))
+    found = find(landscape, point(1.2))
+    assert found.converged, found.problem
+    torch.testing.assert_close(found.theta, point(0.0), rtol=0, atol=1e-7)
+
+
+def test_that_a_step_downhill_turns_newtons_around_where_the_curvature_is_negative_and_ends_at_the_radius() -> None:
+    values, slopes = torch.tensor([-2.0, 4.0], dtype=torch.float64), torch.tensor([1.0, 1.0], dtype=torch.float64)
+    spectrum = Spectrum(values, torch.eye(2, dtype=torch.float64), slopes)
+    step, coordinates = spectrum.step(10.0)
+    torch.testing.assert_close(step, torch.tensor([[-0.5, -0.25]], dtype=torch.float64))
+    torch.testing.assert_close(coordinates, step[0])
+    short, _ = spectrum.step(0.1)
+    assert float(short.norm()) == pytest.approx(0.1, rel=1e-9) and (short < 0.0).all()
+
+
+def test_that_copies_of_an_eigenvalue_at_the_ends_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Well apart from all others, so that the search has found them long before rounding brings the copies in."""
+    above, below = [9.0, 9.0, 9.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.0], [-6.0, -6.0, -6.0, -5.0, -4.0, -3.5, -3.0, -2.5, -2.0, -1.5]
+    curvatures = torch.cat([torch.linspace(-0.1, 0.1, 400 - len(above) - len(below)), torch.tensor(above + below)]).double()
+    turn = torch.linalg.qr(torch.randn(400, 400, generator=torch.Generator().manual_seed(1), dtype=torch.float64)).Q
+    matrix = turn @ torch.diag(curvatures) @ turn.T
+    landscape = FunctionLandscape(lambda p: 0.5 * (p * (p @ matrix)).sum(dim=1))
+    monkeypatch.setattr(critical_points, "DENSE_UP_TO", 1)
+    verdict = name(landscape, torch.zeros(1, 400, dtype=torch.float64))
+    assert (verdict.kind, verdict.index, verdict.whole) == ("saddle", 8, False)
+    rising = curvatures.sort().values
+    torch.testing.assert_close(verdict.eigenvalues, torch.cat([rising[:8], rising[-8:]]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(verdict.eigenvectors @ verdict.eigenvectors.T, torch.eye(16, dtype=torch.float64), rtol=0, atol=1e-3)
 
 
 def test_that_a_krylov_space_far_smaller_than_p_is_enough_for_a_well_conditioned_problem(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
-from optlab.curvature import slices
+from optlab.curvature import combinations, slices
 from optlab.curvature.conditioning import along_gradient, conditioning
-from optlab.data import DataShape
+from optlab.data import DataShape, Task
 from optlab.engine.objective import Objective
 from optlab.engine.seeding import generator
 from optlab.errors import InvalidInput
@@ -41,7 +43,7 @@ def test_that_each_row_of_a_random_direction_is_as_long_as_the_row_of_the_weight
 @pytest.mark.parametrize("chunk", [1, 100, 10**7])
 def test_that_a_grid_is_the_objective_at_each_of_its_points(problem: Problem, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     objective, theta, x, y = problem
-    monkeypatch.setattr(slices, "_CHUNK_VALUES", chunk)
+    monkeypatch.setattr(combinations, "_CHUNK_VALUES", chunk)
     plane = slices.random_plane(objective.layout, theta, seed=3)
     a, b = torch.linspace(-1, 1, 5, dtype=torch.float64), torch.linspace(-0.5, 2, 4, dtype=torch.float64)
     found = slices.grid(objective, plane, x, y, a, b)
@@ -53,6 +55,52 @@ def test_that_a_grid_is_the_objective_at_each_of_its_points(problem: Problem, ch
         assert found[i, j].item() == pytest.approx((losses + penalty).item(), rel=1e-12)
         bare = slices.grid(objective, plane, x, y, a[i : i + 1], b[j : j + 1], penalty=False)
         assert bare.item() == pytest.approx(losses.item(), rel=1e-12)
+
+
+MODELS = [
+    pytest.param(MLP(hidden=(), activation="relu"), id="no hidden layer"),
+    pytest.param(MLP(hidden=(6,), activation="relu"), id="one"),
+    pytest.param(MLP(hidden=(5, 7, 4), activation="sigmoid"), id="three"),
+    pytest.param(MLP(hidden=(5, 5), activation="tanh", skip=True), id="no stack"),
+    pytest.param(MLP(hidden=(5,), activation="tanh", batch_norm=True), id="batch normalization"),
+    pytest.param(Linear(), id="linear"),
+]
+LOSSES = [
+    pytest.param(CrossEntropy(), "classes", id="cross-entropy"),
+    pytest.param(CrossEntropy(l2=0.1, l1=0.05), "classes", id="both decays"),
+    pytest.param(SquaredError(l2=0.2), "regression", id="squared error"),
+]
+
+
+@pytest.mark.parametrize("chunk", [20, 300_000])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("loss, task", LOSSES)
+def test_that_grids_and_lines_are_the_objective_of_any_model(
+    model: Any, loss: Any, task: Task, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(combinations, "_CHUNK_VALUES", chunk)
+    source = torch.Generator().manual_seed(5)
+    x = torch.randn(23, 2, 2, generator=source, dtype=torch.float64)
+    y = torch.randint(0, 3, (23,), generator=source) if task == "classes" else torch.randn(23, 3, generator=source, dtype=torch.float64)
+    objective = Objective(model, loss, DataShape((2, 2), 3, task), x)
+    theta, first, second = torch.randn(3, objective.layout.total, generator=source, dtype=torch.float64)
+    a, b = torch.linspace(-1, 1, 4, dtype=torch.float64), torch.linspace(-0.5, 2, 3, dtype=torch.float64)
+
+    def at(points: torch.Tensor) -> torch.Tensor:
+        mean = objective.evaluate(points, x, y)[0].mean(dim=1)
+        added = objective.penalty(points)
+        return mean if added is None else mean + added
+
+    plane = slices.Plane(theta, first, second, ("", ""))
+    expected = torch.stack([at(theta + one * first + b.unsqueeze(1) * second) for one in a])
+    torch.testing.assert_close(slices.grid(objective, plane, x, y, a, b), expected, rtol=1e-11, atol=1e-12)
+    single = slices.grid(objective, plane, x, y, a, b, precision=torch.float32)
+    assert single.dtype == torch.float64
+    torch.testing.assert_close(single, expected, rtol=1e-4, atol=1e-5)
+    found = slices.line(objective, theta, second, x, y, b, batch=5)
+    torch.testing.assert_close(found.mean, at(theta + b.unsqueeze(1) * second), rtol=1e-11, atol=1e-12)
+    losses = objective.evaluate(theta + b.unsqueeze(1) * second, x, y)[0][:, :20].view(3, 4, 5).mean(dim=2)
+    torch.testing.assert_close(found.spread, losses.std(dim=1), rtol=1e-9, atol=1e-12)
 
 
 def test_that_the_plane_of_a_path_holds_what_its_first_two_components_hold() -> None:

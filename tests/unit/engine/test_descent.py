@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import numpy as np
@@ -226,3 +227,21 @@ def test_that_what_cannot_run_is_refused_in_words() -> None:
 def test_that_a_race_can_be_ended_between_two_steps() -> None:
     found = race(ground("saddle"), [Contender(method("sgd"), (1.0, 1.0))], 1000, going=lambda step: step < 7)
     assert found.positions.shape == (8, 1, 2) and found.lengths[0] == 7
+
+
+def test_that_a_recurrent_unit_has_a_cliff_that_clipping_takes_the_danger_from() -> None:
+    surface = ground("recurrent_cliff")
+    sgd, start = method("sgd", lr=surface.lr), surface.starts()[0].point
+    found = race(surface, [Contender(sgd, start), Contender(sgd, start, clipping=clip(surface.threshold))], 200)
+    longest = [float(np.linalg.norm(np.diff(found.path(run), axis=0), axis=1).max()) for run in (0, 1)]
+    assert longest[0] > 20.0 and longest[1] <= surface.lr * surface.threshold * (1 + 1e-9)
+    assert found.values[-1, 0] > 0.05 > 0.01 > found.values[-1, 1]
+
+
+def test_that_the_recurrent_cliff_is_a_recurrent_unit_unrolled_by_torch() -> None:
+    surface = ground("recurrent_cliff", steps=7, target=0.3)
+    weight, bias = 3.1, -1.2
+    x = 0.5
+    for _ in range(7):
+        x = weight / (1.0 + math.exp(-x)) + bias
+    assert float(surface.value(torch.tensor([weight, bias], dtype=torch.float64))) == pytest.approx((1.0 / (1.0 + math.exp(-x)) - 0.3) ** 2, rel=1e-12)

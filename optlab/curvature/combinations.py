@@ -1,0 +1,127 @@
+"""The losses at many points ``origin + c₁d₁ + c₂d₂ + …`` that share an origin and a few directions.
+
+Such points are far from arbitrary. Where a network is a stack of affine maps (:meth:`optlab.models.base.Model.stack`), the first layer's pre-activations are
+themselves ``z₀ + c₁z₁ + c₂z₂ + …``: a matrix product for each direction, once, and a sum for each point. Only the layers above need each point's own weights,
+and those are built a few points at a time, few enough that all they give stays in the processor's cache. The points ``[K, P]`` are never formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from optlab.engine.objective import Objective
+from optlab.lazy import torch as _torch
+from optlab.models.base import EVALUATION, Pass, Stack
+
+if TYPE_CHECKING:
+    import torch
+
+_CHUNK_VALUES = 300_000
+"""Values that the widest layer may hold at once, over points and examples: about a processor's cache; more wait for memory."""
+
+
+class Combinations:
+    """The losses of an objective at ``origin + coefficients · directions``.
+
+    Args:
+        origin: ``[P]``. directions: ``[D, P]``. x, y: examples that all points share, ``[n, …]``; x has the precision in which the losses are computed.
+    """
+
+    def __init__(self, objective: Objective, origin: torch.Tensor, directions: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> None:
+        self._objective, self._x, self._y = objective, x, y
+        self._origin, self._directions = origin, directions
+        self._widest = max([objective.shape.width, *(spec.shape[0] for spec in objective.layout.parameters)])
+
+    def losses(self, coefficients: torch.Tensor) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+        """Losses ``[k, m]`` of some points on some examples, with the places of both, until all points have met all examples.
+
+        Args:
+            coefficients: ``[K, D]``.
+        """
+        with _torch.no_grad():
+            stack = self._objective.model.stack()
+            yield from self._through_the_model(coefficients) if stack is None else self._through_the_layers(stack, coefficients)
+
+    def means(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Mean losses ``[K]``, weight decay left out."""
+        total = self._x.new_zeros(len(coefficients))
+        for points, _, losses in self.losses(coefficients):
+            total[points] += losses.sum(dim=1)
+        return total.div_(len(self._x))
+
+    def penalties(self, coefficients: torch.Tensor) -> torch.Tensor | None:
+        """The weight-decay terms ``[K]``; None where there are none."""
+        loss = self._objective.loss
+        if loss.l1 == 0.0:
+            # A quadratic form of the coefficients.
+            basis = _torch.cat([self._origin.unsqueeze(0), self._directions])
+            decay = self._objective.decay_product(basis)
+            if decay is None:
+                return None
+            every = _torch.cat([coefficients.new_ones(len(coefficients), 1), coefficients], dim=1).to(basis)
+            return 0.5 * (every @ (basis @ decay.T) * every).sum(dim=1)
+        rows = max(1, _CHUNK_VALUES // len(self._origin))
+        found = [self._objective.penalty(self._points(some)) for some in coefficients.split(rows)]
+        return _torch.cat([part for part in found if part is not None])
+
+    def _through_the_layers(self, stack: Stack, coefficients: torch.Tensor) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+        objective = self._objective
+        basis = _torch.cat([self._origin.unsqueeze(0), self._directions]).to(self._x)
+        tensors = objective.layout.split(basis)
+        layers = [(tensors[weight], tensors[bias]) for weight, bias in (*stack.layers, stack.output)]
+        coefficients = coefficients.to(basis)
+        for examples, x, y in self._examples(1):
+            # Units before examples: so the products need no transposed copies, and a softmax goes along the examples.
+            inputs = x.flatten(1).T.expand(len(basis), -1, -1)
+            first = _torch.baddbmm(layers[0][1].unsqueeze(2), layers[0][0], inputs)
+            # The inputs are shared: what a point adds are its units, and its weights above the first layer, which are written and read.
+            units, weights = max(weight.shape[1] for weight, _ in layers), max((weight[0].numel() for weight, _ in layers[1:]), default=0)
+            for points in _slices(len(coefficients), max(1, _CHUNK_VALUES // (units * len(x) + 2 * weights))):
+                some = coefficients[points]
+                z = _combined(first, some)
+                for weight, bias in layers[1:]:
+                    z = _torch.baddbmm(_combined(bias, some).unsqueeze(2), _combined(weight, some), stack.activate(z))
+                yield points, examples, self._judged(z.transpose(1, 2), x, y)
+
+    def _through_the_model(self, coefficients: torch.Tensor) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+        objective = self._objective
+        normalizes = objective.model.normalizes()
+        most = max(1, _CHUNK_VALUES // (objective.layout.total + min(len(self._x), self._rows()) * self._widest))
+        for points in _slices(len(coefficients), most):
+            theta = self._points(coefficients[points]).to(self._x)
+            circumstances = Pass(training=False, statistics=objective.statistics(theta)) if normalizes else EVALUATION
+            for examples, x, y in self._examples(len(theta)):
+                everyone, targets = x.expand(len(theta), *x.shape), y.expand(len(theta), *y.shape)
+                yield points, examples, objective.per_example(theta, everyone, targets, circumstances)
+
+    def _judged(self, outputs: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        count = len(outputs)
+        targets = self._objective.model.targets(x.expand(count, *x.shape), y.expand(count, *y.shape))
+        return self._objective.loss.per_example(outputs, targets)
+
+    def _points(self, coefficients: torch.Tensor) -> torch.Tensor:
+        return _torch.addmm(self._origin, coefficients.to(self._directions), self._directions)
+
+    def _rows(self) -> int:
+        """Examples whose values at one point fill the cache."""
+        return max(1, _CHUNK_VALUES // self._widest)
+
+    def _examples(self, points: int) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
+        for examples in _slices(len(self._x), max(1, self._rows() // points)):
+            yield examples, self._x[examples], self._y[examples]
+
+
+def _combined(basis: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
+    """``basis[0] + coefficients · basis[1:]``, ``[k, …]``, of ``basis`` ``[1 + D, …]`` and ``coefficients`` ``[k, D]``."""
+    columns = coefficients.view(*coefficients.shape, *(1 for _ in basis.shape[1:]))
+    # One pass over the result for each direction: a matrix product over so short a sum is slower by far.
+    found = _torch.addcmul(basis[0], columns[:, 0], basis[1])
+    for place in range(2, len(basis)):
+        found.addcmul_(columns[:, place - 1], basis[place])
+    return found
+
+
+def _slices(count: int, size: int) -> Iterator[slice]:
+    for begin in range(0, count, size):
+        yield slice(begin, min(count, begin + size))

@@ -1,0 +1,60 @@
+"""Newton's steps made safe, in the eigenvectors of a Hessian or in a Krylov space: towards a zero of the gradient, and downhill."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optlab.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+_NO_CURVATURE = 1e-10
+"""Share of the largest absolute eigenvalue below which a direction counts as one without curvature."""
+
+
+class Equations:
+    """``min ‖g + Hs‖² + μ‖s‖²`` for one point, ready for any μ.
+
+    In an orthonormal basis ``[k, P]`` of the steps it is ``min ‖c + Ay‖² + μ‖y‖²``.
+    """
+
+    def __init__(self, basis: torch.Tensor, matrix: torch.Tensor, c: torch.Tensor) -> None:
+        self._basis = basis
+        u, self._singular, v = _torch.linalg.svd(matrix, full_matrices=False)
+        self._right = v.T
+        self._c = u.T @ c
+        # What lies outside of A's image no step can take away.
+        self._beyond = float((c @ c - self._c @ self._c).clamp_min(0.0))
+
+    def step(self, damping: float) -> tuple[torch.Tensor, float]:
+        """The step ``[1, P]`` for μ = damping · (largest singular value)², and the norm of ``g + Hs``."""
+        scale = float(self._singular.max()) if len(self._singular) else 0.0
+        mu = damping * scale**2
+        size = self._singular.square() + mu
+        factor = _torch.where(size > 0.0, self._singular / size.clamp_min(_torch.finfo(size.dtype).tiny), 0.0)
+        left = self._c * (1.0 - factor * self._singular)
+        y = -(self._right @ (factor * self._c))
+        return (y @ self._basis).unsqueeze(0), float(left @ left + self._beyond) ** 0.5
+
+
+class Spectrum:
+    """Eigenvalues, rising, and unit eigenvectors ``[k, P]`` at one point (or Ritz values and vectors), with the gradient in their coordinates."""
+
+    def __init__(self, values: torch.Tensor, vectors: torch.Tensor, c: torch.Tensor) -> None:
+        self.values, self.vectors, self.c = values, vectors, c
+        self.scale = float(values.abs().max()) if len(values) else 0.0
+
+    def step(self, radius: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """The step ``[1, P]`` downhill along each vector, the slope over the curvature's absolute value, at most as long as ``radius``; and its coordinates."""
+        size = self.values.abs().clamp_min(max(_NO_CURVATURE * self.scale, _torch.finfo(self.values.dtype).tiny))
+        found = -self.c / size
+        if not float(found.norm()) <= radius:
+            # More damping shortens it; between no step and that of the gradient alone, the length falls steadily.
+            low, high = 0.0, float(self.c.norm()) / radius
+            for _ in range(60):
+                middle = 0.5 * (low + high)
+                found = -self.c / (size + middle)
+                low, high = (middle, high) if float(found.norm()) > radius else (low, middle)
+            found = -self.c / (size + high)
+        return (found @ self.vectors).unsqueeze(0), found
