@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optlab.curvature import critical_points
 from optlab.curvature.extremes import extremes
-from optlab.curvature.spectrum import density_of, trace_of, whole_of
+from optlab.curvature.spectrum import convexity, density_of, trace_of, whole_of
 from optlab.engine.control import Controls
 from optlab.experiment import Experiment
 from optlab.runners.question import Question
@@ -25,6 +25,8 @@ MOST_AGAIN = 60.0
 """Seconds that a run may have taken to be trained again for its path."""
 EXAMPLES = 256
 """Training examples that a slice is drawn from: enough for a picture, at a fraction of the time."""
+PATH_POINTS = 11
+"""Points of a path at which the Hessian is looked at."""
 SMALL = 1500
 """Parameters up to which the whole spectrum is computed."""
 
@@ -79,6 +81,8 @@ class SpectrumFound:
         top: the largest eigenvalues, falling. bottom: the smallest, rising. residual: relative. products: Hessian products that they took.
         trace, trace_error: estimated, and its standard error. grid, density: the spectral density ``[G]``; empty until it has come.
         negative: number of negative eigenvalues where the whole spectrum was computed, else None. rate: learning rate, 2/λ₁ of which is the edge.
+        path_steps, path_lowest, path_convex: steps of some points of the path, the smallest eigenvalue at each, and whether the objective is convex there
+            (no eigenvalue is negative), where the model is small; empty else.
     """
 
     title: str
@@ -94,6 +98,9 @@ class SpectrumFound:
     density: Floats
     negative: int | None
     rate: float | None
+    path_steps: tuple[int, ...] = ()
+    path_lowest: Floats = field(default_factory=lambda: np.zeros(0))
+    path_convex: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,14 @@ class SpectrumQuestion(Question):
         )
         yield first
         smooth = density_of(here)
-        yield SpectrumFound(**{**vars(first), "grid": smooth.grid[0].numpy(), "density": smooth.density[0].numpy()})
+        second = replace(first, grid=smooth.grid[0].numpy(), density=smooth.density[0].numpy())
+        yield second
+        if parameters <= SMALL:
+            whole = with_path(self.run, self.examples)
+            places = np.unique(np.linspace(0, len(whole.path) - 1, PATH_POINTS).round().astype(int))
+            lowest, convex = convexity(whole.landscape, whole.path[places.tolist()])
+            steps = tuple(whole.at_steps[place] for place in places)
+            yield replace(second, path_steps=steps, path_lowest=lowest.numpy(), path_convex=tuple(convex.tolist()))
 
 
 @dataclass(frozen=True)

@@ -288,6 +288,10 @@ class LandscapeWindow(QMainWindow):
             edge = 2.0 / float(found.top[0])
             side = "below" if found.rate < edge else "above"
             parts.append(f"gradient descent is stable up to a rate of 2/λ₁ = {readable(edge, 3)}; the run's {readable(found.rate, 3)} is {side} it")
+        if found.path_steps:
+            convex = [step for step, holds in zip(found.path_steps, found.path_convex, strict=True) if holds]
+            where = f" (steps {', '.join(f'{step:,}' for step in convex)})" if 0 < len(convex) < len(found.path_steps) else ""
+            parts.append(f"the objective is convex at {len(convex)} of {len(found.path_steps)} points of the path{where}")
         self._say("; ".join(parts) + ".")
 
     def _show_point(self, found: PointFound) -> None:

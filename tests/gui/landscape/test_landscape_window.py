@@ -166,4 +166,6 @@ def test_that_the_spectrum_is_that_of_the_dense_hessian() -> None:
     np.testing.assert_allclose(found.top, values[::-1][:8], rtol=1e-4)
     np.testing.assert_allclose(found.bottom, values[:4], rtol=1e-3, atol=1e-6)
     assert found.negative == int((values < -1e-6 * np.abs(values).max()).sum())
+    assert len(found.path_steps) == len(found.path_lowest) == 11 and found.path_steps[-1] == 60
+    assert found.path_lowest[-1] == pytest.approx(values[0], rel=1e-6)
     assert found.trace == pytest.approx(values.sum(), abs=6 * found.trace_error + 1e-9)

@@ -197,5 +197,15 @@ def test_that_memorizing_is_found_in_a_real_run() -> None:
     assert named(diagnose(measured(small)), "overfitting") is not None
 
 
+@pytest.mark.parametrize(("last", "words"), [(0.5, "no local minimum"), (0.05, ""), (0.001, "near a critical point")])
+def test_that_the_gradient_norm_rules_a_minimum_out_or_not(last: float, words: str) -> None:
+    norm = np.concatenate([np.full(50, 1.0), np.full(150, last)])
+    finding = named(diagnose(book(gradient_norm=norm, train_loss=[2.0, 1.0] + 8 * [0.1])), "gradient_norm")
+    assert (finding is not None) == bool(words)
+    if finding is not None:
+        assert words in finding.sentence
+    assert named(diagnose(book(gradient_norm=norm, train_loss=np.linspace(2.0, 0.1, 10))), "gradient_norm") is None
+
+
 def test_that_a_file_is_a_rule() -> None:
-    assert len(modules()) == 9
+    assert len(modules()) == 10
