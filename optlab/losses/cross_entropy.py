@@ -35,13 +35,13 @@ class CrossEntropy(Loss):
         return functional.cross_entropy(outputs.transpose(1, 2), y, reduction="none")
 
     def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        log_p = _torch.log_softmax(outputs, dim=2)
-        correct = y.unsqueeze(2)
-        loss = log_p.gather(2, correct).mean(dim=(1, 2)).neg()
+        log_p = _torch.log_softmax(outputs.transpose(1, 2), dim=1)
+        correct = y.unsqueeze(1)
+        loss = log_p.gather(1, correct).mean(dim=(1, 2)).neg()
         # softmax − one-hot, over m.
         delta = log_p.exp_()
-        delta.scatter_add_(2, correct, _torch.full_like(correct, -1, dtype=delta.dtype))
-        return loss, delta.div_(y.shape[1])
+        delta.scatter_add_(1, correct, _torch.full_like(correct, -1, dtype=delta.dtype))
+        return loss, delta.div_(y.shape[1]).transpose(1, 2)
 
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor:
         return outputs.softmax(dim=2)
