@@ -199,6 +199,11 @@ def _style_sheet(theme: Theme) -> str:
     QPushButton:disabled {{ color: {theme.muted}; background: {theme.window}; }}
     QPushButton#primary {{ background: {theme.accent}; color: {theme.on_accent}; border-color: {theme.accent}; font-weight: 600; }}
     QPushButton#primary:disabled {{ background: {theme.border}; color: {theme.muted}; border-color: {theme.border}; }}
+    QTabWidget::pane {{ border: none; }}
+    QTabBar {{ qproperty-drawBase: 0; }}
+    QTabBar::tab {{ padding: 5px 12px; color: {theme.muted}; background: transparent; border: none; border-bottom: 2px solid transparent; }}
+    QTabBar::tab:selected {{ color: {theme.text}; border-bottom-color: {theme.accent}; }}
+    QTabBar::tab:hover {{ color: {theme.text}; }}
     QProgressBar {{ border: none; background: {theme.border}; border-radius: 4px; }}
     QProgressBar::chunk {{ background: {theme.accent}; border-radius: 4px; }}
     QLineEdit {{ border: 1px solid {theme.edge}; border-radius: 4px; padding: 2px 5px; }}
