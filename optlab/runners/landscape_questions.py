@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,17 @@ from optlab.curvature import critical_points
 from optlab.curvature.extremes import extremes
 from optlab.curvature.spectrum import convexity, density_of, trace_of, whole_of
 from optlab.engine.control import Controls
+from optlab.engine.seeding import generator
+from optlab.engine.trainer import Trainer
 from optlab.experiment import Experiment
+from optlab.lazy import torch as _torch
 from optlab.runners.question import Question
 from optlab.runners.slicing import Along, LineSlice, PlaneSlice, cut_line, cut_plane
 from optlab.runners.subject import Subject, stored, trained
 from optlab.store import Store
+
+if TYPE_CHECKING:
+    import torch
 
 Floats = NDArray[np.float64]
 FEW = 12
@@ -27,6 +34,10 @@ EXAMPLES = 256
 """Training examples that a slice is drawn from: enough for a picture, at a fraction of the time."""
 PATH_POINTS = 11
 """Points of a path at which the Hessian is looked at."""
+BESIDE = 0.03
+"""How far from a critical point methods start that are to show what they do there."""
+ONWARDS = 40
+"""Steps that they take."""
 SMALL = 1500
 """Parameters up to which the whole spectrum is computed."""
 
@@ -155,6 +166,8 @@ class PointFound:
         here, there: the verdicts on the run's weights and on the point that was found, in words. converged, problem: of the finder.
         distance: between the two. norms: gradient norm at each of its steps. losses: objective here and there.
         eigenvalues: at the point found, rising (both ends where P is large). index: number of negative ones.
+        onwards: what methods do that start beside the point found: label, objective, distance from it in the end; empty where the model is large, and until
+            it has come.
     """
 
     here: str
@@ -166,6 +179,7 @@ class PointFound:
     losses: tuple[float, float]
     eigenvalues: Floats
     index: int
+    onwards: tuple[tuple[str, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,7 +196,7 @@ class PointQuestion(Question):
         before = critical_points.name(landscape, looked_at.theta)
         found = critical_points.find(landscape, looked_at.theta, steps=self.steps)
         after = critical_points.name(landscape, found.theta)
-        yield PointFound(
+        answer = PointFound(
             before.sentence,
             after.sentence,
             found.converged,
@@ -193,6 +207,36 @@ class PointQuestion(Question):
             after.eigenvalues.numpy(),
             after.index,
         )
+        yield answer
+        if looked_at.theta.shape[1] <= SMALL:
+            yield replace(answer, onwards=onwards(experiment_of(self.run), found.theta))
+
+
+def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, float, float], ...]:
+    """What gradient descent, Newton's method and saddle-free Newton do that start ``BESIDE`` a point ``[1, P]``, in a population on all examples.
+
+    Returns:
+        label, objective and distance from the point after ``ONWARDS`` steps.
+    """
+    # What the run was tuned with would hide what the methods do: bare ones, each at its usual rate.
+    plain = {**experiment.to_dict(), "precision": "float64", "device": "cpu"}
+    for section in ("schedule", "clipping", "averaging", "delay", "continuation", "stopping", "pretraining", "instruments"):
+        plain.pop(section, None)
+    rate = getattr(experiment.optimizer, "lr", 0.1)
+    methods: tuple[dict[str, Any], ...] = ({"name": "sgd", "lr": rate}, {"name": "newton", "damping": 1e-6}, {"name": "saddle_free_newton", "damping": 0.01})
+    population = [Experiment.from_dict({**plain, "optimizer": method, "batches": {"name": "never_shuffled", "size": 0}}) for method in methods]
+    trainer = Trainer(population)
+    aside = _torch.randn(point.shape, generator=generator(0, "onwards"), dtype=_torch.float64)
+    start = point.double() + BESIDE * aside / _torch.linalg.vector_norm(aside)
+    trainer.theta = start.expand(len(methods), -1).clone()
+    for _ in range(ONWARDS):
+        trainer.advance()
+    losses = trainer.evaluate()["train_loss"].tolist()
+    penalty = trainer.objective.penalty(trainer.theta)
+    added = [0.0] * len(methods) if penalty is None else penalty.tolist()
+    away = _torch.linalg.vector_norm(trainer.theta - point.double(), dim=1).tolist()
+    labels = [run.optimizer.label for run in population]
+    return tuple((label, loss + more, distance) for label, loss, more, distance in zip(labels, losses, added, away, strict=True))
 
 
 def experiment_of(run: str) -> Experiment:

@@ -36,7 +36,9 @@ from optlab.gui.plots.relief import Relief, Track
 from optlab.gui.plots.relief_view import ReliefView
 from optlab.gui.plots.ticks import readable
 from optlab.runners.landscape_questions import (
+    BESIDE,
     EXAMPLES,
+    ONWARDS,
     LineQuestion,
     PointFound,
     PointQuestion,
@@ -305,7 +307,7 @@ class LandscapeWindow(QMainWindow):
         self.verdict.setText(
             f"<p><b>Where the weights are:</b> {found.here}.<br>Objective {readable(found.losses[0], 6)}.</p>"
             f"<p><b>{reached}</b>, {readable(found.distance, 3)} away.</p><p><b>There:</b> {found.there}.<br>Objective {readable(found.losses[1], 6)}, "
-            f"eigenvalues from {readable(low, 4)} to {readable(high, 4)}.</p>"
+            f"eigenvalues from {readable(low, 4)} to {readable(high, 4)}.</p>{_onwards(found)}"
         )
         self._say("The critical point nearby, found by lowering the norm of the gradient: it may be a minimum, a saddle or a maximum.")
 
@@ -338,6 +340,18 @@ def _side_by_side(*widgets: QWidget) -> QWidget:
         split.addWidget(widget)
     split.setSizes([1000, 800])
     return split
+
+
+def _onwards(found: PointFound) -> str:
+    """What methods do from beside the point, as a table."""
+    if not found.onwards:
+        return ""
+    rows = "".join(
+        f"<tr><td>{label}&nbsp;&nbsp;</td><td align='right'>{readable(objective, 5)}&nbsp;&nbsp;</td><td align='right'>{readable(distance, 3)}</td></tr>"
+        for label, objective, distance in found.onwards
+    )
+    head = "<tr><td></td><td align='right'>objective&nbsp;&nbsp;</td><td align='right'>distance from it</td></tr>"
+    return f"<p><b>What methods do from {BESIDE:g} beside it, in {ONWARDS} steps:</b></p><table>{head}{rows}</table>"
 
 
 def _low(number: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 from pytestqt.qtbot import QtBot
 
 from optlab import paths
@@ -15,7 +16,7 @@ from optlab.gui import theme
 from optlab.gui.bridge import Warmth
 from optlab.gui.landscape.landscape_window import LandscapeWindow
 from optlab.runners import WorkerPool, train
-from optlab.runners.landscape_questions import LineQuestion, SliceQuestion, SpectrumQuestion, with_path
+from optlab.runners.landscape_questions import LineQuestion, SliceQuestion, SpectrumQuestion, onwards, with_path
 from optlab.runners.subject import stored
 from optlab.store import Store
 
@@ -91,7 +92,7 @@ def test_that_each_tab_computes_what_it_shows(qtbot: QtBot, window: LandscapeWin
     assert window.eigenvalues.rowCount() == 12 and "2/λ₁" in window.words.text()
     assert window.density._found is not None and len(window.density._found.grid) > 0
     look_at(qtbot, window, "Critical point")
-    assert "Where the weights are" in window.verdict.text()
+    assert "Where the weights are" in window.verdict.text() and "Saddle-free Newton" in window.verdict.text()
     assert len(window.norms.keys) == 1
 
 
@@ -156,6 +157,27 @@ def test_that_a_line_begins_at_the_weights() -> None:
     (found,) = LineQuestion(name, points=21, examples=0).answers(Inbox())
     subject = stored(name)
     assert found.loss[10] == pytest.approx(float(subject.landscape.value(subject.theta)[0]), rel=1e-9)
+
+
+def test_that_newton_goes_back_to_a_saddle_which_the_others_leave() -> None:
+    experiment = Experiment.from_dict(
+        {
+            "dataset": {"name": "iris"},
+            "model": {"name": "deep_linear", "depth": 2, "width": 3},
+            "loss": {"name": "squared_error"},
+            "optimizer": {"name": "sgd", "lr": 0.1},
+            "clipping": {"name": "norm", "threshold": 1e-6},
+        }
+    )
+    # Weights of zero are a saddle of a product of two matrices; the bias of the output stands at its best.
+    layout = experiment.layout()
+    y = torch.nn.functional.one_hot(torch.from_numpy(experiment.dataset.load().training.y), 3).double()
+    point = torch.cat([y.mean(dim=0) if p.output and p.role == "bias" else torch.zeros(p.size, dtype=torch.float64) for p in layout.parameters])
+    found = {label: (objective, distance) for label, objective, distance in onwards(experiment, point.unsqueeze(0))}
+    (descent, newton, free) = found.values()
+    assert newton[1] < 5e-3 and newton[0] == pytest.approx(float((y - y.mean(dim=0)).square().sum(dim=1).mean()), rel=1e-4)
+    assert free[1] > 0.5 and free[0] < 0.8 * newton[0]
+    assert descent[1] > 0.1
 
 
 def test_that_the_spectrum_is_that_of_the_dense_hessian() -> None:
