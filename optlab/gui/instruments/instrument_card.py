@@ -52,15 +52,9 @@ class InstrumentCard(QFrame):
         self.tabs.setDocumentMode(True)
         self.tabs.setFixedHeight(290)
         self.tabs.hide()
-        self.plots = {quantity.name: CurvePlot(quantity.label, log_y=quantity.log) for quantity in instrument.gives}
-        for quantity in instrument.gives:
-            self.tabs.addTab(self.plots[quantity.name], quantity.label)
-        self.picture: FoundPlot | None = None
-        if instrument.draws:
-            self.picture = FoundPlot()
-            self.tabs.insertTab(0, self.picture, "Last reading")
-            self.tabs.setTabToolTip(0, instrument.draws)
-            self.tabs.setCurrentIndex(0)
+        self._plots: dict[str, CurvePlot] = {}
+        self._picture: FoundPlot | None = None
+        self._colors: PlotColors | None = None
         head = QHBoxLayout()
         head.setContentsMargins(10, 4, 4, 0)
         head.addWidget(self.box)
@@ -82,6 +76,27 @@ class InstrumentCard(QFrame):
     # --- what the panel asks ------------------------------------------------------------------------------------------------------
 
     @property
+    def plots(self) -> dict[str, CurvePlot]:
+        """Quantity → its plot. Made when they are first wanted: most instruments are off, and plots take time to set up."""
+        if not self._plots:
+            for quantity in self.instrument.gives:
+                self._plots[quantity.name] = CurvePlot(quantity.label, log_y=quantity.log)
+                self.tabs.addTab(self._plots[quantity.name], quantity.label)
+            if self.instrument.draws:
+                self._picture = FoundPlot()
+                self.tabs.insertTab(0, self._picture, "Last reading")
+                self.tabs.setTabToolTip(0, self.instrument.draws)
+                self.tabs.setCurrentIndex(0)
+            if self._colors is not None:
+                self.set_colors(self._colors)
+        return self._plots
+
+    @property
+    def picture(self) -> FoundPlot | None:
+        """The plot of what it draws; None where it draws nothing."""
+        return self._picture if self.plots else None
+
+    @property
     def on(self) -> bool:
         """Whether it is switched on."""
         return self.box.isChecked()
@@ -98,7 +113,7 @@ class InstrumentCard(QFrame):
         if values is not None:
             self.form.set_values({**self.form.values(), **values})
         self._say_cost()
-        self.tabs.setVisible(self.on)
+        self._show_plots()
 
     def say(self, sentence: str) -> None:
         """Say why it cannot be switched on; "" takes it away."""
@@ -115,7 +130,7 @@ class InstrumentCard(QFrame):
     def clear(self) -> None:
         """Forget what was shown."""
         self._columns = {}
-        for plot in self.plots.values():
+        for plot in self._plots.values():
             plot.remove_all()
 
     def take(self, quantity: str, series: Series) -> None:
@@ -141,24 +156,30 @@ class InstrumentCard(QFrame):
 
     def refresh(self) -> None:
         """Draw what has come since the last frame."""
-        for plot in self.plots.values():
+        for plot in self._plots.values():
             plot.refresh()
-        if self.picture is not None:
-            self.picture.refresh()
+        if self._picture is not None:
+            self._picture.refresh()
 
     def set_colors(self, colors: PlotColors) -> None:
         """Follow the theme."""
-        for plot in self.plots.values():
+        self._colors = colors
+        for plot in self._plots.values():
             plot.set_colors(colors)
-        if self.picture is not None:
-            self.picture.set_colors(colors)
+        if self._picture is not None:
+            self._picture.set_colors(colors)
 
     # --- editing ------------------------------------------------------------------------------------------------------------------
 
     def _switched(self) -> None:
         self.say("")
-        self.tabs.setVisible(self.on)
+        self._show_plots()
         self.switched.emit(self.instrument.name, self.values() if self.on else None)
+
+    def _show_plots(self) -> None:
+        if self.on:
+            self.plots  # noqa: B018 - made now
+        self.tabs.setVisible(self.on)
 
     def _edited(self) -> None:
         self._say_cost()

@@ -86,7 +86,7 @@ class InstrumentsPanel(QScrollArea):
         """New measurements."""
         for series, values in block.series.items():
             name, dot, quantity = series.partition(".")
-            if dot and name in self.cards and quantity in self.cards[name].plots:
+            if dot and name in self.cards and quantity in {given.name for given in self.cards[name].instrument.gives}:
                 self.cards[name].take(quantity, values)
 
     def take_picture(self, pictured: Pictured) -> None:
