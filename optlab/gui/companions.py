@@ -13,6 +13,7 @@ from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.help_page import HelpPage
 from optlab.gui.panels.import_dialog import ImportDialog
+from optlab.gui.panels.machine_dialog import MachineDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
 
@@ -113,6 +114,12 @@ class Companions(QObject):
         """A model of the user's own, after showing what will be executed."""
         dialog = RegisterDialog(self._warmth, self._window)
         dialog.registered.connect(self.modelRegistered)
+        dialog.exec()
+        dialog.deleteLater()
+
+    def show_machine(self, failure: str = "") -> None:
+        """What the machine offers, and what went wrong."""
+        dialog = MachineDialog(self._warmth, failure, self._window)
         dialog.exec()
         dialog.deleteLater()
 

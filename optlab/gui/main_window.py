@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShowEvent
-from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QMessageBox, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QMenu, QMessageBox, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from optlab import __version__, paths
 from optlab.engine.control import Advance, Message, Pause, Resume, SetValue, Stop, SwitchInstrument
@@ -129,6 +129,7 @@ class MainWindow(QMainWindow):
         for kind, words in (("optimizer", "Page of this &optimizer"), ("initializer", "Page of this &initializer"), ("loss", "Page of this &loss")):
             self._action(help_menu, words, partial(self._show_chosen_page, kind))
         help_menu.addSeparator()
+        self._action(help_menu, "&This machine…", self.companions.show_machine)
         self._action(help_menu, "&About OptLab", self._show_about)
 
     def _connect(self) -> None:
@@ -275,7 +276,7 @@ class MainWindow(QMainWindow):
             self.banner.show_sentence(f"The run diverged: {ended.reason}. Lower the learning rate, or clip the gradient by its norm.", problem=True)
 
     def _run_failed(self, message: str, detail: str) -> None:
-        answers = {"Copy details": lambda: QApplication.clipboard().setText(f"OptLab {__version__}\n{message}\n\n{detail}")} if detail else {}
+        answers = {"Details…": lambda: self.companions.show_machine(f"{message}\n\n{detail}")} if detail else {}
         self.controls.say("The run failed.", problem=True)
         self.banner.show_sentence(message, answers, problem=True)
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
-from optlab import registry
+from optlab import __version__, registry
 from optlab.gui.bridge import Warmth
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.import_dialog import ImportDialog
+from optlab.gui.panels.machine_dialog import MachineDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
 from optlab.own_models import records
 
@@ -159,3 +161,15 @@ def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(qtbot: 
     assert form.name() == before and form.picker.currentData() == before
     panel.pick("model", "own.wide_net")
     assert form.name() == "own.wide_net" and "width" in form.form.editors
+
+
+def test_that_the_machine_and_what_went_wrong_can_be_copied_together(qtbot: QtBot, warmth: Warmth) -> None:
+    dialog = MachineDialog(warmth, "It broke.\n\nTraceback: here")
+    qtbot.addWidget(dialog)
+    dialog.show()
+    qtbot.waitUntil(lambda: "data folder" in dialog.text.toPlainText().lower(), timeout=60_000)
+    dialog.copy_button.click()
+    copied = QGuiApplication.clipboard().text()
+    assert copied == dialog.text.toPlainText()
+    assert "Traceback: here" in copied and "torch" in copied.lower() and f"OptLab {__version__}" in copied
+    dialog.reject()

@@ -1,0 +1,47 @@
+"""What this machine offers: versions, devices, display, data folder; and, after a failure, what went wrong. All of it can be copied."""
+
+from __future__ import annotations
+
+from PySide6.QtGui import QFontDatabase, QGuiApplication
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+
+from optlab import __version__
+from optlab.doctor import Finding
+from optlab.gui.bridge import QuestionBridge, Warmth
+from optlab.runners.machine_question import MachineQuestion, told
+
+
+class MachineDialog(QDialog):
+    """Shows the doctor's findings.
+
+    Args:
+        failure: what went wrong, with its traceback, to stand above them; "" for nothing.
+    """
+
+    def __init__(self, warmth: Warmth, failure: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Details" if failure else "This machine")
+        self.resize(820, 520)
+        self._head = f"OptLab {__version__}\n" + (f"\n{failure.strip()}\n" if failure else "")
+        self.questions = QuestionBridge(warmth.pool, self)
+        self.text = QPlainTextEdit()
+        self.text.setReadOnly(True)
+        self.text.setAccessibleName("Details")
+        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.text.setPlainText(f"{self._head}\nLooking at this machine…")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        self.copy_button = QPushButton("Copy all")
+        buttons.addButton(self.copy_button, QDialogButtonBox.ButtonRole.ActionRole)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 12, 12, 12)
+        layout.addWidget(self.text, 1)
+        layout.addWidget(buttons)
+        self.copy_button.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.text.toPlainText()))
+        buttons.rejected.connect(self.reject)
+        self.questions.answered.connect(self._show)
+        self.questions.failed.connect(lambda sentence: self.text.setPlainText(f"{self._head}\n{sentence}"))
+        self.finished.connect(lambda _result: self.questions.shut_down())
+        self.questions.ask(MachineQuestion())
+
+    def _show(self, findings: tuple[Finding, ...]) -> None:
+        self.text.setPlainText(f"{self._head}\n{told(findings)}\n")
