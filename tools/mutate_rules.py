@@ -125,7 +125,10 @@ def tests_of(rule: str, tests: Path) -> list[str]:
         path
         for folder in folders
         for path in sorted(folder.glob("test_*.py"))
-        if any(f"{quote}{rule}{quote}" in path.read_text() for quote in "\"'") or cls in path.read_text() or rule in path.stem
+        if any(f"{quote}{rule}{quote}" in path.read_text() for quote in "\"'")
+        or cls in path.read_text()
+        or rule in path.stem
+        or f"optimizers.{rule} import" in path.read_text()
     ]
     found.sort(key=lambda path: rule not in path.stem)
     return [str(path) for path in found]
