@@ -43,6 +43,7 @@ PAIRS = (("x", "y"), ("X", "y"), ("X", "Y"), ("x_train", "y_train"), ("data", "t
 """Names under which inputs and targets are looked for where none are given."""
 
 _DTYPE = re.compile(r"[<>|=](?:b1|[iu][1248]|f[248]|U[1-9]\d{0,4})")
+# What zipfile raises for a damaged archive; the fourth is its answer to a method of compression that it does not know, the fifth to an encrypted member.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError, ValueError)
 
 

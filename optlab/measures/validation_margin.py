@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.data import Task
-from optlab.measures.base import Evaluation, EvaluationMeasure
+from optlab.measures._margins import MeasureOfMargins
+from optlab.measures.base import Evaluation
 
 if TYPE_CHECKING:
     import torch
 
 
-class ValidationMargin(EvaluationMeasure):
+class ValidationMargin(MeasureOfMargins):
     """Mean over the validation examples of the output of the right class less the largest of the others.
 
     It can go on growing, and the classes be pushed further apart, after the last training example is right and the 0-1 loss has nothing more to say.
@@ -20,11 +20,6 @@ class ValidationMargin(EvaluationMeasure):
     name: ClassVar[str] = "validation_margin"
     label: ClassVar[str] = "Validation margin"
     place: ClassVar[int] = 98
-    rule: ClassVar[tuple[str, ...]] = (r"\frac{1}{n} \sum_i \left(f_{y_i}(x_i) - \max_{k \neq y_i} f_k(x_i)\right)",)
-    symbols: ClassVar[dict[str, str]] = {"f_k": "output for class k", "n": "number of examples"}
-    source: ClassVar[str] = "Notes, surrogate loss functions."
-    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
-    log: ClassVar[bool] = False
 
     def take(self, evaluation: Evaluation) -> torch.Tensor | None:
         values = evaluation.validation_margin

@@ -1,0 +1,23 @@
+"""What a plot owes to the frame around it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import optlab.gui
+from optlab.gui.plots.plot_frame import PlotFrame
+
+
+def below(cls: type) -> set[type]:
+    return {cls}.union(*(below(child) for child in cls.__subclasses__()))
+
+
+def test_that_every_plot_draws_and_reads_out() -> None:
+    for module in pkgutil.walk_packages(optlab.gui.__path__, "optlab.gui."):
+        importlib.import_module(module.name)
+    plots = below(PlotFrame) - {PlotFrame}
+    assert len(plots) >= 8
+    for plot in plots:
+        for name in ("_draw", "_update_readout"):
+            assert not getattr(getattr(plot, name), "__isabstractmethod__", False), f"{plot.__name__} has no {name}"
