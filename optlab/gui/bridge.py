@@ -174,7 +174,7 @@ class QuestionBridge(QObject):
 
     def __init__(self, pool: WorkerPool, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._runner = ProcessRunner(pool)
+        self._pool = pool
         self._owner: Owner | None = None
         self._waiting: Question | None = None
         self._timer = QTimer(self)
@@ -213,7 +213,8 @@ class QuestionBridge(QObject):
             return
         question, self._waiting = self._waiting, None
         # An answer has nothing to save: given up, its worker may be killed at once.
-        self._owner = Owner(question, self._runner, patience=0.0)
+        # A runner that was told to kill its worker kills every later one, too: each question has its own.
+        self._owner = Owner(question, ProcessRunner(self._pool), patience=0.0)
         self._owner.start()
         self._timer.start()
 

@@ -96,6 +96,16 @@ def test_that_each_tab_computes_what_it_shows(qtbot: QtBot, window: LandscapeWin
     assert len(window.norms.keys) == 1
 
 
+def test_that_what_was_stopped_can_be_asked_again(qtbot: QtBot, window: LandscapeWindow) -> None:
+    run()
+    window.show()
+    qtbot.waitUntil(lambda: window.questions.active, timeout=60_000)
+    window.stop_button.click()
+    assert not window.questions.active and window.words.text() == "Stopped."
+    look_at(qtbot, window, "Line")
+    assert window.line._slice is not None and not window.words.property("problem")
+
+
 def test_that_another_run_takes_away_what_was_shown(qtbot: QtBot, window: LandscapeWindow) -> None:
     first = run()
     run(seed=1)
