@@ -166,8 +166,8 @@ class PointFound:
         here, there: the verdicts on the run's weights and on the point that was found, in words. converged, problem: of the finder.
         distance: between the two. norms: gradient norm at each of its steps. losses: objective here and there.
         eigenvalues: at the point found, rising (both ends where P is large). index: number of negative ones.
-        onwards: what methods do that start beside the point found: label, objective, distance from it in the end; empty where the model is large, and until
-            it has come.
+        onwards: what methods do that start beside the point found: label, objective, distance from it in the end; empty where the model is large or the point
+            is one of some examples only, and until it has come.
     """
 
     here: str
@@ -208,8 +208,10 @@ class PointQuestion(Question):
             after.index,
         )
         yield answer
-        if looked_at.theta.shape[1] <= SMALL:
-            yield replace(answer, onwards=onwards(experiment_of(self.run), found.theta))
+        experiment = experiment_of(self.run)
+        # The methods go on all examples, of which a point that was found on some is no critical point.
+        if looked_at.theta.shape[1] <= SMALL and len(looked_at.x) == len(experiment.dataset.load().training):
+            yield replace(answer, onwards=onwards(experiment, found.theta))
 
 
 def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, float, float], ...]:

@@ -16,7 +16,7 @@ from optlab.gui import theme
 from optlab.gui.bridge import Warmth
 from optlab.gui.landscape.landscape_window import LandscapeWindow
 from optlab.runners import WorkerPool, train
-from optlab.runners.landscape_questions import LineQuestion, SliceQuestion, SpectrumQuestion, onwards, with_path
+from optlab.runners.landscape_questions import LineQuestion, PointQuestion, SliceQuestion, SpectrumQuestion, onwards, with_path
 from optlab.runners.subject import stored
 from optlab.store import Store
 
@@ -167,6 +167,12 @@ def test_that_a_line_begins_at_the_weights() -> None:
     (found,) = LineQuestion(name, points=21, examples=0).answers(Inbox())
     subject = stored(name)
     assert found.loss[10] == pytest.approx(float(subject.landscape.value(subject.theta)[0]), rel=1e-9)
+
+
+@pytest.mark.parametrize(("examples", "shown"), [(0, 3), (1000, 3), (20, 0)])
+def test_that_methods_go_on_from_a_critical_point_of_all_examples_only(examples: int, shown: int) -> None:
+    *_, found = PointQuestion(run(), steps=5, examples=examples).answers(Inbox())
+    assert len(found.onwards) == shown
 
 
 def test_that_newton_goes_back_to_a_saddle_which_the_others_leave() -> None:
