@@ -289,7 +289,8 @@ def _binned(rows: Rows, first: float, last: float, pixels: int, log_x: bool) -> 
     else:
         place = rows.first.astype(np.float64)
         span = last - first
-    bins = np.floor(place / _width(span / pixels))
+    # Nothing lies closer together than whole steps do, and a width beyond that would overflow.
+    bins = np.floor(place / _width(max(span / pixels, 1e-15 if log_x else 0.5)))
     new = np.empty(len(bins), dtype=bool)
     new[0] = True
     np.not_equal(bins[1:], bins[:-1], out=new[1:])

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from optlab.gui.plots.pyramid import Pyramid
@@ -45,6 +45,7 @@ def extremes(values: np.ndarray) -> tuple[float, float] | None:
 
 @settings(max_examples=150, deadline=None)
 @given(series(), st.floats(0, 1), st.floats(0, 1), st.integers(1, 300), st.booleans())
+@example((np.arange(20), np.linspace(1.0, 2.0, 20), []), 0.0, 2.2250738585e-313, 1, False)
 def test_that_a_view_holds_the_exact_extremes_of_its_range_with_two_points_a_pixel(data, a, b, pixels, log_x) -> None:
     steps, values, cuts = data
     pyramid = filled(steps, values, cuts, Pyramid(samples=4096, buckets=64, head=16, batch=16))
