@@ -6,25 +6,19 @@ Nothing here imports torch. The window is on the screen in a fraction of a secon
 from __future__ import annotations
 
 import locale
-import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, QSocketNotifier, QTimer
+from PySide6.QtCore import QLocale
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
 from optlab import __version__, paths
 from optlab.errors import OptLabError
 from optlab.experiment import Experiment
+from optlab.gui.termination_signals import TerminationSignals
 from optlab.runners.train import Asked
-
-if TYPE_CHECKING:
-    from optlab.gui.main_window import MainWindow
 
 
 def create_application(arguments: Sequence[str]) -> QApplication:
@@ -59,28 +53,8 @@ def main(file: Path | None = None, runner: Asked = "auto") -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     window.show()
-    _end_on_signals(window)
-    return application.exec()
-
-
-def _end_on_signals(window: MainWindow) -> None:
-    """Ctrl-C in the terminal, or a request to end, closes the window in good order, without asking.
-
-    Python's handlers run only when Python code runs, and Qt's loop may sleep for long: the signal's number arrives on a socket that Qt watches.
-    """
-    reading, writing = socket.socketpair()
-    for end in (reading, writing):
-        end.setblocking(False)
-    signal.set_wakeup_fd(writing.fileno())
-    notifier = QSocketNotifier(reading.fileno(), QSocketNotifier.Type.Read, window)
-    notifier.activated.connect(lambda: reading.recv(64))
-    # The ends must live as long as the notifier that watches them.
-    notifier.destroyed.connect(reading.close)
-    notifier.destroyed.connect(writing.close)
-
-    def end_soon(number: int, frame: FrameType | None) -> None:
-        # The handler may have interrupted a paint; the window must not vanish beneath it.
-        QTimer.singleShot(0, window.close_without_asking)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end_soon)
+    signals = TerminationSignals(window.close_without_asking, window)
+    try:
+        return application.exec()
+    finally:
+        signals.close()
