@@ -11,7 +11,7 @@ from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from optlab.errors import InvalidInput
-from optlab.experiment import PLAIN_SECTIONS, SECTIONS, Experiment, General
+from optlab.experiment import Experiment
 from optlab.fields import Field
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.field_editor import FieldEditor
@@ -20,6 +20,7 @@ from optlab.gui.forms.section import Section
 from optlab.gui.panels.data_preview import DataPreview
 from optlab.instruments.base import INSTRUMENTS
 from optlab.runners.preview import DatasetPreview
+from optlab.sections import PLAIN_SECTIONS, SECTIONS, General
 
 _TITLES = {
     "dataset": "Data",
