@@ -20,7 +20,7 @@ from optlab.averaging.base import Averaging
 from optlab.batches.base import Batches
 from optlab.clipping.base import Clipping
 from optlab.continuation.base import Continuation
-from optlab.data import DataShape
+from optlab.data import Data, DataShape
 from optlab.datasets.base import Dataset
 from optlab.delays.base import Delay
 from optlab.errors import InvalidInput
@@ -231,6 +231,22 @@ class Experiment:
         for name in self.measures.chosen:
             layout.weight_index(name)
         self._check_instruments(layout)
+
+    def check_data(self, data: Data) -> None:
+        """Check what can be known only when the data are loaded.
+
+        Raises:
+            InvalidInput: the model cannot take these inputs, or the stopping rule finds no validation example.
+        """
+        reason = self.model.refusal(float(data.training.x.min()), float(data.training.x.max()))
+        if reason:
+            raise InvalidInput(reason, "dataset.unit_range")
+        if self.stopping.needs_validation and not len(data.validation):
+            raise InvalidInput(
+                f"stopping.name is {self.stopping.name!r}, which looks at the validation part, but dataset.validation is {self.dataset.validation:g}, which "
+                f"of {sum(len(part) for part in (data.training, data.test)):,} examples is none; make it larger, or use never.",
+                "stopping.name",
+            )
 
     def _check_instruments(self, layout: Layout) -> None:
         if not self.instruments:

@@ -159,14 +159,14 @@ def switched(word: str) -> list[str]:
 
 
 def check_surroundings(experiment: Experiment) -> None:
-    """What only this machine can tell is found out before a run is stored: whether the device is there, and the data can be had.
+    """Check before a run is stored what only this machine can tell: whether the device is there, the data can be had, and the experiment fits them.
 
     Raises:
-        InvalidInput: they cannot.
+        InvalidInput: one of these does not hold.
     """
     if experiment.general.device not in ("auto", "cpu"):
         resolve(experiment.general.device, 0, experiment.general.precision)
-    experiment.dataset.load()
+    experiment.check_data(experiment.dataset.load())
 
 
 def _say(outcome: Outcome) -> None:

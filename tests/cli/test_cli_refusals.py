@@ -232,3 +232,18 @@ def test_that_a_shape_that_is_none_is_refused(inputs: str, tmp_path: Path, capsy
     net = tmp_path / "net.py"
     net.write_text("import torch\n\nclass Net(torch.nn.Linear):\n    pass\n", encoding="utf-8")
     assert "it must be a shape as 64 or 1,28,28" in refused(["model", "register", str(net), "--inputs", inputs or " ", "--yes"], capsys)
+
+
+@pytest.mark.parametrize("preset", ["digits-nesterov", "early-stopping"])
+@pytest.mark.parametrize("share", ["0", "0.0001"])
+def test_that_a_rule_that_looks_at_the_validation_part_is_refused_without_one(
+    preset: str, share: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without = ["run", preset, "--set", f"dataset.validation={share}"]
+    sentence = refused(without, capsys)
+    assert "stopping.name" in sentence and f"dataset.validation is {share}" in sentence
+    assert main([*without, "--set", "stopping.name=never", "--steps", "2"]) == 0
+
+
+def test_that_inputs_that_are_no_probabilities_are_refused_before_a_run_is_stored(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "set dataset.unit_range to true" in refused(["run", "rbm-digits", "--set", "dataset.unit_range=false"], capsys)
