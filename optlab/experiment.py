@@ -311,7 +311,8 @@ class Experiment:
 
         Giving a section another ``name`` starts it from that component's defaults; the other changes of the section apply to that component. A loss that does
         not suit changed data or another model is replaced by the default one, unless the changes name a loss. ``instruments.conditioning`` is switched by the
-        texts on and off, and by giving one of its fields a value (``instruments.conditioning.every``).
+        texts on and off, and by giving one of its fields a value (``instruments.conditioning.every``). A title describes the components it was given for, so
+        it is dropped when one of them changes, unless the changes give a title.
 
         Args:
             changes: dotted path (``"optimizer.lr"``, ``"seed"``) → value; texts are parsed by the field's kind.
@@ -332,7 +333,10 @@ class Experiment:
                 _set_instrument(tables.setdefault(INSTRUMENTS, {}), path, changes[path])
             elif _rank(path) > 1:
                 _set(tables, path, changes[path])
-        return Experiment.from_dict(tables)
+        changed = Experiment.from_dict(tables)
+        if "title" in changes or all(getattr(changed, section) == getattr(self, section) for section in SECTIONS):
+            return changed
+        return dataclasses.replace(changed, general=changed.general.model_copy(update={"title": ""}))
 
     def with_instrument(self, name: str, values: Mapping[str, Any] | None) -> Experiment:
         """A copy with an instrument switched on with these fields, the others at their defaults, or off (None).
@@ -369,7 +373,7 @@ class Experiment:
 
     def title(self) -> str:
         """Return its title, or a short description where it has none."""
-        return self.general.title or f"{self.dataset.name} · {self.model.name} · {self.optimizer.name}"
+        return self.general.title or f"{self.dataset.short_name()} · {self.model.name} · {self.optimizer.name}"
 
 
 def suited_loss(tables: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,7 @@ def race(
     base = load(source)
     entries = entered(base, [*given, *(changes or [])])
     experiments = [entry.experiment for entry in entries]
+    title = _common_title(base, entries)
     check_compatible(experiments)
     check_surroundings(experiments[0])
 
@@ -82,9 +83,9 @@ def race(
 
     field = follow(begin, Race(entries), view(experiments[0], silent=json))
     if json:
-        say_json(field.document(base.title()))
+        say_json(field.document(title))
     else:
-        _say(base.title(), field)
+        _say(title, field)
     if field.asked_to_stop:
         return 128 + field.asked_to_stop
     return int(all(outcome.status in ("diverged", "failed") for outcome in field.outcomes))
@@ -125,7 +126,7 @@ def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
             raise InvalidInput(f"This race would have more than {MOST} runs; give fewer values.")
     if len(drafts) < 2:
         raise InvalidInput("A race needs two runs or more; give several optimizers (--optimizers sgd,adam) or values (--set optimizer.lr=0.1,0.01).")
-    return [_titled(base, Entry(base.with_values(draft.changes), draft.differs)) for draft in drafts]
+    return [_titled(Entry(base.with_values(draft.changes), draft.differs)) for draft in drafts]
 
 
 def _branched(base: Experiment, draft: _Draft, path: str, text: str) -> list[_Draft]:
@@ -149,9 +150,20 @@ def _field(base: Experiment, draft: _Draft, path: str) -> Field | None:
     return next((field for field in owner.fields() if field.name == key), None) if owner is not None else None
 
 
-def _titled(base: Experiment, entry: Entry) -> Entry:
-    """Each run is told from the others in lists and legends."""
-    return Entry(entry.experiment.with_value("title", f"{base.title()} · {entry.words}"[:200]), entry.differs)
+def _titled(entry: Entry) -> Entry:
+    """Return the entry with a title that tells its run from the others in lists and legends."""
+    title = entry.experiment.title()
+    if entry.experiment.general.title or set(entry.differs) != {"optimizer.name"}:
+        title = f"{title} · {entry.words}"
+    return Entry(entry.experiment.with_value("title", title[:200]), entry.differs)
+
+
+def _common_title(base: Experiment, entries: Sequence[Entry]) -> str:
+    """Return the title of a race: the experiment's own, or data and model where its title does not hold for all runs."""
+    if all(entry.experiment.title().startswith(base.title()) for entry in entries):
+        return base.title()
+    first = entries[0].experiment
+    return f"{first.dataset.short_name()} · {first.model.name}"
 
 
 class Race:

@@ -165,6 +165,25 @@ def test_that_an_instrument_and_its_fields_are_changed_with_the_rest() -> None:
         assert (instrument.name, instrument.every) == ("clipped_steps", 3)
 
 
+@pytest.mark.parametrize("path", ["seed", "precision", "budget.steps", "measures.weights", "instruments.conditioning.every"])
+def test_that_a_title_outlives_changes_of_how_it_is_run(path: str) -> None:
+    value = "float64" if path == "precision" else "7"
+    assert build(title="Mine").with_value(path, value).title() == "Mine"
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_that_a_title_ends_with_any_change_of_what_is_trained(section: str) -> None:
+    titled = build(title="Mine")
+    present = getattr(titled, section).name
+    for name in registry.names(section):
+        try:
+            changed = titled.with_value(f"{section}.name", name)
+        except InvalidInput:  # it does not fit the other parts
+            continue
+        assert (changed.general.title == "Mine") == (name == present), name
+    assert titled.with_values({"title": "Other", "optimizer.name": "adam"}).title() == "Other"
+
+
 def test_that_another_task_brings_its_loss() -> None:
     assert build().with_value("dataset.name", "diabetes").loss.name == "squared_error"
     kept = build(loss={"name": "squared_error", "l2": 0.1}).with_value("dataset.name", "diabetes")
