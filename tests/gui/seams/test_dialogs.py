@@ -158,6 +158,15 @@ def test_that_the_gallery_opens_what_is_then_trained_under_its_title(qtbot: QtBo
     assert train(qtbot, window).title == "Iris · softmax regression · full batch"
 
 
+def test_that_a_preset_that_cannot_be_opened_starts_nothing(open_window: Callable[..., MainWindow], tmp_path: Path) -> None:
+    window = open_window(shown=False)
+    bad = tmp_path / "bad.toml"
+    bad.write_text("seed = -1", encoding="utf-8")
+    window.companions.presetPicked.emit(bad, True)
+    assert not window.bridge.active and stored() == []
+    assert "seed is -1" in window.banner.words.text()
+
+
 NET = """
 import torch
 
@@ -224,6 +233,22 @@ def test_that_stored_runs_are_shown_and_opened_again_under_the_same_name(
     in_dialog(RunsDialog, pressed("show_button"))
     window.show_runs()
     assert "flowers.csv · mlp · sgd" in window.controls.words.text()
+
+
+@pytest.mark.parametrize("button", ["open_button", "show_button"])
+def test_that_a_stored_run_whose_file_is_gone_is_told_in_words(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path, button: str
+) -> None:
+    window = open_window(shown=False)
+    path = write_table(tmp_path / "flowers.csv", "classes")
+    window.companions.dataPicked.emit({"name": "csv_file", "path": str(path)})
+    train(qtbot, window)
+    window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
+    path.unlink()
+    in_dialog(RunsDialog, pressed(button))
+    window.show_runs()
+    assert "cannot be read" in window.banner.words.text() and not window.banner.isHidden()
+    assert window.experiment_panel.chosen("dataset") == "iris"
 
 
 # --- remedies and instruments ----------------------------------------------------------------------------------------------------------
