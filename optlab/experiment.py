@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import tomli_w
 
@@ -20,11 +20,11 @@ from optlab.averaging.base import Averaging
 from optlab.batches.base import Batches
 from optlab.clipping.base import Clipping
 from optlab.continuation.base import Continuation
-from optlab.data import DataShape
+from optlab.data import Data, DataShape
 from optlab.datasets.base import Dataset
 from optlab.delays.base import Delay
 from optlab.errors import InvalidInput
-from optlab.fields import Field, FieldSet, Texts, choice, did_you_mean, real, shown, text, texts, whole
+from optlab.fields import Field, did_you_mean, shown
 from optlab.initializers.base import Initializer
 from optlab.instruments.base import INSTRUMENTS, Instrument, Setting, chosen, declared
 from optlab.layout import Layout
@@ -33,6 +33,7 @@ from optlab.models.base import Model
 from optlab.optimizers.base import ObjectiveOptimizer, Optimizer
 from optlab.pretraining.base import Pretraining
 from optlab.schedules.base import Schedule
+from optlab.sections import DEFAULTS, LIVE_SECTIONS, PLAIN_SECTIONS, SECTIONS, Budget, General, MeasurePlan, default_loss
 from optlab.stopping.base import Stopping
 
 FORMAT = 1
@@ -43,93 +44,6 @@ LARGEST_FILE = 262_144
 
 LARGEST_MODEL = 200_000_000
 """Parameters that a model may have: more would not fit the memory of the machines this is made for."""
-
-
-class General(FieldSet):
-    """The experiment's own fields, at the top of the file."""
-
-    title: str = text("", "Title", help="A name for the run in lists and legends.")
-    seed: int = whole(
-        0, "Seed", least=0, most=2**63 - 1, help="Seed of the start and of the batches. The same seed gives the same run, bit for bit on a CPU."
-    )
-    device: Literal["auto", "cpu", "cuda", "mps"] = choice(
-        "auto", "Device", help="Where the run computes; auto takes a GPU where one is there and the model is large enough to gain from it."
-    )
-    precision: Literal["float32", "float64"] = choice("float32", "Precision", help="float64 for comparisons to rounding; about twice the time.")
-    threads: int = whole(
-        1,
-        "Threads",
-        least=1,
-        most=256,
-        help="CPU threads of one tensor operation.",
-        why="More than one slows small models down; the last bits of a result depend on it, so it is part of the experiment.",
-    )
-
-
-class Budget(FieldSet):
-    """When a run ends at the latest."""
-
-    steps: int = whole(2000, "Steps", least=1, most=10**12, log=True, slider=(10, 1_000_000), help="Number of updates.")
-    seconds: float = real(
-        0.0, "Seconds", least=0.0, help="Training time after which the run ends; 0 for no limit. A limit in time makes the end depend on the machine."
-    )
-
-
-class MeasurePlan(FieldSet):
-    """What is measured, and when."""
-
-    evaluate_every: int = whole(
-        0, "Evaluate every", least=0, unit="steps", help="Steps between evaluations on the whole training and validation sets; 0 for once an epoch."
-    )
-    fresh: int = whole(
-        0,
-        "Fresh examples",
-        unit="examples",
-        least=0,
-        most=1_000_000,
-        slider=(0, 20_000),
-        help="Examples drawn from the distribution at each evaluation, to measure the risk on and its gap to the training loss; 0 for none. For data sets "
-        "whose distribution is known; there is no risk to measure for others.",
-        why="None, because it costs: each evaluation passes through so many examples more, usually several times the training set. 10,000 tell a "
-        "0-1 risk to about half a percent.",
-    )
-    weights: int = whole(
-        12, "Followed weights", least=0, most=256, slider=(0, 64), help="Number of weights, spread over all tensors, whose values are recorded at every step."
-    )
-    chosen: Texts = texts((), "Chosen weights", help="Weights to follow by name, as layers.0.weight[3,5]; in place of the spread ones.")
-
-
-SECTIONS: tuple[str, ...] = (
-    "dataset",
-    "model",
-    "loss",
-    "initializer",
-    "pretraining",
-    "optimizer",
-    "schedule",
-    "clipping",
-    "batches",
-    "stopping",
-    "averaging",
-    "delay",
-    "continuation",
-)
-"""The sections that are filled by a component of the same kind, in file order."""
-PLAIN_SECTIONS: Mapping[str, type[FieldSet]] = {"budget": Budget, "measures": MeasurePlan}
-"""The sections whose fields are fixed."""
-_DEFAULTS = {
-    "initializer": "normalized",
-    "pretraining": "none",
-    "optimizer": "sgd",
-    "schedule": "constant",
-    "clipping": "none",
-    "batches": "shuffled",
-    "stopping": "never",
-    "averaging": "none",
-    "delay": "none",
-    "continuation": "none",
-}
-_LIVE_SECTIONS = ("optimizer", "clipping")
 
 
 @dataclass(frozen=True)
@@ -190,7 +104,7 @@ class Experiment:
                 raise InvalidInput(f"The section [{key}] is missing; give it a name, one of: {', '.join(registry.names(key))}.", key)
         parts = {key: registry.build(key, tables[key]) for key in ("dataset", "model")}
         task = cast(Model, parts["model"]).target_shape(cast(Dataset, parts["dataset"]).shape()).task
-        defaults = {**_DEFAULTS, "loss": "cross_entropy" if task == "classes" else "squared_error"}
+        defaults = {**DEFAULTS, "loss": default_loss(task)}
         for key in SECTIONS:
             if key not in parts:
                 parts[key] = registry.build(key, {"name": defaults[key], **tables.get(key, {})})
@@ -318,6 +232,22 @@ class Experiment:
             layout.weight_index(name)
         self._check_instruments(layout)
 
+    def check_data(self, data: Data) -> None:
+        """Check what can be known only when the data are loaded.
+
+        Raises:
+            InvalidInput: the model cannot take these inputs, or the stopping rule finds no validation example.
+        """
+        reason = self.model.refusal(float(data.training.x.min()), float(data.training.x.max()))
+        if reason:
+            raise InvalidInput(reason, "dataset.unit_range")
+        if self.stopping.needs_validation and not len(data.validation):
+            raise InvalidInput(
+                f"stopping.name is {self.stopping.name!r}, which looks at the validation part, but dataset.validation is {self.dataset.validation:g}, which "
+                f"of {sum(len(part) for part in (data.training, data.test)):,} examples is none; make it larger, or use never.",
+                "stopping.name",
+            )
+
     def _check_instruments(self, layout: Layout) -> None:
         if not self.instruments:
             return
@@ -373,39 +303,40 @@ class Experiment:
     # --- reading and changing parts by path ---------------------------------------------------------------------------------------
 
     def with_value(self, path: str, value: Any) -> Experiment:
-        """A copy with the field at ``path`` (``"optimizer.lr"``, ``"seed"``) changed; texts are parsed by the field's kind.
+        """Return a copy with one field changed; see :meth:`with_values`."""
+        return self.with_values({path: value})
 
-        Giving a section another ``name`` starts it from that component's defaults. ``instruments.conditioning`` is switched by the texts on and off, and by
-        giving one of its fields a value (``instruments.conditioning.every``).
+    def with_values(self, changes: Mapping[str, Any]) -> Experiment:
+        """Return a copy with several fields changed together; the order of the changes does not matter, and only the result is checked.
+
+        Giving a section another ``name`` starts it from that component's defaults; the other changes of the section apply to that component. A loss that does
+        not suit changed data or another model is replaced by the default one, unless the changes name a loss. ``instruments.conditioning`` is switched by the
+        texts on and off, and by giving one of its fields a value (``instruments.conditioning.every``). A title describes the components it was given for, so
+        it is dropped when one of them changes, unless the changes give a title.
+
+        Args:
+            changes: dotted path (``"optimizer.lr"``, ``"seed"``) → value; texts are parsed by the field's kind.
 
         Raises:
-            InvalidInput: there is no such field, or the value is not allowed.
+            InvalidInput: there is no such field, a value is not allowed, or the parts do not fit each other.
         """
         tables = self.to_dict()
-        if path.startswith(f"{INSTRUMENTS}."):
-            return self._with_instrument_value(path, value)
-        section, _, key = path.rpartition(".")
-        if not section:
-            if key not in General.model_fields:
-                places = [*General.model_fields, *(f"{name}.…" for name in (*SECTIONS, *PLAIN_SECTIONS))]
-                raise InvalidInput(f"{shown(key)} is not part of an experiment{did_you_mean(key, places)}; places are: {', '.join(places)}.", key)
-            tables[key] = _parsed(General.field(key), value, path)
-        elif section not in tables or not isinstance(tables[section], dict):
-            sections = (*SECTIONS, *PLAIN_SECTIONS)
-            raise InvalidInput(
-                f"{path}: there is no section {shown(section)}{did_you_mean(section, sections)}; sections are: {', '.join(sections)}.", path
-            )
-        elif key == "name" and section in SECTIONS:
-            tables[section] = {"name": value}
-            if section in ("dataset", "model") and "loss" in tables:
-                self._adapt_loss(tables)
-        else:
-            part = getattr(self, section)
-            declared = type(part).model_fields
-            if key in declared:
-                value = _parsed(part.field(key), value, path)
-            tables[section] = {**tables[section], key: value}
-        return Experiment.from_dict(tables)
+        for path in sorted(changes, key=_rank):
+            if _rank(path) == 0:
+                tables[path.rpartition(".")[0]] = {"name": changes[path]}
+            elif _rank(path) == 1:
+                _set(tables, path, changes[path])
+        if "loss.name" not in changes and any(path.startswith(("dataset.", "model.")) for path in changes):
+            tables["loss"] = suited_loss(tables)
+        for path in sorted(changes, key=_rank):
+            if path.startswith(f"{INSTRUMENTS}."):
+                _set_instrument(tables.setdefault(INSTRUMENTS, {}), path, changes[path])
+            elif _rank(path) > 1:
+                _set(tables, path, changes[path])
+        changed = Experiment.from_dict(tables)
+        if "title" in changes or all(getattr(changed, section) == getattr(self, section) for section in SECTIONS):
+            return changed
+        return dataclasses.replace(changed, general=changed.general.model_copy(update={"title": ""}))
 
     def with_instrument(self, name: str, values: Mapping[str, Any] | None) -> Experiment:
         """A copy with an instrument switched on with these fields, the others at their defaults, or off (None).
@@ -423,26 +354,6 @@ class Experiment:
         found._check_instruments(found.layout())
         return found
 
-    def _with_instrument_value(self, path: str, value: Any) -> Experiment:
-        _, name, *rest = path.split(".")
-        instrument = declared(name)
-        on = {instrument.name: instrument.values() for instrument in self.instruments}
-        if not rest:
-            if value not in ("on", "off"):
-                raise InvalidInput(f"{path} is {shown(value)}, but it must be on or off; a schedule is set as {path}.every.", path)
-            return self.with_instrument(name, None if value == "off" else on.get(name, {}))
-        key = ".".join(rest)
-        if key in instrument.model_fields:
-            value = _parsed(instrument.field(key), value, path)
-        return self.with_instrument(name, {**on.get(name, {}), key: value})
-
-    def _adapt_loss(self, tables: dict[str, Any]) -> None:
-        """Another task needs another loss: leave it to the default where the present one cannot serve."""
-        dataset, model = (registry.build(key, tables[key]) for key in ("dataset", "model"))
-        task = cast(Model, model).target_shape(cast(Dataset, dataset).shape()).task
-        if task not in self.loss.tasks:
-            del tables["loss"]
-
     def layout(self) -> Layout:
         """The parameter tensors of the model on this data."""
         return self.model.layout(self.dataset.shape())
@@ -455,14 +366,62 @@ class Experiment:
         """Path → field of every number that may be changed while the run goes."""
         return {
             f"{section}.{field.name}": field
-            for section in _LIVE_SECTIONS
+            for section in LIVE_SECTIONS
             for field in getattr(self, section).fields()
             if field.kind in ("real", "whole") and not (section == "optimizer" and field.name in self.optimizer.fixed)
         }
 
     def title(self) -> str:
-        """Its title, or a short description where it has none."""
-        return self.general.title or f"{self.dataset.name} · {self.model.name} · {self.optimizer.name}"
+        """Return its title, or a short description where it has none."""
+        return self.general.title or f"{self.dataset.short_name()} · {self.model.name} · {self.optimizer.name}"
+
+
+def suited_loss(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the loss section of an experiment's tables, or the default loss of the task where that one does not suit it.
+
+    Raises:
+        InvalidInput: data, model or loss cannot be built.
+    """
+    dataset, model, loss = (registry.build(key, tables[key]) for key in ("dataset", "model", "loss"))
+    task = cast(Model, model).target_shape(cast(Dataset, dataset).shape()).task
+    return dict(tables["loss"]) if task in cast(Loss, loss).tasks else {"name": default_loss(task)}
+
+
+def _rank(path: str) -> int:
+    """Return when a change is made among others: components, then what decides the task, then all else; an instrument's fields after its switch."""
+    section, _, key = path.rpartition(".")
+    if key == "name" and section in SECTIONS:
+        return 0
+    return 1 if section in ("dataset", "model") else 3 if section.startswith(f"{INSTRUMENTS}.") else 2
+
+
+def _set(tables: dict[str, Any], path: str, value: Any) -> None:
+    section, _, key = path.rpartition(".")
+    if not section:
+        if key not in General.model_fields:
+            places = [*General.model_fields, *(f"{name}.…" for name in (*SECTIONS, *PLAIN_SECTIONS))]
+            raise InvalidInput(f"{shown(key)} is not part of an experiment{did_you_mean(key, places)}; places are: {', '.join(places)}.", key)
+        tables[key] = _parsed(General.field(key), value, path)
+        return
+    sections = (*SECTIONS, *PLAIN_SECTIONS)
+    if section not in sections:
+        raise InvalidInput(f"{path}: there is no section {shown(section)}{did_you_mean(section, sections)}; sections are: {', '.join(sections)}.", path)
+    owner = PLAIN_SECTIONS.get(section) or registry.get(section, tables[section]["name"])
+    tables[section][key] = _parsed(owner.field(key), value, path) if key in owner.model_fields else value
+
+
+def _set_instrument(tables: dict[str, Any], path: str, value: Any) -> None:
+    _, name, *rest = path.split(".")
+    instrument = declared(name)
+    if rest:
+        key = ".".join(rest)
+        tables.setdefault(name, {})[key] = _parsed(instrument.field(key), value, path) if key in instrument.model_fields else value
+    elif value == "on":
+        tables.setdefault(name, {})
+    elif value == "off":
+        tables.pop(name, None)
+    else:
+        raise InvalidInput(f"{path} is {shown(value)}, but it must be on or off; a schedule is set as {path}.every.", path)
 
 
 def _parsed(field: Field, value: Any, path: str) -> Any:

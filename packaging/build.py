@@ -47,7 +47,7 @@ def day() -> datetime.date:
     stamp = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not stamp and shutil.which("git"):
         stamp = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    return datetime.datetime.fromtimestamp(int(stamp) if stamp.isdigit() else time.time(), datetime.UTC).date()
+    return datetime.datetime.fromtimestamp(int(stamp) if stamp.isdecimal() else time.time(), datetime.UTC).date()
 
 
 class Builder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from typing import Annotated
 
@@ -100,7 +101,7 @@ def _confirmed() -> bool:
 
 def _shape(inputs: str, outputs: int) -> DataShape:
     parts = inputs.split(",")
-    if not all(part.strip().isdigit() and 0 < int(part) < 2**31 for part in parts) or len(parts) > 7:
+    if not all(re.fullmatch(r"\s*[0-9]{1,10}\s*", part) and 0 < int(part) < 2**31 for part in parts) or len(parts) > 7:
         raise InvalidInput(f"--inputs is '{inputs}', but it must be a shape as 64 or 1,28,28.", "inputs")
     if not 1 <= outputs <= 1_000_000:
         raise InvalidInput(f"--outputs is {outputs}, but it must be a whole number from 1 to 1000000.", "outputs")

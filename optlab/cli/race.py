@@ -11,16 +11,18 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab import registry
 from optlab.cli.follow import Outcome, follow
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.progress import view
-from optlab.cli.run import RUNNERS, changed, check_surroundings, load
+from optlab.cli.run import RUNNERS, assignment, check_surroundings, load
 from optlab.engine.events import Event
 from optlab.engine.population import check_compatible
 from optlab.errors import InvalidInput
-from optlab.experiment import Experiment, General
+from optlab.experiment import Experiment
 from optlab.fields import Field, FieldSet
 from optlab.runners import Owner, train
+from optlab.sections import PLAIN_SECTIONS, SECTIONS, General
 from optlab.store import Store
 
 MOST = 256
@@ -69,6 +71,7 @@ def race(
     base = load(source)
     entries = entered(base, [*given, *(changes or [])])
     experiments = [entry.experiment for entry in entries]
+    title = _common_title(base, entries)
     check_compatible(experiments)
     check_surroundings(experiments[0])
 
@@ -80,9 +83,9 @@ def race(
 
     field = follow(begin, Race(entries), view(experiments[0], silent=json))
     if json:
-        say_json(field.document(base.title()))
+        say_json(field.document(title))
     else:
-        _say(base.title(), field)
+        _say(title, field)
     if field.asked_to_stop:
         return 128 + field.asked_to_stop
     return int(all(outcome.status in ("diverged", "failed") for outcome in field.outcomes))
@@ -101,45 +104,66 @@ class Entry:
         return ", ".join(text if path == "optimizer.name" else f"{path.removeprefix('optimizer.')} {text}" for path, text in self.differs.items())
 
 
+@dataclass(frozen=True)
+class _Draft:
+    """Path → text of what one run changes, and of those the values that are not the same for all runs."""
+
+    changes: dict[str, str]
+    differs: dict[str, str]
+
+
 def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
-    """All combinations of the values in ``path=value,value,…`` texts, applied in order.
+    """Return all combinations of the values in ``path=value,value,…`` texts; those of one run are applied together.
 
     Raises:
         InvalidInput: a text is not of that form, names no field, a value is not allowed, or fewer than two runs come of it, or too many.
     """
-    entries = [Entry(base, {})]
-    for change in changes:
-        path, _, text = (part.strip() for part in change.partition("="))
-        entries = [after for entry in entries for after in _branched(entry, path, text, change)]
-        if len(entries) > MOST:
+    drafts = [_Draft({}, {})]
+    # Components first: which fields there are, and so where a comma belongs to a value, depends on them.
+    for path, text in sorted((assignment(change) for change in changes), key=lambda pair: not pair[0].endswith(".name")):
+        drafts = [after for draft in drafts for after in _branched(base, draft, path, text)]
+        if len(drafts) > MOST:
             raise InvalidInput(f"This race would have more than {MOST} runs; give fewer values.")
-    if len(entries) < 2:
+    if len(drafts) < 2:
         raise InvalidInput("A race needs two runs or more; give several optimizers (--optimizers sgd,adam) or values (--set optimizer.lr=0.1,0.01).")
-    return [_titled(base, entry) for entry in entries]
+    return [_titled(Entry(base.with_values(draft.changes), draft.differs)) for draft in drafts]
 
 
-def _branched(entry: Entry, path: str, text: str, change: str) -> list[Entry]:
-    field = _field(entry.experiment, path)
+def _branched(base: Experiment, draft: _Draft, path: str, text: str) -> list[_Draft]:
+    field = _field(base, draft, path)
     several = path.endswith(".name") or (field is not None and field.kind not in _LISTS)
     values = [value.strip() for value in text.split(",") if value.strip()] if several and "," in text else []
     if len(values) < 2:
-        return [Entry(changed(entry.experiment, [f"{path}={values[0]}" if values else change]), entry.differs)]
-    own = entry.experiment.optimizer.name if path == "optimizer.name" else None
+        return [_Draft({**draft.changes, path: values[0] if values else text}, draft.differs)]
+    # The experiment's own optimizer races with the fields that the experiment gives it.
+    own = base.optimizer.name if path == "optimizer.name" else None
     return [
-        Entry(entry.experiment if value == own else changed(entry.experiment, [f"{path}={value}"]), {**entry.differs, path: value})
-        for value in dict.fromkeys(values)
+        _Draft(draft.changes if value == own else {**draft.changes, path: value}, {**draft.differs, path: value}) for value in dict.fromkeys(values)
     ]
 
 
-def _field(experiment: Experiment, path: str) -> Field | None:
+def _field(base: Experiment, draft: _Draft, path: str) -> Field | None:
     section, _, key = path.rpartition(".")
-    part = getattr(experiment, section, None) if section else General()
-    return next((field for field in part.fields() if field.name == key), None) if isinstance(part, FieldSet) else None
+    owner: type[FieldSet] | None = PLAIN_SECTIONS.get(section) if section else General
+    if section in SECTIONS:
+        owner = registry.get(section, draft.changes.get(f"{section}.name", getattr(base, section).name))
+    return next((field for field in owner.fields() if field.name == key), None) if owner is not None else None
 
 
-def _titled(base: Experiment, entry: Entry) -> Entry:
-    """Each run is told from the others in lists and legends."""
-    return Entry(entry.experiment.with_value("title", f"{base.title()} · {entry.words}"[:200]), entry.differs)
+def _titled(entry: Entry) -> Entry:
+    """Return the entry with a title that tells its run from the others in lists and legends."""
+    title = entry.experiment.title()
+    if entry.experiment.general.title or set(entry.differs) != {"optimizer.name"}:
+        title = f"{title} · {entry.words}"
+    return Entry(entry.experiment.with_value("title", title[:200]), entry.differs)
+
+
+def _common_title(base: Experiment, entries: Sequence[Entry]) -> str:
+    """Return the title of a race: the experiment's own, or data and model where its title does not hold for all runs."""
+    if all(entry.experiment.title().startswith(base.title()) for entry in entries):
+        return base.title()
+    first = entries[0].experiment
+    return f"{first.dataset.short_name()} · {first.model.name}"
 
 
 class Race:

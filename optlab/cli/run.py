@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 _HELP = (
     "Train what an experiment FILE or a PRESET asks for, and store the run.\n\n"
     "Try: optlab run digits-mlp, then optlab run digits-mlp --set optimizer.lr=0.5 --steps 500. Presets: optlab list presets. "
-    "Fields that --set can change: optlab show NAME; they are applied in the order given, and giving a section another name "
+    "Fields that --set can change: optlab show NAME; all changes are applied together, in any order. Giving a section another name "
     "(--set optimizer.name=adam) starts it from that component's defaults.\n\n"
     "Ctrl-C stops the run between two steps; it is kept, and --resume goes on with it. Exit codes: 0 finished, 1 failed or diverged, "
     "2 bad input (then nothing was stored), 130 stopped by Ctrl-C."
@@ -132,17 +132,24 @@ def load(source: str) -> Experiment:
 
 
 def changed(experiment: Experiment, changes: list[str]) -> Experiment:
-    """The experiment with ``path=value`` texts applied in order.
+    """Return the experiment with all ``path=value`` texts applied together; of two for one path the last one counts.
 
     Raises:
         InvalidInput: a text is not of that form, names no field, or the value is not allowed.
     """
-    for change in changes:
-        path, equals, value = change.partition("=")
-        if not equals or not path.strip():
-            raise InvalidInput(f"--set is '{change}', but it must be of the form path=value, as optimizer.lr=0.1.")
-        experiment = experiment.with_value(path.strip(), value)
-    return experiment
+    return experiment.with_values(dict(assignment(change) for change in changes)) if changes else experiment
+
+
+def assignment(change: str) -> tuple[str, str]:
+    """Return path and value of a ``path=value`` text.
+
+    Raises:
+        InvalidInput: the text is not of that form.
+    """
+    path, equals, value = change.partition("=")
+    if not equals or not path.strip():
+        raise InvalidInput(f"--set is '{change}', but it must be of the form path=value, as optimizer.lr=0.1.")
+    return path.strip(), value
 
 
 def switched(word: str) -> list[str]:
@@ -152,14 +159,14 @@ def switched(word: str) -> list[str]:
 
 
 def check_surroundings(experiment: Experiment) -> None:
-    """What only this machine can tell is found out before a run is stored: whether the device is there, and the data can be had.
+    """Check before a run is stored what only this machine can tell: whether the device is there, the data can be had, and the experiment fits them.
 
     Raises:
-        InvalidInput: they cannot.
+        InvalidInput: one of these does not hold.
     """
     if experiment.general.device not in ("auto", "cpu"):
         resolve(experiment.general.device, 0, experiment.general.precision)
-    experiment.dataset.load()
+    experiment.check_data(experiment.dataset.load())
 
 
 def _say(outcome: Outcome) -> None:

@@ -235,7 +235,7 @@ def _target_column(path: Path, names: Sequence[str], target: str) -> int:
         return len(names) - 1
     if target in names:
         return names.index(target)
-    if target.isdigit() and 1 <= int(target) <= len(names):
+    if target.isdecimal() and 1 <= int(target) <= len(names):
         return int(target) - 1
     raise InvalidInput(
         f"{path} has no column {shown(target)}{did_you_mean(target, names)}; its columns are: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}.",

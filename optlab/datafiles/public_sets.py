@@ -217,7 +217,7 @@ class _Watch(urllib.request.BaseHandler):
 
     def http_response(self, request: urllib.request.Request, response: HTTPResponse) -> HTTPResponse:
         length = response.headers.get("Content-Length", "")
-        whole = self._come + int(length) if length.isdigit() else None
+        whole = self._come + int(length) if length.isdecimal() else None
         read = response.read
 
         def counted(amount: int | None = None) -> bytes:

@@ -91,6 +91,10 @@ class Dataset(Component):
         """A name for each class, or an empty sequence."""
         return ()
 
+    def short_name(self) -> str:
+        """Return what a run on these data is named after: the name of the data set, or that of the file where the data are the user's own."""
+        return self.name
+
     def load(self) -> Data:
         """The data, split and standardized.
 

@@ -49,6 +49,9 @@ class CSVFile(Dataset):
     def input_names(self) -> Sequence[str]:
         return self._table().names
 
+    def short_name(self) -> str:
+        return Path(self.path).name or self.name
+
     def class_names(self) -> Sequence[str]:
         return self._table().class_names
 

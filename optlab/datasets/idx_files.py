@@ -54,6 +54,9 @@ class IDXFiles(Dataset):
         pair = self._pairs()[1]
         return None if pair is None else self._as_float(pair)
 
+    def short_name(self) -> str:
+        return Path(self.images).name or self.name
+
     def class_names(self) -> Sequence[str]:
         return self._pairs()[0].labels.class_names
 

@@ -44,6 +44,9 @@ class NPZFile(Dataset):
         found = self._examples()
         return found.x.astype(np.float64), found.y.copy()
 
+    def short_name(self) -> str:
+        return Path(self.path).name or self.name
+
     def class_names(self) -> Sequence[str]:
         return self._examples().class_names
 

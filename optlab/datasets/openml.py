@@ -66,6 +66,9 @@ class OpenML(Dataset):
     def input_names(self) -> Sequence[str]:
         return self._found().input_names
 
+    def short_name(self) -> str:
+        return self.set or self.name
+
     def class_names(self) -> Sequence[str]:
         return self._found().class_names
 

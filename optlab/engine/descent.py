@@ -24,10 +24,10 @@ from optlab.engine.seeding import generator
 from optlab.engine.stepping import Stepper, Taken
 from optlab.engine.surface_objective import Array, heights, surface_objective, tensor, untilted
 from optlab.errors import InvalidInput
-from optlab.experiment import General
 from optlab.lazy import torch as _torch
 from optlab.optimizers.base import ObjectiveOptimizer, Optimizer, State
 from optlab.schedules.base import Schedule
+from optlab.sections import General
 from optlab.stopping.base import Stopping
 from optlab.surfaces.base import Point, Surface
 

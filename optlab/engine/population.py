@@ -18,12 +18,13 @@ from optlab.engine.oracle import Oracle
 from optlab.engine.seeding import generators
 from optlab.engine.snapshot import INSTRUMENT
 from optlab.errors import InvalidInput
-from optlab.experiment import Experiment, General
+from optlab.experiment import Experiment
 from optlab.hyperparameters import Hyperparameters
 from optlab.layout import Layout
 from optlab.lazy import torch as _torch
 from optlab.optimizers.base import ObjectiveOptimizer, Optimizer, Outcome, State
 from optlab.schedules.base import Schedule
+from optlab.sections import General
 from optlab.stopping.base import Stopping
 
 if TYPE_CHECKING:

@@ -86,9 +86,8 @@ class Trainer:
         self.asked = tuple(experiments)
         self.current = list(experiments)
         data = first.dataset.load()
-        reason = first.model.refusal(float(data.training.x.min()), float(data.training.x.max()))
-        if reason:
-            raise InvalidInput(reason, "dataset.unit_range")
+        for experiment in experiments:
+            experiment.check_data(data)
         self.objective = Objective(first.model, first.loss, data.shape, _torch.from_numpy(data.training.x))
         self.layout = self.objective.layout
         self.batch = first.batches.batch_size(len(data.training))

@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from optlab.diagnosis.base import Remedy
 from optlab.engine.control import SetValue, Stop
 from optlab.engine.events import Applied, Block
-from optlab.errors import InvalidInput
+from optlab.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.gui.bridge import RunBridge
 from optlab.gui.panels.doctors_note import DoctorsNote
@@ -81,11 +81,8 @@ class Consultation(QObject):
 
     def _change(self, remedy: Remedy) -> None:
         try:
-            experiment = self._panel.experiment()
-            for path, value in remedy.changes.items():
-                experiment = experiment.with_value(path, value)
-        except InvalidInput as error:
+            self._panel.change(remedy.changes)
+        except OptLabError as error:
             self.said.emit(str(error))
             return
-        self._panel.set_experiment(experiment)
         self.said.emit(f"The experiment was changed: {remedy.label[:1].lower()}{remedy.label[1:]}. Press Start to try it.")

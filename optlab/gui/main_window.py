@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QFileDialog, QMainWindow, QMenu, QMessageBox, QSpl
 from optlab import __version__, paths
 from optlab.engine.control import Advance, Message, Pause, Resume, SetValue, Stop, SwitchInstrument
 from optlab.engine.events import Applied, Block, RunEnded, Series, Started
-from optlab.errors import InvalidInput, OptLabError
+from optlab.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.files import write_atomically
 from optlab.gui import theme
@@ -145,7 +145,7 @@ class MainWindow(QMainWindow):
         others.modelRegistered.connect(self._model_registered)
         others.resumeAsked.connect(self.resume)
         others.runPicked.connect(self.show_stored)
-        others.experimentPicked.connect(lambda document: self._show_experiment(Experiment.from_toml(document)))
+        others.experimentPicked.connect(self._open_stored)
         panel.previewRequested.connect(self._request_preview)
         self.preview.answered.connect(panel.show_preview)
         self.preview.failed.connect(panel.show_preview_problem)
@@ -199,6 +199,8 @@ class MainWindow(QMainWindow):
         try:
             with Store.open() as store:
                 self._show_experiment(Experiment.from_toml(store.run(run_id).experiment))
+            self._file = None
+            self._set_title()
             self.show_stored(run_id)
             self.bridge.resume(run_id, self._runner)
             self.consultation.begin(self.experiment_panel.experiment())
@@ -293,19 +295,26 @@ class MainWindow(QMainWindow):
         if name:
             self.load_file(Path(name))
 
-    def load_file(self, path: Path) -> None:
-        """Show the experiment of a file; what is wrong with it is said in a sentence."""
+    def load_file(self, path: Path) -> bool:
+        """Show the experiment of a file and return whether it is shown; what is wrong with it is said in a sentence."""
         if self.bridge.active:
             self.banner.show_sentence("A run is going; stop it before you open another experiment.")
-            return
+            return False
+        return self._open(lambda: Experiment.load(path), path)
+
+    def _open_stored(self, document: str) -> None:
+        self._open(lambda: Experiment.from_toml(document), None)
+
+    def _open(self, read: Callable[[], Experiment], file: Path | None) -> bool:
         try:
-            self._show_experiment(Experiment.load(path))
-        except InvalidInput as error:
+            self._show_experiment(read())
+        except OptLabError as error:
             self.banner.show_sentence(str(error), problem=True)
-            return
+            return False
         self.banner.hide()
-        self._file = path
+        self._file = file
         self._set_title()
+        return True
 
     def save_file(self) -> None:
         """Ask for a place and write the experiment there."""
@@ -358,8 +367,7 @@ class MainWindow(QMainWindow):
             act()
 
     def _open_preset(self, path: Path, start: bool) -> None:
-        self.load_file(path)
-        if start and not self.bridge.active:
+        if self.load_file(path) and start:
             self.start()
 
     def _model_registered(self, name: str) -> None:

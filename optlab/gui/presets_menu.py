@@ -18,7 +18,7 @@ class PresetsMenu(QMenu):
         choose: called with the file of the preset that is picked.
     """
 
-    def __init__(self, choose: Callable[[Path], None], parent: QWidget) -> None:
+    def __init__(self, choose: Callable[[Path], object], parent: QWidget) -> None:
         super().__init__("&Presets", parent)
         self._choose = choose
         self.setToolTipsVisible(True)

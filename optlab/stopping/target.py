@@ -21,6 +21,7 @@ class Target(Stopping):
     place: ClassVar[int] = 20
     source: ClassVar[str] = "Notes, surrogate loss functions and early stopping."
     tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    needs_validation: ClassVar[bool] = True
 
     error: float = real(
         0.05, "Target error", least=0.0, most=1.0, slider=(0.0, 0.5), help="Share of validation examples that may be misclassified."

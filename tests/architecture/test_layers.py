@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
     {"paths", "lazy", "files", "display", "numerics", "palette"},
     {"fields", "component", "registry", "layout", "data", "datafiles", "own_models", "hyperparameters"},
     {*registry.FOLDERS.values()},
-    {"experiment", "pages", "presets"},
+    {"sections", "experiment", "pages", "presets"},
     {"curvature", "engine"},
     {"optim", "store"},
     {"export", "doctor", "figures", "diagnosis"},

@@ -217,3 +217,33 @@ def test_that_a_defect_shows_its_traceback_where_that_was_asked_for(
     assert main(["list", "optimizers"]) == 1
     assert "RuntimeError: a defect" in capsys.readouterr().err
     assert not paths.home().exists()
+
+
+@pytest.mark.parametrize("target", ["²", "①", "٣٣", "9" * 150])
+def test_that_a_column_that_is_not_there_is_refused(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,kind\n" + "1,2,red\n3,4,blue\n" * 10, encoding="utf-8")
+    changes = ["dataset.name=csv_file", f"dataset.path={path}", f"dataset.target={target}"]
+    assert "has no column '" in refused(["run", "digits-mlp", *(word for change in changes for word in ("--set", change))], capsys)
+
+
+@pytest.mark.parametrize("inputs", ["²", "4,①", "9" * 5000, "-1", ""])
+def test_that_a_shape_that_is_none_is_refused(inputs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = tmp_path / "net.py"
+    net.write_text("import torch\n\nclass Net(torch.nn.Linear):\n    pass\n", encoding="utf-8")
+    assert "it must be a shape as 64 or 1,28,28" in refused(["model", "register", str(net), "--inputs", inputs or " ", "--yes"], capsys)
+
+
+@pytest.mark.parametrize("preset", ["digits-nesterov", "early-stopping"])
+@pytest.mark.parametrize("share", ["0", "0.0001"])
+def test_that_a_rule_that_looks_at_the_validation_part_is_refused_without_one(
+    preset: str, share: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without = ["run", preset, "--set", f"dataset.validation={share}"]
+    sentence = refused(without, capsys)
+    assert "stopping.name" in sentence and f"dataset.validation is {share}" in sentence
+    assert main([*without, "--set", "stopping.name=never", "--steps", "2"]) == 0
+
+
+def test_that_inputs_that_are_no_probabilities_are_refused_before_a_run_is_stored(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "set dataset.unit_range to true" in refused(["run", "rbm-digits", "--set", "dataset.unit_range=false"], capsys)

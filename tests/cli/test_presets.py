@@ -15,7 +15,8 @@ from optlab.engine.control import Inbox
 from optlab.engine.events import Block, Kept, RunEnded
 from optlab.engine.session import session
 from optlab.engine.snapshot import Snapshot
-from optlab.experiment import SECTIONS, Experiment
+from optlab.experiment import Experiment
+from optlab.sections import SECTIONS
 
 NAMES = sorted(path.stem for path in paths.presets().glob("*.toml"))
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from optlab import registry
 from optlab.errors import InvalidInput
-from optlab.experiment import FORMAT, LARGEST_FILE, SECTIONS, Experiment
+from optlab.experiment import FORMAT, LARGEST_FILE, Experiment
+from optlab.sections import SECTIONS
 
 MINIMAL: dict[str, Any] = {"dataset": {"name": "moons"}, "model": {"name": "mlp"}}
 
@@ -123,6 +124,64 @@ def test_that_values_are_changed_by_path() -> None:
     assert experiment.with_value("seed", "7").general.seed == 7
     assert experiment.with_value("model.hidden", "8,4").to_dict()["model"]["hidden"] == [8, 4]
     assert experiment.with_value("optimizer.name", "adam").to_dict()["optimizer"]["lr"] == 0.001
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_that_a_component_and_its_fields_are_changed_together_in_any_order(section: str) -> None:
+    """Every field of every component, given before its name and after it: the result is the same, or the same refusal."""
+    for name in registry.names(section):
+        fields = {f"{section}.{field.name}": field.default for field in registry.get(section, name).fields()}
+        outcomes: list[Experiment | str] = []
+        for changes in ({f"{section}.name": name, **fields}, {**fields, f"{section}.name": name}):
+            try:
+                outcomes.append(build().with_values(changes))
+            except InvalidInput as error:
+                assert "is not a field of" not in str(error), "the fields are checked against another component"
+                outcomes.append(str(error))
+        assert outcomes[0] == outcomes[1]
+
+
+def test_that_only_the_result_of_several_changes_is_checked() -> None:
+    clipped = build(clipping={"name": "norm"})
+    changes = {"optimizer.name": "newton", "clipping.name": "none"}
+    for together in (changes, dict(reversed(changes.items()))):
+        assert clipped.with_values(together) == build(optimizer={"name": "newton"})
+    with pytest.raises(InvalidInput, match="clipping"):
+        clipped.with_values({"optimizer.name": "newton"})
+
+
+def test_that_a_loss_that_was_chosen_is_kept_or_refused() -> None:
+    assert build().with_values({"loss.name": "squared_error", "dataset.name": "iris"}).loss.name == "squared_error"
+    with pytest.raises(InvalidInput, match=r"loss\.name is 'cross_entropy'"):
+        build().with_values({"loss.name": "cross_entropy", "dataset.name": "diabetes"})
+    adapted = build().with_values({"loss.l2": 0.25, "dataset.name": "diabetes"})
+    assert adapted.to_dict()["loss"] == {"name": "squared_error", "l2": 0.25, "l1": 0.0}
+
+
+def test_that_an_instrument_and_its_fields_are_changed_with_the_rest() -> None:
+    changes = {"instruments.clipped_steps.every": "3", "instruments.clipped_steps": "on", "clipping.name": "norm"}
+    for together in (changes, dict(reversed(changes.items()))):
+        (instrument,) = build().with_values(together).instruments
+        assert (instrument.name, instrument.every) == ("clipped_steps", 3)
+
+
+@pytest.mark.parametrize("path", ["seed", "precision", "budget.steps", "measures.weights", "instruments.conditioning.every"])
+def test_that_a_title_outlives_changes_of_how_it_is_run(path: str) -> None:
+    value = "float64" if path == "precision" else "7"
+    assert build(title="Mine").with_value(path, value).title() == "Mine"
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_that_a_title_ends_with_any_change_of_what_is_trained(section: str) -> None:
+    titled = build(title="Mine")
+    present = getattr(titled, section).name
+    for name in registry.names(section):
+        try:
+            changed = titled.with_value(f"{section}.name", name)
+        except InvalidInput:  # it does not fit the other parts
+            continue
+        assert (changed.general.title == "Mine") == (name == present), name
+    assert titled.with_values({"title": "Other", "optimizer.name": "adam"}).title() == "Other"
 
 
 def test_that_another_task_brings_its_loss() -> None:

@@ -105,6 +105,10 @@ class ComponentForm(QWidget):
         self.picker.setCurrentIndex(self.picker.findData(self._shown))
         self.picker.blockSignals(blocked)
         fresh.deleteLater()
+        if self._shown in registry.names(self.kind) and registry.get(self.kind, self._shown).fields() != self.form.owner.fields():
+            # A model was registered again under the same name, with other arguments.
+            name, self._shown = self._shown, ""
+            self._show(name)
 
     def set_locked(self, locked: bool, live: frozenset[str]) -> None:
         """Whether a run goes: then only the fields in ``live`` can be edited."""
@@ -126,11 +130,14 @@ class ComponentForm(QWidget):
             return
         component = registry.get(self.kind, name)
         if self._form is not None:
-            self._remembered[self._shown] = self._form.values()
+            if self._shown:
+                self._remembered[self._shown] = self._form.values()
             self._layout.removeWidget(self._form)
             self._form.hide()
             self._form.deleteLater()
         self._shown = name
+        if self.picker.findData(name) < 0:
+            self.refresh_choices()
         blocked = self.picker.blockSignals(True)
         self.picker.setCurrentIndex(self.picker.findData(name))
         self.picker.blockSignals(blocked)

@@ -31,7 +31,8 @@ class DataPreview(QWidget):
         layout.addWidget(self.words)
 
     def show_loading(self) -> None:
-        """The preview is on its way."""
+        """Say that the preview is on its way; what was drawn before is of other data."""
+        self.picture.set_preview(None)
         self._say("Loading the data…", problem=False)
 
     def show_preview(self, preview: DatasetPreview) -> None:

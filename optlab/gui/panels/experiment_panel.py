@@ -5,13 +5,14 @@ The panel always knows whether what it shows is a valid experiment; what is wron
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
-from optlab.errors import InvalidInput
-from optlab.experiment import PLAIN_SECTIONS, SECTIONS, Experiment, General
+from optlab.errors import InvalidInput, OptLabError
+from optlab.experiment import Experiment, suited_loss
 from optlab.fields import Field
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.field_editor import FieldEditor
@@ -20,6 +21,7 @@ from optlab.gui.forms.section import Section
 from optlab.gui.panels.data_preview import DataPreview
 from optlab.instruments.base import INSTRUMENTS
 from optlab.runners.preview import DatasetPreview
+from optlab.sections import PLAIN_SECTIONS, SECTIONS, General
 
 _TITLES = {
     "dataset": "Data",
@@ -84,6 +86,9 @@ class ExperimentPanel(QScrollArea):
         self._instruments: dict[str, dict[str, Any]] = {}
         self._problem = ""
         self._experiment: Experiment | None = None
+        self._previewed: dict[str, Any] | None = None
+        self._title, self._title_typed = "", False
+        self._titled: dict[str, Any] = {}
         self.components = {kind: ComponentForm(kind) for kind in SECTIONS}
         self.plain = {name: FieldsForm(owner, name) for name, owner in PLAIN_SECTIONS.items()}
         self.general = FieldsForm(General, "")
@@ -138,7 +143,7 @@ class ExperimentPanel(QScrollArea):
             form.pageRequested.connect(self.pageRequested)
         for name, plain in self.plain.items():
             plain.fieldEdited.connect(lambda _field, name=name: self._edited(name))
-        self.general.fieldEdited.connect(lambda _field: self._edited("general"))
+        self.general.fieldEdited.connect(self._general_edited)
 
     # --- what the window asks -----------------------------------------------------------------------------------------------------
 
@@ -146,7 +151,7 @@ class ExperimentPanel(QScrollArea):
         """The experiment that is shown.
 
         Raises:
-            InvalidInput: it is none; the sentence stands beside the field, too.
+            OptLabError: it is none; the sentence stands beside the field, too.
         """
         typed = self._typed_errors()
         if typed:
@@ -156,6 +161,21 @@ class ExperimentPanel(QScrollArea):
 
     def set_experiment(self, experiment: Experiment) -> None:
         """Show an experiment."""
+        self._fill(experiment)
+        self._title, self._title_typed = experiment.general.title, False
+        self._titled = self._subject()
+        self._check()
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Apply changes (dotted path → value) together, as if they were typed.
+
+        Raises:
+            OptLabError: what is shown is no experiment, or would be none; nothing is changed then.
+        """
+        self._fill(self.experiment().with_values(changes))
+        self._check()
+
+    def _fill(self, experiment: Experiment) -> None:
         tables = experiment.to_dict()
         self._instruments = tables.get(INSTRUMENTS, {})
         for kind, form in self.components.items():
@@ -164,8 +184,7 @@ class ExperimentPanel(QScrollArea):
             plain.set_values(tables[name])
         self.general.set_values({key: tables[key] for key in General.model_fields})
         self.note.hide()
-        self._check()
-        self._settling.start()
+        self._data_changed()
 
     def problem(self) -> str:
         """Why what is shown is no experiment, or ""."""
@@ -193,8 +212,8 @@ class ExperimentPanel(QScrollArea):
             self._instruments[name] = values
             try:
                 Experiment.from_dict(self._tables())
-            except InvalidInput as error:
-                if error.field.startswith(f"{INSTRUMENTS}."):
+            except OptLabError as error:
+                if _field_of(error).startswith(f"{INSTRUMENTS}."):
                     self._instruments = before
                     return str(error)
         self._check()
@@ -203,6 +222,10 @@ class ExperimentPanel(QScrollArea):
     def pick(self, kind: str, name: str) -> None:
         """Pick a component, as if it were picked from its section's list, and open the section."""
         form = self.components[kind]
+        if form.picker.findData(name) < 0:
+            form.refresh_choices()
+        if form.name() == name:
+            self._edited(kind)
         form.picker.setCurrentIndex(form.picker.findData(name))
         self.sections[kind].set_opened(True)
         self.ensureWidgetVisible(self.sections[kind])
@@ -221,6 +244,7 @@ class ExperimentPanel(QScrollArea):
         """Show a value that the run has taken."""
         kind, _, name = path.partition(".")
         self.components[kind].form.editors[name].set_value(value)
+        self._check()
 
     def field(self, path: str) -> Field:
         """The field at a path.
@@ -232,37 +256,62 @@ class ExperimentPanel(QScrollArea):
 
     def request_preview(self) -> None:
         """Ask for the preview of the data that are picked."""
-        if not self.components["dataset"].errors():
+        form = self.components["dataset"]
+        if form.errors():
+            self._previewed = None
+            self.preview.show_problem(next(iter(form.errors().values())))
+            return
+        if form.values() != self._previewed:
             self.preview.show_loading()
-            self.previewRequested.emit(self.components["dataset"].values())
+        self._previewed = form.values()
+        self.previewRequested.emit(form.values())
 
     def show_preview(self, preview: DatasetPreview) -> None:
-        """The preview has come."""
-        self.preview.show_preview(preview)
+        """Show the preview that was asked for last, unless other data have been picked since."""
+        if self._previewed == self.components["dataset"].values():
+            self.preview.show_preview(preview)
 
     def show_preview_problem(self, sentence: str) -> None:
-        """The data cannot be loaded."""
-        self.preview.show_problem(sentence)
+        """Say why the data that were asked for last cannot be loaded, unless other data have been picked since."""
+        if self._previewed == self.components["dataset"].values():
+            self.preview.show_problem(sentence)
 
     # --- editing ------------------------------------------------------------------------------------------------------------------
 
     def _edited(self, section: str) -> None:
-        if section == "dataset":
-            self._fit_loss()
-            self._settling.start()
+        if section in ("dataset", "model"):
+            self._fit_loss(section)
         elif section == "loss":
             self.note.hide()
+        if section == "dataset":
+            self._data_changed()
         self._check()
 
-    def _fit_loss(self) -> None:
-        """Another task needs another loss: pick it, and say so."""
-        form = self.components["dataset"]
-        if self._experiment is None or form.errors() or form.name() == self._experiment.dataset.name:
+    def _general_edited(self, name: str) -> None:
+        if name == "title":
+            self._title, self._title_typed = self.general.editors["title"].value(), True
+            self._titled = self._subject()
+        self._edited("general")
+
+    def _data_changed(self) -> None:
+        """Take away the preview of other data at once; that of these data is asked for when typing rests."""
+        if self.components["dataset"].values() != self._previewed:
+            self.preview.show_loading()
+        self._settling.start()
+
+    def _fit_loss(self, section: str) -> None:
+        """Pick another loss where the task needs one, and say so."""
+        if self.components["dataset"].errors() or self.components["model"].errors():
             return
-        fitted = self._experiment.with_value("dataset.name", form.name()).to_dict()["loss"]
+        try:
+            fitted = suited_loss(self._tables())
+        except OptLabError:
+            # Which task it is cannot be known yet; the check that follows says why, beside the field.
+            return
         if fitted["name"] != self.chosen("loss"):
             self.components["loss"].set_values(fitted)
-            self.note.setText(f"The loss is now {self._label('loss')}, because the other one does not suit this data.")
+            cause = "this model" if section == "model" else "this data"
+            self.note.setText(f"The loss is now {self._label('loss')}, because the other one does not suit {cause}.")
             self.note.show()
             self.sections["loss"].set_opened(True)
 
@@ -275,6 +324,8 @@ class ExperimentPanel(QScrollArea):
     def _check(self) -> None:
         """Learn whether this is an experiment now, and show what follows from it."""
         editors = self._editors()
+        if not editors["title"].error() and editors["title"].value() != self._held_title():
+            editors["title"].set_value(self._held_title())
         for editor in editors.values():
             editor.forget_outside()
         for form in self.components.values():
@@ -282,12 +333,13 @@ class ExperimentPanel(QScrollArea):
         try:
             self._experiment = self.experiment()
             self._problem = ""
-        except InvalidInput as error:
+        except OptLabError as error:
             self._experiment, self._problem = None, str(error)
-            section = error.field.partition(".")[0]
-            if error.field in editors:
-                if not editors[error.field].error():
-                    editors[error.field].show_outside(str(error))
+            field = _field_of(error)
+            section = field.partition(".")[0]
+            if field in editors:
+                if not editors[field].error():
+                    editors[field].show_outside(str(error))
             elif section in self.components:
                 self.components[section].show_problem(str(error))
                 self.sections[section].set_opened(True)
@@ -298,6 +350,9 @@ class ExperimentPanel(QScrollArea):
         for kind, form in self.components.items():
             self.sections[kind].set_summary(form.picker.currentText())
         experiment = self._experiment
+        title = self.general.editors["title"].editor()
+        assert isinstance(title, QLineEdit)
+        title.setPlaceholderText(experiment.title() if experiment is not None else "")
         if experiment is None:
             self.parameters.setText(self._problem)
             return
@@ -318,7 +373,19 @@ class ExperimentPanel(QScrollArea):
         tables |= {name: plain.values() for name, plain in self.plain.items()}
         if self._instruments:
             tables[INSTRUMENTS] = self._instruments
-        return {**self.general.values(), **tables}
+        return {**self.general.values(), "title": self._held_title(), **tables}
+
+    def _held_title(self) -> str:
+        """Return the title while it is true, else ""; the run is then named after what is trained."""
+        return self._title if self._titled == self._subject() else ""
+
+    def _subject(self) -> dict[str, Any]:
+        """Return what the title speaks of: of one from a file that may be any component's field, of one that was typed data, model and optimizer."""
+        if not self._title_typed:
+            return {kind: form.values() for kind, form in self.components.items()}
+        data = self.components["dataset"].form
+        files = {field.name: data.editors[field.name].value() for field in data.owner.fields() if field.kind == "text"}
+        return {"files": files, **{kind: self.chosen(kind) for kind in ("dataset", "model", "optimizer")}}
 
     def _editors(self) -> dict[str, FieldEditor]:
         """Dotted path → editor."""
@@ -331,6 +398,11 @@ class ExperimentPanel(QScrollArea):
 
     def _typed_errors(self) -> list[tuple[str, str]]:
         return [(path, editor.error()) for path, editor in self._editors().items() if editor.error()]
+
+
+def _field_of(error: OptLabError) -> str:
+    """Return the dotted path of the field that an error is about, or ""."""
+    return error.field if isinstance(error, InvalidInput) else ""
 
 
 def _stacked(*widgets: QWidget) -> QWidget:

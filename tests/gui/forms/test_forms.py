@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from optlab import paths, registry
 from optlab.component import Component
 from optlab.errors import InvalidInput
-from optlab.experiment import PLAIN_SECTIONS, SECTIONS, Experiment, General
+from optlab.experiment import Experiment
 from optlab.fields import Field, FieldSet, Sizes, Texts, choice, real, sizes, switch, text, texts, whole
 from optlab.gui import theme
 from optlab.gui.forms.component_form import ComponentForm
@@ -26,6 +26,7 @@ from optlab.gui.forms.formula import image, typeset
 from optlab.gui.forms.scale import POSITIONS, scale
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.help_page import HelpPage
+from optlab.sections import PLAIN_SECTIONS, SECTIONS, General
 
 
 class Toy(Component):

@@ -1,0 +1,336 @@
+"""What one part of the window asks of another: from the dialog's button to the stored run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QLineEdit
+from pytestqt.qtbot import QtBot
+
+from optlab import registry
+from optlab.cli.app import main
+from optlab.diagnosis.base import Remedy
+from optlab.experiment import Experiment
+from optlab.gui.main_window import DEFAULT_PRESET, MainWindow
+from optlab.gui.panels.catalogue_dialog import CatalogueDialog
+from optlab.gui.panels.gallery_dialog import GalleryDialog
+from optlab.gui.panels.help_page import HelpPage
+from optlab.gui.panels.import_dialog import ImportDialog
+from optlab.gui.panels.register_dialog import RegisterDialog
+from optlab.gui.panels.runs_dialog import RunsDialog
+from optlab.presets import files
+from optlab.sections import SECTIONS
+
+from .conftest import BASE, assert_preview_is_trained, assert_refused, beside, in_dialog, own_data, stored, train, write_table
+
+PRESETS = {path.stem: path for path in files()}
+
+
+def use(dialog: ImportDialog) -> bool:
+    """Press "Use in the experiment" once it can be pressed."""
+    if dialog.use_button.isEnabled():
+        dialog.use_button.click()
+        return True
+    return False
+
+
+def pressed(button: str) -> Callable[[Any], bool]:
+    def press(dialog: Any) -> bool:
+        getattr(dialog, button).click()
+        return True
+
+    return press
+
+
+def titles(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The names that ``optlab runs --json`` shows, the newest first."""
+    capsys.readouterr()
+    assert main(["runs", "--json"]) == 0
+    return [run["title"] for run in json.loads(capsys.readouterr().out)]
+
+
+def pick(window: MainWindow, kind: str, name: str) -> None:
+    picker = window.experiment_panel.components[kind].picker
+    picker.setCurrentIndex(picker.findData(name))
+
+
+def edit(qtbot: QtBot, window: MainWindow, path: str, text: str) -> None:
+    """Type a field's value."""
+    editor = window.experiment_panel._editors()[path].editor()
+    assert isinstance(editor, QLineEdit)
+    editor.selectAll()
+    qtbot.keyClicks(editor, text)
+
+
+# --- import ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_that_imported_data_are_previewed_and_trained(qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path) -> None:
+    window = open_window()
+    for what, path in own_data(tmp_path).items():
+        window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
+        in_dialog(ImportDialog, use)
+        window.companions.import_data(str(path))
+        assert window.experiment_panel.problem() == "" and beside(window) == []
+        run = train(qtbot, window)
+        assert run.status == "finished" and run.title == f"{path.name} · mlp · sgd"
+        assert str(path) in run.experiment
+        assert Experiment.from_toml(run.experiment).loss.name == ("squared_error" if "regression" in what else "cross_entropy")
+        assert_preview_is_trained(qtbot, window, run)
+
+
+def test_that_a_dropped_file_is_imported_or_opened(qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path) -> None:
+    window = open_window()
+
+    def drop(path: Path) -> None:
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(path))])
+        buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        entering = QDragEnterEvent(QPointF(9, 9).toPoint(), Qt.DropAction.CopyAction, data, buttons, keys)
+        window.dragEnterEvent(entering)
+        assert entering.isAccepted()
+        window.dropEvent(QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, data, buttons, keys))
+
+    in_dialog(ImportDialog, use)
+    drop(write_table(tmp_path / "prices.csv", "regression"))
+    qtbot.waitUntil(lambda: window.experiment_panel.chosen("dataset") == "csv_file", timeout=60_000)
+    assert train(qtbot, window).title == "prices.csv · mlp · sgd"
+    saved = tmp_path / "experiment.toml"
+    window.write_file(saved)
+    window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
+    drop(saved)
+    assert window.experiment_panel.chosen("dataset") == "csv_file" and train(qtbot, window).title == "prices.csv · mlp · sgd"
+
+
+# --- catalogue, gallery, models, runs ------------------------------------------------------------------------------------------------
+
+
+def test_that_an_entry_of_every_kind_goes_from_the_catalogue_into_a_run(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], uncaught: list[str]
+) -> None:
+    window = open_window(shown=False)
+    base = window.experiment_panel.experiment()
+    window.companions.show_catalogue()
+    catalogue = window.findChild(CatalogueDialog)
+    assert catalogue is not None
+    for kind in SECTIONS:
+        window.experiment_panel.set_experiment(base)
+        name = registry.names(kind)[-1]
+        catalogue.show_entry(kind, name)
+        catalogue.use_button.click()
+        assert window.experiment_panel.chosen(kind) == name and uncaught == []
+        if window.controls.start_button.isEnabled():
+            assert getattr(Experiment.from_toml(train(qtbot, window).experiment), kind).name == name
+        else:
+            assert_refused(window, uncaught)
+    catalogue.close()
+
+
+def test_that_pages_open_where_they_are_asked_for(open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(shown=False)
+    for form in window.experiment_panel.components.values():
+        form.page_button.click()
+    for card in window.instruments.cards.values():
+        card.page_button.click()
+    pages = window.findChildren(HelpPage)
+    assert len(pages) == len(SECTIONS) + len(window.instruments.cards)
+    for page in pages:
+        page.close()
+
+
+def test_that_the_gallery_opens_what_is_then_trained_under_its_title(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(shown=False)
+
+    def choose(gallery: GalleryDialog) -> bool:
+        gallery.choose("iris-softmax")
+        gallery.open_button.click()
+        return True
+
+    in_dialog(GalleryDialog, choose)
+    window.companions.show_gallery()
+    edit(qtbot, window, "budget.steps", "2")
+    assert train(qtbot, window).title == "Iris · softmax regression · full batch"
+
+
+def test_that_a_preset_that_cannot_be_opened_starts_nothing(open_window: Callable[..., MainWindow], tmp_path: Path) -> None:
+    window = open_window(shown=False)
+    bad = tmp_path / "bad.toml"
+    bad.write_text("seed = -1", encoding="utf-8")
+    window.companions.presetPicked.emit(bad, True)
+    assert not window.bridge.active and stored() == []
+    assert "seed is -1" in window.banner.words.text()
+
+
+NET = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self, inputs, outputs{arguments}):
+        super().__init__()
+        self.first = torch.nn.Linear(inputs, outputs)
+
+    def forward(self, x):
+        return self.first(x)
+"""
+
+
+def test_that_a_registered_model_is_picked_and_trained_and_its_new_arguments_are_shown(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
+) -> None:
+    window = open_window()
+    file = tmp_path / "net.py"
+    for arguments in ("", ", width=8"):
+        file.write_text(NET.format(arguments=arguments), encoding="utf-8")
+
+        def confirm(dialog: RegisterDialog) -> bool:
+            dialog.look_at(str(file))
+            dialog.confirm_button.click()
+            return True
+
+        in_dialog(RegisterDialog, confirm)
+        window.companions.register_model()
+        assert window.experiment_panel.chosen("model") == "own.net"
+        assert ("width" in window.experiment_panel.components["model"].form.editors) == bool(arguments)
+        run = train(qtbot, window)
+        assert run.status == "finished" and run.title == "iris · own.net · sgd"
+
+
+def test_that_a_model_registered_elsewhere_can_be_used_from_the_catalogue(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
+) -> None:
+    window = open_window(shown=False)
+    (tmp_path / "net.py").write_text(NET.format(arguments=""), encoding="utf-8")
+    assert main(["model", "register", str(tmp_path / "net.py"), "--yes"]) == 0
+    window.companions.show_catalogue()
+    catalogue = window.findChild(CatalogueDialog)
+    assert catalogue is not None
+    catalogue.show_entry("model", "own.net")
+    catalogue.use_button.click()
+    assert window.experiment_panel.components["model"].picker.currentData() == "own.net"
+    assert train(qtbot, window).title == "iris · own.net · sgd"
+    catalogue.close()
+
+
+def test_that_stored_runs_are_shown_and_opened_again_under_the_same_name(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
+) -> None:
+    window = open_window(shown=False)
+    path = write_table(tmp_path / "flowers.csv", "classes")
+    window.companions.dataPicked.emit({"name": "csv_file", "path": str(path)})
+    first = train(qtbot, window)
+    window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
+    in_dialog(RunsDialog, pressed("open_button"))
+    window.show_runs()
+    assert window.experiment_panel.experiment() == Experiment.from_toml(first.experiment)
+    again = train(qtbot, window)
+    assert again.title == first.title == "flowers.csv · mlp · sgd" and again.theta_sha256 == first.theta_sha256
+    in_dialog(RunsDialog, pressed("show_button"))
+    window.show_runs()
+    assert "flowers.csv · mlp · sgd" in window.controls.words.text()
+
+
+@pytest.mark.parametrize("button", ["open_button", "show_button"])
+def test_that_a_stored_run_whose_file_is_gone_is_told_in_words(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path, button: str
+) -> None:
+    window = open_window(shown=False)
+    path = write_table(tmp_path / "flowers.csv", "classes")
+    window.companions.dataPicked.emit({"name": "csv_file", "path": str(path)})
+    train(qtbot, window)
+    window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
+    path.unlink()
+    in_dialog(RunsDialog, pressed(button))
+    window.show_runs()
+    assert "cannot be read" in window.banner.words.text() and not window.banner.isHidden()
+    assert window.experiment_panel.chosen("dataset") == "iris"
+
+
+# --- remedies and instruments ----------------------------------------------------------------------------------------------------------
+
+
+def test_that_the_changes_of_a_remedy_are_made_together(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(shown=False, clipping={"name": "norm"}, optimizer={"name": "momentum"})
+    window.note.remedyChosen.emit(Remedy("Use Newton's method", {"optimizer.name": "newton", "clipping.name": "none"}, live=False))
+    run = train(qtbot, window)
+    assert Experiment.from_toml(run.experiment).optimizer.name == "newton" and run.title == "iris · mlp · newton"
+    window.note.remedyChosen.emit(Remedy("Clip", {"clipping.name": "norm"}, live=False))
+    assert "asks the objective itself" in window.controls.words.text()
+    assert window.experiment_panel.chosen("clipping") == "none", "a remedy that cannot be had changes nothing"
+
+
+def test_that_every_instrument_is_switched_on_in_a_run_or_says_why_not(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], uncaught: list[str]
+) -> None:
+    window = open_window(shown=False)
+    cards = window.instruments.cards
+    assert set(cards) == set(registry.names("instrument"))
+    for card in cards.values():
+        card.box.click()
+        assert uncaught == []
+        assert card.on or card.problem.text().endswith(".")
+    on = {name for name, card in cards.items() if card.on}
+    run = train(qtbot, window)
+    assert {instrument.name for instrument in Experiment.from_toml(run.experiment).instruments} == on
+    assert len(on) >= 5 and run.status == "finished"
+
+
+# --- names -----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_that_runs_are_named_after_what_was_trained(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    window = open_window(shown=False)
+    window.load_file(PRESETS[DEFAULT_PRESET])
+    edit(qtbot, window, "budget.steps", "2")
+    title = window.experiment_panel.general.editors["title"]
+
+    def trained() -> str:
+        run = train(qtbot, window)
+        assert titles(capsys)[0] == run.title
+        assert title.value() in (run.title, "") and title.editor().placeholderText() == run.title
+        return run.title
+
+    assert trained() == "Digits · MLP · momentum"
+    pick(window, "optimizer", "adam")
+    assert trained() == "digits · mlp · adam"
+    pick(window, "optimizer", "momentum")
+    assert trained() == "Digits · MLP · momentum", "the edit was taken back"
+    pick(window, "dataset", "moons")
+    assert trained() == "moons · mlp · momentum"
+    window.companions.dataPicked.emit({"name": "csv_file", "path": str(write_table(tmp_path / "prices.csv", "regression"))})
+    assert trained() == "prices.csv · mlp · momentum"
+    edit(qtbot, window, "title", "Prices, first try")
+    assert trained() == "Prices, first try"
+    edit(qtbot, window, "optimizer.lr", "0.001")
+    assert trained() == "Prices, first try", "it still applies"
+    pick(window, "optimizer", "adam")
+    assert trained() == "prices.csv · mlp · adam"
+    other = write_table(tmp_path / "other.csv", "regression")
+    pick(window, "optimizer", "momentum")
+    edit(qtbot, window, "dataset.path", str(other))
+    assert trained() == "other.csv · mlp · momentum"
+
+
+def test_that_a_preset_that_speaks_of_a_field_loses_its_title_with_that_field(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(shown=False)
+    window.load_file(PRESETS["diverges"])
+    edit(qtbot, window, "budget.steps", "2")
+    assert train(qtbot, window).title == "Diabetes · a rate too high"
+    # As a run does when its rate is changed on the way.
+    window.experiment_panel.set_live_value("optimizer.lr", 0.001)
+    assert train(qtbot, window).title.startswith("diabetes · ")
+
+
+def test_that_a_title_that_was_typed_outlives_a_remedy(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(shown=False)
+    edit(qtbot, window, "title", "Mine")
+    window.note.remedyChosen.emit(Remedy("Clip", {"clipping.name": "norm"}, live=False))
+    run = train(qtbot, window)
+    assert run.title == "Mine" and Experiment.from_toml(run.experiment).clipping.name == "norm"
