@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from optlab.errors import StoreError
+from optlab.store.persistence import Persistence
 
 NAME = "optlab.sqlite"
 APPLICATION = 0x4F70744C
@@ -38,17 +39,21 @@ def connect(path: Path, scripts: Sequence[str] | None = None) -> sqlite3.Connect
         StoreError: the file is of a newer version, is no OptLab database, or cannot be written.
     """
     with in_words(path):
-        connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        try:
-            migrate(connection, path, migrations() if scripts is None else scripts)
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return Persistence(path.parent)(lambda: _connected(path, migrations() if scripts is None else scripts))
+
+
+def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        migrate(connection, path, scripts)
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:

@@ -48,7 +48,7 @@ class SnapshotRecord:
 
 
 _FIELDS = "run, step, reason, seconds, file, bytes, sha256, changes, memory"
-INSERT = f"INSERT INTO snapshots ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT = f"INSERT OR REPLACE INTO snapshots ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def values(record: SnapshotRecord) -> tuple[object, ...]:
@@ -66,6 +66,15 @@ def records(connection: sqlite3.Connection, run: str) -> list[SnapshotRecord]:
 def folder(home: Path, run: str) -> Path:
     """Where a run's snapshots lie."""
     return home / FOLDER / run
+
+
+def discard(home: Path, run: str, file: str) -> None:
+    """Remove a snapshot's file, if it is there.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    (folder(home, run) / file).unlink(missing_ok=True)
 
 
 def write(home: Path, run: str, snapshot: Snapshot, taken: set[str]) -> SnapshotRecord:

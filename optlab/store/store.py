@@ -26,6 +26,7 @@ from optlab.store import controls, database, records, series, snapshots
 from optlab.store.bundles import Bundles
 from optlab.store.lines import Line, common_bundles
 from optlab.store.locks import OwnerLock, is_held, remove
+from optlab.store.persistence import Persistence
 from optlab.store.records import GOING, RunRecord
 from optlab.store.series import StoredSeries
 from optlab.store.snapshots import SnapshotRecord
@@ -42,6 +43,7 @@ class Store:
         self.home = home
         self.readonly = readonly
         self._connection = connection
+        self._persist = Persistence(home)
 
     @classmethod
     def open(cls, folder: Path | None = None) -> Self:
@@ -176,14 +178,17 @@ class Store:
             going = self._connection.execute("SELECT DISTINCT owner FROM runs WHERE status IN (?, ?)", GOING).fetchall()
             dead = [row[0] for row in going if not is_held(self.home, row[0])]
             if dead:
-                with database.transaction(self._connection):
-                    # An owner may have ended its runs in good order since they were looked at.
-                    self._connection.executemany(
-                        "UPDATE runs SET status = 'interrupted', reason = ? WHERE owner = ? AND status IN (?, ?)",
-                        [(_DIED, owner, *GOING) for owner in dead],
-                    )
+                self._persist(lambda: self._mark(dead))
                 for owner in dead:
                     remove(self.home, owner)
+
+    def _mark(self, dead: Sequence[str]) -> None:
+        with database.transaction(self._connection):
+            # An owner may have ended its runs in good order since they were looked at.
+            self._connection.executemany(
+                "UPDATE runs SET status = 'interrupted', reason = ? WHERE owner = ? AND status IN (?, ?)",
+                [(_DIED, owner, *GOING) for owner in dead],
+            )
 
     # --- recording -----------------------------------------------------------------------------------------------------------
 
@@ -196,7 +201,11 @@ class Store:
         Raises:
             StoreError: they cannot be written.
         """
-        with self._in_words(), contextlib.ExitStack() as undo:
+        with self._in_words():
+            return self._persist(lambda: self._begun(experiments, runner))
+
+    def _begun(self, experiments: Sequence[Experiment], runner: str) -> RunWriter:
+        with contextlib.ExitStack() as undo:
             connection, lock = self._for_writer(undo)
             created, versions = records.now(), json.dumps(records.versions())
             documents = [experiment.to_toml() for experiment in experiments]
@@ -233,7 +242,11 @@ class Store:
         found = [self.run(run_id) for run_id in run_ids]
         if len({record.id for record in found}) < len(found) or not found:
             raise InvalidInput("Give one or more different runs to resume.")
-        with self._in_words(), contextlib.ExitStack() as undo:
+        with self._in_words():
+            return self._persist(lambda: self._taken_over(found, runner))
+
+    def _taken_over(self, found: Sequence[RunRecord], runner: str | None) -> RunWriter:
+        with contextlib.ExitStack() as undo:
             connection, lock = self._for_writer(undo)
             # In one transaction with the reading, so that a failure leaves the runs as they were, and no two sessions take one.
             with database.transaction(connection):
@@ -257,7 +270,9 @@ class Store:
         for record in found:
             snapshots.remove_strays(self.home, record.id, {snapshot.file for snapshot in snapshots.records(connection, record.id)})
             everything = self.controls(record.id)
-            log = controls.standing(everything, step) + [(at, message) for at, message in everything if at >= step and controls.replayable(message)]
+            log = controls.standing(everything, step) + [
+                (at, message) for at, message in everything if at >= step and controls.replayable(message)
+            ]
             logs.append(log)
             line = Line(record.id, steps=record.steps, seconds=record.seconds)
             line.load(connection)
