@@ -45,6 +45,7 @@ def connect(path: Path, scripts: Sequence[str] | None = None) -> sqlite3.Connect
 def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
+        _distrust(connection, path)
         migrate(connection, path, scripts)
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode = WAL")
@@ -73,6 +74,7 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
         connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:
+            _distrust(connection, path)
             old = _checked_version(connection, path, len(migrations())) < len(migrations())
         except BaseException:
             connection.close()
@@ -82,6 +84,24 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         connect(path).close()
         return connect_readonly(path)
     return connection
+
+
+def _distrust(connection: sqlite3.Connection, path: Path) -> None:
+    """Make sure that nothing in the file is executed: a database can come from anywhere.
+
+    Raises:
+        StoreError: it holds something that acts by itself.
+    """
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    acting = "type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'"
+    found = connection.execute(f"SELECT type, name FROM sqlite_master WHERE {acting}").fetchall()
+    if found:
+        what = ", ".join(f"{'table' if kind == 'table' else kind} {str(name)[:40]!r}" for kind, name in found[:3])
+        raise StoreError(
+            f"{path} is not opened, because it holds what OptLab never makes and what could act by itself ({what}); move it away or set "
+            "OPTLAB_HOME to another folder."
+        )
 
 
 def migrate(connection: sqlite3.Connection, path: Path, scripts: Sequence[str]) -> None:

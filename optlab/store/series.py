@@ -34,9 +34,22 @@ class StoredSeries:
 
 
 def bundles(connection: sqlite3.Connection, run: str) -> dict[int, tuple[Spec, ...]]:
-    """Number → series of each bundle of a run, the oldest first."""
-    rows = connection.execute("SELECT number, columns FROM bundles WHERE run = ? ORDER BY number", (run,))
-    return {number: tuple((name, tuple(columns)) for name, columns in json.loads(text)) for number, text in rows}
+    """Number → series of each bundle of a run, the oldest first.
+
+    Raises:
+        StoreError: what is stored about them is damaged.
+    """
+    rows = connection.execute("SELECT number, columns FROM bundles WHERE run = ? ORDER BY number", (run,)).fetchall()
+    try:
+        return {number: tuple(_spec(*entry) for entry in json.loads(text)) for number, text in rows}
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"Run {run}: the names of its series are damaged in the stored file; {_ADVICE}") from error
+
+
+def _spec(name: object, columns: object) -> Spec:
+    if not isinstance(name, str) or not isinstance(columns, list) or not all(isinstance(column, str) for column in columns):
+        raise TypeError("not the names of a series")
+    return name, tuple(columns)
 
 
 def read(connection: sqlite3.Connection, run: str, names: Collection[str] | None = None) -> dict[str, StoredSeries]:

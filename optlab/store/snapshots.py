@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
+import shutil
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 
 from optlab.engine.snapshot import Snapshot
 from optlab.errors import StoreError
+from optlab.store.names import is_snapshot_file, run_id
 
 FOLDER = "snapshots"
 CHECKPOINTS = 2
@@ -64,17 +65,48 @@ def records(connection: sqlite3.Connection, run: str) -> list[SnapshotRecord]:
 
 
 def folder(home: Path, run: str) -> Path:
-    """Where a run's snapshots lie."""
-    return home / FOLDER / run
+    """Return where a run's snapshots lie.
+
+    Raises:
+        StoreError: the name is not one of a run.
+    """
+    return home / FOLDER / run_id(run)
+
+
+def _own_folder(home: Path, run: str) -> Path:
+    """Return the folder for a change of what is in it.
+
+    Raises:
+        StoreError: it is a link to somewhere else.
+    """
+    place = folder(home, run)
+    if place.is_symlink():
+        raise StoreError(f"{place} is a link to another folder, where OptLab changes nothing; remove the link.")
+    return place
 
 
 def discard(home: Path, run: str, file: str) -> None:
-    """Remove a snapshot's file, if it is there.
+    """Remove a snapshot's file, if it is there and its name is one that OptLab gives.
 
     Raises:
         OSError: it cannot be removed.
+        StoreError: it lies elsewhere.
     """
-    (folder(home, run) / file).unlink(missing_ok=True)
+    if is_snapshot_file(file):
+        (_own_folder(home, run) / file).unlink(missing_ok=True)
+
+
+def remove_all(home: Path, run: str) -> None:
+    """Remove all snapshots of a run. Links are removed, and what they lead to stays.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
+    place = folder(home, run)
+    if place.is_symlink():
+        place.unlink()
+    elif place.exists():
+        shutil.rmtree(place)
 
 
 def write(home: Path, run: str, snapshot: Snapshot, taken: set[str]) -> SnapshotRecord:
@@ -95,7 +127,7 @@ def write(home: Path, run: str, snapshot: Snapshot, taken: set[str]) -> Snapshot
     name, number = f"{stem}.safetensors", 2
     while name in taken:
         name, number = f"{stem}-{number}.safetensors", number + 1
-    place = folder(home, run)
+    place = _own_folder(home, run)
     place.mkdir(parents=True, exist_ok=True)
     _write_whole(place / name, data)
     return SnapshotRecord(
@@ -114,7 +146,9 @@ def write(home: Path, run: str, snapshot: Snapshot, taken: set[str]) -> Snapshot
 def _write_whole(path: Path, data: bytes) -> None:
     unfinished = path.with_name(path.name + _UNFINISHED)
     try:
-        with unfinished.open("wb") as file:
+        # What lies there is the rest of a kill, or a link that would be followed.
+        unfinished.unlink(missing_ok=True)
+        with unfinished.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -141,7 +175,7 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
     from safetensors.numpy import load as load_tensors
 
     # A name out of the database must not lead out of the folder.
-    if not re.fullmatch(r"[\w-]+\.safetensors", record.file):
+    if not is_snapshot_file(record.file):
         raise StoreError(f"Run {record.run}: the snapshot of step {record.step:,} has no valid file name.")
     path = folder(home, record.run) / record.file
     try:
@@ -154,15 +188,18 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
         raise _damaged(record, path)
     try:
         tensors = load_tensors(data)
-    except SafetensorError as error:
+        changed, memory = json.loads(record.changes), json.loads(record.memory)
+    except (SafetensorError, ValueError, TypeError) as error:
         raise _damaged(record, path) from error
+    if "theta" not in tensors or not isinstance(changed, dict) or not isinstance(memory, dict):
+        raise _damaged(record, path)
     return Snapshot(
         step=record.step,
         seconds=record.seconds,
         theta=tensors["theta"],
         state={name.removeprefix(_STATE): value for name, value in tensors.items() if name.startswith(_STATE)},
-        values=json.loads(record.changes),
-        memory=json.loads(record.memory),
+        values=changed,
+        memory=memory,
         reason=record.reason,
     )
 
@@ -184,8 +221,8 @@ def remove_strays(home: Path, run: str, named: set[str]) -> None:
     Raises:
         OSError: one cannot be removed.
     """
-    place = folder(home, run)
+    place = _own_folder(home, run)
     if place.is_dir():
         for path in place.iterdir():
-            if path.name not in named:
+            if path.name not in named and (path.is_symlink() or not path.is_dir()):
                 path.unlink()

@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from optlab import paths
 from optlab.engine.control import Message
@@ -26,6 +25,7 @@ from optlab.store import controls, database, records, series, snapshots
 from optlab.store.bundles import Bundles
 from optlab.store.lines import Line, common_bundles
 from optlab.store.locks import OwnerLock, is_held, remove
+from optlab.store.names import is_owner, is_run_id
 from optlab.store.persistence import Persistence
 from optlab.store.records import GOING, RunRecord
 from optlab.store.series import StoredSeries
@@ -44,6 +44,7 @@ class Store:
         self.readonly = readonly
         self._connection = connection
         self._persist = Persistence(home)
+        self._odd: list[str] = []
 
     @classmethod
     def open(cls, folder: Path | None = None) -> Self:
@@ -85,10 +86,21 @@ class Store:
     def runs(self, newest_first: bool = True) -> list[RunRecord]:
         """All runs, in the order in which they were begun; those of a population in the order of their rows.
 
+        A row that is damaged is left out; see :attr:`hidden`.
+
         Raises:
             StoreError: the database is damaged.
         """
-        return self._records(f"ORDER BY {'created DESC, place' if newest_first else 'created, place'}")
+        found, self._odd = self._read(f"ORDER BY {'created DESC, place' if newest_first else 'created, place'}")
+        return found
+
+    @property
+    def hidden(self) -> str:
+        """One sentence about stored runs that the last :meth:`runs` left out because their rows are damaged; "" where there are none."""
+        if not self._odd:
+            return ""
+        others = f" (and {len(self._odd) - 1:,} more)" if len(self._odd) > 1 else ""
+        return f"{self.home / database.NAME}: {self._odd[0].removesuffix('.')}{others}; it is not listed, and the other runs are not concerned."
 
     def run(self, id_or_unique_prefix: str) -> RunRecord:
         """One run, by its id or the beginning of it.
@@ -98,8 +110,8 @@ class Store:
         """
         asked = id_or_unique_prefix
         with self._in_words():
-            ids = self._connection.execute("SELECT id FROM runs WHERE substr(id, 1, ?) = ? ORDER BY id", (len(asked), asked)).fetchall()
-        found = [row[0] for row in ids]
+            ids = self._rows("SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id", (asked,))
+        found = [row[0] for row in ids if is_run_id(row[0])]
         if asked in found:
             found = [asked]
         if not asked or not found:
@@ -107,12 +119,15 @@ class Store:
         if len(found) > 1:
             some = ", ".join(found[:4]) + (", …" if len(found) > 4 else "")
             raise InvalidInput(f"'{asked}' is the beginning of {len(found)} runs ({some}); give more of the id.")
-        return self._records("WHERE id = ?", found[0])[0]
+        records, odd = self._read("WHERE id = ?", found[0])
+        if odd:
+            raise StoreError(f"Run {found[0]} cannot be read: {odd[0]}")
+        return records[0]
 
     def population(self, run_id: str) -> list[RunRecord]:
         """The runs that were begun together with this one, itself included, in the order of their rows."""
         record = self.run(run_id)
-        return self._records("WHERE population = ? ORDER BY place", record.population)
+        return self._read("WHERE population = ? ORDER BY place", record.population)[0]
 
     def series(self, run_id: str, names: Collection[str] | None = None) -> dict[str, StoredSeries]:
         """The series of a run by name, or those of them that are asked for.
@@ -166,7 +181,7 @@ class Store:
         with self._in_words():
             with database.transaction(self._connection):
                 self._connection.execute("DELETE FROM runs WHERE id = ?", (record.id,))
-            shutil.rmtree(snapshots.folder(self.home, record.id), ignore_errors=True)
+            snapshots.remove_all(self.home, record.id)
 
     def mark_interrupted(self) -> None:
         """Mark runs whose owner is dead.
@@ -175,8 +190,8 @@ class Store:
             StoreError: the database cannot be written.
         """
         with self._in_words():
-            going = self._connection.execute("SELECT DISTINCT owner FROM runs WHERE status IN (?, ?)", GOING).fetchall()
-            dead = [row[0] for row in going if not is_held(self.home, row[0])]
+            going = self._rows("SELECT DISTINCT owner FROM runs WHERE status IN (?, ?)", GOING)
+            dead = [row[0] for row in going if is_owner(row[0]) and not is_held(self.home, row[0])]
             if dead:
                 self._persist(lambda: self._mark(dead))
                 for owner in dead:
@@ -304,15 +319,35 @@ class Store:
         undo.callback(lock.release)
         return connection, lock
 
-    def _records(self, which: str, *values: str) -> list[RunRecord]:
+    def _read(self, which: str, *values: str) -> tuple[list[RunRecord], list[str]]:
+        """Return the runs, and a sentence for each row that is not one."""
         if not self.readonly:
             self.mark_interrupted()
         with self._in_words():
-            rows = self._connection.execute(f"SELECT {records.FIELDS} FROM runs {which}", values).fetchall()
-        found = [records.from_row(row) for row in rows]
+            rows = self._rows(f"SELECT {records.FIELDS} FROM runs {which}", values)
+        found, odd = [], []
+        for row in rows:
+            try:
+                found.append(records.from_row(row))
+            except StoreError as error:
+                odd.append(str(error))
         # A reader cannot mark, but must not show a dead run as going either.
         alive = {owner: is_held(self.home, owner) for owner in {record.owner for record in found if record.going}}
-        return [_as_it_is(record, alive) for record in found]
+        return [_as_it_is(record, alive) for record in found], odd
+
+    def _rows(self, query: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+        # One text that is not UTF-8 must not hide the other rows. Asked for only then, as it takes longer.
+        usual = self._connection.text_factory
+        self._connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+        try:
+            return self._connection.execute(query, values).fetchall()
+        finally:
+            self._connection.text_factory = usual
 
     def _in_words(self) -> contextlib.AbstractContextManager[None]:
         return database.in_words(self.home / database.NAME)
