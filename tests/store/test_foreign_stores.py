@@ -252,3 +252,18 @@ def test_that_a_damaged_row_of_a_snapshot_is_said_in_words(home, store, run, fie
     _sql(home, f"UPDATE snapshots SET {field} = ?", value)
     with pytest.raises(StoreError, match="snapshot of step 20 is damaged"):
         store.latest_snapshot(run)
+
+
+@pytest.mark.parametrize("rows", [10**12, 10**19 - 1, -1, 0, 1025, "many", 19])
+def test_that_a_chunk_that_claims_other_rows_than_it_holds_is_refused_before_room_is_made(home, store, run, rows):
+    _sql(home, "UPDATE chunks SET rows = ?", rows if rows != 10**19 - 1 else 2**63 - 1)
+    with pytest.raises(StoreError, match=r"batch_loss.* damaged in the stored file"):
+        store.series(run)
+
+
+@pytest.mark.parametrize("field", ["first_step", "last_step", "sealed", "checksum", "data"])
+@pytest.mark.parametrize("value", [5, "text", b"bytes"])
+def test_that_a_chunk_with_any_field_changed_is_refused(home, store, run, field, value):
+    _sql(home, f"UPDATE chunks SET {field} = ?", value)
+    with pytest.raises(StoreError, match="damaged in the stored file"):
+        store.series(run)
