@@ -56,7 +56,7 @@ class Store:
         Raises:
             StoreError: the folder cannot be written to, or its database is newer than this OptLab.
         """
-        home = paths.writable_home() if folder is None else _writable(folder)
+        home = _writable(folder)
         store = cls(home, database.connect(home / database.NAME), readonly=False)
         store.mark_interrupted()
         return store
@@ -362,12 +362,21 @@ def _as_it_is(record: RunRecord, alive: dict[str, bool]) -> RunRecord:
     return record
 
 
-def _writable(folder: Path) -> Path:
-    with database.in_words(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise StoreError(f"The folder {folder} is not writable; choose another, or change its permissions.")
-    return folder
+def _writable(folder: Path | None) -> Path:
+    home = paths.home() if folder is None else folder
+    try:
+        Persistence(home)(lambda: home.mkdir(parents=True, exist_ok=True))
+    except OSError as error:
+        if folder is None:
+            # It refuses in words that say how to choose another folder.
+            return paths.writable_home()
+        with database.in_words(home):
+            raise error
+    if folder is None:
+        return paths.writable_home()
+    if not os.access(home, os.W_OK):
+        raise StoreError(f"The folder {home} is not writable; choose another, or change its permissions.")
+    return home
 
 
 def _check_resumable(run: str, status: str) -> None:

@@ -170,6 +170,21 @@ def test_that_a_fault_that_lasts_leaves_a_record_that_can_be_read_and_does_not_c
             assert all(record.status == "interrupted" for record in store.runs())
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_that_a_fault_that_passes_does_not_keep_the_folder_from_being_made(home, monkeypatch, own):
+    monkeypatch.setenv("OPTLAB_HOME", str(home))
+    faults = Faults("create", 1, lasting=False)
+    mkdir = Path.mkdir
+
+    def failing(path: Path, *arguments: object, **options: object) -> None:
+        faults.raise_os("create")
+        mkdir(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", failing)
+    with Store.open(None if own else home) as opened:
+        assert opened.runs() == []
+
+
 def test_that_a_record_that_breaks_off_says_why_and_up_to_where(home, store, experiment, told, inject, monkeypatch):
     writer = store.begin([experiment], "thread")
     writer.record(told().block(1, 40))
