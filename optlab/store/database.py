@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from optlab.errors import StoreError
+from optlab.store import seals
 from optlab.store.persistence import Persistence
 
 NAME = "optlab.sqlite"
@@ -46,6 +47,7 @@ def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         _distrust(connection, path)
+        seals.prepare(connection)
         migrate(connection, path, scripts)
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode = WAL")

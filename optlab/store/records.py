@@ -17,6 +17,7 @@ import numpy as np
 import optlab
 from optlab.errors import StoreError
 from optlab.store.names import is_owner, is_run_id
+from optlab.store.seals import COLUMNS, is_intact
 
 RunStatus = Literal["running", "paused", "finished", "stopped", "diverged", "failed", "interrupted"]
 """``interrupted``: its owner died, or its record broke off; the others as in :data:`optlab.engine.events.Status`."""
@@ -77,14 +78,11 @@ class RunRecord:
         return self.status in RESUMABLE
 
 
-FIELDS = (
-    "id, title, experiment, status, owner, created, ended, runner, device, device_name, versions, population, place, tracked, "
-    "steps, seconds, final, theta_sha256, reason, broken, detail"
-)
+FIELDS = COLUMNS["runs"]
 
 
-def from_row(row: tuple[Any, ...]) -> RunRecord:
-    """Return the record of a row of :data:`FIELDS`.
+def from_row(row: tuple[Any, ...], seal: object) -> RunRecord:
+    """Return the record of a row of :data:`FIELDS` and its checksum.
 
     Raises:
         StoreError: the row holds something that OptLab does not write.
@@ -97,6 +95,8 @@ def from_row(row: tuple[Any, ...]) -> RunRecord:
         raise StoreError(f"A stored run has a damaged row ({error}).") from error
     if odd:
         raise StoreError(f"A stored run has a damaged row: its {odd} is {str(values[odd])[:80]!r}.")
+    if not is_intact(row, seal):
+        raise StoreError(f"A stored run has a damaged row: {values['id']} does not match its checksum.")
     return RunRecord(**{**values, "tracked": tuple(values["tracked"])})
 
 

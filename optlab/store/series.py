@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from optlab.errors import StoreError
 from optlab.store.bundles import Spec, width
 from optlab.store.chunks import Chunk, Table, decode, from_row, steps_of
+from optlab.store.seals import COLUMNS, is_intact
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +41,11 @@ def bundles(connection: sqlite3.Connection, run: str) -> dict[int, tuple[Spec, .
     Raises:
         StoreError: what is stored about them is damaged.
     """
-    rows = connection.execute("SELECT number, columns FROM bundles WHERE run = ? ORDER BY number", (run,)).fetchall()
+    rows = connection.execute(f"SELECT {COLUMNS['bundles']}, checksum FROM bundles WHERE run = ? ORDER BY number", (run,)).fetchall()
     try:
-        return {number: tuple(_spec(*entry) for entry in json.loads(text)) for number, text in rows}
+        if not all(is_intact(values, seal) for *values, seal in rows):
+            raise ValueError("it does not match its checksum")
+        return {number: tuple(_spec(*entry) for entry in json.loads(text)) for _, number, text, _ in rows}
     except (TypeError, ValueError) as error:
         raise StoreError(f"Run {run}: the names of its series are damaged in the stored file; {_ADVICE}") from error
 

@@ -6,6 +6,7 @@ kill at any moment leaves at most a file that no row names, which is removed whe
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ import numpy as np
 from optlab.engine.snapshot import Snapshot
 from optlab.errors import StoreError
 from optlab.store.names import is_snapshot_file, run_id
+from optlab.store.seals import COLUMNS, is_intact
 
 FOLDER = "snapshots"
 CHECKPOINTS = 2
@@ -34,7 +36,7 @@ class SnapshotRecord:
     Attributes:
         run, step, reason, seconds: which; see :class:`optlab.engine.snapshot.Snapshot`.
         file: name within the run's folder. bytes, sha256: of the file.
-        changes, memory: JSON of the snapshot's values and memory.
+        changes, memory: JSON of the snapshot's values and memory. intact: whether all this is what was written.
     """
 
     run: str
@@ -46,9 +48,10 @@ class SnapshotRecord:
     sha256: str
     changes: str
     memory: str
+    intact: bool = True
 
 
-_FIELDS = "run, step, reason, seconds, file, bytes, sha256, changes, memory"
+_FIELDS = COLUMNS["snapshots"]
 INSERT = f"INSERT OR REPLACE INTO snapshots ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -60,8 +63,8 @@ def values(record: SnapshotRecord) -> tuple[object, ...]:
 
 def records(connection: sqlite3.Connection, run: str) -> list[SnapshotRecord]:
     """All snapshots of a run, by step, those of one step in the order in which they were taken."""
-    rows = connection.execute(f"SELECT {_FIELDS} FROM snapshots WHERE run = ? ORDER BY step, rowid", (run,))
-    return [SnapshotRecord(*row) for row in rows]
+    rows = connection.execute(f"SELECT {_FIELDS}, checksum FROM snapshots WHERE run = ? ORDER BY step, rowid", (run,))
+    return [dataclasses.replace(SnapshotRecord(*row[:-1]), intact=is_intact(row[:-1], row[-1])) for row in rows]
 
 
 def folder(home: Path, run: str) -> Path:
@@ -178,6 +181,8 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
     if not is_snapshot_file(record.file):
         raise StoreError(f"Run {record.run}: the snapshot of step {record.step:,} has no valid file name.")
     path = folder(home, record.run) / record.file
+    if not record.intact:
+        raise _damaged(record, path)
     try:
         if path.stat().st_size != record.bytes:
             raise _damaged(record, path)

@@ -21,7 +21,7 @@ from optlab.engine.control import Message
 from optlab.engine.snapshot import Snapshot
 from optlab.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
-from optlab.store import controls, database, records, series, snapshots
+from optlab.store import controls, database, records, seals, series, snapshots
 from optlab.store.bundles import Bundles
 from optlab.store.lines import Line, common_bundles
 from optlab.store.locks import OwnerLock, is_held, remove
@@ -163,8 +163,14 @@ class Store:
     def controls(self, run_id: str) -> list[tuple[int, Message]]:
         """The messages that were applied to a run, each with the number of steps that had been taken; as they concern this run alone."""
         with self._in_words():
-            rows = self._connection.execute("SELECT step, message FROM controls WHERE run = ? ORDER BY number", (run_id,)).fetchall()
-        return [(step, controls.from_json(document)) for step, document in rows]
+            query = f"SELECT {seals.COLUMNS['controls']}, checksum FROM controls WHERE run = ? ORDER BY number"
+            rows = self._connection.execute(query, (run_id,)).fetchall()
+        for *values, seal in rows:
+            if not seals.is_intact(values, seal):
+                raise StoreError(
+                    f"Run {run_id}: a stored control message is damaged, so it cannot be replayed; delete the run and start it again."
+                )
+        return [(step, controls.from_json(document)) for _, _, step, document, _ in rows]
 
     # --- changing ------------------------------------------------------------------------------------------------------------
 
@@ -199,11 +205,12 @@ class Store:
 
     def _mark(self, dead: Sequence[str]) -> None:
         with database.transaction(self._connection):
-            # An owner may have ended its runs in good order since they were looked at.
-            self._connection.executemany(
-                "UPDATE runs SET status = 'interrupted', reason = ? WHERE owner = ? AND status IN (?, ?)",
-                [(_DIED, owner, *GOING) for owner in dead],
-            )
+            for owner in dead:
+                # An owner may have ended its runs in good order since they were looked at. A damaged row stays what it is, damaged.
+                which = f"owner = ? AND status IN (?, ?) AND {seals.INTACT_RUN}"
+                for (run,) in self._connection.execute(f"SELECT id FROM runs WHERE {which}", (owner, *GOING)).fetchall():
+                    self._connection.execute("UPDATE runs SET status = 'interrupted', reason = ? WHERE id = ?", (_DIED, run))
+                    seals.seal(self._connection, "runs", run)
 
     # --- recording -----------------------------------------------------------------------------------------------------------
 
@@ -237,6 +244,7 @@ class Store:
                         "VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?)",
                         (run, experiment.title(), document, lock.name, created, runner, versions, ids[0], place),
                     )
+                    seals.seal(connection, "runs", run)
             undo.pop_all()
         return RunWriter(self.home, connection, lock, [Line(run) for run in ids], documents)
 
@@ -273,6 +281,7 @@ class Store:
                         "theta_sha256 = '', reason = '', broken = '', detail = '' WHERE id = ?",
                         (lock.name, runner or record.runner, json.dumps(records.versions()), record.id),
                     )
+                    seals.seal(connection, "runs", record.id)
                 writer = self._resumed(connection, lock, found)
             undo.pop_all()
         return writer
@@ -324,11 +333,11 @@ class Store:
         if not self.readonly:
             self.mark_interrupted()
         with self._in_words():
-            rows = self._rows(f"SELECT {records.FIELDS} FROM runs {which}", values)
+            rows = self._rows(f"SELECT {records.FIELDS}, checksum FROM runs {which}", values)
         found, odd = [], []
         for row in rows:
             try:
-                found.append(records.from_row(row))
+                found.append(records.from_row(row[:-1], row[-1]))
             except StoreError as error:
                 odd.append(str(error))
         # A reader cannot mark, but must not show a dead run as going either.

@@ -32,6 +32,7 @@ from optlab.store.lines import WRITE_CHUNK, Line, chunk_values
 from optlab.store.locks import OwnerLock
 from optlab.store.persistence import Persistence, Watcher
 from optlab.store.records import GOING, RunStatus, now
+from optlab.store.seals import changed_tables, seal
 
 COMMIT_SECONDS = 0.25
 """Time between commits: what a kill of the process loses at most, as long as commits are quick."""
@@ -44,10 +45,12 @@ _MOST_WAITING = 8 << 20
 
 Statement = tuple[str, tuple[Any, ...]]
 # A transaction that is repeated may have been committed after all: a network folder can lose the answer. So no statement minds to be repeated.
-_WRITE_BUNDLE = "INSERT INTO bundles (run, number, columns) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET columns = excluded.columns"
+_WRITE_BUNDLE = (
+    "INSERT INTO bundles (run, number, columns) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET columns = excluded.columns, checksum = NULL"
+)
 _WRITE_CONTROL = (
     "INSERT INTO controls (run, number, step, message) VALUES (?, ?, ?, ?) "
-    "ON CONFLICT DO UPDATE SET step = excluded.step, message = excluded.message"
+    "ON CONFLICT DO UPDATE SET step = excluded.step, message = excluded.message, checksum = NULL"
 )
 
 
@@ -159,7 +162,9 @@ class RunWriter:
         change = "UPDATE runs SET status = 'interrupted', reason = ? WHERE id = ? AND status IN (?, ?)"
         try:
             with transaction(self._connection):
-                self._connection.executemany(change, [(self._problem, line.id, *GOING) for line in self._lines])
+                for line in self._lines:
+                    self._connection.execute(change, (self._problem, line.id, *GOING))
+                    seal(self._connection, "runs", line.id)
         except sqlite3.Error:
             # Nothing can be written, this included; without an owner the runs count as interrupted all the same.
             return
@@ -313,6 +318,9 @@ class RunWriter:
         with transaction(self._connection):
             for statement, values in statements:
                 self._connection.execute(statement, values)
+            for table in changed_tables([statement for statement, _ in statements]):
+                for line in self._lines:
+                    seal(self._connection, table, line.id)
 
 
 def _without_ended(table: Table) -> Table:

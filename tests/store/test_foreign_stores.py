@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from optlab.cli.app import main
+from optlab.engine.control import SetValue
+from optlab.engine.events import Applied
 from optlab.errors import InvalidInput, StoreError
-from optlab.store import Store, snapshots
+from optlab.store import Store, seals, snapshots
 from optlab.store.names import is_run_id, is_snapshot_file, run_id
 
 ODD_IDS = [
@@ -54,6 +56,21 @@ def victim(tmp_path: Path) -> Path:
     (folder / "40-end.safetensors").write_text("precious")
     (folder / "x.lock").write_text("precious")
     return folder
+
+
+def _flip(home: Path, table: str, column: str) -> None:
+    """Flip the bit of a column of the first row."""
+    connection = sqlite3.connect(home / "optlab.sqlite", isolation_level=None)
+    value = connection.execute(f"SELECT {column} FROM {table}").fetchone()[0]
+    if isinstance(value, str):
+        # In the middle of a document, a flipped digit leaves it a document.
+        at = next((at for at, letter in enumerate(value) if letter.isdigit()), len(value) - 1)
+        changed = value[:at] + chr(ord(value[at]) ^ 1) + value[at + 1 :] if value else "1"
+    else:
+        changed = value + 64
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = (SELECT min(rowid) FROM {table})", (changed,))
+    connection.close()
 
 
 def _whole(victim: Path) -> bool:
@@ -267,3 +284,56 @@ def test_that_a_chunk_with_any_field_changed_is_refused(home, store, run, field,
     _sql(home, f"UPDATE chunks SET {field} = ?", value)
     with pytest.raises(StoreError, match="damaged in the stored file"):
         store.series(run)
+
+
+@pytest.mark.parametrize("column", [*list(seals.COLUMNS["runs"].split(", ")), "checksum"])
+def test_that_a_bit_that_flipped_in_a_run_is_not_shown_as_true(home, store, run, column):
+    _flip(home, "runs", column)
+    assert store.runs() == [] and "damaged row" in store.hidden
+
+
+@pytest.mark.parametrize("column", ["number", "columns", "checksum"])
+def test_that_a_bit_that_flipped_in_the_names_of_series_is_noticed(home, store, run, column):
+    _flip(home, "bundles", column)
+    with pytest.raises(StoreError, match="names of its series are damaged"):
+        store.series(run)
+
+
+@pytest.mark.parametrize("column", ["step", "reason", "seconds", "file", "bytes", "sha256", "changes", "memory", "checksum"])
+def test_that_a_bit_that_flipped_in_a_snapshots_row_is_noticed(home, store, run, column):
+    _flip(home, "snapshots", column)
+    with pytest.raises(StoreError, match=r"snapshot of step \d+ (is damaged|has no valid file name)"):
+        store.latest_snapshot(run)
+
+
+@pytest.mark.parametrize("column", ["number", "step", "message", "checksum"])
+def test_that_a_bit_that_flipped_in_a_control_message_is_noticed(home, store, experiment, column):
+    writer = store.begin([experiment], "thread")
+    writer.record(Applied(5, SetValue("optimizer.lr", 0.5)))
+    writer.close()
+    assert store.controls(writer.run_ids[0]) == [(5, SetValue("optimizer.lr", 0.5))]
+    _flip(home, "controls", column)
+    with pytest.raises(StoreError, match="control message is damaged"):
+        store.controls(writer.run_ids[0])
+
+
+def test_that_a_damaged_row_is_not_made_sound_by_marking_it(home, store, experiment):
+    writer = store.begin([experiment], "thread")
+    _sql(home, "UPDATE runs SET title = 'another'")
+    writer._lock.release()
+    writer._connection.close()
+    assert store.runs() == [] and "checksum" in store.hidden
+    assert store.runs() == [] and "checksum" in store.hidden
+
+
+def test_that_a_store_without_checksums_is_brought_up_to_date_and_read(home, store, run, other):
+    store.close()
+    for table in seals.COLUMNS:
+        _sql(home, f"ALTER TABLE {table} DROP COLUMN checksum")
+    _sql(home, "PRAGMA user_version = 1")
+    with Store.open(home) as opened:
+        assert {record.id for record in opened.runs()} == {run, other} and opened.hidden == ""
+        assert len(opened.series(run)["batch_loss"].steps) == 20 and opened.latest_snapshot(run).step == 20
+        opened.resume([other]).close()
+        _sql(home, "UPDATE runs SET title = 'another' WHERE id = ?", other)
+        assert [record.id for record in opened.runs()] == [run]
