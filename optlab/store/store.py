@@ -345,6 +345,10 @@ class Store:
         return [_as_it_is(record, alive) for record in found], odd
 
     def _rows(self, query: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+        # The first reader of a write-ahead log makes files, too.
+        return self._persist(lambda: self._rows_once(query, values))
+
+    def _rows_once(self, query: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.OperationalError as error:
