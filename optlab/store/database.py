@@ -18,6 +18,8 @@ from optlab.store import seals
 from optlab.store.persistence import Persistence
 
 NAME = "optlab.sqlite"
+SNAPSHOTS = "snapshots"
+"""Folder beside it, in which each run has one of its own."""
 APPLICATION = 0x4F70744C
 """SQLite's ``application_id`` of our files, "OptL": another program's database is not mistaken for an old one of ours."""
 _PATIENCE = 10.0
@@ -94,6 +96,11 @@ def _distrust(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         StoreError: it holds something that acts by itself.
     """
+    if path.exists() and path.stat().st_size == 0 and _has_snapshots(path.parent):
+        raise StoreError(
+            f"{path} is empty although snapshots of runs lie beside it, so the list of runs is lost; restore the file from a backup, or move the "
+            f"folder {path.parent / SNAPSHOTS} away to begin anew."
+        )
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     acting = "type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'"
@@ -104,6 +111,11 @@ def _distrust(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} is not opened, because it holds what OptLab never makes and what could act by itself ({what}); move it away or set "
             "OPTLAB_HOME to another folder."
         )
+
+
+def _has_snapshots(home: Path) -> bool:
+    folder = home / SNAPSHOTS
+    return folder.is_dir() and any(folder.glob("*/*"))
 
 
 def migrate(connection: sqlite3.Connection, path: Path, scripts: Sequence[str]) -> None:

@@ -19,10 +19,10 @@ import numpy as np
 
 from optlab.engine.snapshot import Snapshot
 from optlab.errors import StoreError
+from optlab.store.database import SNAPSHOTS
 from optlab.store.names import is_snapshot_file, run_id
 from optlab.store.seals import COLUMNS, is_intact
 
-FOLDER = "snapshots"
 CHECKPOINTS = 2
 """Checkpoints that are kept of a run; of the other reasons all are."""
 _UNFINISHED = ".part"
@@ -73,7 +73,7 @@ def folder(home: Path, run: str) -> Path:
     Raises:
         StoreError: the name is not one of a run.
     """
-    return home / FOLDER / run_id(run)
+    return home / SNAPSHOTS / run_id(run)
 
 
 def _own_folder(home: Path, run: str) -> Path:
