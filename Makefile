@@ -39,7 +39,7 @@ test: install-dev
 	$(BIN)/python -m pytest $(ARGS)
 
 soak: install-dev
-	$(BIN)/python -m pytest -m soak $(ARGS)
+	$(BIN)/python -m pytest -m soak -s -o faulthandler_timeout=7200 $(ARGS)
 
 check: install-dev
 	$(BIN)/ruff check .
