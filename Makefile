@@ -1,5 +1,6 @@
 # make run     install what is missing and open the window
 # make test    install what is missing and run the tests; ARGS="tests/unit -k adam" chooses
+# make soak    the tests that take many minutes: every fault of the disk in turn (needs a C compiler)
 # make check   ruff and mypy
 # make bench   the benchmarks
 # make package the packages of this system, in dist: on Linux a .deb, a tarball, wheel and source archive
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 PREPARE = @command -v $(PYTHON) >/dev/null || { echo "OptLab needs Python 3.11 or newer, but $(PYTHON) is not there: install it (Debian: apt-get install python3 python3-venv) or name another with PYTHON=…."; exit 1; }; \
 	$(PYTHON) packaging/prepare.py --venv "$(VENV)" --torch "$(TORCH)"
 
-.PHONY: run install install-dev system test check format bench mutants pictures clean
+.PHONY: run install install-dev system test soak check format bench mutants pictures clean
 
 run: install
 	@$(BIN)/optlab $(ARGS)
@@ -36,6 +37,9 @@ system:
 
 test: install-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: install-dev
+	$(BIN)/python -m pytest -m soak -s -o faulthandler_timeout=7200 $(ARGS)
 
 check: install-dev
 	$(BIN)/ruff check .

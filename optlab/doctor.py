@@ -149,7 +149,7 @@ def _runs() -> Iterable[Finding]:
 
     try:
         with Store.open_readonly() as store:
-            records = store.runs()
+            records, hidden = store.runs(), store.hidden
     except OptLabError as error:
         yield Finding("runs", str(error), False, "See the sentence before; runs can be made without storing them: optlab run … --no-store")
         return
@@ -158,6 +158,8 @@ def _runs() -> Iterable[Finding]:
     if interrupted:
         words += f", {len(interrupted)} interrupted; go on with one: optlab run --resume {interrupted[0].id}"
     yield Finding("runs", words)
+    if hidden:
+        yield Finding("runs", hidden, False, "Restore the file from a backup, or leave it: nothing else depends on that row.")
 
 
 def _locale() -> Iterable[Finding]:

@@ -6,11 +6,19 @@ line, window) print its message and never a traceback. Any other exception is a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 
 class OptLabError(Exception):
-    """A failure with a message for the user. ``exit_code`` is what the command line answers with."""
+    """A failure with a message for the user.
+
+    ``exit_code`` is what the command line answers with; ``facts`` are added to the document that a command with ``--json`` prints.
+    """
 
     exit_code = 1
+    facts: Mapping[str, Any] = MappingProxyType({})
 
 
 class InvalidInput(OptLabError):

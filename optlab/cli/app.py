@@ -130,7 +130,7 @@ def _invoke(words: Sequence[str]) -> int:
 def _refuse(words: Sequence[str], error: OptLabError) -> int:
     sentence = " ".join(str(error).splitlines())
     if "--json" in words:
-        say_json({"error": sentence, "field": getattr(error, "field", "") or None})
+        say_json({"error": sentence, "field": getattr(error, "field", "") or None, **error.facts})
     print(sentence, file=sys.stderr)
     return error.exit_code
 

@@ -11,7 +11,8 @@ from typing import Any, Protocol, TypeVar
 from optlab.cli.progress import View
 from optlab.engine.control import Stop
 from optlab.engine.events import Event, RunEnded, SessionFailed, Started
-from optlab.runners import Owner
+from optlab.errors import StoreError
+from optlab.runners import NotRecorded, Owner
 
 FINAL = ("train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm")
 """What is known of a run's end, in the order in which it is shown."""
@@ -31,6 +32,8 @@ class Outcome:
         seconds: training time. parameters: P. broken: of a diverged run the first tensor that was not finite.
         asked_to_stop: the signal that ended it, or 0; signals count as the user's own wish.
         number: which run of its population it is.
+        recorded: whether all of it is stored; None where it was not to be stored. recording_error: why it is not, one sentence.
+        ended: whether it has come to its end, so that what happens to others of its population does not concern it.
     """
 
     title: str
@@ -47,6 +50,9 @@ class Outcome:
     theta_sha256: str = ""
     asked_to_stop: int = 0
     number: int = 0
+    recorded: bool | None = True
+    recording_error: str = ""
+    ended: bool = False
 
     @property
     def steps_per_second(self) -> float | None:
@@ -69,6 +75,8 @@ class Outcome:
             "broken": self.broken or None,
             "final": {name: self.final.get(name) for name in FINAL},
             "theta_sha256": self.theta_sha256 or None,
+            "recorded": self.recorded,
+            "recording_error": self.recording_error or None,
         }
 
     def hear(self, event: Event) -> None:
@@ -77,10 +85,13 @@ class Outcome:
             case Started():
                 self.device, self.parameters, self.steps = event.device, event.parameters, event.step
             case RunEnded() if event.run == self.number:
+                self.ended = True
                 self.status, self.steps, self.seconds = event.status, event.steps, event.seconds
                 self.reason, self.broken, self.final, self.theta_sha256 = event.reason, event.broken, event.final, event.theta_sha256
             case SessionFailed():
                 self.status, self.reason = "failed", event.message
+            case NotRecorded() if not self.ended:
+                self.recorded, self.recording_error = False, event.words
             case _:
                 pass
 
@@ -89,6 +100,8 @@ class Outcome:
         if self.asked_to_stop and self.status == "failed":
             self.status = "interrupted"
         self.run = run_ids[self.number] if run_ids else ""
+        if not run_ids:
+            self.recorded = None
         self.runner = runner
 
 
@@ -137,11 +150,15 @@ def follow(begin: Callable[[], Owner], outcome: Heard, view: View) -> Heard:
         outcome: what is known of the run, which is completed and returned.
 
     Raises:
-        OptLabError: what ``begin`` raises.
+        OptLabError: what ``begin`` raises; a :class:`StoreError` then says in JSON, too, that nothing is recorded.
     """
     noticed = _Signals()
     try:
-        owner = begin()
+        try:
+            owner = begin()
+        except StoreError as error:
+            error.facts = {"recorded": False}
+            raise
         try:
             _watch(owner, outcome, view, noticed)
         finally:

@@ -13,15 +13,15 @@ import numpy as np
 
 from optlab.engine.events import Block, Event, Noted, Started
 from optlab.experiment import Experiment
-from optlab.runners import NotRecorded
+from optlab.runners import NotRecorded, RecordingHeld, RecordingWentOn
 
 LINES = 10
 """Lines that a run writes where there is no terminal: one each time this share of the budget has passed."""
 
 
 def warn(event: Event) -> None:
-    """Say on standard error that a run is not stored any more; other events are no warning."""
-    if isinstance(event, NotRecorded):
+    """Say on standard error that a run is not stored any more, or waits for room; other events are no warning."""
+    if isinstance(event, NotRecorded | RecordingHeld | RecordingWentOn):
         print(event.words, file=sys.stderr, flush=True)
 
 
@@ -159,7 +159,7 @@ class Bar:
                 )
             case Noted():
                 self._console.print(f"step {event.step:,}: {event.words}", markup=False)
-            case NotRecorded():
+            case NotRecorded() | RecordingHeld() | RecordingWentOn():
                 self._console.print(event.words, markup=False)
             case _:
                 pass

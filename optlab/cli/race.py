@@ -41,7 +41,8 @@ _HELP = (
     "Try: optlab race digits-mlp --optimizers sgd,momentum,adam, or optlab race digits-mlp --set optimizer.lr=0.1,0.01,0.001 --steps 500. Values "
     "separated by commas are tried in all combinations. An optimizer other than the experiment's own has its default fields. Runs of a race share data, "
     "model, loss, batch size and budget; other seeds mean other starts.\n\n"
-    "Each run gives the numbers that it would give alone. Exit codes: 0 at least one run finished, 1 all failed or diverged, 2 bad input (then nothing was "
+    "Each run gives the numbers that it would give alone. Exit codes: 0 at least one run finished, 1 all failed or diverged, or one was "
+    "not recorded to its end, 2 bad input (then nothing was "
     "stored), 130 stopped by Ctrl-C."
 )
 
@@ -88,7 +89,8 @@ def race(
         _say(title, field)
     if field.asked_to_stop:
         return 128 + field.asked_to_stop
-    return int(all(outcome.status in ("diverged", "failed") for outcome in field.outcomes))
+    broken = all(outcome.status in ("diverged", "failed") for outcome in field.outcomes)
+    return int(broken or any(outcome.recorded is False for outcome in field.outcomes))
 
 
 @dataclass(frozen=True)
@@ -226,4 +228,4 @@ def _row(entry: Entry, outcome: Outcome) -> tuple[str, ...]:
         return f"{value:{form}}" if value is not None else "–"
 
     numbers = (number("train_loss"), number("validation_loss"), number("validation_error", ".2%"), number("gradient_norm"))
-    return (entry.words, outcome.status, f"{outcome.steps:,}", *numbers, outcome.run or "–")
+    return (entry.words, outcome.status, f"{outcome.steps:,}", *numbers, outcome.run + (" (only in part)" if outcome.recorded is False else "") or "–")

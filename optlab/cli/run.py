@@ -36,8 +36,8 @@ _HELP = (
     "Try: optlab run digits-mlp, then optlab run digits-mlp --set optimizer.lr=0.5 --steps 500. Presets: optlab list presets. "
     "Fields that --set can change: optlab show NAME; all changes are applied together, in any order. Giving a section another name "
     "(--set optimizer.name=adam) starts it from that component's defaults.\n\n"
-    "Ctrl-C stops the run between two steps; it is kept, and --resume goes on with it. Exit codes: 0 finished, 1 failed or diverged, "
-    "2 bad input (then nothing was stored), 130 stopped by Ctrl-C."
+    "Ctrl-C stops the run between two steps; it is kept, and --resume goes on with it. Exit codes: 0 finished, 1 failed, diverged or "
+    "not recorded to its end (a full disk is waited for), 2 bad input (then nothing was stored), 130 stopped by Ctrl-C."
 )
 
 
@@ -79,7 +79,7 @@ def run(
         _say(outcome)
     if outcome.asked_to_stop and outcome.status in ("stopped", "interrupted"):
         return 128 + outcome.asked_to_stop
-    return int(outcome.status in ("diverged", "failed"))
+    return int(outcome.status in ("diverged", "failed") or outcome.recorded is False)
 
 
 def _fresh(source: str, changes: list[str], runner: Asked, no_store: bool) -> tuple[Experiment, Callable[[], Owner]]:
@@ -189,6 +189,6 @@ def _say(outcome: Outcome) -> None:
         say(f"  gradient norm      {norm:.4g}")
     say(f"  weights' SHA-256   {outcome.theta_sha256}")
     if outcome.run:
-        say(f"  stored as          {outcome.run}")
-        if outcome.status == "stopped":
+        say(f"  stored as          {outcome.run}" + (" (only in part)" if outcome.recorded is False else ""))
+        if outcome.status == "stopped" or outcome.recorded is False:
             say(f"Go on with it: optlab run --resume {outcome.run}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -32,7 +33,9 @@ def runs(
 ) -> None:
     """See the module."""
     with Store.open_readonly() as store:
-        records = store.runs()
+        records, hidden = store.runs(), store.hidden
+    if hidden:
+        print(hidden, file=sys.stderr)
     if json:
         say_json([document(record) for record in records])
     elif not records:

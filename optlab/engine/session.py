@@ -28,6 +28,8 @@ CHECKPOINT_SECONDS = 2.0
 """Time between checkpoints: what a killed run has to compute again at most."""
 COST_SECONDS = 1.0
 """Time between words on what instruments take."""
+HELD_UP_SECONDS = 1.0
+"""Time from which a listener that takes no events counts as holding the session up."""
 PATH_SHARE = 0.02
 """Share of the time that may go into projecting the path."""
 
@@ -44,7 +46,7 @@ def session(experiments: Sequence[Experiment], controls: Controls, snapshots: Se
         InvalidInput: the experiments cannot be run; raised before the first event.
     """
     keep_freed_memory()
-    yield from _Session(Trainer(experiments, snapshots), controls, snapshots).events()
+    yield from _Session(Trainer(experiments, snapshots), controls, snapshots).told()
 
 
 @dataclass
@@ -64,6 +66,10 @@ class _Clock:
     def go(self) -> None:
         self.since, self.running = time.perf_counter(), True
 
+    def skip(self, seconds: float) -> None:
+        if self.running:
+            self.since += seconds
+
 
 class _Session:
     def __init__(self, trainer: Trainer, controls: Controls, snapshots: Sequence[Snapshot] | None) -> None:
@@ -81,6 +87,15 @@ class _Session:
         self._stopped = False
         self._reported: set[int] = set()
         self._noted: dict[int, set[str]] = {}
+
+    def told(self) -> Iterator[Event]:
+        """The events, the time being stopped while a listener holds the session up: it waits for room on its disk, say."""
+        for event in self.events():
+            began = time.perf_counter()
+            yield event
+            kept = time.perf_counter() - began
+            if kept > HELD_UP_SECONDS:
+                self._clock.skip(kept)
 
     def events(self) -> Iterator[Event]:
         trainer = self._trainer

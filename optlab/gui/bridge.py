@@ -17,7 +17,7 @@ from optlab.engine import events
 from optlab.engine.control import Message, Stop
 from optlab.errors import OptLabError
 from optlab.experiment import Experiment
-from optlab.runners.owner import NotRecorded, Owner
+from optlab.runners.owner import NotRecorded, Owner, RecordingHeld, RecordingWentOn
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.question import Question
@@ -47,7 +47,9 @@ class RunBridge(QObject):
     stepNoted = Signal(object)
     runEnded = Signal(object)
     runFailed = Signal(str, str)
-    warned = Signal(str)
+    notRecorded = Signal(str)
+    recordingHeld = Signal(str)
+    recordingWentOn = Signal(str)
     sessionEnded = Signal()
     frameBegan = Signal()
     frameEnded = Signal()
@@ -156,7 +158,11 @@ class RunBridge(QObject):
             case events.SessionFailed(message=message, detail=detail):
                 self.runFailed.emit(message, detail)
             case NotRecorded(words=words):
-                self.warned.emit(words)
+                self.notRecorded.emit(words)
+            case RecordingHeld(words=words):
+                self.recordingHeld.emit(words)
+            case RecordingWentOn(words=words):
+                self.recordingWentOn.emit(words)
             case _:
                 pass
 

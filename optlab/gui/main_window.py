@@ -31,6 +31,7 @@ from optlab.gui.panels.doctors_note import DoctorsNote
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.presets_menu import PresetsMenu
+from optlab.gui.recording_notice import RecordingNotice
 from optlab.instruments.base import INSTRUMENTS
 from optlab.runners.preview import PreviewQuestion
 from optlab.runners.train import Asked
@@ -167,7 +168,7 @@ class MainWindow(QMainWindow):
         bridge.stepNoted.connect(lambda noted: self.controls.say(f"Step {noted.step:,}: {noted.words}."))
         bridge.runEnded.connect(self._run_ended)
         bridge.runFailed.connect(self._run_failed)
-        bridge.warned.connect(lambda words: self.banner.show_sentence(words, problem=True))
+        self.recording = RecordingNotice(bridge, self.banner, controls, self)
         bridge.frameEnded.connect(self.plots.refresh)
         bridge.frameEnded.connect(self.instruments.refresh)
         bridge.sessionEnded.connect(self._session_ended)
@@ -223,6 +224,7 @@ class MainWindow(QMainWindow):
         self._going()
 
     def _going(self) -> None:
+        self.recording.begin()
         self.banner.hide()
         self.experiment_panel.set_locked(True)
         self.controls.set_state("starting")
@@ -273,14 +275,15 @@ class MainWindow(QMainWindow):
         loss = ended.final.get("train_loss")
         figures = f" Validation error {error:.2%}." if error is not None else f" Training loss {loss:.4g}." if loss is not None else ""
         sentence = f"{ended.status.capitalize()} after {ended.steps:,} steps: {ended.reason}.{figures}"
-        self.controls.say(sentence, problem=ended.status == "diverged")
-        if ended.status == "diverged":
-            self.banner.show_sentence(f"The run diverged: {ended.reason}. Lower the learning rate, or clip the gradient by its norm.", problem=True)
+        diverged = ended.status == "diverged"
+        advice = f"The run diverged: {ended.reason}. Lower the learning rate, or clip the gradient by its norm." if diverged else ""
+        self.controls.say(f"{sentence} Not recorded to its end." if self.recording.problem else sentence, problem=diverged or bool(self.recording.problem))
+        self.recording.show_with(advice)
 
     def _run_failed(self, message: str, detail: str) -> None:
         answers = {"Details…": lambda: self.companions.show_machine(f"{message}\n\n{detail}")} if detail else {}
         self.controls.say("The run failed.", problem=True)
-        self.banner.show_sentence(message, answers, problem=True)
+        self.banner.show_sentence(f"{self.recording.problem} {message}".strip(), answers, problem=True)
 
     def _session_ended(self) -> None:
         self.experiment_panel.set_locked(False)

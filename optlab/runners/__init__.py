@@ -4,7 +4,7 @@
 """
 
 from optlab.runners.jobs import TrainJob
-from optlab.runners.owner import NotRecorded, Owner
+from optlab.runners.owner import NotRecorded, Owner, RecordingHeld, RecordingWentOn
 from optlab.runners.pool import WorkerPool
 from optlab.runners.preview import DatasetPreview, PreviewQuestion
 from optlab.runners.process import ProcessRunner
@@ -19,6 +19,8 @@ __all__ = [
     "PreviewQuestion",
     "ProcessRunner",
     "Question",
+    "RecordingHeld",
+    "RecordingWentOn",
     "ThreadRunner",
     "TrainJob",
     "WorkerPool",

@@ -45,6 +45,9 @@ class Owner:
         self._patience.daemon = True
         self._patience.name = "optlab-patience"
         self._lock = threading.Lock()
+        self._giving_up = threading.Event()
+        if writer is not None:
+            writer.set_watcher(_Waiting(self._outbox, self._giving_up))
         self.run_ids: tuple[str, ...] = writer.run_ids if writer is not None else ()
         self._thread = threading.Thread(target=self._own, name=f"optlab-owner-{self.run_ids[0] if self.run_ids else 'job'}", daemon=False)
 
@@ -66,13 +69,16 @@ class Owner:
                 self._thread.start()
 
     def send(self, message: Message) -> None:
-        """Leave a message for the session (any thread)."""
+        """Leave a message for the session (any thread). A Stop also ends the wait for room on a full disk."""
         self._inbox.put(message)
+        if isinstance(message, Stop):
+            self._giving_up.set()
 
     def drain(self) -> list[Event]:
         """All events that wait, in order; never waits (any thread).
 
-        Where recording fails, one :class:`NotRecorded` is among them, and the run goes on.
+        Where recording fails, one :class:`NotRecorded` is among them, and the run goes on. Where the disk is full, the run waits between
+        a :class:`RecordingHeld` and a :class:`RecordingWentOn`.
         """
         return self._outbox.drain()
 
@@ -91,6 +97,7 @@ class Owner:
                 self._thread.start()
             self._patience.start()
         self._inbox.put(Stop())
+        self._giving_up.set()
         self._outbox.open_up()
 
     def join(self, timeout: float | None = None) -> bool:
@@ -143,7 +150,7 @@ class Owner:
 
     def _complain(self, error: StoreError) -> None:
         """Recording failed: the run goes on, and the user learns of it."""
-        self._outbox.put(NotRecorded(1.0, f"The run goes on, but is not recorded any more: {error}"))
+        self._outbox.put(NotRecorded(1.0, str(error)))
 
     def _lose_patience(self) -> None:
         if self.alive:
@@ -156,3 +163,31 @@ _GIVEN_UP = f"The worker did not stop within {PATIENCE:g} seconds and was ended;
 
 class NotRecorded(Progress):
     """The run goes on, but what it does from now on is not stored; ``words`` say why. Told once."""
+
+
+class RecordingHeld(Progress):
+    """The disk is full, and the run waits for room; ``words`` say so."""
+
+
+class RecordingWentOn(Progress):
+    """There is room again; nothing is missing. ``words`` say so."""
+
+
+class _Waiting:
+    """Tells whoever looks at the run that it waits for room, and stops waiting when the run is to end."""
+
+    def __init__(self, outbox: Outbox, giving_up: threading.Event) -> None:
+        self._outbox = outbox
+        self._giving_up = giving_up
+
+    def held(self, words: str) -> None:
+        """See :class:`optlab.store.persistence.Watcher`."""
+        self._outbox.put(RecordingHeld(0.0, words))
+
+    def went_on(self) -> None:
+        """See :class:`optlab.store.persistence.Watcher`."""
+        self._outbox.put(RecordingWentOn(0.0, "There is room on the disk again: the run goes on, and everything is recorded."))
+
+    def wait(self, seconds: float) -> bool:
+        """See :class:`optlab.store.persistence.Watcher`. Without a main thread there is nobody left who could make room."""
+        return not self._giving_up.wait(seconds) and threading.main_thread().is_alive()

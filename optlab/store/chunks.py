@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +49,23 @@ def encode(run: str, bundle: int, number: int, table: Table, sealed: bool) -> Ch
     return Chunk(run, bundle, number, int(steps[0]), int(steps[-1]), rows, sealed, _checksum(run, bundle, number, rows, data), data)
 
 
+def from_row(row: tuple[Any, ...]) -> Chunk | None:
+    """Return the chunk of a row of the table, or None where the row does not hold what a chunk holds."""
+    chunk = Chunk(*row)
+    numbers = (chunk.bundle, chunk.number, chunk.first_step, chunk.last_step, chunk.rows, chunk.sealed, chunk.checksum)
+    return chunk if isinstance(chunk.data, bytes) and all(isinstance(number, int) for number in numbers) else None
+
+
 def decode(chunk: Chunk, columns: int) -> Table | None:
     """The table ``[1 + columns, n]`` of a chunk, or None where it is not what was written."""
-    if len(chunk.data) != 8 * (1 + columns) * chunk.rows:
+    if not 1 <= chunk.rows <= ROWS or len(chunk.data) != 8 * (1 + columns) * chunk.rows or bool(chunk.sealed) != (chunk.rows == ROWS):
         return None
     if _checksum(chunk.run, chunk.bundle, chunk.number, chunk.rows, chunk.data) != chunk.checksum:
         return None
-    return np.frombuffer(chunk.data, dtype="<f8").reshape(1 + columns, chunk.rows)
+    table = np.frombuffer(chunk.data, dtype="<f8").reshape(1 + columns, chunk.rows)
+    steps = steps_of(table)
+    # By these two the rows are found that are cut off or skipped when a run goes on.
+    return table if (chunk.first_step, chunk.last_step) == (int(steps[0]), int(steps[-1])) else None
 
 
 def _checksum(run: str, bundle: int, number: int, rows: int, data: bytes) -> int:

@@ -14,8 +14,12 @@ from importlib import resources
 from pathlib import Path
 
 from optlab.errors import StoreError
+from optlab.store import seals
+from optlab.store.persistence import Persistence
 
 NAME = "optlab.sqlite"
+SNAPSHOTS = "snapshots"
+"""Folder beside it, in which each run has one of its own."""
 APPLICATION = 0x4F70744C
 """SQLite's ``application_id`` of our files, "OptL": another program's database is not mistaken for an old one of ours."""
 _PATIENCE = 10.0
@@ -38,17 +42,23 @@ def connect(path: Path, scripts: Sequence[str] | None = None) -> sqlite3.Connect
         StoreError: the file is of a newer version, is no OptLab database, or cannot be written.
     """
     with in_words(path):
-        connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        try:
-            migrate(connection, path, migrations() if scripts is None else scripts)
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return Persistence(path.parent)(lambda: _connected(path, migrations() if scripts is None else scripts))
+
+
+def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        _distrust(connection, path)
+        seals.prepare(connection)
+        migrate(connection, path, scripts)
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
@@ -68,6 +78,7 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
         connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:
+            _distrust(connection, path)
             old = _checked_version(connection, path, len(migrations())) < len(migrations())
         except BaseException:
             connection.close()
@@ -77,6 +88,34 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         connect(path).close()
         return connect_readonly(path)
     return connection
+
+
+def _distrust(connection: sqlite3.Connection, path: Path) -> None:
+    """Make sure that nothing in the file is executed: a database can come from anywhere.
+
+    Raises:
+        StoreError: it holds something that acts by itself.
+    """
+    if path.exists() and path.stat().st_size == 0 and _has_snapshots(path.parent):
+        raise StoreError(
+            f"{path} is empty although snapshots of runs lie beside it, so the list of runs is lost; restore the file from a backup, or move the "
+            f"folder {path.parent / SNAPSHOTS} away to begin anew."
+        )
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    acting = "type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'"
+    found = connection.execute(f"SELECT type, name FROM sqlite_master WHERE {acting}").fetchall()
+    if found:
+        what = ", ".join(f"{'table' if kind == 'table' else kind} {str(name)[:40]!r}" for kind, name in found[:3])
+        raise StoreError(
+            f"{path} is not opened, because it holds what OptLab never makes and what could act by itself ({what}); move it away or set "
+            "OPTLAB_HOME to another folder."
+        )
+
+
+def _has_snapshots(home: Path) -> bool:
+    folder = home / SNAPSHOTS
+    return folder.is_dir() and any(folder.glob("*/*"))
 
 
 def migrate(connection: sqlite3.Connection, path: Path, scripts: Sequence[str]) -> None:

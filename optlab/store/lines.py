@@ -11,7 +11,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -96,8 +95,11 @@ class Line:
             self.tails[bundle] = tail
         return tail
 
-    def cut(self, connection: sqlite3.Connection, home: Path, step: int) -> None:
+    def cut(self, connection: sqlite3.Connection, step: int) -> list[str]:
         """Remove rows and snapshots after ``step``, all that is waiting having been committed; inside of a transaction.
+
+        Returns:
+            files of the snapshots, which may be removed once the transaction is committed.
 
         Raises:
             StoreError: a chunk that has to be divided is damaged.
@@ -110,12 +112,11 @@ class Line:
                     connection.execute(WRITE_CHUNK, chunk_values(divided))
                 else:
                     connection.execute("DELETE FROM chunks WHERE run = ? AND bundle = ? AND number = ?", (self.id, number, chunk.number))
-        for record in snapshots.records(connection, self.id):
-            if record.step > step:
-                connection.execute("DELETE FROM snapshots WHERE run = ? AND file = ?", (self.id, record.file))
-                (snapshots.folder(home, self.id) / record.file).unlink(missing_ok=True)
+        files = [record.file for record in snapshots.records(connection, self.id) if record.step > step]
+        connection.execute("DELETE FROM snapshots WHERE run = ? AND step > ?", (self.id, step))
         self.steps, self.dirty = step, True
         self.load(connection)
+        return files
 
 
 def _open_chunk(last: tuple[Chunk, Table] | None) -> tuple[int, Table | None]:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from optlab.store.names import is_owner
+
 FOLDER = "locks"
 
 
@@ -44,7 +46,9 @@ class OwnerLock:
 
 
 def is_held(home: Path, name: str) -> bool:
-    """Whether the owner of this name lives."""
+    """Whether the owner of this name lives; nobody has a name that OptLab does not give."""
+    if not is_owner(name):
+        return False
     path = _path(home, name)
     if not path.exists():
         return False
@@ -62,7 +66,8 @@ def is_held(home: Path, name: str) -> bool:
 
 def remove(home: Path, name: str) -> None:
     """Remove the file that a dead owner left."""
-    _path(home, name).unlink(missing_ok=True)
+    if is_owner(name):
+        _path(home, name).unlink(missing_ok=True)
 
 
 def _path(home: Path, name: str) -> Path:

@@ -7,14 +7,17 @@ import importlib.metadata
 import json
 import platform
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 import optlab
+from optlab.errors import StoreError
+from optlab.store.names import is_owner, is_run_id
+from optlab.store.seals import COLUMNS, is_intact
 
 RunStatus = Literal["running", "paused", "finished", "stopped", "diverged", "failed", "interrupted"]
 """``interrupted``: its owner died, or its record broke off; the others as in :data:`optlab.engine.events.Status`."""
@@ -75,17 +78,73 @@ class RunRecord:
         return self.status in RESUMABLE
 
 
-FIELDS = (
-    "id, title, experiment, status, owner, created, ended, runner, device, device_name, versions, population, place, tracked, "
-    "steps, seconds, final, theta_sha256, reason, broken, detail"
-)
+FIELDS = COLUMNS["runs"]
 
 
-def from_row(row: tuple[Any, ...]) -> RunRecord:
-    """The record of a row of :data:`FIELDS`."""
+def from_row(row: tuple[Any, ...], seal: object) -> RunRecord:
+    """Return the record of a row of :data:`FIELDS` and its checksum.
+
+    Raises:
+        StoreError: the row holds something that OptLab does not write.
+    """
     values = dict(zip(FIELDS.split(", "), row, strict=True))
-    values.update(versions=json.loads(values["versions"]), tracked=tuple(json.loads(values["tracked"])), final=json.loads(values["final"]))
-    return RunRecord(**values)
+    try:
+        values.update({name: json.loads(values[name]) for name in ("versions", "tracked", "final")})
+        odd = next((name for name, fits in _FITS.items() if not fits(values[name])), "")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise StoreError(f"A stored run has a damaged row ({error}).") from error
+    if odd:
+        raise StoreError(f"A stored run has a damaged row: its {odd} is {str(values[odd])[:80]!r}.")
+    if not is_intact(row, seal):
+        raise StoreError(f"A stored run has a damaged row: {values['id']} does not match its checksum.")
+    return RunRecord(**{**values, "tracked": tuple(values["tracked"])})
+
+
+def _is_text(value: object) -> bool:
+    # Bytes that are not UTF-8 come as lone surrogates, which cannot be shown.
+    return isinstance(value, str) and (value.isascii() or value.encode("utf-8", "replace").decode() == value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+
+
+def _is_mapping_of(fits: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, dict) and all(fits(item) for item in value.values())
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "id": is_run_id,
+    "title": _is_text,
+    "experiment": _is_text,
+    "status": lambda value: value in get_args(RunStatus),
+    "owner": is_owner,
+    "created": _is_time,
+    "ended": lambda value: value == "" or _is_time(value),
+    "runner": _is_text,
+    "device": _is_text,
+    "device_name": _is_text,
+    "versions": _is_mapping_of(_is_text),
+    "population": is_run_id,
+    "place": _is_count,
+    "tracked": lambda value: isinstance(value, list) and all(_is_text(name) for name in value),
+    "steps": _is_count,
+    "seconds": lambda value: _is_number(value) and value >= 0.0,
+    "final": _is_mapping_of(lambda value: value is None or _is_number(value)),
+    "theta_sha256": _is_text,
+    "reason": _is_text,
+    "broken": _is_text,
+    "detail": _is_text,
+}
+"""Field → whether a value read from the database, JSON being parsed, is one that OptLab writes."""
 
 
 def interrupted(record: RunRecord, reason: str) -> RunRecord:

@@ -9,13 +9,15 @@ import json
 import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optlab.errors import StoreError
 from optlab.store.bundles import Spec, width
-from optlab.store.chunks import Chunk, Table, decode, steps_of
+from optlab.store.chunks import Chunk, Table, decode, from_row, steps_of
+from optlab.store.seals import COLUMNS, is_intact
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +36,24 @@ class StoredSeries:
 
 
 def bundles(connection: sqlite3.Connection, run: str) -> dict[int, tuple[Spec, ...]]:
-    """Number → series of each bundle of a run, the oldest first."""
-    rows = connection.execute("SELECT number, columns FROM bundles WHERE run = ? ORDER BY number", (run,))
-    return {number: tuple((name, tuple(columns)) for name, columns in json.loads(text)) for number, text in rows}
+    """Number → series of each bundle of a run, the oldest first.
+
+    Raises:
+        StoreError: what is stored about them is damaged.
+    """
+    rows = connection.execute(f"SELECT {COLUMNS['bundles']}, checksum FROM bundles WHERE run = ? ORDER BY number", (run,)).fetchall()
+    try:
+        if not all(is_intact(values, seal) for *values, seal in rows):
+            raise ValueError("it does not match its checksum")
+        return {number: tuple(_spec(*entry) for entry in json.loads(text)) for _, number, text, _ in rows}
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"Run {run}: the names of its series are damaged in the stored file; {_ADVICE}") from error
+
+
+def _spec(name: object, columns: object) -> Spec:
+    if not isinstance(name, str) or not isinstance(columns, list) or not all(isinstance(column, str) for column in columns):
+        raise TypeError("not the names of a series")
+    return name, tuple(columns)
 
 
 def read(connection: sqlite3.Connection, run: str, names: Collection[str] | None = None) -> dict[str, StoredSeries]:
@@ -71,7 +88,7 @@ def last_chunk(connection: sqlite3.Connection, run: str, number: int, specs: tup
     row = connection.execute(newest, (run, number)).fetchone()
     if row is None:
         return None
-    chunk = Chunk(*row)
+    chunk = _chunk(row, specs)
     return chunk, _verified(chunk, specs)
 
 
@@ -82,7 +99,7 @@ def chunks_after(connection: sqlite3.Connection, run: str, number: int, specs: t
         StoreError: one is damaged.
     """
     later = f"SELECT {_FIELDS} FROM chunks WHERE run = ? AND bundle = ? AND last_step > ?"
-    found = [Chunk(*row) for row in connection.execute(later, (run, number, step))]
+    found = [_chunk(row, specs) for row in connection.execute(later, (run, number, step))]
     return [(chunk, _verified(chunk, specs)) for chunk in found]
 
 
@@ -90,12 +107,14 @@ _FIELDS = "run, bundle, number, first_step, last_step, rows, sealed, checksum, d
 
 
 def _table(connection: sqlite3.Connection, run: str, number: int, specs: tuple[Spec, ...]) -> Table:
-    total = connection.execute("SELECT coalesce(sum(rows), 0) FROM chunks WHERE run = ? AND bundle = ?", (run, number)).fetchone()[0]
+    # Room is made for what is there, not for what the rows say is there. In 64 bits a sum of what they say could overflow, too.
+    size = "SELECT coalesce(sum(length(data)), 0) FROM chunks WHERE run = ? AND bundle = ?"
+    total = connection.execute(size, (run, number)).fetchone()[0] // (8 * (1 + width(specs)))
     table = np.empty((1 + width(specs), total))
     at = 0
     found = connection.execute(f"SELECT {_FIELDS} FROM chunks WHERE run = ? AND bundle = ? ORDER BY number", (run, number))
     for place, row in enumerate(found):
-        chunk = Chunk(*row)
+        chunk = _chunk(row, specs)
         part = _verified(chunk, specs)
         if chunk.number != place:
             raise StoreError(
@@ -104,6 +123,13 @@ def _table(connection: sqlite3.Connection, run: str, number: int, specs: tuple[S
         table[:, at : at + chunk.rows] = part
         at += chunk.rows
     return table
+
+
+def _chunk(row: tuple[Any, ...], specs: tuple[Spec, ...]) -> Chunk:
+    chunk = from_row(row)
+    if chunk is None:
+        raise StoreError(f"Run {row[0]}: some steps of {_listed(specs)} are damaged in the stored file; {_ADVICE}")
+    return chunk
 
 
 def _verified(chunk: Chunk, specs: tuple[Spec, ...]) -> Table:

@@ -6,10 +6,11 @@ kill at any moment leaves at most a file that no row names, which is removed whe
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
-import re
+import shutil
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,10 @@ import numpy as np
 
 from optlab.engine.snapshot import Snapshot
 from optlab.errors import StoreError
+from optlab.store.database import SNAPSHOTS
+from optlab.store.names import is_snapshot_file, run_id
+from optlab.store.seals import COLUMNS, is_intact
 
-FOLDER = "snapshots"
 CHECKPOINTS = 2
 """Checkpoints that are kept of a run; of the other reasons all are."""
 _UNFINISHED = ".part"
@@ -33,7 +36,7 @@ class SnapshotRecord:
     Attributes:
         run, step, reason, seconds: which; see :class:`optlab.engine.snapshot.Snapshot`.
         file: name within the run's folder. bytes, sha256: of the file.
-        changes, memory: JSON of the snapshot's values and memory.
+        changes, memory: JSON of the snapshot's values and memory. intact: whether all this is what was written.
     """
 
     run: str
@@ -45,10 +48,11 @@ class SnapshotRecord:
     sha256: str
     changes: str
     memory: str
+    intact: bool = True
 
 
-_FIELDS = "run, step, reason, seconds, file, bytes, sha256, changes, memory"
-INSERT = f"INSERT INTO snapshots ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FIELDS = COLUMNS["snapshots"]
+INSERT = f"INSERT OR REPLACE INTO snapshots ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def values(record: SnapshotRecord) -> tuple[object, ...]:
@@ -59,13 +63,53 @@ def values(record: SnapshotRecord) -> tuple[object, ...]:
 
 def records(connection: sqlite3.Connection, run: str) -> list[SnapshotRecord]:
     """All snapshots of a run, by step, those of one step in the order in which they were taken."""
-    rows = connection.execute(f"SELECT {_FIELDS} FROM snapshots WHERE run = ? ORDER BY step, rowid", (run,))
-    return [SnapshotRecord(*row) for row in rows]
+    rows = connection.execute(f"SELECT {_FIELDS}, checksum FROM snapshots WHERE run = ? ORDER BY step, rowid", (run,))
+    return [dataclasses.replace(SnapshotRecord(*row[:-1]), intact=is_intact(row[:-1], row[-1])) for row in rows]
 
 
 def folder(home: Path, run: str) -> Path:
-    """Where a run's snapshots lie."""
-    return home / FOLDER / run
+    """Return where a run's snapshots lie.
+
+    Raises:
+        StoreError: the name is not one of a run.
+    """
+    return home / SNAPSHOTS / run_id(run)
+
+
+def _own_folder(home: Path, run: str) -> Path:
+    """Return the folder for a change of what is in it.
+
+    Raises:
+        StoreError: it is a link to somewhere else.
+    """
+    place = folder(home, run)
+    if place.is_symlink():
+        raise StoreError(f"{place} is a link to another folder, where OptLab changes nothing; remove the link.")
+    return place
+
+
+def discard(home: Path, run: str, file: str) -> None:
+    """Remove a snapshot's file, if it is there and its name is one that OptLab gives.
+
+    Raises:
+        OSError: it cannot be removed.
+        StoreError: it lies elsewhere.
+    """
+    if is_snapshot_file(file):
+        (_own_folder(home, run) / file).unlink(missing_ok=True)
+
+
+def remove_all(home: Path, run: str) -> None:
+    """Remove all snapshots of a run. Links are removed, and what they lead to stays.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
+    place = folder(home, run)
+    if place.is_symlink():
+        place.unlink()
+    elif place.exists():
+        shutil.rmtree(place)
 
 
 def write(home: Path, run: str, snapshot: Snapshot, taken: set[str]) -> SnapshotRecord:
@@ -86,7 +130,7 @@ def write(home: Path, run: str, snapshot: Snapshot, taken: set[str]) -> Snapshot
     name, number = f"{stem}.safetensors", 2
     while name in taken:
         name, number = f"{stem}-{number}.safetensors", number + 1
-    place = folder(home, run)
+    place = _own_folder(home, run)
     place.mkdir(parents=True, exist_ok=True)
     _write_whole(place / name, data)
     return SnapshotRecord(
@@ -105,7 +149,9 @@ def write(home: Path, run: str, snapshot: Snapshot, taken: set[str]) -> Snapshot
 def _write_whole(path: Path, data: bytes) -> None:
     unfinished = path.with_name(path.name + _UNFINISHED)
     try:
-        with unfinished.open("wb") as file:
+        # What lies there is the rest of a kill, or a link that would be followed.
+        unfinished.unlink(missing_ok=True)
+        with unfinished.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -132,9 +178,11 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
     from safetensors.numpy import load as load_tensors
 
     # A name out of the database must not lead out of the folder.
-    if not re.fullmatch(r"[\w-]+\.safetensors", record.file):
+    if not is_snapshot_file(record.file):
         raise StoreError(f"Run {record.run}: the snapshot of step {record.step:,} has no valid file name.")
     path = folder(home, record.run) / record.file
+    if not record.intact:
+        raise _damaged(record, path)
     try:
         if path.stat().st_size != record.bytes:
             raise _damaged(record, path)
@@ -145,15 +193,18 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
         raise _damaged(record, path)
     try:
         tensors = load_tensors(data)
-    except SafetensorError as error:
+        changed, memory = json.loads(record.changes), json.loads(record.memory)
+    except (SafetensorError, ValueError, TypeError) as error:
         raise _damaged(record, path) from error
+    if "theta" not in tensors or not isinstance(changed, dict) or not isinstance(memory, dict):
+        raise _damaged(record, path)
     return Snapshot(
         step=record.step,
         seconds=record.seconds,
         theta=tensors["theta"],
         state={name.removeprefix(_STATE): value for name, value in tensors.items() if name.startswith(_STATE)},
-        values=json.loads(record.changes),
-        memory=json.loads(record.memory),
+        values=changed,
+        memory=memory,
         reason=record.reason,
     )
 
@@ -175,8 +226,8 @@ def remove_strays(home: Path, run: str, named: set[str]) -> None:
     Raises:
         OSError: one cannot be removed.
     """
-    place = folder(home, run)
+    place = _own_folder(home, run)
     if place.is_dir():
         for path in place.iterdir():
-            if path.name not in named:
+            if path.name not in named and (path.is_symlink() or not path.is_dir()):
                 path.unlink()

@@ -9,23 +9,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from optlab import paths
 from optlab.engine.control import Message
 from optlab.engine.snapshot import Snapshot
 from optlab.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
-from optlab.store import controls, database, records, series, snapshots
+from optlab.store import controls, database, records, seals, series, snapshots
 from optlab.store.bundles import Bundles
 from optlab.store.lines import Line, common_bundles
 from optlab.store.locks import OwnerLock, is_held, remove
+from optlab.store.names import is_owner, is_run_id
+from optlab.store.persistence import Persistence
 from optlab.store.records import GOING, RunRecord
 from optlab.store.series import StoredSeries
 from optlab.store.snapshots import SnapshotRecord
@@ -42,6 +43,8 @@ class Store:
         self.home = home
         self.readonly = readonly
         self._connection = connection
+        self._persist = Persistence(home)
+        self._odd: list[str] = []
 
     @classmethod
     def open(cls, folder: Path | None = None) -> Self:
@@ -53,7 +56,7 @@ class Store:
         Raises:
             StoreError: the folder cannot be written to, or its database is newer than this OptLab.
         """
-        home = paths.writable_home() if folder is None else _writable(folder)
+        home = _writable(folder)
         store = cls(home, database.connect(home / database.NAME), readonly=False)
         store.mark_interrupted()
         return store
@@ -83,10 +86,21 @@ class Store:
     def runs(self, newest_first: bool = True) -> list[RunRecord]:
         """All runs, in the order in which they were begun; those of a population in the order of their rows.
 
+        A row that is damaged is left out; see :attr:`hidden`.
+
         Raises:
             StoreError: the database is damaged.
         """
-        return self._records(f"ORDER BY {'created DESC, place' if newest_first else 'created, place'}")
+        found, self._odd = self._read(f"ORDER BY {'created DESC, place' if newest_first else 'created, place'}")
+        return found
+
+    @property
+    def hidden(self) -> str:
+        """One sentence about stored runs that the last :meth:`runs` left out because their rows are damaged; "" where there are none."""
+        if not self._odd:
+            return ""
+        others = f" (and {len(self._odd) - 1:,} more)" if len(self._odd) > 1 else ""
+        return f"{self.home / database.NAME}: {self._odd[0].removesuffix('.')}{others}; it is not listed, and the other runs are not concerned."
 
     def run(self, id_or_unique_prefix: str) -> RunRecord:
         """One run, by its id or the beginning of it.
@@ -96,8 +110,8 @@ class Store:
         """
         asked = id_or_unique_prefix
         with self._in_words():
-            ids = self._connection.execute("SELECT id FROM runs WHERE substr(id, 1, ?) = ? ORDER BY id", (len(asked), asked)).fetchall()
-        found = [row[0] for row in ids]
+            ids = self._rows("SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id", (asked,))
+        found = [row[0] for row in ids if is_run_id(row[0])]
         if asked in found:
             found = [asked]
         if not asked or not found:
@@ -105,12 +119,15 @@ class Store:
         if len(found) > 1:
             some = ", ".join(found[:4]) + (", …" if len(found) > 4 else "")
             raise InvalidInput(f"'{asked}' is the beginning of {len(found)} runs ({some}); give more of the id.")
-        return self._records("WHERE id = ?", found[0])[0]
+        records, odd = self._read("WHERE id = ?", found[0])
+        if odd:
+            raise StoreError(f"Run {found[0]} cannot be read: {odd[0]}")
+        return records[0]
 
     def population(self, run_id: str) -> list[RunRecord]:
         """The runs that were begun together with this one, itself included, in the order of their rows."""
         record = self.run(run_id)
-        return self._records("WHERE population = ? ORDER BY place", record.population)
+        return self._read("WHERE population = ? ORDER BY place", record.population)[0]
 
     def series(self, run_id: str, names: Collection[str] | None = None) -> dict[str, StoredSeries]:
         """The series of a run by name, or those of them that are asked for.
@@ -146,8 +163,14 @@ class Store:
     def controls(self, run_id: str) -> list[tuple[int, Message]]:
         """The messages that were applied to a run, each with the number of steps that had been taken; as they concern this run alone."""
         with self._in_words():
-            rows = self._connection.execute("SELECT step, message FROM controls WHERE run = ? ORDER BY number", (run_id,)).fetchall()
-        return [(step, controls.from_json(document)) for step, document in rows]
+            query = f"SELECT {seals.COLUMNS['controls']}, checksum FROM controls WHERE run = ? ORDER BY number"
+            rows = self._connection.execute(query, (run_id,)).fetchall()
+        for *values, seal in rows:
+            if not seals.is_intact(values, seal):
+                raise StoreError(
+                    f"Run {run_id}: a stored control message is damaged, so it cannot be replayed; delete the run and start it again."
+                )
+        return [(step, controls.from_json(document)) for _, _, step, document, _ in rows]
 
     # --- changing ------------------------------------------------------------------------------------------------------------
 
@@ -164,7 +187,7 @@ class Store:
         with self._in_words():
             with database.transaction(self._connection):
                 self._connection.execute("DELETE FROM runs WHERE id = ?", (record.id,))
-            shutil.rmtree(snapshots.folder(self.home, record.id), ignore_errors=True)
+            snapshots.remove_all(self.home, record.id)
 
     def mark_interrupted(self) -> None:
         """Mark runs whose owner is dead.
@@ -173,17 +196,21 @@ class Store:
             StoreError: the database cannot be written.
         """
         with self._in_words():
-            going = self._connection.execute("SELECT DISTINCT owner FROM runs WHERE status IN (?, ?)", GOING).fetchall()
-            dead = [row[0] for row in going if not is_held(self.home, row[0])]
+            going = self._rows("SELECT DISTINCT owner FROM runs WHERE status IN (?, ?)", GOING)
+            dead = [row[0] for row in going if is_owner(row[0]) and not is_held(self.home, row[0])]
             if dead:
-                with database.transaction(self._connection):
-                    # An owner may have ended its runs in good order since they were looked at.
-                    self._connection.executemany(
-                        "UPDATE runs SET status = 'interrupted', reason = ? WHERE owner = ? AND status IN (?, ?)",
-                        [(_DIED, owner, *GOING) for owner in dead],
-                    )
+                self._persist(lambda: self._mark(dead))
                 for owner in dead:
                     remove(self.home, owner)
+
+    def _mark(self, dead: Sequence[str]) -> None:
+        with database.transaction(self._connection):
+            for owner in dead:
+                # An owner may have ended its runs in good order since they were looked at. A damaged row stays what it is, damaged.
+                which = f"owner = ? AND status IN (?, ?) AND {seals.INTACT_RUN}"
+                for (run,) in self._connection.execute(f"SELECT id FROM runs WHERE {which}", (owner, *GOING)).fetchall():
+                    self._connection.execute("UPDATE runs SET status = 'interrupted', reason = ? WHERE id = ?", (_DIED, run))
+                    seals.seal(self._connection, "runs", run)
 
     # --- recording -----------------------------------------------------------------------------------------------------------
 
@@ -196,7 +223,11 @@ class Store:
         Raises:
             StoreError: they cannot be written.
         """
-        with self._in_words(), contextlib.ExitStack() as undo:
+        with self._in_words():
+            return self._persist(lambda: self._begun(experiments, runner))
+
+    def _begun(self, experiments: Sequence[Experiment], runner: str) -> RunWriter:
+        with contextlib.ExitStack() as undo:
             connection, lock = self._for_writer(undo)
             created, versions = records.now(), json.dumps(records.versions())
             documents = [experiment.to_toml() for experiment in experiments]
@@ -213,6 +244,7 @@ class Store:
                         "VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?)",
                         (run, experiment.title(), document, lock.name, created, runner, versions, ids[0], place),
                     )
+                    seals.seal(connection, "runs", run)
             undo.pop_all()
         return RunWriter(self.home, connection, lock, [Line(run) for run in ids], documents)
 
@@ -233,7 +265,11 @@ class Store:
         found = [self.run(run_id) for run_id in run_ids]
         if len({record.id for record in found}) < len(found) or not found:
             raise InvalidInput("Give one or more different runs to resume.")
-        with self._in_words(), contextlib.ExitStack() as undo:
+        with self._in_words():
+            return self._persist(lambda: self._taken_over(found, runner))
+
+    def _taken_over(self, found: Sequence[RunRecord], runner: str | None) -> RunWriter:
+        with contextlib.ExitStack() as undo:
             connection, lock = self._for_writer(undo)
             # In one transaction with the reading, so that a failure leaves the runs as they were, and no two sessions take one.
             with database.transaction(connection):
@@ -245,6 +281,7 @@ class Store:
                         "theta_sha256 = '', reason = '', broken = '', detail = '' WHERE id = ?",
                         (lock.name, runner or record.runner, json.dumps(records.versions()), record.id),
                     )
+                    seals.seal(connection, "runs", record.id)
                 writer = self._resumed(connection, lock, found)
             undo.pop_all()
         return writer
@@ -257,7 +294,9 @@ class Store:
         for record in found:
             snapshots.remove_strays(self.home, record.id, {snapshot.file for snapshot in snapshots.records(connection, record.id)})
             everything = self.controls(record.id)
-            log = controls.standing(everything, step) + [(at, message) for at, message in everything if at >= step and controls.replayable(message)]
+            log = controls.standing(everything, step) + [
+                (at, message) for at, message in everything if at >= step and controls.replayable(message)
+            ]
             logs.append(log)
             line = Line(record.id, steps=record.steps, seconds=record.seconds)
             line.load(connection)
@@ -289,15 +328,39 @@ class Store:
         undo.callback(lock.release)
         return connection, lock
 
-    def _records(self, which: str, *values: str) -> list[RunRecord]:
+    def _read(self, which: str, *values: str) -> tuple[list[RunRecord], list[str]]:
+        """Return the runs, and a sentence for each row that is not one."""
         if not self.readonly:
             self.mark_interrupted()
         with self._in_words():
-            rows = self._connection.execute(f"SELECT {records.FIELDS} FROM runs {which}", values).fetchall()
-        found = [records.from_row(row) for row in rows]
+            rows = self._rows(f"SELECT {records.FIELDS}, checksum FROM runs {which}", values)
+        found, odd = [], []
+        for row in rows:
+            try:
+                found.append(records.from_row(row[:-1], row[-1]))
+            except StoreError as error:
+                odd.append(str(error))
         # A reader cannot mark, but must not show a dead run as going either.
         alive = {owner: is_held(self.home, owner) for owner in {record.owner for record in found if record.going}}
-        return [_as_it_is(record, alive) for record in found]
+        return [_as_it_is(record, alive) for record in found], odd
+
+    def _rows(self, query: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+        # The first reader of a write-ahead log makes files, too.
+        return self._persist(lambda: self._rows_once(query, values))
+
+    def _rows_once(self, query: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+        # One text that is not UTF-8 must not hide the other rows. Asked for only then, as it takes longer.
+        usual = self._connection.text_factory
+        self._connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+        try:
+            return self._connection.execute(query, values).fetchall()
+        finally:
+            self._connection.text_factory = usual
 
     def _in_words(self) -> contextlib.AbstractContextManager[None]:
         return database.in_words(self.home / database.NAME)
@@ -312,12 +375,21 @@ def _as_it_is(record: RunRecord, alive: dict[str, bool]) -> RunRecord:
     return record
 
 
-def _writable(folder: Path) -> Path:
-    with database.in_words(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise StoreError(f"The folder {folder} is not writable; choose another, or change its permissions.")
-    return folder
+def _writable(folder: Path | None) -> Path:
+    home = paths.home() if folder is None else folder
+    try:
+        Persistence(home)(lambda: home.mkdir(parents=True, exist_ok=True))
+    except OSError as error:
+        if folder is None:
+            # It refuses in words that say how to choose another folder.
+            return paths.writable_home()
+        with database.in_words(home):
+            raise error
+    if folder is None:
+        return paths.writable_home()
+    if not os.access(home, os.W_OK):
+        raise StoreError(f"The folder {home} is not writable; choose another, or change its permissions.")
+    return home
 
 
 def _check_resumable(run: str, status: str) -> None:

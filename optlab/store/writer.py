@@ -3,14 +3,18 @@
 Rows wait in memory and are committed together a few times a second, in one short transaction, so that several sessions can share one
 file. What is committed is there after a kill of the process. A snapshot is committed only together with all rows up to its step: a run
 that goes on from it has no gap.
+
+A write that fails is repeated (:mod:`optlab.store.persistence`). Where that does not help, recording stops for good: a gap would look like
+a whole record. The runs are then interrupted, whatever becomes of the session.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +30,9 @@ from optlab.store.chunks import Table
 from optlab.store.database import in_words, transaction
 from optlab.store.lines import WRITE_CHUNK, Line, chunk_values
 from optlab.store.locks import OwnerLock
-from optlab.store.records import RunStatus, now
+from optlab.store.persistence import Persistence, Watcher
+from optlab.store.records import GOING, RunStatus, now
+from optlab.store.seals import changed_tables, seal
 
 COMMIT_SECONDS = 0.25
 """Time between commits: what a kill of the process loses at most, as long as commits are quick."""
@@ -38,6 +44,14 @@ _MOST_WAITING = 8 << 20
 """Bytes of full chunks after which is committed in any case: bounds what waits."""
 
 Statement = tuple[str, tuple[Any, ...]]
+# A transaction that is repeated may have been committed after all: a network folder can lose the answer. So no statement minds to be repeated.
+_WRITE_BUNDLE = (
+    "INSERT INTO bundles (run, number, columns) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET columns = excluded.columns, checksum = NULL"
+)
+_WRITE_CONTROL = (
+    "INSERT INTO controls (run, number, step, message) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET step = excluded.step, message = excluded.message, checksum = NULL"
+)
 
 
 class RunWriter:
@@ -78,8 +92,14 @@ class RunWriter:
         self._checkpoint_at = 0.0
         self._checkpoint_step = -1
         self._checkpoint_cost = 0.0
-        self._broken = False
+        self._persist = Persistence(home)
+        self._stored_steps = max((line.steps for line in self._lines), default=0)
+        self._problem = ""
         self._closed = False
+
+    def set_watcher(self, watcher: Watcher) -> None:
+        """Let ``watcher`` wait for room on a full disk; without one, recording stops there."""
+        self._persist.watcher = watcher
 
     @property
     def run_ids(self) -> tuple[str, ...]:
@@ -89,7 +109,7 @@ class RunWriter:
     @property
     def broken(self) -> bool:
         """Whether writing failed: nothing is recorded any more, and after :meth:`close` the runs are interrupted."""
-        return self._broken
+        return bool(self._problem)
 
     def record(self, event: Event) -> None:
         """Take one event, in the order of the session.
@@ -97,14 +117,8 @@ class RunWriter:
         Raises:
             StoreError: it cannot be written. This is raised once; later events are ignored.
         """
-        if self._broken or self._closed:
-            return
-        try:
-            with in_words(self._home):
-                self._take(event)
-        except StoreError:
-            self._broken = True
-            raise
+        if not self._closed:
+            self._unless_broken(lambda: self._take(event))
 
     def interrupt(self, reason: str) -> None:
         """The session was given up from outside: its runs are interrupted.
@@ -112,9 +126,8 @@ class RunWriter:
         Raises:
             StoreError: it cannot be written.
         """
-        if not self._broken and not self._closed:
-            with in_words(self._home):
-                self._end_all("interrupted", reason, "")
+        if not self._closed:
+            self._unless_broken(lambda: self._end_all("interrupted", reason, ""))
 
     def close(self) -> None:
         """Commit what waits and let go of the runs; one that has not ended is interrupted from then on. Safe to call twice.
@@ -125,13 +138,36 @@ class RunWriter:
         if self._closed:
             return
         try:
-            if not self._broken:
-                with in_words(self._home):
-                    self._commit()
+            self._unless_broken(self._commit)
         finally:
             self._closed = True
+            if self._problem:
+                self._mark_incomplete()
             self._connection.close()
             self._lock.release()
+
+    def _unless_broken(self, act: Callable[[], None]) -> None:
+        if self._problem:
+            return
+        try:
+            with in_words(self._home):
+                act()
+        except StoreError as error:
+            since = f" after step {self._stored_steps:,}" if self._stored_steps else ""
+            self._problem = f"The run is not recorded{since}: {error}"
+            raise StoreError(self._problem) from error
+
+    def _mark_incomplete(self) -> None:
+        """Say in the store why the record breaks off."""
+        change = "UPDATE runs SET status = 'interrupted', reason = ? WHERE id = ? AND status IN (?, ?)"
+        try:
+            with transaction(self._connection):
+                for line in self._lines:
+                    self._connection.execute(change, (self._problem, line.id, *GOING))
+                    seal(self._connection, "runs", line.id)
+        except sqlite3.Error:
+            # Nothing can be written, this included; without an owner the runs count as interrupted all the same.
+            return
 
     # --- events --------------------------------------------------------------------------------------------------------------
 
@@ -178,7 +214,7 @@ class RunWriter:
         tail = line.tail(packed.bundle, packed.specs)
         if len(line.stored) > bundles:
             columns = json.dumps(packed.specs)
-            self._first.append(("INSERT INTO bundles (run, number, columns) VALUES (?, ?, ?)", (line.id, tail.bundle, columns)))
+            self._first.append((_WRITE_BUNDLE, (line.id, tail.bundle, columns)))
         skip = line.skip[packed.bundle]
         if packed.steps[0] <= skip:
             table = table[:, np.searchsorted(packed.steps[: table.shape[1]], skip, side="right") :]
@@ -199,14 +235,18 @@ class RunWriter:
                 continue
             if isinstance(message, SetValue) and event.step < max(line.last.values(), default=-1):
                 self._commit()
-                with transaction(self._connection):
-                    line.cut(self._connection, self._home, event.step)
+                for file in self._persist(functools.partial(self._cut, line, event.step)):
+                    snapshots.discard(self._home, line.id, file)
             if isinstance(message, Follow):
                 statements.append(("UPDATE runs SET tracked = ? WHERE id = ?", (json.dumps(self._tracked), line.id)))
-            statements.append(("INSERT INTO controls VALUES (?, ?, ?, ?)", (line.id, line.messages, event.step, document)))
+            statements.append((_WRITE_CONTROL, (line.id, line.messages, event.step, document)))
             line.messages += 1
         # Rows may wait: those of later steps can only be committed after this.
         self._write(statements)
+
+    def _cut(self, line: Line, step: int) -> list[str]:
+        with transaction(self._connection):
+            return line.cut(self._connection, step)
 
     def _set_status(self, status: RunStatus) -> None:
         for line in self._lines:
@@ -238,14 +278,14 @@ class RunWriter:
             if began < self._checkpoint_at:
                 return
             self._checkpoint_step, self._checkpoint_cost = snapshot.step, 0.0
-        before = snapshots.records(self._connection, line.id)
-        record = snapshots.write(self._home, line.id, snapshot, {old.file for old in before})
+        before = self._persist(lambda: snapshots.records(self._connection, line.id))
+        record = self._persist(lambda: snapshots.write(self._home, line.id, snapshot, {old.file for old in before}))
         replaced = [old for old in before if (old.step, old.reason) == (record.step, record.reason)]
         gone = replaced + snapshots.outdated([*(old for old in before if old not in replaced), record])
         forget = "DELETE FROM snapshots WHERE run = ? AND file = ?"
         self._commit(*((forget, (old.run, old.file)) for old in gone), (snapshots.INSERT, snapshots.values(record)))
         for old in gone:
-            (snapshots.folder(self._home, line.id) / old.file).unlink(missing_ok=True)
+            snapshots.discard(self._home, line.id, old.file)
         if checkpoint:
             done = time.monotonic()
             self._checkpoint_cost += done - began
@@ -266,14 +306,21 @@ class RunWriter:
                 line.dirty = False
         self._write([*first, *((WRITE_CHUNK, chunk_values(chunk)) for chunk in chunks), *states, *statements])
         self._waiting = 0
+        self._stored_steps = max((line.steps for line in self._lines), default=0)
         done = time.monotonic()
         self._commit_at = done + max(COMMIT_SECONDS, (done - began) / COMMIT_SHARE)
 
     def _write(self, statements: Sequence[Statement]) -> None:
         if statements:
-            with transaction(self._connection):
-                for statement, values in statements:
-                    self._connection.execute(statement, values)
+            self._persist(lambda: self._write_once(statements))
+
+    def _write_once(self, statements: Sequence[Statement]) -> None:
+        with transaction(self._connection):
+            for statement, values in statements:
+                self._connection.execute(statement, values)
+            for table in changed_tables([statement for statement, _ in statements]):
+                for line in self._lines:
+                    seal(self._connection, table, line.id)
 
 
 def _without_ended(table: Table) -> Table:

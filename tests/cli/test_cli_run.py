@@ -23,7 +23,7 @@ from optlab.experiment import Experiment
 from optlab.runners import Owner
 from optlab.store import RunRecord, Store
 
-FACTS = {"run", "title", "status", "reason", "broken", "device", "runner", "parameters"}
+FACTS = {"recorded", "recording_error", "run", "title", "status", "reason", "broken", "device", "runner", "parameters"}
 KEYS = FACTS | {"steps", "seconds", "steps_per_second", "final", "theta_sha256"}
 FINAL = {"train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm"}
 ENDLESS = ["run", "iris-softmax", "--steps", "1000000000"]

@@ -172,7 +172,7 @@ def test_that_a_full_disk_is_told_once_and_leaves_what_was_committed(store, expe
     writer.record(told().block(1, 100))
     # SQLite says of a file that may not grow what it says of a disk that is full.
     writer._connection.execute("PRAGMA max_page_count = 1")
-    with pytest.raises(StoreError, match="disk is full; make room"):
+    with pytest.raises(StoreError, match=r"not recorded.*disk is full; make room"):
         writer.record(told().block(101, 20_000))
         writer.record(told().kept(20_000))
     assert writer.broken

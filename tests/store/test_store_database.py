@@ -171,7 +171,7 @@ def test_that_a_lock_file_left_by_a_dead_owner_does_not_keep_a_run_going(home, s
     writer.close()
     lock = OwnerLock(home)
     connection = sqlite3.connect(home / "optlab.sqlite")
-    connection.execute("UPDATE runs SET owner = ?, status = 'paused'", (lock.name,))
+    connection.execute("UPDATE runs SET owner = ?, status = 'paused', checksum = NULL", (lock.name,))
     connection.commit()
     connection.close()
     assert store.runs()[0].status == "paused"

@@ -56,6 +56,8 @@ class RunsDialog(QDialog):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.words = QLabel("")
         self.words.setWordWrap(True)
+        self.hidden_runs = QLabel("")
+        self.hidden_runs.setWordWrap(True)
 
         self.show_button = self._button("Show curves", "Draw this run's curves in the window")
         self.open_button = self._button("Open experiment", "Put this run's experiment into the editor")
@@ -77,6 +79,7 @@ class RunsDialog(QDialog):
         buttons.addWidget(closing)
         layout = QVBoxLayout(self)
         layout.addWidget(self.table, 1)
+        layout.addWidget(self.hidden_runs)
         layout.addWidget(self.words)
         layout.addLayout(buttons)
         self.table.selectionModel().selectionChanged.connect(self._selection_changed)
@@ -85,13 +88,17 @@ class RunsDialog(QDialog):
 
     def reload(self) -> None:
         """Read the list anew."""
+        hidden = ""
         try:
             with Store.open() as store:
                 self.model.set_records(store.runs())
+                hidden = store.hidden
             self.words.setText("" if self.model.rowCount() else "No run is stored yet: press Start in the window, or type optlab run.")
         except OptLabError as error:
             self.model.set_records([])
             self.words.setText(str(error))
+        self.hidden_runs.setText(hidden)
+        self.hidden_runs.setVisible(bool(hidden))
         if self.model.rowCount():
             self.table.selectRow(0)
         self._selection_changed()

@@ -170,6 +170,22 @@ def test_that_deleting_asks_first(qtbot: QtBot) -> None:
     assert "No run is stored yet" in dialog.words.text()
 
 
+def test_that_a_damaged_row_hides_no_other_run_and_is_said(qtbot: QtBot) -> None:
+    import sqlite3
+
+    stored("sound")
+    odd = stored("odd")
+    connection = sqlite3.connect(paths.home() / "optlab.sqlite")
+    connection.execute("UPDATE runs SET id = '../../victim' WHERE id = ?", (odd,))
+    connection.commit()
+    connection.close()
+    dialog = RunsDialog()
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert [dialog.model.record(row).title for row in range(dialog.model.rowCount())] == ["sound"]
+    assert dialog.hidden_runs.isVisible() and "'../../victim'" in dialog.hidden_runs.text()
+
+
 def test_that_a_run_is_exported_where_one_says(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stored()
     dialog = RunsDialog()

@@ -14,7 +14,7 @@ from optlab.engine.control import Inbox, Stop
 from optlab.engine.events import Block, Event, Kept, RunEnded, Series, SessionEnded, SessionFailed, Started
 from optlab.engine.snapshot import Snapshot
 from optlab.experiment import Experiment
-from optlab.runners import NotRecorded, Owner, PreviewQuestion, ProcessRunner, resume, train
+from optlab.runners import NotRecorded, Owner, PreviewQuestion, ProcessRunner, RecordingHeld, resume, train
 from optlab.runners import outbox as outbox_module
 from optlab.runners.outbox import Outbox
 from optlab.store import Store
@@ -115,18 +115,41 @@ def test_that_an_owner_that_was_never_started_can_be_cancelled():
     assert owner.join(30)
 
 
-def test_that_a_full_disk_is_told_once_and_the_run_goes_on(tmp_path):
+def test_that_a_fault_that_lasts_is_told_once_and_the_run_goes_on(tmp_path):
     experiment = Experiment.from_dict({"dataset": {"name": "moons"}, "model": {"name": "mlp"}})
     with Store.open(tmp_path) as store:
         writer = store.begin([experiment], "thread")
-        writer._connection.execute("PRAGMA max_page_count = 1")
+        writer._connection.execute("PRAGMA query_only = ON")
         blocks = [_block(1 + 2000 * number, 2000) for number in range(100)]
         owner = Owner(_JOB, Scripted(lambda inbox: iter([*blocks, SessionEnded()])), writer)
         owner.start()
         told = _all(owner)
         complaints = [event for event in told if isinstance(event, NotRecorded)]
-        assert len(complaints) == 1 and "disk is full" in complaints[0].words
+        assert len(complaints) == 1 and "not recorded" in complaints[0].words and "cannot be written" in complaints[0].words
         assert [event for event in told if not isinstance(event, NotRecorded)] == [*blocks, SessionEnded()]
+        assert store.run(owner.run_ids[0]).status == "interrupted"
+
+
+@pytest.mark.parametrize("end", [lambda owner: owner.send(Stop()), lambda owner: owner.cancel()], ids=["stop", "cancel"])
+def test_that_a_run_that_waits_for_room_can_be_ended(tmp_path, end):
+    experiment = Experiment.from_dict({"dataset": {"name": "moons"}, "model": {"name": "mlp"}})
+    with Store.open(tmp_path) as store:
+        writer = store.begin([experiment], "thread")
+        writer._connection.execute("PRAGMA max_page_count = 1")
+        owner = Owner(_JOB, Scripted(_forever), writer)
+        owner.start()
+        told: list[Event] = []
+        while not any(isinstance(event, RecordingHeld) for event in told):
+            assert owner.wait(30)
+            told += owner.drain()
+        waiting = next(event for event in told if isinstance(event, RecordingHeld))
+        assert "is full: the run waits" in waiting.words
+        assert not owner.join(0.5) and owner.drain() == [], "nothing happens while it waits"
+        end(owner)
+        assert owner.join(30)
+        told = owner.drain()
+        assert next(event.words for event in told if isinstance(event, NotRecorded)).endswith("on another disk.")
+        assert isinstance(told[-1], SessionEnded)
         assert store.run(owner.run_ids[0]).status == "interrupted"
 
 

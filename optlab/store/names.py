@@ -1,0 +1,39 @@
+"""Names that the store makes and that become paths. A database can come from anywhere, so a name read from one is checked before it is used."""
+
+from __future__ import annotations
+
+import re
+
+from optlab.errors import StoreError
+
+# Names that Windows keeps for devices, whatever follows them.
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.ASCII | re.IGNORECASE)
+_RUN = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}", re.ASCII)
+_OWNER = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_SNAPSHOT = re.compile(r"[0-9A-Za-z_-]{1,100}\.safetensors", re.ASCII)
+
+
+def is_run_id(name: object) -> bool:
+    """Return whether ``name`` can be the id of a run: a plain name of letters, digits, ``-`` and ``_``."""
+    return isinstance(name, str) and _RUN.fullmatch(name) is not None and _DEVICES.fullmatch(name) is None
+
+
+def run_id(name: object) -> str:
+    """Return ``name`` as the id of a run, which is safe as part of a path.
+
+    Raises:
+        StoreError: it cannot be one.
+    """
+    if isinstance(name, str) and is_run_id(name):
+        return name
+    raise StoreError(f"{str(name)[:80]!r} cannot be the id of a run, which is a plain name of letters, digits, '-' and '_'.")
+
+
+def is_owner(name: object) -> bool:
+    """Return whether ``name`` can be the name of an owner's lock."""
+    return isinstance(name, str) and _OWNER.fullmatch(name) is not None
+
+
+def is_snapshot_file(name: object) -> bool:
+    """Return whether ``name`` can be the name of a snapshot's file."""
+    return isinstance(name, str) and _SNAPSHOT.fullmatch(name) is not None
