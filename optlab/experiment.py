@@ -50,12 +50,18 @@ class General(FieldSet):
 
     title: str = text("", "Title", help="A name for the run in lists and legends.")
     seed: int = whole(
-        0, "Seed", least=0, most=2**63 - 1, help="Seed of the start and of the batches. The same seed gives the same run, bit for bit on a CPU."
+        0,
+        "Seed",
+        least=0,
+        most=2**63 - 1,
+        help="Seed of the start and of the batches. The same seed gives the same run, bit for bit on a CPU.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = choice(
         "auto", "Device", help="Where the run computes; auto takes a GPU where one is there and the model is large enough to gain from it."
     )
-    precision: Literal["float32", "float64"] = choice("float32", "Precision", help="float64 for comparisons to rounding; about twice the time.")
+    precision: Literal["float32", "float64"] = choice(
+        "float32", "Precision", help="float64 for comparisons to rounding; about twice the time."
+    )
     threads: int = whole(
         1,
         "Threads",
@@ -71,7 +77,10 @@ class Budget(FieldSet):
 
     steps: int = whole(2000, "Steps", least=1, most=10**12, log=True, slider=(10, 1_000_000), help="Number of updates.")
     seconds: float = real(
-        0.0, "Seconds", least=0.0, help="Training time after which the run ends; 0 for no limit. A limit in time makes the end depend on the machine."
+        0.0,
+        "Seconds",
+        least=0.0,
+        help="Training time after which the run ends; 0 for no limit. A limit in time makes the end depend on the machine.",
     )
 
 
@@ -79,7 +88,11 @@ class MeasurePlan(FieldSet):
     """What is measured, and when."""
 
     evaluate_every: int = whole(
-        0, "Evaluate every", least=0, unit="steps", help="Steps between evaluations on the whole training and validation sets; 0 for once an epoch."
+        0,
+        "Evaluate every",
+        least=0,
+        unit="steps",
+        help="Steps between evaluations on the whole training and validation sets; 0 for once an epoch.",
     )
     fresh: int = whole(
         0,
@@ -94,7 +107,12 @@ class MeasurePlan(FieldSet):
         "0-1 risk to about half a percent.",
     )
     weights: int = whole(
-        12, "Followed weights", least=0, most=256, slider=(0, 64), help="Number of weights, spread over all tensors, whose values are recorded at every step."
+        12,
+        "Followed weights",
+        least=0,
+        most=256,
+        slider=(0, 64),
+        help="Number of weights, spread over all tensors, whose values are recorded at every step.",
     )
     chosen: Texts = texts((), "Chosen weights", help="Weights to follow by name, as layers.0.weight[3,5]; in place of the spread ones.")
 
@@ -169,7 +187,8 @@ class Experiment:
         version = values.pop("format", FORMAT)
         if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
             raise InvalidInput(
-                f"format is {shown(version)}, but this OptLab reads formats 1 to {FORMAT}; a newer OptLab may have written the file.", "format"
+                f"format is {shown(version)}, but this OptLab reads formats 1 to {FORMAT}; a newer OptLab may have written the file.",
+                "format",
             )
         known = [*SECTIONS, *PLAIN_SECTIONS, INSTRUMENTS]
         tables = {key: values.pop(key) for key in known if key in values}
@@ -259,7 +278,11 @@ class Experiment:
                 "stopping.name",
             )
         if isinstance(self.optimizer, ObjectiveOptimizer):
-            for section, inactive in (("clipping", not self.clipping.active), ("delay", not self.delay.active), ("continuation", not self.continuation.active)):
+            for section, inactive in (
+                ("clipping", not self.clipping.active),
+                ("delay", not self.delay.active),
+                ("continuation", not self.continuation.active),
+            ):
                 if not inactive:
                     raise InvalidInput(
                         f"{section}.name is {getattr(self, section).name!r}, but {self.optimizer.label} asks the objective itself and takes gradients where it "
@@ -388,7 +411,9 @@ class Experiment:
         if not section:
             if key not in General.model_fields:
                 places = [*General.model_fields, *(f"{name}.…" for name in (*SECTIONS, *PLAIN_SECTIONS))]
-                raise InvalidInput(f"{shown(key)} is not part of an experiment{did_you_mean(key, places)}; places are: {', '.join(places)}.", key)
+                raise InvalidInput(
+                    f"{shown(key)} is not part of an experiment{did_you_mean(key, places)}; places are: {', '.join(places)}.", key
+                )
             tables[key] = _parsed(General.field(key), value, path)
         elif section not in tables or not isinstance(tables[section], dict):
             sections = (*SECTIONS, *PLAIN_SECTIONS)

@@ -49,7 +49,9 @@ def race(
     optimizers: Annotated[str, typer.Option(metavar="A,B,…", help="Optimizers that race; the same as --set optimizer.name=A,B,….")] = "",
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE[,VALUE…]", help="Change a field, or race its values, as optimizer.lr=0.1,0.01; may be repeated."),
+        typer.Option(
+            "--set", metavar="PATH=VALUE[,VALUE…]", help="Change a field, or race its values, as optimizer.lr=0.1,0.01; may be repeated."
+        ),
     ] = None,
     steps: Annotated[str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")] = "",
     seed: Annotated[str, typer.Option(metavar="N[,N…]", help="Seed of the start and the batches; the same as --set seed=N.")] = "",
@@ -65,7 +67,11 @@ def race(
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")
-    given = [f"{path}={text}" for path, text in (("budget.steps", steps), ("device", device), ("seed", seed), ("optimizer.name", optimizers)) if text]
+    given = [
+        f"{path}={text}"
+        for path, text in (("budget.steps", steps), ("device", device), ("seed", seed), ("optimizer.name", optimizers))
+        if text
+    ]
     base = load(source)
     entries = entered(base, [*given, *(changes or [])])
     experiments = [entry.experiment for entry in entries]
@@ -98,7 +104,9 @@ class Entry:
     @property
     def words(self) -> str:
         """What it is called in the table."""
-        return ", ".join(text if path == "optimizer.name" else f"{path.removeprefix('optimizer.')} {text}" for path, text in self.differs.items())
+        return ", ".join(
+            text if path == "optimizer.name" else f"{path.removeprefix('optimizer.')} {text}" for path, text in self.differs.items()
+        )
 
 
 def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
@@ -114,7 +122,9 @@ def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
         if len(entries) > MOST:
             raise InvalidInput(f"This race would have more than {MOST} runs; give fewer values.")
     if len(entries) < 2:
-        raise InvalidInput("A race needs two runs or more; give several optimizers (--optimizers sgd,adam) or values (--set optimizer.lr=0.1,0.01).")
+        raise InvalidInput(
+            "A race needs two runs or more; give several optimizers (--optimizers sgd,adam) or values (--set optimizer.lr=0.1,0.01)."
+        )
     return [_titled(base, entry) for entry in entries]
 
 

@@ -49,7 +49,8 @@ def run(
     steps: Annotated[str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")] = "",
     seed: Annotated[str, typer.Option(metavar="N", help="Seed of the start and the batches; the same as --set seed=N.")] = "",
     instruments: Annotated[
-        list[str] | None, typer.Option("--instrument", metavar="NAME[:EVERY]", help="Switch an instrument on, read every so many steps; may be repeated.")
+        list[str] | None,
+        typer.Option("--instrument", metavar="NAME[:EVERY]", help="Switch an instrument on, read every so many steps; may be repeated."),
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute; the same as --set device=NAME.")] = "",
     runner: Annotated[str, typer.Option(metavar="|".join(RUNNERS), help="Train in this process or in one of its own.")] = "auto",

@@ -201,4 +201,19 @@ class Answer:
     value: Any = field(default=None)
 
 
-Event = Started | Block | Path | Pictured | Costed | Applied | ActivityChanged | Kept | Noted | RunEnded | SessionEnded | SessionFailed | Progress | Answer
+Event = (
+    Started
+    | Block
+    | Path
+    | Pictured
+    | Costed
+    | Applied
+    | ActivityChanged
+    | Kept
+    | Noted
+    | RunEnded
+    | SessionEnded
+    | SessionFailed
+    | Progress
+    | Answer
+)

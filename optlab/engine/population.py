@@ -42,12 +42,18 @@ def check_compatible(experiments: Sequence[Experiment]) -> None:
     for number, other in enumerate(experiments[1:], start=2):
         for section in _SHARED:
             if getattr(other, section) != getattr(first, section):
-                raise InvalidInput(f"Run {number} of a population differs from run 1 in [{section}], which all runs of a population share.", section)
+                raise InvalidInput(
+                    f"Run {number} of a population differs from run 1 in [{section}], which all runs of a population share.", section
+                )
         for field in ("device", "precision", "threads"):
             if getattr(other.general, field) != getattr(first.general, field):
-                raise InvalidInput(f"Run {number} of a population differs from run 1 in {field}, which all runs of a population share.", field)
+                raise InvalidInput(
+                    f"Run {number} of a population differs from run 1 in {field}, which all runs of a population share.", field
+                )
         if other.batches.size != first.batches.size:
-            raise InvalidInput(f"Run {number} of a population differs from run 1 in batches.size, which all runs of a population share.", "batches.size")
+            raise InvalidInput(
+                f"Run {number} of a population differs from run 1 in batches.size, which all runs of a population share.", "batches.size"
+            )
 
 
 class Member(Protocol):
@@ -186,7 +192,11 @@ class Group:
 
     def _own(self) -> State:
         """The rule's own entries."""
-        return self.state if self._simple else {name: value for name, value in self.state.items() if not name.startswith((_AVERAGING, _DELAY, _BEST))}
+        return (
+            self.state
+            if self._simple
+            else {name: value for name, value in self.state.items() if not name.startswith((_AVERAGING, _DELAY, _BEST))}
+        )
 
     def _with_strategies(self, theta: torch.Tensor, after: torch.Tensor, own: State) -> State:
         if self._simple:
@@ -228,7 +238,12 @@ def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -
     for row, experiment in enumerate(experiments):
         parts = (experiment.optimizer, experiment.clipping, experiment.averaging)
         shaping = [getattr(experiment.optimizer, name) for name in experiment.optimizer.fixed]
-        key = (*(value for part in parts for value in (type(part), *_discrete(part))), *shaping, experiment.delay.longest(), experiment.stopping.keeps_best)
+        key = (
+            *(value for part in parts for value in (type(part), *_discrete(part))),
+            *shaping,
+            experiment.delay.longest(),
+            experiment.stopping.keeps_best,
+        )
         found.setdefault(key, []).append(row)
     return [Group(rows, experiments, theta, layout) for rows in found.values()]
 

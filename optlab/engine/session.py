@@ -322,5 +322,3 @@ class _Session:
         self._path_at = self._costs_at = 0.0
         yield from self._block()
         yield SessionEnded()
-
-

@@ -79,7 +79,9 @@ class Trainer:
             not what its method promises; whoever tells them takes them out.
     """
 
-    def __init__(self, experiments: Sequence[Experiment], snapshots: Sequence[Snapshot] | None = None, *, deferred: bool | None = None) -> None:
+    def __init__(
+        self, experiments: Sequence[Experiment], snapshots: Sequence[Snapshot] | None = None, *, deferred: bool | None = None
+    ) -> None:
         check_compatible(experiments)
         first = experiments[0]
         _torch.set_num_threads(first.general.threads)
@@ -129,7 +131,9 @@ class Trainer:
         measures = [measure() for measure in registry.components("measure") if task in cast(type[StepMeasure], measure).tasks]
         self._evaluations = [measure for measure in measures if isinstance(measure, EvaluationMeasure)]
         clips = any(e.clipping.active for e in experiments)
-        self.recorder = Recorder([measure for measure in measures if isinstance(measure, StepMeasure) and (clips or not measure.of_clipping)])
+        self.recorder = Recorder(
+            [measure for measure in measures if isinstance(measure, StepMeasure) and (clips or not measure.of_clipping)]
+        )
         self._rates: list[float] = []
         self.follow(first.measures.chosen)
 
@@ -352,7 +356,9 @@ class Trainer:
         """What instruments see of the parameters as they stand: the batch is that of the step to come."""
         # The way of the last step is known unless something else has put the parameters where they are.
         before = self.theta if self._last is None or self._last[1] is not self.theta else self._last[0]
-        return StepSight.standing(self._surroundings, self.step, before, self.theta, self._stepper.rates(self.step), self._stream.at(self.step))
+        return StepSight.standing(
+            self._surroundings, self.step, before, self.theta, self._stepper.rates(self.step), self._stream.at(self.step)
+        )
 
     def batch_of(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch of step ``step`` (0, 1, …): inputs ``[R, m, *inputs]`` and targets ``[R, m]`` or ``[R, m, outputs]``."""

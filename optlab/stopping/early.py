@@ -25,13 +25,25 @@ class EarlyStopping(Stopping):
     needs_validation: ClassVar[bool] = True
 
     patience: int = whole(
-        10, "Patience", unit="evaluations", least=1, log=True, slider=(1, 100), help="Evaluations without an improvement after which the run ends."
+        10,
+        "Patience",
+        unit="evaluations",
+        least=1,
+        log=True,
+        slider=(1, 100),
+        help="Evaluations without an improvement after which the run ends.",
     )
     improvement: float = real(
-        0.0, "Least improvement", least=0.0, slider=(0.0, 0.1), help="By more than this an error has to be lower than the best one before to count as better."
+        0.0,
+        "Least improvement",
+        least=0.0,
+        slider=(0.0, 0.1),
+        help="By more than this an error has to be lower than the best one before to count as better.",
     )
     restore_best: bool = switch(
-        True, "Restore the best", help="End with the parameters of the best evaluation, not with the last ones, when this rule ends the run."
+        True,
+        "Restore the best",
+        help="End with the parameters of the best evaluation, not with the last ones, when this rule ends the run.",
     )
 
     @property

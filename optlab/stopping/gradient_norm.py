@@ -24,7 +24,13 @@ class GradientNorm(Stopping):
     source: ClassVar[str] = "Notes, how learning differs from pure optimization."
 
     bound: float = real(
-        1e-3, "Bound", symbol="b", above=0.0, log=True, slider=(1e-8, 1.0), help="Norm of the gradient at which, and below which, the run ends."
+        1e-3,
+        "Bound",
+        symbol="b",
+        above=0.0,
+        log=True,
+        slider=(1e-8, 1.0),
+        help="Norm of the gradient at which, and below which, the run ends.",
     )
 
     def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:

@@ -127,9 +127,7 @@ def test_that_the_file_saved_from_the_window_gives_the_same_parameters(
     assert again[0].theta_sha256 == ended[0].theta_sha256
 
 
-def test_that_the_learning_rate_can_be_changed_while_it_runs(
-    qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str
-) -> None:
+def test_that_the_learning_rate_can_be_changed_while_it_runs(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
     window = open_window(experiment(budget={"steps": LONG}), runner)
     window.start()
     wait_steps(qtbot, window, 50)

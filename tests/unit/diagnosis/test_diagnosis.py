@@ -73,7 +73,10 @@ def test_that_the_edge_is_no_matter_of_adaptive_rules() -> None:
 
 def test_that_uphill_steps_are_ill_conditioning() -> None:
     finding = named(
-        diagnose(book(conditioning__trouble=[0, 1, 1, 1], conditioning__gg=[1.0] * 4, conditioning__ghg=[50.0] * 4, learning_rate=[0.1] * 4)), "ill_conditioned"
+        diagnose(
+            book(conditioning__trouble=[0, 1, 1, 1], conditioning__gg=[1.0] * 4, conditioning__ghg=[50.0] * 4, learning_rate=[0.1] * 4)
+        ),
+        "ill_conditioned",
     )
     assert finding is not None
     # ½ε²gᵀHg = 0.25 against εgᵀg = 0.1.
@@ -118,7 +121,9 @@ def test_that_a_saddle_is_a_small_gradient_and_a_bend_downwards() -> None:
     norm = np.concatenate([np.full(50, 1.0), np.full(30, 0.05)])
     finding = named(diagnose(book(gradient_norm=norm, spectrum__top=np.array([[2.0]]), spectrum__bottom=np.array([[-0.5]]))), "saddle")
     assert finding is not None and finding.remedies[0].changes == {"optimizer.momentum": 0.9}
-    assert named(diagnose(book(gradient_norm=norm, spectrum__top=np.array([[2.0]]), spectrum__bottom=np.array([[-0.01]]))), "saddle") is None
+    assert (
+        named(diagnose(book(gradient_norm=norm, spectrum__top=np.array([[2.0]]), spectrum__bottom=np.array([[-0.01]]))), "saddle") is None
+    )
 
 
 @pytest.mark.parametrize(("norms", "word"), [((1e-6, 1e-3, 1.0), "vanishes"), ((1e3, 1.0, 1e-2), "explodes"), ((0.5, 0.7, 1.0), "")])
