@@ -200,7 +200,7 @@ def _say(title: str, field: Race) -> None:
     if failed:
         print(" ".join(failed.splitlines()), file=sys.stderr)
     say(f"{title}: {len(ranked)} runs from one start, by training loss\n")
-    headers = ("Run", "Status", "Steps", "Training loss", "Validation loss", "Validation error", "Gradient norm", "Stored as")
+    headers = ("Run", "Status", "Steps", "Training loss", "Validation loss", "Validation error", "Full gradient norm", "Stored as")
     say_table(headers, [_row(entry, outcome) for entry, outcome in ranked], headed=True)
 
 

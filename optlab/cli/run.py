@@ -18,6 +18,7 @@ from optlab.engine.device import resolve
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.fields import did_you_mean
+from optlab.gradient_test import gradient_test
 from optlab.runners import Owner, train
 from optlab.runners import resume as go_on
 from optlab.runners.train import Asked
@@ -180,7 +181,8 @@ def _say(outcome: Outcome) -> None:
             say(f"  {label:<18} {loss:.6g}" + (f", 0-1 error {error:.2%}" if error is not None else ""))
     norm = outcome.final.get("gradient_norm")
     if norm is not None:
-        say(f"  gradient norm      {norm:.4g}")
+        say(f"  full gradient norm {norm:.4g}")
+        say(f"                     {gradient_test(outcome.final.get('gradient_norm_at_start'), norm).sentence}")
     say(f"  weights' SHA-256   {outcome.theta_sha256}")
     if outcome.run:
         say(f"  stored as          {outcome.run}")

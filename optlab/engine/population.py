@@ -16,7 +16,7 @@ from optlab.component import Component
 from optlab.delays.base import Delay
 from optlab.engine.oracle import Oracle
 from optlab.engine.seeding import generators
-from optlab.engine.snapshot import INSTRUMENT
+from optlab.engine.snapshot import INSTRUMENT, NORM_AT_START
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment, General
 from optlab.hyperparameters import Hyperparameters
@@ -227,9 +227,9 @@ _SCHEDULE = "schedule."
 
 
 def divided(memory: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """What a snapshot remembers: the stopping rule's part, and the schedule's; that of instruments is neither's."""
+    """What a snapshot remembers: the stopping rule's part, and the schedule's; the rest is neither's."""
     schedules = {name.removeprefix(_SCHEDULE): value for name, value in memory.items() if name.startswith(_SCHEDULE)}
-    return {name: value for name, value in memory.items() if not name.startswith((_SCHEDULE, INSTRUMENT))}, schedules
+    return {name: value for name, value in memory.items() if not name.startswith((_SCHEDULE, INSTRUMENT, NORM_AT_START))}, schedules
 
 
 def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -> list[Group]:

@@ -13,7 +13,8 @@ class EarlyStopping(Stopping):
     """The run ends when the validation error has not improved for some evaluations.
 
     What is minimized is a surrogate loss on the training set; what is wanted is a low 0-1 error on other examples. So learning halts by the latter, while the
-    gradient of the former is often still large: pure optimization would call this unfinished. The reason of the halt tells that gradient's norm.
+    full gradient of the former is often still large against its value at the start: pure optimization would call this unfinished. The reason of the halt
+    states that gradient's norm.
 
     For real values, which have no 0-1 error, the validation loss takes its place.
     """

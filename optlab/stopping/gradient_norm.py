@@ -12,8 +12,8 @@ from optlab.stopping.base import FullGradientNorm, Memory, Stopping
 class GradientNorm(Stopping):
     """The run ends at the first evaluation at which the gradient on the whole training set is small.
 
-    Pure optimization halts so, near a critical point. Training a deep model hardly ever gets there: the norm may even grow while the error falls. The gradient
-    is that of the objective, weight decay included, and each evaluation costs one pass through the training set more.
+    Pure optimization halts so, close to a critical point, which need not be a minimum. Training a deep model hardly ever gets there. The gradient is that of
+    the objective, weight decay included; each evaluation costs a pass forwards and backwards through the training set more, and records the full gradient norm.
     """
 
     name: ClassVar[str] = "gradient_norm"

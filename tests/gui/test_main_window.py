@@ -107,6 +107,7 @@ def test_that_a_run_draws_all_its_curves(qtbot: QtBot, open_window: Callable[...
     assert last_step(plots.loss, "validation_loss") == 300
     assert last_step(plots.error, "validation_error") == 300
     assert last_step(plots.gradient, "gradient_norm") == 300
+    assert last_step(plots.gradient, "full_gradient_norm") == 300
     assert seen[-1].steps[-1] == 300
     assert "Finished after 300 steps" in window.controls.words.text()
     assert window.controls.state == "idle"

@@ -76,7 +76,7 @@ def test_that_a_finished_run_says_what_it_reached(build: Build, play: Any, ended
     end = ended(events)
     assert (end.status, end.steps) == ("finished", 60)
     assert end.reason == "the budget of 60 steps is spent"
-    assert set(end.final) == {"train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm"}
+    assert set(end.final) == {"train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm", "gradient_norm_at_start"}
     for name in ("train_loss", "validation_loss", "train_error", "validation_error"):
         assert end.final[name] == series(events, name)[1][-1, 0]
 

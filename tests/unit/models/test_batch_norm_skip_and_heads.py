@@ -12,8 +12,8 @@ from torch import nn
 
 from optlab import registry
 from optlab.data import DataShape
+from optlab.engine import full_gradient
 from optlab.engine import objective as objective_module
-from optlab.engine import trainer as trainer_module
 from optlab.engine.objective import SAMPLE, Objective
 from optlab.engine.oracle import Oracle
 from optlab.engine.trainer import Trainer
@@ -340,7 +340,7 @@ def test_that_training_with_a_last_batch_of_one_example_goes_on_and_resumes_exac
 
 
 def test_that_the_full_gradient_of_a_normalized_network_is_that_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer_module, "_CHUNK_VALUES", 40)  # other models' is taken on so many values at once
+    monkeypatch.setattr(full_gradient, "_CHUNK_VALUES", 40)  # other models' is taken on so many values at once
     asked = experiment({"name": "sgd"}, {"batch_norm": True})
     trainer = Trainer([asked, dataclasses.replace(asked, general=asked.general.model_copy(update={"seed": 1}))])
     training = asked.dataset.load().training
