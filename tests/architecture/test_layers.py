@@ -18,7 +18,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS: list[set[str]] = [
     {"", "errors"},
     {"paths", "lazy", "files", "display", "gradient_test", "numerics", "palette"},
-    {"fields", "component", "registry", "layout", "data", "datafiles", "own_models", "hyperparameters"},
+    {"fields", "component", "registry", "layout", "data", "plan", "datafiles", "own_models", "hyperparameters"},
     {*registry.FOLDERS.values()},
     {"experiment", "pages", "presets"},
     {"curvature", "engine"},
