@@ -31,6 +31,7 @@ from optlab.gui.panels.doctors_note import DoctorsNote
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.presets_menu import PresetsMenu
+from optlab.gui.summary import summary
 from optlab.instruments.base import INSTRUMENTS
 from optlab.runners.preview import PreviewQuestion
 from optlab.runners.train import Asked
@@ -126,7 +127,11 @@ class MainWindow(QMainWindow):
         help_menu = bar.addMenu("&Help")
         self._action(help_menu, "&Catalogue…", self.companions.show_catalogue, "Ctrl+K")
         help_menu.addSeparator()
-        for kind, words in (("optimizer", "Page of this &optimizer"), ("initializer", "Page of this &initializer"), ("loss", "Page of this &loss")):
+        for kind, words in (
+            ("optimizer", "Page of this &optimizer"),
+            ("initializer", "Page of this &initializer"),
+            ("loss", "Page of this &loss"),
+        ):
             self._action(help_menu, words, partial(self._show_chosen_page, kind))
         help_menu.addSeparator()
         self._action(help_menu, "&This machine…", self.companions.show_machine)
@@ -267,13 +272,11 @@ class MainWindow(QMainWindow):
             self.controls.say(f"{applied.message.path} is {applied.message.value:g} from step {applied.step + 1:,} on.")
 
     def _run_ended(self, ended: RunEnded) -> None:
-        error = ended.final.get("validation_error")
-        loss = ended.final.get("train_loss")
-        figures = f" Validation error {error:.2%}." if error is not None else f" Training loss {loss:.4g}." if loss is not None else ""
-        sentence = f"{ended.status.capitalize()} after {ended.steps:,} steps: {ended.reason}.{figures}"
-        self.controls.say(sentence, problem=ended.status == "diverged")
+        self.controls.say(summary(ended), problem=ended.status == "diverged")
         if ended.status == "diverged":
-            self.banner.show_sentence(f"The run diverged: {ended.reason}. Lower the learning rate, or clip the gradient by its norm.", problem=True)
+            self.banner.show_sentence(
+                f"The run diverged: {ended.reason}. Lower the learning rate, or clip the gradient by its norm.", problem=True
+            )
 
     def _run_failed(self, message: str, detail: str) -> None:
         answers = {"Details…": lambda: self.companions.show_machine(f"{message}\n\n{detail}")} if detail else {}
