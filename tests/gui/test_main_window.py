@@ -110,8 +110,28 @@ def test_that_a_run_draws_all_its_curves(qtbot: QtBot, open_window: Callable[...
     assert last_step(plots.gradient, "full_gradient_norm") == 300
     assert seen[-1].steps[-1] == 300
     assert "Finished after 300 steps" in window.controls.words.text()
+    assert "% of what it was at the start: the " in window.controls.words.text()
     assert window.controls.state == "idle"
     assert window.controls.start_button.isEnabled()
+
+
+def test_that_every_series_of_a_run_gets_a_curve(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(
+        experiment(
+            dataset={"name": "moons"},
+            loss={"name": "cross_entropy", "l2": 0.01},
+            clipping={"name": "norm", "threshold": 0.1},
+            averaging={"name": "polyak"},
+            measures={"fresh": 100},
+            budget={"steps": 60},
+        )
+    )
+    window.controls.start_button.click()
+    wait_idle(qtbot, window)
+    plots = window.plots
+    for plot in (plots.loss, plots.error, plots.margin, plots.gradient):
+        for name in plot.series:
+            assert last_step(plot, name) == 60, name
 
 
 def test_that_the_file_saved_from_the_window_gives_the_same_parameters(

@@ -64,6 +64,11 @@ class RunSeriesPlot(CurvePlot):
         self._set_up()
 
     @property
+    def series(self) -> frozenset[str]:
+        """Names of the series that are drawn."""
+        return frozenset(line.name for line in self._lines)
+
+    @property
     def rows(self) -> tuple[int, ...]:
         """Which runs are drawn: those chosen, else the first eight."""
         return self._chosen if self._chosen is not None else tuple(range(min(self._runs, MOST_RUNS)))
