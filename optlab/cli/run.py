@@ -174,10 +174,9 @@ def _say(outcome: Outcome) -> None:
     say(f"{outcome.title}: {outcome.status}, {outcome.reason}")
     speed = f" ({outcome.steps_per_second:,.0f} steps/s)" if outcome.steps_per_second else ""
     say(f"  steps              {outcome.steps:,} in {outcome.seconds:.2f} s{speed}, {outcome.device}, {outcome.runner}")
-    for part in ("train", "validation"):
+    for part, label in (("train", "training loss"), ("validation", "validation loss"), ("test", "test loss")):
         loss, error = outcome.final.get(f"{part}_loss"), outcome.final.get(f"{part}_error")
         if loss is not None:
-            label = "training loss" if part == "train" else "validation loss"
             say(f"  {label:<18} {loss:.6g}" + (f", 0-1 error {error:.2%}" if error is not None else ""))
     norm = outcome.final.get("gradient_norm")
     if norm is not None:

@@ -331,9 +331,9 @@ class _Session:
 
     def _finals(self) -> list[dict[str, float | None]]:
         trainer = self._trainer
-        found: dict[str, list[float]] = {name: value.tolist() for name, value in trainer.evaluate().items()}
+        found: dict[str, list[float]] = {name: value.tolist() for name, value in (trainer.evaluate() | trainer.test_performance()).items()}
         found["gradient_norm"] = trainer.full_gradient_norm().tolist()
-        names = ("train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm")
+        names = ("train_loss", "validation_loss", "train_error", "validation_error", "test_loss", "test_error", "gradient_norm")
         return [
             {**{name: found[name][run] if name in found else None for name in names}, "gradient_norm_at_start": trainer.norms_at_start[run]}
             for run in range(trainer.runs)

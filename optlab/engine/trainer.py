@@ -96,6 +96,7 @@ class Trainer:
 
         self._training = tensors(data.training, self.device, self.dtype)
         self._validation = tensors(data.validation, self.device, self.dtype) if len(data.validation) else None
+        self._test = data.test
         self._fresh = FreshExamples(first.dataset, data, self.device, self.dtype) if first.dataset.endless else None
         self._stream = BatchStream(
             *self._training,
@@ -421,6 +422,17 @@ class Trainer:
             if average is not None:
                 averaged[group.rows] = average
         return averaged
+
+    def test_performance(self) -> dict[str, torch.Tensor]:
+        """Return ``test_loss`` and, for classes, ``test_error`` ``[R]`` at the parameters as they are; empty where there is no test part.
+
+        No evaluation measure has these, so that neither stopping rules nor schedules can use them for a choice.
+        """
+        if not len(self._test):
+            return {}
+        losses, errors, _ = self.objective.evaluate(self.theta, *tensors(self._test, self.device, self.dtype))
+        found = {"test_loss": losses.mean(dim=1)}
+        return found if errors is None else {**found, "test_error": errors.mean(dim=1)}
 
     def full_gradient_norm(self) -> torch.Tensor:
         """Return the norm ``[R]`` of the gradient of the objective on the whole training set; see :class:`FullGradient`."""

@@ -182,6 +182,8 @@ def test_that_runs_lists_what_is_stored(run: str, capsys: pytest.CaptureFixture[
         "validation_loss",
         "train_error",
         "validation_error",
+        "test_loss",
+        "test_error",
         "gradient_norm",
         "gradient_norm_at_start",
     }

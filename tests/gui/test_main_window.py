@@ -111,6 +111,7 @@ def test_that_a_run_draws_all_its_curves(qtbot: QtBot, open_window: Callable[...
     assert seen[-1].steps[-1] == 300
     assert "Finished after 300 steps" in window.controls.words.text()
     assert "% of what it was at the start: the " in window.controls.words.text()
+    assert "Test error" in window.controls.words.text()
     assert window.controls.state == "idle"
     assert window.controls.start_button.isEnabled()
 
