@@ -83,7 +83,8 @@ class Experiment:
         version = values.pop("format", FORMAT)
         if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
             raise InvalidInput(
-                f"format is {shown(version)}, but this OptLab reads formats 1 to {FORMAT}; a newer OptLab may have written the file.", "format"
+                f"format is {shown(version)}, but this OptLab reads formats 1 to {FORMAT}; a newer OptLab may have written the file.",
+                "format",
             )
         known = [*SECTIONS, *PLAIN_SECTIONS, INSTRUMENTS]
         tables = {key: values.pop(key) for key in known if key in values}
@@ -173,7 +174,11 @@ class Experiment:
                 "stopping.name",
             )
         if isinstance(self.optimizer, ObjectiveOptimizer):
-            for section, inactive in (("clipping", not self.clipping.active), ("delay", not self.delay.active), ("continuation", not self.continuation.active)):
+            for section, inactive in (
+                ("clipping", not self.clipping.active),
+                ("delay", not self.delay.active),
+                ("continuation", not self.continuation.active),
+            ):
                 if not inactive:
                     raise InvalidInput(
                         f"{section}.name is {getattr(self, section).name!r}, but {self.optimizer.label} asks the objective itself and takes gradients where it "

@@ -58,6 +58,16 @@ class MeasurePlan(FieldSet):
         unit="steps",
         help="Steps between evaluations on the whole training and validation sets; 0 for once an epoch.",
     )
+    gradient_every: int = whole(
+        0,
+        "Full gradient every",
+        least=0,
+        unit="steps",
+        help="Steps between evaluations of the gradient on the whole training set, on which the gradient-norm test rests. It is taken at the first evaluation "
+        "after each multiple, at the start and at the end; 0 for every 20 epochs.",
+        why="20 epochs, because it costs a pass forwards and backwards through the training set: so it takes at most a twentieth of the examples that training "
+        "takes, and less of the time, because large batches are fast.",
+    )
     fresh: int = whole(
         0,
         "Fresh examples",

@@ -14,7 +14,16 @@ from optlab.engine.events import Event, RunEnded, SessionFailed, Started
 from optlab.errors import StoreError
 from optlab.runners import NotRecorded, Owner
 
-FINAL = ("train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm")
+FINAL = (
+    "train_loss",
+    "validation_loss",
+    "train_error",
+    "validation_error",
+    "test_loss",
+    "test_error",
+    "gradient_norm",
+    "gradient_norm_at_start",
+)
 """What is known of a run's end, in the order in which it is shown."""
 LOOK_SECONDS = 0.1
 """How long at most the command waits before it looks for a signal."""

@@ -52,7 +52,9 @@ def race(
     optimizers: Annotated[str, typer.Option(metavar="A,B,…", help="Optimizers that race; the same as --set optimizer.name=A,B,….")] = "",
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE[,VALUE…]", help="Change a field, or race its values, as optimizer.lr=0.1,0.01; may be repeated."),
+        typer.Option(
+            "--set", metavar="PATH=VALUE[,VALUE…]", help="Change a field, or race its values, as optimizer.lr=0.1,0.01; may be repeated."
+        ),
     ] = None,
     steps: Annotated[str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")] = "",
     seed: Annotated[str, typer.Option(metavar="N[,N…]", help="Seed of the start and the batches; the same as --set seed=N.")] = "",
@@ -68,7 +70,11 @@ def race(
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")
-    given = [f"{path}={text}" for path, text in (("budget.steps", steps), ("device", device), ("seed", seed), ("optimizer.name", optimizers)) if text]
+    given = [
+        f"{path}={text}"
+        for path, text in (("budget.steps", steps), ("device", device), ("seed", seed), ("optimizer.name", optimizers))
+        if text
+    ]
     base = load(source)
     entries = entered(base, [*given, *(changes or [])])
     experiments = [entry.experiment for entry in entries]
@@ -103,7 +109,9 @@ class Entry:
     @property
     def words(self) -> str:
         """What it is called in the table."""
-        return ", ".join(text if path == "optimizer.name" else f"{path.removeprefix('optimizer.')} {text}" for path, text in self.differs.items())
+        return ", ".join(
+            text if path == "optimizer.name" else f"{path.removeprefix('optimizer.')} {text}" for path, text in self.differs.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -216,7 +224,7 @@ def _say(title: str, field: Race) -> None:
     if failed:
         print(" ".join(failed.splitlines()), file=sys.stderr)
     say(f"{title}: {len(ranked)} runs from one start, by training loss\n")
-    headers = ("Run", "Status", "Steps", "Training loss", "Validation loss", "Validation error", "Gradient norm", "Stored as")
+    headers = ("Run", "Status", "Steps", "Training loss", "Validation loss", "Validation error", "Full gradient norm", "Stored as")
     say_table(headers, [_row(entry, outcome) for entry, outcome in ranked], headed=True)
 
 

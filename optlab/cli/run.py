@@ -18,6 +18,7 @@ from optlab.engine.device import resolve
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.fields import did_you_mean
+from optlab.gradient_test import gradient_test
 from optlab.runners import Owner, train
 from optlab.runners import resume as go_on
 from optlab.runners.train import Asked
@@ -49,7 +50,8 @@ def run(
     steps: Annotated[str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")] = "",
     seed: Annotated[str, typer.Option(metavar="N", help="Seed of the start and the batches; the same as --set seed=N.")] = "",
     instruments: Annotated[
-        list[str] | None, typer.Option("--instrument", metavar="NAME[:EVERY]", help="Switch an instrument on, read every so many steps; may be repeated.")
+        list[str] | None,
+        typer.Option("--instrument", metavar="NAME[:EVERY]", help="Switch an instrument on, read every so many steps; may be repeated."),
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute; the same as --set device=NAME.")] = "",
     runner: Annotated[str, typer.Option(metavar="|".join(RUNNERS), help="Train in this process or in one of its own.")] = "auto",
@@ -179,14 +181,14 @@ def _say(outcome: Outcome) -> None:
     say(f"{outcome.title}: {outcome.status}, {outcome.reason}")
     speed = f" ({outcome.steps_per_second:,.0f} steps/s)" if outcome.steps_per_second else ""
     say(f"  steps              {outcome.steps:,} in {outcome.seconds:.2f} s{speed}, {outcome.device}, {outcome.runner}")
-    for part in ("train", "validation"):
+    for part, label in (("train", "training loss"), ("validation", "validation loss"), ("test", "test loss")):
         loss, error = outcome.final.get(f"{part}_loss"), outcome.final.get(f"{part}_error")
         if loss is not None:
-            label = "training loss" if part == "train" else "validation loss"
             say(f"  {label:<18} {loss:.6g}" + (f", 0-1 error {error:.2%}" if error is not None else ""))
     norm = outcome.final.get("gradient_norm")
     if norm is not None:
-        say(f"  gradient norm      {norm:.4g}")
+        say(f"  full gradient norm {norm:.4g}")
+        say(f"                     {gradient_test(outcome.final.get('gradient_norm_at_start'), norm).sentence}")
     say(f"  weights' SHA-256   {outcome.theta_sha256}")
     if outcome.run:
         say(f"  stored as          {outcome.run}" + (" (only in part)" if outcome.recorded is False else ""))

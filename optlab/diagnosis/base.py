@@ -47,6 +47,16 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class FullNorms:
+    """Norm of the full gradient: at the start, at the last evaluation of it, after ``step`` steps, and at its largest."""
+
+    start: float
+    last: float
+    largest: float
+    step: int
+
+
+@dataclass(frozen=True)
 class Book:
     """What was measured of one run so far.
 
@@ -74,6 +84,15 @@ class Book:
         """The newest part of a series of one number."""
         values = self.values(name)
         return values[-max(least, round(share * len(values))) :]
+
+    def full_norms(self) -> FullNorms | None:
+        """The norm of the full gradient; None where it was not measured both at the start and later."""
+        steps, values = self.series.get("full_gradient_norm", (np.zeros(0, np.int64), np.zeros(0)))
+        finite = np.isfinite(values)
+        steps, values = steps[finite], values[finite]
+        if len(steps) < 2 or steps[0] != 0:
+            return None
+        return FullNorms(float(values[0]), float(values[-1]), float(values.max()), int(steps[-1]))
 
     @property
     def rate(self) -> float | None:

@@ -12,7 +12,10 @@ _FLAT = 0.01
 
 
 def look(book: Book) -> Finding | None:
-    """Needs the gradient norm of every step and the training loss at evaluations."""
+    """Needs the gradient norm of every step and the training loss at evaluations.
+
+    It is the norm of batches on purpose: on a plateau the gradients of single examples vanish, too, while around a minimum with noise only their mean does.
+    """
     norm, training = book.values("gradient_norm"), book.values("train_loss")
     if len(norm) < _LEAST or len(training) < 4:
         return None
@@ -28,8 +31,9 @@ def look(book: Book) -> Finding | None:
     adaptive = Remedy("Divide by the gradient's size (RMSProp)", {"optimizer.name": "rmsprop"}, live=False)
     return Finding(
         "plateau",
-        "The run stands on a plateau: the gradient is tiny and the loss hardly moves, though it is still high.",
-        f"‖g‖ is {short(now)}, {now / largest:.1%} of what it was; the training loss moved by {short(moved)} in the last {len(third)} evaluations.",
+        "The gradient is tiny and the loss hardly moves, though it is still high: the run stands on a plateau, or at a minimum no lower than this.",
+        f"The norm of the batch gradient is {short(now)}, {now / largest:.1%} of what it was; the training loss moved by {short(moved)} "
+        f"in the last {len(third)} evaluations.",
         0.55,
         present(faster, adaptive),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from optlab.diagnosis.base import Book, Finding, Remedy, present, short
 
 _BEND = 0.05
@@ -11,12 +9,12 @@ _SMALL = 0.2
 
 
 def look(book: Book) -> Finding | None:
-    """Needs both ends of the Hessian's spectrum, and the gradient norm."""
-    top, bottom, norm = book.last("spectrum.top"), book.last("spectrum.bottom"), book.values("gradient_norm")
-    if not len(top) or not len(bottom) or len(norm) < 20:
+    """Needs both ends of the Hessian's spectrum, and the full gradient norm from the start on."""
+    top, bottom, norm = book.last("spectrum.top"), book.last("spectrum.bottom"), book.full_norms()
+    if not len(top) or not len(bottom) or norm is None:
         return None
-    lowest, now, largest = float(bottom.min()), float(np.median(norm[-10:])), float(np.quantile(norm, 0.95))
-    if lowest >= -_BEND * float(top[0]) or now > _SMALL * largest:
+    lowest = float(bottom.min())
+    if lowest >= -_BEND * float(top[0]) or norm.last > _SMALL * norm.largest:
         return None
     momentum = None
     if "optimizer.momentum" in book.experiment.live_fields() and float(getattr(book.experiment.optimizer, "momentum", 1.0)) < 0.9:
@@ -25,7 +23,8 @@ def look(book: Book) -> Finding | None:
     return Finding(
         "saddle",
         "A saddle is near: the gradient is small, and a direction bends downwards in which the loss could fall.",
-        f"The smallest eigenvalue is {short(lowest)}, the largest {short(float(top[0]))}; ‖g‖ is {now / largest:.0%} of what it was.",
+        f"The smallest eigenvalue is {short(lowest)}, the largest {short(float(top[0]))}; the norm of the full gradient is "
+        f"{norm.last / norm.largest:.0%} of what it was at its largest.",
         0.5,
         present(momentum, second),
     )

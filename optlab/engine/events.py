@@ -157,7 +157,8 @@ class RunEnded:
 
     Attributes:
         steps, seconds: taken.
-        final: ``train_loss``, ``validation_loss``, ``train_error``, ``validation_error``, ``gradient_norm``; None where one has no meaning.
+        final: ``train_loss``, ``validation_loss``, ``train_error``, ``validation_error``, ``test_loss``, ``test_error``, ``gradient_norm`` (on the
+            whole training set) and ``gradient_norm_at_start``; None where one has no meaning or is not known.
         theta_sha256: hash of the final parameters; see :func:`optlab.engine.snapshot.theta_sha256`.
         reason: why it ended, in words; of a diverged run with the first tensor that broke.
         broken: name of that tensor, else "".
@@ -201,4 +202,19 @@ class Answer:
     value: Any = field(default=None)
 
 
-Event = Started | Block | Path | Pictured | Costed | Applied | ActivityChanged | Kept | Noted | RunEnded | SessionEnded | SessionFailed | Progress | Answer
+Event = (
+    Started
+    | Block
+    | Path
+    | Pictured
+    | Costed
+    | Applied
+    | ActivityChanged
+    | Kept
+    | Noted
+    | RunEnded
+    | SessionEnded
+    | SessionFailed
+    | Progress
+    | Answer
+)

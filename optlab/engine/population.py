@@ -16,7 +16,7 @@ from optlab.component import Component
 from optlab.delays.base import Delay
 from optlab.engine.oracle import Oracle
 from optlab.engine.seeding import generators
-from optlab.engine.snapshot import INSTRUMENT
+from optlab.engine.snapshot import INSTRUMENT, NORM_AT_START
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.hyperparameters import Hyperparameters
@@ -43,12 +43,18 @@ def check_compatible(experiments: Sequence[Experiment]) -> None:
     for number, other in enumerate(experiments[1:], start=2):
         for section in _SHARED:
             if getattr(other, section) != getattr(first, section):
-                raise InvalidInput(f"Run {number} of a population differs from run 1 in [{section}], which all runs of a population share.", section)
+                raise InvalidInput(
+                    f"Run {number} of a population differs from run 1 in [{section}], which all runs of a population share.", section
+                )
         for field in ("device", "precision", "threads"):
             if getattr(other.general, field) != getattr(first.general, field):
-                raise InvalidInput(f"Run {number} of a population differs from run 1 in {field}, which all runs of a population share.", field)
+                raise InvalidInput(
+                    f"Run {number} of a population differs from run 1 in {field}, which all runs of a population share.", field
+                )
         if other.batches.size != first.batches.size:
-            raise InvalidInput(f"Run {number} of a population differs from run 1 in batches.size, which all runs of a population share.", "batches.size")
+            raise InvalidInput(
+                f"Run {number} of a population differs from run 1 in batches.size, which all runs of a population share.", "batches.size"
+            )
 
 
 class Member(Protocol):
@@ -187,7 +193,11 @@ class Group:
 
     def _own(self) -> State:
         """The rule's own entries."""
-        return self.state if self._simple else {name: value for name, value in self.state.items() if not name.startswith((_AVERAGING, _DELAY, _BEST))}
+        return (
+            self.state
+            if self._simple
+            else {name: value for name, value in self.state.items() if not name.startswith((_AVERAGING, _DELAY, _BEST))}
+        )
 
     def _with_strategies(self, theta: torch.Tensor, after: torch.Tensor, own: State) -> State:
         if self._simple:
@@ -218,9 +228,9 @@ _SCHEDULE = "schedule."
 
 
 def divided(memory: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """What a snapshot remembers: the stopping rule's part, and the schedule's; that of instruments is neither's."""
+    """What a snapshot remembers: the stopping rule's part, and the schedule's; the rest is neither's."""
     schedules = {name.removeprefix(_SCHEDULE): value for name, value in memory.items() if name.startswith(_SCHEDULE)}
-    return {name: value for name, value in memory.items() if not name.startswith((_SCHEDULE, INSTRUMENT))}, schedules
+    return {name: value for name, value in memory.items() if not name.startswith((_SCHEDULE, INSTRUMENT, NORM_AT_START))}, schedules
 
 
 def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -> list[Group]:
@@ -229,7 +239,12 @@ def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -
     for row, experiment in enumerate(experiments):
         parts = (experiment.optimizer, experiment.clipping, experiment.averaging)
         shaping = [getattr(experiment.optimizer, name) for name in experiment.optimizer.fixed]
-        key = (*(value for part in parts for value in (type(part), *_discrete(part))), *shaping, experiment.delay.longest(), experiment.stopping.keeps_best)
+        key = (
+            *(value for part in parts for value in (type(part), *_discrete(part))),
+            *shaping,
+            experiment.delay.longest(),
+            experiment.stopping.keeps_best,
+        )
         found.setdefault(key, []).append(row)
     return [Group(rows, experiments, theta, layout) for rows in found.values()]
 

@@ -66,8 +66,14 @@ class Recorder:
         return [measure.name for measure in self._scalars].index(name)
 
     def add(self, name: str, number: int, values: torch.Tensor, columns: tuple[str, ...] = ()) -> None:
-        """Record values ``[R]``, or ``[R, K]`` with names of the K, of a series that is not taken at every step."""
+        """Record values ``[R]``, or ``[R, K]`` with names of the K, of a series that is not taken at every step.
+
+        What is added to a step again stands where there was NaN.
+        """
         steps, kept = self._sparse.setdefault((name, columns), ([], []))
+        if steps and steps[-1] == number:
+            kept[-1] = _torch.where(_torch.isnan(kept[-1]), values, kept[-1])
+            return
         steps.append(number)
         kept.append(values)
 

@@ -7,6 +7,7 @@ milliseconds it yields what was measured as one block.
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from optlab.engine.snapshot import Snapshot
 from optlab.engine.trainer import Trainer
 from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
+from optlab.measures.full_gradient_norm import FullGradientNorm
 
 BLOCK_SECONDS = 0.03
 """Time between blocks: about one for each frame that a window draws."""
@@ -32,6 +34,9 @@ HELD_UP_SECONDS = 1.0
 """Time from which a listener that takes no events counts as holding the session up."""
 PATH_SHARE = 0.02
 """Share of the time that may go into projecting the path."""
+
+GRADIENT_EPOCHS = 20
+"""Epochs between evaluations of the full gradient, where the experiment says nothing else."""
 
 
 def session(experiments: Sequence[Experiment], controls: Controls, snapshots: Sequence[Snapshot] | None = None) -> Iterator[Event]:
@@ -80,6 +85,8 @@ class _Session:
         first = trainer.asked[0]
         self._budget = first.budget
         self._every = first.measures.evaluate_every or trainer.steps_per_epoch
+        self._gradient_every = first.measures.gradient_every or GRADIENT_EPOCHS * trainer.steps_per_epoch
+        self._norm_known_at = [-1] * trainer.runs
         self._path = PathRecorder(trainer.layout)
         self._path_at = self._costs_at = 0.0
         self._paused = False
@@ -115,7 +122,7 @@ class _Session:
         yield from self._report_notes()
         self._path.add(trainer.step, trainer.theta[0])
         if not self._resumed:
-            self._evaluate()
+            self._evaluate(gradient=True)
             yield from self._keep("start")
         last_block = last_checkpoint = time.perf_counter()
         while not self._over():
@@ -149,7 +156,10 @@ class _Session:
         if trainer.step % self._every == 0:
             trainer.settle()
             if trainer.alive:
-                values = self._evaluate()
+                # The first evaluation after each multiple, so that the steps are those of evaluations whatever the two numbers are.
+                multiples = trainer.step // self._gradient_every - (trainer.step - self._every) // self._gradient_every
+                due = multiples > 0 or trainer.step >= self._budget.steps
+                values = self._evaluate(gradient=due)
                 trainer.observe(values)
                 self._judge(values)
         if self._path.due(trainer.step):
@@ -218,33 +228,54 @@ class _Session:
 
     # --- telling -------------------------------------------------------------------------------------------------------------
 
-    def _evaluate(self) -> dict[str, list[float]]:
+    def _evaluate(self, *, gradient: bool = False) -> dict[str, list[float]]:
         trainer = self._trainer
-        values = trainer.evaluate()
+        values = trainer.evaluate(gradient=gradient)
+        if gradient:
+            self._norm_known_at = [trainer.step] * trainer.runs
         for name, value in values.items():
             trainer.recorder.add(name, trainer.step, value)
         return {name: value.tolist() for name, value in values.items()}
 
+    def _record_norms(self, runs: Sequence[int], norms: Sequence[float]) -> None:
+        """Record the full gradient norm of some runs at this step, unless it is there already; NaN stands for the others."""
+        step = self._trainer.step
+        missing = [run for run in runs if self._norm_known_at[run] != step]
+        if missing:
+            row = self._trainer.theta.new_full((self._trainer.runs,), math.nan)
+            for run in missing:
+                row[run], self._norm_known_at[run] = norms[run], step
+            self._trainer.recorder.add(FullGradientNorm.name, step, row)
+
     def _judge(self, values: dict[str, list[float]]) -> None:
         """Ask the stopping rule of every run that goes on."""
         trainer = self._trainer
+
+        known: list[int] = []
 
         @functools.cache
         def norms() -> list[float]:
             found: list[float] = trainer.full_gradient_norm().tolist()
             return found
 
+        def norm_of(run: int) -> float:
+            known.append(run)
+            return norms()[run]
+
         for run in trainer.alive:
             here = {name: column[run] for name, column in values.items()}
             rule = trainer.asked[run].stopping
-            memory, reason = rule.verdict(trainer.memories[run], trainer.step, here, lambda run=run: norms()[run])  # type: ignore[misc]
+            memory, reason = rule.verdict(trainer.memories[run], trainer.step, here, functools.partial(norm_of, run))
             trainer.memories[run] = dict(memory)
             if rule.keeps_best and memory.get("best_step") == trainer.step:
                 trainer.keep_best(run)
             if reason is not None:
+                norm_of(run)  # before the parameters of the best evaluation are put back: the series are those of the way
                 if rule.keeps_best:
                     trainer.restore_best(run)
                 trainer.end(run, "finished", reason)
+        if known:
+            self._record_norms(known, norms())
 
     def _block(self) -> Iterator[Event]:
         trainer = self._trainer
@@ -315,10 +346,13 @@ class _Session:
 
     def _finals(self) -> list[dict[str, float | None]]:
         trainer = self._trainer
-        found: dict[str, list[float]] = {name: value.tolist() for name, value in trainer.evaluate().items()}
+        found: dict[str, list[float]] = {name: value.tolist() for name, value in (trainer.evaluate() | trainer.test_performance()).items()}
         found["gradient_norm"] = trainer.full_gradient_norm().tolist()
-        names = ("train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm")
-        return [{name: found[name][run] if name in found else None for name in names} for run in range(trainer.runs)]
+        names = ("train_loss", "validation_loss", "train_error", "validation_error", "test_loss", "test_error", "gradient_norm")
+        return [
+            {**{name: found[name][run] if name in found else None for name in names}, "gradient_norm_at_start": trainer.norms_at_start[run]}
+            for run in range(trainer.runs)
+        ]
 
     def _finish(self) -> Iterator[Event]:
         trainer = self._trainer
@@ -331,11 +365,11 @@ class _Session:
             status, reason = "finished", f"the budget of {self._budget.seconds:g} seconds is spent"
         if trainer.alive and trainer.step % self._every:
             self._evaluate()
+        if trainer.alive:
+            self._record_norms(trainer.alive, trainer.full_gradient_norm().tolist())
         for run in trainer.alive:
             trainer.end(run, status, reason)  # type: ignore[arg-type]
         self._path.add(trainer.step, trainer.theta[0])
         self._path_at = self._costs_at = 0.0
         yield from self._block()
         yield SessionEnded()
-
-

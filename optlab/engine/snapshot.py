@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 INSTRUMENT = "instrument."
 """How the names begin of what instruments have a snapshot's memory hold."""
+NORM_AT_START = "start.gradient_norm"
+"""Name under which a snapshot's memory holds the norm of the full gradient before the first step."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Snapshot:
         theta: parameters ``[P]`` in the precision of the run.
         state: the optimizer's state, name → array (without the run axis).
         values: fields that were changed while the run went, path → value (``{"optimizer.lr": 0.02}``).
-        memory: what the stopping rule remembers, under names that begin with ``schedule.`` what the schedule does, and with ``instrument.`` instruments.
+        memory: what the stopping rule remembers, under names that begin with ``schedule.`` what the schedule does, with ``instrument.`` instruments, and the
+            norm of the full gradient at the start (:data:`NORM_AT_START`).
         reason: why it was taken: ``start``, ``checkpoint``, ``asked``, ``paused``, ``last_finite``, ``end``.
     """
 

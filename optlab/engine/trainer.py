@@ -22,13 +22,13 @@ from optlab.engine.device import resolve
 from optlab.engine.divergence import first_broken
 from optlab.engine.events import Status
 from optlab.engine.fresh import FreshExamples, tensors
-from optlab.engine.objective import SAMPLE, Objective
+from optlab.engine.full_gradient import FullGradient
+from optlab.engine.objective import Objective
 from optlab.engine.population import Group, check_compatible, divided, groups
 from optlab.engine.rack import Rack
 from optlab.engine.recorder import Recorder
-from optlab.engine.seeding import random_units
 from optlab.engine.sight import StepSight, Surroundings
-from optlab.engine.snapshot import Snapshot
+from optlab.engine.snapshot import NORM_AT_START, Snapshot
 from optlab.engine.starting import starts
 from optlab.engine.stepping import Stepper
 from optlab.errors import InvalidInput
@@ -39,12 +39,6 @@ from optlab.optimizers.base import State
 
 if TYPE_CHECKING:
     import torch
-
-
-_CHUNK_VALUES = 4_000_000
-"""Input values, over all runs, that a part of the full gradient is taken on at once."""
-_RUNS_OF_A_DRAW = 64
-"""Number of runs that those parts are cut for where the model draws."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +69,14 @@ class Trainer:
     Attributes:
         theta: parameters ``[R, P]`` after ``step`` steps; the row of a run that has ended stays as it ended.
         current: the experiments as they stand after changes made on the way; asked: as they were asked for.
+        norms_at_start: one a run, the norm of the full gradient before the first step; None where that is not known.
         endings: run → how it ended. notes: run → what there is to tell about its start, or why its last step was
             not what its method promises; whoever tells them takes them out.
     """
 
-    def __init__(self, experiments: Sequence[Experiment], snapshots: Sequence[Snapshot] | None = None, *, deferred: bool | None = None) -> None:
+    def __init__(
+        self, experiments: Sequence[Experiment], snapshots: Sequence[Snapshot] | None = None, *, deferred: bool | None = None
+    ) -> None:
         check_compatible(experiments)
         first = experiments[0]
         _torch.set_num_threads(first.general.threads)
@@ -98,6 +95,7 @@ class Trainer:
 
         self._training = tensors(data.training, self.device, self.dtype)
         self._validation = tensors(data.validation, self.device, self.dtype) if len(data.validation) else None
+        self._test = data.test
         self._fresh = FreshExamples(first.dataset, data, self.device, self.dtype) if first.dataset.endless else None
         self._stream = BatchStream(
             *self._training,
@@ -112,6 +110,7 @@ class Trainer:
         self.theta: torch.Tensor = drawn.to(device=self.device, dtype=self.dtype)
         self.step = 0
         self.memories: list[dict[str, float]] = [{} for _ in experiments]
+        self.norms_at_start: list[float | None] = [None] * len(experiments)
         self.endings: dict[int, Ending] = {}
         if snapshots is not None:
             self._enter(snapshots)
@@ -128,12 +127,15 @@ class Trainer:
         measures = [measure() for measure in registry.components("measure") if task in cast(type[StepMeasure], measure).tasks]
         self._evaluations = [measure for measure in measures if isinstance(measure, EvaluationMeasure)]
         clips = any(e.clipping.active for e in experiments)
-        self.recorder = Recorder([measure for measure in measures if isinstance(measure, StepMeasure) and (clips or not measure.of_clipping)])
+        self.recorder = Recorder(
+            [measure for measure in measures if isinstance(measure, StepMeasure) and (clips or not measure.of_clipping)]
+        )
         self._rates: list[float] = []
         self.follow(first.measures.chosen)
 
         follows = not (self.objective.detours or first.continuation.active)
         self._surroundings = Surroundings(self.objective, self._training, self._validation, follows)
+        self._full_gradient = FullGradient(self.objective, self._training, [e.batches.streams for e in experiments], self._held)
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
         self.rack = Rack(self.recorder, self._sight)
         self.rack.fit_out(experiments, drawn.to(self.theta), snapshots)
@@ -351,15 +353,25 @@ class Trainer:
         """What instruments see of the parameters as they stand: the batch is that of the step to come."""
         # The way of the last step is known unless something else has put the parameters where they are.
         before = self.theta if self._last is None or self._last[1] is not self.theta else self._last[0]
-        return StepSight.standing(self._surroundings, self.step, before, self.theta, self._stepper.rates(self.step), self._stream.at(self.step))
+        return StepSight.standing(
+            self._surroundings, self.step, before, self.theta, self._stepper.rates(self.step), self._stream.at(self.step)
+        )
 
     def batch_of(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch of step ``step`` (0, 1, …): inputs ``[R, m, *inputs]`` and targets ``[R, m]`` or ``[R, m, outputs]``."""
         return self._stream.at(step)
 
-    def evaluate(self) -> dict[str, torch.Tensor]:
-        """Evaluation measures at the parameters as they are: series name → values ``[R]``."""
+    def evaluate(self, *, gradient: bool = False) -> dict[str, torch.Tensor]:
+        """Evaluation measures at the parameters as they are: series name → values ``[R]``.
+
+        Args:
+            gradient: whether the full gradient is taken, too, which costs two to three times what the rest does.
+        """
         seen = self._looked_at(self.theta)
+        if gradient:
+            seen.full_gradient_norm = self.full_gradient_norm()
+            if self.step == 0:
+                self.norms_at_start = seen.full_gradient_norm.tolist()
         seen.fresh_loss, seen.fresh_error = self._risk()
         averaged = self._averaged()
         if averaged is not None:
@@ -375,6 +387,11 @@ class Trainer:
         seen.penalty = self.objective.penalty(theta)
         seen.weight_norm = self.objective.weight_norm(theta)
         return seen
+
+    def _held(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Fresh examples that no run is trained on, the same for all runs: of the data's seed."""
+        assert self._fresh is not None, "only an endless data set can be streamed"
+        return self._fresh.draw(self.asked[0].dataset.seed, "full gradient", number)
 
     def _risk(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Mean loss and 0-1 error ``[R]`` on fresh examples; None where none are drawn, and the error for regression.
@@ -405,32 +422,20 @@ class Trainer:
                 averaged[group.rows] = average
         return averaged
 
-    def full_gradient_norm(self) -> torch.Tensor:
-        """Norm ``[R]`` of the gradient that training follows, on the whole training set.
+    def test_performance(self) -> dict[str, torch.Tensor]:
+        """Return ``test_loss`` and, for classes, ``test_error`` ``[R]`` at the parameters as they are; empty where there is no test part.
 
-        For a model that normalizes over the batch: on the examples that it takes its moments for evaluations of, as one batch.
+        No evaluation measure has these, so that neither stopping rules nor schedules can use them for a choice.
         """
-        if self.objective.model.normalizes():
-            return self._norm_of_one_batch()
-        x, y = self._training
-        # What a model draws must not depend on how many runs there are, so neither must its chunks.
-        together = _RUNS_OF_A_DRAW if self.objective.detours else self.runs
-        rows = max(1, _CHUNK_VALUES // (together * max(1, x[0].numel())))
-        total = _torch.zeros_like(self.theta)
-        for part_x, part_y in zip(x.split(rows), y.split(rows), strict=True):
-            everyone = (part_x.expand(self.runs, *part_x.shape), part_y.expand(self.runs, *part_y.shape))
-            # Weight decay is part of every chunk's gradient, and the chunks' shares add up to one.
-            uniforms = random_units([0], "surrogate", everyone[0]) if self.objective.detours else None
-            total += self.objective.value_and_gradient(self.theta, *everyone, uniforms)[1] * (len(part_x) / len(x))
-        norm: torch.Tensor = _torch.linalg.vector_norm(total, dim=1)
-        return norm
+        if not len(self._test):
+            return {}
+        losses, errors, _ = self.objective.evaluate(self.theta, *tensors(self._test, self.device, self.dtype))
+        found = {"test_loss": losses.mean(dim=1)}
+        return found if errors is None else {**found, "test_error": errors.mean(dim=1)}
 
-    def _norm_of_one_batch(self) -> torch.Tensor:
-        """Cut in chunks, the gradient would be that of each chunk's own moments: so one run at a time, and no more examples than are bounded."""
-        x, y = (part[:SAMPLE].unsqueeze(0) for part in self._training)
-        alone = [self.objective.value_and_gradient(theta.unsqueeze(0), x, y)[1] for theta in self.theta]
-        norm: torch.Tensor = _torch.linalg.vector_norm(_torch.cat(alone), dim=1)
-        return norm
+    def full_gradient_norm(self) -> torch.Tensor:
+        """Return the norm ``[R]`` of the gradient of the objective on the whole training set; see :class:`FullGradient`."""
+        return self._full_gradient.norms(self.theta)
 
     # --- snapshots ---------------------------------------------------------------------------------------------------------------
 
@@ -446,9 +451,13 @@ class Trainer:
             theta=self.theta[run].cpu().numpy().copy(),
             state={name: value[row].cpu().numpy().copy() for name, value in group.state.items()},
             values=self._changes(run),
-            memory={**self.memories[run], **group.remembered(run), **self.rack.remembered(run)},
+            memory={**self.memories[run], **group.remembered(run), **self.rack.remembered(run), **self._norm_remembered(run)},
             reason=reason,
         )
+
+    def _norm_remembered(self, run: int) -> dict[str, float]:
+        norm = self.norms_at_start[run]
+        return {} if norm is None else {NORM_AT_START: norm}
 
     def _changes(self, run: int) -> Mapping[str, float]:
         changes: dict[str, float] = {}
@@ -473,6 +482,7 @@ class Trainer:
         self.theta = _torch.from_numpy(theta).to(device=self.device, dtype=self.dtype)
         for run, snapshot in enumerate(snapshots):
             self.memories[run] = divided(snapshot.memory)[0]
+            self.norms_at_start[run] = snapshot.memory.get(NORM_AT_START)
             for path, value in snapshot.values.items():
                 self.current[run] = self.current[run].with_value(path, value)
 

@@ -32,6 +32,7 @@ from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.presets_menu import PresetsMenu
 from optlab.gui.recording_notice import RecordingNotice
+from optlab.gui.summary import summary
 from optlab.instruments.base import INSTRUMENTS
 from optlab.runners.preview import PreviewQuestion
 from optlab.runners.train import Asked
@@ -127,7 +128,11 @@ class MainWindow(QMainWindow):
         help_menu = bar.addMenu("&Help")
         self._action(help_menu, "&Catalogue…", self.companions.show_catalogue, "Ctrl+K")
         help_menu.addSeparator()
-        for kind, words in (("optimizer", "Page of this &optimizer"), ("initializer", "Page of this &initializer"), ("loss", "Page of this &loss")):
+        for kind, words in (
+            ("optimizer", "Page of this &optimizer"),
+            ("initializer", "Page of this &initializer"),
+            ("loss", "Page of this &loss"),
+        ):
             self._action(help_menu, words, partial(self._show_chosen_page, kind))
         help_menu.addSeparator()
         self._action(help_menu, "&This machine…", self.companions.show_machine)
@@ -271,14 +276,14 @@ class MainWindow(QMainWindow):
             self.controls.say(f"{applied.message.path} is {applied.message.value:g} from step {applied.step + 1:,} on.")
 
     def _run_ended(self, ended: RunEnded) -> None:
-        error = ended.final.get("validation_error")
-        loss = ended.final.get("train_loss")
-        figures = f" Validation error {error:.2%}." if error is not None else f" Training loss {loss:.4g}." if loss is not None else ""
-        sentence = f"{ended.status.capitalize()} after {ended.steps:,} steps: {ended.reason}.{figures}"
         diverged = ended.status == "diverged"
-        advice = f"The run diverged: {ended.reason}. Lower the learning rate, or clip the gradient by its norm." if diverged else ""
-        self.controls.say(f"{sentence} Not recorded to its end." if self.recording.problem else sentence, problem=diverged or bool(self.recording.problem))
-        self.recording.show_with(advice)
+        sentence = summary(ended)
+        if self.recording.problem:
+            sentence += " Not recorded to its end."
+        self.controls.say(sentence, problem=diverged or bool(self.recording.problem))
+        self.recording.show_with(
+            f"The run diverged: {ended.reason}. Lower the learning rate, or clip the gradient by its norm." if diverged else ""
+        )
 
     def _run_failed(self, message: str, detail: str) -> None:
         answers = {"Details…": lambda: self.companions.show_machine(f"{message}\n\n{detail}")} if detail else {}

@@ -52,6 +52,7 @@ class Evaluation:
         fresh_loss, fresh_error: means ``[R]`` over fresh examples of the distribution, which no run was trained on.
         penalty: the weight-decay terms ``[R]`` of the objective; None where it has none.
         weight_norm: Euclidean norm ``[R]`` of the weights, biases left out.
+        full_gradient_norm: norm ``[R]`` of the gradient of the objective on the whole training set; None where it is not due.
         averaged: the same at the averaged parameters; None where nothing is averaged.
     """
 
@@ -65,6 +66,7 @@ class Evaluation:
     fresh_error: torch.Tensor | None = None
     penalty: torch.Tensor | None = None
     weight_norm: torch.Tensor | None = None
+    full_gradient_norm: torch.Tensor | None = None
     averaged: Evaluation | None = None
 
 

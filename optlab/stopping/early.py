@@ -13,7 +13,8 @@ class EarlyStopping(Stopping):
     """The run ends when the validation error has not improved for some evaluations.
 
     What is minimized is a surrogate loss on the training set; what is wanted is a low 0-1 error on other examples. So learning halts by the latter, while the
-    gradient of the former is often still large: pure optimization would call this unfinished. The reason of the halt tells that gradient's norm.
+    full gradient of the former is often still large against its value at the start: pure optimization would call this unfinished. The reason of the halt
+    states that gradient's norm.
 
     For real values, which have no 0-1 error, the validation loss takes its place.
     """
@@ -25,13 +26,25 @@ class EarlyStopping(Stopping):
     needs_validation: ClassVar[bool] = True
 
     patience: int = whole(
-        10, "Patience", unit="evaluations", least=1, log=True, slider=(1, 100), help="Evaluations without an improvement after which the run ends."
+        10,
+        "Patience",
+        unit="evaluations",
+        least=1,
+        log=True,
+        slider=(1, 100),
+        help="Evaluations without an improvement after which the run ends.",
     )
     improvement: float = real(
-        0.0, "Least improvement", least=0.0, slider=(0.0, 0.1), help="By more than this an error has to be lower than the best one before to count as better."
+        0.0,
+        "Least improvement",
+        least=0.0,
+        slider=(0.0, 0.1),
+        help="By more than this an error has to be lower than the best one before to count as better.",
     )
     restore_best: bool = switch(
-        True, "Restore the best", help="End with the parameters of the best evaluation, not with the last ones, when this rule ends the run."
+        True,
+        "Restore the best",
+        help="End with the parameters of the best evaluation, not with the last ones, when this rule ends the run.",
     )
 
     @property

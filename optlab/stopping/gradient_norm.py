@@ -12,8 +12,8 @@ from optlab.stopping.base import FullGradientNorm, Memory, Stopping
 class GradientNorm(Stopping):
     """The run ends at the first evaluation at which the gradient on the whole training set is small.
 
-    Pure optimization halts so, near a critical point. Training a deep model hardly ever gets there: the norm may even grow while the error falls. The gradient
-    is that of the objective, weight decay included, and each evaluation costs one pass through the training set more.
+    Pure optimization halts so, close to a critical point, which need not be a minimum. Training a deep model hardly ever gets there. The gradient is that of
+    the objective, weight decay included; each evaluation costs a pass forwards and backwards through the training set more, and records the full gradient norm.
     """
 
     name: ClassVar[str] = "gradient_norm"
@@ -24,7 +24,13 @@ class GradientNorm(Stopping):
     source: ClassVar[str] = "Notes, how learning differs from pure optimization."
 
     bound: float = real(
-        1e-3, "Bound", symbol="b", above=0.0, log=True, slider=(1e-8, 1.0), help="Norm of the gradient at which, and below which, the run ends."
+        1e-3,
+        "Bound",
+        symbol="b",
+        above=0.0,
+        log=True,
+        slider=(1e-8, 1.0),
+        help="Norm of the gradient at which, and below which, the run ends.",
     )
 
     def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:

@@ -17,7 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 FLOORS: list[set[str]] = [
     {"", "errors"},
-    {"paths", "lazy", "files", "display", "numerics", "palette"},
+    {"paths", "lazy", "files", "display", "gradient_test", "numerics", "palette"},
     {"fields", "component", "registry", "layout", "data", "datafiles", "own_models", "hyperparameters"},
     {*registry.FOLDERS.values()},
     {"sections", "experiment", "pages", "presets"},

@@ -74,7 +74,7 @@ def test_that_csv_holds_every_number_that_was_stored_and_no_other(run: str, tmp_
     assert [int(row["step"]) for row in rows] == list(range(31))
     expected = columns_of(stored(run))
     assert set(rows[0]) == {"step", *expected}
-    assert {"batch_loss", "gradient_norm", "validation_error"} <= set(expected)
+    assert {"batch_loss", "gradient_norm", "full_gradient_norm", "validation_error"} <= set(expected)
     weights = [name for name in expected if name.startswith("layers.")]
     assert len(weights) == 4
     for name, values in expected.items():
@@ -177,7 +177,16 @@ def test_that_runs_lists_what_is_stored(run: str, capsys: pytest.CaptureFixture[
     assert main(["runs", "--json"]) == 0
     (record,) = json.loads(capsys.readouterr().out)
     assert record["id"] == run and record["status"] == "finished" and record["steps"] == 30
-    assert set(record["final"]) == {"train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm"}
+    assert set(record["final"]) == {
+        "train_loss",
+        "validation_loss",
+        "train_error",
+        "validation_error",
+        "test_loss",
+        "test_error",
+        "gradient_norm",
+        "gradient_norm_at_start",
+    }
     assert Experiment.from_toml(record["experiment"]) == Experiment.from_toml(DOCUMENT)
 
 

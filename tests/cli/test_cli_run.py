@@ -25,7 +25,16 @@ from optlab.store import RunRecord, Store
 
 FACTS = {"recorded", "recording_error", "run", "title", "status", "reason", "broken", "device", "runner", "parameters"}
 KEYS = FACTS | {"steps", "seconds", "steps_per_second", "final", "theta_sha256"}
-FINAL = {"train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm"}
+FINAL = {
+    "train_loss",
+    "validation_loss",
+    "train_error",
+    "validation_error",
+    "test_loss",
+    "test_error",
+    "gradient_norm",
+    "gradient_norm_at_start",
+}
 ENDLESS = ["run", "iris-softmax", "--steps", "1000000000"]
 
 
@@ -61,7 +70,12 @@ def test_that_a_finished_run_is_told_in_full_and_stored(capsys: pytest.CaptureFi
 def test_that_what_has_no_meaning_is_null(capsys: pytest.CaptureFixture[str]) -> None:
     told = document(["diabetes-linear", "--steps", "5", "--set", "dataset.validation=0", "--no-store"], capsys)
     assert told["run"] is None
-    assert {name for name, value in told["final"].items() if value is None} == {"validation_loss", "train_error", "validation_error"}
+    assert {name for name, value in told["final"].items() if value is None} == {
+        "validation_loss",
+        "train_error",
+        "validation_error",
+        "test_error",
+    }
     assert not paths.home().exists(), "--no-store writes nothing"
 
 
@@ -131,7 +145,8 @@ def test_that_people_get_the_result_in_words_and_the_course_beside_it(capsys: py
     output = capsys.readouterr()
     run = stored()[0]
     assert "finished" in output.out and run.id in output.out and run.theta_sha256 in output.out
-    assert "0-1 error" in output.out and "gradient norm" in output.out
+    assert "0-1 error" in output.out and "full gradient norm" in output.out and "test loss" in output.out
+    assert "of what it was at the start: the run is" in output.out or "decides nothing" in output.out
     lines = output.err.splitlines()
     assert "15 parameters, 40 steps" in lines[0]
     assert 2 <= len(lines) <= 1 + progress.LINES

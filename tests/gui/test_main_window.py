@@ -107,10 +107,32 @@ def test_that_a_run_draws_all_its_curves(qtbot: QtBot, open_window: Callable[...
     assert last_step(plots.loss, "validation_loss") == 300
     assert last_step(plots.error, "validation_error") == 300
     assert last_step(plots.gradient, "gradient_norm") == 300
+    assert last_step(plots.gradient, "full_gradient_norm") == 300
     assert seen[-1].steps[-1] == 300
     assert "Finished after 300 steps" in window.controls.words.text()
+    assert "% of what it was at the start: the " in window.controls.words.text()
+    assert "Test error" in window.controls.words.text()
     assert window.controls.state == "idle"
     assert window.controls.start_button.isEnabled()
+
+
+def test_that_every_series_of_a_run_gets_a_curve(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+    window = open_window(
+        experiment(
+            dataset={"name": "moons"},
+            loss={"name": "cross_entropy", "l2": 0.01},
+            clipping={"name": "norm", "threshold": 0.1},
+            averaging={"name": "polyak"},
+            measures={"fresh": 100},
+            budget={"steps": 60},
+        )
+    )
+    window.controls.start_button.click()
+    wait_idle(qtbot, window)
+    plots = window.plots
+    for plot in (plots.loss, plots.error, plots.margin, plots.gradient):
+        for name in plot.series:
+            assert last_step(plot, name) == 60, name
 
 
 def test_that_the_file_saved_from_the_window_gives_the_same_parameters(
@@ -127,9 +149,7 @@ def test_that_the_file_saved_from_the_window_gives_the_same_parameters(
     assert again[0].theta_sha256 == ended[0].theta_sha256
 
 
-def test_that_the_learning_rate_can_be_changed_while_it_runs(
-    qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str
-) -> None:
+def test_that_the_learning_rate_can_be_changed_while_it_runs(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
     window = open_window(experiment(budget={"steps": LONG}), runner)
     window.start()
     wait_steps(qtbot, window, 50)

@@ -35,6 +35,7 @@ class GradientNorms:
     Attributes:
         steps, norms: number of each step from 1, and the norm of its batch gradient, ``[K]``.
         smooth_steps, smooth: middle and mean of each :data:`WIDTH` neighbors, ``[K − WIDTH + 1]``.
+        full_at, full_norms: steps taken, and the norm of the gradient on the whole training set then, ``[F]``.
         at, error: steps taken, and the share of the validation set that is classified wrong then, ``[E]``.
         parameters: of the network.
     """
@@ -43,6 +44,8 @@ class GradientNorms:
     norms: Array
     smooth_steps: Array
     smooth: Array
+    full_at: Array
+    full_norms: Array
     at: Array
     error: Array
     parameters: int
@@ -68,11 +71,11 @@ class GradientNormFigure(Figure[GradientNorms]):
                 "model": {"name": "cnn"},
                 "optimizer": {"name": "sgd", "lr": LR},
                 "batches": {"name": "shuffled", "size": BATCH},
-                "measures": {"evaluate_every": EVERY},
+                "measures": {"evaluate_every": EVERY, "gradient_every": 4 * EVERY},
                 "budget": {"steps": STEPS},
             }
         )
-        found: dict[str, list[tuple[Array, Array]]] = {"gradient_norm": [], "validation_error": []}
+        found: dict[str, list[tuple[Array, Array]]] = {"gradient_norm": [], "full_gradient_norm": [], "validation_error": []}
         parameters = 0
         for event in session([experiment], Replay([])):
             parameters = getattr(event, "parameters", parameters)
@@ -81,18 +84,22 @@ class GradientNormFigure(Figure[GradientNorms]):
                     if name in event.series:
                         series = event.series[name]
                         parts.append((series.steps.astype(np.float64), series.values[:, 0].astype(np.float64)))
-        (steps, norms), (at, error) = (
+        (steps, norms), (full_at, full_norms), (at, error) = (
             tuple(np.concatenate([part[column] for part in parts]) for column in (0, 1)) for parts in found.values()
         )
         half = (WIDTH - 1) // 2
-        return GradientNorms(steps, norms, steps[half : len(steps) - half], moving_mean(norms, WIDTH), at, error, parameters)
+        smooth_steps = steps[half : len(steps) - half]
+        return GradientNorms(steps, norms, smooth_steps, moving_mean(norms, WIDTH), full_at, full_norms, at, error, parameters)
 
     def caption(self, data: GradientNorms) -> str:
+        full = data.full_norms
         return (
             f"A convolutional network with {data.parameters:,} parameters learns to tell handwritten digits apart (stochastic gradient "
             f"descent on batches of {BATCH}, ε = {LR:g}). Left: the norm of the gradient of each step, and the mean of {WIDTH} neighbors, "
-            f"which is {data.growth:.1f} times as large at the end as at the start. Right: meanwhile the error on images not trained on "
-            f"falls from {data.error[0]:.0%} to {data.error[-1]:.0%}. If training came near a critical point, the norm would go to zero."
+            f"which is {data.growth:.1f} times as large at the end as at the start; the dots with a line are the norm of the gradient on the whole "
+            f"training set, {full[0]:.2g} at the start and {full[-1]:.2g} at the end. Right: meanwhile the error on images not trained on falls from "
+            f"{data.error[0]:.0%} to {data.error[-1]:.0%}. Near a critical point the norm on the whole training set would go to zero; that of a "
+            f"step keeps the noise of its batch."
         )
 
     def numbers(self, data: GradientNorms) -> Mapping[str, Number]:
@@ -105,6 +112,7 @@ class GradientNormFigure(Figure[GradientNorms]):
             "steps": len(data.steps),
             "smoothed gradient norm at the start, at the end": [float(data.smooth[0]), float(data.smooth[-1])],
             "growth": data.growth,
+            "norm on the whole training set at the start, at the end": [float(data.full_norms[0]), float(data.full_norms[-1])],
             "validation error at the start, at the end": [float(data.error[0]), float(data.error[-1])],
         }
 
@@ -116,6 +124,7 @@ class GradientNormFigure(Figure[GradientNorms]):
             data.steps, data.norms, ".", color=page.faint(colors.palette[0], 0.55), markersize=2.2, label="each step", rasterized=True
         )
         left.plot(data.smooth_steps, data.smooth, color=colors.palette[1], linewidth=2.0, label=f"mean of {WIDTH} steps")
+        left.plot(data.full_at, data.full_norms, "o-", color=colors.palette[2], markersize=3, linewidth=1.6, label="whole training set")
         left.set_ylim(0.0, float(np.quantile(data.norms, 0.997)) * 1.05)
         left.legend(loc="upper left", markerscale=3)
         page.curves(right, "Validation error", "step", "share classified wrong")

@@ -11,21 +11,23 @@ from optlab.gui.plots.colors import PlotColors
 from optlab.gui.plots.error_plot import ErrorPlot
 from optlab.gui.plots.gradient_plot import GradientPlot
 from optlab.gui.plots.loss_plot import LossPlot
+from optlab.gui.plots.margin_plot import MarginPlot
 from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.weights_plot import WeightsPlot
 
 
 class PlotsPanel(QWidget):
-    """Loss and 0-1 error above; gradient norm, weight trajectories and their path below."""
+    """Loss, 0-1 error and margins above; gradient norms, weight trajectories and their path below."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.loss, self.error, self.gradient, self.weights, self.path = LossPlot(), ErrorPlot(), GradientPlot(), WeightsPlot(), PathPlot()
-        self._plots = (self.loss, self.error, self.gradient, self.weights, self.path)
-        titles = ("Loss", "0-1 error", "Gradient norm", "Weight trajectories", "Path in weight space")
+        self.loss, self.error, self.margin = LossPlot(), ErrorPlot(), MarginPlot()
+        self.gradient, self.weights, self.path = GradientPlot(), WeightsPlot(), PathPlot()
+        self._plots = (self.loss, self.error, self.gradient, self.weights, self.path, self.margin)
+        titles = ("Loss", "0-1 error", "Gradient norms", "Weight trajectories", "Path in weight space", "Margins")
         self.tiles = [Tile(title, plot, self._enlarge) for title, plot in zip(titles, self._plots, strict=True)]
         self._rows = [QSplitter(Qt.Orientation.Horizontal), QSplitter(Qt.Orientation.Horizontal)]
-        for row, tiles in zip(self._rows, (self.tiles[:2], self.tiles[2:]), strict=True):
+        for row, tiles in zip(self._rows, ((*self.tiles[:2], self.tiles[5]), self.tiles[2:5]), strict=True):
             row.setChildrenCollapsible(False)
             for tile in tiles:
                 row.addWidget(tile)
@@ -39,13 +41,18 @@ class PlotsPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(columns)
 
+    @property
+    def series(self) -> frozenset[str]:
+        """Names of the series that are drawn on some plot."""
+        return self.loss.series | self.error.series | self.margin.series | self.gradient.series | self.weights.series
+
     def begin(self, started: Started) -> None:
         """A run begins: name the followed weights."""
         self.weights.set_followed(started.tracked)
 
     def take(self, block: Block) -> None:
         """New measurements."""
-        for plot in (self.loss, self.error, self.gradient, self.weights):
+        for plot in (self.loss, self.error, self.margin, self.gradient, self.weights):
             plot.take(block)
 
     def take_path(self, path: Path) -> None:
@@ -55,7 +62,7 @@ class PlotsPanel(QWidget):
 
     def mark(self, step: int, text: str) -> None:
         """Mark a step in every plot over steps: something was changed there."""
-        for plot in (self.loss, self.error, self.gradient, self.weights):
+        for plot in (self.loss, self.error, self.margin, self.gradient, self.weights):
             plot.mark(step, text)
 
     def refresh(self) -> None:
@@ -69,8 +76,9 @@ class PlotsPanel(QWidget):
             plot.clear()
 
     def set_task(self, task: str) -> None:
-        """Whether there is a 0-1 error to plot (``classes``) or none (``regression``)."""
+        """Whether there are a 0-1 error and margins to plot (``classes``) or none (``regression``)."""
         self.error.set_task(task)
+        self.margin.set_task(task)
 
     def set_colors(self, colors: PlotColors) -> None:
         """Follow the theme."""

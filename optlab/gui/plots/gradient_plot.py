@@ -7,14 +7,20 @@ from PySide6.QtWidgets import QWidget
 from optlab.gui.plots.run_series_plot import Line, RunSeriesPlot
 
 _LINES = (
-    Line("gradient_norm", "Gradient norm", 0),
+    Line("gradient_norm", "Batch gradient norm", 0, pale=True),
+    Line("full_gradient_norm", "Full gradient norm", 3, strong=True, sparse=True),
     Line("update_norm", "Update norm", 1),
     Line("learning_rate", "Learning rate", 2, strong=True, shown=False),
+    Line("weight_norm", "Weight norm", 4, strong=True, shown=False, optional=True),
+    Line("clipped_share", "Clipped share", 5, pale=True, shown=False, optional=True),
 )
 
 
 class GradientPlot(RunSeriesPlot):
-    """Series ``gradient_norm``, ``update_norm`` and, once switched on, ``learning_rate``, on a logarithmic axis at first."""
+    """Norms of gradients, of updates and, once switched on, of the weights, on a logarithmic axis at first.
+
+    The learning rate and the share of components that clipping changed can be switched on, too: they explain steps, and are no norms.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_LINES, "Norm", log_y=True, parent=parent)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PySide6.QtWidgets import QWidget
 
 from optlab.engine.events import Block
@@ -22,8 +23,8 @@ class Line:
     """How a series is drawn.
 
     Attributes:
-        name: of the series. optional: whether most runs have none, so that the legend names it only once it has come. The rest: as in
-            :meth:`CurvePlot.add_curve`.
+        name: of the series. optional: whether most runs have none, so that the legend names it only once it has come. sparse: whether a run may have no
+            value (NaN) at a step at which another has one; its curve then goes on. The rest: as in :meth:`CurvePlot.add_curve`.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Line:
     strong: bool = False
     shown: bool = True
     optional: bool = False
+    sparse: bool = False
 
 
 class RunSeriesPlot(CurvePlot):
@@ -60,6 +62,11 @@ class RunSeriesPlot(CurvePlot):
         self._came: set[str] = set()
         self._chosen: tuple[int, ...] | None = None
         self._set_up()
+
+    @property
+    def series(self) -> frozenset[str]:
+        """Names of the series that are drawn."""
+        return frozenset(line.name for line in self._lines)
 
     @property
     def rows(self) -> tuple[int, ...]:
@@ -125,5 +132,8 @@ class RunSeriesPlot(CurvePlot):
                 self._add(line)
             for row in self.rows:
                 if row < self._runs:
-                    column = values[:, row]
-                    self.append(f"{line.name}:{row}", series.steps, column * self._scale if self._scale != 1.0 else column)
+                    steps, column = series.steps, values[:, row]
+                    if line.sparse:
+                        there = np.isfinite(column)
+                        steps, column = steps[there], column[there]
+                    self.append(f"{line.name}:{row}", steps, column * self._scale if self._scale != 1.0 else column)

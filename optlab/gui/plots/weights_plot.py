@@ -44,7 +44,9 @@ class WeightsPlot(QWidget):
         self.mode = QComboBox()
         self.mode.addItems(["Largest-moving", "Followed"])
         self.mode.setAccessibleName("Which weights are shown")
-        self.mode.setToolTip("Largest-moving: the weights farthest from where they began. Followed: the weights named in the experiment, at every step.")
+        self.mode.setToolTip(
+            "Largest-moving: the weights farthest from where they began. Followed: the weights named in the experiment, at every step."
+        )
         self.mode.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.mode.currentIndexChanged.connect(self._choose)
         self._caption = QLabel("Weights:")
@@ -66,6 +68,11 @@ class WeightsPlot(QWidget):
 
     def _choose(self, index: int) -> None:
         self._pages.setCurrentIndex(index)
+
+    @property
+    def series(self) -> frozenset[str]:
+        """Names of the series that are drawn."""
+        return frozenset({"weights"})
 
     def set_run(self, run: int) -> None:
         """Which of several runs to show; what was shown is forgotten."""

@@ -12,12 +12,14 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from optlab import registry
 from optlab.engine import events
 from optlab.engine.events import Block, Series
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.plots.colors import DARK, LIGHT
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.error_plot import ErrorPlot
+from optlab.gui.plots.gradient_plot import GradientPlot
 from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.plot_frame import PlotFrame
@@ -294,6 +296,24 @@ def test_that_names_of_weights_are_short_in_legends(name: str, shortened: str) -
     assert short(name) == shortened
 
 
+def test_that_every_measure_is_drawn_on_some_plot(qtbot: QtBot) -> None:
+    panel = PlotsPanel()
+    qtbot.addWidget(panel)
+    assert {measure.name for measure in registry.components("measure")} <= panel.series
+
+
+def test_that_a_run_without_a_value_at_a_step_keeps_its_curve_whole(qtbot: QtBot) -> None:
+    plot = GradientPlot()
+    qtbot.addWidget(plot)
+    values = np.array([[3.0, 4.0], [np.nan, 2.0], [1.0, np.nan]])
+    plot.take(Block(30, 0.1, {"full_gradient_norm": Series(np.array([0, 10, 30]), values)}))
+    for row, (last, norm) in enumerate(((30, 1.0), (10, 2.0))):
+        samples = plot.curve(f"full_gradient_norm:{row}").samples
+        assert len(samples) == 2 and samples.last == last
+        reading = samples.reading(1e18)
+        assert reading is not None and reading.lowest == norm
+
+
 def test_that_a_tile_can_be_made_large_and_small_again(qtbot: QtBot) -> None:
     panel = PlotsPanel()
     qtbot.addWidget(panel)
@@ -301,7 +321,7 @@ def test_that_a_tile_can_be_made_large_and_small_again(qtbot: QtBot) -> None:
     panel.show()
     qtbot.waitExposed(panel)
     panel.tiles[3].enlarge_button.click()
-    assert [tile.isVisible() for tile in panel.tiles] == [False, False, False, True, False]
+    assert [tile.isVisible() for tile in panel.tiles] == [False, False, False, True, False, False]
     panel.tiles[3].enlarge_button.click()
     assert all(tile.isVisible() for tile in panel.tiles)
 

@@ -76,7 +76,16 @@ def test_that_a_finished_run_says_what_it_reached(build: Build, play: Any, ended
     end = ended(events)
     assert (end.status, end.steps) == ("finished", 60)
     assert end.reason == "the budget of 60 steps is spent"
-    assert set(end.final) == {"train_loss", "validation_loss", "train_error", "validation_error", "gradient_norm"}
+    assert set(end.final) == {
+        "train_loss",
+        "validation_loss",
+        "train_error",
+        "validation_error",
+        "test_loss",
+        "test_error",
+        "gradient_norm",
+        "gradient_norm_at_start",
+    }
     for name in ("train_loss", "validation_loss", "train_error", "validation_error"):
         assert end.final[name] == series(events, name)[1][-1, 0]
 
@@ -86,7 +95,7 @@ def test_that_what_has_no_meaning_is_none(build: Build, play: Any, ended: Any) -
         dataset={"name": "diabetes", "validation": 0.0}, loss={"name": "squared_error"}, optimizer={"name": "sgd", "lr": 0.01}
     )
     final = ended(play(regression)).final
-    assert {name for name, value in final.items() if value is None} == {"validation_loss", "train_error", "validation_error"}
+    assert {name for name, value in final.items() if value is None} == {"validation_loss", "train_error", "validation_error", "test_error"}
 
 
 def test_that_a_pause_holds_advance_steps_and_resume_goes_on(build: Build, play: Any, ended: Any) -> None:

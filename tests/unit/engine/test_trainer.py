@@ -120,6 +120,7 @@ def test_that_a_snapshot_carries_the_values_that_were_changed(build: Build, play
     [
         {"evaluate_every": 1},
         {"evaluate_every": 7},
+        {"gradient_every": 1},
         {"weights": 0},
         {"weights": 50},
         {"chosen": ["layers.1.bias[0]", "layers.0.weight[3,1]"]},
@@ -169,7 +170,7 @@ def test_that_evaluation_measures_are_means_over_whole_parts(build: Build, advan
 def test_that_the_full_gradient_is_that_of_the_objective_on_the_whole_training_set(
     build: Build, advanced: Any, values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optlab.engine.trainer._CHUNK_VALUES", values)
+    monkeypatch.setattr("optlab.engine.full_gradient._CHUNK_VALUES", values)
     experiment = build(loss={"name": "cross_entropy", "l2": 0.3, "l1": 0.01})
     trainer = advanced(experiment, 10)
     data = experiment.dataset.load().training

@@ -12,8 +12,8 @@ from torch import nn
 
 from optlab import registry
 from optlab.data import DataShape
+from optlab.engine import full_gradient
 from optlab.engine import objective as objective_module
-from optlab.engine import trainer as trainer_module
 from optlab.engine.objective import SAMPLE, Objective
 from optlab.engine.oracle import Oracle
 from optlab.engine.trainer import Trainer
@@ -233,7 +233,9 @@ def test_that_heads_are_in_the_gradient_but_not_in_the_reported_loss() -> None:
     theta, x, y = draw(objective)
     loss, gradient = objective.value_and_gradient(theta, x, y)
     torch.testing.assert_close(loss, plain.losses(theta[:, : plain.layout.total], x, y), rtol=1e-13, atol=0.0)
-    torch.testing.assert_close(objective.evaluate(theta, x[0], y[0]).losses, plain.evaluate(theta[:, : plain.layout.total], x[0], y[0]).losses)
+    torch.testing.assert_close(
+        objective.evaluate(theta, x[0], y[0]).losses, plain.evaluate(theta[:, : plain.layout.total], x[0], y[0]).losses
+    )
     added = objective.added(theta, x, y)
     assert added is not None
     leaf = theta.clone().requires_grad_()
@@ -285,7 +287,13 @@ def experiment(optimizer: dict[str, Any], kind: dict[str, Any], **more: Any) -> 
 
 @pytest.mark.parametrize(
     "optimizer",
-    [{"name": "newton", "damping": 1.0}, {"name": "natural_gradient", "damping": 0.1}, {"name": "lbfgs"}, {"name": "adam"}, {"name": "nesterov"}],
+    [
+        {"name": "newton", "damping": 1.0},
+        {"name": "natural_gradient", "damping": 0.1},
+        {"name": "lbfgs"},
+        {"name": "adam"},
+        {"name": "nesterov"},
+    ],
     ids=lambda values: values["name"],
 )
 def test_that_optimizers_work_on_a_normalized_network(optimizer: dict[str, Any]) -> None:
@@ -326,11 +334,13 @@ def test_that_training_with_a_last_batch_of_one_example_goes_on_and_resumes_exac
         resumed.advance()
     assert not trainer.endings
     assert torch.equal(resumed.theta, trainer.theta)
-    assert {name: value.tolist() for name, value in resumed.evaluate().items()} == {name: value.tolist() for name, value in trainer.evaluate().items()}
+    assert {name: value.tolist() for name, value in resumed.evaluate().items()} == {
+        name: value.tolist() for name, value in trainer.evaluate().items()
+    }
 
 
 def test_that_the_full_gradient_of_a_normalized_network_is_that_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer_module, "_CHUNK_VALUES", 40)  # other models' is taken on so many values at once
+    monkeypatch.setattr(full_gradient, "_CHUNK_VALUES", 40)  # other models' is taken on so many values at once
     asked = experiment({"name": "sgd"}, {"batch_norm": True})
     trainer = Trainer([asked, dataclasses.replace(asked, general=asked.general.model_copy(update={"seed": 1}))])
     training = asked.dataset.load().training
