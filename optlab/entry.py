@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from optlab import display
-from optlab.errors import MissingPart
+from optlab.core import display
+from optlab.core.errors import MissingPart
 
 _INSTALL_WINDOW = "The window needs PySide6 and pyqtgraph, which are not installed; install them with: pip install 'optlab[gui]'"
 _COMMANDS = "the commands work without a window, see optlab --help"

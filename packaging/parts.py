@@ -18,7 +18,7 @@ from pathlib import Path
 LEFT_OUT = (
     # Parquet files: 85 MB for an export that the program can also write as CSV
     "pyarrow",
-    # its data sets are read from its files, optlab/datasets/_scikit.py; SciPy serves only it
+    # its data sets are read from its files, optlab/catalogue/datasets/_scikit.py; SciPy serves only it
     "sklearn", "scipy", "joblib", "narwhals",
     # other programs' interfaces that libraries can use where they are installed
     "IPython", "matplotlib", "tkinter", "_tkinter", "pandas", "PIL", "pytest", "_pytest", "hypothesis", "cupy", "jax", "jaxlib", "OpenGL", "h5py",
@@ -72,7 +72,7 @@ FROM_SYSTEM = (
 program runs on and come with it; the .deb names them, the tarball's script looks for them."""
 
 TABLES = ("digits.csv.gz", "iris.csv", "wine_data.csv", "breast_cancer.csv", "diabetes_data_raw.csv.gz", "diabetes_target.csv.gz")
-"""What of scikit-learn goes along: the files that optlab/datasets/_scikit.py reads."""
+"""What of scikit-learn goes along: the files that optlab/catalogue/datasets/_scikit.py reads."""
 
 
 def left_out(name: str, source: str = "") -> bool:

@@ -1,4 +1,4 @@
-"""Writes ``optlab/optimizers/_bridge/table.py``: what the optimizers of the installed torch take.
+"""Writes ``optlab/catalogue/optimizers/_bridge/table.py``: what the optimizers of the installed torch take.
 
 Run it after a new release of torch (the test of the table says so) and read what changed: ``python packaging/torch_signatures.py``.
 """
@@ -18,7 +18,7 @@ Listing optimizers must not import torch, which takes seconds; so their signatur
 
 from __future__ import annotations
 
-from optlab.optimizers._bridge.signatures import Argument, Signature
+from optlab.catalogue.optimizers._bridge.signatures import Argument, Signature
 
 TORCH = "{version}"
 """Version of torch that was read."""
@@ -31,8 +31,8 @@ def written() -> str:
     """The table's text for the installed torch."""
     import torch
 
-    from optlab.optimizers._bridge.discovery import classes_of_torch
-    from optlab.optimizers._bridge.signatures import read
+    from optlab.catalogue.optimizers._bridge.discovery import classes_of_torch
+    from optlab.catalogue.optimizers._bridge.signatures import read
 
     lines = [HEAD.format(version=torch.__version__.partition("+")[0])]
     for cls in classes_of_torch(torch.optim):

@@ -27,7 +27,7 @@ import pytest
 
 if os.environ.get("OPTLAB_TEST_X") != "1":
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
-# As optlab.lazy sets it, for tests that import torch before OptLab does: spinning threads starve whatever else runs.
+# As optlab.core.lazy sets it, for tests that import torch before OptLab does: spinning threads starve whatever else runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

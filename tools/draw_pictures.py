@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QImage, QPainter, QPainterPath, QPen
 
-from optlab import presets
-from optlab.engine.control import Inbox
-from optlab.engine.events import Block, Kept
-from optlab.engine.events import Path as Walk
-from optlab.engine.objective import Objective
-from optlab.engine.session import session
+from optlab.experiment import presets
+from optlab.training.control import Inbox
+from optlab.training.events import Block, Kept
+from optlab.training.events import Path as Walk
+from optlab.objective.objective import Objective
+from optlab.training.session import session
 from optlab.experiment import Experiment
 from optlab.gui.plots.colors import DARK, LIGHT, PlotColors, mixed
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from optlab import __version__, paths
+from optlab import __version__
 from optlab.cli import (
     critical,
     doctor,
@@ -40,7 +40,8 @@ from optlab.cli import list as list_command
 from optlab.cli import range as range_command
 from optlab.cli import slice as slice_command
 from optlab.cli.output import ReaderGone, say, say_json
-from optlab.errors import InvalidInput, OptLabError
+from optlab.core import paths
+from optlab.core.errors import InvalidInput, OptLabError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 + SIGINT): told apart from a failure, and no success either."""

@@ -8,9 +8,9 @@ import typer
 
 from optlab.cli.output import say, say_json
 from optlab.cli.subject import subject
+from optlab.core.errors import InvalidInput
 from optlab.curvature.critical_points import Found, Verdict, find, name
-from optlab.errors import InvalidInput
-from optlab.runners.subject import Subject
+from optlab.tasks.subject import Subject
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +27,12 @@ _HELP = (
 
 
 def critical(
-    sources: Annotated[list[str], typer.Argument(metavar="FILE|PRESET|RUN…", help="Where to begin; several are looked at one after another.")],
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")] = None,
+    sources: Annotated[
+        list[str], typer.Argument(metavar="FILE|PRESET|RUN…", help="Where to begin; several are looked at one after another.")
+    ],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")
+    ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Train an experiment for N updates first.")] = 0,
     here: Annotated[bool, typer.Option("--here", help="Name the point where the weights are; do not go to a critical one.")] = False,
     most: Annotated[int, typer.Option("--most", metavar="N", help="Most steps of the finder.")] = 200,
@@ -91,4 +95,6 @@ def _say(looked_at: Subject, found: Found | None, verdict: Verdict) -> None:
     say(f"  the point is       {verdict.sentence}")
     say(f"  objective          {verdict.value:.10g}, gradient norm {verdict.gradient_norm:.3g}")
     low, high = float(verdict.eigenvalues[0]), float(verdict.eigenvalues[-1])
-    say(f"  eigenvalues        from {low:.6g} to {high:.6g}; {verdict.index} negative, {verdict.zeros} zero (below {verdict.threshold:.2g})")
+    say(
+        f"  eigenvalues        from {low:.6g} to {high:.6g}; {verdict.index} negative, {verdict.zeros} zero (below {verdict.threshold:.2g})"
+    )

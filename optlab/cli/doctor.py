@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from optlab.cli.output import say, say_json
-from optlab.doctor import examine
+from optlab.tasks.doctor import examine
 
 
 def register(app: typer.Typer) -> None:

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
-from optlab import benches
-from optlab.benches.base import Bench, Cell, Course, Curve, Found, Image, Plot, Scatter, Table
 from optlab.cli.output import field_document, say, say_json, say_table, terminal_width
 from optlab.cli.show import READING_WIDTH, lines, page_document
-from optlab.errors import InvalidInput, OptLabError
-from optlab.fields import did_you_mean, shown
-from optlab.pages import page, sentence
+from optlab.core.errors import InvalidInput, OptLabError
+from optlab.core.fields import did_you_mean, shown
+from optlab.experiment.pages import page, sentence
+from optlab.studies import demonstrations
+from optlab.studies.demonstrations.base import Bench, Cell, Course, Curve, Found, Image, Plot, Scatter, Table
 
 _ROWS = 30
 """Rows that are printed, at most; the file has all."""
@@ -49,13 +49,13 @@ def explore(
     if name == "list":
         _say_list(json)
         return
-    bench = benches.get(name)
+    bench = demonstrations.get(name)
     if about:
         _say_page(bench, json)
         return
     if to is not None and not to.absolute().parent.is_dir():
         raise InvalidInput(f"--to is {str(to)!r}, but there is no folder {str(to.absolute().parent)!r}; make it first.", "to")
-    built = benches.build(name, values(bench, changes or []))
+    built = demonstrations.build(name, values(bench, changes or []))
     found = None
     with _course(silent=json) as course:
         for found in built.run(course):
@@ -147,7 +147,7 @@ def _plot_document(plot: Plot) -> dict[str, Any]:
 
 
 def _say_list(json: bool) -> None:
-    everyone = benches.benches()
+    everyone = demonstrations.benches()
     if json:
         say_json(
             [

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from optlab.cli.output import say
-from optlab.export import FORMATS
-from optlab.export import export as export_run
 from optlab.store import Store
+from optlab.store.export import FORMATS
+from optlab.store.export import export as export_run
 
 
 def register(app: typer.Typer) -> None:

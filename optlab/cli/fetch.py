@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from optlab.cli.output import say, say_json
-from optlab.datafiles import public_sets
-from optlab.errors import InvalidInput
+from optlab.core.errors import InvalidInput
+from optlab.outside.datafiles import public_sets
 
 _EVERY_BYTES = 10 * 1024 * 1024
 """Where there is no terminal, a line each time so many bytes have come."""
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "Fetch the public data set NAME from OpenML and keep it in the data folder.\n\n"
-    "Try: optlab fetch credit-g, then optlab run FILE with name = \"openml\" and set = \"credit-g\" below [dataset]. Ctrl-C cancels, "
+    'Try: optlab fetch credit-g, then optlab run FILE with name = "openml" and set = "credit-g" below [dataset]. Ctrl-C cancels, '
     "and nothing half-fetched is kept. Only this command uses the network; a run never does."
 )
 
@@ -30,7 +30,9 @@ _HELP = (
 def fetch(
     name: Annotated[str, typer.Argument(help="Name of the set at OpenML, as mnist_784 or credit-g.")],
     version: Annotated[int, typer.Option(metavar="N", help="Version of the set.")] = 1,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there or on standard error.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there or on standard error.")
+    ] = False,
 ) -> None:
     """See the module."""
     if version < 1:
@@ -38,7 +40,9 @@ def fetch(
     path = public_sets.fetch(name, version, None if json else _progress())
     shape = public_sets.shape_of(name, version)
     if json:
-        say_json({"path": str(path), "set": name, "version": version, "inputs": list(shape.inputs), "outputs": shape.outputs, "task": shape.task})
+        say_json(
+            {"path": str(path), "set": name, "version": version, "inputs": list(shape.inputs), "outputs": shape.outputs, "task": shape.task}
+        )
         return
     what = f"{shape.outputs} classes" if shape.task == "classes" else "a real-valued target"
     say(f"{name}, version {version}: {shape.width:,} inputs, {what}; kept as {path}")

@@ -9,10 +9,10 @@ from typing import Annotated, Any, cast
 import typer
 
 from optlab.cli.output import say, say_json, say_table
-from optlab.errors import InvalidInput
-from optlab.figures import catalogue, page
-from optlab.figures.base import Figure, Number, document
-from optlab.figures.page import FORMATS, THEMES, Format, Page, Theme
+from optlab.core.errors import InvalidInput
+from optlab.studies.figures import catalogue, page
+from optlab.studies.figures.base import Figure, Number, document
+from optlab.studies.figures.page import FORMATS, THEMES, Format, Page, Theme
 
 
 def register(app: typer.Typer) -> None:

@@ -9,10 +9,10 @@ from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from optlab.cli.progress import View
-from optlab.engine.control import Stop
-from optlab.engine.events import Event, RunEnded, SessionFailed, Started
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
 from optlab.runners import NotRecorded, Owner
+from optlab.training.control import Stop
+from optlab.training.events import Event, RunEnded, SessionFailed, Started
 
 FINAL = (
     "train_loss",
@@ -36,7 +36,7 @@ class Outcome:
     """What came of a run; the attributes are the keys of ``run --json``, with "" and None as null.
 
     Attributes:
-        run: its stored name, "" where it is not stored. status: as :data:`optlab.engine.events.Status`,
+        run: its stored name, "" where it is not stored. status: as :data:`optlab.training.events.Status`,
             or ``interrupted`` where it had to be ended by force.
         seconds: training time. parameters: P. broken: of a diverged run the first tensor that was not finite.
         asked_to_stop: the signal that ended it, or 0; signals count as the user's own wish.

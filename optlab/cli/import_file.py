@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from optlab.cli.output import say, say_json, say_table
-from optlab.datafiles.preview import Preview, dataset, preview
-from optlab.errors import InvalidInput
+from optlab.core.errors import InvalidInput
+from optlab.core.files import write_atomically
 from optlab.experiment import Experiment
-from optlab.files import write_atomically
+from optlab.outside.datafiles.preview import Preview, dataset, preview
 
 _SHOWN_ROWS, _SHOWN_COLUMNS = 5, 8
 
@@ -31,9 +31,13 @@ _HELP = (
 def import_file(
     path: Annotated[str, typer.Argument(metavar="PATH", help="The file, or a folder of IDX files.")],
     target: Annotated[str, typer.Option(metavar="COLUMN", help="What to predict: a column of a table, an array of an NPZ file.")] = "",
-    to: Annotated[str, typer.Option(metavar="FILE", help="Where to write the experiment; by default the file's name with .toml, in this folder.")] = "",
+    to: Annotated[
+        str, typer.Option(metavar="FILE", help="Where to write the experiment; by default the file's name with .toml, in this folder.")
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output: what was seen, and where the experiment is.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output: what was seen, and where the experiment is.")
+    ] = False,
 ) -> None:
     """See the module."""
     seen = preview(path)

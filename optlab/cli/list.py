@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from optlab import presets, registry
 from optlab.cli.output import field_document, say, say_json, say_table
-from optlab.errors import InvalidInput
-from optlab.experiment import Experiment
-from optlab.fields import did_you_mean
-from optlab.pages import page
+from optlab.core import registry
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import did_you_mean
+from optlab.experiment import Experiment, presets
+from optlab.experiment.pages import page
 
 
 def register(app: typer.Typer) -> None:
@@ -100,7 +100,7 @@ def _presets() -> list[dict[str, Any]]:
 
 def _devices() -> list[dict[str, Any]]:
     # torch knows the devices: the one list that has to wait for it.
-    from optlab.engine.device import available, describe
+    from optlab.objective.device import available, describe
 
     labels = {"cpu": "Processor", "cuda": "NVIDIA or AMD GPU", "mps": "Apple GPU"}
     return [

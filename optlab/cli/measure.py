@@ -8,14 +8,14 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from optlab import presets, registry
+from optlab.catalogue.instruments.base import Instrument
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import changed, load
-from optlab.engine.trainer import Trainer
-from optlab.errors import InvalidInput
-from optlab.experiment import Experiment
-from optlab.instruments.base import Instrument
+from optlab.core import registry
+from optlab.core.errors import InvalidInput
+from optlab.experiment import Experiment, presets
 from optlab.store import Store
+from optlab.training.trainer import Trainer
 
 
 def register(app: typer.Typer) -> None:
@@ -34,8 +34,12 @@ _HELP = (
 
 def measure(
     source: Annotated[str, typer.Argument(metavar="FILE|PRESET|RUN", help="What is measured.")],
-    instruments: Annotated[str, typer.Option(metavar="NAME,…", help="Instruments, as NAME or NAME:EVERY, separated by commas; all for every one.")] = "",
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")] = None,
+    instruments: Annotated[
+        str, typer.Option(metavar="NAME,…", help="Instruments, as NAME or NAME:EVERY, separated by commas; all for every one.")
+    ] = "",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")
+    ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Updates to take.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> int:
@@ -76,7 +80,9 @@ def _trainer(source: str, words: str, changes: list[str]) -> Trainer:
         snapshot = store.load_snapshot(found[-1])
     others = [change for change in changes if not change.strip().startswith("instruments.")]
     if others:
-        raise InvalidInput(f"'{source}' is a stored run, which is measured as it is: only instruments can be set, and --set {others[0]} does not go with it.")
+        raise InvalidInput(
+            f"'{source}' is a stored run, which is measured as it is: only instruments can be set, and --set {others[0]} does not go with it."
+        )
     return Trainer([_fitted_out(changed(Experiment.from_toml(record.experiment), changes), words)], [snapshot])
 
 

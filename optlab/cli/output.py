@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from optlab.fields import Field
+from optlab.core.fields import Field
 
 
 class ReaderGone(Exception):
@@ -56,7 +56,7 @@ def plain(value: Any) -> Any:
 
 
 def field_document(field: Field) -> dict[str, Any]:
-    """A field as JSON has it; the keys are the attributes of :class:`optlab.fields.Field`."""
+    """A field as JSON has it; the keys are the attributes of :class:`optlab.core.fields.Field`."""
     return dataclasses.asdict(field)
 
 

@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from optlab.cli.output import say, say_json, say_table
-from optlab.data import DataShape
-from optlab.errors import InvalidInput
-from optlab.own_models import records, sources
-from optlab.own_models.registering import USUAL
-from optlab.own_models.registering import register as register_source
-from optlab.own_models.sources import Source
+from optlab.core.data import DataShape
+from optlab.core.errors import InvalidInput
+from optlab.outside.own_models import records, sources
+from optlab.outside.own_models.registering import USUAL
+from optlab.outside.own_models.registering import register as register_source
+from optlab.outside.own_models.sources import Source
 
 _group = typer.Typer(help="Register, list and forget models of your own (torch.nn.Module classes).", no_args_is_help=True)
 
@@ -27,9 +27,13 @@ def register(app: typer.Typer) -> None:
 
 @_group.command("register", short_help="Register a model of your own, after showing what will be executed.")
 def register_model(
-    origin: Annotated[str, typer.Argument(metavar="PATH|MODULE", help="A Python file or an importable module; :Class behind it names the class.")],
+    origin: Annotated[
+        str, typer.Argument(metavar="PATH|MODULE", help="A Python file or an importable module; :Class behind it names the class.")
+    ],
     name: Annotated[str, typer.Option(metavar="NAME", help="Name for experiments (own.NAME); by default that of the class.")] = "",
-    inputs: Annotated[str, typer.Option(metavar="N,N,…", help="Shape of the examples to try it on, as 1,28,28; by default several usual ones.")] = "",
+    inputs: Annotated[
+        str, typer.Option(metavar="N,N,…", help="Shape of the examples to try it on, as 1,28,28; by default several usual ones.")
+    ] = "",
     outputs: Annotated[int, typer.Option(metavar="N", help="Number of outputs to try it with, where --inputs is given.")] = 10,
     yes: Annotated[bool, typer.Option("--yes", help="Confirm without being asked.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
@@ -52,7 +56,9 @@ def register_model(
         say_json({**records.document(done.registration), "name": f"{records.PREFIX}{bare}", "parameters": done.layout.total})
         return 0
     fields = ", ".join(argument.name for argument in done.registration.arguments) or "none"
-    say(f"Registered as {records.PREFIX}{bare}: {done.layout.total:,} parameters on inputs of shape {list(done.shape.inputs)}; fields: {fields}")
+    say(
+        f"Registered as {records.PREFIX}{bare}: {done.layout.total:,} parameters on inputs of shape {list(done.shape.inputs)}; fields: {fields}"
+    )
     say(f'In an experiment file: [model] with name = "{records.PREFIX}{bare}"')
     return 0
 
@@ -95,7 +101,10 @@ def _show(source: Source, name: str) -> None:
 
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
-        raise InvalidInput("A model is registered only after you have confirmed it, and nobody can be asked here; give --yes if you have looked at it.", "yes")
+        raise InvalidInput(
+            "A model is registered only after you have confirmed it, and nobody can be asked here; give --yes if you have looked at it.",
+            "yes",
+        )
     return typer.confirm("Execute and register it?", err=True)
 
 

@@ -11,9 +11,9 @@ from typing import Protocol
 
 import numpy as np
 
-from optlab.engine.events import Block, Event, Noted, Started
 from optlab.experiment import Experiment
 from optlab.runners import NotRecorded, RecordingHeld, RecordingWentOn
+from optlab.training.events import Block, Event, Noted, Started
 
 LINES = 10
 """Lines that a run writes where there is no terminal: one each time this share of the budget has passed."""

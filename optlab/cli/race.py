@@ -11,19 +11,19 @@ from typing import Annotated, Any
 
 import typer
 
-from optlab import registry
 from optlab.cli.follow import Outcome, follow
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.progress import view
 from optlab.cli.run import RUNNERS, assignment, check_surroundings, load
-from optlab.engine.events import Event
-from optlab.engine.population import check_compatible
-from optlab.errors import InvalidInput
+from optlab.core import registry
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import Field, FieldSet
 from optlab.experiment import Experiment
-from optlab.fields import Field, FieldSet
+from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 from optlab.runners import Owner, train
-from optlab.sections import PLAIN_SECTIONS, SECTIONS, General
 from optlab.store import Store
+from optlab.training.events import Event
+from optlab.training.population import check_compatible
 
 MOST = 256
 """Runs of one race."""
@@ -135,7 +135,9 @@ def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
         if len(drafts) > MOST:
             raise InvalidInput(f"This race would have more than {MOST} runs; give fewer values.")
     if len(drafts) < 2:
-        raise InvalidInput("A race needs two runs or more; give several optimizers (--optimizers sgd,adam) or values (--set optimizer.lr=0.1,0.01).")
+        raise InvalidInput(
+            "A race needs two runs or more; give several optimizers (--optimizers sgd,adam) or values (--set optimizer.lr=0.1,0.01)."
+        )
     return [_titled(Entry(base.with_values(draft.changes), draft.differs)) for draft in drafts]
 
 
@@ -148,7 +150,8 @@ def _branched(base: Experiment, draft: _Draft, path: str, text: str) -> list[_Dr
     # The experiment's own optimizer races with the fields that the experiment gives it.
     own = base.optimizer.name if path == "optimizer.name" else None
     return [
-        _Draft(draft.changes if value == own else {**draft.changes, path: value}, {**draft.differs, path: value}) for value in dict.fromkeys(values)
+        _Draft(draft.changes if value == own else {**draft.changes, path: value}, {**draft.differs, path: value})
+        for value in dict.fromkeys(values)
     ]
 
 
@@ -236,4 +239,10 @@ def _row(entry: Entry, outcome: Outcome) -> tuple[str, ...]:
         return f"{value:{form}}" if value is not None else "–"
 
     numbers = (number("train_loss"), number("validation_loss"), number("validation_error", ".2%"), number("gradient_norm"))
-    return (entry.words, outcome.status, f"{outcome.steps:,}", *numbers, outcome.run + (" (only in part)" if outcome.recorded is False else "") or "–")
+    return (
+        entry.words,
+        outcome.status,
+        f"{outcome.steps:,}",
+        *numbers,
+        outcome.run + (" (only in part)" if outcome.recorded is False else "") or "–",
+    )

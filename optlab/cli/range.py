@@ -13,11 +13,11 @@ import typer
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import changed, load
 from optlab.cli.text_plot import plot
-from optlab.engine.range_test import FIRST, LAST, STEPS, RangeTest, Told, range_test
-from optlab.engine.short_runs import RUNS, ShortRuns, rates_around, short_runs
-from optlab.engine.short_runs import STEPS as SHORT_STEPS
-from optlab.errors import InvalidInput
+from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
+from optlab.studies.tuning.range_test import FIRST, LAST, STEPS, RangeTest, Told, range_test
+from optlab.studies.tuning.short_runs import RUNS, ShortRuns, rates_around, short_runs
+from optlab.studies.tuning.short_runs import STEPS as SHORT_STEPS
 
 
 def register(app: typer.Typer) -> None:
@@ -104,7 +104,16 @@ def _advice(runs: ShortRuns | None) -> Mapping[str, Any]:
 def _say(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) -> None:
     say(f"{experiment.title()}: smoothed batch loss while the rate rises from {test.rates[0]:.3g} to {test.rates[-1]:.3g}\n")
     marks = {"s": test.steepest, "m": test.lowest} | ({"e": test.edge} if test.edge is not None else {})
-    say("\n".join(plot(test.rates.tolist(), test.smoothed.tolist(), marks, log_y=float(test.smoothed.max()) > 10.0 * float(test.smoothed.min()) > 0.0)))
+    say(
+        "\n".join(
+            plot(
+                test.rates.tolist(),
+                test.smoothed.tolist(),
+                marks,
+                log_y=float(test.smoothed.max()) > 10.0 * float(test.smoothed.min()) > 0.0,
+            )
+        )
+    )
     say(f"{'':12}s steepest, m minimum" + (", e edge\n" if test.edge is not None else "\n"))
     say(test.words)
     if runs is None:

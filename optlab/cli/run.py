@@ -10,15 +10,14 @@ from typing import Annotated, get_args
 
 import typer
 
-from optlab import presets
 from optlab.cli.follow import Outcome, follow
 from optlab.cli.output import say, say_json
 from optlab.cli.progress import view
-from optlab.engine.device import resolve
-from optlab.errors import InvalidInput
-from optlab.experiment import Experiment
-from optlab.fields import did_you_mean
-from optlab.gradient_test import gradient_test
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import did_you_mean
+from optlab.experiment import Experiment, presets
+from optlab.numerics.gradient_test import gradient_test
+from optlab.objective.device import resolve
 from optlab.runners import Owner, train
 from optlab.runners import resume as go_on
 from optlab.runners.train import Asked

@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from optlab import pages, presets
 from optlab.cli.output import field_document, say, say_json, terminal_width
 from optlab.cli.plain_math import plain
-from optlab.errors import InvalidInput
-from optlab.experiment import Experiment
-from optlab.fields import Field
-from optlab.pages import Page
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import Field
+from optlab.experiment import Experiment, pages, presets
+from optlab.experiment.pages import Page
 
 READING_WIDTH = 100
 """Columns that paragraphs are wrapped to where the terminal does not say."""
@@ -129,7 +128,12 @@ def _usage(page: Page) -> Iterator[str]:
     if page.kind == "measure":
         return  # taken by itself in every run to which it applies; no section asks for it
     if page.kind == "bench":
-        yield from ("", "By flags", f"    optlab explore {page.name}", *(f"    --set {field.name}={_typed(field.default)}" for field in page.fields))
+        yield from (
+            "",
+            "By flags",
+            f"    optlab explore {page.name}",
+            *(f"    --set {field.name}={_typed(field.default)}" for field in page.fields),
+        )
         return
     if page.kind == "surface":
         yield from ("", "By flags", f"    optlab surface {page.name}", *(f"    {_flag(page, field)}" for field in page.fields))

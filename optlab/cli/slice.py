@@ -8,11 +8,11 @@ import typer
 
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.subject import subject
-from optlab.errors import InvalidInput
-from optlab.runners import slicing
-from optlab.runners.slicing import Along as PlaneAlong
-from optlab.runners.slicing import LineSlice, PlaneSlice, cut_line, cut_plane
-from optlab.runners.subject import Subject
+from optlab.core.errors import InvalidInput
+from optlab.tasks import slicing
+from optlab.tasks.slicing import Along as PlaneAlong
+from optlab.tasks.slicing import LineSlice, PlaneSlice, cut_line, cut_plane
+from optlab.tasks.subject import Subject
 
 ALONG = (*slicing.ALONG, "line")
 _STEPS = 11
@@ -35,11 +35,17 @@ _HELP = (
 def slice_(
     source: Annotated[str, typer.Argument(metavar="FILE|PRESET|RUN", help="Whose weights.")],
     along: Annotated[str, typer.Option(metavar="|".join(ALONG), help="Which slice.")] = "random",
-    to: Annotated[str, typer.Option("--to", metavar="FILE|PRESET|RUN", help="The other end, for runs and line; of the same model and data.")] = "",
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")] = None,
+    to: Annotated[
+        str, typer.Option("--to", metavar="FILE|PRESET|RUN", help="The other end, for runs and line; of the same model and data.")
+    ] = "",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")
+    ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Train an experiment for N updates first.")] = 0,
     points: Annotated[int, typer.Option(metavar="N", help="Points in each direction.")] = 25,
-    reach: Annotated[float, typer.Option(metavar="LENGTH", help="How far to go to either side; by default 1, or a margin around the path.")] = 0.0,
+    reach: Annotated[
+        float, typer.Option(metavar="LENGTH", help="How far to go to either side; by default 1, or a margin around the path.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random directions.")] = 0,
     examples: Annotated[int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")] = 0,
     batch: Annotated[int, typer.Option(metavar="M", help="Examples of a batch, for the error bars of a line.")] = 32,
@@ -51,10 +57,19 @@ def slice_(
     if not 2 <= points <= 1001 or reach < 0.0 or batch < 1:
         raise InvalidInput("--points must be from 2 to 1001, --reach positive and --batch 1 or more.")
     if bool(to) != (along == "runs") and along != "line":
-        raise InvalidInput("--along runs needs the other end, as --to RUN." if along == "runs" else f"--to does not go with --along {along}.")
+        raise InvalidInput(
+            "--along runs needs the other end, as --to RUN." if along == "runs" else f"--to does not go with --along {along}."
+        )
     here = subject(source, changes or [], steps, examples)
     other = _other_end(to, steps) if to else None
-    document: dict[str, Any] = {"source": source, "title": here.title, "step": here.step, "parameters": here.theta.shape[1], "along": along, "to": to or None}
+    document: dict[str, Any] = {
+        "source": source,
+        "title": here.title,
+        "step": here.step,
+        "parameters": here.theta.shape[1],
+        "along": along,
+        "to": to or None,
+    }
     if along == "line":
         document |= _line(cut_line(here, other, points=points, reach=reach, seed=seed, batch=batch))
     else:
@@ -112,7 +127,9 @@ def _say(document: dict[str, Any]) -> None:
         return
     b = document["b"]
     columns = range(0, len(b), max(1, len(b) // _STEPS))
-    say_table(("a \\ b", *(f"{b[j]:.3g}" for j in columns)), [(f"{a[i]:.3g}", *(f"{document['loss'][i][j]:.4g}" for j in columns)) for i in rows])
+    say_table(
+        ("a \\ b", *(f"{b[j]:.3g}" for j in columns)), [(f"{a[i]:.3g}", *(f"{document['loss'][i][j]:.4g}" for j in columns)) for i in rows]
+    )
     path = document["path"]
     if path["explained"] is not None:
         farthest = max(path["off_plane"])

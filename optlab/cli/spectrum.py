@@ -8,9 +8,9 @@ import typer
 
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.subject import subject
+from optlab.core.errors import InvalidInput
 from optlab.curvature.extremes import extremes
 from optlab.curvature.spectrum import density_of, trace_of, whole_of
-from optlab.errors import InvalidInput
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +28,9 @@ _HELP = (
 
 def spectrum(
     source: Annotated[str, typer.Argument(metavar="FILE|PRESET|RUN", help="Whose weights.")],
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")
+    ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Train an experiment for N updates first.")] = 0,
     top: Annotated[int, typer.Option(metavar="K", help="How many of the largest eigenvalues.")] = 5,
     bottom: Annotated[int, typer.Option(metavar="K", help="How many of the smallest.")] = 2,

@@ -11,8 +11,8 @@ import typer
 
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import changed, load
-from optlab.engine.start_table import Spread, StartTable, start_table, start_tables
-from optlab.errors import InvalidInput
+from optlab.core.errors import InvalidInput
+from optlab.studies.tuning.start_table import Spread, StartTable, start_table, start_tables
 
 
 def register(app: typer.Typer) -> None:
@@ -70,7 +70,11 @@ def _say_one(table: StartTable) -> None:
     headers = ("Result", "Shape", "Mean", "Std", "Least", "Most", "Dead")
     say_table(headers, [(*_row(spread), f"{table.dead[spread.name]:.1%}") for spread in table.activations], headed=True)
     say("\nGradients")
-    say_table(("Tensor", "Shape", "Mean", "Std", "Least", "Most", "Norm"), [(*_row(spread), f"{spread.norm:.3g}") for spread in table.gradients], headed=True)
+    say_table(
+        ("Tensor", "Shape", "Mean", "Std", "Least", "Most", "Norm"),
+        [(*_row(spread), f"{spread.norm:.3g}") for spread in table.gradients],
+        headed=True,
+    )
 
 
 def _row(spread: Spread) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from optlab import presets
 from optlab.cli.run import changed, load
-from optlab.errors import InvalidInput
-from optlab.runners.subject import Subject, stored, trained
+from optlab.core.errors import InvalidInput
+from optlab.experiment import presets
 from optlab.store import Store
+from optlab.tasks.subject import Subject, stored, trained
 
 
 def subject(source: str, changes: list[str], steps: int, examples: int = 0) -> Subject:
@@ -34,5 +34,7 @@ def subject(source: str, changes: list[str], steps: int, examples: int = 0) -> S
             load(source)  # which names the files and presets that it may have meant
             raise
     if changes or steps:
-        raise InvalidInput(f"'{source}' is a stored run, whose latest weights are looked at as they are: --set and --steps do not go with it.")
+        raise InvalidInput(
+            f"'{source}' is a stored run, whose latest weights are looked at as they are: --set and --steps do not go with it."
+        )
     return stored(source, examples)

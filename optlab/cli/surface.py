@@ -8,17 +8,17 @@ from typing import Annotated, Any, cast
 import numpy as np
 import typer
 
-from optlab import registry
+from optlab.catalogue.clipping.base import Clipping
+from optlab.catalogue.optimizers.base import Optimizer
+from optlab.catalogue.schedules.base import Schedule
+from optlab.catalogue.surfaces.base import Point, Start, Surface
 from optlab.cli.output import say, say_json, say_table
-from optlab.clipping.base import Clipping
-from optlab.component import Component
-from optlab.engine.descent import Contender, Race, place, race
-from optlab.engine.stationary import ELSEWHERE, LOST, Basins, CriticalPoints, Local, basins, critical_points
-from optlab.errors import InvalidInput
-from optlab.fields import did_you_mean, shown
-from optlab.optimizers.base import Optimizer
-from optlab.schedules.base import Schedule
-from optlab.surfaces.base import Point, Start, Surface
+from optlab.core import registry
+from optlab.core.component import Component
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import did_you_mean, shown
+from optlab.studies.surfaces.descent import Contender, Race, place, race
+from optlab.studies.surfaces.stationary import ELSEWHERE, LOST, Basins, CriticalPoints, Local, basins, critical_points
 
 MOST_STEPS = 1_000_000
 MOST_STARTS = 501
@@ -44,17 +44,26 @@ def surface(
     optimizer: Annotated[str, typer.Option(metavar="A,B,…", help="Optimizers to race.")] = "",
     lr: Annotated[str, typer.Option(metavar="A,B,…", help="Learning rate of all, or one each; an empty one keeps the default.")] = "",
     start: Annotated[
-        list[str] | None, typer.Option(metavar="X,Y|WORDS", help='A start, or what the surface calls one ("from below", "all"); may be repeated.')
+        list[str] | None,
+        typer.Option(metavar="X,Y|WORDS", help='A start, or what the surface calls one ("from below", "all"); may be repeated.'),
     ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Steps that each takes.")] = 200,
     noise: Annotated[float, typer.Option(metavar="σ", help="Noise on each component of the gradient, the same for all.")] = 0.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the noise.")] = 0,
-    clip: Annotated[str, typer.Option(metavar="C", help="Clip gradients by this norm; the same as --set clipping.name=norm with its threshold.")] = "",
+    clip: Annotated[
+        str, typer.Option(metavar="C", help="Clip gradients by this norm; the same as --set clipping.name=norm with its threshold.")
+    ] = "",
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="A field of the surface, of the optimizers that have it, of schedule or clipping; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="A field of the surface, of the optimizers that have it, of schedule or clipping; may be repeated.",
+        ),
     ] = None,
-    critical: Annotated[bool, typer.Option("--critical", help="Find all points where the gradient is zero, with their eigenvalues.")] = False,
+    critical: Annotated[
+        bool, typer.Option("--critical", help="Find all points where the gradient is zero, with their eigenvalues.")
+    ] = False,
     basin: Annotated[bool, typer.Option("--basins", help="Run the method from a grid of starts and count where they end.")] = False,
     grid: Annotated[int, typer.Option(metavar="N", help="Starts along each variable for --basins.")] = 41,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output, with every path.")] = False,
@@ -88,7 +97,9 @@ def surface(
     if not (critical or basin) or optimizer or start:
         starts = [found for words in start or [""] for found in _starts(ground, words)]
         contenders = [
-            Contender(method, where.point, schedule, clipping, f"{method.name} {where.label}".strip(), seed) for where in starts for method in methods
+            Contender(method, where.point, schedule, clipping, f"{method.name} {where.label}".strip(), seed)
+            for where in starts
+            for method in methods
         ]
         ran = race(ground, contenders, steps, noise)
         document["runs"] = [_run_document(ran, run) for run in range(len(contenders))]
@@ -105,7 +116,9 @@ def _tables(changes: Sequence[str]) -> dict[str, dict[str, str]]:
         path, equals, text = change.partition("=")
         section, dot, field = path.strip().partition(".")
         if not equals or not dot or section not in _SECTIONS:
-            raise InvalidInput(f"--set is {shown(change)}, but it must be PATH=VALUE with a path in {', '.join(_SECTIONS)}, as surface.condition=20.", path)
+            raise InvalidInput(
+                f"--set is {shown(change)}, but it must be PATH=VALUE with a path in {', '.join(_SECTIONS)}, as surface.condition=20.", path
+            )
         found[section][field] = text.strip()
     return found
 
@@ -137,7 +150,9 @@ def _methods(ground: Surface, names: str, rates: str, fields: Mapping[str, str])
     known = {field.name for component in classes for field in component.fields()}
     for key in fields:
         if key not in known:
-            raise InvalidInput(f"optimizer.{key} is no field of {', '.join(wanted or ['sgd'])}{did_you_mean(key, known)}.", f"optimizer.{key}")
+            raise InvalidInput(
+                f"optimizer.{key} is no field of {', '.join(wanted or ['sgd'])}{did_you_mean(key, known)}.", f"optimizer.{key}"
+            )
     built: list[Optimizer] = []
     for component, rate in zip(classes, each, strict=True):
         own = {field.name for field in component.fields()}
@@ -200,7 +215,9 @@ def _say_race(ran: Race) -> None:
 def _say_critical(found: CriticalPoints) -> None:
     if not found.points:
         say("No critical points in the part shown.")
-    say_table(("Point", "Value", "What it is"), [(place(point.point.tolist()), f"{point.value:.6g}", point.sentence) for point in found.points])
+    say_table(
+        ("Point", "Value", "What it is"), [(place(point.point.tolist()), f"{point.value:.6g}", point.sentence) for point in found.points]
+    )
     if not found.complete:
         say("There are more; they may fill a line.")
 

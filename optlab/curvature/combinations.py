@@ -1,6 +1,6 @@
 """The losses at many points ``origin + c₁d₁ + c₂d₂ + …`` that share an origin and a few directions.
 
-Such points are far from arbitrary. Where a network is a stack of affine maps (:meth:`optlab.models.base.Model.stack`), the first layer's pre-activations are
+Such points are far from arbitrary. Where a network is a stack of affine maps (:meth:`optlab.catalogue.models.base.Model.stack`), the first layer's pre-activations are
 themselves ``z₀ + c₁z₁ + c₂z₂ + …``: a matrix product for each direction, once, and a sum for each point. Only the layers above need each point's own weights,
 and those are built a few points at a time, few enough that all they give stays in the processor's cache. The points ``[K, P]`` are never formed.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from optlab.engine.objective import Objective
-from optlab.lazy import torch as _torch
-from optlab.models.base import EVALUATION, Pass, Stack
+from optlab.catalogue.models.base import EVALUATION, Pass, Stack
+from optlab.core.lazy import torch as _torch
+from optlab.objective.objective import Objective
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optlab.core.lazy import torch as _torch
 from optlab.curvature.landscape import ObjectiveLandscape
-from optlab.engine.objective import Objective
-from optlab.lazy import torch as _torch
+from optlab.objective.objective import Objective
 
 if TYPE_CHECKING:
     import torch

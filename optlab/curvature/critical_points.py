@@ -25,12 +25,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from optlab.core.lazy import torch as _torch
 from optlab.curvature.extremes import extremes
 from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import Landscape
 from optlab.curvature.newton_steps import Equations, Spectrum
 from optlab.curvature.spectrum import DENSE_UP_TO, zero_share
-from optlab.lazy import torch as _torch
 from optlab.numerics.lanczos import lanczos
 
 if TYPE_CHECKING:
@@ -90,7 +90,11 @@ class Verdict:
             "second derivatives do not decide",
             "flat": "flat: all eigenvalues are zero",
         }[self.kind]
-        return words if self.critical else f"not critical (the gradient's norm is {self.gradient_norm:.3g}); by its eigenvalues it is like {words}"
+        return (
+            words
+            if self.critical
+            else f"not critical (the gradient's norm is {self.gradient_norm:.3g}); by its eigenvalues it is like {words}"
+        )
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,7 @@ class Found:
     problem: str
 
 
-def find(
-    landscape: Landscape, theta: torch.Tensor, *, tolerance: float | None = None, steps: int = 200, least: float = 0.0
-) -> Found:
+def find(landscape: Landscape, theta: torch.Tensor, *, tolerance: float | None = None, steps: int = 200, least: float = 0.0) -> Found:
     """Go from ``theta`` ``[1, P]`` to a critical point near it.
 
     Args:

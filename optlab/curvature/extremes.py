@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.engine.seeding import generator
-from optlab.lazy import torch as _torch
+from optlab.core.lazy import torch as _torch
 from optlab.numerics.conjugate_gradients import Product
+from optlab.objective.seeding import generator
 
 if TYPE_CHECKING:
     import torch

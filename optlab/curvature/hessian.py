@@ -1,7 +1,7 @@
 """The Hessian at one point, by products with it: ``v [R, P]`` → ``H v``, several vectors at once, or as a matrix for small P.
 
 Two ways lead to the same numbers. Autograd differentiates its own backward pass, for any model. Where the model brings its second derivatives along
-(:meth:`optlab.models.base.Model.linearized`), a product is a few matrix products and nothing else: on small networks several times as fast. ``gᵀHg`` needs no
+(:meth:`optlab.catalogue.models.base.Model.linearized`), a product is a few matrix products and nothing else: on small networks several times as fast. ``gᵀHg`` needs no
 product at all, only the second derivative of the loss along the line: a forward pass of second order.
 """
 
@@ -11,9 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from optlab.engine.objective import Objective
-from optlab.lazy import torch as _torch
-from optlab.models.base import Linearized
+from optlab.catalogue.models.base import Linearized
+from optlab.core.lazy import torch as _torch
+from optlab.objective.objective import Objective
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +95,9 @@ class WrittenOutHessian(Hessian):
         x, y: ``[R, m, …]``. found, delta: what :func:`linearized` found there.
     """
 
-    def __init__(self, objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, found: Linearized, delta: torch.Tensor) -> None:
+    def __init__(
+        self, objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, found: Linearized, delta: torch.Tensor
+    ) -> None:
         super().__init__(theta)
         self._objective, self._x, self._y, self._found, self._delta = objective, x, y, found, delta
         self._differentiated = False

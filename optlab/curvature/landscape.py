@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from optlab.core.lazy import torch as _torch
 from optlab.curvature.hessian import GraphHessian, Hessian, SumHessian, WrittenOutHessian, linearized
-from optlab.engine.objective import Objective
-from optlab.lazy import torch as _torch
+from optlab.objective.objective import Objective
 
 if TYPE_CHECKING:
     import torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optlab.lazy import torch as _torch
+from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
     import torch

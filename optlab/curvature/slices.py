@@ -10,12 +10,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optlab.core.errors import InvalidInput
+from optlab.core.layout import Layout
+from optlab.core.lazy import torch as _torch
 from optlab.curvature.combinations import Combinations
-from optlab.engine.objective import Objective
-from optlab.engine.seeding import generator
-from optlab.errors import InvalidInput
-from optlab.layout import Layout
-from optlab.lazy import torch as _torch
+from optlab.objective.objective import Objective
+from optlab.objective.seeding import generator
 
 if TYPE_CHECKING:
     import torch
@@ -180,7 +180,9 @@ def line(
     """
     batches = len(x) // batch
     if batches < 2:
-        raise InvalidInput(f"Error bars need two batches at least, but {len(x)} examples make {batches} of {batch}; make the batches smaller.")
+        raise InvalidInput(
+            f"Error bars need two batches at least, but {len(x)} examples make {batches} of {batch}; make the batches smaller."
+        )
     here = _combinations(objective, origin, direction.unsqueeze(0), x, y, precision)
     coefficients = at.unsqueeze(1)
     table = origin.new_empty(len(at), len(x))

@@ -10,14 +10,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optlab.core.errors import InvalidInput
+from optlab.core.lazy import torch as _torch
 from optlab.curvature.extremes import Extremes, Settle, extremes
 from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import Landscape, ObjectiveLandscape
-from optlab.engine.objective import Objective
-from optlab.engine.seeding import generator
-from optlab.errors import InvalidInput
-from optlab.lazy import torch as _torch
 from optlab.numerics.lanczos import lanczos
+from optlab.objective.objective import Objective
+from optlab.objective.seeding import generator
 
 if TYPE_CHECKING:
     import torch
@@ -122,9 +122,7 @@ def extreme_eigenvalues(
     return extremes(here.product, here.theta, top=top, bottom=bottom, start=start, tolerance=tolerance, settle=settle, most=most)
 
 
-def trace(
-    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, *, probes: int = 32, seed: int = 0
-) -> Trace:
+def trace(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, *, probes: int = 32, seed: int = 0) -> Trace:
     """The trace by random signs z: the mean of ``zᵀHz`` (M. Hutchinson, 1990).
 
     Raises:

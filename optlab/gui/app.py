@@ -14,8 +14,9 @@ from PySide6.QtCore import QLocale
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
-from optlab import __version__, paths
-from optlab.errors import OptLabError
+from optlab import __version__
+from optlab.core import paths
+from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.gui.termination_signals import TerminationSignals
 from optlab.runners.train import Asked

@@ -12,16 +12,16 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
-from optlab import paths
-from optlab.engine import events
-from optlab.engine.control import Message, Stop
-from optlab.errors import OptLabError
+from optlab.core import paths
+from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.runners.owner import NotRecorded, Owner, RecordingHeld, RecordingWentOn
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
-from optlab.runners.question import Question
 from optlab.runners.train import Asked, resume, train
+from optlab.tasks.question import Question
+from optlab.training import events
+from optlab.training.control import Message, Stop
 
 FRAME_MILLISECONDS = 33
 """Time between two frames."""
@@ -34,7 +34,7 @@ CLOSE_SECONDS = 2.5
 class RunBridge(QObject):
     """Owns at most one run at a time, on behalf of the window.
 
-    Signals carry the engine's events (:mod:`optlab.engine.events`) as objects.
+    Signals carry the engine's events (:mod:`optlab.training.events`) as objects.
     """
 
     sessionStarted = Signal(object)

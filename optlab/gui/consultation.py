@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from optlab.diagnosis.base import Remedy
-from optlab.engine.control import SetValue, Stop
-from optlab.engine.events import Applied, Block
-from optlab.errors import OptLabError
+from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.gui.bridge import RunBridge
 from optlab.gui.panels.doctors_note import DoctorsNote
 from optlab.gui.panels.experiment_panel import ExperimentPanel
+from optlab.studies.diagnosis.base import Remedy
+from optlab.training.control import SetValue, Stop
+from optlab.training.events import Applied, Block
 
 _SECONDS = 1.0
 

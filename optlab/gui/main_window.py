@@ -14,12 +14,12 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QMenu, QMessageBox, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
-from optlab import __version__, paths
-from optlab.engine.control import Advance, Message, Pause, Resume, SetValue, Stop, SwitchInstrument
-from optlab.engine.events import Applied, Block, RunEnded, Series, Started
-from optlab.errors import OptLabError
+from optlab import __version__
+from optlab.catalogue.instruments.base import INSTRUMENTS
+from optlab.core import paths
+from optlab.core.errors import OptLabError
+from optlab.core.files import write_atomically
 from optlab.experiment import Experiment
-from optlab.files import write_atomically
 from optlab.gui import theme
 from optlab.gui.bridge import QuestionBridge, RunBridge, Warmth
 from optlab.gui.companions import Companions
@@ -33,10 +33,11 @@ from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.presets_menu import PresetsMenu
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.summary import summary
-from optlab.instruments.base import INSTRUMENTS
-from optlab.runners.preview import PreviewQuestion
 from optlab.runners.train import Asked
 from optlab.store import Store
+from optlab.tasks.preview import PreviewQuestion
+from optlab.training.control import Advance, Message, Pause, Resume, SetValue, Stop, SwitchInstrument
+from optlab.training.events import Applied, Block, RunEnded, Series, Started
 
 DEFAULT_PRESET = "digits-mlp"
 FILE_KINDS = "Experiments (*.toml);;All files (*)"

@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QWidget
 
-from optlab.presets import presets
+from optlab.experiment.presets import presets
 
 
 class PresetsMenu(QMenu):

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QTimer
 
-from optlab import paths
-from optlab.engine.events import RunEnded
-from optlab.errors import OptLabError
+from optlab.core import paths
+from optlab.core.errors import OptLabError
 from optlab.gui import theme
 from optlab.gui.app import create_application
 from optlab.gui.main_window import MainWindow
 from optlab.runners.train import Asked
 from optlab.store import Store
+from optlab.training.events import RunEnded
 
 PATIENCE_SECONDS = 180.0
 """How long the run may take on a slow machine."""
@@ -117,5 +117,7 @@ def main(picture: Path, runner: Asked = "auto") -> int:
     if trial.problem or trial.ended is None:
         print(trial.problem or "The window was closed before the run ended.", file=sys.stderr)
         return 1
-    print(f"The window trained: run {trial.run} is stored, {trial.ended.status} after {trial.ended.steps} steps; a picture is in {picture}.")
+    print(
+        f"The window trained: run {trial.run} is stored, {trial.ended.status} after {trial.ended.steps} steps; a picture is in {picture}."
+    )
     return 0

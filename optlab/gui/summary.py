@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from optlab.engine.events import RunEnded
-from optlab.gradient_test import gradient_test
+from optlab.numerics.gradient_test import gradient_test
+from optlab.training.events import RunEnded
 
 
 def summary(ended: RunEnded) -> str:

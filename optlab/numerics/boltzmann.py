@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from optlab.errors import InvalidInput
-from optlab.lazy import functional
-from optlab.lazy import torch as _torch
+from optlab.core.errors import InvalidInput
+from optlab.core.lazy import functional
+from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optlab.lazy import torch as _torch
+from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optlab.lazy import torch as _torch
+from optlab.core.lazy import torch as _torch
 from optlab.numerics.conjugate_gradients import Product
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 Every optimizer of the catalogue is a class here, under the name of its component: the same few lines that the laboratory runs,
 with torch's arguments, parameter groups, state dicts and schedulers around them. The classes are made from the registry when they
-are asked for, so a file dropped into ``optlab/optimizers/`` is one of them::
+are asked for, so a file dropped into ``optlab/catalogue/optimizers/`` is one of them::
 
     import optlab.optim
 
@@ -22,26 +22,22 @@ Importing this changes nothing of torch: neither its threads nor its default typ
 
 from __future__ import annotations
 
-# Before anything reaches for torch through optlab.lazy: that would set how its threads wait, which is for the laboratory to choose
+# Before anything reaches for torch through optlab.core.lazy: that would set how its threads wait, which is for the laboratory to choose
 # and not for a library inside somebody's script.
 import torch as _torch  # noqa: F401
 
-from optlab import registry as _registry
+from optlab.catalogue.optimizers.base import ObjectiveOptimizer as _ObjectiveRule
+from optlab.catalogue.optimizers.base import Optimizer as _Rule
+from optlab.core import registry as _registry
 from optlab.optim.objective_rule import ObjectiveRuleOptimizer
 from optlab.optim.rule import RuleOptimizer
-from optlab.optimizers.base import ObjectiveOptimizer as _ObjectiveRule
-from optlab.optimizers.base import Optimizer as _Rule
 
 _made: dict[type[_Rule], type[RuleOptimizer] | type[ObjectiveRuleOptimizer]] = {}
 
 
 def _rules() -> dict[str, type[_Rule]]:
     """Class name → rule, of all that can be applied tensor by tensor or to a closure's loss."""
-    return {
-        name: rule
-        for name, rule in _everything().items()
-        if rule.elementwise or issubclass(rule, _ObjectiveRule)
-    }
+    return {name: rule for name, rule in _everything().items() if rule.elementwise or issubclass(rule, _ObjectiveRule)}
 
 
 def _everything() -> dict[str, type[_Rule]]:

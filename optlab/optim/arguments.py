@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 
-from optlab.errors import InvalidInput
-from optlab.fields import Field, shown
-from optlab.hyperparameters import Hyperparameters
-from optlab.optimizers.base import Optimizer
-from optlab.pages import page
+from optlab.catalogue.optimizers.base import Optimizer
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import Field, shown
+from optlab.core.hyperparameters import Hyperparameters
+from optlab.experiment.pages import page
 
 _COMMON: Mapping[str, tuple[Any, type, str]] = {
     "weight_decay": (0.0, float, "L2 penalty: this times the parameters is added to their gradient, as torch.optim does; at least 0."),

@@ -11,10 +11,10 @@ from typing import Any, Self
 
 import torch
 
-from optlab.engine.seeding import generator
-from optlab.losses.base import Loss
+from optlab.catalogue.losses.base import Loss
 from optlab.numerics.conjugate_gradients import Product
 from optlab.numerics.symmetric import dense
+from optlab.objective.seeding import generator
 
 Closure = Callable[[], Any]
 
@@ -110,7 +110,9 @@ class ClosureObjective:
         Raises:
             RuntimeError: always.
         """
-        raise RuntimeError(f"{self._name}: the Fisher matrix is of the model's predictions, and a closure that returns the loss alone does not tell them.")
+        raise RuntimeError(
+            f"{self._name}: the Fisher matrix is of the model's predictions, and a closure that returns the loss alone does not tell them."
+        )
 
     def fisher(self, theta: torch.Tensor) -> torch.Tensor:
         """The matrix ``[1, P, P]`` of :meth:`fisher_product`; for small P."""
@@ -212,10 +214,14 @@ class PredictingObjective(ClosureObjective):
 
     def _loss(self, answer: Any) -> Any:
         if not isinstance(answer, tuple) or len(answer) != 2:
-            raise RuntimeError(f"{self._name}: the closure has to return the loss and the model's outputs, (loss, outputs), and not {type(answer).__name__}.")
+            raise RuntimeError(
+                f"{self._name}: the closure has to return the loss and the model's outputs, (loss, outputs), and not {type(answer).__name__}."
+            )
         loss, outputs = answer
         if not isinstance(outputs, torch.Tensor) or outputs.dim() != 2 or not outputs.requires_grad:
-            raise RuntimeError(f"{self._name}: the outputs that the closure returned have to be a tensor [examples, outputs] with its graph.")
+            raise RuntimeError(
+                f"{self._name}: the outputs that the closure returned have to be a tensor [examples, outputs] with its graph."
+            )
         self._outputs = outputs
         return loss
 

@@ -14,15 +14,15 @@ from typing import Any, ClassVar, cast
 import torch
 from torch.optim.optimizer import ParamsT
 
-from optlab import registry
-from optlab.errors import InvalidInput
-from optlab.hyperparameters import Hyperparameters
-from optlab.layout import Layout, Parameter
-from optlab.losses.base import Loss
+from optlab.catalogue.losses.base import Loss
+from optlab.catalogue.optimizers.base import ObjectiveOptimizer as Rule
+from optlab.catalogue.optimizers.base import State
+from optlab.core import registry
+from optlab.core.errors import InvalidInput
+from optlab.core.hyperparameters import Hyperparameters
+from optlab.core.layout import Layout, Parameter
 from optlab.optim.arguments import arguments, check, documentation, hyperparameters, signature
 from optlab.optim.closure_objective import ClosureObjective, PredictingObjective
-from optlab.optimizers.base import ObjectiveOptimizer as Rule
-from optlab.optimizers.base import State
 
 _STEP = "step"
 """Entry of the state that is not the rule's."""
@@ -207,4 +207,3 @@ def _likelihood(name: str) -> Loss:
 def _layout(parameters: Sequence[torch.Tensor]) -> Layout:
     """How ``theta`` divides into the module's tensors."""
     return Layout(tuple(Parameter(f"parameters.{place}", tuple(p.shape), "weight", 1, 1) for place, p in enumerate(parameters)))
-

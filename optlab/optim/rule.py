@@ -18,10 +18,10 @@ from typing import Any, ClassVar, Self
 import torch
 from torch.optim.optimizer import ParamsT
 
-from optlab.hyperparameters import Hyperparameters
+from optlab.catalogue.optimizers.base import Optimizer as Rule
+from optlab.catalogue.optimizers.base import State
+from optlab.core.hyperparameters import Hyperparameters
 from optlab.optim.arguments import arguments, check, common, documentation, hyperparameters, signature
-from optlab.optimizers.base import Optimizer as Rule
-from optlab.optimizers.base import State
 
 _STEP, _AHEAD = "step", "ahead"
 _OWN = frozenset({_STEP, _AHEAD})

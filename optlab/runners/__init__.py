@@ -6,11 +6,11 @@
 from optlab.runners.jobs import TrainJob
 from optlab.runners.owner import NotRecorded, Owner, RecordingHeld, RecordingWentOn
 from optlab.runners.pool import WorkerPool
-from optlab.runners.preview import DatasetPreview, PreviewQuestion
 from optlab.runners.process import ProcessRunner
-from optlab.runners.question import Question
 from optlab.runners.thread import ThreadRunner
 from optlab.runners.train import resume, train
+from optlab.tasks.preview import DatasetPreview, PreviewQuestion
+from optlab.tasks.question import Question
 
 __all__ = [
     "DatasetPreview",

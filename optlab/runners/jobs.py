@@ -9,13 +9,13 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optlab.engine.control import Controls, Message, Replay
-from optlab.engine.events import Answer, Event, SessionFailed
-from optlab.engine.session import session
-from optlab.engine.snapshot import Snapshot
-from optlab.errors import OptLabError
+from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
-from optlab.runners.question import Question
+from optlab.tasks.question import Question
+from optlab.training.control import Controls, Message, Replay
+from optlab.training.events import Answer, Event, SessionFailed
+from optlab.training.session import session
+from optlab.training.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class TrainJob:
 
 
 Job = TrainJob | Question
-"""What a runner can be given. The answers to a question come as :class:`~optlab.engine.events.Answer`."""
+"""What a runner can be given. The answers to a question come as :class:`~optlab.training.events.Answer`."""
 
 
 def perform(job: Job, controls: Controls) -> Iterator[Event]:
-    """Do a job and tell what happens. An error becomes a :class:`~optlab.engine.events.SessionFailed`, which is then the last event."""
+    """Do a job and tell what happens. An error becomes a :class:`~optlab.training.events.SessionFailed`, which is then the last event."""
     try:
         match job:
             case TrainJob():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from optlab.engine.events import Block, Event, Kept, Pictured
+from optlab.training.events import Block, Event, Kept, Pictured
 
 BYTES = 64 << 20
 """What the arrays of waiting events may take."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 
-from optlab.engine.control import Inbox, Message, Stop
-from optlab.engine.events import Event, Progress, SessionEnded, SessionFailed
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
 from optlab.runners.jobs import Job, unexpected
 from optlab.runners.outbox import Outbox
 from optlab.runners.runner import Runner
 from optlab.store.writer import RunWriter
+from optlab.training.control import Inbox, Message, Stop
+from optlab.training.events import Event, Progress, SessionEnded, SessionFailed
 
 PATIENCE = 2.0
 """Seconds after a cancel in which a run may still end in good order."""
@@ -30,9 +30,7 @@ class Owner:
         patience: seconds after a cancel in which the job may end in good order, before its worker is killed.
     """
 
-    def __init__(
-        self, job: Job, runner: Runner, writer: RunWriter | None = None, capacity: int = 4096, patience: float = PATIENCE
-    ) -> None:
+    def __init__(self, job: Job, runner: Runner, writer: RunWriter | None = None, capacity: int = 4096, patience: float = PATIENCE) -> None:
         self._job = job
         self._runner = runner
         self._writer = writer

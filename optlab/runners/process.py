@@ -6,12 +6,12 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from optlab.engine.control import Inbox
-from optlab.engine.events import Event, SessionFailed
 from optlab.runners.jobs import Job, unexpected
 from optlab.runners.pool import WorkerPool
 from optlab.runners.runner import RunnerName
 from optlab.runners.worker import JobDone, Worker, WorkerDied
+from optlab.training.control import Inbox
+from optlab.training.events import Event, SessionFailed
 
 _LISTEN_SECONDS = 0.02
 """How long a control message waits at most while the worker has nothing to tell."""

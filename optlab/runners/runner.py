@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, Protocol
 
-from optlab.engine.control import Inbox
-from optlab.engine.events import Event
 from optlab.runners.jobs import Job
+from optlab.training.control import Inbox
+from optlab.training.events import Event
 
 RunnerName = Literal["thread", "process"]
 
@@ -26,7 +26,7 @@ class Runner(Protocol):
     def events(self, job: Job, inbox: Inbox) -> Iterator[Event]:
         """Do the job in the thread that iterates, or have it done; messages come from ``inbox``.
 
-        Nothing is raised: the last event of a job that failed is a :class:`~optlab.engine.events.SessionFailed`.
+        Nothing is raised: the last event of a job that failed is a :class:`~optlab.training.events.SessionFailed`.
         """
 
     def kill(self) -> None:

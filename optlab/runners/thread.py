@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optlab.engine.control import Inbox
-from optlab.engine.events import Event
 from optlab.runners.jobs import Job, perform
 from optlab.runners.runner import RunnerName
+from optlab.training.control import Inbox
+from optlab.training.events import Event
 
 
 class ThreadRunner:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from optlab.engine.control import Message
 from optlab.experiment import Experiment
 from optlab.runners.choice import choose
 from optlab.runners.jobs import TrainJob
@@ -17,6 +16,7 @@ from optlab.runners.process import ProcessRunner
 from optlab.runners.runner import Runner, RunnerName
 from optlab.runners.thread import ThreadRunner
 from optlab.store.store import Store
+from optlab.training.control import Message
 
 Asked = Literal["auto", "thread", "process"]
 

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from optlab.engine.control import Inbox, Message
-from optlab.engine.events import Event
 from optlab.runners.jobs import Job, TrainJob, perform
-from optlab.runners.question import Question
+from optlab.tasks.question import Question
+from optlab.training.control import Inbox, Message
+from optlab.training.events import Event
 
 
 @dataclass(frozen=True)

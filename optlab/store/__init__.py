@@ -1,6 +1,6 @@
 """Stored runs: metadata and series on SQLite, snapshots as safetensors files.
 
-The store speaks :mod:`optlab.engine.events` and knows no trainer. :class:`Store` is the way in.
+The store speaks :mod:`optlab.training.events` and knows no trainer. :class:`Store` is the way in.
 """
 
 from optlab.store.records import RunRecord

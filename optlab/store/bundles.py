@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.engine.events import Series
 from optlab.store.chunks import ROWS, Chunk, Table, encode
+from optlab.training.events import Series
 
 Spec = tuple[str, tuple[str, ...]]
 """A series and the names of its columns; () for one number a step."""

@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from optlab.engine.control import Advance, Follow, Message, Pause, Resume, SetValue, Stop, SwitchInstrument, TakeSnapshot
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
+from optlab.training.control import Advance, Follow, Message, Pause, Resume, SetValue, Stop, SwitchInstrument, TakeSnapshot
 
 _TYPES: dict[str, Callable[..., Message]] = {
     kind.__name__: kind for kind in (Pause, Resume, Advance, Stop, SetValue, TakeSnapshot, Follow, SwitchInstrument)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
 from optlab.store import seals
 from optlab.store.persistence import Persistence
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
 
 # Names that Windows keeps for devices, whatever follows them.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.ASCII | re.IGNORECASE)

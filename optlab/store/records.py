@@ -15,12 +15,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 import optlab
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
 from optlab.store.names import is_owner, is_run_id
 from optlab.store.seals import COLUMNS, is_intact
 
 RunStatus = Literal["running", "paused", "finished", "stopped", "diverged", "failed", "interrupted"]
-"""``interrupted``: its owner died, or its record broke off; the others as in :data:`optlab.engine.events.Status`."""
+"""``interrupted``: its owner died, or its record broke off; the others as in :data:`optlab.training.events.Status`."""
 GOING: tuple[RunStatus, ...] = ("running", "paused")
 RESUMABLE: tuple[RunStatus, ...] = ("interrupted", "stopped", "failed")
 
@@ -41,7 +41,7 @@ class RunRecord:
         population: id of the first run of its population (of itself where it ran alone); place: its row there.
         tracked: names of the followed weights.
         steps, seconds: how far it is, as far as it is stored.
-        final, theta_sha256, reason, broken: see :class:`optlab.engine.events.RunEnded`; empty while it has not ended.
+        final, theta_sha256, reason, broken: see :class:`optlab.training.events.RunEnded`; empty while it has not ended.
         detail: of a failed run, the traceback.
     """
 

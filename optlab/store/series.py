@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
 from optlab.store.bundles import Spec, width
 from optlab.store.chunks import Chunk, Table, decode, from_row, steps_of
 from optlab.store.seals import COLUMNS, is_intact

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from optlab.engine.snapshot import Snapshot
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
 from optlab.store.database import SNAPSHOTS
 from optlab.store.names import is_snapshot_file, run_id
 from optlab.store.seals import COLUMNS, is_intact
+from optlab.training.snapshot import Snapshot
 
 CHECKPOINTS = 2
 """Checkpoints that are kept of a run; of the other reasons all are."""
@@ -34,7 +34,7 @@ class SnapshotRecord:
     """What is known of a stored snapshot without reading its file.
 
     Attributes:
-        run, step, reason, seconds: which; see :class:`optlab.engine.snapshot.Snapshot`.
+        run, step, reason, seconds: which; see :class:`optlab.training.snapshot.Snapshot`.
         file: name within the run's folder. bytes, sha256: of the file.
         changes, memory: JSON of the snapshot's values and memory. intact: whether all this is what was written.
     """

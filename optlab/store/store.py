@@ -16,10 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from optlab import paths
-from optlab.engine.control import Message
-from optlab.engine.snapshot import Snapshot
-from optlab.errors import InvalidInput, StoreError
+from optlab.core import paths
+from optlab.core.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
 from optlab.store import controls, database, records, seals, series, snapshots
 from optlab.store.bundles import Bundles
@@ -31,6 +29,8 @@ from optlab.store.records import GOING, RunRecord
 from optlab.store.series import StoredSeries
 from optlab.store.snapshots import SnapshotRecord
 from optlab.store.writer import RunWriter
+from optlab.training.control import Message
+from optlab.training.snapshot import Snapshot
 
 
 class Store:

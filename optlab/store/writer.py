@@ -20,10 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.engine.control import Follow, Message, SetValue
-from optlab.engine.events import ActivityChanged, Applied, Block, Event, Kept, RunEnded, SessionEnded, SessionFailed, Started
-from optlab.engine.snapshot import Snapshot
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
 from optlab.store import controls, snapshots
 from optlab.store.bundles import Bundles, Packed
 from optlab.store.chunks import Table
@@ -33,6 +30,9 @@ from optlab.store.locks import OwnerLock
 from optlab.store.persistence import Persistence, Watcher
 from optlab.store.records import GOING, RunStatus, now
 from optlab.store.seals import changed_tables, seal
+from optlab.training.control import Follow, Message, SetValue
+from optlab.training.events import ActivityChanged, Applied, Block, Event, Kept, RunEnded, SessionEnded, SessionFailed, Started
+from optlab.training.snapshot import Snapshot
 
 COMMIT_SECONDS = 0.25
 """Time between commits: what a kill of the process loses at most, as long as commits are quick."""

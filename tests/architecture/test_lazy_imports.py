@@ -26,7 +26,7 @@ sys.meta_path.insert(0, Block())
 def test_that_the_catalogue_and_experiments_load_without_torch_scikit_learn_and_qt() -> None:
     run(
         "import sys\n"
-        "from optlab import registry, pages\n"
+        "from optlab.core import registry; from optlab.experiment import pages\n"
         "from optlab.experiment import Experiment\n"
         "shown = [pages.page(c) for kind in registry.kinds() for c in registry.components(kind)]\n"
         "experiment = Experiment.from_dict({'dataset': {'name': 'digits'}, 'model': {'name': 'mlp'}})\n"
@@ -38,8 +38,8 @@ def test_that_the_catalogue_and_experiments_load_without_torch_scikit_learn_and_
 
 def test_that_the_engine_and_the_torch_face_run_where_qt_is_not_installed() -> None:
     run(
-        "BLOCKED = {'PySide6', 'shiboken6', 'pyqtgraph', 'superqt', 'qtawesome'}\n" + BLOCK + "from optlab.engine.control import Replay\n"
-        "from optlab.engine.session import session\n"
+        "BLOCKED = {'PySide6', 'shiboken6', 'pyqtgraph', 'superqt', 'qtawesome'}\n" + BLOCK + "from optlab.training.control import Replay\n"
+        "from optlab.training.session import session\n"
         "from optlab.experiment import Experiment\n"
         "import optlab.optim\n"
         "experiment = Experiment.from_dict({'dataset': {'name': 'moons'}, 'model': {'name': 'linear'}, 'budget': {'steps': 5}})\n"
@@ -51,7 +51,7 @@ def test_that_the_engine_and_the_torch_face_run_where_qt_is_not_installed() -> N
 
 def test_that_generated_data_train_where_scikit_learn_is_not_installed() -> None:
     run(
-        "BLOCKED = {'sklearn'}\n" + BLOCK + "from optlab.engine.trainer import Trainer\n"
+        "BLOCKED = {'sklearn'}\n" + BLOCK + "from optlab.training.trainer import Trainer\n"
         "from optlab.experiment import Experiment\n"
         "Trainer([Experiment.from_dict({'dataset': {'name': 'moons'}, 'model': {'name': 'linear'}})]).advance()\n"
     )
@@ -61,7 +61,7 @@ def test_that_the_first_use_of_torch_sets_how_its_threads_wait() -> None:
     run(
         "import os, sys\n"
         "os.environ.pop('OMP_WAIT_POLICY', None)\n"
-        "from optlab.lazy import torch\n"
+        "from optlab.core.lazy import torch\n"
         "assert 'torch' not in sys.modules and 'OMP_WAIT_POLICY' not in os.environ\n"
         "torch.float32\n"
         "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'\n"

@@ -27,8 +27,8 @@ from optlab.curvature.conditioning import along_gradient
 from optlab.curvature.extremes import extremes
 from optlab.curvature.hessian import GraphHessian
 from optlab.curvature.landscape import ObjectiveLandscape
-from optlab.engine.trainer import Trainer
 from optlab.experiment import Experiment
+from optlab.training.trainer import Trainer
 
 CASES = {"digits, 64-32-10": [32], "digits, 64-64-10 (preset digits-mlp)": [64]}
 SLICES = {"64-32-10, batch 32": ([32], 32), "64-32-10, 1,078 examples": ([32], 1078), "64-128-64-10, batch 32": ([128, 64], 32)}
@@ -117,7 +117,9 @@ def curvature(hidden: list[int], turns: int) -> dict[str, Any]:
             ("top eigenvalue, warm, by its residual", last, "vector"),
             ("top eigenvalue, warm, by its value", last, "value"),
         ):
-            found = take(name, lambda start=start, settle=settle: extremes(landscape.hessian(theta).product, theta, start=start, settle=settle))
+            found = take(
+                name, lambda start=start, settle=settle: extremes(landscape.hessian(theta).product, theta, start=start, settle=settle)
+            )
             judge(name, float(found.top[0, 0]), int(found.products[0]))
         last = found.top_vectors
         if pyhessian is not None:
@@ -179,7 +181,10 @@ def surface(hidden: list[int], examples: int, turns: int, side: int = 51) -> dic
     def one_by_one() -> torch.Tensor:
         with torch.no_grad():
             return torch.tensor(
-                [[float(run.objective.losses((plane.origin + a * plane.first + b * plane.second).unsqueeze(0), *everyone)) for b in at] for a in at]
+                [
+                    [float(run.objective.losses((plane.origin + a * plane.first + b * plane.second).unsqueeze(0), *everyone)) for b in at]
+                    for a in at
+                ]
             )
 
     def by_module() -> torch.Tensor:
@@ -199,7 +204,12 @@ def surface(hidden: list[int], examples: int, turns: int, side: int = 51) -> dic
     def in_double() -> torch.Tensor:
         return slices.grid(run.objective, exact, x.double(), y, at.double(), at.double(), penalty=False)
 
-    ways = {"at once": at_once, "at once, in double precision": in_double, "engine, one by one": one_by_one, "torch module, one by one": by_module}
+    ways = {
+        "at once": at_once,
+        "at once, in double precision": in_double,
+        "engine, one by one": one_by_one,
+        "torch module, one by one": by_module,
+    }
     assert torch.allclose(at_once(), by_module(), rtol=1e-4, atol=1e-5)
     with contextlib.suppress(ImportError):
         import loss_landscapes

@@ -13,11 +13,11 @@ import statistics
 import time
 from typing import Any, cast
 
-from optlab import presets, registry
-from optlab.engine.trainer import Trainer
-from optlab.errors import InvalidInput
-from optlab.experiment import Experiment
-from optlab.instruments.base import Instrument
+from optlab.catalogue.instruments.base import Instrument
+from optlab.core import registry
+from optlab.core.errors import InvalidInput
+from optlab.experiment import Experiment, presets
+from optlab.training.trainer import Trainer
 
 MODELS = {"digits · MLP (preset, 64-64-10, batch 32)": [64], "digits · MLP 64-256-256-10, batch 128": [256, 256]}
 
@@ -95,7 +95,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     document: dict[str, Any] = {
-        name: {"ratios": measure(hidden, asked.turns, asked.steps), "plain steps a reading": readings(hidden)} for name, hidden in MODELS.items()
+        name: {"ratios": measure(hidden, asked.turns, asked.steps), "plain steps a reading": readings(hidden)}
+        for name, hidden in MODELS.items()
     }
     if asked.json:
         print(json.dumps(document, indent=2, ensure_ascii=False))

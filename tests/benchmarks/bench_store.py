@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from optlab.engine.events import Block, Series, SessionEnded, Started
 from optlab.experiment import Experiment
 from optlab.store import Store
+from optlab.training.events import Block, Series, SessionEnded, Started
 
 NAMES = ("batch_loss", "gradient_norm", "update_norm", "learning_rate")
 WEIGHTS = ("w[0]", "w[1]", "w[2]", "w[3]")

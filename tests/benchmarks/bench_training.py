@@ -19,11 +19,11 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.tensorboard import SummaryWriter
 
-from optlab.engine import events
-from optlab.engine.control import Inbox
-from optlab.engine.session import session
 from optlab.experiment import Experiment
 from optlab.store import Store
+from optlab.training import events
+from optlab.training.control import Inbox
+from optlab.training.session import session
 
 SMALL = {"hidden": [32], "batch": 32, "steps": 1500}
 MEDIUM = {"hidden": [256, 256], "batch": 128, "steps": 200}
@@ -125,7 +125,9 @@ def main() -> None:
         print(json.dumps(results, indent=2))
         return
     for name, figures in results.items():
-        print(f"{name}: {figures['ratio']:.2f} x (lowest {figures['lowest_ratio']:.2f}); {figures['ours']:,.0f} against {figures['peer']:,.0f} steps/s")
+        print(
+            f"{name}: {figures['ratio']:.2f} x (lowest {figures['lowest_ratio']:.2f}); {figures['ours']:,.0f} against {figures['peer']:,.0f} steps/s"
+        )
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def lateness_and_speed(runner: str, steps: int) -> tuple[float, list[float]]:
 
 def experiment(steps: int):  # type: ignore[no-untyped-def]
     """The preset with a longer budget."""
-    from optlab import paths
+    from optlab.core import paths
     from optlab.experiment import Experiment
 
     return Experiment.load(paths.presets() / "digits-mlp.toml").with_value("budget.steps", steps)
@@ -82,10 +82,10 @@ def experiment(steps: int):  # type: ignore[no-untyped-def]
 
 def alone(steps: int) -> float:
     """Steps a second of the same run without a window, stored as it is with one."""
-    from optlab.engine import events
-    from optlab.engine.control import Inbox
-    from optlab.engine.session import session
     from optlab.store import Store
+    from optlab.training import events
+    from optlab.training.control import Inbox
+    from optlab.training.session import session
 
     with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
         asked = [experiment(steps)]

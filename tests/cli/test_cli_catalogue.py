@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from optlab import paths, registry
 from optlab.cli.app import main
 from optlab.cli.plain_math import plain
+from optlab.core import paths, registry
 from optlab.experiment import Experiment
 
 KINDS = [*registry.FOLDERS.values(), "presets", "devices"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from optlab.cli.app import main
-from optlab.presets import presets
+from optlab.experiment.presets import presets
 
 QUICK = ["--steps", "2"]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from optlab.cli.app import main
-from optlab.engine.control import Inbox
-from optlab.engine.session import session
 from optlab.experiment import Experiment
 from optlab.store import Store
+from optlab.training.control import Inbox
+from optlab.training.session import session
 
 DOCUMENT = """
 [dataset]

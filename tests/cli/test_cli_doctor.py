@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from optlab import display, doctor, paths
 from optlab.cli.app import main
+from optlab.core import display, paths
+from optlab.tasks import doctor
 
 
 def findings(capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, dict[str, Any]]:
@@ -48,7 +49,7 @@ def test_that_a_torch_that_cannot_be_loaded_is_fatal(capsys: pytest.CaptureFixtu
     def broken() -> list[str]:
         raise ImportError("libtorch.so: cannot open shared object file")
 
-    monkeypatch.setattr("optlab.engine.device.available", broken)
+    monkeypatch.setattr("optlab.objective.device.available", broken)
     found = findings(capsys, 1)
     assert "libtorch.so" in found["torch"]["words"] and found["torch"]["advice"]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from optlab import __version__, display, entry, paths
+from optlab import __version__, entry
+from optlab.core import display, paths
 
 ROOT = Path(entry.__file__).parent.parent
 
@@ -59,7 +60,7 @@ def test_that_looking_things_up_loads_neither_torch_nor_sklearn(arguments: list[
 
 def test_that_the_way_to_the_window_loads_neither_torch_nor_the_command_line() -> None:
     code = (
-        "import sys; from optlab import display, entry; display.problem = lambda: 'No display'; code = entry.main([]); "
+        "import sys; from optlab.core import display; from optlab import entry; display.problem = lambda: 'No display'; code = entry.main([]); "
         "print(sorted({'torch', 'typer', 'rich', 'sklearn', 'optlab.cli'} & set(sys.modules))); sys.exit(code)"
     )
     done = _python("-c", code)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optlab import benches
 from optlab.cli.app import main
+from optlab.studies import demonstrations
 
 SMALL = ["--set", "visible=3", "--set", "hidden=2", "--set", "examples=4", "--set", "largest=3"]
 
@@ -32,11 +32,11 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_that_every_bench_is_listed_and_has_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     listed = document(["explore", "list"], capsys)
-    assert [item["name"] for item in listed] == benches.names()
+    assert [item["name"] for item in listed] == demonstrations.names()
     assert all(item["row"] and item["sentence"].endswith(".") and item["fields"] for item in listed)
     assert main(["explore"]) == 0
-    assert capsys.readouterr().out.count("\n") == len(benches.names())
-    for name in benches.names():
+    assert capsys.readouterr().out.count("\n") == len(demonstrations.names())
+    for name in demonstrations.names():
         assert main(["explore", name, "--about"]) == 0
         page = capsys.readouterr().out
         assert f"optlab explore {name}" in page and "--set seed=0" in page and "In an experiment file" not in page

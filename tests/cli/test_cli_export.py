@@ -14,11 +14,11 @@ import pyarrow.parquet
 import pytest
 
 from optlab.cli.app import main
-from optlab.engine.control import Inbox
-from optlab.engine.session import session
 from optlab.experiment import Experiment
-from optlab.export.table import tabulate
 from optlab.store import Store, StoredSeries
+from optlab.store.export.table import tabulate
+from optlab.training.control import Inbox
+from optlab.training.session import session
 
 DOCUMENT = """
 title = "A stored run"
@@ -108,8 +108,8 @@ def test_that_a_measured_nan_is_told_from_an_empty_cell(tmp_path: Path) -> None:
     assert table.steps.tolist() == [1, 2, 3, 4]
     assert [column.name for column in table.columns] == ["loss", "a[0]", "loss (2)"]
     assert [column.present.tolist() for column in table.columns] == [[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
-    from optlab.export import csv as csv_format
-    from optlab.export import parquet
+    from optlab.store.export import csv as csv_format
+    from optlab.store.export import parquet
 
     csv_format.write(table, tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_text() == "step,loss,a[0],loss (2)\n1,1.0,,\n2,nan,0.1,\n3,inf,,\n4,,,0.2\n"

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from optlab.cli.app import main
-from optlab.figures.catalogue import chosen
-from optlab.figures.page import DPI
-from optlab.palette import DARK, LIGHT, PlotColors
+from optlab.core.palette import DARK, LIGHT, PlotColors
+from optlab.studies.figures.catalogue import chosen
+from optlab.studies.figures.page import DPI
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -32,7 +32,7 @@ def test_that_every_figure_is_drawn_in_its_size_on_its_ground_and_with_room_arou
     theme: str, colors: PlotColors, only: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Fewer steps of the one run that takes seconds: what it computes is tested elsewhere, here it is drawn.
-    monkeypatch.setattr("optlab.figures.notes.gradient_norm.STEPS", 300)
+    monkeypatch.setattr("optlab.studies.figures.notes.gradient_norm.STEPS", 300)
     assert main(["figures", "--to", str(tmp_path / "new" / "folder"), "--theme", theme, "--only", only, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     wanted = chosen(only.split(",") if only else [])
@@ -67,7 +67,9 @@ def test_that_the_same_numbers_give_the_same_file(tmp_path: Path) -> None:
     assert one == two
 
 
-def test_that_a_file_is_replaced_only_when_asked_and_before_that_nothing_is_computed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_file_is_replaced_only_when_asked_and_before_that_nothing_is_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     there = tmp_path / "figure-4.2-light.png"
     there.write_bytes(b"mine")
     assert main(["figures", "--to", str(tmp_path), "--only", "4.1,4.2"]) == 2

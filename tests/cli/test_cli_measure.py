@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from optlab import registry
 from optlab.cli.app import main
+from optlab.core import registry
 from optlab.experiment import Experiment
-from optlab.export.table import tabulate
 from optlab.store import Store
+from optlab.store.export.table import tabulate
 
 FILE = """
 precision = "float64"
@@ -55,7 +55,16 @@ def test_that_measure_takes_the_usual_instruments_of_the_start(file: str, capsys
 
 
 def test_that_measure_follows_schedules_and_ends_with_a_look_at_all(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["measure", file, "--instruments", "conditioning:10,spectrum,gradient_noise:7", "--set", "instruments.spectrum.top=2", "--steps", "25"]
+    asked = [
+        "measure",
+        file,
+        "--instruments",
+        "conditioning:10,spectrum,gradient_noise:7",
+        "--set",
+        "instruments.spectrum.top=2",
+        "--steps",
+        "25",
+    ]
     found = document(asked, capsys)["instruments"]
     assert list(found) == ["conditioning", "gradient_noise", "spectrum"]
     assert found["conditioning"]["series"]["ghg"]["steps"] == [10, 20, 25]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optlab import paths
 from optlab.cli.app import main
 from optlab.cli.text_plot import HEIGHT, WIDTH, plot
+from optlab.core import paths
 from optlab.experiment import Experiment
 from optlab.store import Store
 
@@ -86,7 +86,7 @@ def test_that_what_cannot_be_done_is_refused_in_one_sentence(arguments: list[str
 
 
 def test_that_ctrl_c_ends_a_range_test_without_a_trace(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from optlab.engine.trainer import Trainer
+    from optlab.training.trainer import Trainer
 
     def interrupted(self: Trainer) -> None:
         raise KeyboardInterrupt
@@ -192,7 +192,9 @@ def test_that_a_race_in_which_all_diverge_has_failed(capsys: pytest.CaptureFixtu
 def test_that_people_get_a_table_by_training_loss(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["race", "iris-softmax", "--set", "optimizer.lr=0.0001,0.1", "--steps", "30"]) == 0
     output = capsys.readouterr()
-    first, second = (next(place for place, line in enumerate(output.out.splitlines()) if f"lr {rate} " in line) for rate in ("0.1", "0.0001"))
+    first, second = (
+        next(place for place, line in enumerate(output.out.splitlines()) if f"lr {rate} " in line) for rate in ("0.1", "0.0001")
+    )
     assert first < second
     with Store.open_readonly() as store:
         assert all(record.id in output.out and "lr " in record.title for record in store.runs())

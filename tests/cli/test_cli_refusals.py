@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from optlab import paths
 from optlab.cli.app import main
+from optlab.core import paths
 
 GOOD = '[dataset]\nname = "iris"\n[model]\nname = "linear"\n[optimizer]\nname = "sgd"\nlr = 0.1\n[budget]\nsteps = 5\n'
 

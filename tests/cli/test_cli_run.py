@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 import optlab
-from optlab import paths
 from optlab.cli import progress
 from optlab.cli.app import main
-from optlab.engine.events import Event, SessionFailed
+from optlab.core import paths
 from optlab.experiment import Experiment
 from optlab.runners import Owner
 from optlab.store import RunRecord, Store
+from optlab.training.events import Event, SessionFailed
 
 FACTS = {"recorded", "recording_error", "run", "title", "status", "reason", "broken", "device", "runner", "parameters"}
 KEYS = FACTS | {"steps", "seconds", "steps_per_second", "final", "theta_sha256"}

@@ -90,7 +90,9 @@ def test_that_a_run_that_diverged_is_a_result_with_a_reason(capsys: pytest.Captu
         (["saddle", "--optimizer", "newton", "--clip", "1"], "use none", "clipping.name"),
     ],
 )
-def test_that_bad_input_is_one_sentence_and_exit_code_2(arguments: list[str], words: str, field: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_bad_input_is_one_sentence_and_exit_code_2(
+    arguments: list[str], words: str, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["surface", *arguments, "--json"]) == 2
     output = capsys.readouterr()
     assert words in output.err and output.err.count("\n") == 1

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from optlab import paths, presets
-from optlab.engine.control import Inbox
-from optlab.engine.events import Block, Kept, RunEnded
-from optlab.engine.session import session
-from optlab.engine.snapshot import Snapshot
-from optlab.experiment import Experiment
-from optlab.sections import SECTIONS
+from optlab.core import paths
+from optlab.experiment import Experiment, presets
+from optlab.experiment.sections import SECTIONS
+from optlab.training.control import Inbox
+from optlab.training.events import Block, Kept, RunEnded
+from optlab.training.session import session
+from optlab.training.snapshot import Snapshot
 
 NAMES = sorted(path.stem for path in paths.presets().glob("*.toml"))
 
@@ -274,7 +274,11 @@ def test_that_a_replay_buffer_mends_what_sorted_examples_break() -> None:
 
 
 def test_that_the_order_of_the_curriculum_hardly_matters_to_the_end() -> None:
-    easy, random, hard = shown("curriculum-digits"), changed("curriculum-digits", batches__first="random"), changed("curriculum-digits", batches__first="hard")
+    easy, random, hard = (
+        shown("curriculum-digits"),
+        changed("curriculum-digits", batches__first="random"),
+        changed("curriculum-digits", batches__first="hard"),
+    )
     errors = [result.final("validation_error") for result in (easy, random, hard)]
     assert max(errors) - min(errors) < 0.02
     assert easy.final("train_loss") > random.final("train_loss") > hard.final("train_loss")

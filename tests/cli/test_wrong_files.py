@@ -15,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from optlab import paths
-from optlab.datafiles import npz_arrays
-from optlab.datafiles.preview import preview
+from optlab.core import paths
+from optlab.core.errors import InvalidInput
 from optlab.entry import main
-from optlab.errors import InvalidInput
 from optlab.experiment import Experiment
-from optlab.own_models import sources
+from optlab.outside.datafiles import npz_arrays
+from optlab.outside.datafiles.preview import preview
+from optlab.outside.own_models import sources
 
 Write = Callable[[Path], object]
 
@@ -278,7 +278,9 @@ def test_that_a_wrong_model_file_is_not_registered(tmp_path: Path, capsys: pytes
         ("name = 'own'", "no dataset is called that"),
     ],
 )
-def test_that_an_experiment_about_such_files_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], dataset: str, told: str) -> None:
+def test_that_an_experiment_about_such_files_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dataset: str, told: str
+) -> None:
     check(["run", experiment(tmp_path, dataset)], told, tmp_path, capsys)
 
 

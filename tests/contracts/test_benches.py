@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optlab import benches
-from optlab.benches.base import Bench, Course, Found
-from optlab.errors import InvalidInput
-from optlab.pages import page, sentence
+from optlab.core.errors import InvalidInput
+from optlab.experiment.pages import page, sentence
+from optlab.studies import demonstrations
+from optlab.studies.demonstrations.base import Bench, Course, Found
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "symmetry": {"hidden": [3, 2], "steps": 5, "swaps": 1},
@@ -36,11 +36,11 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "local_moves": {"starts": 6, "steps": 10},
 }
 """Fields with which a bench takes a second at most; one that is not listed is run as it is."""
-each = pytest.mark.parametrize("bench", benches.benches(), ids=lambda bench: bench.name)
+each = pytest.mark.parametrize("bench", demonstrations.benches(), ids=lambda bench: bench.name)
 
 
 def small(bench: type[Bench], **values: Any) -> Bench:
-    return benches.build(bench.name, {**SMALL.get(bench.name, {}), **values})
+    return demonstrations.build(bench.name, {**SMALL.get(bench.name, {}), **values})
 
 
 class Counting(Course):
@@ -68,7 +68,7 @@ def test_that_a_bench_says_what_it_is(bench: type[Bench]) -> None:
     assert sentence(bench).endswith(".") and bench.__doc__ != Bench.__doc__
     assert bench.label and bench.row and bench.source.endswith(".") and bench.note.endswith(".")
     assert all(symbol and meaning for symbol, meaning in described.symbols)
-    assert bench.kind == "bench" and bench() == benches.build(bench.name, bench().values())
+    assert bench.kind == "bench" and bench() == demonstrations.build(bench.name, bench().values())
     for field in bench.fields():
         assert field.label[:1].isupper() and field.help.endswith(".")
         assert field.kind != "choice" or field.default in field.choices
@@ -92,13 +92,13 @@ def test_that_the_rule_of_a_bench_can_be_typeset(bench: type[Bench]) -> None:
 def test_that_a_bench_is_alone_in_a_file_of_its_name(bench: type[Bench]) -> None:
     module = importlib.import_module(bench.__module__)
     mine = [v for v in vars(module).values() if inspect.isclass(v) and issubclass(v, Bench) and v.__module__ == module.__name__]
-    assert mine == [bench] and bench.__module__ == f"optlab.benches.{bench.name}"
+    assert mine == [bench] and bench.__module__ == f"optlab.studies.demonstrations.{bench.name}"
 
 
 def test_that_a_bench_imports_no_other_bench() -> None:
-    modules = set(benches.modules())
-    assert {bench.__module__ for bench in benches.benches()} == modules
-    for bench in benches.benches():
+    modules = set(demonstrations.modules())
+    assert {bench.__module__ for bench in demonstrations.benches()} == modules
+    for bench in demonstrations.benches():
         for node in ast.walk(ast.parse(Path(inspect.getfile(bench)).read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 assert node.module not in modules - {bench.__module__}
@@ -155,16 +155,16 @@ def test_that_a_bench_ends_when_it_is_told_to(bench: type[Bench]) -> None:
 
 def test_that_an_unknown_bench_and_a_wrong_value_are_refused_in_words() -> None:
     with pytest.raises(InvalidInput, match="did you mean symmetry"):
-        benches.get("symetry")
+        demonstrations.get("symetry")
     with pytest.raises(InvalidInput, match=r"symmetry\.steps is -1, but it must be a whole number at least 0"):
-        benches.build("symmetry", {"steps": -1})
+        demonstrations.build("symmetry", {"steps": -1})
 
 
 def test_that_benches_are_listed_without_torch_scikit_learn_and_qt() -> None:
     program = (
         "import sys\n"
-        "from optlab import benches, pages\n"
-        "assert [pages.page(bench) for bench in benches.benches()]\n"
+        "from optlab.studies import demonstrations; from optlab.experiment import pages\n"
+        "assert [pages.page(bench) for bench in demonstrations.benches()]\n"
         "loaded = {'torch', 'sklearn', 'scipy', 'PySide6', 'pyqtgraph'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
@@ -174,17 +174,17 @@ def test_that_benches_are_listed_without_torch_scikit_learn_and_qt() -> None:
 
 def test_that_a_file_dropped_into_the_folder_is_a_bench(tmp_path: Path) -> None:
     (tmp_path / "coin.py").write_text(
-        '"""A coin."""\n\nfrom typing import ClassVar\n\nfrom optlab.benches.base import Bench\n\n\n'
+        '"""A coin."""\n\nfrom typing import ClassVar\n\nfrom optlab.studies.demonstrations.base import Bench\n\n\n'
         'class Coin(Bench):\n    """A coin is tossed."""\n\n    name: ClassVar[str] = "coin"\n    label: ClassVar[str] = "Coin"\n\n'
         "    def run(self, course=None):\n        yield from ()\n",
         encoding="utf-8",
     )
-    benches.__path__.append(str(tmp_path))
-    benches.rescan()
+    demonstrations.__path__.append(str(tmp_path))
+    demonstrations.rescan()
     try:
-        assert benches.get("coin").label == "Coin" and "optlab.benches.coin" in benches.modules()
+        assert demonstrations.get("coin").label == "Coin" and "optlab.studies.demonstrations.coin" in demonstrations.modules()
     finally:
-        benches.__path__.remove(str(tmp_path))
-        sys.modules.pop("optlab.benches.coin", None)
-        benches.rescan()
-    assert "coin" not in benches.names()
+        demonstrations.__path__.remove(str(tmp_path))
+        sys.modules.pop("optlab.studies.demonstrations.coin", None)
+        demonstrations.rescan()
+    assert "coin" not in demonstrations.names()

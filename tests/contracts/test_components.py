@@ -8,10 +8,10 @@ import tomllib
 
 import pytest
 
-from optlab import registry
-from optlab.component import Component
-from optlab.fields import Field
-from optlab.pages import find, page
+from optlab.core import registry
+from optlab.core.component import Component
+from optlab.core.fields import Field
+from optlab.experiment.pages import find, page
 
 EVERYTHING = [component for kind in registry.kinds() for component in registry.components(kind)]
 WRITTEN = [c for c in EVERYTHING if not any(part.startswith("_") for part in c.__module__.split("."))]
@@ -40,7 +40,7 @@ def test_that_a_component_says_what_it_is(component: type[Component]) -> None:
 
 @pytest.mark.parametrize("component", WRITTEN, ids=identity)
 def test_that_a_component_is_alone_in_a_file_of_its_name_in_the_folder_of_its_kind(component: type[Component]) -> None:
-    folder, name = component.__module__.split(".")[1:]
+    folder, name = component.__module__.split(".")[2:]
     assert folder == registry.FOLDERS[component.kind]
     assert name == component.name
     module = importlib.import_module(component.__module__)
@@ -88,7 +88,7 @@ def test_that_a_field_is_described_and_its_bounds_are_consistent(component: type
 
 @pytest.mark.parametrize(("component", "field"), FIELDS)
 def test_that_a_value_outside_of_a_fields_bounds_is_refused_in_words(component: type[Component], field: Field) -> None:
-    from optlab.errors import InvalidInput
+    from optlab.core.errors import InvalidInput
 
     wrong: list[object] = [None, object()]
     if field.kind in ("real", "whole"):
@@ -117,5 +117,5 @@ def test_that_names_and_labels_of_a_kind_are_distinct(kind: str) -> None:
     assert len({member.label for member in members}) == len(members)
     assert len({member.name for member in members}) == len(members)
     written = [member for member in members if member in WRITTEN]
-    assert len(written) == len([m for m in registry.modules() if m.startswith(f"optlab.{registry.FOLDERS[kind]}.")])
+    assert len(written) == len([m for m in registry.modules() if m.startswith(f"optlab.catalogue.{registry.FOLDERS[kind]}.")])
     assert all("." in member.name for member in members if member not in written), "a generated name cannot be that of a file"

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 import optlab.optim
-from optlab import registry
-from optlab.data import DataShape
-from optlab.engine.objective import Objective
-from optlab.engine.oracle import Oracle
-from optlab.engine.trainer import Trainer
+from optlab.catalogue.optimizers.base import ObjectiveOptimizer, Optimizer, Outcome, State
+from optlab.core import registry
+from optlab.core.data import DataShape
+from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
-from optlab.hyperparameters import Hyperparameters
-from optlab.optimizers.base import ObjectiveOptimizer, Optimizer, Outcome, State
+from optlab.objective.objective import Objective
+from optlab.objective.oracle import Oracle
+from optlab.training.trainer import Trainer
 
 EVERY = cast("list[type[Optimizer]]", registry.components("optimizer"))
 RULES = [rule for rule in EVERY if issubclass(rule, ObjectiveOptimizer)]

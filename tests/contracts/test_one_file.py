@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 import torch
 
+import optlab.catalogue.optimizers
 import optlab.optim
-import optlab.optimizers
-from optlab import pages, registry
-from optlab.engine.trainer import Trainer
-from optlab.experiment import Experiment
+from optlab.core import registry
+from optlab.experiment import Experiment, pages
+from optlab.training.trainer import Trainer
 
 SOURCE = '''"""Sign descent."""
 
@@ -23,9 +23,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from optlab.fields import real
-from optlab.lazy import torch as _torch
-from optlab.optimizers.base import Optimizer
+from optlab.core.fields import real
+from optlab.core.lazy import torch as _torch
+from optlab.catalogue.optimizers.base import Optimizer
 
 
 class SignDescent(Optimizer):
@@ -53,19 +53,19 @@ class SignDescent(Optimizer):
 @pytest.fixture
 def _dropped(tmp_path: Path) -> Iterator[None]:
     (tmp_path / "sign_descent.py").write_text(SOURCE, encoding="utf-8")
-    optlab.optimizers.__path__.append(str(tmp_path))
+    optlab.catalogue.optimizers.__path__.append(str(tmp_path))
     registry.rescan()
     yield
-    optlab.optimizers.__path__.remove(str(tmp_path))
-    sys.modules.pop("optlab.optimizers.sign_descent", None)
-    vars(optlab.optimizers).pop("sign_descent", None)
+    optlab.catalogue.optimizers.__path__.remove(str(tmp_path))
+    sys.modules.pop("optlab.catalogue.optimizers.sign_descent", None)
+    vars(optlab.catalogue.optimizers).pop("sign_descent", None)
     registry.rescan()
 
 
 @pytest.mark.usefixtures("_dropped")
 def test_that_a_file_dropped_into_the_folder_is_an_optimizer_everywhere() -> None:
     assert "sign_descent" in registry.names("optimizer")
-    assert "optlab.optimizers.sign_descent" in registry.modules()
+    assert "optlab.catalogue.optimizers.sign_descent" in registry.modules()
     experiment = Experiment.from_dict(
         {
             "dataset": {"name": "moons", "size": 100},

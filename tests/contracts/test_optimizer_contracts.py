@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import optlab.optim
-from optlab import registry
-from optlab.engine.trainer import Trainer
+from optlab.catalogue.optimizers.base import ObjectiveOptimizer, Optimizer, State
+from optlab.core import registry
+from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
-from optlab.hyperparameters import Hyperparameters
-from optlab.optimizers.base import ObjectiveOptimizer, Optimizer, State
+from optlab.training.trainer import Trainer
 
 RULES = [rule for rule in cast("list[type[Optimizer]]", registry.components("optimizer")) if not issubclass(rule, ObjectiveOptimizer)]
 each = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -124,7 +124,8 @@ def test_that_an_elementwise_rule_treats_each_value_by_itself(rule: type[Optimiz
 
 
 @pytest.mark.parametrize(
-    ("rule", "form"), [pytest.param(rule, form, id=f"{rule.name} {form or ''}") for rule in RULES if rule.elementwise for form in forms(rule)]
+    ("rule", "form"),
+    [pytest.param(rule, form, id=f"{rule.name} {form or ''}") for rule in RULES if rule.elementwise for form in forms(rule)],
 )
 def test_that_the_torch_face_is_the_engines_rule(rule: type[Optimizer], form: dict[str, Any]) -> None:
     """200 steps of an experiment in the trainer, and of a torch module under ``optlab.optim``, from one start with the same batches."""
@@ -171,6 +172,8 @@ def test_that_the_torch_face_is_the_engines_rule(rule: type[Optimizer], form: di
 @each
 def test_that_a_zero_gradient_at_the_start_keeps_the_parameters(rule: type[Optimizer]) -> None:
     theta = draw(2)
-    pulls = {field.name: 0.0 for field in rule.fields() if field.name in ("weight_decay", "lambd")}  # these shrink the parameters by themselves
+    pulls = {
+        field.name: 0.0 for field in rule.fields() if field.name in ("weight_decay", "lambd")
+    }  # these shrink the parameters by themselves
     after, _ = rule.update(theta, torch.zeros_like(theta), rule.start(theta), hyper(rule, 1, **pulls))
     assert torch.equal(after, theta)

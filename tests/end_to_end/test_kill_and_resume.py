@@ -13,10 +13,10 @@ import numpy as np
 import psutil
 import pytest
 
-from optlab.engine.events import RunEnded
 from optlab.experiment import Experiment
 from optlab.runners import resume, train
 from optlab.store import Store, StoredSeries
+from optlab.training.events import RunEnded
 
 _PROGRAM = Path(__file__).with_name("train_in_background.py")
 

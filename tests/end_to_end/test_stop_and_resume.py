@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optlab.engine.control import SetValue, Stop
-from optlab.engine.events import RunEnded
-from optlab.errors import InvalidInput
+from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.runners import resume, train
 from optlab.store import Store
+from optlab.training.control import SetValue, Stop
+from optlab.training.events import RunEnded
 
 _DIGITS = {"dataset": {"name": "digits"}, "model": {"name": "mlp"}, "optimizer": {"name": "nesterov"}, "budget": {"steps": 240}}
 

@@ -31,7 +31,12 @@ with open(sys.argv[2], "w") as file:
 def watched(words: list[str], tmp_path: Path) -> dict[str, object]:
     """What the program did when it was called with these words."""
     told = tmp_path / "told.json"
-    environment = {**os.environ, "OPTLAB_HOME": str(tmp_path / "home"), "QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {
+        **os.environ,
+        "OPTLAB_HOME": str(tmp_path / "home"),
+        "QT_QPA_PLATFORM": "offscreen",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
     command = [sys.executable, "-c", WATCHED, json.dumps(words), str(told)]
     subprocess.run(command, env=environment, capture_output=True, check=False, timeout=110)
     found: dict[str, object] = json.loads(told.read_text())

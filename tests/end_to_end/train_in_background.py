@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from optlab.engine.control import SetValue, TakeSnapshot
-from optlab.engine.events import Block
 from optlab.experiment import Experiment
 from optlab.runners import resume, train
+from optlab.training.control import SetValue, TakeSnapshot
+from optlab.training.events import Block
 
 STEPS = 8000
 EXPERIMENT = {

@@ -16,10 +16,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
-from optlab import paths
-from optlab.engine import events
-from optlab.engine.control import Inbox
-from optlab.engine.session import session
+from optlab.core import paths
 from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.catalogue_dialog import CatalogueDialog
@@ -27,6 +24,9 @@ from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.store import Store
+from optlab.training import events
+from optlab.training.control import Inbox
+from optlab.training.session import session
 
 LONG = 10_000_000
 """Steps of a run that does not end by itself within a test."""

@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 
-from optlab import paths
+from optlab.core import paths
 from optlab.gui.main_window import MainWindow
 from optlab.gui.smoke import Trial
 from optlab.store import Store

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optlab.engine.events import Block, Kept, RunEnded, Series, Started
-from optlab.engine.snapshot import Snapshot
 from optlab.experiment import Experiment
 from optlab.store import Store
+from optlab.training.events import Block, Kept, RunEnded, Series, Started
+from optlab.training.snapshot import Snapshot
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from optlab.cli.app import main
-from optlab.engine.control import SetValue
-from optlab.engine.events import Applied
-from optlab.errors import InvalidInput, StoreError
+from optlab.core.errors import InvalidInput, StoreError
 from optlab.store import Store, seals, snapshots
 from optlab.store.names import is_run_id, is_snapshot_file, run_id
+from optlab.training.control import SetValue
+from optlab.training.events import Applied
 
 ODD_IDS = [
     "../../victim", "..", ".", "", "/etc", "a/b", "a\\b", "C:x", "a b", "ä", "-rf", "nul", "com1", "x" * 65, "a\n", "a\x00b", 7, None, b"20250101",

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optlab.engine.control import Message, Stop, SwitchInstrument
-from optlab.engine.events import RunEnded, Series
 from optlab.experiment import Experiment
 from optlab.runners import resume, train
 from optlab.store import Store, controls
 from optlab.store.bundles import Bundles
+from optlab.training.control import Message, Stop, SwitchInstrument
+from optlab.training.events import RunEnded, Series
 
 ASKED: dict[str, Any] = {
     "dataset": {"name": "digits"},

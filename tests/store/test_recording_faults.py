@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optlab.engine.control import Follow, SetValue
-from optlab.engine.events import Applied, SessionEnded
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
 from optlab.store import Store, persistence, snapshots
+from optlab.training.control import Follow, SetValue
+from optlab.training.events import Applied, SessionEnded
 
 STEPS = 60
 KINDS = ("begin", "statement", "commit", "fsync", "rename", "create")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optlab.engine.control import Advance, Follow, Pause, Resume, SetValue, Stop, TakeSnapshot
-from optlab.engine.events import ActivityChanged, Applied, SessionEnded, SessionFailed
-from optlab.errors import InvalidInput, StoreError
+from optlab.core.errors import InvalidInput, StoreError
 from optlab.store.controls import from_json, to_json
+from optlab.training.control import Advance, Follow, Pause, Resume, SetValue, Stop, TakeSnapshot
+from optlab.training.events import ActivityChanged, Applied, SessionEnded, SessionFailed
 
 
 @pytest.mark.parametrize(

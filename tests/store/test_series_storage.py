@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optlab.engine.control import Follow
-from optlab.engine.events import Applied, Block, Series, SessionEnded
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
 from optlab.store import Store
 from optlab.store.bundles import Bundles
 from optlab.store.chunks import ROWS
+from optlab.training.control import Follow
+from optlab.training.events import Applied, Block, Series, SessionEnded
 
 
 def _chunks(home: Path) -> list[tuple[int, int, int]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from optlab.errors import InvalidInput, StoreError
+from optlab.core.errors import InvalidInput, StoreError
 from optlab.store import Store
 from optlab.store.database import APPLICATION, connect, migrations
 from optlab.store.locks import OwnerLock

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from optlab.errors import StoreError
+from optlab.core.errors import StoreError
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from optlab.engine.control import Message
-from optlab.engine.events import Event, RunEnded
-from optlab.engine.session import session
-from optlab.engine.snapshot import Snapshot
-from optlab.engine.trainer import Trainer
 from optlab.experiment import Experiment
+from optlab.training.control import Message
+from optlab.training.events import Event, RunEnded
+from optlab.training.session import session
+from optlab.training.snapshot import Snapshot
+from optlab.training.trainer import Trainer
 
 BASE: Mapping[str, Any] = {
     "seed": 1,

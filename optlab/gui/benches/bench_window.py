@@ -27,10 +27,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from optlab import benches
-from optlab.benches.base import Found, Table
-from optlab.errors import OptLabError
-from optlab.files import write_atomically
+from optlab.core.errors import OptLabError
+from optlab.core.files import write_atomically
+from optlab.experiment.pages import page
 from optlab.gui import theme
 from optlab.gui.bridge import QuestionBridge, Warmth
 from optlab.gui.forms.fields_form import FieldsForm
@@ -38,8 +37,9 @@ from optlab.gui.forms.formula import FormulaView
 from optlab.gui.item_models.found_table_model import FoundTableModel
 from optlab.gui.panels.tile import Tile
 from optlab.gui.plots.found_plot import FoundPlot
-from optlab.pages import page
-from optlab.runners.bench_questions import BenchQuestion
+from optlab.studies import demonstrations
+from optlab.studies.demonstrations.base import Found, Table
+from optlab.tasks.bench_questions import BenchQuestion
 
 _NAME = Qt.ItemDataRole.UserRole + 1
 
@@ -73,7 +73,7 @@ class BenchWindow(QMainWindow):
 
     def _build(self) -> None:
         self.list.setAccessibleName("Benches")
-        for bench in benches.benches():
+        for bench in demonstrations.benches():
             item = QListWidgetItem(f"{bench.label}  ({bench.row})" if bench.row else bench.label)
             item.setData(_NAME, bench.name)
             item.setToolTip(page(bench).sentence)
@@ -186,7 +186,7 @@ class BenchWindow(QMainWindow):
     def _picked(self, item: QListWidgetItem | None) -> None:
         if item is None:
             return
-        bench = benches.get(item.data(_NAME))
+        bench = demonstrations.get(item.data(_NAME))
         about = page(bench)
         self.sentence.setText(f"<b>{about.sentence}</b> {' '.join(about.explanation)}")
         self.note.setText(bench.note)

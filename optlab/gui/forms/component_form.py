@@ -8,10 +8,10 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
-from optlab import registry
+from optlab.core import registry
+from optlab.experiment.pages import sentence
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.formula import FormulaView
-from optlab.pages import sentence
 
 
 class ComponentForm(QWidget):

@@ -12,8 +12,8 @@ from typing import Any, cast
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit, QSlider, QVBoxLayout, QWidget
 
-from optlab.errors import InvalidInput
-from optlab.fields import Field, FieldSet, shown
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import Field, FieldSet, shown
 from optlab.gui.forms.scale import POSITIONS, scale
 
 
@@ -228,5 +228,9 @@ def symbol_text(symbol: str) -> str:
 
 def tip(field: Field) -> str:
     """What a field is, why its default is what it is, and what is allowed."""
-    parts = [field.help, f"Default {text_of(field.default) or 'empty'}{': ' + field.why if field.why else '.'}", f"Allowed: {field.allowed}."]
+    parts = [
+        field.help,
+        f"Default {text_of(field.default) or 'empty'}{': ' + field.why if field.why else '.'}",
+        f"Allowed: {field.allowed}.",
+    ]
     return "<qt>" + "<br>".join(escape(part) for part in parts if part) + "</qt>"

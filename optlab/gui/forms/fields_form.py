@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFormLayout, QWidget
 
-from optlab.fields import FieldSet
+from optlab.core.fields import FieldSet
 from optlab.gui.forms.field_editor import FieldEditor
 
 LABEL_WIDTH = 128

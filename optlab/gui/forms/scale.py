@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from optlab.fields import Field
+from optlab.core.fields import Field
 
 POSITIONS = 1000
 """Number of steps of a slider."""

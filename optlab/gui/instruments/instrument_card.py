@@ -8,14 +8,14 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QTabWidget, QToolButton, QVBoxLayout
 
-from optlab.engine.events import Pictured, Series
+from optlab.catalogue.instruments.base import Instrument
+from optlab.experiment.pages import sentence
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.instruments.pictures import plot_of
 from optlab.gui.plots.colors import PlotColors
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.found_plot import FoundPlot
-from optlab.instruments.base import Instrument
-from optlab.pages import sentence
+from optlab.training.events import Pictured, Series
 
 MOST_CURVES = 12
 """Of a quantity of many numbers the first so many are drawn; beyond, colors repeat and nobody reads the legend."""
@@ -198,4 +198,3 @@ class InstrumentCard(QFrame):
         button.setAccessibleName(tip)
         button.setAutoRaise(True)
         return button
-

@@ -8,11 +8,11 @@ from typing import Any, cast
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from optlab import registry
-from optlab.engine.events import Block, Costed, Pictured
+from optlab.catalogue.instruments.base import Instrument
+from optlab.core import registry
 from optlab.gui.instruments.instrument_card import InstrumentCard
 from optlab.gui.plots.colors import PlotColors
-from optlab.instruments.base import Instrument
+from optlab.training.events import Block, Costed, Pictured
 
 
 class InstrumentsPanel(QScrollArea):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from optlab.benches.base import Axis, Curve, Plot, Scatter
 from optlab.gui.plots.relief import Floats
+from optlab.studies.demonstrations.base import Axis, Curve, Plot, Scatter
 
 
 def plot_of(title: str, arrays: Mapping[str, Floats]) -> Plot | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QFont, QStandardItem, QStandardItemModel
 
-from optlab import pages, registry
-from optlab.component import Component
+from optlab.core import registry
+from optlab.core.component import Component
+from optlab.experiment import pages
 
 KIND = Qt.ItemDataRole.UserRole + 1
 NAME = Qt.ItemDataRole.UserRole + 2
@@ -96,6 +97,16 @@ def _entry(component: type[Component]) -> QStandardItem:
     item.setData(component.name, NAME)
     symbols = [word for pair in about.symbols for word in pair]
     fields = [field.label for field in about.fields]
-    words = [component.label, component.name, component.kind, component.group, about.sentence, *about.explanation, about.source, *symbols, *fields]
+    words = [
+        component.label,
+        component.name,
+        component.kind,
+        component.group,
+        about.sentence,
+        *about.explanation,
+        about.source,
+        *symbols,
+        *fields,
+    ]
     item.setData("\n".join(words).casefold(), _WORDS)
     return item

@@ -6,8 +6,8 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
-from optlab.benches.base import Cell, Table
 from optlab.gui.plots.ticks import readable
+from optlab.studies.demonstrations.base import Cell, Table
 
 _NOTHING = Table((), ())
 

@@ -8,14 +8,14 @@ from PySide6.QtWidgets import QWidget
 
 from optlab.gui.plots.plot_frame import PlotFrame
 from optlab.gui.plots.ticks import readable
-from optlab.runners.landscape_questions import SpectrumFound
+from optlab.tasks.landscape_questions import SpectrumFound
 
 _FLOOR = 1e-7
 """Share of the highest density below which the curve is not drawn: the tails of the smoothing."""
 
 
 class DensityPlot(PlotFrame):
-    """Draws a :class:`~optlab.runners.landscape_questions.SpectrumFound`."""
+    """Draws a :class:`~optlab.tasks.landscape_questions.SpectrumFound`."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(steps=False, parent=parent)

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from optlab.errors import OptLabError
+from optlab.core.errors import OptLabError
 from optlab.gui import theme
 from optlab.gui.bridge import QuestionBridge, Warmth
 from optlab.gui.landscape.density_plot import DensityPlot
@@ -35,7 +35,8 @@ from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.relief import Relief, Track
 from optlab.gui.plots.relief_view import ReliefView
 from optlab.gui.plots.ticks import readable
-from optlab.runners.landscape_questions import (
+from optlab.store import Store
+from optlab.tasks.landscape_questions import (
     BESIDE,
     EXAMPLES,
     ONWARDS,
@@ -46,8 +47,7 @@ from optlab.runners.landscape_questions import (
     SpectrumFound,
     SpectrumQuestion,
 )
-from optlab.runners.slicing import Along, LineSlice, PlaneSlice
-from optlab.store import Store
+from optlab.tasks.slicing import Along, LineSlice, PlaneSlice
 
 _PLANES: dict[Along, str] = {
     "path": "The path's first two principal components",
@@ -120,7 +120,9 @@ class LandscapeWindow(QMainWindow):
         self.tabs.addTab(_side_by_side(Tile("Seen from above", self.contours), Tile("Seen from aside", self.view)), "Plane")
         self.tabs.addTab(Tile("Along a line", self.line), "Line")
         self.tabs.addTab(_side_by_side(Tile("Spectrum of the Hessian", self.density), Tile("Both ends", self.eigenvalues)), "Spectrum")
-        self.tabs.addTab(_side_by_side(Tile("Norm of the gradient on the way", self.norms), Tile("What was found", self.verdict)), "Critical point")
+        self.tabs.addTab(
+            _side_by_side(Tile("Norm of the gradient on the way", self.norms), Tile("What was found", self.verdict)), "Critical point"
+        )
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Run", self.run)
@@ -289,7 +291,9 @@ class LandscapeWindow(QMainWindow):
         if found.rate is not None:
             edge = 2.0 / float(found.top[0])
             side = "below" if found.rate < edge else "above"
-            parts.append(f"gradient descent is stable up to a rate of 2/λ₁ = {readable(edge, 3)}; the run's {readable(found.rate, 3)} is {side} it")
+            parts.append(
+                f"gradient descent is stable up to a rate of 2/λ₁ = {readable(edge, 3)}; the run's {readable(found.rate, 3)} is {side} it"
+            )
         if found.path_steps:
             convex = [step for step, holds in zip(found.path_steps, found.path_convex, strict=True) if holds]
             where = f" (steps {', '.join(f'{step:,}' for step in convex)})" if 0 < len(convex) < len(found.path_steps) else ""

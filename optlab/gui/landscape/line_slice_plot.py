@@ -9,11 +9,11 @@ from PySide6.QtWidgets import QWidget
 from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.plot_frame import PlotFrame
 from optlab.gui.plots.ticks import readable
-from optlab.runners.slicing import LineSlice
+from optlab.tasks.slicing import LineSlice
 
 
 class LineSlicePlot(PlotFrame):
-    """Draws a :class:`~optlab.runners.slicing.LineSlice`."""
+    """Draws a :class:`~optlab.tasks.slicing.LineSlice`."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(steps=False, parent=parent)
@@ -50,7 +50,9 @@ class LineSlicePlot(PlotFrame):
         if self.following:
             low, high = float((found.loss - found.standard_error).min()), float((found.loss + found.standard_error).max())
             room = 0.05 * max(high - low, 1e-12)
-            self.canvas.view.setRange(xRange=(found.at[0], found.at[-1]), yRange=(low - room, high + room), padding=0.0, disableAutoRange=True)
+            self.canvas.view.setRange(
+                xRange=(found.at[0], found.at[-1]), yRange=(low - room, high + room), padding=0.0, disableAutoRange=True
+            )
 
     def _update_readout(self) -> None:
         found = self._slice
@@ -59,4 +61,6 @@ class LineSlicePlot(PlotFrame):
             return
         at = float(self.canvas.view.mapSceneToView(self._mouse).x())
         loss, error = (float(np.interp(at, found.at, values)) for values in (found.loss, found.standard_error))
-        self._show_readout(f"at {readable(at, 3)}: {readable(loss, 4)} ± {readable(error, 2)}<br>standard error over {found.batches} batches")
+        self._show_readout(
+            f"at {readable(at, 3)}: {readable(loss, 4)} ± {readable(error, 2)}<br>standard error over {found.batches} batches"
+        )

@@ -17,9 +17,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from optlab.experiment.sections import SECTIONS
 from optlab.gui.item_models.catalogue_model import KIND, NAME, CatalogueModel, CatalogueSearch
 from optlab.gui.panels.page_view import PageView
-from optlab.sections import SECTIONS
 
 
 class CatalogueDialog(QDialog):

@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from optlab.gui import theme
-from optlab.runners.preview import DatasetPreview
+from optlab.tasks.preview import DatasetPreview
 
 _HEIGHT = 132
 _LABEL_HEIGHT = 14
@@ -58,7 +58,9 @@ def describe(preview: DatasetPreview) -> str:
     parts = " · ".join(f"{count:,} {name}" for name, count in counts.items())
     target = f"{preview.outputs} classes" if preview.task == "classes" else "a real-valued target"
     inputs = int(np.prod(preview.inputs))
-    plane = f" Drawn: first two principal components, {sum(preview.explained):.0%} of the variance." if preview.sample == "components" else ""
+    plane = (
+        f" Drawn: first two principal components, {sum(preview.explained):.0%} of the variance." if preview.sample == "components" else ""
+    )
     return f"{sum(counts.values()):,} examples: {parts} · {inputs} inputs · {target}.{plane}"
 
 

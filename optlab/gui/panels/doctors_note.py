@@ -9,10 +9,10 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from optlab.diagnosis import diagnose
-from optlab.diagnosis.base import Book, Finding, Remedy
-from optlab.engine.events import Block
 from optlab.experiment import Experiment
+from optlab.studies.diagnosis import diagnose
+from optlab.studies.diagnosis.base import Book, Finding, Remedy
+from optlab.training.events import Block
 
 _KEPT = 4000
 """Values of a series that are looked at; of longer ones every second is dropped, so that a note costs the same however long a run is."""
@@ -55,7 +55,7 @@ class _Notebook:
 class DoctorsNote(QFrame):
     """Shows the gravest finding; the others are a click away.
 
-    Signals: ``remedyChosen(object)``: a :class:`~optlab.diagnosis.base.Remedy` that the user wants.
+    Signals: ``remedyChosen(object)``: a :class:`~optlab.studies.diagnosis.base.Remedy` that the user wants.
     """
 
     remedyChosen = Signal(object)

@@ -11,17 +11,17 @@ from typing import Any
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
-from optlab.errors import InvalidInput, OptLabError
+from optlab.catalogue.instruments.base import INSTRUMENTS
+from optlab.core.errors import InvalidInput, OptLabError
+from optlab.core.fields import Field
 from optlab.experiment import Experiment, suited_loss
-from optlab.fields import Field
+from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.field_editor import FieldEditor
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.section import Section
 from optlab.gui.panels.data_preview import DataPreview
-from optlab.instruments.base import INSTRUMENTS
-from optlab.runners.preview import DatasetPreview
-from optlab.sections import PLAIN_SECTIONS, SECTIONS, General
+from optlab.tasks.preview import DatasetPreview
 
 _TITLES = {
     "dataset": "Data",

@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from optlab.experiment.presets import Preset, presets
 from optlab.gui import theme
-from optlab.presets import Preset, presets
 
 _PICTURE = QSize(256, 144)
 _PRESET = Qt.ItemDataRole.UserRole + 1

@@ -23,13 +23,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from optlab import registry
-from optlab.datafiles.preview import COMPONENTS, Kind, Preview
+from optlab.core import registry
 from optlab.gui.bridge import QuestionBridge, Warmth
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.panels.data_preview import describe
-from optlab.runners.own_questions import ImportQuestion
-from optlab.runners.preview import DatasetPreview
+from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview
+from optlab.tasks.own_questions import ImportQuestion
+from optlab.tasks.preview import DatasetPreview
 
 FILE_KINDS = "Data (*.csv *.tsv *.txt *.npz *ubyte* *.gz);;All files (*)"
 _PATHS = ("path", "images")
@@ -169,7 +169,9 @@ class ImportDialog(QDialog):
             self._fill(answer)
 
     def _show_form(self, seen: Preview) -> None:
-        self.kind.setText(f"{_KINDS[seen.kind]}{f', {seen.width:,} columns' if seen.width else ''}{f', {seen.count:,} examples' if seen.count else ''}")
+        self.kind.setText(
+            f"{_KINDS[seen.kind]}{f', {seen.width:,} columns' if seen.width else ''}{f', {seen.count:,} examples' if seen.count else ''}"
+        )
         if self._form is not None:
             return
         form = FieldsForm(registry.get("dataset", COMPONENTS[seen.kind]), "dataset")

@@ -6,9 +6,9 @@ from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from optlab import __version__
-from optlab.doctor import Finding
 from optlab.gui.bridge import QuestionBridge, Warmth
-from optlab.runners.machine_question import MachineQuestion, told
+from optlab.tasks.doctor import Finding
+from optlab.tasks.machine_question import MachineQuestion, told
 
 
 class MachineDialog(QDialog):

@@ -8,11 +8,11 @@ from PySide6.QtCore import QEvent, QUrl
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QTextBrowser
 
-from optlab import registry
+from optlab.core import registry
+from optlab.experiment.pages import Page, page
 from optlab.gui import theme
 from optlab.gui.forms.field_editor import text_of
 from optlab.gui.forms.formula import image
-from optlab.pages import Page, page
 
 
 class PageView(QTextBrowser):

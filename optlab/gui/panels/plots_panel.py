@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
-from optlab.engine.events import Block, Path, Started
 from optlab.gui.panels.tile import Tile
 from optlab.gui.plots.colors import PlotColors
 from optlab.gui.plots.error_plot import ErrorPlot
@@ -14,6 +13,7 @@ from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.plots.margin_plot import MarginPlot
 from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.weights_plot import WeightsPlot
+from optlab.training.events import Block, Path, Started
 
 
 class PlotsPanel(QWidget):

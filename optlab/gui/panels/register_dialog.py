@@ -18,11 +18,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from optlab.errors import OptLabError
+from optlab.core.errors import OptLabError
 from optlab.gui.bridge import QuestionBridge, Warmth
-from optlab.own_models import records, sources
-from optlab.own_models.sources import Source
-from optlab.runners.own_questions import Registered, RegisterQuestion
+from optlab.outside.own_models import records, sources
+from optlab.outside.own_models.sources import Source
+from optlab.tasks.own_questions import Registered, RegisterQuestion
 
 _WARNING = (
     "Registering executes this file, now and whenever an experiment on this machine names the model. It can do whatever you can do on this machine. "

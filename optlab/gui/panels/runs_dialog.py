@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from optlab.errors import OptLabError
-from optlab.export import export
+from optlab.core.errors import OptLabError
 from optlab.gui.item_models.runs_table_model import RunsTableModel
 from optlab.store import RunRecord, Store
+from optlab.store.export import export
 
 
 class RunsDialog(QDialog):
@@ -156,7 +156,9 @@ class RunsDialog(QDialog):
         record = self.selected()
         if record is None:
             return
-        answer = QMessageBox.question(self, "Delete run", f"Delete “{record.title}” ({record.steps:,} steps) with its curves and snapshots?")
+        answer = QMessageBox.question(
+            self, "Delete run", f"Delete “{record.title}” ({record.steps:,} steps) with its curves and snapshots?"
+        )
         if answer == QMessageBox.StandardButton.Yes:
             try:
                 with Store.open() as store:

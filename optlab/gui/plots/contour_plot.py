@@ -102,7 +102,9 @@ class ContourPlot(PlotFrame):
             self._draw_relief(relief)
             self._lines_stale = False
         if self.following:
-            self.canvas.view.setRange(xRange=(relief.x[0], relief.x[-1]), yRange=(relief.y[0], relief.y[-1]), padding=0.0, disableAutoRange=True)
+            self.canvas.view.setRange(
+                xRange=(relief.x[0], relief.x[-1]), yRange=(relief.y[0], relief.y[-1]), padding=0.0, disableAutoRange=True
+            )
         self._draw_tracks()
         self._draw_marks()
 

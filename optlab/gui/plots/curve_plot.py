@@ -111,7 +111,9 @@ class CurvePlot(PlotFrame):
         self.canvas.view.addItem(curve.dots, ignoreBounds=True)
         self._apply_switches()
 
-    def add_group(self, key: str, label: str, color: int = -1, *, dashes: Sequence[float] = (), pale: bool = False, shown: bool = True) -> None:
+    def add_group(
+        self, key: str, label: str, color: int = -1, *, dashes: Sequence[float] = (), pale: bool = False, shown: bool = True
+    ) -> None:
         """Add a legend entry that switches the curves which name it; a color below 0 is neutral."""
         self.legend.add(key, label, color, tuple(dashes), pale)
         self.legend.entry(key).setChecked(shown)

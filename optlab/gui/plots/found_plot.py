@@ -8,12 +8,12 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QWidget
 
-from optlab.benches.base import Axis, Plot
 from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.legend import Legend
 from optlab.gui.plots.plot_frame import PlotFrame
 from optlab.gui.plots.relief import Floats, Scale, lookup
 from optlab.gui.plots.ticks import readable
+from optlab.studies.demonstrations.base import Axis, Plot
 
 _DOTS = 60
 """Points up to which each point of a line is marked."""
@@ -21,7 +21,7 @@ _DASHES = (4.0, 3.0)
 
 
 class FoundPlot(PlotFrame):
-    """Draws a :class:`~optlab.benches.base.Plot`."""
+    """Draws a :class:`~optlab.studies.demonstrations.base.Plot`."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(steps=False, parent=parent)

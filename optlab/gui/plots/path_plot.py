@@ -9,10 +9,10 @@ import pyqtgraph as pg
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
-from optlab.engine.events import Path
 from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.plot_frame import NOTHING_YET, PlotFrame
 from optlab.gui.plots.ticks import readable
+from optlab.training.events import Path
 
 _SHADES = 24
 """Pieces of the line, each in a color of its own from early to late."""

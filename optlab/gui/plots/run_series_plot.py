@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from PySide6.QtWidgets import QWidget
 
-from optlab.engine.events import Block
 from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.training.events import Block
 
 MOST_RUNS = 8
 """Runs whose curves can still be told apart."""

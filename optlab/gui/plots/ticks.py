@@ -56,7 +56,10 @@ def value_texts(values: Sequence[float], spacing: float, exponent: int = 0) -> l
         return [f"{value:.{_places(spacing)}f}".replace("-", "−") if value else "0" for value in values]
     shift = math.floor(math.log10(largest)) if largest > 0.0 else 0
     places = _places(spacing / 10.0**shift)
-    return [f"{value / 10.0**shift:.{places}f}·{power_of_ten(exponent + shift)}".replace("-", "−", value < 0) if value else "0" for value in values]
+    return [
+        f"{value / 10.0**shift:.{places}f}·{power_of_ten(exponent + shift)}".replace("-", "−", value < 0) if value else "0"
+        for value in values
+    ]
 
 
 def _places(spacing: float) -> int:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
-from optlab.engine.events import Block, Path
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.training.events import Block, Path
 
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 2.0))
 """Every second curve is dashed, so that twelve can be told apart."""

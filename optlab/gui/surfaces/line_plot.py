@@ -71,7 +71,9 @@ class LinePlot(PlotFrame):
         if self.following:
             low, high = float(finite.min()), float(finite.max())
             room = 0.06 * max(high - low, 1e-9)
-            self.canvas.view.setRange(xRange=(self._x[0], self._x[-1]), yRange=(low - room, high + room), padding=0.0, disableAutoRange=True)
+            self.canvas.view.setRange(
+                xRange=(self._x[0], self._x[-1]), yRange=(low - room, high + room), padding=0.0, disableAutoRange=True
+            )
         visited = [(track, track.points[:, 0]) for track in self._tracks]
         self.visited.setData(
             x=np.concatenate([x for _, x in visited]) if visited else [],
@@ -111,4 +113,6 @@ class LinePlot(PlotFrame):
             return
         x = float(self.canvas.view.mapSceneToView(self._mouse).x())
         slope = float(np.interp(x, self._x, np.gradient(self._heights, self._x)))
-        self._show_readout(f"x = {readable(x, 3)}&nbsp; f = {readable(float(self._height(np.array([x]))[0]), 4)}<br>slope {readable(slope, 3)}")
+        self._show_readout(
+            f"x = {readable(x, 3)}&nbsp; f = {readable(float(self._height(np.array([x]))[0]), 4)}<br>slope {readable(slope, 3)}"
+        )

@@ -9,11 +9,11 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
-from optlab import registry
+from optlab.core import registry
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.section import Section
 from optlab.gui.plots.colors import PlotColors
-from optlab.runners.surface_questions import Method
+from optlab.tasks.surface_questions import Method
 
 _KINDS = {"optimizer": "Optimizer", "clipping": "Gradient clipping", "schedule": "Learning-rate schedule"}
 MOST = 24
@@ -41,7 +41,9 @@ class MethodsPanel(QWidget):
         self.remove_button = QPushButton("Remove")
         self.start = QLineEdit()
         self.start.setAccessibleName("Start")
-        self.start.setToolTip("Coordinates of the start, separated by a comma; or click the contours. Shift and click moves the start of all methods")
+        self.start.setToolTip(
+            "Coordinates of the start, separated by a comma; or click the contours. Shift and click moves the start of all methods"
+        )
         self.problem = QLabel("")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
@@ -153,7 +155,9 @@ class MethodsPanel(QWidget):
         except ValueError:
             point = ()
         if len(point) != len(method.start):
-            self.say(f"The start is “{self.start.text()}”, but it must be {len(method.start)} number{'s' * (len(method.start) > 1)}, separated by a comma.")
+            self.say(
+                f"The start is “{self.start.text()}”, but it must be {len(method.start)} number{'s' * (len(method.start) > 1)}, separated by a comma."
+            )
             return
         self.say("")
         if point != method.start:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from optlab import registry
-from optlab.runners.surface_questions import Method
-from optlab.surfaces.base import Surface
+from optlab.catalogue.surfaces.base import Surface
+from optlab.core import registry
+from optlab.tasks.surface_questions import Method
 
 Section = Mapping[str, Any]
 
@@ -73,7 +73,14 @@ def scenes() -> list[Scene]:
             {"name": "recurrent_cliff"},
             (
                 _method("Gradient descent", _surface("recurrent_cliff").starts()[0].point, "sgd", lr=2.0, color=1),
-                _method("Clipped", _surface("recurrent_cliff").starts()[0].point, "sgd", lr=2.0, clipping={"name": "norm", "threshold": 0.05}, color=0),
+                _method(
+                    "Clipped",
+                    _surface("recurrent_cliff").starts()[0].point,
+                    "sgd",
+                    lr=2.0,
+                    clipping={"name": "norm", "threshold": 0.05},
+                    color=0,
+                ),
             ),
             200,
         ),
@@ -118,7 +125,14 @@ def scenes() -> list[Scene]:
             {"name": "rosenbrock"},
             (
                 _method("Gradient descent", _surface("rosenbrock").starts()[0].point, "sgd", lr=_surface("rosenbrock").lr, color=1),
-                _method("Momentum", _surface("rosenbrock").starts()[0].point, "momentum", lr=_surface("rosenbrock").lr / 4, momentum=0.9, color=0),
+                _method(
+                    "Momentum",
+                    _surface("rosenbrock").starts()[0].point,
+                    "momentum",
+                    lr=_surface("rosenbrock").lr / 4,
+                    momentum=0.9,
+                    color=0,
+                ),
                 _method("Adam", _surface("rosenbrock").starts()[0].point, "adam", lr=0.05, color=2),
                 _method("Newton", _surface("rosenbrock").starts()[0].point, "newton", damping=0.0, color=3),
                 _method("BFGS", _surface("rosenbrock").starts()[0].point, "bfgs", color=4),

@@ -28,10 +28,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from optlab import registry
-from optlab.engine.descent import Race
-from optlab.engine.stationary import LOST, Basins, CriticalPoints
-from optlab.fields import FieldSet, real, whole
+from optlab.catalogue.surfaces.base import Surface
+from optlab.core import registry
+from optlab.core.fields import FieldSet, real, whole
 from optlab.gui import theme
 from optlab.gui.bridge import QuestionBridge, Warmth
 from optlab.gui.forms.component_form import ComponentForm
@@ -50,8 +49,9 @@ from optlab.gui.surfaces.methods_panel import MethodsPanel
 from optlab.gui.surfaces.scenes import Scene, default_methods, scenes
 from optlab.gui.surfaces.terms_table import TermsTable
 from optlab.gui.surfaces.timeline import Timeline
-from optlab.runners.surface_questions import BasinsQuestion, CriticalQuestion, PictureQuestion, RaceQuestion, SurfacePicture
-from optlab.surfaces.base import Surface
+from optlab.studies.surfaces.descent import Race
+from optlab.studies.surfaces.stationary import LOST, Basins, CriticalPoints
+from optlab.tasks.surface_questions import BasinsQuestion, CriticalQuestion, PictureQuestion, RaceQuestion, SurfacePicture
 
 _SETTLE_MILLISECONDS = 120
 _PLURALS = {"minimum": "minima", "maximum": "maxima", "saddle": "saddles", "kink": "kinks"}
@@ -163,7 +163,9 @@ class SurfaceWindow(QMainWindow):
         plots.setChildrenCollapsible(False)
 
         self.critical_button = self._check("Critical points", "Find minima, maxima and saddles, and mark them with their eigenvectors")
-        self.basins_button = self._check("Basins", "Color the plane by where the selected method ends from each start, darker the longer it takes")
+        self.basins_button = self._check(
+            "Basins", "Color the plane by where the selected method ends from each start, darker the longer it takes"
+        )
         self.play_button = QPushButton("Race")
         self.play_button.setObjectName("primary")
         self.play_button.setToolTip("Let the methods go, from the start (Ctrl+Return)")
@@ -299,7 +301,9 @@ class SurfaceWindow(QMainWindow):
             return
         if self.basins_button.isChecked():
             self.say("Running the selected method from thousands of starts…")
-            self.searches.ask(BasinsQuestion(self.surface_form.values(), self.methods.methods()[self.methods.selected], self.plan.values()["steps"]))
+            self.searches.ask(
+                BasinsQuestion(self.surface_form.values(), self.methods.methods()[self.methods.selected], self.plan.values()["steps"])
+            )
         elif self.critical_button.isChecked():
             self.searches.ask(CriticalQuestion(self.surface_form.values()))
 
@@ -347,8 +351,13 @@ class SurfaceWindow(QMainWindow):
     def _show_critical(self, found: CriticalPoints) -> None:
         self.contours.set_marks([Mark(one.kind or "degenerate", one.point, one.eigenvalues, one.eigenvectors.T) for one in found.points])
         kinds = [one.kind or "degenerate" for one in found.points]
-        counts = ", ".join(f"{kinds.count(kind)} {kind if kinds.count(kind) == 1 else _PLURALS.get(kind, kind)}" for kind in dict.fromkeys(kinds))
-        listed = "; ".join(f"({', '.join(readable(float(x), 3) for x in one.point)}) {one.sentence}, f = {readable(one.value, 4)}" for one in found.points[:6])
+        counts = ", ".join(
+            f"{kinds.count(kind)} {kind if kinds.count(kind) == 1 else _PLURALS.get(kind, kind)}" for kind in dict.fromkeys(kinds)
+        )
+        listed = "; ".join(
+            f"({', '.join(readable(float(x), 3) for x in one.point)}) {one.sentence}, f = {readable(one.value, 4)}"
+            for one in found.points[:6]
+        )
         more = f" … and {len(found.points) - 6} more" if len(found.points) > 6 else ""
         self.say(f"Critical points: {counts}. {listed}{more}" if found.points else "No critical point lies in this part of the plane.")
 
@@ -365,7 +374,10 @@ class SurfaceWindow(QMainWindow):
         base = np.array([ground.red(), ground.green(), ground.blue()], dtype=float)
         mixed = base + (picture - base) * (0.35 + 0.65 * shade)
         self.contours.set_picture(np.clip(mixed, 0, 255).astype(np.uint8))
-        shares = [f"({', '.join(readable(float(x), 3) for x in one.point)}) {float((owner == k).mean()):.0%}" for k, one in enumerate(found.targets)]
+        shares = [
+            f"({', '.join(readable(float(x), 3) for x in one.point)}) {float((owner == k).mean()):.0%}"
+            for k, one in enumerate(found.targets)
+        ]
         label = self.methods.methods()[self.methods.selected].label
         self.say(
             f"{label}, where each start ends: {'; '.join(shares)}; elsewhere {float((owner == -1).mean()):.0%}, diverged {float((owner == LOST).mean()):.0%}. "
@@ -380,7 +392,10 @@ class SurfaceWindow(QMainWindow):
         steps = np.arange(len(race.positions))
         for number, method in enumerate(self.methods.methods()[: race.positions.shape[1]]):
             end = int(race.lengths[number]) + 1
-            for plot, values in ((self.heights, race.values[:, number]), (self.gradients, np.linalg.norm(race.gradients[:, number], axis=1))):
+            for plot, values in (
+                (self.heights, race.values[:, number]),
+                (self.gradients, np.linalg.norm(race.gradients[:, number], axis=1)),
+            ):
                 plot.add_curve(str(number), method.label, method.color, strong=True)
                 plot.append(str(number), steps[:end], values[:end])
         for plot in (self.heights, self.gradients):
@@ -395,13 +410,21 @@ class SurfaceWindow(QMainWindow):
                 part.set_tracks(())
             self.terms.show_terms({})
             return
-        tracks = [self._track(race, number, methods[number].label, methods[number].color, step, number == selected) for number in range(len(methods))]
+        tracks = [
+            self._track(race, number, methods[number].label, methods[number].color, step, number == selected)
+            for number in range(len(methods))
+        ]
         for part in (self.contours, self.line, self.view):
             part.set_tracks(tracks)
         last = int(race.lengths[selected])
         self.of_method.title.setText(f"Terms of {methods[selected].label}, step {min(step, last):,}")
         self.terms.show_terms(race.terms(selected, max(0, min(step, last) - 1)) if last else {})
-        if not self.critical_button.isChecked() and not self.basins_button.isChecked() and step == len(race.positions) - 1 and not self.timeline.playing:
+        if (
+            not self.critical_button.isChecked()
+            and not self.basins_button.isChecked()
+            and step == len(race.positions) - 1
+            and not self.timeline.playing
+        ):
             self.say(self._outcome(race, methods))
 
     @staticmethod

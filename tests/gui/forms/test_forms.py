@@ -13,11 +13,12 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLineEdit
 from pytestqt.qtbot import QtBot
 
-from optlab import paths, registry
-from optlab.component import Component
-from optlab.errors import InvalidInput
+from optlab.core import paths, registry
+from optlab.core.component import Component
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import Field, FieldSet, Sizes, Texts, choice, real, sizes, switch, text, texts, whole
 from optlab.experiment import Experiment
-from optlab.fields import Field, FieldSet, Sizes, Texts, choice, real, sizes, switch, text, texts, whole
+from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 from optlab.gui import theme
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.field_editor import FieldEditor, text_of
@@ -26,7 +27,6 @@ from optlab.gui.forms.formula import image, typeset
 from optlab.gui.forms.scale import POSITIONS, scale
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.help_page import HelpPage
-from optlab.sections import PLAIN_SECTIONS, SECTIONS, General
 
 
 class Toy(Component):
@@ -162,7 +162,12 @@ def test_that_the_panel_gives_back_what_it_was_given(panel: ExperimentPanel, nam
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lr=st.floats(1e-300, 1e300), momentum=st.floats(0.0, 0.9999999), seed=st.integers(0, 2**63 - 1), hidden=st.lists(st.integers(1, 300), max_size=4))
+@given(
+    lr=st.floats(1e-300, 1e300),
+    momentum=st.floats(0.0, 0.9999999),
+    seed=st.integers(0, 2**63 - 1),
+    hidden=st.lists(st.integers(1, 300), max_size=4),
+)
 def test_that_numbers_survive_the_panel_exactly(panel: ExperimentPanel, lr: float, momentum: float, seed: int, hidden: list[int]) -> None:
     asked = Experiment.from_dict(
         {
@@ -211,7 +216,14 @@ def test_that_scrolling_over_a_form_changes_nothing(qtbot: QtBot, panel: Experim
         assert widget is not None
         center = QPointF(widget.rect().center())
         event = QWheelEvent(
-            center, center, QPoint(), QPoint(0, -240), Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False
+            center,
+            center,
+            QPoint(),
+            QPoint(0, -240),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
         )
         QApplication.sendEvent(widget, event)
     assert panel.experiment() == before

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from optlab import registry
-from optlab.engine.events import Block, Costed, Pictured, Series
+from optlab.core import registry
 from optlab.experiment import Experiment
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.instruments.pictures import plot_of
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.colors import DARK
 from optlab.store import Store
+from optlab.training.events import Block, Costed, Pictured, Series
 
 
 @pytest.fixture
@@ -102,7 +102,12 @@ def test_that_costs_are_told_in_steps(panel: InstrumentsPanel) -> None:
 
 def test_that_what_an_instrument_draws_is_shown(panel: InstrumentsPanel) -> None:
     panel.set_tables({"reliability": {}})
-    arrays = {"edges": np.linspace(0, 1, 3), "probability": np.array([0.2, 0.8]), "accuracy": np.array([0.3, 0.7]), "count": np.array([5.0, 5.0])}
+    arrays = {
+        "edges": np.linspace(0, 1, 3),
+        "probability": np.array([0.2, 0.8]),
+        "accuracy": np.array([0.3, 0.7]),
+        "count": np.array([5.0, 5.0]),
+    }
     panel.take_picture(Pictured(0, 40, "reliability", arrays))
     card = panel.cards["reliability"]
     assert card.tabs.tabText(0) == "Step 40"

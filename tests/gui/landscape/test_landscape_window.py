@@ -9,16 +9,16 @@ import pytest
 import torch
 from pytestqt.qtbot import QtBot
 
-from optlab import paths
-from optlab.engine.control import Inbox
+from optlab.core import paths
 from optlab.experiment import Experiment
 from optlab.gui import theme
 from optlab.gui.bridge import Warmth
 from optlab.gui.landscape.landscape_window import LandscapeWindow
 from optlab.runners import WorkerPool, train
-from optlab.runners.landscape_questions import LineQuestion, PointQuestion, SliceQuestion, SpectrumQuestion, onwards, with_path
-from optlab.runners.subject import stored
 from optlab.store import Store
+from optlab.tasks.landscape_questions import LineQuestion, PointQuestion, SliceQuestion, SpectrumQuestion, onwards, with_path
+from optlab.tasks.subject import stored
+from optlab.training.control import Inbox
 
 
 def run(seed: int = 0, steps: int = 60, **sections: object) -> str:

@@ -6,7 +6,8 @@ import pytest
 from PySide6.QtCore import QModelIndex, Qt
 from pytestqt.qtbot import QtBot
 
-from optlab import pages, registry
+from optlab.core import registry
+from optlab.experiment import pages
 from optlab.gui.item_models.catalogue_model import KIND, NAME, CatalogueModel, CatalogueSearch
 from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 

@@ -8,9 +8,9 @@ import pytest
 from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 
+from optlab.experiment.presets import presets
 from optlab.gui import theme
 from optlab.gui.panels.gallery_dialog import GalleryDialog
-from optlab.presets import presets
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ import pytest
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
-from optlab import __version__, registry
+from optlab import __version__
+from optlab.core import registry
 from optlab.gui.bridge import Warmth
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.import_dialog import ImportDialog
 from optlab.gui.panels.machine_dialog import MachineDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
-from optlab.own_models import records
+from optlab.outside.own_models import records
 
 TABLE = "length;width;kind\n" + "".join(f"{n},5;{n % 7};{'red' if n % 3 else 'blue'}\n" for n in range(30))
 NET = """
@@ -86,7 +87,9 @@ def test_that_a_click_on_a_heading_chooses_the_target(qtbot: QtBot, importing: I
 
 
 @pytest.mark.parametrize(("content", "words"), [("a,b\n1,2\n3\n", "line 3"), ("", "empty"), ("a,b\n1,2\n,3\n4,5\n", "line 3")])
-def test_that_a_wrong_table_is_told_and_cannot_be_used(qtbot: QtBot, importing: ImportDialog, tmp_path: Path, content: str, words: str) -> None:
+def test_that_a_wrong_table_is_told_and_cannot_be_used(
+    qtbot: QtBot, importing: ImportDialog, tmp_path: Path, content: str, words: str
+) -> None:
     path = tmp_path / "wrong.csv"
     path.write_text(content, encoding="utf-8")
     importing.look_at(str(path))

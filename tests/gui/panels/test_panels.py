@@ -10,17 +10,17 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
-from optlab import paths
-from optlab.engine.control import Inbox, Stop
-from optlab.engine.session import session
+from optlab.core import paths
 from optlab.experiment import Experiment
 from optlab.gui import theme
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.control_bar import ControlBar, duration
 from optlab.gui.panels.data_preview import DataPreview
 from optlab.gui.panels.runs_dialog import RunsDialog
-from optlab.runners.preview import preview
 from optlab.store import Store
+from optlab.tasks.preview import preview
+from optlab.training.control import Inbox, Stop
+from optlab.training.session import session
 
 
 def stored(status: str = "finished") -> str:
@@ -36,7 +36,9 @@ def stored(status: str = "finished") -> str:
         return str(writer.run_ids[0])
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (59.0, "59 s"), (61.0, "1 min 1 s"), (3600.0, "1 h 0 min"), (7325.0, "2 h 2 min")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "1 s"), (59.0, "59 s"), (61.0, "1 min 1 s"), (3600.0, "1 h 0 min"), (7325.0, "2 h 2 min")]
+)
 def test_that_time_spans_read_well(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
@@ -53,7 +55,12 @@ def test_that_buttons_that_would_do_nothing_are_closed(qtbot: QtBot) -> None:
     }
     for state, opened in table.items():
         bar.set_state(state)  # type: ignore[arg-type]
-        assert (bar.start_button.isEnabled(), bar.pause_button.isEnabled(), bar.step_button.isEnabled(), bar.stop_button.isEnabled()) == opened
+        assert (
+            bar.start_button.isEnabled(),
+            bar.pause_button.isEnabled(),
+            bar.step_button.isEnabled(),
+            bar.stop_button.isEnabled(),
+        ) == opened
     bar.set_state("idle")
     bar.set_startable(False, "optimizer.lr is wrong")
     assert not bar.start_button.isEnabled() and not bar.step_button.isEnabled()

@@ -12,9 +12,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from optlab import registry
-from optlab.engine import events
-from optlab.engine.events import Block, Series
+from optlab.core import registry
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.plots.colors import DARK, LIGHT
 from optlab.gui.plots.curve_plot import CurvePlot
@@ -24,6 +22,8 @@ from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.plot_frame import PlotFrame
 from optlab.gui.plots.weights_plot import WeightsPlot, short
+from optlab.training import events
+from optlab.training.events import Block, Series
 
 
 @pytest.fixture

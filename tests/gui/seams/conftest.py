@@ -17,8 +17,8 @@ from pytestqt.qtbot import QtBot
 from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.data_preview import describe
-from optlab.runners.preview import preview
 from optlab.store import RunRecord, Store
+from optlab.tasks.preview import preview
 
 WAIT = 60_000
 

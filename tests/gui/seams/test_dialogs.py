@@ -13,10 +13,11 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
-from optlab import registry
 from optlab.cli.app import main
-from optlab.diagnosis.base import Remedy
+from optlab.core import registry
 from optlab.experiment import Experiment
+from optlab.experiment.presets import files
+from optlab.experiment.sections import SECTIONS
 from optlab.gui.main_window import DEFAULT_PRESET, MainWindow
 from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.gallery_dialog import GalleryDialog
@@ -24,8 +25,7 @@ from optlab.gui.panels.help_page import HelpPage
 from optlab.gui.panels.import_dialog import ImportDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
-from optlab.presets import files
-from optlab.sections import SECTIONS
+from optlab.studies.diagnosis.base import Remedy
 
 from .conftest import BASE, assert_preview_is_trained, assert_refused, beside, in_dialog, own_data, stored, train, write_table
 

@@ -11,12 +11,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QLineEdit
 from pytestqt.qtbot import QtBot
 
-from optlab import registry
-from optlab.datafiles import public_sets
+from optlab.core import registry
 from optlab.experiment import Experiment
+from optlab.experiment.sections import SECTIONS
 from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.experiment_panel import ExperimentPanel
-from optlab.sections import SECTIONS
+from optlab.outside.datafiles import public_sets
 
 from .conftest import BASE, WAIT, assert_preview_is_trained, assert_refused, beside, own_data, stored, train
 

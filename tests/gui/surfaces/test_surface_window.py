@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from optlab.engine.control import Inbox
-from optlab.engine.descent import Race
 from optlab.gui import theme
 from optlab.gui.bridge import Warmth
 from optlab.gui.surfaces.describe import bending
@@ -17,7 +15,9 @@ from optlab.gui.surfaces.scenes import scenes
 from optlab.gui.surfaces.surface_window import SurfaceWindow
 from optlab.gui.surfaces.terms_table import number
 from optlab.gui.surfaces.timeline import Timeline
-from optlab.runners.surface_questions import PictureQuestion, RaceQuestion
+from optlab.studies.surfaces.descent import Race
+from optlab.tasks.surface_questions import PictureQuestion, RaceQuestion
+from optlab.training.control import Inbox
 
 SCENES = {scene.title: scene for scene in scenes()}
 
@@ -46,7 +46,12 @@ def settled(qtbot: QtBot, window: SurfaceWindow) -> Race:
 def test_that_the_cliff_is_shown_at_first_with_its_four_runs(qtbot: QtBot, window: SurfaceWindow) -> None:
     race = settled(qtbot, window)
     assert race.surface.name == "cliff"
-    assert [window.methods.list.item(row).text() for row in range(4)] == ["From above", "From above, clipped", "From below", "From below, clipped"]
+    assert [window.methods.list.item(row).text() for row in range(4)] == [
+        "From above",
+        "From above, clipped",
+        "From below",
+        "From below, clipped",
+    ]
     assert len(window.contours._tracks) == len(window.view._tracks) == 4
     np.testing.assert_array_equal(window.contours._tracks[1].points, race.path(1))
     assert window.timeline.step == window.timeline.slider.maximum() == 60

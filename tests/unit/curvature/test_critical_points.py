@@ -7,18 +7,18 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from optlab.catalogue.datasets.iris import Iris
+from optlab.catalogue.losses.cross_entropy import CrossEntropy
+from optlab.catalogue.losses.squared_error import SquaredError
+from optlab.catalogue.models.deep_linear import DeepLinear
+from optlab.catalogue.models.linear import Linear
+from optlab.catalogue.models.mlp import MLP
+from optlab.core.data import DataShape
 from optlab.curvature import critical_points
 from optlab.curvature.critical_points import find, name
 from optlab.curvature.landscape import FunctionLandscape, ObjectiveLandscape
 from optlab.curvature.newton_steps import Spectrum
-from optlab.data import DataShape
-from optlab.datasets.iris import Iris
-from optlab.engine.objective import Objective
-from optlab.losses.cross_entropy import CrossEntropy
-from optlab.losses.squared_error import SquaredError
-from optlab.models.deep_linear import DeepLinear
-from optlab.models.linear import Linear
-from optlab.models.mlp import MLP
+from optlab.objective.objective import Objective
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -216,7 +216,10 @@ def test_that_a_step_downhill_turns_newtons_around_where_the_curvature_is_negati
 
 def test_that_copies_of_an_eigenvalue_at_the_ends_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Well apart from all others, so that the search has found them long before rounding brings the copies in."""
-    above, below = [9.0, 9.0, 9.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.0], [-6.0, -6.0, -6.0, -5.0, -4.0, -3.5, -3.0, -2.5, -2.0, -1.5]
+    above, below = (
+        [9.0, 9.0, 9.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.0],
+        [-6.0, -6.0, -6.0, -5.0, -4.0, -3.5, -3.0, -2.5, -2.0, -1.5],
+    )
     curvatures = torch.cat([torch.linspace(-0.1, 0.1, 400 - len(above) - len(below)), torch.tensor(above + below)]).double()
     turn = torch.linalg.qr(torch.randn(400, 400, generator=torch.Generator().manual_seed(1), dtype=torch.float64)).Q
     matrix = turn @ torch.diag(curvatures) @ turn.T

@@ -8,19 +8,19 @@ from typing import Any, get_args
 import pytest
 import torch
 
+from optlab.catalogue.losses.cross_entropy import CrossEntropy
+from optlab.catalogue.losses.squared_error import SquaredError
+from optlab.catalogue.models._activations import Activation
+from optlab.catalogue.models.cnn import CNN
+from optlab.catalogue.models.deep_linear import DeepLinear
+from optlab.catalogue.models.linear import Linear
+from optlab.catalogue.models.mlp import MLP
+from optlab.core.data import DataShape
 from optlab.curvature import landscape as landscapes
 from optlab.curvature import spectrum
 from optlab.curvature.hessian import GraphHessian, WrittenOutHessian
 from optlab.curvature.landscape import FunctionLandscape, ObjectiveLandscape
-from optlab.data import DataShape
-from optlab.engine.objective import Objective
-from optlab.losses.cross_entropy import CrossEntropy
-from optlab.losses.squared_error import SquaredError
-from optlab.models._activations import Activation
-from optlab.models.cnn import CNN
-from optlab.models.deep_linear import DeepLinear
-from optlab.models.linear import Linear
-from optlab.models.mlp import MLP
+from optlab.objective.objective import Objective
 
 # torch.func compiles helpers of its own with what torch deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
@@ -29,7 +29,9 @@ CLASSES = DataShape((4,), 3, "classes")
 VALUES = DataShape((4,), 2, "regression")
 
 
-def problem(model: Any, loss: Any, shape: DataShape = CLASSES, runs: int = 2, examples: int = 7) -> tuple[Objective, torch.Tensor, torch.Tensor, torch.Tensor]:
+def problem(
+    model: Any, loss: Any, shape: DataShape = CLASSES, runs: int = 2, examples: int = 7
+) -> tuple[Objective, torch.Tensor, torch.Tensor, torch.Tensor]:
     """An objective, random parameters ``[R, P]`` and a batch for each run."""
     source = torch.Generator().manual_seed(5)
     objective = Objective(model, loss, shape)
@@ -70,7 +72,9 @@ MODELS = [
 LOSSES = [(CrossEntropy(l2=0.3), CLASSES), (SquaredError(l1=0.1), CLASSES), (SquaredError(l2=0.2), VALUES)]
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.name}-{getattr(model, 'hidden', '')}-{getattr(model, 'activation', '')}")
+@pytest.mark.parametrize(
+    "model", MODELS, ids=lambda model: f"{model.name}-{getattr(model, 'hidden', '')}-{getattr(model, 'activation', '')}"
+)
 @pytest.mark.parametrize("loss, shape", LOSSES, ids=("cross-entropy", "squared error of classes", "squared error"))
 def test_that_written_out_second_derivatives_are_those_of_autograd(model: Any, loss: Any, shape: DataShape) -> None:
     objective, theta, x, y = problem(model, loss, shape)
@@ -85,7 +89,11 @@ def test_that_written_out_second_derivatives_are_those_of_autograd(model: Any, l
 
 def test_that_a_model_without_written_out_derivatives_goes_through_autograd() -> None:
     shape = DataShape((4, 4), 3, "classes")
-    for model in (CNN(channels=(2,)), MLP(hidden=(4,), activation="tanh", batch_norm=True), MLP(hidden=(4, 4), activation="tanh", skip=True)):
+    for model in (
+        CNN(channels=(2,)),
+        MLP(hidden=(4,), activation="tanh", batch_norm=True),
+        MLP(hidden=(4, 4), activation="tanh", skip=True),
+    ):
         objective, theta, x, y = problem(model, CrossEntropy(l2=0.1), shape, runs=1)
         here = spectrum.hessian(objective, theta, x, y)
         assert isinstance(here, GraphHessian)
@@ -134,7 +142,9 @@ def test_that_products_agree_with_curvlinops() -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 10])
-@pytest.mark.parametrize("model", [MLP(hidden=(5,), activation="tanh"), MLP(hidden=(4, 4), activation="tanh", skip=True)], ids=("written out", "autograd"))
+@pytest.mark.parametrize(
+    "model", [MLP(hidden=(5,), activation="tanh"), MLP(hidden=(4, 4), activation="tanh", skip=True)], ids=("written out", "autograd")
+)
 def test_that_chunks_of_the_data_add_up(model: Any, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     objective, theta, x, y = problem(model, CrossEntropy(l2=0.2), examples=10)
     x, y = x[0], y[0]

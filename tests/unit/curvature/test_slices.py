@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import torch
 
+from optlab.catalogue.losses.cross_entropy import CrossEntropy
+from optlab.catalogue.losses.squared_error import SquaredError
+from optlab.catalogue.models.linear import Linear
+from optlab.catalogue.models.mlp import MLP
+from optlab.core.data import DataShape, Task
+from optlab.core.errors import InvalidInput
 from optlab.curvature import combinations, slices
 from optlab.curvature.conditioning import along_gradient, conditioning
-from optlab.data import DataShape, Task
-from optlab.engine.objective import Objective
-from optlab.engine.seeding import generator
-from optlab.errors import InvalidInput
-from optlab.losses.cross_entropy import CrossEntropy
-from optlab.losses.squared_error import SquaredError
-from optlab.models.linear import Linear
-from optlab.models.mlp import MLP
+from optlab.objective.objective import Objective
+from optlab.objective.seeding import generator
 
 Problem = tuple[Objective, torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -33,7 +33,9 @@ def problem() -> Problem:
 def test_that_each_row_of_a_random_direction_is_as_long_as_the_row_of_the_weights(problem: Problem) -> None:
     objective, theta, _, _ = problem
     direction = slices.filter_normalized(objective.layout, theta, generator(0, "test"))
-    for spec, weight, ours in zip(objective.layout.parameters, objective.layout.split(theta[None]), objective.layout.split(direction[None]), strict=True):
+    for spec, weight, ours in zip(
+        objective.layout.parameters, objective.layout.split(theta[None]), objective.layout.split(direction[None]), strict=True
+    ):
         if spec.role == "weight":
             torch.testing.assert_close(ours.norm(dim=2), weight.norm(dim=2))
         else:
@@ -105,7 +107,9 @@ def test_that_grids_and_lines_are_the_objective_of_any_model(
 
 def test_that_the_plane_of_a_path_holds_what_its_first_two_components_hold() -> None:
     source = torch.Generator().manual_seed(1)
-    path = torch.randn(20, 7, generator=source, dtype=torch.float64) * torch.tensor([5.0, 3.0, 1.0, 0.5, 0.5, 0.2, 0.1], dtype=torch.float64)
+    path = torch.randn(20, 7, generator=source, dtype=torch.float64) * torch.tensor(
+        [5.0, 3.0, 1.0, 0.5, 0.5, 0.2, 0.1], dtype=torch.float64
+    )
     plane = slices.path_plane(path)
     centered = path - path.mean(dim=0)
     _, singular, right = torch.linalg.svd(centered, full_matrices=False)

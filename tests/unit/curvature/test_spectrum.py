@@ -7,17 +7,17 @@ import pytest
 import scipy.sparse.linalg
 import torch
 
+from optlab.catalogue.losses.cross_entropy import CrossEntropy
+from optlab.catalogue.losses.squared_error import SquaredError
+from optlab.catalogue.models.mlp import MLP
+from optlab.core.data import DataShape
+from optlab.core.errors import InvalidInput
 from optlab.curvature import extremes as search
 from optlab.curvature import spectrum
 from optlab.curvature.extremes import extremes
 from optlab.curvature.landscape import FunctionLandscape
-from optlab.data import DataShape
-from optlab.engine.objective import Objective
-from optlab.engine.seeding import generator
-from optlab.errors import InvalidInput
-from optlab.losses.cross_entropy import CrossEntropy
-from optlab.losses.squared_error import SquaredError
-from optlab.models.mlp import MLP
+from optlab.objective.objective import Objective
+from optlab.objective.seeding import generator
 
 Problem = tuple[Objective, torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -112,7 +112,9 @@ def test_that_values_that_have_settled_are_as_good_as_was_asked_for(tolerance: f
         classes = seed % 2 == 0
         activation = ("tanh", "relu", "sigmoid")[seed % 3]
         shape = DataShape((5,), 3, "classes" if classes else "regression")
-        objective = Objective(MLP(hidden=((6,), (8, 5), (12,))[seed // 3 % 3], activation=activation), CrossEntropy() if classes else SquaredError(), shape)
+        objective = Objective(
+            MLP(hidden=((6,), (8, 5), (12,))[seed // 3 % 3], activation=activation), CrossEntropy() if classes else SquaredError(), shape
+        )
         theta = (0.2 + 0.2 * (seed % 5)) * torch.randn(1, objective.layout.total, generator=source, dtype=torch.float64)
         x = torch.randn(40, 5, generator=source, dtype=torch.float64)
         y = torch.randint(0, 3, (40,), generator=source) if classes else torch.randn(40, 3, generator=source, dtype=torch.float64)
@@ -145,7 +147,9 @@ def test_that_too_few_products_are_told() -> None:
     assert not found.converged.any() and found.products[0] == 6 and found.residuals[0] > 1e-5
 
 
-@pytest.mark.parametrize("values, top", [((2.0,) * 5, [2.0, 2.0]), ((5.0, 5.0, 1.0, 1.0), [5.0, 5.0]), ((0.0, 0.0, 0.0), [0.0, 0.0]), ((7.0,), [7.0])])
+@pytest.mark.parametrize(
+    "values, top", [((2.0,) * 5, [2.0, 2.0]), ((5.0, 5.0, 1.0, 1.0), [5.0, 5.0]), ((0.0, 0.0, 0.0), [0.0, 0.0]), ((7.0,), [7.0])]
+)
 def test_that_invariant_spaces_do_not_end_the_search(values: tuple[float, ...], top: list[float]) -> None:
     diagonal = torch.tensor(values, dtype=torch.float64)
     found = extremes(multiply(torch.diag(diagonal).unsqueeze(0)), diagonal.unsqueeze(0), top=2)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from optlab.errors import InvalidInput
+from optlab.core.errors import InvalidInput
 from optlab.numerics import boltzmann
 from optlab.numerics.boltzmann import Machine
 
@@ -30,9 +30,7 @@ def all_states(units: int) -> torch.Tensor:
 
 def every_pair(weight: torch.Tensor, visible: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
     """−E of one machine at all pairs ``[2^V, 2^H]``, one pair at a time."""
-    rows = [
-        torch.stack([v @ visible + h @ hidden + h @ weight @ v for h in all_states(len(hidden))]) for v in all_states(len(visible))
-    ]
+    rows = [torch.stack([v @ visible + h @ hidden + h @ weight @ v for h in all_states(len(hidden))]) for v in all_states(len(visible))]
     return torch.stack(rows)
 
 
@@ -153,7 +151,11 @@ def test_that_sampled_chains_of_many_steps_give_the_exact_gradient() -> None:
     many = v.repeat(1, 4000, 1)
     exact = flat(boltzmann.exact_gradient(machine, v))
     far, near = (
-        float((flat(boltzmann.cd_gradient(machine, many, boltzmann.chain(machine, many, k, uniforms(1, many.shape[1], seed=k)))) - exact).abs().max())
+        float(
+            (flat(boltzmann.cd_gradient(machine, many, boltzmann.chain(machine, many, k, uniforms(1, many.shape[1], seed=k)))) - exact)
+            .abs()
+            .max()
+        )
         for k in (1, 40)
     )
     assert near < 5.0 * 0.5 / many.shape[1] ** 0.5 < 0.5 * far

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import optlab.optim
-from optlab.engine.trainer import Trainer
 from optlab.experiment import Experiment
+from optlab.training.trainer import Trainer
 
 NEWTONS = [("Newton", "newton"), ("SaddleFreeNewton", "saddle_free_newton")]
 
@@ -288,7 +288,9 @@ def test_that_the_fisher_matrix_is_the_one_of_the_predictions(likelihood: str) -
         outputs = model(x)
         target = torch.nn.functional.one_hot(y, 2)
         return (
-            torch.nn.functional.cross_entropy(outputs, y) if likelihood == "cross_entropy" else (outputs - target).square().sum(dim=1).mean()
+            torch.nn.functional.cross_entropy(outputs, y)
+            if likelihood == "cross_entropy"
+            else (outputs - target).square().sum(dim=1).mean()
         ), outputs
 
     gradient = torch.cat([part.reshape(-1) for part in torch.autograd.grad(closure()[0], list(model.parameters()))])

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import optlab.optim
+from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.optim import RuleOptimizer
-from optlab.optimizers.base import Optimizer, State
 
 NAMES = ["SGD", "Momentum", "Nesterov", "Adam"]
 

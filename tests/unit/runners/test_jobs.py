@@ -7,11 +7,11 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
-from optlab import registry
-from optlab.engine.control import Inbox, SetValue
-from optlab.engine.events import Answer, Applied, RunEnded, SessionEnded, SessionFailed
+from optlab.core import registry
 from optlab.runners.jobs import TrainJob, perform
-from optlab.runners.preview import DatasetPreview, PreviewQuestion
+from optlab.tasks.preview import DatasetPreview, PreviewQuestion
+from optlab.training.control import Inbox, SetValue
+from optlab.training.events import Answer, Applied, RunEnded, SessionEnded, SessionFailed
 
 
 def _preview(**dataset: object) -> DatasetPreview:

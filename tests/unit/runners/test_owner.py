@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from optlab.engine.control import Inbox, Stop
-from optlab.engine.events import Block, Event, Kept, RunEnded, Series, SessionEnded, SessionFailed, Started
-from optlab.engine.snapshot import Snapshot
 from optlab.experiment import Experiment
 from optlab.runners import NotRecorded, Owner, PreviewQuestion, ProcessRunner, RecordingHeld, resume, train
 from optlab.runners import outbox as outbox_module
 from optlab.runners.outbox import Outbox
 from optlab.store import Store
+from optlab.training.control import Inbox, Stop
+from optlab.training.events import Block, Event, Kept, RunEnded, Series, SessionEnded, SessionFailed, Started
+from optlab.training.snapshot import Snapshot
 
 _JOB = PreviewQuestion({"name": "moons"})
 

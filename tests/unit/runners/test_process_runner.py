@@ -11,10 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
-from optlab.engine.control import Inbox, Pause, Stop
-from optlab.engine.events import ActivityChanged, Answer, Block, RunEnded, SessionEnded, SessionFailed, Started
 from optlab.runners import PreviewQuestion, ProcessRunner, ThreadRunner, TrainJob, WorkerPool
 from optlab.runners.worker import WorkerDied
+from optlab.training.control import Inbox, Pause, Stop
+from optlab.training.events import ActivityChanged, Answer, Block, RunEnded, SessionEnded, SessionFailed, Started
 
 
 def _idle_pid(pool: WorkerPool) -> int:

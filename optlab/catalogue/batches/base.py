@@ -1,0 +1,81 @@
+"""What a sampling order is: the examples of each epoch as a pure function of the seed and the epoch.
+
+Because nothing is remembered, any step's batch can be named without the ones before it: resuming, replaying and forking need no generator state.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.core.component import Component
+from optlab.core.fields import whole
+
+if TYPE_CHECKING:
+    import torch
+
+Generators = Callable[[str], "torch.Generator"]
+"""Purpose → a fresh generator of the run's seed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """The training set as an order sees it; two are equal only if they are one, so that what is found out about it can be kept.
+
+    Attributes:
+        x: inputs ``[n, *inputs]``. y: class numbers ``[n]`` or values ``[n, outputs]``. On the device of the run.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def by_target(self) -> torch.Tensor:
+        """Indices (int64, ``[n]``, CPU) sorted by class, or by the first target value; ties as they are stored."""
+        y = self.y.cpu()
+        return (y if y.dim() == 1 else y[:, 0]).argsort(stable=True)
+
+
+class Batches(Component):
+    """Base of all sampling orders."""
+
+    kind: ClassVar[str] = "batches"
+    covers: ClassVar[bool] = True
+    """Whether each epoch holds every example exactly once."""
+    streams: ClassVar[bool] = False
+    """Whether each epoch has fresh examples of the distribution in place of the stored ones."""
+
+    size: int = whole(
+        32,
+        "Batch size",
+        symbol="m",
+        unit="examples",
+        least=0,
+        most=10_000_000,
+        log=True,
+        slider=(1, 1024),
+        help="Examples in a step; 0 for the whole training set. Where it does not divide the set, the last batch of an epoch is smaller.",
+        why="Small enough for noise that regularizes, large enough to use the machine; powers of two from 16 to 256 are common.",
+    )
+
+    @abstractmethod
+    def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
+        """Indices (int64, ``[n]``, CPU) of the examples of an epoch, in order.
+
+        Args:
+            examples: the training set, n examples.
+            epoch: 0, 1, ….
+            generators: named generators of the run's seed.
+        """
+
+    def batch_size(self, n: int) -> int:
+        """Examples in a full batch of a training set of ``n``."""
+        return min(self.size, n) if self.size > 0 else n
+
+    def steps_per_epoch(self, n: int) -> int:
+        """Number of steps in a pass through ``n`` examples, the smaller last batch included."""
+        return -(-n // self.batch_size(n))

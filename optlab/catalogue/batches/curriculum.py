@@ -1,0 +1,108 @@
+"""Curriculum: the easy examples first, then more and more of the others."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar, Literal
+from weakref import WeakKeyDictionary
+
+from optlab.catalogue.batches.base import Batches, Examples, Generators
+from optlab.core.fields import choice, real, whole
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+_FIT_STEPS = 200
+"""Steps of gradient descent of the softmax regression that judges how hard examples are."""
+
+
+class Curriculum(Batches):
+    """Training begins with a part of the examples, sorted by difficulty, and the part grows to the whole set.
+
+    How hard an example is, is its loss under a linear model that is fitted beforehand: a softmax regression for classes, least squares for real values. Within
+    the part that is available examples are shuffled, and an epoch still has n of them, some more than once. After the last epoch of the growth every epoch is a
+    plain shuffled one. Random order with the same growth tells what is due to the order and what to the smaller set.
+    """
+
+    name: ClassVar[str] = "curriculum"
+    label: ClassVar[str] = "Curriculum"
+    place: ClassVar[int] = 60
+    covers: ClassVar[bool] = False
+    rule: ClassVar[tuple[str, ...]] = (r"s_e = s_0 + (1 - s_0)\min\left(\frac{e}{E},\ 1\right)",)
+    symbols: ClassVar[dict[str, str]] = {"e": "epoch", "s_e": "share of the sorted examples that is available in epoch e"}
+    source: ClassVar[str] = "Notes, curriculum learning; Y. Bengio et al. (2009)."
+
+    first: Literal["easy", "random", "hard"] = choice("easy", "First come", help="Which examples are available from the start.")
+    epochs: int = whole(
+        10,
+        "Epochs of growth",
+        symbol="E",
+        unit="epochs",
+        least=1,
+        log=True,
+        slider=(1, 100),
+        help="Epoch from which on all examples are available.",
+    )
+    share: float = real(
+        0.2,
+        "First share",
+        symbol="s₀",
+        above=0.0,
+        most=1.0,
+        slider=(0.01, 1.0),
+        help="Share of the examples that is available in the first epoch.",
+    )
+
+    def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
+        n = len(examples)
+        share = self.share + (1.0 - self.share) * min(epoch / self.epochs, 1.0)
+        count = min(n, max(1, math.ceil(share * n - 1e-9)))
+        source = generators(f"batches/{epoch}")
+        rounds = [_torch.randperm(count, generator=source) for _ in range(-(-n // count))]
+        order: torch.Tensor = self._sorted(examples, generators)[_torch.cat(rounds)[:n]]
+        return order
+
+    def _sorted(self, examples: Examples, generators: Generators) -> torch.Tensor:
+        """Indices ``[n]``, what comes first in front."""
+        if self.first == "random":
+            return _torch.randperm(len(examples), generator=generators("curriculum"))
+        return difficulty(examples).argsort(stable=True, descending=self.first == "hard")
+
+
+def difficulty(examples: Examples) -> torch.Tensor:
+    """Loss ``[n]`` (float64, CPU) of each example under a linear model fitted to all of them; a pure function of the examples."""
+    found = _DIFFICULTIES.get(examples)
+    if found is None:
+        with _torch.no_grad():
+            x = examples.x.cpu().double().flatten(1)
+            x = _torch.cat([x, _torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
+            y = examples.y.cpu()
+            found = _residuals(x, y.double()) if y.is_floating_point() else _surprise(x, y)
+        _DIFFICULTIES[examples] = found
+    return found
+
+
+_DIFFICULTIES: WeakKeyDictionary[Examples, torch.Tensor] = WeakKeyDictionary()
+
+
+def _residuals(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Squared residuals ``[n]`` of least squares."""
+    y = y.reshape(len(y), -1)
+    # gelsd: sound where columns are constant or depend on each other.
+    weight = _torch.linalg.lstsq(x, y, driver="gelsd").solution
+    residuals: torch.Tensor = (y - x @ weight).square().sum(dim=1)
+    return residuals
+
+
+def _surprise(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Negative log-likelihood ``[n]`` under a softmax regression after a few steps of gradient descent."""
+    n, classes = len(x), int(y.max()) + 1
+    # The Hessian is at most half of X^T X / n, so this rate cannot overshoot.
+    rate = 2.0 * n / _torch.linalg.matrix_norm(x, 2).square()
+    weight = _torch.zeros(x.shape[1], classes, dtype=x.dtype)
+    target = _torch.nn.functional.one_hot(y, classes).to(x.dtype)
+    for _ in range(_FIT_STEPS):
+        weight -= rate * (x.t() @ ((x @ weight).softmax(dim=1) - target)) / n
+    surprise: torch.Tensor = _torch.nn.functional.cross_entropy(x @ weight, y, reduction="none")
+    return surprise

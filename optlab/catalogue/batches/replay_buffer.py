@@ -1,0 +1,55 @@
+"""Experience replay: examples arrive in an order nobody chose, and batches are drawn from the last of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from optlab.catalogue.batches.base import Batches, Examples, Generators
+from optlab.core.fields import choice, whole
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class ReplayBuffer(Batches):
+    """Each batch is drawn at random, with replacement, from the last arrivals.
+
+    Examples arrive one after another, pass after pass, as many as a batch holds before each step. A bounded buffer keeps the newest; drawing from it breaks the
+    correlation of what arrives together, the more the larger it is. What the buffer holds at a step follows from the step alone, so it is not kept in memory.
+    """
+
+    name: ClassVar[str] = "replay_buffer"
+    label: ClassVar[str] = "Experience replay"
+    place: ClassVar[int] = 50
+    covers: ClassVar[bool] = False
+    rule: ClassVar[tuple[str, ...]] = (r"i \sim U\{t - \min(c, t) + 1, \ldots, t\}",)
+    symbols: ClassVar[dict[str, str]] = {"t": "arrivals so far", "i": "number of the arrival that is drawn"}
+    source: ClassVar[str] = "Notes, batch and minibatch algorithms: a bounded buffer of experience; L.-J. Lin (1992)."
+
+    capacity: int = whole(
+        500,
+        "Capacity",
+        symbol="c",
+        unit="examples",
+        least=1,
+        most=10_000_000,
+        log=True,
+        slider=(1, 10_000),
+        help="Number of arrivals that the buffer keeps; repeated passes count anew.",
+        why="Several classes of the smaller data sets fit at once.",
+    )
+    arrivals: Literal["sorted", "stored"] = choice(
+        "sorted", "Arrivals", help="Order in which examples arrive: sorted by class (the correlated case), or as they are stored."
+    )
+
+    def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
+        n = len(examples)
+        size = self.batch_size(n)
+        batch = _torch.arange(n) // size
+        arrived = epoch * n + ((batch + 1) * size).clamp(max=n)
+        held = arrived.clamp(max=self.capacity)
+        uniform = _torch.rand(n, generator=generators(f"batches/{epoch}"), dtype=_torch.float64)
+        age = _torch.minimum((uniform * held).long(), held - 1)
+        drawn = (arrived - 1 - age) % n
+        return examples.by_target()[drawn] if self.arrivals == "sorted" else drawn

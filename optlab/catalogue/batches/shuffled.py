@@ -1,0 +1,26 @@
+"""Shuffled every epoch: the default order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.batches.base import Batches, Examples, Generators
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Shuffled(Batches):
+    """Every epoch goes through all examples once, in a new random order.
+
+    Minibatches have to be independent of each other for their gradients to be; within an epoch they are nearly so.
+    """
+
+    name: ClassVar[str] = "shuffled"
+    label: ClassVar[str] = "Shuffled every epoch"
+    place: ClassVar[int] = 10
+    source: ClassVar[str] = "Notes, batch and minibatch algorithms."
+
+    def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
+        return _torch.randperm(len(examples), generator=generators(f"batches/{epoch}"))

@@ -1,0 +1,26 @@
+"""Shuffled once: the cheap order for very large sets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.batches.base import Batches, Examples, Generators
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class ShuffledOnce(Batches):
+    """One random order, the same in every epoch.
+
+    For very large sets it is usually enough; every pass then sees the same batches.
+    """
+
+    name: ClassVar[str] = "shuffled_once"
+    label: ClassVar[str] = "Shuffled once"
+    place: ClassVar[int] = 20
+    source: ClassVar[str] = "Notes, batch and minibatch algorithms."
+
+    def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
+        return _torch.randperm(len(examples), generator=generators("batches"))

@@ -1,0 +1,47 @@
+"""Clipping by value: every component of the gradient is bounded by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.clipping.base import Clipping
+from optlab.core.fields import real
+
+if TYPE_CHECKING:
+    import torch
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+
+class ClipByValue(Clipping):
+    """Each component of the gradient is limited to an interval around zero.
+
+    Components within the interval stay as they are, so the direction turns: away from the few components that are very large, as those across a cliff, and
+    towards the others. It is no longer the direction of steepest descent, but still one of descent, for no sign changes.
+    """
+
+    name: ClassVar[str] = "value"
+    label: ClassVar[str] = "By value"
+    place: ClassVar[int] = 30
+    rule: ClassVar[tuple[str, ...]] = (r"g_i \leftarrow \min\left(\max\left(g_i,\, -c\right),\, c\right)",)
+    symbols: ClassVar[dict[str, str]] = {"g_i": "component i of the gradient"}
+    source: ClassVar[str] = "Notes, gradient clipping; T. Mikolov (2012)."
+    differs: ClassVar[str] = "torch.nn.utils.clip_grad_value_ is the same."
+
+    threshold: float = real(
+        0.1,
+        "Threshold",
+        symbol="c",
+        above=0.0,
+        log=True,
+        slider=(1e-4, 10.0),
+        help="Largest absolute value that a component keeps.",
+        why="A tenth of the threshold by norm: a gradient of a hundred components of this size has norm 1.",
+    )
+
+    def clip(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
+        return g.clamp(min=-h.threshold, max=h.threshold)
+
+    def touched(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
+        share: torch.Tensor = (g.abs() > h.threshold).to(g.dtype).mean(dim=1)
+        return share

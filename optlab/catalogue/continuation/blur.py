@@ -1,0 +1,48 @@
+"""Blur: the objective averaged over Gaussian noise on the parameters that fades away in stages."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optlab.catalogue.continuation.base import Continuation
+from optlab.core.fields import real, whole
+
+
+class Blur(Continuation):
+    """A sequence of blurred objectives, each easier than the next, the last being the objective itself.
+
+    Each stage starts where the one before ended. The blur of stage j is σ(1 − j/n), so the n-th stage has none.
+    """
+
+    name: ClassVar[str] = "blur"
+    label: ClassVar[str] = "Gaussian blur"
+    place: ClassVar[int] = 20
+    rule: ClassVar[tuple[str, ...]] = (
+        r"J^{(j)}(\theta) = E_{n \sim N(0, I)}\, J(\theta + \sigma_j n)",
+        r"\sigma_j = \sigma\left(1 - \frac{j}{n}\right),\quad j = 0, \ldots, n",
+    )
+    symbols: ClassVar[dict[str, str]] = {"j": "stage", "J": "objective on the batch"}
+    source: ClassVar[str] = "Notes, continuation methods; H. Mobahi, J. Fisher (2015)."
+
+    sigma: float = real(
+        0.1,
+        "First blur",
+        symbol="σ",
+        above=0.0,
+        log=True,
+        slider=(1e-3, 1.0),
+        help="Standard deviation of the noise on each parameter in the first stage.",
+    )
+    stages: int = whole(
+        5, "Stages", symbol="n", least=1, most=1000, slider=(1, 20), help="Number of blurred stages before the objective is seen as it is."
+    )
+    length: int = whole(200, "Length of a stage", unit="steps", least=1, log=True, slider=(10, 10_000), help="Steps in each stage.")
+    samples: int = whole(
+        4, "Draws", least=1, most=256, slider=(1, 32), help="Draws of the noise that a step averages over; each costs a gradient."
+    )
+
+    def width(self, step: int) -> float:
+        return self.sigma * max(0.0, 1.0 - (step // self.length) / self.stages)
+
+    def draws(self) -> int:
+        return self.samples

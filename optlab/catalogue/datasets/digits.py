@@ -1,0 +1,39 @@
+"""Handwritten digits: the main data set of the laboratory, real and small enough to watch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.catalogue.datasets._scikit import classified
+from optlab.catalogue.datasets.base import Dataset
+from optlab.core.data import DataShape
+
+
+class Digits(Dataset):
+    """1,797 handwritten digits as 8 × 8 gray images, ten classes.
+
+    The test part of the UCI "Optical recognition of handwritten digits" set, as scikit-learn ships it; no download.
+    """
+
+    name: ClassVar[str] = "digits"
+    label: ClassVar[str] = "Digits (8 × 8 images)"
+    group: ClassVar[str] = "Real, classes"
+    place: ClassVar[int] = 10
+    source: ClassVar[str] = "E. Alpaydin, C. Kaynak (1998), UCI Machine Learning Repository; sklearn.datasets.load_digits."
+
+    def shape(self) -> DataShape:
+        return DataShape((8, 8), 10, "classes")
+
+    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        x, y = classified("digits.csv.gz", header=False)
+        return x.reshape(-1, 8, 8), y
+
+    def input_names(self) -> Sequence[str]:
+        return [f"pixel {row},{column}" for row in range(8) for column in range(8)]
+
+    def class_names(self) -> Sequence[str]:
+        return [str(digit) for digit in range(10)]

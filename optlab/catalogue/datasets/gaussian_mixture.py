@@ -1,0 +1,51 @@
+"""A mixture of Gaussians: a distribution known exactly, in any dimension."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.catalogue.datasets.base import Dataset
+from optlab.core.data import DataShape
+from optlab.core.fields import real, whole
+
+
+class GaussianMixture(Dataset):
+    """One spherical Gaussian of unit variance for each class, around centers at a chosen distance from the origin."""
+
+    name: ClassVar[str] = "gaussian_mixture"
+    label: ClassVar[str] = "Gaussian mixture"
+    group: ClassVar[str] = "Generated, known distribution"
+    place: ClassVar[int] = 62
+    endless: ClassVar[bool] = True
+    rule: ClassVar[tuple[str, ...]] = (r"x \mid y \sim N\left(d\,u_y,\ I\right)",)
+    symbols: ClassVar[dict[str, str]] = {"u_y": "a random unit vector for class y, fixed by the data seed"}
+    source: ClassVar[str] = "Standard; the Bayes classifier is the nearest center."
+
+    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    classes: int = whole(3, "Classes", least=2, most=100, slider=(2, 10), help="Number of Gaussians, one class each.")
+    dimension: int = whole(2, "Inputs", least=1, most=1000, log=True, slider=(1, 100), help="Number of input values.")
+    distance: float = real(
+        3.0, "Distance", symbol="d", least=0.0, slider=(0.0, 10.0), unit="σ", help="Distance of each center from the origin."
+    )
+
+    def shape(self) -> DataShape:
+        return DataShape((self.dimension,), self.classes, "classes")
+
+    def centers(self) -> NDArray[np.float64]:
+        """The centers, ``[classes, dimension]``."""
+        directions = self.rng("centers").standard_normal((self.classes, self.dimension))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        return self.distance * directions
+
+    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        return self.draw(rng, self.size)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        y = rng.integers(0, self.classes, n)
+        return self.centers()[y] + rng.standard_normal((n, self.dimension)), y.astype(np.int64)
+
+    def class_names(self) -> list[str]:
+        return [f"center {index}" for index in range(self.classes)]

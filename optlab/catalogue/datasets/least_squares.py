@@ -1,0 +1,131 @@
+"""Least squares of a chosen condition number: the quadratic bowl, as a data set."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.catalogue.datasets.base import Dataset
+from optlab.core.data import DataShape
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import real, switch, whole
+
+
+class LeastSquares(Dataset):
+    """Linear regression whose Hessian has a condition number of one's choice, with noise on the targets.
+
+    The variances of the inputs along random directions fall geometrically from 1 to 1/κ. The inputs are centered and uncorrelated exactly, over
+    all examples, not only on average: with no validation and test part the Hessian of the squared error is twice the stated covariance. Fresh examples are
+    normal with that covariance, drawn independently, so the risk is known: see :meth:`risk`.
+    """
+
+    name: ClassVar[str] = "least_squares"
+    label: ClassVar[str] = "Ill-conditioned least squares"
+    group: ClassVar[str] = "Generated, known distribution"
+    place: ClassVar[int] = 65
+    endless: ClassVar[bool] = True
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\frac{1}{n} \sum_i x_i x_i^\top = Q\, \text{diag}\left(1, \ldots, \kappa^{-1}\right) Q^\top,\quad \sum_i x_i = 0",
+        r"y = w^\top x + \sigma n",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "κ": "condition number",
+        "Q": "random orthogonal matrix, fixed by the data seed",
+        "w": "true weights, a random vector of length 1, fixed by the data seed",
+        "n": "standard normal noise",
+    }
+    source: ClassVar[str] = "Notes, ill-conditioning; Deep Learning, sections 4.3.1 and 4.5."
+
+    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    dimension: int = whole(
+        5,
+        "Inputs",
+        least=2,
+        most=1000,
+        log=True,
+        slider=(2, 100),
+        help="Number of input values; there must be more examples than inputs by two.",
+    )
+    condition: float = real(
+        100.0,
+        "Condition number",
+        symbol="κ",
+        least=1.0,
+        most=1e12,
+        log=True,
+        slider=(1.0, 1e6),
+        help="Largest curvature divided by the smallest; gradient descent needs a number of steps in proportion to it.",
+    )
+    noise: float = real(0.1, "Noise", symbol="σ", least=0.0, slider=(0.0, 1.0), help="Standard deviation of the noise on each target.")
+    standardize: bool = switch(
+        False,
+        "Standardize",
+        help="Shift and scale every input to mean 0 and standard deviation 1 on the training part.",
+        why="Off, because it would change the condition number that was asked for.",
+    )
+
+    def shape(self) -> DataShape:
+        return DataShape((self.dimension,), 1, "regression")
+
+    def weights(self) -> NDArray[np.float64]:
+        """The true weights ``w``, ``[dimension]``."""
+        w = self.rng("weights").standard_normal(self.dimension)
+        direction: NDArray[np.float64] = w / np.linalg.norm(w)
+        return direction
+
+    def covariance(self) -> NDArray[np.float64]:
+        """The second moments of the inputs, ``[dimension, dimension]``."""
+        q, variances = self._axes()
+        moments: NDArray[np.float64] = (q * variances) @ q.T
+        return moments
+
+    def minimum(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float]:
+        """The minimum of the mean squared error over some examples, by orthogonal factorization.
+
+        Args:
+            x: inputs ``[n, dimension]``, of any part, standardized or not. y: targets ``[n, 1]``.
+
+        Returns:
+            Weights ``[dimension]``, bias, and the mean squared error there: no linear model has a lower one on these examples.
+        """
+        design = np.column_stack([x, np.ones(len(x))])
+        solution = np.linalg.lstsq(design, y[:, 0], rcond=None)[0].astype(np.float64)
+        return solution[:-1], float(solution[-1]), float(np.mean((design @ solution - y[:, 0]) ** 2))
+
+    def risk(self, weights: NDArray[np.float64], bias: float) -> float:
+        """J* (8.2): the expected squared error of a linear model on fresh examples, in raw units.
+
+        Args:
+            weights: ``[dimension]``.
+        """
+        error = weights - self.weights()
+        return float(error @ self.covariance() @ error + bias**2 + self.noise**2)
+
+    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        # White inputs by factorization: the condition number is then the stated one for every draw.
+        n = self.size
+        if n < self.dimension + 2:
+            raise InvalidInput(
+                f"dataset.size is {n}, too few examples for inputs that are uncorrelated exactly; with dataset.dimension {self.dimension} it must be "
+                f"at least {self.dimension + 2}.",
+                "dataset.size",
+            )
+        draws = rng.standard_normal((n, self.dimension))
+        white, _ = np.linalg.qr(draws - draws.mean(axis=0))
+        q, variances = self._axes()
+        x = np.sqrt(n) * white * np.sqrt(variances) @ q.T
+        y = x @ self.weights() + self.noise * rng.standard_normal(n)
+        return x, y[:, None]
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        q, variances = self._axes()
+        x = rng.standard_normal((n, self.dimension)) * np.sqrt(variances) @ q.T
+        y = x @ self.weights() + self.noise * rng.standard_normal(n)
+        return x, y[:, None]
+
+    def _axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        q, r = np.linalg.qr(self.rng("axes").standard_normal((self.dimension, self.dimension)))
+        exponents = np.arange(self.dimension) / (self.dimension - 1)
+        return q * np.sign(np.diag(r)), self.condition**-exponents

@@ -1,0 +1,48 @@
+"""Two moons: a curved boundary in the plane, with noise of a chosen size."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.catalogue.datasets.base import Dataset
+from optlab.core.data import DataShape
+from optlab.core.fields import real, whole
+
+
+class Moons(Dataset):
+    """Two interleaving half circles of radius 1 with Gaussian noise; two classes in the plane."""
+
+    name: ClassVar[str] = "moons"
+    label: ClassVar[str] = "Two moons"
+    group: ClassVar[str] = "Generated, known distribution"
+    place: ClassVar[int] = 60
+    endless: ClassVar[bool] = True
+    rule: ClassVar[tuple[str, ...]] = (
+        r"x \mid y{=}0 = (\cos t,\ \sin t) + \sigma n",
+        r"x \mid y{=}1 = (1 - \cos t,\ \tfrac{1}{2} - \sin t) + \sigma n",
+    )
+    symbols: ClassVar[dict[str, str]] = {"t": "uniform on [0, π]", "n": "standard normal noise in the plane"}
+    source: ClassVar[str] = "As sklearn.datasets.make_moons, with t drawn instead of evenly spaced, so that examples are independent."
+
+    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    noise: float = real(0.2, "Noise", symbol="σ", least=0.0, slider=(0.0, 1.0), help="Standard deviation of the noise on each input.")
+
+    def shape(self) -> DataShape:
+        return DataShape((2,), 2, "classes")
+
+    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        return self.draw(rng, self.size)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        y = rng.integers(0, 2, n)
+        t = rng.uniform(0.0, np.pi, n)
+        upper = np.stack([np.cos(t), np.sin(t)], axis=1)
+        lower = np.stack([1.0 - np.cos(t), 0.5 - np.sin(t)], axis=1)
+        x = np.where(y[:, None] == 0, upper, lower) + self.noise * rng.standard_normal((n, 2))
+        return x, y.astype(np.int64)
+
+    def class_names(self) -> list[str]:
+        return ["upper", "lower"]

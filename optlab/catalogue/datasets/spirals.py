@@ -1,0 +1,54 @@
+"""Interleaved spirals: a boundary that a small network finds hard to bend."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.catalogue.datasets.base import Dataset
+from optlab.core.data import DataShape
+from optlab.core.fields import real, whole
+
+
+class Spirals(Dataset):
+    """Interleaved spiral arms in the plane, one class an arm.
+
+    The more turns, the longer a plateau the loss shows before a network finds the arms.
+    """
+
+    name: ClassVar[str] = "spirals"
+    label: ClassVar[str] = "Spirals"
+    group: ClassVar[str] = "Generated, known distribution"
+    place: ClassVar[int] = 61
+    endless: ClassVar[bool] = True
+    rule: ClassVar[tuple[str, ...]] = (r"x = r\,(\cos\phi,\ \sin\phi) + \sigma n,\quad \phi = 2\pi\left(T r + y / C\right)",)
+    symbols: ClassVar[dict[str, str]] = {
+        "r": "radius, the root of a uniform number, so that examples fill the disk evenly",
+        "T": "turns",
+        "C": "number of arms",
+        "n": "standard normal noise in the plane",
+    }
+    source: ClassVar[str] = "K. Lang, M. Witbrock (1988), Learning to tell two spirals apart."
+
+    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    arms: int = whole(2, "Arms", symbol="C", least=2, most=10, slider=(2, 10), help="Number of spiral arms, one class each.")
+    turns: float = real(1.0, "Turns", symbol="T", above=0.0, most=10.0, slider=(0.25, 3.0), help="Full turns of an arm.")
+    noise: float = real(0.02, "Noise", symbol="σ", least=0.0, slider=(0.0, 0.2), help="Standard deviation of the noise on each input.")
+
+    def shape(self) -> DataShape:
+        return DataShape((2,), self.arms, "classes")
+
+    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        return self.draw(rng, self.size)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        y = rng.integers(0, self.arms, n)
+        r = np.sqrt(rng.uniform(0.0, 1.0, n))
+        angle = 2.0 * np.pi * (self.turns * r + y / self.arms)
+        x = r[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return x + self.noise * rng.standard_normal((n, 2)), y.astype(np.int64)
+
+    def class_names(self) -> list[str]:
+        return [f"arm {arm}" for arm in range(self.arms)]

@@ -1,0 +1,79 @@
+"""Teacher network: targets that a random network gives, so that what there is to learn is known to be learnable."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.catalogue.datasets.base import Dataset
+from optlab.core.data import DataShape
+from optlab.core.fields import choice, real, whole
+
+
+class Teacher(Dataset):
+    """Gaussian inputs, with targets from a random network of one hidden layer.
+
+    A student with tanh units, at least as many as the teacher's, can represent the targets exactly, so the least cost is known: what remains
+    above it is the optimizer's. A student that is wider than its teacher finds it more easily.
+    """
+
+    name: ClassVar[str] = "teacher"
+    label: ClassVar[str] = "Teacher network"
+    group: ClassVar[str] = "Generated, known distribution"
+    place: ClassVar[int] = 64
+    endless: ClassVar[bool] = True
+    rule: ClassVar[tuple[str, ...]] = (
+        r"x \sim N(0, I),\quad s = \frac{1}{\sqrt{h}}\, V \tanh\left(\frac{2}{\sqrt{d}}\, W x\right) + \sigma n",
+        r"y = s\ \text{for regression},\quad y = \text{argmax}_k\, s_k\ \text{for classes}",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "W, V": "weights of the teacher, standard normal, fixed by the data seed",
+        "d": "number of inputs",
+        "h": "hidden units of the teacher",
+        "n": "standard normal noise, on the scores before the largest is taken",
+    }
+    source: ClassVar[str] = (
+        "E. Gardner, B. Derrida (1989); D. Saad, S. Solla (1995), Exact solution for on-line learning in multilayer neural networks."
+    )
+
+    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    task: Literal["classes", "regression"] = choice(
+        "classes", "Task", help="Whether the teacher tells its largest output (classes) or all of its outputs (regression)."
+    )
+    dimension: int = whole(10, "Inputs", symbol="d", least=1, most=1000, log=True, slider=(1, 100), help="Number of input values.")
+    hidden: int = whole(4, "Teacher's hidden units", symbol="h", least=1, most=4096, log=True, slider=(1, 64), help="Width of the teacher.")
+    outputs: int = whole(3, "Outputs", least=2, most=100, slider=(2, 10), help="Number of classes, or of target values.")
+    noise: float = real(
+        0.0,
+        "Noise",
+        symbol="σ",
+        least=0.0,
+        slider=(0.0, 1.0),
+        help="Standard deviation of the noise on each output of the teacher.",
+        why="Without noise the least cost is zero.",
+    )
+
+    def shape(self) -> DataShape:
+        return DataShape((self.dimension,), self.outputs, self.task)
+
+    def weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The teacher: ``W`` ``[hidden, dimension]`` and ``V`` ``[outputs, hidden]``, scaled as the rule says."""
+        rng = self.rng("teacher")
+        first = rng.standard_normal((self.hidden, self.dimension)) * 2.0 / np.sqrt(self.dimension)
+        return first, rng.standard_normal((self.outputs, self.hidden)) / np.sqrt(self.hidden)
+
+    def scores(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The teacher's outputs ``[n, outputs]`` for raw inputs ``x`` ``[n, dimension]``, without noise."""
+        first, second = self.weights()
+        answers: NDArray[np.float64] = np.tanh(x @ first.T) @ second.T
+        return answers
+
+    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+        return self.draw(rng, self.size)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+        x = rng.standard_normal((n, self.dimension))
+        scores = self.scores(x) + self.noise * rng.standard_normal((n, self.outputs))
+        return x, scores.argmax(axis=1).astype(np.int64) if self.task == "classes" else scores

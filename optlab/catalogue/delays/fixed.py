@@ -1,0 +1,31 @@
+"""Fixed delay: every gradient is the same number of steps old."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optlab.catalogue.delays.base import Delay, Generators
+from optlab.core.fields import whole
+
+
+class FixedDelay(Delay):
+    """Gradients are taken at the parameters of s steps before.
+
+    As with s + 1 workers that take turns: each reads the parameters, and by the time its gradient is applied the others have changed them s times.
+    """
+
+    name: ClassVar[str] = "fixed"
+    label: ClassVar[str] = "Fixed"
+    place: ClassVar[int] = 20
+    rule: ClassVar[tuple[str, ...]] = (r"g_k = \nabla J(\theta_{k - s})",)
+    source: ClassVar[str] = "Notes, asynchronous parallel training; simulated exactly."
+
+    steps: int = whole(
+        4, "Delay", symbol="s", unit="steps", least=0, most=1000, slider=(0, 32), help="How many steps old the parameters are."
+    )
+
+    def longest(self) -> int:
+        return self.steps
+
+    def staleness(self, step: int, generators: Generators) -> int:
+        return self.steps

@@ -1,0 +1,22 @@
+"""No delay: every gradient is taken at the newest parameters."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optlab.catalogue.delays.base import Delay, Generators
+
+
+class NoDelay(Delay):
+    """Gradients are fresh, as in training with one worker or with synchronized ones."""
+
+    name: ClassVar[str] = "none"
+    label: ClassVar[str] = "None"
+    place: ClassVar[int] = 10
+    active: ClassVar[bool] = False
+
+    def longest(self) -> int:
+        return 0
+
+    def staleness(self, step: int, generators: Generators) -> int:
+        return 0

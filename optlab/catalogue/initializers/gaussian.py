@@ -1,0 +1,42 @@
+"""Gaussian: independent normal weights of a chosen scale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.initializers.base import Initializer
+from optlab.core.fields import real
+from optlab.core.layout import Parameter
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Gaussian(Initializer):
+    """Weights drawn independently from a normal distribution with mean zero.
+
+    Starting at θ₀ is like a Gaussian prior around it; a small scale says that units are more likely not to interact than to interact.
+    Too small and signals vanish through the layers, too large and units saturate or outputs explode.
+    """
+
+    name: ClassVar[str] = "gaussian"
+    label: ClassVar[str] = "Gaussian"
+    place: ClassVar[int] = 20
+    rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim N(0, \sigma^2)",)
+    source: ClassVar[str] = "Notes, parameter initialization."
+    differs: ClassVar[str] = "As torch.nn.init.normal_."
+
+    std: float = real(
+        0.1,
+        "Scale",
+        symbol="σ",
+        above=0.0,
+        log=True,
+        slider=(1e-3, 10.0),
+        help="Standard deviation of each weight.",
+        why="Close to 1/√m for the layer of 64 inputs that the digits need.",
+    )
+
+    def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
+        return self.std * _torch.randn(parameter.shape, generator=generator, dtype=_torch.float64)

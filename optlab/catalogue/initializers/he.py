@@ -1,0 +1,32 @@
+"""He: the normal start for layers of rectified units."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.initializers.base import Initializer
+from optlab.core.layout import Parameter
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class He(Initializer):
+    """Normal weights of variance two over the number of inputs.
+
+    A rectifier lets half of its input through; doubling the variance keeps the mean square of activations from layer to layer.
+    """
+
+    name: ClassVar[str] = "he"
+    label: ClassVar[str] = "He (Kaiming)"
+    place: ClassVar[int] = 11
+    rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim N\left(0,\ \frac{2}{m}\right)",)
+    symbols: ClassVar[dict[str, str]] = {"m": "inputs of the layer (fan-in)"}
+    source: ClassVar[str] = "K. He et al. (2015), Delving deep into rectifiers; beyond the notes."
+    differs: ClassVar[str] = "As torch.nn.init.kaiming_normal_(nonlinearity='relu')."
+
+    def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
+        scale = math.sqrt(2.0 / parameter.fan_in)
+        return scale * _torch.randn(parameter.shape, generator=generator, dtype=_torch.float64)

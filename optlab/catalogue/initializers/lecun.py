@@ -1,0 +1,32 @@
+"""LeCun: the normal start that keeps the variance of a linear layer."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.initializers.base import Initializer
+from optlab.core.layout import Parameter
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class LeCun(Initializer):
+    """Normal weights of variance one over the number of inputs.
+
+    A linear layer then keeps the variance of its input; suits saturating units whose slope at zero is one, such as tanh.
+    """
+
+    name: ClassVar[str] = "lecun"
+    label: ClassVar[str] = "LeCun"
+    place: ClassVar[int] = 13
+    rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim N\left(0,\ \frac{1}{m}\right)",)
+    symbols: ClassVar[dict[str, str]] = {"m": "inputs of the layer (fan-in)"}
+    source: ClassVar[str] = "Y. LeCun et al. (1998), Efficient BackProp; beyond the notes."
+    differs: ClassVar[str] = "As torch.nn.init.kaiming_normal_(nonlinearity='linear')."
+
+    def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
+        scale = math.sqrt(1.0 / parameter.fan_in)
+        return scale * _torch.randn(parameter.shape, generator=generator, dtype=_torch.float64)

@@ -1,0 +1,30 @@
+"""Zero: the start that shows why symmetry must be broken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.initializers.base import Initializer
+from optlab.core.layout import Parameter
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Zero(Initializer):
+    """Every weight starts at zero.
+
+    Units of a layer that start alike receive the same gradient and stay alike for ever; a network with hidden units cannot learn from
+    here, a linear model can.
+    """
+
+    name: ClassVar[str] = "zero"
+    label: ClassVar[str] = "Zero"
+    place: ClassVar[int] = 30
+    rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} = 0",)
+    source: ClassVar[str] = "Notes, parameter initialization: initial parameters need to break symmetry between units."
+    differs: ClassVar[str] = "As torch.nn.init.zeros_."
+
+    def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
+        return _torch.zeros(parameter.shape, dtype=_torch.float64)

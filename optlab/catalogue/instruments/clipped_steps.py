@@ -1,0 +1,61 @@
+"""Share of clipped steps over a window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, Sight, schedule
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+_MOST_ROWS = 512
+"""Steps whose measures may wait."""
+
+
+class ClippedSteps(Instrument):
+    """Share of the steps since the last reading in which clipping changed the gradient.
+
+    Clipping is meant for the rare step onto a cliff. Where it touches most steps, its threshold is the learning rate in disguise.
+    """
+
+    name: ClassVar[str] = "clipped_steps"
+    label: ClassVar[str] = "Clipped steps"
+    group: ClassVar[str] = "Path"
+    place: ClassVar[int] = 90
+    source: ClassVar[str] = "Notes, gradient clipping."
+    watches: ClassVar[str] = "clipped_share"
+    gives: ClassVar[tuple[Quantity, ...]] = (Quantity("share", "Share of clipped steps"),)
+
+    every: int = schedule(100, "A share of a hundred steps is good to a few percent.")
+
+    def refusal(self, setting: Setting) -> str:
+        return "" if setting.clips else "it tells how many steps were clipped, but gradients are not clipped here; choose a clipping rule."
+
+    def begin(self, theta: torch.Tensor, memory: dict[str, Any]) -> None:
+        memory.update(rows=[], steps=0, clipped=_torch.zeros_like(theta[:, 0]))
+
+    def watch(self, row: torch.Tensor, place: int, memory: dict[str, Any]) -> None:
+        # Counted later: this is done at every step.
+        memory["rows"].append(row)
+        memory["place"] = place
+        if len(memory["rows"]) >= _MOST_ROWS:
+            self._count(memory)
+
+    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
+        self._count(memory)
+        share = memory["clipped"] / memory["steps"] if memory["steps"] else _torch.full_like(memory["clipped"], float("nan"))
+        self.begin(sight.after, memory)
+        return Reading({"share": share})
+
+    def cost(self) -> str:
+        return "a small part of a plain step"
+
+    @staticmethod
+    def _count(memory: dict[str, Any]) -> None:
+        if memory["rows"]:
+            shares = _torch.stack(memory["rows"])[:, memory["place"]]
+            memory["clipped"] = memory["clipped"] + (shares > 0.0).to(shares).sum(dim=0)
+            memory["steps"] += len(memory["rows"])
+            memory["rows"] = []

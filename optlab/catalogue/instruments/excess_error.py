@@ -1,0 +1,122 @@
+"""Excess error: how fast the objective approaches its minimum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Sight, schedule
+from optlab.core.fields import real, switch
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+_MOST_POINTS = 1024
+"""Readings that are kept; of more, every other one goes."""
+_FEWEST = 4
+"""Readings that a line is fitted to, at least."""
+
+
+class ExcessError(Instrument):
+    """The objective on the training set less its minimum, with the order of convergence fitted to it, beside the bounds of theory.
+
+    On logarithmic axes a power of the number of steps is a line, and its slope is the order: −1/2 for stochastic gradients on a convex problem, −1 on a
+    strongly convex one or for gradient descent, −2 for Nesterov's method on all data. Linear convergence, a fixed share of the excess left after each step,
+    bends down on these axes; the share is told, too. Both are fitted to the last tenfold of steps.
+
+    Where the minimum is not known, the smallest objective that any run of the population has reached by now stands for it. The excess then comes out too
+    small near the end, and the slope too steep: train on for a while behind the part that you look at.
+    """
+
+    name: ClassVar[str] = "excess_error"
+    label: ClassVar[str] = "Excess error"
+    group: ClassVar[str] = "Convergence"
+    place: ClassVar[int] = 120
+    rule: ClassVar[tuple[str, ...]] = (
+        r"J(\theta_k) - J^*",
+        r"\text{bounds:}\quad O\left(\frac{1}{\sqrt{k}}\right),\ O\left(\frac{1}{k}\right),\ O\left(\frac{1}{k^2}\right),\ O\left(\rho^k\right)",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "J*": "minimum of the objective",
+        "k": "number of steps",
+        "ρ": "share of the excess that a step leaves",
+    }
+    source: ClassVar[str] = "Notes, section 8.3.1: convergence of stochastic gradient descent; chapter row A18; Y. Nesterov (1983)."
+    gives: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("objective", "Objective on the training set", log=True),
+        Quantity("excess", "Excess error", log=True),
+        Quantity("slope", "Order of convergence (slope on log axes)"),
+        Quantity("left", "Share of the excess that a step leaves"),
+    )
+    draws: ClassVar[str] = (
+        "Excess error against steps, the fitted line, and the bounds 1/√k, 1/k, 1/k² and ρ to the power k, drawn through the first point of the fit."
+    )
+
+    every: int = schedule(50, "A reading is a pass through the training set.")
+    known: bool = switch(
+        False, "Minimum is known", help="Whether the minimum is the number below; else the smallest objective that was seen stands for it."
+    )
+    minimum: float = real(0.0, "Minimum", symbol="J*", help="Minimum of the objective, where it is known.")
+
+    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
+        value = sight.objective()
+        points: list[tuple[int, torch.Tensor]] = memory.setdefault("points", [])
+        stride = memory.setdefault("stride", 1)
+        memory["count"] = memory.get("count", 0) + 1
+        if (memory["count"] - 1) % stride == 0:
+            points.append((sight.step, value))
+        if len(points) > _MOST_POINTS:
+            memory["points"], memory["stride"] = points[::2], 2 * stride
+        kept = memory["points"]
+        steps = _torch.tensor([float(step) for step, _ in kept], dtype=_torch.float64)
+        values = _torch.stack([found for _, found in kept]).double().cpu()
+        lowest = values.nan_to_num(float("inf")).amin()
+        memory["best"] = best = min(float(lowest), float(value.nan_to_num(float("inf")).amin()), memory.get("best", float("inf")))
+        excess = values - (self.minimum if self.known else best)
+        slope, level, left, first = self._fitted(steps, excess)
+        here = value.double().cpu() - (self.minimum if self.known else best)
+        series = {"objective": value, "excess": here.to(value), "slope": slope.to(value), "left": left.to(value)}
+        return Reading(series, lambda: self._picture(steps, excess, slope, level, left, first))
+
+    def cost(self) -> str:
+        return "an evaluation of the training set"
+
+    @staticmethod
+    def _fitted(steps: torch.Tensor, excess: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Slope and level of the line on log axes, share left by a step, and place of the first point, each ``[R]``; NaN where there are too few points."""
+        runs = excess.shape[1]
+        slope, level, left = (_torch.full((runs,), float("nan"), dtype=_torch.float64) for _ in range(3))
+        first = _torch.zeros(runs, dtype=_torch.int64)
+        for run in range(runs):
+            usable = (steps > 0.0) & (steps >= 0.1 * steps[-1]) & (excess[:, run] > 0.0) & _torch.isfinite(excess[:, run])
+            if int(usable.sum()) < _FEWEST:
+                continue
+            k, e = steps[usable], excess[usable, run].log()
+            slope[run], level[run] = _line(k.log(), e)
+            left[run] = _line(k, e)[0].exp()
+            first[run] = int(usable.to(_torch.int64).argmax())
+        return slope, level, left, first
+
+    @staticmethod
+    def _picture(
+        steps: torch.Tensor, excess: torch.Tensor, slope: torch.Tensor, level: torch.Tensor, left: torch.Tensor, first: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        k = steps.expand(excess.shape[1], -1)
+        k0, e0 = steps[first].unsqueeze(1), excess.T.gather(1, first.unsqueeze(1))
+        ratio = k0 / k.clamp_min(1.0)
+        return {
+            "steps": k,
+            "excess": excess.T,
+            "fit": (level.unsqueeze(1) + slope.unsqueeze(1) * k.clamp_min(1.0).log()).exp(),
+            "1/√k": e0 * ratio.sqrt(),
+            "1/k": e0 * ratio,
+            "1/k²": e0 * ratio.square(),
+            "linear": e0 * left.unsqueeze(1) ** (k - k0),
+        }
+
+
+def _line(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Slope and intercept of the line of least squares."""
+    away = x - x.mean()
+    slope = (away * y).sum() / away.square().sum()
+    return slope, y.mean() - slope * x.mean()

@@ -1,0 +1,81 @@
+"""Gradient noise: how far the gradient of one batch is from that of all data, told from its examples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, Sight, histogram, quartiles, schedule
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class GradientNoise(Instrument):
+    """Standard error of the batch's gradient, its signal-to-noise ratio, and how the gradients of single examples are distributed.
+
+    The gradient of a batch is a mean over examples, so its error falls with the root of their number: four times the batch for half the error. Where the
+    signal is below the noise, a step goes mostly at random; then a larger batch or a smaller rate helps, and where it is far above, a smaller batch would do.
+    The noise scale is the batch at which signal and noise are equal.
+
+    In chains of affine layers the norm of an example's gradient is known from its activations and deltas, without the gradient itself. Other models are
+    trained, so to say, on each example of the batch as a run of its own, and batch normalization, where examples are not apart, takes a backward pass an
+    example.
+    """
+
+    name: ClassVar[str] = "gradient_noise"
+    label: ClassVar[str] = "Gradient noise"
+    group: ClassVar[str] = "Noise"
+    place: ClassVar[int] = 20
+    rule: ClassVar[tuple[str, ...]] = (
+        r"g = \frac{1}{m} \sum_i g_i,\quad s^2 = \frac{1}{m (m - 1)} \sum_i \left\| g_i - g \right\|^2",
+        r"\text{signal to noise:}\quad \frac{\left\| g \right\|}{s},\quad \text{noise scale:}\quad \frac{m s^2}{\left\| g \right\|^2}",
+        r"\text{an affine layer:}\quad \left\| g_i \right\|^2 = \left\| \delta_i \right\|^2 \left( \left\| h_i \right\|^2 + 1 \right)",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "g_i": "gradient of the loss of example i, without weight decay",
+        "m": "examples of the batch",
+        "s": "standard error of g, as a length: the root of the trace of its covariance",
+        "δ_i, h_i": "gradient by the layer's outputs, and its inputs, for example i",
+    }
+    source: ClassVar[str] = (
+        "Notes, batch and minibatch algorithms: the standard error of a mean; noise scale: S. McCandlish et al. (2018), the simple one; norms from "
+        "activations and deltas: I. Goodfellow (2015), Efficient per-example gradient computations."
+    )
+    of_examples: ClassVar[bool] = True
+    gives: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("standard_error", "Standard error of the gradient", log=True),
+        Quantity("signal_to_noise", "Signal to noise", log=True),
+        Quantity("noise_scale", "Noise scale", log=True),
+        Quantity("norms", "Norms of the examples' gradients", log=True, vector=True),
+    )
+    draws: ClassVar[str] = "How many examples of the batch have a gradient of which norm: edges and counts."
+
+    every: int = schedule(
+        5, "A reading costs half a step to a step where the layers allow it; noise is read off many readings, as each is a draw of its own."
+    )
+
+    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
+        squares, mean = sight.examples_of_gradient()
+        m = squares.shape[1]
+        signal = mean.square().sum(dim=1)
+        # Rounding can make the difference of nearly equal numbers negative.
+        variance = (
+            squares.sum(dim=1).sub_(signal, alpha=m).clamp_min_(0.0).div_(m * (m - 1)) if m > 1 else _torch.full_like(signal, float("nan"))
+        )
+        error, norms = variance.sqrt(), squares.sqrt()
+        series: dict[str, torch.Tensor | Named] = {
+            "standard_error": error,
+            "signal_to_noise": signal.sqrt() / error,
+            "noise_scale": m * variance / signal,
+            "norms": quartiles(norms),
+        }
+
+        def draw() -> dict[str, torch.Tensor]:
+            edges, counts = histogram(norms, min(24, max(4, m // 2)))
+            return {"edges": edges, "counts": counts}
+
+        return Reading(series, draw)
+
+    def cost(self) -> str:
+        return "half a plain step to one for chains of affine layers, one to four for other models, one for each example with batch normalization"

@@ -1,0 +1,40 @@
+"""Gradients by tensor."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, Sight, schedule
+from optlab.core.lazy import torch as _torch
+
+
+class GradientsByLayer(Instrument):
+    """Norm and spread of the gradient of each of the model's tensors.
+
+    Gradients that get smaller from the output down to the input vanish, those that get larger explode: the lower layers then learn much slower, or jump, at the
+    one learning rate for all.
+    """
+
+    name: ClassVar[str] = "gradients_by_layer"
+    label: ClassVar[str] = "Gradients by layer"
+    group: ClassVar[str] = "By layer"
+    place: ClassVar[int] = 60
+    source: ClassVar[str] = "Notes, cliffs and exploding gradients, long-term dependencies; X. Glorot, Y. Bengio (2010), figures 6 and 7."
+    usual: ClassVar[bool] = True
+    gives: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("norm", "Gradient norm by tensor", log=True, vector=True),
+        Quantity("std", "Standard deviation of the gradient by tensor", log=True, vector=True),
+    )
+
+    every: int = schedule(100, "Often enough to see it change, at 1 % of the training.")
+
+    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
+        found = [_torch.var_mean(part, dim=1, correction=0) for part in sight.gradient.split(sight.layout.sizes, 1)]
+        variance = _torch.stack([spread for spread, _ in found], dim=1)
+        mean = _torch.stack([mean for _, mean in found], dim=1)
+        sizes = _torch.tensor(sight.layout.sizes).to(variance)
+        names = tuple(spec.name for spec in sight.layout.parameters)
+        return Reading({"norm": Named(((variance + mean.square()) * sizes).sqrt(), names), "std": Named(variance.sqrt(), names)})
+
+    def cost(self) -> str:
+        return "less than half a plain step"

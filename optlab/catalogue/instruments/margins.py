@@ -1,0 +1,57 @@
+"""Distribution of margins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, Sight, histogram, quartiles, schedule
+from optlab.core.data import Task
+from optlab.core.fields import choice, whole
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Margins(Instrument):
+    """How the margins of the examples are distributed: the output of the right class less the largest of the others.
+
+    An example with a negative margin is classified wrongly. After the last training example is right, cross-entropy goes on pushing classes apart: the whole
+    distribution moves to the right, and often the validation error still falls with it.
+    """
+
+    name: ClassVar[str] = "margins"
+    label: ClassVar[str] = "Margins"
+    group: ClassVar[str] = "Predictions"
+    place: ClassVar[int] = 110
+    rule: ClassVar[tuple[str, ...]] = (r"f_{y_i}(x_i) - \max_{k \neq y_i} f_k(x_i)",)
+    symbols: ClassVar[dict[str, str]] = {"f_k": "output for class k"}
+    source: ClassVar[str] = "Notes, surrogate loss functions."
+    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    gives: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("quartiles", "Margins", vector=True),
+        Quantity("negative", "Share of negative margins"),
+    )
+    draws: ClassVar[str] = "How many examples have which margin: edges and counts."
+
+    every: int = schedule(200, "About as often as an evaluation, which it costs.")
+    part: Literal["training", "validation"] = choice("training", "Part", help="Examples that it is told on.")
+    bins: int = whole(40, "Bins", least=2, most=400, slider=(10, 100), help="Bins of the histogram.")
+
+    def refusal(self, setting: Setting) -> str:
+        if self.part == "validation" and not setting.validation:
+            return "it looks at the validation part, but there is none; make dataset.validation larger, or set its field part to training."
+        return ""
+
+    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
+        margins = sight.margins(self.part)
+        if margins is None:
+            return Reading({})
+
+        def draw() -> dict[str, torch.Tensor]:
+            edges, counts = histogram(margins, self.bins)
+            return {"edges": edges, "counts": counts}
+
+        return Reading({"quartiles": quartiles(margins), "negative": (margins < 0.0).to(margins).mean(dim=1)}, draw)
+
+    def cost(self) -> str:
+        return "an evaluation of the part"

@@ -1,0 +1,82 @@
+"""Reliability of predicted class probabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, Sight, schedule
+from optlab.core.data import Task
+from optlab.core.fields import choice, whole
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Reliability(Instrument):
+    """How often the most probable class is right, against how probable the model calls it.
+
+    Where a model says 80 %, it should be right 8 times in 10. A network that is trained on after its training error is gone pushes probabilities to 1 and
+    becomes overconfident: the curve sinks below the diagonal, and cross-entropy rises on the validation set although the 0-1 error does not.
+    """
+
+    name: ClassVar[str] = "reliability"
+    label: ClassVar[str] = "Reliability of probabilities"
+    group: ClassVar[str] = "Predictions"
+    place: ClassVar[int] = 100
+    rule: ClassVar[tuple[str, ...]] = (r"\text{ECE} = \sum_b \frac{n_b}{n} \left| \text{acc}_b - \text{conf}_b \right|",)
+    symbols: ClassVar[dict[str, str]] = {
+        "b": "bin of the probability of the most probable class; bins are equally wide",
+        "n_b": "examples in it, of n",
+        "acc_b, conf_b": "share of them that are right, and mean probability",
+    }
+    source: ClassVar[str] = (
+        "Chapter row O4; M. Pakdaman Naeini et al. (2015); C. Guo et al. (2017), On calibration of modern neural networks."
+    )
+    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    gives: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("ece", "Expected calibration error"),
+        Quantity("overconfidence", "Mean probability less accuracy"),
+    )
+    draws: ClassVar[str] = "The reliability curve: mean probability, accuracy and count of each bin, and the bins' edges."
+
+    every: int = schedule(200, "About as often as an evaluation, which it costs.")
+    part: Literal["training", "validation"] = choice("validation", "Part", help="Examples that it is told on.")
+    bins: int = whole(
+        10,
+        "Bins",
+        least=2,
+        most=100,
+        slider=(5, 30),
+        help="Number of bins.",
+        why="The usual number; the error grows with it on few examples.",
+    )
+
+    def refusal(self, setting: Setting) -> str:
+        if not setting.probabilities:
+            return "it needs predicted class probabilities, but the outputs under this loss are none; use the loss cross_entropy."
+        if self.part == "validation" and not setting.validation:
+            return "it looks at the validation part, but there is none; make dataset.validation larger, or set its field part to training."
+        return ""
+
+    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
+        found = sight.probabilities(self.part)
+        if found is None:
+            return Reading({})
+        probabilities, y = found
+        confidence, predicted = probabilities.max(dim=2)
+        right = (predicted == y).to(confidence)
+        place = (confidence * self.bins).nan_to_num(0.0).long().clamp(0, self.bins - 1)
+        empty = _torch.zeros(len(confidence), self.bins, dtype=confidence.dtype, device=confidence.device)
+        count = empty.scatter_add(1, place, _torch.ones_like(confidence))
+        total_confidence, total_right = empty.scatter_add(1, place, confidence), empty.scatter_add(1, place, right)
+        error = (total_right - total_confidence).abs().sum(dim=1) / confidence.shape[1]
+
+        def draw() -> dict[str, torch.Tensor]:
+            edges = _torch.linspace(0.0, 1.0, self.bins + 1, dtype=count.dtype, device=count.device).expand(len(count), -1)
+            return {"edges": edges, "probability": total_confidence / count, "accuracy": total_right / count, "count": count}
+
+        return Reading({"ece": error, "overconfidence": confidence.mean(dim=1) - right.mean(dim=1)}, draw)
+
+    def cost(self) -> str:
+        return "an evaluation of the part"

@@ -1,0 +1,58 @@
+"""The spectral density of the Hessian."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Sight, schedule
+from optlab.core.fields import whole
+
+
+class SpectralDensity(Instrument):
+    """How the eigenvalues of the Hessian are spread, by stochastic Lanczos quadrature.
+
+    Trained networks have a bulk of eigenvalues near zero and a few far out, about as many as there are classes: most directions are flat, and a few set the
+    learning rate for all.
+    """
+
+    name: ClassVar[str] = "spectral_density"
+    label: ClassVar[str] = "Spectral density"
+    group: ClassVar[str] = "Curvature"
+    place: ClassVar[int] = 40
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\rho(t) = \frac{1}{P} \sum_i \delta(t - \lambda_i) \approx \frac{1}{n} \sum_{j=1}^n \sum_k w_{jk}\, \delta(t - \tau_{jk})",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "τ_jk, w_jk": "eigenvalues of the Lanczos matrix from random start j, and squares of the first entries of its eigenvectors",
+        "n": "random starts",
+    }
+    source: ClassVar[str] = "S. Ubaru, J. Chen, Y. Saad (2017), Fast estimation of tr(f(A)); B. Ghorbani et al. (2019), of neural networks."
+    gives: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("mean", "Mean eigenvalue"),
+        Quantity("spread", "Standard deviation of the eigenvalues", log=True),
+    )
+    draws: ClassVar[str] = "The density, smoothed: eigenvalue and density, of integral 1."
+
+    every: int = schedule(0, "On a pause and at the end: a reading is the cost of hundreds of steps.")
+    probes: int = whole(4, "Random starts", symbol="n", least=1, most=256, slider=(1, 32), help="Their results are averaged.")
+    steps: int = whole(
+        40, "Lanczos steps", least=2, most=512, slider=(8, 128), help="Hessian products for each start; more show finer detail."
+    )
+    examples: int = whole(
+        0,
+        "Examples",
+        unit="examples",
+        least=0,
+        most=10**7,
+        slider=(0, 5000),
+        help="Training examples that the Hessian is taken on, the first so many; 0 for the batch of the step.",
+    )
+
+    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
+        grid, density, moments = sight.density(self.probes, self.steps, self.examples)
+        mean = moments[:, 1]
+        spread = (moments[:, 2] - mean.square()).clamp_min(0.0).sqrt()
+        return Reading({"mean": mean, "spread": spread}, lambda: {"eigenvalue": grid, "density": density})
+
+    def cost(self) -> str:
+        return f"about {2 * self.probes * self.steps:,} plain steps on batches of the training's size"

@@ -1,0 +1,44 @@
+"""Size of a step beside the size of what it changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, Sight, schedule
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class UpdateRatio(Instrument):
+    """Norm of the last update over the norm of the weights, for each of the model's tensors.
+
+    About 1/1000 a step is common in healthy training; far above, the weights are thrown about; far below, the layer hardly learns. A tensor that is zero as a
+    whole, as biases are at the start, has no ratio.
+    """
+
+    name: ClassVar[str] = "update_ratio"
+    label: ClassVar[str] = "Update-to-weight ratio"
+    group: ClassVar[str] = "By layer"
+    place: ClassVar[int] = 70
+    rule: ClassVar[tuple[str, ...]] = (r"\frac{\left\| \theta_k - \theta_{k-1} \right\|}{\left\| \theta_{k-1} \right\|}",)
+    symbols: ClassVar[dict[str, str]] = {"θ_k": "values of one tensor after k steps"}
+    source: ClassVar[str] = "A rule of thumb; A. Karpathy, CS231n notes on babysitting the learning process."
+    usual: ClassVar[bool] = True
+    gives: ClassVar[tuple[Quantity, ...]] = (Quantity("ratio", "Update over weight by tensor", log=True, vector=True),)
+
+    every: int = schedule(100, "Often enough to see it change, at less than 1 % of the training.")
+
+    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
+        update = self._norms(sight, sight.after - sight.before)
+        weight = self._norms(sight, sight.before)
+        ratio = _torch.where(weight > 0.0, update / weight, float("nan"))
+        return Reading({"ratio": Named(ratio, tuple(spec.name for spec in sight.layout.parameters))})
+
+    def cost(self) -> str:
+        return "less than half a plain step"
+
+    @staticmethod
+    def _norms(sight: Sight, values: torch.Tensor) -> torch.Tensor:
+        return _torch.stack([_torch.linalg.vector_norm(part, dim=1) for part in values.split(sight.layout.sizes, 1)], dim=1)

@@ -1,0 +1,52 @@
+"""Cross-entropy: the negative log-likelihood of the correct class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.losses.base import Loss
+from optlab.core.data import Task
+from optlab.core.lazy import functional
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class CrossEntropy(Loss):
+    """Negative log-likelihood of the correct class under the softmax of the outputs.
+
+    The surrogate for the 0-1 loss: it keeps pushing classes apart after the last training error is gone, and it has no minimum on separable
+    data, only an asymptote at 0.
+    """
+
+    name: ClassVar[str] = "cross_entropy"
+    label: ClassVar[str] = "Cross-entropy"
+    place: ClassVar[int] = 10
+    rule: ClassVar[tuple[str, ...]] = (r"L = -\log p(y \mid x;\theta) = -\log \frac{e^{f_y}}{\sum_c e^{f_c}}",)
+    symbols: ClassVar[dict[str, str]] = {"f_c": "output (logit) of class c"}
+    source: ClassVar[str] = "Notes, (8.4)–(8.6) and section on surrogate losses."
+    differs: ClassVar[str] = "As torch.nn.functional.cross_entropy with the mean taken over the batch."
+    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    canonical: ClassVar[bool] = True
+
+    def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        # Classes on the second axis, as layers leave them in memory: there a softmax goes along the examples, many times as fast as across a few classes.
+        return functional.cross_entropy(outputs.transpose(1, 2), y, reduction="none")
+
+    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        log_p = _torch.log_softmax(outputs.transpose(1, 2), dim=1)
+        correct = y.unsqueeze(1)
+        loss = log_p.gather(1, correct).mean(dim=(1, 2)).neg()
+        # softmax − one-hot, over m.
+        delta = log_p.exp_()
+        delta.scatter_add_(1, correct, _torch.full_like(correct, -1, dtype=delta.dtype))
+        return loss, delta.div_(y.shape[1]).transpose(1, 2)
+
+    def probabilities(self, outputs: torch.Tensor) -> torch.Tensor:
+        return outputs.softmax(dim=2)
+
+    def fisher_product(self, outputs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        p = outputs.softmax(dim=2)
+        weighted = p * u
+        return weighted - p * weighted.sum(dim=2, keepdim=True)

@@ -1,0 +1,46 @@
+"""Squared error: the negative log-likelihood of a Gaussian, up to constants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.losses.base import Loss
+from optlab.core.data import Task
+from optlab.core.lazy import functional
+
+if TYPE_CHECKING:
+    import torch
+
+
+class SquaredError(Loss):
+    """Squared distance of the outputs from the target, summed over the outputs of an example.
+
+    For classes the target is the one-hot vector. With a linear model it is a quadratic function of the parameters: the case in which
+    every statement about conditioning is exact.
+    """
+
+    name: ClassVar[str] = "squared_error"
+    label: ClassVar[str] = "Squared error"
+    place: ClassVar[int] = 20
+    rule: ClassVar[tuple[str, ...]] = (r"L = \left\| f(x;\theta) - y \right\|^2",)
+    source: ClassVar[str] = "Deep Learning, section 5.1.4; (8.4) with a Gaussian model of unit variance, times two."
+    differs: ClassVar[str] = "torch.nn.MSELoss also divides by the number of outputs; both agree where there is one."
+    tasks: ClassVar[tuple[Task, ...]] = ("classes", "regression")
+    canonical: ClassVar[bool] = True
+
+    def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (outputs - _target(outputs, y)).square().sum(dim=2)
+
+    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        residual = outputs - _target(outputs, y)
+        m = y.shape[1]
+        return residual.square().sum(dim=(1, 2)) / m, residual.mul_(2.0 / m)
+
+    def fisher_product(self, outputs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        # ‖f − y‖² is the negative log-likelihood of a Gaussian of variance ½.
+        return 2.0 * u
+
+
+def _target(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """``y`` as values ``[R, m, outputs]``: classes become one-hot vectors."""
+    return y if y.is_floating_point() else functional.one_hot(y, outputs.shape[2]).to(outputs.dtype)

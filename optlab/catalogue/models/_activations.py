@@ -1,0 +1,57 @@
+"""Activations of hidden units, with their derivatives written out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from optlab.core.lazy import functional
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+Activation = Literal["relu", "tanh", "sigmoid", "softplus", "gelu", "identity"]
+
+Forward = Callable[["torch.Tensor"], "torch.Tensor"]
+Backward = Callable[["torch.Tensor", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+Second = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+
+
+def forward(name: Activation) -> Forward:
+    """The function: pre-activations ``z`` → activations."""
+    return {
+        "relu": _torch.relu,
+        "tanh": _torch.tanh,
+        "sigmoid": _torch.sigmoid,
+        "softplus": functional.softplus,
+        "gelu": functional.gelu,
+        "identity": lambda z: z,
+    }[name]
+
+
+def backward(name: Activation) -> Backward:
+    """The gradient: (gradient of the activations, pre-activations ``z``, activations ``h``) → gradient of ``z``."""
+    aten = _torch.ops.aten
+    table: dict[str, Backward] = {
+        "relu": lambda delta, z, h: aten.threshold_backward(delta, h, 0),
+        "tanh": lambda delta, z, h: aten.tanh_backward(delta, h),
+        "sigmoid": lambda delta, z, h: aten.sigmoid_backward(delta, h),
+        "softplus": lambda delta, z, h: aten.softplus_backward(delta, z, 1.0, 20.0),
+        "gelu": lambda delta, z, h: aten.gelu_backward(delta, z),
+        "identity": lambda delta, z, h: delta,
+    }
+    return table[name]
+
+
+def second(name: Activation) -> Second | None:
+    """The second derivative: (pre-activations ``z``, activations ``h``) → φ''(z); None where it is zero."""
+    table: dict[str, Second] = {
+        "tanh": lambda z, h: -2.0 * h * (1.0 - h.square()),
+        "sigmoid": lambda z, h: h * (1.0 - h) * (1.0 - 2.0 * h),
+        # Above 20 torch's softplus is the identity.
+        "softplus": lambda z, h: _torch.where(z > 20.0, 0.0, _torch.sigmoid(z) * _torch.sigmoid(-z)),
+        "gelu": lambda z, h: _torch.exp(-0.5 * z.square()) * (2.0 - z.square()) / math.sqrt(2.0 * math.pi),
+    }
+    return table.get(name)

@@ -1,0 +1,71 @@
+"""A plain chain of affine maps with an activation between them, and its backward pass written out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from optlab.catalogue.models import _activations
+from optlab.catalogue.models._activations import Activation
+from optlab.catalogue.models.base import Layers, Tape, Trace, affine, affine_backward
+from optlab.core.layout import Layout, Parameter, layout, linear
+
+if TYPE_CHECKING:
+    import torch
+
+
+def chain(widths: Sequence[int]) -> Layout:
+    """The tensors of maps between layers of these widths, inputs and outputs included."""
+    last = len(widths) - 2
+    tensors: list[Parameter] = []
+    for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        tensors += linear(f"layers.{number}", inputs, outputs, output=number == last)
+    return layout(tensors)
+
+
+def forward(parameters: list[torch.Tensor], x: torch.Tensor, activation: Activation, trace: Trace | None) -> torch.Tensor:
+    """Outputs ``[R, m, outputs]`` for inputs ``[R, m, *inputs]``."""
+    activate = _activations.forward(activation)
+    h = x.flatten(2)
+    last = len(parameters) // 2 - 1
+    for number in range(last + 1):
+        h = affine(h, parameters[2 * number], parameters[2 * number + 1])
+        if trace is not None:
+            trace(f"layers.{number}", h)
+        if number < last:
+            h = activate(h)
+            if trace is not None:
+                trace(f"layers.{number}.{activation}", h)
+    return h
+
+
+def record(parameters: list[torch.Tensor], x: torch.Tensor, activation: Activation) -> tuple[torch.Tensor, Tape]:
+    """The outputs, and what :func:`backward` needs."""
+    activate = _activations.forward(activation)
+    h = x.flatten(2)
+    tape = [h]
+    last = len(parameters) // 2 - 1
+    for number in range(last):
+        z = affine(h, parameters[2 * number], parameters[2 * number + 1])
+        h = activate(z)
+        tape += [z, h]
+    return affine(h, parameters[2 * last], parameters[2 * last + 1]), tape
+
+
+def backward(
+    parameters: list[torch.Tensor],
+    tape: Tape,
+    delta: torch.Tensor,
+    gradients: list[torch.Tensor],
+    activation: Activation,
+    layers: Layers | None = None,
+) -> None:
+    """Write the gradients that belong to ``delta`` ``[R, m, outputs]``, the gradient of the outputs; see :meth:`optlab.catalogue.models.base.Model.backward`."""
+    derive = _activations.backward(activation)
+    for number in range(len(parameters) // 2 - 1, -1, -1):
+        h = tape[2 * number]
+        if layers is not None:
+            layers.append((h, delta))
+        before = affine_backward(h, parameters[2 * number], delta, gradients[2 * number : 2 * number + 2], inputs=number > 0)
+        if before is not None:
+            delta = derive(before, tape[2 * number - 1], h)

@@ -1,0 +1,143 @@
+"""The second derivatives of a chain of layers, written out: what autograd finds by differentiating its own backward pass.
+
+A small network spends most of a Hessian product in autograd's bookkeeping. Differentiating forward and backward pass by hand along a direction (B. Pearlmutter,
+*Fast exact multiplication by the Hessian*, 1994) leaves the matrix products alone. Everything is computed with units first, ``[R, units, m]``, where the
+products need no transposed copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from optlab.catalogue.models import _activations
+from optlab.catalogue.models._activations import Activation
+from optlab.catalogue.models.base import Bend, Linearized
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+Layer = tuple["torch.Tensor", "torch.Tensor | None"]
+"""Weight ``[R, out, in]`` and bias ``[R, out]`` (or None) of one affine map."""
+
+
+class LinearizedLayers(Linearized):
+    """Affine maps with one activation between them, at one point.
+
+    Args:
+        layers: weights and biases, from the input up. x: ``[R, m, in]``.
+    """
+
+    def __init__(self, layers: Sequence[Layer], activation: Activation, x: torch.Tensor) -> None:
+        function, backward, second = _activations.forward(activation), _activations.backward(activation), _activations.second(activation)
+        self._weights = [weight for weight, _ in layers]
+        self._biased = [bias is not None for _, bias in layers]
+        h = x.transpose(1, 2)
+        self._inputs = [h]
+        self._slopes: list[torch.Tensor | None] = []
+        self._bends: list[torch.Tensor | None] = []
+        for number, (weight, bias) in enumerate(layers):
+            z = _torch.bmm(weight, h) if bias is None else _torch.baddbmm(bias.unsqueeze(2), weight, h)
+            if number == len(layers) - 1:
+                break
+            h = function(z)
+            self._slopes.append(None if activation == "identity" else backward(_torch.ones_like(z), z, h))
+            self._bends.append(None if second is None else second(z, h))
+            self._inputs.append(h)
+        self.outputs = z.transpose(1, 2)
+        self._deltas: list[torch.Tensor] = []
+        self._folds: list[torch.Tensor | None] = []
+
+    def differentiate(self, delta: torch.Tensor) -> None:
+        here = delta.transpose(1, 2)
+        deltas, folds = [here], []
+        for number in range(len(self._weights) - 1, 0, -1):
+            before = _torch.bmm(self._weights[number].transpose(1, 2), here)
+            slope, bend = self._slopes[number - 1], self._bends[number - 1]
+            folds.append(None if bend is None else before * bend)
+            here = before if slope is None else before * slope
+            deltas.append(here)
+        self._deltas, self._folds = deltas[::-1], folds[::-1]
+
+    def gradient(self, out: list[torch.Tensor]) -> None:
+        for number, (weight, bias) in enumerate(self._grouped(out)):
+            _torch.bmm(self._deltas[number], self._inputs[number].transpose(1, 2), out=weight)
+            if bias is not None:
+                _torch.sum(self._deltas[number], dim=2, out=bias)
+
+    def squared_norms(self) -> torch.Tensor:
+        # What an example adds is the outer product of its delta and its input.
+        total: torch.Tensor | None = None
+        for delta, h, biased in zip(self._deltas, self._inputs, self._biased, strict=True):
+            entering = h.square().sum(dim=1)
+            here = delta.square().sum(dim=1).mul_(entering.add_(1.0) if biased else entering)
+            total = here if total is None else total.add_(here)
+        assert total is not None, "there is a layer"
+        return total
+
+    def second_order(self, directions: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        first: torch.Tensor | None = None
+        second: torch.Tensor | None = None
+        for number, (weight, bias) in enumerate(self._grouped(directions)):
+            z1 = _affine(weight, self._inputs[number], bias)
+            z2: torch.Tensor | None = None
+            if first is not None:
+                z1 = _torch.baddbmm(z1, self._weights[number], first)
+                z2 = _torch.bmm(weight, first).mul_(2.0)
+            if second is not None:
+                z2 = _torch.bmm(self._weights[number], second) if z2 is None else _torch.baddbmm(z2, self._weights[number], second)
+            if number == len(self._weights) - 1:
+                break
+            slope, bend = self._slopes[number], self._bends[number]
+            first = z1 if slope is None else z1 * slope
+            second = z2 if z2 is None or slope is None else z2 * slope
+            if bend is not None:
+                bent = z1.square().mul_(bend)
+                second = bent if second is None else second + bent
+        return z1.transpose(1, 2), (_torch.zeros_like(z1) if z2 is None else z2).transpose(1, 2)
+
+    def product(self, directions: list[torch.Tensor], bend: Bend, out: list[torch.Tensor]) -> None:
+        grouped = self._grouped(directions)
+        moved: list[torch.Tensor | None] = [None]
+        changes: list[torch.Tensor] = []
+        for number, (weight, bias) in enumerate(grouped):
+            z1 = _affine(weight, self._inputs[number], bias)
+            before = moved[number]
+            if before is not None:
+                z1 = _torch.baddbmm(z1, self._weights[number], before)
+            changes.append(z1)
+            if number < len(self._weights) - 1:
+                slope = self._slopes[number]
+                moved.append(z1 if slope is None else z1 * slope)
+        delta = bend(changes[-1].transpose(1, 2)).transpose(1, 2)
+        targets = self._grouped(out)
+        for number in range(len(self._weights) - 1, -1, -1):
+            weight, bias = targets[number]
+            _torch.bmm(delta, self._inputs[number].transpose(1, 2), out=weight)
+            change = moved[number]
+            if change is not None:
+                weight.baddbmm_(self._deltas[number], change.transpose(1, 2))
+            if bias is not None:
+                _torch.sum(delta, dim=2, out=bias)
+            if number == 0:
+                break
+            before = _torch.bmm(grouped[number][0].transpose(1, 2), self._deltas[number])
+            before = before.baddbmm_(self._weights[number].transpose(1, 2), delta)
+            slope, fold = self._slopes[number - 1], self._folds[number - 1]
+            delta = before if slope is None else before.mul_(slope)
+            if fold is not None:
+                delta = delta.addcmul_(fold, changes[number - 1])
+
+    def _grouped(self, parts: list[torch.Tensor]) -> list[Layer]:
+        """Flat lists in the layout's order as (weight, bias) of each layer."""
+        found: list[Layer] = []
+        place = 0
+        for biased in self._biased:
+            found.append((parts[place], parts[place + 1] if biased else None))
+            place += 1 + biased
+        return found
+
+
+def _affine(weight: torch.Tensor, h: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    return _torch.bmm(weight, h) if bias is None else _torch.baddbmm(bias.unsqueeze(2), weight, h)

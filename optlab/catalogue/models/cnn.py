@@ -1,0 +1,96 @@
+"""Small convolutional network: weights shared over the places of an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.models import _activations
+from optlab.catalogue.models._activations import Activation
+from optlab.catalogue.models.base import Model, Pass, affine
+from optlab.core.data import DataShape
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import Sizes, choice, sizes, whole
+from optlab.core.layout import Layout, Parameter, layout, linear
+from optlab.core.lazy import functional
+
+if TYPE_CHECKING:
+    import torch
+
+
+class CNN(Model):
+    """Convolutions with an activation and average pooling, then one affine map.
+
+    The same small kernels are used at every place of the image, so there are few parameters and each gets the gradients of all places.
+    """
+
+    name: ClassVar[str] = "cnn"
+    label: ClassVar[str] = "Small CNN"
+    place: ClassVar[int] = 50
+    rule: ClassVar[tuple[str, ...]] = (
+        r"h_l = \text{pool}\left(\phi\left(K_l * h_{l-1} + b_l\right)\right)",
+        r"f(x;\theta) = W h_L + b",
+    )
+    symbols: ClassVar[dict[str, str]] = {"K_l": "kernels of layer l", "φ": "activation"}
+    source: ClassVar[str] = "Deep Learning, chapter 9."
+
+    channels: Sizes = sizes((8, 16), "Channels", help="Kernels of each convolution, from the input up; each halves the image where it can.")
+    kernel: int = whole(
+        3, "Kernel", unit="pixels", least=1, most=15, slider=(1, 9), help="Side of each kernel; odd, so that the image keeps its size."
+    )
+    activation: Activation = choice("relu", "Activation", symbol="φ", help="Function applied after each convolution.")
+
+    def layout(self, shape: DataShape) -> Layout:
+        planes, height, width = _image(shape)
+        if self.kernel % 2 == 0:
+            raise InvalidInput(f"model.kernel is {self.kernel}, but it must be odd, so that the image keeps its size.", "model.kernel")
+        tensors: list[Parameter] = []
+        area = self.kernel**2
+        for number, channels in enumerate(self.channels):
+            extent = (channels, planes, self.kernel, self.kernel)
+            tensors += [
+                Parameter(f"convolutions.{number}.weight", extent, "weight", planes * area, channels * area),
+                Parameter(f"convolutions.{number}.bias", (channels,), "bias", planes * area, channels * area),
+            ]
+            planes = channels
+            if min(height, width) > 1:  # as forward pools
+                height, width = -(-height // 2), -(-width // 2)
+        return layout([*tensors, *linear("output", planes * height * width, shape.outputs, output=True)])
+
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+        activate = _activations.forward(self.activation)
+        trace = circumstances.trace
+        runs, m = x.shape[:2]
+        images = x if x.dim() == 5 else x.unsqueeze(2)
+        # Runs become groups of one convolution: [m, R * channels, height, width].
+        h = images.transpose(0, 1).flatten(1, 2)
+        for number in range(len(self.channels)):
+            weight, bias = parameters[2 * number], parameters[2 * number + 1]
+            h = functional.conv2d(h, weight.flatten(0, 1), bias.flatten(), padding=self.kernel // 2, groups=runs)
+            if trace is not None:
+                trace(f"convolutions.{number}", h.unflatten(1, (runs, -1)).transpose(0, 1))
+            h = activate(h)
+            if min(h.shape[2:]) > 1:
+                h = functional.avg_pool2d(h, 2, ceil_mode=True)
+            if trace is not None:
+                trace(f"convolutions.{number}.{self.activation}", h.unflatten(1, (runs, -1)).transpose(0, 1))
+        outputs = affine(h.view(m, runs, -1).transpose(0, 1), *parameters[-2:])
+        if trace is not None:
+            trace("output", outputs)
+        return outputs
+
+
+def _image(shape: DataShape) -> tuple[int, int, int]:
+    """Planes, height and width of one example.
+
+    Raises:
+        InvalidInput: the data are no images.
+    """
+    if len(shape.inputs) == 2:
+        return 1, shape.inputs[0], shape.inputs[1]
+    if len(shape.inputs) == 3:
+        return shape.inputs[0], shape.inputs[1], shape.inputs[2]
+    raise InvalidInput(
+        f"model.name is 'cnn', which needs images (height × width, or planes × height × width), but an example of this dataset has the shape "
+        f"{list(shape.inputs)}; use mlp.",
+        "model.name",
+    )

@@ -1,0 +1,53 @@
+"""Deep linear network: a product of matrices, non-convex though the function is linear."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.models._linearized import LinearizedLayers
+from optlab.catalogue.models.base import Model, Pass
+from optlab.core.data import DataShape
+from optlab.core.fields import whole
+from optlab.core.layout import Layout, Parameter, layout
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DeepLinear(Model):
+    """Several matrices one after another, with nothing between them.
+
+    What it can represent is linear, but the cost as a function of the factors has saddle points and many equivalent global minima, and no bad local
+    ones. Training shows plateaus and sudden falls: the learning curves of deep networks in the simplest case.
+    """
+
+    name: ClassVar[str] = "deep_linear"
+    label: ClassVar[str] = "Deep linear network"
+    place: ClassVar[int] = 30
+    rule: ClassVar[tuple[str, ...]] = (r"f(x;\theta) = W_L W_{L-1} \cdots W_1 x",)
+    symbols: ClassVar[dict[str, str]] = {"L": "number of matrices"}
+    source: ClassVar[str] = "Notes, saddle points; P. Baldi, K. Hornik (1989); A. Saxe et al. (2013)."
+
+    depth: int = whole(3, "Matrices", symbol="L", least=1, most=64, slider=(1, 20), help="Number of matrices that are multiplied.")
+    width: int = whole(32, "Width", unit="units", least=1, most=65_536, log=True, slider=(1, 512), help="Rows of each matrix but the last.")
+
+    def layout(self, shape: DataShape) -> Layout:
+        widths = [shape.width, *[self.width] * (self.depth - 1), shape.outputs]
+        return layout(
+            [
+                Parameter(f"layers.{number}.weight", (outputs, inputs), "weight", inputs, outputs, number == self.depth - 1)
+                for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False))
+            ]
+        )
+
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+        h = x.flatten(2)
+        for number, weight in enumerate(parameters):
+            h = _torch.bmm(weight, h.transpose(1, 2)).transpose(1, 2)
+            if circumstances.trace is not None:
+                circumstances.trace(f"layers.{number}", h)
+        return h
+
+    def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:
+        return LinearizedLayers([(weight, None) for weight in parameters], "identity", x.flatten(2))

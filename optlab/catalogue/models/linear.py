@@ -1,0 +1,50 @@
+"""Linear and softmax regression: one affine map, a convex problem under both losses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.models._linearized import LinearizedLayers
+from optlab.catalogue.models.base import Layers, Model, Pass, Tape, affine, affine_backward
+from optlab.core.data import DataShape
+from optlab.core.layout import Layout, layout, linear
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Linear(Model):
+    """One affine map from inputs to outputs.
+
+    With the cross-entropy it is softmax regression, with the squared error linear regression. Both objectives are convex, so every
+    minimum that a method finds is a global one; what remains is ill-conditioning.
+    """
+
+    name: ClassVar[str] = "linear"
+    label: ClassVar[str] = "Linear / softmax regression"
+    place: ClassVar[int] = 10
+    rule: ClassVar[tuple[str, ...]] = (r"f(x;\theta) = W x + b",)
+    source: ClassVar[str] = "Deep Learning, section 5.1.4 and 6.2.2."
+
+    def layout(self, shape: DataShape) -> Layout:
+        return layout(linear("layers.0", shape.width, shape.outputs, output=True))
+
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+        outputs = affine(x.flatten(2), *parameters)
+        if circumstances.trace is not None:
+            circumstances.trace("layers.0", outputs)
+        return outputs
+
+    def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape]:
+        flat = x.flatten(2)
+        return affine(flat, *parameters), [flat]
+
+    def backward(
+        self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor], layers: Layers | None = None
+    ) -> None:
+        if layers is not None:
+            layers.append((tape[0], delta))
+        affine_backward(tape[0], parameters[0], delta, gradients, inputs=False)
+
+    def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:
+        return LinearizedLayers([(parameters[0], parameters[1])], "identity", x.flatten(2))

@@ -1,0 +1,72 @@
+"""LSTM: a recurrent network whose memory is written, kept and read through gates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.models._sequences import sequence_inputs
+from optlab.catalogue.models.base import Model, Pass, affine
+from optlab.core.data import DataShape
+from optlab.core.fields import whole
+from optlab.core.layout import Layout, Parameter, layout, linear
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class LSTM(Model):
+    """A cell that keeps its content unless a gate lets it go; the output is read after the last time step.
+
+    Along the cell the gradient is multiplied by the forget gate only. With that gate's bias at 1 it starts open, and dependencies over many steps can
+    be learned from the beginning.
+    """
+
+    name: ClassVar[str] = "lstm"
+    label: ClassVar[str] = "LSTM"
+    place: ClassVar[int] = 70
+    rule: ClassVar[tuple[str, ...]] = (
+        r"i, o = \sigma\left(W_{i,o}\, x_t + U_{i,o}\, h_{t-1} + b_{i,o}\right),\quad f = \sigma\left(W_f x_t + U_f h_{t-1} + b_f\right)",
+        r"c_t = f \odot c_{t-1} + i \odot \tanh\left(W_c x_t + U_c h_{t-1} + b_c\right)",
+        r"h_t = o \odot \tanh c_t",
+    )
+    symbols: ClassVar[dict[str, str]] = {"i, f, o": "input, forget and output gates", "c": "cell", "h": "state that is read"}
+    source: ClassVar[str] = (
+        "S. Hochreiter, J. Schmidhuber (1997); bias of 1 for the forget gate: R. Jozefowicz et al. (2015), and the notes on biases."
+    )
+    differs: ClassVar[str] = "torch.nn.LSTM orders the gates i, f, c, o, as here, and has two biases whose sum is the one here."
+
+    units: int = whole(32, "Hidden units", unit="units", least=1, most=4096, log=True, slider=(1, 256), help="Size of the cell.")
+
+    def layout(self, shape: DataShape) -> Layout:
+        inputs = sequence_inputs(shape, self.name)
+        n = self.units
+        return layout(
+            [
+                Parameter("input.weight", (4 * n, inputs), "weight", inputs, n),
+                Parameter("recurrent.weight", (4 * n, n), "weight", n, n),
+                Parameter("input_gate.bias", (n,), "bias", n, n),
+                Parameter("forget_gate.bias", (n,), "gate", n, n),
+                Parameter("cell.bias", (n,), "bias", n, n),
+                Parameter("output_gate.bias", (n,), "bias", n, n),
+                *linear("output", n, shape.outputs, output=True),
+            ]
+        )
+
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+        entering, recurrent, *biases = parameters[:6]
+        runs, m, length = x.shape[:3]
+        driven = affine(x.flatten(1, 2), entering, _torch.cat(biases, dim=1)).view(runs, m, length, 4 * self.units)
+        across = recurrent.transpose(1, 2)
+        h = x.new_zeros(runs, m, self.units)
+        c = x.new_zeros(runs, m, self.units)
+        for t in range(length):
+            i, f, g, o = _torch.baddbmm(driven[:, :, t], h, across).chunk(4, dim=2)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            if circumstances.trace is not None:
+                circumstances.trace(f"state.{t}", h)
+        outputs = affine(h, *parameters[6:])
+        if circumstances.trace is not None:
+            circumstances.trace("output", outputs)
+        return outputs

@@ -1,0 +1,194 @@
+"""Multilayer perceptron: the laboratory's main model, plain or with what makes deep ones easier to optimize."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.models import _activations, _chain
+from optlab.catalogue.models._activations import Activation
+from optlab.catalogue.models._batch_norm import moments, normalized
+from optlab.catalogue.models._linearized import LinearizedLayers
+from optlab.catalogue.models.base import Layers, Model, Pass, Stack, Tape, affine
+from optlab.core.data import DataShape
+from optlab.core.fields import Sizes, choice, real, sizes, switch
+from optlab.core.layout import Layout, Parameter, layout, linear
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class MLP(Model):
+    """Layers of affine maps with an activation between them.
+
+    Any two hidden units of a layer can be swapped without changing the function: the objective has as many equivalent minima as there are
+    arrangements of units.
+
+    Deep ones are hard to optimize: a step assumes that the other layers stay as they are, and the gradient passes through all of them. Batch normalization
+    reparametrizes each layer so that its units keep their mean and spread whatever the layers below do; skip connections leave a path of plain additions from
+    the output to the input; auxiliary heads ask every layer for the answer.
+    """
+
+    name: ClassVar[str] = "mlp"
+    label: ClassVar[str] = "Multilayer perceptron"
+    place: ClassVar[int] = 20
+    rule: ClassVar[tuple[str, ...]] = (
+        r"h_0 = x,\quad h_l = \phi\left(W_l h_{l-1} + b_l\right)",
+        r"f(x;\theta) = W_L h_{L-1} + b_L",
+        r"\text{batch norm:}\quad h_l = \phi\left(\gamma_l \frac{W_l h_{l-1} - \mu_l}{\sigma_l} + \beta_l\right),\quad "
+        r"\sigma_l = \sqrt{\delta + \text{var}\left(W_l h_{l-1}\right)}",
+        r"\text{skip:}\quad h_l = h_{l-1} + \phi\left(W_l h_{l-1} + b_l\right)",
+        r"\text{auxiliary heads:}\quad J = \ell\left(f, y\right) + \alpha \sum_l \ell\left(V_l h_l + c_l, y\right)",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "φ": "activation",
+        "h_l": "activations of hidden layer l",
+        "L": "number of affine maps",
+        "ℓ": "loss",
+        "μ_l, var": "mean and variance of each unit: over the batch in training, over the training set in evaluation",
+        "γ_l, β_l": "scale and shift of each unit, learned; β takes the place of b",
+        "V_l, c_l": "auxiliary head of hidden layer l",
+    }
+    source: ClassVar[str] = (
+        "Deep Learning, chapter 6; batch normalization: notes, (8.35)–(8.37), S. Ioffe, C. Szegedy (2015); skip connections: K. He et al. (2016); "
+        "auxiliary heads: C.-Y. Lee et al. (2014), notes, section on models that are easier to optimize."
+    )
+    differs: ClassVar[str] = (
+        "torch.nn.BatchNorm1d keeps running averages of the moments with momentum 0.1 and evaluates with those; here an evaluation takes the moments of the "
+        "training set itself (of its first 10,000 examples where it has more), layer by layer, so it depends on the parameters alone. A batch of one "
+        "example, which torch refuses, is its own mean: each unit becomes its shift β, and the layers below get no gradient from it."
+    )
+
+    hidden: Sizes = sizes(
+        (64,),
+        "Hidden layers",
+        unit="units",
+        help="Units of each hidden layer, from the input up, separated by commas; empty for none.",
+        why="One layer of 64 fits the digits and trains fast enough to watch.",
+    )
+    activation: Activation = choice(
+        "relu",
+        "Activation",
+        symbol="φ",
+        help="Function applied to each hidden unit. Saturating ones (tanh, sigmoid) let gradients vanish in deep networks.",
+    )
+    batch_norm: bool = switch(False, "Batch normalization", help="Normalizes each hidden unit over the batch, before its activation.")
+    epsilon: float = real(
+        1e-5,
+        "Added to the variance",
+        symbol="δ",
+        above=0.0,
+        log=True,
+        slider=(1e-8, 1e-1),
+        help="Keeps the division of batch normalization away from zero; without it the value has no effect.",
+        why="torch's value; the notes name 1e-8.",
+    )
+    skip: bool = switch(
+        False,
+        "Skip connections",
+        help="Adds what enters a hidden layer to what leaves it, where the two have the same width; layers that change the width have none.",
+    )
+    auxiliary: float = real(
+        0.0,
+        "Auxiliary heads",
+        symbol="α",
+        least=0.0,
+        slider=(0.0, 1.0),
+        help="Weight of the loss of a linear head on each hidden layer below the last, added to the training objective; 0 for none. The reported losses and "
+        "errors are those of the last head alone.",
+    )
+
+    def layout(self, shape: DataShape) -> Layout:
+        if self._plain():
+            return _chain.chain([shape.width, *self.hidden, shape.outputs])
+        tensors: list[Parameter] = []
+        inputs = shape.width
+        for number, units in enumerate(self.hidden):
+            weight, bias = linear(f"layers.{number}", inputs, units)
+            if self.batch_norm:
+                name = f"norms.{number}"
+                tensors += [
+                    weight,
+                    Parameter(f"{name}.weight", (units,), "scale", units, units),
+                    Parameter(f"{name}.bias", (units,), "bias", units, units),
+                ]
+            else:
+                tensors += [weight, bias]
+            inputs = units
+        tensors += linear(f"layers.{len(self.hidden)}", inputs, shape.outputs, output=True)
+        if self.auxiliary_weight():
+            for number, units in enumerate(self.hidden[:-1]):
+                tensors += linear(f"heads.{number}", units, shape.outputs, output=True)
+        return layout(tensors)
+
+    def stack(self) -> Stack | None:
+        if not self._plain():
+            return None
+        depth = len(self.hidden)
+        places = tuple((2 * number, 2 * number + 1) for number in range(depth + 1))
+        # Looked up when it is called: an experiment is checked where torch is not imported.
+        return Stack(places[:depth], places[depth], self.activation, lambda z: _activations.forward(self.activation)(z))  # noqa: PLW0108
+
+    def normalizes(self) -> bool:
+        return self.batch_norm and len(self.hidden) > 0
+
+    def auxiliary_weight(self) -> float:
+        return self.auxiliary if len(self.hidden) > 1 else 0.0
+
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+        if self._plain():
+            return _chain.forward(parameters, x, self.activation, circumstances.trace)
+        activate = _activations.forward(self.activation)
+        trace, given = circumstances.trace, circumstances.statistics
+        rest = iter(parameters)
+        h = x.flatten(2)
+        layers: list[torch.Tensor] = []
+        for number in range(len(self.hidden)):
+            if self.batch_norm:
+                z = _torch.bmm(next(rest), h.transpose(1, 2)).transpose(1, 2)
+                if trace is not None:
+                    trace(f"layers.{number}", z)
+                known = moments(z) if given is None else given[number]
+                if circumstances.observe is not None:
+                    circumstances.observe(known)
+                z = normalized(z, known, next(rest), next(rest), self.epsilon)
+                if trace is not None:
+                    trace(f"norms.{number}", z)
+            else:
+                z = affine(h, next(rest), next(rest))
+                if trace is not None:
+                    trace(f"layers.{number}", z)
+            active = activate(z)
+            if trace is not None:
+                trace(f"layers.{number}.{self.activation}", active)
+            if self.skip and active.shape == h.shape:
+                h = h + active
+                if trace is not None:
+                    trace(f"layers.{number}.sum", h)
+            else:
+                h = active
+            layers.append(h)
+        outputs = affine(h, next(rest), next(rest))
+        if trace is not None:
+            trace(f"layers.{len(self.hidden)}", outputs)
+        if circumstances.branch is not None and self.auxiliary_weight():
+            for layer in layers[:-1]:
+                circumstances.branch(affine(layer, next(rest), next(rest)))
+        return outputs
+
+    def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape] | None:
+        return _chain.record(parameters, x, self.activation) if self._plain() else None
+
+    def backward(
+        self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor], layers: Layers | None = None
+    ) -> None:
+        _chain.backward(parameters, tape, delta, gradients, self.activation, layers)
+
+    def _plain(self) -> bool:
+        return not (self.batch_norm or self.skip or self.auxiliary)
+
+    def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers | None:
+        if not self._plain():
+            return None
+        layers = list(zip(parameters[::2], parameters[1::2], strict=True))
+        return LinearizedLayers(layers, self.activation, x.flatten(2))

@@ -1,0 +1,127 @@
+"""Restricted Boltzmann machine: a model of the inputs' distribution, whose exact gradient is out of reach unless it is small."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from optlab.catalogue.models.base import Model, Pass, Uniforms
+from optlab.core.data import DataShape
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import choice, whole
+from optlab.core.layout import Layout, Parameter, layout
+from optlab.numerics import boltzmann
+from optlab.numerics.boltzmann import Machine
+
+if TYPE_CHECKING:
+    import torch
+
+
+class RestrictedBoltzmannMachine(Model):
+    """Visible and hidden units of 0 or 1, each connected to all of the other side: it learns the distribution of the inputs, without targets.
+
+    The gradient of the likelihood has a part under the data and a part under the model; the second needs the sum over all states. Contrastive divergence
+    takes a chain of k Gibbs steps from each example in its place, which is biased, less so with k. Training then follows no gradient of anything that is
+    reported: the loss is the error of a reconstruction (one pass up and down) or, for a machine small enough, the negative log-likelihood.
+
+    Inputs are probabilities of the visible units, so they have to lie between 0 and 1.
+    """
+
+    name: ClassVar[str] = "rbm"
+    label: ClassVar[str] = "Restricted Boltzmann machine"
+    place: ClassVar[int] = 45
+    rule: ClassVar[tuple[str, ...]] = (
+        r"p(v, h) = \frac{1}{Z} e^{-E(v, h)},\quad E(v, h) = -b^\top v - c^\top h - h^\top W v",
+        r"F(v) = -b^\top v - \sum_j \log\left(1 + e^{c_j + (W v)_j}\right),\quad -\log p(v) = F(v) + \log Z",
+        r"\text{CD-k:}\quad g = \nabla_\theta \frac{1}{m} \sum_i \left(F(v_i) - F\left(v_i^{(k)}\right)\right)",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "v, h": "visible and hidden units",
+        "b, c": "their biases",
+        "F": "free energy",
+        "Z": "sum over all states",
+        "v_i^{(k)}": "end of a chain of k Gibbs steps from example i, held constant",
+    }
+    source: ClassVar[str] = "Notes, inexact gradients; P. Smolensky (1986), G. Hinton (2002)."
+    differs: ClassVar[str] = (
+        "sklearn.neural_network.BernoulliRBM uses persistent chains of one step, which go on from one update to the next; here each chain begins at its "
+        "example."
+    )
+
+    hidden: int = whole(32, "Hidden units", unit="units", least=1, most=16_384, log=True, slider=(1, 512), help="Units of the hidden side.")
+    learning: Literal["cd", "exact"] = choice(
+        "cd",
+        "Gradient",
+        help="cd: contrastive divergence. exact: the gradient of the negative log-likelihood, for machines whose smaller side has at most 20 units.",
+        why="The exact gradient costs a sum over all states of the smaller side.",
+    )
+    k: int = whole(
+        1,
+        "Gibbs steps",
+        symbol="k",
+        least=1,
+        most=10_000,
+        log=True,
+        slider=(1, 100),
+        help="Gibbs steps of each chain; without effect on the exact gradient.",
+        why="One is biased but points the right way, and every further one costs as much.",
+    )
+    reported: Literal["reconstruction", "likelihood"] = choice(
+        "reconstruction",
+        "Reported loss",
+        help="reconstruction: the loss between inputs and reconstruction. likelihood: the negative log-likelihood in nats, exactly, for machines whose smaller "
+        "side has at most 20 units; always so with the exact gradient.",
+        why="The reconstruction error can be had for any size; it falls as the machine learns, but is not what learning minimizes.",
+    )
+
+    def layout(self, shape: DataShape) -> Layout:
+        if self.judges() and not boltzmann.enumerable(shape.width, self.hidden):
+            raise InvalidInput(
+                f"model.hidden is {self.hidden} and the data have {shape.width} inputs, but the likelihood is exact only where the smaller side has at most "
+                f"{boltzmann.MOST_ENUMERATED} units; make model.hidden smaller, or set model.learning to cd and model.reported to reconstruction.",
+                "model.hidden",
+            )
+        inputs, units = shape.width, self.hidden
+        return layout(
+            [
+                Parameter("weight", (units, inputs), "weight", inputs, units),
+                Parameter("visible", (inputs,), "bias", units, inputs),
+                Parameter("hidden", (units,), "bias", inputs, units),
+            ]
+        )
+
+    def target_shape(self, shape: DataShape) -> DataShape:
+        return dataclasses.replace(shape, outputs=shape.width, task="regression")
+
+    def targets(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x.flatten(2)
+
+    def refusal(self, low: float, high: float) -> str:
+        if low >= 0.0 and high <= 1.0:
+            return ""
+        return (
+            f"model.name is 'rbm', whose inputs are probabilities, but those of the training set go from {low:.3g} to {high:.3g}; set dataset.unit_range to "
+            "true."
+        )
+
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+        machine = Machine(*parameters)
+        h = boltzmann.hidden_probabilities(machine, x.flatten(2))
+        v = boltzmann.visible_probabilities(machine, h)
+        if circumstances.trace is not None:
+            circumstances.trace("hidden", h)
+            circumstances.trace("visible", v)
+        return v
+
+    def judges(self) -> bool:
+        return self.learning == "exact" or self.reported == "likelihood"
+
+    def judged(self, parameters: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        return boltzmann.negative_log_likelihood(Machine(*parameters), x.flatten(2))
+
+    def detours(self) -> bool:
+        return self.learning == "cd"
+
+    def surrogate(self, parameters: list[torch.Tensor], x: torch.Tensor, uniforms: Uniforms) -> torch.Tensor:
+        machine, v = Machine(*parameters), x.flatten(2)
+        return boltzmann.contrast(machine, v, boltzmann.chain(machine, v, self.k, uniforms))

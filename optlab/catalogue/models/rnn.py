@@ -1,0 +1,63 @@
+"""Simple recurrent network: the same weights at every time step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from optlab.catalogue.models import _activations
+from optlab.catalogue.models._sequences import sequence_inputs
+from optlab.catalogue.models.base import Model, Pass, affine
+from optlab.core.data import DataShape
+from optlab.core.fields import choice, whole
+from optlab.core.layout import Layout, Parameter, layout, linear
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class RNN(Model):
+    """A hidden state that the same weights carry from one time step to the next; the output is read after the last.
+
+    The gradient of an early step passes through the recurrent weights once for each step in between: it vanishes or explodes with their spectrum.
+    """
+
+    name: ClassVar[str] = "rnn"
+    label: ClassVar[str] = "Simple RNN"
+    place: ClassVar[int] = 60
+    rule: ClassVar[tuple[str, ...]] = (
+        r"h_t = \phi\left(W x_t + U h_{t-1} + b\right),\quad h_0 = 0",
+        r"f(x;\theta) = V h_T + c",
+    )
+    symbols: ClassVar[dict[str, str]] = {"φ": "activation", "U": "recurrent weights", "T": "length of the sequence"}
+    source: ClassVar[str] = "Notes, long-term dependencies, (8.11); Deep Learning, chapter 10."
+
+    units: int = whole(32, "Hidden units", unit="units", least=1, most=4096, log=True, slider=(1, 256), help="Size of the hidden state.")
+    activation: Literal["tanh", "relu", "identity"] = choice("tanh", "Activation", symbol="φ", help="Function applied to the state.")
+
+    def layout(self, shape: DataShape) -> Layout:
+        inputs = sequence_inputs(shape, self.name)
+        return layout(
+            [
+                Parameter("input.weight", (self.units, inputs), "weight", inputs, self.units),
+                Parameter("recurrent.weight", (self.units, self.units), "weight", self.units, self.units),
+                Parameter("recurrent.bias", (self.units,), "bias", self.units, self.units),
+                *linear("output", self.units, shape.outputs, output=True),
+            ]
+        )
+
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+        entering, recurrent, bias, *reading = parameters
+        activate = _activations.forward(self.activation)
+        runs, m, length = x.shape[:3]
+        driven = affine(x.flatten(1, 2), entering, bias).view(runs, m, length, self.units)
+        across = recurrent.transpose(1, 2)
+        h = x.new_zeros(runs, m, self.units)
+        for t in range(length):
+            h = activate(_torch.baddbmm(driven[:, :, t], h, across))
+            if circumstances.trace is not None:
+                circumstances.trace(f"state.{t}", h)
+        outputs = affine(h, *reading)
+        if circumstances.trace is not None:
+            circumstances.trace("output", outputs)
+        return outputs

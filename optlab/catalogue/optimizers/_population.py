@@ -1,0 +1,26 @@
+"""Values of many points of one run: together where the objective can, else one after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from optlab.catalogue.optimizers.base import Objective
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+@runtime_checkable
+class Together(Protocol):
+    """An objective that evaluates many points of each run in one call."""
+
+    def values(self, points: torch.Tensor) -> torch.Tensor:
+        """Values ``[R, K]`` at ``points`` ``[R, K, P]``."""
+
+
+def values(objective: Objective, points: torch.Tensor) -> torch.Tensor:
+    """Values ``[K]`` of the objective of one run at ``points`` ``[K, P]``."""
+    if isinstance(objective, Together):
+        return objective.values(points.unsqueeze(0)).squeeze(0)
+    return _torch.cat([objective.loss(point.unsqueeze(0)) for point in points])

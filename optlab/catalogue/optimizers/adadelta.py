@@ -1,0 +1,83 @@
+"""AdaDelta: steps in the units of the parameters, without a global rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.optimizers.base import Optimizer, State
+from optlab.core.fields import real
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+
+class AdaDelta(Optimizer):
+    """Steps scaled by the ratio of two fading averages: of past steps and of gradients.
+
+    The ratio has the units of the parameters divided by those of the gradient, as a Newton step has, so no global learning rate has to be found. It
+    starts slowly, from δ alone.
+    """
+
+    name: ClassVar[str] = "adadelta"
+    label: ClassVar[str] = "AdaDelta"
+    group: ClassVar[str] = "Adaptive learning rates"
+    place: ClassVar[int] = 60
+    rule: ClassVar[tuple[str, ...]] = (
+        r"r \leftarrow \rho r + (1 - \rho)\, g \odot g",
+        r"\Delta = -\frac{\sqrt{u + \delta}}{\sqrt{r + \delta}} \odot g",
+        r"u \leftarrow \rho u + (1 - \rho)\, \Delta \odot \Delta",
+        r"\theta \leftarrow \theta + \epsilon\, \Delta",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "θ": "parameters",
+        "g": "gradient of the objective on the batch",
+        "r": "average of squared gradients, 0 at first",
+        "u": "average of squared steps, 0 at first",
+    }
+    source: ClassVar[str] = "Notes, algorithms in use; M. Zeiler (2012), ADADELTA."
+    differs: ClassVar[str] = "As torch.optim.Adadelta (ρ 0.9, δ 1e-6); the factor ε is no part of the paper and is 1 by default."
+
+    lr: float = real(
+        1.0,
+        "Learning rate",
+        symbol="ε",
+        above=0.0,
+        log=True,
+        slider=(1e-3, 10.0),
+        help="A factor on the step; the method itself needs none.",
+        why="1: the paper's rule as it is.",
+    )
+    rho: float = real(
+        0.9,
+        "Decay",
+        symbol="ρ",
+        least=0.0,
+        below=1.0,
+        slider=(0.0, 0.999),
+        help="Share of both averages that a step keeps.",
+        why="The default of most libraries; the paper uses 0.95.",
+    )
+    eps: float = real(
+        1e-6,
+        "Small constant",
+        symbol="δ",
+        above=0.0,
+        log=True,
+        slider=(1e-10, 1e-2),
+        help="Starts the motion, and keeps the division finite.",
+        why="The paper's value.",
+    )
+
+    @staticmethod
+    def start(theta: torch.Tensor) -> State:
+        return {"r": _torch.zeros_like(theta), "u": _torch.zeros_like(theta)}
+
+    @staticmethod
+    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+        r = h.rho * state["r"] + (1.0 - h.rho) * g * g
+        delta = -((state["u"] + h.eps).sqrt() / (r + h.eps).sqrt()) * g
+        u = h.rho * state["u"] + (1.0 - h.rho) * delta * delta
+        return theta + h.lr * delta, {"r": r, "u": u}

@@ -1,0 +1,70 @@
+"""AdaGrad: each value's rate falls with the squares of its past gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.optimizers.base import Optimizer, State
+from optlab.core.fields import real
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+
+class AdaGrad(Optimizer):
+    """Rates divided by the root of the sum of all squared gradients, value by value.
+
+    Directions with large partial derivatives slow down quickly, flat ones keep moving. The sum never forgets, so on non-convex problems the rate can
+    become too small before training arrives anywhere.
+    """
+
+    name: ClassVar[str] = "adagrad"
+    label: ClassVar[str] = "AdaGrad"
+    group: ClassVar[str] = "Adaptive learning rates"
+    place: ClassVar[int] = 40
+    rule: ClassVar[tuple[str, ...]] = (
+        r"r \leftarrow r + g \odot g",
+        r"\theta \leftarrow \theta - \frac{\epsilon}{\delta + \sqrt{r}} \odot g",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "θ": "parameters",
+        "g": "gradient of the objective on the batch",
+        "r": "sum of squared gradients, 0 at first",
+    }
+    source: ClassVar[str] = "Notes, algorithms with adaptive learning rates; J. Duchi, E. Hazan, Y. Singer (2011)."
+    differs: ClassVar[str] = (
+        "torch.optim.Adagrad has the same rule with δ = 1e-10; its lr_decay and initial_accumulator_value are 0 by default, as here."
+    )
+
+    lr: float = real(
+        0.01,
+        "Learning rate",
+        symbol="ε",
+        above=0.0,
+        log=True,
+        slider=(1e-5, 10.0),
+        help="Length of the first step of each value.",
+        why="The default of most libraries.",
+    )
+    eps: float = real(
+        1e-7,
+        "Small constant",
+        symbol="δ",
+        above=0.0,
+        log=True,
+        slider=(1e-12, 1e-2),
+        help="Keeps the division finite; outside the root.",
+        why="The notes' value.",
+    )
+
+    @staticmethod
+    def start(theta: torch.Tensor) -> State:
+        return {"r": _torch.zeros_like(theta)}
+
+    @staticmethod
+    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+        r = state["r"] + g * g
+        return theta - h.lr * g / (h.eps + r.sqrt()), {"r": r}

@@ -1,0 +1,87 @@
+"""Adam: adaptive moments with bias correction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.optimizers.base import Optimizer, State
+from optlab.core.fields import real
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+
+class Adam(Optimizer):
+    """Momentum on the gradient, divided by a running estimate of its size, value by value.
+
+    Both moments start at zero and would be too small at first; dividing by 1 − ρᵗ corrects that bias. The step of each value is about ε whatever
+    the scale of its gradient.
+    """
+
+    name: ClassVar[str] = "adam"
+    label: ClassVar[str] = "Adam"
+    group: ClassVar[str] = "Adaptive learning rates"
+    place: ClassVar[int] = 70
+    rule: ClassVar[tuple[str, ...]] = (
+        r"s \leftarrow \rho_1 s + (1 - \rho_1)\, g",
+        r"r \leftarrow \rho_2 r + (1 - \rho_2)\, g \odot g",
+        r"\hat{s} = \frac{s}{1 - \rho_1^t},\quad \hat{r} = \frac{r}{1 - \rho_2^t}",
+        r"\theta \leftarrow \theta - \epsilon\, \frac{\hat{s}}{\sqrt{\hat{r}} + \delta}",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "θ": "parameters",
+        "g": "gradient of the objective on the batch",
+        "s": "first moment, 0 at first",
+        "r": "second moment, 0 at first",
+        "t": "number of the step, from 1",
+    }
+    source: ClassVar[str] = "Notes, algorithms with adaptive learning rates; D. Kingma, J. Ba (2015)."
+    differs: ClassVar[str] = "As torch.optim.Adam, which calls ρ₁, ρ₂ betas and δ eps."
+    torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
+
+    lr: float = real(
+        0.001,
+        "Learning rate",
+        symbol="ε",
+        above=0.0,
+        log=True,
+        slider=(1e-6, 1.0),
+        help="About the length of the step of each value.",
+        why="The paper's default; it suits many networks unchanged.",
+    )
+    beta1: float = real(
+        0.9, "Decay of the first moment", symbol="ρ₁", least=0.0, below=1.0, slider=(0.0, 0.999), help="How long gradients are remembered."
+    )
+    beta2: float = real(
+        0.999,
+        "Decay of the second moment",
+        symbol="ρ₂",
+        least=0.0,
+        below=1.0,
+        slider=(0.9, 0.9999),
+        help="How long squared gradients are remembered.",
+    )
+    eps: float = real(
+        1e-8,
+        "Small constant",
+        symbol="δ",
+        above=0.0,
+        log=True,
+        slider=(1e-12, 1e-2),
+        help="Keeps the division finite where the gradient is zero; outside the root, as in the notes.",
+    )
+
+    @staticmethod
+    def start(theta: torch.Tensor) -> State:
+        return {"s": _torch.zeros_like(theta), "r": _torch.zeros_like(theta)}
+
+    @staticmethod
+    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+        s = h.beta1 * state["s"] + (1.0 - h.beta1) * g
+        r = h.beta2 * state["r"] + (1.0 - h.beta2) * g * g
+        s_hat = s / (1.0 - h.beta1**h.step)
+        r_hat = r / (1.0 - h.beta2**h.step)
+        return theta - h.lr * s_hat / (r_hat.sqrt() + h.eps), {"s": s, "r": r}

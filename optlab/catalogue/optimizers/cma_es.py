@@ -1,0 +1,169 @@
+"""CMA-ES: a population whose distribution learns the shape of the objective (A16), by the library ``cmaes``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from optlab.catalogue.optimizers._population import values
+from optlab.catalogue.optimizers._runs import each
+from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
+from optlab.core.errors import InvalidInput, MissingPart
+from optlab.core.fields import real, whole
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+    from cmaes import CMA
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+LARGEST = 1_000
+"""Parameters up to which a covariance matrix is kept; a step takes an eigendecomposition of it, P³."""
+
+
+class CMAES(ObjectiveOptimizer):
+    """Evolution strategy whose Gaussian distribution adapts its mean, its width and its covariance to the values it meets.
+
+    A step is one generation: a population is drawn, its better half draws the mean towards itself, and the covariance matrix learns which directions were
+    successful. Only the order of the values counts, so it is blind to any increasing transformation of the objective and needs no gradient. Near a
+    minimum the covariance comes to resemble the inverse Hessian, at the price of many evaluations.
+
+    The parameters are the mean of the distribution. It keeps a P × P matrix and decomposes it in every step, so it is for small models (up to 1,000
+    parameters). The population is ranked on this step's batch: use the full batch or a large one, since on a small batch the ranking is mostly noise. The one
+    gradient that is also taken is for the plots only.
+
+    Once the distribution has shrunk below rounding, or has become degenerate, it is left where it is, and the run tells so.
+    """
+
+    name: ClassVar[str] = "cma_es"
+    label: ClassVar[str] = "CMA-ES"
+    group: ClassVar[str] = "Coordinates and populations"
+    place: ClassVar[int] = 310
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\theta_i \sim N(m, \sigma^2 C),\quad i = 1, \ldots, \lambda",
+        r"m \leftarrow m + \sum_{i=1}^{\mu} w_i (\theta_{i:\lambda} - m)",
+        r"\sigma \leftarrow \sigma \exp\left(\frac{c_\sigma}{d_\sigma} \left(\frac{\|p_\sigma\|}{E\|N(0, I)\|} - 1\right)\right)",
+        r"C \leftarrow (1 - c_1 - c_\mu) C + c_1 p_c p_c^\top + c_\mu \sum_i w_i\, y_{i:\lambda} y_{i:\lambda}^\top",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "m": "mean: the parameters of the run",
+        "C": "covariance matrix, the identity at first",
+        "i:λ": "the i-th best of the population",
+        "y_i": "(θ_i − m)/σ",
+        "w_i": "weights that fall with the rank",
+        "p_σ, p_c": "fading sums of past changes of the mean",
+        "c, d": "constants that follow from P and λ",
+    }
+    source: ClassVar[str] = "N. Hansen, A. Ostermeier (2001); N. Hansen (2016), The CMA evolution strategy: a tutorial; library cmaes."
+    differs: ClassVar[str] = (
+        "The numbers are the library's, but its random stream is seeded anew in each step, so that a resumed run is exact."
+    )
+
+    sigma: float = real(
+        0.3,
+        "First step size",
+        symbol="σ",
+        above=0.0,
+        log=True,
+        slider=(1e-3, 10.0),
+        help="Standard deviation of the first population; from then on it adapts by itself.",
+        why="About a third of the distance at which the minimum is expected.",
+    )
+    population: int = whole(
+        0,
+        "Population",
+        symbol="λ",
+        least=0,
+        most=100_000,
+        slider=(0, 200),
+        help="Points in a generation, at least 4; 0 for 4 + 3 ln P, rounded down.",
+        why="The library's default suits smooth objectives; more helps where there are many minima.",
+    )
+
+    def refusal(self, parameters: int) -> str:
+        if parameters <= LARGEST:
+            return ""
+        return (
+            f"optimizer.name is 'cma_es', which keeps and decomposes a matrix of P × P numbers and takes up to {LARGEST:,} parameters, but the model has "
+            f"{parameters:,}; use evolution_strategy."
+        )
+
+    @classmethod
+    def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
+        runs, parameters = theta.shape
+        reason = CMAES().refusal(parameters)
+        if reason:
+            raise InvalidInput(reason, "optimizer.name")
+        _library()
+        # float64 also for runs in float32: the distribution's width falls below the rounding of its mean. MPS devices have no float64.
+        exact = theta if theta.device.type == "mps" else theta.to(_torch.float64)
+        rows, columns = _torch.triu_indices(parameters, parameters, device=theta.device)
+        return {
+            "mean": exact.clone(),
+            "sigma": _torch.ones_like(exact[:, :1]) * h.sigma,
+            # As the library saves it: the upper triangle, row by row.
+            "covariance": (rows == columns).to(exact).repeat(runs, 1),
+            "path_sigma": _torch.zeros_like(exact),
+            "path_c": _torch.zeros_like(exact),
+            "generation": _torch.zeros(runs, 1, dtype=_torch.int64, device=theta.device),
+        }
+
+    @staticmethod
+    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+        return each(theta, objective, state, h, _step)
+
+
+def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    value, g = objective.gradient(theta)
+    library = _restored(state, h)
+    library.reseed_rng(int(_torch.randint(2**32, (1,), generator=objective.generator(0, "population")).item()))
+    if library.should_stop():
+        note = "the distribution is narrower than rounding, or degenerate; the parameters were left as they are"
+        return Outcome(theta, state, value, g, (note,))
+    drawn = [library.ask() for _ in range(library.population_size)]
+    points = _torch.stack([_torch.from_numpy(point) for point in drawn]).to(theta)
+    # A point at which the objective is not a number ranks last.
+    worth = values(objective, points).double().nan_to_num(nan=float("inf")).tolist()
+    if min(worth) == float("inf"):
+        return Outcome(
+            theta, state, value, g, ("the objective is finite at no point of the population; the parameters were left as they are",)
+        )
+    library.tell(list(zip(drawn, worth, strict=True)))
+    after = _saved(library, state)
+    return Outcome(after["mean"].to(theta), after, value, g)
+
+
+_SAVED = {"_mean": "mean", "_p_sigma": "path_sigma", "_pc": "path_c", "_c_1d": "covariance"}
+"""Arrays in the library's own save format (what its ``__getstate__`` gives) → the state's names."""
+
+
+def _restored(state: State, h: Hyperparameters) -> CMA:
+    """The library's optimizer in this state of one run; its constants are derived anew from P and λ."""
+    import numpy as np
+
+    arrays = {theirs: state[ours][0].cpu().numpy().astype(np.float64) for theirs, ours in _SAVED.items()}
+    population = max(4, int(h.population)) if h.population else None
+    fresh = _library()(mean=arrays["_mean"], sigma=h.sigma, population_size=population)
+    saved: dict[str, Any] = {**fresh.__getstate__(), **arrays, "_sigma": state["sigma"].item(), "_g": int(state["generation"].item())}
+    # The spread of the last generations' values, of which a narrow one would end the search; not kept, since batches change the values anyway.
+    saved["_funhist_values"] = np.array([0.0, np.inf])
+    saved["_funhist_term"] = 1
+    fresh.__setstate__(saved)
+    return fresh
+
+
+def _saved(library: CMA, state: State) -> State:
+    saved = {**library.__getstate__()}
+    after = {ours: _torch.from_numpy(saved[theirs]).to(state[ours]).unsqueeze(0) for theirs, ours in _SAVED.items()}
+    after["sigma"] = _torch.full_like(state["sigma"], float(saved["_sigma"]))
+    after["generation"] = _torch.full_like(state["generation"], int(saved["_g"]))
+    return after
+
+
+def _library() -> type[CMA]:
+    try:
+        import cmaes
+    except ImportError:
+        raise MissingPart("CMA-ES needs the library cmaes, which is not installed; install it with: pip install cmaes") from None
+    found: type[CMA] = cmaes.CMA
+    return found

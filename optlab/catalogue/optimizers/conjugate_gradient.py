@@ -1,0 +1,134 @@
+"""Nonlinear conjugate gradients (A12)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from optlab.catalogue.optimizers._runs import dot, each, first_length, line_search
+from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
+from optlab.core.fields import choice, real, whole
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+
+class ConjugateGradient(ObjectiveOptimizer):
+    """Descent along directions that do not undo the progress made along the previous ones.
+
+    Steepest descent with a line search turns a right angle at every step and so zigzags through a canyon. Here a part β of the previous direction is
+    added to the negative gradient, so that on a quadratic function successive directions are conjugate: the gradient stays zero along all of them, and P
+    exact line searches reach the minimum of P parameters. Memory grows with P.
+
+    A line search compares values at several points, so it sees one batch only: this step's. Use the full batch or a large one; on a small batch the
+    minimum along the line is a minimum of that batch's noise. β is computed from two gradients of the same batch, the one at the end of the step being
+    taken by the line search; the gradient at the start is taken anew in each step. A step costs one gradient and one for each trial of the line search,
+    in all usually 3 or 4.
+
+    The direction is the negative gradient again every n steps, whenever the sum does not lead downhill, and after a line search that gave up; the last two
+    are told.
+    """
+
+    name: ClassVar[str] = "conjugate_gradient"
+    label: ClassVar[str] = "Nonlinear conjugate gradients"
+    group: ClassVar[str] = "Second-order methods"
+    place: ClassVar[int] = 240
+    rule: ClassVar[tuple[str, ...]] = (
+        r"d \leftarrow -g + \beta d",
+        r"\theta \leftarrow \theta + t d,\quad t \text{ by line search}",
+        r"\beta_{FR} = \frac{g_+^\top g_+}{g^\top g}",
+        r"\beta_{PR} = \frac{(g_+ - g)^\top g_+}{g^\top g}",
+        r"\beta_{PR+} = \max(0, \beta_{PR})",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "θ": "parameters",
+        "g": "gradient at the start of the step",
+        "g₊": "gradient at its end, on the same batch",
+        "d": "direction",
+        "β": "part of the direction that the next one keeps, 0 at first and after a restart",
+        "t": "step length that satisfies the strong Wolfe conditions",
+    }
+    source: ClassVar[str] = (
+        "Deep Learning, section 8.6.2; R. Fletcher, C. Reeves (1964); E. Polak, G. Ribière (1969); J. Nocedal, S. Wright, Numerical Optimization, section 5.2."
+    )
+    differs: ClassVar[str] = (
+        "scipy.optimize.minimize(method='CG') is the form Polak–Ribière+ with c₂ 0.4 and without restarts every n steps; its gradient at the start of a "
+        "step is the one of the last step's end, here it is taken anew because the batch may be another."
+    )
+
+    form: Literal["polak_ribiere_plus", "polak_ribiere", "fletcher_reeves"] = choice(
+        "polak_ribiere_plus",
+        "Form of β",
+        help="How much of the previous direction is kept. All agree on a quadratic function with exact line searches.",
+        why="Polak–Ribière restarts by itself after a step that made no progress, where Fletcher–Reeves stays stuck; + keeps it from turning back.",
+    )
+    restart: int = whole(
+        0,
+        "Restart after",
+        symbol="n",
+        least=0,
+        unit="steps",
+        slider=(0, 200),
+        help="Steps after which the direction is the negative gradient again; 0 for as many as there are parameters.",
+        why="On a quadratic function everything has been said after P steps.",
+    )
+    c2: float = real(
+        0.1,
+        "Line search accuracy",
+        symbol="c₂",
+        above=0.0,
+        below=0.5,
+        log=True,
+        slider=(1e-6, 0.4),
+        help="The search ends where the slope along the direction is at most this share of the slope at the start; smaller is more exact and costs more.",
+        why="Conjugate directions need nearly exact searches; below one half Fletcher–Reeves is sure to lead downhill.",
+    )
+
+    @staticmethod
+    def start(theta: torch.Tensor) -> State:
+        column = theta.new_zeros(theta.shape[0], 1)
+        return {"d": _torch.zeros_like(theta), "beta": column, "gain": column, "since": _torch.zeros_like(column, dtype=_torch.int64)}
+
+    @staticmethod
+    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+        return each(theta, objective, state, h, _step)
+
+
+def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    """``gain`` is t·gᵀd of the last step: the next one is tried at the length that would promise as much. ``since`` counts steps since a restart."""
+    value, g = objective.gradient(theta)
+    gg = dot(g, g)
+    if not gg > 0.0:
+        return Outcome(theta, state, value, g)
+    notes: list[str] = []
+    since = int(state["since"].item())
+    d = -g + state["beta"] * state["d"]
+    if not dot(g, d) < 0.0:
+        notes.append("the conjugate direction does not lead downhill; restarted from the negative gradient")
+        d, since = -g, 0
+    slope, gain = dot(g, d), float(state["gain"].item())
+    found = line_search(theta, d, objective, value, g, gain / slope if gain < 0.0 else first_length(g), h.c2)
+    best = found.best
+    beta = _beta(h.form, gg, g, best.gradient)
+    since += 1
+    if since >= (int(h.restart) or theta.shape[1]):
+        beta, since = 0.0, 0
+    if found.problem:
+        notes.append(f"the line search gave up: {found.problem}; the next step restarts from the negative gradient")
+        beta, since = 0.0, 0
+    after: State = {
+        "d": d,
+        "beta": _torch.full_like(state["beta"], beta),
+        "gain": _torch.full_like(state["gain"], 0.0 if found.problem else best.t * slope),
+        "since": _torch.full_like(state["since"], since),
+    }
+    return Outcome(theta + best.t * d, after, value, g, ("; ".join(notes),))
+
+
+def _beta(form: str, gg: float, g: torch.Tensor, after: torch.Tensor) -> float:
+    if form == "fletcher_reeves":
+        return dot(after, after) / gg
+    beta = dot(after - g, after) / gg
+    return max(0.0, beta) if form == "polak_ribiere_plus" else beta

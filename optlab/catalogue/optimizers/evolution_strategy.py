@@ -1,0 +1,106 @@
+"""Evolution strategy: a gradient from the values of a population (A16)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.optimizers._population import values
+from optlab.catalogue.optimizers._runs import each
+from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
+from optlab.core.fields import real, whole
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+
+class EvolutionStrategy(ObjectiveOptimizer):
+    """Gradient descent with a gradient estimated from the values of a random population.
+
+    Gaussian perturbations of the parameters are tried in pairs of opposite signs; the difference of the values of a pair says how far to go along it.
+    The mean is the gradient of the objective blurred by the perturbations, without a bias, so neither a derivative nor a smooth objective is needed. Its
+    noise grows with the number of parameters: with n pairs the squared error is about P/n times the squared gradient, and the rate must be that much smaller.
+
+    The whole population is compared on this step's batch, so the noise of the batch is common to it; large batches help as they do for gradient descent. A
+    step costs 2n evaluations of the loss, and memory for 2n copies of the parameters. The one gradient that is also taken is for the plots only.
+    """
+
+    name: ClassVar[str] = "evolution_strategy"
+    label: ClassVar[str] = "Evolution strategy"
+    group: ClassVar[str] = "Coordinates and populations"
+    place: ClassVar[int] = 320
+    rule: ClassVar[tuple[str, ...]] = (
+        r"z_i \sim N(0, I)",
+        r"\hat g = \frac{1}{n} \sum_{i=1}^{n} \frac{J(\theta + \sigma z_i) - J(\theta - \sigma z_i)}{2\sigma} z_i",
+        r"\theta \leftarrow \theta - \epsilon\, \hat g",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "θ": "parameters",
+        "z_i": "perturbation of pair i",
+        "ĝ": "estimate of the gradient",
+        "J": "objective on the batch",
+    }
+    source: ClassVar[str] = (
+        "I. Rechenberg (1973); T. Salimans et al. (2017); Y. Nesterov, V. Spokoiny (2017), Random gradient-free minimization."
+    )
+    differs: ClassVar[str] = (
+        "Salimans et al. replace values by their ranks and feed the estimate to Adam; here values are used as they are."
+    )
+
+    lr: float = real(
+        0.01,
+        "Learning rate",
+        symbol="ε",
+        above=0.0,
+        log=True,
+        slider=(1e-6, 1.0),
+        help="Length of the step in units of the estimated gradient.",
+        why="Smaller than for gradient descent: about n/P of its rate keeps the estimate's noise from growing.",
+    )
+    sigma: float = real(
+        0.02,
+        "Perturbation",
+        symbol="σ",
+        above=0.0,
+        log=True,
+        slider=(1e-4, 1.0),
+        help="Standard deviation of the perturbations; details of the objective finer than this are blurred away.",
+        why="Small against typical weights, large against rounding in float32.",
+    )
+    pairs: int = whole(
+        32,
+        "Pairs",
+        symbol="n",
+        least=1,
+        most=65_536,
+        log=True,
+        slider=(1, 1024),
+        help="Pairs of opposite perturbations in a step.",
+        why="The estimate's variance falls as 1/n and the cost grows as n, so a few dozen is a fair beginning.",
+    )
+
+    @staticmethod
+    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+        return each(theta, objective, state, h, _step)
+
+
+_NUMBERS = 16_777_216
+"""Numbers that the perturbations of one part of the population may hold: bounds the memory for large P."""
+
+
+def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    value, g = objective.gradient(theta)
+    source = objective.generator(0, "perturbations")
+    estimate = _torch.zeros_like(theta)
+    left, most = int(h.pairs), max(1, _NUMBERS // (2 * theta.shape[1]))
+    while left:
+        count = min(left, most)
+        left -= count
+        # One draw a pair, so that the numbers do not depend on how many are drawn together.
+        z = _torch.stack([_torch.randn(theta.shape[1], generator=source, dtype=_torch.float64) for _ in range(count)]).to(theta)
+        found = values(objective, _torch.cat([theta + h.sigma * z, theta - h.sigma * z]))
+        slopes = (found[:count] - found[count:]) / (2.0 * h.sigma)
+        estimate += slopes.unsqueeze(0) @ z
+    return Outcome(theta - (h.lr / int(h.pairs)) * estimate, state, value, g)

@@ -1,0 +1,71 @@
+"""Momentum (Algorithm 8.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from optlab.catalogue.optimizers.base import Optimizer, State
+from optlab.core.fields import choice, real
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+
+class Momentum(Optimizer):
+    """A velocity that averages past gradients and carries the parameters on.
+
+    Gradients that keep their direction add up, those that alternate cancel: the path runs along a canyon instead of across it. Under a constant
+    gradient the speed tends to ε‖g‖/(1 − α), so α = 0.9 means up to ten times the speed of gradient descent.
+    """
+
+    name: ClassVar[str] = "momentum"
+    label: ClassVar[str] = "Momentum"
+    group: ClassVar[str] = "Basic algorithms"
+    place: ClassVar[int] = 20
+    rule: ClassVar[tuple[str, ...]] = (r"v \leftarrow \alpha v - \epsilon\, g", r"\theta \leftarrow \theta + v")
+    symbols: ClassVar[dict[str, str]] = {"θ": "parameters", "g": "gradient of the objective on the batch", "v": "velocity, 0 at first"}
+    along_gradient: ClassVar[bool] = True
+    source: ClassVar[str] = "Notes, (8.15)–(8.17) and Algorithm 8.2; B. Polyak (1964)."
+    differs: ClassVar[str] = (
+        "torch.optim.SGD(momentum=α) keeps v without ε and multiplies afterwards (the form “torch” here). Both agree while ε is constant; under a "
+        "schedule they part, because here a velocity gained at a high rate keeps its speed."
+    )
+
+    lr: float = real(
+        0.01,
+        "Learning rate",
+        symbol="ε",
+        above=0.0,
+        log=True,
+        slider=(1e-5, 10.0),
+        help="Force of the gradient on the velocity.",
+        why="A tenth of what gradient descent takes, because α = 0.9 multiplies the speed by up to ten.",
+    )
+    momentum: float = real(
+        0.9,
+        "Momentum",
+        symbol="α",
+        least=0.0,
+        below=1.0,
+        slider=(0.0, 0.999),
+        help="Share of the velocity that a step keeps. Common values are 0.5, 0.9 and 0.99; it may start low and be raised.",
+        why="Up to ten times the speed of gradient descent.",
+    )
+    form: Literal["notes", "torch"] = choice(
+        "notes", "Form", help="Whether ε acts on the gradient before it enters v (notes) or on v (torch). They differ only where ε changes."
+    )
+
+    @staticmethod
+    def start(theta: torch.Tensor) -> State:
+        return {"v": _torch.zeros_like(theta)}
+
+    @staticmethod
+    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+        if h.form == "torch":
+            v = h.momentum * state["v"] + g
+            return theta - h.lr * v, {"v": v}
+        v = h.momentum * state["v"] - h.lr * g
+        return theta + v, {"v": v}

@@ -1,0 +1,70 @@
+"""Natural gradient descent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.optimizers import _second_order as second_order
+from optlab.catalogue.optimizers._second_order import Solver
+from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
+
+if TYPE_CHECKING:
+    import torch
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+
+class NaturalGradient(ObjectiveOptimizer):
+    """The steepest descent where distance is measured by how much the predictions change, not the parameters.
+
+    The Fisher matrix is that of the model's own predictions: the expectation is over targets drawn from them, computed exactly, and not over the targets of
+    the data (that would be the “empirical Fisher”, another matrix). It has no negative eigenvalue, so every step descends. For the losses here it is also
+    the generalized Gauss–Newton matrix; with a linear model it is the Hessian, and the method is Newton's. Weight decay is part of the gradient only.
+
+    For many parameters the system is solved by conjugate gradients on products with F, memory O(P).
+    """
+
+    name: ClassVar[str] = "natural_gradient"
+    label: ClassVar[str] = "Natural gradient"
+    group: ClassVar[str] = "Second-order methods"
+    place: ClassVar[int] = 220
+    rule: ClassVar[tuple[str, ...]] = (
+        r"s(x, y) = \nabla_\theta \log p(y \mid x;\theta)",
+        r"F = \frac{1}{m} \sum_{i=1}^{m} \mathbb{E}_{y \sim p(y \mid x_i;\theta)} \left[ s(x_i, y)\, s(x_i, y)^{\top} \right]",
+        r"\theta \leftarrow \theta - \epsilon\, (F + \lambda I)^{-1} g",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "θ": "parameters",
+        "g": "gradient of the objective on the batch",
+        "F": "Fisher matrix of the predictions on the batch",
+        "m": "number of examples in the batch",
+        "p": "distribution that the model predicts",
+        "s": "score, the gradient of the log-likelihood of one example",
+    }
+    source: ClassVar[str] = (
+        "Notes, second-order approximations; S. Amari, Natural gradient works efficiently in learning (1998); J. Martens, New insights and perspectives on "
+        "the natural gradient method (2020)."
+    )
+    differs: ClassVar[str] = (
+        "Libraries often approximate F in blocks (K-FAC) or replace it by the empirical Fisher matrix; here it is exact for the batch."
+    )
+    needs_predictions: ClassVar[bool] = True
+
+    lr: float = second_order.rate("Share of the natural-gradient step that is taken.")
+    damping: float = second_order.damping(
+        1e-3,
+        "Added to every eigenvalue of the Fisher matrix: bounds the step in directions that hardly change the predictions.",
+        "A network has many such directions, and along them the quadratic model does not hold for long.",
+    )
+    solver: Solver = second_order.solver("takes conjugate gradients on products with the Fisher matrix")
+    iterations: int = second_order.iterations()
+    tolerance: float = second_order.tolerance()
+
+    def refusal(self, parameters: int) -> str:
+        return second_order.refusal(self.solver, parameters)
+
+    @staticmethod
+    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+        asked = objective.gradient(theta)
+        direction, ended = second_order.damped_solve(h, theta, asked[1], objective.fisher, objective.fisher_product)
+        return second_order.outcome(theta, h, asked, direction, ended)

@@ -1,0 +1,98 @@
+"""RMSProp with Nesterov momentum: adaptive rates, and the gradient taken ahead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.optimizers.base import Optimizer, State
+from optlab.core.fields import real
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+
+class RMSPropNesterov(Optimizer):
+    """RMSProp's rates on the force, Nesterov's look ahead on the gradient.
+
+    The velocity gathers rescaled gradients; each is taken where the velocity is about to carry the parameters, and costs one evaluation a step.
+    """
+
+    name: ClassVar[str] = "rmsprop_nesterov"
+    label: ClassVar[str] = "RMSProp with Nesterov momentum"
+    group: ClassVar[str] = "Adaptive learning rates"
+    place: ClassVar[int] = 55
+    rule: ClassVar[tuple[str, ...]] = (
+        r"g = \nabla J(\theta + \alpha v)",
+        r"r \leftarrow \rho r + (1 - \rho)\, g \odot g",
+        r"v \leftarrow \alpha v - \frac{\epsilon}{\sqrt{\delta + r}} \odot g",
+        r"\theta \leftarrow \theta + v",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "θ": "parameters",
+        "g": "gradient at the interim point θ + αv, really evaluated there",
+        "r": "average of squared gradients, 0 at first",
+        "v": "velocity, 0 at first",
+    }
+    source: ClassVar[str] = "Notes, algorithms with adaptive learning rates: RMSProp with Nesterov momentum."
+    differs: ClassVar[str] = (
+        "torch.optim.RMSprop(momentum=α) takes the gradient at θ, keeps ε out of the velocity, and has δ outside the root."
+    )
+
+    lr: float = real(
+        0.001,
+        "Learning rate",
+        symbol="ε",
+        above=0.0,
+        log=True,
+        slider=(1e-6, 1.0),
+        help="Force of the rescaled gradient on the velocity.",
+        why="As for RMSProp; momentum multiplies the speed by up to 1/(1 − α).",
+    )
+    rho: float = real(
+        0.9,
+        "Decay",
+        symbol="ρ",
+        least=0.0,
+        below=1.0,
+        slider=(0.0, 0.999),
+        help="Share of the average of squares that a step keeps.",
+        why="As for RMSProp.",
+    )
+    momentum: float = real(
+        0.9,
+        "Momentum",
+        symbol="α",
+        least=0.0,
+        below=1.0,
+        slider=(0.0, 0.999),
+        help="Share of the velocity that a step keeps, and how far ahead it looks.",
+        why="As for momentum.",
+    )
+    eps: float = real(
+        1e-6,
+        "Small constant",
+        symbol="δ",
+        above=0.0,
+        log=True,
+        slider=(1e-12, 1e-2),
+        help="Keeps the division finite; inside the root.",
+        why="As for RMSProp.",
+    )
+
+    @staticmethod
+    def start(theta: torch.Tensor) -> State:
+        return {"r": _torch.zeros_like(theta), "v": _torch.zeros_like(theta)}
+
+    @staticmethod
+    def point(theta: torch.Tensor, state: State, h: Hyperparameters) -> torch.Tensor:
+        ahead: torch.Tensor = h.momentum * state["v"]
+        return theta + ahead
+
+    @staticmethod
+    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+        r = h.rho * state["r"] + (1.0 - h.rho) * g * g
+        v = h.momentum * state["v"] - h.lr * g / (h.eps + r).sqrt()
+        return theta + v, {"r": r, "v": v}

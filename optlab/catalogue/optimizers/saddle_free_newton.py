@@ -1,0 +1,84 @@
+"""Saddle-free Newton: the absolute values of the Hessian's eigenvalues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.optimizers import _second_order as second_order
+from optlab.catalogue.optimizers._second_order import Solver
+from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
+from optlab.core.fields import whole
+from optlab.numerics import symmetric
+from optlab.numerics.lanczos import lanczos
+
+if TYPE_CHECKING:
+    import torch
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+
+class SaddleFreeNewton(ObjectiveOptimizer):
+    """Newton's step with every eigenvalue of the Hessian replaced by its absolute value.
+
+    Along directions of positive curvature the step is Newton's; along those of negative curvature it has the same length and the opposite sign, so that a
+    saddle repels where Newton's method is drawn to it. Every step descends, to first order. Where all eigenvalues are positive the two methods are one.
+
+    For many parameters |H| is taken within a Krylov space that Lanczos builds from the gradient, g, Hg, H²g, …: the step is Vᵀ(|VHVᵀ| + λI)⁻¹Vg with
+    orthonormal rows V. The gradient lies wholly within that space, so nothing of it is lost and no rule for the rest is needed.
+    """
+
+    name: ClassVar[str] = "saddle_free_newton"
+    label: ClassVar[str] = "Saddle-free Newton"
+    group: ClassVar[str] = "Second-order methods"
+    place: ClassVar[int] = 210
+    rule: ClassVar[tuple[str, ...]] = (
+        r"H = Q\, \mathrm{diag}(\mu)\, Q^{\top},\quad |H| = Q\, \mathrm{diag}(|\mu|)\, Q^{\top}",
+        r"\theta \leftarrow \theta - \epsilon\, (|H| + \lambda I)^{-1} g",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "θ": "parameters",
+        "g": "gradient of the objective on the batch",
+        "H": "its Hessian on the same batch",
+        "μ": "eigenvalues of H",
+        "Q": "eigenvectors of H",
+    }
+    source: ClassVar[str] = (
+        "Notes, saddle points; Y. Dauphin et al., Identifying and attacking the saddle point problem in high-dimensional non-convex optimization (2014), "
+        "Algorithm 1."
+    )
+    differs: ClassVar[str] = (
+        "The paper adds the last step to its Krylov basis and searches for the damping at every step; here the space is that of the gradient and λ is fixed."
+    )
+
+    lr: float = second_order.rate("Share of the step that is taken.")
+    damping: float = second_order.damping(
+        1e-3,
+        "Added to the absolute value of every eigenvalue: bounds the step where the curvature is about zero.",
+        "On the way from negative to positive an eigenvalue passes through zero, and an undamped step would be without bounds there.",
+    )
+    solver: Solver = second_order.solver("works in a Krylov space by Hessian products")
+    krylov: int = whole(
+        30,
+        "Krylov dimension",
+        symbol="k",
+        least=1,
+        most=1000,
+        slider=(2, 100),
+        help="Dimension of the Krylov space, for many parameters: Hessian products in a step, each about two gradients and a vector of P numbers to keep.",
+        why="The largest eigenvalues of both signs appear first; a few dozen products find those that matter.",
+    )
+
+    def refusal(self, parameters: int) -> str:
+        return second_order.refusal(self.solver, parameters)
+
+    @staticmethod
+    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+        asked = objective.gradient(theta)
+        g = asked[1]
+        if second_order.exact(h, theta):
+            direction = symmetric.solve(objective.hessian(theta), g, h.damping, absolute=True).x
+        else:
+            space = lanczos(objective.hessian_product(theta), g, h.krylov)
+            within = symmetric.solve(space.matrix, second_order.coefficients(space.basis, g), h.damping, absolute=True).x
+            direction = (within.unsqueeze(1) @ space.basis).squeeze(1)
+        return second_order.outcome(theta, h, asked, direction)

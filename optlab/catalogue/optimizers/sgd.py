@@ -1,0 +1,46 @@
+"""Stochastic gradient descent (Algorithm 8.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.optimizers.base import Optimizer, State
+from optlab.core.fields import real
+
+if TYPE_CHECKING:
+    import torch
+
+    from optlab.core.hyperparameters import Hyperparameters
+
+
+class SGD(Optimizer):
+    """A step against the gradient of a minibatch; gradient descent where the batch is the whole set.
+
+    The minibatch gradient is an unbiased estimate of the full one. Its noise does not vanish at a minimum, so the learning rate has to fall for the
+    iterates to settle.
+    """
+
+    name: ClassVar[str] = "sgd"
+    label: ClassVar[str] = "Gradient descent (SGD)"
+    group: ClassVar[str] = "Basic algorithms"
+    place: ClassVar[int] = 10
+    rule: ClassVar[tuple[str, ...]] = (r"\theta \leftarrow \theta - \epsilon\, g",)
+    symbols: ClassVar[dict[str, str]] = {"θ": "parameters", "g": "gradient of the objective on the batch"}
+    along_gradient: ClassVar[bool] = True
+    source: ClassVar[str] = "Notes, Algorithm 8.1."
+    differs: ClassVar[str] = "As torch.optim.SGD without momentum."
+
+    lr: float = real(
+        0.1,
+        "Learning rate",
+        symbol="ε",
+        above=0.0,
+        log=True,
+        slider=(1e-5, 10.0),
+        help="Length of a step, in units of the gradient. Too small and nothing moves; above 2 divided by the largest curvature it diverges.",
+        why="Works for standardized inputs and a normalized start; the notes advise to find it by watching the first iterations.",
+    )
+
+    @staticmethod
+    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+        return theta - h.lr * g, state

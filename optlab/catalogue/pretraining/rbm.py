@@ -1,0 +1,94 @@
+"""Pretraining by restricted Boltzmann machines: every hidden layer learns the distribution of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.pretraining._descent import descend
+from optlab.catalogue.pretraining.base import Greedy, Layer, Learned
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import whole
+from optlab.core.lazy import torch as _torch
+from optlab.numerics import boltzmann
+from optlab.numerics.boltzmann import Machine
+
+if TYPE_CHECKING:
+    import torch
+
+
+class BoltzmannPretraining(Greedy):
+    """Each hidden layer learns as the hidden side of a restricted Boltzmann machine, by contrastive divergence.
+
+    No targets are looked at. Inputs are probabilities of visible units, so they have to lie between 0 and 1; the probability of a hidden unit is the sigmoid
+    that the network computes, so its hidden layers have to be sigmoid ones. The biases of visible units start at the log odds of the inputs' means and are
+    thrown away.
+    """
+
+    name: ClassVar[str] = "rbm"
+    label: ClassVar[str] = "Boltzmann machines, layer by layer"
+    place: ClassVar[int] = 40
+    rule: ClassVar[tuple[str, ...]] = (
+        r"E(v, h) = -b^\top v - c^\top h - h^\top W v",
+        r"g_W = E\left[\hat{h}^{(k)} v^{(k)\top}\right] - E\left[\hat{h}^{(0)} v^{(0)\top}\right],\quad v^{(0)} = h_{l-1}",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "v^{(k)}": "visible units after k Gibbs steps",
+        "ĥ": "probabilities of the hidden units",
+        "W, c": "weights and biases of hidden layer l",
+    }
+    source: ClassVar[str] = (
+        "Notes, unsupervised pretraining; G. Hinton, S. Osindero, Y. Teh (2006); G. Hinton (2010) for the visible biases."
+    )
+
+    k: int = whole(
+        1,
+        "Gibbs steps",
+        symbol="k",
+        least=1,
+        most=10_000,
+        log=True,
+        slider=(1, 100),
+        help="Gibbs steps of each chain, which begins at an example.",
+        why="One is biased but points the right way, and every further one costs as much.",
+    )
+
+    def refusal(self, activation: str) -> str:
+        if activation == "sigmoid":
+            return ""
+        return (
+            f"pretraining.name is 'rbm', which learns layers of sigmoid units, but model.activation is {activation!r}; use sigmoid, or another kind of "
+            "pretraining."
+        )
+
+    def learn(self, layer: Layer) -> Learned:
+        check_unit_range(layer)
+        uniform = layer.generator("chain")
+
+        def gradient(tensors: list[torch.Tensor], rows: torch.Tensor) -> Sequence[torch.Tensor]:
+            machine, v = Machine(*(tensor.unsqueeze(0) for tensor in tensors)), layer.x[rows].unsqueeze(0)
+            end = boltzmann.chain(
+                machine, v, self.k, lambda units: _torch.rand(1, len(rows), units, generator=uniform, dtype=_torch.float64)
+            )
+            return [part[0] for part in boltzmann.cd_gradient(machine, v, end)]
+
+        visible = layer.x.mean(dim=0).clamp(0.01, 0.99).logit()
+        tensors = descend((layer.weight, visible, layer.bias), gradient, self, layer)
+        everything = layer.x.unsqueeze(0)
+        again = boltzmann.reconstruction(Machine(*(tensor.unsqueeze(0) for tensor in tensors)), everything)
+        return Learned(tensors[0], tensors[2], f"mean squared reconstruction error {float((again - everything).square().mean()):.4g}")
+
+
+def check_unit_range(layer: Layer) -> None:
+    """Whether the layer's inputs can be probabilities.
+
+    Raises:
+        InvalidInput: they cannot.
+    """
+    low, high = float(layer.x.min()), float(layer.x.max())
+    if low < 0.0 or high > 1.0:
+        raise InvalidInput(
+            f"pretraining.name is 'rbm', whose inputs are probabilities, but those of the training set go from {low:.3g} to {high:.3g}; "
+            "set dataset.unit_range to true.",
+            "dataset.unit_range",
+        )

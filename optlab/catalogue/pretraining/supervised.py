@@ -1,0 +1,58 @@
+"""Supervised pretraining: every hidden layer is trained as if it were the last one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.pretraining._descent import by_autograd, descend
+from optlab.catalogue.pretraining.base import Greedy, Layer, Learned
+from optlab.core.fields import switch
+from optlab.core.lazy import functional
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class SupervisedPretraining(Greedy):
+    """Each hidden layer is trained on the real task below a temporary output layer, on top of the layers before it.
+
+    The layers before it stand as they were learned. Greedy, since each layer does the best for a network that ends with it, not for the one that it will be
+    part of; a network of one hidden layer pretrained so is that network trained.
+    """
+
+    name: ClassVar[str] = "supervised"
+    label: ClassVar[str] = "Supervised, layer by layer"
+    place: ClassVar[int] = 20
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\min_{W_l, b_l, V, c}\ J\left(V \phi\left(W_l h_{l-1} + b_l\right) + c\right)",
+        r"h_l = \phi\left(W_l h_{l-1} + b_l\right),\quad h_0 = x,\quad l = 1, 2, \ldots",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "W_l, b_l": "hidden layer l",
+        "V, c": "temporary output layer",
+        "h_l": "activations of hidden layer l",
+        "J": "the objective of the experiment",
+    }
+    source: ClassVar[str] = "Notes, greedy supervised pretraining; Y. Bengio, P. Lamblin, D. Popovici, H. Larochelle (2007)."
+
+    keep_head: bool = switch(
+        True,
+        "Keep the last output layer",
+        help="The output layer that the topmost hidden layer was trained with is the network's from then on; else it starts as the initializer drew it.",
+        why="It fits the layers below it already, so the training proper begins where pretraining ended.",
+    )
+
+    def learn(self, layer: Layer) -> Learned:
+        def outputs(tensors: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+            weight, bias, head, head_bias = tensors
+            return functional.linear(layer.activate(functional.linear(x, weight, bias)), head, head_bias)
+
+        def cost(tensors: list[torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
+            return layer.cost(outputs(tensors, layer.x[rows]), layer.y[rows], [tensors[0], tensors[2]])
+
+        tensors = descend((layer.weight, layer.bias, *layer.head), by_autograd(cost), self, layer)
+        with _torch.no_grad():
+            reached = float(layer.cost(outputs(tensors, layer.x), layer.y, [tensors[0], tensors[2]]))
+        head = (tensors[2], tensors[3]) if self.keep_head else None
+        return Learned(tensors[0], tensors[1], f"objective {reached:.4g} with an output layer of its own", head)

@@ -1,0 +1,34 @@
+"""Constant: the learning rate stays as it is set."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optlab.catalogue.schedules.base import Schedule
+
+
+class Constant(Schedule):
+    """The rate never changes.
+
+    Enough for full-batch gradient descent, whose gradient vanishes at a minimum; stochastic gradients do not, and the iterates keep
+    wandering around it in a cloud that grows with the rate.
+    """
+
+    name: ClassVar[str] = "constant"
+    label: ClassVar[str] = "Constant"
+    place: ClassVar[int] = 10
+    rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k = \epsilon_0",)
+    symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
+    source: ClassVar[str] = "Notes, Algorithm 8.1 with a fixed rate."
+    constant: ClassVar[bool] = True
+
+    @property
+    def sum_diverges(self) -> bool:
+        return True
+
+    @property
+    def squares_converge(self) -> bool:
+        return False
+
+    def rate(self, lr: float, step: int) -> float:
+        return lr

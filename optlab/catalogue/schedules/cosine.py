@@ -1,0 +1,52 @@
+"""Cosine decay: half a wave down, slow at both ends."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from optlab.catalogue.schedules.base import Schedule
+from optlab.core.fields import real, whole
+
+
+class CosineDecay(Schedule):
+    """The rate follows half a cosine down to its last value and stays there.
+
+    It spends longer at high and at low rates than the linear decay, and has become the usual choice for a fixed budget.
+    """
+
+    name: ClassVar[str] = "cosine"
+    label: ClassVar[str] = "Cosine decay"
+    place: ClassVar[int] = 60
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\epsilon_k = \epsilon_\tau + \tfrac{1}{2}\left(\epsilon_0 - \epsilon_\tau\right)\left(1 + \cos\frac{\pi \min(k,\tau)}{\tau}\right)",
+    )
+    symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step", "ε_τ": "last share times ε₀"}
+    source: ClassVar[str] = "I. Loshchilov, F. Hutter (2017), SGDR; beyond the notes."
+    differs: ClassVar[str] = "torch.optim.lr_scheduler.CosineAnnealingLR(T_max=τ, eta_min=ε_τ) until τ; it rises again afterwards."
+
+    tau: int = whole(
+        2000,
+        "Last step of the decay",
+        symbol="τ",
+        unit="steps",
+        least=1,
+        log=True,
+        slider=(10, 100_000),
+        help="Step at which the rate reaches its last value.",
+    )
+    last: float = real(
+        0.0, "Last share", symbol="ε_τ/ε₀", least=0.0, most=1.0, slider=(0.0, 1.0), help="The last rate as a share of the first."
+    )
+
+    @property
+    def sum_diverges(self) -> bool:
+        return self.last > 0.0
+
+    @property
+    def squares_converge(self) -> bool:
+        return self.last == 0.0
+
+    def rate(self, lr: float, step: int) -> float:
+        lowest = self.last * lr
+        return lowest + 0.5 * (lr - lowest) * (1.0 + math.cos(math.pi * min(step, self.tau) / self.tau))

@@ -1,0 +1,38 @@
+"""Exponential decay: the same share of the rate is lost at every step."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optlab.catalogue.schedules.base import Schedule
+from optlab.core.fields import whole
+
+
+class ExponentialDecay(Schedule):
+    """The rate falls by half every so many steps.
+
+    It falls so fast in the end that only a bounded distance can be covered: the first of the conditions for the convergence of SGD fails.
+    """
+
+    name: ClassVar[str] = "exponential"
+    label: ClassVar[str] = "Exponential decay"
+    place: ClassVar[int] = 50
+    rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k = 2^{-k/h}\, \epsilon_0",)
+    symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
+    source: ClassVar[str] = "Common practice; beyond the notes."
+    differs: ClassVar[str] = "torch.optim.lr_scheduler.ExponentialLR(gamma=2 ** (−1/h))."
+
+    half_life: int = whole(
+        500, "Half-life", symbol="h", unit="steps", least=1, log=True, slider=(10, 100_000), help="Steps in which the rate falls by half."
+    )
+
+    @property
+    def sum_diverges(self) -> bool:
+        return False
+
+    @property
+    def squares_converge(self) -> bool:
+        return True
+
+    def rate(self, lr: float, step: int) -> float:
+        return float(lr * 2.0 ** (-step / self.half_life))

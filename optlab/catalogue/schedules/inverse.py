@@ -1,0 +1,46 @@
+"""Inverse decay: the classic rate under which SGD is guaranteed to converge."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optlab.catalogue.schedules.base import Schedule
+from optlab.core.fields import whole
+
+
+class InverseDecay(Schedule):
+    """The rate falls as the inverse of the step.
+
+    Slow enough that any distance can still be covered and fast enough that the noise dies out: both sufficient conditions for the convergence of SGD
+    hold.
+    """
+
+    name: ClassVar[str] = "inverse"
+    label: ClassVar[str] = "Inverse decay (1/k)"
+    place: ClassVar[int] = 30
+    rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k = \frac{\epsilon_0}{1 + k/\tau}",)
+    symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
+    source: ClassVar[str] = "Notes, (8.12) and (8.13); H. Robbins, S. Monro (1951)."
+    differs: ClassVar[str] = "torch.optim.lr_scheduler.LambdaLR(lambda k: 1 / (1 + k/τ))."
+
+    tau: int = whole(
+        200,
+        "Half-way step",
+        symbol="τ",
+        unit="steps",
+        least=1,
+        log=True,
+        slider=(10, 100_000),
+        help="Step at which the rate is half of the first.",
+    )
+
+    @property
+    def sum_diverges(self) -> bool:
+        return True
+
+    @property
+    def squares_converge(self) -> bool:
+        return True
+
+    def rate(self, lr: float, step: int) -> float:
+        return lr / (1.0 + step / self.tau)

@@ -1,0 +1,64 @@
+"""One-cycle: up to a high rate, then down to almost none."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from optlab.catalogue.schedules.base import Schedule
+from optlab.core.fields import real, whole
+
+
+class OneCycle(Schedule):
+    """The rate climbs to its peak along half a cosine, and falls along another to far below its start.
+
+    The high middle part crosses flat regions and regularizes by noise, the end settles. Here ε₀ of the optimizer's form is the peak.
+    """
+
+    name: ClassVar[str] = "one_cycle"
+    label: ClassVar[str] = "One-cycle"
+    place: ClassVar[int] = 80
+    rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k:\ \frac{\epsilon_0}{d} \rightarrow \epsilon_0 \rightarrow \frac{\epsilon_0}{10^4\, d}",)
+    symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate: the peak of the cycle"}
+    source: ClassVar[str] = "L. Smith, N. Topin (2018), Super-convergence; beyond the notes."
+    differs: ClassVar[str] = (
+        "torch.optim.lr_scheduler.OneCycleLR(max_lr=ε₀, total_steps=τ, pct_start=p, div_factor=d) with its momentum cycle off."
+    )
+
+    tau: int = whole(
+        2000,
+        "Length",
+        symbol="τ",
+        unit="steps",
+        least=2,
+        log=True,
+        slider=(10, 100_000),
+        help="Steps of the whole cycle; the last rate stays afterwards.",
+    )
+    rise: float = real(
+        0.3, "Rising share", symbol="p", above=0.0, below=1.0, slider=(0.05, 0.95), help="Share of the cycle in which the rate rises."
+    )
+    divisor: float = real(
+        25.0, "Divisor", symbol="d", above=1.0, log=True, slider=(2.0, 1000.0), help="The peak divided by the first rate."
+    )
+
+    @property
+    def sum_diverges(self) -> bool:
+        return True  # by the last rate, which is small but stays
+
+    @property
+    def squares_converge(self) -> bool:
+        return False
+
+    def rate(self, lr: float, step: int) -> float:
+        first, last = lr / self.divisor, lr / self.divisor / 1e4
+        # torch's counting: the peak is at step p·τ − 1, the end at step τ − 1.
+        peak, end = self.rise * self.tau - 1.0, self.tau - 1.0
+        if step <= peak:
+            return _between(first, lr, step / peak if peak > 0.0 else 1.0)
+        return _between(lr, last, min((step - peak) / (end - peak), 1.0))
+
+
+def _between(start: float, end: float, share: float) -> float:
+    """Along half a cosine from ``start`` (share 0) to ``end`` (share 1)."""
+    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * share))

@@ -1,0 +1,69 @@
+"""Early stopping: halt when the validation error has stopped falling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from optlab.catalogue.stopping.base import FullGradientNorm, Memory, Stopping
+from optlab.core.fields import real, switch, whole
+
+
+class EarlyStopping(Stopping):
+    """The run ends when the validation error has not improved for some evaluations.
+
+    What is minimized is a surrogate loss on the training set; what is wanted is a low 0-1 error on other examples. So learning halts by the latter, while the
+    full gradient of the former is often still large against its value at the start: pure optimization would call this unfinished. The reason of the halt
+    states that gradient's norm.
+
+    For real values, which have no 0-1 error, the validation loss takes its place.
+    """
+
+    name: ClassVar[str] = "early"
+    label: ClassVar[str] = "Early stopping"
+    place: ClassVar[int] = 30
+    source: ClassVar[str] = "Notes, surrogate loss functions and early stopping; Deep Learning, Algorithm 7.1."
+    needs_validation: ClassVar[bool] = True
+
+    patience: int = whole(
+        10,
+        "Patience",
+        unit="evaluations",
+        least=1,
+        log=True,
+        slider=(1, 100),
+        help="Evaluations without an improvement after which the run ends.",
+    )
+    improvement: float = real(
+        0.0,
+        "Least improvement",
+        least=0.0,
+        slider=(0.0, 0.1),
+        help="By more than this an error has to be lower than the best one before to count as better.",
+    )
+    restore_best: bool = switch(
+        True,
+        "Restore the best",
+        help="End with the parameters of the best evaluation, not with the last ones, when this rule ends the run.",
+    )
+
+    @property
+    def keeps_best(self) -> bool:
+        return self.restore_best
+
+    def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
+        name = "validation_error" if "validation_error" in values else "validation_loss"
+        value = values.get(name)
+        if value is None:
+            return memory, None
+        if "best" not in memory or value < memory["best"] - self.improvement:
+            return {"best": value, "best_step": step, "waited": 0}, None
+        memory = {**memory, "waited": memory["waited"] + 1}
+        if memory["waited"] < self.patience:
+            return memory, None
+        words, best = name.replace("_", " "), int(memory["best_step"])
+        restored = f"; the parameters of step {best:,} are restored" if self.restore_best else ""
+        return memory, (
+            f"the {words} has not fallen below {memory['best']:.4g}, its value at step {best:,}, in {self.patience:,} evaluations; the norm of the gradient on "
+            f"the whole training set is {gradient_norm():.3g}{restored}"
+        )

@@ -1,0 +1,34 @@
+"""Target: stop at a validation error that is good enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from optlab.catalogue.stopping.base import FullGradientNorm, Memory, Stopping
+from optlab.core.data import Task
+from optlab.core.fields import real
+
+
+class Target(Stopping):
+    """The run ends at the first evaluation whose validation 0-1 error is at most the target.
+
+    Steps to a target are the fairest single number for comparing methods on one problem.
+    """
+
+    name: ClassVar[str] = "target"
+    label: ClassVar[str] = "At a target error"
+    place: ClassVar[int] = 20
+    source: ClassVar[str] = "Notes, surrogate loss functions and early stopping."
+    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    needs_validation: ClassVar[bool] = True
+
+    error: float = real(
+        0.05, "Target error", least=0.0, most=1.0, slider=(0.0, 0.5), help="Share of validation examples that may be misclassified."
+    )
+
+    def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
+        error = values.get("validation_error")
+        if error is not None and error <= self.error:
+            return memory, f"validation error {error:.4f} is at most {self.error:g}"
+        return memory, None

@@ -1,0 +1,58 @@
+"""A cliff (Fig 8.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.surfaces.base import Interval, Start, Surface
+from optlab.core.fields import real
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Cliff(Surface):
+    """Gentle slopes that lead to the foot of a wall, from above over its edge and from below along the ground.
+
+    On the face of the wall the gradient is tens of times that of the slopes, and one step of gradient descent throws the parameters far beyond everything
+    reached before. Clipping bounds the step: the direction is right, only its length cannot be believed. The wall bends, as the surfaces of recurrent
+    networks do, and the lowest ground lies along its foot.
+    """
+
+    name: ClassVar[str] = "cliff"
+    label: ClassVar[str] = "Cliff"
+    group: ClassVar[str] = "What makes it hard"
+    place: ClassVar[int] = 210
+    rule: ClassVar[tuple[str, ...]] = (
+        r"f(x, y) = h\, \sigma\left( \frac{x - y^2 / 10}{w} \right) + \sqrt{\frac{1}{100} + x^2} + \frac{1}{4} y^2",
+    )
+    symbols: ClassVar[dict[str, str]] = {"σ": "logistic sigmoid"}
+    source: ClassVar[str] = "Notes, Fig 8.3; R. Pascanu, T. Mikolov, Y. Bengio (2013)."
+    lr: ClassVar[float] = 0.35
+    threshold: ClassVar[float] = 1.0
+    note: ClassVar[str] = "Start from above and from below, each with and without clipping by norm."
+
+    height: float = real(8.0, "Height", symbol="h", above=0.0, most=1e4, slider=(0.5, 20.0), help="Of the wall.")
+    width: float = real(
+        0.05,
+        "Width",
+        symbol="w",
+        least=1e-4,
+        most=10.0,
+        log=True,
+        slider=(0.01, 1.0),
+        help="Of the wall's face; the largest slope is h/4w.",
+        why="Steep beside the slopes of about 1, and still smooth enough to be differentiated twice.",
+    )
+
+    def domain(self) -> tuple[Interval, ...]:
+        return ((-5.0, 3.0), (-2.0, 2.0))
+
+    def starts(self) -> tuple[Start, ...]:
+        return (Start("from above", (2.5, 1.0)), Start("from below", (-3.0, 1.5)))
+
+    def value(self, points: torch.Tensor) -> torch.Tensor:
+        x, y = points[..., 0], points[..., 1]
+        wall = self.height * _torch.sigmoid((x - 0.1 * y.square()) / self.width)
+        return wall + _torch.sqrt(0.01 + x.square()) + 0.25 * y.square()

@@ -1,0 +1,54 @@
+"""A mountain between two asymptotes (Fig 8.4)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.surfaces.base import Interval, Known, Start, Surface
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+_HEIGHT = 2.0
+
+
+class Mountain(Surface):
+    """Only asymptotes towards low values, a lower one on the right, and a mountain in between: local moves tell nothing of the other side.
+
+    There is neither a minimum nor a saddle; the summit is the only critical point. On the wrong side every step downhill leads away from the lower ground.
+    In two dimensions the mountain can be walked around, on a path more than twice as long as the distance that it covers.
+    """
+
+    name: ClassVar[str] = "mountain"
+    label: ClassVar[str] = "Mountain"
+    group: ClassVar[str] = "What makes it hard"
+    place: ClassVar[int] = 220
+    rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = \frac{2\, e^{-y^2 / 2}}{\cosh^2 x} - \tanh x",)
+    source: ClassVar[str] = "Notes, Fig 8.4."
+    lr: ClassVar[float] = 1.0
+    note: ClassVar[str] = (
+        "On the axis descent ends on the higher asymptote, beside it it goes around; compare the length of its path with the distance covered."
+    )
+
+    def domain(self) -> tuple[Interval, ...]:
+        return ((-6.0, 6.0), (-4.0, 4.0))
+
+    def starts(self) -> tuple[Start, ...]:
+        return (
+            Start("on the wrong side", (-1.0, 0.0)),
+            Start("on the wrong side, off the axis", (-0.8, 0.1)),
+            Start("on the right side", (0.3, 0.1)),
+        )
+
+    def known(self) -> tuple[Known, ...]:
+        # On the axis f' = −(2h tanh x + 1) / cosh²x, which is zero where tanh x = −1 / 2h; elsewhere the slope along y is not zero.
+        tangent = -0.5 / _HEIGHT
+        return (Known((math.atanh(tangent), 0.0), _HEIGHT * (1.0 - tangent**2) - tangent, "maximum"),)
+
+    def value(self, points: torch.Tensor) -> torch.Tensor:
+        x, y = points[..., 0], points[..., 1]
+        # 1/cosh²x as 4σ(2x)σ(−2x): finite for every x.
+        bump = 4.0 * _torch.sigmoid(2.0 * x) * _torch.sigmoid(-2.0 * x)
+        return _HEIGHT * _torch.exp(-0.5 * y.square()) * bump - _torch.tanh(x)

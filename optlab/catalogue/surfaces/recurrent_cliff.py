@@ -1,0 +1,62 @@
+"""The cliff of a recurrent unit: the loss of the smallest recurrent network, as a function of its two parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from optlab.catalogue.surfaces.base import Interval, Start, Surface
+from optlab.core.fields import real, whole
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class RecurrentCliff(Surface):
+    """One unit that feeds itself for many time steps and is to end at a target: its loss has walls, without anyone having put them there.
+
+    The same weight is used at every time step, so a small change of it is repeated as often. Where the unit's fixed points merge or part, the end jumps from
+    one to another: a wall, along whose foot and edge the ground is nearly flat.
+    """
+
+    name: ClassVar[str] = "recurrent_cliff"
+    label: ClassVar[str] = "Cliff of a recurrent unit"
+    group: ClassVar[str] = "What makes it hard"
+    place: ClassVar[int] = 215
+    rule: ClassVar[tuple[str, ...]] = (
+        r"x_t = w\, \sigma(x_{t-1}) + b,\quad x_0 = \frac{1}{2}",
+        r"f(w, b) = \left( \sigma(x_T) - y \right)^2",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "σ": "logistic sigmoid",
+        "w": "the recurrent weight, drawn to the right",
+        "b": "the bias, drawn upwards",
+    }
+    source: ClassVar[str] = "Notes, Fig 8.3; R. Pascanu, T. Mikolov, Y. Bengio (2013), Fig 6."
+    lr: ClassVar[float] = 2.0
+    threshold: ClassVar[float] = 0.05
+    note: ClassVar[str] = "Compare with the cliff: clip the norm, and see how far the step onto the wall would have gone."
+
+    steps: int = whole(
+        50,
+        "Time steps",
+        symbol="T",
+        least=1,
+        most=1000,
+        slider=(2, 100),
+        help="How often the unit feeds itself; more make the wall steeper.",
+    )
+    target: float = real(0.7, "Target", symbol="y", least=0.0, most=1.0, slider=(0.0, 1.0), help="Where the unit is to end.")
+
+    def domain(self) -> tuple[Interval, ...]:
+        return ((2.0, 8.0), (-5.0, 0.0))
+
+    def starts(self) -> tuple[Start, ...]:
+        return (Start("beside the wall", (5.5, -2.4)), Start("from below", (5.0, -3.5)))
+
+    def value(self, points: torch.Tensor) -> torch.Tensor:
+        weight, bias = points[..., 0], points[..., 1]
+        x = _torch.full_like(weight, 0.5)
+        for _ in range(self.steps):
+            x = weight * _torch.sigmoid(x) + bias
+        return (_torch.sigmoid(x) - self.target).square()

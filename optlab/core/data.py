@@ -1,0 +1,117 @@
+"""Examples in memory: a split into training, validation and test parts, standardized on the training part.
+
+NumPy only; the engine moves parts to a device in the precision of the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Task = Literal["classes", "regression"]
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What a model has to know about data before it sees any.
+
+    Attributes:
+        inputs: shape of one example (``(64,)``; ``(8, 8)`` for an image).
+        outputs: number of classes, or of target values.
+        task: whether targets are classes or real numbers.
+    """
+
+    inputs: tuple[int, ...]
+    outputs: int
+    task: Task
+
+    @property
+    def width(self) -> int:
+        """Number of input values of one example, flattened."""
+        return int(np.prod(self.inputs))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some examples. ``x``: ``[n, *inputs]`` float64; ``y``: ``[n]`` int64 class numbers or ``[n, outputs]`` float64."""
+
+    x: NDArray[np.float64]
+    y: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set, split.
+
+    Attributes:
+        shape: see :class:`DataShape`.
+        training, validation, test: the parts; disjoint; validation and test may be empty.
+        input_names: a name for each input value, or ().
+        class_names: a name for each class, or () for regression.
+        offset, scale: standardization: ``x = (raw − offset) / scale``, shapes ``[*inputs]``.
+    """
+
+    shape: DataShape
+    training: Part
+    validation: Part
+    test: Part
+    input_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    offset: NDArray[np.float64] = field(default_factory=lambda: np.zeros(()))
+    scale: NDArray[np.float64] = field(default_factory=lambda: np.ones(()))
+
+
+def split_indices(
+    n: int, validation: float, test: float, rng: np.random.Generator, classes: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the training, validation and test parts of ``n`` examples.
+
+    With ``classes`` ``[n]`` every class is divided in the same proportions (stratified): the shuffled examples of each class are
+    spread evenly over the unit interval, and the parts are stretches of that interval.
+
+    Args:
+        validation, test: shares of all examples, each in [0, 1).
+    """
+    order = rng.permutation(n)
+    if classes is not None:
+        position = np.empty(n)
+        for label in np.unique(classes):
+            members = order[classes[order] == label]
+            position[members] = (np.arange(len(members)) + 0.5) / len(members)
+        order = order[np.argsort(position[order], kind="stable")]
+    n_test, n_validation = round(n * test), round(n * validation)
+    # Back to a random order within each part: consecutive examples must not cycle through the classes.
+    test_part, validation_part, training_part = (rng.permutation(part) for part in np.split(order, [n_test, n_test + n_validation]))
+    return training_part, validation_part, test_part
+
+
+def unit_ranged(
+    x: NDArray[np.float64], training: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """``x`` ``[n, *inputs]`` with 0 the smallest and 1 the largest value of each input over the rows ``training``, and the offset and scale used.
+
+    An input that is constant over the training part becomes 0; other rows may leave the range.
+    """
+    offset = x[training].min(axis=0)
+    scale = x[training].max(axis=0) - offset
+    scale = np.where(scale > 1e-12 * np.maximum(1.0, np.abs(offset)), scale, 1.0)
+    return (x - offset) / scale, offset, scale
+
+
+def standardized(
+    x: NDArray[np.float64], training: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """``x`` ``[n, *inputs]`` with zero mean and unit variance over the rows ``training``, and the offset and scale used.
+
+    An input that is constant over the training part keeps the scale 1.
+    """
+    offset = x[training].mean(axis=0)
+    scale = x[training].std(axis=0)
+    scale = np.where(scale > 1e-12 * np.maximum(1.0, np.abs(offset)), scale, 1.0)
+    return (x - offset) / scale, offset, scale

@@ -1,0 +1,290 @@
+"""Fields: hyperparameters that carry everything a surface needs to know about them.
+
+A field is declared once, as a typed class attribute of a :class:`FieldSet`, with its label, symbol, default, bounds, scale,
+unit and help. Validation, forms, command-line flags, pages and sweep axes all read that one declaration::
+
+    class Momentum(Optimizer):
+        lr: float = real(0.01, "Learning rate", symbol="ε", above=0.0, log=True, slider=(1e-5, 10.0))
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import math
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from annotated_types import Ge, Le
+
+from optlab.core.errors import InvalidInput
+
+Kind = Literal["real", "whole", "switch", "choice", "sizes", "texts", "text"]
+
+LARGEST_SIZE = 65_536
+"""Most units a layer may have: larger is a slip of the hand, and would exhaust memory before the first step."""
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Sizes = Annotated[tuple[Annotated[int, Ge(1), Le(LARGEST_SIZE)], ...], pydantic.BeforeValidator(_tuple)]
+"""A sequence of layer sizes; TOML arrays arrive as lists."""
+Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_tuple)]
+"""A sequence of names."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """What is known about one hyperparameter.
+
+    Attributes:
+        name: key in files and flags.
+        kind: which editor it gets and which values it takes.
+        default: value where none is given.
+        label: words beside the editor. ``symbol``: the letter of the notes, or "".
+        help: one or two sentences; ``why``: the reason of the default.
+        unit: unit of the number, or "".
+        least, most: inclusive bounds; ``above``, ``below``: exclusive ones; None where unbounded.
+        log: whether the natural scale is logarithmic.
+        slider: range that an editor offers for dragging; typed values may leave it.
+        choices: allowed texts of a ``choice``.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    label: str
+    symbol: str = ""
+    help: str = ""
+    why: str = ""
+    unit: str = ""
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+    log: bool = False
+    slider: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """What values are allowed, in words, to end the sentence "it must be …"."""
+        if self.kind == "switch":
+            return "true or false"
+        if self.kind == "choice":
+            return "one of " + ", ".join(self.choices)
+        if self.kind == "sizes":
+            return f"a list of whole numbers from 1 to {LARGEST_SIZE}"
+        if self.kind == "texts":
+            return "a list of names"
+        if self.kind == "text":
+            return "a text"
+        words = "a number" if self.kind == "real" else "a whole number"
+        low = f"at least {self.least:g}" if self.least is not None else f"above {self.above:g}" if self.above is not None else ""
+        high = f"at most {self.most:g}" if self.most is not None else f"below {self.below:g}" if self.below is not None else ""
+        bounds = " and ".join(part for part in (low, high) if part)
+        return f"{words} {bounds}".rstrip()
+
+    def parse(self, text: str) -> Any:
+        """The value that a person typed as text (a flag, a form's line); its bounds are checked by the field set.
+
+        Raises:
+            ValueError: the text is not of this field's kind.
+        """
+        text = text.strip()
+        if self.kind == "real":
+            return float(text)
+        if self.kind == "whole":
+            try:
+                return int(text)
+            except ValueError:
+                number = float(text)  # 1e6 is a whole number, too
+            if not number.is_integer():
+                raise ValueError(text)
+            return int(number)
+        if self.kind == "switch":
+            return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}[text.lower()]
+        if self.kind in ("sizes", "texts"):
+            items = [part.strip().strip("'\"") for part in text.strip("[]()").split(",")]
+            items = [item for item in items if item]
+            return tuple(int(item) for item in items) if self.kind == "sizes" else tuple(items)
+        return text
+
+
+def _declare(default: Any, extra: Mapping[str, Any], **constraints: Any) -> Any:
+    return pydantic.Field(default=default, json_schema_extra={"field": dict(extra)}, **constraints)
+
+
+def real(
+    default: float,
+    label: str,
+    *,
+    symbol: str = "",
+    help: str = "",
+    why: str = "",
+    unit: str = "",
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+    log: bool = False,
+    slider: tuple[float, float] | None = None,
+) -> Any:
+    """A finite real number."""
+    extra = dict(label=label, symbol=symbol, help=help, why=why, unit=unit, log=log, slider=slider)
+    return _declare(default, extra, ge=least, gt=above, le=most, lt=below, allow_inf_nan=False)
+
+
+def whole(
+    default: int,
+    label: str,
+    *,
+    symbol: str = "",
+    help: str = "",
+    why: str = "",
+    unit: str = "",
+    least: int | None = None,
+    most: int | None = None,
+    log: bool = False,
+    slider: tuple[float, float] | None = None,
+) -> Any:
+    """A whole number."""
+    extra = dict(label=label, symbol=symbol, help=help, why=why, unit=unit, log=log, slider=slider)
+    return _declare(default, extra, ge=least, le=most)
+
+
+def switch(default: bool, label: str, *, help: str = "", why: str = "") -> Any:
+    """True or false."""
+    return _declare(default, dict(label=label, help=help, why=why))
+
+
+def choice(default: str, label: str, *, symbol: str = "", help: str = "", why: str = "") -> Any:
+    """One of the texts that the annotation's ``Literal`` lists."""
+    return _declare(default, dict(label=label, symbol=symbol, help=help, why=why))
+
+
+def sizes(default: tuple[int, ...], label: str, *, help: str = "", why: str = "", unit: str = "") -> Any:
+    """A list of layer sizes (annotate with :data:`Sizes`)."""
+    return _declare(default, dict(label=label, help=help, why=why, unit=unit))
+
+
+def text(default: str, label: str, *, help: str = "", longest: int = 200) -> Any:
+    """A short text."""
+    return _declare(default, dict(label=label, help=help), max_length=longest)
+
+
+def texts(default: tuple[str, ...], label: str, *, help: str = "") -> Any:
+    """A list of names (annotate with :data:`Texts`)."""
+    return _declare(default, dict(label=label, help=help))
+
+
+class FieldSet(pydantic.BaseModel):
+    """An immutable, validated set of fields."""
+
+    # Validators are built at first use: building those of the whole catalogue would hold up the first window.
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True, defer_build=True)
+
+    @classmethod
+    def fields(cls) -> tuple[Field, ...]:
+        """The declared fields, in order of declaration."""
+        return _fields(cls)
+
+    @classmethod
+    def field(cls, name: str) -> Field:
+        """The declared field ``name``.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {field.name: field for field in cls.fields()}[name]
+
+    @classmethod
+    def build(cls, values: Mapping[str, Any], where: str) -> Self:
+        """An instance with ``values``.
+
+        Args:
+            values: field name → value; what is left out takes its default.
+            where: dotted path of this set in the experiment, for messages (``"optimizer"``; "" at the top).
+
+        Raises:
+            InvalidInput: a value is not allowed or a key is unknown; the message names the field, the value and what is allowed.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except pydantic.ValidationError as error:
+            raise cls._explain(error, values, where) from None
+
+    @classmethod
+    def _explain(cls, error: pydantic.ValidationError, values: Mapping[str, Any], where: str) -> InvalidInput:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        path = f"{where}.{name}" if where else name
+        known = [field.name for field in cls.fields()]
+        if first["type"] == "extra_forbidden":
+            owner = f"{where} ({cls.model_fields_owner()})" if where else "an experiment"
+            hint = did_you_mean(name, known)
+            listing = ", ".join(known) if known else "none"
+            return InvalidInput(f"{path} is not a field of {owner}{hint}; its fields are: {listing}.", path)
+        if name in known:
+            return InvalidInput(f"{path} is {shown(values.get(name))}, but it must be {cls.field(name).allowed}.", path)
+        message = str(first["msg"]).removeprefix("Value error, ")
+        return InvalidInput(f"{where}: {message}" if where else message, where)
+
+    @classmethod
+    def model_fields_owner(cls) -> str:
+        """What messages call the owner of these fields."""
+        return str(getattr(cls, "name", cls.__name__.lower()))
+
+    def values(self) -> dict[str, Any]:
+        """Field name → value, in order of declaration; tuples as lists, as TOML and JSON have them."""
+        return {f.name: list(v) if isinstance(v := getattr(self, f.name), tuple) else v for f in self.fields()}
+
+
+@functools.cache
+def _fields(cls: type[FieldSet]) -> tuple[Field, ...]:
+    return tuple(_read(name, info) for name, info in cls.model_fields.items())
+
+
+def _read(name: str, info: pydantic.fields.FieldInfo) -> Field:
+    extra = info.json_schema_extra
+    if not isinstance(extra, dict) or "field" not in extra:
+        raise TypeError(f"field {name!r} is declared without real(), whole(), switch(), choice(), sizes(), text() or texts()")
+    bounds: dict[str, Any] = {}
+    for constraint in info.metadata:
+        for attribute, key in (("ge", "least"), ("gt", "above"), ("le", "most"), ("lt", "below")):
+            if getattr(constraint, attribute, None) is not None:
+                bounds[key] = getattr(constraint, attribute)
+    kind, choices = _kind(info)
+    declared = typing.cast("dict[str, Any]", extra["field"])
+    return Field(name=name, kind=kind, default=info.default, choices=choices, **bounds, **declared)
+
+
+def _kind(info: pydantic.fields.FieldInfo) -> tuple[Kind, tuple[str, ...]]:
+    annotation = info.annotation
+    if typing.get_origin(annotation) is Literal:
+        return "choice", tuple(typing.get_args(annotation))
+    if typing.get_origin(annotation) is tuple:
+        return ("texts" if typing.get_args(annotation)[0] is str else "sizes"), ()
+    kinds: dict[Any, Kind] = {bool: "switch", int: "whole", float: "real", str: "text"}
+    return kinds[annotation], ()
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"``-like words where a known name is close, else an empty text."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def shown(value: object, longest: int = 60) -> str:
+    """A value as a message shows it: short, on one line, numbers as they were typed."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    words = repr(value).replace("\n", " ")
+    return words if len(words) <= longest else words[: longest - 1] + "…"

@@ -1,0 +1,50 @@
+"""Where things lie: the resources that ship with OptLab, and the folder that holds the user's runs.
+
+``OPTLAB_HOME`` overrides the user's folder; nothing is ever written anywhere else.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from optlab.core.errors import StoreError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def resources() -> Path:
+    """Folder of icons, presets and themes: beside the package in a checkout, inside it where OptLab is installed."""
+    installed = _PACKAGE / "_resources"
+    return installed if installed.is_dir() else _PACKAGE.parent / "resources"
+
+
+def presets() -> Path:
+    """Folder of the experiment files that ship with OptLab."""
+    return resources() / "presets"
+
+
+def home() -> Path:
+    """The user's OptLab folder (not created)."""
+    override = os.environ.get("OPTLAB_HOME")
+    return Path(override).expanduser() if override else Path(platformdirs.user_data_dir("optlab", appauthor=False))
+
+
+def writable_home() -> Path:
+    """The user's OptLab folder, created.
+
+    Raises:
+        StoreError: the folder cannot be created or written to.
+    """
+    folder = home()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The data folder {folder} cannot be created ({error.strerror}); set OPTLAB_HOME to a folder you may write to."
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise StoreError(f"The data folder {folder} is not writable; set OPTLAB_HOME to a folder you may write to.")
+    return folder

@@ -1,0 +1,9 @@
+"""An experiment: what is asked for, one TOML file.
+
+:class:`Experiment` is the way in.
+"""
+
+from optlab.experiment.experiment import FORMAT, LARGEST_FILE, Experiment, suited_loss
+from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
+
+__all__ = ["FORMAT", "LARGEST_FILE", "PLAIN_SECTIONS", "SECTIONS", "Experiment", "General", "suited_loss"]

@@ -1,5 +1,0 @@
-"""Stored runs as files that other programs read; :func:`export` is the way in."""
-
-from optlab.export.exporting import FORMATS, export
-
-__all__ = ["FORMATS", "export"]

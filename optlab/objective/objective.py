@@ -1,0 +1,236 @@
+"""The objective: ``theta [R, P]`` and a batch → losses ``[R]`` and gradients ``[R, P]``.
+
+The losses of different runs do not touch each other, so the gradient of their sum holds every run's own gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from optlab.catalogue.losses.base import Loss, margin, zero_one
+from optlab.catalogue.models.base import EVALUATION, TRAINING, Layers, Model, Moments, Pass, Uniforms
+from optlab.core.data import DataShape
+from optlab.core.lazy import torch as _torch
+
+if TYPE_CHECKING:
+    import torch
+
+_EVALUATION_VALUES = 4_000_000
+"""Input values that one evaluation chunk may hold, over all runs: bounds the memory of an evaluation on a large set."""
+
+
+class Judged(NamedTuple):
+    """What is found out about the examples of a part, each ``[R, n]``; errors and margins are None for regression."""
+
+    losses: torch.Tensor
+    errors: torch.Tensor | None
+    margins: torch.Tensor | None
+
+
+SAMPLE = 10_000
+"""Training examples, at most, that the moments of a normalizing model are taken of for an evaluation."""
+
+
+class Objective:
+    """``J(θ) = mean per-example loss + weight-decay terms + losses of auxiliary heads`` of one model on data of one shape (8.1, 8.3).
+
+    What is reported as a loss is the mean per-example loss alone; the gradient is that of all terms.
+
+    Args:
+        sample: training examples ``[n, *inputs]``, at random; the first :data:`SAMPLE` of them give a model that normalizes over the batch its moments for
+            evaluations. Only such a model needs them, and only then they are kept.
+
+    Attributes:
+        shape: the shape of the problem, which a model may make another than the data's. layout: how ``theta`` divides into the model's tensors.
+        keeping: whether a gradient is to leave the layers that it passed through in :attr:`kept`, with the parameters it was taken at, for instruments; where
+            it does not pass through affine layers alone, nothing is left.
+        detours: whether training follows not the gradient of the loss but that of the model's surrogate, which draws.
+    """
+
+    def __init__(self, model: Model, loss: Loss, shape: DataShape, sample: torch.Tensor | None = None) -> None:
+        self.model = model
+        self.loss = loss
+        self.shape = model.target_shape(shape)
+        self.layout = model.layout(shape)
+        self.sample = sample[:SAMPLE] if sample is not None and model.normalizes() else None
+        self._sample = self.sample
+        self.detours = model.detours()
+        self.keeping = False
+        self.kept: tuple[torch.Tensor, Layers] | None = None
+        self._judges = model.judges()
+        self._branching = model.auxiliary_weight() != 0.0
+        self._decay_mask: torch.Tensor | None = None
+
+    def outputs(self, theta: torch.Tensor, x: torch.Tensor, circumstances: Pass = EVALUATION) -> torch.Tensor:
+        """Outputs ``[R, m, outputs]`` for inputs ``x`` ``[R, m, *inputs]``."""
+        if not circumstances.training and circumstances.statistics is None and self.model.normalizes():
+            circumstances = replace(circumstances, statistics=self.statistics(theta))
+        return self.model.forward(self.layout.split(theta), x, circumstances)
+
+    def per_example(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, circumstances: Pass = TRAINING) -> torch.Tensor:
+        """Loss ``[R, m]`` of each example, without weight decay."""
+        if self._judges:
+            return self.model.judged(self.layout.split(theta), x)
+        return self.loss.per_example(self.outputs(theta, x, circumstances), self.model.targets(x, y))
+
+    def losses(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, circumstances: Pass = TRAINING) -> torch.Tensor:
+        """Mean loss ``[R]`` of a batch, without weight decay."""
+        return self.per_example(theta, x, y, circumstances).mean(dim=1)
+
+    def penalty(self, theta: torch.Tensor) -> torch.Tensor | None:
+        """The weight-decay terms ``[R]``, or None where the loss asks for none."""
+        if self.loss.l1 == 0.0 and self.loss.l2 == 0.0:
+            return None
+        weights = theta * self._mask(theta)
+        return self.loss.l1 * weights.abs().sum(dim=1) + 0.5 * self.loss.l2 * weights.square().sum(dim=1)
+
+    def value_and_gradient(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, uniforms: Uniforms | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean batch loss ``[R]`` by itself, and the gradient ``[R, P]`` of the objective with weight decay and auxiliary heads.
+
+        Args:
+            theta: ``[R, P]``. x: ``[R, m, *inputs]``. y: ``[R, m]`` or ``[R, m, outputs]``.
+            uniforms: what the model's surrogate draws from, for the gradient that training follows where it :attr:`detours`; without, the gradient is that
+                of the loss.
+        """
+        if uniforms is not None:
+            return self._detour(theta, x, y, uniforms)
+        written_out = self._written_out(theta, x, y)
+        if written_out is not None:
+            return written_out
+        leaf = theta.detach().requires_grad_()
+        losses, added = self.terms(leaf, x, y)
+        total = losses if added is None else losses + added
+        # Ones in place of a sum: the same gradient with one operation less each way.
+        (gradient,) = _torch.autograd.grad(total, leaf, _torch.ones_like(total))
+        return losses.detach(), gradient
+
+    def _detour(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, uniforms: Uniforms) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss, and the gradient of the model's surrogate with weight decay."""
+        leaf = theta.detach().requires_grad_()
+        value, penalty = self.model.surrogate(self.layout.split(leaf), x, uniforms), self.penalty(leaf)
+        total = value if penalty is None else value + penalty
+        (gradient,) = _torch.autograd.grad(total, leaf, _torch.ones_like(total))
+        with _torch.no_grad():
+            return self.losses(theta, x, y, EVALUATION), gradient
+
+    def terms(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Mean batch loss ``[R]`` by itself, and what the objective adds to it ``[R]``: weight decay and auxiliary heads; None where it adds nothing."""
+        if not self._branching:
+            return self.losses(theta, x, y), self.penalty(theta)
+        heads: list[torch.Tensor] = []
+        losses = self.losses(theta, x, y, Pass(training=True, branch=heads.append))
+        targets = self.model.targets(x, y)
+        added = _torch.zeros_like(losses)
+        for outputs in heads:
+            added = added + self.model.auxiliary_weight() * self.loss.per_example(outputs, targets).mean(dim=1)
+        penalty = self.penalty(theta)
+        return losses, added if penalty is None else added + penalty
+
+    def added(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor | None:
+        """The second of :meth:`terms`, without a graph; the batch is looked at only where there are auxiliary heads."""
+        with _torch.no_grad():
+            return self.terms(theta, x, y)[1] if self._branching else self.penalty(theta)
+
+    def statistics(self, theta: torch.Tensor) -> list[Moments]:
+        """What the model normalizes with in evaluations: the moments of the training sample, those of a layer with the layers below normalized by theirs.
+
+        A function of the parameters and the training set alone: neither the examples evaluated nor how they are cut in chunks have a part in it.
+
+        Raises:
+            ValueError: there is no training sample.
+        """
+        if self.sample is None or self._sample is None:
+            raise ValueError(
+                f"{self.model.label} normalizes over the batch: to evaluate it, the objective has to be given training examples."
+            )
+        if self._sample.device != theta.device or self._sample.dtype != theta.dtype:
+            self._sample = self.sample.to(theta)
+        seen = self._sample
+        widest = max(self.shape.width, *(spec.shape[0] for spec in self.layout.parameters))
+        parts: list[list[Moments]] = []
+        with _torch.no_grad():
+            for some in theta.split(max(1, _EVALUATION_VALUES // (len(seen) * widest))):
+                found: list[Moments] = []
+                everyone = seen.expand(len(some), *seen.shape)
+                self.model.forward(self.layout.split(some), everyone, Pass(training=True, observe=found.append))
+                parts.append(found)
+        return [
+            (_torch.cat([mean for mean, _ in layer]), _torch.cat([variance for _, variance in layer])) for layer in zip(*parts, strict=True)
+        ]
+
+    def _written_out(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Loss and gradient by the backward passes that model and loss bring along; None where one of them has none."""
+        with _torch.no_grad():
+            parameters = self.layout.split(theta)
+            recorded = self.model.record(parameters, x)
+            if recorded is None:
+                return None
+            outputs, tape = recorded
+            judged = self.loss.with_gradient(outputs, self.model.targets(x, y))
+            if judged is None:
+                return None
+            losses, delta = judged
+            gradient = _torch.empty_like(theta)
+            layers: Layers | None = [] if self.keeping else None
+            self.model.backward(parameters, tape, delta, self.layout.split(gradient), layers)
+            self.kept = None if layers is None else (theta, layers)
+            if self.loss.l2 != 0.0:
+                gradient.addcmul_(theta, self._mask(theta), value=self.loss.l2)
+            if self.loss.l1 != 0.0:
+                gradient.addcmul_(theta.sign(), self._mask(theta), value=self.loss.l1)
+        return losses, gradient
+
+    def decay_gradient(self, theta: torch.Tensor) -> torch.Tensor | None:
+        """The gradient ``[R, P]`` of the weight-decay terms; None where there are none."""
+        if self.loss.l1 == 0.0 and self.loss.l2 == 0.0:
+            return None
+        if self.loss.l1 == 0.0:
+            return _torch.mul(theta, self._mask(theta)).mul_(self.loss.l2)
+        return self._mask(theta) * (self.loss.l2 * theta + self.loss.l1 * theta.sign())
+
+    def decay_product(self, v: torch.Tensor) -> torch.Tensor | None:
+        """The Hessian of the weight-decay terms times ``v`` ``[R, P]``; None where it is zero, as that of the L1 term is."""
+        return None if self.loss.l2 == 0.0 else self.loss.l2 * self._mask(v) * v
+
+    def weight_norm(self, theta: torch.Tensor) -> torch.Tensor:
+        """Euclidean norm ``[R]`` of the weights, biases left out."""
+        norm: torch.Tensor = _torch.linalg.vector_norm(theta * self._mask(theta), dim=1)
+        return norm
+
+    def evaluate(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> Judged:
+        """Losses, and for classes 0-1 errors and margins, of each example of a whole part, each ``[R, n]``.
+
+        Args:
+            x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``; shared by all runs.
+        """
+        runs = theta.shape[0]
+        rows = max(1, _EVALUATION_VALUES // (runs * max(1, self.shape.width)))
+        losses: list[torch.Tensor] = []
+        errors: list[torch.Tensor] = []
+        margins: list[torch.Tensor] = []
+        circumstances = Pass(training=False, statistics=self.statistics(theta)) if self.model.normalizes() else EVALUATION
+        with _torch.no_grad():
+            for chunk_x, chunk_y in zip(x.split(rows), y.split(rows), strict=True):
+                inputs = chunk_x.expand(runs, *chunk_x.shape)
+                everyone = self.model.targets(inputs, chunk_y.expand(runs, *chunk_y.shape))
+                if self._judges:
+                    losses.append(self.model.judged(self.layout.split(theta), inputs))
+                    continue
+                outputs = self.outputs(theta, inputs, circumstances)
+                losses.append(self.loss.per_example(outputs, everyone))
+                if self.shape.task == "classes":
+                    errors.append(zero_one(outputs, everyone))
+                    margins.append(margin(outputs, everyone))
+        if not errors:
+            return Judged(_torch.cat(losses, dim=1), None, None)
+        return Judged(_torch.cat(losses, dim=1), _torch.cat(errors, dim=1), _torch.cat(margins, dim=1))
+
+    def _mask(self, theta: torch.Tensor) -> torch.Tensor:
+        """1 for weights, 0 for biases, ``[P]``."""
+        if self._decay_mask is None or self._decay_mask.device != theta.device or self._decay_mask.dtype != theta.dtype:
+            parts = [_torch.full((spec.size,), float(spec.role == "weight")) for spec in self.layout.parameters]
+            self._decay_mask = _torch.cat(parts).to(theta)
+        return self._decay_mask

@@ -1,0 +1,178 @@
+"""The oracle: what a rule may ask of the objective on one batch when a single gradient is not enough.
+
+Line searches ask for values at several points, second-order rules for products with the Hessian or with the Fisher matrix. Each graph is built once a point; a
+product then costs about two gradients and memory that grows with P.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from optlab.catalogue.models.base import TRAINING
+from optlab.core.lazy import torch as _torch
+from optlab.numerics.conjugate_gradients import Product
+from optlab.objective.objective import Objective
+from optlab.objective.seeding import generator
+
+if TYPE_CHECKING:
+    import torch
+
+_COLUMNS = 64
+"""Columns of a Hessian that are computed at once: bounds the memory of the batched backward pass."""
+
+_POPULATION_VALUES = 8_000_000
+"""Input values or parameters that the points evaluated at once may hold."""
+
+
+class Oracle:
+    """The objective (with its weight decay and auxiliary heads) of R runs on their batches.
+
+    Args:
+        x, y: batches with a leading run axis. seeds: of the runs. step: number of this step (0, 1, …), for draws.
+    """
+
+    def __init__(self, objective: Objective, x: torch.Tensor, y: torch.Tensor, seeds: Sequence[int], step: int) -> None:
+        self._objective = objective
+        self._x, self._y = x, y
+        self._seeds = list(seeds)
+        self._step = step
+        self._gradients = [0] * len(self._seeds)
+        self._part_of: tuple[Oracle, int] | None = None
+
+    @property
+    def gradients(self) -> Sequence[int]:
+        """Evaluations of the gradient so far, one number a run; a product counts as two."""
+        return self._gradients
+
+    def only(self, run: int) -> Oracle:
+        """The oracle of one run alone; what it is asked counts here, too."""
+        here = slice(run, run + 1)
+        alone = Oracle(self._objective, self._x[here], self._y[here], self._seeds[here], self._step)
+        alone._part_of = (self, run)
+        return alone
+
+    def generator(self, run: int, purpose: str) -> torch.Generator:
+        """A generator for this step of one run: the same draws whenever the step is repeated."""
+        return generator(self._seeds[run], f"{purpose}/{self._step}")
+
+    def loss(self, theta: torch.Tensor) -> torch.Tensor:
+        """The objective ``[R]`` at ``theta`` ``[R, P]``."""
+        with _torch.no_grad():
+            return self._value(theta)
+
+    def values(self, points: torch.Tensor) -> torch.Tensor:
+        """The objective ``[R, K]`` at many points ``[R, K, P]`` of each run: as a population of R · K runs, a part of it at a time."""
+        runs, _, parameters = points.shape
+        examples = self._x.shape[1]
+        wide = max(parameters, examples * max(1, self._objective.shape.width))
+        count = max(1, _POPULATION_VALUES // (runs * wide))
+        found: list[torch.Tensor] = []
+        with _torch.no_grad():
+            for part in points.split(count, dim=1):
+                size = part.shape[1]
+                x, y = (t.unsqueeze(1).expand(runs, size, *t.shape[1:]).reshape(runs * size, *t.shape[1:]) for t in (self._x, self._y))
+                found.append(self._value(part.reshape(runs * size, parameters), x, y).view(runs, size))
+        return _torch.cat(found, dim=1)
+
+    def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The objective ``[R]`` and its gradient ``[R, P]`` at ``theta``."""
+        self._count(1)
+        losses, gradient = self._objective.value_and_gradient(theta, self._x, self._y)
+        added = self._objective.added(theta, self._x, self._y)
+        return losses if added is None else losses + added, gradient
+
+    def hessian_product(self, theta: torch.Tensor) -> Product:
+        """``v [R, P]`` → ``H v``, exactly, with the Hessian at ``theta``."""
+        leaf, gradient = self._differentiable(theta)
+
+        def product(v: torch.Tensor) -> torch.Tensor:
+            self._count(2)
+            (found,) = _torch.autograd.grad(gradient, leaf, v, retain_graph=True, materialize_grads=True)
+            return found
+
+        return product
+
+    def hessian(self, theta: torch.Tensor) -> torch.Tensor:
+        """The Hessians ``[R, P, P]`` at ``theta``; for small P."""
+        leaf, gradient = self._differentiable(theta)
+        rows = [
+            _torch.autograd.grad(gradient, leaf, units, retain_graph=True, is_grads_batched=True, materialize_grads=True)[0]
+            for units in _units(theta)
+        ]
+        self._count(2 * theta.shape[1])
+        return _symmetric(_torch.cat(rows))
+
+    def fisher_product(self, theta: torch.Tensor) -> Product:
+        """``v [R, P]`` → ``F v`` with the Fisher matrix of the model's own predictions on the batch (weight decay is no part of it).
+
+        ``F = mean Jᵀ S J``: J the Jacobian of the outputs, S the Fisher matrix of the predicted distribution. For these losses it is also the Gauss–Newton
+        matrix.
+        """
+        leaf, outputs, probe, pulled = self._pulled(theta)
+        predicted = outputs.detach()
+        m = outputs.shape[1]
+
+        def product(v: torch.Tensor) -> torch.Tensor:
+            self._count(2)
+            # Jᵀu is linear in u, so its derivative by u along v is Jv.
+            (pushed,) = _torch.autograd.grad(pulled, probe, v, retain_graph=True)
+            weighted = self._objective.loss.fisher_product(predicted, pushed) / m
+            (found,) = _torch.autograd.grad(outputs, leaf, weighted, retain_graph=True)
+            return found
+
+        return product
+
+    def fisher(self, theta: torch.Tensor) -> torch.Tensor:
+        """The matrices ``[R, P, P]`` of :meth:`fisher_product`; for small P."""
+        leaf, outputs, probe, pulled = self._pulled(theta)
+        _, m, width = outputs.shape
+        rows: list[torch.Tensor] = []
+        for units in _units(theta):
+            (pushed,) = _torch.autograd.grad(pulled, probe, units, retain_graph=True, is_grads_batched=True)
+            predicted = outputs.detach().expand(pushed.shape).reshape(-1, m, width)
+            weighted = self._objective.loss.fisher_product(predicted, pushed.reshape(-1, m, width)).view(pushed.shape) / m
+            rows.append(_torch.autograd.grad(outputs, leaf, weighted, retain_graph=True, is_grads_batched=True)[0])
+        self._count(2 * theta.shape[1])
+        return _symmetric(_torch.cat(rows))
+
+    def _pulled(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Leaf, outputs, a probe u of their shape, and ``Jᵀu`` as a function of u."""
+        leaf = theta.detach().requires_grad_()
+        outputs = self._objective.outputs(leaf, self._x, TRAINING)
+        probe = _torch.zeros_like(outputs, requires_grad=True)
+        (pulled,) = _torch.autograd.grad(outputs, leaf, probe, create_graph=True)
+        return leaf, outputs, probe, pulled
+
+    def _differentiable(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self._count(1)
+        leaf = theta.detach().requires_grad_()
+        (gradient,) = _torch.autograd.grad(self._value(leaf).sum(), leaf, create_graph=True)
+        # Where the objective is linear the gradient is a constant and has no graph: its Hessian is zero, not an error.
+        return leaf, gradient if gradient.requires_grad else gradient + 0.0 * leaf
+
+    def _value(self, theta: torch.Tensor, x: torch.Tensor | None = None, y: torch.Tensor | None = None) -> torch.Tensor:
+        losses, added = self._objective.terms(theta, self._x if x is None else x, self._y if y is None else y)
+        return losses if added is None else losses + added
+
+    def _count(self, number: int) -> None:
+        self._gradients = [count + number for count in self._gradients]
+        if self._part_of is not None:
+            whole, run = self._part_of
+            whole._gradients[run] += number
+
+
+def _units(theta: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Unit vectors ``[c, R, P]``, the same in every run, a few at a time."""
+    runs, parameters = theta.shape
+    for begin in range(0, parameters, _COLUMNS):
+        count = min(_COLUMNS, parameters - begin)
+        units = _torch.zeros(count, runs, parameters, dtype=theta.dtype, device=theta.device)
+        units[_torch.arange(count), :, _torch.arange(begin, begin + count)] = 1.0
+        yield units
+
+
+def _symmetric(rows: torch.Tensor) -> torch.Tensor:
+    """Matrices ``[R, P, P]`` from their rows ``[P, R, P]``, rid of what rounding makes unsymmetric."""
+    matrix = rows.transpose(0, 1)
+    return 0.5 * (matrix + matrix.transpose(1, 2))

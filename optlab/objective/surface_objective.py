@@ -1,0 +1,104 @@
+"""A surface as an objective: a model without data, whose parameters are the point and whose output is the height.
+
+So a surface is trained on by the same steps as a network, and asked by the same oracle: no rule is written a second time. Gradient noise is an input: a tilt
+``n`` of the whole surface, ``f(θ) + nᵀθ``, new at every step, as a minibatch tilts an empirical risk. Its gradient is ``∇f + n`` and its Hessian that of f.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pydantic
+from numpy.typing import ArrayLike, NDArray
+
+from optlab.catalogue.losses.base import Loss
+from optlab.catalogue.models.base import Model, Pass
+from optlab.catalogue.surfaces.base import Interval, Surface
+from optlab.core.data import DataShape
+from optlab.core.layout import Layout, Parameter
+from optlab.core.lazy import torch as _torch
+from optlab.objective.objective import Objective
+from optlab.objective.oracle import Oracle
+
+if TYPE_CHECKING:
+    import torch
+
+Array = NDArray[np.float64]
+
+
+class _Ground(Model):
+    """The surface as a model; inputs ``[R, 1, d]`` are tilts, those of width 0 none."""
+
+    _surface: Surface = pydantic.PrivateAttr()
+
+    def layout(self, shape: DataShape) -> Layout:
+        size = self._surface.dimension
+        return Layout((Parameter("point", (size,), "weight", size, 1),))
+
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+        (point,) = parameters
+        height = self._surface.value(point)
+        if x.shape[2]:
+            height = height + (x[:, 0] * point).sum(dim=1)
+        return height.view(-1, 1, 1)
+
+
+class _Height(Loss):
+    """The output itself."""
+
+    def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return outputs.squeeze(2)
+
+
+def surface_objective(surface: Surface) -> Objective:
+    """The objective of a point on a surface: ``theta`` ``[R, d]``, inputs from :func:`untilted` or tilts ``[R, 1, d]``, targets from :func:`untilted`."""
+    ground = _Ground()
+    ground._surface = surface
+    return Objective(ground, _Height(), DataShape((surface.dimension,), 1, "regression"))
+
+
+def untilted(theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and targets for points ``[R, d]`` on the surface as it is."""
+    return theta.new_zeros(len(theta), 1, 0), theta.new_zeros(len(theta), 1)
+
+
+def surface_oracle(surface: Surface, theta: torch.Tensor) -> Oracle:
+    """Values, gradients and Hessians of a surface at points ``[R, d]``."""
+    return Oracle(surface_objective(surface), *untilted(theta), [0] * len(theta), 0)
+
+
+def axes(domain: Sequence[Interval], count: int) -> tuple[Array, ...]:
+    """``count`` evenly spaced coordinates along each variable, ends included."""
+    return tuple(np.linspace(low, high, count) for low, high in domain)
+
+
+def lattice(along: Sequence[Array]) -> Array:
+    """All points ``[n, d]`` of a grid: row by row, y slow and x fast."""
+    if len(along) == 1:
+        return along[0].reshape(-1, 1)
+    x, y = np.meshgrid(*along)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def tensor(points: ArrayLike) -> torch.Tensor:
+    """Points ``[n, d]`` in double precision."""
+    return _torch.as_tensor(np.asarray(points, dtype=np.float64).copy())
+
+
+def heights(surface: Surface, points: ArrayLike) -> Array:
+    """Values ``[n]`` at points ``[n, d]``; nan or infinite where the surface has none."""
+    with _torch.no_grad():
+        found: Array = surface.value(tensor(points)).numpy()
+    return found
+
+
+def picture(surface: Surface, count: int = 201, domain: Sequence[Interval] | None = None) -> tuple[tuple[Array, ...], Array]:
+    """Axes, and heights to draw: ``[count]`` of one variable, ``[count, count]`` (row is y, column is x) of two.
+
+    Args:
+        domain: what to show; by default the surface's own.
+    """
+    along = axes(domain or surface.domain(), count)
+    return along, heights(surface, lattice(along)).reshape((count,) * len(along))

@@ -1,0 +1,200 @@
+"""A first look at a file of the user's: what it seems to be, its first rows, and how it would be read, for a dialog or a command to show.
+
+Looking never raises: what is wrong with the file is one sentence of the result. The choices made on it become a ``[dataset]`` section.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.core.component import Component
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import shown
+from optlab.outside.datafiles.csv_table import Decimal, Delimiter, Dialect, Header, column_kind, delimiter_name, read_rows
+from optlab.outside.datafiles.idx_arrays import labels_beside, read_head, read_idx, usual_files
+from optlab.outside.datafiles.npz_arrays import entries, read_array, usual_names
+
+ROWS = 50
+COLUMNS = 64
+"""Columns that are shown; a picture has more, and nobody reads them."""
+
+Kind = Literal["csv", "npz", "idx"]
+COMPONENTS: Mapping[Kind, str] = {"csv": "csv_file", "npz": "npz_file", "idx": "idx_files"}
+"""Kind of file → the data set that reads it."""
+_TARGETS = ("target", "label", "labels", "class", "y", "species", "outcome", "output", "diagnosis", "quality", "price")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, and what it holds."""
+
+    name: str
+    kind: Literal["whole", "real", "words", "missing"]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What was seen.
+
+    Attributes:
+        path: the file, or the folder of IDX files. kind: what it is read as. columns: at most :data:`COLUMNS`. rows: of at most :data:`ROWS`
+            examples, as texts.
+        count: examples in all, or None where the file would have to be read for it. width: columns in all.
+        target: the suggested target: a column of a table, an array of an NPZ file, "" for IDX. choices: fields of the data set, suggested or chosen.
+        problem: what is wrong, in one sentence; "" if nothing is.
+    """
+
+    path: str
+    kind: Kind
+    columns: tuple[Column, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    count: int | None = None
+    width: int = 0
+    target: str = ""
+    choices: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    problem: str = ""
+
+    def section(self, **changes: Any) -> dict[str, Any]:
+        """The ``[dataset]`` section that reads it, with other choices where given."""
+        return {"name": COMPONENTS[self.kind], **self.choices, **changes}
+
+
+def preview(path: str | Path, **choices: Any) -> Preview:
+    """Look at a file or folder.
+
+    Args:
+        choices: fields of the data set that the user has chosen (``delimiter="semicolon"``, ``target="species"``); the rest is suggested.
+    """
+    place = Path(path).expanduser()
+    try:
+        kind = kind_of(place)
+    except InvalidInput as error:
+        return Preview(str(place), "csv", problem=str(error))
+    try:
+        return {"csv": _csv, "npz": _npz, "idx": _idx}[kind](place.resolve(), choices)
+    except InvalidInput as error:
+        key = "images" if kind == "idx" else "path"
+        return Preview(str(place), kind, choices={key: str(place.resolve()), **choices}, problem=str(error))
+
+
+def dataset(section: Mapping[str, Any]) -> Component:
+    """The data set of a section, read whole.
+
+    Raises:
+        InvalidInput: in one sentence, the first thing that is wrong with the choices or the file.
+    """
+    from optlab.core import registry
+
+    component = registry.build("dataset", section)
+    cast(Any, component).shape()
+    return component
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file seems to be, by its first bytes; a folder is one of IDX files.
+
+    Raises:
+        InvalidInput: it cannot be read, or is of a kind that is told from others and not read.
+    """
+    try:
+        if path.is_dir():
+            return "idx"
+        with path.open("rb") as file:
+            start = file.read(8)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.", "dataset.path") from None
+    if start.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY")):
+        if path.suffix.lower() in (".xlsx", ".ods", ".docx"):
+            raise InvalidInput(f"{path} is a spreadsheet; save the table as CSV in UTF-8.", "dataset.path")
+        return "npz"
+    if start.startswith((b"\x1f\x8b", b"\0\0")) or "ubyte" in path.name:
+        return "idx"
+    return "npz" if path.suffix.lower() == ".npz" else "csv"
+
+
+def _csv(path: Path, choices: Mapping[str, Any]) -> Preview:
+    dialect = Dialect(
+        cast(Delimiter, choices.get("delimiter", "auto")),
+        cast(Decimal, choices.get("decimal", "auto")),
+        cast(Header, choices.get("header", "auto")),
+    )
+    found = read_rows(path, dialect, ROWS)
+    rows = [cells for _, cells in found.rows[:ROWS]]
+    columns = tuple(Column(name, column_kind([row[i] for row in rows], found.decimal)) for i, name in enumerate(found.names[:COLUMNS]))
+    suggested = next((name for name in found.names if name.strip().lower() in _TARGETS), found.names[-1])
+    target = choices.get("target") or suggested
+    settled = {
+        "path": str(path),
+        "target": target,
+        "delimiter": delimiter_name(found.delimiter),
+        "decimal": "point" if found.decimal == "." else "comma",
+        "header": "yes" if found.has_header else "no",
+        **choices,
+    }
+    if not found.has_header and not choices.get("target"):
+        settled["target"] = str(found.names.index(suggested) + 1)
+    shown_rows = tuple(row[:COLUMNS] for row in rows)
+    return Preview(str(path), "csv", columns, shown_rows, None, len(found.names), target, settled)
+
+
+def _npz(path: Path, choices: Mapping[str, Any]) -> Preview:
+    found = entries(path)
+    x, y = usual_names(path, tuple(found), choices.get("x", ""), choices.get("y", ""))
+    if found[x].shape[:1] != found[y].shape[:1] or not found[x].shape:
+        raise InvalidInput(
+            f"{path}: array {shown(x)} has the shape {list(found[x].shape)}, but {shown(y)} has {list(found[y].shape)}; every example needs its target.",
+            "dataset.y",
+        )
+    inputs, target = (read_array(path, name)[:ROWS] for name in (x, y))
+    return _arrays(path, "npz", inputs, target, (x, y), found[x].shape, {"path": str(path), "x": x, "y": y, **choices})
+
+
+def _idx(path: Path, choices: Mapping[str, Any]) -> Preview:
+    if path.is_dir():
+        images, labels = usual_files(path)[:2]
+        settled = {"images": str(path), **choices}
+    else:
+        beside = Path(choices["labels"]) if choices.get("labels") else labels_beside(path)
+        if beside is None:
+            raise InvalidInput(
+                f"No file of labels is found beside {path}; give the file of images with its labels beside it, or the folder.",
+                "dataset.labels",
+            )
+        images, labels = path, beside
+        settled = {"images": str(path), "labels": str(beside), **choices}
+    head = read_head(images)
+    return _arrays(path, "idx", read_idx(images, ROWS), read_idx(labels, ROWS), ("pixel", "label"), head.shape, settled)
+
+
+def _arrays(
+    path: Path, kind: Kind, x: NDArray[Any], y: NDArray[Any], names: tuple[str, str], shape: tuple[int, ...], choices: Mapping[str, Any]
+) -> Preview:
+    if x.size == 0 or y.size == 0:
+        raise InvalidInput(f"{path} holds no examples.", "dataset.path")
+    flat, targets = x.reshape(len(x), -1), y.reshape(len(y), -1)
+    width = flat.shape[1] + targets.shape[1]
+    here = min(flat.shape[1], COLUMNS - min(targets.shape[1], COLUMNS // 2))
+    targets = targets[:, : COLUMNS - here]
+    places = [",".join(map(str, np.unravel_index(i, x.shape[1:] or (1,)))) for i in range(here)]
+    columns = [Column(f"{names[0]}[{place}]", _dtype_kind(x)) for place in places]
+    columns += [Column(names[1] if targets.shape[1] == 1 else f"{names[1]}[{i}]", _dtype_kind(y)) for i in range(targets.shape[1])]
+    rows = tuple(
+        tuple(_cell(v) for v in row[:here]) + tuple(_cell(v) for v in goal)
+        for row, goal in zip(flat.tolist(), targets.tolist(), strict=False)
+    )
+    return Preview(str(path), kind, tuple(columns), rows, shape[0], width, names[1] if kind == "npz" else "", choices)
+
+
+def _dtype_kind(array: NDArray[Any]) -> Literal["whole", "real", "words"]:
+    return "words" if array.dtype.kind == "U" else "real" if array.dtype.kind == "f" else "whole"
+
+
+def _cell(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)

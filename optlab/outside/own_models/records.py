@@ -1,0 +1,207 @@
+"""Which models are registered: a TOML file in the user's data folder, read anew whenever it is asked, since a confirmation may be taken back."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import tomli_w
+
+from optlab.core import paths
+from optlab.core.errors import InvalidInput, StoreError
+from optlab.core.fields import LARGEST_SIZE, did_you_mean, shown
+from optlab.core.files import write_atomically
+
+FORMAT = 1
+PREFIX = "own."
+"""What names of registered models begin with, so that none can stand in for a model of the catalogue."""
+
+ArgumentKind = Literal["whole", "real", "switch", "text", "sizes"]
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of the constructor that can be a field; ``default``: its own, tuples for sizes."""
+
+    name: str
+    kind: ArgumentKind
+    default: bool | int | float | str | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A model that the user has confirmed.
+
+    Attributes:
+        name: without the prefix. origin: path of a Python file, or dotted name of a module. imported: whether it is the latter. cls: name of the class in it.
+        sha256: of the source file that was confirmed. arguments: those that become fields. fixed: those that stay at their defaults.
+    """
+
+    name: str
+    origin: str
+    imported: bool
+    cls: str
+    sha256: str
+    arguments: tuple[Argument, ...] = ()
+    fixed: tuple[str, ...] = ()
+
+
+def place() -> Path:
+    """The file of registrations; it need not be there."""
+    return paths.home() / "own_models.toml"
+
+
+def stamp() -> tuple[str, int, int]:
+    """Changes whenever the registrations may have changed."""
+    path = place()
+    try:
+        state = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), state.st_mtime_ns, state.st_size
+
+
+def checked_name(name: str) -> str:
+    """``name`` without its prefix.
+
+    Raises:
+        InvalidInput: it cannot be a name.
+    """
+    bare = name.removeprefix(PREFIX)
+    if not _NAME.fullmatch(bare):
+        raise InvalidInput(f"{shown(name)} cannot be the name of a model; use small letters, digits and underscores, as my_net.", "name")
+    return bare
+
+
+def name_of(cls: str) -> str:
+    """A name for a class: ``MyNet`` → ``my_net``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls).lower().strip("_")
+
+
+def read() -> tuple[Registration, ...]:
+    """All registrations, by name.
+
+    Raises:
+        StoreError: the file is damaged, or of a newer OptLab.
+    """
+    path = place()
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from None
+    try:
+        tables = tomllib.loads(content.decode("utf-8"))
+        if tables.get("format") != FORMAT:
+            raise StoreError(
+                f"{path} has the format {shown(tables.get('format'))}, but this OptLab reads format {FORMAT}; move it away or update OptLab."
+            )
+        found = [_registration(table) for table in tables.get("model", [])]
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, KeyError, TypeError, ValueError, AttributeError) as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise StoreError(f"{path}, the list of your own models, is damaged ({words}); move it away and register them again.") from None
+    return tuple(sorted(found, key=lambda registration: registration.name))
+
+
+def get(name: str) -> Registration:
+    """The registration called ``name``, with or without the prefix.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    known = {registration.name: registration for registration in read()}
+    bare = name.removeprefix(PREFIX)
+    if bare not in known:
+        listing = ", ".join(known) if known else "none"
+        raise InvalidInput(
+            f"No model {shown(bare)} is registered on this machine{did_you_mean(bare, known)}; registered are: {listing}.", "model.name"
+        )
+    return known[bare]
+
+
+def keep(registration: Registration) -> None:
+    """Add a registration, in place of one of its name.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    _write([*(other for other in read() if other.name != registration.name), registration])
+
+
+def forget(name: str) -> Registration:
+    """Take a registration back; the file of the model is left alone.
+
+    Raises:
+        InvalidInput: there is none of this name.
+    """
+    gone = get(name)
+    _write([other for other in read() if other.name != gone.name])
+    return gone
+
+
+def _write(registrations: list[Registration]) -> None:
+    paths.writable_home()
+    write_atomically(place(), tomli_w.dumps({"format": FORMAT, "model": [document(r) for r in registrations]}).encode())
+
+
+def document(registration: Registration) -> dict[str, Any]:
+    """A registration as TOML and JSON have it."""
+    return {
+        "name": registration.name,
+        "origin": registration.origin,
+        "imported": registration.imported,
+        "class": registration.cls,
+        "sha256": registration.sha256,
+        "arguments": [
+            {"name": a.name, "kind": a.kind, "default": list(a.default) if isinstance(a.default, tuple) else a.default}
+            for a in registration.arguments
+        ],
+        "fixed": list(registration.fixed),
+    }
+
+
+def _registration(table: Mapping[str, Any]) -> Registration:
+    texts = [table[key] for key in ("name", "origin", "class", "sha256")]
+    if (
+        not all(isinstance(text, str) and text for text in texts)
+        or not _NAME.fullmatch(texts[0])
+        or not isinstance(table["imported"], bool)
+    ):
+        raise ValueError("an entry is incomplete")
+    name, origin, cls, sha256 = texts
+    fixed = table["fixed"]
+    if not isinstance(fixed, list) or not all(isinstance(item, str) for item in fixed):
+        raise ValueError("an entry is incomplete")
+    return Registration(name, origin, table["imported"], cls, sha256, tuple(_argument(a) for a in table["arguments"]), tuple(fixed))
+
+
+def _argument(table: Mapping[str, Any]) -> Argument:
+    name, kind, default = table["name"], table["kind"], table["default"]
+    if not (isinstance(name, str) and name.isidentifier() and kind in get_args(ArgumentKind)):
+        raise ValueError("an argument is wrong")
+    if isinstance(default, list):
+        default = tuple(default)
+    if kind_of(default) != kind:
+        raise ValueError("an argument is wrong")
+    return Argument(name, cast(ArgumentKind, kind), default)
+
+
+def kind_of(default: object) -> ArgumentKind | None:
+    """The kind of field that an argument with this default becomes; None where it can be none."""
+    if isinstance(default, bool):
+        return "switch"
+    if isinstance(default, int):
+        return "whole"
+    if isinstance(default, float):
+        return "real" if default - default == 0.0 else None
+    if isinstance(default, str):
+        return "text"
+    if isinstance(default, tuple) and all(type(n) is int and 1 <= n <= LARGEST_SIZE for n in default):
+        return "sizes"
+    return None

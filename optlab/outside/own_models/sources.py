@@ -1,0 +1,282 @@
+"""Finding a model's source, and executing it: two steps, with the user's confirmation between them.
+
+The first reads the file as text (its classes are found in its syntax tree) and never executes; the second executes exactly the bytes whose
+checksum was confirmed, or, for a module of an installed package, imports it after its file was compared.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import inspect
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from optlab.core.data import DataShape
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import did_you_mean, shown
+from optlab.core.lazy import torch as _torch
+from optlab.outside.own_models import records
+from optlab.outside.own_models.records import Argument, Registration, kind_of
+
+if TYPE_CHECKING:
+    import torch
+
+LARGEST_SOURCE = 1024 * 1024
+"""Bytes that a source file may have."""
+GIVEN = ("inputs", "outputs", "input_shape")
+"""Arguments of the constructor that OptLab fills in from the data."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A class in a file, found but not executed.
+
+    Attributes:
+        origin: path of the file as it is registered, or dotted name of the module. imported: whether it is the latter. path: the file. content: its bytes.
+        cls: name of the class.
+    """
+
+    origin: str
+    imported: bool
+    path: Path
+    content: bytes
+    cls: str
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the file."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def find(what: str, cls: str = "") -> Source:
+    """The source that ``what`` names: a Python file, a module of an installed package, or either with ``:Class`` behind it. Nothing is executed.
+
+    Args:
+        cls: name of the class; "" for the only one that looks like a model.
+
+    Raises:
+        InvalidInput: there is no such file, module or class, or it is not clear which class is meant.
+    """
+    head, colon, tail = what.rpartition(":")
+    if colon and tail.isidentifier() and not cls:
+        what, cls = head, tail
+    if what.endswith(".py") or Path(what).expanduser().exists():
+        path = Path(what).expanduser().resolve()
+        return _source(str(path), False, path, cls)
+    if not all(part.isidentifier() for part in what.split(".")):
+        raise InvalidInput(f"{shown(what)} is neither a Python file that is there nor the dotted name of a module.", "origin")
+    found = _module_file(what)
+    if found is None and not cls and "." in what:
+        module, _, last = what.rpartition(".")
+        found = _module_file(module)
+        if found is not None:
+            what, cls = module, last
+    if found is None:
+        raise InvalidInput(
+            f"{shown(what)} is no Python file and no module that can be imported here (is its package installed?).", "origin"
+        )
+    return _source(what, True, found, cls)
+
+
+def load(registration: Registration) -> type[torch.nn.Module]:
+    """The class of a registered model, executed if it is still what was confirmed.
+
+    Raises:
+        InvalidInput: it is not registered any more, its file has changed or gone, or executing it fails.
+    """
+    where = f"model.name is '{records.PREFIX}{registration.name}'"
+    current = records.get(registration.name)
+    again = f"look at it and confirm it again: optlab model register {registration.origin} --name {registration.name}"
+    path = _module_file(registration.origin) if registration.imported else Path(registration.origin)
+    if path is None:
+        raise InvalidInput(
+            f"{where}, but the module {registration.origin} cannot be found; install its package or register the model anew.", "model.name"
+        )
+    content = _read(path, where)
+    sha256 = hashlib.sha256(content).hexdigest()
+    if (current.origin, current.cls, current.sha256) != (registration.origin, registration.cls, sha256):
+        raise InvalidInput(f"{where}, but {path} has changed since it was confirmed; {again}.", "model.name")
+    return execute(Source(registration.origin, registration.imported, path, content, registration.cls))
+
+
+_executing = threading.Lock()
+_executed: dict[tuple[str, str, str], type[torch.nn.Module]] = {}
+
+
+def execute(source: Source) -> type[torch.nn.Module]:
+    """The class of a source, by executing it; once a process for the same bytes.
+
+    Raises:
+        InvalidInput: it fails, or the class is not there or no ``torch.nn.Module``.
+    """
+    key = (source.origin, source.sha256, source.cls)
+    with _executing:
+        if key not in _executed:
+            module = _run(source)
+            cls = getattr(module, source.cls, None)
+            if not inspect.isclass(cls) or not issubclass(cls, _torch.nn.Module):
+                raise InvalidInput(f"{source.path}: {source.cls} is no class derived from torch.nn.Module.", "model.name")
+            _executed[key] = cls
+        return _executed[key]
+
+
+def arguments(cls: type[torch.nn.Module], where: str) -> tuple[tuple[Argument, ...], tuple[str, ...]]:
+    """The constructor's arguments that can be fields, and the names of those that stay at their defaults.
+
+    Raises:
+        InvalidInput: an argument has no default and is none of those that the data give.
+    """
+    fields: list[Argument] = []
+    fixed: list[str] = []
+    for argument in signature(cls, where):
+        kind = kind_of(argument.default)
+        if argument.name in GIVEN:
+            continue
+        if argument.default is inspect.Parameter.empty:
+            raise InvalidInput(
+                f"{where}: the argument {shown(argument.name)} of its constructor has no default; give it one (only {', '.join(GIVEN)} come from the data).",
+                "origin",
+            )
+        if kind is None:
+            fixed.append(argument.name)
+        else:
+            fields.append(Argument(argument.name, kind, argument.default))
+    return tuple(fields), tuple(fixed)
+
+
+def signature(cls: type[torch.nn.Module], where: str) -> list[inspect.Parameter]:
+    """The constructor's arguments that can be given by name.
+
+    Raises:
+        InvalidInput: it cannot be read, or wants arguments by position only.
+    """
+    try:
+        found = inspect.signature(cls).parameters.values()
+    except (TypeError, ValueError):
+        raise InvalidInput(f"{where}: what its constructor takes cannot be read.", "origin") from None
+    for argument in found:
+        if argument.kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise InvalidInput(
+                f"{where}: the argument {shown(argument.name)} of its constructor can be given by position only; allow its name.", "origin"
+            )
+    return [a for a in found if a.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)]
+
+
+def takes(cls: type[torch.nn.Module], argument: str) -> bool:
+    """Whether the constructor has an argument of this name."""
+    return any(found.name == argument for found in signature(cls, cls.__name__))
+
+
+def from_data(cls: type[torch.nn.Module], shape: DataShape) -> dict[str, Any]:
+    """What the constructor asks of the data: ``inputs`` and ``outputs`` are numbers, ``input_shape`` is a tuple."""
+    given: dict[str, Any] = {"inputs": shape.width, "outputs": shape.outputs, "input_shape": shape.inputs}
+    return {name: value for name, value in given.items() if takes(cls, name)}
+
+
+# --- reading -------------------------------------------------------------------------------------------------------------------
+
+
+def _source(origin: str, imported: bool, path: Path, cls: str) -> Source:
+    content = _read(path, "origin")
+    try:
+        tree = ast.parse(content, str(path))
+    except SyntaxError as error:
+        raise InvalidInput(f"{path}, line {error.lineno or 1}: this is not Python ({error.msg}).", "origin") from None
+    except (ValueError, RecursionError, MemoryError):
+        raise InvalidInput(f"{path} is not Python source.", "origin") from None
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    names = [node.name for node in classes]
+    if not cls:
+        models: set[str] = set()
+        for node in classes:
+            bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+            if "Module" in bases or bases & models:
+                models.add(node.name)
+        if len(models) != 1:
+            which = "no class derived from torch.nn.Module" if not models else f"several models ({', '.join(sorted(models))})"
+            raise InvalidInput(f"{path} has {which}; name the class behind a colon, as {path.name}:MyNet.", "origin")
+        (cls,) = models
+    elif cls not in names and not imported:
+        listing = ", ".join(names) or "none"
+        raise InvalidInput(f"{path} has no class {shown(cls)}{did_you_mean(cls, names)}; its classes are: {listing}.", "origin")
+    return Source(origin, imported, path, content, cls)
+
+
+def _read(path: Path, where: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_SOURCE + 1)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{where}: {path} cannot be read: {getattr(error, 'strerror', None) or error}.", "model.name") from None
+    if len(content) > LARGEST_SOURCE:
+        raise InvalidInput(f"{where}: {path} is larger than {LARGEST_SOURCE // 1024} KiB, so it is no model's source.", "model.name")
+    return content
+
+
+def _module_file(name: str) -> Path | None:
+    """The source file of a module. Its packages are looked for one inside the other, since importing them would execute them."""
+    search: list[str] | None = None
+    spec: importlib.machinery.ModuleSpec | None = None
+    parts = name.split(".")
+    for number in range(1, len(parts) + 1):
+        spec = _spec(".".join(parts[:number]), search)
+        if spec is None:
+            return None
+        search = list(spec.submodule_search_locations or [])
+    return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _spec(name: str, search: list[str] | None) -> importlib.machinery.ModuleSpec | None:
+    for finder in sys.meta_path:
+        found = finder.find_spec(name, search)
+        if found is not None:
+            return found
+    return None
+
+
+# --- executing -----------------------------------------------------------------------------------------------------------------
+
+
+class _Bytes(importlib.abc.InspectLoader):
+    """Loads a module from bytes in memory: what is executed is what was compared, whatever happens to the file meanwhile."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def get_source(self, fullname: str) -> str:
+        return importlib.util.decode_source(self._source.content)
+
+    def get_code(self, fullname: str) -> Any:
+        return self.source_to_code(self._source.content, str(self._source.path))
+
+
+def _run(source: Source) -> ModuleType:
+    name = source.origin if source.imported else f"_optlab_own_{source.sha256[:16]}"
+    try:
+        if source.imported:
+            return importlib.import_module(name)
+        spec = importlib.util.spec_from_loader(name, _Bytes(source), origin=str(source.path))
+        assert spec is not None
+        spec.has_location = True  # gives the module its __file__
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses and the like look their module up
+        importlib.abc.InspectLoader.exec_module(_Bytes(source), module)
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(name, None)
+        raise InvalidInput(f"Executing {source.path} failed with {explained(error)}.", "model.name") from error
+    return module
+
+
+def explained(error: BaseException) -> str:
+    """An error of the user's code in a few words."""
+    words = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {words[:300]}" if words else type(error).__name__

@@ -1,0 +1,52 @@
+"""Fits with an interval beside them: straight lines, intervals of shares, resampling, rank correlation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from optlab.studies.demonstrations.base import Array, numbers
+
+NORMAL = 1.959963984540054
+"""97.5% quantile of the standard normal distribution: intervals are of 95%."""
+
+
+def line(x: Array, y: Array) -> tuple[float, float]:
+    """Slope and intercept of the straight line through points ``[n]`` by least squares."""
+    slope, intercept = np.polyfit(numbers(x), numbers(y), 1)
+    return float(slope), float(intercept)
+
+
+def resampled(draws: Array, statistic: Callable[[Array], float], rng: np.random.Generator, times: int = 400) -> tuple[float, float]:
+    """95% interval of ``statistic`` by the bootstrap: the draws ``[K, …]`` are drawn again with replacement, as whole rows."""
+    found = [statistic(draws[rng.integers(0, len(draws), len(draws))]) for _ in range(times)]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def share_interval(hits: int, trials: int) -> tuple[float, float]:
+    """95% interval of a share after Wilson, which stays within [0, 1] also where all or none hit."""
+    if trials == 0:
+        return 0.0, 1.0
+    share, square = hits / trials, NORMAL**2 / trials
+    middle = (share + 0.5 * square) / (1.0 + square)
+    half = math.sqrt(share * (1.0 - share) * square + 0.25 * square**2) / (1.0 + square)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def ranks(values: Array) -> Array:
+    """Ranks from 1, ``[n]``; equal values share the mean of theirs."""
+    _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    middle = last - 0.5 * (counts - 1)
+    return numbers(middle[where])
+
+
+def rank_correlation(x: Array, y: Array) -> float:
+    """Spearman's correlation of ``x`` and ``y`` ``[n]``; nan where one of them is constant."""
+    a, b = ranks(numbers(x)), ranks(numbers(y))
+    a, b = a - a.mean(), b - b.mean()
+    size = math.sqrt(float(a @ a) * float(b @ b))
+    return float(a @ b) / size if size > 0.0 else float("nan")

@@ -1,0 +1,169 @@
+"""Bad local minima in networks without hidden units and in tiny ones."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from optlab.core.data import DataShape, Part
+from optlab.core.fields import choice, real, whole
+from optlab.core.lazy import torch as _torch
+from optlab.curvature.critical_points import name as named
+from optlab.curvature.landscape import FunctionLandscape, Landscape
+from optlab.objective.seeding import generator
+from optlab.studies.demonstrations._networks import descents, on, optimizer
+from optlab.studies.demonstrations.base import (
+    UNDISTURBED,
+    Array,
+    Axis,
+    Bench,
+    Cell,
+    Course,
+    Curve,
+    Found,
+    Plot,
+    Scatter,
+    counted,
+    numbers,
+    table,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+AXIS_X = (1.0, 10.0)
+AXIS_Y = (0.95, 0.1)
+"""Two examples on each axis whose wells, seen through the sigmoid, lie apart: at w = log 19 for the first, at w = −log(9)/10 for the second."""
+_SAME = 1e-3
+_CHUNK = 250
+_LOOKED_AT = 12
+
+
+class BadMinima(Bench):
+    """Starts that end at a high cost for good, in networks so small that their minima can be looked at one by one.
+
+    Without hidden units: one sigmoid unit judged by its squared error. Far from the answer the sigmoid is flat, so each example is a well in a plain;
+    two examples on an axis whose wells lie apart make two minima, and d axes make 2^d, of which one is global. With the cross-entropy the same unit
+    has one.
+
+    With a few hidden units: the exclusive or, learned by a network that is just large enough. Ends are told apart by their cost and named by the
+    gradient and the eigenvalues of the Hessian there. More units make the bad ends rare: see the bench on width.
+    """
+
+    name: ClassVar[str] = "bad_minima"
+    label: ClassVar[str] = "Bad local minima in small networks"
+    row: ClassVar[str] = "C5"
+    place: ClassVar[int] = 50
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\text{no hidden units:}\quad J(w) = \frac{1}{2d} \sum_{i=1}^{d} \sum_{k=1}^{2} \left(\sigma\left(w_i x_k\right) - y_k\right)^2",
+        r"\text{exclusive or:}\quad f(x) = v^{\top} \phi\left(W x + b\right) + c,\quad J = \text{mean}\left(f(x) - y\right)^2",
+    )
+    symbols: ClassVar[dict[str, str]] = {"σ": "logistic sigmoid", "d": "number of inputs", "φ": "activation"}
+    source: ClassVar[str] = (
+        "Notes, section on local minima; E. Sontag, H. Sussmann (1989); P. Auer, M. Herbster, M. Warmuth, Exponentially many local minima for single "
+        "neurons (1996)."
+    )
+    note: ClassVar[str] = "Each step of the staircase of final costs is a place where starts end; the lowest is the global minimum."
+
+    network: Literal["no_hidden_units", "exclusive_or"] = choice(
+        "no_hidden_units", "Network", help="One sigmoid unit, or a tiny network on the exclusive or."
+    )
+    inputs: int = whole(
+        2, "Inputs of the sigmoid unit", symbol="d", least=1, most=8, slider=(1, 6), help="Number of inputs; there are 2^d minima."
+    )
+    units: int = whole(2, "Hidden units", least=1, most=64, slider=(1, 8), help="Hidden units of the network that learns the exclusive or.")
+    activation: Literal["relu", "tanh"] = choice("relu", "Activation", symbol="φ", help="Function applied to the hidden units.")
+    starts: int = whole(
+        200, "Starts", least=2, most=10_000, log=True, slider=(10, 1000), help="Number of random starts, trained side by side."
+    )
+    spread: float = real(
+        3.0, "Spread of the starts", above=0.0, slider=(0.1, 10.0), help="Weights start uniform between minus and plus this value."
+    )
+    steps: int = whole(
+        3000, "Steps", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Steps of descent with momentum on the full batch."
+    )
+
+    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+        source = generator(self.seed, "bench/bad_minima")
+        if self.network == "no_hidden_units":
+            landscape: Landscape = FunctionLandscape(single_unit)
+            theta = self._drawn(source, self.inputs)
+            points = _plain_descent(landscape, theta, 0.5)
+        else:
+            x = numbers([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+            part = Part(2.0 * x - 1.0, numbers([[0.0], [1.0], [1.0], [0.0]]))
+            model = {"name": "mlp", "hidden": [self.units], "activation": self.activation}
+            made = on(part, DataShape((2,), 1, "regression"), model, {"name": "squared_error"})
+            landscape, theta = made.landscape, self._drawn(source, made.objective.layout.total)
+            rule = optimizer("momentum", lr=0.02, momentum=0.9)
+            taken = descents(made.objective, made.x, made.y, theta, [rule] * self.starts)
+            points = (step.after for step in taken)
+        for number, theta in enumerate(itertools.islice(points, self.steps), start=1):
+            if number % _CHUNK == 0 and number < self.steps:
+                course.told(0.9 * number / self.steps)
+                yield self._found(landscape, theta, 0.9 * number / self.steps)
+            if not course.going():
+                return
+        yield self._found(landscape, theta, 1.0)
+
+    def _drawn(self, source: torch.Generator, size: int) -> torch.Tensor:
+        return self.spread * (2.0 * _torch.rand(self.starts, size, generator=source, dtype=_torch.float64) - 1.0)
+
+    def _found(self, landscape: Landscape, theta: torch.Tensor, done: float) -> Found:
+        value, g = landscape.value_and_gradient(theta)
+        costs, norms = numbers(value), numbers(_torch.linalg.vector_norm(g, dim=1))
+        settled = done == 1.0
+        rows: list[tuple[Cell, ...]] = []
+        for members in _levels(costs):
+            middle = int(members[np.argmin(norms[members])])
+            least, kind = float("nan"), ""
+            if settled and len(rows) < _LOOKED_AT:
+                verdict = named(landscape, theta[middle : middle + 1], tolerance=1e-4)
+                least, kind = float(verdict.eigenvalues[0]), verdict.kind if verdict.critical else "on its way"
+            rows.append((float(np.median(costs[members])), len(members), len(members) / len(costs), float(norms[middle]), least, kind))
+        best = float(np.median(costs[_levels(costs)[0]]))
+        high = int((costs > best + 0.01 * max(costs.max() - best, 1e-12)).sum()) if len(rows) > 1 else 0
+        words = f"{counted(len(costs), 'start')} end at {counted(len(rows), 'level')} of cost, from {best:.4g} to {costs.max():.4g}; "
+        words += f"{high} of them ({high / len(costs):.0%}) end above the lowest."
+        if self.network == "no_hidden_units":
+            words += f" There are 2^{self.inputs} = {2**self.inputs} minima, of which one is global."
+        words += "" if settled else f" The descent is {done:.0%} on its way."
+        order = np.sort(costs)
+        at = np.arange(1, len(order) + 1) / len(order)
+        plots = [Plot("Final costs of all starts, in order", Axis("share of starts"), Axis("J"), (Curve("J", at, order),))]
+        if theta.shape[1] == 2:
+            ends = theta.numpy()
+            scatters = tuple(Scatter(f"J = {rows[i][0]:.3g}", ends[m, 0], ends[m, 1]) for i, m in enumerate(_levels(costs)))
+            plots.append(Plot("Where they end", Axis("w₁"), Axis("w₂"), scatters=scatters))
+        headings = ("J", "starts", "share", "gradient norm", "least eigenvalue", "kind")
+        return Found(
+            table(headings, rows), tuple(plots), words, {"lowest": best, "share_above": high / len(costs), "levels": float(len(rows))}, done
+        )
+
+
+def single_unit(w: torch.Tensor) -> torch.Tensor:
+    """The squared error ``[R]`` of one sigmoid unit with weights ``w`` ``[R, d]`` on two examples on each axis."""
+    total = sum(
+        ((_torch.sigmoid(w * x) - y).square().sum(dim=1) for x, y in zip(AXIS_X, AXIS_Y, strict=True)), start=_torch.zeros_like(w[:, 0])
+    )
+    return total / (len(AXIS_X) * w.shape[1])
+
+
+def _plain_descent(landscape: Landscape, theta: torch.Tensor, rate: float) -> Iterator[torch.Tensor]:
+    """Momentum 0.9 on any landscape; points ``[R, P]``."""
+    v = _torch.zeros_like(theta)
+    while True:
+        v = 0.9 * v - rate * landscape.value_and_gradient(theta)[1]
+        theta = theta + v
+        yield theta
+
+
+def _levels(costs: Array) -> list[Array]:
+    """Indices of the starts that ended at one cost, lowest cost first; a gap of a thousandth of the whole range parts two levels."""
+    order = np.argsort(costs, kind="stable")
+    values = np.where(np.isfinite(costs[order]), costs[order], np.finfo(np.float64).max)
+    gaps = np.flatnonzero(np.diff(values) > max(_SAME * (values[-1] - values[0]), 1e-6)) + 1
+    return list(np.split(order, gaps))

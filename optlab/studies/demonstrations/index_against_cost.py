@@ -1,0 +1,152 @@
+"""Index of critical points against their cost, in a real network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from optlab.core.fields import Sizes, choice, real, sizes, whole
+from optlab.objective.seeding import numpy_generator
+from optlab.studies.demonstrations._critical import Reached, reached, small_network
+from optlab.studies.demonstrations._fits import rank_correlation, resampled
+from optlab.studies.demonstrations.base import UNDISTURBED, Axis, Bench, Cell, Course, Found, Plot, Scatter, counted, numbers, table
+
+_SPREADS = (0.1, 0.5, 1.0, 2.0)
+_SAME = 1e-7
+
+
+class IndexAgainstCost(Bench):
+    """Critical points of a small network, found from many points along its training: the higher the cost, the larger the share of negative eigenvalues.
+
+    From each point the nearest zero of the gradient is sought, whatever its kind, by minimizing ½‖g‖². Each is named by all of its eigenvalues. Were
+    there bad local minima, they would lie on the left edge (no negative eigenvalue) high up.
+
+    Points that are the same up to the order and sign of the hidden units have the same cost and index, and are counted once.
+    """
+
+    name: ClassVar[str] = "index_against_cost"
+    label: ClassVar[str] = "Index of critical points against cost"
+    row: ClassVar[str] = "C10"
+    place: ClassVar[int] = 100
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\theta^{*} = \text{argmin}\ \frac{1}{2} \left\| g(\theta) \right\|^2,\quad "
+        r"\alpha = \frac{1}{P}\, N\left(\lambda\left(H(\theta^{*})\right) < 0\right)",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "α": "share of negative eigenvalues",
+        "N": "number of eigenvalues for which that is so",
+        "H": "Hessian of the objective, weight decay included",
+        "P": "number of parameters",
+    }
+    source: ClassVar[str] = "Notes, section on saddle points; Y. Dauphin et al. (2014), Fig 1; A. Choromanska et al. (2015)."
+    note: ClassVar[str] = "The points rise to the right; an exception would be a dot at the left, high up."
+
+    dataset: Literal["iris", "wine"] = choice("iris", "Data", help="Data set that the network classifies.")
+    units: int = whole(
+        4, "Hidden units", least=1, most=32, slider=(1, 10), help="Units of the hidden layer; the time grows with the third power."
+    )
+    decay: float = real(
+        0.03,
+        "Weight decay",
+        least=0.0,
+        slider=(0.0, 0.1),
+        help="Coefficient of ½‖w‖²; without it the minima of separable data lie at infinity.",
+    )
+    runs: int = whole(
+        5, "Trainings", least=1, most=1000, log=True, slider=(2, 100), help="Starts, with weights of spread 0.1, 0.5, 1 and 2 in turn."
+    )
+    reach: float = real(
+        10.0,
+        "Reach",
+        above=0.0,
+        log=True,
+        slider=(1.0, 100.0),
+        help="Critical points that lie farther away are left out: biases, which do not decay, may run off to "
+        "where every unit is saturated and all is flat.",
+    )
+    at: Sizes = sizes((5, 50, 200), "Steps", help="Numbers of training steps after which a critical point is sought.")
+
+    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+        made = small_network(self.dataset, self.units, self.decay)
+        found: list[Reached] = []
+        sought, total = 0, self.runs * (len(set(self.at)) + 1)
+        for point in reached(made, self.seed, self.runs, _SPREADS, (0, *self.at)):
+            sought += 1
+            if point is not None and point.distance <= self.reach:
+                found.append(point)
+            course.told(sought / total)
+            if not course.going():
+                return
+            if found and (sought % 8 == 0 or sought == total):
+                yield self._found(found, sought, sought / total)
+        if not found:
+            yield self._found(found, sought, 1.0)
+
+    def _found(self, found: list[Reached], sought: int, done: float) -> Found:
+        distinct = different(found)
+        cost = numbers([point.verdict.value for point in distinct])
+        share = numbers([point.verdict.index / len(point.verdict.eigenvalues) for point in distinct])
+        rows: list[tuple[Cell, ...]] = [
+            (
+                v.value,
+                float(s),
+                v.index,
+                v.zeros,
+                v.kind,
+                v.gradient_norm,
+                float(v.eigenvalues[0]),
+                float(v.eigenvalues[-1]),
+                p.run,
+                p.step,
+                p.distance,
+            )
+            for p, s in zip(distinct, share, strict=True)
+            for v in (p.verdict,)
+        ]
+        correlation = rank_correlation(share, cost) if len(distinct) > 2 else math.nan
+        saddles = sum(point.verdict.kind == "saddle" for point in distinct)
+        words = f"From {counted(sought, 'point')} {counted(len(found), 'critical point was', 'critical points were')} reached, "
+        words += f"{len(distinct)} of them different; {saddles} are saddles."
+        figures = {"different": float(len(distinct)), "saddles": float(saddles), "rank_correlation": correlation}
+        if math.isfinite(correlation):
+            pairs = np.stack([share, cost], axis=1)
+            rng = numpy_generator(self.seed, "bench/index_against_cost/bootstrap")
+            low, high = resampled(pairs, lambda some: float(np.nan_to_num(rank_correlation(some[:, 0], some[:, 1]))), rng)
+            figures |= {"low": low, "high": high}
+            words += (
+                f" Rank correlation of cost and share of negative eigenvalues: {correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
+            )
+        headings = (
+            "J",
+            "share negative",
+            "index",
+            "zeros",
+            "kind",
+            "gradient norm",
+            "least eigenvalue",
+            "largest eigenvalue",
+            "training",
+            "step",
+            "distance",
+        )
+        scatters = tuple(
+            Scatter(kind, share[chosen], cost[chosen])
+            for kind in ("minimum", "saddle", "maximum", "degenerate", "flat")
+            for chosen in [numbers([point.verdict.kind == kind for point in distinct]).astype(bool)]
+            if chosen.any()
+        )
+        plot = Plot("Critical points", Axis("share of negative eigenvalues"), Axis("J"), scatters=scatters)
+        return Found(table(headings, rows), (plot,), words, figures, done)
+
+
+def different(found: list[Reached]) -> list[Reached]:
+    """One of each, lowest cost first: points whose costs and indices agree are the same network written down in another order."""
+    kept: list[Reached] = []
+    for point in sorted(found, key=lambda point: point.verdict.value):
+        near = [other for other in kept if abs(other.verdict.value - point.verdict.value) <= _SAME * (1.0 + abs(point.verdict.value))]
+        if not any(other.verdict.index == point.verdict.index for other in near):
+            kept.append(point)
+    return kept

@@ -1,0 +1,169 @@
+"""Local moves in a wrong global structure: the mountain between two asymptotes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, cast
+
+import numpy as np
+
+from optlab.catalogue.surfaces.base import Surface
+from optlab.core import registry
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import real, whole
+from optlab.objective.seeding import numpy_generator
+from optlab.objective.surface_objective import picture
+from optlab.studies.demonstrations._networks import optimizer
+from optlab.studies.demonstrations.base import (
+    UNDISTURBED,
+    Array,
+    Axis,
+    Bench,
+    Cell,
+    Course,
+    Curve,
+    Found,
+    Image,
+    Plot,
+    Scatter,
+    counted,
+    numbers,
+    table,
+)
+from optlab.studies.surfaces.descent import Contender, Race, race
+
+_DRAWN = 12
+_MOST_TRIES = 30
+_LOWER = 0.0
+"""Height that parts the two asymptotes, one at 1 and one at −1."""
+
+
+class LocalMoves(Bench):
+    """Gradient descent from many starts around a mountain: every step is the best one locally, and many lead the wrong way or a long way round.
+
+    On the left of the mountain the ground falls to a high asymptote, on the right to a low one. From the left each step downhill leads away from the
+    lower ground, or around the mountain on a path that is longer than the distance it covers. Nothing local tells; what helps is to start elsewhere:
+    where one start succeeds with probability p, the best of r does with 1 − (1 − p)^r.
+    """
+
+    name: ClassVar[str] = "local_moves"
+    label: ClassVar[str] = "Local moves, wrong structure"
+    row: ClassVar[str] = "C17"
+    place: ClassVar[int] = 170
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\frac{\text{length of the path}}{\text{distance covered}} = "
+        r"\frac{\sum_k \left\| \theta_{k+1} - \theta_k \right\|}{\left\| \theta_K - \theta_0 \right\|}",
+        r"P(\text{best of}\ r\ \text{succeeds}) = 1 - (1 - p)^r",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "p": "share of single starts that reach the lower ground",
+        "r": "number of starts of which the best is taken",
+    }
+    source: ClassVar[str] = (
+        "Notes, Fig 8.4 and the section on poor correspondence between local and global structure; Deep Learning, section 8.2.7."
+    )
+    note: ClassVar[str] = "Paths that bend around the mountain are those whose length exceeds the distance most."
+
+    starts: int = whole(100, "Starts", least=2, most=5000, log=True, slider=(10, 1000), help="Starts, at random in the rectangle below.")
+    left: float = real(-2.0, "Left edge", least=-6.0, most=5.0, slider=(-6.0, 0.0), help="Least x of a start.")
+    right: float = real(
+        0.5, "Right edge", least=-5.0, most=6.0, slider=(-2.0, 6.0), help="Largest x of a start; it has to lie right of the left edge."
+    )
+    height: float = real(1.5, "Half height", above=0.0, most=4.0, slider=(0.1, 4.0), help="Starts lie between minus and plus this y.")
+    rate: float = real(0.5, "Learning rate", symbol="ε", above=0.0, log=True, slider=(0.01, 5.0), help="Rate of gradient descent.")
+    steps: int = whole(400, "Steps", least=1, most=100_000, log=True, slider=(50, 5000), help="Steps that each start takes.")
+
+    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+        if self.right <= self.left:
+            raise InvalidInput(f"The right edge {self.right:g} must lie right of the left one, {self.left:g}.", "right")
+        ground = cast(Surface, registry.build("surface", {"name": "mountain"}))
+        rng = numpy_generator(self.seed, "bench/local_moves")
+        points = np.stack([rng.uniform(self.left, self.right, self.starts), rng.uniform(-self.height, self.height, self.starts)], axis=1)
+        rule = optimizer("sgd", lr=self.rate)
+        parts = np.array_split(points, max(1, min(5, self.starts)))
+        ran: list[Race] = []
+        for number, part in enumerate(parts):
+            contenders = [Contender(rule, (float(x), float(y))) for x, y in part]
+
+            asked = _Asked(course, number, len(parts), self.steps)
+            here = race(ground, contenders, self.steps, going=asked)
+            if not asked.going:
+                return
+            ran.append(here)
+            yield self._found(ground, ran, (number + 1) / len(parts))
+
+    def _found(self, ground: Surface, ran: list[Race], done: float) -> Found:
+        rows: list[tuple[Cell, ...]] = []
+        for part in ran:
+            for run in range(len(part.contenders)):
+                path, value = part.path(run), float(part.values[part.lengths[run], run])
+                length, distance = part.path_length(run), part.distance(run)
+                start, end = path[0], path[-1]
+                reached = "lower ground" if value < _LOWER else "higher ground"
+                rows.append(
+                    (*(float(c) for c in (*start, *end)), value, length, distance, length / distance if distance > 0.0 else None, reached)
+                )
+        values, ratios = numbers([row[4] for row in rows]), numbers([row[7] if row[7] is not None else np.nan for row in rows])
+        good = values < _LOWER
+        share = float(good.mean())
+        tries = numbers(np.arange(1, min(_MOST_TRIES, len(values)) + 1))
+        measured = best_of(values, tries)
+        figures = {"share": share, "longest": float(np.nanmax(ratios)), "median": float(np.nanmedian(ratios))}
+        words = (
+            f"Of {counted(len(rows), 'start')} {good.sum()} ({share:.0%}) reach the lower ground. The length of a path is {np.nanmedian(ratios):.2f} times the "
+            f"distance covered in the median and {np.nanmax(ratios):.2f} times at most."
+        )
+        if 0.0 < share < 1.0:
+            needed = int(np.ceil(np.log(0.01) / np.log(1.0 - share)))
+            words += f" The best of {counted(needed, 'start')} reaches it with a probability of 99%."
+            figures["needed"] = float(needed)
+        along, heights = picture(ground, 101)
+        image = Image(heights, (float(along[0][0]), float(along[0][-1])), (float(along[1][0]), float(along[1][-1])))
+        paths = [part.path(run) for part in ran for run in range(len(part.contenders))]
+        ways = tuple(Curve(f"path {i + 1}", path[:, 0], path[:, 1], style="path") for i, path in enumerate(paths[:_DRAWN]))
+        begun = np.stack([path[0] for path in paths])
+        dots = tuple(
+            Scatter(name, begun[which, 0], begun[which, 1])
+            for name, which in (("reaches the lower ground", good), ("does not", ~good))
+            if which.any()
+        )
+        plots = (
+            Plot("Starts and paths", Axis("x"), Axis("y"), ways, dots, image),
+            Plot("Path and distance", Axis("distance covered"), Axis("length of the path"), (_even(rows),), (_lengths(rows),)),
+            Plot("Best of several starts", Axis("starts r"), Axis("probability of the lower ground"), (
+                Curve("counted over all choices", tries, measured), Curve("1 − (1 − p)ʳ", tries, 1.0 - (1.0 - share) ** tries, style="predicted")
+            )),
+        )  # fmt: skip
+        headings = ("start x", "start y", "end x", "end y", "height", "path", "distance", "path / distance", "reached")
+        return Found(table(headings, rows), plots, words, figures, done)
+
+
+class _Asked:
+    """What a race asks before each step, passed on; ``going`` is what was answered last."""
+
+    def __init__(self, course: Course, part: int, parts: int, steps: int) -> None:
+        self._course, self._part, self._parts, self._steps = course, part, parts, steps
+        self.going = True
+
+    def __call__(self, step: int) -> bool:
+        self._course.told((self._part + step / self._steps) / self._parts)
+        self.going = self._course.going()
+        return self.going
+
+
+def best_of(values: Array, tries: Array) -> Array:
+    """Share of all choices of r different starts, for each r of ``tries``, whose best reaches the lower ground: counted, not sampled."""
+    n, bad = len(values), int((values >= _LOWER).sum())
+    # The chance that all r are bad, drawn without replacement: bad/n · (bad − 1)/(n − 1) · …
+    drawn = np.arange(int(tries.max()))
+    factors = np.maximum(bad - drawn, 0) / (n - drawn)
+    return numbers(1.0 - np.cumprod(factors)[tries.astype(np.int64) - 1])
+
+
+def _lengths(rows: list[tuple[Cell, ...]]) -> Scatter:
+    return Scatter("starts", numbers([row[6] for row in rows]), numbers([row[5] for row in rows]))
+
+
+def _even(rows: list[tuple[Cell, ...]]) -> Curve:
+    most = max(cast(float, row[6]) for row in rows)
+    return Curve("as the crow flies", numbers([0.0, most]), numbers([0.0, most]), style="predicted")

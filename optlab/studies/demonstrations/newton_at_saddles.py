@@ -1,0 +1,163 @@
+"""Newton's method, saddle-free Newton and gradient descent from one start beside a saddle of a network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from optlab.catalogue.optimizers.base import Optimizer
+from optlab.core.errors import RunFailed
+from optlab.core.fields import choice, real, whole
+from optlab.core.lazy import torch as _torch
+from optlab.curvature.critical_points import name as named
+from optlab.objective.seeding import generator
+from optlab.studies.demonstrations._critical import Reached, reached, small_network
+from optlab.studies.demonstrations._networks import Network, descents, optimizer
+from optlab.studies.demonstrations.base import UNDISTURBED, Array, Axis, Bench, Cell, Course, Curve, Found, Plot, numbers, table
+
+if TYPE_CHECKING:
+    import torch
+
+_SPREADS = (0.1, 0.5, 1.0)
+_SOUGHT = 60
+_EVERY = 10
+
+
+class NewtonAtSaddles(Bench):
+    """The three methods from one start at a chosen distance from a saddle of a small network: Newton's method jumps to it, the others leave it.
+
+    The saddle is found first, as a zero of the gradient with eigenvalues of both signs. Newton's step solves for a zero of the gradient, so the
+    saddle attracts it from all sides. With absolute eigenvalues the step along directions of negative curvature has the opposite sign, and the same
+    saddle repels. Gradient descent is repelled, too, in proportion to the curvature: slowly where that is small.
+    """
+
+    name: ClassVar[str] = "newton_at_saddles"
+    label: ClassVar[str] = "Newton beside a saddle of a network"
+    row: ClassVar[str] = "C11"
+    place: ClassVar[int] = 110
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\text{Newton:}\quad \theta \leftarrow \theta - H^{-1} g",
+        r"\text{saddle-free:}\quad \theta \leftarrow \theta - (|H| + \lambda I)^{-1} g",
+        r"\theta_0 = \theta_{\text{saddle}} + \rho\, u,\quad \|u\| = 1",
+    )
+    symbols: ClassVar[dict[str, str]] = {"|H|": "H with the absolute values of its eigenvalues", "u": "random direction, the same for all"}
+    source: ClassVar[str] = "Notes, section on saddle points and on Newton's method; Y. Dauphin et al. (2014)."
+    note: ClassVar[str] = "Distance from the saddle: Newton's falls to rounding in a few steps, the other two grow."
+
+    dataset: Literal["iris", "wine"] = choice("iris", "Data", help="Data set that the network classifies.")
+    units: int = whole(3, "Hidden units", least=1, most=32, slider=(1, 10), help="Units of the hidden layer.")
+    decay: float = real(
+        0.03, "Weight decay", least=0.0, slider=(0.0, 0.1), help="Coefficient of ½‖w‖²; it keeps the objective's minima at finite places."
+    )
+    distance: float = real(
+        0.03, "Distance", symbol="ρ", above=0.0, log=True, slider=(1e-4, 1.0), help="How far from the saddle all three start."
+    )
+    damping: float = real(
+        0.03,
+        "Damping",
+        symbol="λ",
+        least=0.0,
+        slider=(0.0, 0.1),
+        help="Added to the absolute eigenvalues by saddle-free Newton; without it a step along a small one has no bounds.",
+    )
+    rate: float = real(
+        0.2,
+        "Rate of gradient descent",
+        symbol="ε",
+        above=0.0,
+        log=True,
+        slider=(1e-3, 1.0),
+        help="The second-order methods take full steps.",
+    )
+    steps: int = whole(60, "Steps", least=1, most=100_000, log=True, slider=(5, 1000), help="Steps that each method takes.")
+
+    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+        made = small_network(self.dataset, self.units, self.decay)
+        saddle = None
+        for number, point in enumerate(reached(made, self.seed, _SOUGHT, _SPREADS, (5, 50, 200))):
+            course.told(min(0.3, 0.03 * number))
+            if not course.going():
+                return
+            if point is not None and point.verdict.kind == "saddle" and not point.verdict.zeros:
+                saddle = point
+                break
+        if saddle is None:
+            raise RunFailed("No saddle of this network was found; use fewer hidden units, another seed or another weight decay.")
+        u = _torch.randn(saddle.theta.shape, generator=generator(self.seed, "bench/newton_at_saddles"), dtype=_torch.float64)
+        start = saddle.theta + self.distance * u / _torch.linalg.vector_norm(u)
+        methods = (
+            optimizer("newton", lr=1.0, damping=0.0, solver="exact"),
+            optimizer("saddle_free_newton", lr=1.0, damping=self.damping, solver="exact"),
+            optimizer("sgd", lr=self.rate),
+        )
+        history = [_At(made, saddle, start.expand(len(methods), -1))]
+        for taken in itertools.islice(descents(made.objective, made.x, made.y, start.repeat(len(methods), 1), methods), self.steps):
+            history.append(_At(made, saddle, taken.after))
+            done = 0.3 + 0.65 * (len(history) - 1) / self.steps
+            course.told(done)
+            if not course.going():
+                return
+            if len(history) % _EVERY == 0:
+                yield self._found(made, saddle, methods, history, done, settled=False)
+        yield self._found(made, saddle, methods, history, 1.0, settled=True)
+
+    def _found(
+        self, made: Network, saddle: Reached, methods: tuple[Optimizer, ...], history: list[_At], done: float, *, settled: bool
+    ) -> Found:
+        rows: list[tuple[Cell, ...]] = [
+            ("saddle", 0, saddle.verdict.value, saddle.verdict.gradient_norm, 0.0, saddle.verdict.index, saddle.verdict.kind)
+        ]
+        last = history[-1]
+        for number, method in enumerate(methods):
+            verdict = (
+                named(made.landscape, last.theta[number : number + 1])
+                if settled and bool(_torch.isfinite(last.theta[number]).all())
+                else None
+            )
+            index = None if verdict is None else verdict.index
+            kind = "" if verdict is None else verdict.kind if verdict.critical else f"like a {verdict.kind}, not critical"
+            rows.append(
+                (
+                    method.label,
+                    len(history) - 1,
+                    float(last.values[number]),
+                    float(last.norms[number]),
+                    float(last.distances[number]),
+                    index,
+                    kind,
+                )
+            )
+        at = numbers(range(len(history)))
+        ways: list[tuple[str, str, bool]] = [
+            ("distances", "distance from the saddle", True),
+            ("values", "J", False),
+            ("norms", "gradient norm", True),
+        ]
+        plots = tuple(
+            Plot(label.capitalize(), Axis("step"), Axis(label, log=log), tuple(
+                Curve(method.label, at, numbers([getattr(here, what)[number] for here in history])) for number, method in enumerate(methods)
+            ))
+            for what, label, log in ways
+        )  # fmt: skip
+        words = f"A saddle of index {saddle.verdict.index} at J = {saddle.verdict.value:.4g}; all start {self.distance:g} away. After {len(history) - 1} steps "
+        words += (
+            ", ".join(f"{method.label} is {last.distances[i]:.3g} away at J = {last.values[i]:.4g}" for i, method in enumerate(methods))
+            + "."
+        )
+        keys = ("newton", "saddle_free", "descent")
+        figures = {f"{key}_distance": float(last.distances[i]) for i, key in enumerate(keys)}
+        figures |= {f"{key}_cost": float(last.values[i]) for i, key in enumerate(keys)}
+        headings = ("method", "steps", "J", "gradient norm", "distance from the saddle", "index", "kind")
+        return Found(table(headings, rows), plots, words, {**figures, "saddle_cost": saddle.verdict.value}, done)
+
+
+class _At:
+    """Where the methods are after a step: ``theta [R, P]``, and of each the cost, the gradient's norm and the distance from the saddle, ``[R]``."""
+
+    def __init__(self, made: Network, saddle: Reached, theta: torch.Tensor) -> None:
+        value, g = made.landscape.value_and_gradient(theta)
+        self.theta = theta
+        self.values: Array = numbers(value)
+        self.norms: Array = numbers(_torch.linalg.vector_norm(g, dim=1))
+        self.distances: Array = numbers(_torch.linalg.vector_norm(theta - saddle.theta, dim=1))

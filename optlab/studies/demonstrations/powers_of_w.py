@@ -1,0 +1,217 @@
+"""Powers of a matrix, and what they do to signals, gradients and recurrent networks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from optlab.core import registry
+from optlab.core.fields import real, whole
+from optlab.core.lazy import torch as _torch
+from optlab.objective.seeding import numpy_generator
+from optlab.studies.demonstrations._fits import line
+from optlab.studies.demonstrations._networks import Network, descents, network, optimizer
+from optlab.studies.demonstrations.base import UNDISTURBED, Array, Axis, Bench, Cell, Course, Curve, Found, Plot, Scatter, numbers, table
+
+if TYPE_CHECKING:
+    import torch
+
+_EXAMPLES = 32
+_TINY = 1e-300
+
+
+class PowersOfW(Bench):
+    """A signal multiplied by W again and again grows or dies as the powers of the largest eigenvalue, and so does a gradient on its way back.
+
+    The spectrum is made to order: the largest absolute value is the radius, all others lie below it by the gap. What t products give is held against
+    V diag(λ)ᵗ V⁻¹. With eigenvectors far from orthogonal the norm may rise for a while although all |λ| are below 1, but in the end the radius
+    decides.
+
+    Below, the same in networks that read a sequence whose answer depends on its beginning: the norm of the gradient by the input at each time step,
+    for a simple RNN whose recurrent weights have the same radius, and for an LSTM, whose cell carries the gradient past the recurrent weights.
+    """
+
+    name: ClassVar[str] = "powers_of_w"
+    label: ClassVar[str] = "Powers of W and long-term dependencies"
+    row: ClassVar[str] = "C15"
+    place: ClassVar[int] = 150
+    rule: ClassVar[tuple[str, ...]] = (
+        r"W^t = \left(V\, \text{diag}(\lambda)\, V^{-1}\right)^t = V\, \text{diag}(\lambda)^t\, V^{-1}",
+        r"\frac{\partial J}{\partial x} = \left(W^{\top}\right)^t \frac{\partial J}{\partial h_t}",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "λ": "eigenvalues of W",
+        "V": "eigenvectors of W, in columns",
+        "h_t": "the signal after t products",
+    }
+    source: ClassVar[str] = "Notes, long-term dependencies, (8.11); S. Hochreiter (1991); Y. Bengio et al. (1994)."
+    note: ClassVar[str] = (
+        "A radius of 0.9 leaves a hundred-thousandth after a hundred steps, one of 1.1 makes fourteen thousand times as much."
+    )
+
+    size: int = whole(16, "Size of W", symbol="n", least=2, most=400, log=True, slider=(2, 64), help="Rows and columns of W.")
+    radius: float = real(
+        0.9, "Spectral radius", symbol="ρ", above=0.0, most=10.0, slider=(0.5, 1.5), help="Largest absolute value of an eigenvalue."
+    )
+    gap: float = real(
+        0.3,
+        "Gap",
+        least=0.0,
+        most=1.0,
+        slider=(0.0, 0.9),
+        help="How far, in shares of the radius, the other eigenvalues lie below the largest ones at least.",
+    )
+    angle: float = real(
+        0.5,
+        "Angle",
+        unit="rad",
+        least=0.0,
+        most=math.pi,
+        slider=(0.0, math.pi),
+        help="Angle of the largest pair of eigenvalues; 0 for one real eigenvalue.",
+    )
+    skew: float = real(
+        1.0,
+        "Skew of the eigenvectors",
+        least=1.0,
+        most=1e6,
+        log=True,
+        slider=(1.0, 1000.0),
+        help="Condition number of the eigenvectors; 1 for orthogonal ones.",
+    )
+    times: int = whole(100, "Products", symbol="t", least=2, most=10_000, log=True, slider=(10, 500), help="Number of products.")
+    length: int = whole(
+        40, "Length of the sequences", symbol="T", least=4, most=1000, log=True, slider=(10, 200), help="Time steps of the recurrent task."
+    )
+    units: int = whole(16, "Hidden units", least=1, most=256, slider=(4, 64), help="Size of the hidden state of both networks.")
+    training: int = whole(
+        0, "Training steps", least=0, most=10_000, slider=(0, 500), help="Steps of training before the gradients are taken."
+    )
+
+    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+        rng = numpy_generator(self.seed, "bench/powers_of_w")
+        w, values, vectors = matrix(self.size, self.radius, self.gap, self.angle, self.skew, rng)
+        start = rng.standard_normal((2, self.size))
+        start /= np.linalg.norm(start, axis=1, keepdims=True)
+        course.told(0.1)
+        norms, difference = powers(w, values, vectors, start[0], start[1], self.times)
+        yield self._found(values, norms, difference, {}, 0.3)
+        fading: dict[str, Array] = {}
+        for number, name in enumerate(("rnn", "lstm")):
+            if not course.going():
+                return
+            made = self._recurrent(name)
+            theta = made.starts([self.seed], {"name": "orthogonal" if name == "rnn" else "normalized"})
+            if name == "rnn":
+                with_radius(made, theta, self.radius)
+            for taken in itertools.islice(descents(made.objective, made.x, made.y, theta, [optimizer("adam", lr=0.003)]), self.training):
+                theta = taken.after
+                if not course.going():
+                    return
+            fading[registry.get("model", name).label] = by_time_step(made, theta)
+            done = 0.3 + 0.35 * (number + 1)
+            course.told(done)
+            yield self._found(values, norms, difference, fading, min(done, 1.0))
+
+    def _recurrent(self, name: str) -> Network:
+        data = {"name": "adding_problem", "length": self.length, "size": _EXAMPLES}
+        return network(data, {"name": name, "units": self.units}, {"name": "squared_error"})
+
+    def _found(self, values: Array, norms: Array, difference: float, fading: dict[str, Array], done: float) -> Found:
+        t = np.arange(len(norms), dtype=np.float64)
+        late = t >= 0.5 * t[-1]
+        kept = late & (norms[:, 0] > _TINY) & np.isfinite(norms[:, 0])
+        rate = math.exp(line(t[kept], np.log(norms[kept, 0]))[0]) if kept.sum() > 1 else math.nan
+        steps = max([len(t), *(len(one) for one in fading.values())])
+        rows: list[tuple[Cell, ...]] = []
+        for step in range(steps):
+            own: list[Cell] = [*norms[step].tolist(), self.radius**step] if step < len(norms) else [None] * 4
+            rows.append((step, *own, *(float(one[step]) if step < len(one) else None for one in fading.values())))
+        curves = (
+            Curve("signal, W multiplied", t, norms[:, 0]),
+            Curve("signal, V diag(λ)ᵗ V⁻¹", t, norms[:, 1], style="predicted"),
+            Curve("gradient, Wᵀ multiplied", t, norms[:, 2]),
+            Curve("ρᵗ", t, self.radius**t, style="predicted"),
+        )
+        around = np.linspace(0.0, 2.0 * math.pi, 181)
+        circle = Curve("unit circle", np.cos(around), np.sin(around), style="predicted")
+        plots = [
+            Plot("Signal and gradient", Axis("products t"), Axis("norm", log=True), curves),
+            Plot(
+                "Spectrum of W", Axis("real part"), Axis("imaginary part"), (circle,), (Scatter("eigenvalues", values.real, values.imag),)
+            ),
+        ]
+        trend = "neither fades nor grows" if abs(self.radius - 1.0) < 1e-9 else "fades" if self.radius < 1.0 else "grows"
+        words = f"With a radius of {self.radius:g} the signal {trend}: by a factor of {rate:.4g} a step in the second half, and by {norms[-1, 0]:.3g} in "
+        words += f"{len(t) - 1} steps; both ways to compute it agree to {difference:.1e}."
+        figures = {"rate": rate, "difference": difference}
+        if fading:
+            at = [Curve(name, np.arange(1, len(one) + 1, dtype=np.float64), np.maximum(one, _TINY)) for name, one in fading.items()]
+            plots.append(
+                Plot("Gradient by the input of each time step", Axis("time step"), Axis("norm of the gradient", log=True), tuple(at))
+            )
+            for name, one in fading.items():
+                share = float(one[0] / one[-1]) if one[-1] > 0.0 else math.nan
+                figures[f"{name}: first / last"] = share
+                words += f" In the {name} the first of {len(one)} time steps has {share:.2g} of the last one's gradient."
+        headings = [
+            "t",
+            "signal",
+            "signal by eigenvalues",
+            "gradient",
+            "radius to the power of t",
+            *(f"{name}: gradient by the input" for name in fading),
+        ]
+        return Found(table(headings, rows), tuple(plots), words, figures, done)
+
+
+def matrix(n: int, radius: float, gap: float, angle: float, skew: float, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """A real matrix ``[n, n]`` with a spectrum to order, its eigenvalues ``[n]`` and eigenvectors ``[n, n]`` (complex).
+
+    One real eigenvalue or a conjugate pair at ``radius``, the others uniform in (−1, 1) times what the gap leaves.
+    """
+    blocks = np.diag(rng.uniform(-1.0, 1.0, n) * radius * (1.0 - gap))
+    if angle in (0.0, math.pi):
+        blocks[0, 0] = radius * math.cos(angle)
+    else:
+        c, s = radius * math.cos(angle), radius * math.sin(angle)
+        blocks[:2, :2] = [[c, -s], [s, c]]
+    q = [np.linalg.qr(rng.standard_normal((n, n)))[0] for _ in range(2)]
+    basis = (q[0] * np.geomspace(1.0, 1.0 / skew, n)) @ q[1]
+    w = basis @ blocks @ np.linalg.inv(basis)
+    values, vectors = np.linalg.eig(blocks)
+    return numbers(w), values, basis @ vectors
+
+
+def powers(w: Array, values: Array, vectors: Array, x: Array, g: Array, times: int) -> tuple[Array, float]:
+    """Norms ``[times + 1, 3]`` of ``Wᵗx`` by products, of the same by eigenvalues, and of ``(Wᵀ)ᵗg``.
+
+    And how far the first two vectors are apart at most, relative to the longer one.
+    """
+    within = np.linalg.solve(vectors, x.astype(complex))
+    forward, backward, rows, apart = x, g, [], 0.0
+    for t in range(times + 1):
+        by_values = (vectors @ (values**t * within)).real
+        sizes = [float(np.linalg.norm(vector)) for vector in (forward, by_values, backward)]
+        rows.append(sizes)
+        apart = max(apart, float(np.linalg.norm(forward - by_values)) / max(sizes[0], sizes[1], _TINY))
+        forward, backward = w @ forward, w.T @ backward
+    return numbers(rows), apart
+
+
+def with_radius(made: Network, theta: torch.Tensor, radius: float) -> None:
+    """Scale the recurrent weights of a simple RNN in ``theta`` ``[1, P]`` to this spectral radius."""
+    u = made.objective.layout.named(theta)["recurrent.weight"]
+    u *= radius / float(_torch.linalg.eigvals(u[0]).abs().max())
+
+
+def by_time_step(made: Network, theta: torch.Tensor) -> Array:
+    """Norm ``[T]`` over the examples of the gradient of the loss by the input of each time step."""
+    x = made.x.unsqueeze(0).clone().requires_grad_()
+    loss = made.objective.losses(theta, x, made.y.unsqueeze(0))
+    (g,) = _torch.autograd.grad(loss.sum(), x)
+    return numbers(_torch.linalg.vector_norm(g[0], dim=(0, 2)))

@@ -1,0 +1,203 @@
+"""Weight-space symmetry: different parameters, the same network."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from optlab.core.fields import Sizes, choice, real, sizes, whole
+from optlab.core.lazy import torch as _torch
+from optlab.objective.objective import Objective
+from optlab.objective.seeding import numpy_generator
+from optlab.studies.demonstrations._networks import Network, descents, network, optimizer
+from optlab.studies.demonstrations.base import UNDISTURBED, Axis, Bench, Cell, Course, Curve, Found, Plot, counted, numbers, table
+
+if TYPE_CHECKING:
+    import torch
+
+_FACTORS = (0.1, 0.5, 2.0, 10.0)
+_ALONG = 41
+
+
+class Symmetry(Bench):
+    """Two hidden units change places, or a ReLU unit's inputs are multiplied by a and its outputs divided by a: the cost is the same, the parameters are not.
+
+    A layer of n units can be arranged in n! ways and m such layers in n!^m, so every minimum has as many equals; scaling makes a curve of equals
+    through each of them. They cost the same, so they do no harm to the search. Along a scaling the cost is level, but the gradient is not: the same
+    network is a well or an ill conditioned problem depending on how it is written down. On the straight line between two arrangements the cost rises.
+    """
+
+    name: ClassVar[str] = "symmetry"
+    label: ClassVar[str] = "Weight-space symmetry"
+    row: ClassVar[str] = "C4"
+    place: ClassVar[int] = 40
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\left(W_l,\ b_l,\ W_{l+1}\right) \rightarrow \left(P W_l,\ P b_l,\ W_{l+1} P^{\top}\right)",
+        r"\text{ReLU:}\quad \left(w_i,\ b_i,\ u_i\right) \rightarrow \left(a\, w_i,\ a\, b_i,\ u_i / a\right),\quad a > 0",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "P": "permutation of the units of layer l",
+        "w_i, b_i, u_i": "incoming weights, bias and outgoing weights of a unit",
+        "n, m": "units of a layer, and number of such layers",
+    }
+    source: ClassVar[str] = "Notes, section on model identifiability; Deep Learning, section 8.2.2."
+    note: ClassVar[str] = "J before and after agree to rounding; with tanh the scalings do not, because tanh is not homogeneous."
+
+    hidden: Sizes = sizes(
+        (8, 8), "Hidden layers", unit="units", help="Units of each hidden layer of the network; two units in one layer at least."
+    )
+    activation: Literal["relu", "tanh"] = choice("relu", "Activation", help="Scaling is a symmetry for relu only, swapping for both.")
+    steps: int = whole(
+        100,
+        "Training steps",
+        least=0,
+        most=100_000,
+        log=True,
+        slider=(1, 2000),
+        help="Steps of training on the iris data before anything is exchanged.",
+    )
+    swaps: int = whole(
+        3, "Swaps in each layer", least=1, most=1000, slider=(1, 20), help="Pairs of units, drawn at random, that change places."
+    )
+    rate: float = real(
+        0.05, "Learning rate", symbol="ε", above=0.0, log=True, slider=(1e-3, 1.0), help="Rate of the training before, with momentum 0.9."
+    )
+
+    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+        made = network(
+            {"name": "iris"},
+            {"name": "mlp", "hidden": list(self.hidden), "activation": self.activation},
+            {"name": "cross_entropy", "l2": 0.0},
+        )
+        theta = made.starts([self.seed], {"name": "he"})
+        method = optimizer("momentum", lr=self.rate)
+        for taken in itertools.islice(descents(made.objective, made.x, made.y, theta, [method]), self.steps):
+            theta = taken.after
+            if not course.going():
+                return
+        tried = _Tried(made, theta)
+        rng = numpy_generator(self.seed, "bench/symmetry")
+        other = theta
+        for layer, units in enumerate(self.hidden):
+            for _ in range(self.swaps if units > 1 else 0):
+                one, two = (int(unit) for unit in rng.choice(units, 2, replace=False))
+                tried.add("swap", layer, f"units {one} and {two}", swapped(made.objective, theta, layer, one, two))
+            order = rng.permutation(units)
+            other = arranged(made.objective, other, layer, order.tolist())
+            unit = int(rng.integers(units))
+            for factor in _FACTORS:
+                tried.add("scale", layer, f"unit {unit} by {factor:g}", scaled(made.objective, theta, layer, unit, factor))
+            done = (layer + 1) / (len(self.hidden) + 1)
+            course.told(done)
+            yield self._found(tried, (), done)
+            if not course.going():
+                return
+        tried.add("arrange", None, "all units of all layers", other)
+        yield self._found(tried, (_between(made, theta, other), _along_scaling(made, theta)) if self.hidden else (), 1.0)
+
+    def _found(self, tried: _Tried, plots: tuple[Plot, ...], done: float) -> Found:
+        exact = [abs(float(row[4])) for row in tried.rows if row[0] != "scale" or self.activation == "relu"]  # type: ignore[arg-type]
+        moved = [float(row[5]) for row in tried.rows]  # type: ignore[arg-type]
+        ways = math.prod(math.factorial(units) for units in self.hidden)
+        worst = max(exact, default=0.0)
+        words = (
+            f"Over {counted(len(exact), 'exchange')} the cost changes by at most {worst:.1e} of itself, which is rounding, while θ moves by up to "
+            f"{max(moved, default=0.0):.3g}. The units of {counted(len(self.hidden), 'layer')} can be arranged in "
+            f"{' · '.join(f'{units}!' for units in self.hidden) or '1'} = {ways:.6g} ways, so each minimum has as many equals."
+        )
+        if self.activation != "relu":
+            broken = [abs(float(row[4])) for row in tried.rows if row[0] == "scale"]  # type: ignore[arg-type]
+            words += f" Scaling changes the cost of these units, which are no ReLU, by up to {max(broken, default=0.0):.2g} of itself."
+        headings = ("operation", "layer", "what", "J after", "change of J / J", "distance of θ", "gradient norm", "J before", "norm before")
+        shown = plots or (_moved(tried),)
+        figures = {
+            "largest_relative_change": worst,
+            "arrangements": float(ways) if ways < 10**300 else math.inf,
+            "largest_distance": max(moved, default=0.0),
+        }
+        return Found(table(headings, tried.rows), shown, words, figures, done)
+
+
+class _Tried:
+    """Rows of the table."""
+
+    def __init__(self, made: Network, theta: torch.Tensor) -> None:
+        self._landscape, self._theta = made.landscape, theta
+        value, g = self._landscape.value_and_gradient(theta)
+        self._value, self._norm = float(value), float(_torch.linalg.vector_norm(g))
+        self.rows: list[tuple[Cell, ...]] = []
+
+    def add(self, operation: str, layer: int | None, what: str, after: torch.Tensor) -> None:
+        value, g = self._landscape.value_and_gradient(after)
+        change = (float(value) - self._value) / abs(self._value)
+        moved, norm = float(_torch.linalg.vector_norm(after - self._theta)), float(_torch.linalg.vector_norm(g))
+        self.rows.append((operation, layer, what, float(value), change, moved, norm, self._value, self._norm))
+
+
+def swapped(objective: Objective, theta: torch.Tensor, layer: int, one: int, two: int) -> torch.Tensor:
+    """``theta`` ``[R, P]`` with two units of a hidden layer in each other's place."""
+    place = objective.layout.split(theta)[_into(objective, layer)[0]].shape[1]
+    order = list(range(place))
+    order[one], order[two] = two, one
+    return arranged(objective, theta, layer, order)
+
+
+def arranged(objective: Objective, theta: torch.Tensor, layer: int, order: list[int]) -> torch.Tensor:
+    """``theta`` with the units of a hidden layer in this order."""
+    after = theta.clone()
+    parts = objective.layout.split(after)
+    weight, bias, outgoing = _into(objective, layer)
+    for place in (weight, bias):
+        parts[place].copy_(parts[place][:, order].clone())
+    parts[outgoing].copy_(parts[outgoing][:, :, order].clone())
+    return after
+
+
+def scaled(objective: Objective, theta: torch.Tensor, layer: int, unit: int, factor: float) -> torch.Tensor:
+    """``theta`` with the inputs of one hidden unit multiplied by a factor and its outputs divided by it."""
+    after = theta.clone()
+    parts = objective.layout.split(after)
+    weight, bias, outgoing = _into(objective, layer)
+    for place in (weight, bias):
+        parts[place][:, unit] *= factor
+    parts[outgoing][:, :, unit] /= factor
+    return after
+
+
+def _into(objective: Objective, layer: int) -> tuple[int, int, int]:
+    """Places of a hidden layer's weight and bias in the layout, and of the weight that its units go out by."""
+    stack = objective.model.stack()
+    if stack is None:
+        raise TypeError(f"{objective.model.label} has no stack of hidden layers")
+    weight, bias = stack.layers[layer]
+    following = stack.layers[layer + 1] if layer + 1 < len(stack.layers) else stack.output
+    return weight, bias, following[0]
+
+
+def _between(made: Network, theta: torch.Tensor, other: torch.Tensor) -> Plot:
+    t = np.linspace(0.0, 1.0, _ALONG)
+    points = theta + _torch.from_numpy(t).unsqueeze(1) * (other - theta)
+    return Plot(
+        "On the straight line between two arrangements",
+        Axis("share of the way"),
+        Axis("J"),
+        (Curve("J", t, numbers(made.landscape.value(points))),),
+    )
+
+
+def _along_scaling(made: Network, theta: torch.Tensor) -> Plot:
+    factors = np.geomspace(0.1, 10.0, _ALONG)
+    points = _torch.cat([scaled(made.objective, theta, 0, 0, float(factor)) for factor in factors])
+    value, g = made.landscape.value_and_gradient(points)
+    curves = (Curve("J", factors, numbers(value)), Curve("gradient norm", factors, numbers(_torch.linalg.vector_norm(g, dim=1))))
+    return Plot("A unit of the first layer scaled", Axis("factor a", log=True), Axis("J, gradient norm", log=True), curves)
+
+
+def _moved(tried: _Tried) -> Plot:
+    order = np.arange(1, len(tried.rows) + 1, dtype=np.float64)
+    moved = numbers([row[5] for row in tried.rows])
+    return Plot("How far θ moves", Axis("exchange"), Axis("distance of θ"), (Curve("distance of θ", order, moved),))

@@ -1,0 +1,46 @@
+"""The gradient-norm test (row C3): where the loss no longer falls, whether the full gradient says that a critical point is near, or rules it out.
+
+Minibatch norms have no part in it: they keep the size of their noise at a minimum.
+"""
+
+from __future__ import annotations
+
+from optlab.numerics.gradient_test import gradient_test
+from optlab.studies.diagnosis.base import Book, Finding, present, short
+
+_EVALUATIONS = 6
+_FLAT = 0.01
+
+
+def look(book: Book) -> Finding | None:
+    """Needs the full gradient norm from the start on, and the training loss at evaluations."""
+    norm, training = book.full_norms(), book.values("train_loss")
+    if norm is None or len(training) < _EVALUATIONS:
+        return None
+    third = max(2, len(training) // 3)
+    before, now = float(training[-2 * third : -third].mean()), float(training[-third:].mean())
+    if before - now > _FLAT * abs(before) or now > before * (1.0 + 5.0 * _FLAT):
+        return None
+    test = gradient_test(norm.start, norm.last, norm.largest)
+    evidence = (
+        f"The norm of the full gradient is {short(norm.last)} after {norm.step:,} steps, {norm.last / norm.start:.2%} of its {short(norm.start)} at the "
+        f"start; the training loss went from {short(before)} to {short(now)}."
+        if norm.start > 0.0
+        else ""
+    )
+    if test.outcome == "not shrunk":
+        return Finding(
+            "gradient_norm",
+            "The loss no longer falls, but the full gradient has not shrunk: the run is not at a critical point, so no local minimum is what holds it back.",
+            evidence,
+            0.3,
+            present(book.slower(3.0)),
+        )
+    if test.outcome == "shrunk":
+        return Finding(
+            "gradient_norm",
+            "The full gradient has shrunk to insignificance: the run is close to a critical point. Its Hessian (Instruments, Loss landscape) tells which kind.",
+            evidence,
+            0.2,
+        )
+    return None

@@ -1,0 +1,27 @@
+"""The rate lies above the edge of stability 2/λ₁: along the sharpest direction every step overshoots by more than it gains."""
+
+from __future__ import annotations
+
+from optlab.studies.diagnosis.base import Book, Finding, Remedy, present, short
+
+
+def look(book: Book) -> Finding | None:
+    """Needs the largest eigenvalue of the Hessian, and a rule whose step is a multiple of the gradient."""
+    top, rate = book.last("spectrum.top"), book.rate
+    optimizer = book.experiment.optimizer
+    if not len(top) or rate is None or not optimizer.along_gradient or not top[0] > 0.0:
+        return None
+    # Heavy-ball momentum is stable up to 2 (1 + α)/λ₁ on a quadratic.
+    momentum = float(getattr(optimizer, "momentum", 0.0))
+    edge = 2.0 * (1.0 + momentum) / float(top[0])
+    if rate <= edge:
+        return None
+    safe = float(f"{0.5 * edge:.2g}")
+    live = "optimizer.lr" in book.experiment.live_fields()
+    return Finding(
+        "rate_above_edge",
+        "The learning rate is above the edge of stability: along the sharpest direction each step overshoots by more than it gains.",
+        f"ε = {short(rate)}, the edge is {short(edge)} (λ₁ = {short(float(top[0]))}).",
+        0.9,
+        present(Remedy(f"Lower the rate to {safe:g}", {"optimizer.lr": safe}, live)),
+    )

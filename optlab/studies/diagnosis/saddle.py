@@ -1,0 +1,30 @@
+"""A saddle nearby: little gradient, and a direction that bends downwards."""
+
+from __future__ import annotations
+
+from optlab.studies.diagnosis.base import Book, Finding, Remedy, present, short
+
+_BEND = 0.05
+_SMALL = 0.2
+
+
+def look(book: Book) -> Finding | None:
+    """Needs both ends of the Hessian's spectrum, and the full gradient norm from the start on."""
+    top, bottom, norm = book.last("spectrum.top"), book.last("spectrum.bottom"), book.full_norms()
+    if not len(top) or not len(bottom) or norm is None:
+        return None
+    lowest = float(bottom.min())
+    if lowest >= -_BEND * float(top[0]) or norm.last > _SMALL * norm.largest:
+        return None
+    momentum = None
+    if "optimizer.momentum" in book.experiment.live_fields() and float(getattr(book.experiment.optimizer, "momentum", 1.0)) < 0.9:
+        momentum = Remedy("Raise the momentum to 0.9", {"optimizer.momentum": 0.9})
+    second = Remedy("Use saddle-free Newton", {"optimizer.name": "saddle_free_newton"}, live=False)
+    return Finding(
+        "saddle",
+        "A saddle is near: the gradient is small, and a direction bends downwards in which the loss could fall.",
+        f"The smallest eigenvalue is {short(lowest)}, the largest {short(float(top[0]))}; the norm of the full gradient is "
+        f"{norm.last / norm.largest:.0%} of what it was at its largest.",
+        0.5,
+        present(momentum, second),
+    )

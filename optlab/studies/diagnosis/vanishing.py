@@ -1,0 +1,50 @@
+"""Exploding or vanishing gradients: by layer, or by time step of a sequence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optlab.studies.diagnosis.base import Book, Finding, Remedy, present, short
+
+_RATIO = 1e3
+
+
+def look(book: Book) -> Finding | None:
+    """Needs the gradients by layer, or by time step."""
+    by_layer, left = book.last("gradients_by_layer.norm"), book.values("time_gradient.left")
+    clip = None if book.experiment.clipping.active else Remedy("Clip the gradient by its norm", {"clipping.name": "norm"}, live=False)
+    orthogonal = Remedy("Start from orthogonal weights", {"initializer.name": "orthogonal"}, live=False)
+    if len(left):
+        ratio = float(left[-1])
+        if ratio > _RATIO or 0.0 <= ratio < 1.0 / _RATIO:
+            explodes = ratio > 1.0
+            return Finding(
+                "vanishing",
+                f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through time: the first steps of a sequence "
+                f"{'drown out the others' if explodes else 'are not learned from'}.",
+                f"At the first time step its norm is {short(ratio)} times that at the last.",
+                0.7,
+                present(clip if explodes else None, orthogonal),
+            )
+    names = book.columns.get("gradients_by_layer.norm", ())
+    weights = [k for k, name in enumerate(names) if name.endswith("weight")]
+    norms = by_layer[weights] if len(weights) > 1 and len(by_layer) == len(names) else np.zeros(0)
+    if len(norms) < 2 or not norms.max() > 0.0:
+        return None
+    low, high = int(norms.argmin()), int(norms.argmax())
+    if norms[high] < _RATIO * max(float(norms[low]), 1e-300):
+        return None
+    explodes = high < low
+    normalize = (
+        Remedy("Normalize between the layers", {"model.batch_norm": "true"}, live=False)
+        if hasattr(book.experiment.model, "batch_norm")
+        else None
+    )
+    return Finding(
+        "vanishing",
+        f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through the layers: "
+        f"{names[weights[low]]} hardly learns while {names[weights[high]]} does.",
+        f"Their gradient norms are {short(float(norms[low]))} and {short(float(norms[high]))}.",
+        0.7,
+        present(normalize, clip if explodes else None, orthogonal),
+    )

@@ -1,0 +1,114 @@
+"""What a start does, layer by layer: weights, activations on one minibatch, and gradients on the same.
+
+An initializer is judged by what comes of it: activations that keep their scale from layer to layer, gradients that keep theirs on the way back, and units
+that are not dead from the beginning. The tables of several initializers lie side by side, for they share layers, seed and minibatch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optlab.catalogue.models.base import Pass
+from optlab.core.lazy import torch as _torch
+from optlab.experiment import Experiment
+from optlab.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the values of one tensor lie.
+
+    Attributes:
+        name: of the parameter tensor, or of the layer's result. shape: for one run; of activations with the examples first.
+        mean, std, least, most: over all values; std divides by their number.
+        norm: Euclidean norm of all values together.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    mean: float
+    std: float
+    least: float
+    most: float
+    norm: float
+
+
+@dataclass(frozen=True)
+class StartTable:
+    """One start.
+
+    Attributes:
+        initializer: name. label: in words. loss: mean loss on the minibatch, without weight decay. examples: of the minibatch.
+        weights, gradients: one a parameter tensor, in the order of the layout; gradients of the objective, weight decay included.
+        activations: one an intermediate result, in the order of the forward pass. dead: name → share of its units that are zero for every example.
+    """
+
+    initializer: str
+    label: str
+    loss: float
+    examples: int
+    weights: tuple[Spread, ...]
+    activations: tuple[Spread, ...]
+    gradients: tuple[Spread, ...]
+    dead: dict[str, float]
+
+
+def start_table(experiment: Experiment) -> StartTable:
+    """The table of the experiment's own start, on the first minibatch of its run, computed in float64 on the CPU.
+
+    Raises:
+        InvalidInput: the experiment cannot be run.
+    """
+    general = experiment.general.model_copy(update={"precision": "float64", "device": "cpu"})
+    trainer = Trainer([dataclasses.replace(experiment, general=general)])
+    theta, objective = trainer.theta, trainer.objective
+    x, y = trainer.batch_of(0)
+    activations: list[Spread] = []
+    dead: dict[str, float] = {}
+
+    def trace(name: str, value: torch.Tensor) -> None:
+        here = value[0]
+        activations.append(_spread(name, here))
+        dead[name] = float((here == 0.0).all(dim=0).double().mean())
+
+    with _torch.no_grad():
+        loss = float(objective.losses(theta, x, y, Pass(training=True, trace=trace))[0])
+    gradient = objective.value_and_gradient(theta, x, y)[1]
+    return StartTable(
+        initializer=experiment.initializer.name,
+        label=experiment.initializer.label,
+        loss=loss,
+        examples=x.shape[1],
+        weights=tuple(_spread(name, part[0]) for name, part in trainer.layout.named(theta).items()),
+        activations=tuple(activations),
+        gradients=tuple(_spread(name, part[0]) for name, part in trainer.layout.named(gradient).items()),
+        dead=dead,
+    )
+
+
+def start_tables(experiment: Experiment, initializers: Sequence[str]) -> list[StartTable]:
+    """One table for each initializer, with its default fields.
+
+    Raises:
+        InvalidInput: a name is unknown, or an experiment cannot be run.
+    """
+    return [start_table(experiment.with_value("initializer.name", name)) for name in initializers]
+
+
+def _spread(name: str, values: torch.Tensor) -> Spread:
+    flat = values.detach().double().reshape(-1)
+    return Spread(
+        name=name,
+        shape=tuple(values.shape),
+        mean=float(flat.mean()),
+        std=float(flat.std(correction=0)),
+        least=float(flat.min()),
+        most=float(flat.max()),
+        norm=float(_torch.linalg.vector_norm(flat)),
+    )

@@ -1,0 +1,117 @@
+"""A look at a data set before anything is trained on it: counts, and a few examples in a form that can be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.catalogue.datasets.base import Dataset
+from optlab.core import registry
+from optlab.core.data import Data, Task
+from optlab.tasks.question import Question
+from optlab.training.control import Controls
+
+IMAGES = 20
+POINTS = 1000
+_SIDE = 8
+"""Rows and columns of what is taken for an image."""
+
+
+@dataclass(frozen=True)
+class DatasetPreview:
+    """What there is to see of a data set.
+
+    Attributes:
+        name, label: of the data set.
+        counts: examples of each part, ``training``, ``validation``, ``test``.
+        inputs: shape of one example. outputs: number of classes or of target values. task: which of the two.
+        input_names, class_names: as the data set gives them, or ().
+        class_counts: examples of each class in all parts, or ().
+        sample: what ``x`` is: images ``[n, 8, 8]`` in the units of the source, points ``[n, 2]`` as the model sees them, or
+            ``components``: points ``[n, 2]`` in the plane of the first two principal components of the training part.
+        x: the sample. y: its class numbers ``[n]``, or target values ``[n, outputs]``.
+        explained: shares of the variance along the two components; () for other samples.
+    """
+
+    name: str
+    label: str
+    counts: Mapping[str, int]
+    inputs: tuple[int, ...]
+    outputs: int
+    task: Task
+    input_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    class_counts: tuple[int, ...]
+    sample: Literal["images", "points", "components"]
+    x: NDArray[np.float64]
+    y: NDArray[np.int64] | NDArray[np.float64]
+    explained: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class PreviewQuestion(Question):
+    """What a data set looks like, given as its ``[dataset]`` section; answered by a :class:`DatasetPreview`."""
+
+    dataset: Mapping[str, Any]
+
+    def answers(self, controls: Controls) -> Iterator[DatasetPreview]:
+        yield preview(self.dataset)
+
+
+def preview(values: Mapping[str, Any]) -> DatasetPreview:
+    """Load the data set that ``values`` (a ``[dataset]`` section) describes, and look at it.
+
+    Raises:
+        InvalidInput: the section is wrong, or the data set leaves nothing to train on.
+    """
+    dataset = cast(Dataset, registry.build("dataset", values))
+    data = dataset.load()
+    parts = {"training": data.training, "validation": data.validation, "test": data.test}
+    class_counts: tuple[int, ...] = ()
+    if data.shape.task == "classes":
+        everyone = np.concatenate([part.y for part in parts.values()]).astype(np.int64)
+        class_counts = tuple(np.bincount(everyone, minlength=data.shape.outputs).tolist())
+    sample, x, explained = _sample(data)
+    return DatasetPreview(
+        name=dataset.name,
+        label=dataset.label,
+        counts={name: len(part) for name, part in parts.items()},
+        inputs=data.shape.inputs,
+        outputs=data.shape.outputs,
+        task=data.shape.task,
+        input_names=data.input_names,
+        class_names=data.class_names,
+        class_counts=class_counts,
+        sample=sample,
+        x=x,
+        y=data.training.y[: len(x)],
+        explained=explained,
+    )
+
+
+def _sample(data: Data) -> tuple[Literal["images", "points", "components"], NDArray[np.float64], tuple[float, ...]]:
+    x = data.training.x
+    if data.shape.inputs in ((_SIDE * _SIDE,), (_SIDE, _SIDE)):
+        # As the source has them: standardized pixels are no picture.
+        return "images", (x[:IMAGES] * data.scale + data.offset).reshape(-1, _SIDE, _SIDE), ()
+    if data.shape.inputs == (2,):
+        return "points", x[:POINTS], ()
+    points, explained = _components(x[:POINTS].reshape(len(x[:POINTS]), -1))
+    return "components", points, explained
+
+
+def _components(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, ...]]:
+    """Coordinates ``[n, 2]`` of the rows of ``x`` along their first two principal components, and the shares of variance."""
+    centered = x - x.mean(axis=0)
+    left, size, _ = np.linalg.svd(centered, full_matrices=False)
+    points = np.zeros((len(x), 2))
+    found = min(2, len(size))
+    points[:, :found] = left[:, :found] * size[:found]
+    power = size**2
+    total = power.sum()
+    shares = power[:2] / total if total > 0 else np.zeros(found)
+    return points, tuple(np.pad(shares, (0, 2 - len(shares))).tolist())

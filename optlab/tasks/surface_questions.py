@@ -1,0 +1,170 @@
+"""What the window asks about a surface: how it looks, and how methods go on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.catalogue.clipping.base import Clipping
+from optlab.catalogue.optimizers.base import Optimizer
+from optlab.catalogue.schedules.base import Schedule
+from optlab.catalogue.surfaces.base import Interval, Start, Surface
+from optlab.core import registry
+from optlab.objective.surface_objective import lattice, picture, surface_oracle, tensor
+from optlab.studies.surfaces.descent import Contender, Race, race
+from optlab.studies.surfaces.stationary import Basins, CriticalPoints, basins, critical_points
+from optlab.tasks.question import Question
+from optlab.training.control import Controls, Stop
+
+Floats = NDArray[np.float64]
+GRID = 161
+"""Points along each side of a picture."""
+LINE = 801
+"""Points of a picture of one variable."""
+_STEPS_BETWEEN_LOOKS = 64
+
+
+@dataclass(frozen=True)
+class SurfacePicture:
+    """A surface on a grid.
+
+    Attributes:
+        section: as it was asked for. axes: ``[n]`` along each variable. heights: ``[n]`` or ``[ny, nx]``.
+        hessians: at the same points, ``[n, 1, 1]`` or ``[ny, nx, 2, 2]``. starts: to choose from. note: what to look for.
+        lr: rate that suits it. threshold: of clipping that suits it.
+    """
+
+    section: Mapping[str, Any]
+    axes: tuple[Floats, ...]
+    heights: Floats
+    hessians: Floats
+    starts: tuple[Start, ...]
+    note: str
+    lr: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class PictureQuestion(Question):
+    """How the surface of a ``[surface]`` section looks; answered by a :class:`SurfacePicture`.
+
+    Args:
+        domain: an interval a variable; None for the surface's own.
+    """
+
+    surface: Mapping[str, Any]
+    domain: tuple[Interval, ...] | None = None
+
+    def answers(self, controls: Controls) -> Iterator[SurfacePicture]:
+        surface = surface_of(self.surface)
+        count = LINE if surface.dimension == 1 else GRID
+        axes, heights = picture(surface, count, self.domain)
+        theta = tensor(lattice(axes))
+        hessians = surface_oracle(surface, theta).hessian(theta).numpy()
+        yield SurfacePicture(
+            section=self.surface,
+            axes=axes,
+            heights=heights,
+            hessians=hessians.reshape(*heights.shape, surface.dimension, surface.dimension),
+            starts=surface.starts(),
+            note=surface.note,
+            lr=surface.lr,
+            threshold=surface.threshold,
+        )
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of a race, as sections of an experiment file have it.
+
+    Attributes:
+        label: words in legends. start: ``(x, y)``. color: index into the plot palette.
+    """
+
+    label: str
+    start: tuple[float, ...]
+    optimizer: Mapping[str, Any]
+    schedule: Mapping[str, Any]
+    clipping: Mapping[str, Any]
+    color: int = 0
+
+    def contender(self) -> Contender:
+        """The same, built.
+
+        Raises:
+            InvalidInput: a section is wrong.
+        """
+        return Contender(
+            optimizer=cast(Optimizer, registry.build("optimizer", self.optimizer)),
+            start=self.start,
+            schedule=cast(Schedule, registry.build("schedule", self.schedule)),
+            clipping=cast(Clipping, registry.build("clipping", self.clipping)),
+            label=self.label,
+        )
+
+
+@dataclass(frozen=True)
+class RaceQuestion(Question):
+    """How methods go on a surface; answered by a :class:`~optlab.studies.surfaces.descent.Race` without its contenders, which are the asker's methods in order."""
+
+    surface: Mapping[str, Any]
+    methods: tuple[Method, ...]
+    steps: int
+    noise: float = 0.0
+
+    def answers(self, controls: Controls) -> Iterator[Race]:
+        def going(step: int) -> bool:
+            return step % _STEPS_BETWEEN_LOOKS != 0 or not any(isinstance(message, Stop) for message in controls.take(step))
+
+        found = race(surface_of(self.surface), [method.contender() for method in self.methods], self.steps, self.noise, going)
+        # Rules of other packages need not cross to another process.
+        yield replace(found, contenders=())
+
+
+def surface_of(section: Mapping[str, Any]) -> Surface:
+    """The surface that a section describes.
+
+    Raises:
+        InvalidInput: it describes none.
+    """
+    return cast(Surface, registry.build("surface", section))
+
+
+@dataclass(frozen=True)
+class CriticalQuestion(Question):
+    """Where the critical points of a surface are; answered by :class:`~optlab.studies.surfaces.stationary.CriticalPoints`."""
+
+    surface: Mapping[str, Any]
+
+    def answers(self, controls: Controls) -> Iterator[CriticalPoints]:
+        yield critical_points(surface_of(self.surface))
+
+
+@dataclass(frozen=True)
+class BasinsQuestion(Question):
+    """Where a method ends from each point of the plane, and how long it takes; answered by :class:`~optlab.studies.surfaces.stationary.Basins`."""
+
+    surface: Mapping[str, Any]
+    method: Method
+    steps: int
+    count: int = 81
+
+    def answers(self, controls: Controls) -> Iterator[Basins]:
+        contender = self.method.contender()
+
+        def going(step: int) -> bool:
+            return step % _STEPS_BETWEEN_LOOKS != 0 or not any(isinstance(message, Stop) for message in controls.take(step))
+
+        yield basins(
+            surface_of(self.surface),
+            contender.optimizer,
+            contender.schedule,
+            contender.clipping,
+            steps=self.steps,
+            count=self.count,
+            going=going,
+        )

@@ -1,0 +1,220 @@
+"""Events: all that a session says, in order, to whoever listens.
+
+They hold NumPy arrays and plain values only, so they cross to another thread or process as they are; the first axis of values is the step,
+the second the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.training.control import Message
+from optlab.training.snapshot import Snapshot
+
+Activity = Literal["running", "paused"]
+Status = Literal["finished", "stopped", "diverged", "failed"]
+"""How a run ended: budget spent or stopping rule met; stopped by the user; loss or weights not finite; an error."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """The session is set up and about to take its first step.
+
+    Attributes:
+        runs: R. parameters: P. device: where it computes; device_name: the same for people.
+        steps: budget. steps_per_epoch: steps of a pass through the training set; batch, last_batch: examples of a batch, and of an epoch's last one.
+        step: steps already taken (not 0 when resumed).
+        tracked: names of the followed weights.
+    """
+
+    runs: int
+    parameters: int
+    device: str
+    device_name: str
+    steps: int
+    steps_per_epoch: int
+    batch: int
+    last_batch: int
+    step: int
+    tracked: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """New values of one series.
+
+    Attributes:
+        steps: ``[n]`` int64, number of steps taken. values: ``[n, R]``, or ``[n, R, K]`` for K numbers a run.
+        columns: what each of the K is called; () where they have no names of their own (those of the series ``weights`` are told at the start).
+    """
+
+    steps: NDArray[np.int64]
+    values: NDArray[np.floating[Any]]
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Block:
+    """What was measured since the last block: series name → new values. ``step`` and ``seconds``: how far the session is."""
+
+    step: int
+    seconds: float
+    series: Mapping[str, Series]
+
+
+@dataclass(frozen=True)
+class Path:
+    """The way of one run through parameter space, seen in the plane of its first two principal components.
+
+    Attributes:
+        run: which run. steps: ``[n]``, where on the way the points lie.
+        plane: coordinates ``[n, 2]``; explained: shares of the path's variance along each, ``[2]``.
+        off_plane: distance ``[n]`` of each point from the plane.
+        moved: names of the weights that moved most since the first point; values: theirs at the points, ``[n, K]``.
+    """
+
+    run: int
+    steps: NDArray[np.int64]
+    plane: NDArray[np.float64]
+    explained: NDArray[np.float64]
+    off_plane: NDArray[np.float64]
+    moved: tuple[str, ...]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """What an instrument found that is to be drawn, of one run, after ``step`` steps; only the latest is told.
+
+    Attributes:
+        name: of the instrument. arrays: name → array; which there are, the instrument says (:attr:`optlab.catalogue.instruments.base.Instrument.draws`).
+    """
+
+    run: int
+    step: int
+    name: str
+    arrays: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Costed:
+    """What instruments take of the time, as measured until ``step``.
+
+    Attributes:
+        plain: seconds of a step without any. readings: name of each instrument that was taken → seconds of one reading, the middle of the last ones.
+    """
+
+    step: int
+    plain: float
+    readings: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A message was applied after ``step`` steps. ``problem``: why it was not, in words."""
+
+    step: int
+    message: Message
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class ActivityChanged:
+    """The session goes, or holds."""
+
+    step: int
+    activity: Activity
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A snapshot of a run."""
+
+    run: int
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A step was not what its method promises (no descent, a line search that gave up): ``words`` say why, and are not told again while it stays so.
+
+    Of step 0: what pretraining did before the first step.
+    """
+
+    run: int
+    step: int
+    words: str
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """One run is over.
+
+    Attributes:
+        steps, seconds: taken.
+        final: ``train_loss``, ``validation_loss``, ``train_error``, ``validation_error``, ``test_loss``, ``test_error``, ``gradient_norm`` (on the
+            whole training set) and ``gradient_norm_at_start``; None where one has no meaning or is not known.
+        theta_sha256: hash of the final parameters; see :func:`optlab.training.snapshot.theta_sha256`.
+        reason: why it ended, in words; of a diverged run with the first tensor that broke.
+        broken: name of that tensor, else "".
+    """
+
+    run: int
+    status: Status
+    steps: int
+    seconds: float
+    final: Mapping[str, float | None]
+    theta_sha256: str
+    reason: str
+    broken: str = ""
+
+
+@dataclass(frozen=True)
+class SessionEnded:
+    """Nothing follows."""
+
+
+@dataclass(frozen=True)
+class SessionFailed:
+    """The session broke off; nothing follows. ``message`` is for the user, ``detail`` (a traceback) for a report, "" where the message says all."""
+
+    message: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a longer task is, for tasks that are no training. ``done`` from 0 to 1."""
+
+    done: float
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The result of a task that is no training; ``value`` is made of NumPy arrays and plain values."""
+
+    value: Any = field(default=None)
+
+
+Event = (
+    Started
+    | Block
+    | Path
+    | Pictured
+    | Costed
+    | Applied
+    | ActivityChanged
+    | Kept
+    | Noted
+    | RunEnded
+    | SessionEnded
+    | SessionFailed
+    | Progress
+    | Answer
+)

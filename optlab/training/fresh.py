@@ -1,0 +1,56 @@
+"""Fresh examples of a data set whose distribution is known, as tensors: what streaming trains on and what the risk is measured on.
+
+Every draw is a pure function of a seed and a purpose. What is drawn to be looked at once comes in pieces, so that it need not fit into memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optlab.catalogue.datasets.base import Dataset
+from optlab.core.data import Data, Part
+from optlab.core.lazy import torch as _torch
+from optlab.objective.seeding import numpy_generator
+
+if TYPE_CHECKING:
+    import torch
+
+_PIECE_VALUES = 1_000_000
+"""Input values drawn in one piece (8 MB)."""
+
+
+class FreshExamples:
+    """Draws of an endless data set in the units, precision and place of a run.
+
+    Args:
+        dataset: an endless one. data: the same, loaded; only its units are kept.
+    """
+
+    def __init__(self, dataset: Dataset, data: Data, device: str, dtype: torch.dtype) -> None:
+        self._dataset = dataset
+        self._offset, self._scale = data.offset, data.scale
+        self._device, self._dtype = device, dtype
+        self._rows = max(1, _PIECE_VALUES // max(1, data.shape.width))
+
+    def draw(self, seed: int, purpose: str, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """``n`` examples: ``x`` ``[n, *inputs]`` and ``y`` ``[n]`` or ``[n, outputs]``."""
+        return self._tensors(numpy_generator(seed, purpose), n)
+
+    def pieces(self, seed: int, purpose: str, n: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """``n`` examples, a bounded piece at a time."""
+        source = numpy_generator(seed, purpose)
+        for begin in range(0, n, self._rows):
+            yield self._tensors(source, min(self._rows, n - begin))
+
+    def _tensors(self, source: np.random.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return tensors(self._dataset.fresh(source, n, self._offset, self._scale), self._device, self._dtype)
+
+
+def tensors(part: Part, device: str, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and targets on a device; real values in the precision of the run, class numbers as int64."""
+    x = _torch.from_numpy(part.x).to(device=device, dtype=dtype)
+    y = _torch.from_numpy(part.y).to(device=device)
+    return x, y.to(dtype) if y.is_floating_point() else y

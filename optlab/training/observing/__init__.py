@@ -1,0 +1,1 @@
+"""What is observed beside a run: instruments, the path of the weights, gradients by example."""

@@ -1,0 +1,121 @@
+"""The path of a run through parameter space, kept small however long the run.
+
+Points are kept at an interval of steps; when there are too many, every second one goes and the interval doubles. The inner products of all points are kept
+up to date, so the principal components come from a small symmetric matrix instead of the points themselves. Keeping a point costs time that grows
+with P, so points also keep a distance in time: watching must not slow down what is watched.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.core.layout import Layout
+from optlab.core.lazy import torch as _torch
+from optlab.training.events import Path
+
+if TYPE_CHECKING:
+    import torch
+
+_VALUES = 8_000_000
+"""Numbers that the points of a path may hold in all (32 MB in float32)."""
+_POINTS = (16, 256)
+"""Fewest and most points of a path: 256 draw a smooth curve, and their eigenvectors take milliseconds."""
+_SHARE = 0.03
+"""Share of the time that keeping points may take."""
+_FREE = 24
+"""Points that are kept in any case: a path moves most in its first steps."""
+_FARTHEST = 1e15
+"""Largest distance of a weight from its start that a point may have: the inner products of farther ones would overflow. A run that gets there is on its
+way to infinity."""
+_MOVED = 12
+"""How many of the largest-moving weights are reported."""
+
+
+class PathRecorder:
+    """Keeps points ``[P]`` of one run and projects them.
+
+    Args:
+        layout: names of the weights. run: which run it is.
+    """
+
+    def __init__(self, layout: Layout, run: int = 0) -> None:
+        self._layout = layout
+        self._run = run
+        fewest, most = _POINTS
+        self._most = max(fewest, min(most, _VALUES // max(1, layout.total)))
+        self._interval = 1
+        self._next_step = 0
+        self._next_time = 0.0
+        self._steps: list[int] = []
+        self._points = np.empty((self._most, layout.total), dtype=np.float32)
+        self._products = np.empty((self._most, self._most))
+        self._origin: NDArray[np.float64] | None = None
+
+    def due(self, step: int) -> bool:
+        """Whether a point is wanted at this step."""
+        return step >= self._next_step and (len(self._steps) < _FREE or time.perf_counter() >= self._next_time)
+
+    def add(self, step: int, theta: torch.Tensor) -> None:
+        """Keep the point ``theta`` ``[P]``; one that is already kept is not kept twice, and one beyond all measure not at all."""
+        if self._steps and self._steps[-1] == step:
+            return
+        begun = time.perf_counter()
+        point = theta.detach().cpu().double().numpy()
+        if self._origin is None:
+            self._origin = point
+        offset = point - self._origin
+        if not np.abs(offset).max(initial=0.0) < _FARTHEST:
+            return
+        if len(self._steps) == self._most:
+            self._thin()
+        n = len(self._steps)
+        # Relative to the start: the products of far-off points would lose the digits that tell them apart.
+        self._points[n] = offset
+        # torch computes with the session's threads; NumPy's library would take all cores and fight over them with other runs.
+        row = _torch.mv(_torch.from_numpy(self._points[: n + 1]), _torch.from_numpy(self._points[n])).numpy()
+        self._products[n, : n + 1] = row
+        self._products[: n + 1, n] = row
+        self._steps.append(step)
+        now = time.perf_counter()
+        self._next_step, self._next_time = step + self._interval, now + (now - begun) / _SHARE
+
+    def _thin(self) -> None:
+        self._interval *= 2
+        kept = list(range(0, len(self._steps), 2))
+        self._steps = [self._steps[place] for place in kept]
+        self._points[: len(kept)] = self._points[kept]
+        self._products[: len(kept), : len(kept)] = self._products[np.ix_(kept, kept)]
+
+    def path(self) -> Path | None:
+        """The path as it stands; None before there are three points."""
+        n = len(self._steps)
+        if n < 3 or self._origin is None:
+            return None
+        products = self._products[:n, :n]
+        mean = products.mean(axis=0)
+        centered = products - mean[:, None] - mean[None, :] + mean.mean()
+        found = _torch.linalg.eigh(_torch.from_numpy(centered))
+        values, vectors = np.maximum(found.eigenvalues.numpy()[::-1], 0.0), found.eigenvectors.numpy()[:, ::-1]
+        plane = vectors[:, :2] * np.sqrt(values[:2])
+        # The sign of an eigenvector is arbitrary; the path shall not flip between two drawings.
+        plane *= np.where(plane[-1] - plane[0] < 0.0, -1.0, 1.0)
+        total = float(values.sum())
+        explained = values[:2] / total if total > 0.0 else np.zeros(2)
+        off = np.sqrt(np.maximum(np.diag(centered) - (plane**2).sum(axis=1), 0.0))
+        moved = np.abs(self._points[n - 1])
+        count = min(_MOVED, len(moved))
+        largest = np.argpartition(moved, len(moved) - count)[len(moved) - count :]
+        largest = largest[np.argsort(-moved[largest], kind="stable")]
+        return Path(
+            run=self._run,
+            steps=np.array(self._steps, dtype=np.int64),
+            plane=plane,
+            explained=explained,
+            off_plane=off,
+            moved=tuple(self._layout.weight_name(int(index)) for index in largest),
+            values=self._points[:n][:, largest] + self._origin[largest],
+        )

@@ -1,0 +1,291 @@
+"""What instruments see: one step that was just taken, or the parameters as they stand, with everything that can be asked of them.
+
+What several instruments ask for is computed once. Nothing here writes to what training reads.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optlab.catalogue.instruments.base import Ends, PartName
+from optlab.catalogue.measures.base import Step
+from optlab.catalogue.models.base import EVALUATION, TRAINING, Pass
+from optlab.core.layout import Layout
+from optlab.core.lazy import torch as _torch
+from optlab.curvature.extremes import extremes
+from optlab.curvature.hessian import Hessian
+from optlab.curvature.landscape import ObjectiveLandscape
+from optlab.curvature.spectrum import density_of, trace_of
+from optlab.objective.objective import Objective
+from optlab.training.observing.example_gradients import example_gradients
+from optlab.training.stepping import Taken
+
+if TYPE_CHECKING:
+    import torch
+
+Examples = tuple["torch.Tensor", "torch.Tensor"]
+_STATE = re.compile(r"state\.(\d+)")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What stays the same from one look to the next: the objective, and the parts of the data ``[n, …]``.
+
+    Attributes:
+        follows: whether training follows the gradient of the objective itself, no surrogate's and no blurred one's.
+    """
+
+    objective: Objective
+    training: Examples
+    validation: Examples | None
+    follows: bool = True
+
+    def part(self, name: PartName) -> Examples | None:
+        """The examples of a part; None where it is empty."""
+        return self.training if name == "training" else self.validation
+
+
+class StepSight:
+    """See :class:`optlab.catalogue.instruments.base.Sight`.
+
+    Args:
+        step: steps taken. theta: where the gradient is taken. batch: ``[R, m, …]``.
+        loss, gradient: of the batch at ``theta`` as the step found them; None where they are still to be computed, or where the step followed another
+            gradient than that of the objective.
+    """
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        step: int,
+        theta: torch.Tensor,
+        batch: Examples,
+        *,
+        before: torch.Tensor,
+        after: torch.Tensor,
+        rate: torch.Tensor,
+        stepped: bool,
+        loss: torch.Tensor | None = None,
+        gradient: torch.Tensor | None = None,
+    ) -> None:
+        self.step = step
+        self.stepped = stepped
+        self.theta, self.before, self.after, self.rate = theta, before, after, rate
+        self._surroundings = surroundings
+        self._x, self._y = batch
+        self._loss, self._gradient = loss, gradient
+        self._hessians: dict[int, Hessian] = {}
+
+    @classmethod
+    def of(cls, surroundings: Surroundings, number: int, taken: Taken, step: Step, x: torch.Tensor, y: torch.Tensor) -> StepSight:
+        """Of a step that was just taken, the ``number``-th."""
+        return cls(
+            surroundings,
+            number,
+            taken.point,
+            (x, y),
+            before=step.before,
+            after=step.after,
+            rate=step.rate,
+            stepped=True,
+            loss=taken.loss if surroundings.follows else None,
+            gradient=taken.gradient if surroundings.follows else None,
+        )
+
+    @classmethod
+    def standing(
+        cls, surroundings: Surroundings, step: int, before: torch.Tensor, theta: torch.Tensor, rates: Sequence[float], batch: Examples
+    ) -> StepSight:
+        """Of the parameters as they stand, with the rates and the batch of the step to come."""
+        rate: torch.Tensor = _torch.tensor(rates, dtype=theta.dtype, device=theta.device)
+        return cls(surroundings, step, theta, batch, before=before, after=theta, rate=rate, stepped=False)
+
+    @property
+    def layout(self) -> Layout:
+        return self._surroundings.objective.layout
+
+    @functools.cached_property
+    def activation(self) -> str:
+        return str(getattr(self._surroundings.objective.model, "activation", ""))
+
+    # --- values and gradients ------------------------------------------------------------------------------------------------
+
+    @property
+    def gradient(self) -> torch.Tensor:
+        if self._gradient is None:
+            self._loss, self._gradient = self._surroundings.objective.value_and_gradient(self.theta, self._x, self._y)
+        return self._gradient
+
+    @functools.cached_property
+    def here(self) -> torch.Tensor:
+        if self._loss is None:
+            return self.value(self.theta)
+        added = self._surroundings.objective.added(self.theta, self._x, self._y)
+        return self._loss if added is None else self._loss + added
+
+    def value(self, theta: torch.Tensor) -> torch.Tensor:
+        # In one piece, as the step itself took it.
+        with _torch.no_grad():
+            losses, added = self._surroundings.objective.terms(theta, self._x, self._y)
+        return losses if added is None else losses + added
+
+    def objective(self) -> torch.Tensor:
+        return self._whole_objective
+
+    @functools.cached_property
+    def _whole_objective(self) -> torch.Tensor:
+        objective = self._surroundings.objective
+        losses = objective.evaluate(self.after, *self._surroundings.training).losses.mean(dim=1)
+        penalty = objective.penalty(self.after)
+        return losses if penalty is None else losses + penalty
+
+    def examples_of_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._examples_of_gradient
+
+    @functools.cached_property
+    def _examples_of_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return example_gradients(self._surroundings.objective, self.theta, self._x, self._y, self.gradient)
+
+    # --- curvature -----------------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _on_batch(self) -> ObjectiveLandscape:
+        return ObjectiveLandscape(self._surroundings.objective, self._x, self._y)
+
+    def _hessian(self, examples: int) -> Hessian:
+        if examples not in self._hessians:
+            if examples == 0:
+                landscape = self._on_batch
+            else:
+                x, y = self._surroundings.training
+                landscape = ObjectiveLandscape(self._surroundings.objective, x[:examples], y[:examples])
+            self._hessians[examples] = landscape.hessian(self.theta)
+        return self._hessians[examples]
+
+    def along(self, v: torch.Tensor) -> torch.Tensor:
+        return self._hessian(0).along(v)
+
+    def ends(self, top: int, bottom: int, *, start: torch.Tensor | None, tolerance: float, most: int, examples: int) -> Ends:
+        here = self._hessian(examples)
+        found = extremes(here.product, here.theta, top=top, bottom=bottom, start=start, tolerance=tolerance, settle="value", most=most)
+        return Ends(found.top, found.bottom, _torch.cat([found.top_vectors, found.bottom_vectors], dim=1), found.products, found.converged)
+
+    def eigenvalues(self, examples: int) -> torch.Tensor:
+        matrix = self._hessian(examples).dense()
+        # A library may refuse to decompose what is not finite; a run that has broken has no eigenvalues.
+        sound = _torch.isfinite(matrix).all(dim=(1, 2))
+        values = _torch.linalg.eigvalsh(_torch.where(sound[:, None, None], matrix, 0.0))
+        return _torch.where(sound.unsqueeze(1), values, float("nan"))
+
+    def trace(self, probes: int, examples: int) -> tuple[torch.Tensor, torch.Tensor]:
+        found = trace_of(self._hessian(examples), probes=probes, seed=self.step)
+        return found.mean, found.standard_error
+
+    def density(self, probes: int, steps: int, examples: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        here = self._hessian(examples)
+        if not bool(_torch.isfinite(here.along(_torch.ones_like(self.theta))).all()):
+            return self._without_broken(probes, steps, examples)
+        found = density_of(here, probes=probes, steps=min(steps, self.layout.total), seed=self.step, moments=3)
+        return found.grid, found.density, found.moments
+
+    def _without_broken(self, probes: int, steps: int, examples: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Some runs have broken: the others' densities, one run at a time, and NaN for those."""
+        parts: list[tuple[torch.Tensor, ...] | None] = []
+        for run in range(len(self.theta)):
+            alone = self._only(run)
+            fine = bool(_torch.isfinite(alone._hessian(examples).along(_torch.ones_like(alone.theta))).all())
+            parts.append(alone.density(probes, steps, examples) if fine else None)
+        known = next((part for part in parts if part is not None), None)
+        shapes = [part.shape for part in known] if known is not None else [(1, 2), (1, 2), (1, 3)]
+        nothing = tuple(self.theta.new_full(tuple(shape), float("nan")) for shape in shapes)
+        columns = list(zip(*(nothing if part is None else part for part in parts), strict=True))
+        return _torch.cat(columns[0]), _torch.cat(columns[1]), _torch.cat(columns[2])
+
+    def _only(self, run: int) -> StepSight:
+        here = slice(run, run + 1)
+        return StepSight(
+            self._surroundings,
+            self.step,
+            self.theta[here],
+            (self._x[here], self._y[here]),
+            before=self.before[here],
+            after=self.after[here],
+            rate=self.rate[here],
+            stepped=self.stepped,
+        )
+
+    # --- inside of the model -------------------------------------------------------------------------------------------------
+
+    def traced(self) -> list[tuple[str, torch.Tensor]]:
+        return self._traced
+
+    @functools.cached_property
+    def _traced(self) -> list[tuple[str, torch.Tensor]]:
+        found: list[tuple[str, torch.Tensor]] = []
+        with _torch.no_grad():
+            self._surroundings.objective.outputs(
+                self.theta, self._x, Pass(training=True, trace=lambda name, value: found.append((name, value)))
+            )
+        return found
+
+    def by_time(self) -> tuple[torch.Tensor, str]:
+        return self._by_time
+
+    @functools.cached_property
+    def _by_time(self) -> tuple[torch.Tensor, str]:
+        objective = self._surroundings.objective
+        states: dict[int, torch.Tensor] = {}
+
+        def keep(name: str, value: torch.Tensor) -> None:
+            found = _STATE.fullmatch(name)
+            if found:
+                states[int(found[1])] = value
+
+        with _torch.enable_grad():
+            # The parameters need a graph, too: a state that depends on them alone would have none.
+            theta, x = self.theta.detach().requires_grad_(), self._x.detach().clone().requires_grad_()
+            if objective.model.judges():
+                losses = objective.per_example(theta, x, self._y, TRAINING)
+            else:
+                losses = objective.loss.per_example(
+                    objective.outputs(theta, x, Pass(training=True, trace=keep)), objective.model.targets(x, self._y)
+                )
+            length = x.shape[2]
+            by, wanted = ("state", [states[t] for t in range(length)]) if len(states) == length else ("input", [x])
+            found = _torch.autograd.grad(losses.sum(), wanted, allow_unused=True)
+        gradients = [_torch.zeros_like(value) if one is None else one for one, value in zip(found, wanted, strict=True)]
+        each = _torch.stack(gradients, dim=2) if by == "state" else gradients[0]
+        norms: torch.Tensor = _torch.linalg.vector_norm(each.flatten(3) if each.dim() > 3 else each.unsqueeze(3), dim=3).mean(dim=1)
+        return norms, by
+
+    # --- predictions ---------------------------------------------------------------------------------------------------------
+
+    def probabilities(self, part: PartName) -> tuple[torch.Tensor, torch.Tensor] | None:
+        examples = self._surroundings.part(part)
+        if examples is None:
+            return None
+        x, y = examples
+        objective = self._surroundings.objective
+        runs = len(self.after)
+        rows = max(1, _CHUNK_VALUES // (runs * max(1, objective.shape.width)))
+        found: list[torch.Tensor] = []
+        circumstances = Pass(training=False, statistics=objective.statistics(self.after)) if objective.model.normalizes() else EVALUATION
+        with _torch.no_grad():
+            for some in x.split(rows):
+                predicted = objective.loss.probabilities(objective.outputs(self.after, some.expand(runs, *some.shape), circumstances))
+                if predicted is None:
+                    return None
+                found.append(predicted)
+        return _torch.cat(found, dim=1), y
+
+    def margins(self, part: PartName) -> torch.Tensor | None:
+        examples = self._surroundings.part(part)
+        return None if examples is None else self._surroundings.objective.evaluate(self.after, *examples).margins
+
+
+_CHUNK_VALUES = 4_000_000
+"""Input values, over all runs, that are evaluated at once."""

@@ -1,0 +1,97 @@
+"""The recorder: measured values wait here as tensors until a block is due.
+
+Values stay on the device and are brought over once a block, so that measuring does not make every step wait for a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optlab.catalogue.measures.base import Step, StepMeasure
+from optlab.core.lazy import torch as _torch
+from optlab.training.events import Series
+
+if TYPE_CHECKING:
+    import torch
+
+MOST_ROWS = 4096
+"""Steps after which a block is made in any case: bounds what waits."""
+
+
+class Recorder:
+    """Takes step measures and gathers their values.
+
+    Args:
+        measures: what to take at each step. Those of one number a run are stacked into one row, the others kept apart.
+        vectors: names of the measures that give ``[R, K]``.
+    """
+
+    def __init__(self, measures: Sequence[StepMeasure], vectors: frozenset[str] = frozenset({"weights"})) -> None:
+        self._scalars = [measure for measure in measures if measure.name not in vectors]
+        self._vectors = [measure for measure in measures if measure.name in vectors]
+        self._rows: list[torch.Tensor] = []
+        self._vector_rows: dict[str, list[torch.Tensor]] = {measure.name: [] for measure in self._vectors}
+        self._first = 0
+        self._sparse: dict[tuple[str, tuple[str, ...]], tuple[list[int], list[torch.Tensor]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self, number: int, step: Step) -> torch.Tensor:
+        """Measure step ``number`` (1, 2, …; without gaps) and return the row of scalars ``[M, R]``."""
+        if not self._rows:
+            self._first = number
+        row = _torch.stack([measure.take(step) for measure in self._scalars])
+        self._rows.append(row)
+        for measure in self._vectors:
+            self._vector_rows[measure.name].append(measure.take(step))
+        return row
+
+    def drop_after(self, number: int) -> None:
+        """Forget the rows of steps after ``number``."""
+        keep = max(0, number - self._first + 1)
+        del self._rows[keep:]
+        for rows in self._vector_rows.values():
+            del rows[keep:]
+
+    def place(self, name: str) -> int:
+        """Where in the rows of :meth:`take` a measure stands.
+
+        Raises:
+            ValueError: it is not taken.
+        """
+        return [measure.name for measure in self._scalars].index(name)
+
+    def add(self, name: str, number: int, values: torch.Tensor, columns: tuple[str, ...] = ()) -> None:
+        """Record values ``[R]``, or ``[R, K]`` with names of the K, of a series that is not taken at every step.
+
+        What is added to a step again stands where there was NaN.
+        """
+        steps, kept = self._sparse.setdefault((name, columns), ([], []))
+        if steps and steps[-1] == number:
+            kept[-1] = _torch.where(_torch.isnan(kept[-1]), values, kept[-1])
+            return
+        steps.append(number)
+        kept.append(values)
+
+    def flush(self) -> Mapping[str, Series]:
+        """All waiting values as series, and start anew."""
+        found: dict[str, Series] = {}
+        if self._rows:
+            steps = np.arange(self._first, self._first + len(self._rows), dtype=np.int64)
+            table = _torch.stack(self._rows).cpu().double().numpy()
+            for column, measure in enumerate(self._scalars):
+                found[measure.name] = Series(steps, np.ascontiguousarray(table[:, column]))
+            for measure in self._vectors:
+                values = _torch.stack(self._vector_rows[measure.name]).cpu().double().numpy()
+                if values.shape[-1]:
+                    found[measure.name] = Series(steps, values)
+                self._vector_rows[measure.name] = []
+            self._rows = []
+        for (name, columns), (numbers, kept) in self._sparse.items():
+            found[name] = Series(np.array(numbers, dtype=np.int64), _torch.stack(kept).cpu().double().numpy(), columns)
+        self._sparse = {}
+        return found

@@ -1,0 +1,375 @@
+"""A session: the loop around the trainer, told as a stream of events.
+
+It is a generator, so whoever iterates it (a thread, a worker process, a test) owns the run. Between steps it reads control messages; every few tens of
+milliseconds it yields what was measured as one block.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from optlab.catalogue.measures.full_gradient_norm import FullGradientNorm
+from optlab.core.errors import InvalidInput
+from optlab.experiment import Experiment
+from optlab.objective.device import describe
+from optlab.objective.memory import keep_freed_memory
+from optlab.training.control import Advance, Controls, Follow, Message, Pause, Resume, SetValue, Stop, SwitchInstrument, TakeSnapshot
+from optlab.training.events import ActivityChanged, Applied, Block, Costed, Event, Kept, Noted, RunEnded, Series, SessionEnded, Started
+from optlab.training.observing.path import PathRecorder
+from optlab.training.recorder import MOST_ROWS
+from optlab.training.snapshot import Snapshot
+from optlab.training.trainer import Trainer
+
+BLOCK_SECONDS = 0.03
+"""Time between blocks: about one for each frame that a window draws."""
+CHECKPOINT_SECONDS = 2.0
+"""Time between checkpoints: what a killed run has to compute again at most."""
+COST_SECONDS = 1.0
+"""Time between words on what instruments take."""
+HELD_UP_SECONDS = 1.0
+"""Time from which a listener that takes no events counts as holding the session up."""
+PATH_SHARE = 0.02
+"""Share of the time that may go into projecting the path."""
+
+GRADIENT_EPOCHS = 20
+"""Epochs between evaluations of the full gradient, where the experiment says nothing else."""
+
+
+def session(experiments: Sequence[Experiment], controls: Controls, snapshots: Sequence[Snapshot] | None = None) -> Iterator[Event]:
+    """Run experiments as one population and tell what happens.
+
+    Args:
+        experiments: one a run.
+        controls: where messages come from.
+        snapshots: state of each run to go on from.
+
+    Raises:
+        InvalidInput: the experiments cannot be run; raised before the first event.
+    """
+    keep_freed_memory()
+    yield from _Session(Trainer(experiments, snapshots), controls, snapshots).told()
+
+
+@dataclass
+class _Clock:
+    """Training time: what passes while the session does not hold."""
+
+    before: float = 0.0
+    since: float = field(default_factory=time.perf_counter)
+    running: bool = True
+
+    def seconds(self) -> float:
+        return self.before + (time.perf_counter() - self.since if self.running else 0.0)
+
+    def hold(self) -> None:
+        self.before, self.running = self.seconds(), False
+
+    def go(self) -> None:
+        self.since, self.running = time.perf_counter(), True
+
+    def skip(self, seconds: float) -> None:
+        if self.running:
+            self.since += seconds
+
+
+class _Session:
+    def __init__(self, trainer: Trainer, controls: Controls, snapshots: Sequence[Snapshot] | None) -> None:
+        self._trainer = trainer
+        self._controls = controls
+        self._resumed = snapshots is not None
+        self._clock = _Clock(max((s.seconds for s in snapshots), default=0.0) if snapshots else 0.0)
+        first = trainer.asked[0]
+        self._budget = first.budget
+        self._every = first.measures.evaluate_every or trainer.steps_per_epoch
+        self._gradient_every = first.measures.gradient_every or GRADIENT_EPOCHS * trainer.steps_per_epoch
+        self._norm_known_at = [-1] * trainer.runs
+        self._path = PathRecorder(trainer.layout)
+        self._path_at = self._costs_at = 0.0
+        self._paused = False
+        self._steps_asked = 0
+        self._stopped = False
+        self._reported: set[int] = set()
+        self._noted: dict[int, set[str]] = {}
+
+    def told(self) -> Iterator[Event]:
+        """The events, the time being stopped while a listener holds the session up: it waits for room on its disk, say."""
+        for event in self.events():
+            began = time.perf_counter()
+            yield event
+            kept = time.perf_counter() - began
+            if kept > HELD_UP_SECONDS:
+                self._clock.skip(kept)
+
+    def events(self) -> Iterator[Event]:
+        trainer = self._trainer
+        first = trainer.asked[0]
+        yield Started(
+            runs=trainer.runs,
+            parameters=trainer.layout.total,
+            device=trainer.device,
+            device_name=describe(trainer.device),
+            steps=first.budget.steps,
+            steps_per_epoch=trainer.steps_per_epoch,
+            batch=trainer.batch,
+            last_batch=trainer.last_batch,
+            step=trainer.step,
+            tracked=trainer.tracked,
+        )
+        yield from self._report_notes()
+        self._path.add(trainer.step, trainer.theta[0])
+        if not self._resumed:
+            self._evaluate(gradient=True)
+            yield from self._keep("start")
+        last_block = last_checkpoint = time.perf_counter()
+        while not self._over():
+            for message in self._controls.take(trainer.step):
+                yield from self._apply(message)
+            if self._stopped:
+                break
+            if self._paused and self._steps_asked == 0:
+                self._controls.wait(0.1)
+                continue
+            trainer.advance()
+            yield from self._after_step()
+            now = time.perf_counter()
+            if now - last_block >= BLOCK_SECONDS or len(trainer.recorder) >= MOST_ROWS:
+                yield from self._block()
+                last_block = now
+                if now - last_checkpoint >= CHECKPOINT_SECONDS:
+                    yield from self._keep("checkpoint")
+                    last_checkpoint = now
+        yield from self._finish()
+
+    # --- between steps -------------------------------------------------------------------------------------------------------
+
+    def _over(self) -> bool:
+        if not self._trainer.alive or self._trainer.step >= self._budget.steps:
+            return True
+        return 0.0 < self._budget.seconds <= self._clock.seconds()
+
+    def _after_step(self) -> Iterator[Event]:
+        trainer = self._trainer
+        if trainer.step % self._every == 0:
+            trainer.settle()
+            if trainer.alive:
+                # The first evaluation after each multiple, so that the steps are those of evaluations whatever the two numbers are.
+                multiples = trainer.step // self._gradient_every - (trainer.step - self._every) // self._gradient_every
+                due = multiples > 0 or trainer.step >= self._budget.steps
+                values = self._evaluate(gradient=due)
+                trainer.observe(values)
+                self._judge(values)
+        if self._path.due(trainer.step):
+            self._path.add(trainer.step, trainer.theta[0])
+        if len(trainer.endings) > len(self._reported):
+            yield from self._report_endings()
+        if self._steps_asked:
+            self._steps_asked -= 1
+            if self._steps_asked == 0:
+                yield from self._hold()
+
+    def _apply(self, message: Message) -> Iterator[Event]:
+        trainer, problem = self._trainer, ""
+        match message:
+            case Pause():
+                if not self._paused:
+                    self._steps_asked = 0
+                    yield from self._hold()
+            case Resume():
+                if self._paused:
+                    self._paused, self._steps_asked = False, 0
+                    self._clock.go()
+                    yield ActivityChanged(trainer.step, "running")
+            case Advance(steps=steps):
+                self._paused, self._steps_asked = True, max(1, steps)
+                if not self._clock.running:
+                    self._clock.go()
+            case Stop():
+                self._stopped = True
+            case TakeSnapshot():
+                yield from self._block()
+                yield from self._keep("asked")
+            case SetValue(path=path, value=value, run=run):
+                try:
+                    trainer.set_value(path, value, run)
+                except InvalidInput as error:
+                    problem = str(error)
+            case Follow(weights=names):
+                # Rows of one block have one width.
+                yield from self._block()
+                try:
+                    trainer.follow(names)
+                except InvalidInput as error:
+                    problem = str(error)
+            case SwitchInstrument(name=name, values=values):
+                # Readings of one block have one set of names.
+                yield from self._block()
+                try:
+                    trainer.switch_instrument(name, values)
+                except InvalidInput as error:
+                    problem = str(error)
+        yield Applied(trainer.step, message, problem)
+
+    def _hold(self) -> Iterator[Event]:
+        self._paused = True
+        self._clock.hold()
+        self._trainer.settle()
+        if self._trainer.alive:
+            self._trainer.rack.look(self._trainer.step)
+        yield from self._block()
+        path = self._path.path()
+        if path is not None:
+            yield path
+        yield from self._keep("paused")
+        yield ActivityChanged(self._trainer.step, "paused")
+
+    # --- telling -------------------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, *, gradient: bool = False) -> dict[str, list[float]]:
+        trainer = self._trainer
+        values = trainer.evaluate(gradient=gradient)
+        if gradient:
+            self._norm_known_at = [trainer.step] * trainer.runs
+        for name, value in values.items():
+            trainer.recorder.add(name, trainer.step, value)
+        return {name: value.tolist() for name, value in values.items()}
+
+    def _record_norms(self, runs: Sequence[int], norms: Sequence[float]) -> None:
+        """Record the full gradient norm of some runs at this step, unless it is there already; NaN stands for the others."""
+        step = self._trainer.step
+        missing = [run for run in runs if self._norm_known_at[run] != step]
+        if missing:
+            row = self._trainer.theta.new_full((self._trainer.runs,), math.nan)
+            for run in missing:
+                row[run], self._norm_known_at[run] = norms[run], step
+            self._trainer.recorder.add(FullGradientNorm.name, step, row)
+
+    def _judge(self, values: dict[str, list[float]]) -> None:
+        """Ask the stopping rule of every run that goes on."""
+        trainer = self._trainer
+
+        known: list[int] = []
+
+        @functools.cache
+        def norms() -> list[float]:
+            found: list[float] = trainer.full_gradient_norm().tolist()
+            return found
+
+        def norm_of(run: int) -> float:
+            known.append(run)
+            return norms()[run]
+
+        for run in trainer.alive:
+            here = {name: column[run] for name, column in values.items()}
+            rule = trainer.asked[run].stopping
+            memory, reason = rule.verdict(trainer.memories[run], trainer.step, here, functools.partial(norm_of, run))
+            trainer.memories[run] = dict(memory)
+            if rule.keeps_best and memory.get("best_step") == trainer.step:
+                trainer.keep_best(run)
+            if reason is not None:
+                norm_of(run)  # before the parameters of the best evaluation are put back: the series are those of the way
+                if rule.keeps_best:
+                    trainer.restore_best(run)
+                trainer.end(run, "finished", reason)
+        if known:
+            self._record_norms(known, norms())
+
+    def _block(self) -> Iterator[Event]:
+        trainer = self._trainer
+        trainer.settle()
+        series = trainer.recorder.flush()
+        if series:
+            yield Block(trainer.step, self._clock.seconds(), {name: self._trimmed(values) for name, values in series.items()})
+        yield from trainer.rack.drawn()
+        now = time.perf_counter()
+        if trainer.rack.on and now >= self._costs_at:
+            self._costs_at = now + COST_SECONDS
+            yield Costed(trainer.step, *trainer.rack.costs())
+        yield from self._report_notes()
+        yield from self._report_endings()
+        now = time.perf_counter()
+        if now >= self._path_at:
+            path = self._path.path()
+            self._path_at = now + max(0.25, (time.perf_counter() - now) / PATH_SHARE)
+            if path is not None:
+                yield path
+
+    def _trimmed(self, series: Series) -> Series:
+        """Without the values of runs that had ended: the fatal step itself is the last that is told."""
+        endings = self._trainer.endings
+        if self._trainer.runs == 1 or not endings:
+            return series
+        values = series.values.copy()
+        for run, ending in endings.items():
+            values[series.steps > ending.told, run] = float("nan")
+        return Series(series.steps, values, series.columns)
+
+    def _report_notes(self) -> Iterator[Event]:
+        """What a run has noted already it does not say again at every step."""
+        notes, self._trainer.notes = self._trainer.notes, {}
+        for run, words in notes.items():
+            if words not in self._noted.setdefault(run, set()):
+                self._noted[run].add(words)
+                yield Noted(run, self._trainer.step, words)
+
+    def _keep(self, reason: str) -> Iterator[Event]:
+        for run in self._trainer.alive:
+            yield Kept(run, self._trainer.snapshot(run, self._clock.seconds(), reason))
+
+    def _report_endings(self) -> Iterator[Event]:
+        fresh = [run for run in self._trainer.endings if run not in self._reported]
+        if not fresh:
+            return
+        self._reported.update(fresh)
+        if any(self._trainer.endings[run].status != "diverged" for run in fresh):
+            self._trainer.rack.look(self._trainer.step)
+            self._costs_at = 0.0
+        yield from self._block()
+        finals = self._finals()
+        for run in fresh:
+            ending = self._trainer.endings[run]
+            snapshot = self._trainer.snapshot(run, self._clock.seconds(), "last_finite" if ending.status == "diverged" else "end")
+            yield Kept(run, snapshot)
+            yield RunEnded(
+                run=run,
+                status=ending.status,
+                steps=ending.step,
+                seconds=snapshot.seconds,
+                final=finals[run],
+                theta_sha256=snapshot.theta_sha256,
+                reason=ending.reason,
+                broken=ending.broken,
+            )
+
+    def _finals(self) -> list[dict[str, float | None]]:
+        trainer = self._trainer
+        found: dict[str, list[float]] = {name: value.tolist() for name, value in (trainer.evaluate() | trainer.test_performance()).items()}
+        found["gradient_norm"] = trainer.full_gradient_norm().tolist()
+        names = ("train_loss", "validation_loss", "train_error", "validation_error", "test_loss", "test_error", "gradient_norm")
+        return [
+            {**{name: found[name][run] if name in found else None for name in names}, "gradient_norm_at_start": trainer.norms_at_start[run]}
+            for run in range(trainer.runs)
+        ]
+
+    def _finish(self) -> Iterator[Event]:
+        trainer = self._trainer
+        trainer.settle()
+        if self._stopped:
+            status, reason = "stopped", "stopped by the user"
+        elif trainer.step >= self._budget.steps:
+            status, reason = "finished", f"the budget of {self._budget.steps:,} steps is spent"
+        else:
+            status, reason = "finished", f"the budget of {self._budget.seconds:g} seconds is spent"
+        if trainer.alive and trainer.step % self._every:
+            self._evaluate()
+        if trainer.alive:
+            self._record_norms(trainer.alive, trainer.full_gradient_norm().tolist())
+        for run in trainer.alive:
+            trainer.end(run, status, reason)  # type: ignore[arg-type]
+        self._path.add(trainer.step, trainer.theta[0])
+        self._path_at = self._costs_at = 0.0
+        yield from self._block()
+        yield SessionEnded()

@@ -1,0 +1,155 @@
+"""The window of the benches: pick, set, run, look, stop, take along."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtGui import QGuiApplication
+from pytestqt.qtbot import QtBot
+
+from optlab.gui import theme
+from optlab.gui.benches.bench_window import BenchWindow, text
+from optlab.gui.bridge import Warmth
+from optlab.gui.item_models.found_table_model import shown
+from optlab.gui.plots.found_plot import FoundPlot
+from optlab.studies import demonstrations
+from optlab.studies.demonstrations.base import Axis, Column, Curve, Image, Plot, Scatter, Table
+
+
+@pytest.fixture
+def window(qtbot: QtBot) -> Iterator[BenchWindow]:
+    warmth = Warmth()
+    window = BenchWindow(warmth)
+    qtbot.addWidget(window)
+    window.show()
+    yield window
+    window.questions.shut_down()
+    warmth.end()
+
+
+def ended(qtbot: QtBot, window: BenchWindow) -> None:
+    qtbot.waitUntil(lambda: not window.questions.active and not window.stop_button.isEnabled(), timeout=60_000)
+
+
+def test_that_every_bench_is_listed_with_its_page_and_form(window: BenchWindow) -> None:
+    assert window.list.count() == len(demonstrations.names())
+    for name in demonstrations.names():
+        window.choose(name)
+        assert window.chosen() == name
+        assert window.form is not None and set(window.form.editors) == {field.name for field in demonstrations.get(name).fields()}
+        assert window.sentence.text() and window.source.text()
+
+
+def test_that_a_run_fills_plots_table_and_sentence(qtbot: QtBot, window: BenchWindow, tmp_path: Path) -> None:
+    window.choose("random_matrix_index")
+    window.run()
+    ended(qtbot, window)
+    assert window.tabs.count() == len(window.plots) >= 1
+    assert window.tabs.tabText(0) == "Index against height"
+    assert window.model.rowCount() > 10 and "semicircle" in window.words.text()
+    assert window.progress.value() == 1000
+    window.copy_button.click()
+    assert QGuiApplication.clipboard().text() == text(window.model.table, "\t")
+    path = tmp_path / "index.csv"
+    window.export(path)
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert len(rows) == window.model.rowCount() + 1
+    assert float(rows[1][rows[0].index("height")]) == window.model.table.column("height")[0]
+
+
+def test_that_what_cannot_be_written_is_told(qtbot: QtBot, window: BenchWindow, tmp_path: Path) -> None:
+    window.export(tmp_path / "no such folder" / "table.csv")
+    assert window.words.property("problem") and "no such folder" in window.words.text()
+
+
+def test_that_a_wrong_number_closes_run(window: BenchWindow) -> None:
+    window.choose("random_matrix_index")
+    assert window.form is not None
+    editor = next(editor for editor in window.form.editors.values() if editor.field.name == "seed")
+    editor.editor().setText("-5")  # type: ignore[attr-defined]
+    editor.editor().textEdited.emit("-5")  # type: ignore[attr-defined]
+    assert not window.run_button.isEnabled()
+
+
+def test_that_picking_another_bench_ends_the_one_that_runs(qtbot: QtBot, window: BenchWindow) -> None:
+    window.choose("width_success")
+    window.run()
+    qtbot.waitUntil(lambda: window.questions.active, timeout=60_000)
+    window.choose("symmetry")
+    ended(qtbot, window)
+    assert window.chosen() == "symmetry"
+
+
+def test_that_the_window_follows_the_theme(qtbot: QtBot, window: BenchWindow) -> None:
+    window.choose("random_matrix_index")
+    window.run()
+    ended(qtbot, window)
+    try:
+        theme.choose("dark")
+        assert window.plots[0].colors == theme.DARK.plots
+    finally:
+        theme.choose("system")
+
+
+def plot(**parts: object) -> Plot:
+    return Plot("A plot", Axis("x", "m", log=True), Axis("y"), **parts)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def found_plot(qtbot: QtBot) -> FoundPlot:
+    widget = FoundPlot()
+    qtbot.addWidget(widget)
+    widget.resize(500, 400)
+    widget.show()
+    return widget
+
+
+def test_that_lines_points_and_bars_lie_where_they_belong(found_plot: FoundPlot) -> None:
+    x, y = np.array([1.0, 10.0, 100.0]), np.array([1.0, 2.0, 4.0])
+    found_plot.show_plot(plot(curves=(Curve("a", x, y, np.full(3, 0.5)),), scatters=(Scatter("b", x, y + 3.0),)))
+    found_plot.refresh()
+    (left, right), (low, high) = found_plot.canvas.view.viewRange()
+    assert left < 0.0 < 2.0 < right and low < 0.5 and high > 7.0
+    assert found_plot.legend.keys() == ("a", "b")
+    assert not found_plot.message.isVisible()
+
+
+def test_that_switching_everything_off_says_so(found_plot: FoundPlot) -> None:
+    x = np.array([1.0, 10.0])
+    found_plot.show_plot(plot(curves=(Curve("a", x, x), Curve("b", x, x))))
+    found_plot.refresh()
+    for key in ("a", "b"):
+        found_plot.legend.entry(key).setChecked(False)
+    found_plot.refresh()
+    assert "switched off" in found_plot.message.text()
+
+
+def test_that_an_image_is_drawn_from_below(found_plot: FoundPlot) -> None:
+    values = np.array([[0.0, 0.0], [1.0, 1.0]])
+    found_plot.show_plot(Plot("Image", Axis("x"), Axis("y"), image=Image(values, (0.0, 1.0), (0.0, 1.0))))
+    found_plot.refresh()
+    (item,) = found_plot._items
+    shown_pixels = item.image  # type: ignore[attr-defined]
+    # The scale goes from dark to light.
+    assert shown_pixels[1, 0].sum() > shown_pixels[0, 0].sum()
+
+
+def test_that_what_is_not_positive_is_left_out_on_a_logarithmic_axis(found_plot: FoundPlot) -> None:
+    found_plot.show_plot(plot(curves=(Curve("a", np.array([-1.0, 0.0]), np.array([1.0, 2.0])),)))
+    found_plot.refresh()
+    assert "Nothing to draw" in found_plot.message.text()
+
+
+@pytest.mark.parametrize(("cell", "words"), [(None, "–"), (3, "3"), (12345, "12,345"), (0.125, "0.125"), ("word", "word")])
+def test_that_cells_read_well(cell: object, words: str) -> None:
+    assert shown(cell) == words  # type: ignore[arg-type]
+
+
+def test_that_a_table_is_written_in_full() -> None:
+    table = Table((Column("time", "s"), Column("what")), ((1 / 3, "a,b"), (None, "c")))
+    assert text(table, ",") == 'time [s],what\n0.3333333333333333,"a,b"\n,c\n'

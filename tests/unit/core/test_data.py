@@ -1,0 +1,50 @@
+"""Splitting and standardizing."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optlab.core.data import DataShape, split_indices, standardized
+
+
+@given(st.integers(1, 300), st.floats(0.0, 0.5), st.floats(0.0, 0.5), st.integers(1, 5), st.integers(0, 1000))
+def test_that_a_split_is_complete_disjoint_and_of_the_sizes_asked_for(
+    n: int, validation: float, test: float, classes: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, n)
+    for by_class in (None, labels):
+        parts = split_indices(n, validation, test, np.random.default_rng(seed), by_class)
+        assert sorted(np.concatenate(parts).tolist()) == list(range(n))
+        if round(n * test) + round(n * validation) <= n:
+            assert len(parts[2]) == round(n * test)
+            assert len(parts[1]) == round(n * validation)
+        again = split_indices(n, validation, test, np.random.default_rng(seed), by_class)
+        assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
+
+
+@given(st.integers(20, 300), st.integers(2, 4), st.integers(0, 1000))
+def test_that_a_stratified_split_divides_every_class_alike(n: int, classes: int, seed: int) -> None:
+    labels = np.random.default_rng(seed).integers(0, classes, n)
+    parts = split_indices(n, 0.2, 0.3, np.random.default_rng(seed + 1), labels)
+    for label in range(classes):
+        total = int((labels == label).sum())
+        for part, share in zip(parts, (0.5, 0.2, 0.3), strict=True):
+            # Each class is spread evenly over the interval; a part is off by at most one at either border, and by rounding.
+            assert abs(int((labels[part] == label).sum()) - share * total) <= 2.0 + classes
+
+
+def test_that_standardizing_looks_at_training_rows_only_and_leaves_constants_in_place() -> None:
+    x = np.array([[1.0, 5.0, 1e9], [3.0, 5.0, 1e9], [100.0, 6.0, 1e9]])
+    z, offset, scale = standardized(x, np.array([0, 1]))
+    assert offset.tolist() == [2.0, 5.0, 1e9]
+    assert scale.tolist() == [1.0, 1.0, 1.0]
+    assert z.tolist() == [[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [98.0, 1.0, 0.0]]
+    np.testing.assert_allclose(z * scale + offset, x)
+
+
+def test_that_a_shape_knows_its_flat_width() -> None:
+    assert DataShape((8, 8), 10, "classes").width == 64
+    assert DataShape((3,), 1, "regression").width == 3

@@ -1,0 +1,351 @@
+"""Models of the user's own: what is registered trains as the same module does in torch, and nothing else is ever executed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from optlab.catalogue.models.base import EVALUATION, TRAINING, Pass
+from optlab.core import registry
+from optlab.core.data import DataShape
+from optlab.core.errors import InvalidInput
+from optlab.entry import main
+from optlab.experiment import Experiment
+from optlab.outside.own_models import records, sources
+from optlab.outside.own_models.registering import register
+from optlab.training.trainer import Trainer
+
+HEAD = "import torch\nfrom torch import nn\n"
+NET = (
+    HEAD
+    + """
+class Net(nn.Module):
+    def __init__(self, inputs, outputs, hidden=7, slope=0.1, gate=True, layers=(5,)):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.norm = nn.LayerNorm(hidden)
+        self.last = nn.Linear(hidden, outputs)
+        self.slope, self.gate = slope, gate
+        self.register_buffer("shift", torch.full((hidden,), 0.25))
+
+    def forward(self, x):
+        h = nn.functional.leaky_relu(self.norm(self.first(x)) + self.shift, self.slope)
+        return self.last(torch.tanh(h) if self.gate else h)
+"""
+)
+
+
+def write(folder: Path, source: str, name: str = "net.py") -> Path:
+    path = folder / name
+    path.write_text(source, encoding="utf-8")
+    return path
+
+
+def registered(folder: Path, source: str = NET, name: str = "net") -> Path:
+    path = write(folder, source, f"{name}.py")
+    register(sources.find(str(path)), name)
+    return path
+
+
+def asked(**changes: Any) -> Experiment:
+    tables: dict[str, Any] = {
+        "seed": 3, "device": "cpu", "precision": "float64",
+        "dataset": {"name": "iris"}, "model": {"name": "own.net"},
+        "optimizer": {"name": "sgd", "lr": 0.1}, "batches": {"name": "never_shuffled", "size": 120}, "budget": {"steps": 50},
+    }  # fmt: skip
+    return Experiment.from_dict({**tables, **changes})
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_that_fifty_steps_are_those_of_torch_on_the_same_module(tmp_path: Path, optimizer: str) -> None:
+    path = registered(tmp_path)
+    experiment = asked(optimizer={"name": optimizer, "lr": 0.02}, batches={"name": "never_shuffled", "size": 64})
+    trainer = Trainer([experiment])
+    data = experiment.dataset.load()
+    x, y = torch.tensor(data.training.x), torch.tensor(data.training.y)
+    module = sources.execute(sources.find(str(path)))(inputs=4, outputs=3).double()
+    torch.nn.utils.vector_to_parameters(trainer.theta[0].clone(), module.parameters())
+    step = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[optimizer](module.parameters(), lr=0.02)
+    starts = range(0, len(x), 64)
+    losses = []
+    for number in range(50):
+        start = starts[number % len(starts)]
+        step.zero_grad()
+        loss = torch.nn.functional.cross_entropy(module(x[start : start + 64]), y[start : start + 64])
+        loss.backward()
+        losses.append(loss.item())
+        step.step()
+        trainer.advance()
+    trainer.settle()
+    reached = torch.nn.utils.parameters_to_vector(module.parameters())
+    assert losses[-1] < 0.9 * losses[0]
+    torch.testing.assert_close(trainer.theta[0], reached, rtol=1e-10, atol=1e-10)
+
+
+def test_that_runs_side_by_side_are_those_alone(tmp_path: Path) -> None:
+    registered(tmp_path)
+    experiments = [asked(seed=seed) for seed in (1, 2, 3)]
+    together = Trainer(experiments)
+    alone = [Trainer([experiment]) for experiment in experiments]
+    for trainer in (together, *alone):
+        for _ in range(20):
+            trainer.advance()
+        trainer.settle()
+    torch.testing.assert_close(together.theta, torch.cat([trainer.theta for trainer in alone]), rtol=1e-9, atol=1e-10)
+
+
+BRANCHING = (
+    HEAD
+    + """
+class Net(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.a = nn.Linear(inputs, outputs)
+
+    def forward(self, x):
+        z = self.a(x)
+        return z if float(z.detach().sum()) > 0 else 2 * z
+"""
+)
+
+
+def test_that_a_module_that_vmap_cannot_carry_runs_one_run_after_the_other(tmp_path: Path) -> None:
+    registered(tmp_path, BRANCHING)
+    model = asked().model
+    shape = DataShape((4,), 3, "classes")
+    layout = model.layout(shape)
+    theta = torch.randn(3, layout.total, dtype=torch.float64)
+    x = torch.randn(3, 6, 4, dtype=torch.float64)
+    outputs = model.forward(layout.split(theta), x, EVALUATION)
+    for run in range(3):
+        weight, bias = (part[run] for part in layout.split(theta))
+        z = x[run] @ weight.T + bias
+        torch.testing.assert_close(outputs[run], z if z.sum() > 0 else 2 * z)
+
+
+def test_that_a_module_knows_whether_it_is_trained_or_evaluated(tmp_path: Path) -> None:
+    registered(tmp_path, net(LINEAR, "return self.a(x) + (1.0 if self.training else 0.0)"))
+    model = asked().model
+    layout = model.layout(DataShape((4,), 3, "classes"))
+    parameters, x = layout.split(torch.randn(2, layout.total)), torch.randn(2, 5, 4)
+    for runs in (slice(0, 1), slice(0, 2)):
+        here = [part[runs] for part in parameters]
+        training, evaluation = (model.forward(here, x[runs], circumstances) for circumstances in (TRAINING, EVALUATION))
+        torch.testing.assert_close(training, evaluation + 1.0)
+
+
+def test_that_a_worker_process_trains_a_registered_model_to_the_same_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    registered(tmp_path)
+    file = experiment_file(tmp_path, "own.net")
+    reached = []
+    for runner in ("thread", "process"):
+        assert main(["run", str(file), "--no-store", "--json", "--runner", runner]) == 0
+        reached.append(json.loads(capsys.readouterr().out)["theta_sha256"])
+    assert reached[0] == reached[1]
+
+
+def test_that_layers_are_traced_and_named_as_their_weights(tmp_path: Path) -> None:
+    registered(tmp_path)
+    model = asked().model
+    layout = model.layout(DataShape((4,), 3, "classes"))
+    assert {p.name: p.role for p in layout.parameters} == {
+        "first.weight": "weight", "first.bias": "bias", "norm.weight": "scale", "norm.bias": "bias", "last.weight": "weight", "last.bias": "bias",
+    }  # fmt: skip
+    assert [p.name for p in layout.parameters if p.output] == ["last.weight", "last.bias"]
+    assert (layout.parameters[0].fan_in, layout.parameters[0].fan_out) == (4, 7)
+    seen: dict[str, torch.Tensor] = {}
+    theta, x = torch.randn(2, layout.total), torch.randn(2, 5, 4)
+    parameters = layout.split(theta)
+    outputs = model.forward(parameters, x, Pass(training=True, trace=seen.__setitem__))
+    assert list(seen) == ["first", "norm", "last"] and seen["first"].shape == (2, 5, 7)
+    torch.testing.assert_close(seen["first"], x @ parameters[0].transpose(1, 2) + parameters[1].unsqueeze(1))
+    torch.testing.assert_close(seen["last"], outputs)
+
+
+def test_that_constructor_arguments_are_fields_and_reach_the_module(tmp_path: Path) -> None:
+    registered(tmp_path)
+    fields = {field.name: field.kind for field in registry.get("model", "own.net").fields()}
+    assert fields == {"hidden": "whole", "slope": "real", "gate": "switch", "layers": "sizes"}
+    experiment = asked(model={"name": "own.net", "hidden": 11, "layers": [3, 4]})
+    assert experiment.layout().parameters[0].shape == (11, 4)
+    assert Experiment.from_toml(experiment.to_toml()) == experiment
+    with pytest.raises(InvalidInput, match=r"model\.hidden"):
+        asked(model={"name": "own.net", "hidden": 1.5})
+    with pytest.raises(InvalidInput, match="cannot be built"):
+        asked(model={"name": "own.net", "hidden": -4})
+
+
+def test_that_images_keep_their_shape_where_the_constructor_asks_for_it(tmp_path: Path) -> None:
+    registered(
+        tmp_path,
+        HEAD + "class Net(nn.Module):\n"
+        "    def __init__(self, input_shape, outputs):\n"
+        "        super().__init__()\n"
+        "        self.filter = nn.Conv2d(1, 3, 3)\n"
+        "        self.last = nn.Linear(3 * (input_shape[0] - 2) * (input_shape[1] - 2), outputs)\n"
+        "    def forward(self, x):\n"
+        "        return self.last(torch.relu(self.filter(x.unsqueeze(1))).flatten(1))\n",
+    )
+    model: Any = registry.build("model", {"name": "own.net"})
+    layout = model.layout(DataShape((6, 5), 2, "classes"))
+    assert [(p.fan_in, p.fan_out) for p in layout.parameters if p.role == "weight"] == [(9, 27), (36, 2)]
+
+
+# --- what is executed, and when ----------------------------------------------------------------------------------------------------
+
+EVIL = HEAD + "from pathlib import Path\nPath(__file__).with_name('executed').write_text('x')\n" + NET.removeprefix(HEAD)
+
+
+def experiment_file(folder: Path, name: str) -> Path:
+    return write(folder, f'[dataset]\nname = "iris"\n[model]\nname = "{name}"\n[budget]\nsteps = 3\n', "experiment.toml")
+
+
+@pytest.mark.parametrize("named", ["own.evil", "evil", "evil.py:Net", "evil.Net", "{path}"])
+def test_that_a_file_that_names_an_unregistered_model_executes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    path = write(tmp_path, EVIL, "evil.py")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = experiment_file(tmp_path, named.format(path=path.as_posix()))
+    assert main(["run", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "no model is called that" in err
+    assert not (tmp_path / "executed").exists() and "evil" not in sys.modules
+
+
+def test_that_nothing_is_executed_before_it_is_confirmed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, EVIL, "evil.py")
+    assert main(["model", "register", str(path)]) == 2
+    assert "--yes" in capsys.readouterr().err.splitlines()[-1]
+    monkeypatch.setattr("optlab.cli.own_models._confirmed", lambda: False)
+    assert main(["model", "register", str(path)]) == 1
+    assert not (tmp_path / "executed").exists() and records.read() == ()
+    monkeypatch.setattr("optlab.cli.own_models._confirmed", lambda: True)
+    assert main(["model", "register", str(path), "--name", "evil"]) == 0
+    err = capsys.readouterr().err
+    assert str(path) in err and sources.find(str(path)).sha256 in err and "Net" in err
+    assert (tmp_path / "executed").exists()
+    assert [registration.name for registration in records.read()] == ["evil"]
+
+
+def test_that_a_changed_file_is_refused_until_it_is_confirmed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = registered(tmp_path)
+    file = experiment_file(tmp_path, "own.net")
+    assert main(["run", str(file), "--no-store"]) == 0
+    write(tmp_path, EVIL)
+    capsys.readouterr()
+    assert main(["run", str(file), "--no-store"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "has changed since it was confirmed" in err and "optlab model register" in err
+    assert not (tmp_path / "executed").exists()
+    assert main(["model", "register", str(path), "--name", "net", "--yes"]) == 0
+    assert main(["run", str(file), "--no-store"]) == 0
+
+
+def test_that_a_forgotten_model_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    registered(tmp_path)
+    held = asked()
+    assert main(["model", "list", "--json"]) == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    assert document["name"] == "own.net" and document["class"] == "Net"
+    assert main(["model", "forget", "own.net"]) == 0
+    assert "own.net" not in registry.names("model")
+    with pytest.raises(InvalidInput, match="registered on this machine"):
+        held.layout()
+    assert main(["model", "forget", "own.net"]) == 2
+
+
+def test_that_listing_loads_neither_torch_nor_the_users_file(tmp_path: Path) -> None:
+    registered(tmp_path, EVIL)
+    (tmp_path / "executed").unlink()
+    program = (
+        "import sys\nfrom optlab.experiment import pages; from optlab.core import registry\n"
+        "page = pages.page(registry.get('model', 'own.net'))\n"
+        "assert [f.name for f in page.fields] == ['hidden', 'slope', 'gate', 'layers']\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "executed").exists()
+
+
+def test_that_a_module_of_a_package_is_found_without_importing_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "ownpack"
+    package.mkdir()
+    write(package, "from pathlib import Path\nPath(__file__).with_name('imported').write_text('x')\n", "__init__.py")
+    write(package, NET, "nets.py")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for said in ("ownpack.nets.Net", "ownpack.nets:Net", "ownpack.nets"):
+        source = sources.find(said)
+        assert (source.origin, source.cls, source.imported) == ("ownpack.nets", "Net", True)
+    assert not (package / "imported").exists()
+    register(source, "packed")
+    assert (package / "imported").exists()
+    assert asked(model={"name": "own.packed"}).layout().total > 0
+    write(package, NET + "\n# changed\n", "nets.py")
+    with pytest.raises(InvalidInput, match="has changed"):
+        asked(model={"name": "own.packed"})
+    for name in ("ownpack", "ownpack.nets"):
+        sys.modules.pop(name, None)
+
+
+def test_that_damaged_registrations_are_told_and_take_no_other_model_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    registered(tmp_path)
+    records.place().write_text("format = 1\n[[model]]\nname = 3\n", encoding="utf-8")
+    assert "mlp" in registry.names("model") and "own.net" not in registry.names("model")
+    assert main(["model", "list"]) == 1
+    err = capsys.readouterr().err
+    assert "damaged" in err and err.count("\n") == 1
+
+
+# --- modules that cannot take part -----------------------------------------------------------------------------------------------
+
+
+def net(init: str, forward: str, signature: str = "self, inputs, outputs") -> str:
+    lines = "".join(f"        {line}\n" for line in ["super().__init__()", *init.split("\n")])
+    body = "".join(f"        {line}\n" for line in forward.split("\n"))
+    return f"{HEAD}class Net(nn.Module):\n    def __init__({signature}):\n{lines}    def forward(self, x):\n{body}"
+
+
+LINEAR = "self.a = nn.Linear(inputs, outputs)"
+UNFIT: dict[str, tuple[str, str]] = {
+    "running statistics": (net(f"{LINEAR}\nself.n = nn.BatchNorm1d(outputs)", "return self.n(self.a(x))"), "running"),
+    "batch statistics": (
+        net(f"{LINEAR}\nself.n = nn.BatchNorm1d(outputs, track_running_stats=False)", "return self.n(self.a(x))"),
+        "depends on the others",
+    ),
+    "dropout": (net(f"{LINEAR}\nself.d = nn.Dropout(0.5)", "return self.d(self.a(x))"), "random"),
+    "input changed in place": (net(LINEAR, "x.mul_(2)\nreturn self.a(x)"), "in place"),
+    "counter in a buffer": (net(f"{LINEAR}\nself.register_buffer('n', torch.zeros(1))", "self.n += 1\nreturn self.a(x)"), "buffer n"),
+    "wrong shape": (net("self.a = nn.Linear(inputs, 1)", "return self.a(x).squeeze(1)"), "is needed"),
+    "a tuple": (net(LINEAR, "return self.a(x), x"), "tuple"),
+    "float32": (net(LINEAR, "return self.a(x).float()"), "float64"),
+    "no parameters": (net("pass", "return x"), "no parameters"),
+    "a frozen parameter": (net(f"{LINEAR}\nself.a.bias.requires_grad_(False)", "return self.a(x)"), "frozen"),
+    "a lazy layer": (net("self.a = nn.LazyLinear(outputs)", "return self.a(x)"), "lazy"),
+    "a parameter without axes": (net(f"{LINEAR}\nself.s = nn.Parameter(torch.tensor(1.0))", "return self.s * self.a(x)"), "axis"),
+    "cut off from its parameters": (net(LINEAR, "return self.a(x).detach()"), "differentiated"),
+    "an error in forward": (net(LINEAR, "raise ValueError('no such luck')"), "no such luck"),
+    "an error in the constructor": (net("raise ValueError('no such luck')", "return x"), "no such luck"),
+    "an argument without default": (net(LINEAR, "return self.a(x)", "self, inputs, outputs, depth"), "'depth'"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_that_a_module_that_cannot_take_part_is_refused_with_the_reason(tmp_path: Path, case: str) -> None:
+    source, words = UNFIT[case]
+    state = torch.random.get_rng_state()
+    with pytest.raises(InvalidInput) as refused:
+        registered(tmp_path, source)
+    assert words in str(refused.value) and "\n" not in str(refused.value) and str(tmp_path) in str(refused.value)
+    assert records.read() == ()
+    assert torch.equal(torch.random.get_rng_state(), state), "trying a module leaves torch's random numbers alone"

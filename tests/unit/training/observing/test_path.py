@@ -1,0 +1,126 @@
+"""The path recorder against a singular value decomposition of the points it kept."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from optlab.core.layout import layout, linear
+from optlab.training.observing import path as module
+from optlab.training.observing.path import PathRecorder
+
+LAYOUT = layout(linear("layers.0", 19, 2))
+
+
+@pytest.fixture(autouse=True)
+def _always_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step is due as far as time goes."""
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: 0.0))
+
+
+def walk(steps: int, seed: int = 0) -> torch.Tensor:
+    """Points ``[steps + 1, P]`` of a walk with a drift, far from the origin."""
+    generator = torch.Generator().manual_seed(seed)
+    moves = torch.randn(steps + 1, LAYOUT.total, dtype=torch.float64, generator=generator) * torch.linspace(0.1, 3.0, LAYOUT.total)
+    return 100.0 + moves.cumsum(dim=0)
+
+
+def record(points: torch.Tensor, first: int = 0) -> PathRecorder:
+    recorder = PathRecorder(LAYOUT)
+    for step, point in enumerate(points, start=first):
+        if recorder.due(step):
+            recorder.add(step, point)
+    return recorder
+
+
+def told(recorder: PathRecorder) -> Any:
+    path = recorder.path()
+    assert path is not None
+    return path
+
+
+@pytest.mark.parametrize("steps", [5, 60, 255])
+def test_that_the_plane_is_that_of_the_two_largest_singular_vectors(steps: int) -> None:
+    points = walk(steps)
+    path = told(record(points))
+    assert path.steps.tolist() == list(range(steps + 1))
+    centered = (points - points.mean(dim=0)).numpy()
+    u, s, vt = np.linalg.svd(centered, full_matrices=False)
+    np.testing.assert_allclose(path.explained, s[:2] ** 2 / (s**2).sum(), rtol=1e-4)
+    scale = np.abs(centered).max()
+    for axis in range(2):
+        coordinates = u[:, axis] * s[axis]
+        sign = np.sign(coordinates @ path.plane[:, axis])
+        np.testing.assert_allclose(path.plane[:, axis], sign * coordinates, atol=1e-3 * scale)
+    rest = centered - centered @ vt[:2].T @ vt[:2]
+    np.testing.assert_allclose(path.off_plane, np.linalg.norm(rest, axis=1), atol=1e-3 * scale)
+
+
+def test_that_a_straight_line_is_explained_by_one_direction() -> None:
+    direction = torch.randn(LAYOUT.total, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    path = told(record(torch.arange(30.0, dtype=torch.float64).unsqueeze(1) * direction))
+    np.testing.assert_allclose(path.explained, [1.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(np.diff(path.plane[:, 0]), float(direction.norm()), rtol=1e-4)
+    assert path.off_plane.max() < 1e-2 * float(direction.norm())
+
+
+def test_that_the_path_runs_to_the_right_and_up_so_that_it_does_not_flip() -> None:
+    path = told(record(walk(80, seed=3)))
+    assert (path.plane[-1] >= path.plane[0]).all()
+
+
+def test_that_a_long_path_keeps_a_bounded_number_of_evenly_spaced_points() -> None:
+    recorder = record(walk(5000))
+    path = told(recorder)
+    assert 128 <= len(path.steps) <= 256
+    assert set(np.diff(path.steps)) == {path.steps[1] - path.steps[0]}
+    assert path.steps[0] == 0
+    assert recorder._points.shape == (256, LAYOUT.total)
+
+
+def test_that_thinning_keeps_the_products_of_the_points_that_stay() -> None:
+    points = walk(1000)
+    path = told(record(points))
+    kept = points[torch.from_numpy(path.steps)]
+    centered = (kept - kept.mean(dim=0)).numpy()
+    s = np.linalg.svd(centered, compute_uv=False)
+    np.testing.assert_allclose(path.explained, s[:2] ** 2 / (s**2).sum(), rtol=1e-4)
+
+
+def test_that_the_weights_that_moved_most_are_named_with_their_values() -> None:
+    points = walk(40)
+    path = told(record(points))
+    moved = (points[-1] - points[0]).abs()
+    order = moved.argsort(descending=True)[:12]
+    assert path.moved == tuple(LAYOUT.weight_name(int(place)) for place in order)
+    np.testing.assert_allclose(path.values, points[:, order].numpy(), rtol=1e-6)
+
+
+def test_that_two_points_make_no_path_and_no_step_is_kept_twice() -> None:
+    points = walk(3)
+    recorder = PathRecorder(LAYOUT)
+    for _ in range(3):
+        recorder.add(0, points[0])
+    recorder.add(1, points[1])
+    assert recorder.path() is None
+    recorder.add(2, points[2])
+    assert told(recorder).steps.tolist() == [0, 1, 2]
+
+
+def test_that_a_path_that_stands_still_is_a_point() -> None:
+    path = told(record(torch.ones(5, LAYOUT.total, dtype=torch.float64)))
+    assert not path.plane.any()
+    assert path.explained.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_that_points_on_the_way_to_infinity_are_left_out(dtype: torch.dtype) -> None:
+    points = walk(6).to(dtype)
+    points[4:] *= 1e30
+    path = told(record(points))
+    assert path.steps.tolist() == [0, 1, 2, 3]
+    assert np.isfinite(path.plane).all()
