@@ -20,7 +20,7 @@ from PySide6.QtGui import QColor, QGuiApplication, QImage, QPainter, QPainterPat
 
 from optlab.experiment import presets
 from optlab.training.control import Inbox
-from optlab.training.events import Block, Kept
+from optlab.training.events import SeriesBlock, SnapshotTaken
 from optlab.training.events import Path as Walk
 from optlab.objective.objective import Objective
 from optlab.training.session import session
@@ -57,7 +57,7 @@ def tell(experiment: Experiment) -> Story:
     story = Story(experiment)
     for event in session([experiment], Inbox()):
         match event:
-            case Block():
+            case SeriesBlock():
                 for name, series in event.series.items():
                     if series.values.ndim == 2:
                         steps, values = story.series.setdefault(name, ([], []))
@@ -65,7 +65,7 @@ def tell(experiment: Experiment) -> Story:
                         values.append(series.values[:, 0].astype(float))
             case Walk():
                 story.walk = event
-            case Kept():
+            case SnapshotTaken():
                 story.theta = event.snapshot.theta
             case _:
                 pass

@@ -9,7 +9,7 @@ import typer
 from optlab.cli.output import say, say_json
 from optlab.cli.subject import subject
 from optlab.core.errors import InvalidInput
-from optlab.curvature.critical_points import Found, Verdict, find, name
+from optlab.curvature.critical_points import CriticalPointResult, Verdict, find, name
 from optlab.tasks.subject import Subject
 
 
@@ -56,7 +56,7 @@ def critical(
     return 0
 
 
-def _document(source: str, looked_at: Subject, found: Found | None, verdict: Verdict) -> dict[str, Any]:
+def _document(source: str, looked_at: Subject, found: CriticalPointResult | None, verdict: Verdict) -> dict[str, Any]:
     return {
         "source": source,
         "title": looked_at.title,
@@ -85,7 +85,7 @@ def _document(source: str, looked_at: Subject, found: Found | None, verdict: Ver
     }
 
 
-def _say(looked_at: Subject, found: Found | None, verdict: Verdict) -> None:
+def _say(looked_at: Subject, found: CriticalPointResult | None, verdict: Verdict) -> None:
     say(f"{looked_at.title}, step {looked_at.step:,}: {looked_at.theta.shape[1]:,} parameters")
     if found is not None:
         went = f"{found.steps} steps and {found.products:,} Hessian products, to a distance of {found.distance:.4g}"

@@ -18,7 +18,7 @@ from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.fields import did_you_mean, shown
 from optlab.experiment.pages import page, sentence
 from optlab.studies import demonstrations
-from optlab.studies.demonstrations.base import Bench, Cell, Course, Curve, Found, Image, Plot, Scatter, Table
+from optlab.studies.demonstrations.base import Cell, Curve, Demonstration, DemonstrationResult, Image, Plot, Progress, Scatter, Table
 
 _ROWS = 30
 """Rows that are printed, at most; the file has all."""
@@ -49,13 +49,13 @@ def explore(
     if name == "list":
         _say_list(json)
         return
-    bench = demonstrations.get(name)
+    demonstration = demonstrations.get(name)
     if about:
-        _say_page(bench, json)
+        _say_page(demonstration, json)
         return
     if to is not None and not to.absolute().parent.is_dir():
         raise InvalidInput(f"--to is {str(to)!r}, but there is no folder {str(to.absolute().parent)!r}; make it first.", "to")
-    built = demonstrations.build(name, values(bench, changes or []))
+    built = demonstrations.build(name, values(demonstration, changes or []))
     found = None
     with _course(silent=json) as course:
         for found in built.run(course):
@@ -70,13 +70,13 @@ def explore(
         _say(built, found, to)
 
 
-def values(bench: type[Bench], changes: Sequence[str]) -> dict[str, Any]:
+def values(demonstration: type[Demonstration], changes: Sequence[str]) -> dict[str, Any]:
     """Field → value of ``field=value`` texts.
 
     Raises:
         InvalidInput: a text is not of that form, or of no field or not of its kind.
     """
-    known = {field.name: field for field in bench.fields()}
+    known = {field.name: field for field in demonstration.fields()}
     found: dict[str, Any] = {}
     for change in changes:
         key, equals, text = change.partition("=")
@@ -84,12 +84,13 @@ def values(bench: type[Bench], changes: Sequence[str]) -> dict[str, Any]:
         if not equals or key not in known:
             close = did_you_mean(key, known)
             raise InvalidInput(
-                f"--set is {shown(change)}{close}, but it must be FIELD=VALUE with a field of {bench.name}: {', '.join(known)}.", key
+                f"--set is {shown(change)}{close}, but it must be FIELD=VALUE with a field of {demonstration.name}: {', '.join(known)}.",
+                key,
             )
         try:
             found[key] = known[key].parse(text)
         except (ValueError, KeyError):
-            raise InvalidInput(f"{bench.name}.{key} is {shown(text.strip())}, but it must be {known[key].allowed}.", key) from None
+            raise InvalidInput(f"{demonstration.name}.{key} is {shown(text.strip())}, but it must be {known[key].allowed}.", key) from None
     return found
 
 
@@ -112,12 +113,12 @@ def write(table: Table, to: Path) -> None:
         raise OptLabError(f"{to} cannot be written: {error.strerror}.") from error
 
 
-def document(bench: Bench, found: Found) -> dict[str, Any]:
+def document(demonstration: Demonstration, found: DemonstrationResult) -> dict[str, Any]:
     """A result as JSON has it."""
     return {
-        "bench": bench.name,
-        "row": bench.row,
-        "fields": bench.values(),
+        "bench": demonstration.name,
+        "row": demonstration.row,
+        "fields": demonstration.values(),
         "sentence": found.sentence,
         "numbers": dict(found.numbers),
         "table": {
@@ -147,7 +148,7 @@ def _plot_document(plot: Plot) -> dict[str, Any]:
 
 
 def _say_list(json: bool) -> None:
-    everyone = demonstrations.benches()
+    everyone = demonstrations.demonstrations()
     if json:
         say_json(
             [
@@ -163,18 +164,21 @@ def _say_list(json: bool) -> None:
             ]
         )
     else:
-        say_table(("Name", "Row", "What it shows"), [(bench.name, bench.row, sentence(bench)) for bench in everyone])
+        say_table(
+            ("Name", "Row", "What it shows"),
+            [(demonstration.name, demonstration.row, sentence(demonstration)) for demonstration in everyone],
+        )
 
 
-def _say_page(bench: type[Bench], json: bool) -> None:
+def _say_page(demonstration: type[Demonstration], json: bool) -> None:
     if json:
-        say_json({**page_document(page(bench)), "row": bench.row, "note": bench.note})
+        say_json({**page_document(page(demonstration)), "row": demonstration.row, "note": demonstration.note})
     else:
-        say("\n".join(lines(page(bench), min(terminal_width() or READING_WIDTH, READING_WIDTH))))
+        say("\n".join(lines(page(demonstration), min(terminal_width() or READING_WIDTH, READING_WIDTH))))
 
 
-def _say(bench: Bench, found: Found, to: Path | None) -> None:
-    say(f"{bench.label} ({bench.row})\n")
+def _say(demonstration: Demonstration, found: DemonstrationResult, to: Path | None) -> None:
+    say(f"{demonstration.label} ({demonstration.row})\n")
     rows = found.table.rows
     say_table([column.heading for column in found.table.columns], [[_cell(cell) for cell in row] for row in rows[:_ROWS]], headed=True)
     if len(rows) > _ROWS:
@@ -188,7 +192,7 @@ def _cell(cell: Cell) -> str:
     return "" if cell is None else f"{cell:.5g}" if isinstance(cell, float) else str(cell)
 
 
-class _Telling(Course):
+class _Telling(Progress):
     """A course that moves a bar."""
 
     def __init__(self, progress: Any) -> None:
@@ -199,13 +203,13 @@ class _Telling(Course):
 
 
 @contextmanager
-def _course(*, silent: bool) -> Iterator[Course]:
+def _course(*, silent: bool) -> Iterator[Progress]:
     """A bar on standard error, where that is a terminal."""
     if silent or not sys.stderr.isatty():
-        yield Course()
+        yield Progress()
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress as ProgressBar
 
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
+    with ProgressBar(console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
         yield _Telling(progress)

@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeVar
 
 from optlab.cli.progress import View
 from optlab.core.errors import StoreError
-from optlab.runners import NotRecorded, Owner
+from optlab.runners import JobHandle, NotRecorded
 from optlab.training.control import Stop
-from optlab.training.events import Event, RunEnded, SessionFailed, Started
+from optlab.training.events import Event, RunEnded, SessionFailed, SessionStarted
 
 FINAL = (
     "train_loss",
@@ -91,7 +91,7 @@ class Outcome:
     def hear(self, event: Event) -> None:
         """Take notice of an event."""
         match event:
-            case Started():
+            case SessionStarted():
                 self.device, self.parameters, self.steps = event.device, event.parameters, event.step
             case RunEnded() if event.run == self.number:
                 self.ended = True
@@ -148,7 +148,7 @@ class _Signals:
             signal.signal(*self._before.popitem())
 
 
-def follow(begin: Callable[[], Owner], outcome: Heard, view: View) -> Heard:
+def follow(begin: Callable[[], JobHandle], outcome: Heard, view: View) -> Heard:
     """Begin a run, or a population, and wait until it is over, showing what it says.
 
     The first Ctrl-C (or SIGTERM) stops the run between two steps, so that it is stored with what it reached; the second ends it by force,
@@ -181,7 +181,7 @@ def follow(begin: Callable[[], Owner], outcome: Heard, view: View) -> Heard:
     return outcome
 
 
-def _watch(owner: Owner, outcome: Listener, view: View, noticed: _Signals) -> None:
+def _watch(owner: JobHandle, outcome: Listener, view: View, noticed: _Signals) -> None:
     acted = 0
     while True:
         # Asked before draining: what is said in between is drained in the next round.

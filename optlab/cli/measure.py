@@ -49,11 +49,11 @@ def measure(
     trainer = _trainer(source, instruments, changes or [])
     for _ in range(steps):
         trainer.advance()
-        trainer.settle()
+        trainer.sync_divergence()
         if not trainer.alive:
             break
     if trainer.alive:
-        trainer.rack.look_with_all(trainer.step)
+        trainer.instrument_runner.look_with_all(trainer.step)
     document = _document(source, trainer)
     if json:
         say_json(document)
@@ -65,7 +65,7 @@ def measure(
 def _trainer(source: str, words: str, changes: list[str]) -> Trainer:
     """Of an experiment at its start, or of a stored run at its latest snapshot."""
     if Path(source).is_file() or source in {path.stem for path in presets.files()}:
-        return Trainer([_fitted_out(changed(load(source), changes), words)])
+        return Trainer([_with_instruments(changed(load(source), changes), words)])
     if Path(source).suffix:
         load(source)  # says what is wrong with it as a file
     with Store.open_readonly() as store:
@@ -83,10 +83,10 @@ def _trainer(source: str, words: str, changes: list[str]) -> Trainer:
         raise InvalidInput(
             f"'{source}' is a stored run, which is measured as it is: only instruments can be set, and --set {others[0]} does not go with it."
         )
-    return Trainer([_fitted_out(changed(Experiment.from_toml(record.experiment), changes), words)], [snapshot])
+    return Trainer([_with_instruments(changed(Experiment.from_toml(record.experiment), changes), words)], [snapshot])
 
 
-def _fitted_out(experiment: Experiment, words: str) -> Experiment:
+def _with_instruments(experiment: Experiment, words: str) -> Experiment:
     """With the instruments that are asked for, and no others."""
     everything = cast("list[type[Instrument]]", registry.components("instrument"))
     asked = [word.strip() for word in words.split(",") if word.strip()]
@@ -114,11 +114,11 @@ def _fitted_out(experiment: Experiment, words: str) -> Experiment:
 
 
 def _document(source: str, trainer: Trainer) -> dict[str, Any]:
-    series = {name: found for name, found in trainer.recorder.flush().items() if name.partition(".")[0] in trainer.rack.on}
-    pictures = {picture.name: picture for picture in trainer.rack.drawn()}
-    plain, seconds = trainer.rack.costs()
+    series = {name: found for name, found in trainer.recorder.flush().items() if name.partition(".")[0] in trainer.instrument_runner.on}
+    pictures = {picture.name: picture for picture in trainer.instrument_runner.drawn()}
+    plain, seconds = trainer.instrument_runner.costs()
     found: dict[str, Any] = {}
-    for name, slot in trainer.rack.on.items():
+    for name, slot in trainer.instrument_runner.on.items():
         labels = {quantity.name: quantity.label for quantity in slot.instrument.gives}
         found[name] = {
             "label": slot.instrument.label,

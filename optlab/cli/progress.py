@@ -13,7 +13,7 @@ import numpy as np
 
 from optlab.experiment import Experiment
 from optlab.runners import NotRecorded, RecordingHeld, RecordingWentOn
-from optlab.training.events import Block, Event, Noted, Started
+from optlab.training.events import Event, SeriesBlock, SessionStarted, StepWarning
 
 LINES = 10
 """Lines that a run writes where there is no terminal: one each time this share of the budget has passed."""
@@ -46,7 +46,7 @@ class Silence:
         """See :class:`View`."""
 
 
-class Course:
+class RunProgress:
     """How a run goes, in words: what the bar and the lines have in common."""
 
     def __init__(self, experiment: Experiment) -> None:
@@ -55,13 +55,13 @@ class Course:
         self._step = 0
         self._seconds = 0.0
 
-    def started(self, event: Started) -> str:
+    def started(self, event: SessionStarted) -> str:
         """The first line."""
         self._step = event.step
         whence = f" from step {event.step:,}" if event.step else ""
         return f"{event.parameters:,} parameters, {event.steps:,} steps{whence}, {event.steps_per_epoch:,} an epoch, on {event.device_name}"
 
-    def heard(self, block: Block) -> None:
+    def heard(self, block: SeriesBlock) -> None:
         """Take notice of new values."""
         self._step, self._seconds = block.step, block.seconds
         for name in ("batch_loss", "train_loss", "validation_error", "validation_loss"):
@@ -99,20 +99,20 @@ class Lines:
     """A few plain lines."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self._course = Course(experiment)
+        self._course = RunProgress(experiment)
         self._next = 1.0 / LINES
 
     def show(self, event: Event) -> None:
         """See :class:`View`."""
         match event:
-            case Started():
+            case SessionStarted():
                 print(self._course.started(event), file=sys.stderr, flush=True)
-            case Block():
+            case SeriesBlock():
                 self._course.heard(event)
                 if self._course.share >= self._next:
                     self._next = (math.floor(self._course.share * LINES) + 1) / LINES
                     print(f"{self._course.place}: {self._course.words}", file=sys.stderr, flush=True)
-            case Noted():
+            case StepWarning():
                 print(f"step {event.step:,}: {event.words}", file=sys.stderr, flush=True)
             case _:
                 warn(event)
@@ -129,7 +129,7 @@ class Bar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
         from rich.table import Column
 
-        self._course = Course(experiment)
+        self._course = RunProgress(experiment)
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
             TextColumn("{task.fields[place]}"),
@@ -147,9 +147,9 @@ class Bar:
     def show(self, event: Event) -> None:
         """See :class:`View`."""
         match event:
-            case Started():
+            case SessionStarted():
                 self._console.print(self._course.started(event), markup=False)
-            case Block():
+            case SeriesBlock():
                 self._course.heard(event)
                 self._progress.update(
                     self._task,
@@ -157,7 +157,7 @@ class Bar:
                     place=self._course.place.removeprefix("step ").replace(" of ", "/"),
                     words=self._course.words.replace("validation", "val."),
                 )
-            case Noted():
+            case StepWarning():
                 self._console.print(f"step {event.step:,}: {event.words}", markup=False)
             case NotRecorded() | RecordingHeld() | RecordingWentOn():
                 self._console.print(event.words, markup=False)

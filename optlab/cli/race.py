@@ -20,14 +20,14 @@ from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, FieldSet
 from optlab.experiment import Experiment
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
-from optlab.runners import Owner, train
+from optlab.runners import JobHandle, train
 from optlab.store import Store
 from optlab.training.events import Event
 from optlab.training.population import check_compatible
 
 MOST = 256
 """Runs of one race."""
-_LISTS = ("sizes", "texts", "text")
+_LISTS = ("sizes", "names", "text")
 """Kinds of fields in which a comma belongs to the value."""
 
 
@@ -82,7 +82,7 @@ def race(
     check_compatible(experiments)
     check_surroundings(experiments[0])
 
-    def begin() -> Owner:
+    def begin() -> JobHandle:
         if no_store:
             return train(experiments, runner=asked)
         with Store.open() as store:

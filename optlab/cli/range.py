@@ -15,7 +15,7 @@ from optlab.cli.run import changed, load
 from optlab.cli.text_plot import plot
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
-from optlab.studies.tuning.range_test import FIRST, LAST, STEPS, RangeTest, Told, range_test
+from optlab.studies.tuning.range_test import FIRST, LAST, STEPS, ProgressCallback, RangeTest, range_test
 from optlab.studies.tuning.short_runs import RUNS, ShortRuns, rates_around, short_runs
 from optlab.studies.tuning.short_runs import STEPS as SHORT_STEPS
 
@@ -136,7 +136,7 @@ class _Tell:
     def __init__(self, progress: Any) -> None:
         self._progress = progress
 
-    def __call__(self, words: str) -> Told | None:
+    def __call__(self, words: str) -> ProgressCallback | None:
         if self._progress is None:
             return None
         task = self._progress.add_task(words, total=1.0)

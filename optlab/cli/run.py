@@ -18,7 +18,7 @@ from optlab.core.fields import did_you_mean
 from optlab.experiment import Experiment, presets
 from optlab.numerics.gradient_test import gradient_test
 from optlab.objective.device import resolve
-from optlab.runners import Owner, train
+from optlab.runners import JobHandle, train
 from optlab.runners import resume as go_on
 from optlab.runners.train import Asked
 from optlab.store import Store
@@ -83,7 +83,7 @@ def run(
     return int(outcome.status in ("diverged", "failed") or outcome.recorded is False)
 
 
-def _fresh(source: str, changes: list[str], runner: Asked, no_store: bool) -> tuple[Experiment, Callable[[], Owner]]:
+def _fresh(source: str, changes: list[str], runner: Asked, no_store: bool) -> tuple[Experiment, Callable[[], JobHandle]]:
     """The experiment asked for, found to be sound, and what begins it."""
     if not source:
         raise InvalidInput(
@@ -92,7 +92,7 @@ def _fresh(source: str, changes: list[str], runner: Asked, no_store: bool) -> tu
     experiment = changed(load(source), changes)
     check_surroundings(experiment)
 
-    def begin() -> Owner:
+    def begin() -> JobHandle:
         if no_store:
             return train([experiment], runner=runner)
         with Store.open() as store:
@@ -101,7 +101,7 @@ def _fresh(source: str, changes: list[str], runner: Asked, no_store: bool) -> tu
     return experiment, begin
 
 
-def _resumed(run_id: str, source: str, changes: list[str], runner: Asked, no_store: bool) -> tuple[Experiment, Callable[[], Owner]]:
+def _resumed(run_id: str, source: str, changes: list[str], runner: Asked, no_store: bool) -> tuple[Experiment, Callable[[], JobHandle]]:
     """The experiment of a stored run, and what goes on with it."""
     if source or changes or no_store:
         extra = source or (f"--set {changes[0]}" if changes else "--no-store")
@@ -110,7 +110,7 @@ def _resumed(run_id: str, source: str, changes: list[str], runner: Asked, no_sto
     with Store.open_readonly() as store:
         record = store.run(run_id)
 
-    def begin() -> Owner:
+    def begin() -> JobHandle:
         with Store.open() as store:
             return go_on([record.id], runner=runner, store=store)
 

@@ -104,7 +104,7 @@ def lines(page: Page, width: int) -> Iterator[str]:
     yield from ("", "Fields" if page.fields else "Fields: none")
     for field in page.fields:
         yield from _field_lines(field, width)
-    for heading, text in (("Source", page.source), ("Elsewhere", page.differs)):
+    for heading, text in (("Source", page.source), ("Elsewhere", page.differences)):
         if text:
             yield ""
             yield from _hung(f"{heading}: ", text, width)

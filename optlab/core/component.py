@@ -21,8 +21,8 @@ class Component(FieldSet):
         rule: LaTeX lines of its formula, drawn typeset; empty where it has none.
         symbols: symbol → meaning, for what stands in the rule and is no field.
         source: where it comes from: equation or section of the notes, and the paper.
-        differs: how other libraries differ, or "".
-        group: heading under which pickers list it; ``place``: rank in the list (ties go by label).
+        differences: how other libraries differ, or "".
+        group: heading under which pickers list it; ``sort_order``: rank in the list (ties go by label).
     """
 
     kind: ClassVar[str] = ""
@@ -31,10 +31,10 @@ class Component(FieldSet):
     rule: ClassVar[tuple[str, ...]] = ()
     symbols: ClassVar[dict[str, str]] = {}
     source: ClassVar[str] = ""
-    differs: ClassVar[str] = ""
+    differences: ClassVar[str] = ""
     group: ClassVar[str] = ""
-    place: ClassVar[int] = 100
+    sort_order: ClassVar[int] = 100
 
-    def facts(self) -> tuple[str, ...]:
+    def derived_facts(self) -> tuple[str, ...]:
         """What follows from its field values, in sentences; its page tells them of the defaults."""
         return ()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Task = Literal["classes", "regression"]
+LearningTask = Literal["classes", "regression"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class DataShape:
 
     inputs: tuple[int, ...]
     outputs: int
-    task: Task
+    task: LearningTask
 
     @property
     def width(self) -> int:

@@ -4,7 +4,7 @@ A field is declared once, as a typed class attribute of a :class:`FieldSet`, wit
 unit and help. Validation, forms, command-line flags, pages and sweep axes all read that one declaration::
 
     class Momentum(Optimizer):
-        lr: float = real(0.01, "Learning rate", symbol="ε", above=0.0, log=True, slider=(1e-5, 10.0))
+        lr: float = number(0.01, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-5, 10.0))
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from annotated_types import Ge, Le
 
 from optlab.core.errors import InvalidInput
 
-Kind = Literal["real", "whole", "switch", "choice", "sizes", "texts", "text"]
+Kind = Literal["number", "integer", "flag", "choice", "sizes", "names", "text"]
 
 LARGEST_SIZE = 65_536
 """Most units a layer may have: larger is a slip of the hand, and would exhaust memory before the first step."""
@@ -49,7 +49,7 @@ class Field:
         label: words beside the editor. ``symbol``: the letter of the notes, or "".
         help: one or two sentences; ``why``: the reason of the default.
         unit: unit of the number, or "".
-        least, most: inclusive bounds; ``above``, ``below``: exclusive ones; None where unbounded.
+        ge, le: inclusive bounds. gt, lt: exclusive bounds. None where there is no bound.
         log: whether the natural scale is logarithmic.
         slider: range that an editor offers for dragging; typed values may leave it.
         choices: allowed texts of a ``choice``.
@@ -63,10 +63,10 @@ class Field:
     help: str = ""
     why: str = ""
     unit: str = ""
-    least: float | None = None
-    above: float | None = None
-    most: float | None = None
-    below: float | None = None
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
     log: bool = False
     slider: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
@@ -74,19 +74,19 @@ class Field:
     @property
     def allowed(self) -> str:
         """What values are allowed, in words, to end the sentence "it must be …"."""
-        if self.kind == "switch":
+        if self.kind == "flag":
             return "true or false"
         if self.kind == "choice":
             return "one of " + ", ".join(self.choices)
         if self.kind == "sizes":
             return f"a list of whole numbers from 1 to {LARGEST_SIZE}"
-        if self.kind == "texts":
+        if self.kind == "names":
             return "a list of names"
         if self.kind == "text":
             return "a text"
-        words = "a number" if self.kind == "real" else "a whole number"
-        low = f"at least {self.least:g}" if self.least is not None else f"above {self.above:g}" if self.above is not None else ""
-        high = f"at most {self.most:g}" if self.most is not None else f"below {self.below:g}" if self.below is not None else ""
+        words = "a number" if self.kind == "number" else "a whole number"
+        low = f"at least {self.ge:g}" if self.ge is not None else f"above {self.gt:g}" if self.gt is not None else ""
+        high = f"at most {self.le:g}" if self.le is not None else f"below {self.lt:g}" if self.lt is not None else ""
         bounds = " and ".join(part for part in (low, high) if part)
         return f"{words} {bounds}".rstrip()
 
@@ -97,9 +97,9 @@ class Field:
             ValueError: the text is not of this field's kind.
         """
         text = text.strip()
-        if self.kind == "real":
+        if self.kind == "number":
             return float(text)
-        if self.kind == "whole":
+        if self.kind == "integer":
             try:
                 return int(text)
             except ValueError:
@@ -107,9 +107,9 @@ class Field:
             if not number.is_integer():
                 raise ValueError(text)
             return int(number)
-        if self.kind == "switch":
+        if self.kind == "flag":
             return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}[text.lower()]
-        if self.kind in ("sizes", "texts"):
+        if self.kind in ("sizes", "names"):
             items = [part.strip().strip("'\"") for part in text.strip("[]()").split(",")]
             items = [item for item in items if item]
             return tuple(int(item) for item in items) if self.kind == "sizes" else tuple(items)
@@ -120,7 +120,7 @@ def _declare(default: Any, extra: Mapping[str, Any], **constraints: Any) -> Any:
     return pydantic.Field(default=default, json_schema_extra={"field": dict(extra)}, **constraints)
 
 
-def real(
+def number(
     default: float,
     label: str,
     *,
@@ -128,19 +128,19 @@ def real(
     help: str = "",
     why: str = "",
     unit: str = "",
-    least: float | None = None,
-    above: float | None = None,
-    most: float | None = None,
-    below: float | None = None,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
     log: bool = False,
     slider: tuple[float, float] | None = None,
 ) -> Any:
     """A finite real number."""
     extra = dict(label=label, symbol=symbol, help=help, why=why, unit=unit, log=log, slider=slider)
-    return _declare(default, extra, ge=least, gt=above, le=most, lt=below, allow_inf_nan=False)
+    return _declare(default, extra, ge=ge, gt=gt, le=le, lt=lt, allow_inf_nan=False)
 
 
-def whole(
+def integer(
     default: int,
     label: str,
     *,
@@ -148,17 +148,17 @@ def whole(
     help: str = "",
     why: str = "",
     unit: str = "",
-    least: int | None = None,
-    most: int | None = None,
+    ge: int | None = None,
+    le: int | None = None,
     log: bool = False,
     slider: tuple[float, float] | None = None,
 ) -> Any:
     """A whole number."""
     extra = dict(label=label, symbol=symbol, help=help, why=why, unit=unit, log=log, slider=slider)
-    return _declare(default, extra, ge=least, le=most)
+    return _declare(default, extra, ge=ge, le=le)
 
 
-def switch(default: bool, label: str, *, help: str = "", why: str = "") -> Any:
+def flag(default: bool, label: str, *, help: str = "", why: str = "") -> Any:
     """True or false."""
     return _declare(default, dict(label=label, help=help, why=why))
 
@@ -178,7 +178,7 @@ def text(default: str, label: str, *, help: str = "", longest: int = 200) -> Any
     return _declare(default, dict(label=label, help=help), max_length=longest)
 
 
-def texts(default: tuple[str, ...], label: str, *, help: str = "") -> Any:
+def names(default: tuple[str, ...], label: str, *, help: str = "") -> Any:
     """A list of names (annotate with :data:`Texts`)."""
     return _declare(default, dict(label=label, help=help))
 
@@ -253,12 +253,12 @@ def _fields(cls: type[FieldSet]) -> tuple[Field, ...]:
 def _read(name: str, info: pydantic.fields.FieldInfo) -> Field:
     extra = info.json_schema_extra
     if not isinstance(extra, dict) or "field" not in extra:
-        raise TypeError(f"field {name!r} is declared without real(), whole(), switch(), choice(), sizes(), text() or texts()")
+        raise TypeError(f"field {name!r} is declared without number(), integer(), flag(), choice(), sizes(), text() or names()")
     bounds: dict[str, Any] = {}
     for constraint in info.metadata:
-        for attribute, key in (("ge", "least"), ("gt", "above"), ("le", "most"), ("lt", "below")):
-            if getattr(constraint, attribute, None) is not None:
-                bounds[key] = getattr(constraint, attribute)
+        for bound in ("ge", "gt", "le", "lt"):
+            if getattr(constraint, bound, None) is not None:
+                bounds[bound] = getattr(constraint, bound)
     kind, choices = _kind(info)
     declared = typing.cast("dict[str, Any]", extra["field"])
     return Field(name=name, kind=kind, default=info.default, choices=choices, **bounds, **declared)
@@ -269,8 +269,8 @@ def _kind(info: pydantic.fields.FieldInfo) -> tuple[Kind, tuple[str, ...]]:
     if typing.get_origin(annotation) is Literal:
         return "choice", tuple(typing.get_args(annotation))
     if typing.get_origin(annotation) is tuple:
-        return ("texts" if typing.get_args(annotation)[0] is str else "sizes"), ()
-    kinds: dict[Any, Kind] = {bool: "switch", int: "whole", float: "real", str: "text"}
+        return ("names" if typing.get_args(annotation)[0] is str else "sizes"), ()
+    kinds: dict[Any, Kind] = {bool: "flag", int: "integer", float: "number", str: "text"}
     return kinds[annotation], ()
 
 

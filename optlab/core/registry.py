@@ -137,7 +137,7 @@ def _components_at(kind: str, stamp: object) -> dict[str, type[Component]]:
             if inspect.isclass(value) and issubclass(value, Component) and value.__module__ == module.__name__ and value.name
         ]
     found += _generated(kind)[0]
-    found.sort(key=lambda component: (component.place, component.label.lower()))
+    found.sort(key=lambda component: (component.sort_order, component.label.lower()))
     return {component.name: component for component in found}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from optlab.catalogue.models.base import EVALUATION, Pass, Stack
+from optlab.catalogue.models.base import EVALUATION, ForwardContext, Stack
 from optlab.core.lazy import torch as _torch
 from optlab.objective.objective import Objective
 
@@ -90,10 +90,10 @@ class Combinations:
         most = max(1, _CHUNK_VALUES // (objective.layout.total + min(len(self._x), self._rows()) * self._widest))
         for points in _slices(len(coefficients), most):
             theta = self._points(coefficients[points]).to(self._x)
-            circumstances = Pass(training=False, statistics=objective.statistics(theta)) if normalizes else EVALUATION
+            context = ForwardContext(training=False, statistics=objective.statistics(theta)) if normalizes else EVALUATION
             for examples, x, y in self._examples(len(theta)):
                 everyone, targets = x.expand(len(theta), *x.shape), y.expand(len(theta), *y.shape)
-                yield points, examples, objective.per_example(theta, everyone, targets, circumstances)
+                yield points, examples, objective.per_example(theta, everyone, targets, context)
 
     def _judged(self, outputs: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         count = len(outputs)

@@ -98,7 +98,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Found:
+class CriticalPointResult:
     """Where the finder ended.
 
     Attributes:
@@ -119,7 +119,9 @@ class Found:
     problem: str
 
 
-def find(landscape: Landscape, theta: torch.Tensor, *, tolerance: float | None = None, steps: int = 200, least: float = 0.0) -> Found:
+def find(
+    landscape: Landscape, theta: torch.Tensor, *, tolerance: float | None = None, steps: int = 200, least: float = 0.0
+) -> CriticalPointResult:
     """Go from ``theta`` ``[1, P]`` to a critical point near it.
 
     Args:
@@ -204,7 +206,7 @@ class _Search:
                 "where units switch on and off, or this is the limit of the precision"
             )
 
-    def found(self) -> Found:
+    def found(self) -> CriticalPointResult:
         """What came of it."""
         problem, end, place = self._problem, self.at, len(self._norms) - 1
         if not self.converged:
@@ -215,7 +217,7 @@ class _Search:
             )
             end, place = self._best, self._best_step
         path = self._path[: place + 1] if self._keeps else [self._path[0], end.theta]
-        return Found(
+        return CriticalPointResult(
             end.theta,
             end.norm,
             not problem,

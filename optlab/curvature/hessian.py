@@ -181,5 +181,5 @@ def linearized(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: to
         found = objective.model.linearized(objective.layout.split(theta.detach()), x)
         if found is None:
             return None
-        judged = objective.loss.with_gradient(found.outputs, objective.model.targets(x, y))
-        return None if judged is None else (found, judged[1])
+        own_loss = objective.loss.with_gradient(found.outputs, objective.model.targets(x, y))
+        return None if own_loss is None else (found, own_loss[1])

@@ -110,7 +110,8 @@ class Experiment:
             if key not in parts:
                 parts[key] = registry.build(key, {"name": defaults[key], **tables.get(key, {})})
         plain = {key: section.build(tables.get(key, {}), key) for key, section in PLAIN_SECTIONS.items()}
-        experiment = cls(general=general, instruments=chosen(tables.get(INSTRUMENTS, {})), **parts, **plain)  # type: ignore[arg-type]
+        filled = cast("dict[str, Any]", {**parts, **plain})
+        experiment = cls(general=general, instruments=chosen(tables.get(INSTRUMENTS, {})), **filled)
         experiment.check()
         return experiment
 
@@ -185,13 +186,13 @@ class Experiment:
                         "likes; use none.",
                         f"{section}.name",
                     )
-            if self.model.detours():
+            if self.model.uses_surrogate_gradient():
                 raise InvalidInput(
                     f"optimizer.name is {self.optimizer.name!r}, which asks for values of the objective, but model {self.model.name!r} as it is set follows a "
                     "gradient that is not that of its loss; use an optimizer that takes gradients alone, such as momentum.",
                     "optimizer.name",
                 )
-            if self.optimizer.needs_predictions and self.model.judges():
+            if self.optimizer.needs_predictions and self.model.has_own_loss():
                 raise InvalidInput(
                     f"optimizer.name is {self.optimizer.name!r}, which needs the distribution that the model predicts for each example's target, but model "
                     f"{self.model.name!r} as it is set has a loss of its own and predicts none; use another optimizer.",
@@ -262,7 +263,7 @@ class Experiment:
             layout.total,
             validation=self.dataset.validation > 0.0,
             clips=self.clipping.active,
-            probabilities=type(self.loss).probabilities is not Loss.probabilities and not self.model.judges(),
+            probabilities=type(self.loss).probabilities is not Loss.probabilities and not self.model.has_own_loss(),
             sequence=len(self.dataset.shape().inputs) == 2,
         )
         for instrument in self.instruments:
@@ -285,7 +286,7 @@ class Experiment:
             raise InvalidInput(reason, "pretraining.name")
 
     def _size_field(self) -> str:
-        return next((field.name for field in self.model.fields() if field.kind in ("sizes", "whole")), "name")
+        return next((field.name for field in self.model.fields() if field.kind in ("sizes", "integer")), "name")
 
     # --- writing -------------------------------------------------------------------------------------------------------------
 
@@ -373,7 +374,7 @@ class Experiment:
             f"{section}.{field.name}": field
             for section in LIVE_SECTIONS
             for field in getattr(self, section).fields()
-            if field.kind in ("real", "whole") and not (section == "optimizer" and field.name in self.optimizer.fixed)
+            if field.kind in ("number", "integer") and not (section == "optimizer" and field.name in self.optimizer.fixed)
         }
 
     def title(self) -> str:

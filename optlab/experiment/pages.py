@@ -47,7 +47,7 @@ class Page:
     symbols: tuple[tuple[str, str], ...]
     fields: tuple[Field, ...]
     source: str
-    differs: str
+    differences: str
     example: str
 
 
@@ -73,12 +73,12 @@ def page(component: type[Component]) -> Page:
         name=component.name,
         label=component.label,
         sentence=paragraphs[0] if paragraphs else "",
-        explanation=(*paragraphs[1:], *(f"With these defaults {fact}" for fact in component().facts())),
+        explanation=(*paragraphs[1:], *(f"With these defaults {fact}" for fact in component().derived_facts())),
         rule=component.rule,
         symbols=tuple(symbols),
         fields=fields,
         source=component.source,
-        differs=component.differs,
+        differences=component.differences,
         example=tomli_w.dumps(asked).strip(),
     )
 

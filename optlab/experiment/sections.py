@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from optlab.core.data import Task
-from optlab.core.fields import FieldSet, Texts, choice, real, text, texts, whole
+from optlab.core.data import LearningTask
+from optlab.core.fields import FieldSet, Texts, choice, integer, names, number, text
 
 
 class General(FieldSet):
     """The experiment's own fields, at the top of the file."""
 
     title: str = text("", "Title", help="A name for the run in lists and legends.")
-    seed: int = whole(
+    seed: int = integer(
         0,
         "Seed",
-        least=0,
-        most=2**63 - 1,
+        ge=0,
+        le=2**63 - 1,
         help="Seed of the start and of the batches. The same seed gives the same run, bit for bit on a CPU.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = choice(
@@ -26,11 +26,11 @@ class General(FieldSet):
     precision: Literal["float32", "float64"] = choice(
         "float32", "Precision", help="float64 for comparisons to rounding; about twice the time."
     )
-    threads: int = whole(
+    threads: int = integer(
         1,
         "Threads",
-        least=1,
-        most=256,
+        ge=1,
+        le=256,
         help="CPU threads of one tensor operation.",
         why="More than one slows small models down; the last bits of a result depend on it, so it is part of the experiment.",
     )
@@ -39,11 +39,11 @@ class General(FieldSet):
 class Budget(FieldSet):
     """When a run ends at the latest."""
 
-    steps: int = whole(2000, "Steps", least=1, most=10**12, log=True, slider=(10, 1_000_000), help="Number of updates.")
-    seconds: float = real(
+    steps: int = integer(2000, "Steps", ge=1, le=10**12, log=True, slider=(10, 1_000_000), help="Number of updates.")
+    seconds: float = number(
         0.0,
         "Seconds",
-        least=0.0,
+        ge=0.0,
         help="Training time after which the run ends; 0 for no limit. A limit in time makes the end depend on the machine.",
     )
 
@@ -51,44 +51,44 @@ class Budget(FieldSet):
 class MeasurePlan(FieldSet):
     """What is measured, and when."""
 
-    evaluate_every: int = whole(
+    evaluate_every: int = integer(
         0,
         "Evaluate every",
-        least=0,
+        ge=0,
         unit="steps",
         help="Steps between evaluations on the whole training and validation sets; 0 for once an epoch.",
     )
-    gradient_every: int = whole(
+    gradient_every: int = integer(
         0,
         "Full gradient every",
-        least=0,
+        ge=0,
         unit="steps",
         help="Steps between evaluations of the gradient on the whole training set, on which the gradient-norm test rests. It is taken at the first evaluation "
         "after each multiple, at the start and at the end; 0 for every 20 epochs.",
         why="20 epochs, because it costs a pass forwards and backwards through the training set: so it takes at most a twentieth of the examples that training "
         "takes, and less of the time, because large batches are fast.",
     )
-    fresh: int = whole(
+    fresh: int = integer(
         0,
         "Fresh examples",
         unit="examples",
-        least=0,
-        most=1_000_000,
+        ge=0,
+        le=1_000_000,
         slider=(0, 20_000),
         help="Examples drawn from the distribution at each evaluation, to measure the risk on and its gap to the training loss; 0 for none. For data sets "
         "whose distribution is known; there is no risk to measure for others.",
         why="None, because it costs: each evaluation passes through so many examples more, usually several times the training set. 10,000 tell a "
         "0-1 risk to about half a percent.",
     )
-    weights: int = whole(
+    weights: int = integer(
         12,
         "Followed weights",
-        least=0,
-        most=256,
+        ge=0,
+        le=256,
         slider=(0, 64),
         help="Number of weights, spread over all tensors, whose values are recorded at every step.",
     )
-    chosen: Texts = texts((), "Chosen weights", help="Weights to follow by name, as layers.0.weight[3,5]; in place of the spread ones.")
+    chosen: Texts = names((), "Chosen weights", help="Weights to follow by name, as layers.0.weight[3,5]; in place of the spread ones.")
 
 
 SECTIONS: tuple[str, ...] = (
@@ -126,6 +126,6 @@ LIVE_SECTIONS = ("optimizer", "clipping")
 """The sections whose numbers may be changed while a run goes."""
 
 
-def default_loss(task: Task) -> str:
+def default_loss(task: LearningTask) -> str:
     """Return the name of the loss of an experiment that names none."""
     return "cross_entropy" if task == "classes" else "squared_error"

@@ -15,11 +15,11 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
-from optlab.runners.owner import NotRecorded, Owner, RecordingHeld, RecordingWentOn
+from optlab.runners.job_handle import JobHandle, NotRecorded, RecordingHeld, RecordingWentOn
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.train import Asked, resume, train
-from optlab.tasks.question import Question
+from optlab.tasks.task import Task
 from optlab.training import events
 from optlab.training.control import Message, Stop
 
@@ -58,7 +58,7 @@ class RunBridge(QObject):
     def __init__(self, pool: WorkerPool, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pool = pool
-        self._owner: Owner | None = None
+        self._owner: JobHandle | None = None
         self._draw_share = EXPECTED_DRAW_SHARE
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -111,7 +111,7 @@ class RunBridge(QObject):
         owner.cancel()
         return owner.join(CLOSE_SECONDS)
 
-    def _begin(self, owner: Owner) -> None:
+    def _begin(self, owner: JobHandle) -> None:
         self._owner = owner
         self._timer.start()
 
@@ -137,21 +137,21 @@ class RunBridge(QObject):
 
     def _pass_on(self, event: events.Event) -> None:
         match event:
-            case events.Block():
+            case events.SeriesBlock():
                 self.blockArrived.emit(event)
-            case events.Path():
+            case events.WeightPath():
                 self.pathArrived.emit(event)
-            case events.Started():
+            case events.SessionStarted():
                 self.sessionStarted.emit(event)
-            case events.Pictured():
+            case events.InstrumentImage():
                 self.pictureArrived.emit(event)
-            case events.Costed():
+            case events.InstrumentCosts():
                 self.costsArrived.emit(event)
             case events.ActivityChanged(activity=activity):
                 self.activityChanged.emit(activity)
-            case events.Applied():
+            case events.MessageApplied():
                 self.messageApplied.emit(event)
-            case events.Noted():
+            case events.StepWarning():
                 self.stepNoted.emit(event)
             case events.RunEnded():
                 self.runEnded.emit(event)
@@ -167,7 +167,7 @@ class RunBridge(QObject):
                 pass
 
 
-class QuestionBridge(QObject):
+class TaskBridge(QObject):
     """Has questions answered in a worker; of several only the newest is answered, and one that is under way is given up for it.
 
     Signals: ``answered(object)``: an answer, the last of a question's being the whole one; ``failed(str)``: why there is none, in words;
@@ -181,8 +181,8 @@ class QuestionBridge(QObject):
     def __init__(self, pool: WorkerPool, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pool = pool
-        self._owner: Owner | None = None
-        self._waiting: Question | None = None
+        self._owner: JobHandle | None = None
+        self._waiting: Task | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(FRAME_MILLISECONDS)
         self._timer.timeout.connect(self._look)
@@ -192,7 +192,7 @@ class QuestionBridge(QObject):
         """Whether a question is under way."""
         return self._owner is not None
 
-    def ask(self, question: Question) -> None:
+    def ask(self, question: Task) -> None:
         """Ask a question in place of the one before."""
         self._waiting = question
         if self._owner is None:
@@ -220,7 +220,7 @@ class QuestionBridge(QObject):
         question, self._waiting = self._waiting, None
         # An answer has nothing to save: given up, its worker may be killed at once.
         # A runner that was told to kill its worker kills every later one, too: each question has its own.
-        self._owner = Owner(question, ProcessRunner(self._pool), patience=0.0)
+        self._owner = JobHandle(question, ProcessRunner(self._pool), patience=0.0)
         self._owner.start()
         self._timer.start()
 
@@ -234,7 +234,7 @@ class QuestionBridge(QObject):
         for event in owner.drain():
             if outdated:
                 continue
-            if isinstance(event, events.Answer):
+            if isinstance(event, events.TaskResult):
                 self.answered.emit(event.value)
             elif isinstance(event, events.SessionFailed):
                 self.failed.emit(event.message)
@@ -245,7 +245,7 @@ class QuestionBridge(QObject):
             self._next()
 
 
-class Warmth:
+class WorkerPrewarmer:
     """Keeps a worker warm: started in the background once the window is on the screen, so that Start answers at once."""
 
     def __init__(self) -> None:

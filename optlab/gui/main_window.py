@@ -21,23 +21,23 @@ from optlab.core.errors import OptLabError
 from optlab.core.files import write_atomically
 from optlab.experiment import Experiment
 from optlab.gui import theme
-from optlab.gui.bridge import QuestionBridge, RunBridge, Warmth
-from optlab.gui.companions import Companions
-from optlab.gui.consultation import Consultation
+from optlab.gui.bridge import RunBridge, TaskBridge, WorkerPrewarmer
+from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.control_bar import ControlBar
-from optlab.gui.panels.doctors_note import DoctorsNote
+from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.presets_menu import PresetsMenu
 from optlab.gui.recording_notice import RecordingNotice
+from optlab.gui.secondary_windows import SecondaryWindows
 from optlab.gui.summary import summary
 from optlab.runners.train import Asked
 from optlab.store import Store
-from optlab.tasks.preview import PreviewQuestion
+from optlab.tasks.preview import PreviewTask
 from optlab.training.control import Advance, Message, Pause, Resume, SetValue, Stop, SwitchInstrument
-from optlab.training.events import Applied, Block, RunEnded, Series, Started
+from optlab.training.events import MessageApplied, RunEnded, Series, SeriesBlock, SessionStarted
 
 DEFAULT_PRESET = "digits-mlp"
 FILE_KINDS = "Experiments (*.toml);;All files (*)"
@@ -59,19 +59,19 @@ class MainWindow(QMainWindow):
         self._file: Path | None = None
         self._shown_once = False
         self._asked = False
-        self._warmth = Warmth()
+        self._warmth = WorkerPrewarmer()
         self.bridge = RunBridge(self._warmth.pool, self)
-        self.preview = QuestionBridge(self._warmth.pool, self)
-        self.companions = Companions(self._warmth, self)
+        self.preview = TaskBridge(self._warmth.pool, self)
+        self.secondary_windows = SecondaryWindows(self._warmth, self)
         self.experiment_panel = ExperimentPanel()
         self.plots = PlotsPanel()
         self.instruments = InstrumentsPanel()
         self.banner = Banner()
-        self.note = DoctorsNote()
+        self.note = DiagnosisPanel()
         self.controls = ControlBar()
         self.setAcceptDrops(True)
         self._build_layout()
-        self.consultation = Consultation(self.bridge, self.experiment_panel, self.note, self)
+        self.diagnosis_controller = DiagnosisController(self.bridge, self.experiment_panel, self.note, self)
         self._build_menus()
         self._connect()
         self.apply_theme()
@@ -106,19 +106,19 @@ class MainWindow(QMainWindow):
         file_menu = bar.addMenu("&File")
         self._action(file_menu, "&Open experiment…", self.open_file, QKeySequence.StandardKey.Open)
         self.presets_menu = PresetsMenu(self.load_file, self)
-        self._action(file_menu, "&Gallery…", self.companions.show_gallery, "Ctrl+G")
+        self._action(file_menu, "&Gallery…", self.secondary_windows.show_gallery, "Ctrl+G")
         file_menu.addMenu(self.presets_menu)
-        self._action(file_menu, "&Import data…", lambda: self._unless_busy(self.companions.import_data), "Ctrl+I")
-        self._action(file_menu, "Register a &model…", lambda: self._unless_busy(self.companions.register_model))
+        self._action(file_menu, "&Import data…", lambda: self._unless_busy(self.secondary_windows.import_data), "Ctrl+I")
+        self._action(file_menu, "Register a &model…", lambda: self._unless_busy(self.secondary_windows.register_model))
         self._action(file_menu, "&Save experiment as…", self.save_file, QKeySequence.StandardKey.Save)
         file_menu.addSeparator()
         self._action(file_menu, "&Runs…", self.show_runs, "Ctrl+R")
         file_menu.addSeparator()
         self._action(file_menu, "&Quit", self.close, QKeySequence.StandardKey.Quit)
         tools_menu = bar.addMenu("&Instruments")
-        self._action(tools_menu, "&Surfaces…", self.companions.show_surfaces, "Ctrl+Shift+S")
-        self._action(tools_menu, "&Loss landscape…", self.companions.show_landscape, "Ctrl+L")
-        self._action(tools_menu, "&Benches…", self.companions.show_benches, "Ctrl+B")
+        self._action(tools_menu, "&Surfaces…", self.secondary_windows.show_surfaces, "Ctrl+Shift+S")
+        self._action(tools_menu, "&Loss landscape…", self.secondary_windows.show_landscape, "Ctrl+L")
+        self._action(tools_menu, "&Benches…", self.secondary_windows.show_benches, "Ctrl+B")
         view_menu = bar.addMenu("&View")
         group = QActionGroup(self)
         for name in get_args(theme.Choice):
@@ -127,7 +127,7 @@ class MainWindow(QMainWindow):
             action.setChecked(name == theme.choice())
             group.addAction(action)
         help_menu = bar.addMenu("&Help")
-        self._action(help_menu, "&Catalogue…", self.companions.show_catalogue, "Ctrl+K")
+        self._action(help_menu, "&Catalogue…", self.secondary_windows.show_catalogue, "Ctrl+K")
         help_menu.addSeparator()
         for kind, words in (
             ("optimizer", "Page of this &optimizer"),
@@ -136,16 +136,16 @@ class MainWindow(QMainWindow):
         ):
             self._action(help_menu, words, partial(self._show_chosen_page, kind))
         help_menu.addSeparator()
-        self._action(help_menu, "&This machine…", self.companions.show_machine)
+        self._action(help_menu, "&This machine…", self.secondary_windows.show_machine)
         self._action(help_menu, "&About OptLab", self._show_about)
 
     def _connect(self) -> None:
         panel, bridge, controls = self.experiment_panel, self.bridge, self.controls
         panel.experimentChanged.connect(self._experiment_changed)
         panel.liveValueChanged.connect(lambda path, value: bridge.send(SetValue(path, value)))
-        panel.pageRequested.connect(self.companions.show_page)
-        self.consultation.said.connect(self.controls.say)
-        others = self.companions
+        panel.pageRequested.connect(self.secondary_windows.show_page)
+        self.diagnosis_controller.said.connect(self.controls.say)
+        others = self.secondary_windows
         others.presetPicked.connect(self._open_preset)
         others.componentPicked.connect(lambda kind, name: self._unless_busy(lambda: panel.pick(kind, name)))
         others.dataPicked.connect(lambda section: panel.set_section("dataset", section))
@@ -167,7 +167,7 @@ class MainWindow(QMainWindow):
         bridge.pictureArrived.connect(self.instruments.take_picture)
         bridge.costsArrived.connect(self.instruments.take_costs)
         self.instruments.switched.connect(self._instrument_switched)
-        self.instruments.pageRequested.connect(self.companions.show_page)
+        self.instruments.pageRequested.connect(self.secondary_windows.show_page)
         self.views.currentChanged.connect(lambda _index: self.instruments.refresh())
         bridge.activityChanged.connect(self._activity_changed)
         bridge.messageApplied.connect(self._message_applied)
@@ -210,7 +210,7 @@ class MainWindow(QMainWindow):
             self._set_title()
             self.show_stored(run_id)
             self.bridge.resume(run_id, self._runner)
-            self.consultation.begin(self.experiment_panel.experiment())
+            self.diagnosis_controller.begin(self.experiment_panel.experiment())
         except OptLabError as error:
             self.banner.show_sentence(str(error), problem=True)
             return
@@ -223,7 +223,7 @@ class MainWindow(QMainWindow):
             self.instruments.clear()
             self.plots.set_task(experiment.target_shape().task)
             self.bridge.start(experiment, self._runner, first)
-            self.consultation.begin(experiment)
+            self.diagnosis_controller.begin(experiment)
         except OptLabError as error:
             self.controls.say(str(error), problem=True)
             return
@@ -241,7 +241,7 @@ class MainWindow(QMainWindow):
         self.controls.say("Stopping…")
         self.bridge.send(Stop())
 
-    def _session_started(self, started: Started) -> None:
+    def _session_started(self, started: SessionStarted) -> None:
         self.plots.begin(started)
         self.controls.begin(started.steps, started.step, started.device_name)
         self.controls.set_state("running")
@@ -250,7 +250,7 @@ class MainWindow(QMainWindow):
             f"Training {started.parameters:,} parameters: {started.steps_per_epoch:,} steps an epoch, batches of {started.batch}{last}."
         )
 
-    def _take_block(self, block: Block) -> None:
+    def _take_block(self, block: SeriesBlock) -> None:
         self.plots.take(block)
         self.instruments.take(block)
         self.controls.advance(block.step, block.seconds)
@@ -266,7 +266,7 @@ class MainWindow(QMainWindow):
         elif self.bridge.active:
             self.bridge.send(SwitchInstrument(name, values))
 
-    def _message_applied(self, applied: Applied) -> None:
+    def _message_applied(self, applied: MessageApplied) -> None:
         if applied.problem and isinstance(applied.message, SwitchInstrument):
             self.instruments.say(applied.message.name, applied.problem)
         elif applied.problem:
@@ -287,9 +287,9 @@ class MainWindow(QMainWindow):
         )
 
     def _run_failed(self, message: str, detail: str) -> None:
-        answers = {"Details…": lambda: self.companions.show_machine(f"{message}\n\n{detail}")} if detail else {}
+        run = {"Details…": lambda: self.secondary_windows.show_machine(f"{message}\n\n{detail}")} if detail else {}
         self.controls.say("The run failed.", problem=True)
-        self.banner.show_sentence(f"{self.recording.problem} {message}".strip(), answers, problem=True)
+        self.banner.show_sentence(f"{self.recording.problem} {message}".strip(), run, problem=True)
 
     def _session_ended(self) -> None:
         self.experiment_panel.set_locked(False)
@@ -356,7 +356,9 @@ class MainWindow(QMainWindow):
         self.note.clear()
         self.plots.set_task(experiment.target_shape().task)
         self.plots.weights.set_followed(record.tracked)
-        block = Block(record.steps, record.seconds, {name: Series(s.steps, s.values[:, None], s.columns) for name, s in series.items()})
+        block = SeriesBlock(
+            record.steps, record.seconds, {name: Series(s.steps, s.values[:, None], s.columns) for name, s in series.items()}
+        )
         self.plots.take(block)
         self.instruments.clear()
         self.instruments.set_tables(experiment.to_dict().get(INSTRUMENTS, {}))
@@ -366,7 +368,7 @@ class MainWindow(QMainWindow):
 
     def show_runs(self) -> None:
         """Open the list of stored runs."""
-        self.companions.show_runs(busy=self.bridge.active)
+        self.secondary_windows.show_runs(busy=self.bridge.active)
 
     def _unless_busy(self, act: Callable[[], None]) -> None:
         """Do what changes the experiment, unless a run is going."""
@@ -385,7 +387,7 @@ class MainWindow(QMainWindow):
         self.controls.say(f"Registered: {name} is a model now, here and on the command line.")
 
     def _show_chosen_page(self, kind: str) -> None:
-        self.companions.show_page(kind, self.experiment_panel.chosen(kind))
+        self.secondary_windows.show_page(kind, self.experiment_panel.chosen(kind))
 
     def _show_experiment(self, experiment: Experiment) -> None:
         self.experiment_panel.set_experiment(experiment)
@@ -397,7 +399,7 @@ class MainWindow(QMainWindow):
     def _request_preview(self, section: dict[str, object]) -> None:
         # Before the first paint nothing may start a worker.
         if self._shown_once:
-            self.preview.ask(PreviewQuestion(section))
+            self.preview.ask(PreviewTask(section))
 
     def _set_title(self) -> None:
         self.setWindowTitle(f"{self._file.name} – OptLab" if self._file else "OptLab")
@@ -431,7 +433,7 @@ class MainWindow(QMainWindow):
             self.load_file(path)
         else:
             # The sender waits until the drop is over; a dialog would keep it waiting.
-            QTimer.singleShot(0, self, lambda: self._unless_busy(lambda: self.companions.import_data(str(path))))
+            QTimer.singleShot(0, self, lambda: self._unless_busy(lambda: self.secondary_windows.import_data(str(path))))
 
     # --- beginning and end -----------------------------------------------------------------------------------------------------------
 
@@ -468,7 +470,7 @@ class MainWindow(QMainWindow):
         if self.bridge.active and not self._asked and not self._may_close():
             event.ignore()
             return
-        self.companions.close_all()
+        self.secondary_windows.close_all()
         self.bridge.shut_down()
         self.preview.shut_down()
         self._warmth.end()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from optlab.catalogue.losses.base import Loss, margin, zero_one
-from optlab.catalogue.models.base import EVALUATION, TRAINING, Layers, Model, Moments, Pass, Uniforms
+from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext, Layers, Model, Moments, Uniforms
 from optlab.core.data import DataShape
 from optlab.core.lazy import torch as _torch
 
@@ -20,7 +20,7 @@ _EVALUATION_VALUES = 4_000_000
 """Input values that one evaluation chunk may hold, over all runs: bounds the memory of an evaluation on a large set."""
 
 
-class Judged(NamedTuple):
+class OwnLoss(NamedTuple):
     """What is found out about the examples of a part, each ``[R, n]``; errors and margins are None for regression."""
 
     losses: torch.Tensor
@@ -55,28 +55,28 @@ class Objective:
         self.layout = model.layout(shape)
         self.sample = sample[:SAMPLE] if sample is not None and model.normalizes() else None
         self._sample = self.sample
-        self.detours = model.detours()
+        self.uses_surrogate_gradient = model.uses_surrogate_gradient()
         self.keeping = False
         self.kept: tuple[torch.Tensor, Layers] | None = None
-        self._judges = model.judges()
+        self._judges = model.has_own_loss()
         self._branching = model.auxiliary_weight() != 0.0
         self._decay_mask: torch.Tensor | None = None
 
-    def outputs(self, theta: torch.Tensor, x: torch.Tensor, circumstances: Pass = EVALUATION) -> torch.Tensor:
+    def outputs(self, theta: torch.Tensor, x: torch.Tensor, context: ForwardContext = EVALUATION) -> torch.Tensor:
         """Outputs ``[R, m, outputs]`` for inputs ``x`` ``[R, m, *inputs]``."""
-        if not circumstances.training and circumstances.statistics is None and self.model.normalizes():
-            circumstances = replace(circumstances, statistics=self.statistics(theta))
-        return self.model.forward(self.layout.split(theta), x, circumstances)
+        if not context.training and context.statistics is None and self.model.normalizes():
+            context = replace(context, statistics=self.statistics(theta))
+        return self.model.forward(self.layout.split(theta), x, context)
 
-    def per_example(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, circumstances: Pass = TRAINING) -> torch.Tensor:
+    def per_example(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, context: ForwardContext = TRAINING) -> torch.Tensor:
         """Loss ``[R, m]`` of each example, without weight decay."""
         if self._judges:
-            return self.model.judged(self.layout.split(theta), x)
-        return self.loss.per_example(self.outputs(theta, x, circumstances), self.model.targets(x, y))
+            return self.model.own_loss(self.layout.split(theta), x)
+        return self.loss.per_example(self.outputs(theta, x, context), self.model.targets(x, y))
 
-    def losses(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, circumstances: Pass = TRAINING) -> torch.Tensor:
+    def losses(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, context: ForwardContext = TRAINING) -> torch.Tensor:
         """Mean loss ``[R]`` of a batch, without weight decay."""
-        return self.per_example(theta, x, y, circumstances).mean(dim=1)
+        return self.per_example(theta, x, y, context).mean(dim=1)
 
     def penalty(self, theta: torch.Tensor) -> torch.Tensor | None:
         """The weight-decay terms ``[R]``, or None where the loss asks for none."""
@@ -92,7 +92,7 @@ class Objective:
 
         Args:
             theta: ``[R, P]``. x: ``[R, m, *inputs]``. y: ``[R, m]`` or ``[R, m, outputs]``.
-            uniforms: what the model's surrogate draws from, for the gradient that training follows where it :attr:`detours`; without, the gradient is that
+            uniforms: what the model's surrogate draws from, for the gradient that training follows where it :attr:`uses_surrogate_gradient`; without, the gradient is that
                 of the loss.
         """
         if uniforms is not None:
@@ -121,7 +121,7 @@ class Objective:
         if not self._branching:
             return self.losses(theta, x, y), self.penalty(theta)
         heads: list[torch.Tensor] = []
-        losses = self.losses(theta, x, y, Pass(training=True, branch=heads.append))
+        losses = self.losses(theta, x, y, ForwardContext(training=True, branch=heads.append))
         targets = self.model.targets(x, y)
         added = _torch.zeros_like(losses)
         for outputs in heads:
@@ -155,7 +155,7 @@ class Objective:
             for some in theta.split(max(1, _EVALUATION_VALUES // (len(seen) * widest))):
                 found: list[Moments] = []
                 everyone = seen.expand(len(some), *seen.shape)
-                self.model.forward(self.layout.split(some), everyone, Pass(training=True, observe=found.append))
+                self.model.forward(self.layout.split(some), everyone, ForwardContext(training=True, observe=found.append))
                 parts.append(found)
         return [
             (_torch.cat([mean for mean, _ in layer]), _torch.cat([variance for _, variance in layer])) for layer in zip(*parts, strict=True)
@@ -169,10 +169,10 @@ class Objective:
             if recorded is None:
                 return None
             outputs, tape = recorded
-            judged = self.loss.with_gradient(outputs, self.model.targets(x, y))
-            if judged is None:
+            own_loss = self.loss.with_gradient(outputs, self.model.targets(x, y))
+            if own_loss is None:
                 return None
-            losses, delta = judged
+            losses, delta = own_loss
             gradient = _torch.empty_like(theta)
             layers: Layers | None = [] if self.keeping else None
             self.model.backward(parameters, tape, delta, self.layout.split(gradient), layers)
@@ -200,7 +200,7 @@ class Objective:
         norm: torch.Tensor = _torch.linalg.vector_norm(theta * self._mask(theta), dim=1)
         return norm
 
-    def evaluate(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> Judged:
+    def evaluate(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> OwnLoss:
         """Losses, and for classes 0-1 errors and margins, of each example of a whole part, each ``[R, n]``.
 
         Args:
@@ -211,22 +211,22 @@ class Objective:
         losses: list[torch.Tensor] = []
         errors: list[torch.Tensor] = []
         margins: list[torch.Tensor] = []
-        circumstances = Pass(training=False, statistics=self.statistics(theta)) if self.model.normalizes() else EVALUATION
+        context = ForwardContext(training=False, statistics=self.statistics(theta)) if self.model.normalizes() else EVALUATION
         with _torch.no_grad():
             for chunk_x, chunk_y in zip(x.split(rows), y.split(rows), strict=True):
                 inputs = chunk_x.expand(runs, *chunk_x.shape)
                 everyone = self.model.targets(inputs, chunk_y.expand(runs, *chunk_y.shape))
                 if self._judges:
-                    losses.append(self.model.judged(self.layout.split(theta), inputs))
+                    losses.append(self.model.own_loss(self.layout.split(theta), inputs))
                     continue
-                outputs = self.outputs(theta, inputs, circumstances)
+                outputs = self.outputs(theta, inputs, context)
                 losses.append(self.loss.per_example(outputs, everyone))
                 if self.shape.task == "classes":
                     errors.append(zero_one(outputs, everyone))
                     margins.append(margin(outputs, everyone))
         if not errors:
-            return Judged(_torch.cat(losses, dim=1), None, None)
-        return Judged(_torch.cat(losses, dim=1), _torch.cat(errors, dim=1), _torch.cat(margins, dim=1))
+            return OwnLoss(_torch.cat(losses, dim=1), None, None)
+        return OwnLoss(_torch.cat(losses, dim=1), _torch.cat(errors, dim=1), _torch.cat(margins, dim=1))
 
     def _mask(self, theta: torch.Tensor) -> torch.Tensor:
         """1 for weights, 0 for biases, ``[P]``."""

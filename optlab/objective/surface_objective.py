@@ -14,13 +14,13 @@ import pydantic
 from numpy.typing import ArrayLike, NDArray
 
 from optlab.catalogue.losses.base import Loss
-from optlab.catalogue.models.base import Model, Pass
+from optlab.catalogue.models.base import ForwardContext, Model
 from optlab.catalogue.surfaces.base import Interval, Surface
 from optlab.core.data import DataShape
 from optlab.core.layout import Layout, Parameter
 from optlab.core.lazy import torch as _torch
+from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
-from optlab.objective.oracle import Oracle
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ class _Ground(Model):
         size = self._surface.dimension
         return Layout((Parameter("point", (size,), "weight", size, 1),))
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
         (point,) = parameters
         height = self._surface.value(point)
         if x.shape[2]:
@@ -64,9 +64,9 @@ def untilted(theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return theta.new_zeros(len(theta), 1, 0), theta.new_zeros(len(theta), 1)
 
 
-def surface_oracle(surface: Surface, theta: torch.Tensor) -> Oracle:
+def surface_batch_objective(surface: Surface, theta: torch.Tensor) -> BatchObjective:
     """Values, gradients and Hessians of a surface at points ``[R, d]``."""
-    return Oracle(surface_objective(surface), *untilted(theta), [0] * len(theta), 0)
+    return BatchObjective(surface_objective(surface), *untilted(theta), [0] * len(theta), 0)
 
 
 def axes(domain: Sequence[Interval], count: int) -> tuple[Array, ...]:

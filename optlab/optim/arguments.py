@@ -68,7 +68,7 @@ def common(rule: type[Optimizer]) -> dict[str, tuple[Any, type, str]]:
 
 def signature(rule: type[Optimizer]) -> inspect.Signature:
     """``(params, lr=…, *, …, weight_decay=0.0, maximize=False)``."""
-    types = {"real": float, "whole": int, "switch": bool, "choice": str, "text": str}
+    types = {"number": float, "integer": int, "flag": bool, "choice": str, "text": str}
     parameters = [inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     for argument in arguments(rule):
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if argument.name == "lr" else inspect.Parameter.KEYWORD_ONLY
@@ -105,7 +105,7 @@ def check(rule: type[Optimizer], group: Mapping[str, Any]) -> None:
         raise ValueError(f"{rule.__name__}: {message}") from None
     extra = common(rule)
     if "weight_decay" in extra:
-        decay = _plain(rule, "weight_decay", group["weight_decay"], "real")
+        decay = _plain(rule, "weight_decay", group["weight_decay"], "number")
         if not isinstance(decay, float) or not math.isfinite(decay) or decay < 0.0:
             raise ValueError(f"{rule.__name__}: weight_decay is {shown(decay)}, but it must be a number at least 0.")
     if "maximize" in extra and not isinstance(group["maximize"], bool):
@@ -120,7 +120,7 @@ def _plain(rule: type[Optimizer], name: str, value: Any, kind: str) -> Any:
         value = value.item()
     if isinstance(value, bool):
         return value
-    if kind == "real" and isinstance(value, numbers.Real):
+    if kind == "number" and isinstance(value, numbers.Real):
         return float(value)
     return int(value) if isinstance(value, numbers.Integral) else value
 
@@ -152,8 +152,8 @@ def documentation(rule: type[Optimizer], module: str) -> str:
     parts.append("Raises:\n    ValueError: a value is not allowed; the message says which.\n    TypeError: there is no such argument.")
     if rule.point is not Optimizer.point:
         parts.append(_LOOK_AHEAD)
-    if described.differs:
-        parts.append(_wrapped(f"Differs: {described.differs}"))
+    if described.differences:
+        parts.append(_wrapped(f"Differs: {described.differences}"))
     if described.source:
         parts.append(_wrapped(f"Source: {described.source}"))
     parts.append(f"Example:\n    optimizer = {module}.{rule.__name__}(model.parameters())\n    loss.backward()\n    optimizer.step()")

@@ -3,22 +3,17 @@
 :func:`train` and :func:`resume` are the way in.
 """
 
+from optlab.runners.job_handle import JobHandle, NotRecorded, RecordingHeld, RecordingWentOn
 from optlab.runners.jobs import TrainJob
-from optlab.runners.owner import NotRecorded, Owner, RecordingHeld, RecordingWentOn
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.thread import ThreadRunner
 from optlab.runners.train import resume, train
-from optlab.tasks.preview import DatasetPreview, PreviewQuestion
-from optlab.tasks.question import Question
 
 __all__ = [
-    "DatasetPreview",
     "NotRecorded",
-    "Owner",
-    "PreviewQuestion",
+    "JobHandle",
     "ProcessRunner",
-    "Question",
     "RecordingHeld",
     "RecordingWentOn",
     "ThreadRunner",

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
-from optlab.tasks.question import Question
+from optlab.tasks.task import Task
 from optlab.training.control import Controls, Message, Replay
-from optlab.training.events import Answer, Event, SessionFailed
+from optlab.training.events import Event, SessionFailed, TaskResult
 from optlab.training.session import session
 from optlab.training.snapshot import Snapshot
 
@@ -32,8 +32,8 @@ class TrainJob:
     log: tuple[tuple[int, Message], ...] = ()
 
 
-Job = TrainJob | Question
-"""What a runner can be given. The answers to a question come as :class:`~optlab.training.events.Answer`."""
+Job = TrainJob | Task
+"""What a runner can be given. The answers to a question come as :class:`~optlab.training.events.TaskResult`."""
 
 
 def perform(job: Job, controls: Controls) -> Iterator[Event]:
@@ -43,9 +43,9 @@ def perform(job: Job, controls: Controls) -> Iterator[Event]:
             case TrainJob():
                 experiments = [Experiment.from_toml(text) for text in job.experiments]
                 yield from session(experiments, Replay(job.log, controls) if job.log else controls, job.snapshots)
-            case Question():
-                for answer in job.answers(controls):
-                    yield Answer(answer)
+            case Task():
+                for answer in job.run(controls):
+                    yield TaskResult(answer)
     except OptLabError as error:
         yield SessionFailed(str(error))
     except Exception as error:  # noqa: BLE001 - told as an event, with its traceback

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from optlab.training.events import Block, Event, Kept, Pictured
+from optlab.training.events import Event, InstrumentImage, SeriesBlock, SnapshotTaken
 
 BYTES = 64 << 20
 """What the arrays of waiting events may take."""
@@ -76,10 +76,10 @@ class Outbox:
 
 
 def _size(event: Event) -> int:
-    if isinstance(event, Block):
+    if isinstance(event, SeriesBlock):
         return sum(series.steps.nbytes + series.values.nbytes for series in event.series.values())
-    if isinstance(event, Kept):
+    if isinstance(event, SnapshotTaken):
         return event.snapshot.theta.nbytes + sum(value.nbytes for value in event.snapshot.state.values())
-    if isinstance(event, Pictured):
+    if isinstance(event, InstrumentImage):
         return sum(values.nbytes for values in event.arrays.values())
     return 0

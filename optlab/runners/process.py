@@ -59,7 +59,7 @@ class ProcessRunner:
                     yield told
             reusable = not failed
         except WorkerDied as death:
-            yield SessionFailed(_obituary(death.code))
+            yield SessionFailed(_exit_message(death.code))
         finally:
             with self._lock:
                 self._worker = None
@@ -77,7 +77,7 @@ class ProcessRunner:
                 self._worker.kill()
 
 
-def _obituary(code: int | None) -> str:
+def _exit_message(code: int | None) -> str:
     if code is not None and code < 0:
         try:
             name = signal.Signals(-code).name

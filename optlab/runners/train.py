@@ -9,8 +9,8 @@ from typing import Literal
 
 from optlab.experiment import Experiment
 from optlab.runners.choice import choose
+from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import TrainJob
-from optlab.runners.owner import Owner
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.runner import Runner, RunnerName
@@ -30,7 +30,7 @@ def train(
     pool: WorkerPool | None = None,
     log: Sequence[tuple[int, Message]] = (),
     capacity: int = 4096,
-) -> Owner:
+) -> JobHandle:
     """Train experiments together as one population; the owner has been started.
 
     Args:
@@ -39,7 +39,7 @@ def train(
         store: where the runs are recorded (a store, or an OptLab folder), or None for nowhere.
         pool: where worker processes come from.
         log: messages to apply, each after so many steps.
-        capacity: see :class:`~optlab.runners.owner.Owner`.
+        capacity: see :class:`~optlab.runners.job_handle.JobHandle`.
 
     Raises:
         StoreError: the runs cannot be recorded.
@@ -50,7 +50,7 @@ def train(
         with _opened(store) as opened:
             writer = opened.begin(experiments, name)
     job = TrainJob(tuple(experiment.to_toml() for experiment in experiments), None, tuple(log))
-    return _started(Owner(job, _runner(name, pool), writer, capacity))
+    return _started(JobHandle(job, _runner(name, pool), writer, capacity))
 
 
 def resume(
@@ -62,7 +62,7 @@ def resume(
     pool: WorkerPool | None = None,
     log: Sequence[tuple[int, Message]] = (),
     capacity: int = 4096,
-) -> Owner:
+) -> JobHandle:
     """Go on with stored runs, from their newest snapshot or else from the start, under the same ids; the owner has been started.
 
     Args:
@@ -77,10 +77,10 @@ def resume(
     with _opened(store) as opened:
         writer = opened.resume(run_ids, name)
     job = TrainJob(writer.experiments, writer.snapshots, (*writer.log, *log))
-    return _started(Owner(job, _runner(name, pool), writer, capacity))
+    return _started(JobHandle(job, _runner(name, pool), writer, capacity))
 
 
-def _started(owner: Owner) -> Owner:
+def _started(owner: JobHandle) -> JobHandle:
     owner.start()
     return owner
 

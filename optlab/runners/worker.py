@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from optlab.runners.jobs import Job, TrainJob, perform
-from optlab.tasks.question import Question
+from optlab.tasks.task import Task
 from optlab.training.control import Inbox, Message
 from optlab.training.events import Event
 
@@ -149,7 +149,7 @@ def _listen(pipe: Connection, jobs: queue.SimpleQueue[tuple[Job, Inbox]]) -> Non
         except (EOFError, OSError):
             # At once and without a word, whatever the main thread is at: there is nobody left to hear.
             os._exit(0)
-        if isinstance(what, TrainJob | Question):
+        if isinstance(what, TrainJob | Task):
             inbox = Inbox()
             jobs.put((what, inbox))
         else:

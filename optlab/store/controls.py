@@ -46,7 +46,7 @@ def replayable(message: Message) -> bool:
     return isinstance(message, SetValue | Follow | SwitchInstrument)
 
 
-def standing(log: list[tuple[int, Message]], step: int) -> list[tuple[int, Message]]:
+def persistent_messages(log: list[tuple[int, Message]], step: int) -> list[tuple[int, Message]]:
     """Of the messages before ``step``, those whose effect is no part of a snapshot and lasts: what is followed, and how each instrument was switched last."""
     lasting: dict[str, Message] = {}
     for at, message in log:

@@ -17,7 +17,7 @@ from optlab.store.names import is_owner
 FOLDER = "locks"
 
 
-class OwnerLock:
+class RunLock:
     """A lock that is held from construction to :meth:`release`, or to the end of the process.
 
     Args:

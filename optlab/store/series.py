@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.core.errors import StoreError
-from optlab.store.bundles import Spec, width
 from optlab.store.chunks import Chunk, Table, decode, from_row, steps_of
 from optlab.store.seals import COLUMNS, is_intact
+from optlab.store.series_groups import Spec, width
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,13 +20,13 @@ from optlab.core import paths
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
 from optlab.store import controls, database, records, seals, series, snapshots
-from optlab.store.bundles import Bundles
-from optlab.store.lines import Line, common_bundles
-from optlab.store.locks import OwnerLock, is_held, remove
+from optlab.store.locks import RunLock, is_held, remove
 from optlab.store.names import is_owner, is_run_id
 from optlab.store.persistence import Persistence
 from optlab.store.records import GOING, RunRecord
+from optlab.store.run_cursors import RunCursor, common_bundles
 from optlab.store.series import StoredSeries
+from optlab.store.series_groups import SeriesGroups
 from optlab.store.snapshots import SnapshotRecord
 from optlab.store.writer import RunWriter
 from optlab.training.control import Message
@@ -246,7 +246,7 @@ class Store:
                     )
                     seals.seal(connection, "runs", run)
             undo.pop_all()
-        return RunWriter(self.home, connection, lock, [Line(run) for run in ids], documents)
+        return RunWriter(self.home, connection, lock, [RunCursor(run) for run in ids], documents)
 
     def resume(self, run_ids: Sequence[str], runner: str | None = None) -> RunWriter:
         """Take over runs that ended before their time, to go on with them under the same ids.
@@ -286,25 +286,27 @@ class Store:
             undo.pop_all()
         return writer
 
-    def _resumed(self, connection: sqlite3.Connection, lock: OwnerLock, found: Sequence[RunRecord]) -> RunWriter:
+    def _resumed(self, connection: sqlite3.Connection, lock: RunLock, found: Sequence[RunRecord]) -> RunWriter:
         chosen = self._common_snapshots([record.id for record in found])
         step = chosen[0].step if chosen else 0
-        lines: list[Line] = []
+        lines: list[RunCursor] = []
         logs: list[list[tuple[int, Message]]] = []
         for record in found:
             snapshots.remove_strays(self.home, record.id, {snapshot.file for snapshot in snapshots.records(connection, record.id)})
             everything = self.controls(record.id)
-            log = controls.standing(everything, step) + [
+            log = controls.persistent_messages(everything, step) + [
                 (at, message) for at, message in everything if at >= step and controls.replayable(message)
             ]
             logs.append(log)
-            line = Line(record.id, steps=record.steps, seconds=record.seconds)
+            line = RunCursor(record.id, steps=record.steps, seconds=record.seconds)
             line.load(connection)
             line.replayed = Counter((at, controls.to_json(message)) for at, message in log)
             line.messages = len(everything)
             lines.append(line)
         texts = [record.experiment for record in found]
-        return RunWriter(self.home, connection, lock, lines, texts, chosen, controls.for_population(logs), Bundles(common_bundles(lines)))
+        return RunWriter(
+            self.home, connection, lock, lines, texts, chosen, controls.for_population(logs), SeriesGroups(common_bundles(lines))
+        )
 
     def _common_snapshots(self, run_ids: Sequence[str]) -> tuple[Snapshot, ...] | None:
         """A snapshot of each run, of the highest step at which all have a sound one; None where there is none."""
@@ -319,12 +321,12 @@ class Store:
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 
-    def _for_writer(self, undo: contextlib.ExitStack) -> tuple[sqlite3.Connection, OwnerLock]:
+    def _for_writer(self, undo: contextlib.ExitStack) -> tuple[sqlite3.Connection, RunLock]:
         if self.readonly:
             raise StoreError("The runs were opened for reading only; open them for writing to record a run.")
         connection = database.connect(self.home / database.NAME)
         undo.callback(connection.close)
-        lock = OwnerLock(self.home)
+        lock = RunLock(self.home)
         undo.callback(lock.release)
         return connection, lock
 

@@ -22,16 +22,26 @@ import numpy as np
 
 from optlab.core.errors import StoreError
 from optlab.store import controls, snapshots
-from optlab.store.bundles import Bundles, Packed
 from optlab.store.chunks import Table
 from optlab.store.database import in_words, transaction
-from optlab.store.lines import WRITE_CHUNK, Line, chunk_values
-from optlab.store.locks import OwnerLock
+from optlab.store.locks import RunLock
 from optlab.store.persistence import Persistence, Watcher
 from optlab.store.records import GOING, RunStatus, now
+from optlab.store.run_cursors import WRITE_CHUNK, RunCursor, chunk_values
 from optlab.store.seals import changed_tables, seal
+from optlab.store.series_groups import Packed, SeriesGroups
 from optlab.training.control import Follow, Message, SetValue
-from optlab.training.events import ActivityChanged, Applied, Block, Event, Kept, RunEnded, SessionEnded, SessionFailed, Started
+from optlab.training.events import (
+    ActivityChanged,
+    Event,
+    MessageApplied,
+    RunEnded,
+    SeriesBlock,
+    SessionEnded,
+    SessionFailed,
+    SessionStarted,
+    SnapshotTaken,
+)
 from optlab.training.snapshot import Snapshot
 
 COMMIT_SECONDS = 0.25
@@ -69,12 +79,12 @@ class RunWriter:
         self,
         home: Path,
         connection: sqlite3.Connection,
-        lock: OwnerLock,
-        lines: Sequence[Line],
+        lock: RunLock,
+        lines: Sequence[RunCursor],
         experiments: Sequence[str],
         snapshots: tuple[Snapshot, ...] | None = None,
         log: tuple[tuple[int, Message], ...] = (),
-        bundles: Bundles | None = None,
+        bundles: SeriesGroups | None = None,
     ) -> None:
         self._home = home
         self._connection = connection
@@ -83,7 +93,7 @@ class RunWriter:
         self.experiments = tuple(experiments)
         self.snapshots = snapshots
         self.log = log
-        self._bundles = bundles or Bundles()
+        self._bundles = bundles or SeriesGroups()
         self._tracked: tuple[str, ...] = ()
         self._tracked_at_start: tuple[str, ...] = ()
         self._first: list[Statement] = []
@@ -173,18 +183,18 @@ class RunWriter:
 
     def _take(self, event: Event) -> None:
         match event:
-            case Block():
+            case SeriesBlock():
                 self._add(event)
                 if self._waiting > _MOST_WAITING or time.monotonic() >= self._commit_at:
                     self._commit()
-            case Started():
+            case SessionStarted():
                 self._started(event)
-            case Applied(problem=""):
+            case MessageApplied(problem=""):
                 self._applied(event)
             case ActivityChanged():
                 self._set_status(event.activity)
                 self._commit()
-            case Kept():
+            case SnapshotTaken():
                 self._keep(self._lines[event.run], event.snapshot)
             case RunEnded():
                 self._run_ended(self._lines[event.run], event)
@@ -195,12 +205,12 @@ class RunWriter:
             case _:
                 pass
 
-    def _started(self, event: Started) -> None:
+    def _started(self, event: SessionStarted) -> None:
         self._tracked = self._tracked_at_start = event.tracked
         change = "UPDATE runs SET device = ?, device_name = ?, tracked = ? WHERE id = ?"
         self._commit(*((change, (event.device, event.device_name, json.dumps(event.tracked), line.id)) for line in self._lines))
 
-    def _add(self, block: Block) -> None:
+    def _add(self, block: SeriesBlock) -> None:
         for packed in self._bundles.pack(block.series, self._tracked):
             for line, table in zip(self._lines, packed.table, strict=True):
                 if not line.ended:
@@ -209,7 +219,7 @@ class RunWriter:
             if not line.ended and block.step > line.steps:
                 line.steps, line.seconds, line.dirty = block.step, block.seconds, True
 
-    def _append(self, line: Line, packed: Packed, table: Table) -> None:
+    def _append(self, line: RunCursor, packed: Packed, table: Table) -> None:
         bundles = len(line.stored)
         tail = line.tail(packed.bundle, packed.specs)
         if len(line.stored) > bundles:
@@ -221,7 +231,7 @@ class RunWriter:
         if table.shape[1]:
             self._waiting += tail.append(table)
 
-    def _applied(self, event: Applied) -> None:
+    def _applied(self, event: MessageApplied) -> None:
         if isinstance(event.message, Follow):
             self._tracked = event.message.weights or self._tracked_at_start
         statements: list[Statement] = []
@@ -244,7 +254,7 @@ class RunWriter:
         # Rows may wait: those of later steps can only be committed after this.
         self._write(statements)
 
-    def _cut(self, line: Line, step: int) -> list[str]:
+    def _cut(self, line: RunCursor, step: int) -> list[str]:
         with transaction(self._connection):
             return line.cut(self._connection, step)
 
@@ -253,7 +263,7 @@ class RunWriter:
             if not line.ended:
                 line.status, line.dirty = status, True
 
-    def _run_ended(self, line: Line, event: RunEnded) -> None:
+    def _run_ended(self, line: RunCursor, event: RunEnded) -> None:
         line.status, line.steps, line.seconds, line.ended, line.dirty = event.status, event.steps, event.seconds, True, True
         result = (now(), json.dumps(dict(event.final)), event.theta_sha256, event.reason, event.broken)
         change = "UPDATE runs SET ended = ?, final = ?, theta_sha256 = ?, reason = ?, broken = ? WHERE id = ?"
@@ -270,7 +280,7 @@ class RunWriter:
 
     # --- snapshots -----------------------------------------------------------------------------------------------------------
 
-    def _keep(self, line: Line, snapshot: Snapshot) -> None:
+    def _keep(self, line: RunCursor, snapshot: Snapshot) -> None:
         checkpoint = snapshot.reason == "checkpoint"
         began = time.monotonic()
         if checkpoint and snapshot.step != self._checkpoint_step:

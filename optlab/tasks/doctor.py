@@ -19,7 +19,7 @@ from optlab import __version__
 from optlab.core import display, paths, registry
 from optlab.core.errors import OptLabError
 
-LITTLE_SPACE = 200 * 2**20
+LOW_DISK_BYTES = 200 * 2**20
 """Bytes of free space below which a long run may fill the disk."""
 
 
@@ -150,7 +150,7 @@ def _data_folder() -> Iterable[Finding]:
         return
     free = shutil.disk_usage(there).free
     words = f"{folder}{'' if folder.exists() else ' (not created yet)'}, {free / 2**30:.1f} GiB free"
-    good = free >= LITTLE_SPACE
+    good = free >= LOW_DISK_BYTES
     yield Finding("data folder", words, good, "" if good else "Make room, or set OPTLAB_HOME to a folder on another disk.")
 
 

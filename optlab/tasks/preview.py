@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core import registry
-from optlab.core.data import Data, Task
-from optlab.tasks.question import Question
+from optlab.core.data import Data, LearningTask
+from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
 IMAGES = 20
@@ -42,7 +42,7 @@ class DatasetPreview:
     counts: Mapping[str, int]
     inputs: tuple[int, ...]
     outputs: int
-    task: Task
+    task: LearningTask
     input_names: tuple[str, ...]
     class_names: tuple[str, ...]
     class_counts: tuple[int, ...]
@@ -53,12 +53,12 @@ class DatasetPreview:
 
 
 @dataclass(frozen=True)
-class PreviewQuestion(Question):
+class PreviewTask(Task):
     """What a data set looks like, given as its ``[dataset]`` section; answered by a :class:`DatasetPreview`."""
 
     dataset: Mapping[str, Any]
 
-    def answers(self, controls: Controls) -> Iterator[DatasetPreview]:
+    def run(self, controls: Controls) -> Iterator[DatasetPreview]:
         yield preview(self.dataset)
 
 

@@ -60,7 +60,7 @@ def trained(experiment: Experiment, steps: int, examples: int = 0) -> Subject:
     for step in range(1, steps + 1):
         trainer.advance()
         if step % every == 0 or step == steps:
-            trainer.settle()
+            trainer.sync_divergence()
             if not trainer.alive:
                 raise OptLabError(
                     f"The run diverged within {step} steps, so there are no weights to look at; lower the learning rate or the number of steps."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optlab.catalogue.models.base import Pass
+from optlab.catalogue.models.base import ForwardContext
 from optlab.core.lazy import torch as _torch
 from optlab.objective.objective import Objective
 
@@ -30,7 +30,7 @@ def first_broken(objective: Objective, point: torch.Tensor, x: torch.Tensor, y: 
         if not bool(_torch.isfinite(part).all()):
             return name, "parameters where the gradient was to be taken"
     with _torch.no_grad():
-        loss = objective.losses(point, x, y, Pass(training=True, trace=trace))
+        loss = objective.losses(point, x, y, ForwardContext(training=True, trace=trace))
     if found:
         return found[0], "outputs of this layer"
     if not bool(_torch.isfinite(loss).all()):

@@ -22,7 +22,7 @@ Status = Literal["finished", "stopped", "diverged", "failed"]
 
 
 @dataclass(frozen=True)
-class Started:
+class SessionStarted:
     """The session is set up and about to take its first step.
 
     Attributes:
@@ -59,7 +59,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Block:
+class SeriesBlock:
     """What was measured since the last block: series name → new values. ``step`` and ``seconds``: how far the session is."""
 
     step: int
@@ -68,7 +68,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Path:
+class WeightPath:
     """The way of one run through parameter space, seen in the plane of its first two principal components.
 
     Attributes:
@@ -88,7 +88,7 @@ class Path:
 
 
 @dataclass(frozen=True)
-class Pictured:
+class InstrumentImage:
     """What an instrument found that is to be drawn, of one run, after ``step`` steps; only the latest is told.
 
     Attributes:
@@ -102,7 +102,7 @@ class Pictured:
 
 
 @dataclass(frozen=True)
-class Costed:
+class InstrumentCosts:
     """What instruments take of the time, as measured until ``step``.
 
     Attributes:
@@ -115,7 +115,7 @@ class Costed:
 
 
 @dataclass(frozen=True)
-class Applied:
+class MessageApplied:
     """A message was applied after ``step`` steps. ``problem``: why it was not, in words."""
 
     step: int
@@ -132,7 +132,7 @@ class ActivityChanged:
 
 
 @dataclass(frozen=True)
-class Kept:
+class SnapshotTaken:
     """A snapshot of a run."""
 
     run: int
@@ -140,7 +140,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Noted:
+class StepWarning:
     """A step was not what its method promises (no descent, a line search that gave up): ``words`` say why, and are not told again while it stays so.
 
     Of step 0: what pretraining did before the first step.
@@ -188,7 +188,7 @@ class SessionFailed:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TaskProgress:
     """How far a longer task is, for tasks that are no training. ``done`` from 0 to 1."""
 
     done: float
@@ -196,25 +196,25 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Answer:
+class TaskResult:
     """The result of a task that is no training; ``value`` is made of NumPy arrays and plain values."""
 
     value: Any = field(default=None)
 
 
 Event = (
-    Started
-    | Block
-    | Path
-    | Pictured
-    | Costed
-    | Applied
+    SessionStarted
+    | SeriesBlock
+    | WeightPath
+    | InstrumentImage
+    | InstrumentCosts
+    | MessageApplied
     | ActivityChanged
-    | Kept
-    | Noted
+    | SnapshotTaken
+    | StepWarning
     | RunEnded
     | SessionEnded
     | SessionFailed
-    | Progress
-    | Answer
+    | TaskProgress
+    | TaskResult
 )

@@ -80,7 +80,7 @@ class FullGradient:
         return norms
 
     def _by_chunks(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        runs, draws = theta.shape[0], self._objective.detours
+        runs, draws = theta.shape[0], self._objective.uses_surrogate_gradient
         # What a model draws must not depend on how many runs there are, so neither must its chunks.
         rows = max(1, _CHUNK_VALUES // ((_RUNS_OF_A_DRAW if draws else runs) * max(1, x[0].numel())))
         total = _torch.zeros_like(theta)

@@ -23,7 +23,7 @@ from optlab.core.layout import Layout
 from optlab.core.lazy import torch as _torch
 from optlab.experiment import Experiment
 from optlab.experiment.sections import General
-from optlab.objective.oracle import Oracle
+from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.seeding import generators
 from optlab.training.snapshot import INSTRUMENT, NORM_AT_START
 
@@ -166,7 +166,7 @@ class Group:
         """Share ``[len(rows)]`` of the components of the gradients ``g`` that clipping changes."""
         return self.clipping.touched(g, norm, self.clip_h)
 
-    def ask(self, theta: torch.Tensor, objective: Oracle) -> Outcome:
+    def ask(self, theta: torch.Tensor, objective: BatchObjective) -> Outcome:
         """The step of a rule that asks the objective itself."""
         assert isinstance(self.optimizer, ObjectiveOptimizer)
         outcome = self.optimizer.step(theta, objective, self._own(), self.h)
@@ -251,14 +251,14 @@ def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -
 
 def _discrete(component: Component) -> list[Any]:
     """Values that cannot be columns: switches, choices, texts and lists."""
-    return [getattr(component, field.name) for field in component.fields() if field.kind not in ("real", "whole")]
+    return [getattr(component, field.name) for field in component.fields() if field.kind not in ("number", "integer")]
 
 
 def _columns(members: Sequence[Component], theta: torch.Tensor) -> Hyperparameters:
     values: dict[str, Any] = {}
     for field in members[0].fields():
         everyone = [getattr(member, field.name) for member in members]
-        values[field.name] = _number_or_column(everyone, theta) if field.kind in ("real", "whole") else everyone[0]
+        values[field.name] = _number_or_column(everyone, theta) if field.kind in ("number", "integer") else everyone[0]
     return Hyperparameters(**values)
 
 

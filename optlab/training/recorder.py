@@ -17,7 +17,7 @@ from optlab.training.events import Series
 if TYPE_CHECKING:
     import torch
 
-MOST_ROWS = 4096
+MAX_ROWS = 4096
 """Steps after which a block is made in any case: bounds what waits."""
 
 

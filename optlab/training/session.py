@@ -18,9 +18,21 @@ from optlab.experiment import Experiment
 from optlab.objective.device import describe
 from optlab.objective.memory import keep_freed_memory
 from optlab.training.control import Advance, Controls, Follow, Message, Pause, Resume, SetValue, Stop, SwitchInstrument, TakeSnapshot
-from optlab.training.events import ActivityChanged, Applied, Block, Costed, Event, Kept, Noted, RunEnded, Series, SessionEnded, Started
+from optlab.training.events import (
+    ActivityChanged,
+    Event,
+    InstrumentCosts,
+    MessageApplied,
+    RunEnded,
+    Series,
+    SeriesBlock,
+    SessionEnded,
+    SessionStarted,
+    SnapshotTaken,
+    StepWarning,
+)
 from optlab.training.observing.path import PathRecorder
-from optlab.training.recorder import MOST_ROWS
+from optlab.training.recorder import MAX_ROWS
 from optlab.training.snapshot import Snapshot
 from optlab.training.trainer import Trainer
 
@@ -107,7 +119,7 @@ class _Session:
     def events(self) -> Iterator[Event]:
         trainer = self._trainer
         first = trainer.asked[0]
-        yield Started(
+        yield SessionStarted(
             runs=trainer.runs,
             parameters=trainer.layout.total,
             device=trainer.device,
@@ -136,7 +148,7 @@ class _Session:
             trainer.advance()
             yield from self._after_step()
             now = time.perf_counter()
-            if now - last_block >= BLOCK_SECONDS or len(trainer.recorder) >= MOST_ROWS:
+            if now - last_block >= BLOCK_SECONDS or len(trainer.recorder) >= MAX_ROWS:
                 yield from self._block()
                 last_block = now
                 if now - last_checkpoint >= CHECKPOINT_SECONDS:
@@ -154,7 +166,7 @@ class _Session:
     def _after_step(self) -> Iterator[Event]:
         trainer = self._trainer
         if trainer.step % self._every == 0:
-            trainer.settle()
+            trainer.sync_divergence()
             if trainer.alive:
                 # The first evaluation after each multiple, so that the steps are those of evaluations whatever the two numbers are.
                 multiples = trainer.step // self._gradient_every - (trainer.step - self._every) // self._gradient_every
@@ -211,14 +223,14 @@ class _Session:
                     trainer.switch_instrument(name, values)
                 except InvalidInput as error:
                     problem = str(error)
-        yield Applied(trainer.step, message, problem)
+        yield MessageApplied(trainer.step, message, problem)
 
     def _hold(self) -> Iterator[Event]:
         self._paused = True
         self._clock.hold()
-        self._trainer.settle()
+        self._trainer.sync_divergence()
         if self._trainer.alive:
-            self._trainer.rack.look(self._trainer.step)
+            self._trainer.instrument_runner.look(self._trainer.step)
         yield from self._block()
         path = self._path.path()
         if path is not None:
@@ -279,15 +291,15 @@ class _Session:
 
     def _block(self) -> Iterator[Event]:
         trainer = self._trainer
-        trainer.settle()
+        trainer.sync_divergence()
         series = trainer.recorder.flush()
         if series:
-            yield Block(trainer.step, self._clock.seconds(), {name: self._trimmed(values) for name, values in series.items()})
-        yield from trainer.rack.drawn()
+            yield SeriesBlock(trainer.step, self._clock.seconds(), {name: self._trimmed(values) for name, values in series.items()})
+        yield from trainer.instrument_runner.drawn()
         now = time.perf_counter()
-        if trainer.rack.on and now >= self._costs_at:
+        if trainer.instrument_runner.on and now >= self._costs_at:
             self._costs_at = now + COST_SECONDS
-            yield Costed(trainer.step, *trainer.rack.costs())
+            yield InstrumentCosts(trainer.step, *trainer.instrument_runner.costs())
         yield from self._report_notes()
         yield from self._report_endings()
         now = time.perf_counter()
@@ -313,11 +325,11 @@ class _Session:
         for run, words in notes.items():
             if words not in self._noted.setdefault(run, set()):
                 self._noted[run].add(words)
-                yield Noted(run, self._trainer.step, words)
+                yield StepWarning(run, self._trainer.step, words)
 
     def _keep(self, reason: str) -> Iterator[Event]:
         for run in self._trainer.alive:
-            yield Kept(run, self._trainer.snapshot(run, self._clock.seconds(), reason))
+            yield SnapshotTaken(run, self._trainer.snapshot(run, self._clock.seconds(), reason))
 
     def _report_endings(self) -> Iterator[Event]:
         fresh = [run for run in self._trainer.endings if run not in self._reported]
@@ -325,14 +337,14 @@ class _Session:
             return
         self._reported.update(fresh)
         if any(self._trainer.endings[run].status != "diverged" for run in fresh):
-            self._trainer.rack.look(self._trainer.step)
+            self._trainer.instrument_runner.look(self._trainer.step)
             self._costs_at = 0.0
         yield from self._block()
         finals = self._finals()
         for run in fresh:
             ending = self._trainer.endings[run]
             snapshot = self._trainer.snapshot(run, self._clock.seconds(), "last_finite" if ending.status == "diverged" else "end")
-            yield Kept(run, snapshot)
+            yield SnapshotTaken(run, snapshot)
             yield RunEnded(
                 run=run,
                 status=ending.status,
@@ -356,7 +368,7 @@ class _Session:
 
     def _finish(self) -> Iterator[Event]:
         trainer = self._trainer
-        trainer.settle()
+        trainer.sync_divergence()
         if self._stopped:
             status, reason = "stopped", "stopped by the user"
         elif trainer.step >= self._budget.steps:

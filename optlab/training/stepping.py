@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from optlab.catalogue.continuation.base import Continuation
 from optlab.catalogue.optimizers.base import State
 from optlab.core.lazy import torch as _torch
+from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
-from optlab.objective.oracle import Oracle
 from optlab.objective.seeding import generator, random_units
 from optlab.training.population import Group
 
@@ -85,7 +85,7 @@ class Stepper:
         for group in self._groups:
             here, its_x, its_y = group.select(theta), group.select(x), group.select(y)
             if group.asks:
-                outcome = group.ask(here, Oracle(self._objective, its_x, its_y, group.seeds, step))
+                outcome = group.ask(here, BatchObjective(self._objective, its_x, its_y, group.seeds, step))
                 point, loss, gradient = here, outcome.loss, outcome.gradient
                 added = self._objective.added(here, its_x, its_y)
                 if added is not None:
@@ -116,7 +116,7 @@ class Stepper:
     def _gradient(self, point: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss and gradient of the objective, or of the blurred one where a continuation asks for it."""
         width = self._continuation.width(step) if self._continuation.active else 0.0
-        uniforms = random_units(self._seeds, f"surrogate/{step}", x) if self._objective.detours else None
+        uniforms = random_units(self._seeds, f"surrogate/{step}", x) if self._objective.uses_surrogate_gradient else None
         if width == 0.0:
             return self._objective.value_and_gradient(point, x, y, uniforms)
         sources = [generator(seed, f"continuation/{step}") for seed in self._seeds]

@@ -4,7 +4,7 @@ A step is: batch, gradient at the point the rule asks for, clipping, update, mea
 returns new tensors, so the state before the step is still there when the step turns out to have been fatal.
 
 On the CPU the check reads a number at each step. On a GPU that would make every step wait, so a run that breaks is frozen on the device within the step, and
-the host learns of it when it next reads a block (:meth:`Trainer.settle`).
+the host learns of it when it next reads a block (:meth:`Trainer.sync_divergence`).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from optlab.training.divergence import first_broken
 from optlab.training.events import Status
 from optlab.training.fresh import FreshExamples, tensors
 from optlab.training.full_gradient import FullGradient
-from optlab.training.observing.rack import Rack
-from optlab.training.observing.sight import StepSight, Surroundings
+from optlab.training.initialization import starts
+from optlab.training.observing.instrument_runner import InstrumentRunner
+from optlab.training.observing.step_context import Surroundings, TrainingStepContext
 from optlab.training.population import Group, check_compatible, divided, groups
 from optlab.training.recorder import Recorder
 from optlab.training.snapshot import NORM_AT_START, Snapshot
-from optlab.training.starting import starts
 from optlab.training.stepping import Stepper
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ending:
+class RunEnding:
     """How a run of the population ended: after how many steps, how, and why in words.
 
     ``told`` is the last step whose values are told (the fatal one, of a run that diverged); ``broken`` names the tensor that was not finite.
@@ -111,7 +111,7 @@ class Trainer:
         self.step = 0
         self.memories: list[dict[str, float]] = [{} for _ in experiments]
         self.norms_at_start: list[float | None] = [None] * len(experiments)
-        self.endings: dict[int, Ending] = {}
+        self.endings: dict[int, RunEnding] = {}
         if snapshots is not None:
             self._enter(snapshots)
         self._groups = groups(self.current, self.theta, self.layout)
@@ -133,12 +133,12 @@ class Trainer:
         self._rates: list[float] = []
         self.follow(first.measures.chosen)
 
-        follows = not (self.objective.detours or first.continuation.active)
+        follows = not (self.objective.uses_surrogate_gradient or first.continuation.active)
         self._surroundings = Surroundings(self.objective, self._training, self._validation, follows)
         self._full_gradient = FullGradient(self.objective, self._training, [e.batches.streams for e in experiments], self._held)
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
-        self.rack = Rack(self.recorder, self._sight)
-        self.rack.fit_out(experiments, drawn.to(self.theta), snapshots)
+        self.instrument_runner = InstrumentRunner(self.recorder, self._sight)
+        self.instrument_runner.restore(experiments, drawn.to(self.theta), snapshots)
 
     # --- shape ---------------------------------------------------------------------------------------------------------------
 
@@ -168,8 +168,8 @@ class Trainer:
         """Take one step in every run that has not ended."""
         theta, number = self.theta, self.step
         x, y = self._stream.at(number)
-        if self.rack.on:
-            self.objective.keeping = self.rack.keeps(number + 1)
+        if self.instrument_runner.on:
+            self.objective.keeping = self.instrument_runner.keeps(number + 1)
         taken = self._stepper.take(theta, number, x, y)
         if taken.rates != self._rates:
             self._rates = taken.rates
@@ -198,10 +198,12 @@ class Trainer:
         for group, state in zip(self._groups, states, strict=True):
             group.state = state
         self.step = number + 1
-        if self.rack.on:
+        if self.instrument_runner.on:
             self._last = (theta, after)
             if not self.endings or self.alive:
-                self.rack.after(number + 1, row, lambda: StepSight.of(self._surroundings, number + 1, taken, seen, x, y))
+                self.instrument_runner.after(
+                    number + 1, row, lambda: TrainingStepContext.of(self._surroundings, number + 1, taken, seen, x, y)
+                )
 
     # --- runs that break -----------------------------------------------------------------------------------------------------
 
@@ -234,14 +236,14 @@ class Trainer:
         name, what = broken
         step = self._kept_step(fatal, sound)
         reason = f"{name} is not finite ({what}) in step {fatal + 1}; the state of step {step} is kept"
-        self.endings[run] = Ending(step, "diverged", reason, fatal + 1, name)
+        self.endings[run] = RunEnding(step, "diverged", reason, fatal + 1, name)
 
     @staticmethod
     def _kept_step(fatal: int, sound: bool) -> int:
         """The loss belongs to the parameters before the step: if it is what broke, those were already bad."""
         return fatal if sound else max(fatal - 1, 0)
 
-    def settle(self) -> None:
+    def sync_divergence(self) -> None:
         """Learn which runs were frozen on the device since the last call; does nothing where the check is not deferred."""
         if not self._watched:
             return
@@ -288,7 +290,7 @@ class Trainer:
 
     def end(self, run: int, status: Status, reason: str) -> None:
         """End one run where it stands; the others go on."""
-        self.endings[run] = Ending(self.step, status, reason, self.step)
+        self.endings[run] = RunEnding(self.step, status, reason, self.step)
         self._alive = self._alive.clone()
         self._alive[run] = False
         # Frozen from now on at this state, not at the one before.
@@ -322,14 +324,14 @@ class Trainer:
         Raises:
             InvalidInput: the field cannot be changed while a run goes, or the value is not allowed.
         """
-        self.settle()  # what broke until now broke with the old value
+        self.sync_divergence()  # what broke until now broke with the old value
         runs = range(self.runs) if run is None else [run]
         changed: dict[int, Experiment] = {}
         for member in runs:
             live = self.current[member].live_fields()
             if path not in live:
                 raise InvalidInput(f"{path} cannot be changed while a run goes; these can: {', '.join(live)}.", path)
-            changed[member] = self.current[member].with_value(path, int(value) if live[path].kind == "whole" else float(value))
+            changed[member] = self.current[member].with_value(path, int(value) if live[path].kind == "integer" else float(value))
         for member, experiment in changed.items():
             self.current[member] = experiment
         for group in self._groups:
@@ -343,17 +345,17 @@ class Trainer:
         """
         self.current = changed = [experiment.with_instrument(name, values) for experiment in self.current]
         if values is None:
-            self.rack.switch_off(name)
+            self.instrument_runner.switch_off(name)
         else:
-            self.rack.switch_on(next(one for one in changed[0].instruments if one.name == name), self.theta)
+            self.instrument_runner.switch_on(next(one for one in changed[0].instruments if one.name == name), self.theta)
 
     # --- looking -----------------------------------------------------------------------------------------------------------------
 
-    def _sight(self) -> StepSight:
+    def _sight(self) -> TrainingStepContext:
         """What instruments see of the parameters as they stand: the batch is that of the step to come."""
         # The way of the last step is known unless something else has put the parameters where they are.
         before = self.theta if self._last is None or self._last[1] is not self.theta else self._last[0]
-        return StepSight.standing(
+        return TrainingStepContext.standing(
             self._surroundings, self.step, before, self.theta, self._stepper.rates(self.step), self._stream.at(self.step)
         )
 
@@ -441,7 +443,7 @@ class Trainer:
 
     def snapshot(self, run: int, seconds: float, reason: str) -> Snapshot:
         """A copy of everything that run depends on."""
-        self.settle()  # the state of a frozen run is of an earlier step
+        self.sync_divergence()  # the state of a frozen run is of an earlier step
         group = next(group for group in self._groups if run in group.rows)
         row = group.rows.index(run)
         ending = self.endings.get(run)
@@ -451,7 +453,7 @@ class Trainer:
             theta=self.theta[run].cpu().numpy().copy(),
             state={name: value[row].cpu().numpy().copy() for name, value in group.state.items()},
             values=self._changes(run),
-            memory={**self.memories[run], **group.remembered(run), **self.rack.remembered(run), **self._norm_remembered(run)},
+            memory={**self.memories[run], **group.remembered(run), **self.instrument_runner.remembered(run), **self._norm_remembered(run)},
             reason=reason,
         )
 

@@ -63,7 +63,7 @@ def measure(hidden: list[int], turns: int, steps: int) -> dict[str, float]:
                 trainer.advance()
             spent = (time.process_time() - begun) / count
             trainer.recorder.flush()
-            trainer.rack.drawn()
+            trainer.instrument_runner.drawn()
             if turn >= 2:
                 times[name].append(spent)
     step = statistics.median(times["plain"])
@@ -82,7 +82,7 @@ def readings(hidden: list[int]) -> dict[str, float]:
             continue
         for _ in range(200):
             trainer.advance()
-        step, seconds = trainer.rack.costs()
+        step, seconds = trainer.instrument_runner.costs()
         found[one.name] = seconds[one.name] / step
     return found
 

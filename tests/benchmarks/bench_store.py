@@ -19,7 +19,7 @@ import numpy as np
 
 from optlab.experiment import Experiment
 from optlab.store import Store
-from optlab.training.events import Block, Series, SessionEnded, Started
+from optlab.training.events import Series, SeriesBlock, SessionEnded, SessionStarted
 
 NAMES = ("batch_loss", "gradient_norm", "update_norm", "learning_rate")
 WEIGHTS = ("w[0]", "w[1]", "w[2]", "w[3]")
@@ -31,14 +31,14 @@ def _experiment() -> Experiment:
     return Experiment.from_dict({"dataset": {"name": "moons"}, "model": {"name": "mlp"}})
 
 
-def _blocks(rows: int) -> list[Block]:
+def _blocks(rows: int) -> list[SeriesBlock]:
     random = np.random.default_rng(0)
     found = []
     for first in range(1, rows + 1, BLOCK):
         steps = np.arange(first, first + BLOCK, dtype=np.int64)
         series = {name: Series(steps, random.standard_normal((BLOCK, 1))) for name in NAMES}
         series["weights"] = Series(steps, random.standard_normal((BLOCK, 1, len(WEIGHTS))))
-        found.append(Block(first + BLOCK - 1, 0.0, series))
+        found.append(SeriesBlock(first + BLOCK - 1, 0.0, series))
     return found
 
 
@@ -48,10 +48,10 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _store_append(home: Path, experiment: Experiment, blocks: list[Block]) -> str:
+def _store_append(home: Path, experiment: Experiment, blocks: list[SeriesBlock]) -> str:
     with Store.open(home) as store:
         writer = store.begin([experiment], "thread")
-        writer.record(Started(1, 1, "cpu", "", 1, 1, 1, 1, 0, WEIGHTS))
+        writer.record(SessionStarted(1, 1, "cpu", "", 1, 1, 1, 1, 0, WEIGHTS))
         for block in blocks:
             writer.record(block)
         writer.record(SessionEnded())
@@ -65,7 +65,7 @@ def _store_read(home: Path, run: str, rows: int) -> None:
     assert len(found["batch_loss"].steps) == rows and found["weights"].values.shape == (rows, len(WEIGHTS))
 
 
-def _tensorboard_append(folder: Path, blocks: list[Block]) -> None:
+def _tensorboard_append(folder: Path, blocks: list[SeriesBlock]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     writer = SummaryWriter(str(folder))

@@ -86,7 +86,7 @@ def ours(case: dict, runs: int = 1) -> Callable[[], float]:
             writer = store.begin(experiments, "thread")
             begun = 0.0
             for event in session(experiments, Inbox()):
-                if isinstance(event, events.Started):
+                if isinstance(event, events.SessionStarted):
                     begun = time.perf_counter()
                 writer.record(event)
             elapsed = time.perf_counter() - begun

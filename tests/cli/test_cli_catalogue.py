@@ -53,8 +53,8 @@ def test_that_listed_fields_carry_what_a_form_needs(capsys: pytest.CaptureFixtur
     momentum = next(item for item in document(["list", "optimizers"], capsys) if item["name"] == "momentum")
     field = next(field for field in momentum["fields"] if field["name"] == "momentum")
     assert field["default"] == 0.9
-    assert field["least"] == 0.0 and field["below"] == 1.0 and field["most"] is None
-    assert field["symbol"] == "α" and field["kind"] == "real"
+    assert field["ge"] == 0.0 and field["lt"] == 1.0 and field["le"] is None
+    assert field["symbol"] == "α" and field["kind"] == "number"
 
 
 def test_that_an_unknown_kind_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +76,7 @@ def test_that_every_page_shows_what_was_declared(name: str, capsys: pytest.Captu
     assert all(line in text for line in component.rule)
     flowing = " ".join(text.split())
     assert " ".join(component.source.split()) in flowing
-    assert " ".join(component.differs.split()) in flowing
+    assert " ".join(component.differences.split()) in flowing
     for field in component.fields():
         assert field.name in text
         assert field.allowed in flowing

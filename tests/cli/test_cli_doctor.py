@@ -70,7 +70,7 @@ def test_that_a_data_folder_that_is_a_file_is_fatal(
 
 
 def test_that_a_full_disk_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "LITTLE_SPACE", 2**80)
+    monkeypatch.setattr(doctor, "LOW_DISK_BYTES", 2**80)
     assert "Make room" in findings(capsys)["data folder"]["advice"]
 
 

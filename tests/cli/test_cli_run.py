@@ -19,7 +19,7 @@ from optlab.cli import progress
 from optlab.cli.app import main
 from optlab.core import paths
 from optlab.experiment import Experiment
-from optlab.runners import Owner
+from optlab.runners import JobHandle
 from optlab.store import RunRecord, Store
 from optlab.training.events import Event, SessionFailed
 
@@ -216,20 +216,20 @@ def test_that_what_is_over_cannot_be_resumed(capsys: pytest.CaptureFixture[str])
 def test_that_a_second_ctrl_c_gives_the_run_up(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     cancelled: list[bool] = []
     before = signal.getsignal(signal.SIGINT)
-    drain, cancel = Owner.drain, Owner.cancel
+    drain, cancel = JobHandle.drain, JobHandle.cancel
 
-    def interrupting(owner: Owner) -> list[Event]:
+    def interrupting(owner: JobHandle) -> list[Event]:
         signal.raise_signal(signal.SIGINT)
         # The session does not hear of a stop that was only asked for; what ends it is the cancel.
         return drain(owner)
 
-    def noticing(owner: Owner) -> None:
+    def noticing(owner: JobHandle) -> None:
         cancelled.append(owner.alive)
         cancel(owner)
 
-    monkeypatch.setattr(Owner, "send", lambda owner, message: None)
-    monkeypatch.setattr(Owner, "drain", lambda owner: interrupting(owner) if not cancelled else drain(owner))
-    monkeypatch.setattr(Owner, "cancel", noticing)
+    monkeypatch.setattr(JobHandle, "send", lambda owner, message: None)
+    monkeypatch.setattr(JobHandle, "drain", lambda owner: interrupting(owner) if not cancelled else drain(owner))
+    monkeypatch.setattr(JobHandle, "cancel", noticing)
     assert main([*ENDLESS, "--runner", "thread", "--json"]) == 130
     assert cancelled[0] is True
     assert json.loads(capsys.readouterr().out)["status"] == "stopped"

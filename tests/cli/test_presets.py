@@ -14,7 +14,7 @@ from optlab.core import paths
 from optlab.experiment import Experiment, presets
 from optlab.experiment.sections import SECTIONS
 from optlab.training.control import Inbox
-from optlab.training.events import Block, Kept, RunEnded
+from optlab.training.events import RunEnded, SeriesBlock, SnapshotTaken
 from optlab.training.session import session
 from optlab.training.snapshot import Snapshot
 
@@ -46,10 +46,10 @@ def run_to_its_end(experiment: Experiment) -> Shown:
     ended, last = None, None
     for event in session([experiment], Inbox()):
         match event:
-            case Block():
+            case SeriesBlock():
                 for key, values in event.series.items():
                     series.setdefault(key, []).append(values.values[:, 0])
-            case Kept():
+            case SnapshotTaken():
                 last = event.snapshot
             case RunEnded():
                 ended = event
@@ -412,5 +412,5 @@ def test_that_rbm_digits_lowers_a_likelihood_whose_gradient_no_step_follows() ->
     result = shown("rbm-digits")
     losses = result.series["train_loss"]
     assert losses[0] > 46.0 and losses[-1] < 26.0
-    assert result.experiment.model.detours()
+    assert result.experiment.model.uses_surrogate_gradient()
     assert "validation_error" not in result.series

@@ -74,8 +74,8 @@ def test_that_a_field_is_described_and_its_bounds_are_consistent(component: type
     assert field.label[:1].isupper()
     assert field.help.endswith("."), "a field's help is a sentence"
     assert not field.why or field.why.endswith(".")
-    low = field.least if field.least is not None else field.above
-    high = field.most if field.most is not None else field.below
+    low = field.ge if field.ge is not None else field.gt
+    high = field.le if field.le is not None else field.lt
     if field.slider is not None:
         bottom, top = field.slider
         assert bottom < top
@@ -93,10 +93,10 @@ def test_that_a_value_outside_of_a_fields_bounds_is_refused_in_words(component: 
     wrong: list[object] = [None, object()]
     if field.kind in ("real", "whole"):
         wrong += [True, "1", float("nan"), float("inf")]
-        wrong += [field.least - 1] if field.least is not None else []
-        wrong += [field.above] if field.above is not None else []
-        wrong += [field.most + 1] if field.most is not None else []
-        wrong += [field.below] if field.below is not None else []
+        wrong += [field.ge - 1] if field.ge is not None else []
+        wrong += [field.gt] if field.gt is not None else []
+        wrong += [field.le + 1] if field.le is not None else []
+        wrong += [field.lt] if field.lt is not None else []
     elif field.kind == "switch":
         wrong += [1, "true"]
     elif field.kind == "choice":

@@ -13,8 +13,8 @@ from optlab.core import registry
 from optlab.core.data import DataShape
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
+from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
-from optlab.objective.oracle import Oracle
 from optlab.training.trainer import Trainer
 
 EVERY = cast("list[type[Optimizer]]", registry.components("optimizer"))
@@ -48,8 +48,8 @@ class Problem:
         self.theta = torch.randn(runs, self.objective.layout.total, generator=generator, dtype=torch.float64).to(dtype)
         self.runs = runs
 
-    def oracle(self, step: int) -> Oracle:
-        return Oracle(self.objective, self.x, self.y, [10 + run for run in range(self.runs)], step)
+    def batch_objective(self, step: int) -> BatchObjective:
+        return BatchObjective(self.objective, self.x, self.y, [10 + run for run in range(self.runs)], step)
 
     def hyper(self, rule: type[ObjectiveOptimizer], step: int, **values: Any) -> Hyperparameters:
         return Hyperparameters(**{**rule().values(), **values}, step=step + 1, layout=self.objective.layout)
@@ -60,7 +60,7 @@ def walked(problem: Problem, rule: type[ObjectiveOptimizer], steps: int, **value
     state: State = rule.begin(theta, problem.hyper(rule, 0, **values))
     outcomes = []
     for step in range(steps):
-        outcomes.append(rule.step(theta, problem.oracle(step), state, problem.hyper(rule, step, **values)))
+        outcomes.append(rule.step(theta, problem.batch_objective(step), state, problem.hyper(rule, step, **values)))
         theta, state = outcomes[-1].theta, outcomes[-1].state
     return outcomes
 
@@ -68,15 +68,15 @@ def walked(problem: Problem, rule: type[ObjectiveOptimizer], steps: int, **value
 @every_form
 def test_that_a_convex_quadratic_is_reduced(rule: type[ObjectiveOptimizer], form: dict[str, Any]) -> None:
     problem = Problem(2)
-    oracle = problem.oracle(0)
+    batch_objective = problem.batch_objective(0)
     leaf = torch.zeros_like(problem.theta)
-    best = oracle.loss(leaf - torch.linalg.solve(oracle.hessian(leaf), oracle.gradient(leaf)[1]))
-    first = oracle.loss(problem.theta)
+    best = batch_objective.loss(leaf - torch.linalg.solve(batch_objective.hessian(leaf), batch_objective.gradient(leaf)[1]))
+    first = batch_objective.loss(problem.theta)
     theta, state = problem.theta, rule.begin(problem.theta, problem.hyper(rule, 0, **form))
     for step in range(3000):
-        outcome = rule.step(theta, problem.oracle(step), state, problem.hyper(rule, step, **form))
+        outcome = rule.step(theta, problem.batch_objective(step), state, problem.hyper(rule, step, **form))
         theta, state = outcome.theta, outcome.state
-        reached = oracle.loss(theta)
+        reached = batch_objective.loss(theta)
         assert (reached >= best - 1e-10).all()
         if (reached - best < 0.5 * (first - best)).all():
             return
@@ -91,11 +91,11 @@ def test_that_a_step_writes_to_none_of_its_arguments(rule: type[ObjectiveOptimiz
     for step in range(4):
         h = problem.hyper(rule, step, **form)
         kept = [theta.clone(), {name: value.clone() for name, value in state.items()}, dict(vars(h))]
-        outcome = rule.step(theta, problem.oracle(step), state, h)
+        outcome = rule.step(theta, problem.batch_objective(step), state, h)
         assert torch.equal(theta, kept[0])
         assert all(torch.equal(value, kept[1][name]) for name, value in state.items())
         assert dict(vars(h)) == kept[2]
-        again = rule.step(theta, problem.oracle(step), state, h)
+        again = rule.step(theta, problem.batch_objective(step), state, h)
         assert torch.equal(again.theta, outcome.theta), "the same step is the same numbers"
         theta, state = outcome.theta, outcome.state
 
@@ -124,7 +124,7 @@ def test_that_outcome_and_state_keep_their_shapes_and_types(
 def test_that_value_and_gradient_are_those_before_the_step(rule: type[ObjectiveOptimizer], form: dict[str, Any]) -> None:
     problem = Problem(2)
     outcomes = walked(problem, rule, 3, **form)
-    value, gradient = problem.oracle(2).gradient(outcomes[1].theta)
+    value, gradient = problem.batch_objective(2).gradient(outcomes[1].theta)
     torch.testing.assert_close(outcomes[2].loss, value, rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(outcomes[2].gradient, gradient, rtol=1e-10, atol=1e-12)
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.lazy import torch as _torch
 from optlab.catalogue.optimizers.base import Optimizer
 
@@ -36,8 +36,8 @@ class SignDescent(Optimizer):
     rule: ClassVar[tuple[str, ...]] = (r"\\theta \\leftarrow \\theta - \\epsilon\\, \\mathrm{sign}(m)",)
     source: ClassVar[str] = "A test."
 
-    lr: float = real(0.01, "Learning rate", symbol="ε", above=0.0, help="Length of the step of each value.")
-    fade: float = real(0.5, "Fade", least=0.0, below=1.0, help="Share of the average that a step keeps.")
+    lr: float = number(0.01, "Learning rate", symbol="ε", gt=0.0, help="Length of the step of each value.")
+    fade: float = number(0.5, "Fade", ge=0.0, lt=1.0, help="Share of the average that a step keeps.")
 
     @staticmethod
     def start(theta):

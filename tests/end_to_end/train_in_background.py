@@ -11,7 +11,7 @@ from pathlib import Path
 from optlab.experiment import Experiment
 from optlab.runners import resume, train
 from optlab.training.control import SetValue, TakeSnapshot
-from optlab.training.events import Block
+from optlab.training.events import SeriesBlock
 
 STEPS = 8000
 EXPERIMENT = {
@@ -32,7 +32,7 @@ def main() -> None:
     print(owner.run_ids[0], flush=True)
     while owner.wait() and (events := owner.drain()):
         for event in events:
-            if isinstance(event, Block):
+            if isinstance(event, SeriesBlock):
                 print(event.step, flush=True)
 
 

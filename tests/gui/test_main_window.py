@@ -98,7 +98,7 @@ def answer(button_text: str, asked: list[str]) -> None:
 
 def test_that_a_run_draws_all_its_curves(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
     window = open_window(experiment(), runner)
-    seen: list[events.Path] = []
+    seen: list[events.WeightPath] = []
     window.bridge.pathArrived.connect(seen.append)
     window.controls.start_button.click()
     wait_idle(qtbot, window)
@@ -153,7 +153,7 @@ def test_that_the_learning_rate_can_be_changed_while_it_runs(qtbot: QtBot, open_
     window = open_window(experiment(budget={"steps": LONG}), runner)
     window.start()
     wait_steps(qtbot, window, 50)
-    applied: list[events.Applied] = []
+    applied: list[events.MessageApplied] = []
     rates: list[np.ndarray] = []
     window.bridge.messageApplied.connect(applied.append)
     # A block that ends with an evaluation only has no steps of its own.
@@ -293,7 +293,7 @@ def test_that_presets_are_found_in_the_menu(qtbot: QtBot, open_window: Callable[
 
 def test_that_a_component_of_the_catalogue_goes_into_the_experiment(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
     window = open_window(experiment())
-    window.companions.show_catalogue()
+    window.secondary_windows.show_catalogue()
     dialog = window.findChild(CatalogueDialog)
     assert dialog is not None
     dialog.show_entry("optimizer", "lion")
@@ -312,7 +312,7 @@ def test_that_the_gallery_opens_and_starts_a_preset(qtbot: QtBot, open_window: C
         gallery.start_button.click()
 
     QTimer.singleShot(0, pick)
-    window.companions.show_gallery()
+    window.secondary_windows.show_gallery()
     assert window.experiment_panel.experiment().dataset.name == "iris"
     wait_steps(qtbot, window, 1)
     window.controls.stop_button.click()
@@ -333,9 +333,9 @@ def test_that_the_note_says_what_holds_a_run_back_and_its_remedy_is_applied(qtbo
     window.controls.start_button.click()
     qtbot.waitUntil(lambda: any(finding.name == "rising" for finding in window.note.findings), timeout=60_000)
     live = window.note.findings[0].remedies[0]
-    window.consultation.apply(live)
+    window.diagnosis_controller.apply(live)
     later = next(remedy for finding in window.note.findings for remedy in finding.remedies if not remedy.live)
-    window.consultation.apply(later)
+    window.diagnosis_controller.apply(later)
     assert "When this run has ended" in window.controls.words.text()
     window.controls.stop_button.click()
     wait_idle(qtbot, window)

@@ -10,7 +10,7 @@ import pytest
 
 from optlab.experiment import Experiment
 from optlab.store import Store
-from optlab.training.events import Block, Kept, RunEnded, Series, Started
+from optlab.training.events import RunEnded, Series, SeriesBlock, SessionStarted, SnapshotTaken
 from optlab.training.snapshot import Snapshot
 
 
@@ -30,7 +30,7 @@ def experiment() -> Experiment:
     return Experiment.from_dict({"title": "Moons", "dataset": {"name": "moons"}, "model": {"name": "mlp"}})
 
 
-class Told:
+class ProgressCallback:
     """Events of a session of R runs, with values that depend on step and run alone."""
 
     names = ("a[0]", "a[1]", "b[0]")
@@ -38,8 +38,8 @@ class Told:
     def __init__(self, runs: int = 1) -> None:
         self.runs = runs
 
-    def started(self, step: int = 0) -> Started:
-        return Started(self.runs, 10, "cpu", "a CPU", 10_000, 10, 32, 32, step, self.names)
+    def started(self, step: int = 0) -> SessionStarted:
+        return SessionStarted(self.runs, 10, "cpu", "a CPU", 10_000, 10, 32, 32, step, self.names)
 
     def loss(self, steps: np.ndarray) -> np.ndarray:
         return np.sin(steps)[:, None] + 10.0 * np.arange(self.runs)
@@ -47,7 +47,7 @@ class Told:
     def weights(self, steps: np.ndarray, count: int = 3) -> np.ndarray:
         return np.cos(steps)[:, None, None] + np.arange(self.runs)[:, None] + 0.1 * np.arange(count)
 
-    def block(self, first: int, last: int, *, every: int = 10, count: int = 3) -> Block:
+    def block(self, first: int, last: int, *, every: int = 10, count: int = 3) -> SeriesBlock:
         steps = np.arange(first, last + 1, dtype=np.int64)
         sparse = steps[steps % every == 0]
         series = {
@@ -57,10 +57,10 @@ class Told:
         }
         if len(sparse):
             series["train_loss"] = Series(sparse, self.loss(sparse))
-        return Block(last, last * 0.001, series)
+        return SeriesBlock(last, last * 0.001, series)
 
-    def kept(self, step: int, reason: str = "checkpoint", run: int = 0) -> Kept:
-        return Kept(run, self.snapshot(step, reason))
+    def kept(self, step: int, reason: str = "checkpoint", run: int = 0) -> SnapshotTaken:
+        return SnapshotTaken(run, self.snapshot(step, reason))
 
     def snapshot(self, step: int, reason: str = "checkpoint") -> Snapshot:
         theta = np.linspace(0, step, 10, dtype=np.float32)
@@ -72,5 +72,5 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Callable[[int], Told]:
-    return Told
+def told() -> Callable[[int], ProgressCallback]:
+    return ProgressCallback

@@ -14,7 +14,7 @@ from optlab.core.errors import InvalidInput, StoreError
 from optlab.store import Store, seals, snapshots
 from optlab.store.names import is_run_id, is_snapshot_file, run_id
 from optlab.training.control import SetValue
-from optlab.training.events import Applied
+from optlab.training.events import MessageApplied
 
 ODD_IDS = [
     "../../victim", "..", ".", "", "/etc", "a/b", "a\\b", "C:x", "a b", "ä", "-rf", "nul", "com1", "x" * 65, "a\n", "a\x00b", 7, None, b"20250101",
@@ -309,7 +309,7 @@ def test_that_a_bit_that_flipped_in_a_snapshots_row_is_noticed(home, store, run,
 @pytest.mark.parametrize("column", ["number", "step", "message", "checksum"])
 def test_that_a_bit_that_flipped_in_a_control_message_is_noticed(home, store, experiment, column):
     writer = store.begin([experiment], "thread")
-    writer.record(Applied(5, SetValue("optimizer.lr", 0.5)))
+    writer.record(MessageApplied(5, SetValue("optimizer.lr", 0.5)))
     writer.close()
     assert store.controls(writer.run_ids[0]) == [(5, SetValue("optimizer.lr", 0.5))]
     _flip(home, "controls", column)

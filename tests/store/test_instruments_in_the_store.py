@@ -11,7 +11,7 @@ import pytest
 from optlab.experiment import Experiment
 from optlab.runners import resume, train
 from optlab.store import Store, controls
-from optlab.store.bundles import Bundles
+from optlab.store.series_groups import SeriesGroups
 from optlab.training.control import Message, Stop, SwitchInstrument
 from optlab.training.events import RunEnded, Series
 
@@ -33,7 +33,7 @@ def finished(owner: Any) -> dict[int, RunEnded]:
 
 def test_that_the_names_of_several_numbers_are_those_of_the_series() -> None:
     values = np.arange(12.0).reshape(2, 2, 3)
-    (packed,) = Bundles().pack({"a.b": Series(np.array([1, 2]), values, ("x", "y", "z"))}, ("w[0]", "w[1]", "w[2]"))
+    (packed,) = SeriesGroups().pack({"a.b": Series(np.array([1, 2]), values, ("x", "y", "z"))}, ("w[0]", "w[1]", "w[2]"))
     assert packed.specs == (("a.b", ("x", "y", "z")),)
     np.testing.assert_array_equal(packed.table[1, 1:], values[:, 1].T)
 
@@ -46,7 +46,7 @@ def test_that_a_switch_is_written_and_read(message: Message) -> None:
 
 def test_that_of_the_switches_before_a_snapshot_the_last_of_each_instrument_stands() -> None:
     on, off, other = SwitchInstrument("a", {}), SwitchInstrument("a", None), SwitchInstrument("b", {})
-    assert controls.standing([(1, on), (2, other), (3, off), (9, on)], 5) == [(5, off), (5, other)]
+    assert controls.persistent_messages([(1, on), (2, other), (3, off), (9, on)], 5) == [(5, off), (5, other)]
 
 
 def test_that_a_stopped_run_goes_on_with_its_instruments(tmp_path: Path) -> None:

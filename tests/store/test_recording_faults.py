@@ -17,7 +17,7 @@ import pytest
 from optlab.core.errors import StoreError
 from optlab.store import Store, persistence, snapshots
 from optlab.training.control import Follow, SetValue
-from optlab.training.events import Applied, SessionEnded
+from optlab.training.events import MessageApplied, SessionEnded
 
 STEPS = 60
 KINDS = ("begin", "statement", "commit", "fsync", "rename", "create")
@@ -86,10 +86,10 @@ def _record(home: Path, experiment, told) -> tuple[str, bool]:
             told().started(),
             told().kept(0, "start"),
             told().block(1, 20),
-            Applied(20, SetValue("optimizer.lr", 0.5)),
+            MessageApplied(20, SetValue("optimizer.lr", 0.5)),
             told().kept(20, "asked"),
             told().block(21, 40),
-            Applied(40, Follow(told().names)),
+            MessageApplied(40, Follow(told().names)),
             told().kept(40),
             told().block(41, STEPS),
             told().kept(STEPS, "end"),

@@ -8,7 +8,7 @@ import pytest
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.store.controls import from_json, to_json
 from optlab.training.control import Advance, Follow, Pause, Resume, SetValue, Stop, TakeSnapshot
-from optlab.training.events import ActivityChanged, Applied, SessionEnded, SessionFailed
+from optlab.training.events import ActivityChanged, MessageApplied, SessionEnded, SessionFailed
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,10 @@ def test_that_a_foreign_document_is_no_message(document):
 def test_that_applied_messages_are_kept_for_each_run_they_concern(store, experiment, told):
     writer = store.begin([experiment] * 2, "thread")
     writer.record(told(2).started())
-    writer.record(Applied(5, SetValue("optimizer.lr", 0.5)))
-    writer.record(Applied(7, SetValue("optimizer.lr", 0.25, 1)))
-    writer.record(Applied(8, SetValue("optimizer.no", 1.0), "there is no such field"))
-    writer.record(Applied(9, Pause()))
+    writer.record(MessageApplied(5, SetValue("optimizer.lr", 0.5)))
+    writer.record(MessageApplied(7, SetValue("optimizer.lr", 0.25, 1)))
+    writer.record(MessageApplied(8, SetValue("optimizer.no", 1.0), "there is no such field"))
+    writer.record(MessageApplied(9, Pause()))
     writer.close()
     everyone = [(5, SetValue("optimizer.lr", 0.5)), (9, Pause())]
     assert store.controls(writer.run_ids[0]) == everyone
@@ -56,12 +56,12 @@ def _interrupted(store, experiment, told, last=80, snapshot=50):
     """A run with a snapshot and rows beyond it, and a message between; its process died."""
     writer = store.begin([experiment], "thread")
     writer.record(told().started())
-    writer.record(Applied(20, Follow(())))
+    writer.record(MessageApplied(20, Follow(())))
     writer.record(told().block(1, snapshot))
     writer.record(told().kept(snapshot))
     writer.record(told().block(snapshot + 1, 60))
-    writer.record(Applied(60, SetValue("optimizer.lr", 0.5)))
-    writer.record(Applied(60, Pause()))
+    writer.record(MessageApplied(60, SetValue("optimizer.lr", 0.5)))
+    writer.record(MessageApplied(60, Pause()))
     writer.record(told().block(61, last))
     writer.close()
     return writer.run_ids[0]
@@ -79,9 +79,9 @@ def test_that_going_on_gives_snapshot_and_log_and_skips_what_is_stored(store, ex
     again = told().block(51, 75)
     for series in again.series.values():
         series.values[:] = -1.0
-    writer.record(Applied(50, Follow(())))
+    writer.record(MessageApplied(50, Follow(())))
     writer.record(again)
-    writer.record(Applied(60, SetValue("optimizer.lr", 0.5)))
+    writer.record(MessageApplied(60, SetValue("optimizer.lr", 0.5)))
     writer.record(told().block(76, 120))
     writer.record(told().ended(120))
     writer.record(SessionEnded())
@@ -101,7 +101,7 @@ def test_that_a_change_below_stored_rows_cuts_off_the_course_that_was_left(store
     writer = store.resume([run])
     writer.record(told().started(50))
     writer.record(told().block(51, 55))
-    writer.record(Applied(55, SetValue("optimizer.lr", 0.125)))
+    writer.record(MessageApplied(55, SetValue("optimizer.lr", 0.125)))
     other = told().block(56, 200)
     for series in other.series.values():
         series.values[:] += 100.0
@@ -156,7 +156,7 @@ def test_that_a_population_goes_on_from_the_newest_step_that_all_runs_have(store
             # Killed between the second and the third snapshot of step 30.
             if (step, run) != (30, 2):
                 writer.record(session.kept(step, run=run))
-    writer.record(Applied(30, SetValue("optimizer.lr", 0.5, 2)))
+    writer.record(MessageApplied(30, SetValue("optimizer.lr", 0.5, 2)))
     writer.record(session.ended(30, "diverged", run=0))
     writer.close()
     # Run 0 has ended; the others go on, as rows 0 and 1.

@@ -10,10 +10,10 @@ import pytest
 
 from optlab.core.errors import StoreError
 from optlab.store import Store
-from optlab.store.bundles import Bundles
 from optlab.store.chunks import ROWS
+from optlab.store.series_groups import SeriesGroups
 from optlab.training.control import Follow
-from optlab.training.events import Applied, Block, Series, SessionEnded
+from optlab.training.events import MessageApplied, Series, SeriesBlock, SessionEnded
 
 
 def _chunks(home: Path) -> list[tuple[int, int, int]]:
@@ -31,7 +31,7 @@ def test_that_series_come_back_bit_for_bit_with_nan_and_vectors(store, experimen
     for first in range(1, 5001, 7):
         writer.record(session.block(first, first + 6))
     steps = np.arange(5005, 5010, dtype=np.int64)
-    writer.record(Block(5009, 5.0, {"odd": Series(steps, special[:, None])}))
+    writer.record(SeriesBlock(5009, 5.0, {"odd": Series(steps, special[:, None])}))
     writer.record(SessionEnded())
     writer.close()
 
@@ -80,9 +80,9 @@ def test_that_series_whose_steps_agree_by_chance_do_not_change_their_chunks(home
 def test_that_series_which_part_are_divided_and_stay_whole(store, experiment):
     writer = store.begin([experiment], "thread")
     both = np.arange(1, 11, dtype=np.int64)
-    writer.record(Block(10, 0.0, {name: Series(both, both[:, None] * 1.0) for name in ("a", "b")}))
-    writer.record(Block(12, 0.0, {"a": Series(both + 10, both[:, None] * 2.0), "b": Series(both + 20, both[:, None] * 3.0)}))
-    writer.record(Block(40, 0.0, {name: Series(both + 30, both[:, None] * 4.0) for name in ("a", "b")}))
+    writer.record(SeriesBlock(10, 0.0, {name: Series(both, both[:, None] * 1.0) for name in ("a", "b")}))
+    writer.record(SeriesBlock(12, 0.0, {"a": Series(both + 10, both[:, None] * 2.0), "b": Series(both + 20, both[:, None] * 3.0)}))
+    writer.record(SeriesBlock(40, 0.0, {name: Series(both + 30, both[:, None] * 4.0) for name in ("a", "b")}))
     writer.close()
     found = store.series(writer.run_ids[0])
     np.testing.assert_array_equal(found["a"].steps, np.concatenate([both, both + 10, both + 30]))
@@ -95,7 +95,7 @@ def test_that_weights_followed_later_get_columns_of_their_own(store, experiment,
     writer = store.begin([experiment], "thread")
     writer.record(session.started())
     writer.record(session.block(1, 10))
-    writer.record(Applied(10, Follow(("b[0]", "c[4]"))))
+    writer.record(MessageApplied(10, Follow(("b[0]", "c[4]"))))
     writer.record(session.block(11, 20, count=2))
     writer.close()
     found = store.series(writer.run_ids[0])["weights"]
@@ -169,7 +169,7 @@ def test_that_a_reader_sees_what_is_committed_while_the_run_goes_on(home, store,
 
 def test_that_series_which_were_apart_are_not_joined_when_both_lose_their_fellows():
     # Going on, they may have been stored up to different steps.
-    bundles = Bundles([(("a", ()), ("b", ())), (("c", ()), ("d", ()))])
+    bundles = SeriesGroups([(("a", ()), ("b", ())), (("c", ()), ("d", ()))])
     steps = np.arange(1, 4, dtype=np.int64)
     block = {name: Series(steps, np.zeros((3, 1))) for name in ("a", "c")}
     assert [packed.specs for packed in bundles.pack(block, ())] == [(("a", ()),), (("c", ()),)]

@@ -11,7 +11,7 @@ import pytest
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.store import Store
 from optlab.store.database import APPLICATION, connect, migrations
-from optlab.store.locks import OwnerLock
+from optlab.store.locks import RunLock
 
 
 def _version(path: Path) -> int:
@@ -169,7 +169,7 @@ def test_that_a_run_whose_owner_let_go_is_interrupted_and_one_that_is_owned_is_n
 def test_that_a_lock_file_left_by_a_dead_owner_does_not_keep_a_run_going(home, store, experiment):
     writer = store.begin([experiment], "thread")
     writer.close()
-    lock = OwnerLock(home)
+    lock = RunLock(home)
     connection = sqlite3.connect(home / "optlab.sqlite")
     connection.execute("UPDATE runs SET owner = ?, status = 'paused', checksum = NULL", (lock.name,))
     connection.commit()

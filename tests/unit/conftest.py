@@ -78,7 +78,7 @@ def advanced(experiments: Experiment | Sequence[Experiment], steps: int, **kwarg
     trainer = Trainer([experiments] if isinstance(experiments, Experiment) else list(experiments), **kwargs)
     for _ in range(steps):
         trainer.advance()
-    trainer.settle()
+    trainer.sync_divergence()
     return trainer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.averaging.base import Averaging, State
-from optlab.core.fields import real
+from optlab.core.fields import number
 
 if TYPE_CHECKING:
     import torch
@@ -21,19 +21,19 @@ class Exponential(Averaging):
 
     name: ClassVar[str] = "exponential"
     label: ClassVar[str] = "Exponential"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (r"\hat{\theta}_k = \gamma\,\hat{\theta}_{k-1} + (1 - \gamma)\,\theta_k",)
     source: ClassVar[str] = "Notes, averaging points, in the exponential form for non-convex problems."
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "torch.optim.swa_utils.get_ema_multi_avg_fn(γ), whose average begins with the first iterate instead of the start."
     )
 
-    decay: float = real(
+    decay: float = number(
         0.99,
         "Decay",
         symbol="γ",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.9999),
         help="Share of the average that a step keeps.",
         why="A memory of about a hundred steps.",

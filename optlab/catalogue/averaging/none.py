@@ -17,7 +17,7 @@ class NoAveraging(Averaging):
 
     name: ClassVar[str] = "none"
     label: ClassVar[str] = "None"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     active: ClassVar[bool] = False
 
     @staticmethod

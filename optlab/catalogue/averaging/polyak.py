@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.averaging.base import Averaging, State
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 
 if TYPE_CHECKING:
     import torch
@@ -22,17 +22,17 @@ class Polyak(Averaging):
 
     name: ClassVar[str] = "polyak"
     label: ClassVar[str] = "Polyak (mean of all iterates)"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (r"\hat{\theta}_k = \frac{1}{k - b} \sum_{i=b+1}^{k} \theta_i",)
     source: ClassVar[str] = "Notes, averaging points; B. Polyak, A. Juditsky (1992)."
-    differs: ClassVar[str] = "torch.optim.swa_utils.AveragedModel with its default equal weights."
+    differences: ClassVar[str] = "torch.optim.swa_utils.AveragedModel with its default equal weights."
 
-    begin: int = whole(
+    begin: int = integer(
         0,
         "Begin after",
         symbol="b",
         unit="steps",
-        least=0,
+        ge=0,
         log=True,
         slider=(1, 100_000),
         help="Iterates up to this step are left out; until then the average is the iterate itself.",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.core.component import Component
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 
 if TYPE_CHECKING:
     import torch
@@ -49,13 +49,13 @@ class Batches(Component):
     streams: ClassVar[bool] = False
     """Whether each epoch has fresh examples of the distribution in place of the stored ones."""
 
-    size: int = whole(
+    size: int = integer(
         32,
         "Batch size",
         symbol="m",
         unit="examples",
-        least=0,
-        most=10_000_000,
+        ge=0,
+        le=10_000_000,
         log=True,
         slider=(1, 1024),
         help="Examples in a step; 0 for the whole training set. Where it does not divide the set, the last batch of an epoch is smaller.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
 from optlab.catalogue.batches.base import Batches, Examples, Generators
-from optlab.core.fields import choice, real, whole
+from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -27,29 +27,29 @@ class Curriculum(Batches):
 
     name: ClassVar[str] = "curriculum"
     label: ClassVar[str] = "Curriculum"
-    place: ClassVar[int] = 60
+    sort_order: ClassVar[int] = 60
     covers: ClassVar[bool] = False
     rule: ClassVar[tuple[str, ...]] = (r"s_e = s_0 + (1 - s_0)\min\left(\frac{e}{E},\ 1\right)",)
     symbols: ClassVar[dict[str, str]] = {"e": "epoch", "s_e": "share of the sorted examples that is available in epoch e"}
     source: ClassVar[str] = "Notes, curriculum learning; Y. Bengio et al. (2009)."
 
     first: Literal["easy", "random", "hard"] = choice("easy", "First come", help="Which examples are available from the start.")
-    epochs: int = whole(
+    epochs: int = integer(
         10,
         "Epochs of growth",
         symbol="E",
         unit="epochs",
-        least=1,
+        ge=1,
         log=True,
         slider=(1, 100),
         help="Epoch from which on all examples are available.",
     )
-    share: float = real(
+    share: float = number(
         0.2,
         "First share",
         symbol="s₀",
-        above=0.0,
-        most=1.0,
+        gt=0.0,
+        le=1.0,
         slider=(0.01, 1.0),
         help="Share of the examples that is available in the first epoch.",
     )

@@ -20,7 +20,7 @@ class NeverShuffled(Batches):
 
     name: ClassVar[str] = "never_shuffled"
     label: ClassVar[str] = "Never shuffled"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     source: ClassVar[str] = "Notes, batch and minibatch algorithms."
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.batches.base import Batches, Examples, Generators
-from optlab.core.fields import choice, whole
+from optlab.core.fields import choice, integer
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -21,19 +21,19 @@ class ReplayBuffer(Batches):
 
     name: ClassVar[str] = "replay_buffer"
     label: ClassVar[str] = "Experience replay"
-    place: ClassVar[int] = 50
+    sort_order: ClassVar[int] = 50
     covers: ClassVar[bool] = False
     rule: ClassVar[tuple[str, ...]] = (r"i \sim U\{t - \min(c, t) + 1, \ldots, t\}",)
     symbols: ClassVar[dict[str, str]] = {"t": "arrivals so far", "i": "number of the arrival that is drawn"}
     source: ClassVar[str] = "Notes, batch and minibatch algorithms: a bounded buffer of experience; L.-J. Lin (1992)."
 
-    capacity: int = whole(
+    capacity: int = integer(
         500,
         "Capacity",
         symbol="c",
         unit="examples",
-        least=1,
-        most=10_000_000,
+        ge=1,
+        le=10_000_000,
         log=True,
         slider=(1, 10_000),
         help="Number of arrivals that the buffer keeps; repeated passes count anew.",

@@ -19,7 +19,7 @@ class Shuffled(Batches):
 
     name: ClassVar[str] = "shuffled"
     label: ClassVar[str] = "Shuffled every epoch"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     source: ClassVar[str] = "Notes, batch and minibatch algorithms."
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:

@@ -19,7 +19,7 @@ class ShuffledOnce(Batches):
 
     name: ClassVar[str] = "shuffled_once"
     label: ClassVar[str] = "Shuffled once"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     source: ClassVar[str] = "Notes, batch and minibatch algorithms."
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:

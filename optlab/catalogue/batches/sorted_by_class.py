@@ -19,7 +19,7 @@ class SortedByClass(Batches):
 
     name: ClassVar[str] = "sorted_by_class"
     label: ClassVar[str] = "Sorted by class"
-    place: ClassVar[int] = 40
+    sort_order: ClassVar[int] = 40
     source: ClassVar[str] = "Notes, batch and minibatch algorithms: data sets whose successive examples are highly correlated."
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:

@@ -22,7 +22,7 @@ class Streaming(Batches):
 
     name: ClassVar[str] = "streaming"
     label: ClassVar[str] = "Streaming (fresh examples for ever)"
-    place: ClassVar[int] = 27
+    sort_order: ClassVar[int] = 27
     covers: ClassVar[bool] = False
     streams: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
@@ -33,7 +33,7 @@ class Streaming(Batches):
         "J*": "the risk: the expected loss of a fresh example, (8.2)",
     }
     source: ClassVar[str] = "Notes, batch and minibatch algorithms: streaming and generalization error; L. Bottou (1998), Online learning."
-    differs: ClassVar[str] = "torch.utils.data.IterableDataset with a generator of one's own."
+    differences: ClassVar[str] = "torch.utils.data.IterableDataset with a generator of one's own."
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
         """The examples drawn for an epoch are independent already: they come as they are drawn."""

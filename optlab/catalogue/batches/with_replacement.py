@@ -20,12 +20,12 @@ class WithReplacement(Batches):
 
     name: ClassVar[str] = "with_replacement"
     label: ClassVar[str] = "With replacement"
-    place: ClassVar[int] = 25
+    sort_order: ClassVar[int] = 25
     covers: ClassVar[bool] = False
     rule: ClassVar[tuple[str, ...]] = (r"i_1, i_2, \ldots \sim U\{1, \ldots, n\}",)
     symbols: ClassVar[dict[str, str]] = {"n": "size of the training set"}
     source: ClassVar[str] = "Notes, batch and minibatch algorithms: independent samples."
-    differs: ClassVar[str] = "torch.utils.data.RandomSampler(replacement=True)."
+    differences: ClassVar[str] = "torch.utils.data.RandomSampler(replacement=True)."
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
         n = len(examples)

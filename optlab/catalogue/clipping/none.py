@@ -17,7 +17,7 @@ class NoClipping(Clipping):
 
     name: ClassVar[str] = "none"
     label: ClassVar[str] = "None"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     source: ClassVar[str] = "Notes, cliffs and exploding gradients (Figure 8.3)."
     active: ClassVar[bool] = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.clipping.base import Clipping
-from optlab.core.fields import real
+from optlab.core.fields import number
 
 if TYPE_CHECKING:
     import torch
@@ -22,13 +22,13 @@ class ClipByNorm(Clipping):
 
     name: ClassVar[str] = "norm"
     label: ClassVar[str] = "By norm"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (r"g \leftarrow \frac{c\, g}{\left\| g \right\|}\quad \text{if}\ \left\| g \right\| > c",)
     source: ClassVar[str] = "Notes, gradient clipping; R. Pascanu, T. Mikolov, Y. Bengio (2013)."
-    differs: ClassVar[str] = "torch.nn.utils.clip_grad_norm_ divides by ‖g‖ + 1e-6; here the clipped norm is exactly c."
+    differences: ClassVar[str] = "torch.nn.utils.clip_grad_norm_ divides by ‖g‖ + 1e-6; here the clipped norm is exactly c."
 
-    threshold: float = real(
-        1.0, "Threshold", symbol="c", above=0.0, log=True, slider=(1e-3, 100.0), help="Largest norm that a gradient keeps."
+    threshold: float = number(
+        1.0, "Threshold", symbol="c", gt=0.0, log=True, slider=(1e-3, 100.0), help="Largest norm that a gradient keeps."
     )
 
     def clip(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.clipping.base import Clipping
-from optlab.core.fields import real
+from optlab.core.fields import number
 
 if TYPE_CHECKING:
     import torch
@@ -22,17 +22,17 @@ class ClipByValue(Clipping):
 
     name: ClassVar[str] = "value"
     label: ClassVar[str] = "By value"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (r"g_i \leftarrow \min\left(\max\left(g_i,\, -c\right),\, c\right)",)
     symbols: ClassVar[dict[str, str]] = {"g_i": "component i of the gradient"}
     source: ClassVar[str] = "Notes, gradient clipping; T. Mikolov (2012)."
-    differs: ClassVar[str] = "torch.nn.utils.clip_grad_value_ is the same."
+    differences: ClassVar[str] = "torch.nn.utils.clip_grad_value_ is the same."
 
-    threshold: float = real(
+    threshold: float = number(
         0.1,
         "Threshold",
         symbol="c",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-4, 10.0),
         help="Largest absolute value that a component keeps.",

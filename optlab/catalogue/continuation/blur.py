@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.continuation.base import Continuation
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 
 
 class Blur(Continuation):
@@ -16,7 +16,7 @@ class Blur(Continuation):
 
     name: ClassVar[str] = "blur"
     label: ClassVar[str] = "Gaussian blur"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (
         r"J^{(j)}(\theta) = E_{n \sim N(0, I)}\, J(\theta + \sigma_j n)",
         r"\sigma_j = \sigma\left(1 - \frac{j}{n}\right),\quad j = 0, \ldots, n",
@@ -24,21 +24,21 @@ class Blur(Continuation):
     symbols: ClassVar[dict[str, str]] = {"j": "stage", "J": "objective on the batch"}
     source: ClassVar[str] = "Notes, continuation methods; H. Mobahi, J. Fisher (2015)."
 
-    sigma: float = real(
+    sigma: float = number(
         0.1,
         "First blur",
         symbol="σ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-3, 1.0),
         help="Standard deviation of the noise on each parameter in the first stage.",
     )
-    stages: int = whole(
-        5, "Stages", symbol="n", least=1, most=1000, slider=(1, 20), help="Number of blurred stages before the objective is seen as it is."
+    stages: int = integer(
+        5, "Stages", symbol="n", ge=1, le=1000, slider=(1, 20), help="Number of blurred stages before the objective is seen as it is."
     )
-    length: int = whole(200, "Length of a stage", unit="steps", least=1, log=True, slider=(10, 10_000), help="Steps in each stage.")
-    samples: int = whole(
-        4, "Draws", least=1, most=256, slider=(1, 32), help="Draws of the noise that a step averages over; each costs a gradient."
+    length: int = integer(200, "Length of a stage", unit="steps", ge=1, log=True, slider=(10, 10_000), help="Steps in each stage.")
+    samples: int = integer(
+        4, "Draws", ge=1, le=256, slider=(1, 32), help="Draws of the noise that a step averages over; each costs a gradient."
     )
 
     def width(self, step: int) -> float:

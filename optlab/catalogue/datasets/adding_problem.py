@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
-from optlab.core.fields import switch, whole
+from optlab.core.fields import flag, integer
 
 
 class AddingProblem(Dataset):
@@ -22,7 +22,7 @@ class AddingProblem(Dataset):
     name: ClassVar[str] = "adding_problem"
     label: ClassVar[str] = "Adding problem"
     group: ClassVar[str] = "Generated, sequences"
-    place: ClassVar[int] = 70
+    sort_order: ClassVar[int] = 70
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
         r"x_t = (u_t,\ m_t),\quad u_t \sim U(0, 1),\quad m_t = 1\ \text{for two}\ t,\ 0\ \text{for all others}",
@@ -31,11 +31,11 @@ class AddingProblem(Dataset):
     symbols: ClassVar[dict[str, str]] = {"u_t": "number at step t", "m_t": "mark at step t", "T": "length of the sequence"}
     source: ClassVar[str] = "S. Hochreiter, J. Schmidhuber (1997), Long short-term memory; notes, long-term dependencies."
 
-    size: int = whole(2000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
-    length: int = whole(
-        20, "Length", symbol="T", unit="steps", least=2, most=10_000, log=True, slider=(2, 500), help="Time steps of each sequence."
+    size: int = integer(2000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    length: int = integer(
+        20, "Length", symbol="T", unit="steps", ge=2, le=10_000, log=True, slider=(2, 500), help="Time steps of each sequence."
     )
-    standardize: bool = switch(
+    standardize: bool = flag(
         False,
         "Standardize",
         help="Shift and scale every input to mean 0 and standard deviation 1 on the training part.",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from optlab.core.component import Component
 from optlab.core.data import Data, DataShape, Part, split_indices, standardized, unit_ranged
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import real, switch, whole
+from optlab.core.fields import flag, integer, number
 
 
 class Dataset(Component):
@@ -27,25 +27,25 @@ class Dataset(Component):
     endless: ClassVar[bool] = False
     """Whether the distribution is known, so that fresh examples can be drawn from it for ever (:meth:`draw`)."""
 
-    validation: float = real(0.2, "Validation share", least=0.0, most=0.9, help="Share of all examples kept for choosing and stopping.")
-    test: float = real(0.2, "Test share", least=0.0, most=0.9, help="Share of all examples that training never sees.")
-    standardize: bool = switch(
+    validation: float = number(0.2, "Validation share", ge=0.0, le=0.9, help="Share of all examples kept for choosing and stopping.")
+    test: float = number(0.2, "Test share", ge=0.0, le=0.9, help="Share of all examples that training never sees.")
+    standardize: bool = flag(
         True,
         "Standardize",
         help="Shift and scale every input to mean 0 and standard deviation 1 on the training part.",
         why="Inputs of very different sizes make the Hessian ill-conditioned before training begins.",
     )
-    unit_range: bool = switch(
+    unit_range: bool = flag(
         False,
         "Scale to [0, 1]",
         help="In place of standardizing, shift and scale every input so that 0 is its smallest and 1 its largest value on the training part.",
         why="Off, since most models learn faster from standardized inputs; Boltzmann machines take inputs for probabilities and need it.",
     )
-    seed: int = whole(
+    seed: int = integer(
         0,
         "Data seed",
-        least=0,
-        most=2**63 - 1,
+        ge=0,
+        le=2**63 - 1,
         help="Seed of the split (and of the draw, for generators). Separate from the run's seed, so that runs which differ in seed "
         "share their data.",
     )

@@ -22,7 +22,7 @@ class BreastCancer(Dataset):
     name: ClassVar[str] = "breast_cancer"
     label: ClassVar[str] = "Breast cancer"
     group: ClassVar[str] = "Real, classes"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     source: ClassVar[str] = "W. Wolberg et al. (1995), UCI Machine Learning Repository; sklearn.datasets.load_breast_cancer."
 
     def shape(self) -> DataShape:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 
 
 class Circles(Dataset):
@@ -21,7 +21,7 @@ class Circles(Dataset):
     name: ClassVar[str] = "circles"
     label: ClassVar[str] = "Two circles"
     group: ClassVar[str] = "Generated, known distribution"
-    place: ClassVar[int] = 63
+    sort_order: ClassVar[int] = 63
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (r"x = r_y\,(\cos t,\ \sin t) + \sigma n,\quad r_0 = 1,\quad r_1 = r",)
     symbols: ClassVar[dict[str, str]] = {
@@ -31,18 +31,18 @@ class Circles(Dataset):
     }
     source: ClassVar[str] = "As sklearn.datasets.make_circles, with t drawn instead of evenly spaced, so that examples are independent."
 
-    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
-    radius: float = real(
+    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    radius: float = number(
         0.5,
         "Inner radius",
         symbol="r",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.99),
         help="Radius of the inner circle; that of the outer one is 1.",
         why="Half leaves room for noise of 0.1 with hardly an overlap.",
     )
-    noise: float = real(0.1, "Noise", symbol="σ", least=0.0, slider=(0.0, 1.0), help="Standard deviation of the noise on each input.")
+    noise: float = number(0.1, "Noise", symbol="σ", ge=0.0, slider=(0.0, 1.0), help="Standard deviation of the noise on each input.")
 
     def shape(self) -> DataShape:
         return DataShape((2,), 2, "classes")

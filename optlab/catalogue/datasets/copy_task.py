@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
-from optlab.core.fields import real, switch, whole
+from optlab.core.fields import flag, integer, number
 
 
 class CopyTask(Dataset):
@@ -22,7 +22,7 @@ class CopyTask(Dataset):
     name: ClassVar[str] = "copy_task"
     label: ClassVar[str] = "Copy after a delay"
     group: ClassVar[str] = "Generated, sequences"
-    place: ClassVar[int] = 71
+    sort_order: ClassVar[int] = 71
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
         r"x_1 = e_y,\quad x_2, \ldots, x_{D+1} = 0,\quad x_{D+2} = e_{k+1}",
@@ -38,30 +38,30 @@ class CopyTask(Dataset):
         "After S. Hochreiter, J. Schmidhuber (1997), with one symbol to recall instead of several; notes, long-term dependencies."
     )
 
-    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
-    symbols_shown: int = whole(
-        4, "Symbols", symbol="k", least=2, most=100, slider=(2, 10), help="Number of different symbols, one class each."
+    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    symbols_shown: int = integer(
+        4, "Symbols", symbol="k", ge=2, le=100, slider=(2, 10), help="Number of different symbols, one class each."
     )
-    delay: int = whole(
+    delay: int = integer(
         10,
         "Delay",
         symbol="D",
         unit="steps",
-        least=0,
-        most=10_000,
+        ge=0,
+        le=10_000,
         slider=(0, 200),
         help="Steps between the symbol and the signal to answer.",
     )
-    noise: float = real(
+    noise: float = number(
         0.1,
         "Noise",
         symbol="σ",
-        least=0.0,
+        ge=0.0,
         slider=(0.0, 1.0),
         help="Standard deviation of the noise on each input.",
         why="Some, so that no two sequences are the same.",
     )
-    standardize: bool = switch(
+    standardize: bool = flag(
         False,
         "Standardize",
         help="Shift and scale every input to mean 0 and standard deviation 1 on the training part.",

@@ -27,7 +27,7 @@ class CSVFile(Dataset):
     name: ClassVar[str] = "csv_file"
     label: ClassVar[str] = "CSV file…"
     group: ClassVar[str] = "Your own"
-    place: ClassVar[int] = 90
+    sort_order: ClassVar[int] = 90
     source: ClassVar[str] = "The user's own."
 
     path: str = text("", "File", longest=4096, help="Path of the file; a relative one starts from the folder in which OptLab was started.")

@@ -23,7 +23,7 @@ class Diabetes(Dataset):
     name: ClassVar[str] = "diabetes"
     label: ClassVar[str] = "Diabetes progression"
     group: ClassVar[str] = "Real, regression"
-    place: ClassVar[int] = 50
+    sort_order: ClassVar[int] = 50
     source: ClassVar[str] = "B. Efron et al. (2004), Least Angle Regression; sklearn.datasets.load_diabetes."
 
     def shape(self) -> DataShape:

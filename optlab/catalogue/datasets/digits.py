@@ -22,7 +22,7 @@ class Digits(Dataset):
     name: ClassVar[str] = "digits"
     label: ClassVar[str] = "Digits (8 × 8 images)"
     group: ClassVar[str] = "Real, classes"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     source: ClassVar[str] = "E. Alpaydin, C. Kaynak (1998), UCI Machine Learning Repository; sklearn.datasets.load_digits."
 
     def shape(self) -> DataShape:

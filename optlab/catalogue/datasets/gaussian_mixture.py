@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 
 
 class GaussianMixture(Dataset):
@@ -18,17 +18,17 @@ class GaussianMixture(Dataset):
     name: ClassVar[str] = "gaussian_mixture"
     label: ClassVar[str] = "Gaussian mixture"
     group: ClassVar[str] = "Generated, known distribution"
-    place: ClassVar[int] = 62
+    sort_order: ClassVar[int] = 62
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (r"x \mid y \sim N\left(d\,u_y,\ I\right)",)
     symbols: ClassVar[dict[str, str]] = {"u_y": "a random unit vector for class y, fixed by the data seed"}
     source: ClassVar[str] = "Standard; the Bayes classifier is the nearest center."
 
-    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
-    classes: int = whole(3, "Classes", least=2, most=100, slider=(2, 10), help="Number of Gaussians, one class each.")
-    dimension: int = whole(2, "Inputs", least=1, most=1000, log=True, slider=(1, 100), help="Number of input values.")
-    distance: float = real(
-        3.0, "Distance", symbol="d", least=0.0, slider=(0.0, 10.0), unit="σ", help="Distance of each center from the origin."
+    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    classes: int = integer(3, "Classes", ge=2, le=100, slider=(2, 10), help="Number of Gaussians, one class each.")
+    dimension: int = integer(2, "Inputs", ge=1, le=1000, log=True, slider=(1, 100), help="Number of input values.")
+    distance: float = number(
+        3.0, "Distance", symbol="d", ge=0.0, slider=(0.0, 10.0), unit="σ", help="Distance of each center from the origin."
     )
 
     def shape(self) -> DataShape:

@@ -35,7 +35,7 @@ class IDXFiles(Dataset):
     name: ClassVar[str] = "idx_files"
     label: ClassVar[str] = "IDX files (MNIST)…"
     group: ClassVar[str] = "Your own"
-    place: ClassVar[int] = 92
+    sort_order: ClassVar[int] = 92
     source: ClassVar[str] = "The user's own; the format is that of Y. LeCun's MNIST files."
 
     images: str = text(

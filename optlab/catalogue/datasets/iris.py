@@ -22,7 +22,7 @@ class Iris(Dataset):
     name: ClassVar[str] = "iris"
     label: ClassVar[str] = "Iris"
     group: ClassVar[str] = "Real, classes"
-    place: ClassVar[int] = 40
+    sort_order: ClassVar[int] = 40
     source: ClassVar[str] = "R. A. Fisher (1936); sklearn.datasets.load_iris."
 
     def shape(self) -> DataShape:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import real, switch, whole
+from optlab.core.fields import flag, integer, number
 
 
 class LeastSquares(Dataset):
@@ -24,7 +24,7 @@ class LeastSquares(Dataset):
     name: ClassVar[str] = "least_squares"
     label: ClassVar[str] = "Ill-conditioned least squares"
     group: ClassVar[str] = "Generated, known distribution"
-    place: ClassVar[int] = 65
+    sort_order: ClassVar[int] = 65
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
         r"\frac{1}{n} \sum_i x_i x_i^\top = Q\, \text{diag}\left(1, \ldots, \kappa^{-1}\right) Q^\top,\quad \sum_i x_i = 0",
@@ -38,28 +38,28 @@ class LeastSquares(Dataset):
     }
     source: ClassVar[str] = "Notes, ill-conditioning; Deep Learning, sections 4.3.1 and 4.5."
 
-    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
-    dimension: int = whole(
+    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    dimension: int = integer(
         5,
         "Inputs",
-        least=2,
-        most=1000,
+        ge=2,
+        le=1000,
         log=True,
         slider=(2, 100),
         help="Number of input values; there must be more examples than inputs by two.",
     )
-    condition: float = real(
+    condition: float = number(
         100.0,
         "Condition number",
         symbol="κ",
-        least=1.0,
-        most=1e12,
+        ge=1.0,
+        le=1e12,
         log=True,
         slider=(1.0, 1e6),
         help="Largest curvature divided by the smallest; gradient descent needs a number of steps in proportion to it.",
     )
-    noise: float = real(0.1, "Noise", symbol="σ", least=0.0, slider=(0.0, 1.0), help="Standard deviation of the noise on each target.")
-    standardize: bool = switch(
+    noise: float = number(0.1, "Noise", symbol="σ", ge=0.0, slider=(0.0, 1.0), help="Standard deviation of the noise on each target.")
+    standardize: bool = flag(
         False,
         "Standardize",
         help="Shift and scale every input to mean 0 and standard deviation 1 on the training part.",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 
 
 class Moons(Dataset):
@@ -18,7 +18,7 @@ class Moons(Dataset):
     name: ClassVar[str] = "moons"
     label: ClassVar[str] = "Two moons"
     group: ClassVar[str] = "Generated, known distribution"
-    place: ClassVar[int] = 60
+    sort_order: ClassVar[int] = 60
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
         r"x \mid y{=}0 = (\cos t,\ \sin t) + \sigma n",
@@ -27,8 +27,8 @@ class Moons(Dataset):
     symbols: ClassVar[dict[str, str]] = {"t": "uniform on [0, π]", "n": "standard normal noise in the plane"}
     source: ClassVar[str] = "As sklearn.datasets.make_moons, with t drawn instead of evenly spaced, so that examples are independent."
 
-    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
-    noise: float = real(0.2, "Noise", symbol="σ", least=0.0, slider=(0.0, 1.0), help="Standard deviation of the noise on each input.")
+    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    noise: float = number(0.2, "Noise", symbol="σ", ge=0.0, slider=(0.0, 1.0), help="Standard deviation of the noise on each input.")
 
     def shape(self) -> DataShape:
         return DataShape((2,), 2, "classes")

@@ -28,7 +28,7 @@ class NPZFile(Dataset):
     name: ClassVar[str] = "npz_file"
     label: ClassVar[str] = "NPZ file…"
     group: ClassVar[str] = "Your own"
-    place: ClassVar[int] = 91
+    sort_order: ClassVar[int] = 91
     source: ClassVar[str] = "The user's own."
 
     path: str = text("", "File", longest=4096, help="Path of the file; a relative one starts from the folder in which OptLab was started.")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import choice, text, whole
+from optlab.core.fields import choice, integer, text
 from optlab.outside.datafiles import public_sets
 from optlab.outside.datafiles.public_sets import PublicSet
 
@@ -26,11 +26,11 @@ class OpenML(Dataset):
     name: ClassVar[str] = "openml"
     label: ClassVar[str] = "Public set (OpenML)…"
     group: ClassVar[str] = "Your own"
-    place: ClassVar[int] = 95
+    sort_order: ClassVar[int] = 95
     source: ClassVar[str] = "J. Vanschoren et al. (2013), OpenML; sklearn.datasets.fetch_openml."
 
     set: str = text("", "Name", help="Name of the set at OpenML, as mnist_784; fetch it first with optlab fetch NAME.")
-    version: int = whole(1, "Version", least=1, most=10_000, help="Version of the set; each keeps its values for good.")
+    version: int = integer(1, "Version", ge=1, le=10_000, help="Version of the set; each keeps its values for good.")
     missing: Literal["refuse", "drop", "mean"] = choice(
         "refuse", "Missing values", help="Whether a missing value is an error, drops its row, or is replaced by the mean of its column."
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 
 
 class Spirals(Dataset):
@@ -21,7 +21,7 @@ class Spirals(Dataset):
     name: ClassVar[str] = "spirals"
     label: ClassVar[str] = "Spirals"
     group: ClassVar[str] = "Generated, known distribution"
-    place: ClassVar[int] = 61
+    sort_order: ClassVar[int] = 61
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (r"x = r\,(\cos\phi,\ \sin\phi) + \sigma n,\quad \phi = 2\pi\left(T r + y / C\right)",)
     symbols: ClassVar[dict[str, str]] = {
@@ -32,10 +32,10 @@ class Spirals(Dataset):
     }
     source: ClassVar[str] = "K. Lang, M. Witbrock (1988), Learning to tell two spirals apart."
 
-    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
-    arms: int = whole(2, "Arms", symbol="C", least=2, most=10, slider=(2, 10), help="Number of spiral arms, one class each.")
-    turns: float = real(1.0, "Turns", symbol="T", above=0.0, most=10.0, slider=(0.25, 3.0), help="Full turns of an arm.")
-    noise: float = real(0.02, "Noise", symbol="σ", least=0.0, slider=(0.0, 0.2), help="Standard deviation of the noise on each input.")
+    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    arms: int = integer(2, "Arms", symbol="C", ge=2, le=10, slider=(2, 10), help="Number of spiral arms, one class each.")
+    turns: float = number(1.0, "Turns", symbol="T", gt=0.0, le=10.0, slider=(0.25, 3.0), help="Full turns of an arm.")
+    noise: float = number(0.02, "Noise", symbol="σ", ge=0.0, slider=(0.0, 0.2), help="Standard deviation of the noise on each input.")
 
     def shape(self) -> DataShape:
         return DataShape((2,), self.arms, "classes")

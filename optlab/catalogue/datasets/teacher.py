@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
-from optlab.core.fields import choice, real, whole
+from optlab.core.fields import choice, integer, number
 
 
 class Teacher(Dataset):
@@ -22,7 +22,7 @@ class Teacher(Dataset):
     name: ClassVar[str] = "teacher"
     label: ClassVar[str] = "Teacher network"
     group: ClassVar[str] = "Generated, known distribution"
-    place: ClassVar[int] = 64
+    sort_order: ClassVar[int] = 64
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
         r"x \sim N(0, I),\quad s = \frac{1}{\sqrt{h}}\, V \tanh\left(\frac{2}{\sqrt{d}}\, W x\right) + \sigma n",
@@ -38,18 +38,18 @@ class Teacher(Dataset):
         "E. Gardner, B. Derrida (1989); D. Saad, S. Solla (1995), Exact solution for on-line learning in multilayer neural networks."
     )
 
-    size: int = whole(1000, "Examples", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
     task: Literal["classes", "regression"] = choice(
         "classes", "Task", help="Whether the teacher tells its largest output (classes) or all of its outputs (regression)."
     )
-    dimension: int = whole(10, "Inputs", symbol="d", least=1, most=1000, log=True, slider=(1, 100), help="Number of input values.")
-    hidden: int = whole(4, "Teacher's hidden units", symbol="h", least=1, most=4096, log=True, slider=(1, 64), help="Width of the teacher.")
-    outputs: int = whole(3, "Outputs", least=2, most=100, slider=(2, 10), help="Number of classes, or of target values.")
-    noise: float = real(
+    dimension: int = integer(10, "Inputs", symbol="d", ge=1, le=1000, log=True, slider=(1, 100), help="Number of input values.")
+    hidden: int = integer(4, "Teacher's hidden units", symbol="h", ge=1, le=4096, log=True, slider=(1, 64), help="Width of the teacher.")
+    outputs: int = integer(3, "Outputs", ge=2, le=100, slider=(2, 10), help="Number of classes, or of target values.")
+    noise: float = number(
         0.0,
         "Noise",
         symbol="σ",
-        least=0.0,
+        ge=0.0,
         slider=(0.0, 1.0),
         help="Standard deviation of the noise on each output of the teacher.",
         why="Without noise the least cost is zero.",
@@ -67,8 +67,8 @@ class Teacher(Dataset):
     def scores(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """The teacher's outputs ``[n, outputs]`` for raw inputs ``x`` ``[n, dimension]``, without noise."""
         first, second = self.weights()
-        answers: NDArray[np.float64] = np.tanh(x @ first.T) @ second.T
-        return answers
+        run: NDArray[np.float64] = np.tanh(x @ first.T) @ second.T
+        return run
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
         return self.draw(rng, self.size)

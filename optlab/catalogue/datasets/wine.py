@@ -22,7 +22,7 @@ class Wine(Dataset):
     name: ClassVar[str] = "wine"
     label: ClassVar[str] = "Wine"
     group: ClassVar[str] = "Real, classes"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     source: ClassVar[str] = "S. Aeberhard, M. Forina (1992), UCI Machine Learning Repository; sklearn.datasets.load_wine."
 
     def shape(self) -> DataShape:

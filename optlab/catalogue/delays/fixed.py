@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.delays.base import Delay, Generators
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 
 
 class FixedDelay(Delay):
@@ -16,13 +16,11 @@ class FixedDelay(Delay):
 
     name: ClassVar[str] = "fixed"
     label: ClassVar[str] = "Fixed"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (r"g_k = \nabla J(\theta_{k - s})",)
     source: ClassVar[str] = "Notes, asynchronous parallel training; simulated exactly."
 
-    steps: int = whole(
-        4, "Delay", symbol="s", unit="steps", least=0, most=1000, slider=(0, 32), help="How many steps old the parameters are."
-    )
+    steps: int = integer(4, "Delay", symbol="s", unit="steps", ge=0, le=1000, slider=(0, 32), help="How many steps old the parameters are.")
 
     def longest(self) -> int:
         return self.steps

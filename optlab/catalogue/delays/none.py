@@ -12,7 +12,7 @@ class NoDelay(Delay):
 
     name: ClassVar[str] = "none"
     label: ClassVar[str] = "None"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     active: ClassVar[bool] = False
 
     def longest(self) -> int:

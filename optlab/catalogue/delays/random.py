@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.delays.base import Delay, Generators
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 from optlab.core.lazy import torch as _torch
 
 
@@ -17,17 +17,17 @@ class RandomDelay(Delay):
 
     name: ClassVar[str] = "random"
     label: ClassVar[str] = "Random"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (r"g_k = \nabla J(\theta_{k - s_k}),\quad s_k \sim U(0, \ldots, s)",)
     source: ClassVar[str] = "Notes, asynchronous parallel training; simulated exactly."
 
-    steps: int = whole(
+    steps: int = integer(
         8,
         "Longest delay",
         symbol="s",
         unit="steps",
-        least=0,
-        most=1000,
+        ge=0,
+        le=1000,
         slider=(0, 32),
         help="How many steps old the parameters are at most.",
     )

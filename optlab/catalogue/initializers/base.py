@@ -2,7 +2,7 @@
 
 Draws are made on the CPU in float64 whatever the run's device and precision, so that a start is the same everywhere. A start may also look at the training set:
 for biases that follow its targets, for weights that are scaled on a minibatch, or to choose among several draws. What it looks at comes as
-:class:`Circumstances`.
+:class:`InitializationContext`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.core.component import Component
-from optlab.core.fields import choice, real, whole
+from optlab.core.fields import choice, integer, number
 from optlab.core.layout import Layout, Parameter
 from optlab.core.lazy import torch as _torch
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class InitializationContext:
     """What a start may look at beside the layout; everything on the CPU and in float64.
 
     Attributes:
@@ -42,7 +42,7 @@ class Initializer(Component):
 
     kind: ClassVar[str] = "initializer"
 
-    bias: float = real(
+    bias: float = number(
         0.0,
         "Bias",
         slider=(-1.0, 1.0),
@@ -50,7 +50,7 @@ class Initializer(Component):
         why="Zero suits most schemes for weights; 0.1 keeps ReLU units alive at the start.",
     )
 
-    gate_bias: float = real(
+    gate_bias: float = number(
         1.0,
         "Gate bias",
         slider=(-2.0, 4.0),
@@ -65,11 +65,11 @@ class Initializer(Component):
         why="With small random weights the outputs then start near the right marginal; the first steps need not learn it.",
     )
 
-    tries: int = whole(
+    tries: int = integer(
         1,
         "Starts tried",
-        least=1,
-        most=1000,
+        ge=1,
+        le=1000,
         log=True,
         slider=(1, 100),
         help="Number of starts that are drawn; the one with the lowest objective on the training set is taken.",
@@ -80,28 +80,32 @@ class Initializer(Component):
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         """A float64 draw of the shape of ``parameter``, whose role is ``"weight"``."""
 
-    def start(self, layout: Layout, generator: torch.Generator, circumstances: Circumstances | None = None) -> torch.Tensor:
+    def start(
+        self, layout: Layout, generator: torch.Generator, initialization_context: InitializationContext | None = None
+    ) -> torch.Tensor:
         """Initial parameters ``[P]`` in float64 on the CPU.
 
         Args:
             circumstances: None where there is no training set to look at; the start is then the first draw, as the rule for weights gives it.
         """
-        if circumstances is None:
+        if initialization_context is None:
             return self._drawn(layout, generator)
-        starts = [self._one(layout, generator, circumstances) for _ in range(self.tries)]
-        return min(starts, key=circumstances.losses) if len(starts) > 1 else starts[0]
+        starts = [self._one(layout, generator, initialization_context) for _ in range(self.tries)]
+        return min(starts, key=initialization_context.losses) if len(starts) > 1 else starts[0]
 
-    def adjusted(self, theta: torch.Tensor, layout: Layout, generator: torch.Generator, circumstances: Circumstances) -> torch.Tensor:
+    def adjusted(
+        self, theta: torch.Tensor, layout: Layout, generator: torch.Generator, initialization_context: InitializationContext
+    ) -> torch.Tensor:
         """Drawn parameters ``[P]``, changed by what the training set shows; by default nothing is."""
         return theta
 
-    def _one(self, layout: Layout, generator: torch.Generator, circumstances: Circumstances) -> torch.Tensor:
-        theta = self.adjusted(self._drawn(layout, generator), layout, generator, circumstances)
+    def _one(self, layout: Layout, generator: torch.Generator, initialization_context: InitializationContext) -> torch.Tensor:
+        theta = self.adjusted(self._drawn(layout, generator), layout, generator, initialization_context)
         if self.output_bias == "marginal":
             theta = theta.clone()
             for parameter, part in zip(layout.parameters, layout.split(theta.unsqueeze(0)), strict=True):
-                if parameter.output and parameter.role == "bias" and parameter.shape == (circumstances.outputs,):
-                    part.copy_(marginal(circumstances.y, circumstances.outputs))
+                if parameter.output and parameter.role == "bias" and parameter.shape == (initialization_context.outputs,):
+                    part.copy_(marginal(initialization_context.y, initialization_context.outputs))
         return theta
 
     def _drawn(self, layout: Layout, generator: torch.Generator) -> torch.Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.catalogue.initializers.base import Circumstances, Initializer
-from optlab.core.fields import real, whole
+from optlab.catalogue.initializers.base import InitializationContext, Initializer
+from optlab.core.fields import integer, number
 from optlab.core.layout import Layout, Parameter
 from optlab.core.lazy import torch as _torch
 
@@ -24,7 +24,7 @@ class BatchScaled(Initializer):
 
     name: ClassVar[str] = "batch_scaled"
     label: ClassVar[str] = "Scaled on a minibatch"
-    place: ClassVar[int] = 15
+    sort_order: ClassVar[int] = 15
     rule: ClassVar[tuple[str, ...]] = (r"W_l \leftarrow \frac{\sigma}{s_l}\, W_l,\quad s_l = \text{std}\left(W_l h_{l-1}\right)",)
     symbols: ClassVar[dict[str, str]] = {
         "h_{l-1}": "activations of the layer below, already rescaled",
@@ -34,22 +34,22 @@ class BatchScaled(Initializer):
         "Notes, parameter initialization: scales from one minibatch; D. Mishkin, J. Matas (2016), LSUV, without its orthogonal first draw."
     )
 
-    spread: float = real(
+    spread: float = number(
         1.0,
         "Spread",
         symbol="σ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(0.1, 10.0),
         help="Standard deviation that the pre-activations of every layer get.",
         why="At 1 most activations are neither linear nor saturated.",
     )
-    examples: int = whole(
+    examples: int = integer(
         128,
         "Minibatch",
         unit="examples",
-        least=2,
-        most=65_536,
+        ge=2,
+        le=65_536,
         log=True,
         slider=(2, 1024),
         help="Training examples that are passed through the network.",
@@ -58,14 +58,16 @@ class BatchScaled(Initializer):
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         return _torch.randn(parameter.shape, generator=generator, dtype=_torch.float64) / math.sqrt(parameter.fan_in)
 
-    def adjusted(self, theta: torch.Tensor, layout: Layout, generator: torch.Generator, circumstances: Circumstances) -> torch.Tensor:
-        rows = _torch.randperm(len(circumstances.y), generator=generator)[: self.examples]
+    def adjusted(
+        self, theta: torch.Tensor, layout: Layout, generator: torch.Generator, initialization_context: InitializationContext
+    ) -> torch.Tensor:
+        rows = _torch.randperm(len(initialization_context.y), generator=generator)[: self.examples]
         theta = theta.clone()
         views = layout.named(theta.unsqueeze(0))  # what is done to them is done to theta
         weights = {parameter.name: views[parameter.name] for parameter in layout.parameters if parameter.role == "weight"}
-        for layer in circumstances.traced(theta, rows):
+        for layer in initialization_context.traced(theta, rows):
             if f"{layer}.weight" in weights:
-                spread = float(circumstances.traced(theta, rows)[layer].std(correction=0))
+                spread = float(initialization_context.traced(theta, rows)[layer].std(correction=0))
                 if 0.0 < spread < math.inf:
                     weights[f"{layer}.weight"] *= self.spread / spread
         return theta

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.layout import Parameter
 from optlab.core.lazy import torch as _torch
 
@@ -22,13 +22,13 @@ class ConstantWeights(Initializer):
 
     name: ClassVar[str] = "constant"
     label: ClassVar[str] = "Constant"
-    place: ClassVar[int] = 31
+    sort_order: ClassVar[int] = 31
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} = c",)
     symbols: ClassVar[dict[str, str]] = {}
     source: ClassVar[str] = "Notes, parameter initialization: initial parameters need to break symmetry between units."
-    differs: ClassVar[str] = "As torch.nn.init.constant_."
+    differences: ClassVar[str] = "As torch.nn.init.constant_."
 
-    value: float = real(
+    value: float = number(
         0.1,
         "Value",
         symbol="c",

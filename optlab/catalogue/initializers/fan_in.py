@@ -21,11 +21,11 @@ class FanIn(Initializer):
 
     name: ClassVar[str] = "fan_in"
     label: ClassVar[str] = "Fan-in uniform"
-    place: ClassVar[int] = 12
+    sort_order: ClassVar[int] = 12
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim U\left(-\frac{1}{\sqrt{m}},\ \frac{1}{\sqrt{m}}\right)",)
     symbols: ClassVar[dict[str, str]] = {"m": "inputs of the layer (fan-in)"}
     source: ClassVar[str] = "Notes, parameter initialization: the fan-in heuristic."
-    differs: ClassVar[str] = "As torch.nn.Linear's own start for weights."
+    differences: ClassVar[str] = "As torch.nn.Linear's own start for weights."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         bound = 1.0 / math.sqrt(parameter.fan_in)

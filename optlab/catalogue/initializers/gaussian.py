@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.layout import Parameter
 from optlab.core.lazy import torch as _torch
 
@@ -22,16 +22,16 @@ class Gaussian(Initializer):
 
     name: ClassVar[str] = "gaussian"
     label: ClassVar[str] = "Gaussian"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim N(0, \sigma^2)",)
     source: ClassVar[str] = "Notes, parameter initialization."
-    differs: ClassVar[str] = "As torch.nn.init.normal_."
+    differences: ClassVar[str] = "As torch.nn.init.normal_."
 
-    std: float = real(
+    std: float = number(
         0.1,
         "Scale",
         symbol="σ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-3, 10.0),
         help="Standard deviation of each weight.",

@@ -21,11 +21,11 @@ class He(Initializer):
 
     name: ClassVar[str] = "he"
     label: ClassVar[str] = "He (Kaiming)"
-    place: ClassVar[int] = 11
+    sort_order: ClassVar[int] = 11
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim N\left(0,\ \frac{2}{m}\right)",)
     symbols: ClassVar[dict[str, str]] = {"m": "inputs of the layer (fan-in)"}
     source: ClassVar[str] = "K. He et al. (2015), Delving deep into rectifiers; beyond the notes."
-    differs: ClassVar[str] = "As torch.nn.init.kaiming_normal_(nonlinearity='relu')."
+    differences: ClassVar[str] = "As torch.nn.init.kaiming_normal_(nonlinearity='relu')."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         scale = math.sqrt(2.0 / parameter.fan_in)

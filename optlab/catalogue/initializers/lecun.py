@@ -21,11 +21,11 @@ class LeCun(Initializer):
 
     name: ClassVar[str] = "lecun"
     label: ClassVar[str] = "LeCun"
-    place: ClassVar[int] = 13
+    sort_order: ClassVar[int] = 13
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim N\left(0,\ \frac{1}{m}\right)",)
     symbols: ClassVar[dict[str, str]] = {"m": "inputs of the layer (fan-in)"}
     source: ClassVar[str] = "Y. LeCun et al. (1998), Efficient BackProp; beyond the notes."
-    differs: ClassVar[str] = "As torch.nn.init.kaiming_normal_(nonlinearity='linear')."
+    differences: ClassVar[str] = "As torch.nn.init.kaiming_normal_(nonlinearity='linear')."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         scale = math.sqrt(1.0 / parameter.fan_in)

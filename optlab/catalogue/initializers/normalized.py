@@ -22,11 +22,11 @@ class Normalized(Initializer):
 
     name: ClassVar[str] = "normalized"
     label: ClassVar[str] = "Normalized (Glorot)"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim U\left(-\sqrt{\frac{6}{m+n}},\ \sqrt{\frac{6}{m+n}}\right)",)
     symbols: ClassVar[dict[str, str]] = {"m": "inputs of the layer (fan-in)", "n": "outputs of the layer (fan-out)"}
     source: ClassVar[str] = "Notes, normalized initialization (with the root that one of them drops); X. Glorot, Y. Bengio (2010)."
-    differs: ClassVar[str] = "As torch.nn.init.xavier_uniform_ with gain 1."
+    differences: ClassVar[str] = "As torch.nn.init.xavier_uniform_ with gain 1."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         bound = math.sqrt(6.0 / (parameter.fan_in + parameter.fan_out))

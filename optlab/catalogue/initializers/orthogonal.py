@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.layout import Parameter
 from optlab.core.lazy import torch as _torch
 
@@ -22,19 +22,19 @@ class Orthogonal(Initializer):
 
     name: ClassVar[str] = "orthogonal"
     label: ClassVar[str] = "Orthogonal"
-    place: ClassVar[int] = 14
+    sort_order: ClassVar[int] = 14
     rule: ClassVar[tuple[str, ...]] = (r"W = \gamma\, Q,\quad Q^\top Q = I",)
     symbols: ClassVar[dict[str, str]] = {
         "Q": "random orthogonal; of a matrix that is not square, the shorter side's vectors are orthonormal"
     }
     source: ClassVar[str] = "Notes, parameter initialization: initializing to random orthogonal matrices; A. Saxe et al. (2013)."
-    differs: ClassVar[str] = "As torch.nn.init.orthogonal_."
+    differences: ClassVar[str] = "As torch.nn.init.orthogonal_."
 
-    gain: float = real(
+    gain: float = number(
         1.0,
         "Gain",
         symbol="γ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(0.1, 10.0),
         help="Factor on all norms.",

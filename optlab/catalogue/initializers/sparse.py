@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 from optlab.core.layout import Parameter
 from optlab.core.lazy import torch as _torch
 
@@ -22,30 +22,30 @@ class Sparse(Initializer):
 
     name: ClassVar[str] = "sparse"
     label: ClassVar[str] = "Sparse"
-    place: ClassVar[int] = 22
+    sort_order: ClassVar[int] = 22
     rule: ClassVar[tuple[str, ...]] = (
         r"W_{i,j} \sim N(0, \sigma^2)\ \text{for } k\ \text{inputs } j\ \text{of unit } i,\quad \text{else } 0",
     )
     symbols: ClassVar[dict[str, str]] = {}
     source: ClassVar[str] = "Notes, parameter initialization: sparse initialization; J. Martens (2010)."
-    differs: ClassVar[str] = "torch.nn.init.sparse_ zeroes a share of each column instead of keeping a number for each unit."
+    differences: ClassVar[str] = "torch.nn.init.sparse_ zeroes a share of each column instead of keeping a number for each unit."
 
-    count: int = whole(
+    count: int = integer(
         15,
         "Inputs a unit",
         symbol="k",
-        least=1,
-        most=65_536,
+        ge=1,
+        le=65_536,
         log=True,
         slider=(1, 256),
         help="Non-zero weights of a unit; all of them where it has fewer inputs.",
         why="Martens' number.",
     )
-    std: float = real(
+    std: float = number(
         0.25,
         "Scale",
         symbol="σ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-3, 10.0),
         help="Standard deviation of the non-zero weights.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.layout import Parameter
 from optlab.core.lazy import torch as _torch
 
@@ -21,17 +21,17 @@ class Uniform(Initializer):
 
     name: ClassVar[str] = "uniform"
     label: ClassVar[str] = "Uniform"
-    place: ClassVar[int] = 21
+    sort_order: ClassVar[int] = 21
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim U(-a,\ a)",)
     symbols: ClassVar[dict[str, str]] = {}
     source: ClassVar[str] = "Notes, parameter initialization."
-    differs: ClassVar[str] = "As torch.nn.init.uniform_(−a, a)."
+    differences: ClassVar[str] = "As torch.nn.init.uniform_(−a, a)."
 
-    bound: float = real(
+    bound: float = number(
         0.1,
         "Bound",
         symbol="a",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-3, 10.0),
         help="Largest weight there can be.",

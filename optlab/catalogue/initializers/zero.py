@@ -21,10 +21,10 @@ class Zero(Initializer):
 
     name: ClassVar[str] = "zero"
     label: ClassVar[str] = "Zero"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} = 0",)
     source: ClassVar[str] = "Notes, parameter initialization: initial parameters need to break symmetry between units."
-    differs: ClassVar[str] = "As torch.nn.init.zeros_."
+    differences: ClassVar[str] = "As torch.nn.init.zeros_."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         return _torch.zeros(parameter.shape, dtype=_torch.float64)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, Sight, schedule
-from optlab.core.fields import real
+from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, StepContext, schedule
+from optlab.core.fields import number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Activations(Instrument):
     name: ClassVar[str] = "activations"
     label: ClassVar[str] = "Activations by layer"
     group: ClassVar[str] = "By layer"
-    place: ClassVar[int] = 50
+    sort_order: ClassVar[int] = 50
     source: ClassVar[str] = (
         "Notes, section on initialization: ranges of activations on one minibatch; X. Glorot, Y. Bengio (2010), figures 2 to 4."
     )
@@ -42,16 +42,16 @@ class Activations(Instrument):
     )
 
     every: int = schedule(100, "A reading costs about a step, so this is 1 % of the training.")
-    saturation: float = real(
+    saturation: float = number(
         0.95,
         "Saturation",
-        above=0.0,
-        below=1.0,
+        gt=0.0,
+        lt=1.0,
         help="Absolute value of tanh (or of 2σ − 1, for the sigmoid σ) above which it counts as saturated.",
     )
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
-        layers = self._layers(sight)
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+        layers = self._layers(context)
         flat = [value.flatten(1) for _, value in layers]
         spread = [_torch.var_mean(value, dim=1, correction=0) for value in flat]
         names = tuple(name for name, _ in layers)
@@ -59,13 +59,13 @@ class Activations(Instrument):
             "mean": Named(_torch.stack([mean for _, mean in spread], dim=1), names),
             "std": Named(_torch.stack([variance for variance, _ in spread], dim=1).sqrt(), names),
         }
-        active = [(name, value) for name, value in layers if self._activation(name, sight.activation)]
+        active = [(name, value) for name, value in layers if self._activation(name, context.activation)]
         if active:
             shares = _torch.stack([self._dead(value) for _, value in active], dim=1)
             series["dead"] = Named(shares, tuple(name for name, _ in active))
-        bounded = [(name, value) for name, value in active if self._activation(name, sight.activation) in ("tanh", "sigmoid")]
+        bounded = [(name, value) for name, value in active if self._activation(name, context.activation) in ("tanh", "sigmoid")]
         if bounded:
-            shares = _torch.stack([self._saturated(value, self._activation(name, sight.activation)) for name, value in bounded], dim=1)
+            shares = _torch.stack([self._saturated(value, self._activation(name, context.activation)) for name, value in bounded], dim=1)
             series["saturated"] = Named(shares, tuple(name for name, _ in bounded))
         return Reading(series)
 
@@ -86,9 +86,9 @@ class Activations(Instrument):
         return share
 
     @staticmethod
-    def _layers(sight: Sight) -> list[tuple[str, torch.Tensor]]:
+    def _layers(context: StepContext) -> list[tuple[str, torch.Tensor]]:
         """The states of all time steps become one entry, their examples one after the other."""
-        traced = sight.traced()
+        traced = context.traced()
         if not any(_FIRST.fullmatch(name) for name, _ in traced):
             return list(traced)
         found: dict[str, list[torch.Tensor]] = {}

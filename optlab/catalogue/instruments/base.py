@@ -1,6 +1,6 @@
 """What an instrument is: a quantity that costs something, taken on a schedule of its own and switched on by whoever wants to see it.
 
-An instrument is given a :class:`Sight`, through which it asks for what it needs; what several instruments ask for is computed once. It answers with values for
+An instrument is given a :class:`StepContext`, through which it asks for what it needs; what several instruments ask for is computed once. It answers with values for
 every run: one number each, or K numbers with names (of layers, eigenvalues, time steps), or arrays to be drawn. Taking it never changes the training: it only
 reads, and what it draws comes from generators of its own.
 """
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 
 from optlab.core import registry
 from optlab.core.component import Component
-from optlab.core.data import DataShape, Task
+from optlab.core.data import DataShape, LearningTask
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import did_you_mean, shown, whole
+from optlab.core.fields import did_you_mean, integer, shown
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch as _torch
 
@@ -106,7 +106,7 @@ class Setting:
     sequence: bool
 
 
-class Sight(Protocol):
+class StepContext(Protocol):
     """What an instrument can ask for: one step that was just taken, or the parameters as they stand between two steps.
 
     The batch is that of the step taken, or of the step to come. Everything has a leading run axis.
@@ -191,15 +191,15 @@ class Instrument(Component):
 
     gives: ClassVar[tuple[Quantity, ...]] = ()
     draws: ClassVar[str] = ""
-    tasks: ClassVar[tuple[Task, ...]] = ("classes", "regression")
+    tasks: ClassVar[tuple[LearningTask, ...]] = ("classes", "regression")
     usual: ClassVar[bool] = False
     of_examples: ClassVar[bool] = False
     watches: ClassVar[str] = ""
 
-    every: int = whole(0, "Every", unit="steps", least=0, help="Steps between two readings; 0 for readings on a pause and at the end only.")
+    every: int = integer(0, "Every", unit="steps", ge=0, help="Steps between two readings; 0 for readings on a pause and at the end only.")
 
     @abstractmethod
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         """A reading.
 
         Args:
@@ -224,7 +224,7 @@ class Instrument(Component):
         """Why it does not exist for an experiment, as a sentence for the user; "" where it does."""
         return ""
 
-    def facts(self) -> tuple[str, ...]:
+    def derived_facts(self) -> tuple[str, ...]:
         if self.every == 0:
             when = "it is taken on a pause and at the end"
         else:
@@ -234,12 +234,12 @@ class Instrument(Component):
 
 def schedule(default: int, why: str) -> Any:
     """The field ``every`` with a default of its own."""
-    return whole(
+    return integer(
         default,
         "Every",
         unit="steps",
-        least=0,
-        most=10**9,
+        ge=0,
+        le=10**9,
         log=False,
         slider=(0, 1000),
         help="Steps between two readings; 0 for readings on a pause and at the end only.",

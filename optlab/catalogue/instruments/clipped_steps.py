@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, Sight, schedule
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, StepContext, schedule
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
     import torch
 
-_MOST_ROWS = 512
+_MAX_ROWS = 512
 """Steps whose measures may wait."""
 
 
@@ -23,7 +23,7 @@ class ClippedSteps(Instrument):
     name: ClassVar[str] = "clipped_steps"
     label: ClassVar[str] = "Clipped steps"
     group: ClassVar[str] = "Path"
-    place: ClassVar[int] = 90
+    sort_order: ClassVar[int] = 90
     source: ClassVar[str] = "Notes, gradient clipping."
     watches: ClassVar[str] = "clipped_share"
     gives: ClassVar[tuple[Quantity, ...]] = (Quantity("share", "Share of clipped steps"),)
@@ -40,13 +40,13 @@ class ClippedSteps(Instrument):
         # Counted later: this is done at every step.
         memory["rows"].append(row)
         memory["place"] = place
-        if len(memory["rows"]) >= _MOST_ROWS:
+        if len(memory["rows"]) >= _MAX_ROWS:
             self._count(memory)
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         self._count(memory)
         share = memory["clipped"] / memory["steps"] if memory["steps"] else _torch.full_like(memory["clipped"], float("nan"))
-        self.begin(sight.after, memory)
+        self.begin(context.after, memory)
         return Reading({"share": share})
 
     def cost(self) -> str:

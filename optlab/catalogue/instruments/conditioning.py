@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Sight, schedule
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, StepContext, schedule
 from optlab.core.fields import choice
 from optlab.core.lazy import torch as _torch
 
@@ -25,7 +25,7 @@ class Conditioning(Instrument):
     name: ClassVar[str] = "conditioning"
     label: ClassVar[str] = "Conditioning"
     group: ClassVar[str] = "Curvature"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (
         r"J(\theta - \epsilon g) - J(\theta) \approx \frac{1}{2} \epsilon^2 g^\top H g - \epsilon g^\top g",
         r"\text{trouble:}\quad \frac{1}{2} \epsilon^2 g^\top H g > \epsilon g^\top g,\quad \epsilon_\text{max} = \frac{2 g^\top g}{g^\top H g}",
@@ -53,23 +53,23 @@ class Conditioning(Instrument):
         help="gradient: the step −εg of (8.10), whatever the optimizer does; taken: the step that was taken. For plain SGD both are the same.",
     )
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
-        g = sight.gradient
-        gg, ghg = g.square().sum(dim=1), sight.along(g)
-        rate = sight.rate
-        if self.step == "taken" and sight.stepped:
-            step = sight.after - sight.theta
-            slope, bend = (g * step).sum(dim=1), 0.5 * sight.along(step)
-            end = sight.after
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+        g = context.gradient
+        gg, ghg = g.square().sum(dim=1), context.along(g)
+        rate = context.rate
+        if self.step == "taken" and context.stepped:
+            step = context.after - context.theta
+            slope, bend = (g * step).sum(dim=1), 0.5 * context.along(step)
+            end = context.after
         else:
             slope, bend = -rate * gg, 0.5 * rate.square() * ghg
-            end = sight.theta - rate.unsqueeze(1) * g
+            end = context.theta - rate.unsqueeze(1) * g
         return Reading(
             {
                 "gg": gg,
                 "ghg": ghg,
                 "predicted": bend + slope,
-                "actual": sight.value(end) - sight.here,
+                "actual": context.value(end) - context.here,
                 "trouble": (bend > -slope).to(gg),
                 "largest_rate": self._largest(gg, ghg),
             }

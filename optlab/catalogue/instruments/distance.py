@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Sight, schedule
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, StepContext, schedule
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
     import torch
 
-_MOST_ROWS = 512
+_MAX_ROWS = 512
 """Steps whose measures may wait."""
 
 
@@ -28,7 +28,7 @@ class Distance(Instrument):
     name: ClassVar[str] = "distance"
     label: ClassVar[str] = "Distance from the start"
     group: ClassVar[str] = "Path"
-    place: ClassVar[int] = 80
+    sort_order: ClassVar[int] = 80
     rule: ClassVar[tuple[str, ...]] = (
         r"d_k = \left\| \theta_k - \theta_0 \right\|,\quad l_k = \sum_{j=1}^k \left\| \theta_j - \theta_{j-1} \right\|,\quad \frac{d_k}{l_k} \leq 1",
     )
@@ -53,17 +53,17 @@ class Distance(Instrument):
         # Added up later: this is done at every step.
         memory["rows"].append(row)
         memory["place"] = place
-        if len(memory["rows"]) >= _MOST_ROWS:
+        if len(memory["rows"]) >= _MAX_ROWS:
             self._add(memory)
 
     def remembered(self, memory: dict[str, Any]) -> Mapping[str, torch.Tensor]:
         self._add(memory)
         return {"length": memory["length"]}
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         self._add(memory)
-        length = memory["length"].to(sight.after)
-        distance = _torch.linalg.vector_norm(sight.after - memory["origin"], dim=1)
+        length = memory["length"].to(context.after)
+        distance = _torch.linalg.vector_norm(context.after - memory["origin"], dim=1)
         straightness = _torch.where(length > 0.0, distance / length, float("nan"))
         return Reading({"distance": distance, "length": length, "straightness": straightness})
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Sight, schedule
-from optlab.core.fields import real, switch
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, StepContext, schedule
+from optlab.core.fields import flag, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ExcessError(Instrument):
     name: ClassVar[str] = "excess_error"
     label: ClassVar[str] = "Excess error"
     group: ClassVar[str] = "Convergence"
-    place: ClassVar[int] = 120
+    sort_order: ClassVar[int] = 120
     rule: ClassVar[tuple[str, ...]] = (
         r"J(\theta_k) - J^*",
         r"\text{bounds:}\quad O\left(\frac{1}{\sqrt{k}}\right),\ O\left(\frac{1}{k}\right),\ O\left(\frac{1}{k^2}\right),\ O\left(\rho^k\right)",
@@ -53,18 +53,18 @@ class ExcessError(Instrument):
     )
 
     every: int = schedule(50, "A reading is a pass through the training set.")
-    known: bool = switch(
+    known: bool = flag(
         False, "Minimum is known", help="Whether the minimum is the number below; else the smallest objective that was seen stands for it."
     )
-    minimum: float = real(0.0, "Minimum", symbol="J*", help="Minimum of the objective, where it is known.")
+    minimum: float = number(0.0, "Minimum", symbol="J*", help="Minimum of the objective, where it is known.")
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
-        value = sight.objective()
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+        value = context.objective()
         points: list[tuple[int, torch.Tensor]] = memory.setdefault("points", [])
         stride = memory.setdefault("stride", 1)
         memory["count"] = memory.get("count", 0) + 1
         if (memory["count"] - 1) % stride == 0:
-            points.append((sight.step, value))
+            points.append((context.step, value))
         if len(points) > _MOST_POINTS:
             memory["points"], memory["stride"] = points[::2], 2 * stride
         kept = memory["points"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, Sight, histogram, quartiles, schedule
+from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, StepContext, histogram, quartiles, schedule
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class GradientNoise(Instrument):
     name: ClassVar[str] = "gradient_noise"
     label: ClassVar[str] = "Gradient noise"
     group: ClassVar[str] = "Noise"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (
         r"g = \frac{1}{m} \sum_i g_i,\quad s^2 = \frac{1}{m (m - 1)} \sum_i \left\| g_i - g \right\|^2",
         r"\text{signal to noise:}\quad \frac{\left\| g \right\|}{s},\quad \text{noise scale:}\quad \frac{m s^2}{\left\| g \right\|^2}",
@@ -55,8 +55,8 @@ class GradientNoise(Instrument):
         5, "A reading costs half a step to a step where the layers allow it; noise is read off many readings, as each is a draw of its own."
     )
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
-        squares, mean = sight.examples_of_gradient()
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+        squares, mean = context.examples_of_gradient()
         m = squares.shape[1]
         signal = mean.square().sum(dim=1)
         # Rounding can make the difference of nearly equal numbers negative.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, Sight, schedule
+from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, StepContext, schedule
 from optlab.core.lazy import torch as _torch
 
 
@@ -18,7 +18,7 @@ class GradientsByLayer(Instrument):
     name: ClassVar[str] = "gradients_by_layer"
     label: ClassVar[str] = "Gradients by layer"
     group: ClassVar[str] = "By layer"
-    place: ClassVar[int] = 60
+    sort_order: ClassVar[int] = 60
     source: ClassVar[str] = "Notes, cliffs and exploding gradients, long-term dependencies; X. Glorot, Y. Bengio (2010), figures 6 and 7."
     usual: ClassVar[bool] = True
     gives: ClassVar[tuple[Quantity, ...]] = (
@@ -28,12 +28,12 @@ class GradientsByLayer(Instrument):
 
     every: int = schedule(100, "Often enough to see it change, at 1 % of the training.")
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
-        found = [_torch.var_mean(part, dim=1, correction=0) for part in sight.gradient.split(sight.layout.sizes, 1)]
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+        found = [_torch.var_mean(part, dim=1, correction=0) for part in context.gradient.split(context.layout.sizes, 1)]
         variance = _torch.stack([spread for spread, _ in found], dim=1)
         mean = _torch.stack([mean for _, mean in found], dim=1)
-        sizes = _torch.tensor(sight.layout.sizes).to(variance)
-        names = tuple(spec.name for spec in sight.layout.parameters)
+        sizes = _torch.tensor(context.layout.sizes).to(variance)
+        names = tuple(spec.name for spec in context.layout.parameters)
         return Reading({"norm": Named(((variance + mean.square()) * sizes).sqrt(), names), "std": Named(variance.sqrt(), names)})
 
     def cost(self) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, Sight, histogram, quartiles, schedule
-from optlab.core.data import Task
-from optlab.core.fields import choice, whole
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, StepContext, histogram, quartiles, schedule
+from optlab.core.data import LearningTask
+from optlab.core.fields import choice, integer
 
 if TYPE_CHECKING:
     import torch
@@ -22,11 +22,11 @@ class Margins(Instrument):
     name: ClassVar[str] = "margins"
     label: ClassVar[str] = "Margins"
     group: ClassVar[str] = "Predictions"
-    place: ClassVar[int] = 110
+    sort_order: ClassVar[int] = 110
     rule: ClassVar[tuple[str, ...]] = (r"f_{y_i}(x_i) - \max_{k \neq y_i} f_k(x_i)",)
     symbols: ClassVar[dict[str, str]] = {"f_k": "output for class k"}
     source: ClassVar[str] = "Notes, surrogate loss functions."
-    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("quartiles", "Margins", vector=True),
         Quantity("negative", "Share of negative margins"),
@@ -35,15 +35,15 @@ class Margins(Instrument):
 
     every: int = schedule(200, "About as often as an evaluation, which it costs.")
     part: Literal["training", "validation"] = choice("training", "Part", help="Examples that it is told on.")
-    bins: int = whole(40, "Bins", least=2, most=400, slider=(10, 100), help="Bins of the histogram.")
+    bins: int = integer(40, "Bins", ge=2, le=400, slider=(10, 100), help="Bins of the histogram.")
 
     def refusal(self, setting: Setting) -> str:
         if self.part == "validation" and not setting.validation:
             return "it looks at the validation part, but there is none; make dataset.validation larger, or set its field part to training."
         return ""
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
-        margins = sight.margins(self.part)
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+        margins = context.margins(self.part)
         if margins is None:
             return Reading({})
 

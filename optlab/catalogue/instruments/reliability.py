@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, Sight, schedule
-from optlab.core.data import Task
-from optlab.core.fields import choice, whole
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, StepContext, schedule
+from optlab.core.data import LearningTask
+from optlab.core.fields import choice, integer
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Reliability(Instrument):
     name: ClassVar[str] = "reliability"
     label: ClassVar[str] = "Reliability of probabilities"
     group: ClassVar[str] = "Predictions"
-    place: ClassVar[int] = 100
+    sort_order: ClassVar[int] = 100
     rule: ClassVar[tuple[str, ...]] = (r"\text{ECE} = \sum_b \frac{n_b}{n} \left| \text{acc}_b - \text{conf}_b \right|",)
     symbols: ClassVar[dict[str, str]] = {
         "b": "bin of the probability of the most probable class; bins are equally wide",
@@ -33,7 +33,7 @@ class Reliability(Instrument):
     source: ClassVar[str] = (
         "Chapter row O4; M. Pakdaman Naeini et al. (2015); C. Guo et al. (2017), On calibration of modern neural networks."
     )
-    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("ece", "Expected calibration error"),
         Quantity("overconfidence", "Mean probability less accuracy"),
@@ -42,11 +42,11 @@ class Reliability(Instrument):
 
     every: int = schedule(200, "About as often as an evaluation, which it costs.")
     part: Literal["training", "validation"] = choice("validation", "Part", help="Examples that it is told on.")
-    bins: int = whole(
+    bins: int = integer(
         10,
         "Bins",
-        least=2,
-        most=100,
+        ge=2,
+        le=100,
         slider=(5, 30),
         help="Number of bins.",
         why="The usual number; the error grows with it on few examples.",
@@ -59,8 +59,8 @@ class Reliability(Instrument):
             return "it looks at the validation part, but there is none; make dataset.validation larger, or set its field part to training."
         return ""
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
-        found = sight.probabilities(self.part)
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+        found = context.probabilities(self.part)
         if found is None:
             return Reading({})
         probabilities, y = found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Sight, schedule
-from optlab.core.fields import whole
+from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, StepContext, schedule
+from optlab.core.fields import integer
 
 
 class SpectralDensity(Instrument):
@@ -18,7 +18,7 @@ class SpectralDensity(Instrument):
     name: ClassVar[str] = "spectral_density"
     label: ClassVar[str] = "Spectral density"
     group: ClassVar[str] = "Curvature"
-    place: ClassVar[int] = 40
+    sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (
         r"\rho(t) = \frac{1}{P} \sum_i \delta(t - \lambda_i) \approx \frac{1}{n} \sum_{j=1}^n \sum_k w_{jk}\, \delta(t - \tau_{jk})",
     )
@@ -34,22 +34,22 @@ class SpectralDensity(Instrument):
     draws: ClassVar[str] = "The density, smoothed: eigenvalue and density, of integral 1."
 
     every: int = schedule(0, "On a pause and at the end: a reading is the cost of hundreds of steps.")
-    probes: int = whole(4, "Random starts", symbol="n", least=1, most=256, slider=(1, 32), help="Their results are averaged.")
-    steps: int = whole(
-        40, "Lanczos steps", least=2, most=512, slider=(8, 128), help="Hessian products for each start; more show finer detail."
+    probes: int = integer(4, "Random starts", symbol="n", ge=1, le=256, slider=(1, 32), help="Their results are averaged.")
+    steps: int = integer(
+        40, "Lanczos steps", ge=2, le=512, slider=(8, 128), help="Hessian products for each start; more show finer detail."
     )
-    examples: int = whole(
+    examples: int = integer(
         0,
         "Examples",
         unit="examples",
-        least=0,
-        most=10**7,
+        ge=0,
+        le=10**7,
         slider=(0, 5000),
         help="Training examples that the Hessian is taken on, the first so many; 0 for the batch of the step.",
     )
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
-        grid, density, moments = sight.density(self.probes, self.steps, self.examples)
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+        grid, density, moments = context.density(self.probes, self.steps, self.examples)
         mean = moments[:, 1]
         spread = (moments[:, 2] - mean.square()).clamp_min(0.0).sqrt()
         return Reading({"mean": mean, "spread": spread}, lambda: {"eigenvalue": grid, "density": density})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, Sight, schedule
-from optlab.core.fields import real, whole
+from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, StepContext, schedule
+from optlab.core.fields import integer, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Spectrum(Instrument):
     name: ClassVar[str] = "spectrum"
     label: ClassVar[str] = "Hessian eigenvalues"
     group: ClassVar[str] = "Curvature"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (
         r"H v_i = \lambda_i v_i,\quad \lambda_1 \geq \lambda_2 \geq \dots \geq \lambda_P,\quad \epsilon_\text{max} = \frac{2}{\lambda_1}",
         r"\text{trace:}\quad \text{tr}\, H \approx \text{mean}\ z^\top H z,\quad z \in \left\{ -1, 1 \right\}^P",
@@ -53,29 +53,29 @@ class Spectrum(Instrument):
     )
 
     every: int = schedule(100, "Eigenvalues change slowly, and a reading is the cost of ten to thirty steps.")
-    top: int = whole(1, "Largest", symbol="k", least=1, most=64, slider=(1, 10), help="How many of the largest eigenvalues.")
-    bottom: int = whole(
-        0, "Smallest", least=0, most=64, slider=(0, 10), help="How many of the smallest eigenvalues.", why="None: they take more products."
+    top: int = integer(1, "Largest", symbol="k", ge=1, le=64, slider=(1, 10), help="How many of the largest eigenvalues.")
+    bottom: int = integer(
+        0, "Smallest", ge=0, le=64, slider=(0, 10), help="How many of the smallest eigenvalues.", why="None: they take more products."
     )
-    probes: int = whole(
-        0, "Probes", least=0, most=1000, slider=(0, 64), help="Random vectors for the trace; 0 for no trace, else 2 at least."
-    )
-    examples: int = whole(
+    probes: int = integer(0, "Probes", ge=0, le=1000, slider=(0, 64), help="Random vectors for the trace; 0 for no trace, else 2 at least.")
+    examples: int = integer(
         0,
         "Examples",
         unit="examples",
-        least=0,
-        most=10**7,
+        ge=0,
+        le=10**7,
         slider=(0, 5000),
         help="Training examples that the Hessian is taken on, the first so many; 0 for the batch of the step.",
         why="The batch, which costs least; each batch has a Hessian of its own, so its eigenvalues jump from reading to reading.",
     )
-    tolerance: float = real(
-        1e-3, "Tolerance", above=0.0, below=1.0, log=True, slider=(1e-6, 1e-1), help="Error of the eigenvalues relative to the largest."
+    tolerance: float = number(
+        1e-3, "Tolerance", gt=0.0, lt=1.0, log=True, slider=(1e-6, 1e-1), help="Error of the eigenvalues relative to the largest."
     )
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
-        found = sight.ends(self.top, self.bottom, start=memory.get("vectors"), tolerance=self.tolerance, most=_MOST, examples=self.examples)
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+        found = context.ends(
+            self.top, self.bottom, start=memory.get("vectors"), tolerance=self.tolerance, most=_MOST, examples=self.examples
+        )
         if bool(_torch.isfinite(found.vectors).all()):
             memory["vectors"] = found.vectors
         largest = found.top[:, 0]
@@ -87,9 +87,9 @@ class Spectrum(Instrument):
         if found.bottom.shape[1]:
             series["bottom"] = Named(found.bottom, tuple(f"λ−{rank}" for rank in range(1, found.bottom.shape[1] + 1)))
         if self.probes:
-            series["trace"], series["trace_error"] = sight.trace(max(2, self.probes), self.examples)
-        if sight.layout.total <= _SHARE_UP_TO:
-            series["negative_share"] = self._negative(sight.eigenvalues(self.examples))
+            series["trace"], series["trace_error"] = context.trace(max(2, self.probes), self.examples)
+        if context.layout.total <= _SHARE_UP_TO:
+            series["negative_share"] = self._negative(context.eigenvalues(self.examples))
         return Reading(series)
 
     def cost(self) -> str:

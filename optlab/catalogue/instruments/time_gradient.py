@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, Setting, Sight, schedule
+from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, Setting, StepContext, schedule
 
 
 class TimeGradient(Instrument):
@@ -19,7 +19,7 @@ class TimeGradient(Instrument):
     name: ClassVar[str] = "time_gradient"
     label: ClassVar[str] = "Gradient by time step"
     group: ClassVar[str] = "By layer"
-    place: ClassVar[int] = 75
+    sort_order: ClassVar[int] = 75
     rule: ClassVar[tuple[str, ...]] = (
         r"\frac{1}{m} \sum_i \left\| \frac{\partial \ell_i}{\partial h_{i,t}} \right\|,\quad t = 0, \dots, T - 1",
     )
@@ -44,8 +44,8 @@ class TimeGradient(Instrument):
             else "it needs sequences (steps × values), but the examples of this data set are none; choose another data set."
         )
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
-        norms, by = sight.by_time()
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+        norms, by = context.by_time()
         names = tuple(f"{by}.{t}" for t in range(norms.shape[1]))
         return Reading({"norm": Named(norms, names), "left": norms[:, 0] / norms[:, -1]}, lambda: {"norm": norms})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, Sight, schedule
+from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, StepContext, schedule
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class UpdateRatio(Instrument):
     name: ClassVar[str] = "update_ratio"
     label: ClassVar[str] = "Update-to-weight ratio"
     group: ClassVar[str] = "By layer"
-    place: ClassVar[int] = 70
+    sort_order: ClassVar[int] = 70
     rule: ClassVar[tuple[str, ...]] = (r"\frac{\left\| \theta_k - \theta_{k-1} \right\|}{\left\| \theta_{k-1} \right\|}",)
     symbols: ClassVar[dict[str, str]] = {"θ_k": "values of one tensor after k steps"}
     source: ClassVar[str] = "A rule of thumb; A. Karpathy, CS231n notes on babysitting the learning process."
@@ -30,15 +30,15 @@ class UpdateRatio(Instrument):
 
     every: int = schedule(100, "Often enough to see it change, at less than 1 % of the training.")
 
-    def take(self, sight: Sight, memory: dict[str, Any]) -> Reading:
-        update = self._norms(sight, sight.after - sight.before)
-        weight = self._norms(sight, sight.before)
+    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+        update = self._norms(context, context.after - context.before)
+        weight = self._norms(context, context.before)
         ratio = _torch.where(weight > 0.0, update / weight, float("nan"))
-        return Reading({"ratio": Named(ratio, tuple(spec.name for spec in sight.layout.parameters))})
+        return Reading({"ratio": Named(ratio, tuple(spec.name for spec in context.layout.parameters))})
 
     def cost(self) -> str:
         return "less than half a plain step"
 
     @staticmethod
-    def _norms(sight: Sight, values: torch.Tensor) -> torch.Tensor:
-        return _torch.stack([_torch.linalg.vector_norm(part, dim=1) for part in values.split(sight.layout.sizes, 1)], dim=1)
+    def _norms(context: StepContext, values: torch.Tensor) -> torch.Tensor:
+        return _torch.stack([_torch.linalg.vector_norm(part, dim=1) for part in values.split(context.layout.sizes, 1)], dim=1)

@@ -10,9 +10,9 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.core.component import Component
-from optlab.core.data import Task
+from optlab.core.data import LearningTask
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import real
+from optlab.core.fields import number
 
 if TYPE_CHECKING:
     import torch
@@ -22,26 +22,26 @@ class Loss(Component):
     """Base of all losses."""
 
     kind: ClassVar[str] = "loss"
-    tasks: ClassVar[tuple[Task, ...]] = ()
+    tasks: ClassVar[tuple[LearningTask, ...]] = ()
     """Tasks whose targets the loss can take."""
     canonical: ClassVar[bool] = False
     """Whether :meth:`fisher_product` is also the product with the Hessian of the loss by the outputs, as where the outputs are the natural parameters of an
     exponential family."""
 
-    l2: float = real(
+    l2: float = number(
         0.0,
         "Weight decay L2",
         symbol="λ₂",
-        least=0.0,
+        ge=0.0,
         log=True,
         slider=(1e-6, 1.0),
         help="Adds ½λ₂‖W‖² to the objective; weights only, not biases.",
     )
-    l1: float = real(
+    l1: float = number(
         0.0,
         "Weight decay L1",
         symbol="λ₁",
-        least=0.0,
+        ge=0.0,
         log=True,
         slider=(1e-6, 1.0),
         help="Adds λ₁‖W‖₁ to the objective; weights only, not biases.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.losses.base import Loss
-from optlab.core.data import Task
+from optlab.core.data import LearningTask
 from optlab.core.lazy import functional
 from optlab.core.lazy import torch as _torch
 
@@ -22,12 +22,12 @@ class CrossEntropy(Loss):
 
     name: ClassVar[str] = "cross_entropy"
     label: ClassVar[str] = "Cross-entropy"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"L = -\log p(y \mid x;\theta) = -\log \frac{e^{f_y}}{\sum_c e^{f_c}}",)
     symbols: ClassVar[dict[str, str]] = {"f_c": "output (logit) of class c"}
     source: ClassVar[str] = "Notes, (8.4)–(8.6) and section on surrogate losses."
-    differs: ClassVar[str] = "As torch.nn.functional.cross_entropy with the mean taken over the batch."
-    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    differences: ClassVar[str] = "As torch.nn.functional.cross_entropy with the mean taken over the batch."
+    tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
     canonical: ClassVar[bool] = True
 
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

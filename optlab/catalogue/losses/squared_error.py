@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.losses.base import Loss
-from optlab.core.data import Task
+from optlab.core.data import LearningTask
 from optlab.core.lazy import functional
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ class SquaredError(Loss):
 
     name: ClassVar[str] = "squared_error"
     label: ClassVar[str] = "Squared error"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (r"L = \left\| f(x;\theta) - y \right\|^2",)
     source: ClassVar[str] = "Deep Learning, section 5.1.4; (8.4) with a Gaussian model of unit variance, times two."
-    differs: ClassVar[str] = "torch.nn.MSELoss also divides by the number of outputs; both agree where there is one."
-    tasks: ClassVar[tuple[Task, ...]] = ("classes", "regression")
+    differences: ClassVar[str] = "torch.nn.MSELoss also divides by the number of outputs; both agree where there is one."
+    tasks: ClassVar[tuple[LearningTask, ...]] = ("classes", "regression")
     canonical: ClassVar[bool] = True
 
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.measures.base import EvaluationMeasure
-from optlab.core.data import Task
+from optlab.core.data import LearningTask
 
 
 class MeasureOfMargins(EvaluationMeasure):
@@ -14,4 +14,4 @@ class MeasureOfMargins(EvaluationMeasure):
     rule: ClassVar[tuple[str, ...]] = (r"\frac{1}{n} \sum_i \left(f_{y_i}(x_i) - \max_{k \neq y_i} f_k(x_i)\right)",)
     symbols: ClassVar[dict[str, str]] = {"f_k": "output for class k", "n": "number of examples"}
     source: ClassVar[str] = "Notes, surrogate loss functions."
-    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)

@@ -15,7 +15,7 @@ class AveragedTrainLoss(EvaluationMeasure):
 
     name: ClassVar[str] = "averaged_train_loss"
     label: ClassVar[str] = "Training loss of the average"
-    place: ClassVar[int] = 52
+    sort_order: ClassVar[int] = 52
     source: ClassVar[str] = "Notes, averaging points."
     log: ClassVar[bool] = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.measures.base import Evaluation, EvaluationMeasure
-from optlab.core.data import Task
+from optlab.core.data import LearningTask
 
 if TYPE_CHECKING:
     import torch
@@ -16,9 +16,9 @@ class AveragedValidationError(EvaluationMeasure):
 
     name: ClassVar[str] = "averaged_validation_error"
     label: ClassVar[str] = "Validation error of the average"
-    place: ClassVar[int] = 82
+    sort_order: ClassVar[int] = 82
     source: ClassVar[str] = "Notes, averaging points."
-    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
     log: ClassVar[bool] = False
 
     def take(self, evaluation: Evaluation) -> torch.Tensor | None:

@@ -15,7 +15,7 @@ class AveragedValidationLoss(EvaluationMeasure):
 
     name: ClassVar[str] = "averaged_validation_loss"
     label: ClassVar[str] = "Validation loss of the average"
-    place: ClassVar[int] = 62
+    sort_order: ClassVar[int] = 62
     source: ClassVar[str] = "Notes, averaging points."
     log: ClassVar[bool] = True
 

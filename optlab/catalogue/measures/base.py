@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.core.component import Component
-from optlab.core.data import Task
+from optlab.core.data import LearningTask
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +77,7 @@ class Measure(Component):
 
     when: ClassVar[When] = "step"
     unit: ClassVar[str] = ""
-    tasks: ClassVar[tuple[Task, ...]] = ("classes", "regression")
+    tasks: ClassVar[tuple[LearningTask, ...]] = ("classes", "regression")
     """Tasks for which the measure exists."""
     log: ClassVar[bool] = False
     """Whether its natural axis is logarithmic."""

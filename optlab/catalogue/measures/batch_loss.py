@@ -15,7 +15,7 @@ class BatchLoss(StepMeasure):
 
     name: ClassVar[str] = "batch_loss"
     label: ClassVar[str] = "Training loss (batch)"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     source: ClassVar[str] = "Notes, (8.1) on a minibatch."
     log: ClassVar[bool] = True
 

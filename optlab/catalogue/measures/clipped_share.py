@@ -18,7 +18,7 @@ class ClippedShare(StepMeasure):
 
     name: ClassVar[str] = "clipped_share"
     label: ClassVar[str] = "Clipped share"
-    place: ClassVar[int] = 37
+    sort_order: ClassVar[int] = 37
     source: ClassVar[str] = "Notes, gradient clipping."
     of_clipping: ClassVar[bool] = True
 

@@ -24,7 +24,7 @@ class FullGradientNorm(EvaluationMeasure):
 
     name: ClassVar[str] = "full_gradient_norm"
     label: ClassVar[str] = "Full gradient norm"
-    place: ClassVar[int] = 22
+    sort_order: ClassVar[int] = 22
     rule: ClassVar[tuple[str, ...]] = (r"\left\| \nabla J(\theta) \right\|",)
     symbols: ClassVar[dict[str, str]] = {"J": "objective on the whole training set, with penalty"}
     source: ClassVar[str] = "Notes, the gradient-norm test for local minima."

@@ -20,7 +20,7 @@ class GradientNorm(StepMeasure):
 
     name: ClassVar[str] = "gradient_norm"
     label: ClassVar[str] = "Gradient norm"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (
         r"\left\| g \right\|",
         r"\mathbb{E} \left\| g \right\|^2 = \left\| \nabla J(\theta) \right\|^2 + \frac{\sigma^2}{m}",

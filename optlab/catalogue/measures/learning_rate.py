@@ -15,7 +15,7 @@ class LearningRate(StepMeasure):
 
     name: ClassVar[str] = "learning_rate"
     label: ClassVar[str] = "Learning rate"
-    place: ClassVar[int] = 35
+    sort_order: ClassVar[int] = 35
     rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k",)
     source: ClassVar[str] = "Notes, (8.14)."
     log: ClassVar[bool] = True

@@ -19,7 +19,7 @@ class Margin(MeasureOfMargins):
 
     name: ClassVar[str] = "margin"
     label: ClassVar[str] = "Training margin"
-    place: ClassVar[int] = 97
+    sort_order: ClassVar[int] = 97
 
     def take(self, evaluation: Evaluation) -> torch.Tensor | None:
         values = evaluation.training_margin

@@ -18,7 +18,7 @@ class Penalty(EvaluationMeasure):
 
     name: ClassVar[str] = "penalty"
     label: ClassVar[str] = "Weight-decay terms"
-    place: ClassVar[int] = 95
+    sort_order: ClassVar[int] = 95
     rule: ClassVar[tuple[str, ...]] = (r"\lambda_1 \lVert W \rVert_1 + \tfrac{1}{2} \lambda_2 \lVert W \rVert^2",)
     symbols: ClassVar[dict[str, str]] = {"W": "the weights, biases left out", "λ₁": "weight decay L1", "λ₂": "weight decay L2"}
     source: ClassVar[str] = "Notes, (8.1), (8.3) with weight decay."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.measures.base import Evaluation, EvaluationMeasure
-from optlab.core.data import Task
+from optlab.core.data import LearningTask
 
 if TYPE_CHECKING:
     import torch
@@ -19,9 +19,9 @@ class RiskError(EvaluationMeasure):
 
     name: ClassVar[str] = "risk_error"
     label: ClassVar[str] = "Error (fresh examples)"
-    place: ClassVar[int] = 91
+    sort_order: ClassVar[int] = 91
     source: ClassVar[str] = "Notes, (8.2) with the 0-1 loss."
-    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
     log: ClassVar[bool] = False
 
     def take(self, evaluation: Evaluation) -> torch.Tensor | None:

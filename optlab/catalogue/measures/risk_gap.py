@@ -18,7 +18,7 @@ class RiskGap(EvaluationMeasure):
 
     name: ClassVar[str] = "risk_gap"
     label: ClassVar[str] = "Gap between risk and training loss"
-    place: ClassVar[int] = 92
+    sort_order: ClassVar[int] = 92
     rule: ClassVar[tuple[str, ...]] = (r"J^*(\theta) - J(\theta)",)
     symbols: ClassVar[dict[str, str]] = {"J*": "the risk, (8.2)", "J": "the empirical risk, (8.3)"}
     source: ClassVar[str] = "Notes, (8.2) and (8.3): empirical risk minimization and overfitting."

@@ -19,7 +19,7 @@ class RiskLoss(EvaluationMeasure):
 
     name: ClassVar[str] = "risk_loss"
     label: ClassVar[str] = "Risk (fresh examples)"
-    place: ClassVar[int] = 90
+    sort_order: ClassVar[int] = 90
     rule: ClassVar[tuple[str, ...]] = (r"J^*(\theta) = \mathbb{E}_{(x, y) \sim p_{\text{data}}}\, L(f(x; \theta), y)",)
     symbols: ClassVar[dict[str, str]] = {"p_data": "the distribution that makes the data"}
     source: ClassVar[str] = "Notes, (8.2)."

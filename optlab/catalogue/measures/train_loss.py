@@ -15,7 +15,7 @@ class TrainLoss(EvaluationMeasure):
 
     name: ClassVar[str] = "train_loss"
     label: ClassVar[str] = "Training loss"
-    place: ClassVar[int] = 50
+    sort_order: ClassVar[int] = 50
     source: ClassVar[str] = "Notes, (8.3)."
     log: ClassVar[bool] = True
 

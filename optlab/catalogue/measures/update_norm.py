@@ -16,7 +16,7 @@ class UpdateNorm(StepMeasure):
 
     name: ClassVar[str] = "update_norm"
     label: ClassVar[str] = "Update norm"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (r"\left\| \theta_{k+1} - \theta_k \right\|",)
     source: ClassVar[str] = "Notes, momentum: the size of each step."
     log: ClassVar[bool] = True

@@ -15,7 +15,7 @@ class ValidationLoss(EvaluationMeasure):
 
     name: ClassVar[str] = "validation_loss"
     label: ClassVar[str] = "Validation loss"
-    place: ClassVar[int] = 60
+    sort_order: ClassVar[int] = 60
     source: ClassVar[str] = "Notes, empirical risk minimization and overfitting."
     log: ClassVar[bool] = True
 

@@ -19,7 +19,7 @@ class ValidationMargin(MeasureOfMargins):
 
     name: ClassVar[str] = "validation_margin"
     label: ClassVar[str] = "Validation margin"
-    place: ClassVar[int] = 98
+    sort_order: ClassVar[int] = 98
 
     def take(self, evaluation: Evaluation) -> torch.Tensor | None:
         values = evaluation.validation_margin

@@ -18,7 +18,7 @@ class WeightNorm(EvaluationMeasure):
 
     name: ClassVar[str] = "weight_norm"
     label: ClassVar[str] = "Weight norm"
-    place: ClassVar[int] = 96
+    sort_order: ClassVar[int] = 96
     rule: ClassVar[tuple[str, ...]] = (r"\lVert W \rVert = \sqrt{\sum_i W_i^2}",)
     symbols: ClassVar[dict[str, str]] = {"W": "the weights, biases left out"}
     source: ClassVar[str] = "Notes, ill-posed objectives: a loss without a minimum."

@@ -15,7 +15,7 @@ class Weights(StepMeasure):
 
     name: ClassVar[str] = "weights"
     label: ClassVar[str] = "Weights"
-    place: ClassVar[int] = 40
+    sort_order: ClassVar[int] = 40
     source: ClassVar[str] = "Notes, Figure 8.5: the path of the parameters."
     log: ClassVar[bool] = False
 

@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from optlab.catalogue.models.base import Model, Pass, Trace
+from optlab.catalogue.models.base import ForwardContext, Model, Trace
 from optlab.core.data import DataShape
 from optlab.core.errors import RunFailed, StoreError
-from optlab.core.fields import Sizes, real, sizes, switch, text, whole
+from optlab.core.fields import Sizes, flag, integer, number, sizes, text
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch as _torch
 from optlab.outside.own_models import records, sources
@@ -41,18 +41,18 @@ class OwnModel(Model):
         _laid_out[key] = (shape, examined, sources.takes(cls, "inputs"))
         return examined.layout
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
         key = (self, tuple(x.shape[2:]), tuple(tuple(part.shape[1:]) for part in parameters))
         if key not in _laid_out:
             raise ValueError(f"{self.label} is laid out for data before its forward pass")
         shape, examined, flat = _laid_out[key]
-        module = self._module(shape, x, circumstances.training)
+        module = self._module(shape, x, context.training)
         names = [parameter.name for parameter in examined.layout.parameters]
         if flat:
             x = x.flatten(2)
         try:
-            if circumstances.trace is not None:
-                return self._traced(module, names, parameters, x, circumstances.trace)
+            if context.trace is not None:
+                return self._traced(module, names, parameters, x, context.trace)
             if len(x) == 1:
                 return _call(module, names, [part.squeeze(0) for part in parameters], x.squeeze(0)).unsqueeze(0)
             if examined.batched:
@@ -160,7 +160,7 @@ def made(registration: Registration) -> type[OwnModel]:
         "name": f"{records.PREFIX}{registration.name}",
         "label": f"{registration.cls} (own.{registration.name})",
         "group": "Your own",
-        "place": 500,
+        "sort_order": 500,
         "source": f"The user's own: {registration.origin}, SHA-256 {registration.sha256}.",
         "registration": registration,
         **{a.name: _declared(a, registration) for a in usable},
@@ -177,11 +177,11 @@ def _declared(argument: Argument, registration: Registration) -> Any:
     help = f"The argument {argument.name} of the constructor of {registration.cls}."
     match argument.default:
         case bool():
-            return switch(argument.default, label, help=help)
+            return flag(argument.default, label, help=help)
         case int():
-            return whole(argument.default, label, help=help)
+            return integer(argument.default, label, help=help)
         case float():
-            return real(argument.default, label, help=help)
+            return number(argument.default, label, help=help)
         case str():
             return text(argument.default, label, help=help, longest=max(200, len(argument.default)))
         case tuple():

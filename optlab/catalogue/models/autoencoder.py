@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from optlab.catalogue.models import _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models.base import Layers, Model, Pass, Tape
+from optlab.catalogue.models.base import ForwardContext, Layers, Model, Tape
 from optlab.core.data import DataShape
-from optlab.core.fields import Sizes, choice, sizes, whole
+from optlab.core.fields import Sizes, choice, integer, sizes
 from optlab.core.layout import Layout
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Autoencoder(Model):
 
     name: ClassVar[str] = "autoencoder"
     label: ClassVar[str] = "Autoencoder"
-    place: ClassVar[int] = 40
+    sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (
         r"h_0 = x,\quad h_l = \phi\left(W_l h_{l-1} + b_l\right)",
         r"r(x;\theta) = W_L h_{L-1} + b_L,\quad J = \ell\left(r(x;\theta), x\right)",
@@ -39,7 +39,7 @@ class Autoencoder(Model):
     }
     source: ClassVar[str] = "Deep Learning, chapter 14; its linear case: P. Baldi, K. Hornik (1989)."
 
-    code: int = whole(8, "Code", unit="units", least=1, most=16_384, log=True, slider=(1, 64), help="Units of the layer in the middle.")
+    code: int = integer(8, "Code", unit="units", ge=1, le=16_384, log=True, slider=(1, 64), help="Units of the layer in the middle.")
     hidden: Sizes = sizes(
         (),
         "Hidden layers",
@@ -62,8 +62,8 @@ class Autoencoder(Model):
     def targets(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return x.flatten(2)
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
-        return _chain.forward(parameters, x, self.activation, circumstances.trace)
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+        return _chain.forward(parameters, x, self.activation, context.trace)
 
     def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape]:
         return _chain.record(parameters, x, self.activation)

@@ -1,6 +1,6 @@
 """What a model is: a layout of its parameters, and a forward pass with a leading run axis.
 
-A forward pass is a pure function; what it may need beside parameters and inputs comes in a :class:`Pass`.
+A forward pass is a pure function; what it may need beside parameters and inputs comes in a :class:`ForwardContext`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Moments = tuple["torch.Tensor", "torch.Tensor"]
 
 
 @dataclass(frozen=True)
-class Pass:
+class ForwardContext:
     """Circumstances of one forward pass.
 
     Attributes:
@@ -65,8 +65,8 @@ class Stack:
     activate: Callable[[torch.Tensor], torch.Tensor]
 
 
-TRAINING = Pass(training=True)
-EVALUATION = Pass(training=False)
+TRAINING = ForwardContext(training=True)
+EVALUATION = ForwardContext(training=False)
 
 
 class Linearized(ABC):
@@ -111,7 +111,7 @@ class Model(Component):
         """The parameter tensors for data of this shape."""
 
     @abstractmethod
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
         """Outputs for a batch.
 
         Args:
@@ -142,15 +142,15 @@ class Model(Component):
         """Why training inputs from ``low`` to ``high`` are none for this model, as a sentence for the user; "" where they are."""
         return ""
 
-    def judges(self) -> bool:
-        """Whether the model has a loss of its own (:meth:`judged`) in place of the experiment's."""
+    def has_own_loss(self) -> bool:
+        """Whether the model has a loss of its own (:meth:`own_loss`) in place of the experiment's."""
         return False
 
-    def judged(self, parameters: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    def own_loss(self, parameters: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         """The model's own loss ``[R, m]`` of each example."""
         raise TypeError(f"{self.label} has no loss of its own")
 
-    def detours(self) -> bool:
+    def uses_surrogate_gradient(self) -> bool:
         """Whether training follows another gradient (that of :meth:`surrogate`) than that of the loss, because that one cannot be had."""
         return False
 
@@ -163,7 +163,7 @@ class Model(Component):
         raise TypeError(f"{self.label} follows the gradient of its loss")
 
     def normalizes(self) -> bool:
-        """Whether a training pass looks at the batch as a whole, so that an evaluation needs :attr:`Pass.statistics` of the training set."""
+        """Whether a training pass looks at the batch as a whole, so that an evaluation needs :attr:`ForwardContext.statistics` of the training set."""
         return False
 
     def auxiliary_weight(self) -> float:

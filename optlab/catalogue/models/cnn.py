@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
-from optlab.catalogue.models.base import Model, Pass, affine
+from optlab.catalogue.models.base import ForwardContext, Model, affine
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import Sizes, choice, sizes, whole
+from optlab.core.fields import Sizes, choice, integer, sizes
 from optlab.core.layout import Layout, Parameter, layout, linear
 from optlab.core.lazy import functional
 
@@ -25,7 +25,7 @@ class CNN(Model):
 
     name: ClassVar[str] = "cnn"
     label: ClassVar[str] = "Small CNN"
-    place: ClassVar[int] = 50
+    sort_order: ClassVar[int] = 50
     rule: ClassVar[tuple[str, ...]] = (
         r"h_l = \text{pool}\left(\phi\left(K_l * h_{l-1} + b_l\right)\right)",
         r"f(x;\theta) = W h_L + b",
@@ -34,8 +34,8 @@ class CNN(Model):
     source: ClassVar[str] = "Deep Learning, chapter 9."
 
     channels: Sizes = sizes((8, 16), "Channels", help="Kernels of each convolution, from the input up; each halves the image where it can.")
-    kernel: int = whole(
-        3, "Kernel", unit="pixels", least=1, most=15, slider=(1, 9), help="Side of each kernel; odd, so that the image keeps its size."
+    kernel: int = integer(
+        3, "Kernel", unit="pixels", ge=1, le=15, slider=(1, 9), help="Side of each kernel; odd, so that the image keeps its size."
     )
     activation: Activation = choice("relu", "Activation", symbol="φ", help="Function applied after each convolution.")
 
@@ -56,9 +56,9 @@ class CNN(Model):
                 height, width = -(-height // 2), -(-width // 2)
         return layout([*tensors, *linear("output", planes * height * width, shape.outputs, output=True)])
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
         activate = _activations.forward(self.activation)
-        trace = circumstances.trace
+        trace = context.trace
         runs, m = x.shape[:2]
         images = x if x.dim() == 5 else x.unsqueeze(2)
         # Runs become groups of one convolution: [m, R * channels, height, width].

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models.base import Model, Pass
+from optlab.catalogue.models.base import ForwardContext, Model
 from optlab.core.data import DataShape
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 from optlab.core.layout import Layout, Parameter, layout
 from optlab.core.lazy import torch as _torch
 
@@ -24,13 +24,13 @@ class DeepLinear(Model):
 
     name: ClassVar[str] = "deep_linear"
     label: ClassVar[str] = "Deep linear network"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (r"f(x;\theta) = W_L W_{L-1} \cdots W_1 x",)
     symbols: ClassVar[dict[str, str]] = {"L": "number of matrices"}
     source: ClassVar[str] = "Notes, saddle points; P. Baldi, K. Hornik (1989); A. Saxe et al. (2013)."
 
-    depth: int = whole(3, "Matrices", symbol="L", least=1, most=64, slider=(1, 20), help="Number of matrices that are multiplied.")
-    width: int = whole(32, "Width", unit="units", least=1, most=65_536, log=True, slider=(1, 512), help="Rows of each matrix but the last.")
+    depth: int = integer(3, "Matrices", symbol="L", ge=1, le=64, slider=(1, 20), help="Number of matrices that are multiplied.")
+    width: int = integer(32, "Width", unit="units", ge=1, le=65_536, log=True, slider=(1, 512), help="Rows of each matrix but the last.")
 
     def layout(self, shape: DataShape) -> Layout:
         widths = [shape.width, *[self.width] * (self.depth - 1), shape.outputs]
@@ -41,12 +41,12 @@ class DeepLinear(Model):
             ]
         )
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
         h = x.flatten(2)
         for number, weight in enumerate(parameters):
             h = _torch.bmm(weight, h.transpose(1, 2)).transpose(1, 2)
-            if circumstances.trace is not None:
-                circumstances.trace(f"layers.{number}", h)
+            if context.trace is not None:
+                context.trace(f"layers.{number}", h)
         return h
 
     def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models.base import Layers, Model, Pass, Tape, affine, affine_backward
+from optlab.catalogue.models.base import ForwardContext, Layers, Model, Tape, affine, affine_backward
 from optlab.core.data import DataShape
 from optlab.core.layout import Layout, layout, linear
 
@@ -22,17 +22,17 @@ class Linear(Model):
 
     name: ClassVar[str] = "linear"
     label: ClassVar[str] = "Linear / softmax regression"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"f(x;\theta) = W x + b",)
     source: ClassVar[str] = "Deep Learning, section 5.1.4 and 6.2.2."
 
     def layout(self, shape: DataShape) -> Layout:
         return layout(linear("layers.0", shape.width, shape.outputs, output=True))
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
         outputs = affine(x.flatten(2), *parameters)
-        if circumstances.trace is not None:
-            circumstances.trace("layers.0", outputs)
+        if context.trace is not None:
+            context.trace("layers.0", outputs)
         return outputs
 
     def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models._sequences import sequence_inputs
-from optlab.catalogue.models.base import Model, Pass, affine
+from optlab.catalogue.models.base import ForwardContext, Model, affine
 from optlab.core.data import DataShape
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 from optlab.core.layout import Layout, Parameter, layout, linear
 from optlab.core.lazy import torch as _torch
 
@@ -24,7 +24,7 @@ class LSTM(Model):
 
     name: ClassVar[str] = "lstm"
     label: ClassVar[str] = "LSTM"
-    place: ClassVar[int] = 70
+    sort_order: ClassVar[int] = 70
     rule: ClassVar[tuple[str, ...]] = (
         r"i, o = \sigma\left(W_{i,o}\, x_t + U_{i,o}\, h_{t-1} + b_{i,o}\right),\quad f = \sigma\left(W_f x_t + U_f h_{t-1} + b_f\right)",
         r"c_t = f \odot c_{t-1} + i \odot \tanh\left(W_c x_t + U_c h_{t-1} + b_c\right)",
@@ -34,9 +34,9 @@ class LSTM(Model):
     source: ClassVar[str] = (
         "S. Hochreiter, J. Schmidhuber (1997); bias of 1 for the forget gate: R. Jozefowicz et al. (2015), and the notes on biases."
     )
-    differs: ClassVar[str] = "torch.nn.LSTM orders the gates i, f, c, o, as here, and has two biases whose sum is the one here."
+    differences: ClassVar[str] = "torch.nn.LSTM orders the gates i, f, c, o, as here, and has two biases whose sum is the one here."
 
-    units: int = whole(32, "Hidden units", unit="units", least=1, most=4096, log=True, slider=(1, 256), help="Size of the cell.")
+    units: int = integer(32, "Hidden units", unit="units", ge=1, le=4096, log=True, slider=(1, 256), help="Size of the cell.")
 
     def layout(self, shape: DataShape) -> Layout:
         inputs = sequence_inputs(shape, self.name)
@@ -53,7 +53,7 @@ class LSTM(Model):
             ]
         )
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
         entering, recurrent, *biases = parameters[:6]
         runs, m, length = x.shape[:3]
         driven = affine(x.flatten(1, 2), entering, _torch.cat(biases, dim=1)).view(runs, m, length, 4 * self.units)
@@ -64,9 +64,9 @@ class LSTM(Model):
             i, f, g, o = _torch.baddbmm(driven[:, :, t], h, across).chunk(4, dim=2)
             c = f.sigmoid() * c + i.sigmoid() * g.tanh()
             h = o.sigmoid() * c.tanh()
-            if circumstances.trace is not None:
-                circumstances.trace(f"state.{t}", h)
+            if context.trace is not None:
+                context.trace(f"state.{t}", h)
         outputs = affine(h, *parameters[6:])
-        if circumstances.trace is not None:
-            circumstances.trace("output", outputs)
+        if context.trace is not None:
+            context.trace("output", outputs)
         return outputs

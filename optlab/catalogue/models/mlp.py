@@ -8,9 +8,9 @@ from optlab.catalogue.models import _activations, _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._batch_norm import moments, normalized
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models.base import Layers, Model, Pass, Stack, Tape, affine
+from optlab.catalogue.models.base import ForwardContext, Layers, Model, Stack, Tape, affine
 from optlab.core.data import DataShape
-from optlab.core.fields import Sizes, choice, real, sizes, switch
+from optlab.core.fields import Sizes, choice, flag, number, sizes
 from optlab.core.layout import Layout, Parameter, layout, linear
 from optlab.core.lazy import torch as _torch
 
@@ -31,7 +31,7 @@ class MLP(Model):
 
     name: ClassVar[str] = "mlp"
     label: ClassVar[str] = "Multilayer perceptron"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (
         r"h_0 = x,\quad h_l = \phi\left(W_l h_{l-1} + b_l\right)",
         r"f(x;\theta) = W_L h_{L-1} + b_L",
@@ -53,7 +53,7 @@ class MLP(Model):
         "Deep Learning, chapter 6; batch normalization: notes, (8.35)–(8.37), S. Ioffe, C. Szegedy (2015); skip connections: K. He et al. (2016); "
         "auxiliary heads: C.-Y. Lee et al. (2014), notes, section on models that are easier to optimize."
     )
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "torch.nn.BatchNorm1d keeps running averages of the moments with momentum 0.1 and evaluates with those; here an evaluation takes the moments of the "
         "training set itself (of its first 10,000 examples where it has more), layer by layer, so it depends on the parameters alone. A batch of one "
         "example, which torch refuses, is its own mean: each unit becomes its shift β, and the layers below get no gradient from it."
@@ -72,27 +72,27 @@ class MLP(Model):
         symbol="φ",
         help="Function applied to each hidden unit. Saturating ones (tanh, sigmoid) let gradients vanish in deep networks.",
     )
-    batch_norm: bool = switch(False, "Batch normalization", help="Normalizes each hidden unit over the batch, before its activation.")
-    epsilon: float = real(
+    batch_norm: bool = flag(False, "Batch normalization", help="Normalizes each hidden unit over the batch, before its activation.")
+    epsilon: float = number(
         1e-5,
         "Added to the variance",
         symbol="δ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-8, 1e-1),
         help="Keeps the division of batch normalization away from zero; without it the value has no effect.",
         why="torch's value; the notes name 1e-8.",
     )
-    skip: bool = switch(
+    skip: bool = flag(
         False,
         "Skip connections",
         help="Adds what enters a hidden layer to what leaves it, where the two have the same width; layers that change the width have none.",
     )
-    auxiliary: float = real(
+    auxiliary: float = number(
         0.0,
         "Auxiliary heads",
         symbol="α",
-        least=0.0,
+        ge=0.0,
         slider=(0.0, 1.0),
         help="Weight of the loss of a linear head on each hidden layer below the last, added to the training objective; 0 for none. The reported losses and "
         "errors are those of the last head alone.",
@@ -103,10 +103,10 @@ class MLP(Model):
             return _chain.chain([shape.width, *self.hidden, shape.outputs])
         tensors: list[Parameter] = []
         inputs = shape.width
-        for number, units in enumerate(self.hidden):
-            weight, bias = linear(f"layers.{number}", inputs, units)
+        for index, units in enumerate(self.hidden):
+            weight, bias = linear(f"layers.{index}", inputs, units)
             if self.batch_norm:
-                name = f"norms.{number}"
+                name = f"norms.{index}"
                 tensors += [
                     weight,
                     Parameter(f"{name}.weight", (units,), "scale", units, units),
@@ -117,15 +117,15 @@ class MLP(Model):
             inputs = units
         tensors += linear(f"layers.{len(self.hidden)}", inputs, shape.outputs, output=True)
         if self.auxiliary_weight():
-            for number, units in enumerate(self.hidden[:-1]):
-                tensors += linear(f"heads.{number}", units, shape.outputs, output=True)
+            for index, units in enumerate(self.hidden[:-1]):
+                tensors += linear(f"heads.{index}", units, shape.outputs, output=True)
         return layout(tensors)
 
     def stack(self) -> Stack | None:
         if not self._plain():
             return None
         depth = len(self.hidden)
-        places = tuple((2 * number, 2 * number + 1) for number in range(depth + 1))
+        places = tuple((2 * index, 2 * index + 1) for index in range(depth + 1))
         # Looked up when it is called: an experiment is checked where torch is not imported.
         return Stack(places[:depth], places[depth], self.activation, lambda z: _activations.forward(self.activation)(z))  # noqa: PLW0108
 
@@ -135,45 +135,45 @@ class MLP(Model):
     def auxiliary_weight(self) -> float:
         return self.auxiliary if len(self.hidden) > 1 else 0.0
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
         if self._plain():
-            return _chain.forward(parameters, x, self.activation, circumstances.trace)
+            return _chain.forward(parameters, x, self.activation, context.trace)
         activate = _activations.forward(self.activation)
-        trace, given = circumstances.trace, circumstances.statistics
+        trace, given = context.trace, context.statistics
         rest = iter(parameters)
         h = x.flatten(2)
         layers: list[torch.Tensor] = []
-        for number in range(len(self.hidden)):
+        for index in range(len(self.hidden)):
             if self.batch_norm:
                 z = _torch.bmm(next(rest), h.transpose(1, 2)).transpose(1, 2)
                 if trace is not None:
-                    trace(f"layers.{number}", z)
-                known = moments(z) if given is None else given[number]
-                if circumstances.observe is not None:
-                    circumstances.observe(known)
+                    trace(f"layers.{index}", z)
+                known = moments(z) if given is None else given[index]
+                if context.observe is not None:
+                    context.observe(known)
                 z = normalized(z, known, next(rest), next(rest), self.epsilon)
                 if trace is not None:
-                    trace(f"norms.{number}", z)
+                    trace(f"norms.{index}", z)
             else:
                 z = affine(h, next(rest), next(rest))
                 if trace is not None:
-                    trace(f"layers.{number}", z)
+                    trace(f"layers.{index}", z)
             active = activate(z)
             if trace is not None:
-                trace(f"layers.{number}.{self.activation}", active)
+                trace(f"layers.{index}.{self.activation}", active)
             if self.skip and active.shape == h.shape:
                 h = h + active
                 if trace is not None:
-                    trace(f"layers.{number}.sum", h)
+                    trace(f"layers.{index}.sum", h)
             else:
                 h = active
             layers.append(h)
         outputs = affine(h, next(rest), next(rest))
         if trace is not None:
             trace(f"layers.{len(self.hidden)}", outputs)
-        if circumstances.branch is not None and self.auxiliary_weight():
+        if context.branch is not None and self.auxiliary_weight():
             for layer in layers[:-1]:
-                circumstances.branch(affine(layer, next(rest), next(rest)))
+                context.branch(affine(layer, next(rest), next(rest)))
         return outputs
 
     def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape] | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from optlab.catalogue.models.base import Model, Pass, Uniforms
+from optlab.catalogue.models.base import ForwardContext, Model, Uniforms
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import choice, whole
+from optlab.core.fields import choice, integer
 from optlab.core.layout import Layout, Parameter, layout
 from optlab.numerics import boltzmann
 from optlab.numerics.boltzmann import Machine
@@ -29,7 +29,7 @@ class RestrictedBoltzmannMachine(Model):
 
     name: ClassVar[str] = "rbm"
     label: ClassVar[str] = "Restricted Boltzmann machine"
-    place: ClassVar[int] = 45
+    sort_order: ClassVar[int] = 45
     rule: ClassVar[tuple[str, ...]] = (
         r"p(v, h) = \frac{1}{Z} e^{-E(v, h)},\quad E(v, h) = -b^\top v - c^\top h - h^\top W v",
         r"F(v) = -b^\top v - \sum_j \log\left(1 + e^{c_j + (W v)_j}\right),\quad -\log p(v) = F(v) + \log Z",
@@ -43,24 +43,24 @@ class RestrictedBoltzmannMachine(Model):
         "v_i^{(k)}": "end of a chain of k Gibbs steps from example i, held constant",
     }
     source: ClassVar[str] = "Notes, inexact gradients; P. Smolensky (1986), G. Hinton (2002)."
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "sklearn.neural_network.BernoulliRBM uses persistent chains of one step, which go on from one update to the next; here each chain begins at its "
         "example."
     )
 
-    hidden: int = whole(32, "Hidden units", unit="units", least=1, most=16_384, log=True, slider=(1, 512), help="Units of the hidden side.")
+    hidden: int = integer(32, "Hidden units", unit="units", ge=1, le=16_384, log=True, slider=(1, 512), help="Units of the hidden side.")
     learning: Literal["cd", "exact"] = choice(
         "cd",
         "Gradient",
         help="cd: contrastive divergence. exact: the gradient of the negative log-likelihood, for machines whose smaller side has at most 20 units.",
         why="The exact gradient costs a sum over all states of the smaller side.",
     )
-    k: int = whole(
+    k: int = integer(
         1,
         "Gibbs steps",
         symbol="k",
-        least=1,
-        most=10_000,
+        ge=1,
+        le=10_000,
         log=True,
         slider=(1, 100),
         help="Gibbs steps of each chain; without effect on the exact gradient.",
@@ -75,7 +75,7 @@ class RestrictedBoltzmannMachine(Model):
     )
 
     def layout(self, shape: DataShape) -> Layout:
-        if self.judges() and not boltzmann.enumerable(shape.width, self.hidden):
+        if self.has_own_loss() and not boltzmann.enumerable(shape.width, self.hidden):
             raise InvalidInput(
                 f"model.hidden is {self.hidden} and the data have {shape.width} inputs, but the likelihood is exact only where the smaller side has at most "
                 f"{boltzmann.MOST_ENUMERATED} units; make model.hidden smaller, or set model.learning to cd and model.reported to reconstruction.",
@@ -104,22 +104,22 @@ class RestrictedBoltzmannMachine(Model):
             "true."
         )
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
         machine = Machine(*parameters)
         h = boltzmann.hidden_probabilities(machine, x.flatten(2))
         v = boltzmann.visible_probabilities(machine, h)
-        if circumstances.trace is not None:
-            circumstances.trace("hidden", h)
-            circumstances.trace("visible", v)
+        if context.trace is not None:
+            context.trace("hidden", h)
+            context.trace("visible", v)
         return v
 
-    def judges(self) -> bool:
+    def has_own_loss(self) -> bool:
         return self.learning == "exact" or self.reported == "likelihood"
 
-    def judged(self, parameters: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    def own_loss(self, parameters: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         return boltzmann.negative_log_likelihood(Machine(*parameters), x.flatten(2))
 
-    def detours(self) -> bool:
+    def uses_surrogate_gradient(self) -> bool:
         return self.learning == "cd"
 
     def surrogate(self, parameters: list[torch.Tensor], x: torch.Tensor, uniforms: Uniforms) -> torch.Tensor:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._sequences import sequence_inputs
-from optlab.catalogue.models.base import Model, Pass, affine
+from optlab.catalogue.models.base import ForwardContext, Model, affine
 from optlab.core.data import DataShape
-from optlab.core.fields import choice, whole
+from optlab.core.fields import choice, integer
 from optlab.core.layout import Layout, Parameter, layout, linear
 from optlab.core.lazy import torch as _torch
 
@@ -24,7 +24,7 @@ class RNN(Model):
 
     name: ClassVar[str] = "rnn"
     label: ClassVar[str] = "Simple RNN"
-    place: ClassVar[int] = 60
+    sort_order: ClassVar[int] = 60
     rule: ClassVar[tuple[str, ...]] = (
         r"h_t = \phi\left(W x_t + U h_{t-1} + b\right),\quad h_0 = 0",
         r"f(x;\theta) = V h_T + c",
@@ -32,7 +32,7 @@ class RNN(Model):
     symbols: ClassVar[dict[str, str]] = {"φ": "activation", "U": "recurrent weights", "T": "length of the sequence"}
     source: ClassVar[str] = "Notes, long-term dependencies, (8.11); Deep Learning, chapter 10."
 
-    units: int = whole(32, "Hidden units", unit="units", least=1, most=4096, log=True, slider=(1, 256), help="Size of the hidden state.")
+    units: int = integer(32, "Hidden units", unit="units", ge=1, le=4096, log=True, slider=(1, 256), help="Size of the hidden state.")
     activation: Literal["tanh", "relu", "identity"] = choice("tanh", "Activation", symbol="φ", help="Function applied to the state.")
 
     def layout(self, shape: DataShape) -> Layout:
@@ -46,7 +46,7 @@ class RNN(Model):
             ]
         )
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
         entering, recurrent, bias, *reading = parameters
         activate = _activations.forward(self.activation)
         runs, m, length = x.shape[:3]
@@ -55,9 +55,9 @@ class RNN(Model):
         h = x.new_zeros(runs, m, self.units)
         for t in range(length):
             h = activate(_torch.baddbmm(driven[:, :, t], h, across))
-            if circumstances.trace is not None:
-                circumstances.trace(f"state.{t}", h)
+            if context.trace is not None:
+                context.trace(f"state.{t}", h)
         outputs = affine(h, *reading)
-        if circumstances.trace is not None:
-            circumstances.trace("output", outputs)
+        if context.trace is not None:
+            context.trace("output", outputs)
         return outputs

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models._sequences import sequence_inputs
-from optlab.catalogue.models.base import Model, Pass, affine
+from optlab.catalogue.models.base import ForwardContext, Model, affine
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 from optlab.core.layout import Layout, Parameter, layout, linear
 from optlab.core.lazy import functional
 from optlab.core.lazy import torch as _torch
@@ -31,7 +31,7 @@ class Transformer(Model):
 
     name: ClassVar[str] = "transformer"
     label: ClassVar[str] = "Small transformer"
-    place: ClassVar[int] = 80
+    sort_order: ClassVar[int] = 80
     rule: ClassVar[tuple[str, ...]] = (
         r"h_t = E x_t + e + p_t",
         r"h \leftarrow h + \text{att}\left(\text{norm}(h)\right),\quad h \leftarrow h + \text{mlp}\left(\text{norm}(h)\right)",
@@ -47,25 +47,23 @@ class Transformer(Model):
         "T": "length of the sequence",
     }
     source: ClassVar[str] = "A. Vaswani et al. (2017), Attention is all you need; normalization before each part: R. Xiong et al. (2020)."
-    differs: ClassVar[str] = "A block is torch.nn.TransformerEncoderLayer with norm_first=True and no dropout."
+    differences: ClassVar[str] = "A block is torch.nn.TransformerEncoderLayer with norm_first=True and no dropout."
 
-    width: int = whole(
-        32, "Width", unit="units", least=1, most=4096, log=True, slider=(4, 256), help="Units of each step; a multiple of the heads."
+    width: int = integer(
+        32, "Width", unit="units", ge=1, le=4096, log=True, slider=(4, 256), help="Units of each step; a multiple of the heads."
     )
-    heads: int = whole(
-        4, "Heads", least=1, most=64, slider=(1, 8), help="Attentions of a block side by side, each on its share of the units."
-    )
-    blocks: int = whole(
+    heads: int = integer(4, "Heads", ge=1, le=64, slider=(1, 8), help="Attentions of a block side by side, each on its share of the units.")
+    blocks: int = integer(
         2,
         "Blocks",
-        least=1,
-        most=4,
+        ge=1,
+        le=4,
         slider=(1, 4),
         help="Number of blocks.",
         why="Two can combine what one has found; more take longer a step.",
     )
-    hidden: int = whole(
-        64, "Hidden units", unit="units", least=1, most=16_384, log=True, slider=(4, 512), help="Width of the small network of each block."
+    hidden: int = integer(
+        64, "Hidden units", unit="units", ge=1, le=16_384, log=True, slider=(4, 512), help="Width of the small network of each block."
     )
 
     def layout(self, shape: DataShape) -> Layout:
@@ -88,9 +86,9 @@ class Transformer(Model):
             ]
         return layout([*tensors, *_norm("norm", n), *linear("output", n, shape.outputs, output=True)])
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, circumstances: Pass) -> torch.Tensor:
+    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
         embedding, embedding_bias, positions, *rest = parameters
-        trace = circumstances.trace
+        trace = context.trace
         steps = tuple(x.shape[1:3])
 
         def see(name: str, value: torch.Tensor) -> None:

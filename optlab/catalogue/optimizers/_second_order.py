@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from optlab.catalogue.optimizers.base import Outcome
-from optlab.core.fields import choice, real, whole
+from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch as _torch
 from optlab.numerics import conjugate_gradients, symmetric
 from optlab.numerics.conjugate_gradients import Product
@@ -28,12 +28,12 @@ LARGEST_MATRIX = 8192
 
 def rate(help: str, why: str = "The quadratic model's own step; less where the model is trusted less.") -> Any:
     """The field ``lr`` of a rule whose full step has length 1."""
-    return real(1.0, "Learning rate", symbol="ε", above=0.0, log=True, slider=(1e-3, 2.0), help=help, why=why)
+    return number(1.0, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 2.0), help=help, why=why)
 
 
 def damping(default: float, help: str, why: str) -> Any:
     """The field ``damping``."""
-    return real(default, "Damping", symbol="λ", least=0.0, log=True, slider=(1e-8, 100.0), help=help, why=why)
+    return number(default, "Damping", symbol="λ", ge=0.0, log=True, slider=(1e-8, 100.0), help=help, why=why)
 
 
 def solver(products: str) -> Any:
@@ -47,11 +47,11 @@ def solver(products: str) -> Any:
 
 def iterations() -> Any:
     """The field ``iterations`` of conjugate gradients."""
-    return whole(
+    return integer(
         50,
         "Most iterations",
-        least=1,
-        most=10_000,
+        ge=1,
+        le=10_000,
         log=True,
         slider=(1, 500),
         help="Products that conjugate gradients may take in a step; each costs about two gradients. Fewer act as more damping.",
@@ -61,11 +61,11 @@ def iterations() -> Any:
 
 def tolerance() -> Any:
     """The field ``tolerance`` of conjugate gradients."""
-    return real(
+    return number(
         1e-4,
         "Tolerance",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         log=True,
         slider=(1e-12, 0.5),
         help="Conjugate gradients end when the residual is this share of the gradient's norm.",

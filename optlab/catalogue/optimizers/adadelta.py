@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class AdaDelta(Optimizer):
     name: ClassVar[str] = "adadelta"
     label: ClassVar[str] = "AdaDelta"
     group: ClassVar[str] = "Adaptive learning rates"
-    place: ClassVar[int] = 60
+    sort_order: ClassVar[int] = 60
     rule: ClassVar[tuple[str, ...]] = (
         r"r \leftarrow \rho r + (1 - \rho)\, g \odot g",
         r"\Delta = -\frac{\sqrt{u + \delta}}{\sqrt{r + \delta}} \odot g",
@@ -38,33 +38,33 @@ class AdaDelta(Optimizer):
         "u": "average of squared steps, 0 at first",
     }
     source: ClassVar[str] = "Notes, algorithms in use; M. Zeiler (2012), ADADELTA."
-    differs: ClassVar[str] = "As torch.optim.Adadelta (ρ 0.9, δ 1e-6); the factor ε is no part of the paper and is 1 by default."
+    differences: ClassVar[str] = "As torch.optim.Adadelta (ρ 0.9, δ 1e-6); the factor ε is no part of the paper and is 1 by default."
 
-    lr: float = real(
+    lr: float = number(
         1.0,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-3, 10.0),
         help="A factor on the step; the method itself needs none.",
         why="1: the paper's rule as it is.",
     )
-    rho: float = real(
+    rho: float = number(
         0.9,
         "Decay",
         symbol="ρ",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.999),
         help="Share of both averages that a step keeps.",
         why="The default of most libraries; the paper uses 0.95.",
     )
-    eps: float = real(
+    eps: float = number(
         1e-6,
         "Small constant",
         symbol="δ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-10, 1e-2),
         help="Starts the motion, and keeps the division finite.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class AdaGrad(Optimizer):
     name: ClassVar[str] = "adagrad"
     label: ClassVar[str] = "AdaGrad"
     group: ClassVar[str] = "Adaptive learning rates"
-    place: ClassVar[int] = 40
+    sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (
         r"r \leftarrow r + g \odot g",
         r"\theta \leftarrow \theta - \frac{\epsilon}{\delta + \sqrt{r}} \odot g",
@@ -35,25 +35,25 @@ class AdaGrad(Optimizer):
         "r": "sum of squared gradients, 0 at first",
     }
     source: ClassVar[str] = "Notes, algorithms with adaptive learning rates; J. Duchi, E. Hazan, Y. Singer (2011)."
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "torch.optim.Adagrad has the same rule with δ = 1e-10; its lr_decay and initial_accumulator_value are 0 by default, as here."
     )
 
-    lr: float = real(
+    lr: float = number(
         0.01,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-5, 10.0),
         help="Length of the first step of each value.",
         why="The default of most libraries.",
     )
-    eps: float = real(
+    eps: float = number(
         1e-7,
         "Small constant",
         symbol="δ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-12, 1e-2),
         help="Keeps the division finite; outside the root.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class AdamW(Optimizer):
     name: ClassVar[str] = "adamw"
     label: ClassVar[str] = "AdamW"
     group: ClassVar[str] = "Adaptive learning rates"
-    place: ClassVar[int] = 72
+    sort_order: ClassVar[int] = 72
     rule: ClassVar[tuple[str, ...]] = (
         r"\theta \leftarrow (1 - \epsilon \lambda)\, \theta",
         r"s \leftarrow \rho_1 s + (1 - \rho_1)\, g",
@@ -40,47 +40,47 @@ class AdamW(Optimizer):
         "t": "number of the step, from 1",
     }
     source: ClassVar[str] = "I. Loshchilov, F. Hutter (2019), algorithm 2; beyond the notes."
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "As torch.optim.AdamW. In the paper the decay is multiplied by the schedule alone, here and in torch by the learning rate; biases decay, too."
     )
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
 
-    lr: float = real(
+    lr: float = number(
         0.001,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-6, 1.0),
         help="About the length of the step of each value.",
         why="Adam's default; it suits many networks unchanged.",
     )
-    beta1: float = real(
-        0.9, "Decay of the first moment", symbol="ρ₁", least=0.0, below=1.0, slider=(0.0, 0.999), help="How long gradients are remembered."
+    beta1: float = number(
+        0.9, "Decay of the first moment", symbol="ρ₁", ge=0.0, lt=1.0, slider=(0.0, 0.999), help="How long gradients are remembered."
     )
-    beta2: float = real(
+    beta2: float = number(
         0.999,
         "Decay of the second moment",
         symbol="ρ₂",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.9, 0.9999),
         help="How long squared gradients are remembered.",
     )
-    eps: float = real(
+    eps: float = number(
         1e-8,
         "Small constant",
         symbol="δ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-12, 1e-2),
         help="Keeps the division finite where the gradient is zero; outside the root.",
     )
-    weight_decay: float = real(
+    weight_decay: float = number(
         0.01,
         "Weight decay",
         symbol="λ",
-        least=0.0,
+        ge=0.0,
         slider=(0.0, 0.5),
         help="Share of every value, times the learning rate, that a step takes off.",
         why="torch's default. Leave the loss's own L2 penalty at zero, or both act.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from optlab.catalogue.optimizers._runs import curved, dot, each, first_length, line_search
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class BFGS(ObjectiveOptimizer):
     name: ClassVar[str] = "bfgs"
     label: ClassVar[str] = "BFGS"
     group: ClassVar[str] = "Second-order methods"
-    place: ClassVar[int] = 250
+    sort_order: ClassVar[int] = 250
     rule: ClassVar[tuple[str, ...]] = (
         r"\theta_+ = \theta - t M g,\quad t \text{ by line search}",
         r"s = \theta_+ - \theta,\quad y = g_+ - g,\quad \rho = \frac{1}{y^\top s}",
@@ -53,16 +53,16 @@ class BFGS(ObjectiveOptimizer):
     source: ClassVar[str] = (
         "Deep Learning, section 8.6.3; C. Broyden, R. Fletcher, D. Goldfarb, D. Shanno (1970); Nocedal and Wright, Algorithm 6.1 and (6.20)."
     )
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "scipy.optimize.minimize(method='BFGS') does not scale the first matrix, and keeps the gradient of a step's end as that of the next one's start."
     )
 
-    c2: float = real(
+    c2: float = number(
         0.9,
         "Line search accuracy",
         symbol="c₂",
-        above=0.0,
-        below=1.0,
+        gt=0.0,
+        lt=1.0,
         log=True,
         slider=(1e-4, 0.95),
         help="The search ends where the slope along the direction is at most this share of the slope at the start; smaller is more exact and costs more.",

@@ -8,7 +8,7 @@ from optlab.catalogue.optimizers._population import values
 from optlab.catalogue.optimizers._runs import each
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.errors import InvalidInput, MissingPart
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class CMAES(ObjectiveOptimizer):
     name: ClassVar[str] = "cma_es"
     label: ClassVar[str] = "CMA-ES"
     group: ClassVar[str] = "Coordinates and populations"
-    place: ClassVar[int] = 310
+    sort_order: ClassVar[int] = 310
     rule: ClassVar[tuple[str, ...]] = (
         r"\theta_i \sim N(m, \sigma^2 C),\quad i = 1, \ldots, \lambda",
         r"m \leftarrow m + \sum_{i=1}^{\mu} w_i (\theta_{i:\lambda} - m)",
@@ -55,26 +55,26 @@ class CMAES(ObjectiveOptimizer):
         "c, d": "constants that follow from P and λ",
     }
     source: ClassVar[str] = "N. Hansen, A. Ostermeier (2001); N. Hansen (2016), The CMA evolution strategy: a tutorial; library cmaes."
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "The numbers are the library's, but its random stream is seeded anew in each step, so that a resumed run is exact."
     )
 
-    sigma: float = real(
+    sigma: float = number(
         0.3,
         "First step size",
         symbol="σ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-3, 10.0),
         help="Standard deviation of the first population; from then on it adapts by itself.",
         why="About a third of the distance at which the minimum is expected.",
     )
-    population: int = whole(
+    population: int = integer(
         0,
         "Population",
         symbol="λ",
-        least=0,
-        most=100_000,
+        ge=0,
+        le=100_000,
         slider=(0, 200),
         help="Points in a generation, at least 4; 0 for 4 + 3 ln P, rounded down.",
         why="The library's default suits smooth objectives; more helps where there are many minima.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers._runs import dot, each, first_length, line_search
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
-from optlab.core.fields import choice, real, whole
+from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ConjugateGradient(ObjectiveOptimizer):
     name: ClassVar[str] = "conjugate_gradient"
     label: ClassVar[str] = "Nonlinear conjugate gradients"
     group: ClassVar[str] = "Second-order methods"
-    place: ClassVar[int] = 240
+    sort_order: ClassVar[int] = 240
     rule: ClassVar[tuple[str, ...]] = (
         r"d \leftarrow -g + \beta d",
         r"\theta \leftarrow \theta + t d,\quad t \text{ by line search}",
@@ -53,7 +53,7 @@ class ConjugateGradient(ObjectiveOptimizer):
     source: ClassVar[str] = (
         "Deep Learning, section 8.6.2; R. Fletcher, C. Reeves (1964); E. Polak, G. Ribière (1969); J. Nocedal, S. Wright, Numerical Optimization, section 5.2."
     )
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "scipy.optimize.minimize(method='CG') is the form Polak–Ribière+ with c₂ 0.4 and without restarts every n steps; its gradient at the start of a "
         "step is the one of the last step's end, here it is taken anew because the batch may be another."
     )
@@ -64,22 +64,22 @@ class ConjugateGradient(ObjectiveOptimizer):
         help="How much of the previous direction is kept. All agree on a quadratic function with exact line searches.",
         why="Polak–Ribière restarts by itself after a step that made no progress, where Fletcher–Reeves stays stuck; + keeps it from turning back.",
     )
-    restart: int = whole(
+    restart: int = integer(
         0,
         "Restart after",
         symbol="n",
-        least=0,
+        ge=0,
         unit="steps",
         slider=(0, 200),
         help="Steps after which the direction is the negative gradient again; 0 for as many as there are parameters.",
         why="On a quadratic function everything has been said after P steps.",
     )
-    c2: float = real(
+    c2: float = number(
         0.1,
         "Line search accuracy",
         symbol="c₂",
-        above=0.0,
-        below=0.5,
+        gt=0.0,
+        lt=0.5,
         log=True,
         slider=(1e-6, 0.4),
         help="The search ends where the slope along the direction is at most this share of the slope at the start; smaller is more exact and costs more.",

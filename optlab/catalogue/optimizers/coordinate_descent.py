@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers._runs import dot, each, line_search
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
-from optlab.core.fields import choice, real, whole
+from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class CoordinateDescent(ObjectiveOptimizer):
     name: ClassVar[str] = "coordinate_descent"
     label: ClassVar[str] = "Coordinate descent"
     group: ClassVar[str] = "Coordinates and populations"
-    place: ClassVar[int] = 300
+    sort_order: ClassVar[int] = 300
     rule: ClassVar[tuple[str, ...]] = (r"\theta_B \leftarrow \theta_B - t\, g_B",)
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
@@ -43,20 +43,20 @@ class CoordinateDescent(ObjectiveOptimizer):
     }
     source: ClassVar[str] = "Deep Learning, section 8.7.2; S. Wright (2015), Coordinate descent algorithms."
 
-    lr: float = real(
+    lr: float = number(
         0.1,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-5, 10.0),
         help="Length of the step in units of the block's gradient; with an exact search, the length tried first.",
         why="As for gradient descent; a single coordinate often bears a larger one.",
     )
-    block: int = whole(
+    block: int = integer(
         1,
         "Block size",
-        least=1,
+        ge=1,
         log=True,
         slider=(1, 1000),
         unit="coordinates",

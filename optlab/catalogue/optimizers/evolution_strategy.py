@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from optlab.catalogue.optimizers._population import values
 from optlab.catalogue.optimizers._runs import each
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class EvolutionStrategy(ObjectiveOptimizer):
     name: ClassVar[str] = "evolution_strategy"
     label: ClassVar[str] = "Evolution strategy"
     group: ClassVar[str] = "Coordinates and populations"
-    place: ClassVar[int] = 320
+    sort_order: ClassVar[int] = 320
     rule: ClassVar[tuple[str, ...]] = (
         r"z_i \sim N(0, I)",
         r"\hat g = \frac{1}{n} \sum_{i=1}^{n} \frac{J(\theta + \sigma z_i) - J(\theta - \sigma z_i)}{2\sigma} z_i",
@@ -45,36 +45,36 @@ class EvolutionStrategy(ObjectiveOptimizer):
     source: ClassVar[str] = (
         "I. Rechenberg (1973); T. Salimans et al. (2017); Y. Nesterov, V. Spokoiny (2017), Random gradient-free minimization."
     )
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "Salimans et al. replace values by their ranks and feed the estimate to Adam; here values are used as they are."
     )
 
-    lr: float = real(
+    lr: float = number(
         0.01,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-6, 1.0),
         help="Length of the step in units of the estimated gradient.",
         why="Smaller than for gradient descent: about n/P of its rate keeps the estimate's noise from growing.",
     )
-    sigma: float = real(
+    sigma: float = number(
         0.02,
         "Perturbation",
         symbol="σ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-4, 1.0),
         help="Standard deviation of the perturbations; details of the objective finer than this are blurred away.",
         why="Small against typical weights, large against rounding in float32.",
     )
-    pairs: int = whole(
+    pairs: int = integer(
         32,
         "Pairs",
         symbol="n",
-        least=1,
-        most=65_536,
+        ge=1,
+        le=65_536,
         log=True,
         slider=(1, 1024),
         help="Pairs of opposite perturbations in a step.",

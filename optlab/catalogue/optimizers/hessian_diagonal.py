@@ -8,7 +8,7 @@ from optlab.catalogue.optimizers import _second_order as second_order
 from optlab.catalogue.optimizers._second_order import Solver
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Optimizer, Outcome, State
 from optlab.core import registry
-from optlab.core.fields import choice, real, whole
+from optlab.core.fields import choice, integer, number
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.lazy import torch as _torch
 
@@ -32,7 +32,7 @@ class HessianDiagonal(ObjectiveOptimizer):
     name: ClassVar[str] = "hessian_diagonal"
     label: ClassVar[str] = "Preconditioning by the Hessian's diagonal"
     group: ClassVar[str] = "Second-order methods"
-    place: ClassVar[int] = 230
+    sort_order: ClassVar[int] = 230
     rule: ClassVar[tuple[str, ...]] = (
         r"d = \mathrm{diag}(H) \quad \mathrm{or} \quad d = \frac{1}{n} \sum_{j=1}^{n} z_j \odot H z_j",
         r"D \leftarrow \rho D + (1 - \rho)\, d,\quad \hat{D} = \frac{D}{1 - \rho^t}",
@@ -51,15 +51,15 @@ class HessianDiagonal(ObjectiveOptimizer):
         "Notes, preconditioning; S. Becker, Y. LeCun, Improving the convergence of back-propagation learning with second-order methods (1988); "
         "C. Bekas et al., An estimator for the diagonal of a matrix (2007)."
     )
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "AdaHessian averages squares of one draw, smooths them over blocks and has Adam's first moment; here the diagonal itself is averaged."
     )
 
-    lr: float = real(
+    lr: float = number(
         0.1,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-4, 2.0),
         help="Learning rate of the rule, acting on the preconditioned gradient.",
@@ -68,12 +68,12 @@ class HessianDiagonal(ObjectiveOptimizer):
     before: Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "rmsprop_nesterov", "adadelta", "adam"] = choice(
         "sgd", "In front of", help="First-order rule that the preconditioned gradient is handed to; sgd for preconditioning alone."
     )
-    momentum: float = real(
+    momentum: float = number(
         0.9,
         "Momentum",
         symbol="α",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.999),
         help="Share of the velocity that a step keeps, for rules that have one.",
     )
@@ -83,23 +83,23 @@ class HessianDiagonal(ObjectiveOptimizer):
         "An estimate from few draws comes close to zero now and then.",
     )
     solver: Solver = second_order.solver("estimates the diagonal by Hessian products")
-    draws: int = whole(
+    draws: int = integer(
         4,
         "Draws",
         symbol="n",
-        least=1,
-        most=1000,
+        ge=1,
+        le=1000,
         log=True,
         slider=(1, 100),
         help="Random vectors for one estimate of the diagonal, each about two gradients; the error falls as 1/√n.",
         why="A handful, averaged over steps, is what is worth its price.",
     )
-    rho: float = real(
+    rho: float = number(
         0.0,
         "Memory of the diagonal",
         symbol="ρ",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.999),
         help="How long earlier diagonals are remembered: 0 takes this step's alone; 0.99 averages the noise of draws and batches over a hundred steps.",
         why="The diagonal of this very step is the plain method.",
@@ -145,8 +145,8 @@ def _estimate(theta: torch.Tensor, objective: Objective, h: Hyperparameters) -> 
     sources = [objective.generator(run, "hessian_diagonal") for run in range(runs)]
     wanted = _torch.as_tensor(h.draws, dtype=theta.dtype, device=theta.device).reshape(-1, 1)
     total = _torch.zeros_like(theta)
-    for number in range(int(wanted.max())):
+    for index in range(int(wanted.max())):
         bits = _torch.stack([_torch.randint(0, 2, (parameters,), generator=source) for source in sources])
         z = bits.to(theta) * 2.0 - 1.0
-        total = _torch.where(number < wanted, total + z * product(z), total)
+        total = _torch.where(index < wanted, total + z * product(z), total)
     return total / wanted

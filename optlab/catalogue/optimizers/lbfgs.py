@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers._runs import curved, dot, each, first_length, line_search
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class LBFGS(ObjectiveOptimizer):
     name: ClassVar[str] = "lbfgs"
     label: ClassVar[str] = "L-BFGS"
     group: ClassVar[str] = "Second-order methods"
-    place: ClassVar[int] = 260
+    sort_order: ClassVar[int] = 260
     fixed: ClassVar[tuple[str, ...]] = ("history",)
     rule: ClassVar[tuple[str, ...]] = (
         r"q \leftarrow g;\quad a_i \leftarrow \rho_i s_i^\top q,\; q \leftarrow q - a_i y_i \quad (i \text{ from new to old})",
@@ -51,27 +51,27 @@ class LBFGS(ObjectiveOptimizer):
     source: ClassVar[str] = (
         "Deep Learning, section 8.6.3; J. Nocedal (1980); D. Liu, J. Nocedal (1989); J. Nocedal, S. Wright, Numerical Optimization, Algorithms 7.4 and 7.5."
     )
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "torch.optim.LBFGS takes up to 20 iterations in one call of step(), with a fixed rate unless line_search_fn='strong_wolfe' is given, and keeps 100 "
         "pairs; a step here is one iteration, always with the line search."
     )
 
-    history: int = whole(
+    history: int = integer(
         10,
         "Pairs kept",
         symbol="m",
-        least=1,
-        most=1000,
+        ge=1,
+        le=1000,
         slider=(1, 100),
         help="Past steps that the inverse Hessian is estimated from; memory is twice as many vectors of P numbers. It cannot be changed while a run goes.",
         why="Between 3 and 20 serve; more than that rarely pays, because the curvature of long ago is that of another place.",
     )
-    c2: float = real(
+    c2: float = number(
         0.9,
         "Line search accuracy",
         symbol="c₂",
-        above=0.0,
-        below=1.0,
+        gt=0.0,
+        lt=1.0,
         log=True,
         slider=(1e-4, 0.95),
         help="The search ends where the slope along the direction is at most this share of the slope at the start; smaller is more exact and costs more.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Lion(Optimizer):
     name: ClassVar[str] = "lion"
     label: ClassVar[str] = "Lion"
     group: ClassVar[str] = "Adaptive learning rates"
-    place: ClassVar[int] = 74
+    sort_order: ClassVar[int] = 74
     rule: ClassVar[tuple[str, ...]] = (
         r"c = \beta_1 m + (1 - \beta_1)\, g",
         r"\theta \leftarrow \theta - \epsilon \left(\mathrm{sign}(c) + \lambda \theta\right)",
@@ -38,36 +38,36 @@ class Lion(Optimizer):
         "c": "direction of the step, before its sign",
     }
     source: ClassVar[str] = "X. Chen et al., Symbolic Discovery of Optimization Algorithms (2023), program 1; beyond the notes."
-    differs: ClassVar[str] = "torch has no Lion; the sign of a direction that is exactly 0 is 0, as in the authors' code."
+    differences: ClassVar[str] = "torch has no Lion; the sign of a direction that is exactly 0 is 0, as in the authors' code."
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
 
-    lr: float = real(
+    lr: float = number(
         1e-4,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-6, 0.1),
         help="Length of the step of each value.",
         why="The authors' default, a tenth of Adam's.",
     )
-    beta1: float = real(
+    beta1: float = number(
         0.9,
         "Memory of the step",
         symbol="β₁",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.999),
         help="Share of the momentum in the direction of the step.",
     )
-    beta2: float = real(
-        0.99, "Memory of the momentum", symbol="β₂", least=0.0, below=1.0, slider=(0.0, 0.9999), help="Share of the momentum that is kept."
+    beta2: float = number(
+        0.99, "Memory of the momentum", symbol="β₂", ge=0.0, lt=1.0, slider=(0.0, 0.9999), help="Share of the momentum that is kept."
     )
-    weight_decay: float = real(
+    weight_decay: float = number(
         0.0,
         "Weight decay",
         symbol="λ",
-        least=0.0,
+        ge=0.0,
         slider=(0.0, 1.0),
         help="Share of every value, times the learning rate, that a step takes off.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import choice, real
+from optlab.core.fields import choice, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -24,32 +24,32 @@ class Momentum(Optimizer):
     name: ClassVar[str] = "momentum"
     label: ClassVar[str] = "Momentum"
     group: ClassVar[str] = "Basic algorithms"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (r"v \leftarrow \alpha v - \epsilon\, g", r"\theta \leftarrow \theta + v")
     symbols: ClassVar[dict[str, str]] = {"θ": "parameters", "g": "gradient of the objective on the batch", "v": "velocity, 0 at first"}
     along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, (8.15)–(8.17) and Algorithm 8.2; B. Polyak (1964)."
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "torch.optim.SGD(momentum=α) keeps v without ε and multiplies afterwards (the form “torch” here). Both agree while ε is constant; under a "
         "schedule they part, because here a velocity gained at a high rate keeps its speed."
     )
 
-    lr: float = real(
+    lr: float = number(
         0.01,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-5, 10.0),
         help="Force of the gradient on the velocity.",
         why="A tenth of what gradient descent takes, because α = 0.9 multiplies the speed by up to ten.",
     )
-    momentum: float = real(
+    momentum: float = number(
         0.9,
         "Momentum",
         symbol="α",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.999),
         help="Share of the velocity that a step keeps. Common values are 0.5, 0.9 and 0.99; it may start low and be raised.",
         why="Up to ten times the speed of gradient descent.",

@@ -27,7 +27,7 @@ class NaturalGradient(ObjectiveOptimizer):
     name: ClassVar[str] = "natural_gradient"
     label: ClassVar[str] = "Natural gradient"
     group: ClassVar[str] = "Second-order methods"
-    place: ClassVar[int] = 220
+    sort_order: ClassVar[int] = 220
     rule: ClassVar[tuple[str, ...]] = (
         r"s(x, y) = \nabla_\theta \log p(y \mid x;\theta)",
         r"F = \frac{1}{m} \sum_{i=1}^{m} \mathbb{E}_{y \sim p(y \mid x_i;\theta)} \left[ s(x_i, y)\, s(x_i, y)^{\top} \right]",
@@ -45,7 +45,7 @@ class NaturalGradient(ObjectiveOptimizer):
         "Notes, second-order approximations; S. Amari, Natural gradient works efficiently in learning (1998); J. Martens, New insights and perspectives on "
         "the natural gradient method (2020)."
     )
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "Libraries often approximate F in blocks (K-FAC) or replace it by the empirical Fisher matrix; here it is exact for the batch."
     )
     needs_predictions: ClassVar[bool] = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import choice, real
+from optlab.core.fields import choice, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Nesterov(Optimizer):
     name: ClassVar[str] = "nesterov"
     label: ClassVar[str] = "Nesterov momentum"
     group: ClassVar[str] = "Basic algorithms"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (
         r"g = \nabla J(\theta + \alpha v)",
         r"v \leftarrow \alpha v - \epsilon\, g",
@@ -37,27 +37,27 @@ class Nesterov(Optimizer):
     }
     along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, (8.21), (8.22) and Algorithm 8.3; I. Sutskever et al. (2013); Y. Nesterov (1983)."
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "torch.optim.SGD(nesterov=True) stores the interim point θ + αv in place of θ and evaluates there (the form “torch” here). After that "
         "change of variables both give the same numbers while ε and α are constant."
     )
 
-    lr: float = real(
+    lr: float = number(
         0.01,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-5, 10.0),
         help="Force of the gradient on the velocity.",
         why="As for momentum.",
     )
-    momentum: float = real(
+    momentum: float = number(
         0.9,
         "Momentum",
         symbol="α",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.999),
         help="Share of the velocity that a step keeps, and how far ahead the gradient is taken.",
         why="As for momentum.",

@@ -28,7 +28,7 @@ class Newton(ObjectiveOptimizer):
     name: ClassVar[str] = "newton"
     label: ClassVar[str] = "Newton's method"
     group: ClassVar[str] = "Second-order methods"
-    place: ClassVar[int] = 200
+    sort_order: ClassVar[int] = 200
     rule: ClassVar[tuple[str, ...]] = (
         r"g = \nabla J(\theta),\quad H = \nabla^2 J(\theta)",
         r"\theta \leftarrow \theta - \epsilon\, (H + \lambda I)^{-1} g",
@@ -42,7 +42,7 @@ class Newton(ObjectiveOptimizer):
         "Notes, saddle points and second-order methods; Deep Learning, section 8.6.1; J. Nocedal, S. Wright, Numerical Optimization, Algorithm 7.1 "
         "(conjugate gradients)."
     )
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "torch.optim has none. Directions in which H + λI is singular to rounding are left out (least-norm solution) where a plain solve would fail."
     )
 

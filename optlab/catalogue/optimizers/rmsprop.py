@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import choice, real
+from optlab.core.fields import choice, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class RMSProp(Optimizer):
     name: ClassVar[str] = "rmsprop"
     label: ClassVar[str] = "RMSProp"
     group: ClassVar[str] = "Adaptive learning rates"
-    place: ClassVar[int] = 50
+    sort_order: ClassVar[int] = 50
     rule: ClassVar[tuple[str, ...]] = (
         r"r \leftarrow \rho r + (1 - \rho)\, g \odot g",
         r"\theta \leftarrow \theta - \frac{\epsilon}{\sqrt{\delta + r}} \odot g",
@@ -34,33 +34,33 @@ class RMSProp(Optimizer):
         "r": "average of squared gradients, 0 at first",
     }
     source: ClassVar[str] = "Notes, algorithms with adaptive learning rates; G. Hinton (2012)."
-    differs: ClassVar[str] = "torch.optim.RMSprop has δ outside the root (the form “torch” here) and calls ρ alpha, 0.99 by default."
+    differences: ClassVar[str] = "torch.optim.RMSprop has δ outside the root (the form “torch” here) and calls ρ alpha, 0.99 by default."
 
-    lr: float = real(
+    lr: float = number(
         0.001,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-6, 1.0),
         help="About the length of the step of each value.",
         why="Steps are normalized by the gradient's size, so they are about ε long.",
     )
-    rho: float = real(
+    rho: float = number(
         0.9,
         "Decay",
         symbol="ρ",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.999),
         help="Share of the average that a step keeps.",
         why="Hinton's value: a memory of about ten steps.",
     )
-    eps: float = real(
+    eps: float = number(
         1e-6,
         "Small constant",
         symbol="δ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-12, 1e-2),
         help="Keeps the division finite where gradients are zero.",

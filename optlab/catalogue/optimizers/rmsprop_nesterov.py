@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class RMSPropNesterov(Optimizer):
     name: ClassVar[str] = "rmsprop_nesterov"
     label: ClassVar[str] = "RMSProp with Nesterov momentum"
     group: ClassVar[str] = "Adaptive learning rates"
-    place: ClassVar[int] = 55
+    sort_order: ClassVar[int] = 55
     rule: ClassVar[tuple[str, ...]] = (
         r"g = \nabla J(\theta + \alpha v)",
         r"r \leftarrow \rho r + (1 - \rho)\, g \odot g",
@@ -37,45 +37,45 @@ class RMSPropNesterov(Optimizer):
         "v": "velocity, 0 at first",
     }
     source: ClassVar[str] = "Notes, algorithms with adaptive learning rates: RMSProp with Nesterov momentum."
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "torch.optim.RMSprop(momentum=α) takes the gradient at θ, keeps ε out of the velocity, and has δ outside the root."
     )
 
-    lr: float = real(
+    lr: float = number(
         0.001,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-6, 1.0),
         help="Force of the rescaled gradient on the velocity.",
         why="As for RMSProp; momentum multiplies the speed by up to 1/(1 − α).",
     )
-    rho: float = real(
+    rho: float = number(
         0.9,
         "Decay",
         symbol="ρ",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.999),
         help="Share of the average of squares that a step keeps.",
         why="As for RMSProp.",
     )
-    momentum: float = real(
+    momentum: float = number(
         0.9,
         "Momentum",
         symbol="α",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.999),
         help="Share of the velocity that a step keeps, and how far ahead it looks.",
         why="As for momentum.",
     )
-    eps: float = real(
+    eps: float = number(
         1e-6,
         "Small constant",
         symbol="δ",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-12, 1e-2),
         help="Keeps the division finite; inside the root.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from optlab.catalogue.optimizers import _second_order as second_order
 from optlab.catalogue.optimizers._second_order import Solver
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 from optlab.numerics import symmetric
 from optlab.numerics.lanczos import lanczos
 
@@ -30,7 +30,7 @@ class SaddleFreeNewton(ObjectiveOptimizer):
     name: ClassVar[str] = "saddle_free_newton"
     label: ClassVar[str] = "Saddle-free Newton"
     group: ClassVar[str] = "Second-order methods"
-    place: ClassVar[int] = 210
+    sort_order: ClassVar[int] = 210
     rule: ClassVar[tuple[str, ...]] = (
         r"H = Q\, \mathrm{diag}(\mu)\, Q^{\top},\quad |H| = Q\, \mathrm{diag}(|\mu|)\, Q^{\top}",
         r"\theta \leftarrow \theta - \epsilon\, (|H| + \lambda I)^{-1} g",
@@ -46,7 +46,7 @@ class SaddleFreeNewton(ObjectiveOptimizer):
         "Notes, saddle points; Y. Dauphin et al., Identifying and attacking the saddle point problem in high-dimensional non-convex optimization (2014), "
         "Algorithm 1."
     )
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "The paper adds the last step to its Krylov basis and searches for the damping at every step; here the space is that of the gradient and λ is fixed."
     )
 
@@ -57,12 +57,12 @@ class SaddleFreeNewton(ObjectiveOptimizer):
         "On the way from negative to positive an eigenvalue passes through zero, and an undamped step would be without bounds there.",
     )
     solver: Solver = second_order.solver("works in a Krylov space by Hessian products")
-    krylov: int = whole(
+    krylov: int = integer(
         30,
         "Krylov dimension",
         symbol="k",
-        least=1,
-        most=1000,
+        ge=1,
+        le=1000,
         slider=(2, 100),
         help="Dimension of the Krylov space, for many parameters: Hessian products in a step, each about two gradients and a vector of P numbers to keep.",
         why="The largest eigenvalues of both signs appear first; a few dozen products find those that matter.",

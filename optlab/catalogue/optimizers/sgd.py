@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import real
+from optlab.core.fields import number
 
 if TYPE_CHECKING:
     import torch
@@ -23,18 +23,18 @@ class SGD(Optimizer):
     name: ClassVar[str] = "sgd"
     label: ClassVar[str] = "Gradient descent (SGD)"
     group: ClassVar[str] = "Basic algorithms"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"\theta \leftarrow \theta - \epsilon\, g",)
     symbols: ClassVar[dict[str, str]] = {"θ": "parameters", "g": "gradient of the objective on the batch"}
     along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, Algorithm 8.1."
-    differs: ClassVar[str] = "As torch.optim.SGD without momentum."
+    differences: ClassVar[str] = "As torch.optim.SGD without momentum."
 
-    lr: float = real(
+    lr: float = number(
         0.1,
         "Learning rate",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-5, 10.0),
         help="Length of a step, in units of the gradient. Too small and nothing moves; above 2 divided by the largest curvature it diverges.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.pretraining._descent import by_autograd, descend
 from optlab.catalogue.pretraining.base import Greedy, Layer, Learned
-from optlab.core.fields import switch
+from optlab.core.fields import flag
 from optlab.core.lazy import functional
 from optlab.core.lazy import torch as _torch
 
@@ -22,7 +22,7 @@ class AutoencoderPretraining(Greedy):
 
     name: ClassVar[str] = "autoencoder"
     label: ClassVar[str] = "Autoencoders, layer by layer"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (
         r"\min\ E \left\Vert V \phi\left(W_l h_{l-1} + b_l\right) + c - h_{l-1} \right\Vert^2 / d",
         r"h_l = \phi\left(W_l h_{l-1} + b_l\right),\quad h_0 = x,\quad l = 1, 2, \ldots",
@@ -35,7 +35,7 @@ class AutoencoderPretraining(Greedy):
     }
     source: ClassVar[str] = "Notes, unsupervised pretraining; Y. Bengio, P. Lamblin, D. Popovici, H. Larochelle (2007)."
 
-    tied: bool = switch(
+    tied: bool = flag(
         False,
         "Tied weights",
         help="The decoder is the transpose of the encoder, so that both have one matrix.",

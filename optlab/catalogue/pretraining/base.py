@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.core.component import Component
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 
 if TYPE_CHECKING:
     import torch
@@ -80,28 +80,28 @@ class Pretraining(Component):
 class Greedy(Pretraining):
     """Base of those that do learn: minibatch descent with momentum, the same for every layer."""
 
-    epochs: int = whole(
+    epochs: int = integer(
         20,
         "Epochs a layer",
-        least=1,
-        most=100_000,
+        ge=1,
+        le=100_000,
         log=True,
         slider=(1, 200),
         help="Passes through the training set that each hidden layer learns for.",
     )
-    lr: float = real(
-        0.1, "Learning rate", symbol="ε", above=0.0, log=True, slider=(1e-4, 10.0), help="Learning rate of each layer's own task, constant."
+    lr: float = number(
+        0.1, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-4, 10.0), help="Learning rate of each layer's own task, constant."
     )
-    momentum: float = real(
-        0.5, "Momentum", symbol="α", least=0.0, below=1.0, slider=(0.0, 0.99), help="Share of the last change that is repeated."
+    momentum: float = number(
+        0.5, "Momentum", symbol="α", ge=0.0, lt=1.0, slider=(0.0, 0.99), help="Share of the last change that is repeated."
     )
-    size: int = whole(
+    size: int = integer(
         32,
         "Batch size",
         symbol="m",
         unit="examples",
-        least=0,
-        most=10_000_000,
+        ge=0,
+        le=10_000_000,
         log=True,
         slider=(1, 1024),
         help="Examples in a step; 0 for all of them.",

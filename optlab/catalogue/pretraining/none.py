@@ -12,7 +12,7 @@ class NoPretraining(Pretraining):
 
     name: ClassVar[str] = "none"
     label: ClassVar[str] = "None"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     active: ClassVar[bool] = False
 
     def learn(self, layer: Layer) -> Learned:

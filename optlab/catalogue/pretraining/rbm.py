@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from optlab.catalogue.pretraining._descent import descend
 from optlab.catalogue.pretraining.base import Greedy, Layer, Learned
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 from optlab.core.lazy import torch as _torch
 from optlab.numerics import boltzmann
 from optlab.numerics.boltzmann import Machine
@@ -27,7 +27,7 @@ class BoltzmannPretraining(Greedy):
 
     name: ClassVar[str] = "rbm"
     label: ClassVar[str] = "Boltzmann machines, layer by layer"
-    place: ClassVar[int] = 40
+    sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (
         r"E(v, h) = -b^\top v - c^\top h - h^\top W v",
         r"g_W = E\left[\hat{h}^{(k)} v^{(k)\top}\right] - E\left[\hat{h}^{(0)} v^{(0)\top}\right],\quad v^{(0)} = h_{l-1}",
@@ -41,12 +41,12 @@ class BoltzmannPretraining(Greedy):
         "Notes, unsupervised pretraining; G. Hinton, S. Osindero, Y. Teh (2006); G. Hinton (2010) for the visible biases."
     )
 
-    k: int = whole(
+    k: int = integer(
         1,
         "Gibbs steps",
         symbol="k",
-        least=1,
-        most=10_000,
+        ge=1,
+        le=10_000,
         log=True,
         slider=(1, 100),
         help="Gibbs steps of each chain, which begins at an example.",

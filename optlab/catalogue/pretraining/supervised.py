@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.pretraining._descent import by_autograd, descend
 from optlab.catalogue.pretraining.base import Greedy, Layer, Learned
-from optlab.core.fields import switch
+from optlab.core.fields import flag
 from optlab.core.lazy import functional
 from optlab.core.lazy import torch as _torch
 
@@ -23,7 +23,7 @@ class SupervisedPretraining(Greedy):
 
     name: ClassVar[str] = "supervised"
     label: ClassVar[str] = "Supervised, layer by layer"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (
         r"\min_{W_l, b_l, V, c}\ J\left(V \phi\left(W_l h_{l-1} + b_l\right) + c\right)",
         r"h_l = \phi\left(W_l h_{l-1} + b_l\right),\quad h_0 = x,\quad l = 1, 2, \ldots",
@@ -36,7 +36,7 @@ class SupervisedPretraining(Greedy):
     }
     source: ClassVar[str] = "Notes, greedy supervised pretraining; Y. Bengio, P. Lamblin, D. Popovici, H. Larochelle (2007)."
 
-    keep_head: bool = switch(
+    keep_head: bool = flag(
         True,
         "Keep the last output layer",
         help="The output layer that the topmost hidden layer was trained with is the network's from then on; else it starts as the initializer drew it.",

@@ -33,7 +33,7 @@ class Schedule(Component):
     def squares_converge(self) -> bool | None:
         """Whether Σ ε_k² < ∞ (8.13): the noise of the gradient dies out. With (8.12) sufficient for SGD to converge. None as above."""
 
-    def facts(self) -> tuple[str, ...]:
+    def derived_facts(self) -> tuple[str, ...]:
         both = [("Σ ε_k = ∞ (8.12)", self.sum_diverges), ("Σ ε_k² < ∞ (8.13)", self.squares_converge)]
         return ("; ".join(f"{condition}: {_ANSWERS[holds]}" for condition, holds in both) + ".",)
 

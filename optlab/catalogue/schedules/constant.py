@@ -16,7 +16,7 @@ class Constant(Schedule):
 
     name: ClassVar[str] = "constant"
     label: ClassVar[str] = "Constant"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k = \epsilon_0",)
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
     source: ClassVar[str] = "Notes, Algorithm 8.1 with a fixed rate."

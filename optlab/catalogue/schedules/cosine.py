@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 
 
 class CosineDecay(Schedule):
@@ -17,26 +17,26 @@ class CosineDecay(Schedule):
 
     name: ClassVar[str] = "cosine"
     label: ClassVar[str] = "Cosine decay"
-    place: ClassVar[int] = 60
+    sort_order: ClassVar[int] = 60
     rule: ClassVar[tuple[str, ...]] = (
         r"\epsilon_k = \epsilon_\tau + \tfrac{1}{2}\left(\epsilon_0 - \epsilon_\tau\right)\left(1 + \cos\frac{\pi \min(k,\tau)}{\tau}\right)",
     )
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step", "ε_τ": "last share times ε₀"}
     source: ClassVar[str] = "I. Loshchilov, F. Hutter (2017), SGDR; beyond the notes."
-    differs: ClassVar[str] = "torch.optim.lr_scheduler.CosineAnnealingLR(T_max=τ, eta_min=ε_τ) until τ; it rises again afterwards."
+    differences: ClassVar[str] = "torch.optim.lr_scheduler.CosineAnnealingLR(T_max=τ, eta_min=ε_τ) until τ; it rises again afterwards."
 
-    tau: int = whole(
+    tau: int = integer(
         2000,
         "Last step of the decay",
         symbol="τ",
         unit="steps",
-        least=1,
+        ge=1,
         log=True,
         slider=(10, 100_000),
         help="Step at which the rate reaches its last value.",
     )
-    last: float = real(
-        0.0, "Last share", symbol="ε_τ/ε₀", least=0.0, most=1.0, slider=(0.0, 1.0), help="The last rate as a share of the first."
+    last: float = number(
+        0.0, "Last share", symbol="ε_τ/ε₀", ge=0.0, le=1.0, slider=(0.0, 1.0), help="The last rate as a share of the first."
     )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 
 
 class ExponentialDecay(Schedule):
@@ -16,14 +16,14 @@ class ExponentialDecay(Schedule):
 
     name: ClassVar[str] = "exponential"
     label: ClassVar[str] = "Exponential decay"
-    place: ClassVar[int] = 50
+    sort_order: ClassVar[int] = 50
     rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k = 2^{-k/h}\, \epsilon_0",)
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
     source: ClassVar[str] = "Common practice; beyond the notes."
-    differs: ClassVar[str] = "torch.optim.lr_scheduler.ExponentialLR(gamma=2 ** (−1/h))."
+    differences: ClassVar[str] = "torch.optim.lr_scheduler.ExponentialLR(gamma=2 ** (−1/h))."
 
-    half_life: int = whole(
-        500, "Half-life", symbol="h", unit="steps", least=1, log=True, slider=(10, 100_000), help="Steps in which the rate falls by half."
+    half_life: int = integer(
+        500, "Half-life", symbol="h", unit="steps", ge=1, log=True, slider=(10, 100_000), help="Steps in which the rate falls by half."
     )
 
     @property

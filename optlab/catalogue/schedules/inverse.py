@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 
 
 class InverseDecay(Schedule):
@@ -17,18 +17,18 @@ class InverseDecay(Schedule):
 
     name: ClassVar[str] = "inverse"
     label: ClassVar[str] = "Inverse decay (1/k)"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k = \frac{\epsilon_0}{1 + k/\tau}",)
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
     source: ClassVar[str] = "Notes, (8.12) and (8.13); H. Robbins, S. Monro (1951)."
-    differs: ClassVar[str] = "torch.optim.lr_scheduler.LambdaLR(lambda k: 1 / (1 + k/τ))."
+    differences: ClassVar[str] = "torch.optim.lr_scheduler.LambdaLR(lambda k: 1 / (1 + k/τ))."
 
-    tau: int = whole(
+    tau: int = integer(
         200,
         "Half-way step",
         symbol="τ",
         unit="steps",
-        least=1,
+        ge=1,
         log=True,
         slider=(10, 100_000),
         help="Step at which the rate is half of the first.",

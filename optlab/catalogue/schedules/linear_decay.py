@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 
 
 class LinearDecay(Schedule):
@@ -16,31 +16,31 @@ class LinearDecay(Schedule):
 
     name: ClassVar[str] = "linear_decay"
     label: ClassVar[str] = "Linear decay"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (
         r"\epsilon_k = (1 - a)\,\epsilon_0 + a\,\epsilon_\tau,\quad a = \min\left(\frac{k}{\tau},\, 1\right)",
     )
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "ε_τ": "last share times ε₀", "k": "step"}
     source: ClassVar[str] = "Notes, (8.14)."
-    differs: ClassVar[str] = "torch.optim.lr_scheduler.LinearLR(start_factor=1, end_factor=ε_τ/ε₀, total_iters=τ)."
+    differences: ClassVar[str] = "torch.optim.lr_scheduler.LinearLR(start_factor=1, end_factor=ε_τ/ε₀, total_iters=τ)."
 
-    tau: int = whole(
+    tau: int = integer(
         1000,
         "Last step of the decay",
         symbol="τ",
         unit="steps",
-        least=1,
+        ge=1,
         log=True,
         slider=(10, 100_000),
         help="Step at which the rate reaches its last value.",
         why="The notes advise a few hundred passes through the training set for large problems; the presets here end sooner.",
     )
-    last: float = real(
+    last: float = number(
         0.01,
         "Last share",
         symbol="ε_τ/ε₀",
-        least=0.0,
-        most=1.0,
+        ge=0.0,
+        le=1.0,
         slider=(0.0, 1.0),
         help="The last rate as a share of the first.",
         why="About 1%, as the notes advise.",

@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 
 
 class OneCycle(Schedule):
@@ -17,30 +17,28 @@ class OneCycle(Schedule):
 
     name: ClassVar[str] = "one_cycle"
     label: ClassVar[str] = "One-cycle"
-    place: ClassVar[int] = 80
+    sort_order: ClassVar[int] = 80
     rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k:\ \frac{\epsilon_0}{d} \rightarrow \epsilon_0 \rightarrow \frac{\epsilon_0}{10^4\, d}",)
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate: the peak of the cycle"}
     source: ClassVar[str] = "L. Smith, N. Topin (2018), Super-convergence; beyond the notes."
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "torch.optim.lr_scheduler.OneCycleLR(max_lr=ε₀, total_steps=τ, pct_start=p, div_factor=d) with its momentum cycle off."
     )
 
-    tau: int = whole(
+    tau: int = integer(
         2000,
         "Length",
         symbol="τ",
         unit="steps",
-        least=2,
+        ge=2,
         log=True,
         slider=(10, 100_000),
         help="Steps of the whole cycle; the last rate stays afterwards.",
     )
-    rise: float = real(
-        0.3, "Rising share", symbol="p", above=0.0, below=1.0, slider=(0.05, 0.95), help="Share of the cycle in which the rate rises."
+    rise: float = number(
+        0.3, "Rising share", symbol="p", gt=0.0, lt=1.0, slider=(0.05, 0.95), help="Share of the cycle in which the rate rises."
     )
-    divisor: float = real(
-        25.0, "Divisor", symbol="d", above=1.0, log=True, slider=(2.0, 1000.0), help="The peak divided by the first rate."
-    )
+    divisor: float = number(25.0, "Divisor", symbol="d", gt=1.0, log=True, slider=(2.0, 1000.0), help="The peak divided by the first rate.")
 
     @property
     def sum_diverges(self) -> bool:

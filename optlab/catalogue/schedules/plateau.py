@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Memory, Schedule
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 
 
 class Plateau(Schedule):
@@ -20,7 +20,7 @@ class Plateau(Schedule):
 
     name: ClassVar[str] = "plateau"
     label: ClassVar[str] = "Reduce on plateau"
-    place: ClassVar[int] = 55
+    sort_order: ClassVar[int] = 55
     watches: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
         r"\epsilon_k = \max\left(\epsilon_0\, f^{n_k},\, \epsilon_{\min}\right)",
@@ -32,45 +32,45 @@ class Plateau(Schedule):
         "J_i": "loss at evaluation i",
     }
     source: ClassVar[str] = "Beyond the notes; as in torch.optim.lr_scheduler."
-    differs: ClassVar[str] = (
+    differences: ClassVar[str] = (
         "torch.optim.lr_scheduler.ReduceLROnPlateau(threshold_mode='rel') is the same, but leaves out cuts of less than 1e-8."
     )
 
-    factor: float = real(
+    factor: float = number(
         0.5,
         "Factor",
         symbol="f",
-        above=0.0,
-        below=1.0,
+        gt=0.0,
+        lt=1.0,
         slider=(0.05, 0.95),
         help="What the rate is multiplied by.",
         why="Half: a cut that comes too early is not the end of progress.",
     )
-    patience: int = whole(
+    patience: int = integer(
         5,
         "Patience",
         unit="evaluations",
-        least=0,
+        ge=0,
         slider=(0, 50),
         help="Evaluations in a row that may be no better before the rate is cut.",
     )
-    improvement: float = real(
+    improvement: float = number(
         1e-4,
         "Least improvement",
         symbol="t",
-        least=0.0,
-        below=1.0,
+        ge=0.0,
+        lt=1.0,
         slider=(0.0, 0.1),
         help="By more than this share a loss has to be lower than the best one before to count as better.",
     )
-    cooldown: int = whole(
-        0, "Cooldown", unit="evaluations", least=0, slider=(0, 50), help="Evaluations after a cut that are not counted as no better."
+    cooldown: int = integer(
+        0, "Cooldown", unit="evaluations", ge=0, slider=(0, 50), help="Evaluations after a cut that are not counted as no better."
     )
-    lowest: float = real(
+    lowest: float = number(
         0.0,
         "Lowest rate",
         symbol="ε_min",
-        least=0.0,
+        ge=0.0,
         slider=(0.0, 0.01),
         help="The rate is not cut below this. Zero for no limit: then it may become so small that nothing changes any more.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 
 
 class WarmUp(Schedule):
@@ -16,21 +16,21 @@ class WarmUp(Schedule):
 
     name: ClassVar[str] = "warm_up"
     label: ClassVar[str] = "Warm-up"
-    place: ClassVar[int] = 70
+    sort_order: ClassVar[int] = 70
     rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k = \epsilon_0\left(s + (1-s)\min\left(\frac{k}{w},\, 1\right)\right)",)
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
     source: ClassVar[str] = "P. Goyal et al. (2017); beyond the notes."
-    differs: ClassVar[str] = "torch.optim.lr_scheduler.LinearLR(start_factor=s, total_iters=w)."
+    differences: ClassVar[str] = "torch.optim.lr_scheduler.LinearLR(start_factor=s, total_iters=w)."
 
-    steps: int = whole(
-        200, "Warm-up steps", symbol="w", unit="steps", least=1, log=True, slider=(1, 10_000), help="Steps until the full rate is reached."
+    steps: int = integer(
+        200, "Warm-up steps", symbol="w", unit="steps", ge=1, log=True, slider=(1, 10_000), help="Steps until the full rate is reached."
     )
-    start: float = real(
+    start: float = number(
         0.01,
         "First share",
         symbol="s",
-        above=0.0,
-        most=1.0,
+        gt=0.0,
+        le=1.0,
         slider=(0.001, 1.0),
         log=True,
         help="The first rate as a share of the full one.",

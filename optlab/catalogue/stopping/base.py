@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from optlab.core.component import Component
-from optlab.core.data import Task
+from optlab.core.data import LearningTask
 
 Memory = dict[str, float]
 """What a rule remembers of one run between evaluations."""
@@ -20,7 +20,7 @@ class Stopping(Component):
     """Base of all stopping rules."""
 
     kind: ClassVar[str] = "stopping"
-    tasks: ClassVar[tuple[Task, ...]] = ("classes", "regression")
+    tasks: ClassVar[tuple[LearningTask, ...]] = ("classes", "regression")
     """Tasks for which the quantities that the rule looks at exist."""
     needs_validation: ClassVar[bool] = False
     """Whether the rule means nothing without a validation part."""

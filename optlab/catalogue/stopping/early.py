@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from optlab.catalogue.stopping.base import FullGradientNorm, Memory, Stopping
-from optlab.core.fields import real, switch, whole
+from optlab.core.fields import flag, integer, number
 
 
 class EarlyStopping(Stopping):
@@ -21,27 +21,27 @@ class EarlyStopping(Stopping):
 
     name: ClassVar[str] = "early"
     label: ClassVar[str] = "Early stopping"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     source: ClassVar[str] = "Notes, surrogate loss functions and early stopping; Deep Learning, Algorithm 7.1."
     needs_validation: ClassVar[bool] = True
 
-    patience: int = whole(
+    patience: int = integer(
         10,
         "Patience",
         unit="evaluations",
-        least=1,
+        ge=1,
         log=True,
         slider=(1, 100),
         help="Evaluations without an improvement after which the run ends.",
     )
-    improvement: float = real(
+    improvement: float = number(
         0.0,
         "Least improvement",
-        least=0.0,
+        ge=0.0,
         slider=(0.0, 0.1),
         help="By more than this an error has to be lower than the best one before to count as better.",
     )
-    restore_best: bool = switch(
+    restore_best: bool = flag(
         True,
         "Restore the best",
         help="End with the parameters of the best evaluation, not with the last ones, when this rule ends the run.",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from optlab.catalogue.stopping.base import FullGradientNorm, Memory, Stopping
-from optlab.core.fields import real
+from optlab.core.fields import number
 
 
 class GradientNorm(Stopping):
@@ -18,16 +18,16 @@ class GradientNorm(Stopping):
 
     name: ClassVar[str] = "gradient_norm"
     label: ClassVar[str] = "At a small gradient"
-    place: ClassVar[int] = 40
+    sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (r"\|\nabla J(\theta)\| \le b",)
     symbols: ClassVar[dict[str, str]] = {"J": "objective on the whole training set"}
     source: ClassVar[str] = "Notes, how learning differs from pure optimization."
 
-    bound: float = real(
+    bound: float = number(
         1e-3,
         "Bound",
         symbol="b",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-8, 1.0),
         help="Norm of the gradient at which, and below which, the run ends.",

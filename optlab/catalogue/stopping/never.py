@@ -13,7 +13,7 @@ class Never(Stopping):
 
     name: ClassVar[str] = "never"
     label: ClassVar[str] = "With the budget"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
 
     def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
         return memory, None

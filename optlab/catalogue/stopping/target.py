@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from optlab.catalogue.stopping.base import FullGradientNorm, Memory, Stopping
-from optlab.core.data import Task
-from optlab.core.fields import real
+from optlab.core.data import LearningTask
+from optlab.core.fields import number
 
 
 class Target(Stopping):
@@ -18,13 +18,13 @@ class Target(Stopping):
 
     name: ClassVar[str] = "target"
     label: ClassVar[str] = "At a target error"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     source: ClassVar[str] = "Notes, surrogate loss functions and early stopping."
-    tasks: ClassVar[tuple[Task, ...]] = ("classes",)
+    tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
     needs_validation: ClassVar[bool] = True
 
-    error: float = real(
-        0.05, "Target error", least=0.0, most=1.0, slider=(0.0, 0.5), help="Share of validation examples that may be misclassified."
+    error: float = number(
+        0.05, "Target error", ge=0.0, le=1.0, slider=(0.0, 0.5), help="Share of validation examples that may be misclassified."
     )
 
     def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:

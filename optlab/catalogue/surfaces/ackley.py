@@ -21,7 +21,7 @@ class Ackley(Surface):
     name: ClassVar[str] = "ackley"
     label: ClassVar[str] = "Ackley"
     group: ClassVar[str] = "Test functions"
-    place: ClassVar[int] = 350
+    sort_order: ClassVar[int] = 350
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = 20 + e - 20\, e^{-0.2 \sqrt{(x^2 + y^2) / 2}} - e^{(\cos 2\pi x + \cos 2\pi y) / 2}",)
     source: ClassVar[str] = "D. Ackley, A Connectionist Machine for Genetic Hillclimbing (1987)."
     lr: ClassVar[float] = 0.02

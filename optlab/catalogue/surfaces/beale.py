@@ -19,7 +19,7 @@ class Beale(Surface):
     name: ClassVar[str] = "beale"
     label: ClassVar[str] = "Beale"
     group: ClassVar[str] = "Test functions"
-    place: ClassVar[int] = 320
+    sort_order: ClassVar[int] = 320
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = (1.5 - x + x y)^2 + (2.25 - x + x y^2)^2 + (2.625 - x + x y^3)^2",)
     source: ClassVar[str] = "E. Beale (1958)."
     lr: ClassVar[float] = 0.01

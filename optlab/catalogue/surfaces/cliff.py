@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.surfaces.base import Interval, Start, Surface
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Cliff(Surface):
     name: ClassVar[str] = "cliff"
     label: ClassVar[str] = "Cliff"
     group: ClassVar[str] = "What makes it hard"
-    place: ClassVar[int] = 210
+    sort_order: ClassVar[int] = 210
     rule: ClassVar[tuple[str, ...]] = (
         r"f(x, y) = h\, \sigma\left( \frac{x - y^2 / 10}{w} \right) + \sqrt{\frac{1}{100} + x^2} + \frac{1}{4} y^2",
     )
@@ -33,13 +33,13 @@ class Cliff(Surface):
     threshold: ClassVar[float] = 1.0
     note: ClassVar[str] = "Start from above and from below, each with and without clipping by norm."
 
-    height: float = real(8.0, "Height", symbol="h", above=0.0, most=1e4, slider=(0.5, 20.0), help="Of the wall.")
-    width: float = real(
+    height: float = number(8.0, "Height", symbol="h", gt=0.0, le=1e4, slider=(0.5, 20.0), help="Of the wall.")
+    width: float = number(
         0.05,
         "Width",
         symbol="w",
-        least=1e-4,
-        most=10.0,
+        ge=1e-4,
+        le=10.0,
         log=True,
         slider=(0.01, 1.0),
         help="Of the wall's face; the largest slope is h/4w.",

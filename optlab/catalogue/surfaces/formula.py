@@ -10,7 +10,7 @@ import pydantic
 from optlab.catalogue.surfaces._formula import LONGEST, Node, evaluate, parse, variables
 from optlab.catalogue.surfaces.base import Interval, Start, Surface
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import real, text
+from optlab.core.fields import number, text
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ class Formula(Surface):
     name: ClassVar[str] = "formula"
     label: ClassVar[str] = "Formula"
     group: ClassVar[str] = "Your own"
-    place: ClassVar[int] = 400
+    sort_order: ClassVar[int] = 400
 
     expression: str = text("x^2 - y^2 + y^4/4", "Formula", help="The function, as x^2 + sin(3*y).", longest=LONGEST)
-    x_from: float = real(-2.0, "From x", least=-1e9, most=1e9, help="Left end of the part to show.")
-    x_to: float = real(2.0, "To x", least=-1e9, most=1e9, help="Right end of the part to show.")
-    y_from: float = real(-2.0, "From y", least=-1e9, most=1e9, help="Lower end of the part to show.")
-    y_to: float = real(2.0, "To y", least=-1e9, most=1e9, help="Upper end of the part to show.")
+    x_from: float = number(-2.0, "From x", ge=-1e9, le=1e9, help="Left end of the part to show.")
+    x_to: float = number(2.0, "To x", ge=-1e9, le=1e9, help="Right end of the part to show.")
+    y_from: float = number(-2.0, "From y", ge=-1e9, le=1e9, help="Lower end of the part to show.")
+    y_to: float = number(2.0, "To y", ge=-1e9, le=1e9, help="Upper end of the part to show.")
 
     @pydantic.model_validator(mode="after")
     def _checked(self) -> Self:

@@ -19,7 +19,7 @@ class GoldsteinPrice(Surface):
     name: ClassVar[str] = "goldstein_price"
     label: ClassVar[str] = "Goldstein–Price"
     group: ClassVar[str] = "Test functions"
-    place: ClassVar[int] = 360
+    sort_order: ClassVar[int] = 360
     rule: ClassVar[tuple[str, ...]] = (
         r"f(x, y) = a\, b",
         r"a = 1 + (x + y + 1)^2 (19 - 14x + 3x^2 - 14y + 6xy + 3y^2)",

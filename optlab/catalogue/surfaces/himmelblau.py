@@ -19,7 +19,7 @@ class Himmelblau(Surface):
     name: ClassVar[str] = "himmelblau"
     label: ClassVar[str] = "Himmelblau"
     group: ClassVar[str] = "Test functions"
-    place: ClassVar[int] = 330
+    sort_order: ClassVar[int] = 330
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = (x^2 + y - 11)^2 + (x + y^2 - 7)^2",)
     source: ClassVar[str] = "D. Himmelblau, Applied Nonlinear Programming (1972)."
     lr: ClassVar[float] = 0.01

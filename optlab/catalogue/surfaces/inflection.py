@@ -20,7 +20,7 @@ class Inflection(Surface):
     name: ClassVar[str] = "inflection"
     label: ClassVar[str] = "Saddle of one variable"
     group: ClassVar[str] = "One variable"
-    place: ClassVar[int] = 40
+    sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (r"f(x) = x^3 + \frac{3}{4} x^4",)
     source: ClassVar[str] = "Notes, Fig 4.2."
     lr: ClassVar[float] = 0.05

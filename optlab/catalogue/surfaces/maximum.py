@@ -20,7 +20,7 @@ class Maximum(Surface):
     name: ClassVar[str] = "maximum"
     label: ClassVar[str] = "Maximum"
     group: ClassVar[str] = "One variable"
-    place: ClassVar[int] = 30
+    sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (r"f(x) = e^{-x^2 / 2}",)
     source: ClassVar[str] = "Notes, Fig 4.2."
     note: ClassVar[str] = "Gradient descent slides off, Newton's method climbs from near the top."

@@ -21,7 +21,7 @@ class Minimum(Surface):
     name: ClassVar[str] = "minimum"
     label: ClassVar[str] = "Minimum"
     group: ClassVar[str] = "One variable"
-    place: ClassVar[int] = 20
+    sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (r"f(x) = \sqrt{1 + x^2} - 1",)
     source: ClassVar[str] = "Notes, Fig 4.2."
     lr: ClassVar[float] = 0.5

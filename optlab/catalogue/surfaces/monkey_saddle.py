@@ -19,7 +19,7 @@ class MonkeySaddle(Surface):
     name: ClassVar[str] = "monkey_saddle"
     label: ClassVar[str] = "Monkey saddle"
     group: ClassVar[str] = "Critical points"
-    place: ClassVar[int] = 130
+    sort_order: ClassVar[int] = 130
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = x^3 - 3 x y^2",)
     source: ClassVar[str] = "Notes, critical points; D. Hilbert, S. Cohn-Vossen, Geometry and the Imagination (1932)."
     lr: ClassVar[float] = 0.02

@@ -24,7 +24,7 @@ class Mountain(Surface):
     name: ClassVar[str] = "mountain"
     label: ClassVar[str] = "Mountain"
     group: ClassVar[str] = "What makes it hard"
-    place: ClassVar[int] = 220
+    sort_order: ClassVar[int] = 220
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = \frac{2\, e^{-y^2 / 2}}{\cosh^2 x} - \tanh x",)
     source: ClassVar[str] = "Notes, Fig 8.4."
     lr: ClassVar[float] = 1.0

@@ -20,7 +20,7 @@ class Parabola(Surface):
     name: ClassVar[str] = "parabola"
     label: ClassVar[str] = "Parabola ½x²"
     group: ClassVar[str] = "One variable"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"f(x) = \frac{1}{2} x^2",)
     source: ClassVar[str] = "Notes, Fig 4.1."
     note: ClassVar[str] = "The derivative tells the direction; try ε = 0.1, 1, 1.9 and 2.1."

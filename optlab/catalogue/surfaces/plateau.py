@@ -21,7 +21,7 @@ class Plateau(Surface):
     name: ClassVar[str] = "plateau"
     label: ClassVar[str] = "Plateau"
     group: ClassVar[str] = "What makes it hard"
-    place: ClassVar[int] = 230
+    sort_order: ClassVar[int] = 230
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = 1 - e^{-(x^2 + y^2) / 2}",)
     source: ClassVar[str] = "Notes, plateaus and other flat regions."
     lr: ClassVar[float] = 0.1

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.surfaces.base import Interval, Known, Start, Surface
-from optlab.core.fields import real
+from optlab.core.fields import number
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ class Quadratic(Surface):
     name: ClassVar[str] = "quadratic"
     label: ClassVar[str] = "Quadratic"
     group: ClassVar[str] = "Critical points"
-    place: ClassVar[int] = 110
+    sort_order: ClassVar[int] = 110
     rule: ClassVar[tuple[str, ...]] = (
         r"f(x, y) = \frac{1}{2} \left( u^2 + \kappa\, w^2 \right)",
         r"u = x \cos\phi + y \sin\phi,\quad w = y \cos\phi - x \sin\phi",
@@ -31,24 +31,24 @@ class Quadratic(Surface):
     source: ClassVar[str] = "Notes, Fig 8.5."
     note: ClassVar[str] = "The canyon of Fig 8.5: gradient descent goes from side to side, momentum runs along it."
 
-    condition: float = real(
+    condition: float = number(
         5.0,
         "Condition number",
         symbol="κ",
-        least=1.0,
-        most=1e8,
+        ge=1.0,
+        le=1e8,
         log=True,
         slider=(1.0, 1000.0),
         help="Ratio of the largest to the smallest curvature; the smallest is 1.",
         why="That of Fig 8.5.",
     )
-    angle: float = real(
+    angle: float = number(
         -45.0,
         "Angle",
         symbol="φ",
         unit="degrees",
-        least=-180.0,
-        most=180.0,
+        ge=-180.0,
+        le=180.0,
         slider=(-90.0, 90.0),
         help="By how much the canyon is turned from the x-axis.",
         why="That of Fig 8.5: steepest along (1, 1).",

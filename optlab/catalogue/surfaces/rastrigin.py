@@ -21,7 +21,7 @@ class Rastrigin(Surface):
     name: ClassVar[str] = "rastrigin"
     label: ClassVar[str] = "Rastrigin"
     group: ClassVar[str] = "Test functions"
-    place: ClassVar[int] = 340
+    sort_order: ClassVar[int] = 340
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = 20 + x^2 - 10 \cos 2\pi x + y^2 - 10 \cos 2\pi y",)
     source: ClassVar[str] = "L. Rastrigin (1974)."
     lr: ClassVar[float] = 0.002

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.surfaces.base import Interval, Start, Surface
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class RecurrentCliff(Surface):
     name: ClassVar[str] = "recurrent_cliff"
     label: ClassVar[str] = "Cliff of a recurrent unit"
     group: ClassVar[str] = "What makes it hard"
-    place: ClassVar[int] = 215
+    sort_order: ClassVar[int] = 215
     rule: ClassVar[tuple[str, ...]] = (
         r"x_t = w\, \sigma(x_{t-1}) + b,\quad x_0 = \frac{1}{2}",
         r"f(w, b) = \left( \sigma(x_T) - y \right)^2",
@@ -37,16 +37,16 @@ class RecurrentCliff(Surface):
     threshold: ClassVar[float] = 0.05
     note: ClassVar[str] = "Compare with the cliff: clip the norm, and see how far the step onto the wall would have gone."
 
-    steps: int = whole(
+    steps: int = integer(
         50,
         "Time steps",
         symbol="T",
-        least=1,
-        most=1000,
+        ge=1,
+        le=1000,
         slider=(2, 100),
         help="How often the unit feeds itself; more make the wall steeper.",
     )
-    target: float = real(0.7, "Target", symbol="y", least=0.0, most=1.0, slider=(0.0, 1.0), help="Where the unit is to end.")
+    target: float = number(0.7, "Target", symbol="y", ge=0.0, le=1.0, slider=(0.0, 1.0), help="Where the unit is to end.")
 
     def domain(self) -> tuple[Interval, ...]:
         return ((2.0, 8.0), (-5.0, 0.0))

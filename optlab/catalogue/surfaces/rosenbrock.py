@@ -19,7 +19,7 @@ class Rosenbrock(Surface):
     name: ClassVar[str] = "rosenbrock"
     label: ClassVar[str] = "Rosenbrock"
     group: ClassVar[str] = "Test functions"
-    place: ClassVar[int] = 310
+    sort_order: ClassVar[int] = 310
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = (1 - x)^2 + 100\, (y - x^2)^2",)
     source: ClassVar[str] = "H. Rosenbrock (1960)."
     lr: ClassVar[float] = 0.001

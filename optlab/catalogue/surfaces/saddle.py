@@ -20,7 +20,7 @@ class Saddle(Surface):
     name: ClassVar[str] = "saddle"
     label: ClassVar[str] = "Saddle"
     group: ClassVar[str] = "Critical points"
-    place: ClassVar[int] = 120
+    sort_order: ClassVar[int] = 120
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = x^2 - y^2",)
     source: ClassVar[str] = "Notes, Fig 4.5."
     lr: ClassVar[float] = 0.05

@@ -19,7 +19,7 @@ class StyblinskiTang(Surface):
     name: ClassVar[str] = "styblinski_tang"
     label: ClassVar[str] = "Styblinski–Tang"
     group: ClassVar[str] = "Test functions"
-    place: ClassVar[int] = 370
+    sort_order: ClassVar[int] = 370
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = \frac{1}{2} \left( x^4 - 16 x^2 + 5 x + y^4 - 16 y^2 + 5 y \right)",)
     source: ClassVar[str] = "M. Styblinski, T. Tang (1990)."
     lr: ClassVar[float] = 0.01

@@ -31,7 +31,7 @@ class Valleys(Surface):
     name: ClassVar[str] = "valleys"
     label: ClassVar[str] = "Local and global minima"
     group: ClassVar[str] = "One variable"
-    place: ClassVar[int] = 50
+    sort_order: ClassVar[int] = 50
     rule: ClassVar[tuple[str, ...]] = (r"f'(x) = (x + 2)(x + 1.2)\, x\, (x - 1.3)(x - 2.1),\quad f(0) = 0",)
     source: ClassVar[str] = "Notes, Fig 4.3 (after its picture)."
     lr: ClassVar[float] = 0.01

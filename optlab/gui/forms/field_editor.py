@@ -105,7 +105,7 @@ class FieldEditor(QWidget):
         self.slider: QSlider | None = None
         self._scale = scale(self.field)
         kind = self.field.kind
-        if kind == "switch":
+        if kind == "flag":
             box = QCheckBox()
             box.toggled.connect(self._took)
             self._editor: QWidget = box
@@ -131,7 +131,7 @@ class FieldEditor(QWidget):
         self._editor.setToolTip(tip(self.field))
         self._leave_wheel(self._editor)
         self.label.setBuddy(self._editor)
-        stretch = 0 if self.slider is not None or kind in ("switch", "choice") else 1
+        stretch = 0 if self.slider is not None or kind in ("flag", "choice") else 1
         row.addWidget(self._editor, stretch)
         if self.slider is not None:
             row.addWidget(self.slider, 1)
@@ -155,7 +155,7 @@ class FieldEditor(QWidget):
         try:
             value = self.field.parse(text)
         except (ValueError, OverflowError):
-            hint = "; write the decimal point as a dot" if self.field.kind == "real" and "," in text else ""
+            hint = "; write the decimal point as a dot" if self.field.kind == "number" and "," in text else ""
             self.show_error(f"{self._path()} is {shown(text)}, but it must be {self.field.allowed}{hint}.")
             self.valueEdited.emit()
             return

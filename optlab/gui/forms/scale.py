@@ -46,4 +46,4 @@ def scale(field: Field) -> Scale | None:
     if field.slider is None:
         return None
     low, high = field.slider
-    return Scale(low, high, field.log and low > 0.0, field.kind == "whole")
+    return Scale(low, high, field.log and low > 0.0, field.kind == "integer")

@@ -14,8 +14,8 @@ from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.instruments.pictures import plot_of
 from optlab.gui.plots.colors import PlotColors
 from optlab.gui.plots.curve_plot import CurvePlot
-from optlab.gui.plots.found_plot import FoundPlot
-from optlab.training.events import Pictured, Series
+from optlab.gui.plots.result_plot import ResultPlot
+from optlab.training.events import InstrumentImage, Series
 
 MOST_CURVES = 12
 """Of a quantity of many numbers the first so many are drawn; beyond, colors repeat and nobody reads the legend."""
@@ -53,7 +53,7 @@ class InstrumentCard(QFrame):
         self.tabs.setFixedHeight(290)
         self.tabs.hide()
         self._plots: dict[str, CurvePlot] = {}
-        self._picture: FoundPlot | None = None
+        self._picture: ResultPlot | None = None
         self._colors: PlotColors | None = None
         head = QHBoxLayout()
         head.setContentsMargins(10, 4, 4, 0)
@@ -83,7 +83,7 @@ class InstrumentCard(QFrame):
                 self._plots[quantity.name] = CurvePlot(quantity.label, log_y=quantity.log)
                 self.tabs.addTab(self._plots[quantity.name], quantity.label)
             if self.instrument.draws:
-                self._picture = FoundPlot()
+                self._picture = ResultPlot()
                 self.tabs.insertTab(0, self._picture, "Last reading")
                 self.tabs.setTabToolTip(0, self.instrument.draws)
                 self.tabs.setCurrentIndex(0)
@@ -92,7 +92,7 @@ class InstrumentCard(QFrame):
         return self._plots
 
     @property
-    def picture(self) -> FoundPlot | None:
+    def picture(self) -> ResultPlot | None:
         """The plot of what it draws; None where it draws nothing."""
         return self._picture if self.plots else None
 
@@ -147,7 +147,7 @@ class InstrumentCard(QFrame):
             plot.add_curve(name, name, number, strong=True)
             plot.append(name, series.steps, values[:, number])
 
-    def take_picture(self, pictured: Pictured) -> None:
+    def take_picture(self, pictured: InstrumentImage) -> None:
         """What it drew at its last reading."""
         plot = plot_of(self.instrument.label, pictured.arrays)
         if self.picture is not None and plot is not None:

@@ -12,7 +12,7 @@ from optlab.catalogue.instruments.base import Instrument
 from optlab.core import registry
 from optlab.gui.instruments.instrument_card import InstrumentCard
 from optlab.gui.plots.colors import PlotColors
-from optlab.training.events import Block, Costed, Pictured
+from optlab.training.events import InstrumentCosts, InstrumentImage, SeriesBlock
 
 
 class InstrumentsPanel(QScrollArea):
@@ -82,19 +82,19 @@ class InstrumentsPanel(QScrollArea):
         for card in self.cards.values():
             card.clear()
 
-    def take(self, block: Block) -> None:
+    def take(self, block: SeriesBlock) -> None:
         """New measurements."""
         for series, values in block.series.items():
             name, dot, quantity = series.partition(".")
             if dot and name in self.cards and quantity in {given.name for given in self.cards[name].instrument.gives}:
                 self.cards[name].take(quantity, values)
 
-    def take_picture(self, pictured: Pictured) -> None:
+    def take_picture(self, pictured: InstrumentImage) -> None:
         """What an instrument drew."""
         if pictured.run == 0 and pictured.name in self.cards:
             self.cards[pictured.name].take_picture(pictured)
 
-    def take_costs(self, costed: Costed) -> None:
+    def take_costs(self, costed: InstrumentCosts) -> None:
         """What instruments were measured to cost."""
         for name, seconds in costed.readings.items():
             if name in self.cards:

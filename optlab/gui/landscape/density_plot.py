@@ -8,14 +8,14 @@ from PySide6.QtWidgets import QWidget
 
 from optlab.gui.plots.plot_frame import PlotFrame
 from optlab.gui.plots.ticks import readable
-from optlab.tasks.landscape_questions import SpectrumFound
+from optlab.tasks.landscape import SpectrumResult
 
 _FLOOR = 1e-7
 """Share of the highest density below which the curve is not drawn: the tails of the smoothing."""
 
 
 class DensityPlot(PlotFrame):
-    """Draws a :class:`~optlab.tasks.landscape_questions.SpectrumFound`."""
+    """Draws a :class:`~optlab.tasks.landscape.SpectrumResult`."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(steps=False, parent=parent)
@@ -23,14 +23,14 @@ class DensityPlot(PlotFrame):
         self.follow_button.setText("Whole")
         self.canvas.x_axis.set_label("Eigenvalue λ")
         self.canvas.y_axis.set_label("log₁₀ density")
-        self._found: SpectrumFound | None = None
+        self._found: SpectrumResult | None = None
         self.curve = pg.PlotCurveItem(antialias=True)
         self.ends = pg.PlotCurveItem(connect="pairs", antialias=True)
         self.edge = pg.InfiniteLine(angle=90, movable=False)
         for item in (self.curve, self.ends, self.edge):
             self.canvas.view.addItem(item, ignoreBounds=True)
 
-    def show_spectrum(self, found: SpectrumFound | None) -> None:
+    def show_spectrum(self, found: SpectrumResult | None) -> None:
         """Show another spectrum; None for none."""
         self._found = found
         self.follow()

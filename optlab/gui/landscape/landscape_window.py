@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 
 from optlab.core.errors import OptLabError
 from optlab.gui import theme
-from optlab.gui.bridge import QuestionBridge, Warmth
+from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.landscape.density_plot import DensityPlot
 from optlab.gui.landscape.line_slice_plot import LineSlicePlot
 from optlab.gui.panels.tile import Tile
@@ -36,16 +36,16 @@ from optlab.gui.plots.relief import Relief, Track
 from optlab.gui.plots.relief_view import ReliefView
 from optlab.gui.plots.ticks import readable
 from optlab.store import Store
-from optlab.tasks.landscape_questions import (
-    BESIDE,
+from optlab.tasks.landscape import (
     EXAMPLES,
     ONWARDS,
-    LineQuestion,
-    PointFound,
-    PointQuestion,
-    SliceQuestion,
-    SpectrumFound,
-    SpectrumQuestion,
+    START_OFFSET,
+    CriticalPointAnswer,
+    CriticalPointTask,
+    LineTask,
+    SliceTask,
+    SpectrumResult,
+    SpectrumTask,
 )
 from optlab.tasks.slicing import Along, LineSlice, PlaneSlice
 
@@ -63,12 +63,12 @@ class LandscapeWindow(QMainWindow):
 
     closed = Signal()
 
-    def __init__(self, warmth: Warmth, parent: QWidget | None = None) -> None:
+    def __init__(self, warmth: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Loss landscape – OptLab")
         self.resize(1320, 860)
         self._shown_once = False
-        self.questions = QuestionBridge(warmth.pool, self)
+        self.questions = TaskBridge(warmth.pool, self)
         self.run, self.other, self.plane = QComboBox(), QComboBox(), QComboBox()
         self.points, self.examples, self.seed = QSpinBox(), QSpinBox(), QSpinBox()
         self.contours, self.view, self.line, self.density = ContourPlot(), ReliefView(), LineSlicePlot(), DensityPlot()
@@ -218,13 +218,13 @@ class LandscapeWindow(QMainWindow):
             case "Plane":
                 along: Along = self.plane.currentData()
                 other = self.other.currentData() if along == "runs" else ""
-                self.questions.ask(SliceQuestion(run, along, other or "", self.points.value(), 0.0, seed, examples))
+                self.questions.ask(SliceTask(run, along, other or "", self.points.value(), 0.0, seed, examples))
             case "Line":
-                self.questions.ask(LineQuestion(run, seed=seed, examples=examples))
+                self.questions.ask(LineTask(run, seed=seed, examples=examples))
             case "Spectrum":
-                self.questions.ask(SpectrumQuestion(run, examples=examples))
+                self.questions.ask(SpectrumTask(run, examples=examples))
             case _:
-                self.questions.ask(PointQuestion(run, examples=examples))
+                self.questions.ask(CriticalPointTask(run, examples=examples))
         self._set_busy(True)
         self._say("Computing…")
 
@@ -248,9 +248,9 @@ class LandscapeWindow(QMainWindow):
                 place = int(np.argmin(answer.loss))
                 at, loss, error = (float(np.round(values[place], 12)) for values in (answer.at, answer.loss, answer.standard_error))
                 self._say(f"Lowest at {readable(at, 3)}: {readable(loss, 4)} ± {readable(error, 2)}.")
-            case SpectrumFound():
+            case SpectrumResult():
                 self._show_spectrum(answer)
-            case PointFound():
+            case CriticalPointAnswer():
                 self._show_point(answer)
 
     def _failed(self, sentence: str) -> None:
@@ -273,7 +273,7 @@ class LandscapeWindow(QMainWindow):
             held = f"The plane holds {found.explained:.1%} of the path's variance; the start lies {start} off the plane, the end {end}."
         self._say(f"{held} Lowest on the plane: {readable(float(np.nanmin(found.loss)), 4)}.")
 
-    def _show_spectrum(self, found: SpectrumFound) -> None:
+    def _show_spectrum(self, found: SpectrumResult) -> None:
         self.density.show_spectrum(found)
         rows = [(f"λ{_low(number)}", value) for number, value in enumerate(found.top, 1)]
         rows += [(f"λ₋{_low(number)}" if number > 1 else "smallest", value) for number, value in reversed(list(enumerate(found.bottom, 1)))]
@@ -300,7 +300,7 @@ class LandscapeWindow(QMainWindow):
             parts.append(f"the objective is convex at {len(convex)} of {len(found.path_steps)} points of the path{where}")
         self._say("; ".join(parts) + ".")
 
-    def _show_point(self, found: PointFound) -> None:
+    def _show_point(self, found: CriticalPointAnswer) -> None:
         self.norms.remove_all()
         self.norms.add_curve("norm", "‖g‖", 0, strong=True)
         self.norms.append("norm", np.arange(len(found.norms)), found.norms)
@@ -346,7 +346,7 @@ def _side_by_side(*widgets: QWidget) -> QWidget:
     return split
 
 
-def _onwards(found: PointFound) -> str:
+def _onwards(found: CriticalPointAnswer) -> str:
     """What methods do from beside the point, as a table."""
     if not found.onwards:
         return ""
@@ -355,7 +355,7 @@ def _onwards(found: PointFound) -> str:
         for label, objective, distance in found.onwards
     )
     head = "<tr><td></td><td align='right'>objective&nbsp;&nbsp;</td><td align='right'>distance from it</td></tr>"
-    return f"<p><b>What methods do from {BESIDE:g} beside it, in {ONWARDS} steps:</b></p><table>{head}{rows}</table>"
+    return f"<p><b>What methods do from {START_OFFSET:g} beside it, in {ONWARDS} steps:</b></p><table>{head}{rows}</table>"
 
 
 def _low(number: int) -> str:

@@ -22,7 +22,7 @@ class Banner(QFrame):
         self._layout.addWidget(self.words, 1)
         self.hide()
 
-    def show_sentence(self, sentence: str, answers: dict[str, Callable[[], None]] | None = None, *, problem: bool = False) -> None:
+    def show_sentence(self, sentence: str, run: dict[str, Callable[[], None]] | None = None, *, problem: bool = False) -> None:
         """Show a sentence; each answer is a button that calls its function and closes the banner. ``Dismiss`` is always there."""
         for button in self.buttons:
             self._layout.removeWidget(button)
@@ -32,7 +32,7 @@ class Banner(QFrame):
         self.setProperty("problem", problem)
         self.style().unpolish(self)
         self.style().polish(self)
-        for text, act in {**(answers or {}), "Dismiss": lambda: None}.items():
+        for text, act in {**(run or {}), "Dismiss": lambda: None}.items():
             button = QPushButton(text)
             button.clicked.connect(lambda _checked=False, act=act: self._answer(act))
             self._layout.addWidget(button)

@@ -24,11 +24,11 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.core import registry
-from optlab.gui.bridge import QuestionBridge, Warmth
+from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.panels.data_preview import describe
 from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview
-from optlab.tasks.own_questions import ImportQuestion
+from optlab.tasks.own_files import ImportTask
 from optlab.tasks.preview import DatasetPreview
 
 FILE_KINDS = "Data (*.csv *.tsv *.txt *.npz *ubyte* *.gz);;All files (*)"
@@ -45,14 +45,14 @@ class ImportDialog(QDialog):
 
     useRequested = Signal(object)
 
-    def __init__(self, warmth: Warmth, parent: QWidget | None = None) -> None:
+    def __init__(self, warmth: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Import data")
         self.resize(1080, 680)
         self._seen: Preview | None = None
         self._form: FieldsForm | None = None
         self._whole = False
-        self.questions = QuestionBridge(warmth.pool, self)
+        self.questions = TaskBridge(warmth.pool, self)
         self.path = QLineEdit()
         self.path.setPlaceholderText("A CSV, NPZ or IDX file, or a folder of IDX files")
         self.path.setAccessibleName("File")
@@ -143,7 +143,7 @@ class ImportDialog(QDialog):
         if not path or (self._form is not None and self._form.errors()):
             return
         self._say("Reading…", problem=False)
-        self.questions.ask(ImportQuestion(path, self._choices()))
+        self.questions.ask(ImportTask(path, self._choices()))
 
     def _choices(self) -> dict[str, Any]:
         if self._form is None:

@@ -6,9 +6,9 @@ from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from optlab import __version__
-from optlab.gui.bridge import QuestionBridge, Warmth
+from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.tasks.doctor import Finding
-from optlab.tasks.machine_question import MachineQuestion, told
+from optlab.tasks.machine import MachineTask, told
 
 
 class MachineDialog(QDialog):
@@ -18,12 +18,12 @@ class MachineDialog(QDialog):
         failure: what went wrong, with its traceback, to stand above them; "" for nothing.
     """
 
-    def __init__(self, warmth: Warmth, failure: str = "", parent: QWidget | None = None) -> None:
+    def __init__(self, warmth: WorkerPrewarmer, failure: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Details" if failure else "This machine")
         self.resize(820, 520)
         self._head = f"OptLab {__version__}\n" + (f"\n{failure.strip()}\n" if failure else "")
-        self.questions = QuestionBridge(warmth.pool, self)
+        self.questions = TaskBridge(warmth.pool, self)
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setAccessibleName("Details")
@@ -41,7 +41,7 @@ class MachineDialog(QDialog):
         self.questions.answered.connect(self._show)
         self.questions.failed.connect(lambda sentence: self.text.setPlainText(f"{self._head}\n{sentence}"))
         self.finished.connect(lambda _result: self.questions.shut_down())
-        self.questions.ask(MachineQuestion())
+        self.questions.ask(MachineTask())
 
     def _show(self, findings: tuple[Finding, ...]) -> None:
         self.text.setPlainText(f"{self._head}\n{told(findings)}\n")

@@ -73,8 +73,8 @@ def _html(about: Page, formulas: list[str]) -> str:
             for field in about.fields
         )
         parts.append(f"<h2>Fields</h2><table>{head}{rows}</table>")
-    if about.differs:
-        parts.append(f"<h2>In other libraries</h2><p>{escape(about.differs)}</p>")
+    if about.differences:
+        parts.append(f"<h2>In other libraries</h2><p>{escape(about.differences)}</p>")
     if about.source:
         parts.append(f"<h2>Source</h2><p>{escape(about.source)}</p>")
     parts.append(f"<h2>In an experiment file</h2><pre>{escape(about.example)}</pre>")

@@ -13,7 +13,7 @@ from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.plots.margin_plot import MarginPlot
 from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.weights_plot import WeightsPlot
-from optlab.training.events import Block, Path, Started
+from optlab.training.events import SeriesBlock, SessionStarted, WeightPath
 
 
 class PlotsPanel(QWidget):
@@ -46,16 +46,16 @@ class PlotsPanel(QWidget):
         """Names of the series that are drawn on some plot."""
         return self.loss.series | self.error.series | self.margin.series | self.gradient.series | self.weights.series
 
-    def begin(self, started: Started) -> None:
+    def begin(self, started: SessionStarted) -> None:
         """A run begins: name the followed weights."""
         self.weights.set_followed(started.tracked)
 
-    def take(self, block: Block) -> None:
+    def take(self, block: SeriesBlock) -> None:
         """New measurements."""
         for plot in (self.loss, self.error, self.margin, self.gradient, self.weights):
             plot.take(block)
 
-    def take_path(self, path: Path) -> None:
+    def take_path(self, path: WeightPath) -> None:
         """The path as it stands."""
         self.weights.take_path(path)
         self.path.take_path(path)

@@ -19,10 +19,10 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.core.errors import OptLabError
-from optlab.gui.bridge import QuestionBridge, Warmth
+from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.outside.own_models import records, sources
 from optlab.outside.own_models.sources import Source
-from optlab.tasks.own_questions import Registered, RegisterQuestion
+from optlab.tasks.own_files import Registered, RegisterTask
 
 _WARNING = (
     "Registering executes this file, now and whenever an experiment on this machine names the model. It can do whatever you can do on this machine. "
@@ -38,12 +38,12 @@ class RegisterDialog(QDialog):
 
     registered = Signal(str)
 
-    def __init__(self, warmth: Warmth, parent: QWidget | None = None) -> None:
+    def __init__(self, warmth: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Register a model of your own")
         self.resize(820, 680)
         self._source: Source | None = None
-        self.questions = QuestionBridge(warmth.pool, self)
+        self.questions = TaskBridge(warmth.pool, self)
         self.path = QLineEdit()
         self.path.setPlaceholderText("A Python file, or an importable module; with :Class behind it where there are several")
         self.path.setAccessibleName("File or module")
@@ -132,7 +132,7 @@ class RegisterDialog(QDialog):
             self.confirm_button.setEnabled(False)
             self._say("Trying the model on data of the usual shapes…")
             what = self._source.origin if self._source.imported else str(self._source.path)
-            self.questions.ask(RegisterQuestion(f"{what}:{self._source.cls}", self._source.sha256, self.name.text().strip()))
+            self.questions.ask(RegisterTask(f"{what}:{self._source.cls}", self._source.sha256, self.name.text().strip()))
 
     def _take(self, done: Registered) -> None:
         self.registered.emit(f"{records.PREFIX}{done.registration.name}")

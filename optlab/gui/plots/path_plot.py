@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.plot_frame import NOTHING_YET, PlotFrame
 from optlab.gui.plots.ticks import readable
-from optlab.training.events import Path
+from optlab.training.events import WeightPath
 
 _SHADES = 24
 """Pieces of the line, each in a color of its own from early to late."""
@@ -27,7 +27,7 @@ class PathPlot(PlotFrame):
         super().__init__(steps=False, parent=parent)
         self.setAccessibleName("Path in weight space")
         self._run = 0
-        self._path: Path | None = None
+        self._path: WeightPath | None = None
         self.caption = QLabel()
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.caption.setWordWrap(True)
@@ -51,7 +51,7 @@ class PathPlot(PlotFrame):
         self._run = run
         self.clear()
 
-    def take_path(self, path: Path) -> None:
+    def take_path(self, path: WeightPath) -> None:
         """Show this path in place of the last; that of another run is left alone."""
         if path.run == self._run:
             self._path = path
@@ -113,7 +113,7 @@ class PathPlot(PlotFrame):
             xRange=(low[0] - room, high[0] + room), yRange=(low[1] - room, high[1] + room), padding=0.0, disableAutoRange=True
         )
 
-    def _words(self, path: Path) -> str:
+    def _words(self, path: WeightPath) -> str:
         total = float(path.explained.sum())
         length = float(np.hypot(*(path.plane.max(axis=0) - path.plane.min(axis=0))))
         off = float(path.off_plane[-1])

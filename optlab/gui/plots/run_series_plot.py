@@ -12,7 +12,7 @@ import numpy as np
 from PySide6.QtWidgets import QWidget
 
 from optlab.gui.plots.curve_plot import CurvePlot
-from optlab.training.events import Block
+from optlab.training.events import SeriesBlock
 
 MOST_RUNS = 8
 """Runs whose curves can still be told apart."""
@@ -117,7 +117,7 @@ class RunSeriesPlot(CurvePlot):
                     self.legend.remove(line.name)
         self._came.clear()
 
-    def take(self, block: Block) -> None:
+    def take(self, block: SeriesBlock) -> None:
         """Add a block's values: series ``[n, R]``."""
         for line in self._lines:
             series = block.series.get(line.name)

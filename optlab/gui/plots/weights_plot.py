@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedWidget, QV
 
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 from optlab.gui.plots.curve_plot import CurvePlot
-from optlab.training.events import Block, Path
+from optlab.training.events import SeriesBlock, WeightPath
 
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 2.0))
 """Every second curve is dashed, so that twelve can be told apart."""
@@ -89,7 +89,7 @@ class WeightsPlot(QWidget):
         self.followed.empty_text = "Nothing measured yet…" if names else _NONE_FOLLOWED
         self.followed.follow()
 
-    def take(self, block: Block) -> None:
+    def take(self, block: SeriesBlock) -> None:
         """Add a block's ``weights``: ``[n, R, K]``, or ``[n, K]`` of a single run."""
         series = block.series.get("weights")
         if series is None or not len(series.steps):
@@ -102,7 +102,7 @@ class WeightsPlot(QWidget):
         for place in range(values.shape[2]):
             self.followed.append(str(place), series.steps, values[:, self._run, place])
 
-    def take_path(self, path: Path) -> None:
+    def take_path(self, path: WeightPath) -> None:
         """Show the weights that moved most; one that stays among them keeps its color."""
         if path.run != self._run:
             return

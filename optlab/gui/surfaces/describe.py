@@ -6,7 +6,7 @@ import numpy as np
 
 from optlab.gui.plots.relief import Floats
 from optlab.gui.plots.ticks import readable
-from optlab.tasks.surface_questions import SurfacePicture
+from optlab.tasks.surfaces import SurfacePicture
 
 FLAT = 1e-6
 """Eigenvalues below this share of the largest on the picture count as zero."""

@@ -13,7 +13,7 @@ from optlab.core import registry
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.section import Section
 from optlab.gui.plots.colors import PlotColors
-from optlab.tasks.surface_questions import Method
+from optlab.tasks.surfaces import Method
 
 _KINDS = {"optimizer": "Optimizer", "clipping": "Gradient clipping", "schedule": "Learning-rate schedule"}
 MOST = 24

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from optlab.catalogue.surfaces.base import Surface
 from optlab.core import registry
-from optlab.tasks.surface_questions import Method
+from optlab.tasks.surfaces import Method
 
 Section = Mapping[str, Any]
 

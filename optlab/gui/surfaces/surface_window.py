@@ -30,9 +30,9 @@ from PySide6.QtWidgets import (
 
 from optlab.catalogue.surfaces.base import Surface
 from optlab.core import registry
-from optlab.core.fields import FieldSet, real, whole
+from optlab.core.fields import FieldSet, integer, number
 from optlab.gui import theme
-from optlab.gui.bridge import QuestionBridge, Warmth
+from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.section import Section
@@ -51,7 +51,7 @@ from optlab.gui.surfaces.terms_table import TermsTable
 from optlab.gui.surfaces.timeline import Timeline
 from optlab.studies.surfaces.descent import Race
 from optlab.studies.surfaces.stationary import LOST, Basins, CriticalPoints
-from optlab.tasks.surface_questions import BasinsQuestion, CriticalQuestion, PictureQuestion, RaceQuestion, SurfacePicture
+from optlab.tasks.surfaces import BasinsTask, CriticalTask, PictureTask, RaceTask, SurfacePicture
 
 _SETTLE_MILLISECONDS = 120
 _PLURALS = {"minimum": "minima", "maximum": "maxima", "saddle": "saddles", "kink": "kinks"}
@@ -60,13 +60,13 @@ _PLURALS = {"minimum": "minima", "maximum": "maxima", "saddle": "saddles", "kink
 class RacePlan(FieldSet):
     """How long a race goes, and how noisy its gradients are."""
 
-    steps: int = whole(100, "Steps", least=1, most=20_000, log=True, slider=(10, 2000), help="Steps that each method takes.")
-    noise: float = real(
+    steps: int = integer(100, "Steps", ge=1, le=20_000, log=True, slider=(10, 2000), help="Steps that each method takes.")
+    noise: float = number(
         0.0,
         "Gradient noise",
         symbol="σ",
-        least=0.0,
-        most=1e6,
+        ge=0.0,
+        le=1e6,
         slider=(0.0, 5.0),
         help="Standard deviation of the noise on each component of the gradient; the same draws for every method.",
     )
@@ -77,7 +77,7 @@ class SurfaceWindow(QMainWindow):
 
     closed = Signal()
 
-    def __init__(self, warmth: Warmth, parent: QWidget | None = None) -> None:
+    def __init__(self, warmth: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Surfaces – OptLab")
         self.resize(1480, 900)
@@ -86,7 +86,7 @@ class SurfaceWindow(QMainWindow):
         self._raced: tuple[Any, ...] = ()
         self._play_next = False
         self._shown_once = False
-        self.pictures, self.races, self.searches = (QuestionBridge(warmth.pool, self) for _ in range(3))
+        self.pictures, self.races, self.searches = (TaskBridge(warmth.pool, self) for _ in range(3))
         self.surface_form = ComponentForm("surface")
         self.plan = FieldsForm(RacePlan, "race")
         self.methods = MethodsPanel()
@@ -274,7 +274,7 @@ class SurfaceWindow(QMainWindow):
             button.blockSignals(False)
         self._race = None
         if self._shown_once:
-            self.pictures.ask(PictureQuestion(self.surface_form.values()))
+            self.pictures.ask(PictureTask(self.surface_form.values()))
             self._settling.start()
 
     def _methods_edited(self) -> None:
@@ -290,7 +290,7 @@ class SurfaceWindow(QMainWindow):
             return
         self._raced = self._asked()
         values = self.plan.values()
-        self.races.ask(RaceQuestion(self.surface_form.values(), self.methods.methods(), values["steps"], values["noise"]))
+        self.races.ask(RaceTask(self.surface_form.values(), self.methods.methods(), values["steps"], values["noise"]))
 
     def _ask_about_surface(self) -> None:
         if not self.critical_button.isChecked():
@@ -302,10 +302,10 @@ class SurfaceWindow(QMainWindow):
         if self.basins_button.isChecked():
             self.say("Running the selected method from thousands of starts…")
             self.searches.ask(
-                BasinsQuestion(self.surface_form.values(), self.methods.methods()[self.methods.selected], self.plan.values()["steps"])
+                BasinsTask(self.surface_form.values(), self.methods.methods()[self.methods.selected], self.plan.values()["steps"])
             )
         elif self.critical_button.isChecked():
-            self.searches.ask(CriticalQuestion(self.surface_form.values()))
+            self.searches.ask(CriticalTask(self.surface_form.values()))
 
     # --- answers --------------------------------------------------------------------------------------------------------------------
 
@@ -364,7 +364,7 @@ class SurfaceWindow(QMainWindow):
     def _show_basins(self, found: Basins) -> None:
         colors = theme.current().plots
         owner = found.owner.astype(int)
-        inks = [QColor(colors.curve(number)) for number in range(len(found.targets))]
+        inks = [QColor(colors.curve(index)) for index in range(len(found.targets))]
         elsewhere, lost = QColor(colors.grid), QColor(colors.foreground)
         table = np.array([[ink.red(), ink.green(), ink.blue()] for ink in (*inks, lost, elsewhere)], dtype=float)
         picture = table[np.where(owner == LOST, len(inks), owner)]  # ELSEWHERE is -1, the last row
@@ -390,14 +390,14 @@ class SurfaceWindow(QMainWindow):
         for plot in (self.heights, self.gradients):
             plot.remove_all()
         steps = np.arange(len(race.positions))
-        for number, method in enumerate(self.methods.methods()[: race.positions.shape[1]]):
-            end = int(race.lengths[number]) + 1
+        for index, method in enumerate(self.methods.methods()[: race.positions.shape[1]]):
+            end = int(race.lengths[index]) + 1
             for plot, values in (
-                (self.heights, race.values[:, number]),
-                (self.gradients, np.linalg.norm(race.gradients[:, number], axis=1)),
+                (self.heights, race.values[:, index]),
+                (self.gradients, np.linalg.norm(race.gradients[:, index], axis=1)),
             ):
-                plot.add_curve(str(number), method.label, method.color, strong=True)
-                plot.append(str(number), steps[:end], values[:end])
+                plot.add_curve(str(index), method.label, method.color, strong=True)
+                plot.append(str(index), steps[:end], values[:end])
         for plot in (self.heights, self.gradients):
             plot.follow()
             plot.refresh()
@@ -411,8 +411,7 @@ class SurfaceWindow(QMainWindow):
             self.terms.show_terms({})
             return
         tracks = [
-            self._track(race, number, methods[number].label, methods[number].color, step, number == selected)
-            for number in range(len(methods))
+            self._track(race, index, methods[index].label, methods[index].color, step, index == selected) for index in range(len(methods))
         ]
         for part in (self.contours, self.line, self.view):
             part.set_tracks(tracks)

@@ -17,7 +17,7 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.core.data import Task
+from optlab.core.data import LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
 
@@ -64,7 +64,7 @@ class Table:
     names: tuple[str, ...]
     target: str
     class_names: tuple[str, ...]
-    task: Task
+    task: LearningTask
     dropped: int
 
 
@@ -143,7 +143,7 @@ def read_table(path: Path, dialect: Dialect) -> Table:
     if dialect.missing == "mean":
         x = _filled(path, x, [rows.names[column] for column in inputs])
     targets = [cells[place] for _, cells in kept]
-    task: Task = dialect.task if dialect.task != "auto" else _likely_task(targets, rows.decimal)
+    task: LearningTask = dialect.task if dialect.task != "auto" else _likely_task(targets, rows.decimal)
     names = tuple(rows.names[column] for column in inputs)
     if task == "regression":
         values = [_number(path, line, rows, place, cells[place]) for line, cells in kept]
@@ -306,7 +306,7 @@ def _is_number(cell: str, decimal: str) -> bool:
     return True
 
 
-def _likely_task(targets: Sequence[str], decimal: str) -> Task:
+def _likely_task(targets: Sequence[str], decimal: str) -> LearningTask:
     """Classes where the targets are words, or few different whole numbers; else real values."""
     if not all(_is_number(cell, decimal) for cell in targets):
         return "classes"

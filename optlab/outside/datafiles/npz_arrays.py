@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.core.data import Task
+from optlab.core.data import LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
 from optlab.outside.datafiles.csv_table import Asked
@@ -74,7 +74,7 @@ class Examples:
     x: NDArray[Any]
     y: NDArray[Any]
     class_names: tuple[str, ...]
-    task: Task
+    task: LearningTask
     names: tuple[str, str]
 
     @property

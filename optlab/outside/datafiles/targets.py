@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.core.data import Task
+from optlab.core.data import LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import shown
 from optlab.outside.datafiles.csv_table import FEW_NUMBERS, MOST_CLASSES, Asked
@@ -26,7 +26,7 @@ class Targets:
 
     y: NDArray[Any]
     class_names: tuple[str, ...]
-    task: Task
+    task: LearningTask
 
     @property
     def outputs(self) -> int:

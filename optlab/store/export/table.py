@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.store import StoredSeries
-from optlab.store.bundles import WEIGHTS
+from optlab.store.series_groups import WEIGHTS
 
 
 @dataclass(frozen=True)

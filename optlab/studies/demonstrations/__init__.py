@@ -16,7 +16,7 @@ from typing import Any
 
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
-from optlab.studies.demonstrations.base import Bench
+from optlab.studies.demonstrations.base import Demonstration
 
 
 def modules() -> list[str]:
@@ -30,12 +30,12 @@ def names() -> list[str]:
     return list(_benches())
 
 
-def benches() -> list[type[Bench]]:
+def demonstrations() -> list[type[Demonstration]]:
     """The bench classes, in the order of the chapter's rows."""
     return list(_benches().values())
 
 
-def get(name: str) -> type[Bench]:
+def get(name: str) -> type[Demonstration]:
     """The bench ``name``.
 
     Raises:
@@ -47,7 +47,7 @@ def get(name: str) -> type[Bench]:
     return known[name]
 
 
-def build(name: str, values: Mapping[str, Any]) -> Bench:
+def build(name: str, values: Mapping[str, Any]) -> Demonstration:
     """The bench ``name`` with these values of its fields.
 
     Raises:
@@ -62,14 +62,14 @@ def rescan() -> None:
 
 
 @functools.cache
-def _benches() -> dict[str, type[Bench]]:
-    found: list[type[Bench]] = []
+def _benches() -> dict[str, type[Demonstration]]:
+    found: list[type[Demonstration]] = []
     for module_name in modules():
         module = importlib.import_module(module_name)
         found += [
             value
             for value in vars(module).values()
-            if inspect.isclass(value) and issubclass(value, Bench) and value.__module__ == module.__name__ and value.name
+            if inspect.isclass(value) and issubclass(value, Demonstration) and value.__module__ == module.__name__ and value.name
         ]
-    found.sort(key=lambda bench: (bench.place, bench.label.lower()))
-    return {bench.name: bench for bench in found}
+    found.sort(key=lambda demonstration: (demonstration.sort_order, demonstration.label.lower()))
+    return {demonstration.name: demonstration for demonstration in found}

@@ -20,8 +20,8 @@ from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 from optlab.studies.surfaces.descent import Contender
+from optlab.training.initialization import initialization_context
 from optlab.training.population import groups
-from optlab.training.starting import circumstances
 from optlab.training.stepping import Stepper, Taken
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Network:
     def starts(self, seeds: Sequence[int], initializer: Mapping[str, Any]) -> torch.Tensor:
         """A draw of an initializer for each seed, ``[R, P]``."""
         rule = cast(Initializer, registry.build("initializer", initializer))
-        seen = circumstances(self.objective, self.training)
+        seen = initialization_context(self.objective, self.training)
         return _torch.stack([rule.start(self.objective.layout, generator(seed, "start"), seen) for seed in seeds])
 
 
@@ -68,9 +68,9 @@ def on(training: Part, shape: DataShape, model: Mapping[str, Any], loss: Mapping
     """A model of the catalogue on examples of one's own."""
     # As in training: a second thread slows small networks down.
     _torch.set_num_threads(1)
-    built, judged = cast(Model, registry.build("model", model)), cast(Loss, registry.build("loss", loss))
+    built, own_loss = cast(Model, registry.build("model", model)), cast(Loss, registry.build("loss", loss))
     x, y = _torch.from_numpy(np.ascontiguousarray(training.x)), _torch.from_numpy(np.ascontiguousarray(training.y))
-    return Network(Objective(built, judged, shape), training, x, y)
+    return Network(Objective(built, own_loss, shape), training, x, y)
 
 
 def optimizer(name: str, **values: Any) -> Optimizer:

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from optlab.core.data import DataShape, Part
-from optlab.core.fields import choice, real, whole
+from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch as _torch
 from optlab.curvature.critical_points import name as named
 from optlab.curvature.landscape import FunctionLandscape, Landscape
 from optlab.objective.seeding import generator
 from optlab.studies.demonstrations._networks import descents, on, optimizer
 from optlab.studies.demonstrations.base import (
-    UNDISTURBED,
+    NO_PROGRESS,
     Array,
     Axis,
-    Bench,
     Cell,
-    Course,
     Curve,
-    Found,
+    Demonstration,
+    DemonstrationResult,
     Plot,
+    Progress,
     Scatter,
     counted,
     numbers,
@@ -42,7 +42,7 @@ _CHUNK = 250
 _LOOKED_AT = 12
 
 
-class BadMinima(Bench):
+class BadMinima(Demonstration):
     """Starts that end at a high cost for good, in networks so small that their minima can be looked at one by one.
 
     Without hidden units: one sigmoid unit judged by its squared error. Far from the answer the sigmoid is flat, so each example is a well in a plain;
@@ -56,7 +56,7 @@ class BadMinima(Bench):
     name: ClassVar[str] = "bad_minima"
     label: ClassVar[str] = "Bad local minima in small networks"
     row: ClassVar[str] = "C5"
-    place: ClassVar[int] = 50
+    sort_order: ClassVar[int] = 50
     rule: ClassVar[tuple[str, ...]] = (
         r"\text{no hidden units:}\quad J(w) = \frac{1}{2d} \sum_{i=1}^{d} \sum_{k=1}^{2} \left(\sigma\left(w_i x_k\right) - y_k\right)^2",
         r"\text{exclusive or:}\quad f(x) = v^{\top} \phi\left(W x + b\right) + c,\quad J = \text{mean}\left(f(x) - y\right)^2",
@@ -71,22 +71,22 @@ class BadMinima(Bench):
     network: Literal["no_hidden_units", "exclusive_or"] = choice(
         "no_hidden_units", "Network", help="One sigmoid unit, or a tiny network on the exclusive or."
     )
-    inputs: int = whole(
-        2, "Inputs of the sigmoid unit", symbol="d", least=1, most=8, slider=(1, 6), help="Number of inputs; there are 2^d minima."
+    inputs: int = integer(
+        2, "Inputs of the sigmoid unit", symbol="d", ge=1, le=8, slider=(1, 6), help="Number of inputs; there are 2^d minima."
     )
-    units: int = whole(2, "Hidden units", least=1, most=64, slider=(1, 8), help="Hidden units of the network that learns the exclusive or.")
+    units: int = integer(2, "Hidden units", ge=1, le=64, slider=(1, 8), help="Hidden units of the network that learns the exclusive or.")
     activation: Literal["relu", "tanh"] = choice("relu", "Activation", symbol="φ", help="Function applied to the hidden units.")
-    starts: int = whole(
-        200, "Starts", least=2, most=10_000, log=True, slider=(10, 1000), help="Number of random starts, trained side by side."
+    starts: int = integer(
+        200, "Starts", ge=2, le=10_000, log=True, slider=(10, 1000), help="Number of random starts, trained side by side."
     )
-    spread: float = real(
-        3.0, "Spread of the starts", above=0.0, slider=(0.1, 10.0), help="Weights start uniform between minus and plus this value."
+    spread: float = number(
+        3.0, "Spread of the starts", gt=0.0, slider=(0.1, 10.0), help="Weights start uniform between minus and plus this value."
     )
-    steps: int = whole(
-        3000, "Steps", least=10, most=1_000_000, log=True, slider=(100, 20_000), help="Steps of descent with momentum on the full batch."
+    steps: int = integer(
+        3000, "Steps", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Steps of descent with momentum on the full batch."
     )
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         source = generator(self.seed, "bench/bad_minima")
         if self.network == "no_hidden_units":
             landscape: Landscape = FunctionLandscape(single_unit)
@@ -101,10 +101,10 @@ class BadMinima(Bench):
             rule = optimizer("momentum", lr=0.02, momentum=0.9)
             taken = descents(made.objective, made.x, made.y, theta, [rule] * self.starts)
             points = (step.after for step in taken)
-        for number, theta in enumerate(itertools.islice(points, self.steps), start=1):
-            if number % _CHUNK == 0 and number < self.steps:
-                course.told(0.9 * number / self.steps)
-                yield self._found(landscape, theta, 0.9 * number / self.steps)
+        for index, theta in enumerate(itertools.islice(points, self.steps), start=1):
+            if index % _CHUNK == 0 and index < self.steps:
+                course.told(0.9 * index / self.steps)
+                yield self._found(landscape, theta, 0.9 * index / self.steps)
             if not course.going():
                 return
         yield self._found(landscape, theta, 1.0)
@@ -112,7 +112,7 @@ class BadMinima(Bench):
     def _drawn(self, source: torch.Generator, size: int) -> torch.Tensor:
         return self.spread * (2.0 * _torch.rand(self.starts, size, generator=source, dtype=_torch.float64) - 1.0)
 
-    def _found(self, landscape: Landscape, theta: torch.Tensor, done: float) -> Found:
+    def _found(self, landscape: Landscape, theta: torch.Tensor, done: float) -> DemonstrationResult:
         value, g = landscape.value_and_gradient(theta)
         costs, norms = numbers(value), numbers(_torch.linalg.vector_norm(g, dim=1))
         settled = done == 1.0
@@ -139,7 +139,7 @@ class BadMinima(Bench):
             scatters = tuple(Scatter(f"J = {rows[i][0]:.3g}", ends[m, 0], ends[m, 1]) for i, m in enumerate(_levels(costs)))
             plots.append(Plot("Where they end", Axis("w₁"), Axis("w₂"), scatters=scatters))
         headings = ("J", "starts", "share", "gradient norm", "least eigenvalue", "kind")
-        return Found(
+        return DemonstrationResult(
             table(headings, rows), tuple(plots), words, {"lowest": best, "share_above": high / len(costs), "levels": float(len(rows))}, done
         )
 

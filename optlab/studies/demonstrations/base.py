@@ -1,6 +1,6 @@
 """What a bench is: fields, and a run that yields what has been found so far, in a form that any surface can draw.
 
-A bench knows nothing of windows or files. Each :class:`Found` that its run yields is whole in itself (a table, plots, a sentence with the numbers in
+A bench knows nothing of windows or files. Each :class:`DemonstrationResult` that its run yields is whole in itself (a table, plots, a sentence with the numbers in
 it) and takes the place of the one before; the last is the result. A run asks between pieces of work whether it is to go on, so that it can be ended
 within about a second, and what was yielded by then stands. Draws come from generators named after the bench's seed: equal fields give equal numbers,
 times excepted.
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.core.component import Component
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 
 Array = NDArray[np.float64]
 Cell = float | int | str | None
@@ -110,7 +110,7 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Found:
+class DemonstrationResult:
     """What a bench has found so far.
 
     Attributes:
@@ -126,7 +126,7 @@ class Found:
     done: float = 1.0
 
 
-class Course:
+class Progress:
     """What a run asks and tells on its way; a surface overrides it. As it is, nothing disturbs the run."""
 
     def going(self) -> bool:
@@ -137,10 +137,10 @@ class Course:
         """Take note that the run is so far, from 0 to 1; called more often than results are yielded."""
 
 
-UNDISTURBED = Course()
+NO_PROGRESS = Progress()
 
 
-class Bench(Component):
+class Demonstration(Component):
     """Base of all benches.
 
     Class attributes:
@@ -152,10 +152,10 @@ class Bench(Component):
     row: ClassVar[str] = ""
     note: ClassVar[str] = ""
 
-    seed: int = whole(0, "Seed", least=0, most=2**63 - 1, help="Seed of everything that is drawn; the same seed gives the same numbers.")
+    seed: int = integer(0, "Seed", ge=0, le=2**63 - 1, help="Seed of everything that is drawn; the same seed gives the same numbers.")
 
     @abstractmethod
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         """Do the work, and yield what has been found so far, again and again.
 
         Raises:

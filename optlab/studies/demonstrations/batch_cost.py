@@ -10,18 +10,29 @@ from optlab.catalogue.losses.base import Loss
 from optlab.catalogue.models.base import Model
 from optlab.core import registry
 from optlab.core.data import DataShape
-from optlab.core.fields import Sizes, choice, sizes, whole
+from optlab.core.fields import Sizes, choice, integer, sizes
 from optlab.core.lazy import torch as _torch
 from optlab.objective.device import describe, resolve
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 from optlab.studies.demonstrations._cost import fitted, peak_bytes, powers_of_two, seconds
-from optlab.studies.demonstrations.base import UNDISTURBED, Axis, Bench, Cell, Course, Curve, Found, Plot, numbers, table
+from optlab.studies.demonstrations.base import (
+    NO_PROGRESS,
+    Axis,
+    Cell,
+    Curve,
+    Demonstration,
+    DemonstrationResult,
+    Plot,
+    Progress,
+    numbers,
+    table,
+)
 
 _INPUTS, _CLASSES = 64, 10
 
 
-class BatchCost(Bench):
+class BatchCost(Demonstration):
     """Time and memory of one gradient for batches of 1, 2, 4, … examples: flat below some size, in proportion above it.
 
     Whatever the batch, a step launches the same operations; below some size that is all it costs, so more examples there are free. Above it each
@@ -34,7 +45,7 @@ class BatchCost(Bench):
     name: ClassVar[str] = "batch_cost"
     label: ClassVar[str] = "What a batch costs"
     row: ClassVar[str] = "B5"
-    place: ClassVar[int] = 11
+    sort_order: ClassVar[int] = 11
     rule: ClassVar[tuple[str, ...]] = (r"t(m) = a + b\, m,\quad \frac{t(m)}{m} = \frac{a}{m} + b,\quad m^{*} = \frac{a}{b}",)
     symbols: ClassVar[dict[str, str]] = {"m": "batch size", "a": "cost of a step whatever the batch", "b": "cost that each example adds"}
     source: ClassVar[str] = "Notes, section on minibatch algorithms; Deep Learning, section 8.1.3."
@@ -46,22 +57,22 @@ class BatchCost(Bench):
     hidden: Sizes = sizes(
         (256, 256), "Hidden layers", unit="units", help="Units of each hidden layer of the network, which has 64 inputs and 10 classes."
     )
-    largest: int = whole(
+    largest: int = integer(
         4096,
         "Largest batch",
         symbol="m",
-        least=4,
-        most=1_048_576,
+        ge=4,
+        le=1_048_576,
         log=True,
         slider=(64, 65_536),
         help="Batch sizes are powers of two up to this one.",
     )
-    threads: int = whole(1, "Threads", least=1, most=256, help="CPU threads of one operation, as the threads of an experiment.")
-    repetitions: int = whole(
-        7, "Repetitions", least=1, most=1000, log=True, slider=(3, 50), help="Measurements of each size, of which the median is taken."
+    threads: int = integer(1, "Threads", ge=1, le=256, help="CPU threads of one operation, as the threads of an experiment.")
+    repetitions: int = integer(
+        7, "Repetitions", ge=1, le=1000, log=True, slider=(3, 50), help="Measurements of each size, of which the median is taken."
     )
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         # One number per step is too small for auto to weigh: where a GPU is there, its cost is what is asked for.
         device = resolve(self.device, 10**12, "float32")
         _torch.set_num_threads(self.threads)
@@ -91,7 +102,7 @@ class BatchCost(Bench):
             if not course.going():
                 return
 
-    def _found(self, where: str, m: list[float], times: list[float], memory: list[float], done: float) -> Found:
+    def _found(self, where: str, m: list[float], times: list[float], memory: list[float], done: float) -> DemonstrationResult:
         sizes_, spent = numbers(m), numbers(times)
         a, b = fitted(sizes_, spent)
         rows: list[tuple[Cell, ...]] = [
@@ -123,4 +134,4 @@ class BatchCost(Bench):
             "memory of a step [KiB]",
             "memory for each example [KiB]",
         )
-        return Found(table(headings, rows), tuple(plots), words, figures, done)
+        return DemonstrationResult(table(headings, rows), tuple(plots), words, figures, done)

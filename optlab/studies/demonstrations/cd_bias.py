@@ -7,11 +7,24 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 from optlab.core.lazy import torch as _torch
 from optlab.numerics.boltzmann import Machine, exact_gradient, expected_cd_gradient, hidden_probabilities, visible_probabilities
 from optlab.objective.seeding import generator
-from optlab.studies.demonstrations.base import UNDISTURBED, Array, Axis, Bench, Cell, Course, Curve, Found, Plot, counted, numbers, table
+from optlab.studies.demonstrations.base import (
+    NO_PROGRESS,
+    Array,
+    Axis,
+    Cell,
+    Curve,
+    Demonstration,
+    DemonstrationResult,
+    Plot,
+    Progress,
+    counted,
+    numbers,
+    table,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +33,7 @@ _ROUNDING = 1e-9
 """Relative bias below which it is partly rounding."""
 
 
-class CdBias(Bench):
+class CdBias(Demonstration):
     """How far the gradient that CD-k follows on average is from that of the likelihood, by k: no draw, no noise, only the bias.
 
     The chain starts at the data and takes k steps in place of infinitely many. Its distribution is carried along over all states, so what is shown is
@@ -31,7 +44,7 @@ class CdBias(Bench):
     name: ClassVar[str] = "cd_bias"
     label: ClassVar[str] = "Bias of contrastive divergence"
     row: ClassVar[str] = "C16"
-    place: ClassVar[int] = 160
+    sort_order: ClassVar[int] = 160
     rule: ClassVar[tuple[str, ...]] = (
         r"\text{bias}_k = \left\| E_{q_k}\left[\frac{\partial F}{\partial \theta}\right] - E_{p}\left[\frac{\partial F}{\partial \theta}\right] \right\|"
         r" \sim \left|\lambda_2\right|^k",
@@ -47,24 +60,24 @@ class CdBias(Bench):
     )
     note: ClassVar[str] = "Straight lines at the end: the bias falls by |λ₂| a step, more slowly for larger weights."
 
-    visible: int = whole(6, "Visible units", least=1, most=10, slider=(2, 8), help="Units that carry data; all 2^n states are enumerated.")
-    hidden: int = whole(4, "Hidden units", least=1, most=10, slider=(1, 8), help="Units of the other side.")
-    scale: float = real(
+    visible: int = integer(6, "Visible units", ge=1, le=10, slider=(2, 8), help="Units that carry data; all 2^n states are enumerated.")
+    hidden: int = integer(4, "Hidden units", ge=1, le=10, slider=(1, 8), help="Units of the other side.")
+    scale: float = number(
         1.0,
         "Scale of the weights",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(0.1, 5.0),
         help="Standard deviation of the weights; half and twice of it are shown, too.",
     )
-    examples: int = whole(
-        20, "Examples", least=1, most=10_000, log=True, slider=(1, 200), help="Data: visible states drawn at random, each unit on with 70%."
+    examples: int = integer(
+        20, "Examples", ge=1, le=10_000, log=True, slider=(1, 200), help="Data: visible states drawn at random, each unit on with 70%."
     )
-    largest: int = whole(
-        20, "Largest k", symbol="k", least=2, most=1000, log=True, slider=(2, 50), help="Steps of the chain, from 1 up to so many."
+    largest: int = integer(
+        20, "Largest k", symbol="k", ge=2, le=1000, log=True, slider=(2, 50), help="Steps of the chain, from 1 up to so many."
     )
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         source = generator(self.seed, "bench/cd_bias")
         v = (_torch.rand(1, self.examples, self.visible, generator=source, dtype=_torch.float64) < 0.7).double()
         drawn = _torch.randn(1, self.hidden, self.visible, generator=source, dtype=_torch.float64)
@@ -74,7 +87,7 @@ class CdBias(Bench):
         scales = (0.5 * self.scale, self.scale, 2.0 * self.scale)
         figures: dict[str, float] = {}
         words = ""
-        for number, scale in enumerate(scales):
+        for index, scale in enumerate(scales):
             machine = Machine(scale * drawn, *biases)
             exact = _flat(exact_gradient(machine, v))
             rate = second_eigenvalue(machine)
@@ -86,7 +99,7 @@ class CdBias(Bench):
                 size = float(np.linalg.norm(exact))
                 cosine = float(here @ exact) / max(float(np.linalg.norm(here)) * size, 1e-300)
                 rows.append((scale, k, bias, bias / size, float(np.degrees(np.arccos(min(1.0, max(-1.0, cosine))))), rate))
-                course.told((number + k / self.largest) / len(scales))
+                course.told((index + k / self.largest) / len(scales))
                 if not course.going():
                     return
             k_axis = np.arange(1, self.largest + 1, dtype=np.float64)
@@ -99,12 +112,12 @@ class CdBias(Bench):
             figures |= {f"relative_bias_1 at {scale:g}": float(relative[0]), f"factor at {scale:g}": last, f"eigenvalue at {scale:g}": rate}
             words += f"{' ' if words else ''}Weights of {scale:g}: CD-1 is off by {relative[0]:.1%} of the gradient, CD-{self.largest} by "
             words += f"{relative[-1]:.1e}; the last step above rounding took a factor of {last:.4g}, and λ₂ is {rate:.4g}."
-            done = (number + 1) / len(scales)
+            done = (index + 1) / len(scales)
             plot = Plot(
                 f"Relative bias over {counted(self.examples, 'example')}", Axis("k"), Axis("bias / gradient", log=True), tuple(curves)
             )
             headings = ("scale of the weights", "k", "bias", "bias / gradient", "angle to the gradient [°]", "second eigenvalue")
-            yield Found(table(headings, rows), (plot,), words, dict(figures), done)
+            yield DemonstrationResult(table(headings, rows), (plot,), words, dict(figures), done)
 
 
 def second_eigenvalue(machine: Machine) -> float:

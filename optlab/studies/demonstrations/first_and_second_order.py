@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 
+from optlab.catalogue.datasets.base import Dataset
 from optlab.core import registry
-from optlab.core.fields import choice, real, whole
+from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch as _torch
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.objective.seeding import derived, generator, numpy_generator
 from optlab.studies.demonstrations._networks import Network, network
 from optlab.studies.demonstrations._noise import slope
-from optlab.studies.demonstrations.base import UNDISTURBED, Array, Axis, Bench, Cell, Course, Curve, Found, Plot, numbers, table
+from optlab.studies.demonstrations.base import (
+    NO_PROGRESS,
+    Array,
+    Axis,
+    Cell,
+    Curve,
+    Demonstration,
+    DemonstrationResult,
+    Plot,
+    Progress,
+    numbers,
+    table,
+)
 from optlab.training.fresh import FreshExamples
 
 if TYPE_CHECKING:
@@ -26,7 +39,7 @@ _AT_ONCE = 400_000
 _NAMES = ("g", "H⁻¹g, exact H", "H⁻¹g, H of the same batch", "H⁻¹g, H of another batch")
 
 
-class FirstAndSecondOrder(Bench):
+class FirstAndSecondOrder(Demonstration):
     """The spread of the minibatch gradient g and of the Newton step H⁻¹g, both estimated on fresh batches, against the batch size.
 
     H⁻¹ multiplies the errors of g along directions of small curvature, even where H itself is exact; in an ill-conditioned problem the Newton step
@@ -39,7 +52,7 @@ class FirstAndSecondOrder(Bench):
     name: ClassVar[str] = "first_and_second_order"
     label: ClassVar[str] = "Batches for first and second order"
     row: ClassVar[str] = "B6"
-    place: ClassVar[int] = 12
+    sort_order: ClassVar[int] = 12
     rule: ClassVar[tuple[str, ...]] = (
         r"s_1(m) = \frac{\sqrt{E \left\| \hat{g}_m - g \right\|^2}}{\left\| g \right\|},\quad "
         r"s_2(m) = \frac{\sqrt{E \left\| \hat{H}^{-1} \hat{g}_m - H^{-1} g \right\|^2}}{\left\| H^{-1} g \right\|}",
@@ -55,45 +68,45 @@ class FirstAndSecondOrder(Bench):
     problem: Literal["least_squares", "classes"] = choice(
         "least_squares", "Problem", help="Linear regression of a chosen condition, or softmax on three Gaussians."
     )
-    dimension: int = whole(10, "Inputs", symbol="d", least=2, most=50, slider=(2, 30), help="Number of inputs.")
-    condition: float = real(
+    dimension: int = integer(10, "Inputs", symbol="d", ge=2, le=50, slider=(2, 30), help="Number of inputs.")
+    condition: float = number(
         100.0,
         "Condition number",
         symbol="κ",
-        least=1.0,
-        most=1e6,
+        ge=1.0,
+        le=1e6,
         log=True,
         slider=(1.0, 1e4),
         help="Of the Hessian, for linear regression.",
     )
-    noise: float = real(
-        0.3, "Noise", symbol="σ", least=0.0, slider=(0.0, 2.0), help="Standard deviation of the noise on the targets of linear regression."
+    noise: float = number(
+        0.3, "Noise", symbol="σ", ge=0.0, slider=(0.0, 2.0), help="Standard deviation of the noise on the targets of linear regression."
     )
-    damping: float = real(
+    damping: float = number(
         0.0,
         "Damping",
         symbol="λ",
-        least=0.0,
+        ge=0.0,
         slider=(0.0, 1.0),
         help="Added to H before it is inverted, on the batch and for the truth alike.",
     )
-    smallest: int = whole(
-        32, "Smallest batch", least=2, most=100_000, log=True, slider=(16, 1024), help="Twice the number of parameters is taken at least."
+    smallest: int = integer(
+        32, "Smallest batch", ge=2, le=100_000, log=True, slider=(16, 1024), help="Twice the number of parameters is taken at least."
     )
-    largest: int = whole(
+    largest: int = integer(
         4096,
         "Largest batch",
         symbol="m",
-        least=64,
-        most=1_000_000,
+        ge=64,
+        le=1_000_000,
         log=True,
         slider=(1024, 65_536),
         help="Batch sizes go up by factors of two.",
     )
-    draws: int = whole(40, "Draws", least=5, most=10_000, log=True, slider=(10, 500), help="Fresh batches of each size.")
-    goal: float = real(0.1, "Goal", above=0.0, most=1.0, log=True, slider=(0.01, 0.5), help="Relative spread that is good enough.")
+    draws: int = integer(40, "Draws", ge=5, le=10_000, log=True, slider=(10, 500), help="Fresh batches of each size.")
+    goal: float = number(0.1, "Goal", gt=0.0, le=1.0, log=True, slider=(0.01, 0.5), help="Relative spread that is good enough.")
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made, fresh = self._network()
         parameters = made.objective.layout.total
         theta = 0.5 * _torch.randn(1, parameters, generator=generator(self.seed, "bench/first_and_second_order"), dtype=_torch.float64)
@@ -103,7 +116,7 @@ class FirstAndSecondOrder(Bench):
         course.told(0.1)
         sizes_ = [m for m in 2 ** np.arange(1, 21) if max(self.smallest, 2 * parameters) <= m <= max(self.largest, 8 * parameters)]
         squares: list[Array] = []
-        for number, m in enumerate(int(size) for size in sizes_):
+        for index, m in enumerate(int(size) for size in sizes_):
             found: list[Array] = []
             at_once = max(2, _AT_ONCE // (m * self.dimension))
             for begin in range(0, self.draws, at_once):
@@ -122,10 +135,10 @@ class FirstAndSecondOrder(Bench):
                 if not course.going():
                     return
             squares.append(np.concatenate(found)[: self.draws])
-            done = 0.1 + 0.9 * (number + 1) / len(sizes_)
+            done = 0.1 + 0.9 * (index + 1) / len(sizes_)
             course.told(done)
             if len(squares) > 1:
-                yield self._found(numbers(sizes_[: number + 1]), np.stack(squares), min(done, 1.0))
+                yield self._found(numbers(sizes_[: index + 1]), np.stack(squares), min(done, 1.0))
 
     def _network(self) -> tuple[Network, FreshExamples]:
         values: dict[str, Any]
@@ -143,9 +156,9 @@ class FirstAndSecondOrder(Bench):
             values = {"name": "gaussian_mixture", "dimension": self.dimension, "distance": 1.5, "standardize": False}
             loss = {"name": "cross_entropy", "l2": 1e-3}
         values |= {"validation": 0.0, "test": 0.0, "size": 1000}
-        dataset = registry.build("dataset", values)
-        data = dataset.load()  # type: ignore[attr-defined]
-        return network(values, {"name": "linear"}, loss), FreshExamples(dataset, data, "cpu", _torch.float64)  # type: ignore[arg-type]
+        dataset = cast(Dataset, registry.build("dataset", values))
+        fresh = FreshExamples(dataset, dataset.load(), "cpu", _torch.float64)
+        return network(values, {"name": "linear"}, loss), fresh
 
     def _parts(self, made: Network, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Gradients ``[K, P]`` and inverse Hessians ``[K, P, P]`` on K batches ``x``, ``y`` ``[K, m, …]``."""
@@ -155,7 +168,7 @@ class FirstAndSecondOrder(Bench):
         # The softmax has a direction without curvature, in which g has no part: the least-norm solution leaves it out.
         return g, _torch.linalg.pinv(landscape.hessian(theta).dense() + self.damping * eye, hermitian=True, rtol=1e-9)
 
-    def _found(self, m: Array, squares: Array, done: float) -> Found:
+    def _found(self, m: Array, squares: Array, done: float) -> DemonstrationResult:
         spread = np.sqrt(squares.mean(axis=1))
         rng = numpy_generator(self.seed, "bench/first_and_second_order/bootstrap")
         # Small batches are not on the line yet: their Hessians are nearly singular.
@@ -185,4 +198,4 @@ class FirstAndSecondOrder(Bench):
             "ratio": needed[1] / needed[0],
         }
         headings = ("batch size", *(f"spread of {name}" for name in _NAMES), "exact H to g")
-        return Found(table(headings, rows), (plot,), words, figures, done)
+        return DemonstrationResult(table(headings, rows), (plot,), words, figures, done)

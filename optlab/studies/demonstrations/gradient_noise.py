@@ -10,12 +10,24 @@ import numpy as np
 
 from optlab.core.data import Part
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import Sizes, real, sizes, switch, whole
+from optlab.core.fields import Sizes, flag, integer, number, sizes
 from optlab.core.lazy import torch as _torch
 from optlab.objective.seeding import numpy_generator
 from optlab.studies.demonstrations._networks import Network, descents, network, optimizer
 from optlab.studies.demonstrations._noise import Slope, batches, slope
-from optlab.studies.demonstrations.base import UNDISTURBED, Array, Axis, Bench, Cell, Course, Curve, Found, Plot, numbers, table
+from optlab.studies.demonstrations.base import (
+    NO_PROGRESS,
+    Array,
+    Axis,
+    Cell,
+    Curve,
+    Demonstration,
+    DemonstrationResult,
+    Plot,
+    Progress,
+    numbers,
+    table,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +35,7 @@ if TYPE_CHECKING:
 _EXAMPLES_AT_ONCE = 100
 
 
-class GradientNoise(Bench):
+class GradientNoise(Demonstration):
     """Minibatch gradients drawn again and again at chosen points of a training: their standard error falls as 1/√m.
 
     A batch of m independent examples gives the full gradient with a standard error of σ/√m, where σ² is the variance of the gradients of single
@@ -34,7 +46,7 @@ class GradientNoise(Bench):
     name: ClassVar[str] = "gradient_noise"
     label: ClassVar[str] = "Gradient noise against batch size"
     row: ClassVar[str] = "B4"
-    place: ClassVar[int] = 10
+    sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (
         r"\text{SE}(m) = \sqrt{E \left\| \hat{g}_m - g \right\|^2} = \frac{\sigma}{\sqrt{m}},\quad \sigma^2 = \frac{1}{N} \sum_i \left\| g_i - g \right\|^2",
     )
@@ -47,29 +59,29 @@ class GradientNoise(Bench):
     note: ClassVar[str] = "Points on the dashed lines; their slope and its interval stand in the sentence below."
 
     at: Sizes = sizes((1, 50, 500), "Steps", help="Numbers of training steps after which gradients are drawn.")
-    largest: int = whole(
+    largest: int = integer(
         512,
         "Largest batch",
         symbol="m",
-        least=4,
-        most=100_000,
+        ge=4,
+        le=100_000,
         log=True,
         slider=(16, 1024),
         help="Batch sizes are powers of two up to this one.",
     )
-    draws: int = whole(
-        500, "Draws", least=10, most=100_000, log=True, slider=(50, 1000), help="Batches of each size that are drawn at each point."
+    draws: int = integer(
+        500, "Draws", ge=10, le=100_000, log=True, slider=(50, 1000), help="Batches of each size that are drawn at each point."
     )
-    replacement: bool = switch(
+    replacement: bool = flag(
         True, "With replacement", help="Whether one example may be in a batch twice; off for batches as an epoch cuts them."
     )
     hidden: Sizes = sizes((16,), "Hidden layers", unit="units", help="Units of each hidden layer of the network, which classifies digits.")
-    examples: int = whole(1000, "Examples", symbol="N", least=20, most=1797, slider=(100, 1797), help="Training examples.")
-    rate: float = real(
-        0.1, "Learning rate", symbol="ε", above=0.0, log=True, slider=(1e-3, 1.0), help="Rate of the training on all examples."
+    examples: int = integer(1000, "Examples", symbol="N", ge=20, le=1797, slider=(100, 1797), help="Training examples.")
+    rate: float = number(
+        0.1, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 1.0), help="Rate of the training on all examples."
     )
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         if not self.replacement and self.largest > self.examples // 2:
             raise InvalidInput(
                 f"The largest batch of {self.largest} must be at most half of the {self.examples} examples without replacement.", "largest"
@@ -91,9 +103,9 @@ class GradientNoise(Bench):
             sigma = float(np.sqrt(np.square(each - mean).sum(axis=1).mean()))
             rng = numpy_generator(self.seed, f"bench/gradient_noise/{step}")
             squares = np.empty((len(sizes_), self.draws))
-            for number, m in enumerate(sizes_.tolist()):
+            for index, m in enumerate(sizes_.tolist()):
                 drawn = batches(len(each), m, self.draws, rng, replace=self.replacement) @ each / m
-                squares[number] = np.square(drawn - mean).sum(axis=1)
+                squares[index] = np.square(drawn - mean).sum(axis=1)
                 if not course.going():
                     return
             predicted = self._predicted(sigma, numbers(sizes_))
@@ -125,7 +137,9 @@ class GradientNoise(Bench):
         left = 1.0 if self.replacement else np.sqrt((self.examples - m) / (self.examples - 1))
         return numbers(sigma / np.sqrt(m) * left)
 
-    def _found(self, rows: list[tuple[Cell, ...]], curves: list[Curve], slopes: list[tuple[int, float, Slope]], done: float) -> Found:
+    def _found(
+        self, rows: list[tuple[Cell, ...]], curves: list[Curve], slopes: list[tuple[int, float, Slope]], done: float
+    ) -> DemonstrationResult:
         words = " ".join(
             f"After {step} steps σ = {sigma:.3g}, and the fitted slope is {fit.slope:.3f} (95% interval {fit.low:.3f} to {fit.high:.3f})."
             for step, sigma, fit in slopes
@@ -136,7 +150,7 @@ class GradientNoise(Bench):
         headings = ("step", "batch size", "standard error", "error of it", "predicted", "relative to the gradient", "gradient norm")
         plot = Plot("Standard error of the gradient", Axis("batch size m", log=True), Axis("standard error", log=True), tuple(curves))
         step, _, last = slopes[-1]
-        return Found(
+        return DemonstrationResult(
             table(headings, rows), (plot,), words, {"step": float(step), "slope": last.slope, "low": last.low, "high": last.high}, done
         )
 

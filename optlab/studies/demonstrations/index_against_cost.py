@@ -8,17 +8,29 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from optlab.core.fields import Sizes, choice, real, sizes, whole
+from optlab.core.fields import Sizes, choice, integer, number, sizes
 from optlab.objective.seeding import numpy_generator
 from optlab.studies.demonstrations._critical import Reached, reached, small_network
 from optlab.studies.demonstrations._fits import rank_correlation, resampled
-from optlab.studies.demonstrations.base import UNDISTURBED, Axis, Bench, Cell, Course, Found, Plot, Scatter, counted, numbers, table
+from optlab.studies.demonstrations.base import (
+    NO_PROGRESS,
+    Axis,
+    Cell,
+    Demonstration,
+    DemonstrationResult,
+    Plot,
+    Progress,
+    Scatter,
+    counted,
+    numbers,
+    table,
+)
 
 _SPREADS = (0.1, 0.5, 1.0, 2.0)
 _SAME = 1e-7
 
 
-class IndexAgainstCost(Bench):
+class IndexAgainstCost(Demonstration):
     """Critical points of a small network, found from many points along its training: the higher the cost, the larger the share of negative eigenvalues.
 
     From each point the nearest zero of the gradient is sought, whatever its kind, by minimizing ½‖g‖². Each is named by all of its eigenvalues. Were
@@ -30,7 +42,7 @@ class IndexAgainstCost(Bench):
     name: ClassVar[str] = "index_against_cost"
     label: ClassVar[str] = "Index of critical points against cost"
     row: ClassVar[str] = "C10"
-    place: ClassVar[int] = 100
+    sort_order: ClassVar[int] = 100
     rule: ClassVar[tuple[str, ...]] = (
         r"\theta^{*} = \text{argmin}\ \frac{1}{2} \left\| g(\theta) \right\|^2,\quad "
         r"\alpha = \frac{1}{P}\, N\left(\lambda\left(H(\theta^{*})\right) < 0\right)",
@@ -45,23 +57,23 @@ class IndexAgainstCost(Bench):
     note: ClassVar[str] = "The points rise to the right; an exception would be a dot at the left, high up."
 
     dataset: Literal["iris", "wine"] = choice("iris", "Data", help="Data set that the network classifies.")
-    units: int = whole(
-        4, "Hidden units", least=1, most=32, slider=(1, 10), help="Units of the hidden layer; the time grows with the third power."
+    units: int = integer(
+        4, "Hidden units", ge=1, le=32, slider=(1, 10), help="Units of the hidden layer; the time grows with the third power."
     )
-    decay: float = real(
+    decay: float = number(
         0.03,
         "Weight decay",
-        least=0.0,
+        ge=0.0,
         slider=(0.0, 0.1),
         help="Coefficient of ½‖w‖²; without it the minima of separable data lie at infinity.",
     )
-    runs: int = whole(
-        5, "Trainings", least=1, most=1000, log=True, slider=(2, 100), help="Starts, with weights of spread 0.1, 0.5, 1 and 2 in turn."
+    runs: int = integer(
+        5, "Trainings", ge=1, le=1000, log=True, slider=(2, 100), help="Starts, with weights of spread 0.1, 0.5, 1 and 2 in turn."
     )
-    reach: float = real(
+    reach: float = number(
         10.0,
         "Reach",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1.0, 100.0),
         help="Critical points that lie farther away are left out: biases, which do not decay, may run off to "
@@ -69,7 +81,7 @@ class IndexAgainstCost(Bench):
     )
     at: Sizes = sizes((5, 50, 200), "Steps", help="Numbers of training steps after which a critical point is sought.")
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = small_network(self.dataset, self.units, self.decay)
         found: list[Reached] = []
         sought, total = 0, self.runs * (len(set(self.at)) + 1)
@@ -85,7 +97,7 @@ class IndexAgainstCost(Bench):
         if not found:
             yield self._found(found, sought, 1.0)
 
-    def _found(self, found: list[Reached], sought: int, done: float) -> Found:
+    def _found(self, found: list[Reached], sought: int, done: float) -> DemonstrationResult:
         distinct = different(found)
         cost = numbers([point.verdict.value for point in distinct])
         share = numbers([point.verdict.index / len(point.verdict.eigenvalues) for point in distinct])
@@ -139,7 +151,7 @@ class IndexAgainstCost(Bench):
             if chosen.any()
         )
         plot = Plot("Critical points", Axis("share of negative eigenvalues"), Axis("J"), scatters=scatters)
-        return Found(table(headings, rows), (plot,), words, figures, done)
+        return DemonstrationResult(table(headings, rows), (plot,), words, figures, done)
 
 
 def different(found: list[Reached]) -> list[Reached]:

@@ -12,13 +12,26 @@ import numpy as np
 from optlab.core import registry
 from optlab.core.data import DataShape, Part
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import choice, real, whole
+from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch as _torch
 from optlab.curvature.critical_points import find
 from optlab.curvature.critical_points import name as named
 from optlab.objective.seeding import generator
 from optlab.studies.demonstrations._networks import Network, descents, on, optimizer
-from optlab.studies.demonstrations.base import UNDISTURBED, Array, Axis, Bench, Cell, Course, Curve, Found, Plot, counted, numbers, table
+from optlab.studies.demonstrations.base import (
+    NO_PROGRESS,
+    Array,
+    Axis,
+    Cell,
+    Curve,
+    Demonstration,
+    DemonstrationResult,
+    Plot,
+    Progress,
+    counted,
+    numbers,
+    table,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +54,7 @@ class _Passed:
     theta: torch.Tensor
 
 
-class LinearAutoencoderStarts(Bench):
+class LinearAutoencoderStarts(Demonstration):
     """The same linear network trained from many starts: it lingers at saddles, and every start ends at the one least cost.
 
     The network is to give back its inputs through k units. Its critical points are known: W₂W₁ projects on some of the principal components, and the
@@ -53,7 +66,7 @@ class LinearAutoencoderStarts(Bench):
     name: ClassVar[str] = "linear_autoencoder_starts"
     label: ClassVar[str] = "Linear autoencoders from many starts"
     row: ClassVar[str] = "C9"
-    place: ClassVar[int] = 90
+    sort_order: ClassVar[int] = 90
     rule: ClassVar[tuple[str, ...]] = (
         r"J(\theta) = \text{mean}\left\| W_L \cdots W_1 x - x \right\|^2,\quad x \in R^d",
         r"\nabla J = 0:\quad J = \sum_{i \notin S} \lambda_i\ \text{for some}\ S,\ |S| \leq k",
@@ -65,36 +78,36 @@ class LinearAutoencoderStarts(Bench):
     note: ClassVar[str] = "The curves fall in steps; each landing lies on a dashed line, the cost of one saddle."
 
     dataset: Literal["iris", "wine"] = choice("iris", "Data", help="Data set whose inputs are to be given back, standardized.")
-    code: int = whole(
-        2, "Code", symbol="k", unit="units", least=1, most=13, slider=(1, 4), help="Units of the narrowest layer; fewer than inputs."
+    code: int = integer(
+        2, "Code", symbol="k", unit="units", ge=1, le=13, slider=(1, 4), help="Units of the narrowest layer; fewer than inputs."
     )
-    depth: int = whole(
+    depth: int = integer(
         2,
         "Matrices",
         symbol="L",
-        least=2,
-        most=8,
+        ge=2,
+        le=8,
         slider=(2, 5),
         help="Number of matrices: 2 make a linear autoencoder, more a deep linear network.",
     )
-    starts: int = whole(50, "Starts", least=1, most=2000, log=True, slider=(5, 200), help="Number of random starts, trained side by side.")
-    spread: float = real(
+    starts: int = integer(50, "Starts", ge=1, le=2000, log=True, slider=(5, 200), help="Number of random starts, trained side by side.")
+    spread: float = number(
         0.1,
         "Spread of the starts",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-3, 1.0),
         help="Standard deviation of the weights at the start; smaller means longer plateaus.",
     )
-    rate: float = real(
-        0.02, "Learning rate", symbol="ε", above=0.0, log=True, slider=(1e-3, 0.1), help="Rate of gradient descent on all examples."
+    rate: float = number(
+        0.02, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 0.1), help="Rate of gradient descent on all examples."
     )
-    steps: int = whole(3000, "Steps", least=10, most=1_000_000, log=True, slider=(500, 20_000), help="Steps of gradient descent.")
-    saddles: int = whole(
-        12, "Saddles named", least=0, most=500, slider=(0, 50), help="Plateaus from which the critical point is sought and named."
+    steps: int = integer(3000, "Steps", ge=10, le=1_000_000, log=True, slider=(500, 20_000), help="Steps of gradient descent.")
+    saddles: int = integer(
+        12, "Saddles named", ge=0, le=500, slider=(0, 50), help="Plateaus from which the critical point is sought and named."
     )
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = reproducing(self.dataset, self.code, self.depth)
         variances = numbers(np.linalg.eigvalsh(np.cov(made.training.x.T, bias=True))[::-1])
         if self.code >= len(variances):
@@ -129,7 +142,9 @@ class LinearAutoencoderStarts(Bench):
                 return
         yield self._found(variances, costs, passed, critical, 1.0)
 
-    def _found(self, variances: Array, costs: list[Array], passed: list[_Passed], critical: list[tuple[Cell, ...]], done: float) -> Found:
+    def _found(
+        self, variances: Array, costs: list[Array], passed: list[_Passed], critical: list[tuple[Cell, ...]], done: float
+    ) -> DemonstrationResult:
         least, all_of_it = float(variances[self.code :].sum()), float(variances.sum())
         ends = costs[-1]
         arrived = int((ends <= least + _ARRIVED * all_of_it).sum())
@@ -164,7 +179,7 @@ class LinearAutoencoderStarts(Bench):
             "saddles": float(len(saddles)),
             "off": max(off, default=0.0),
         }
-        return Found(table(headings, [*critical, *rows]), (plot,), words, figures, done)
+        return DemonstrationResult(table(headings, [*critical, *rows]), (plot,), words, figures, done)
 
 
 def reproducing(dataset: str, code: int, depth: int) -> Network:

@@ -10,21 +10,21 @@ import numpy as np
 from optlab.catalogue.surfaces.base import Surface
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 from optlab.objective.seeding import numpy_generator
 from optlab.objective.surface_objective import picture
 from optlab.studies.demonstrations._networks import optimizer
 from optlab.studies.demonstrations.base import (
-    UNDISTURBED,
+    NO_PROGRESS,
     Array,
     Axis,
-    Bench,
     Cell,
-    Course,
     Curve,
-    Found,
+    Demonstration,
+    DemonstrationResult,
     Image,
     Plot,
+    Progress,
     Scatter,
     counted,
     numbers,
@@ -38,7 +38,7 @@ _LOWER = 0.0
 """Height that parts the two asymptotes, one at 1 and one at −1."""
 
 
-class LocalMoves(Bench):
+class LocalMoves(Demonstration):
     """Gradient descent from many starts around a mountain: every step is the best one locally, and many lead the wrong way or a long way round.
 
     On the left of the mountain the ground falls to a high asymptote, on the right to a low one. From the left each step downhill leads away from the
@@ -49,7 +49,7 @@ class LocalMoves(Bench):
     name: ClassVar[str] = "local_moves"
     label: ClassVar[str] = "Local moves, wrong structure"
     row: ClassVar[str] = "C17"
-    place: ClassVar[int] = 170
+    sort_order: ClassVar[int] = 170
     rule: ClassVar[tuple[str, ...]] = (
         r"\frac{\text{length of the path}}{\text{distance covered}} = "
         r"\frac{\sum_k \left\| \theta_{k+1} - \theta_k \right\|}{\left\| \theta_K - \theta_0 \right\|}",
@@ -64,16 +64,16 @@ class LocalMoves(Bench):
     )
     note: ClassVar[str] = "Paths that bend around the mountain are those whose length exceeds the distance most."
 
-    starts: int = whole(100, "Starts", least=2, most=5000, log=True, slider=(10, 1000), help="Starts, at random in the rectangle below.")
-    left: float = real(-2.0, "Left edge", least=-6.0, most=5.0, slider=(-6.0, 0.0), help="Least x of a start.")
-    right: float = real(
-        0.5, "Right edge", least=-5.0, most=6.0, slider=(-2.0, 6.0), help="Largest x of a start; it has to lie right of the left edge."
+    starts: int = integer(100, "Starts", ge=2, le=5000, log=True, slider=(10, 1000), help="Starts, at random in the rectangle below.")
+    left: float = number(-2.0, "Left edge", ge=-6.0, le=5.0, slider=(-6.0, 0.0), help="Least x of a start.")
+    right: float = number(
+        0.5, "Right edge", ge=-5.0, le=6.0, slider=(-2.0, 6.0), help="Largest x of a start; it has to lie right of the left edge."
     )
-    height: float = real(1.5, "Half height", above=0.0, most=4.0, slider=(0.1, 4.0), help="Starts lie between minus and plus this y.")
-    rate: float = real(0.5, "Learning rate", symbol="ε", above=0.0, log=True, slider=(0.01, 5.0), help="Rate of gradient descent.")
-    steps: int = whole(400, "Steps", least=1, most=100_000, log=True, slider=(50, 5000), help="Steps that each start takes.")
+    height: float = number(1.5, "Half height", gt=0.0, le=4.0, slider=(0.1, 4.0), help="Starts lie between minus and plus this y.")
+    rate: float = number(0.5, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(0.01, 5.0), help="Rate of gradient descent.")
+    steps: int = integer(400, "Steps", ge=1, le=100_000, log=True, slider=(50, 5000), help="Steps that each start takes.")
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         if self.right <= self.left:
             raise InvalidInput(f"The right edge {self.right:g} must lie right of the left one, {self.left:g}.", "right")
         ground = cast(Surface, registry.build("surface", {"name": "mountain"}))
@@ -82,17 +82,17 @@ class LocalMoves(Bench):
         rule = optimizer("sgd", lr=self.rate)
         parts = np.array_split(points, max(1, min(5, self.starts)))
         ran: list[Race] = []
-        for number, part in enumerate(parts):
+        for index, part in enumerate(parts):
             contenders = [Contender(rule, (float(x), float(y))) for x, y in part]
 
-            asked = _Asked(course, number, len(parts), self.steps)
+            asked = _Asked(course, index, len(parts), self.steps)
             here = race(ground, contenders, self.steps, going=asked)
             if not asked.going:
                 return
             ran.append(here)
-            yield self._found(ground, ran, (number + 1) / len(parts))
+            yield self._found(ground, ran, (index + 1) / len(parts))
 
-    def _found(self, ground: Surface, ran: list[Race], done: float) -> Found:
+    def _found(self, ground: Surface, ran: list[Race], done: float) -> DemonstrationResult:
         rows: list[tuple[Cell, ...]] = []
         for part in ran:
             for run in range(len(part.contenders)):
@@ -135,13 +135,13 @@ class LocalMoves(Bench):
             )),
         )  # fmt: skip
         headings = ("start x", "start y", "end x", "end y", "height", "path", "distance", "path / distance", "reached")
-        return Found(table(headings, rows), plots, words, figures, done)
+        return DemonstrationResult(table(headings, rows), plots, words, figures, done)
 
 
 class _Asked:
     """What a race asks before each step, passed on; ``going`` is what was answered last."""
 
-    def __init__(self, course: Course, part: int, parts: int, steps: int) -> None:
+    def __init__(self, course: Progress, part: int, parts: int, steps: int) -> None:
         self._course, self._part, self._parts, self._steps = course, part, parts, steps
         self.going = True
 

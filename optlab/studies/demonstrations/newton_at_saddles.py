@@ -8,13 +8,25 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers.base import Optimizer
 from optlab.core.errors import RunFailed
-from optlab.core.fields import choice, real, whole
+from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch as _torch
 from optlab.curvature.critical_points import name as named
 from optlab.objective.seeding import generator
 from optlab.studies.demonstrations._critical import Reached, reached, small_network
 from optlab.studies.demonstrations._networks import Network, descents, optimizer
-from optlab.studies.demonstrations.base import UNDISTURBED, Array, Axis, Bench, Cell, Course, Curve, Found, Plot, numbers, table
+from optlab.studies.demonstrations.base import (
+    NO_PROGRESS,
+    Array,
+    Axis,
+    Cell,
+    Curve,
+    Demonstration,
+    DemonstrationResult,
+    Plot,
+    Progress,
+    numbers,
+    table,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +36,7 @@ _SOUGHT = 60
 _EVERY = 10
 
 
-class NewtonAtSaddles(Bench):
+class NewtonAtSaddles(Demonstration):
     """The three methods from one start at a chosen distance from a saddle of a small network: Newton's method jumps to it, the others leave it.
 
     The saddle is found first, as a zero of the gradient with eigenvalues of both signs. Newton's step solves for a zero of the gradient, so the
@@ -35,7 +47,7 @@ class NewtonAtSaddles(Bench):
     name: ClassVar[str] = "newton_at_saddles"
     label: ClassVar[str] = "Newton beside a saddle of a network"
     row: ClassVar[str] = "C11"
-    place: ClassVar[int] = 110
+    sort_order: ClassVar[int] = 110
     rule: ClassVar[tuple[str, ...]] = (
         r"\text{Newton:}\quad \theta \leftarrow \theta - H^{-1} g",
         r"\text{saddle-free:}\quad \theta \leftarrow \theta - (|H| + \lambda I)^{-1} g",
@@ -46,37 +58,37 @@ class NewtonAtSaddles(Bench):
     note: ClassVar[str] = "Distance from the saddle: Newton's falls to rounding in a few steps, the other two grow."
 
     dataset: Literal["iris", "wine"] = choice("iris", "Data", help="Data set that the network classifies.")
-    units: int = whole(3, "Hidden units", least=1, most=32, slider=(1, 10), help="Units of the hidden layer.")
-    decay: float = real(
-        0.03, "Weight decay", least=0.0, slider=(0.0, 0.1), help="Coefficient of ½‖w‖²; it keeps the objective's minima at finite places."
+    units: int = integer(3, "Hidden units", ge=1, le=32, slider=(1, 10), help="Units of the hidden layer.")
+    decay: float = number(
+        0.03, "Weight decay", ge=0.0, slider=(0.0, 0.1), help="Coefficient of ½‖w‖²; it keeps the objective's minima at finite places."
     )
-    distance: float = real(
-        0.03, "Distance", symbol="ρ", above=0.0, log=True, slider=(1e-4, 1.0), help="How far from the saddle all three start."
+    distance: float = number(
+        0.03, "Distance", symbol="ρ", gt=0.0, log=True, slider=(1e-4, 1.0), help="How far from the saddle all three start."
     )
-    damping: float = real(
+    damping: float = number(
         0.03,
         "Damping",
         symbol="λ",
-        least=0.0,
+        ge=0.0,
         slider=(0.0, 0.1),
         help="Added to the absolute eigenvalues by saddle-free Newton; without it a step along a small one has no bounds.",
     )
-    rate: float = real(
+    rate: float = number(
         0.2,
         "Rate of gradient descent",
         symbol="ε",
-        above=0.0,
+        gt=0.0,
         log=True,
         slider=(1e-3, 1.0),
         help="The second-order methods take full steps.",
     )
-    steps: int = whole(60, "Steps", least=1, most=100_000, log=True, slider=(5, 1000), help="Steps that each method takes.")
+    steps: int = integer(60, "Steps", ge=1, le=100_000, log=True, slider=(5, 1000), help="Steps that each method takes.")
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = small_network(self.dataset, self.units, self.decay)
         saddle = None
-        for number, point in enumerate(reached(made, self.seed, _SOUGHT, _SPREADS, (5, 50, 200))):
-            course.told(min(0.3, 0.03 * number))
+        for row_number, point in enumerate(reached(made, self.seed, _SOUGHT, _SPREADS, (5, 50, 200))):
+            course.told(min(0.3, 0.03 * row_number))
             if not course.going():
                 return
             if point is not None and point.verdict.kind == "saddle" and not point.verdict.zeros:
@@ -104,15 +116,15 @@ class NewtonAtSaddles(Bench):
 
     def _found(
         self, made: Network, saddle: Reached, methods: tuple[Optimizer, ...], history: list[_At], done: float, *, settled: bool
-    ) -> Found:
+    ) -> DemonstrationResult:
         rows: list[tuple[Cell, ...]] = [
             ("saddle", 0, saddle.verdict.value, saddle.verdict.gradient_norm, 0.0, saddle.verdict.index, saddle.verdict.kind)
         ]
         last = history[-1]
-        for number, method in enumerate(methods):
+        for row_number, method in enumerate(methods):
             verdict = (
-                named(made.landscape, last.theta[number : number + 1])
-                if settled and bool(_torch.isfinite(last.theta[number]).all())
+                named(made.landscape, last.theta[row_number : row_number + 1])
+                if settled and bool(_torch.isfinite(last.theta[row_number]).all())
                 else None
             )
             index = None if verdict is None else verdict.index
@@ -121,9 +133,9 @@ class NewtonAtSaddles(Bench):
                 (
                     method.label,
                     len(history) - 1,
-                    float(last.values[number]),
-                    float(last.norms[number]),
-                    float(last.distances[number]),
+                    float(last.values[row_number]),
+                    float(last.norms[row_number]),
+                    float(last.distances[row_number]),
                     index,
                     kind,
                 )
@@ -136,7 +148,7 @@ class NewtonAtSaddles(Bench):
         ]
         plots = tuple(
             Plot(label.capitalize(), Axis("step"), Axis(label, log=log), tuple(
-                Curve(method.label, at, numbers([getattr(here, what)[number] for here in history])) for number, method in enumerate(methods)
+                Curve(method.label, at, numbers([getattr(here, what)[row_number] for here in history])) for row_number, method in enumerate(methods)
             ))
             for what, label, log in ways
         )  # fmt: skip
@@ -149,7 +161,7 @@ class NewtonAtSaddles(Bench):
         figures = {f"{key}_distance": float(last.distances[i]) for i, key in enumerate(keys)}
         figures |= {f"{key}_cost": float(last.values[i]) for i, key in enumerate(keys)}
         headings = ("method", "steps", "J", "gradient norm", "distance from the saddle", "index", "kind")
-        return Found(table(headings, rows), plots, words, {**figures, "saddle_cost": saddle.verdict.value}, done)
+        return DemonstrationResult(table(headings, rows), plots, words, {**figures, "saddle_cost": saddle.verdict.value}, done)
 
 
 class _At:

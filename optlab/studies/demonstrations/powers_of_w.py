@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from optlab.core import registry
-from optlab.core.fields import real, whole
+from optlab.core.fields import integer, number
 from optlab.core.lazy import torch as _torch
 from optlab.objective.seeding import numpy_generator
 from optlab.studies.demonstrations._fits import line
 from optlab.studies.demonstrations._networks import Network, descents, network, optimizer
-from optlab.studies.demonstrations.base import UNDISTURBED, Array, Axis, Bench, Cell, Course, Curve, Found, Plot, Scatter, numbers, table
+from optlab.studies.demonstrations.base import (
+    NO_PROGRESS,
+    Array,
+    Axis,
+    Cell,
+    Curve,
+    Demonstration,
+    DemonstrationResult,
+    Plot,
+    Progress,
+    Scatter,
+    numbers,
+    table,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +37,7 @@ _EXAMPLES = 32
 _TINY = 1e-300
 
 
-class PowersOfW(Bench):
+class PowersOfW(Demonstration):
     """A signal multiplied by W again and again grows or dies as the powers of the largest eigenvalue, and so does a gradient on its way back.
 
     The spectrum is made to order: the largest absolute value is the radius, all others lie below it by the gap. What t products give is held against
@@ -38,7 +51,7 @@ class PowersOfW(Bench):
     name: ClassVar[str] = "powers_of_w"
     label: ClassVar[str] = "Powers of W and long-term dependencies"
     row: ClassVar[str] = "C15"
-    place: ClassVar[int] = 150
+    sort_order: ClassVar[int] = 150
     rule: ClassVar[tuple[str, ...]] = (
         r"W^t = \left(V\, \text{diag}(\lambda)\, V^{-1}\right)^t = V\, \text{diag}(\lambda)^t\, V^{-1}",
         r"\frac{\partial J}{\partial x} = \left(W^{\top}\right)^t \frac{\partial J}{\partial h_t}",
@@ -53,46 +66,44 @@ class PowersOfW(Bench):
         "A radius of 0.9 leaves a hundred-thousandth after a hundred steps, one of 1.1 makes fourteen thousand times as much."
     )
 
-    size: int = whole(16, "Size of W", symbol="n", least=2, most=400, log=True, slider=(2, 64), help="Rows and columns of W.")
-    radius: float = real(
-        0.9, "Spectral radius", symbol="ρ", above=0.0, most=10.0, slider=(0.5, 1.5), help="Largest absolute value of an eigenvalue."
+    size: int = integer(16, "Size of W", symbol="n", ge=2, le=400, log=True, slider=(2, 64), help="Rows and columns of W.")
+    radius: float = number(
+        0.9, "Spectral radius", symbol="ρ", gt=0.0, le=10.0, slider=(0.5, 1.5), help="Largest absolute value of an eigenvalue."
     )
-    gap: float = real(
+    gap: float = number(
         0.3,
         "Gap",
-        least=0.0,
-        most=1.0,
+        ge=0.0,
+        le=1.0,
         slider=(0.0, 0.9),
         help="How far, in shares of the radius, the other eigenvalues lie below the largest ones at least.",
     )
-    angle: float = real(
+    angle: float = number(
         0.5,
         "Angle",
         unit="rad",
-        least=0.0,
-        most=math.pi,
+        ge=0.0,
+        le=math.pi,
         slider=(0.0, math.pi),
         help="Angle of the largest pair of eigenvalues; 0 for one real eigenvalue.",
     )
-    skew: float = real(
+    skew: float = number(
         1.0,
         "Skew of the eigenvectors",
-        least=1.0,
-        most=1e6,
+        ge=1.0,
+        le=1e6,
         log=True,
         slider=(1.0, 1000.0),
         help="Condition number of the eigenvectors; 1 for orthogonal ones.",
     )
-    times: int = whole(100, "Products", symbol="t", least=2, most=10_000, log=True, slider=(10, 500), help="Number of products.")
-    length: int = whole(
-        40, "Length of the sequences", symbol="T", least=4, most=1000, log=True, slider=(10, 200), help="Time steps of the recurrent task."
+    times: int = integer(100, "Products", symbol="t", ge=2, le=10_000, log=True, slider=(10, 500), help="Number of products.")
+    length: int = integer(
+        40, "Length of the sequences", symbol="T", ge=4, le=1000, log=True, slider=(10, 200), help="Time steps of the recurrent task."
     )
-    units: int = whole(16, "Hidden units", least=1, most=256, slider=(4, 64), help="Size of the hidden state of both networks.")
-    training: int = whole(
-        0, "Training steps", least=0, most=10_000, slider=(0, 500), help="Steps of training before the gradients are taken."
-    )
+    units: int = integer(16, "Hidden units", ge=1, le=256, slider=(4, 64), help="Size of the hidden state of both networks.")
+    training: int = integer(0, "Training steps", ge=0, le=10_000, slider=(0, 500), help="Steps of training before the gradients are taken.")
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         rng = numpy_generator(self.seed, "bench/powers_of_w")
         w, values, vectors = matrix(self.size, self.radius, self.gap, self.angle, self.skew, rng)
         start = rng.standard_normal((2, self.size))
@@ -101,7 +112,7 @@ class PowersOfW(Bench):
         norms, difference = powers(w, values, vectors, start[0], start[1], self.times)
         yield self._found(values, norms, difference, {}, 0.3)
         fading: dict[str, Array] = {}
-        for number, name in enumerate(("rnn", "lstm")):
+        for index, name in enumerate(("rnn", "lstm")):
             if not course.going():
                 return
             made = self._recurrent(name)
@@ -113,7 +124,7 @@ class PowersOfW(Bench):
                 if not course.going():
                     return
             fading[registry.get("model", name).label] = by_time_step(made, theta)
-            done = 0.3 + 0.35 * (number + 1)
+            done = 0.3 + 0.35 * (index + 1)
             course.told(done)
             yield self._found(values, norms, difference, fading, min(done, 1.0))
 
@@ -121,7 +132,7 @@ class PowersOfW(Bench):
         data = {"name": "adding_problem", "length": self.length, "size": _EXAMPLES}
         return network(data, {"name": name, "units": self.units}, {"name": "squared_error"})
 
-    def _found(self, values: Array, norms: Array, difference: float, fading: dict[str, Array], done: float) -> Found:
+    def _found(self, values: Array, norms: Array, difference: float, fading: dict[str, Array], done: float) -> DemonstrationResult:
         t = np.arange(len(norms), dtype=np.float64)
         late = t >= 0.5 * t[-1]
         kept = late & (norms[:, 0] > _TINY) & np.isfinite(norms[:, 0])
@@ -166,7 +177,7 @@ class PowersOfW(Bench):
             "radius to the power of t",
             *(f"{name}: gradient by the input" for name in fading),
         ]
-        return Found(table(headings, rows), tuple(plots), words, figures, done)
+        return DemonstrationResult(table(headings, rows), tuple(plots), words, figures, done)
 
 
 def matrix(n: int, radius: float, gap: float, angle: float, skew: float, rng: np.random.Generator) -> tuple[Array, Array, Array]:

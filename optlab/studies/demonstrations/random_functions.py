@@ -7,16 +7,27 @@ from typing import ClassVar
 
 import numpy as np
 
-from optlab.core.fields import whole
+from optlab.core.fields import integer
 from optlab.objective.seeding import numpy_generator
 from optlab.studies.demonstrations._fits import line
 from optlab.studies.demonstrations._trigonometric import drawn, expected_kinds, waves
-from optlab.studies.demonstrations.base import UNDISTURBED, Array, Axis, Bench, Course, Curve, Found, Plot, numbers, table
+from optlab.studies.demonstrations.base import (
+    NO_PROGRESS,
+    Array,
+    Axis,
+    Curve,
+    Demonstration,
+    DemonstrationResult,
+    Plot,
+    Progress,
+    numbers,
+    table,
+)
 
 _RESAMPLED = 400
 
 
-class RandomFunctions(Bench):
+class RandomFunctions(Demonstration):
     """All critical points of random functions of n variables, found and counted: saddles outnumber minima by a factor that grows exponentially with n.
 
     At a minimum all n eigenvalues have to be positive, at a saddle only not all of one sign; if each sign were a coin's, one critical point in 2^n
@@ -30,7 +41,7 @@ class RandomFunctions(Bench):
     name: ClassVar[str] = "random_functions"
     label: ClassVar[str] = "Critical points of random functions"
     row: ClassVar[str] = "C8"
-    place: ClassVar[int] = 80
+    sort_order: ClassVar[int] = 80
     rule: ClassVar[tuple[str, ...]] = (
         r"f(x) = \sum_{0 < |k|^2 \leq K} a_k \cos\left(k^{\top} x\right) + b_k \sin\left(k^{\top} x\right),\quad a_k, b_k \sim N(0, 1)",
         r"E\, N_i = (2 \pi)^{n/2} \det(\Lambda)^{-1/2}\, E\left[\left|\det H\right|\ 1(\text{index} = i)\right]",
@@ -47,32 +58,32 @@ class RandomFunctions(Bench):
     )
     note: ClassVar[str] = "On its logarithmic axis the curve is about straight, so minima become rare exponentially fast."
 
-    largest: int = whole(
-        4, "Largest n", symbol="n", least=1, most=5, slider=(1, 4), help="Functions of 1, 2, … up to so many variables; 5 takes minutes."
+    largest: int = integer(
+        4, "Largest n", symbol="n", ge=1, le=5, slider=(1, 4), help="Functions of 1, 2, … up to so many variables; 5 takes minutes."
     )
-    functions: int = whole(
-        12, "Functions of each n", least=2, most=1000, log=True, slider=(4, 100), help="Number of random functions that are searched."
+    functions: int = integer(
+        12, "Functions of each n", ge=2, le=1000, log=True, slider=(4, 100), help="Number of random functions that are searched."
     )
-    bound: int = whole(
+    bound: int = integer(
         3,
         "Bound of |k|²",
         symbol="K",
-        least=1,
-        most=9,
+        ge=1,
+        le=9,
         slider=(1, 5),
         help="Squared length of the longest wave: larger makes rougher functions.",
     )
-    predicted: int = whole(
+    predicted: int = integer(
         40_000,
         "Hessians for the prediction",
-        least=100,
-        most=1_000_000,
+        ge=100,
+        le=1_000_000,
         log=True,
         slider=(1000, 100_000),
         help="Random Hessians that the dashed line is a mean of.",
     )
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         work = [self.functions * 4**n for n in range(1, self.largest + 1)]
         spent = 0.0
         kinds: list[Array] = []
@@ -97,7 +108,7 @@ class RandomFunctions(Bench):
             complete.append(whole_counts)
             yield self._found(kinds, complete, expected, spent / sum(work))
 
-    def _found(self, kinds: list[Array], complete: list[int], expected: list[Array], done: float) -> Found:
+    def _found(self, kinds: list[Array], complete: list[int], expected: list[Array], done: float) -> DemonstrationResult:
         n = np.arange(1, len(kinds) + 1, dtype=np.float64)
         ratio = numbers([_per_minimum(counts) for counts in kinds])
         predicted = numbers([mean.sum() / mean[0] for mean in expected])
@@ -137,7 +148,7 @@ class RandomFunctions(Bench):
             Plot("Critical points for each minimum", Axis("n"), Axis("critical points per minimum", log=True), curves),
             Plot("Share of saddles", Axis("n"), Axis("share of saddles"), (Curve("counted", n, share),)),
         )
-        return Found(table(headings, rows), plots, words, figures, done)
+        return DemonstrationResult(table(headings, rows), plots, words, figures, done)
 
 
 def _per_minimum(counts: Array) -> float:

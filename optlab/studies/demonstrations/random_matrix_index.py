@@ -8,10 +8,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from optlab.core.fields import Sizes, sizes, whole
+from optlab.core.fields import Sizes, integer, sizes
 from optlab.objective.seeding import numpy_generator
 from optlab.studies.demonstrations._fits import share_interval
-from optlab.studies.demonstrations.base import UNDISTURBED, Array, Axis, Bench, Course, Curve, Found, Plot, numbers, table
+from optlab.studies.demonstrations.base import (
+    NO_PROGRESS,
+    Array,
+    Axis,
+    Curve,
+    Demonstration,
+    DemonstrationResult,
+    Plot,
+    Progress,
+    numbers,
+    table,
+)
 
 _SMALL = (1, 2, 3, 4, 5)
 _BLOCK = 2_000_000
@@ -19,7 +30,7 @@ MINIMUM = 0.25 * math.log(3.0)
 """Dean and Majumdar's rate: of matrices of size n about one in exp(n² log(3)/4) has eigenvalues of one sign only."""
 
 
-class RandomMatrixIndex(Bench):
+class RandomMatrixIndex(Demonstration):
     """The share of negative eigenvalues of random symmetric matrices whose spectrum moves down as the height rises, against the semicircle law.
 
     At a critical point of a random function the Hessian is like a random matrix shifted in proportion to the height: high up nearly all eigenvalues
@@ -32,7 +43,7 @@ class RandomMatrixIndex(Bench):
     name: ClassVar[str] = "random_matrix_index"
     label: ClassVar[str] = "Index of random matrices against height"
     row: ClassVar[str] = "C8"
-    place: ClassVar[int] = 81
+    sort_order: ClassVar[int] = 81
     rule: ClassVar[tuple[str, ...]] = (
         r"H = M - h I,\quad M = M^{\top},\quad M_{ij} \sim N\left(0,\ \frac{1}{n}\right),\quad M_{ii} \sim N\left(0,\ \frac{2}{n}\right)",
         r"\text{share negative} \rightarrow \frac{1}{2} + \frac{h \sqrt{4 - h^2}}{4 \pi} + \frac{1}{\pi} \arcsin \frac{h}{2},\quad |h| \leq 2",
@@ -45,21 +56,19 @@ class RandomMatrixIndex(Bench):
     note: ClassVar[str] = "The larger the matrix, the narrower the band around the semicircle law."
 
     sizes: Sizes = sizes((5, 20, 100), "Sizes", help="Sizes n of the matrices, up to 400; each makes a curve.")
-    heights: int = whole(17, "Heights", least=3, most=201, slider=(5, 41), help="Number of heights, evenly spaced from −2.4 to 2.4.")
-    matrices: int = whole(
-        100, "Matrices", least=2, most=100_000, log=True, slider=(10, 1000), help="Number of random matrices of each size."
-    )
-    signs: int = whole(
+    heights: int = integer(17, "Heights", ge=3, le=201, slider=(5, 41), help="Number of heights, evenly spaced from −2.4 to 2.4.")
+    matrices: int = integer(100, "Matrices", ge=2, le=100_000, log=True, slider=(10, 1000), help="Number of random matrices of each size.")
+    signs: int = integer(
         40_000,
         "Small matrices",
-        least=1000,
-        most=10_000_000,
+        ge=1000,
+        le=10_000_000,
         log=True,
         slider=(1000, 1_000_000),
         help="Matrices of sizes 1 to 5 whose signs are looked at.",
     )
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         heights = np.linspace(-2.4, 2.4, self.heights)
         rows: list[tuple[float | int | str | None, ...]] = []
         curves = [Curve("semicircle law", np.linspace(-2.4, 2.4, 201), semicircle(np.linspace(-2.4, 2.4, 201)), style="predicted")]
@@ -88,7 +97,7 @@ class RandomMatrixIndex(Bench):
             headings = ("what", "n", "height", "share", "deviation", "predicted")
             figures = {"largest_deviation": largest, "spread": spread}
             course.told((number + 1) / parts)
-            yield Found(table(headings, [*rows, *small]), plots, words, figures, (number + 1) / parts)
+            yield DemonstrationResult(table(headings, [*rows, *small]), plots, words, figures, (number + 1) / parts)
             if not course.going():
                 return
 
@@ -96,14 +105,14 @@ class RandomMatrixIndex(Bench):
         """Size, share of unshifted matrices with positive eigenvalues only with its interval, and exp(−n² log(3)/4)."""
         found = []
         for n in _SMALL:
-            values = eigenvalues(n, self.signs, self.seed, UNDISTURBED)
+            values = eigenvalues(n, self.signs, self.seed, NO_PROGRESS)
             assert values is not None
             hits = int((values[:, 0] > 0.0).sum())
             found.append((n, (hits / len(values), *share_interval(hits, len(values))), math.exp(-MINIMUM * n * n)))
         return found
 
 
-def eigenvalues(n: int, count: int, seed: int, course: Course) -> Array | None:
+def eigenvalues(n: int, count: int, seed: int, course: Progress) -> Array | None:
     """Eigenvalues ``[count, n]``, rising, of random symmetric matrices; None where the run is to end."""
     rng = numpy_generator(seed, f"bench/random_matrix_index/{n}")
     found = []

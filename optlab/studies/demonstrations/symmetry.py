@@ -9,12 +9,24 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from optlab.core.fields import Sizes, choice, real, sizes, whole
+from optlab.core.fields import Sizes, choice, integer, number, sizes
 from optlab.core.lazy import torch as _torch
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import numpy_generator
 from optlab.studies.demonstrations._networks import Network, descents, network, optimizer
-from optlab.studies.demonstrations.base import UNDISTURBED, Axis, Bench, Cell, Course, Curve, Found, Plot, counted, numbers, table
+from optlab.studies.demonstrations.base import (
+    NO_PROGRESS,
+    Axis,
+    Cell,
+    Curve,
+    Demonstration,
+    DemonstrationResult,
+    Plot,
+    Progress,
+    counted,
+    numbers,
+    table,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +35,7 @@ _FACTORS = (0.1, 0.5, 2.0, 10.0)
 _ALONG = 41
 
 
-class Symmetry(Bench):
+class Symmetry(Demonstration):
     """Two hidden units change places, or a ReLU unit's inputs are multiplied by a and its outputs divided by a: the cost is the same, the parameters are not.
 
     A layer of n units can be arranged in n! ways and m such layers in n!^m, so every minimum has as many equals; scaling makes a curve of equals
@@ -34,7 +46,7 @@ class Symmetry(Bench):
     name: ClassVar[str] = "symmetry"
     label: ClassVar[str] = "Weight-space symmetry"
     row: ClassVar[str] = "C4"
-    place: ClassVar[int] = 40
+    sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (
         r"\left(W_l,\ b_l,\ W_{l+1}\right) \rightarrow \left(P W_l,\ P b_l,\ W_{l+1} P^{\top}\right)",
         r"\text{ReLU:}\quad \left(w_i,\ b_i,\ u_i\right) \rightarrow \left(a\, w_i,\ a\, b_i,\ u_i / a\right),\quad a > 0",
@@ -51,23 +63,23 @@ class Symmetry(Bench):
         (8, 8), "Hidden layers", unit="units", help="Units of each hidden layer of the network; two units in one layer at least."
     )
     activation: Literal["relu", "tanh"] = choice("relu", "Activation", help="Scaling is a symmetry for relu only, swapping for both.")
-    steps: int = whole(
+    steps: int = integer(
         100,
         "Training steps",
-        least=0,
-        most=100_000,
+        ge=0,
+        le=100_000,
         log=True,
         slider=(1, 2000),
         help="Steps of training on the iris data before anything is exchanged.",
     )
-    swaps: int = whole(
-        3, "Swaps in each layer", least=1, most=1000, slider=(1, 20), help="Pairs of units, drawn at random, that change places."
+    swaps: int = integer(
+        3, "Swaps in each layer", ge=1, le=1000, slider=(1, 20), help="Pairs of units, drawn at random, that change places."
     )
-    rate: float = real(
-        0.05, "Learning rate", symbol="ε", above=0.0, log=True, slider=(1e-3, 1.0), help="Rate of the training before, with momentum 0.9."
+    rate: float = number(
+        0.05, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 1.0), help="Rate of the training before, with momentum 0.9."
     )
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = network(
             {"name": "iris"},
             {"name": "mlp", "hidden": list(self.hidden), "activation": self.activation},
@@ -99,7 +111,7 @@ class Symmetry(Bench):
         tried.add("arrange", None, "all units of all layers", other)
         yield self._found(tried, (_between(made, theta, other), _along_scaling(made, theta)) if self.hidden else (), 1.0)
 
-    def _found(self, tried: _Tried, plots: tuple[Plot, ...], done: float) -> Found:
+    def _found(self, tried: _Tried, plots: tuple[Plot, ...], done: float) -> DemonstrationResult:
         exact = [abs(float(row[4])) for row in tried.rows if row[0] != "scale" or self.activation == "relu"]  # type: ignore[arg-type]
         moved = [float(row[5]) for row in tried.rows]  # type: ignore[arg-type]
         ways = math.prod(math.factorial(units) for units in self.hidden)
@@ -119,7 +131,7 @@ class Symmetry(Bench):
             "arrangements": float(ways) if ways < 10**300 else math.inf,
             "largest_distance": max(moved, default=0.0),
         }
-        return Found(table(headings, tried.rows), shown, words, figures, done)
+        return DemonstrationResult(table(headings, tried.rows), shown, words, figures, done)
 
 
 class _Tried:

@@ -8,20 +8,20 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from optlab.core.fields import Sizes, choice, real, sizes, whole
+from optlab.core.fields import Sizes, choice, integer, number, sizes
 from optlab.experiment import Experiment
 from optlab.objective.seeding import derived
 from optlab.studies.demonstrations._fits import share_interval
 from optlab.studies.demonstrations.base import (
-    UNDISTURBED,
+    NO_PROGRESS,
     Array,
     Axis,
-    Bench,
     Cell,
-    Course,
     Curve,
-    Found,
+    Demonstration,
+    DemonstrationResult,
     Plot,
+    Progress,
     Scatter,
     counted,
     numbers,
@@ -32,7 +32,7 @@ from optlab.training.trainer import Trainer
 _CHUNK = 50
 
 
-class WidthSuccess(Bench):
+class WidthSuccess(Demonstration):
     """The same task learned by narrow and by wide networks from many starts: which share of the starts succeeds.
 
     The narrowest width that can represent the answer is seldom the one that finds it. All starts of a width are trained as one population of R runs,
@@ -42,7 +42,7 @@ class WidthSuccess(Bench):
     name: ClassVar[str] = "width_success"
     label: ClassVar[str] = "Success rate against width"
     row: ClassVar[str] = "C18"
-    place: ClassVar[int] = 180
+    sort_order: ClassVar[int] = 180
     source: ClassVar[str] = "Notes, section on theoretical limits of optimization; Deep Learning, section 8.2.8."
     note: ClassVar[str] = "Narrow networks fail from most starts; the same task is easy for a few times their width."
 
@@ -50,34 +50,34 @@ class WidthSuccess(Bench):
         "circles", "Data", help="Two classes that no straight line parts; teacher has three."
     )
     widths: Sizes = sizes((1, 2, 3, 4, 8, 16), "Widths", unit="units", help="Hidden units of the networks, each a population of its own.")
-    starts: int = whole(32, "Starts", symbol="R", least=2, most=2000, log=True, slider=(8, 200), help="Starts of each width.")
-    steps: int = whole(
-        500, "Steps", least=1, most=1_000_000, log=True, slider=(100, 10_000), help="Steps of training that each start is given."
+    starts: int = integer(32, "Starts", symbol="R", ge=2, le=2000, log=True, slider=(8, 200), help="Starts of each width.")
+    steps: int = integer(
+        500, "Steps", ge=1, le=1_000_000, log=True, slider=(100, 10_000), help="Steps of training that each start is given."
     )
-    rate: float = real(
-        0.1, "Learning rate", symbol="ε", above=0.0, log=True, slider=(1e-3, 1.0), help="Rate of gradient descent with momentum 0.9."
+    rate: float = number(
+        0.1, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 1.0), help="Rate of gradient descent with momentum 0.9."
     )
-    goal: float = real(
-        0.01, "Goal", least=0.0, most=1.0, slider=(0.0, 0.2), help="Training 0-1 error at or below which a start has succeeded."
+    goal: float = number(
+        0.01, "Goal", ge=0.0, le=1.0, slider=(0.0, 0.2), help="Training 0-1 error at or below which a start has succeeded."
     )
     activation: Literal["relu", "tanh"] = choice("relu", "Activation", help="Function applied to the hidden units.")
-    examples: int = whole(200, "Examples", least=20, most=20_000, log=True, slider=(50, 2000), help="Training examples.")
+    examples: int = integer(200, "Examples", ge=20, le=20_000, log=True, slider=(50, 2000), help="Training examples.")
 
-    def run(self, course: Course = UNDISTURBED) -> Iterator[Found]:
+    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         widths = sorted(set(self.widths))
         work = numbers([width + 20.0 for width in widths])
         rows: list[tuple[Cell, ...]] = []
         errors: list[Array] = []
-        for number, width in enumerate(widths):
+        for index, width in enumerate(widths):
             trainer = Trainer(self._population(width))
-            before = float(work[:number].sum() / work.sum())
+            before = float(work[:index].sum() / work.sum())
             for step in range(1, self.steps + 1):
                 trainer.advance()
                 if step % _CHUNK == 0:
-                    course.told(before + step / self.steps * float(work[number] / work.sum()))
+                    course.told(before + step / self.steps * float(work[index] / work.sum()))
                 if not course.going():
                     return
-            trainer.settle()
+            trainer.sync_divergence()
             values = {name: numbers(value) for name, value in trainer.evaluate().items()}
             error, loss = values["train_error"], values["train_loss"]
             # A start that diverged ends wherever it was; it has not succeeded.
@@ -98,7 +98,7 @@ class WidthSuccess(Bench):
                 )
             )
             errors.append(error)
-            yield self._found(rows, errors, float(work[: number + 1].sum() / work.sum()))
+            yield self._found(rows, errors, float(work[: index + 1].sum() / work.sum()))
 
     def _population(self, width: int) -> list[Experiment]:
         first = Experiment.from_dict(
@@ -118,7 +118,7 @@ class WidthSuccess(Bench):
         seeds = [derived(self.seed, f"bench/width_success/{run}") for run in range(self.starts)]
         return [dataclasses.replace(first, general=first.general.build({**first.general.values(), "seed": seed}, "")) for seed in seeds]
 
-    def _found(self, rows: list[tuple[Cell, ...]], errors: list[Array], done: float) -> Found:
+    def _found(self, rows: list[tuple[Cell, ...]], errors: list[Array], done: float) -> DemonstrationResult:
         width, share, low, high = (numbers([row[i] for row in rows]) for i in (0, 4, 5, 6))
         curve = Curve("succeeded", width, share, error=np.maximum(np.stack([share - low, high - share]), 0.0))
         dots = Scatter("starts", np.repeat(width, [len(error) for error in errors]), np.concatenate(errors))
@@ -137,4 +137,4 @@ class WidthSuccess(Bench):
             "narrowest_succeeding": float(succeeding.min()) if len(succeeding) else 0.0,
         }
         headings = ("width", "parameters", "starts", "succeeded", "share", "low", "high", "median error", "median loss")
-        return Found(table(headings, rows), plots, words, figures, done)
+        return DemonstrationResult(table(headings, rows), plots, words, figures, done)

@@ -1,6 +1,6 @@
 """The doctor's note: in words, from what was measured, what holds a run back now, with the evidence and a remedy.
 
-A rule is a file of this folder with a function ``look(book) -> Finding | None``; it is found by walking the folder. Rules read series and the experiment,
+A rule is a file of this folder with a function ``look(history) -> Finding | None``; it is found by walking the folder. Rules read series and the experiment,
 never the engine, and say nothing where what they need was not measured.
 """
 
@@ -11,9 +11,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 
-from optlab.studies.diagnosis.base import Book, Finding
+from optlab.studies.diagnosis.base import Finding, RunHistory
 
-Rule = Callable[[Book], Finding | None]
+Rule = Callable[[RunHistory], Finding | None]
 
 
 def modules() -> list[str]:
@@ -21,9 +21,9 @@ def modules() -> list[str]:
     return [f"{__name__}.{name}" for name in sorted(module.name for module in pkgutil.iter_modules(__path__)) if name != "base"]
 
 
-def diagnose(book: Book) -> list[Finding]:
+def diagnose(history: RunHistory) -> list[Finding]:
     """What holds the run back, the gravest first; empty where nothing was found."""
-    found = [finding for look in _rules() if (finding := look(book)) is not None]
+    found = [finding for look in _rules() if (finding := look(history)) is not None]
     return sorted(found, key=lambda finding: -finding.weight)
 
 

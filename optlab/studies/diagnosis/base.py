@@ -57,7 +57,7 @@ class FullNorms:
 
 
 @dataclass(frozen=True)
-class Book:
+class RunHistory:
     """What was measured of one run so far.
 
     Attributes:

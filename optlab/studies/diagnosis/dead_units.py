@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from optlab.studies.diagnosis.base import Book, Finding, Remedy
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory
 
 _MANY = 0.5
 
 
-def look(book: Book) -> Finding | None:
+def look(history: RunHistory) -> Finding | None:
     """Needs the activations instrument."""
     worst: tuple[float, str, str] | None = None
     for series, words in (("activations.dead", "dead"), ("activations.saturated", "saturated")):
-        shares = book.last(series)
-        names = book.columns.get(series, ())
+        shares = history.last(series)
+        names = history.columns.get(series, ())
         for share, name in zip(shares.tolist(), names, strict=False):
             if share > _MANY and (worst is None or share > worst[0]):
                 worst = (share, name, words)
@@ -21,7 +21,7 @@ def look(book: Book) -> Finding | None:
     share, name, words = worst
     alive = Remedy("Start with biases of 0.1", {"initializer.bias": 0.1}, live=False) if words == "dead" else None
     scaled = Remedy("Scale the start on a minibatch", {"initializer.name": "batch_scaled"}, live=False)
-    slower = book.slower(3.0)
+    slower = history.slower(3.0)
     return Finding(
         "dead_units",
         f"Most of {name} is {words}: those units give the same whatever comes in, and learn nothing.",

@@ -6,15 +6,15 @@ Minibatch norms have no part in it: they keep the size of their noise at a minim
 from __future__ import annotations
 
 from optlab.numerics.gradient_test import gradient_test
-from optlab.studies.diagnosis.base import Book, Finding, present, short
+from optlab.studies.diagnosis.base import Finding, RunHistory, present, short
 
 _EVALUATIONS = 6
 _FLAT = 0.01
 
 
-def look(book: Book) -> Finding | None:
+def look(history: RunHistory) -> Finding | None:
     """Needs the full gradient norm from the start on, and the training loss at evaluations."""
-    norm, training = book.full_norms(), book.values("train_loss")
+    norm, training = history.full_norms(), history.values("train_loss")
     if norm is None or len(training) < _EVALUATIONS:
         return None
     third = max(2, len(training) // 3)
@@ -34,7 +34,7 @@ def look(book: Book) -> Finding | None:
             "The loss no longer falls, but the full gradient has not shrunk: the run is not at a critical point, so no local minimum is what holds it back.",
             evidence,
             0.3,
-            present(book.slower(3.0)),
+            present(history.slower(3.0)),
         )
     if test.outcome == "shrunk":
         return Finding(

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from optlab.studies.diagnosis.base import FEW, Book, Finding, present, short
+from optlab.studies.diagnosis.base import FEW, Finding, RunHistory, present, short
 
 _OFTEN = 0.3
 """Share of the readings uphill from which it is told."""
 
 
-def look(book: Book) -> Finding | None:
+def look(history: RunHistory) -> Finding | None:
     """Needs the conditioning instrument."""
-    trouble, ghg, gg = (book.values(f"conditioning.{name}") for name in ("trouble", "ghg", "gg"))
+    trouble, ghg, gg = (history.values(f"conditioning.{name}") for name in ("trouble", "ghg", "gg"))
     if len(trouble) < FEW:
         return None
     share = float(trouble[-20:].mean())
     if share < _OFTEN:
         return None
-    rate = book.rate or 0.0
+    rate = history.rate or 0.0
     first, second = rate * float(gg[-1]), 0.5 * rate**2 * float(ghg[-1])
     return Finding(
         "ill_conditioned",
         "The Hessian is ill-conditioned along the gradient: steps of this length go uphill by the second-order estimate (8.10).",
         f"In {share:.0%} of the last readings ½ε²gᵀHg exceeds εgᵀg; in the last one {short(second)} against {short(first)}.",
         0.8 * share + 0.1,
-        present(book.slower(2.0)),
+        present(history.slower(2.0)),
     )

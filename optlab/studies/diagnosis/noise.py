@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from optlab.studies.diagnosis.base import FEW, Book, Finding, Remedy, present, short
+from optlab.studies.diagnosis.base import FEW, Finding, Remedy, RunHistory, present, short
 
 _LOW = 0.3
 _FLAT = 0.02
 
 
-def look(book: Book) -> Finding | None:
+def look(history: RunHistory) -> Finding | None:
     """Needs the gradient-noise instrument, and a training loss that no longer falls."""
-    ratio, scale = book.values("gradient_noise.signal_to_noise"), book.values("gradient_noise.noise_scale")
-    training = book.values("train_loss")
+    ratio, scale = history.values("gradient_noise.signal_to_noise"), history.values("gradient_noise.noise_scale")
+    training = history.values("train_loss")
     if len(ratio) < FEW or len(training) < 2 * FEW:
         return None
     signal = float(np.median(ratio[-10:]))
     before, now = float(training[-2 * FEW : -FEW].mean()), float(training[-FEW:].mean())
     if signal >= _LOW or before - now > _FLAT * abs(before):
         return None
-    size = book.experiment.batches.size
+    size = history.experiment.batches.size
     larger = Remedy(f"Use batches of {4 * size}", {"batches.size": float(4 * size)}, live=False) if size else None
     wanted = (
         f" A batch of about {float(np.median(scale[-10:])):,.0f} would be as much signal as noise."
@@ -32,5 +32,5 @@ def look(book: Book) -> Finding | None:
         "Noise dominates: the steps follow what single batches happen to say, and the training loss no longer falls.",
         f"Signal to noise of a batch gradient is {short(signal)}.{wanted}",
         0.5,
-        present(book.slower(4.0), larger),
+        present(history.slower(4.0), larger),
     )

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from optlab.studies.diagnosis.base import Book, Finding, Remedy, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, short
 
 _EVALUATIONS = 6
 _RISE = 0.05
 
 
-def look(book: Book) -> Finding | None:
+def look(history: RunHistory) -> Finding | None:
     """Needs evaluations with a validation part."""
-    training, validation = book.values("train_loss"), book.values("validation_loss")
+    training, validation = history.values("train_loss"), history.values("validation_loss")
     if len(validation) < _EVALUATIONS or len(training) != len(validation):
         return None
     place = int(validation.argmin())
     best, now = float(validation[place]), float(validation[-1])
     if place >= len(validation) - 3 or now <= best * (1.0 + _RISE) or training[-1] >= training[place]:
         return None
-    steps, _ = book.series["validation_loss"]
-    stops = book.experiment.stopping.keeps_best
+    steps, _ = history.series["validation_loss"]
+    stops = history.experiment.stopping.keeps_best
     return Finding(
         "overfitting",
         "The run overfits: the training loss goes on falling while the validation loss has turned.",

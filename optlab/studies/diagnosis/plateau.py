@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from optlab.studies.diagnosis.base import Book, Finding, Remedy, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
 
 _LEAST = 100
 _SMALL = 0.05
 _FLAT = 0.01
 
 
-def look(book: Book) -> Finding | None:
+def look(history: RunHistory) -> Finding | None:
     """Needs the gradient norm of every step and the training loss at evaluations.
 
     It is the norm of batches on purpose: on a plateau the gradients of single examples vanish, too, while around a minimum with noise only their mean does.
     """
-    norm, training = book.values("gradient_norm"), book.values("train_loss")
+    norm, training = history.values("gradient_norm"), history.values("train_loss")
     if len(norm) < _LEAST or len(training) < 4:
         return None
-    now, largest = float(np.median(book.recent("gradient_norm"))), float(np.quantile(norm, 0.95))
+    now, largest = float(np.median(history.recent("gradient_norm"))), float(np.quantile(norm, 0.95))
     third = training[-max(3, len(training) // 3) :]
     moved = float(third.max() - third.min())
     # A run whose loss has nearly gone has arrived; only one that is still high stands on a plateau.
     if now > _SMALL * largest or moved > _FLAT * abs(float(third[-1])) or float(training[-1]) < 0.5 * float(training[0]):
         return None
-    lr = getattr(book.experiment.optimizer, "lr", None)
-    live = "optimizer.lr" in book.experiment.live_fields()
+    lr = getattr(history.experiment.optimizer, "lr", None)
+    live = "optimizer.lr" in history.experiment.live_fields()
     faster = None if lr is None else Remedy(f"Raise the rate to {float(f'{4 * lr:.2g}'):g}", {"optimizer.lr": float(f"{4 * lr:.2g}")}, live)
     adaptive = Remedy("Divide by the gradient's size (RMSProp)", {"optimizer.name": "rmsprop"}, live=False)
     return Finding(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from optlab.studies.diagnosis.base import Book, Finding, Remedy, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
 
 
-def look(book: Book) -> Finding | None:
+def look(history: RunHistory) -> Finding | None:
     """Needs the largest eigenvalue of the Hessian, and a rule whose step is a multiple of the gradient."""
-    top, rate = book.last("spectrum.top"), book.rate
-    optimizer = book.experiment.optimizer
+    top, rate = history.last("spectrum.top"), history.rate
+    optimizer = history.experiment.optimizer
     if not len(top) or rate is None or not optimizer.along_gradient or not top[0] > 0.0:
         return None
     # Heavy-ball momentum is stable up to 2 (1 + α)/λ₁ on a quadratic.
@@ -17,7 +17,7 @@ def look(book: Book) -> Finding | None:
     if rate <= edge:
         return None
     safe = float(f"{0.5 * edge:.2g}")
-    live = "optimizer.lr" in book.experiment.live_fields()
+    live = "optimizer.lr" in history.experiment.live_fields()
     return Finding(
         "rate_above_edge",
         "The learning rate is above the edge of stability: along the sharpest direction each step overshoots by more than it gains.",

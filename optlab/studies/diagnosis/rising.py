@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from optlab.studies.diagnosis.base import Book, Finding, Remedy, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
 
 _LEAST = 60
 _FACTOR = 2.0
 
 
-def look(book: Book) -> Finding | None:
+def look(history: RunHistory) -> Finding | None:
     """Needs the batch loss only."""
-    loss = book.values("batch_loss")
+    loss = history.values("batch_loss")
     if len(loss) < _LEAST:
         return None
     width = max(10, len(loss) // 20)
@@ -25,11 +25,11 @@ def look(book: Book) -> Finding | None:
     spread = float(np.median(np.abs(logarithms - np.median(logarithms))))
     if np.log(now / best) <= 3.0 * spread:
         return None
-    clip = None if book.experiment.clipping.active else Remedy("Clip the gradient by its norm", {"clipping.name": "norm"}, live=False)
+    clip = None if history.experiment.clipping.active else Remedy("Clip the gradient by its norm", {"clipping.name": "norm"}, live=False)
     return Finding(
         "rising",
         "The loss rises: the steps are too long for where the run is now.",
         f"The batch loss is {short(now)}, after {short(best)} at its best.",
         min(1.0, 0.7 + 0.05 * float(np.log2(now / best))),
-        present(book.slower(3.0), clip),
+        present(history.slower(3.0), clip),
     )

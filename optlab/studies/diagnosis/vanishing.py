@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from optlab.studies.diagnosis.base import Book, Finding, Remedy, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
 
 _RATIO = 1e3
 
 
-def look(book: Book) -> Finding | None:
+def look(history: RunHistory) -> Finding | None:
     """Needs the gradients by layer, or by time step."""
-    by_layer, left = book.last("gradients_by_layer.norm"), book.values("time_gradient.left")
-    clip = None if book.experiment.clipping.active else Remedy("Clip the gradient by its norm", {"clipping.name": "norm"}, live=False)
+    by_layer, left = history.last("gradients_by_layer.norm"), history.values("time_gradient.left")
+    clip = None if history.experiment.clipping.active else Remedy("Clip the gradient by its norm", {"clipping.name": "norm"}, live=False)
     orthogonal = Remedy("Start from orthogonal weights", {"initializer.name": "orthogonal"}, live=False)
     if len(left):
         ratio = float(left[-1])
@@ -26,7 +26,7 @@ def look(book: Book) -> Finding | None:
                 0.7,
                 present(clip if explodes else None, orthogonal),
             )
-    names = book.columns.get("gradients_by_layer.norm", ())
+    names = history.columns.get("gradients_by_layer.norm", ())
     weights = [k for k, name in enumerate(names) if name.endswith("weight")]
     norms = by_layer[weights] if len(weights) > 1 and len(by_layer) == len(names) else np.zeros(0)
     if len(norms) < 2 or not norms.max() > 0.0:
@@ -37,7 +37,7 @@ def look(book: Book) -> Finding | None:
     explodes = high < low
     normalize = (
         Remedy("Normalize between the layers", {"model.batch_norm": "true"}, live=False)
-        if hasattr(book.experiment.model, "batch_norm")
+        if hasattr(history.experiment.model, "batch_norm")
         else None
     )
     return Finding(

@@ -34,7 +34,7 @@ from optlab.training.stepping import Stepper, Taken
 if TYPE_CHECKING:
     import torch
 
-REACH = 1000.0
+DIVERGENCE_RADIUS = 1000.0
 """Widths of the picture from its middle beyond which a run counts as diverged."""
 STILL = 1e-60
 """Slope and step below which a run counts as arrived: what follows would be arithmetic on numbers whose squares are no longer numbers."""
@@ -161,7 +161,7 @@ class Walk:
         self._tilts = {seed: generator(seed, "surface/noise") for seed in seeds}
         domain = surface.domain()
         self._middle = tensor([0.5 * (low + high) for low, high in domain])
-        self._farthest = REACH * max(high - low for low, high in domain)
+        self._farthest = DIVERGENCE_RADIUS * max(high - low for low, high in domain)
         self.step = 0
         self.values, self.gradients = self._objective.value_and_gradient(self.theta, *untilted(self.theta))
         self.walking = _torch.ones(len(contenders), dtype=_torch.bool)
@@ -200,7 +200,7 @@ class Walk:
     def _reason(self, run: int, after: torch.Tensor, sound: bool) -> str:
         number = self.step + 1
         if sound:
-            return f"step {number} led to {place(after.tolist())}, more than {REACH:g} widths of the picture away"
+            return f"step {number} led to {place(after.tolist())}, more than {DIVERGENCE_RADIUS:g} widths of the picture away"
         if bool(_torch.isfinite(after).all()):
             return f"step {number} led to {place(after.tolist())}, where the function or its slope is not finite"
         return f"step {number} from {place(self.theta[run].tolist())} led to coordinates that are not finite"

@@ -19,7 +19,7 @@ from optlab.catalogue.schedules.base import Schedule
 from optlab.catalogue.surfaces.base import CriticalKind, Interval, Surface
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch as _torch
-from optlab.objective.surface_objective import Array, axes, heights, lattice, surface_oracle, tensor
+from optlab.objective.surface_objective import Array, axes, heights, lattice, surface_batch_objective, tensor
 from optlab.studies.surfaces.descent import Contender, Walk
 
 if TYPE_CHECKING:
@@ -211,9 +211,9 @@ def _owner(at: torch.Tensor, places: torch.Tensor, near: float) -> torch.Tensor:
 
 def _newton_step(surface: Surface, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The steps ``−H⁻¹∇f`` ``[R, d]``, and where they solve ``H s = −∇f``. Where there is no finite Hessian the step is zero and solves nothing."""
-    oracle = surface_oracle(surface, at)
-    _, gradient = oracle.gradient(at)
-    hessian = oracle.hessian(at)
+    batch_objective = surface_batch_objective(surface, at)
+    _, gradient = batch_objective.gradient(at)
+    hessian = batch_objective.hessian(at)
     finite = _torch.isfinite(hessian).flatten(1).all(dim=1) & _torch.isfinite(gradient).all(dim=1)
     hessian = _torch.where(finite.view(-1, 1, 1), hessian, 0.0)
     gradient = _torch.where(finite.unsqueeze(1), gradient, 0.0)
@@ -225,16 +225,16 @@ def _newton_step(surface: Surface, at: torch.Tensor) -> tuple[torch.Tensor, torc
 def _scale(surface: Surface, domain: Sequence[Interval] | None = None) -> float:
     """The curvature of the surface: the median over a coarse grid of the largest eigenvalue's size."""
     at = tensor(lattice(axes(domain or surface.domain(), 9)))
-    hessian = surface_oracle(surface, at).hessian(at).flatten(1).norm(dim=1)
+    hessian = surface_batch_objective(surface, at).hessian(at).flatten(1).norm(dim=1)
     finite = hessian[_torch.isfinite(hessian)]
     return float(finite.median()) if len(finite) else 0.0
 
 
 def _described(surface: Surface, at: torch.Tensor, scale: float, critical: bool = False) -> list[Local]:
     """What the surface is near each of the points ``[R, d]``; ``critical``: whether they are known to be critical."""
-    oracle = surface_oracle(surface, at)
-    values, gradients = oracle.gradient(at)
-    hessians = oracle.hessian(at)
+    batch_objective = surface_batch_objective(surface, at)
+    values, gradients = batch_objective.gradient(at)
+    hessians = batch_objective.hessian(at)
     finite = _torch.isfinite(hessians).flatten(1).all(dim=1)
     eigenvalues, eigenvectors = _torch.linalg.eigh(_torch.where(finite.view(-1, 1, 1), hessians, 0.0))
     eigenvalues = _torch.where(finite.unsqueeze(1), eigenvalues, float("nan"))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from optlab.catalogue.schedules.base import Schedule
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import real
+from optlab.core.fields import number
 from optlab.experiment import Experiment
 from optlab.training.trainer import Trainer
 
@@ -28,7 +28,7 @@ GIVEN_BACK = 0.25
 _LOST = 4.0
 """The range test ends when the smoothed loss is this many times as large as it was at the start."""
 
-Told = Callable[[float], None]
+ProgressCallback = Callable[[float], None]
 """Is told how far a task is, from 0 to 1; what it raises ends the task."""
 
 
@@ -55,8 +55,8 @@ class RangeTest:
 class Rising(Schedule):
     """From the first rate to the last, by one factor a step."""
 
-    first: float = real(FIRST, "First rate", above=0.0)
-    factor: float = real(1.0, "Factor", above=0.0)
+    first: float = number(FIRST, "First rate", gt=0.0)
+    factor: float = number(1.0, "Factor", gt=0.0)
 
     @property
     def sum_diverges(self) -> bool:
@@ -70,7 +70,9 @@ class Rising(Schedule):
         return self.first * self.factor**step
 
 
-def range_test(experiment: Experiment, first: float = FIRST, last: float = LAST, steps: int = STEPS, told: Told | None = None) -> RangeTest:
+def range_test(
+    experiment: Experiment, first: float = FIRST, last: float = LAST, steps: int = STEPS, told: ProgressCallback | None = None
+) -> RangeTest:
     """Raise the rate from ``first`` to ``last`` through one run of at most ``steps`` steps.
 
     The experiment's schedule and budget do not matter; everything else is as it asks.
@@ -89,7 +91,7 @@ def range_test(experiment: Experiment, first: float = FIRST, last: float = LAST,
     average = 0.0
     for step in range(steps):
         trainer.advance()
-        trainer.settle()
+        trainer.sync_divergence()
         if trainer.endings:
             break
         losses.append(float(trainer.recorder.flush()["batch_loss"].values[0, 0]))

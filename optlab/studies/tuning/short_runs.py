@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
-from optlab.studies.tuning.range_test import GIVEN_BACK, RangeTest, Rising, Told, check, smoothed
+from optlab.studies.tuning.range_test import GIVEN_BACK, ProgressCallback, RangeTest, Rising, check, smoothed
 from optlab.training.trainer import Trainer
 
 RUNS, STEPS = 8, 100
@@ -97,7 +97,7 @@ class _Held:
         )
 
 
-def short_runs(experiment: Experiment, rates: Sequence[float], steps: int = STEPS, told: Told | None = None) -> ShortRuns:
+def short_runs(experiment: Experiment, rates: Sequence[float], steps: int = STEPS, told: ProgressCallback | None = None) -> ShortRuns:
     """Hold each rate constant through ``steps`` steps, all as one population; then as many rates between the best and the first that is too large.
 
     Where none is too large the second population goes up to the largest rate, or beyond it if that is the best.
@@ -121,12 +121,12 @@ def short_runs(experiment: Experiment, rates: Sequence[float], steps: int = STEP
     return _advise(held, steps, max(1, min(experiment.budget.steps, PASSES * held.steps_per_epoch)))
 
 
-def _hold(experiment: Experiment, rates: NDArray[np.float64], steps: int, told: Told | None, done: float) -> _Held:
+def _hold(experiment: Experiment, rates: NDArray[np.float64], steps: int, told: ProgressCallback | None, done: float) -> _Held:
     trainer = Trainer([dataclasses.replace(experiment, schedule=Rising(first=float(rate))) for rate in rates])
     initial = float(trainer.evaluate()["train_loss"][0])
     for step in range(steps):
         trainer.advance()
-        trainer.settle()
+        trainer.sync_divergence()
         if not trainer.alive:
             break
         if told is not None:

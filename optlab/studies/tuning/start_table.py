@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optlab.catalogue.models.base import Pass
+from optlab.catalogue.models.base import ForwardContext
 from optlab.core.lazy import torch as _torch
 from optlab.experiment import Experiment
 from optlab.training.trainer import Trainer
@@ -78,7 +78,7 @@ def start_table(experiment: Experiment) -> StartTable:
         dead[name] = float((here == 0.0).all(dim=0).double().mean())
 
     with _torch.no_grad():
-        loss = float(objective.losses(theta, x, y, Pass(training=True, trace=trace))[0])
+        loss = float(objective.losses(theta, x, y, ForwardContext(training=True, trace=trace))[0])
     gradient = objective.value_and_gradient(theta, x, y)[1]
     return StartTable(
         initializer=experiment.initializer.name,

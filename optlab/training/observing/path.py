@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch as _torch
-from optlab.training.events import Path
+from optlab.training.events import WeightPath
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +90,7 @@ class PathRecorder:
         self._points[: len(kept)] = self._points[kept]
         self._products[: len(kept), : len(kept)] = self._products[np.ix_(kept, kept)]
 
-    def path(self) -> Path | None:
+    def path(self) -> WeightPath | None:
         """The path as it stands; None before there are three points."""
         n = len(self._steps)
         if n < 3 or self._origin is None:
@@ -110,7 +110,7 @@ class PathRecorder:
         count = min(_MOVED, len(moved))
         largest = np.argpartition(moved, len(moved) - count)[len(moved) - count :]
         largest = largest[np.argsort(-moved[largest], kind="stable")]
-        return Path(
+        return WeightPath(
             run=self._run,
             steps=np.array(self._steps, dtype=np.int64),
             plane=plane,

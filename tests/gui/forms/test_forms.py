@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from optlab.core import paths, registry
 from optlab.core.component import Component
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import Field, FieldSet, Sizes, Texts, choice, real, sizes, switch, text, texts, whole
+from optlab.core.fields import Field, FieldSet, Sizes, Texts, choice, flag, integer, names, number, sizes, text
 from optlab.experiment import Experiment
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 from optlab.gui import theme
@@ -34,12 +34,12 @@ class Toy(Component):
 
     kind: ClassVar[str] = "toy"
     name: ClassVar[str] = "toy"
-    lr: float = real(0.1, "Rate", symbol="ε", above=0.0, most=10.0, log=True, slider=(1e-4, 10.0), help="A rate.")
-    count: int = whole(3, "Count", least=1, most=9, slider=(1, 9), help="A count.")
-    on: bool = switch(True, "On", help="A switch.")
+    lr: float = number(0.1, "Rate", symbol="ε", gt=0.0, le=10.0, log=True, slider=(1e-4, 10.0), help="A rate.")
+    count: int = integer(3, "Count", ge=1, le=9, slider=(1, 9), help="A count.")
+    on: bool = flag(True, "On", help="A switch.")
     mode: Literal["a", "b"] = choice("a", "Mode", help="A choice.")
     layers: Sizes = sizes((4, 2), "Layers", help="Sizes.")
-    names: Texts = texts((), "Names", help="Names.")
+    names: Texts = names((), "Names", help="Names.")
     title: str = text("", "Title", help="A title.", longest=5)
 
 
@@ -53,16 +53,16 @@ FIELDS = [(owner, where, field) for owner, where in OWNERS for field in owner.fi
 
 def wrong_texts(field: Field) -> list[str]:
     """What must be refused in a line of this kind."""
-    if field.kind in ("real", "whole"):
-        wrong = ["x", "", "1 2", "nan", "-1e999", "0x10"] + (["0,5"] if field.kind == "real" else ["0.5"])
-        if field.least is not None:
-            wrong.append(repr(field.least - 1))
-        if field.above is not None:
-            wrong.append(repr(field.above))
-        if field.most is not None:
-            wrong.append(repr(field.most * 2 + 1))
-        if field.below is not None:
-            wrong.append(repr(field.below))
+    if field.kind in ("number", "integer"):
+        wrong = ["x", "", "1 2", "nan", "-1e999", "0x10"] + (["0,5"] if field.kind == "number" else ["0.5"])
+        if field.ge is not None:
+            wrong.append(repr(field.ge - 1))
+        if field.gt is not None:
+            wrong.append(repr(field.gt))
+        if field.le is not None:
+            wrong.append(repr(field.le * 2 + 1))
+        if field.lt is not None:
+            wrong.append(repr(field.lt))
         return wrong
     if field.kind == "sizes":
         return ["a", "3, -1", "0", "1.5", "70000"]

@@ -16,7 +16,7 @@ from optlab.gui.instruments.pictures import plot_of
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.colors import DARK
 from optlab.store import Store
-from optlab.training.events import Block, Costed, Pictured, Series
+from optlab.training.events import InstrumentCosts, InstrumentImage, Series, SeriesBlock
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def idle(qtbot: QtBot, window: MainWindow) -> None:
     qtbot.waitUntil(lambda: not window.bridge.active, timeout=60_000)
 
 
-def block(**series: Any) -> Block:
+def block(**series: Any) -> SeriesBlock:
     made = {}
     for name, (values, columns) in series.items():
         array = np.asarray(values, dtype=np.float64)
         made[name.replace("__", ".")] = Series(np.arange(1, len(array) + 1), array[:, None], columns)
-    return Block(10, 1.0, made)
+    return SeriesBlock(10, 1.0, made)
 
 
 def test_that_there_is_a_card_for_every_instrument(panel: InstrumentsPanel) -> None:
@@ -96,7 +96,7 @@ def test_that_numbers_and_vectors_become_curves(panel: InstrumentsPanel) -> None
 
 def test_that_costs_are_told_in_steps(panel: InstrumentsPanel) -> None:
     panel.set_tables({"conditioning": {"every": 10}})
-    panel.take_costs(Costed(100, 0.001, {"conditioning": 0.0005}))
+    panel.take_costs(InstrumentCosts(100, 0.001, {"conditioning": 0.0005}))
     assert panel.cards["conditioning"].cost.text() == "a reading costs 0.5 steps, 5.0% of the training"
 
 
@@ -108,7 +108,7 @@ def test_that_what_an_instrument_draws_is_shown(panel: InstrumentsPanel) -> None
         "accuracy": np.array([0.3, 0.7]),
         "count": np.array([5.0, 5.0]),
     }
-    panel.take_picture(Pictured(0, 40, "reliability", arrays))
+    panel.take_picture(InstrumentImage(0, 40, "reliability", arrays))
     card = panel.cards["reliability"]
     assert card.tabs.tabText(0) == "Step 40"
     assert card.picture is not None and card.picture._plot is not None

@@ -12,11 +12,11 @@ from pytestqt.qtbot import QtBot
 from optlab.core import paths
 from optlab.experiment import Experiment
 from optlab.gui import theme
-from optlab.gui.bridge import Warmth
+from optlab.gui.bridge import WorkerPrewarmer
 from optlab.gui.landscape.landscape_window import LandscapeWindow
 from optlab.runners import WorkerPool, train
 from optlab.store import Store
-from optlab.tasks.landscape_questions import LineQuestion, PointQuestion, SliceQuestion, SpectrumQuestion, onwards, with_path
+from optlab.tasks.landscape import CriticalPointTask, LineTask, SliceTask, SpectrumTask, onwards, with_path
 from optlab.tasks.subject import stored
 from optlab.training.control import Inbox
 
@@ -51,7 +51,7 @@ def run(seed: int = 0, steps: int = 60, **sections: object) -> str:
 
 @pytest.fixture
 def window(qtbot: QtBot) -> Iterator[LandscapeWindow]:
-    warmth = Warmth()
+    warmth = WorkerPrewarmer()
     window = LandscapeWindow(warmth)
     qtbot.addWidget(window)
     yield window
@@ -153,7 +153,7 @@ def test_that_few_snapshots_are_filled_up_by_training_again() -> None:
 
 def test_that_a_slice_between_two_runs_has_their_losses_at_its_ends() -> None:
     first, second = run(), run(seed=1)
-    *_, found = SliceQuestion(first, "runs", second, points=5, examples=0).answers(Inbox())
+    *_, found = SliceTask(first, "runs", second, points=5, examples=0).run(Inbox())
     here, there = (stored(name) for name in (first, second))
     row = int(np.argmin(np.abs(found.b)))
     for subject, at in ((here, 0.0), (there, 1.0)):
@@ -164,14 +164,14 @@ def test_that_a_slice_between_two_runs_has_their_losses_at_its_ends() -> None:
 
 def test_that_a_line_begins_at_the_weights() -> None:
     name = run()
-    (found,) = LineQuestion(name, points=21, examples=0).answers(Inbox())
+    (found,) = LineTask(name, points=21, examples=0).run(Inbox())
     subject = stored(name)
     assert found.loss[10] == pytest.approx(float(subject.landscape.value(subject.theta)[0]), rel=1e-9)
 
 
 @pytest.mark.parametrize(("examples", "shown"), [(0, 3), (1000, 3), (20, 0)])
 def test_that_methods_go_on_from_a_critical_point_of_all_examples_only(examples: int, shown: int) -> None:
-    *_, found = PointQuestion(run(), steps=5, examples=examples).answers(Inbox())
+    *_, found = CriticalPointTask(run(), steps=5, examples=examples).run(Inbox())
     assert len(found.onwards) == shown
 
 
@@ -196,7 +196,7 @@ def test_that_newton_goes_back_to_a_saddle_which_the_others_leave() -> None:
 
 def test_that_the_spectrum_is_that_of_the_dense_hessian() -> None:
     name = run()
-    *_, found = SpectrumQuestion(name, examples=0).answers(Inbox())
+    *_, found = SpectrumTask(name, examples=0).run(Inbox())
     subject = stored(name)
     values = np.linalg.eigvalsh(subject.landscape.hessian(subject.theta).dense()[0].numpy())
     np.testing.assert_allclose(found.top, values[::-1][:8], rtol=1e-4)

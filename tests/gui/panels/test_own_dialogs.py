@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from optlab import __version__
 from optlab.core import registry
-from optlab.gui.bridge import Warmth
+from optlab.gui.bridge import WorkerPrewarmer
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.import_dialog import ImportDialog
 from optlab.gui.panels.machine_dialog import MachineDialog
@@ -38,14 +38,14 @@ class WideNet(torch.nn.Module):
 
 
 @pytest.fixture
-def warmth() -> Iterator[Warmth]:
-    warmth = Warmth()
+def warmth() -> Iterator[WorkerPrewarmer]:
+    warmth = WorkerPrewarmer()
     yield warmth
     warmth.end()
 
 
 @pytest.fixture
-def importing(qtbot: QtBot, warmth: Warmth) -> Iterator[ImportDialog]:
+def importing(qtbot: QtBot, warmth: WorkerPrewarmer) -> Iterator[ImportDialog]:
     dialog = ImportDialog(warmth)
     qtbot.addWidget(dialog)
     dialog.show()
@@ -104,7 +104,7 @@ def test_that_a_file_that_is_not_there_is_told(qtbot: QtBot, importing: ImportDi
 
 
 @pytest.fixture
-def registering(qtbot: QtBot, warmth: Warmth) -> Iterator[RegisterDialog]:
+def registering(qtbot: QtBot, warmth: WorkerPrewarmer) -> Iterator[RegisterDialog]:
     dialog = RegisterDialog(warmth)
     qtbot.addWidget(dialog)
     dialog.show()
@@ -166,7 +166,7 @@ def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(qtbot: 
     assert form.name() == "own.wide_net" and "width" in form.form.editors
 
 
-def test_that_the_machine_and_what_went_wrong_can_be_copied_together(qtbot: QtBot, warmth: Warmth) -> None:
+def test_that_the_machine_and_what_went_wrong_can_be_copied_together(qtbot: QtBot, warmth: WorkerPrewarmer) -> None:
     dialog = MachineDialog(warmth, "It broke.\n\nTraceback: here")
     qtbot.addWidget(dialog)
     dialog.show()

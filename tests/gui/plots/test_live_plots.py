@@ -23,7 +23,7 @@ from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.plot_frame import PlotFrame
 from optlab.gui.plots.weights_plot import WeightsPlot, short
 from optlab.training import events
-from optlab.training.events import Block, Series
+from optlab.training.events import Series, SeriesBlock
 
 
 @pytest.fixture
@@ -66,9 +66,9 @@ def wheel(plot: PlotFrame, clicks: int) -> None:
     QApplication.sendEvent(target, event)
 
 
-def block(names: dict[str, np.ndarray]) -> Block:
+def block(names: dict[str, np.ndarray]) -> SeriesBlock:
     series = {name: Series(np.arange(1, len(values) + 1), values) for name, values in names.items()}
-    return Block(10, 1.0, series)
+    return SeriesBlock(10, 1.0, series)
 
 
 def test_that_a_spike_is_drawn_after_a_million_steps(shown: Callable[[PlotFrame], PlotFrame]) -> None:
@@ -245,9 +245,9 @@ def test_that_the_risk_is_in_the_legend_only_where_it_is_measured(runs: int, sho
     assert set(plot.legend.keys()) == without | new
 
 
-def path(n: int = 50) -> events.Path:
+def path(n: int = 50) -> events.WeightPath:
     t = np.linspace(0.0, 1.0, n)
-    return events.Path(
+    return events.WeightPath(
         run=0,
         steps=np.arange(n) * 10,
         plane=np.stack([10.0 * t, t**2], axis=1),
@@ -306,7 +306,7 @@ def test_that_a_run_without_a_value_at_a_step_keeps_its_curve_whole(qtbot: QtBot
     plot = GradientPlot()
     qtbot.addWidget(plot)
     values = np.array([[3.0, 4.0], [np.nan, 2.0], [1.0, np.nan]])
-    plot.take(Block(30, 0.1, {"full_gradient_norm": Series(np.array([0, 10, 30]), values)}))
+    plot.take(SeriesBlock(30, 0.1, {"full_gradient_norm": Series(np.array([0, 10, 30]), values)}))
     for row, (last, norm) in enumerate(((30, 1.0), (10, 2.0))):
         samples = plot.curve(f"full_gradient_norm:{row}").samples
         assert len(samples) == 2 and samples.last == last

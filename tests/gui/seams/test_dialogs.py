@@ -76,7 +76,7 @@ def test_that_imported_data_are_previewed_and_trained(qtbot: QtBot, open_window:
     for what, path in own_data(tmp_path).items():
         window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
         in_dialog(ImportDialog, use)
-        window.companions.import_data(str(path))
+        window.secondary_windows.import_data(str(path))
         assert window.experiment_panel.problem() == "" and beside(window) == []
         run = train(qtbot, window)
         assert run.status == "finished" and run.title == f"{path.name} · mlp · sgd"
@@ -116,7 +116,7 @@ def test_that_an_entry_of_every_kind_goes_from_the_catalogue_into_a_run(
 ) -> None:
     window = open_window(shown=False)
     base = window.experiment_panel.experiment()
-    window.companions.show_catalogue()
+    window.secondary_windows.show_catalogue()
     catalogue = window.findChild(CatalogueDialog)
     assert catalogue is not None
     for kind in SECTIONS:
@@ -153,7 +153,7 @@ def test_that_the_gallery_opens_what_is_then_trained_under_its_title(qtbot: QtBo
         return True
 
     in_dialog(GalleryDialog, choose)
-    window.companions.show_gallery()
+    window.secondary_windows.show_gallery()
     edit(qtbot, window, "budget.steps", "2")
     assert train(qtbot, window).title == "Iris · softmax regression · full batch"
 
@@ -162,7 +162,7 @@ def test_that_a_preset_that_cannot_be_opened_starts_nothing(open_window: Callabl
     window = open_window(shown=False)
     bad = tmp_path / "bad.toml"
     bad.write_text("seed = -1", encoding="utf-8")
-    window.companions.presetPicked.emit(bad, True)
+    window.secondary_windows.presetPicked.emit(bad, True)
     assert not window.bridge.active and stored() == []
     assert "seed is -1" in window.banner.words.text()
 
@@ -194,7 +194,7 @@ def test_that_a_registered_model_is_picked_and_trained_and_its_new_arguments_are
             return True
 
         in_dialog(RegisterDialog, confirm)
-        window.companions.register_model()
+        window.secondary_windows.register_model()
         assert window.experiment_panel.chosen("model") == "own.net"
         assert ("width" in window.experiment_panel.components["model"].form.editors) == bool(arguments)
         run = train(qtbot, window)
@@ -207,7 +207,7 @@ def test_that_a_model_registered_elsewhere_can_be_used_from_the_catalogue(
     window = open_window(shown=False)
     (tmp_path / "net.py").write_text(NET.format(arguments=""), encoding="utf-8")
     assert main(["model", "register", str(tmp_path / "net.py"), "--yes"]) == 0
-    window.companions.show_catalogue()
+    window.secondary_windows.show_catalogue()
     catalogue = window.findChild(CatalogueDialog)
     assert catalogue is not None
     catalogue.show_entry("model", "own.net")
@@ -222,7 +222,7 @@ def test_that_stored_runs_are_shown_and_opened_again_under_the_same_name(
 ) -> None:
     window = open_window(shown=False)
     path = write_table(tmp_path / "flowers.csv", "classes")
-    window.companions.dataPicked.emit({"name": "csv_file", "path": str(path)})
+    window.secondary_windows.dataPicked.emit({"name": "csv_file", "path": str(path)})
     first = train(qtbot, window)
     window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
     in_dialog(RunsDialog, pressed("open_button"))
@@ -241,7 +241,7 @@ def test_that_a_stored_run_whose_file_is_gone_is_told_in_words(
 ) -> None:
     window = open_window(shown=False)
     path = write_table(tmp_path / "flowers.csv", "classes")
-    window.companions.dataPicked.emit({"name": "csv_file", "path": str(path)})
+    window.secondary_windows.dataPicked.emit({"name": "csv_file", "path": str(path)})
     train(qtbot, window)
     window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
     path.unlink()
@@ -304,7 +304,7 @@ def test_that_runs_are_named_after_what_was_trained(
     assert trained() == "Digits · MLP · momentum", "the edit was taken back"
     pick(window, "dataset", "moons")
     assert trained() == "moons · mlp · momentum"
-    window.companions.dataPicked.emit({"name": "csv_file", "path": str(write_table(tmp_path / "prices.csv", "regression"))})
+    window.secondary_windows.dataPicked.emit({"name": "csv_file", "path": str(write_table(tmp_path / "prices.csv", "regression"))})
     assert trained() == "prices.csv · mlp · momentum"
     edit(qtbot, window, "title", "Prices, first try")
     assert trained() == "Prices, first try"

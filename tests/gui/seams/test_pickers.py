@@ -160,16 +160,16 @@ def test_that_data_of_ones_own_are_trained_and_previewed_when_their_file_is_type
 def test_that_a_late_preview_of_other_data_is_not_shown(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
     window = open_window()
     panel = window.experiment_panel
-    answers: list[object] = []
-    window.preview.answered.connect(answers.append)
-    qtbot.waitUntil(lambda: len(answers) == 1, timeout=WAIT)
+    run: list[object] = []
+    window.preview.answered.connect(run.append)
+    qtbot.waitUntil(lambda: len(run) == 1, timeout=WAIT)
     panel.pick("dataset", "moons")
     # The answer about iris comes only now.
-    window.preview.answered.emit(answers[0])
+    window.preview.answered.emit(run[0])
     window.preview.failed.emit("Iris cannot be read.")
     assert panel.preview.picture._preview is None and "Loading" in panel.preview.words.text()
-    qtbot.waitUntil(lambda: len(answers) == 3, timeout=WAIT)
-    assert panel.preview.picture._preview is answers[2]
+    qtbot.waitUntil(lambda: len(run) == 3, timeout=WAIT)
+    assert panel.preview.picture._preview is run[2]
 
 
 def test_that_another_model_brings_its_loss_as_other_data_do(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:

@@ -9,14 +9,14 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from optlab.gui import theme
-from optlab.gui.bridge import Warmth
+from optlab.gui.bridge import WorkerPrewarmer
 from optlab.gui.surfaces.describe import bending
 from optlab.gui.surfaces.scenes import scenes
 from optlab.gui.surfaces.surface_window import SurfaceWindow
 from optlab.gui.surfaces.terms_table import number
 from optlab.gui.surfaces.timeline import Timeline
 from optlab.studies.surfaces.descent import Race
-from optlab.tasks.surface_questions import PictureQuestion, RaceQuestion
+from optlab.tasks.surfaces import PictureTask, RaceTask
 from optlab.training.control import Inbox
 
 SCENES = {scene.title: scene for scene in scenes()}
@@ -24,7 +24,7 @@ SCENES = {scene.title: scene for scene in scenes()}
 
 @pytest.fixture
 def window(qtbot: QtBot) -> Iterator[SurfaceWindow]:
-    warmth = Warmth()
+    warmth = WorkerPrewarmer()
     window = SurfaceWindow(warmth)
     qtbot.addWidget(window)
     window.show()
@@ -63,7 +63,7 @@ def test_that_the_cliff_is_shown_at_first_with_its_four_runs(qtbot: QtBot, windo
 @pytest.mark.parametrize("title", list(SCENES))
 def test_that_every_scene_runs_to_its_end(title: str) -> None:
     scene = SCENES[title]
-    (race,) = RaceQuestion(scene.surface, scene.methods, scene.steps, scene.noise).answers(Inbox())
+    (race,) = RaceTask(scene.surface, scene.methods, scene.steps, scene.noise).run(Inbox())
     assert len(race.positions) == scene.steps + 1
     assert all(len(method.start) == race.surface.dimension for method in scene.methods)
     assert len({method.color for method in scene.methods}) == len(scene.methods)
@@ -71,7 +71,7 @@ def test_that_every_scene_runs_to_its_end(title: str) -> None:
 
 def test_that_newton_ends_at_the_saddle_and_the_others_leave_it() -> None:
     scene = next(scene for scene in scenes() if scene.surface["name"] == "saddle")
-    (race,) = RaceQuestion(scene.surface, scene.methods, scene.steps).answers(Inbox())
+    (race,) = RaceTask(scene.surface, scene.methods, scene.steps).run(Inbox())
     ends = {method.label: race.path(run)[-1] for run, method in enumerate(scene.methods)}
     assert np.linalg.norm(ends["Newton"]) < 1e-9
     assert abs(ends["Gradient descent"][1]) > 1.0 and abs(ends["Saddle-free Newton"][1]) > 1.0
@@ -200,7 +200,7 @@ def test_that_the_readout_names_the_point_under_the_mouse(qtbot: QtBot, window: 
 
 
 def test_that_the_hessians_of_the_picture_are_those_of_the_function() -> None:
-    (picture,) = PictureQuestion({"name": "rosenbrock"}).answers(Inbox())
+    (picture,) = PictureTask({"name": "rosenbrock"}).run(Inbox())
     row, column = 40, 100
     x, y = picture.axes[0][column], picture.axes[1][row]
     expected = [[2 - 400 * (y - x**2) + 800 * x**2, -400 * x], [-400 * x, 200.0]]

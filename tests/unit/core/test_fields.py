@@ -8,22 +8,20 @@ import pydantic
 import pytest
 
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import FieldSet, Sizes, Texts, choice, did_you_mean, real, shown, sizes, switch, text, texts, whole
+from optlab.core.fields import FieldSet, Sizes, Texts, choice, did_you_mean, flag, integer, names, number, shown, sizes, text
 
 
 class Sample(FieldSet):
     """All kinds."""
 
-    rate: float = real(
-        0.1, "Rate", symbol="ε", above=0.0, most=2.0, log=True, slider=(0.01, 1.0), unit="1/s", help="A rate.", why="It fits."
-    )
-    share: float = real(0.5, "Share", least=0.0, below=1.0)
-    count: int = whole(3, "Count", least=1, most=9)
-    on: bool = switch(True, "On")
+    rate: float = number(0.1, "Rate", symbol="ε", gt=0.0, le=2.0, log=True, slider=(0.01, 1.0), unit="1/s", help="A rate.", why="It fits.")
+    share: float = number(0.5, "Share", ge=0.0, lt=1.0)
+    count: int = integer(3, "Count", ge=1, le=9)
+    on: bool = flag(True, "On")
     form: Literal["a", "b"] = choice("a", "Form")
     hidden: Sizes = sizes((4, 2), "Hidden")
     title: str = text("", "Title", longest=5)
-    chosen: Texts = texts((), "Chosen")
+    chosen: Texts = names((), "Chosen")
 
 
 def build(**values: Any) -> Sample:
@@ -32,12 +30,12 @@ def build(**values: Any) -> Sample:
 
 def test_that_a_field_carries_everything_that_was_declared() -> None:
     field = Sample.field("rate")
-    assert (field.kind, field.default, field.label, field.symbol, field.unit) == ("real", 0.1, "Rate", "ε", "1/s")
-    assert (field.above, field.most, field.least, field.below) == (0.0, 2.0, None, None)
+    assert (field.kind, field.default, field.label, field.symbol, field.unit) == ("number", 0.1, "Rate", "ε", "1/s")
+    assert (field.gt, field.le, field.ge, field.lt) == (0.0, 2.0, None, None)
     assert (field.log, field.slider, field.help, field.why) == (True, (0.01, 1.0), "A rate.", "It fits.")
     assert Sample.field("form").choices == ("a", "b")
     assert [f.name for f in Sample.fields()] == ["rate", "share", "count", "on", "form", "hidden", "title", "chosen"]
-    assert [f.kind for f in Sample.fields()] == ["real", "real", "whole", "switch", "choice", "sizes", "text", "texts"]
+    assert [f.kind for f in Sample.fields()] == ["number", "number", "integer", "flag", "choice", "sizes", "text", "names"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_that_components_are_found_by_kind_and_name() -> None:
 
 def test_that_pickers_list_by_place_and_then_label() -> None:
     for kind in registry.kinds():
-        order = [(c.place, c.label.lower()) for c in registry.components(kind)]
+        order = [(c.sort_order, c.label.lower()) for c in registry.components(kind)]
         assert order == sorted(order)
 
 

@@ -11,7 +11,7 @@ from optlab.catalogue.losses.cross_entropy import CrossEntropy
 from optlab.catalogue.losses.squared_error import SquaredError
 from optlab.catalogue.models.linear import Linear
 from optlab.catalogue.models.mlp import MLP
-from optlab.core.data import DataShape, Task
+from optlab.core.data import DataShape, LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.curvature import combinations, slices
 from optlab.curvature.conditioning import along_gradient, conditioning
@@ -78,7 +78,7 @@ LOSSES = [
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("loss, task", LOSSES)
 def test_that_grids_and_lines_are_the_objective_of_any_model(
-    model: Any, loss: Any, task: Task, chunk: int, monkeypatch: pytest.MonkeyPatch
+    model: Any, loss: Any, task: LearningTask, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(combinations, "_CHUNK_VALUES", chunk)
     source = torch.Generator().manual_seed(5)

@@ -107,8 +107,8 @@ def test_that_nesterov_equals_torch_after_the_change_of_variables() -> None:
 
         optimizer.step(closure)
     theta = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
-    phi, oracle = train(lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, nesterov=True))
-    buffers = torch.cat([oracle.state[p]["momentum_buffer"].flatten() for p in oracle.param_groups[0]["params"]])
+    phi, batch_objective = train(lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, nesterov=True))
+    buffers = torch.cat([batch_objective.state[p]["momentum_buffer"].flatten() for p in batch_objective.param_groups[0]["params"]])
     agree(theta, phi + 0.9 * 0.05 * buffers)
 
 

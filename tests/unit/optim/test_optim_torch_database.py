@@ -93,12 +93,12 @@ def test_that_the_database_has_inputs_and_errors_for_every_class() -> None:
 
 @pytest.mark.parametrize(("name", "kwargs"), INPUTS)
 def test_that_an_input_of_the_database_gives_torchs_numbers(name: str, kwargs: dict[str, Any]) -> None:
-    _, _, oracle, ours_base, theirs_base = ENTRIES[name]
+    _, _, batch_objective, ours_base, theirs_base = ENTRIES[name]
     found = []
     for ours in (True, False):
         weight, bias, x = problem()
         both = [weight, bias]
-        optimizer = make(name, both, {**ours_base, **kwargs}) if ours else oracle(both, **copy.deepcopy({**theirs_base, **kwargs}))
+        optimizer = make(name, both, {**ours_base, **kwargs}) if ours else batch_objective(both, **copy.deepcopy({**theirs_base, **kwargs}))
         closure = closure_for(optimizer, weight, bias, x)
         for _ in range(30):
             closure()

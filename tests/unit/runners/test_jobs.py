@@ -9,14 +9,14 @@ from sklearn.decomposition import PCA
 
 from optlab.core import registry
 from optlab.runners.jobs import TrainJob, perform
-from optlab.tasks.preview import DatasetPreview, PreviewQuestion
+from optlab.tasks.preview import DatasetPreview, PreviewTask
 from optlab.training.control import Inbox, SetValue
-from optlab.training.events import Answer, Applied, RunEnded, SessionEnded, SessionFailed
+from optlab.training.events import MessageApplied, RunEnded, SessionEnded, SessionFailed, TaskResult
 
 
 def _preview(**dataset: object) -> DatasetPreview:
-    events = list(perform(PreviewQuestion(dataset), Inbox()))
-    assert len(events) == 1 and isinstance(events[0], Answer)
+    events = list(perform(PreviewTask(dataset), Inbox()))
+    assert len(events) == 1 and isinstance(events[0], TaskResult)
     assert isinstance(events[0].value, DatasetPreview)
     return events[0].value
 
@@ -29,8 +29,8 @@ def test_that_a_training_job_ends_with_its_result(short):
 
 def test_that_the_log_is_applied_at_its_steps(short):
     job = TrainJob(short.experiments, None, ((120, SetValue("optimizer.lr", 0.5)), (7, SetValue("optimizer.lr", 0.25))))
-    applied = [event for event in perform(job, Inbox()) if isinstance(event, Applied)]
-    assert applied == [Applied(7, SetValue("optimizer.lr", 0.25)), Applied(120, SetValue("optimizer.lr", 0.5))]
+    applied = [event for event in perform(job, Inbox()) if isinstance(event, MessageApplied)]
+    assert applied == [MessageApplied(7, SetValue("optimizer.lr", 0.25)), MessageApplied(120, SetValue("optimizer.lr", 0.5))]
 
 
 def test_that_an_error_of_the_user_is_told_without_a_traceback():
@@ -69,22 +69,22 @@ def test_that_points_in_the_plane_are_shown_as_they_are():
 def test_that_wider_data_are_shown_in_the_plane_of_their_principal_components():
     seen = _preview(name="diabetes")
     data = registry.build("dataset", {"name": "diabetes"}).load()
-    oracle = PCA(2).fit(data.training.x)
-    points = oracle.transform(data.training.x)
+    batch_objective = PCA(2).fit(data.training.x)
+    points = batch_objective.transform(data.training.x)
     assert seen.sample == "components"
     # The sign of a component is free.
     np.testing.assert_allclose(np.abs(seen.x), np.abs(points), atol=1e-9)
-    np.testing.assert_allclose(seen.explained, oracle.explained_variance_ratio_, rtol=1e-9)
+    np.testing.assert_allclose(seen.explained, batch_objective.explained_variance_ratio_, rtol=1e-9)
     assert seen.y.shape == (len(points), 1) and seen.class_counts == ()
 
 
 def test_that_a_preview_of_nothing_is_an_error_in_words():
-    events = list(perform(PreviewQuestion({"name": "no such"}), Inbox()))
+    events = list(perform(PreviewTask({"name": "no such"}), Inbox()))
     assert len(events) == 1 and isinstance(events[0], SessionFailed) and "no such" in events[0].message
 
 
 @pytest.mark.parametrize("name", registry.names("dataset"))
 def test_that_every_dataset_that_loads_has_a_preview(name):
-    events = list(perform(PreviewQuestion({"name": name}), Inbox()))
+    events = list(perform(PreviewTask({"name": name}), Inbox()))
     # A data set that reads a file asks for one.
-    assert isinstance(events[0], Answer) or (isinstance(events[0], SessionFailed) and not events[0].detail)
+    assert isinstance(events[0], TaskResult) or (isinstance(events[0], SessionFailed) and not events[0].detail)

@@ -11,10 +11,11 @@ import numpy as np
 import psutil
 import pytest
 
-from optlab.runners import PreviewQuestion, ProcessRunner, ThreadRunner, TrainJob, WorkerPool
+from optlab.runners import ProcessRunner, ThreadRunner, TrainJob, WorkerPool
 from optlab.runners.worker import WorkerDied
+from optlab.tasks.preview import PreviewTask
 from optlab.training.control import Inbox, Pause, Stop
-from optlab.training.events import ActivityChanged, Answer, Block, RunEnded, SessionEnded, SessionFailed, Started
+from optlab.training.events import ActivityChanged, RunEnded, SeriesBlock, SessionEnded, SessionFailed, SessionStarted, TaskResult
 
 
 def _idle_pid(pool: WorkerPool) -> int:
@@ -28,7 +29,7 @@ def _result(events) -> RunEnded:
 
 
 def _series(events, name: str) -> np.ndarray:
-    return np.concatenate([event.series[name].values for event in events if isinstance(event, Block) and name in event.series])
+    return np.concatenate([event.series[name].values for event in events if isinstance(event, SeriesBlock) and name in event.series])
 
 
 def test_that_thread_and_process_give_the_same_numbers_on_digits(pool):
@@ -48,7 +49,7 @@ def test_that_thread_and_process_give_the_same_numbers_on_digits(pool):
 def test_that_a_worker_serves_one_job_after_another(pool, short):
     pid = _idle_pid(pool)
     assert isinstance(list(ProcessRunner(pool).events(short, Inbox()))[-1], SessionEnded)
-    assert isinstance(list(ProcessRunner(pool).events(PreviewQuestion({"name": "moons"}), Inbox()))[-1], Answer)
+    assert isinstance(list(ProcessRunner(pool).events(PreviewTask({"name": "moons"}), Inbox()))[-1], TaskResult)
     # An error of the user says nothing against the worker.
     failed = list(ProcessRunner(pool).events(TrainJob(("",)), Inbox()))
     assert isinstance(failed[-1], SessionFailed)
@@ -60,7 +61,7 @@ def test_that_messages_reach_a_worker_and_one_left_over_does_not_reach_its_next_
     told = []
     for event in ProcessRunner(pool).events(endless, inbox):
         told.append(event)
-        if isinstance(event, Started):
+        if isinstance(event, SessionStarted):
             inbox.put(Pause())
         if isinstance(event, ActivityChanged):
             assert event.activity == "paused"
@@ -89,7 +90,7 @@ def test_that_the_death_of_a_worker_is_told_in_words(doomed_pool, endless):
     told = []
     for event in ProcessRunner(doomed_pool).events(endless, Inbox()):
         told.append(event)
-        if isinstance(event, Started):
+        if isinstance(event, SessionStarted):
             os.kill(pid, signal.SIGKILL)
     assert isinstance(told[-1], SessionFailed)
     assert "signal 9, SIGKILL" in told[-1].message and "memory" in told[-1].message
@@ -98,7 +99,7 @@ def test_that_the_death_of_a_worker_is_told_in_words(doomed_pool, endless):
 def test_that_events_nobody_reads_hold_the_worker_up(pool, endless):
     worker, inbox = psutil.Process(_idle_pid(pool)), Inbox()
     events = ProcessRunner(pool).events(endless, inbox)
-    assert isinstance(next(events), Started)
+    assert isinstance(next(events), SessionStarted)
     # It sleeps in the middle of a send once the pipe is full: its processor time stands still.
     before = -1.0
     while (now := sum(worker.cpu_times()[:2])) != before:

@@ -14,9 +14,9 @@ import torch
 
 from optlab.experiment import Experiment
 from optlab.training.control import SetValue
-from optlab.training.events import Block, Kept
+from optlab.training.events import SeriesBlock, SnapshotTaken
 from optlab.training.session import _Session
-from optlab.training.trainer import Ending, Trainer
+from optlab.training.trainer import RunEnding, Trainer
 
 Build = Callable[..., Experiment]
 REGRESSION = {"dataset": {"name": "diabetes"}, "loss": {"name": "squared_error"}}
@@ -37,7 +37,7 @@ def run_out(trainer: Trainer, steps: int) -> Trainer:
         if not trainer.alive:
             break
         trainer.advance()
-    trainer.settle()
+    trainer.sync_divergence()
     return trainer
 
 
@@ -112,7 +112,7 @@ def test_that_one_run_dies_and_the_others_finish_as_if_alone(build: Build, advan
     together = Trainer(experiments, deferred=deferred)
     for _ in range(50):
         together.advance()
-    together.settle()
+    together.sync_divergence()
     assert sorted(together.endings) == [1, 3]
     for run in (0, 2):
         alone = advanced(experiments[run], 50)
@@ -133,9 +133,9 @@ def test_that_a_run_that_ended_by_itself_stays_where_it_ended_while_others_break
         kept = trainer.theta[0].clone()
         for _ in range(20):
             trainer.advance()
-        trainer.settle()
+        trainer.sync_divergence()
         assert torch.equal(trainer.theta[0], kept)
-        assert trainer.endings[0] == Ending(1, "finished", "enough", 1)
+        assert trainer.endings[0] == RunEnding(1, "finished", "enough", 1)
         assert trainer.endings[1].status == "diverged"
 
 
@@ -149,13 +149,15 @@ def test_that_a_session_tells_the_fatal_step_and_keeps_finite_parameters(
     end = ended(events)
     assert end.status == "diverged"
     assert end.broken == "loss"
-    losses = np.concatenate([e.series["batch_loss"].values[:, 0] for e in events if isinstance(e, Block) and "batch_loss" in e.series])
+    losses = np.concatenate(
+        [e.series["batch_loss"].values[:, 0] for e in events if isinstance(e, SeriesBlock) and "batch_loss" in e.series]
+    )
     assert len(losses) == end.steps + 2
     assert np.isfinite(losses[:-1]).all()
     assert not math.isfinite(losses[-1])
-    evaluated = [step for e in events if isinstance(e, Block) and "train_loss" in e.series for step in e.series["train_loss"].steps]
+    evaluated = [step for e in events if isinstance(e, SeriesBlock) and "train_loss" in e.series for step in e.series["train_loss"].steps]
     assert max(evaluated) <= end.steps + 1
-    (snapshot,) = [e.snapshot for e in events if isinstance(e, Kept) and e.snapshot.reason == "last_finite"]
+    (snapshot,) = [e.snapshot for e in events if isinstance(e, SnapshotTaken) and e.snapshot.reason == "last_finite"]
     assert np.isfinite(snapshot.theta).all()
     assert end.theta_sha256 == hashlib.sha256(snapshot.theta.tobytes()).hexdigest()
     assert snapshot.step == end.steps
@@ -171,7 +173,7 @@ def test_that_both_checks_make_the_same_session(build: Build, script: Any) -> No
         events = list(_Session(Trainer(experiments, deferred=deferred), script(), None).events())
         values: dict[str, list[Any]] = {}
         for event in events:
-            if isinstance(event, Block):
+            if isinstance(event, SeriesBlock):
                 for name, series in event.series.items():
                     values.setdefault(name, []).append(series)
         joined = {name: np.concatenate([s.values for s in parts]) for name, parts in values.items()}

@@ -15,7 +15,18 @@ from optlab.catalogue.stopping.base import FullGradientNorm, Memory, Stopping
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.training.control import Advance, Follow, Pause, Resume, SetValue, Stop, TakeSnapshot
-from optlab.training.events import ActivityChanged, Applied, Block, Event, Kept, Noted, Path, RunEnded, SessionEnded, Started
+from optlab.training.events import (
+    ActivityChanged,
+    Event,
+    MessageApplied,
+    RunEnded,
+    SeriesBlock,
+    SessionEnded,
+    SessionStarted,
+    SnapshotTaken,
+    StepWarning,
+    WeightPath,
+)
 from optlab.training.session import session
 
 Build = Callable[..., Experiment]
@@ -26,14 +37,14 @@ def of(events: list[Event], kind: type[Any]) -> list[Any]:
 
 
 def series(events: list[Event], name: str) -> tuple[np.ndarray, np.ndarray]:
-    parts = [block.series[name] for block in of(events, Block) if name in block.series]
+    parts = [block.series[name] for block in of(events, SeriesBlock) if name in block.series]
     return np.concatenate([part.steps for part in parts]), np.concatenate([part.values for part in parts])
 
 
 def test_that_a_session_begins_with_its_setting_and_ends_with_its_end(build: Build, play: Any) -> None:
     events = play(build())
     started = events[0]
-    assert isinstance(started, Started)
+    assert isinstance(started, SessionStarted)
     assert (started.runs, started.parameters, started.device, started.steps, started.step) == (1, 27, "cpu", 60, 0)
     assert (started.steps_per_epoch, started.batch, started.last_batch) == (5, 16, 8)
     assert len(started.tracked) == 8
@@ -41,21 +52,21 @@ def test_that_a_session_begins_with_its_setting_and_ends_with_its_end(build: Bui
     assert [type(event) for event in events].count(SessionEnded) == 1
     (end,) = of(events, RunEnded)
     before = events[: events.index(end)]
-    assert isinstance(before[-1], Kept)
+    assert isinstance(before[-1], SnapshotTaken)
     assert before[-1].snapshot.reason == "end"
-    assert not of(events[events.index(end) :], Block)
+    assert not of(events[events.index(end) :], SeriesBlock)
 
 
 def test_that_every_step_is_told_once_and_in_order(build: Build, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 0.0)
     events = play(build(measures={"evaluate_every": 7}))
-    assert len(of(events, Block)) >= 60
+    assert len(of(events, SeriesBlock)) >= 60
     for name in ("batch_loss", "gradient_norm", "update_norm", "learning_rate", "weights"):
         assert series(events, name)[0].tolist() == list(range(1, 61))
     assert series(events, "weights")[1].shape == (60, 1, 8)
     # At the start, every seventh step, and at the end.
     assert series(events, "train_loss")[0].tolist() == [0, 7, 14, 21, 28, 35, 42, 49, 56, 60]
-    steps = [block.step for block in of(events, Block)]
+    steps = [block.step for block in of(events, SeriesBlock)]
     assert steps == sorted(steps)
 
 
@@ -65,9 +76,9 @@ def test_that_evaluations_are_once_an_epoch_by_default(build: Build, play: Any) 
 
 def test_that_a_full_recorder_makes_a_block(build: Build, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 1e9)
-    monkeypatch.setattr("optlab.training.session.MOST_ROWS", 10)
+    monkeypatch.setattr("optlab.training.session.MAX_ROWS", 10)
     events = play(build())
-    sizes = [len(block.series["batch_loss"].steps) for block in of(events, Block) if "batch_loss" in block.series]
+    sizes = [len(block.series["batch_loss"].steps) for block in of(events, SeriesBlock) if "batch_loss" in block.series]
     assert sizes == [10] * 6
 
 
@@ -102,7 +113,7 @@ def test_that_a_pause_holds_advance_steps_and_resume_goes_on(build: Build, play:
     events = play(build(), at={10: [Pause()]}, idle=[Advance(3), Advance(), Resume()])
     changes = [(event.step, event.activity) for event in of(events, ActivityChanged)]
     assert changes == [(10, "paused"), (13, "paused"), (14, "paused"), (14, "running")]
-    kept = [event.snapshot.step for event in of(events, Kept) if event.snapshot.reason == "paused"]
+    kept = [event.snapshot.step for event in of(events, SnapshotTaken) if event.snapshot.reason == "paused"]
     assert kept == [10, 13, 14]
     assert ended(events).theta_sha256 == ended(play(build())).theta_sha256
 
@@ -112,7 +123,7 @@ def test_that_everything_measured_is_told_before_a_hold(build: Build, play: Any,
     events = play(build(), at={10: [Pause()]}, idle=[Resume()])
     hold = next(place for place, event in enumerate(events) if isinstance(event, ActivityChanged))
     assert series(events[:hold], "batch_loss")[0].tolist() == list(range(1, 11))
-    assert any(isinstance(event, Path) for event in events[:hold])
+    assert any(isinstance(event, WeightPath) for event in events[:hold])
 
 
 def test_that_a_run_may_be_stopped_while_it_holds(build: Build, play: Any, ended: Any) -> None:
@@ -128,7 +139,7 @@ def test_that_advance_beyond_the_budget_ends_with_the_budget(build: Build, play:
 def test_that_every_message_is_reported_with_the_step_at_which_it_was_applied(build: Build, play: Any) -> None:
     messages = {3: [SetValue("optimizer.lr", 0.1)], 8: [TakeSnapshot(), SetValue("optimizer.lr", -1.0)], 9: [SetValue("seed", 3.0)]}
     events = play(build(), at=messages)
-    applied = of(events, Applied)
+    applied = of(events, MessageApplied)
     assert [(event.step, event.message) for event in applied] == [(step, m) for step, members in messages.items() for m in members]
     assert applied[0].problem == applied[1].problem == ""
     assert applied[2].problem == "optimizer.lr is -1.0, but it must be a number above 0."
@@ -140,7 +151,7 @@ def test_that_every_message_is_reported_with_the_step_at_which_it_was_applied(bu
 
 def test_that_a_snapshot_that_was_asked_for_is_of_that_step(build: Build, play: Any, advanced: Any) -> None:
     events = play(build(), at={8: [TakeSnapshot()]})
-    (kept,) = [event for event in of(events, Kept) if event.snapshot.reason == "asked"]
+    (kept,) = [event for event in of(events, SnapshotTaken) if event.snapshot.reason == "asked"]
     assert kept.snapshot.step == 8
     assert kept.snapshot.theta.tobytes() == advanced(build(), 8).theta[0].numpy().tobytes()
 
@@ -148,14 +159,14 @@ def test_that_a_snapshot_that_was_asked_for_is_of_that_step(build: Build, play: 
 def test_that_weights_may_be_followed_by_name_on_the_way(build: Build, play: Any) -> None:
     names = ("layers.1.bias[0]", "layers.0.weight[2,1]")
     events = play(build(), at={10: [Follow(names)], 20: [Follow(("nonsense",)), Follow(())]})
-    applied = of(events, Applied)
+    applied = of(events, MessageApplied)
     assert [bool(event.problem) for event in applied] == [False, True, False]
     assert "names no weight" in applied[1].problem
-    widths = {int(step): values.shape[-1] for b in of(events, Block) for step, values in zip(*_weights(b), strict=True)}
+    widths = {int(step): values.shape[-1] for b in of(events, SeriesBlock) for step, values in zip(*_weights(b), strict=True)}
     assert [widths[step] for step in (10, 11, 20, 21)] == [8, 2, 2, 8]
 
 
-def _weights(block: Block) -> tuple[Any, Any]:
+def _weights(block: SeriesBlock) -> tuple[Any, Any]:
     found = block.series.get("weights")
     return (found.steps, found.values) if found else ([], [])
 
@@ -218,7 +229,7 @@ def test_that_a_stopping_rule_is_told_again_what_it_remembers_also_after_a_resum
     end = ended(play(experiment))
     assert (end.status, end.steps, end.reason) == ("finished", 21, "seen three times")
     first = play(experiment, at={16: [Stop()]})
-    assert ended(play(experiment, snapshots=[of(first, Kept)[-1].snapshot])).steps == 21
+    assert ended(play(experiment, snapshots=[of(first, SnapshotTaken)[-1].snapshot])).steps == 21
 
 
 def test_that_runs_end_one_by_one_and_the_others_go_on(build: Build, play: Any, ended: Any) -> None:
@@ -231,7 +242,7 @@ def test_that_runs_end_one_by_one_and_the_others_go_on(build: Build, play: Any, 
     assert [event.run for event in of(events, RunEnded)] == [0, 1]
     first, second = ended(events, 0), ended(events, 1)
     assert first.steps < 300 == second.steps
-    assert first.theta_sha256 == [e.snapshot for e in of(events, Kept) if e.run == 0][-1].theta_sha256
+    assert first.theta_sha256 == [e.snapshot for e in of(events, SnapshotTaken) if e.run == 0][-1].theta_sha256
     alone = ended(play(slow))
     assert second.final == pytest.approx(alone.final, rel=1e-9)
     steps, losses = series(events, "batch_loss")
@@ -248,16 +259,16 @@ def test_that_an_experiment_that_cannot_run_is_refused_before_the_first_event(bu
 
 def test_that_a_resumed_session_counts_time_and_steps_from_its_snapshot(build: Build, play: Any, ended: Any) -> None:
     first = play(build(), at={20: [Stop()]})
-    snapshot = of(first, Kept)[-1].snapshot
+    snapshot = of(first, SnapshotTaken)[-1].snapshot
     events = play(build(), snapshots=[snapshot])
     assert events[0].step == 20
     assert series(events, "batch_loss")[0].tolist() == list(range(21, 61))
     assert ended(events).seconds >= snapshot.seconds > 0.0
-    assert not [event for event in of(events, Kept) if event.snapshot.reason == "start"]
+    assert not [event for event in of(events, SnapshotTaken) if event.snapshot.reason == "start"]
 
 
 def test_that_a_step_that_keeps_no_promise_is_told_once(build: Build, play: Any) -> None:
     events = play(build(model={"name": "mlp", "hidden": [3]}, optimizer={"name": "newton", "damping": 1e-6, "solver": "exact"}))
-    words = [event.words for event in of(events, Noted)]
+    words = [event.words for event in of(events, StepWarning)]
     assert words
     assert len(set(words)) == len(words)

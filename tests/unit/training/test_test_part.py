@@ -10,7 +10,7 @@ import torch
 
 from optlab.core import registry
 from optlab.experiment import Experiment
-from optlab.training.events import Block
+from optlab.training.events import SeriesBlock
 
 Build = Callable[..., Experiment]
 
@@ -56,4 +56,4 @@ def test_that_regression_has_no_test_error_and_an_empty_part_nothing(build: Buil
 def test_that_nothing_that_chooses_sees_the_test_part(build: Build, play: Any, advanced: Any) -> None:
     assert not [measure.name for measure in registry.components("measure") if "test" in measure.name]
     assert not [name for name in advanced(build(), 1).evaluate(gradient=True) if "test" in name]
-    assert not [name for event in play(build()) if isinstance(event, Block) for name in event.series if "test" in name]
+    assert not [name for event in play(build()) if isinstance(event, SeriesBlock) for name in event.series if "test" in name]

@@ -13,7 +13,7 @@ import torch
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.training.control import Replay, SetValue, Stop
-from optlab.training.events import Applied, Kept
+from optlab.training.events import MessageApplied, SnapshotTaken
 from optlab.training.session import session
 from optlab.training.snapshot import theta_sha256
 
@@ -41,16 +41,16 @@ def test_that_training_equals_a_loop_written_with_torch_alone(build: Build, adva
     torch.nn.utils.vector_to_parameters(ours.theta[0].clone(), model.parameters())
     weights = [p for p in model.parameters() if p.dim() == 2]
     biases = [p for p in model.parameters() if p.dim() == 1]
-    oracle = torch.optim.SGD([{"params": weights, "weight_decay": 0.0}, {"params": biases}], lr=0.05, momentum=0.9)
-    scheduler = torch.optim.lr_scheduler.LinearLR(oracle, start_factor=1.0, end_factor=0.1, total_iters=30)
+    batch_objective = torch.optim.SGD([{"params": weights, "weight_decay": 0.0}, {"params": biases}], lr=0.05, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.LinearLR(batch_objective, start_factor=1.0, end_factor=0.1, total_iters=30)
     losses = []
     for step in range(50):
         rows = slice(step % 5 * 16, min((step % 5 + 1) * 16, 72))
-        oracle.zero_grad()
+        batch_objective.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(x[rows]), y[rows])
         (loss + 0.005 * sum(w.square().sum() for w in weights)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.3)
-        oracle.step()
+        batch_objective.step()
         scheduler.step()
         losses.append(loss.item())
         ours.advance()
@@ -83,7 +83,7 @@ def test_that_a_stopped_run_resumed_from_its_snapshot_is_the_run_that_was_not_st
     first = play(experiment, at={stop: [Stop()]})
     assert ended(first).status == "stopped"
     assert ended(first).steps == stop
-    (snapshot,) = [event.snapshot for event in first if isinstance(event, Kept) and event.snapshot.reason == "end"]
+    (snapshot,) = [event.snapshot for event in first if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end"]
     assert snapshot.step == stop
     resumed = ended(play(experiment, snapshots=[snapshot]))
     assert resumed.status == "finished"
@@ -100,7 +100,7 @@ def test_that_values_changed_on_the_way_are_replayed_exactly_from_the_log(build:
         40: [SetValue("optimizer.lr", 0.01)],
     }
     events = play(experiment, at=changes)
-    log = [(event.step, event.message) for event in events if isinstance(event, Applied) and not event.problem]
+    log = [(event.step, event.message) for event in events if isinstance(event, MessageApplied) and not event.problem]
     assert [step for step, _ in log] == [3, 17, 17, 40]
     replayed = ended(list(session([experiment], Replay(log))))
     assert replayed.theta_sha256 == ended(events).theta_sha256 != ended(play(experiment)).theta_sha256
@@ -110,7 +110,7 @@ def test_that_a_snapshot_carries_the_values_that_were_changed(build: Build, play
     experiment = build()
     straight = ended(play(experiment, at={10: [SetValue("optimizer.lr", 0.2)]}))
     first = play(experiment, at={10: [SetValue("optimizer.lr", 0.2)], 30: [Stop()]})
-    (snapshot,) = [event.snapshot for event in first if isinstance(event, Kept) and event.snapshot.reason == "end"]
+    (snapshot,) = [event.snapshot for event in first if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end"]
     assert snapshot.values == {"optimizer.lr": 0.2}
     assert ended(play(experiment, snapshots=[snapshot])).theta_sha256 == straight.theta_sha256
 
@@ -136,7 +136,7 @@ def test_that_blocks_do_not_change_the_training(build: Build, play: Any, ended: 
     monkeypatch.setattr("optlab.training.session.CHECKPOINT_SECONDS", 0.0)
     events = play(build())
     assert ended(events).theta_sha256 == plain
-    assert sum(isinstance(event, Kept) and event.snapshot.reason == "checkpoint" for event in events) == 60
+    assert sum(isinstance(event, SnapshotTaken) and event.snapshot.reason == "checkpoint" for event in events) == 60
 
 
 def test_that_series_are_what_they_say(build: Build, advanced: Any) -> None:

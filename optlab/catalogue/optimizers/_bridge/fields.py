@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from optlab.catalogue.optimizers._bridge.signatures import NO_DEFAULT, Argument
-from optlab.core.fields import choice, real, switch, whole
+from optlab.core.fields import choice, flag, integer, number
 
 FIXED = frozenset({"foreach", "fused", "capturable", "differentiable", "maximize"})
 """Arguments that stay at torch's defaults: ways of computing, and climbing instead of descending."""
 
-_LR = dict(symbol="ε", above=0.0, log=True, slider=(1e-6, 10.0), help="Size of the step; schedules act on it.")
-_DECAY = dict(least=0.0, below=1.0, slider=(0.0, 0.9999))
+_LR = dict(symbol="ε", gt=0.0, log=True, slider=(1e-6, 10.0), help="Size of the step; schedules act on it.")
+_DECAY = dict(ge=0.0, lt=1.0, slider=(0.0, 0.9999))
 _KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "lr": ("Learning rate", _LR),
     "beta1": ("Decay of the first moment", dict(symbol="ρ₁", help="How long gradients are remembered.", **_DECAY)),
     "beta2": ("Decay of the second moment", dict(symbol="ρ₂", help="How long squared gradients are remembered.", **_DECAY)),
     "beta3": ("Third decay", dict(help="Third of the decay rates.", **_DECAY)),
-    "eps": ("Small constant", dict(symbol="δ", least=0.0, help="Keeps a division finite.")),
-    "weight_decay": ("Weight decay", dict(symbol="λ", least=0.0, slider=(0.0, 0.5), help="Pull of the parameters towards zero.")),
+    "eps": ("Small constant", dict(symbol="δ", ge=0.0, help="Keeps a division finite.")),
+    "weight_decay": ("Weight decay", dict(symbol="λ", ge=0.0, slider=(0.0, 0.5), help="Pull of the parameters towards zero.")),
     "decoupled_weight_decay": (
         "Decoupled weight decay",
         dict(help="Shrink the parameters directly, as AdamW does, instead of adding the penalty's gradient to the gradient."),
@@ -32,52 +32,52 @@ _KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "momentum": ("Momentum", dict(symbol="α", help="Share of the velocity that a step keeps.", **_DECAY)),
     "dampening": (
         "Dampening",
-        dict(least=0.0, most=1.0, slider=(0.0, 1.0), help="Share of the gradient that does not enter the velocity."),
+        dict(ge=0.0, le=1.0, slider=(0.0, 1.0), help="Share of the gradient that does not enter the velocity."),
     ),
     "nesterov": ("Nesterov", dict(help="Look ahead along the velocity, in torch's rearranged form.")),
     "amsgrad": ("AMSGrad", dict(help="Divide by the largest second moment so far instead of the present one.")),
-    "rho": ("Decay of the squares", dict(symbol="ρ", least=0.0, most=1.0, slider=(0.0, 0.9999), help="How long squares are remembered.")),
+    "rho": ("Decay of the squares", dict(symbol="ρ", ge=0.0, le=1.0, slider=(0.0, 0.9999), help="How long squares are remembered.")),
     "centered": ("Centered", dict(help="Subtract the squared mean of the gradient, so that its variance is what is divided by.")),
     "lr_decay": (
         "Decay of the rate",
-        dict(least=0.0, slider=(0.0, 1.0), help="The rate is divided by 1 + this times the number of steps before."),
+        dict(ge=0.0, slider=(0.0, 1.0), help="The rate is divided by 1 + this times the number of steps before."),
     ),
     "momentum_decay": (
         "Growth of the momentum",
-        dict(symbol="ψ", least=0.0, slider=(0.0, 0.1), help="How fast the momentum grows to its final value."),
+        dict(symbol="ψ", ge=0.0, slider=(0.0, 0.1), help="How fast the momentum grows to its final value."),
     ),
 }
 _OF_CLASS: Mapping[tuple[str, str], tuple[str, Mapping[str, Any]]] = {
     ("RMSprop", "alpha"): ("Decay of the squares", dict(symbol="ρ", help="How long squared gradients are remembered.", **_DECAY)),
-    ("ASGD", "alpha"): ("Power of the decay", dict(least=0.0, slider=(0.0, 1.0), help="Power with which the rate falls over the steps.")),
+    ("ASGD", "alpha"): ("Power of the decay", dict(ge=0.0, slider=(0.0, 1.0), help="Power with which the rate falls over the steps.")),
     ("ASGD", "lambd"): (
         "Decay term",
-        dict(symbol="λ", least=0.0, slider=(0.0, 0.1), help="Pull towards zero, and how early the rate begins to fall."),
+        dict(symbol="λ", ge=0.0, slider=(0.0, 0.1), help="Pull towards zero, and how early the rate begins to fall."),
     ),
     ("ASGD", "t0"): (
         "Start of the average",
-        dict(least=0.0, unit="steps", help="Step from which torch keeps an average of the parameters beside them."),
+        dict(ge=0.0, unit="steps", help="Step from which torch keeps an average of the parameters beside them."),
     ),
-    ("Adagrad", "initial_accumulator_value"): ("First sum", dict(least=0.0, help="Sum of the squared gradients before the first step.")),
+    ("Adagrad", "initial_accumulator_value"): ("First sum", dict(ge=0.0, help="Sum of the squared gradients before the first step.")),
     ("Adafactor", "beta2_decay"): (
         "Power of the decay",
-        dict(most=0.0, slider=(-1.0, 0.0), help="The second moment's decay is 1 − tᵖ with this p."),
+        dict(le=0.0, slider=(-1.0, 0.0), help="The second moment's decay is 1 − tᵖ with this p."),
     ),
     ("Adafactor", "eps1"): (
         "Small constant",
         dict(
             symbol="δ₁",
-            least=0.0,
+            ge=0.0,
             help="Least squared update before the root; 0 takes the precision's own machine epsilon, as torch does by default.",
         ),
     ),
     ("Adafactor", "eps2"): (
         "Least size of a tensor",
-        dict(symbol="δ₂", least=0.0, help="The step is relative to a tensor's root mean square, at least this."),
+        dict(symbol="δ₂", ge=0.0, help="The step is relative to a tensor's root mean square, at least this."),
     ),
     ("Adafactor", "d"): (
         "Clipping threshold",
-        dict(least=1.0, slider=(1.0, 10.0), help="Largest root mean square of an update before it is scaled down."),
+        dict(ge=1.0, slider=(1.0, 10.0), help="Largest root mean square of an update before it is scaled down."),
     ),
     ("Rprop", "lr"): (
         "Learning rate",
@@ -85,17 +85,17 @@ _OF_CLASS: Mapping[tuple[str, str], tuple[str, Mapping[str, Any]]] = {
     ),
     ("Rprop", "eta1"): (
         "Shrinking",
-        dict(symbol="η₋", above=0.0, below=1.0, slider=(0.05, 0.95), help="Factor where the gradient changes its sign."),
+        dict(symbol="η₋", gt=0.0, lt=1.0, slider=(0.05, 0.95), help="Factor where the gradient changes its sign."),
     ),
-    ("Rprop", "eta2"): ("Growth", dict(symbol="η₊", above=1.0, slider=(1.01, 2.0), help="Factor where the gradient keeps its sign.")),
-    ("Rprop", "step_size1"): ("Least step", dict(above=0.0, log=True, slider=(1e-9, 1e-2), help="Smallest size of a value's step.")),
-    ("Rprop", "step_size2"): ("Largest step", dict(above=0.0, log=True, slider=(1e-3, 1e3), help="Largest size of a value's step.")),
+    ("Rprop", "eta2"): ("Growth", dict(symbol="η₊", gt=1.0, slider=(1.01, 2.0), help="Factor where the gradient keeps its sign.")),
+    ("Rprop", "step_size1"): ("Least step", dict(gt=0.0, log=True, slider=(1e-9, 1e-2), help="Smallest size of a value's step.")),
+    ("Rprop", "step_size2"): ("Largest step", dict(gt=0.0, log=True, slider=(1e-3, 1e3), help="Largest size of a value's step.")),
     ("Muon", "ns_coefficient1"): ("First coefficient", dict(symbol="a", help="Coefficient of X in the polynomial that is iterated.")),
     ("Muon", "ns_coefficient2"): ("Second coefficient", dict(symbol="b", help="Coefficient of XXᵀX in the polynomial that is iterated.")),
     ("Muon", "ns_coefficient3"): ("Third coefficient", dict(symbol="c", help="Coefficient of XXᵀXXᵀX in the polynomial that is iterated.")),
     ("Muon", "ns_steps"): (
         "Newton–Schulz steps",
-        dict(least=1, most=99, slider=(1, 10), help="Iterations that make the momentum nearly orthogonal."),
+        dict(ge=1, le=99, slider=(1, 10), help="Iterations that make the momentum nearly orthogonal."),
     ),
     ("Muon", "adjust_lr_fn"): (
         "Scale of the rate",
@@ -163,13 +163,13 @@ def declare(cls: str, argument: Argument, reserved: frozenset[str], known: bool)
             declarations[name] = choice(part or choices[0], label, **extra)
         elif isinstance(part, bool):
             annotations[name] = bool
-            declarations[name] = switch(part, label, help=extra["help"])
+            declarations[name] = flag(part, label, help=extra["help"])
         elif isinstance(part, int) and not isinstance(part, bool) and "float" not in argument.annotation and not _is_real(name):
             annotations[name] = int
-            declarations[name] = whole(part, label, **_allowed(extra, part))
+            declarations[name] = integer(part, label, **_allowed(extra, part))
         elif isinstance(part, int | float):
             annotations[name] = float
-            declarations[name] = real(float(part), label, **_allowed(extra, part))
+            declarations[name] = number(float(part), label, **_allowed(extra, part))
         else:
             return nothing
     if not names:
@@ -197,11 +197,11 @@ def _described(cls: str, argument: str, name: str, known: bool) -> tuple[str, di
 def _allowed(extra: dict[str, Any], default: float) -> dict[str, Any]:
     """``extra`` without the bounds that the class's own default would break: its author knows better than a rule of thumb."""
     kept = dict(extra)
-    low, high = kept.get("least", kept.get("above")), kept.get("most", kept.get("below"))
-    broken = (low is not None and (default < low or default == kept.get("above"))) or (
-        high is not None and (default > high or default == kept.get("below"))
+    low, high = kept.get("ge", kept.get("gt")), kept.get("le", kept.get("lt"))
+    broken = (low is not None and (default < low or default == kept.get("gt"))) or (
+        high is not None and (default > high or default == kept.get("lt"))
     )
     if broken:
-        for bound in ("least", "above", "most", "below", "slider", "log"):
+        for bound in ("ge", "gt", "le", "lt", "slider", "log"):
             kept.pop(bound, None)
     return kept

@@ -21,7 +21,7 @@ from optlab.catalogue.optimizers._bridge.signatures import NO_DEFAULT, Signature
 from optlab.catalogue.optimizers._bridge.words import About
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import real, switch
+from optlab.core.fields import flag, number
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.layout import Layout, Parameter
 from optlab.core.lazy import torch as _torch
@@ -125,10 +125,10 @@ class MuonRule(TorchRule):
     extra: ClassVar[dict[str, tuple[Any, Any]]] = {
         "rest_rate": (
             float,
-            real(
+            number(
                 1.0,
                 "Rate of the rest",
-                above=0.0,
+                gt=0.0,
                 log=True,
                 slider=(1e-3, 10.0),
                 help="AdamW's learning rate as a multiple of Muon's, so that schedules act on both; its decays are 0.9 and 0.999, its small constant is 1e-8.",
@@ -137,7 +137,7 @@ class MuonRule(TorchRule):
         ),
         "output_by_muon": (
             bool,
-            switch(
+            flag(
                 False,
                 "Output layer, too",
                 help="Train the weights of the output layer by Muon, too, instead of by AdamW.",
@@ -211,7 +211,7 @@ def rule(signature: Signature, name: str, label: str, group: str, place: int, ab
         "name": name,
         "label": label,
         "group": group,
-        "place": place,
+        "sort_order": place,
         "rule": about.rule if about is not None else (),
         "symbols": dict(about.symbols) if about is not None else {},
         "source": about.source if about is not None else f"The class {signature.cls} of {group}.",
@@ -247,7 +247,7 @@ def _rows(cls: type[TorchRule], theta: torch.Tensor, h: Hyperparameters) -> list
         value = getattr(h, field.name)
         column = value.flatten().tolist() if isinstance(value, _torch.Tensor) else [value] * runs
         for row, own in zip(rows, column, strict=True):
-            row[field.name] = round(own) if field.kind == "whole" else own
+            row[field.name] = round(own) if field.kind == "integer" else own
     return rows
 
 

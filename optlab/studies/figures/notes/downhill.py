@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from optlab.objective.surface_objective import Array, picture, surface_oracle, tensor
+from optlab.objective.surface_objective import Array, picture, surface_batch_objective, tensor
 from optlab.studies.figures.base import Figure, Number
 from optlab.studies.figures.live import Track, contender, surface, tracks
 
@@ -41,7 +41,7 @@ class DownhillFigure(Figure[Downhill]):
     def compute(self) -> Downhill:
         parabola = surface("parabola")
         (x,), f = picture(parabola, 201)
-        slope = surface_oracle(parabola, tensor(x[:, None])).gradient(tensor(x[:, None]))[1].numpy()[:, 0]
+        slope = surface_batch_objective(parabola, tensor(x[:, None])).gradient(tensor(x[:, None]))[1].numpy()[:, 0]
         left, right = tracks(
             parabola, [contender("from the left", (-_START,), "sgd", lr=LR), contender("from the right", (_START,), "sgd", lr=LR)], STEPS
         )

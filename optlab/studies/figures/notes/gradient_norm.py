@@ -12,7 +12,7 @@ from optlab.experiment import Experiment
 from optlab.objective.surface_objective import Array
 from optlab.studies.figures.base import Figure, Number, moving_mean
 from optlab.training.control import Replay
-from optlab.training.events import Block
+from optlab.training.events import SeriesBlock
 from optlab.training.session import session
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class GradientNormFigure(Figure[GradientNorms]):
         parameters = 0
         for event in session([experiment], Replay([])):
             parameters = getattr(event, "parameters", parameters)
-            if isinstance(event, Block):
+            if isinstance(event, SeriesBlock):
                 for name, parts in found.items():
                     if name in event.series:
                         series = event.series[name]

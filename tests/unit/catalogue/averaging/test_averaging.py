@@ -12,7 +12,7 @@ from torch.optim import swa_utils
 
 from optlab.experiment import Experiment
 from optlab.training.control import Stop
-from optlab.training.events import Block, Kept
+from optlab.training.events import SeriesBlock, SnapshotTaken
 
 Build = Callable[..., Experiment]
 STEPS = 40
@@ -41,12 +41,12 @@ def test_that_the_polyak_average_is_the_mean_of_the_iterates_since_its_beginning
 def test_that_the_exponential_average_is_torchs_once_that_has_seen_the_start(build: Build, advanced: Any) -> None:
     iterates, averages = path(advanced(build(averaging={"name": "exponential", "decay": 0.9}), 0))
     module = torch.nn.Linear(len(iterates[0]), 1, bias=False).double()
-    oracle = swa_utils.AveragedModel(module, avg_fn=swa_utils.get_ema_avg_fn(0.9))
+    batch_objective = swa_utils.AveragedModel(module, avg_fn=swa_utils.get_ema_avg_fn(0.9))
     for theta, average in zip(iterates, averages, strict=True):
         with torch.no_grad():
             module.weight.copy_(theta.unsqueeze(0))
-        oracle.update_parameters(module)
-        torch.testing.assert_close(average, oracle.module.weight.detach()[0], rtol=1e-13, atol=1e-14)
+        batch_objective.update_parameters(module)
+        torch.testing.assert_close(average, batch_objective.module.weight.detach()[0], rtol=1e-13, atol=1e-14)
 
 
 @pytest.mark.parametrize("averaging", ACTIVE)
@@ -76,7 +76,7 @@ def test_that_an_average_is_stopped_and_resumed_bit_for_bit(build: Build, play: 
     experiment = build(averaging=averaging)
 
     def last(events: list[Any]) -> Any:
-        return next(event.snapshot for event in events if isinstance(event, Kept) and event.snapshot.reason == "end")
+        return next(event.snapshot for event in events if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end")
 
     straight = last(play(experiment))
     snapshot = last(play(experiment, at={stop: [Stop()]}))
@@ -90,7 +90,7 @@ def test_that_an_average_is_stopped_and_resumed_bit_for_bit(build: Build, play: 
 
 @pytest.mark.parametrize("averaging", [*ACTIVE, {"name": "none"}])
 def test_that_the_averaged_point_is_evaluated_where_there_is_one(build: Build, play: Any, averaging: dict[str, Any]) -> None:
-    names = {name for event in play(build(averaging=averaging)) if isinstance(event, Block) for name in event.series}
+    names = {name for event in play(build(averaging=averaging)) if isinstance(event, SeriesBlock) for name in event.series}
     expected = {"averaged_train_loss", "averaged_validation_loss", "averaged_validation_error"}
     assert names & expected == (expected if averaging["name"] != "none" else set())
 

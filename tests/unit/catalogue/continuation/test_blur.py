@@ -10,9 +10,9 @@ import torch
 
 from optlab.catalogue.continuation.blur import Blur
 from optlab.experiment import Experiment
-from optlab.objective.oracle import Oracle
+from optlab.objective.batch_objective import BatchObjective
 from optlab.training.control import Stop
-from optlab.training.events import Kept
+from optlab.training.events import SnapshotTaken
 
 Build = Callable[..., Experiment]
 BLUR = {"name": "blur", "sigma": 0.3, "stages": 3, "length": 10, "samples": 2}
@@ -27,7 +27,7 @@ def test_that_the_blur_fades_in_stages_of_one_length_and_then_is_gone() -> None:
 def test_that_from_where_the_blur_is_gone_training_is_plain(build: Build, play: Any, ended: Any) -> None:
     blurred = build(continuation=BLUR)
     events = play(blurred, at={30: [Stop()]})
-    (snapshot,) = [event.snapshot for event in events if isinstance(event, Kept) and event.snapshot.reason == "end"]
+    (snapshot,) = [event.snapshot for event in events if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end"]
     rest = ended(play(build(), snapshots=[snapshot]))
     assert rest.theta_sha256 == ended(play(blurred)).theta_sha256 != ended(play(build())).theta_sha256
 
@@ -35,7 +35,7 @@ def test_that_from_where_the_blur_is_gone_training_is_plain(build: Build, play: 
 @pytest.mark.parametrize("stop", [1, 10, 25, 45])
 def test_that_a_blurred_run_is_stopped_and_resumed_bit_for_bit(build: Build, play: Any, ended: Any, stop: int) -> None:
     experiment = build(continuation=BLUR)
-    (snapshot,) = [e.snapshot for e in play(experiment, at={stop: [Stop()]}) if isinstance(e, Kept) and e.snapshot.reason == "end"]
+    (snapshot,) = [e.snapshot for e in play(experiment, at={stop: [Stop()]}) if isinstance(e, SnapshotTaken) and e.snapshot.reason == "end"]
     assert ended(play(experiment, snapshots=[snapshot])).theta_sha256 == ended(play(experiment)).theta_sha256
 
 
@@ -68,9 +68,9 @@ def test_that_on_a_quadratic_the_blurred_gradient_is_unbiased_and_the_loss_raise
     x, y = trainer._stream.at(0)
     taken = trainer._stepper.take(theta, 0, x, y)
     assert torch.equal(taken.point, theta)
-    oracle = Oracle(trainer.objective, x[:1], y[:1], [0], 0)
-    loss, gradient = oracle.gradient(theta[:1])
-    h = oracle.hessian(theta[:1])[0]
+    batch_objective = BatchObjective(trainer.objective, x[:1], y[:1], [0], 0)
+    loss, gradient = batch_objective.gradient(theta[:1])
+    h = batch_objective.hessian(theta[:1])[0]
     # The noise of one draw's gradient is σH n, that of its loss has variance σ²‖g‖² + ½σ⁴‖H‖².
     draws = runs * samples
     error = (taken.gradient.mean(dim=0) - gradient[0]).abs()

@@ -15,7 +15,7 @@ from optlab.catalogue.delays.random import RandomDelay
 from optlab.experiment import Experiment
 from optlab.objective.seeding import generators
 from optlab.training.control import Stop
-from optlab.training.events import Kept
+from optlab.training.events import SnapshotTaken
 
 Build = Callable[..., Experiment]
 STEPS = 30
@@ -80,7 +80,7 @@ def test_that_a_delayed_run_is_stopped_and_resumed_bit_for_bit(
     build: Build, play: Any, ended: Any, delay: dict[str, Any], stop: int
 ) -> None:
     experiment = build(delay=delay)
-    (snapshot,) = [e.snapshot for e in play(experiment, at={stop: [Stop()]}) if isinstance(e, Kept) and e.snapshot.reason == "end"]
+    (snapshot,) = [e.snapshot for e in play(experiment, at={stop: [Stop()]}) if isinstance(e, SnapshotTaken) and e.snapshot.reason == "end"]
     assert snapshot.step == stop
     assert {f"delay.{age}" for age in range(1, 7)} <= set(snapshot.state)
     assert ended(play(experiment, snapshots=[snapshot])).theta_sha256 == ended(play(experiment)).theta_sha256

@@ -54,7 +54,7 @@ def test_that_a_normal_start_has_its_distribution(values: dict[str, Any], std: f
 
 
 @pytest.mark.parametrize(
-    ("values", "oracle"),
+    ("values", "batch_objective"),
     [
         ({"name": "normalized"}, torch.nn.init.xavier_uniform_),
         ({"name": "he"}, lambda w: torch.nn.init.kaiming_normal_(w, nonlinearity="relu")),
@@ -63,9 +63,9 @@ def test_that_a_normal_start_has_its_distribution(values: dict[str, Any], std: f
     ],
     ids=lambda v: v["name"] if isinstance(v, dict) else "",
 )
-def test_that_the_scale_is_that_of_torchs_initializer(values: dict[str, Any], oracle: Any) -> None:
+def test_that_the_scale_is_that_of_torchs_initializer(values: dict[str, Any], batch_objective: Any) -> None:
     torch.manual_seed(0)
-    theirs = oracle(torch.empty(OUT, IN, dtype=torch.float64))
+    theirs = batch_objective(torch.empty(OUT, IN, dtype=torch.float64))
     assert draw(**values).std().item() == pytest.approx(theirs.std().item(), rel=8.0 / math.sqrt(2.0 * N))
 
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from optlab.catalogue.initializers.base import marginal
-from optlab.catalogue.models.base import Pass
+from optlab.catalogue.models.base import ForwardContext
 from optlab.core import registry
 from optlab.experiment import Experiment
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
-from optlab.training.starting import circumstances, start
+from optlab.training.initialization import initialization_context, start
 
 Build = Callable[..., Experiment]
 
@@ -37,7 +37,7 @@ def test_that_with_weights_of_zero_the_marginal_bias_predicts_the_class_frequenc
     outputs = objective.outputs(theta.unsqueeze(0), torch.from_numpy(training.x).unsqueeze(0))
     np.testing.assert_allclose(outputs.softmax(dim=2)[0], np.broadcast_to(frequencies, (len(training), 2)), rtol=1e-12)
     entropy = float(-(frequencies * np.log(frequencies)).sum())
-    assert circumstances(objective, training).losses(theta) == pytest.approx(entropy, rel=1e-12)
+    assert initialization_context(objective, training).losses(theta) == pytest.approx(entropy, rel=1e-12)
     parts = named(theta, objective)
     assert set(parts["layers.0.bias"].tolist()) == {0.3}, "hidden biases are left alone"
     torch.testing.assert_close(parts["layers.1.bias"], torch.from_numpy(np.log(frequencies)))
@@ -68,7 +68,7 @@ def test_that_the_best_of_several_starts_is_the_lowest_of_those_that_would_be_dr
     loss = {"name": "cross_entropy", "l2": 0.01}
     experiment = build(initializer={"name": name, "tries": 7}, loss=loss)
     theta, objective = started(experiment)
-    seen = circumstances(objective, experiment.dataset.load().training)
+    seen = initialization_context(objective, experiment.dataset.load().training)
     one: Any = registry.build("initializer", {"name": name})
     source = generator(experiment.general.seed, "start")
     draws = [one.start(objective.layout, source, seen) for _ in range(7)]
@@ -87,7 +87,7 @@ def test_that_the_cost_of_a_start_is_the_objective_with_its_weight_decay(build: 
     outputs = torch.tanh(torch.from_numpy(training.x) @ parts["layers.0.weight"].T + parts["layers.0.bias"]) @ parts["layers.1.weight"].T
     expected = torch.nn.functional.cross_entropy(outputs + parts["layers.1.bias"], torch.from_numpy(training.y))
     expected += 0.25 * sum(parts[f"layers.{number}.weight"].square().sum() for number in range(2))
-    assert circumstances(objective, training).losses(theta) == pytest.approx(expected.item(), rel=1e-12)
+    assert initialization_context(objective, training).losses(theta) == pytest.approx(expected.item(), rel=1e-12)
 
 
 MODELS = [
@@ -114,11 +114,11 @@ def test_that_pre_activations_on_a_minibatch_have_the_spread_in_every_layer(
     def look(name: str, value: torch.Tensor) -> None:
         found[name] = value.std(correction=0).item()
 
-    objective.outputs(theta.unsqueeze(0), x.unsqueeze(0), Pass(trace=look))
+    objective.outputs(theta.unsqueeze(0), x.unsqueeze(0), ForwardContext(trace=look))
     layers = [name.removesuffix(".weight") for name in named(theta, objective) if name.endswith(".weight")]
     assert [found[layer] for layer in layers] == pytest.approx([spread] * len(layers), rel=1e-9)
     fewer, _ = started(build(dataset=dataset, model=model, initializer={**values, "examples": 64}))
-    objective.outputs(fewer.unsqueeze(0), x.unsqueeze(0), Pass(trace=look))
+    objective.outputs(fewer.unsqueeze(0), x.unsqueeze(0), ForwardContext(trace=look))
     assert all(0.5 * spread < found[layer] < 2.0 * spread for layer in layers), "a minibatch tells about as much as the whole"
     assert not torch.equal(fewer, theta)
     plain: Any = experiment.initializer

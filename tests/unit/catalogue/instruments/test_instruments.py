@@ -16,7 +16,7 @@ from optlab.core import registry
 from optlab.experiment import Experiment
 from optlab.objective.objective import Objective
 from optlab.training.observing.example_gradients import example_gradients
-from optlab.training.observing.sight import StepSight
+from optlab.training.observing.step_context import TrainingStepContext
 from optlab.training.trainer import Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
@@ -30,17 +30,17 @@ def instrument(name: str, **values: Any) -> Instrument:
     return found
 
 
-def catch(experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Trainer, StepSight]:
+def catch(experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Trainer, TrainingStepContext]:
     """The trainer after some steps, and the sight of the last of them."""
     trainer = Trainer([experiment.with_instrument("update_ratio", {"every": 1})])
-    seen: list[StepSight] = []
-    after = trainer.rack.after
+    seen: list[TrainingStepContext] = []
+    after = trainer.instrument_runner.after
 
-    def spy(step: int, row: torch.Tensor, sight: Callable[[], StepSight]) -> None:
-        seen.append(sight())
-        after(step, row, sight)
+    def spy(step: int, row: torch.Tensor, context: Callable[[], TrainingStepContext]) -> None:
+        seen.append(context())
+        after(step, row, context)
 
-    monkeypatch.setattr(trainer.rack, "after", spy)
+    monkeypatch.setattr(trainer.instrument_runner, "after", spy)
     for _ in range(steps):
         trainer.advance()
     return trainer, seen[-1]
@@ -67,13 +67,13 @@ LOSS = {"name": "cross_entropy", "l2": 0.01}
 
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])
 def test_that_conditioning_is_that_of_the_dense_hessian(build: Build, monkeypatch: pytest.MonkeyPatch, optimizer: str) -> None:
-    trainer, sight = catch(build(optimizer={"name": optimizer, "lr": 0.3}, loss=LOSS), 4, monkeypatch)
+    trainer, context = catch(build(optimizer={"name": optimizer, "lr": 0.3}, loss=LOSS), 4, monkeypatch)
     x, y = trainer.batch_of(3)
     function = value(trainer.objective, x, y)
-    point = sight.theta[0]
+    point = context.theta[0]
     g = torch.func.grad(function)(point)
     hessian = torch.func.hessian(function)(point)
-    found = instrument("conditioning").take(sight, {})
+    found = instrument("conditioning").take(context, {})
     gg, ghg = float(g @ g), float(g @ hessian @ g)
     expected = {
         "gg": gg,
@@ -85,7 +85,7 @@ def test_that_conditioning_is_that_of_the_dense_hessian(build: Build, monkeypatc
     }
     for name, number in expected.items():
         assert float(numbers(found, name)) == pytest.approx(number, rel=1e-9), name
-    taken = instrument("conditioning", step="taken").take(sight, {})
+    taken = instrument("conditioning", step="taken").take(context, {})
     step = trainer.theta[0] - point
     predicted = float(g @ step + 0.5 * step @ hessian @ step)
     assert float(numbers(taken, "predicted")) == pytest.approx(predicted, rel=1e-9)
@@ -99,11 +99,11 @@ def test_that_conditioning_is_that_of_the_dense_hessian(build: Build, monkeypatc
 def test_that_a_step_beyond_the_largest_rate_is_trouble(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a quadratic the prediction is exact, and the largest rate parts the steps downhill from those uphill."""
     base = {"model": {"name": "linear"}, "dataset": {"name": "diabetes"}, "loss": {"name": "squared_error"}}
-    _, sight = catch(build(**base, optimizer={"name": "sgd", "lr": 1e-3}), 1, monkeypatch)
-    limit = float(numbers(instrument("conditioning").take(sight, {}), "largest_rate"))
+    _, context = catch(build(**base, optimizer={"name": "sgd", "lr": 1e-3}), 1, monkeypatch)
+    limit = float(numbers(instrument("conditioning").take(context, {}), "largest_rate"))
     for factor, trouble in ((0.99, 0.0), (1.01, 1.0)):
-        _, sight = catch(build(**base, optimizer={"name": "sgd", "lr": factor * limit}), 1, monkeypatch)
-        found = instrument("conditioning").take(sight, {})
+        _, context = catch(build(**base, optimizer={"name": "sgd", "lr": factor * limit}), 1, monkeypatch)
+        found = instrument("conditioning").take(context, {})
         assert float(numbers(found, "trouble")) == trouble
         assert float(numbers(found, "predicted")) == pytest.approx(float(numbers(found, "actual")), rel=1e-6)
         assert (float(numbers(found, "actual")) > 0.0) == bool(trouble)
@@ -145,8 +145,8 @@ def test_that_gradient_noise_is_that_of_a_loop_over_examples(build: Build, case:
     squares, mean = example_gradients(trainer.objective, trainer.theta, x, y)
     torch.testing.assert_close(squares, gradients.square().sum(dim=2), rtol=1e-10, atol=1e-14)
     torch.testing.assert_close(mean, gradients.mean(dim=1), rtol=1e-9, atol=1e-13)
-    sight = trainer._sight()
-    found = instrument("gradient_noise").take(sight, {})
+    context = trainer._sight()
+    found = instrument("gradient_noise").take(context, {})
     covariance = torch.stack([torch.cov(rows.T) for rows in gradients])
     error = (covariance.diagonal(dim1=1, dim2=2).sum(dim=1) / 7).sqrt()
     norm = gradients.mean(dim=1).norm(dim=1)
@@ -215,13 +215,13 @@ def test_that_the_standard_error_is_the_spread_of_gradients_over_batches(build: 
 
 
 def test_that_eigenvalues_are_those_of_the_dense_hessian(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, sight = catch(build(loss=LOSS), 5, monkeypatch)
+    trainer, context = catch(build(loss=LOSS), 5, monkeypatch)
     x, y = trainer.batch_of(4)
-    exact = torch.linalg.eigvalsh(torch.func.hessian(value(trainer.objective, x, y))(sight.theta[0]))
+    exact = torch.linalg.eigvalsh(torch.func.hessian(value(trainer.objective, x, y))(context.theta[0]))
     taken = instrument("spectrum", top=3, bottom=2, probes=400, tolerance=1e-10)
     memory: dict[str, Any] = {}
     for _ in range(2):
-        found = taken.take(sight, memory)
+        found = taken.take(context, memory)
         torch.testing.assert_close(numbers(found, "top")[0], exact.flip(0)[:3], rtol=1e-8, atol=1e-9)
         torch.testing.assert_close(numbers(found, "bottom")[0], exact[:2], rtol=1e-8, atol=1e-9)
         assert float(numbers(found, "largest_rate")) == pytest.approx(2.0 / float(exact[-1]), rel=1e-8)
@@ -233,25 +233,25 @@ def test_that_eigenvalues_are_those_of_the_dense_hessian(build: Build, monkeypat
 
 
 def test_that_a_warm_start_takes_fewer_products_and_finds_the_same(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, sight = catch(build(model={"name": "mlp", "hidden": [12, 12]}, loss=LOSS), 30, monkeypatch)
+    trainer, context = catch(build(model={"name": "mlp", "hidden": [12, 12]}, loss=LOSS), 30, monkeypatch)
     taken = instrument("spectrum", tolerance=1e-6)
     memory: dict[str, Any] = {}
-    cold = taken.take(sight, memory)
-    warm = taken.take(sight, memory)
+    cold = taken.take(context, memory)
+    warm = taken.take(context, memory)
     assert float(numbers(warm, "products")) < float(numbers(cold, "products"))
     torch.testing.assert_close(numbers(warm, "top"), numbers(cold, "top"), rtol=1e-5, atol=0.0)
-    some = instrument("spectrum", examples=50, tolerance=1e-8).take(sight, {})
+    some = instrument("spectrum", examples=50, tolerance=1e-8).take(context, {})
     data = trainer.asked[0].dataset.load().training
     here = value(trainer.objective, torch.from_numpy(data.x[:50]).unsqueeze(0), torch.from_numpy(data.y[:50]).unsqueeze(0))
-    exact = torch.linalg.eigvalsh(torch.func.hessian(here)(sight.theta[0]))
+    exact = torch.linalg.eigvalsh(torch.func.hessian(here)(context.theta[0]))
     assert float(numbers(some, "top")) == pytest.approx(float(exact[-1]), rel=1e-7)
 
 
 def test_that_the_spectral_density_has_the_moments_of_the_dense_hessian(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, sight = catch(build(loss=LOSS), 5, monkeypatch)
+    trainer, context = catch(build(loss=LOSS), 5, monkeypatch)
     x, y = trainer.batch_of(4)
-    exact = torch.linalg.eigvalsh(torch.func.hessian(value(trainer.objective, x, y))(sight.theta[0]))
-    found = instrument("spectral_density", probes=200, steps=27).take(sight, {})
+    exact = torch.linalg.eigvalsh(torch.func.hessian(value(trainer.objective, x, y))(context.theta[0]))
+    found = instrument("spectral_density", probes=200, steps=27).take(context, {})
     spread = float(exact.std(correction=0))
     assert float(numbers(found, "mean")) == pytest.approx(float(exact.mean()), abs=0.1 * spread)
     assert float(numbers(found, "spread")) == pytest.approx(spread, rel=0.1)
@@ -281,16 +281,16 @@ def test_that_what_has_broken_has_no_spectrum_and_the_others_have_theirs(build: 
 def test_that_activations_are_those_of_the_same_network_in_torch(
     build: Build, monkeypatch: pytest.MonkeyPatch, activation: str, inverse: Any
 ) -> None:
-    trainer, sight = catch(
+    trainer, context = catch(
         build(model={"name": "mlp", "hidden": [40], "activation": activation}, optimizer={"name": "sgd", "lr": 3.0}), 12, monkeypatch
     )
     x = trainer.batch_of(11)[0][0]
-    parts = {name: part[0].numpy() for name, part in trainer.layout.named(sight.theta).items()}
+    parts = {name: part[0].numpy() for name, part in trainer.layout.named(context.theta).items()}
     z = x.numpy() @ parts["layers.0.weight"].T + parts["layers.0.bias"]
     function: Any = {"relu": lambda v: np.maximum(v, 0.0), "tanh": np.tanh, "sigmoid": lambda v: 1.0 / (1.0 + np.exp(-v))}[activation]
     h = function(z)
     outputs = h @ parts["layers.1.weight"].T + parts["layers.1.bias"]
-    found = instrument("activations", saturation=0.5).take(sight, {})
+    found = instrument("activations", saturation=0.5).take(context, {})
     mean: Any = found.series["mean"]
     assert mean.names == ("layers.0", f"layers.0.{activation}", "layers.1")
     np.testing.assert_allclose(mean.values[0], [z.mean(), h.mean(), outputs.mean()], rtol=1e-10, atol=1e-13)
@@ -327,25 +327,25 @@ def test_that_a_channel_of_an_image_and_a_state_over_time_are_units(build: Build
 
 
 def test_that_gradients_and_updates_are_told_by_tensor(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, sight = catch(build(loss=LOSS, optimizer={"name": "adam", "lr": 0.01}), 6, monkeypatch)
+    trainer, context = catch(build(loss=LOSS, optimizer={"name": "adam", "lr": 0.01}), 6, monkeypatch)
     before = Trainer([build(loss=LOSS, optimizer={"name": "adam", "lr": 0.01})])
     for _ in range(5):
         before.advance()
     gradient = torch.func.grad(value(trainer.objective, *trainer.batch_of(5)))(before.theta[0]).unsqueeze(0)
-    found = instrument("gradients_by_layer").take(sight, {})
+    found = instrument("gradients_by_layer").take(context, {})
     norm: Any = found.series["norm"]
     assert norm.names == tuple(spec.name for spec in trainer.layout.parameters)
     for place, part in enumerate(trainer.layout.split(gradient)):
         assert float(norm.values[0, place]) == pytest.approx(float(part.norm()), rel=1e-9)
         assert float(numbers(found, "std")[0, place]) == pytest.approx(float(part.std(correction=0)), rel=1e-9)
-    ratio = numbers(instrument("update_ratio").take(sight, {}), "ratio")[0]
+    ratio = numbers(instrument("update_ratio").take(context, {}), "ratio")[0]
     for place, (new, old) in enumerate(zip(trainer.layout.split(trainer.theta), trainer.layout.split(before.theta), strict=True)):
         assert float(ratio[place]) == pytest.approx(float((new - old).norm() / old.norm()), rel=1e-9)
 
 
 def test_that_a_tensor_of_zeros_has_no_update_ratio(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, sight = catch(build(), 1, monkeypatch)
-    ratio: Any = instrument("update_ratio").take(sight, {}).series["ratio"]
+    _, context = catch(build(), 1, monkeypatch)
+    ratio: Any = instrument("update_ratio").take(context, {}).series["ratio"]
     assert bool(ratio.values[0, ratio.names.index("layers.0.bias")].isnan())
     assert bool(ratio.values[0, ratio.names.index("layers.0.weight")].isfinite())
 
@@ -367,7 +367,7 @@ def test_that_distance_and_length_are_those_of_the_parameters_themselves(build: 
 
 
 def test_that_clipped_steps_are_counted_since_the_last_reading(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optlab.catalogue.instruments.clipped_steps._MOST_ROWS", 4)
+    monkeypatch.setattr("optlab.catalogue.instruments.clipped_steps._MAX_ROWS", 4)
     trainer = Trainer([build(clipping={"name": "norm", "threshold": 0.4}, instruments={"clipped_steps": {"every": 10}})])
     for _ in range(40):
         trainer.advance()
@@ -387,8 +387,8 @@ def test_that_gradients_by_time_are_those_of_finite_differences(build: Build, mo
     sizes = {"rnn": {"units": 4}, "lstm": {"units": 3}, "transformer": {"width": 4, "heads": 2, "hidden": 4, "blocks": 1}}[model]
     trainer = Trainer([build(seed=seed, model={"name": model, **sizes}, **case) for seed in (1, 2)])
     x, y = trainer.batch_of(0)
-    sight = trainer._sight()
-    found = instrument("time_gradient").take(sight, {})
+    context = trainer._sight()
+    found = instrument("time_gradient").take(context, {})
     norm: Any = found.series["norm"]
     torch.testing.assert_close(numbers(found, "left"), norm.values[:, 0] / norm.values[:, -1])
     if model == "transformer":
@@ -405,7 +405,7 @@ def test_that_gradients_by_time_are_those_of_finite_differences(build: Build, mo
     assert norm.names == tuple(f"state.{t}" for t in range(5))
     if model == "rnn":
         # Back through time by hand: δ_T = Vᵀ dℓ/df, δ_t = Uᵀ (1 − h²) δ_{t+1}.
-        states = [state for name, state in sight.traced() if name.startswith("state")]
+        states = [state for name, state in context.traced() if name.startswith("state")]
         parts = trainer.layout.named(trainer.theta)
         outputs = trainer.objective.outputs(trainer.theta, x)
         delta = torch.einsum("rmo,rou->rmu", 2.0 * (outputs - y), parts["output.weight"])
@@ -415,11 +415,11 @@ def test_that_gradients_by_time_are_those_of_finite_differences(build: Build, mo
 
 
 def test_that_reliability_is_that_of_scikit_learn(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, sight = catch(
+    trainer, context = catch(
         build(dataset={"name": "moons", "size": 400, "noise": 0.4}, optimizer={"name": "sgd", "lr": 1.0}), 30, monkeypatch
     )
     taken = instrument("reliability", part="training", bins=8)
-    found = taken.take(sight, {})
+    found = taken.take(context, {})
     data = trainer.asked[0].dataset.load().training
     outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[0]
     p = torch.softmax(outputs, dim=1).numpy()
@@ -436,8 +436,8 @@ def test_that_reliability_is_that_of_scikit_learn(build: Build, monkeypatch: pyt
 
 
 def test_that_margins_are_those_of_the_outputs(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, sight = catch(build(model={"name": "linear"}, dataset={"name": "iris"}), 20, monkeypatch)
-    found = instrument("margins", bins=12).take(sight, {})
+    trainer, context = catch(build(model={"name": "linear"}, dataset={"name": "iris"}), 20, monkeypatch)
+    found = instrument("margins", bins=12).take(context, {})
     data = trainer.asked[0].dataset.load().training
     outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[0].numpy()
     right = outputs[np.arange(len(data)), data.y]
@@ -499,8 +499,8 @@ def test_that_a_long_run_keeps_a_bounded_number_of_points(monkeypatch: pytest.Mo
 
 
 def test_that_the_objective_is_the_evaluation_with_weight_decay(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, sight = catch(build(loss=LOSS), 8, monkeypatch)
-    found = float(numbers(instrument("excess_error").take(sight, {}), "objective"))
+    trainer, context = catch(build(loss=LOSS), 8, monkeypatch)
+    found = float(numbers(instrument("excess_error").take(context, {}), "objective"))
     evaluated = trainer.evaluate()
     assert found == pytest.approx(float(evaluated["train_loss"] + evaluated["penalty"]), rel=1e-12)
 

@@ -14,7 +14,7 @@ from optlab.experiment import Experiment
 from optlab.numerics.gradient_test import gradient_test
 from optlab.training import full_gradient
 from optlab.training.control import Stop
-from optlab.training.events import Block, Kept
+from optlab.training.events import SeriesBlock, SnapshotTaken
 from optlab.training.trainer import Trainer
 
 Build = Callable[..., Experiment]
@@ -30,7 +30,7 @@ def recorded(events: list[Any], run: int = 0) -> dict[int, float]:
     """Step → full gradient norm, as the session tells it."""
     found: dict[int, float] = {}
     for event in events:
-        if isinstance(event, Block) and "full_gradient_norm" in event.series:
+        if isinstance(event, SeriesBlock) and "full_gradient_norm" in event.series:
             series = event.series["full_gradient_norm"]
             assert not set(series.steps.tolist()) & set(found), "one step is told twice"
             found |= dict(zip(series.steps.tolist(), series.values[:, run].tolist(), strict=True))
@@ -105,7 +105,7 @@ def test_that_a_run_in_a_population_records_what_it_records_alone(build: Build, 
 def test_that_a_resumed_run_knows_its_norm_at_the_start(build: Build, play: Any, ended: Any) -> None:
     experiment = build(budget={"steps": 40})
     events = play(experiment, at={20: [Stop()]})
-    snapshot = next(event.snapshot for event in events if isinstance(event, Kept) and event.snapshot.reason == "end")
+    snapshot = next(event.snapshot for event in events if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end")
     resumed = play(experiment, snapshots=[snapshot])
     assert ended(resumed).final == ended(play(experiment)).final
     assert ended(resumed).final["gradient_norm_at_start"] == recorded(events)[0]

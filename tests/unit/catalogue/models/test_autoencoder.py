@@ -16,9 +16,9 @@ from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.objective.objective import Objective
 from optlab.training.control import Inbox
-from optlab.training.events import Block, RunEnded
+from optlab.training.events import RunEnded, SeriesBlock
+from optlab.training.initialization import initialization_context
 from optlab.training.session import session
-from optlab.training.starting import circumstances
 from optlab.training.trainer import Trainer
 
 SHAPE = DataShape((2, 3), 4, "classes")
@@ -86,7 +86,7 @@ def test_that_its_task_is_regression_whatever_that_of_the_data() -> None:
     assert asked.target_shape() == DataShape((4,), 4, "regression")
     assert Experiment.from_toml(asked.to_toml()) == asked
     events = list(session([experiment(budget={"steps": 20})], Inbox()))
-    series = {name for event in events if isinstance(event, Block) for name in event.series}
+    series = {name for event in events if isinstance(event, SeriesBlock) for name in event.series}
     assert "train_loss" in series and not series & {"train_error", "validation_error"}
     ended = next(event for event in events if isinstance(event, RunEnded))
     assert ended.final["train_error"] is None and ended.final["validation_loss"] is not None
@@ -115,6 +115,6 @@ def test_that_the_output_biases_can_start_at_the_mean_of_the_inputs() -> None:
     asked = experiment(dataset={"name": "iris", "standardize": False}, initializer={"name": "normalized", "output_bias": "marginal"})
     training = asked.dataset.load().training
     objective = Objective(asked.model, asked.loss, asked.dataset.shape())
-    theta = asked.initializer.start(objective.layout, torch.Generator().manual_seed(0), circumstances(objective, training))
+    theta = asked.initializer.start(objective.layout, torch.Generator().manual_seed(0), initialization_context(objective, training))
     bias = objective.layout.named(theta.unsqueeze(0))["layers.1.bias"][0]
     assert np.allclose(bias.numpy(), training.x.mean(axis=0), rtol=1e-12)

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from optlab.catalogue.models.base import EVALUATION, Pass
+from optlab.catalogue.models.base import EVALUATION, ForwardContext
 from optlab.core import registry
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.objective import objective as objective_module
+from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import SAMPLE, Objective
-from optlab.objective.oracle import Oracle
 from optlab.training import full_gradient
 from optlab.training.trainer import Trainer
 
@@ -157,7 +157,7 @@ def test_that_evaluation_takes_the_moments_of_the_training_set_layer_by_layer() 
     expected = nn.functional.cross_entropy(module(x[0])[0], y[0], reduction="none").detach()
     torch.testing.assert_close(objective.evaluate(theta[:1], x[0], y[0]).losses[0], expected, rtol=1e-11, atol=1e-13)
     torch.testing.assert_close(objective.outputs(theta[:1], x[:1], EVALUATION)[0], module(x[0])[0].detach(), rtol=1e-11, atol=1e-13)
-    by_batch = objective.per_example(theta[:1], x[:1], y[:1], Pass(training=True))
+    by_batch = objective.per_example(theta[:1], x[:1], y[:1], ForwardContext(training=True))
     assert (by_batch[0] - expected).abs().max() > 1e-2
 
 
@@ -196,7 +196,7 @@ def test_that_a_batch_of_one_example_normalizes_to_the_shift() -> None:
     objective = build({"batch_norm": True})
     theta, x, y = draw(objective, m=1)
     seen: dict[str, torch.Tensor] = {}
-    objective.outputs(theta, x, Pass(training=True, trace=seen.__setitem__))
+    objective.outputs(theta, x, ForwardContext(training=True, trace=seen.__setitem__))
     named = objective.layout.named(theta)
     for number in range(3):
         assert torch.equal(seen[f"norms.{number}"][:, 0], named[f"norms.{number}.bias"])
@@ -244,7 +244,7 @@ def test_that_heads_are_in_the_gradient_but_not_in_the_reported_loss() -> None:
     torch.testing.assert_close(parts[1].detach(), added)
     (whole,) = torch.autograd.grad((parts[0] + parts[1]).sum(), leaf)
     torch.testing.assert_close(gradient, whole, rtol=1e-12, atol=1e-14)
-    asked = Oracle(objective, x, y, [0, 1, 2], 0)
+    asked = BatchObjective(objective, x, y, [0, 1, 2], 0)
     torch.testing.assert_close(asked.loss(theta), loss + added, rtol=1e-13, atol=0.0)
     torch.testing.assert_close(asked.gradient(theta), (loss + added, gradient), rtol=1e-12, atol=1e-14)
 
@@ -257,7 +257,7 @@ def test_that_a_skip_leads_around_layers_that_keep_their_width_only() -> None:
     seen: dict[str, torch.Tensor] = {}
     objective = build({"skip": True})
     theta, x, _ = draw(objective)
-    objective.outputs(theta, x, Pass(training=True, trace=seen.__setitem__))
+    objective.outputs(theta, x, ForwardContext(training=True, trace=seen.__setitem__))
     assert [name for name in seen if name.endswith(".sum")] == ["layers.0.sum", "layers.2.sum"]
     torch.testing.assert_close(seen["layers.0.sum"], x + seen["layers.0.tanh"], rtol=1e-14, atol=0.0)
 
@@ -266,7 +266,7 @@ def test_that_a_skip_leads_around_layers_that_keep_their_width_only() -> None:
 def test_that_products_with_the_hessian_are_exact(kind: dict[str, Any]) -> None:
     objective = build(kind)
     theta, x, y = draw(objective, runs=2)
-    asked = Oracle(objective, x, y, [0, 1], 0)
+    asked = BatchObjective(objective, x, y, [0, 1], 0)
     v = torch.nn.functional.normalize(torch.randn(theta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3)), dim=1)
     theirs = (asked.gradient(theta + 1e-6 * v)[1] - asked.gradient(theta - 1e-6 * v)[1]) / 2e-6
     torch.testing.assert_close(asked.hessian_product(theta)(v), theirs, rtol=1e-5, atol=1e-7)

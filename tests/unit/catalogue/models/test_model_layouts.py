@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from optlab.catalogue.models.base import Pass
+from optlab.catalogue.models.base import ForwardContext
 from optlab.core import registry
 from optlab.core.data import DataShape
 
@@ -32,7 +32,7 @@ def test_that_a_network_without_hidden_layers_is_the_linear_model() -> None:
     theta = torch.randn(2, 15, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     parts = linear.layout(SHAPE).split(theta)
     x = torch.randn(2, 5, 4, dtype=torch.float64)
-    assert torch.equal(linear.forward(parts, x, Pass()), mlp(hidden=[]).forward(parts, x, Pass()))
+    assert torch.equal(linear.forward(parts, x, ForwardContext()), mlp(hidden=[]).forward(parts, x, ForwardContext()))
 
 
 def test_that_images_are_flattened() -> None:
@@ -41,7 +41,7 @@ def test_that_images_are_flattened() -> None:
     theta = torch.randn(1, model.layout(shape).total, generator=torch.Generator().manual_seed(0))
     x = torch.randn(1, 5, 2, 2)
     parts = model.layout(shape).split(theta)
-    assert torch.equal(model.forward(parts, x, Pass()), model.forward(parts, x.flatten(2), Pass()))
+    assert torch.equal(model.forward(parts, x, ForwardContext()), model.forward(parts, x.flatten(2), ForwardContext()))
 
 
 def test_that_a_trace_sees_every_intermediate_result_in_order() -> None:
@@ -49,7 +49,9 @@ def test_that_a_trace_sees_every_intermediate_result_in_order() -> None:
     seen: list[tuple[str, tuple[int, ...]]] = []
     theta = torch.randn(2, model.layout(SHAPE).total, generator=torch.Generator().manual_seed(0))
     model.forward(
-        model.layout(SHAPE).split(theta), torch.randn(2, 7, 4), Pass(trace=lambda name, value: seen.append((name, tuple(value.shape))))
+        model.layout(SHAPE).split(theta),
+        torch.randn(2, 7, 4),
+        ForwardContext(trace=lambda name, value: seen.append((name, tuple(value.shape)))),
     )
     names = ["layers.0", "layers.0.tanh", "layers.1", "layers.1.tanh", "layers.2"]
     assert seen == [(name, (2, 7, width)) for name, width in zip(names, [6, 6, 5, 5, 3], strict=True)]
@@ -61,7 +63,7 @@ def test_that_no_run_depends_on_another(activation: str) -> None:
     theta = torch.randn(3, model.layout(SHAPE).total, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     x = torch.randn(3, 7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     split = model.layout(SHAPE).split
-    together = model.forward(split(theta), x, Pass())
+    together = model.forward(split(theta), x, ForwardContext())
     for run in range(3):
-        alone = model.forward(split(theta[run : run + 1]), x[run : run + 1], Pass())
+        alone = model.forward(split(theta[run : run + 1]), x[run : run + 1], ForwardContext())
         torch.testing.assert_close(together[run], alone[0], rtol=1e-13, atol=1e-13)

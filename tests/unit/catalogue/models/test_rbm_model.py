@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from optlab.catalogue.models.base import Pass
+from optlab.catalogue.models.base import ForwardContext
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
@@ -17,7 +17,7 @@ from optlab.numerics.boltzmann import Machine
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 from optlab.training.control import Inbox
-from optlab.training.events import Block, Event, RunEnded
+from optlab.training.events import Event, RunEnded, SeriesBlock
 from optlab.training.session import session
 from optlab.training.trainer import Trainer
 
@@ -98,7 +98,7 @@ def test_that_hidden_units_are_those_of_scikit_learn() -> None:
     theirs.components_, theirs.intercept_hidden_ = weight, hidden
     x = asked.dataset.load().validation.x
     seen: dict[str, torch.Tensor] = {}
-    trainer.objective.outputs(trainer.theta, torch.from_numpy(x)[None], Pass(training=False, trace=seen.__setitem__))
+    trainer.objective.outputs(trainer.theta, torch.from_numpy(x)[None], ForwardContext(training=False, trace=seen.__setitem__))
     np.testing.assert_allclose(seen["hidden"][0].numpy(), theirs.transform(x.reshape(len(x), -1)), rtol=1e-12)
     assert list(seen) == ["hidden", "visible"]
 
@@ -116,14 +116,14 @@ def test_that_the_exact_gradient_is_that_of_the_likelihood_that_is_reported() ->
     torch.testing.assert_close(loss, boltzmann.negative_log_likelihood(machines, x).mean(dim=1))
     exact = boltzmann.exact_gradient(machines, x)
     torch.testing.assert_close(gradient, torch.cat([part.flatten(1) for part in exact], dim=1))
-    judged = objective.evaluate(theta, x[0], torch.zeros(7))
-    torch.testing.assert_close(judged.losses[0], boltzmann.negative_log_likelihood(machines, x[:1].expand(2, -1, -1))[0])
-    assert judged.errors is None
+    own_loss = objective.evaluate(theta, x[0], torch.zeros(7))
+    torch.testing.assert_close(own_loss.losses[0], boltzmann.negative_log_likelihood(machines, x[:1].expand(2, -1, -1))[0])
+    assert own_loss.errors is None
 
 
 def test_that_contrastive_divergence_can_report_the_likelihood_and_lowers_it() -> None:
     events = all_events(experiment({"reported": "likelihood"}, budget={"steps": 300}))
-    told = np.concatenate([e.series["train_loss"].values[:, 0] for e in events if isinstance(e, Block) and "train_loss" in e.series])
+    told = np.concatenate([e.series["train_loss"].values[:, 0] for e in events if isinstance(e, SeriesBlock) and "train_loss" in e.series])
     assert told[0] > 64 * np.log(2.0) - 1.0  # nearly all 64 pixels are coins at the start
     assert told[-1] < told[0] - 15.0
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from optlab.catalogue.models.base import Pass
+from optlab.catalogue.models.base import ForwardContext
 from optlab.core import registry
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
@@ -18,7 +18,7 @@ from optlab.objective.objective import Objective
 RUNS, BATCH = 3, 5
 SEQUENCE = DataShape((6, 4), 3, "classes")
 Named = Mapping[str, torch.Tensor]
-Oracle = Callable[[Named, torch.Tensor], torch.Tensor]
+BatchObjective = Callable[[Named, torch.Tensor], torch.Tensor]
 """Parameters of one run by name, and inputs ``[m, *inputs]`` → outputs ``[m, outputs]``."""
 
 
@@ -45,7 +45,7 @@ def convolutions(named: Named, x: torch.Tensor) -> torch.Tensor:
     return h.flatten(1) @ named["output.weight"].T + named["output.bias"]
 
 
-def recurrent(nonlinearity: str) -> Oracle:
+def recurrent(nonlinearity: str) -> BatchObjective:
     def outputs(named: Named, x: torch.Tensor) -> torch.Tensor:
         module = nn.RNN(4, 7, nonlinearity=nonlinearity, batch_first=True, dtype=torch.float64)
         cells = {
@@ -88,7 +88,7 @@ def encoder(named: Named, x: torch.Tensor) -> torch.Tensor:
     return h.mean(dim=1) @ named["output.weight"].T + named["output.bias"]
 
 
-CASES: dict[str, tuple[dict[str, Any], DataShape, Oracle]] = {
+CASES: dict[str, tuple[dict[str, Any], DataShape, BatchObjective]] = {
     "deep_linear": ({"name": "deep_linear", "depth": 4, "width": 6}, DataShape((2, 3), 3, "classes"), product_of_matrices),
     "cnn": ({"name": "cnn", "channels": [3, 4], "activation": "tanh"}, DataShape((8, 8), 3, "classes"), convolutions),
     "cnn-planes": (
@@ -105,46 +105,46 @@ CASES: dict[str, tuple[dict[str, Any], DataShape, Oracle]] = {
 
 
 @pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest) -> tuple[Any, DataShape, Oracle, torch.Tensor, torch.Tensor]:
+def case(request: pytest.FixtureRequest) -> tuple[Any, DataShape, BatchObjective, torch.Tensor, torch.Tensor]:
     """Model, shape, oracle, parameters ``[R, P]``, inputs ``[R, m, *inputs]``."""
-    values, shape, oracle = CASES[request.param]
+    values, shape, batch_objective = CASES[request.param]
     model: Any = registry.build("model", values)
     generator = torch.Generator().manual_seed(3)
     theta = 0.5 * torch.randn(RUNS, model.layout(shape).total, dtype=torch.float64, generator=generator)
     x = torch.randn(RUNS, BATCH, *shape.inputs, dtype=torch.float64, generator=generator)
-    return model, shape, oracle, theta, x
+    return model, shape, batch_objective, theta, x
 
 
 def test_that_a_model_is_what_torch_makes_of_the_same_parameters(case: Any) -> None:
-    model, shape, oracle, theta, x = case
+    model, shape, batch_objective, theta, x = case
     layout = model.layout(shape)
-    outputs = model.forward(layout.split(theta), x, Pass())
+    outputs = model.forward(layout.split(theta), x, ForwardContext())
     assert outputs.shape == (RUNS, BATCH, shape.outputs)
     for run in range(RUNS):
         named = {name: value[0] for name, value in layout.named(theta[run : run + 1]).items()}
-        torch.testing.assert_close(outputs[run], oracle(named, x[run]), rtol=1e-11, atol=1e-12)
+        torch.testing.assert_close(outputs[run], batch_objective(named, x[run]), rtol=1e-11, atol=1e-12)
 
 
 def test_that_a_run_in_a_population_is_the_run_alone(case: Any) -> None:
     model, shape, _, theta, x = case
     split = model.layout(shape).split
-    together = model.forward(split(theta), x, Pass())
-    shared = model.forward(split(theta), x[0].expand(RUNS, *x[0].shape), Pass())
+    together = model.forward(split(theta), x, ForwardContext())
+    shared = model.forward(split(theta), x[0].expand(RUNS, *x[0].shape), ForwardContext())
     for run in range(RUNS):
         mine = theta[run : run + 1]
-        torch.testing.assert_close(together[run], model.forward(split(mine), x[run : run + 1], Pass())[0], rtol=1e-12, atol=1e-13)
-        torch.testing.assert_close(shared[run], model.forward(split(mine), x[:1], Pass())[0], rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(together[run], model.forward(split(mine), x[run : run + 1], ForwardContext())[0], rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(shared[run], model.forward(split(mine), x[:1], ForwardContext())[0], rtol=1e-12, atol=1e-13)
 
 
 def test_that_the_gradient_is_that_of_the_torch_module(case: Any) -> None:
-    model, shape, oracle, theta, x = case
+    model, shape, batch_objective, theta, x = case
     y = torch.arange(RUNS * BATCH).view(RUNS, BATCH) % shape.outputs
     objective = Objective(model, registry.build("loss", {"name": "cross_entropy"}), shape)  # type: ignore[arg-type]
     losses, gradient = objective.value_and_gradient(theta, x, y)
     for run in range(RUNS):
         leaf = theta[run : run + 1].clone().requires_grad_()
         named = {name: value[0] for name, value in objective.layout.named(leaf).items()}
-        loss = nn.functional.cross_entropy(oracle(named, x[run]), y[run])
+        loss = nn.functional.cross_entropy(batch_objective(named, x[run]), y[run])
         (expected,) = torch.autograd.grad(loss, leaf)
         assert losses[run].item() == pytest.approx(loss.item(), rel=1e-11)
         torch.testing.assert_close(gradient[run], expected[0], rtol=1e-9, atol=1e-12)
@@ -154,8 +154,8 @@ def test_that_a_trace_changes_nothing_and_ends_with_the_outputs(case: Any) -> No
     model, shape, _, theta, x = case
     parts = model.layout(shape).split(theta)
     seen: list[torch.Tensor] = []
-    outputs = model.forward(parts, x, Pass(trace=lambda name, value: seen.append(value)))
-    assert torch.equal(outputs, model.forward(parts, x, Pass())) and torch.equal(outputs, seen[-1])
+    outputs = model.forward(parts, x, ForwardContext(trace=lambda name, value: seen.append(value)))
+    assert torch.equal(outputs, model.forward(parts, x, ForwardContext())) and torch.equal(outputs, seen[-1])
     assert all(value.shape[:2] == (RUNS, BATCH) for value in seen)
 
 
@@ -223,7 +223,7 @@ def test_that_a_transformer_has_second_derivatives() -> None:
 
     def gradient(at: torch.Tensor, graph: bool = False) -> torch.Tensor:
         leaf = at if graph else at.clone().requires_grad_()
-        loss = model.forward(layout.split(leaf), x, Pass()).square().mean()
+        loss = model.forward(layout.split(leaf), x, ForwardContext()).square().mean()
         return torch.autograd.grad(loss, leaf, create_graph=graph)[0]
 
     leaf = theta.clone().requires_grad_()

@@ -53,12 +53,12 @@ def test_that_two_steps_give_the_numbers_computed_by_hand() -> None:
 def test_that_adam_equals_torch() -> None:
     gradients = torch.randn(200, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     parameter = torch.nn.Parameter(torch.ones(5, dtype=torch.float64))
-    oracle = torch.optim.Adam([parameter], lr=0.01, betas=(0.85, 0.99), eps=1e-3)
+    batch_objective = torch.optim.Adam([parameter], lr=0.01, betas=(0.85, 0.99), eps=1e-3)
     theta = parameter.detach().clone().unsqueeze(0)
     state = Adam.start(theta)
     for step, g in enumerate(gradients, start=1):
         parameter.grad = g
-        oracle.step()
+        batch_objective.step()
         theta, state = Adam.update(theta, g.unsqueeze(0), state, hyper(step, 0.01, 0.85, 0.99, 1e-3))
     torch.testing.assert_close(theta[0], parameter.detach(), rtol=1e-12, atol=1e-12)
 

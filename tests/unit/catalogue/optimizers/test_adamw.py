@@ -43,11 +43,11 @@ def test_that_the_decay_is_taken_of_the_parameters_before_the_step() -> None:
 def test_that_adamw_equals_torch() -> None:
     gradients = torch.randn(200, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     parameter = torch.nn.Parameter(torch.ones(5, dtype=torch.float64))
-    oracle = torch.optim.AdamW([parameter], lr=0.01, betas=(0.85, 0.99), eps=1e-3, weight_decay=0.3)
+    batch_objective = torch.optim.AdamW([parameter], lr=0.01, betas=(0.85, 0.99), eps=1e-3, weight_decay=0.3)
     theta = parameter.detach().clone().unsqueeze(0)
     state = AdamW.start(theta)
     for step, g in enumerate(gradients, start=1):
         parameter.grad = g
-        oracle.step()
+        batch_objective.step()
         theta, state = AdamW.update(theta, g.unsqueeze(0), state, hyper(step, lr=0.01, beta1=0.85, beta2=0.99, eps=1e-3, weight_decay=0.3))
     torch.testing.assert_close(theta[0], parameter.detach(), rtol=1e-12, atol=1e-14)

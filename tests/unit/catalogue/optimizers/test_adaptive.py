@@ -40,10 +40,10 @@ def follow(rule: type[Optimizer], gradients: torch.Tensor, **h: Any) -> torch.Te
 def test_that_the_rule_equals_torch(rule: type[Optimizer], h: dict[str, Any], make: Callable[..., torch.optim.Optimizer]) -> None:
     gradients = torch.randn(200, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     parameter = torch.nn.Parameter(torch.ones(4, dtype=torch.float64))
-    oracle = make([parameter])
+    batch_objective = make([parameter])
     for g in gradients:
         parameter.grad = g
-        oracle.step()
+        batch_objective.step()
     torch.testing.assert_close(follow(rule, gradients, **h), parameter.detach(), rtol=1e-12, atol=1e-12)
 
 

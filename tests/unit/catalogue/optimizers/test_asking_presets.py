@@ -10,10 +10,10 @@ from scipy.optimize import minimize
 
 from optlab.core import paths
 from optlab.experiment import Experiment
+from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
-from optlab.objective.oracle import Oracle
 from optlab.training.control import Inbox
-from optlab.training.events import Block, RunEnded
+from optlab.training.events import RunEnded, SeriesBlock
 from optlab.training.session import session
 from optlab.training.trainer import Trainer
 
@@ -23,7 +23,7 @@ def played(name: str) -> tuple[Experiment, dict[str, NDArray[np.float64]], RunEn
     parts: dict[str, list[NDArray[np.float64]]] = {}
     ended = None
     for event in session([experiment], Inbox()):
-        if isinstance(event, Block):
+        if isinstance(event, SeriesBlock):
             for key, values in event.series.items():
                 parts.setdefault(key, []).append(values.values[:, 0])
         elif isinstance(event, RunEnded):
@@ -59,10 +59,10 @@ def test_that_cma_iris_comes_within_one_percent_of_the_minimum() -> None:
     data = experiment.dataset.load()
     x, y = torch.from_numpy(data.training.x).double(), torch.from_numpy(data.training.y)
     objective = Objective(experiment.model, experiment.loss, data.shape)
-    oracle = Oracle(objective, x.unsqueeze(0), y.unsqueeze(0), [0], 0)
+    batch_objective = BatchObjective(objective, x.unsqueeze(0), y.unsqueeze(0), [0], 0)
 
     def both(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        value, g = oracle.gradient(torch.tensor(at).unsqueeze(0))
+        value, g = batch_objective.gradient(torch.tensor(at).unsqueeze(0))
         return value.item(), g[0].numpy()
 
     best = torch.tensor(minimize(both, np.zeros(15), jac=True, method="BFGS").x).unsqueeze(0)

@@ -12,8 +12,8 @@ from optlab.catalogue.optimizers._population import Together
 from optlab.catalogue.optimizers.evolution_strategy import EvolutionStrategy
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
+from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
-from optlab.objective.oracle import Oracle
 from optlab.training.trainer import Trainer
 
 A = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
@@ -62,7 +62,7 @@ def test_that_a_large_population_is_drawn_in_parts_without_changing_the_numbers(
 
 @pytest.mark.parametrize("limit", [8_000_000, 1])
 def test_that_the_oracle_evaluates_many_points_as_it_does_one_by_one(limit: int, monkeypatch: Any) -> None:
-    monkeypatch.setattr("optlab.objective.oracle._POPULATION_VALUES", limit)
+    monkeypatch.setattr("optlab.objective.batch_objective._POPULATION_VALUES", limit)
     experiment = Experiment.from_dict(
         {"dataset": {"name": "moons"}, "model": {"name": "mlp", "hidden": [4]}, "loss": {"name": "cross_entropy", "l2": 0.1, "l1": 0.01}}
     )
@@ -70,11 +70,11 @@ def test_that_the_oracle_evaluates_many_points_as_it_does_one_by_one(limit: int,
     source = torch.Generator().manual_seed(0)
     x = torch.from_numpy(data.training.x).double()[:40].reshape(2, 20, 2)
     y = torch.from_numpy(data.training.y)[:40].reshape(2, 20)
-    oracle = Oracle(Objective(experiment.model, experiment.loss, data.shape), x, y, [0, 1], 0)
-    points = torch.randn(2, 5, oracle._objective.layout.total, dtype=torch.float64, generator=source)
-    assert isinstance(oracle, Together)
-    expected = torch.stack([oracle.loss(points[:, k]) for k in range(5)], dim=1)
-    torch.testing.assert_close(oracle.values(points), expected, rtol=1e-12, atol=0.0)
+    batch_objective = BatchObjective(Objective(experiment.model, experiment.loss, data.shape), x, y, [0, 1], 0)
+    points = torch.randn(2, 5, batch_objective._objective.layout.total, dtype=torch.float64, generator=source)
+    assert isinstance(batch_objective, Together)
+    expected = torch.stack([batch_objective.loss(points[:, k]) for k in range(5)], dim=1)
+    torch.testing.assert_close(batch_objective.values(points), expected, rtol=1e-12, atol=0.0)
 
 
 def test_that_it_trains_a_network_without_using_its_gradient() -> None:

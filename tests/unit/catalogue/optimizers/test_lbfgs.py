@@ -15,8 +15,8 @@ from optlab.catalogue.optimizers.lbfgs import LBFGS
 from optlab.core.errors import InvalidInput
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
+from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
-from optlab.objective.oracle import Oracle
 from optlab.training.trainer import Trainer
 
 SOFTMAX: dict[str, Any] = {
@@ -76,29 +76,29 @@ def test_that_the_direction_is_the_one_torch_computes_from_the_same_pairs(rosenb
 def minimum(history: int) -> tuple[torch.Tensor, float, int]:
     """Parameters, objective and gradients taken until the gradient of softmax regression on iris is below 1e-6."""
     trainer = Trainer([Experiment.from_dict({**SOFTMAX, "optimizer": {"name": "lbfgs", "history": history}})])
-    oracle = whole()
+    batch_objective = whole()
     theta, state = trainer.theta, LBFGS.begin(trainer.theta, Hyperparameters(history=history))
     for step in range(100):
-        outcome = LBFGS.step(theta, oracle, state, Hyperparameters(history=history, c2=0.9, step=step + 1))
+        outcome = LBFGS.step(theta, batch_objective, state, Hyperparameters(history=history, c2=0.9, step=step + 1))
         if float(outcome.gradient.norm()) < 1e-6:
-            return theta, float(outcome.loss), oracle.gradients[0] - step
+            return theta, float(outcome.loss), batch_objective.gradients[0] - step
         theta, state = outcome.theta, outcome.state
     raise AssertionError("not converged")
 
 
-def whole() -> Oracle:
+def whole() -> BatchObjective:
     experiment = Experiment.from_dict(SOFTMAX)
     data = experiment.dataset.load()
     x, y = torch.from_numpy(data.training.x).double(), torch.from_numpy(data.training.y)
-    return Oracle(Objective(experiment.model, experiment.loss, data.shape), x.unsqueeze(0), y.unsqueeze(0), [0], 0)
+    return BatchObjective(Objective(experiment.model, experiment.loss, data.shape), x.unsqueeze(0), y.unsqueeze(0), [0], 0)
 
 
 def test_that_softmax_regression_ends_where_scipy_and_torch_end_at_a_comparable_price() -> None:
     theta, value, asked = minimum(10)
-    oracle, start = whole(), Trainer([Experiment.from_dict(SOFTMAX)]).theta[0]
+    batch_objective, start = whole(), Trainer([Experiment.from_dict(SOFTMAX)]).theta[0]
 
     def both(at: np.ndarray) -> tuple[float, np.ndarray]:
-        found, g = oracle.gradient(torch.tensor(at).unsqueeze(0))
+        found, g = batch_objective.gradient(torch.tensor(at).unsqueeze(0))
         return float(found), g[0].numpy()
 
     reference = minimize(both, start.numpy(), jac=True, method="L-BFGS-B", options={"gtol": 1e-7, "ftol": 0.0, "maxcor": 10})
@@ -112,7 +112,7 @@ def test_that_softmax_regression_ends_where_scipy_and_torch_end_at_a_comparable_
     )
 
     def closure() -> torch.Tensor:
-        found, g = oracle.gradient(parameter.detach().unsqueeze(0))
+        found, g = batch_objective.gradient(parameter.detach().unsqueeze(0))
         parameter.grad = g[0]
         return found[0]
 

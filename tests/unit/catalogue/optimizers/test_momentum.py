@@ -63,14 +63,14 @@ def test_that_a_velocity_keeps_its_speed_when_the_rate_falls() -> None:
 def test_that_the_torch_form_equals_torch_while_the_rate_falls() -> None:
     gradients = torch.randn(60, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     parameter = torch.nn.Parameter(torch.ones(4, dtype=torch.float64))
-    oracle = torch.optim.SGD([parameter], lr=0.1, momentum=0.8)
+    batch_objective = torch.optim.SGD([parameter], lr=0.1, momentum=0.8)
     theta = parameter.detach().clone().unsqueeze(0)
     state = Momentum.start(theta)
     for step, g in enumerate(gradients, start=1):
         lr = 0.1 / step
-        oracle.param_groups[0]["lr"] = lr
+        batch_objective.param_groups[0]["lr"] = lr
         parameter.grad = g
-        oracle.step()
+        batch_objective.step()
         theta, state = Momentum.update(theta, g.unsqueeze(0), state, Hyperparameters(lr=lr, momentum=0.8, form="torch", step=step))
     torch.testing.assert_close(theta[0], parameter.detach(), rtol=1e-13, atol=1e-13)
 

@@ -58,13 +58,13 @@ def test_that_both_forms_follow_one_path_seen_from_two_points() -> None:
 def test_that_the_torch_form_equals_torch_while_the_rate_falls() -> None:
     gradients = torch.randn(60, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     parameter = torch.nn.Parameter(torch.ones(4, dtype=torch.float64))
-    oracle = torch.optim.SGD([parameter], lr=0.1, momentum=0.8, nesterov=True)
+    batch_objective = torch.optim.SGD([parameter], lr=0.1, momentum=0.8, nesterov=True)
     theta = parameter.detach().clone().unsqueeze(0)
     state = Nesterov.start(theta)
     for step, g in enumerate(gradients, start=1):
-        oracle.param_groups[0]["lr"] = 0.1 / step
+        batch_objective.param_groups[0]["lr"] = 0.1 / step
         parameter.grad = g
-        oracle.step()
+        batch_objective.step()
         theta, state = Nesterov.update(theta, g.unsqueeze(0), state, hyper("torch", 0.1 / step, 0.8))
     torch.testing.assert_close(theta[0], parameter.detach(), rtol=1e-13, atol=1e-13)
 

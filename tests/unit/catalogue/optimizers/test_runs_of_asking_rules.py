@@ -11,8 +11,8 @@ from optlab.catalogue.optimizers._runs import alone
 from optlab.catalogue.optimizers.base import ObjectiveOptimizer
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
+from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
-from optlab.objective.oracle import Oracle
 from optlab.training.trainer import Trainer
 
 RULES: list[dict[str, Any]] = [
@@ -83,17 +83,17 @@ def test_that_the_objective_falls_and_everything_asked_is_counted(rule: dict[str
     assert isinstance(experiment.optimizer, ObjectiveOptimizer)
     theta, h = trainer.theta, Hyperparameters(**experiment.optimizer.values(), step=1)
     state = experiment.optimizer.begin(theta, h)
-    first = float(Oracle(objective, x, y, [1], 0).loss(theta))
+    first = float(BatchObjective(objective, x, y, [1], 0).loss(theta))
     for step in range(60):
-        oracle = Oracle(objective, x, y, [1], step)
+        batch_objective = BatchObjective(objective, x, y, [1], step)
         h.step = step + 1
-        outcome = experiment.optimizer.step(theta, oracle, state, h)
-        value, g = Oracle(objective, x, y, [1], step).gradient(theta)
+        outcome = experiment.optimizer.step(theta, batch_objective, state, h)
+        value, g = BatchObjective(objective, x, y, [1], step).gradient(theta)
         assert torch.equal(outcome.loss, value) and torch.equal(outcome.gradient, g), "at the parameters before the step"
-        assert oracle.gradients[0] >= 1
+        assert batch_objective.gradients[0] >= 1
         theta, state = outcome.theta, outcome.state
-    assert float(Oracle(objective, x, y, [1], 0).loss(theta)) < first
-    assert first == pytest.approx(float(Oracle(objective, x, y, [1], 0).gradient(trainer.theta)[0]), rel=1e-12)
+    assert float(BatchObjective(objective, x, y, [1], 0).loss(theta)) < first
+    assert first == pytest.approx(float(BatchObjective(objective, x, y, [1], 0).gradient(trainer.theta)[0]), rel=1e-12)
 
 
 def test_that_what_one_run_asks_counts_for_it_in_the_whole() -> None:
@@ -101,12 +101,12 @@ def test_that_what_one_run_asks_counts_for_it_in_the_whole() -> None:
     data = experiment.dataset.load()
     x = torch.from_numpy(data.training.x).double()[:20].reshape(2, 10, 2)
     y = torch.from_numpy(data.training.y)[:20].reshape(2, 10)
-    oracle = Oracle(Objective(experiment.model, experiment.loss, data.shape), x, y, [0, 1], 0)
+    batch_objective = BatchObjective(Objective(experiment.model, experiment.loss, data.shape), x, y, [0, 1], 0)
     theta = Trainer([experiment]).theta
-    second = oracle.only(1)
+    second = batch_objective.only(1)
     second.gradient(theta)
     second.gradient(theta)
-    assert list(oracle.gradients) == [0, 2] and list(second.gradients) == [2]
+    assert list(batch_objective.gradients) == [0, 2] and list(second.gradients) == [2]
 
 
 def test_that_the_batch_loss_of_a_rule_that_asks_leaves_weight_decay_out() -> None:

@@ -25,8 +25,8 @@ from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
 from optlab.numerics.conjugate_gradients import Product
 from optlab.numerics.symmetric import dense
+from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
-from optlab.objective.oracle import Oracle
 from optlab.training.trainer import Trainer
 
 RULES: list[type[ObjectiveOptimizer]] = [Newton, SaddleFreeNewton, NaturalGradient, HessianDiagonal]
@@ -96,17 +96,17 @@ def numbers(*rows: Sequence[float]) -> torch.Tensor:
 
 def asked(
     model: dict[str, Any], loss: str, task: str = "classes", runs: int = 1, m: int = 40, **decay: float
-) -> tuple[Oracle, torch.Tensor]:
+) -> tuple[BatchObjective, torch.Tensor]:
     """The oracle of a small model on random data, and a start."""
     built: Any = registry.build("model", model)
-    judged: Any = registry.build("loss", {"name": loss, **decay})
-    objective = Objective(built, judged, DataShape((4,), 3, task))  # type: ignore[arg-type]
+    own_loss: Any = registry.build("loss", {"name": loss, **decay})
+    objective = Objective(built, own_loss, DataShape((4,), 3, task))  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(2)
     x = torch.randn(runs, m, 4, dtype=torch.float64, generator=generator) * torch.tensor([1.0, 10.0, 0.1, 3.0], dtype=torch.float64)
     y = torch.randint(0, 3, (runs, m), generator=generator)
     targets = y if task == "classes" else torch.randn(runs, m, 3, dtype=torch.float64, generator=generator)
     theta = 0.3 * torch.randn(runs, objective.layout.total, dtype=torch.float64, generator=generator)
-    return Oracle(objective, x, targets, list(range(runs)), 0), theta
+    return BatchObjective(objective, x, targets, list(range(runs)), 0), theta
 
 
 def saddle(theta: torch.Tensor) -> torch.Tensor:
@@ -127,10 +127,10 @@ START = numbers([0.4, -0.7, 0.9, -0.5], [1.0, 0.2, -0.3, 0.8])
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_that_newton_solves_linear_regression_in_one_step(solver: str) -> None:
-    oracle, theta = asked({"name": "linear"}, "squared_error", "regression")
-    after = stepped(Newton, theta, oracle, solver=solver, damping=0.0, tolerance=1e-14, iterations=500).theta
-    design = np.column_stack([oracle._x[0].numpy(), np.ones(40)])
-    best = np.linalg.lstsq(design, oracle._y[0].numpy(), rcond=None)[0]
+    batch_objective, theta = asked({"name": "linear"}, "squared_error", "regression")
+    after = stepped(Newton, theta, batch_objective, solver=solver, damping=0.0, tolerance=1e-14, iterations=500).theta
+    design = np.column_stack([batch_objective._x[0].numpy(), np.ones(40)])
+    best = np.linalg.lstsq(design, batch_objective._y[0].numpy(), rcond=None)[0]
     np.testing.assert_allclose(after[0].numpy(), np.concatenate([best[:4].T.ravel(), best[4]]), rtol=1e-8, atol=1e-10)
 
 
@@ -144,17 +144,17 @@ def test_that_newtons_step_is_the_damped_solve_and_the_rate_scales_it() -> None:
 
 
 def test_that_newton_reaches_the_minimum_that_scipy_finds() -> None:
-    oracle, theta = asked({"name": "linear"}, "cross_entropy", l2=0.05)
+    batch_objective, theta = asked({"name": "linear"}, "cross_entropy", l2=0.05)
     theta = torch.zeros_like(theta)
-    after = stepped(Newton, theta, oracle, steps=12, damping=0.0).theta
+    after = stepped(Newton, theta, batch_objective, steps=12, damping=0.0).theta
 
     def value(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        loss, g = oracle.gradient(torch.from_numpy(flat).unsqueeze(0))
+        loss, g = batch_objective.gradient(torch.from_numpy(flat).unsqueeze(0))
         return loss.item(), g[0].numpy()
 
     theirs = scipy.optimize.minimize(value, theta[0].numpy(), jac=True, method="BFGS", options={"gtol": 1e-10}).x
-    np.testing.assert_allclose(oracle.loss(after).item(), value(theirs)[0], rtol=1e-12)
-    assert oracle.gradient(after)[1].norm() < 1e-9
+    np.testing.assert_allclose(batch_objective.loss(after).item(), value(theirs)[0], rtol=1e-12)
+    assert batch_objective.gradient(after)[1].norm() < 1e-9
 
 
 def test_that_newton_jumps_to_a_saddle_and_says_that_it_climbs() -> None:
@@ -180,9 +180,9 @@ def test_that_conjugate_gradients_tell_of_negative_curvature_and_lead_downhill()
 
 def test_that_newton_takes_the_least_norm_step_where_the_hessian_is_singular() -> None:
     """Softmax regression: adding a constant to all outputs changes nothing, and the step has no part along that."""
-    oracle, theta = asked({"name": "linear"}, "cross_entropy")
-    after = stepped(Newton, theta, oracle, damping=0.0).theta
-    hessian, g = oracle.hessian(theta)[0].numpy(), oracle.gradient(theta)[1][0].numpy()
+    batch_objective, theta = asked({"name": "linear"}, "cross_entropy")
+    after = stepped(Newton, theta, batch_objective, damping=0.0).theta
+    hessian, g = batch_objective.hessian(theta)[0].numpy(), batch_objective.gradient(theta)[1][0].numpy()
     np.testing.assert_allclose((after - theta)[0].numpy(), -np.linalg.pinv(hessian, rcond=1e-12, hermitian=True) @ g, rtol=1e-6, atol=1e-9)
     assert abs((after - theta)[0, 12:].sum().item()) < 1e-9
 
@@ -211,18 +211,18 @@ def test_that_saddle_free_newton_leaves_the_saddle_that_newton_jumps_to(solver: 
 
 
 def test_that_on_a_convex_problem_saddle_free_newton_is_newton() -> None:
-    oracle, theta = asked({"name": "linear"}, "cross_entropy", l2=0.1, runs=2)
-    ours, theirs = (stepped(rule, theta, oracle, damping=0.01, solver="exact").theta for rule in (SaddleFreeNewton, Newton))
+    batch_objective, theta = asked({"name": "linear"}, "cross_entropy", l2=0.1, runs=2)
+    ours, theirs = (stepped(rule, theta, batch_objective, damping=0.01, solver="exact").theta for rule in (SaddleFreeNewton, Newton))
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
 def test_that_within_a_small_krylov_space_the_step_is_that_of_the_projected_hessian() -> None:
-    oracle, theta = asked({"name": "mlp", "hidden": [5], "activation": "tanh"}, "cross_entropy")
-    hessian, g = oracle.hessian(theta)[0].numpy(), oracle.gradient(theta)[1][0].numpy()
+    batch_objective, theta = asked({"name": "mlp", "hidden": [5], "activation": "tanh"}, "cross_entropy")
+    hessian, g = batch_objective.hessian(theta)[0].numpy(), batch_objective.gradient(theta)[1][0].numpy()
     basis = np.linalg.qr(np.column_stack([g / np.linalg.norm(g), hessian @ g, hessian @ hessian @ g]))[0]
     values, vectors = np.linalg.eigh(basis.T @ hessian @ basis)
     step = basis @ vectors @ ((vectors.T @ basis.T @ g) / (np.abs(values) + 1e-3))
-    after = stepped(SaddleFreeNewton, theta, oracle, solver="products", krylov=3).theta
+    after = stepped(SaddleFreeNewton, theta, batch_objective, solver="products", krylov=3).theta
     np.testing.assert_allclose((theta - after)[0].numpy(), step, rtol=1e-6, atol=1e-10)
 
 
@@ -230,8 +230,8 @@ def test_that_within_a_small_krylov_space_the_step_is_that_of_the_projected_hess
 
 
 def test_that_the_natural_gradient_of_softmax_regression_uses_the_exact_expectation() -> None:
-    oracle, theta = asked({"name": "linear"}, "cross_entropy", l2=0.1)
-    x = oracle._x[0].numpy()
+    batch_objective, theta = asked({"name": "linear"}, "cross_entropy", l2=0.1)
+    x = batch_objective._x[0].numpy()
     logits = x @ theta[0, :12].numpy().reshape(3, 4).T + theta[0, 12:].numpy()
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     fisher = np.zeros((15, 15))
@@ -240,8 +240,8 @@ def test_that_the_natural_gradient_of_softmax_regression_uses_the_exact_expectat
             error = np.eye(3)[k] - p[i]
             score = np.concatenate([np.outer(error, x[i]).ravel(), error])
             fisher += p[i, k] * np.outer(score, score) / 40
-    g = oracle.gradient(theta)[1][0].numpy()
-    after = stepped(NaturalGradient, theta, oracle, damping=0.01, lr=0.5).theta
+    g = batch_objective.gradient(theta)[1][0].numpy()
+    after = stepped(NaturalGradient, theta, batch_objective, damping=0.01, lr=0.5).theta
     np.testing.assert_allclose(
         after[0].numpy(), theta[0].numpy() - 0.5 * np.linalg.solve(fisher + 0.01 * np.eye(15), g), rtol=1e-8, atol=1e-10
     )
@@ -249,8 +249,8 @@ def test_that_the_natural_gradient_of_softmax_regression_uses_the_exact_expectat
 
 def test_that_natural_gradient_is_newton_with_a_linear_model_and_is_not_with_a_network() -> None:
     for model, same in (({"name": "linear"}, True), ({"name": "mlp", "hidden": [4], "activation": "tanh"}, False)):
-        oracle, theta = asked(model, "cross_entropy")
-        ours, theirs = (stepped(rule, theta, oracle, damping=0.1, solver="exact").theta for rule in (NaturalGradient, Newton))
+        batch_objective, theta = asked(model, "cross_entropy")
+        ours, theirs = (stepped(rule, theta, batch_objective, damping=0.1, solver="exact").theta for rule in (NaturalGradient, Newton))
         assert torch.allclose(ours, theirs, rtol=1e-8, atol=1e-10) == same
 
 
@@ -276,12 +276,12 @@ def test_that_a_natural_gradient_step_on_a_large_network_needs_no_matrix() -> No
                     largest = max(largest, tensor.untyped_storage().nbytes() // tensor.element_size())
             return found
 
-    oracle = Oracle(objective, x, y, [0], 0)
-    first = oracle.loss(theta)
+    batch_objective = BatchObjective(objective, x, y, [0], 0)
+    first = batch_objective.loss(theta)
     with Watch():
         for _ in range(2):
-            theta = stepped(NaturalGradient, theta, oracle, iterations=10, damping=0.1).theta
-    assert oracle.loss(theta) < 0.9 * first
+            theta = stepped(NaturalGradient, theta, batch_objective, iterations=10, damping=0.1).theta
+    assert batch_objective.loss(theta) < 0.9 * first
     assert theta.shape[1] <= largest <= 4 * theta.shape[1]
 
 
@@ -351,9 +351,9 @@ def test_that_the_rule_behind_sees_the_preconditioned_gradient_where_it_wants_it
 
 @pytest.mark.parametrize("rule", [Newton, SaddleFreeNewton, NaturalGradient])
 def test_that_both_solvers_agree_where_the_products_are_many(rule: Any) -> None:
-    oracle, theta = asked({"name": "mlp", "hidden": [4], "activation": "tanh"}, "cross_entropy", runs=2)
+    batch_objective, theta = asked({"name": "mlp", "hidden": [4], "activation": "tanh"}, "cross_entropy", runs=2)
     values = {"iterations": 2000, "tolerance": 1e-14, "krylov": 100, "damping": 2.0}
-    ours, theirs = (stepped(rule, theta, oracle, solver=solver, **values) for solver in SOLVERS)
+    ours, theirs = (stepped(rule, theta, batch_objective, solver=solver, **values) for solver in SOLVERS)
     torch.testing.assert_close(ours.theta, theirs.theta, rtol=1e-8, atol=1e-9)
     assert not any(theirs.notes) and not torch.equal(ours.theta, theta)
 
@@ -361,8 +361,8 @@ def test_that_both_solvers_agree_where_the_products_are_many(rule: Any) -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_that_auto_is_exact_for_few_parameters_only(rule: Any) -> None:
     for hidden, same in (([20], "exact"), ([90], "products")):
-        oracle, theta = asked({"name": "mlp", "hidden": hidden, "activation": "tanh"}, "cross_entropy")
-        auto, other = (stepped(rule, theta, oracle, solver=solver, damping=0.5).theta for solver in ("auto", same))
+        batch_objective, theta = asked({"name": "mlp", "hidden": hidden, "activation": "tanh"}, "cross_entropy")
+        auto, other = (stepped(rule, theta, batch_objective, solver=solver, damping=0.5).theta for solver in ("auto", same))
         assert torch.equal(auto, other)
 
 
@@ -405,10 +405,10 @@ def test_that_the_loss_that_a_run_tells_is_without_weight_decay() -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_that_a_gradient_that_is_not_finite_ends_the_run_as_diverged(rule: Any) -> None:
     """Not with an error of the linear algebra below."""
-    oracle, theta = asked({"name": "linear"}, "cross_entropy", runs=2)
+    batch_objective, theta = asked({"name": "linear"}, "cross_entropy", runs=2)
     theta[0, 0] = float("nan")
     for solver in SOLVERS:
-        after = stepped(rule, theta, oracle, solver=solver).theta
+        after = stepped(rule, theta, batch_objective, solver=solver).theta
         assert not after[0].isfinite().all()
         assert after[1].isfinite().all()
 

@@ -19,10 +19,10 @@ from optlab.numerics.boltzmann import Machine
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 from optlab.training.control import Inbox
-from optlab.training.events import Noted, RunEnded, Started
+from optlab.training.events import RunEnded, SessionStarted, StepWarning
+from optlab.training.initialization import start, starts
 from optlab.training.pretraining import pretrained
 from optlab.training.session import session
-from optlab.training.starting import start, starts
 from optlab.training.trainer import Trainer
 
 KINDS = [name for name in registry.names("pretraining") if name != "none"]
@@ -57,9 +57,9 @@ def end_of(asked: Experiment) -> tuple[RunEnded, list[str]]:
     ended, words, began = None, [], False
     for event in session([asked], Inbox()):
         match event:
-            case Started():
+            case SessionStarted():
                 began = True
-            case Noted():
+            case StepWarning():
                 assert began and event.step == 0
                 words.append(event.words)
             case RunEnded():

@@ -15,7 +15,7 @@ from optlab.core import registry
 from optlab.experiment import Experiment
 from optlab.experiment.pages import page
 from optlab.training.control import Stop
-from optlab.training.events import Block, Kept
+from optlab.training.events import SeriesBlock, SnapshotTaken
 
 Build = Callable[..., Experiment]
 LR = 0.3
@@ -41,14 +41,14 @@ def test_that_the_rate_is_torchs_on_random_losses(patience: int, cooldown: int, 
     )
     for seed in range(4):
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
-        oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        batch_objective = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimizer, factor=0.6, patience=patience, cooldown=cooldown, threshold=improvement, threshold_mode="rel", min_lr=lowest, eps=0.0
         )
         memory: Mapping[str, float] = {}
         assert ours.rate_given(LR, 0, memory) == ours.rate(LR, 0) == LR
         cuts = 0
         for step, loss in enumerate(losses(seed)):
-            oracle.step(loss)
+            batch_objective.step(loss)
             before, memory = memory, ours.observed(memory, {"train_loss": -1.0, "validation_loss": loss})
             assert ours.rate_given(LR, step, memory) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12), (seed, step)
             cuts += memory["cuts"] > before.get("cuts", 0.0)
@@ -69,20 +69,22 @@ def test_that_its_page_says_that_the_conditions_depend_on_the_losses_unless_ther
     words = "With these defaults Σ ε_k = ∞ (8.12): depends on the losses; Σ ε_k² < ∞ (8.13): depends on the losses."
     assert page(registry.get("schedule", "plateau")).explanation[-1] == words
     limited: Any = registry.build("schedule", {"name": "plateau", "lowest": 1e-4})
-    assert limited.facts() == ("Σ ε_k = ∞ (8.12): yes; Σ ε_k² < ∞ (8.13): no.",)
+    assert limited.derived_facts() == ("Σ ε_k = ∞ (8.12): yes; Σ ε_k² < ∞ (8.13): no.",)
 
 
 def series(events: list[Any], name: str, run: int = 0) -> dict[int, float]:
     return {
         int(step): float(values[run])
         for event in events
-        if isinstance(event, Block) and name in event.series
+        if isinstance(event, SeriesBlock) and name in event.series
         for step, values in zip(event.series[name].steps, event.series[name].values, strict=True)
     }
 
 
 def kept(events: list[Any], run: int = 0) -> Any:
-    return next(event.snapshot for event in events if isinstance(event, Kept) and event.snapshot.reason == "end" and event.run == run)
+    return next(
+        event.snapshot for event in events if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end" and event.run == run
+    )
 
 
 def test_that_a_run_takes_the_rates_that_its_own_validation_losses_give(build: Build, play: Any) -> None:
@@ -90,11 +92,11 @@ def test_that_a_run_takes_the_rates_that_its_own_validation_losses_give(build: B
     events = play(experiment)
     rates, seen = series(events, "learning_rate"), series(events, "validation_loss")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.2)
-    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, threshold=0.02, eps=0.0)
+    batch_objective = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, threshold=0.02, eps=0.0)
     for step in range(1, 301):
         assert rates[step] == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12), step
         if step in seen:
-            oracle.step(seen[step])
+            batch_objective.step(seen[step])
     assert rates[300] < 0.05, "the rate was cut more than once"
 
 

@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 import torch
-from torch.optim import lr_scheduler as oracle
+from torch.optim import lr_scheduler as batch_objective
 
 from optlab.core import registry
 from optlab.experiment.pages import page
 
 LR = 0.3
 PAIRS: list[tuple[dict[str, Any], Callable[[torch.optim.Optimizer], Any], int]] = [
-    ({"name": "constant"}, lambda o: oracle.ConstantLR(o, factor=1.0), 50),
-    ({"name": "linear_decay", "tau": 40, "last": 0.05}, lambda o: oracle.LinearLR(o, 1.0, 0.05, total_iters=40), 100),
-    ({"name": "inverse", "tau": 7}, lambda o: oracle.LambdaLR(o, lambda k: 1.0 / (1.0 + k / 7)), 100),
-    ({"name": "step_decay", "every": 9, "factor": 0.4}, lambda o: oracle.StepLR(o, 9, 0.4), 60),
-    ({"name": "exponential", "half_life": 12}, lambda o: oracle.ExponentialLR(o, 2.0 ** (-1.0 / 12.0)), 60),
-    ({"name": "cosine", "tau": 50, "last": 0.1}, lambda o: oracle.CosineAnnealingLR(o, T_max=50, eta_min=0.1 * LR), 51),
-    ({"name": "warm_up", "steps": 20, "start": 0.1}, lambda o: oracle.LinearLR(o, start_factor=0.1, total_iters=20), 60),
+    ({"name": "constant"}, lambda o: batch_objective.ConstantLR(o, factor=1.0), 50),
+    ({"name": "linear_decay", "tau": 40, "last": 0.05}, lambda o: batch_objective.LinearLR(o, 1.0, 0.05, total_iters=40), 100),
+    ({"name": "inverse", "tau": 7}, lambda o: batch_objective.LambdaLR(o, lambda k: 1.0 / (1.0 + k / 7)), 100),
+    ({"name": "step_decay", "every": 9, "factor": 0.4}, lambda o: batch_objective.StepLR(o, 9, 0.4), 60),
+    ({"name": "exponential", "half_life": 12}, lambda o: batch_objective.ExponentialLR(o, 2.0 ** (-1.0 / 12.0)), 60),
+    ({"name": "cosine", "tau": 50, "last": 0.1}, lambda o: batch_objective.CosineAnnealingLR(o, T_max=50, eta_min=0.1 * LR), 51),
+    ({"name": "warm_up", "steps": 20, "start": 0.1}, lambda o: batch_objective.LinearLR(o, start_factor=0.1, total_iters=20), 60),
     (
         {"name": "one_cycle", "tau": 80, "rise": 0.25, "divisor": 10.0},
-        lambda o: oracle.OneCycleLR(o, LR, total_steps=80, pct_start=0.25, div_factor=10.0, cycle_momentum=False),
+        lambda o: batch_objective.OneCycleLR(o, LR, total_steps=80, pct_start=0.25, div_factor=10.0, cycle_momentum=False),
         80,
     ),
 ]

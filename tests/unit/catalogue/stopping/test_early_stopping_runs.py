@@ -11,7 +11,7 @@ import torch
 
 from optlab.experiment import Experiment
 from optlab.training.control import Stop
-from optlab.training.events import Block, Kept
+from optlab.training.events import SeriesBlock, SnapshotTaken
 from optlab.training.snapshot import theta_sha256
 
 Build = Callable[..., Experiment]
@@ -24,13 +24,15 @@ def series(events: list[Any], name: str) -> dict[int, list[float]]:
     return {
         int(step): values.tolist()
         for event in events
-        if isinstance(event, Block) and name in event.series
+        if isinstance(event, SeriesBlock) and name in event.series
         for step, values in zip(event.series[name].steps, event.series[name].values, strict=True)
     }
 
 
 def kept(events: list[Any], reason: str = "end", run: int = 0) -> Any:
-    return next(event.snapshot for event in events if isinstance(event, Kept) and event.snapshot.reason == reason and event.run == run)
+    return next(
+        event.snapshot for event in events if isinstance(event, SnapshotTaken) and event.snapshot.reason == reason and event.run == run
+    )
 
 
 @pytest.mark.parametrize("strategies", [{}, {"averaging": {"name": "polyak"}, "delay": {"name": "fixed", "steps": 2}}])
@@ -100,7 +102,7 @@ def test_that_what_is_kept_as_best_survives_that_another_run_ends_and_the_run_it
     trainer.set_value("optimizer.lr", 1e308, run=0)
     for _ in range(4):
         trainer.advance()
-    trainer.settle()
+    trainer.sync_divergence()
     assert trainer.endings[0].status == "diverged"
     for run in range(2):
         np.testing.assert_array_equal(trainer.snapshot(run, 0.0, "end").state["best.theta"], best[run].numpy())
@@ -117,7 +119,7 @@ def test_that_what_is_kept_as_best_goes_with_what_the_rule_remembers_even_if_the
     trainer.theta = torch.full_like(trainer.theta, 1e308)
     trainer.keep_best(0)
     trainer.advance()
-    trainer.settle()
+    trainer.sync_divergence()
     assert trainer.endings[0].status == "diverged"
     snapshot = trainer.snapshot(0, 0.0, "last_finite")
     assert snapshot.step == 9

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from optlab.catalogue.models.base import EVALUATION, TRAINING, Pass
+from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
 from optlab.core import registry
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
@@ -82,7 +82,7 @@ def test_that_fifty_steps_are_those_of_torch_on_the_same_module(tmp_path: Path, 
         losses.append(loss.item())
         step.step()
         trainer.advance()
-    trainer.settle()
+    trainer.sync_divergence()
     reached = torch.nn.utils.parameters_to_vector(module.parameters())
     assert losses[-1] < 0.9 * losses[0]
     torch.testing.assert_close(trainer.theta[0], reached, rtol=1e-10, atol=1e-10)
@@ -96,7 +96,7 @@ def test_that_runs_side_by_side_are_those_alone(tmp_path: Path) -> None:
     for trainer in (together, *alone):
         for _ in range(20):
             trainer.advance()
-        trainer.settle()
+        trainer.sync_divergence()
     torch.testing.assert_close(together.theta, torch.cat([trainer.theta for trainer in alone]), rtol=1e-9, atol=1e-10)
 
 
@@ -136,7 +136,7 @@ def test_that_a_module_knows_whether_it_is_trained_or_evaluated(tmp_path: Path) 
     parameters, x = layout.split(torch.randn(2, layout.total)), torch.randn(2, 5, 4)
     for runs in (slice(0, 1), slice(0, 2)):
         here = [part[runs] for part in parameters]
-        training, evaluation = (model.forward(here, x[runs], circumstances) for circumstances in (TRAINING, EVALUATION))
+        training, evaluation = (model.forward(here, x[runs], context) for context in (TRAINING, EVALUATION))
         torch.testing.assert_close(training, evaluation + 1.0)
 
 
@@ -162,7 +162,7 @@ def test_that_layers_are_traced_and_named_as_their_weights(tmp_path: Path) -> No
     seen: dict[str, torch.Tensor] = {}
     theta, x = torch.randn(2, layout.total), torch.randn(2, 5, 4)
     parameters = layout.split(theta)
-    outputs = model.forward(parameters, x, Pass(training=True, trace=seen.__setitem__))
+    outputs = model.forward(parameters, x, ForwardContext(training=True, trace=seen.__setitem__))
     assert list(seen) == ["first", "norm", "last"] and seen["first"].shape == (2, 5, 7)
     torch.testing.assert_close(seen["first"], x @ parameters[0].transpose(1, 2) + parameters[1].unsqueeze(1))
     torch.testing.assert_close(seen["last"], outputs)
@@ -171,7 +171,7 @@ def test_that_layers_are_traced_and_named_as_their_weights(tmp_path: Path) -> No
 def test_that_constructor_arguments_are_fields_and_reach_the_module(tmp_path: Path) -> None:
     registered(tmp_path)
     fields = {field.name: field.kind for field in registry.get("model", "own.net").fields()}
-    assert fields == {"hidden": "whole", "slope": "real", "gate": "switch", "layers": "sizes"}
+    assert fields == {"hidden": "integer", "slope": "number", "gate": "flag", "layers": "sizes"}
     experiment = asked(model={"name": "own.net", "hidden": 11, "layers": [3, 4]})
     assert experiment.layout().parameters[0].shape == (11, 4)
     assert Experiment.from_toml(experiment.to_toml()) == experiment

@@ -9,9 +9,9 @@ import pytest
 
 from optlab.experiment import Experiment
 from optlab.studies.diagnosis import diagnose, modules
-from optlab.studies.diagnosis.base import Book, Finding
+from optlab.studies.diagnosis.base import Finding, RunHistory
 from optlab.training.control import Inbox
-from optlab.training.events import Block
+from optlab.training.events import SeriesBlock
 from optlab.training.session import session
 
 
@@ -27,9 +27,9 @@ def asked(**sections: Any) -> Experiment:
     )
 
 
-def book(columns: dict[str, tuple[str, ...]] | None = None, experiment: Experiment | None = None, **series: Any) -> Book:
+def history(columns: dict[str, tuple[str, ...]] | None = None, experiment: Experiment | None = None, **series: Any) -> RunHistory:
     found = {name.replace("__", "."): np.asarray(values, dtype=np.float64) for name, values in series.items()}
-    return Book(experiment or asked(), {name: (np.arange(len(values)), values) for name, values in found.items()}, columns or {})
+    return RunHistory(experiment or asked(), {name: (np.arange(len(values)), values) for name, values in found.items()}, columns or {})
 
 
 def named(findings: list[Finding], name: str) -> Finding | None:
@@ -37,12 +37,12 @@ def named(findings: list[Finding], name: str) -> Finding | None:
 
 
 def test_that_without_measurements_nothing_is_said() -> None:
-    assert diagnose(book()) == []
+    assert diagnose(history()) == []
 
 
 def test_that_a_run_that_does_well_is_left_alone() -> None:
     steps = np.arange(400)
-    healthy = book(
+    healthy = history(
         batch_loss=np.exp(-steps / 150) + 0.05,
         gradient_norm=np.exp(-steps / 300),
         train_loss=np.exp(-np.arange(10) / 4) + 0.04,
@@ -59,7 +59,7 @@ def test_that_a_run_that_does_well_is_left_alone() -> None:
 @pytest.mark.parametrize(("top", "speaks"), [(29.0, False), (31.0, True)])
 def test_that_the_edge_of_stability_counts_the_momentum(top: float, speaks: bool) -> None:
     # 2 (1 + 0.5)/λ₁ = 0.1 at λ₁ = 30.
-    finding = named(diagnose(book(spectrum__top=np.array([[top, 1.0]]))), "rate_above_edge")
+    finding = named(diagnose(history(spectrum__top=np.array([[top, 1.0]]))), "rate_above_edge")
     assert (finding is not None) == speaks
     if finding is not None:
         (remedy,) = finding.remedies
@@ -68,13 +68,13 @@ def test_that_the_edge_of_stability_counts_the_momentum(top: float, speaks: bool
 
 def test_that_the_edge_is_no_matter_of_adaptive_rules() -> None:
     adaptive = asked(optimizer={"name": "adam", "lr": 0.1})
-    assert diagnose(book(experiment=adaptive, spectrum__top=np.array([[1000.0]]))) == []
+    assert diagnose(history(experiment=adaptive, spectrum__top=np.array([[1000.0]]))) == []
 
 
 def test_that_uphill_steps_are_ill_conditioning() -> None:
     finding = named(
         diagnose(
-            book(conditioning__trouble=[0, 1, 1, 1], conditioning__gg=[1.0] * 4, conditioning__ghg=[50.0] * 4, learning_rate=[0.1] * 4)
+            history(conditioning__trouble=[0, 1, 1, 1], conditioning__gg=[1.0] * 4, conditioning__ghg=[50.0] * 4, learning_rate=[0.1] * 4)
         ),
         "ill_conditioned",
     )
@@ -86,43 +86,45 @@ def test_that_uphill_steps_are_ill_conditioning() -> None:
 
 def test_that_a_rising_loss_is_told_with_clipping_for_the_next_run() -> None:
     loss = np.concatenate([np.linspace(2, 0.2, 150), np.linspace(0.2, 3.0, 150)])
-    finding = named(diagnose(book(batch_loss=loss)), "rising")
+    finding = named(diagnose(history(batch_loss=loss)), "rising")
     assert finding is not None
     assert [remedy.live for remedy in finding.remedies] == [True, False]
     assert finding.remedies[1].changes == {"clipping.name": "norm"}
-    assert named(diagnose(book(batch_loss=loss, experiment=asked(clipping={"name": "norm"}))), "rising").remedies[-1].live  # type: ignore[union-attr]
+    assert named(diagnose(history(batch_loss=loss, experiment=asked(clipping={"name": "norm"}))), "rising").remedies[-1].live  # type: ignore[union-attr]
 
 
 def test_that_overfitting_is_seen_in_the_validation_loss_alone_turning() -> None:
     training = np.linspace(1.0, 0.1, 12)
     validation = np.concatenate([np.linspace(1.1, 0.5, 6), np.linspace(0.52, 0.9, 6)])
-    finding = named(diagnose(book(train_loss=training, validation_loss=validation)), "overfitting")
+    finding = named(diagnose(history(train_loss=training, validation_loss=validation)), "overfitting")
     assert finding is not None and "after 5 steps" in finding.evidence
     assert finding.remedies[0].stop
-    assert named(diagnose(book(train_loss=training[::-1].copy(), validation_loss=validation)), "overfitting") is None
+    assert named(diagnose(history(train_loss=training[::-1].copy(), validation_loss=validation)), "overfitting") is None
 
 
 def test_that_noise_dominates_only_where_the_loss_no_longer_falls() -> None:
     parts = {"gradient_noise__signal_to_noise": [0.1] * 5, "gradient_noise__noise_scale": [900.0] * 5}
-    finding = named(diagnose(book(train_loss=[0.5] * 8, **parts)), "noise")
+    finding = named(diagnose(history(train_loss=[0.5] * 8, **parts)), "noise")
     assert finding is not None and "900" in finding.evidence
     assert finding.remedies[1].changes == {"batches.size": 128.0}
-    assert named(diagnose(book(train_loss=np.linspace(2, 0.5, 8), **parts)), "noise") is None
+    assert named(diagnose(history(train_loss=np.linspace(2, 0.5, 8), **parts)), "noise") is None
 
 
 def test_that_a_plateau_is_high_flat_and_without_gradient() -> None:
     norm = np.concatenate([np.full(50, 1.0), np.full(200, 0.01)])
-    assert named(diagnose(book(gradient_norm=norm, train_loss=[1.0] + 9 * [0.9])), "plateau") is not None
-    assert named(diagnose(book(gradient_norm=norm, train_loss=[1.0] + 9 * [0.01])), "plateau") is None
-    assert named(diagnose(book(gradient_norm=np.full(250, 1.0), train_loss=[1.0] + 9 * [0.9])), "plateau") is None
+    assert named(diagnose(history(gradient_norm=norm, train_loss=[1.0] + 9 * [0.9])), "plateau") is not None
+    assert named(diagnose(history(gradient_norm=norm, train_loss=[1.0] + 9 * [0.01])), "plateau") is None
+    assert named(diagnose(history(gradient_norm=np.full(250, 1.0), train_loss=[1.0] + 9 * [0.9])), "plateau") is None
 
 
 def test_that_a_saddle_is_a_small_gradient_and_a_bend_downwards() -> None:
     norm = [1.0, 0.3, 0.05]
-    finding = named(diagnose(book(full_gradient_norm=norm, spectrum__top=np.array([[2.0]]), spectrum__bottom=np.array([[-0.5]]))), "saddle")
+    finding = named(
+        diagnose(history(full_gradient_norm=norm, spectrum__top=np.array([[2.0]]), spectrum__bottom=np.array([[-0.5]]))), "saddle"
+    )
     assert finding is not None and finding.remedies[0].changes == {"optimizer.momentum": 0.9}
     assert (
-        named(diagnose(book(full_gradient_norm=norm, spectrum__top=np.array([[2.0]]), spectrum__bottom=np.array([[-0.01]]))), "saddle")
+        named(diagnose(history(full_gradient_norm=norm, spectrum__top=np.array([[2.0]]), spectrum__bottom=np.array([[-0.01]]))), "saddle")
         is None
     )
 
@@ -130,14 +132,14 @@ def test_that_a_saddle_is_a_small_gradient_and_a_bend_downwards() -> None:
 def test_that_small_batch_gradients_do_not_make_a_saddle() -> None:
     norm = np.concatenate([np.full(50, 1.0), np.full(30, 0.05)])
     bends = {"spectrum__top": np.array([[2.0]]), "spectrum__bottom": np.array([[-0.5]])}
-    assert named(diagnose(book(gradient_norm=norm, full_gradient_norm=[1.0, 0.9], **bends)), "saddle") is None
-    assert named(diagnose(book(gradient_norm=norm, **bends)), "saddle") is None
+    assert named(diagnose(history(gradient_norm=norm, full_gradient_norm=[1.0, 0.9], **bends)), "saddle") is None
+    assert named(diagnose(history(gradient_norm=norm, **bends)), "saddle") is None
 
 
 @pytest.mark.parametrize(("norms", "word"), [((1e-6, 1e-3, 1.0), "vanishes"), ((1e3, 1.0, 1e-2), "explodes"), ((0.5, 0.7, 1.0), "")])
 def test_that_gradients_are_compared_between_layers(norms: tuple[float, ...], word: str) -> None:
     columns = {"gradients_by_layer.norm": ("layers.0.weight", "layers.1.weight", "layers.2.weight")}
-    finding = named(diagnose(book(columns, gradients_by_layer__norm=np.array([norms]))), "vanishing")
+    finding = named(diagnose(history(columns, gradients_by_layer__norm=np.array([norms]))), "vanishing")
     assert (finding is not None) == bool(word)
     if finding is not None:
         assert word in finding.sentence
@@ -145,7 +147,7 @@ def test_that_gradients_are_compared_between_layers(norms: tuple[float, ...], wo
 
 @pytest.mark.parametrize(("left", "word"), [(1e-5, "vanishes"), (1e5, "explodes"), (0.5, "")])
 def test_that_gradients_are_compared_between_time_steps(left: float, word: str) -> None:
-    finding = named(diagnose(book(time_gradient__left=[left])), "vanishing")
+    finding = named(diagnose(history(time_gradient__left=[left])), "vanishing")
     assert (finding is not None) == bool(word)
     if finding is not None:
         assert word in finding.sentence
@@ -153,15 +155,15 @@ def test_that_gradients_are_compared_between_time_steps(left: float, word: str) 
 
 def test_that_dead_units_are_named_with_their_layer() -> None:
     columns = {"activations.dead": ("layers.0.relu", "layers.1.relu")}
-    finding = named(diagnose(book(columns, activations__dead=np.array([[0.1, 0.8]]))), "dead_units")
+    finding = named(diagnose(history(columns, activations__dead=np.array([[0.1, 0.8]]))), "dead_units")
     assert finding is not None and "layers.1.relu" in finding.sentence and "80%" in finding.evidence
-    assert named(diagnose(book(columns, activations__dead=np.array([[0.1, 0.2]]))), "dead_units") is None
+    assert named(diagnose(history(columns, activations__dead=np.array([[0.1, 0.2]]))), "dead_units") is None
 
 
 def test_that_the_gravest_comes_first_and_every_remedy_can_be_applied() -> None:
     columns = {"activations.dead": ("layers.0.relu",)}
     loss = np.concatenate([np.linspace(2, 0.2, 150), np.linspace(0.2, 3.0, 150)])
-    found = diagnose(book(columns, batch_loss=loss, spectrum__top=np.array([[100.0]]), activations__dead=np.array([[0.9]])))
+    found = diagnose(history(columns, batch_loss=loss, spectrum__top=np.array([[100.0]]), activations__dead=np.array([[0.9]])))
     assert found[0].name == "rate_above_edge" and len(found) == 3
     experiment = asked()
     for finding in found:
@@ -175,14 +177,16 @@ def test_that_the_gravest_comes_first_and_every_remedy_can_be_applied() -> None:
                 assert set(remedy.changes) <= set(experiment.live_fields())
 
 
-def measured(experiment: Experiment) -> Book:
+def measured(experiment: Experiment) -> RunHistory:
     """What a real run measures."""
     parts: dict[str, list[tuple[Any, Any]]] = {}
     for event in session([experiment], Inbox()):
-        if isinstance(event, Block):
+        if isinstance(event, SeriesBlock):
             for name, series in event.series.items():
                 parts.setdefault(name, []).append((series.steps, series.values[:, 0]))
-    return Book(experiment, {name: tuple(np.concatenate(column) for column in zip(*pairs, strict=True)) for name, pairs in parts.items()})  # type: ignore[misc]
+    return RunHistory(
+        experiment, {name: tuple(np.concatenate(column) for column in zip(*pairs, strict=True)) for name, pairs in parts.items()}
+    )  # type: ignore[misc]
 
 
 def test_that_a_run_that_goes_out_is_told_so_and_the_remedy_mends_it() -> None:
@@ -213,18 +217,18 @@ def test_that_memorizing_is_found_in_a_real_run() -> None:
 @pytest.mark.parametrize(("last", "words"), [(0.5, "no local minimum"), (0.07, ""), (0.001, "close to a critical point")])
 def test_that_the_gradient_norm_rules_a_minimum_out_or_not(last: float, words: str) -> None:
     norm = [1.0, 0.6, last]
-    finding = named(diagnose(book(full_gradient_norm=norm, train_loss=[2.0, 1.0] + 8 * [0.1])), "gradient_norm")
+    finding = named(diagnose(history(full_gradient_norm=norm, train_loss=[2.0, 1.0] + 8 * [0.1])), "gradient_norm")
     assert (finding is not None) == bool(words)
     if finding is not None:
         assert words in finding.sentence
-    assert named(diagnose(book(full_gradient_norm=norm, train_loss=np.linspace(2.0, 0.1, 10))), "gradient_norm") is None
-    assert named(diagnose(book(full_gradient_norm=[last], train_loss=[2.0, 1.0] + 8 * [0.1])), "gradient_norm") is None
+    assert named(diagnose(history(full_gradient_norm=norm, train_loss=np.linspace(2.0, 0.1, 10))), "gradient_norm") is None
+    assert named(diagnose(history(full_gradient_norm=[last], train_loss=[2.0, 1.0] + 8 * [0.1])), "gradient_norm") is None
 
 
 def test_that_without_a_value_at_the_start_the_gradient_norm_decides_nothing() -> None:
-    resumed = book(train_loss=[2.0, 1.0] + 8 * [0.1])
+    resumed = history(train_loss=[2.0, 1.0] + 8 * [0.1])
     later = {**resumed.series, "full_gradient_norm": (np.array([200, 400]), np.array([1.0, 0.9]))}
-    assert named(diagnose(Book(resumed.experiment, later)), "gradient_norm") is None
+    assert named(diagnose(RunHistory(resumed.experiment, later)), "gradient_norm") is None
 
 
 LEAST_SQUARES = {

@@ -15,7 +15,7 @@ from optlab.catalogue.schedules.base import Schedule
 from optlab.catalogue.surfaces.base import Surface
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
-from optlab.studies.surfaces.descent import REACH, Contender, Race, race
+from optlab.studies.surfaces.descent import DIVERGENCE_RADIUS, Contender, Race, race
 
 
 def ground(name: str, **values: Any) -> Surface:
@@ -204,7 +204,11 @@ def test_that_a_run_that_diverges_stops_where_it_was_and_says_why_while_others_g
     assert np.isfinite(found.positions).all() and found.lengths[1] == 30 and found.lengths[2] < 30
     assert (found.positions[found.lengths[2] :, 2] == found.path(2)[-1]).all()
     far = alone(ground("parabola"), method("sgd", lr=3.0), (1.0,), 60)
-    assert far.endings == ("diverged",) and f"more than {REACH:g} widths" in far.reasons[0] and abs(far.path(0)[-1, 0]) <= 4.0 * REACH
+    assert (
+        far.endings == ("diverged",)
+        and f"more than {DIVERGENCE_RADIUS:g} widths" in far.reasons[0]
+        and abs(far.path(0)[-1, 0]) <= 4.0 * DIVERGENCE_RADIUS
+    )
 
 
 def test_that_a_run_that_arrived_stops_before_its_arithmetic_breaks() -> None:

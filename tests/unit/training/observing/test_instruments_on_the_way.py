@@ -17,7 +17,17 @@ from optlab.outside.own_models import sources
 from optlab.outside.own_models.registering import register
 from optlab.runners import ProcessRunner, ThreadRunner, TrainJob, WorkerPool
 from optlab.training.control import Advance, Pause, Resume, Stop, SwitchInstrument
-from optlab.training.events import ActivityChanged, Applied, Block, Costed, Event, Kept, Pictured, RunEnded, SessionEnded
+from optlab.training.events import (
+    ActivityChanged,
+    Event,
+    InstrumentCosts,
+    InstrumentImage,
+    MessageApplied,
+    RunEnded,
+    SeriesBlock,
+    SessionEnded,
+    SnapshotTaken,
+)
 from optlab.training.trainer import Trainer
 
 Build = Callable[..., Experiment]
@@ -29,7 +39,7 @@ def of(events: list[Event], kind: type[Any]) -> list[Any]:
 
 
 def series(events: list[Event], name: str) -> tuple[list[int], np.ndarray]:
-    parts = [block.series[name] for block in of(events, Block) if name in block.series]
+    parts = [block.series[name] for block in of(events, SeriesBlock) if name in block.series]
     return [int(step) for part in parts for step in part.steps], np.concatenate([part.values for part in parts])
 
 
@@ -85,14 +95,14 @@ def test_that_instruments_leave_no_trace_in_the_training(build: Build, play: Any
             5: [SwitchInstrument(one.name, None) for one in on.instruments],
         },
     )
-    assert not [applied.problem for applied in of(switched, Applied) if applied.problem]
+    assert not [applied.problem for applied in of(switched, MessageApplied) if applied.problem]
     digests = {ended(events).theta_sha256 for events in (without, with_all, switched)}
     assert len(digests) == 1
-    states = [of(events, Kept)[-1].snapshot.state for events in (without, with_all, switched)]
+    states = [of(events, SnapshotTaken)[-1].snapshot.state for events in (without, with_all, switched)]
     for name, value in states[0].items():
         assert all(np.array_equal(value, other[name]) for other in states)
     for one in on.instruments:
-        told = {name for block in of(with_all, Block) for name in block.series if name.startswith(f"{one.name}.")}
+        told = {name for block in of(with_all, SeriesBlock) for name in block.series if name.startswith(f"{one.name}.")}
         assert told, f"{one.name} said nothing"
         assert told <= {f"{one.name}.{quantity.name}" for quantity in one.gives}
         for name in told:
@@ -117,7 +127,7 @@ def test_that_a_module_of_the_users_own_is_measured_and_trains_the_same(build: B
     assert ended(events).theta_sha256 == ended(play(plain)).theta_sha256
     norms = series(events, "gradient_noise.norms")[1]
     assert norms.shape == (6, 1, 5) and bool((np.diff(norms, axis=2) >= 0.0).all())
-    names = next(block.series["activations.mean"].columns for block in of(events, Block) if "activations.mean" in block.series)
+    names = next(block.series["activations.mean"].columns for block in of(events, SeriesBlock) if "activations.mean" in block.series)
     assert names == ("a", "relu", "b")
 
 
@@ -126,9 +136,9 @@ def test_that_draws_of_the_global_generator_are_given_back(build: Build, monkeyp
     cls = type(trainer.asked[0].instruments[0])
     take = cls.take
 
-    def drawing(self: Any, sight: Any, memory: Any) -> Any:
+    def drawing(self: Any, context: Any, memory: Any) -> Any:
         torch.rand(3)
-        return take(self, sight, memory)
+        return take(self, context, memory)
 
     monkeypatch.setattr(cls, "take", drawing)
     before = torch.get_rng_state()
@@ -176,7 +186,7 @@ def test_that_a_schedule_is_kept_and_none_means_pauses_and_the_end(build: Build,
     assert series(events, "spectral_density.mean")[0] == [10, 13, 60]
     assert series(events, "update_ratio.ratio")[0] == [10, 13, 60]
     held = [place for place, event in enumerate(events) if isinstance(event, ActivityChanged) and event.activity == "paused"]
-    pictures = [(place, event) for place, event in enumerate(events) if isinstance(event, Pictured)]
+    pictures = [(place, event) for place, event in enumerate(events) if isinstance(event, InstrumentImage)]
     assert [event.step for _, event in pictures] == [10, 13, 60]
     assert pictures[0][0] < held[0], "what is found on a pause is told before the pause"
     (end,) = of(events, RunEnded)
@@ -192,8 +202,8 @@ def test_that_parameters_as_they_stand_are_looked_at_with_the_batch_of_the_next_
     for _ in range(4):
         trainer.advance()
     before = trainer.theta.clone()
-    trainer.rack.look(4)
-    trainer.rack.look(4)
+    trainer.instrument_runner.look(4)
+    trainer.instrument_runner.look(4)
     standing = trainer.recorder.flush()
     trainer.advance()
     row = trainer.recorder.flush()
@@ -205,7 +215,7 @@ def test_that_parameters_as_they_stand_are_looked_at_with_the_batch_of_the_next_
 
 def test_that_a_switch_that_cannot_be_made_is_answered_in_words(build: Build, play: Any) -> None:
     asked = [SwitchInstrument("no_such", {}), SwitchInstrument("time_gradient", {}), SwitchInstrument("conditioning", {"every": -1})]
-    problems = [applied.problem for applied in of(play(build(), {3: asked}), Applied)]
+    problems = [applied.problem for applied in of(play(build(), {3: asked}), MessageApplied)]
     assert "No instrument is called 'no_such'" in problems[0]
     assert "it needs sequences" in problems[1]
     assert "instruments.conditioning.every is -1, but it must be" in problems[2]
@@ -226,7 +236,7 @@ def test_that_a_way_goes_on_after_a_resume(build: Build, play: Any) -> None:
     experiment = build(instruments={"distance": {"every": 4}})
     whole = play(experiment)
     first = play(experiment, {23: [Stop()]})
-    snapshot = of(first, Kept)[-1].snapshot
+    snapshot = of(first, SnapshotTaken)[-1].snapshot
     assert snapshot.memory["instrument.distance.length"] > 0.0
     again = play(experiment, snapshots=[snapshot])
     for name in ("length", "distance"):
@@ -238,7 +248,7 @@ def test_that_a_way_goes_on_after_a_resume(build: Build, play: Any) -> None:
 
 
 def test_that_costs_are_measured_and_told(build: Build, play: Any) -> None:
-    told = of(play(build(instruments={"conditioning": {"every": 2}, "spectral_density": {"probes": 1, "steps": 4}})), Costed)
+    told = of(play(build(instruments={"conditioning": {"every": 2}, "spectral_density": {"probes": 1, "steps": 4}})), InstrumentCosts)
     assert told[-1].plain > 0.0
     assert set(told[-1].readings) == {"conditioning", "spectral_density"}
     assert all(seconds > 0.0 for seconds in told[-1].readings.values())
@@ -248,7 +258,7 @@ def test_that_the_hot_path_makes_no_sight_where_nothing_is_due(build: Build, mon
     def refuse(*arguments: Any) -> Any:
         raise AssertionError("a sight was made")
 
-    monkeypatch.setattr("optlab.training.observing.sight.StepSight.of", refuse)
+    monkeypatch.setattr("optlab.training.observing.step_context.TrainingStepContext.of", refuse)
     trainer = Trainer([build(instruments={"conditioning": {"every": 100}, "distance": {"every": 100}})])
     for _ in range(20):
         trainer.advance()

@@ -174,8 +174,8 @@ def test_that_an_older_torch_without_the_class_says_so(monkeypatch: pytest.Monke
 def test_that_fields_carry_bounds_and_bundles_are_taken_apart() -> None:
     adam = registry.get("optimizer", "torch.adam")
     assert [field.name for field in adam.fields()] == ["lr", "beta1", "beta2", "eps", "weight_decay", "amsgrad", "decoupled_weight_decay"]
-    assert adam.field("lr").above == 0.0 and adam.field("beta2").below == 1.0 and adam.field("weight_decay").least == 0.0
-    assert adam.field("amsgrad").kind == "switch" and adam.field("weight_decay").default == 0.0
+    assert adam.field("lr").gt == 0.0 and adam.field("beta2").lt == 1.0 and adam.field("weight_decay").ge == 0.0
+    assert adam.field("amsgrad").kind == "flag" and adam.field("weight_decay").default == 0.0
     assert registry.get("optimizer", "torch.muon").field("adjust_lr_fn").choices == ("original", "match_rms_adamw")
     assert registry.get("optimizer", "torch.adamw").label == "AdamW (torch)"
     with pytest.raises(InvalidInput, match=r"optimizer\.beta1 is 1\.0, but it must be a number at least 0 and below 1"):
@@ -191,11 +191,11 @@ def test_that_a_registered_optimizer_is_everywhere_and_trains(register: Register
     assert component.label == "Toy (acme)" and component.group == "acme_toy"
     kinds = {field.name: (field.kind, field.default) for field in component.fields()}
     assert kinds == {
-        "lr": ("real", 0.5),
-        "mixe1": ("real", 0.5),
-        "mixe2": ("real", 2.0),
-        "times": ("real", 1.0),
-        "halved": ("switch", True),
+        "lr": ("number", 0.5),
+        "mixe1": ("number", 0.5),
+        "mixe2": ("number", 2.0),
+        "times": ("number", 1.0),
+        "halved": ("flag", True),
     }
     page = pages.page(component)
     assert page.sentence == "The optimizer Toy of acme_toy."

@@ -16,9 +16,9 @@ from optlab.curvature.spectrum import convexity, density_of, trace_of, whole_of
 from optlab.experiment import Experiment
 from optlab.objective.seeding import generator
 from optlab.store import Store
-from optlab.tasks.question import Question
 from optlab.tasks.slicing import Along, LineSlice, PlaneSlice, cut_line, cut_plane
 from optlab.tasks.subject import Subject, stored, trained
+from optlab.tasks.task import Task
 from optlab.training.control import Controls
 from optlab.training.trainer import Trainer
 
@@ -34,7 +34,7 @@ EXAMPLES = 256
 """Training examples that a slice is drawn from: enough for a picture, at a fraction of the time."""
 PATH_POINTS = 11
 """Points of a path at which the Hessian is looked at."""
-BESIDE = 0.03
+START_OFFSET = 0.03
 """How far from a critical point methods start that are to show what they do there."""
 ONWARDS = 40
 """Steps that they take."""
@@ -43,7 +43,7 @@ SMALL = 1500
 
 
 @dataclass(frozen=True)
-class SliceQuestion(Question):
+class SliceTask(Task):
     """The objective on a plane through a run's weights; answered by a :class:`~optlab.tasks.slicing.PlaneSlice`.
 
     Attributes:
@@ -51,7 +51,7 @@ class SliceQuestion(Question):
         examples: training examples that are used at most; 0 for all.
     """
 
-    run: str
+    run_id: str
     along: Along
     other: str = ""
     points: int = 41
@@ -59,8 +59,8 @@ class SliceQuestion(Question):
     seed: int = 0
     examples: int = EXAMPLES
 
-    def answers(self, controls: Controls) -> Iterator[PlaneSlice]:
-        here = with_path(self.run, self.examples)
+    def run(self, controls: Controls) -> Iterator[PlaneSlice]:
+        here = with_path(self.run_id, self.examples)
         other = stored(self.other, self.examples) if self.other else None
         # A coarse one at once, to be looked at while the fine one is computed.
         for points in (11, self.points):
@@ -68,23 +68,23 @@ class SliceQuestion(Question):
 
 
 @dataclass(frozen=True)
-class LineQuestion(Question):
+class LineTask(Task):
     """The objective on a line, with error bars over batches; answered by a :class:`~optlab.tasks.slicing.LineSlice`. Attributes as above."""
 
-    run: str
+    run_id: str
     other: str = ""
     points: int = 61
     reach: float = 0.0
     seed: int = 0
     examples: int = EXAMPLES
 
-    def answers(self, controls: Controls) -> Iterator[LineSlice]:
+    def run(self, controls: Controls) -> Iterator[LineSlice]:
         other = stored(self.other, self.examples) if self.other else None
-        yield cut_line(stored(self.run, self.examples), other, points=self.points, reach=self.reach, seed=self.seed)
+        yield cut_line(stored(self.run_id, self.examples), other, points=self.points, reach=self.reach, seed=self.seed)
 
 
 @dataclass(frozen=True)
-class SpectrumFound:
+class SpectrumResult:
     """The Hessian's spectrum at a run's weights.
 
     Attributes:
@@ -115,25 +115,25 @@ class SpectrumFound:
 
 
 @dataclass(frozen=True)
-class SpectrumQuestion(Question):
-    """Eigenvalues at both ends, trace, density; answered by :class:`SpectrumFound`, without and then with the density."""
+class SpectrumTask(Task):
+    """Eigenvalues at both ends, trace, density; answered by :class:`SpectrumResult`, without and then with the density."""
 
-    run: str
+    run_id: str
     top: int = 8
     bottom: int = 4
     examples: int = 0
 
-    def answers(self, controls: Controls) -> Iterator[SpectrumFound]:
-        looked_at = stored(self.run, self.examples)
+    def run(self, controls: Controls) -> Iterator[SpectrumResult]:
+        looked_at = stored(self.run_id, self.examples)
         here = looked_at.landscape.hessian(looked_at.theta)
         parameters = looked_at.theta.shape[1]
         ends = extremes(
             here.product, looked_at.theta, top=min(self.top, parameters), bottom=min(self.bottom, max(0, parameters - self.top))
         )
         estimate = trace_of(here)
-        rate = getattr(experiment_of(self.run).optimizer, "lr", None)
+        rate = getattr(experiment_of(self.run_id).optimizer, "lr", None)
         nothing = np.zeros(0)
-        first = SpectrumFound(
+        first = SpectrumResult(
             looked_at.title,
             looked_at.step,
             parameters,
@@ -153,7 +153,7 @@ class SpectrumQuestion(Question):
         second = replace(first, grid=smooth.grid[0].numpy(), density=smooth.density[0].numpy())
         yield second
         if parameters <= SMALL:
-            whole = with_path(self.run, self.examples)
+            whole = with_path(self.run_id, self.examples)
             places = np.unique(np.linspace(0, len(whole.path) - 1, PATH_POINTS).round().astype(int))
             lowest, convex = convexity(whole.landscape, whole.path[places.tolist()])
             steps = tuple(whole.at_steps[place] for place in places)
@@ -161,7 +161,7 @@ class SpectrumQuestion(Question):
 
 
 @dataclass(frozen=True)
-class PointFound:
+class CriticalPointAnswer:
     """Where the finder went, and what it found there.
 
     Attributes:
@@ -185,20 +185,20 @@ class PointFound:
 
 
 @dataclass(frozen=True)
-class PointQuestion(Question):
-    """The critical point near a run's weights; answered by a :class:`PointFound`."""
+class CriticalPointTask(Task):
+    """The critical point near a run's weights; answered by a :class:`CriticalPointAnswer`."""
 
-    run: str
+    run_id: str
     steps: int = 120
     examples: int = 0
 
-    def answers(self, controls: Controls) -> Iterator[PointFound]:
-        looked_at = stored(self.run, self.examples)
+    def run(self, controls: Controls) -> Iterator[CriticalPointAnswer]:
+        looked_at = stored(self.run_id, self.examples)
         landscape = looked_at.landscape
         before = critical_points.name(landscape, looked_at.theta)
         found = critical_points.find(landscape, looked_at.theta, steps=self.steps)
         after = critical_points.name(landscape, found.theta)
-        answer = PointFound(
+        answer = CriticalPointAnswer(
             before.sentence,
             after.sentence,
             found.converged,
@@ -210,14 +210,14 @@ class PointQuestion(Question):
             after.index,
         )
         yield answer
-        experiment = experiment_of(self.run)
+        experiment = experiment_of(self.run_id)
         # The methods go on all examples, of which a point that was found on some is no critical point.
         if looked_at.theta.shape[1] <= SMALL and len(looked_at.x) == len(experiment.dataset.load().training):
             yield replace(answer, onwards=onwards(experiment, found.theta))
 
 
 def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, float, float], ...]:
-    """What gradient descent, Newton's method and saddle-free Newton do that start ``BESIDE`` a point ``[1, P]``, in a population on all examples.
+    """What gradient descent, Newton's method and saddle-free Newton do that start ``START_OFFSET`` a point ``[1, P]``, in a population on all examples.
 
     Returns:
         label, objective and distance from the point after ``ONWARDS`` steps.
@@ -237,7 +237,7 @@ def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, flo
     ]
     trainer = Trainer(population)
     aside = _torch.randn(point.shape, generator=generator(0, "onwards"), dtype=_torch.float64)
-    start = point.double() + BESIDE * aside / _torch.linalg.vector_norm(aside)
+    start = point.double() + START_OFFSET * aside / _torch.linalg.vector_norm(aside)
     trainer.theta = start.expand(len(methods), -1).clone()
     for _ in range(ONWARDS):
         trainer.advance()
@@ -245,23 +245,23 @@ def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, flo
     penalty = trainer.objective.penalty(trainer.theta)
     added = [0.0] * len(methods) if penalty is None else penalty.tolist()
     away = _torch.linalg.vector_norm(trainer.theta - point.double(), dim=1).tolist()
-    labels = [run.optimizer.label for run in population]
+    labels = [run_id.optimizer.label for run_id in population]
     return tuple((label, loss + more, distance) for label, loss, more, distance in zip(labels, losses, added, away, strict=True))
 
 
-def experiment_of(run: str) -> Experiment:
+def experiment_of(run_id: str) -> Experiment:
     """What a stored run was asked to do."""
     with Store.open_readonly() as store:
-        return Experiment.from_toml(store.run(run).experiment)
+        return Experiment.from_toml(store.run(run_id).experiment)
 
 
-def with_path(run: str, examples: int) -> Subject:
+def with_path(run_id: str, examples: int) -> Subject:
     """A stored run with its path: that of its snapshots, or where they are few that of the same run trained again."""
-    subject = stored(run, examples)
+    subject = stored(run_id, examples)
     if len(subject.path) >= FEW:
         return subject
     with Store.open_readonly() as store:
-        record = store.run(run)
+        record = store.run(run_id)
     if record.seconds > MOST_AGAIN or record.device != "cpu" or not record.steps:
         return subject
     again = trained(Experiment.from_toml(record.experiment), record.steps, examples)

@@ -17,7 +17,7 @@ import pytest
 from optlab.core.errors import InvalidInput
 from optlab.experiment.pages import page, sentence
 from optlab.studies import demonstrations
-from optlab.studies.demonstrations.base import Bench, Course, Found
+from optlab.studies.demonstrations.base import Demonstration, DemonstrationResult, Progress
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "symmetry": {"hidden": [3, 2], "steps": 5, "swaps": 1},
@@ -36,14 +36,14 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "local_moves": {"starts": 6, "steps": 10},
 }
 """Fields with which a bench takes a second at most; one that is not listed is run as it is."""
-each = pytest.mark.parametrize("bench", demonstrations.benches(), ids=lambda bench: bench.name)
+each = pytest.mark.parametrize("demonstration", demonstrations.demonstrations(), ids=lambda demonstration: demonstration.name)
 
 
-def small(bench: type[Bench], **values: Any) -> Bench:
-    return demonstrations.build(bench.name, {**SMALL.get(bench.name, {}), **values})
+def small(demonstration: type[Demonstration], **values: Any) -> Demonstration:
+    return demonstrations.build(demonstration.name, {**SMALL.get(demonstration.name, {}), **values})
 
 
-class Counting(Course):
+class Counting(Progress):
     """Says no from a given question on."""
 
     def __init__(self, most: float = float("inf")) -> None:
@@ -57,57 +57,57 @@ class Counting(Course):
         self.heard.append(done)
 
 
-def same(first: Found, second: Found) -> bool:
+def same(first: DemonstrationResult, second: DemonstrationResult) -> bool:
     """Equal in every figure that is no time."""
     return np.array_equal(np.array(first.table.rows, dtype=object).astype(str), np.array(second.table.rows, dtype=object).astype(str))
 
 
 @each
-def test_that_a_bench_says_what_it_is(bench: type[Bench]) -> None:
-    described = page(bench)
-    assert sentence(bench).endswith(".") and bench.__doc__ != Bench.__doc__
-    assert bench.label and bench.row and bench.source.endswith(".") and bench.note.endswith(".")
+def test_that_a_bench_says_what_it_is(demonstration: type[Demonstration]) -> None:
+    described = page(demonstration)
+    assert sentence(demonstration).endswith(".") and demonstration.__doc__ != Demonstration.__doc__
+    assert demonstration.label and demonstration.row and demonstration.source.endswith(".") and demonstration.note.endswith(".")
     assert all(symbol and meaning for symbol, meaning in described.symbols)
-    assert bench.kind == "bench" and bench() == demonstrations.build(bench.name, bench().values())
-    for field in bench.fields():
+    assert demonstration.kind == "bench" and demonstration() == demonstrations.build(demonstration.name, demonstration().values())
+    for field in demonstration.fields():
         assert field.label[:1].isupper() and field.help.endswith(".")
         assert field.kind != "choice" or field.default in field.choices
         if field.slider is not None:
-            low = field.least if field.least is not None else field.above
-            assert (low is None or field.slider[0] >= low) and (field.most is None or field.slider[1] <= field.most)
+            low = field.ge if field.ge is not None else field.gt
+            assert (low is None or field.slider[0] >= low) and (field.le is None or field.slider[1] <= field.le)
 
 
 @each
-def test_that_the_rule_of_a_bench_can_be_typeset(bench: type[Bench]) -> None:
+def test_that_the_rule_of_a_bench_can_be_typeset(demonstration: type[Demonstration]) -> None:
     import ziamath
 
     from optlab.cli.plain_math import plain
 
-    for line in bench.rule:
+    for line in demonstration.rule:
         assert "<svg" in ziamath.Latex(line).svg()
         assert "\\" not in plain(line)
 
 
 @each
-def test_that_a_bench_is_alone_in_a_file_of_its_name(bench: type[Bench]) -> None:
-    module = importlib.import_module(bench.__module__)
-    mine = [v for v in vars(module).values() if inspect.isclass(v) and issubclass(v, Bench) and v.__module__ == module.__name__]
-    assert mine == [bench] and bench.__module__ == f"optlab.studies.demonstrations.{bench.name}"
+def test_that_a_bench_is_alone_in_a_file_of_its_name(demonstration: type[Demonstration]) -> None:
+    module = importlib.import_module(demonstration.__module__)
+    mine = [v for v in vars(module).values() if inspect.isclass(v) and issubclass(v, Demonstration) and v.__module__ == module.__name__]
+    assert mine == [demonstration] and demonstration.__module__ == f"optlab.studies.demonstrations.{demonstration.name}"
 
 
 def test_that_a_bench_imports_no_other_bench() -> None:
     modules = set(demonstrations.modules())
-    assert {bench.__module__ for bench in demonstrations.benches()} == modules
-    for bench in demonstrations.benches():
-        for node in ast.walk(ast.parse(Path(inspect.getfile(bench)).read_text(encoding="utf-8"))):
+    assert {demonstration.__module__ for demonstration in demonstrations.demonstrations()} == modules
+    for demonstration in demonstrations.demonstrations():
+        for node in ast.walk(ast.parse(Path(inspect.getfile(demonstration)).read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
-                assert node.module not in modules - {bench.__module__}
+                assert node.module not in modules - {demonstration.__module__}
 
 
 @each
-def test_that_what_a_bench_yields_is_whole_and_ends_with_everything_done(bench: type[Bench]) -> None:
+def test_that_what_a_bench_yields_is_whole_and_ends_with_everything_done(demonstration: type[Demonstration]) -> None:
     course = Counting()
-    found = list(small(bench).run(course))
+    found = list(small(demonstration).run(course))
     assert course.asked > 0 and all(0.0 <= done <= 1.0 + 1e-9 for done in course.heard)
     shares = [one.done for one in found]
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
@@ -122,14 +122,14 @@ def test_that_what_a_bench_yields_is_whole_and_ends_with_everything_done(bench: 
             for item in drawn:
                 assert item.x.shape == item.y.shape and item.x.ndim == 1 and item.x.dtype == item.y.dtype == np.float64
                 assert not plot.x.log or (item.x > 0.0).all(), "zero has no place on a logarithmic axis"
-                assert not plot.y.log or (item.y > 0.0).all() or item.name == bench.label
+                assert not plot.y.log or (item.y > 0.0).all() or item.name == demonstration.label
             for curve in plot.curves:
                 assert curve.error is None or (curve.error.shape[-1:] == curve.x.shape and (curve.error >= 0.0).all())
 
 
 @each
-def test_that_a_bench_gives_the_same_numbers_again(bench: type[Bench]) -> None:
-    first, second = (list(small(bench).run())[-1] for _ in range(2))
+def test_that_a_bench_gives_the_same_numbers_again(demonstration: type[Demonstration]) -> None:
+    first, second = (list(small(demonstration).run())[-1] for _ in range(2))
     if any("time" in column.name for column in first.table.columns if column.unit):
         assert [row[3:] for row in first.table.rows] == [row[3:] for row in second.table.rows]
     else:
@@ -137,18 +137,18 @@ def test_that_a_bench_gives_the_same_numbers_again(bench: type[Bench]) -> None:
 
 
 @each
-def test_that_another_seed_gives_other_numbers(bench: type[Bench]) -> None:
-    first, second = (list(small(bench, seed=seed).run())[-1] for seed in (0, 1))
+def test_that_another_seed_gives_other_numbers(demonstration: type[Demonstration]) -> None:
+    first, second = (list(small(demonstration, seed=seed).run())[-1] for seed in (0, 1))
     assert not same(first, second)
 
 
 @each
-def test_that_a_bench_ends_when_it_is_told_to(bench: type[Bench]) -> None:
+def test_that_a_bench_ends_when_it_is_told_to(demonstration: type[Demonstration]) -> None:
     full = Counting()
-    results = len(list(small(bench).run(full)))
+    results = len(list(small(demonstration).run(full)))
     for most in {0, full.asked // 2}:
         course = Counting(most)
-        found = list(small(bench).run(course))
+        found = list(small(demonstration).run(course))
         assert course.asked == most + 1 or full.asked == most, "it asks once more, is refused, and asks no further"
         assert len(found) <= results
 
@@ -164,7 +164,7 @@ def test_that_benches_are_listed_without_torch_scikit_learn_and_qt() -> None:
     program = (
         "import sys\n"
         "from optlab.studies import demonstrations; from optlab.experiment import pages\n"
-        "assert [pages.page(bench) for bench in demonstrations.benches()]\n"
+        "assert [pages.page(bench) for bench in demonstrations.demonstrations()]\n"
         "loaded = {'torch', 'sklearn', 'scipy', 'PySide6', 'pyqtgraph'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
@@ -174,8 +174,8 @@ def test_that_benches_are_listed_without_torch_scikit_learn_and_qt() -> None:
 
 def test_that_a_file_dropped_into_the_folder_is_a_bench(tmp_path: Path) -> None:
     (tmp_path / "coin.py").write_text(
-        '"""A coin."""\n\nfrom typing import ClassVar\n\nfrom optlab.studies.demonstrations.base import Bench\n\n\n'
-        'class Coin(Bench):\n    """A coin is tossed."""\n\n    name: ClassVar[str] = "coin"\n    label: ClassVar[str] = "Coin"\n\n'
+        '"""A coin."""\n\nfrom typing import ClassVar\n\nfrom optlab.studies.demonstrations.base import Demonstration\n\n\n'
+        'class Coin(Demonstration):\n    """A coin is tossed."""\n\n    name: ClassVar[str] = "coin"\n    label: ClassVar[str] = "Coin"\n\n'
         "    def run(self, course=None):\n        yield from ()\n",
         encoding="utf-8",
     )

@@ -14,13 +14,13 @@ from optlab.runners.outbox import Outbox
 from optlab.runners.runner import Runner
 from optlab.store.writer import RunWriter
 from optlab.training.control import Inbox, Message, Stop
-from optlab.training.events import Event, Progress, SessionEnded, SessionFailed
+from optlab.training.events import Event, SessionEnded, SessionFailed, TaskProgress
 
 PATIENCE = 2.0
 """Seconds after a cancel in which a run may still end in good order."""
 
 
-class Owner:
+class JobHandle:
     """Owns one job.
 
     Args:
@@ -39,7 +39,7 @@ class Owner:
         self._cancelled = threading.Event()
         self._killed = False
         self._started = False
-        self._patience = threading.Timer(patience, self._lose_patience)
+        self._patience = threading.Timer(patience, self._kill_on_timeout)
         self._patience.daemon = True
         self._patience.name = "optlab-patience"
         self._lock = threading.Lock()
@@ -121,7 +121,7 @@ class Owner:
                 self._tell(unexpected(error))
         finally:
             self._patience.cancel()
-            self._let_go()
+            self._close_writer()
             self._outbox.close()
 
     def _tell(self, event: Event) -> None:
@@ -139,7 +139,7 @@ class Owner:
             except StoreError as error:
                 self._complain(error)
 
-    def _let_go(self) -> None:
+    def _close_writer(self) -> None:
         if self._writer is not None:
             try:
                 self._writer.close()
@@ -150,7 +150,7 @@ class Owner:
         """Recording failed: the run goes on, and the user learns of it."""
         self._outbox.put(NotRecorded(1.0, str(error)))
 
-    def _lose_patience(self) -> None:
+    def _kill_on_timeout(self) -> None:
         if self.alive:
             self._killed = True
             self._runner.kill()
@@ -159,15 +159,15 @@ class Owner:
 _GIVEN_UP = f"The worker did not stop within {PATIENCE:g} seconds and was ended; the run can be resumed from its last snapshot."
 
 
-class NotRecorded(Progress):
+class NotRecorded(TaskProgress):
     """The run goes on, but what it does from now on is not stored; ``words`` say why. Told once."""
 
 
-class RecordingHeld(Progress):
+class RecordingHeld(TaskProgress):
     """The disk is full, and the run waits for room; ``words`` say so."""
 
 
-class RecordingWentOn(Progress):
+class RecordingWentOn(TaskProgress):
     """There is room again; nothing is missing. ``words`` say so."""
 
 

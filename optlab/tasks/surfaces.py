@@ -14,10 +14,10 @@ from optlab.catalogue.optimizers.base import Optimizer
 from optlab.catalogue.schedules.base import Schedule
 from optlab.catalogue.surfaces.base import Interval, Start, Surface
 from optlab.core import registry
-from optlab.objective.surface_objective import lattice, picture, surface_oracle, tensor
+from optlab.objective.surface_objective import lattice, picture, surface_batch_objective, tensor
 from optlab.studies.surfaces.descent import Contender, Race, race
 from optlab.studies.surfaces.stationary import Basins, CriticalPoints, basins, critical_points
-from optlab.tasks.question import Question
+from optlab.tasks.task import Task
 from optlab.training.control import Controls, Stop
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ class SurfacePicture:
 
 
 @dataclass(frozen=True)
-class PictureQuestion(Question):
+class PictureTask(Task):
     """How the surface of a ``[surface]`` section looks; answered by a :class:`SurfacePicture`.
 
     Args:
@@ -59,12 +59,12 @@ class PictureQuestion(Question):
     surface: Mapping[str, Any]
     domain: tuple[Interval, ...] | None = None
 
-    def answers(self, controls: Controls) -> Iterator[SurfacePicture]:
+    def run(self, controls: Controls) -> Iterator[SurfacePicture]:
         surface = surface_of(self.surface)
         count = LINE if surface.dimension == 1 else GRID
         axes, heights = picture(surface, count, self.domain)
         theta = tensor(lattice(axes))
-        hessians = surface_oracle(surface, theta).hessian(theta).numpy()
+        hessians = surface_batch_objective(surface, theta).hessian(theta).numpy()
         yield SurfacePicture(
             section=self.surface,
             axes=axes,
@@ -108,7 +108,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class RaceQuestion(Question):
+class RaceTask(Task):
     """How methods go on a surface; answered by a :class:`~optlab.studies.surfaces.descent.Race` without its contenders, which are the asker's methods in order."""
 
     surface: Mapping[str, Any]
@@ -116,7 +116,7 @@ class RaceQuestion(Question):
     steps: int
     noise: float = 0.0
 
-    def answers(self, controls: Controls) -> Iterator[Race]:
+    def run(self, controls: Controls) -> Iterator[Race]:
         def going(step: int) -> bool:
             return step % _STEPS_BETWEEN_LOOKS != 0 or not any(isinstance(message, Stop) for message in controls.take(step))
 
@@ -135,17 +135,17 @@ def surface_of(section: Mapping[str, Any]) -> Surface:
 
 
 @dataclass(frozen=True)
-class CriticalQuestion(Question):
+class CriticalTask(Task):
     """Where the critical points of a surface are; answered by :class:`~optlab.studies.surfaces.stationary.CriticalPoints`."""
 
     surface: Mapping[str, Any]
 
-    def answers(self, controls: Controls) -> Iterator[CriticalPoints]:
+    def run(self, controls: Controls) -> Iterator[CriticalPoints]:
         yield critical_points(surface_of(self.surface))
 
 
 @dataclass(frozen=True)
-class BasinsQuestion(Question):
+class BasinsTask(Task):
     """Where a method ends from each point of the plane, and how long it takes; answered by :class:`~optlab.studies.surfaces.stationary.Basins`."""
 
     surface: Mapping[str, Any]
@@ -153,7 +153,7 @@ class BasinsQuestion(Question):
     steps: int
     count: int = 81
 
-    def answers(self, controls: Controls) -> Iterator[Basins]:
+    def run(self, controls: Controls) -> Iterator[Basins]:
         contender = self.method.contender()
 
         def going(step: int) -> bool:

@@ -20,7 +20,7 @@ _DOTS = 60
 _DASHES = (4.0, 3.0)
 
 
-class FoundPlot(PlotFrame):
+class ResultPlot(PlotFrame):
     """Draws a :class:`~optlab.studies.demonstrations.base.Plot`."""
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -25,7 +25,7 @@ _POPULATION_VALUES = 8_000_000
 """Input values or parameters that the points evaluated at once may hold."""
 
 
-class Oracle:
+class BatchObjective:
     """The objective (with its weight decay and auxiliary heads) of R runs on their batches.
 
     Args:
@@ -38,17 +38,17 @@ class Oracle:
         self._seeds = list(seeds)
         self._step = step
         self._gradients = [0] * len(self._seeds)
-        self._part_of: tuple[Oracle, int] | None = None
+        self._part_of: tuple[BatchObjective, int] | None = None
 
     @property
     def gradients(self) -> Sequence[int]:
         """Evaluations of the gradient so far, one number a run; a product counts as two."""
         return self._gradients
 
-    def only(self, run: int) -> Oracle:
+    def only(self, run: int) -> BatchObjective:
         """The oracle of one run alone; what it is asked counts here, too."""
         here = slice(run, run + 1)
-        alone = Oracle(self._objective, self._x[here], self._y[here], self._seeds[here], self._step)
+        alone = BatchObjective(self._objective, self._x[here], self._y[here], self._seeds[here], self._step)
         alone._part_of = (self, run)
         return alone
 

@@ -37,7 +37,7 @@ class Packed:
     table: NDArray[np.float64]
 
 
-class Bundles:
+class SeriesGroups:
     """The bundles of a session.
 
     Args:
@@ -99,7 +99,7 @@ def _packed(number: int, specs: tuple[Spec, ...], series: Mapping[str, Series]) 
     return Packed(number, specs, first.steps, table)
 
 
-class Tail:
+class OpenChunk:
     """The open end of one run's bundle: rows wait here until their chunk is full.
 
     Args:

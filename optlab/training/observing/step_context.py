@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from optlab.catalogue.instruments.base import Ends, PartName
 from optlab.catalogue.measures.base import Step
-from optlab.catalogue.models.base import EVALUATION, TRAINING, Pass
+from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch as _torch
 from optlab.curvature.extremes import extremes
@@ -49,8 +49,8 @@ class Surroundings:
         return self.training if name == "training" else self.validation
 
 
-class StepSight:
-    """See :class:`optlab.catalogue.instruments.base.Sight`.
+class TrainingStepContext:
+    """See :class:`optlab.catalogue.instruments.base.StepContext`.
 
     Args:
         step: steps taken. theta: where the gradient is taken. batch: ``[R, m, …]``.
@@ -81,7 +81,7 @@ class StepSight:
         self._hessians: dict[int, Hessian] = {}
 
     @classmethod
-    def of(cls, surroundings: Surroundings, number: int, taken: Taken, step: Step, x: torch.Tensor, y: torch.Tensor) -> StepSight:
+    def of(cls, surroundings: Surroundings, number: int, taken: Taken, step: Step, x: torch.Tensor, y: torch.Tensor) -> TrainingStepContext:
         """Of a step that was just taken, the ``number``-th."""
         return cls(
             surroundings,
@@ -99,7 +99,7 @@ class StepSight:
     @classmethod
     def standing(
         cls, surroundings: Surroundings, step: int, before: torch.Tensor, theta: torch.Tensor, rates: Sequence[float], batch: Examples
-    ) -> StepSight:
+    ) -> TrainingStepContext:
         """Of the parameters as they stand, with the rates and the batch of the step to come."""
         rate: torch.Tensor = _torch.tensor(rates, dtype=theta.dtype, device=theta.device)
         return cls(surroundings, step, theta, batch, before=before, after=theta, rate=rate, stepped=False)
@@ -205,9 +205,9 @@ class StepSight:
         columns = list(zip(*(nothing if part is None else part for part in parts), strict=True))
         return _torch.cat(columns[0]), _torch.cat(columns[1]), _torch.cat(columns[2])
 
-    def _only(self, run: int) -> StepSight:
+    def _only(self, run: int) -> TrainingStepContext:
         here = slice(run, run + 1)
-        return StepSight(
+        return TrainingStepContext(
             self._surroundings,
             self.step,
             self.theta[here],
@@ -228,7 +228,7 @@ class StepSight:
         found: list[tuple[str, torch.Tensor]] = []
         with _torch.no_grad():
             self._surroundings.objective.outputs(
-                self.theta, self._x, Pass(training=True, trace=lambda name, value: found.append((name, value)))
+                self.theta, self._x, ForwardContext(training=True, trace=lambda name, value: found.append((name, value)))
             )
         return found
 
@@ -248,11 +248,11 @@ class StepSight:
         with _torch.enable_grad():
             # The parameters need a graph, too: a state that depends on them alone would have none.
             theta, x = self.theta.detach().requires_grad_(), self._x.detach().clone().requires_grad_()
-            if objective.model.judges():
+            if objective.model.has_own_loss():
                 losses = objective.per_example(theta, x, self._y, TRAINING)
             else:
                 losses = objective.loss.per_example(
-                    objective.outputs(theta, x, Pass(training=True, trace=keep)), objective.model.targets(x, self._y)
+                    objective.outputs(theta, x, ForwardContext(training=True, trace=keep)), objective.model.targets(x, self._y)
                 )
             length = x.shape[2]
             by, wanted = ("state", [states[t] for t in range(length)]) if len(states) == length else ("input", [x])
@@ -273,10 +273,12 @@ class StepSight:
         runs = len(self.after)
         rows = max(1, _CHUNK_VALUES // (runs * max(1, objective.shape.width)))
         found: list[torch.Tensor] = []
-        circumstances = Pass(training=False, statistics=objective.statistics(self.after)) if objective.model.normalizes() else EVALUATION
+        context = (
+            ForwardContext(training=False, statistics=objective.statistics(self.after)) if objective.model.normalizes() else EVALUATION
+        )
         with _torch.no_grad():
             for some in x.split(rows):
-                predicted = objective.loss.probabilities(objective.outputs(self.after, some.expand(runs, *some.shape), circumstances))
+                predicted = objective.loss.probabilities(objective.outputs(self.after, some.expand(runs, *some.shape), context))
                 if predicted is None:
                     return None
                 found.append(predicted)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from optlab.studies import demonstrations
-from optlab.studies.demonstrations.base import Course, Found
-from optlab.tasks.question import Question
+from optlab.studies.demonstrations.base import DemonstrationResult, Progress
+from optlab.tasks.task import Task
 from optlab.training.control import Controls, Stop
 
 
-class _Controlled(Course):
+class _Controlled(Progress):
     """Goes on until it is told to stop."""
 
     def __init__(self, controls: Controls) -> None:
@@ -25,11 +25,11 @@ class _Controlled(Course):
 
 
 @dataclass(frozen=True)
-class BenchQuestion(Question):
-    """Run the bench of this name with these values of its fields; answered by one :class:`~optlab.studies.demonstrations.base.Found` after another."""
+class DemonstrationTask(Task):
+    """Run the bench of this name with these values of its fields; answered by one :class:`~optlab.studies.demonstrations.base.DemonstrationResult` after another."""
 
     name: str
     values: Mapping[str, Any]
 
-    def answers(self, controls: Controls) -> Iterator[Found]:
+    def run(self, controls: Controls) -> Iterator[DemonstrationResult]:
         yield from demonstrations.build(self.name, self.values).run(_Controlled(controls))

@@ -18,8 +18,8 @@ import numpy as np
 from optlab.catalogue.instruments.base import Instrument, Named, Reading
 from optlab.core.lazy import torch as _torch
 from optlab.experiment import Experiment
-from optlab.training.events import Pictured
-from optlab.training.observing.sight import StepSight
+from optlab.training.events import InstrumentImage
+from optlab.training.observing.step_context import TrainingStepContext
 from optlab.training.recorder import Recorder
 from optlab.training.snapshot import INSTRUMENT, Snapshot
 
@@ -32,7 +32,7 @@ _LAST = 65
 
 
 @dataclass
-class Slot:
+class ActiveInstrument:
     """One instrument that is on.
 
     Attributes:
@@ -45,19 +45,19 @@ class Slot:
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST))
 
 
-class Rack:
+class InstrumentRunner:
     """The instruments of a population.
 
     Args:
         recorder: where series go. look: makes the sight of the parameters as they stand.
     """
 
-    def __init__(self, recorder: Recorder, look: Callable[[], StepSight]) -> None:
+    def __init__(self, recorder: Recorder, look: Callable[[], TrainingStepContext]) -> None:
         self._recorder = recorder
         self._look = look
-        self._slots: dict[str, Slot] = {}
-        self._watching: list[tuple[Slot, int]] = []
-        self._scheduled: list[Slot] = []
+        self._slots: dict[str, ActiveInstrument] = {}
+        self._watching: list[tuple[ActiveInstrument, int]] = []
+        self._scheduled: list[ActiveInstrument] = []
         self._of_examples: list[int] = []
         self._next = 0
         self._pictures: dict[str, tuple[int, Reading]] = {}
@@ -66,11 +66,11 @@ class Rack:
         self._left = 0.0
 
     @property
-    def on(self) -> Mapping[str, Slot]:
+    def on(self) -> Mapping[str, ActiveInstrument]:
         """Name → what is switched on."""
         return self._slots
 
-    def fit_out(self, experiments: Sequence[Experiment], start: torch.Tensor, snapshots: Sequence[Snapshot] | None) -> None:
+    def restore(self, experiments: Sequence[Experiment], start: torch.Tensor, snapshots: Sequence[Snapshot] | None) -> None:
         """Switch on what the experiments ask for, at the start ``[R, P]`` of the runs, or going on from snapshots."""
         if snapshots is not None:
             # Of runs that had been pretrained, the start is not at hand when they go on.
@@ -92,7 +92,7 @@ class Rack:
         if slot is not None:
             slot.instrument = instrument
         else:
-            slot = self._slots[instrument.name] = Slot(instrument)
+            slot = self._slots[instrument.name] = ActiveInstrument(instrument)
             instrument.begin(theta, slot.memory)
             slot.memory.update(kept or {})
         self._arranged()
@@ -106,7 +106,7 @@ class Rack:
         """Whether an instrument that is due after this step can use the layers that its gradient passes through."""
         return bool(self._of_examples) and any(step % every == 0 for every in self._of_examples)
 
-    def after(self, step: int, row: torch.Tensor, sight: Callable[[], StepSight]) -> None:
+    def after(self, step: int, row: torch.Tensor, context: Callable[[], TrainingStepContext]) -> None:
         """A step was taken.
 
         Args:
@@ -123,7 +123,7 @@ class Rack:
         due = [slot for slot in self._scheduled if step % slot.instrument.every == 0]
         self._next = min(((step // slot.instrument.every + 1) * slot.instrument.every for slot in self._scheduled), default=_NEVER)
         if due:
-            self._take(due, sight())
+            self._take(due, context())
             self._left = time.perf_counter()
 
     def look(self, step: int) -> None:
@@ -141,13 +141,13 @@ class Rack:
         if waiting:
             self._take(waiting, self._look())
 
-    def drawn(self) -> list[Pictured]:
+    def drawn(self) -> list[InstrumentImage]:
         """The latest pictures, and start anew."""
-        found: list[Pictured] = []
+        found: list[InstrumentImage] = []
         for name, (step, reading) in self._pictures.items():
             arrays = {key: values.detach().cpu().double().numpy() for key, values in reading.picture.items()}
             for run in range(len(next(iter(arrays.values())))):
-                found.append(Pictured(run, step, name, {key: np.ascontiguousarray(values[run]) for key, values in arrays.items()}))
+                found.append(InstrumentImage(run, step, name, {key: np.ascontiguousarray(values[run]) for key, values in arrays.items()}))
         self._pictures = {}
         return found
 
@@ -164,15 +164,15 @@ class Rack:
             for key, values in slot.instrument.remembered(slot.memory).items()
         }
 
-    def _take(self, slots: Sequence[Slot], sight: StepSight) -> None:
-        device = sight.theta.device
+    def _take(self, slots: Sequence[ActiveInstrument], context: TrainingStepContext) -> None:
+        device = context.theta.device
         with _torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             for slot in slots:
                 begun = time.perf_counter()
-                reading = slot.instrument.take(sight, slot.memory)
+                reading = slot.instrument.take(context, slot.memory)
                 slot.readings += 1
                 slot.seconds.append(time.perf_counter() - begun)
-                self._keep(slot.instrument.name, sight.step, reading)
+                self._keep(slot.instrument.name, context.step, reading)
 
     def _keep(self, name: str, step: int, reading: Reading) -> None:
         for key, values in reading.series.items():

@@ -31,37 +31,37 @@ from optlab.core.errors import OptLabError
 from optlab.core.files import write_atomically
 from optlab.experiment.pages import page
 from optlab.gui import theme
-from optlab.gui.bridge import QuestionBridge, Warmth
+from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.formula import FormulaView
-from optlab.gui.item_models.found_table_model import FoundTableModel
+from optlab.gui.item_models.result_table_model import ResultTableModel
 from optlab.gui.panels.tile import Tile
-from optlab.gui.plots.found_plot import FoundPlot
+from optlab.gui.plots.result_plot import ResultPlot
 from optlab.studies import demonstrations
-from optlab.studies.demonstrations.base import Found, Table
-from optlab.tasks.bench_questions import BenchQuestion
+from optlab.studies.demonstrations.base import DemonstrationResult, Table
+from optlab.tasks.demonstrations import DemonstrationTask
 
 _NAME = Qt.ItemDataRole.UserRole + 1
 
 
-class BenchWindow(QMainWindow):
+class DemonstrationWindow(QMainWindow):
     """All benches. ``closed``: it was closed by the user."""
 
     closed = Signal()
 
-    def __init__(self, warmth: Warmth, parent: QWidget | None = None) -> None:
+    def __init__(self, warmth: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Benches – OptLab")
         self.resize(1360, 860)
-        self.questions = QuestionBridge(warmth.pool, self)
+        self.questions = TaskBridge(warmth.pool, self)
         self.list = QListWidget()
         self.sentence, self.note, self.source, self.words = QLabel(""), QLabel(""), QLabel(""), QLabel("Pick a bench and press Run.")
         self.formula = FormulaView()
         self.form: FieldsForm | None = None
-        self.model = FoundTableModel()
+        self.model = ResultTableModel()
         self.table = QTableView()
         self.tabs = QTabWidget()
-        self.plots: list[FoundPlot] = []
+        self.plots: list[ResultPlot] = []
         self.progress = QProgressBar()
         self.run_button, self.stop_button = QPushButton("Run"), QPushButton("Stop")
         self.copy_button, self.export_button = QPushButton("Copy table"), QPushButton("Export table…")
@@ -73,10 +73,10 @@ class BenchWindow(QMainWindow):
 
     def _build(self) -> None:
         self.list.setAccessibleName("Benches")
-        for bench in demonstrations.benches():
-            item = QListWidgetItem(f"{bench.label}  ({bench.row})" if bench.row else bench.label)
-            item.setData(_NAME, bench.name)
-            item.setToolTip(page(bench).sentence)
+        for demonstration in demonstrations.demonstrations():
+            item = QListWidgetItem(f"{demonstration.label}  ({demonstration.row})" if demonstration.row else demonstration.label)
+            item.setData(_NAME, demonstration.name)
+            item.setToolTip(page(demonstration).sentence)
             self.list.addItem(item)
         for label in (self.sentence, self.note, self.source, self.words):
             label.setWordWrap(True)
@@ -181,23 +181,23 @@ class BenchWindow(QMainWindow):
         self._clear()
         self._set_busy(True)
         self._say("Running…")
-        self.questions.ask(BenchQuestion(self.chosen(), self.form.values()))
+        self.questions.ask(DemonstrationTask(self.chosen(), self.form.values()))
 
     def _picked(self, item: QListWidgetItem | None) -> None:
         if item is None:
             return
-        bench = demonstrations.get(item.data(_NAME))
-        about = page(bench)
+        demonstration = demonstrations.get(item.data(_NAME))
+        about = page(demonstration)
         self.sentence.setText(f"<b>{about.sentence}</b> {' '.join(about.explanation)}")
-        self.note.setText(bench.note)
-        self.note.setVisible(bool(bench.note))
+        self.note.setText(demonstration.note)
+        self.note.setVisible(bool(demonstration.note))
         self.source.setText(about.source)
-        self.formula.set_lines(bench.rule)
+        self.formula.set_lines(demonstration.rule)
         if self.form is not None:
             self._about.removeWidget(self.form)
             self.form.hide()
             self.form.deleteLater()
-        self.form = FieldsForm(bench, bench.name)
+        self.form = FieldsForm(demonstration, demonstration.name)
         self.form.fieldEdited.connect(lambda _name: self.run_button.setEnabled(self.form is not None and not self.form.errors()))
         self._about.insertWidget(3, self.form)
         if self.questions.active:
@@ -224,9 +224,9 @@ class BenchWindow(QMainWindow):
 
     # --- what was found -------------------------------------------------------------------------------------------------------------
 
-    def _take(self, found: Found) -> None:
+    def _take(self, found: DemonstrationResult) -> None:
         while len(self.plots) < len(found.plots):
-            plot = FoundPlot()
+            plot = ResultPlot()
             plot.set_colors(theme.current().plots)
             self.plots.append(plot)
             self.tabs.addTab(plot, "")

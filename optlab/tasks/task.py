@@ -12,11 +12,11 @@ from typing import Any
 from optlab.training.control import Controls
 
 
-class Question(ABC):
+class Task(ABC):
     """Base of all questions."""
 
     @abstractmethod
-    def answers(self, controls: Controls) -> Iterator[Any]:
+    def run(self, controls: Controls) -> Iterator[Any]:
         """The answers, the last of them whole. What takes long looks into ``controls`` now and then, and ends early when it is told to stop.
 
         Raises:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optlab.catalogue.initializers.base import Circumstances
-from optlab.catalogue.models.base import Pass
+from optlab.catalogue.initializers.base import InitializationContext
+from optlab.catalogue.models.base import ForwardContext
 from optlab.core.data import Part
 from optlab.core.lazy import torch as _torch
 from optlab.experiment import Experiment
@@ -52,10 +52,10 @@ def starts(
 def start(experiment: Experiment, objective: Objective, training: Part) -> torch.Tensor:
     """The initializer's draw ``[P]`` for a run, float64 on the CPU."""
     source = generator(experiment.general.seed, "start")
-    return experiment.initializer.start(objective.layout, source, circumstances(objective, training))
+    return experiment.initializer.start(objective.layout, source, initialization_context(objective, training))
 
 
-def circumstances(objective: Objective, training: Part) -> Circumstances:
+def initialization_context(objective: Objective, training: Part) -> InitializationContext:
     """What an initializer may look at, see there; nothing is computed until it does."""
     x, y = _torch.from_numpy(training.x), _torch.from_numpy(training.y)
 
@@ -72,8 +72,8 @@ def circumstances(objective: Objective, training: Part) -> Circumstances:
             found[name] = value[0].clone()
 
         with _torch.no_grad():
-            objective.outputs(theta.unsqueeze(0), x[rows].unsqueeze(0), Pass(training=True, trace=keep))
+            objective.outputs(theta.unsqueeze(0), x[rows].unsqueeze(0), ForwardContext(training=True, trace=keep))
         return found
 
     targets = objective.model.targets(x.unsqueeze(0), y.unsqueeze(0))[0]
-    return Circumstances(targets, objective.shape.outputs, losses, traced)
+    return InitializationContext(targets, objective.shape.outputs, losses, traced)

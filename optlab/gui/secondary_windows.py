@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
-from optlab.gui.bridge import Warmth
+from optlab.gui.bridge import WorkerPrewarmer
 from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.help_page import HelpPage
@@ -18,14 +18,14 @@ from optlab.gui.panels.register_dialog import RegisterDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
 
 if TYPE_CHECKING:
-    from optlab.gui.benches.bench_window import BenchWindow
+    from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
     from optlab.gui.landscape.landscape_window import LandscapeWindow
     from optlab.gui.surfaces.surface_window import SurfaceWindow
 
-    Apart = BenchWindow | LandscapeWindow | SurfaceWindow
+    Apart = DemonstrationWindow | LandscapeWindow | SurfaceWindow
 
 
-class Companions(QObject):
+class SecondaryWindows(QObject):
     """Opens them.
 
     Signals: ``presetPicked(object, bool)``: file, and whether to start it; ``componentPicked(str, str)``: kind and name; ``dataPicked(object)``: a dataset
@@ -41,7 +41,7 @@ class Companions(QObject):
     runPicked = Signal(str)
     experimentPicked = Signal(str)
 
-    def __init__(self, warmth: Warmth, window: QWidget) -> None:
+    def __init__(self, warmth: WorkerPrewarmer, window: QWidget) -> None:
         super().__init__(window)
         self._warmth = warmth
         self._window = window
@@ -77,11 +77,11 @@ class Companions(QObject):
 
     def show_benches(self) -> None:
         """Statements of the notes, put to the test."""
-        from optlab.gui.benches.bench_window import BenchWindow
+        from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
 
-        self._show_apart("benches", BenchWindow)
+        self._show_apart("benches", DemonstrationWindow)
 
-    def _show_apart(self, name: str, make: Callable[[Warmth], Apart]) -> None:
+    def _show_apart(self, name: str, make: Callable[[WorkerPrewarmer], Apart]) -> None:
         """Open a window that stands apart, or bring the one that is open to the front."""
         if name not in self._apart:
             window = make(self._warmth)

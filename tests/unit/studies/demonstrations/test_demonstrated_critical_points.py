@@ -20,11 +20,11 @@ from optlab.studies.demonstrations import bad_minima, random_matrix_index, symme
 from optlab.studies.demonstrations._fits import line, rank_correlation, ranks, resampled, share_interval
 from optlab.studies.demonstrations._networks import network
 from optlab.studies.demonstrations._trigonometric import drawn, expected_kinds, waves
-from optlab.studies.demonstrations.base import Found
+from optlab.studies.demonstrations.base import DemonstrationResult
 from optlab.studies.demonstrations.linear_autoencoder_starts import levels, reproducing
 
 
-def result(name: str, **values: Any) -> Found:
+def result(name: str, **values: Any) -> DemonstrationResult:
     return list(demonstrations.build(name, values).run())[-1]
 
 
@@ -198,7 +198,7 @@ def test_that_the_semicircle_law_is_the_integral_of_a_semicircle() -> None:
 
 
 def test_that_random_matrices_have_their_law_and_their_known_chances() -> None:
-    values = random_matrix_index.eigenvalues(40, 100, 0, demonstrations.base.UNDISTURBED)
+    values = random_matrix_index.eigenvalues(40, 100, 0, demonstrations.base.NO_PROGRESS)
     assert values is not None
     assert np.square(values).mean() == pytest.approx(1.0 + 1.0 / 40, rel=0.02)  # tr M² / n = (n − 1)/n + 2/n
     found = result("random_matrix_index", sizes=[60], matrices=60, heights=9, signs=100_000)

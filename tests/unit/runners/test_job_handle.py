@@ -11,20 +11,21 @@ import numpy as np
 import pytest
 
 from optlab.experiment import Experiment
-from optlab.runners import NotRecorded, Owner, PreviewQuestion, ProcessRunner, RecordingHeld, resume, train
+from optlab.runners import JobHandle, NotRecorded, ProcessRunner, RecordingHeld, resume, train
 from optlab.runners import outbox as outbox_module
 from optlab.runners.outbox import Outbox
 from optlab.store import Store
+from optlab.tasks.preview import PreviewTask
 from optlab.training.control import Inbox, Stop
-from optlab.training.events import Block, Event, Kept, RunEnded, Series, SessionEnded, SessionFailed, Started
+from optlab.training.events import Event, RunEnded, Series, SeriesBlock, SessionEnded, SessionFailed, SessionStarted, SnapshotTaken
 from optlab.training.snapshot import Snapshot
 
-_JOB = PreviewQuestion({"name": "moons"})
+_JOB = PreviewTask({"name": "moons"})
 
 
-def _block(step: int, rows: int = 1) -> Block:
+def _block(step: int, rows: int = 1) -> SeriesBlock:
     steps = np.arange(step, step + rows, dtype=np.int64)
-    return Block(step, 0.0, {"batch_loss": Series(steps, steps[:, None].astype(float))})
+    return SeriesBlock(step, 0.0, {"batch_loss": Series(steps, steps[:, None].astype(float))})
 
 
 class Scripted:
@@ -51,7 +52,7 @@ def _forever(inbox: Inbox) -> Iterator[Event]:
     yield SessionEnded()
 
 
-def _all(owner: Owner) -> list[Event]:
+def _all(owner: JobHandle) -> list[Event]:
     told: list[Event] = []
     while owner.wait(30) and (fresh := owner.drain()):
         told += fresh
@@ -60,7 +61,7 @@ def _all(owner: Owner) -> list[Event]:
 
 
 def test_that_all_events_arrive_in_order_through_a_small_outbox():
-    owner = Owner(_JOB, Scripted(lambda inbox: iter([_block(step) for step in range(500)])), capacity=3)
+    owner = JobHandle(_JOB, Scripted(lambda inbox: iter([_block(step) for step in range(500)])), capacity=3)
     owner.start()
     owner.start()
     steps: list[int] = []
@@ -72,7 +73,7 @@ def test_that_all_events_arrive_in_order_through_a_small_outbox():
 
 
 def test_that_a_full_outbox_holds_the_job_up_and_cancel_frees_it():
-    owner = Owner(_JOB, Scripted(_forever), capacity=4)
+    owner = JobHandle(_JOB, Scripted(_forever), capacity=4)
     owner.start()
     assert owner.wait(30)
     assert not owner.join(0.2)
@@ -88,7 +89,7 @@ def test_that_a_full_outbox_holds_the_job_up_and_cancel_frees_it():
 def test_that_an_outbox_is_bounded_in_bytes_but_takes_one_event_of_any_size(monkeypatch):
     monkeypatch.setattr(outbox_module, "BYTES", 1000)
     box = Outbox(100)
-    box.put(Kept(0, Snapshot(0, 0.0, np.zeros(10_000), {})))
+    box.put(SnapshotTaken(0, Snapshot(0, 0.0, np.zeros(10_000), {})))
     blocked = threading.Thread(target=lambda: (box.put(_block(1)), box.put(_block(2))))
     blocked.start()
     assert box.wait(1) and len(box) == 1
@@ -102,14 +103,14 @@ def test_that_a_defect_of_a_runner_is_told():
         yield _block(1)
         raise RuntimeError("a defect")
 
-    owner = Owner(_JOB, Scripted(broken))
+    owner = JobHandle(_JOB, Scripted(broken))
     owner.start()
     told = _all(owner)
     assert isinstance(told[-1], SessionFailed) and "a defect" in told[-1].detail
 
 
 def test_that_an_owner_that_was_never_started_can_be_cancelled():
-    owner = Owner(_JOB, Scripted(_forever))
+    owner = JobHandle(_JOB, Scripted(_forever))
     assert not owner.join(0)
     owner.cancel()
     assert owner.join(30)
@@ -121,7 +122,7 @@ def test_that_a_fault_that_lasts_is_told_once_and_the_run_goes_on(tmp_path):
         writer = store.begin([experiment], "thread")
         writer._connection.execute("PRAGMA query_only = ON")
         blocks = [_block(1 + 2000 * number, 2000) for number in range(100)]
-        owner = Owner(_JOB, Scripted(lambda inbox: iter([*blocks, SessionEnded()])), writer)
+        owner = JobHandle(_JOB, Scripted(lambda inbox: iter([*blocks, SessionEnded()])), writer)
         owner.start()
         told = _all(owner)
         complaints = [event for event in told if isinstance(event, NotRecorded)]
@@ -136,7 +137,7 @@ def test_that_a_run_that_waits_for_room_can_be_ended(tmp_path, end):
     with Store.open(tmp_path) as store:
         writer = store.begin([experiment], "thread")
         writer._connection.execute("PRAGMA max_page_count = 1")
-        owner = Owner(_JOB, Scripted(_forever), writer)
+        owner = JobHandle(_JOB, Scripted(_forever), writer)
         owner.start()
         told: list[Event] = []
         while not any(isinstance(event, RecordingHeld) for event in told):
@@ -159,9 +160,9 @@ def test_that_cancel_ends_a_run_in_a_worker_within_three_seconds(tmp_path, doome
     doomed_pool.give_back(worker)
     with Store.open(tmp_path) as store:
         writer = store.begin([Experiment.from_toml(endless.experiments[0])], "process")
-        owner = Owner(endless, ProcessRunner(doomed_pool), writer, capacity=8)
+        owner = JobHandle(endless, ProcessRunner(doomed_pool), writer, capacity=8)
         owner.start()
-        while not any(isinstance(event, Block) for event in owner.drain()):
+        while not any(isinstance(event, SeriesBlock) for event in owner.drain()):
             assert owner.wait(30)
         if hangs:
             os.kill(worker.pid, signal.SIGSTOP)
@@ -181,7 +182,7 @@ def test_that_training_is_recorded_before_it_is_told(tmp_path):
     owner = train([experiment, experiment, experiment], store=tmp_path)
     assert owner.runner == "thread"
     told = _all(owner)
-    assert isinstance(told[0], Started)
+    assert isinstance(told[0], SessionStarted)
     ended = {event.run: event for event in told if isinstance(event, RunEnded)}
     with Store.open_readonly(tmp_path) as store:
         for place, run in enumerate(owner.run_ids):

@@ -15,12 +15,12 @@ from optlab.outside.own_models.records import Registration
 from optlab.outside.own_models.registering import register
 from optlab.tasks.preview import DatasetPreview
 from optlab.tasks.preview import preview as dataset_preview
-from optlab.tasks.question import Question
+from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
 
 @dataclass(frozen=True)
-class ImportQuestion(Question):
+class ImportTask(Task):
     """How a data file would be read.
 
     Answered by a :class:`~optlab.outside.datafiles.preview.Preview` at once, and by a :class:`~optlab.tasks.preview.DatasetPreview` when the whole file was read.
@@ -32,7 +32,7 @@ class ImportQuestion(Question):
     path: str
     choices: Mapping[str, Any]
 
-    def answers(self, controls: Controls) -> Iterator[Preview | DatasetPreview]:
+    def run(self, controls: Controls) -> Iterator[Preview | DatasetPreview]:
         seen = preview(self.path, **self.choices)
         yield seen
         if not seen.problem:
@@ -40,7 +40,7 @@ class ImportQuestion(Question):
 
 
 @dataclass(frozen=True)
-class RegisterQuestion(Question):
+class RegisterTask(Task):
     """Execute a source that the user has confirmed, and register its class; answered by a :class:`Registered`.
 
     Attributes:
@@ -51,7 +51,7 @@ class RegisterQuestion(Question):
     sha256: str
     name: str
 
-    def answers(self, controls: Controls) -> Iterator[Registered]:
+    def run(self, controls: Controls) -> Iterator[Registered]:
         source = sources.find(self.what)
         if source.sha256 != self.sha256:
             raise InvalidInput(f"{source.path} has changed since you looked at it; look again before you confirm.", "origin")

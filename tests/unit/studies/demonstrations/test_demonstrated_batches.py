@@ -17,11 +17,11 @@ from optlab.studies import demonstrations
 from optlab.studies.demonstrations._cost import fitted, peak_bytes, powers_of_two, seconds
 from optlab.studies.demonstrations._networks import network
 from optlab.studies.demonstrations._noise import batches, slope
-from optlab.studies.demonstrations.base import Found
+from optlab.studies.demonstrations.base import DemonstrationResult
 from optlab.studies.demonstrations.gradient_noise import per_example
 
 
-def result(name: str, **values: Any) -> Found:
+def result(name: str, **values: Any) -> DemonstrationResult:
     return list(demonstrations.build(name, values).run())[-1]
 
 

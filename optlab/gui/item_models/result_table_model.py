@@ -12,7 +12,7 @@ from optlab.studies.demonstrations.base import Cell, Table
 _NOTHING = Table((), ())
 
 
-class FoundTableModel(QAbstractTableModel):
+class ResultTableModel(QAbstractTableModel):
     """Rows and columns as the bench gave them."""
 
     def __init__(self) -> None:

@@ -12,18 +12,18 @@ from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from optlab.gui import theme
-from optlab.gui.benches.bench_window import BenchWindow, text
-from optlab.gui.bridge import Warmth
-from optlab.gui.item_models.found_table_model import shown
-from optlab.gui.plots.found_plot import FoundPlot
+from optlab.gui.bridge import WorkerPrewarmer
+from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow, text
+from optlab.gui.item_models.result_table_model import shown
+from optlab.gui.plots.result_plot import ResultPlot
 from optlab.studies import demonstrations
 from optlab.studies.demonstrations.base import Axis, Column, Curve, Image, Plot, Scatter, Table
 
 
 @pytest.fixture
-def window(qtbot: QtBot) -> Iterator[BenchWindow]:
-    warmth = Warmth()
-    window = BenchWindow(warmth)
+def window(qtbot: QtBot) -> Iterator[DemonstrationWindow]:
+    warmth = WorkerPrewarmer()
+    window = DemonstrationWindow(warmth)
     qtbot.addWidget(window)
     window.show()
     yield window
@@ -31,11 +31,11 @@ def window(qtbot: QtBot) -> Iterator[BenchWindow]:
     warmth.end()
 
 
-def ended(qtbot: QtBot, window: BenchWindow) -> None:
+def ended(qtbot: QtBot, window: DemonstrationWindow) -> None:
     qtbot.waitUntil(lambda: not window.questions.active and not window.stop_button.isEnabled(), timeout=60_000)
 
 
-def test_that_every_bench_is_listed_with_its_page_and_form(window: BenchWindow) -> None:
+def test_that_every_bench_is_listed_with_its_page_and_form(window: DemonstrationWindow) -> None:
     assert window.list.count() == len(demonstrations.names())
     for name in demonstrations.names():
         window.choose(name)
@@ -44,7 +44,7 @@ def test_that_every_bench_is_listed_with_its_page_and_form(window: BenchWindow) 
         assert window.sentence.text() and window.source.text()
 
 
-def test_that_a_run_fills_plots_table_and_sentence(qtbot: QtBot, window: BenchWindow, tmp_path: Path) -> None:
+def test_that_a_run_fills_plots_table_and_sentence(qtbot: QtBot, window: DemonstrationWindow, tmp_path: Path) -> None:
     window.choose("random_matrix_index")
     window.run()
     ended(qtbot, window)
@@ -62,12 +62,12 @@ def test_that_a_run_fills_plots_table_and_sentence(qtbot: QtBot, window: BenchWi
     assert float(rows[1][rows[0].index("height")]) == window.model.table.column("height")[0]
 
 
-def test_that_what_cannot_be_written_is_told(qtbot: QtBot, window: BenchWindow, tmp_path: Path) -> None:
+def test_that_what_cannot_be_written_is_told(qtbot: QtBot, window: DemonstrationWindow, tmp_path: Path) -> None:
     window.export(tmp_path / "no such folder" / "table.csv")
     assert window.words.property("problem") and "no such folder" in window.words.text()
 
 
-def test_that_a_wrong_number_closes_run(window: BenchWindow) -> None:
+def test_that_a_wrong_number_closes_run(window: DemonstrationWindow) -> None:
     window.choose("random_matrix_index")
     assert window.form is not None
     editor = next(editor for editor in window.form.editors.values() if editor.field.name == "seed")
@@ -76,7 +76,7 @@ def test_that_a_wrong_number_closes_run(window: BenchWindow) -> None:
     assert not window.run_button.isEnabled()
 
 
-def test_that_picking_another_bench_ends_the_one_that_runs(qtbot: QtBot, window: BenchWindow) -> None:
+def test_that_picking_another_bench_ends_the_one_that_runs(qtbot: QtBot, window: DemonstrationWindow) -> None:
     window.choose("width_success")
     window.run()
     qtbot.waitUntil(lambda: window.questions.active, timeout=60_000)
@@ -85,7 +85,7 @@ def test_that_picking_another_bench_ends_the_one_that_runs(qtbot: QtBot, window:
     assert window.chosen() == "symmetry"
 
 
-def test_that_the_window_follows_the_theme(qtbot: QtBot, window: BenchWindow) -> None:
+def test_that_the_window_follows_the_theme(qtbot: QtBot, window: DemonstrationWindow) -> None:
     window.choose("random_matrix_index")
     window.run()
     ended(qtbot, window)
@@ -101,48 +101,48 @@ def plot(**parts: object) -> Plot:
 
 
 @pytest.fixture
-def found_plot(qtbot: QtBot) -> FoundPlot:
-    widget = FoundPlot()
+def result_plot(qtbot: QtBot) -> ResultPlot:
+    widget = ResultPlot()
     qtbot.addWidget(widget)
     widget.resize(500, 400)
     widget.show()
     return widget
 
 
-def test_that_lines_points_and_bars_lie_where_they_belong(found_plot: FoundPlot) -> None:
+def test_that_lines_points_and_bars_lie_where_they_belong(result_plot: ResultPlot) -> None:
     x, y = np.array([1.0, 10.0, 100.0]), np.array([1.0, 2.0, 4.0])
-    found_plot.show_plot(plot(curves=(Curve("a", x, y, np.full(3, 0.5)),), scatters=(Scatter("b", x, y + 3.0),)))
-    found_plot.refresh()
-    (left, right), (low, high) = found_plot.canvas.view.viewRange()
+    result_plot.show_plot(plot(curves=(Curve("a", x, y, np.full(3, 0.5)),), scatters=(Scatter("b", x, y + 3.0),)))
+    result_plot.refresh()
+    (left, right), (low, high) = result_plot.canvas.view.viewRange()
     assert left < 0.0 < 2.0 < right and low < 0.5 and high > 7.0
-    assert found_plot.legend.keys() == ("a", "b")
-    assert not found_plot.message.isVisible()
+    assert result_plot.legend.keys() == ("a", "b")
+    assert not result_plot.message.isVisible()
 
 
-def test_that_switching_everything_off_says_so(found_plot: FoundPlot) -> None:
+def test_that_switching_everything_off_says_so(result_plot: ResultPlot) -> None:
     x = np.array([1.0, 10.0])
-    found_plot.show_plot(plot(curves=(Curve("a", x, x), Curve("b", x, x))))
-    found_plot.refresh()
+    result_plot.show_plot(plot(curves=(Curve("a", x, x), Curve("b", x, x))))
+    result_plot.refresh()
     for key in ("a", "b"):
-        found_plot.legend.entry(key).setChecked(False)
-    found_plot.refresh()
-    assert "switched off" in found_plot.message.text()
+        result_plot.legend.entry(key).setChecked(False)
+    result_plot.refresh()
+    assert "switched off" in result_plot.message.text()
 
 
-def test_that_an_image_is_drawn_from_below(found_plot: FoundPlot) -> None:
+def test_that_an_image_is_drawn_from_below(result_plot: ResultPlot) -> None:
     values = np.array([[0.0, 0.0], [1.0, 1.0]])
-    found_plot.show_plot(Plot("Image", Axis("x"), Axis("y"), image=Image(values, (0.0, 1.0), (0.0, 1.0))))
-    found_plot.refresh()
-    (item,) = found_plot._items
+    result_plot.show_plot(Plot("Image", Axis("x"), Axis("y"), image=Image(values, (0.0, 1.0), (0.0, 1.0))))
+    result_plot.refresh()
+    (item,) = result_plot._items
     shown_pixels = item.image  # type: ignore[attr-defined]
     # The scale goes from dark to light.
     assert shown_pixels[1, 0].sum() > shown_pixels[0, 0].sum()
 
 
-def test_that_what_is_not_positive_is_left_out_on_a_logarithmic_axis(found_plot: FoundPlot) -> None:
-    found_plot.show_plot(plot(curves=(Curve("a", np.array([-1.0, 0.0]), np.array([1.0, 2.0])),)))
-    found_plot.refresh()
-    assert "Nothing to draw" in found_plot.message.text()
+def test_that_what_is_not_positive_is_left_out_on_a_logarithmic_axis(result_plot: ResultPlot) -> None:
+    result_plot.show_plot(plot(curves=(Curve("a", np.array([-1.0, 0.0]), np.array([1.0, 2.0])),)))
+    result_plot.refresh()
+    assert "Nothing to draw" in result_plot.message.text()
 
 
 @pytest.mark.parametrize(("cell", "words"), [(None, "–"), (3, "3"), (12345, "12,345"), (0.125, "0.125"), ("word", "word")])

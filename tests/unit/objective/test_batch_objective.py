@@ -12,8 +12,8 @@ from optlab.core import registry
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.numerics.symmetric import dense
+from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
-from optlab.objective.oracle import Oracle
 
 R, M, INPUTS, OUTPUTS = 3, 6, 4, 3
 MODELS: list[dict[str, Any]] = [
@@ -27,8 +27,8 @@ every_case = pytest.mark.parametrize(("model", "loss"), [(model, loss) for model
 
 def build(model: dict[str, Any], loss: str, task: str = "classes", **decay: float) -> Objective:
     built: Any = registry.build("model", model)
-    judged: Any = registry.build("loss", {"name": loss, **decay})
-    return Objective(built, judged, DataShape((INPUTS,), OUTPUTS, task))  # type: ignore[arg-type]
+    own_loss: Any = registry.build("loss", {"name": loss, **decay})
+    return Objective(built, own_loss, DataShape((INPUTS,), OUTPUTS, task))  # type: ignore[arg-type]
 
 
 def draw(objective: Objective) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -40,8 +40,8 @@ def draw(objective: Objective) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     return theta, x, torch.randn(R, M, OUTPUTS, dtype=torch.float64, generator=generator)
 
 
-def oracle(objective: Objective, x: torch.Tensor, y: torch.Tensor) -> Oracle:
-    return Oracle(objective, x, y, [11, 12, 13], 0)
+def batch_objective(objective: Objective, x: torch.Tensor, y: torch.Tensor) -> BatchObjective:
+    return BatchObjective(objective, x, y, [11, 12, 13], 0)
 
 
 def alone(objective: Objective, x: torch.Tensor, y: torch.Tensor, run: int) -> Any:
@@ -59,7 +59,7 @@ def alone(objective: Objective, x: torch.Tensor, y: torch.Tensor, run: int) -> A
 def test_that_value_gradient_hessian_and_products_are_torchs(model: dict[str, Any], loss: str) -> None:
     objective = build(model, loss, l2=0.3)
     theta, x, y = draw(objective)
-    asked = oracle(objective, x, y)
+    asked = batch_objective(objective, x, y)
     v = torch.randn(theta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     value, gradient = asked.gradient(theta)
     hessian, product = asked.hessian(theta), asked.hessian_product(theta)(v)
@@ -78,7 +78,7 @@ def test_that_the_fisher_matrix_is_the_expectation_over_the_models_own_targets(m
     """``E[s sᵀ]`` with the score s of each possible class, weighted by its probability; of a Gaussian of variance ½: ``2 JᵀJ``."""
     objective = build(model, loss, l2=0.3)
     theta, x, y = draw(objective)
-    asked = oracle(objective, x, y)
+    asked = batch_objective(objective, x, y)
     fisher = asked.fisher(theta)
     for run in range(R):
         theirs = torch.zeros(theta.shape[1], theta.shape[1], dtype=torch.float64)
@@ -104,7 +104,7 @@ def test_that_the_fisher_matrix_is_the_expectation_over_the_models_own_targets(m
 def test_that_with_a_linear_model_the_fisher_matrix_is_the_hessian(loss: str) -> None:
     objective = build({"name": "linear"}, loss)
     theta, x, y = draw(objective)
-    asked = oracle(objective, x, y)
+    asked = batch_objective(objective, x, y)
     torch.testing.assert_close(asked.fisher(theta), asked.hessian(theta), rtol=1e-10, atol=1e-12)
 
 
@@ -118,13 +118,13 @@ def test_that_the_hessian_of_linear_regression_is_its_closed_form() -> None:
     for place in places:
         index = torch.tensor(place)
         theirs[:, index.unsqueeze(1), index] = moment
-    torch.testing.assert_close(oracle(objective, x, y).hessian(theta), theirs, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(batch_objective(objective, x, y).hessian(theta), theirs, rtol=1e-12, atol=1e-13)
 
 
 def test_that_the_hessian_of_softmax_regression_is_its_closed_form() -> None:
     objective = build({"name": "linear"}, "cross_entropy")
     theta, x, y = draw(objective)
-    hessian = oracle(objective, x, y).hessian(theta)
+    hessian = batch_objective(objective, x, y).hessian(theta)
     p = objective.outputs(theta, x).softmax(2)
     weights = OUTPUTS * INPUTS
     s = torch.diag_embed(p) - p.unsqueeze(3) * p.unsqueeze(2)
@@ -137,7 +137,7 @@ def test_that_a_matrix_of_more_columns_than_are_computed_at_once_is_whole(model:
     objective = build(model, "cross_entropy", l2=0.1)
     theta, x, y = draw(objective)
     assert theta.shape[1] > 100
-    asked = oracle(objective, x, y)
+    asked = batch_objective(objective, x, y)
     torch.testing.assert_close(asked.hessian(theta), dense(asked.hessian_product(theta), theta), rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(asked.fisher(theta), dense(asked.fisher_product(theta), theta), rtol=1e-10, atol=1e-12)
 
@@ -153,7 +153,7 @@ def test_that_products_exist_for_every_model_of_the_catalogue(name: str) -> None
     theta = 0.2 * torch.randn(2, objective.layout.total, dtype=torch.float64, generator=generator)
     x = torch.rand(2, 5, *dataset.shape().inputs, dtype=torch.float64, generator=generator)
     y = torch.randint(0, 10, (2, 5), generator=generator)
-    asked = Oracle(objective, x, y, [0, 1], 0)
+    asked = BatchObjective(objective, x, y, [0, 1], 0)
     v = torch.randn(theta.shape, dtype=torch.float64, generator=generator)
     v /= v.norm(dim=1, keepdim=True)
     h = 1e-6
@@ -165,7 +165,7 @@ def test_that_products_exist_for_every_model_of_the_catalogue(name: str) -> None
 def test_that_evaluations_are_counted_for_each_run() -> None:
     objective = build(MODELS[1], "cross_entropy")
     theta, x, y = draw(objective)
-    asked = oracle(objective, x, y)
+    asked = batch_objective(objective, x, y)
     asked.loss(theta)
     assert list(asked.gradients) == [0, 0, 0]
     asked.gradient(theta)
@@ -179,7 +179,7 @@ def test_that_evaluations_are_counted_for_each_run() -> None:
 def test_that_the_oracle_of_one_run_is_that_run() -> None:
     objective = build(MODELS[1], "cross_entropy", l2=0.1)
     theta, x, y = draw(objective)
-    asked = oracle(objective, x, y)
+    asked = batch_objective(objective, x, y)
     one = asked.only(1)
     torch.testing.assert_close(one.hessian(theta[1:2]), asked.hessian(theta)[1:2], rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(one.fisher(theta[1:2]), asked.fisher(theta)[1:2], rtol=1e-12, atol=1e-13)
@@ -197,7 +197,7 @@ class _Tilted(Loss):
 def test_that_a_linear_objective_has_a_hessian_of_zeros() -> None:
     objective = Objective(registry.build("model", {"name": "linear"}), _Tilted(), DataShape((INPUTS,), OUTPUTS, "classes"))  # type: ignore[arg-type]
     theta, x, y = draw(objective)
-    asked = oracle(objective, x, y)
+    asked = batch_objective(objective, x, y)
     assert not asked.hessian(theta).any()
     assert not asked.hessian_product(theta)(theta).any()
 
@@ -206,4 +206,4 @@ def test_that_a_loss_that_is_no_likelihood_has_no_fisher_matrix_and_says_so() ->
     objective = Objective(registry.build("model", {"name": "linear"}), _Tilted(), DataShape((INPUTS,), OUTPUTS, "classes"))  # type: ignore[arg-type]
     theta, x, y = draw(objective)
     with pytest.raises(InvalidInput, match="no negative log-likelihood"):
-        oracle(objective, x, y).fisher(theta)
+        batch_objective(objective, x, y).fisher(theta)

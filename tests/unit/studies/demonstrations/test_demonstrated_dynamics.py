@@ -17,11 +17,11 @@ from optlab.objective.seeding import generator
 from optlab.studies import demonstrations
 from optlab.studies.demonstrations import cd_bias, powers_of_w
 from optlab.studies.demonstrations._networks import network
-from optlab.studies.demonstrations.base import Found
+from optlab.studies.demonstrations.base import DemonstrationResult
 from optlab.studies.demonstrations.local_moves import best_of
 
 
-def result(name: str, **values: Any) -> Found:
+def result(name: str, **values: Any) -> DemonstrationResult:
     return list(demonstrations.build(name, values).run())[-1]
 
 

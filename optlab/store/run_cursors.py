@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from optlab.store import series, snapshots
-from optlab.store.bundles import Spec, Tail
 from optlab.store.chunks import Chunk, Table, encode, steps_of
 from optlab.store.records import RunStatus
+from optlab.store.series_groups import OpenChunk, Spec
 
 WRITE_CHUNK = (
     "INSERT INTO chunks (run, bundle, number, first_step, last_step, rows, sealed, checksum, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -33,7 +33,7 @@ def chunk_values(chunk: Chunk) -> tuple[object, ...]:
 
 
 @dataclass
-class Line:
+class RunCursor:
     """One run as it is being written.
 
     Attributes:
@@ -57,7 +57,7 @@ class Line:
     open: dict[int, tuple[int, Table | None]] = field(default_factory=dict)
     replayed: Counter[tuple[int, str]] = field(default_factory=Counter)
     messages: int = 0
-    tails: dict[int, Tail] = field(default_factory=dict)
+    tails: dict[int, OpenChunk] = field(default_factory=dict)
     skip: dict[int, int] = field(default_factory=dict)
 
     def load(self, connection: sqlite3.Connection) -> None:
@@ -80,7 +80,7 @@ class Line:
         """Series → the bundle that it belongs to now, and its columns there."""
         return {spec[0]: (number, spec) for number, specs in self.stored.items() for spec in specs}
 
-    def tail(self, bundle: int, specs: tuple[Spec, ...]) -> Tail:
+    def tail(self, bundle: int, specs: tuple[Spec, ...]) -> OpenChunk:
         """Where the rows of the session's ``bundle`` go: on behind what is stored of the same series, or into a bundle of its own."""
         tail = self.tails.get(bundle)
         if tail is None:
@@ -89,9 +89,9 @@ class Line:
             if number is None:
                 number = max(self.stored, default=-1) + 1
                 self.stored[number] = specs
-                tail = Tail(self.id, number, specs)
+                tail = OpenChunk(self.id, number, specs)
             else:
-                tail = Tail(self.id, number, specs, *self.open.pop(number))
+                tail = OpenChunk(self.id, number, specs, *self.open.pop(number))
             self.tails[bundle] = tail
         return tail
 
@@ -126,7 +126,7 @@ def _open_chunk(last: tuple[Chunk, Table] | None) -> tuple[int, Table | None]:
     return (chunk.number + 1, None) if chunk.sealed else (chunk.number, table)
 
 
-def common_bundles(lines: Sequence[Line]) -> list[tuple[Spec, ...]]:
+def common_bundles(lines: Sequence[RunCursor]) -> list[tuple[Spec, ...]]:
     """How a session that goes on divides its series: together are those that are together in every one of its runs."""
     newest = [line.newest() for line in lines]
     together: dict[tuple[int | None, ...], list[Spec]] = {}

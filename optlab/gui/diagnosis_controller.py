@@ -7,16 +7,16 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.gui.bridge import RunBridge
-from optlab.gui.panels.doctors_note import DoctorsNote
+from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.studies.diagnosis.base import Remedy
 from optlab.training.control import SetValue, Stop
-from optlab.training.events import Applied, Block
+from optlab.training.events import MessageApplied, SeriesBlock
 
 _SECONDS = 1.0
 
 
-class Consultation(QObject):
+class DiagnosisController(QObject):
     """Keeps the note true while a run goes.
 
     Signals: ``said(str)``: what became of a remedy, in words.
@@ -24,7 +24,7 @@ class Consultation(QObject):
 
     said = Signal(str)
 
-    def __init__(self, bridge: RunBridge, panel: ExperimentPanel, note: DoctorsNote, parent: QObject | None = None) -> None:
+    def __init__(self, bridge: RunBridge, panel: ExperimentPanel, note: DiagnosisPanel, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._bridge, self._panel, self._note = bridge, panel, note
         self._experiment: Experiment | None = None
@@ -65,10 +65,10 @@ class Consultation(QObject):
         else:
             self._change(remedy)
 
-    def _take(self, block: Block) -> None:
+    def _take(self, block: SeriesBlock) -> None:
         self._note.take(block)
 
-    def _applied(self, applied: Applied) -> None:
+    def _applied(self, applied: MessageApplied) -> None:
         if self._experiment is not None and isinstance(applied.message, SetValue) and not applied.problem:
             self._experiment = self._experiment.with_value(applied.message.path, applied.message.value)
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from optlab.tasks.doctor import Finding, examine
-from optlab.tasks.question import Question
+from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
 
 @dataclass(frozen=True)
-class MachineQuestion(Question):
+class MachineTask(Task):
     """What works on this machine; answered by a tuple of :class:`~optlab.tasks.doctor.Finding`."""
 
-    def answers(self, controls: Controls) -> Iterator[tuple[Finding, ...]]:
+    def run(self, controls: Controls) -> Iterator[tuple[Finding, ...]]:
         yield tuple(examine())
 
 

@@ -11,15 +11,15 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolBut
 
 from optlab.experiment import Experiment
 from optlab.studies.diagnosis import diagnose
-from optlab.studies.diagnosis.base import Book, Finding, Remedy
-from optlab.training.events import Block
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory
+from optlab.training.events import SeriesBlock
 
 _KEPT = 4000
 """Values of a series that are looked at; of longer ones every second is dropped, so that a note costs the same however long a run is."""
 _WELL = "Nothing that was measured holds this run back."
 
 
-class _Notebook:
+class _SeriesBuffer:
     """Gathers the series of one run in bounded room."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class _Notebook:
         self._strides: dict[str, int] = {}
         self.columns: dict[str, tuple[str, ...]] = {}
 
-    def take(self, block: Block) -> None:
+    def take(self, block: SeriesBlock) -> None:
         for name, series in block.series.items():
             stride = self._strides.get(name, 1)
             keep = series.steps % stride == 0 if len(series.steps) > 1 else slice(None)
@@ -52,7 +52,7 @@ class _Notebook:
         self._strides[name] = self._strides.get(name, 1) * 2
 
 
-class DoctorsNote(QFrame):
+class DiagnosisPanel(QFrame):
     """Shows the gravest finding; the others are a click away.
 
     Signals: ``remedyChosen(object)``: a :class:`~optlab.studies.diagnosis.base.Remedy` that the user wants.
@@ -64,7 +64,7 @@ class DoctorsNote(QFrame):
         super().__init__(parent)
         self.setObjectName("tile")
         self.setAccessibleName("Doctor's note")
-        self._notebook = _Notebook()
+        self._notebook = _SeriesBuffer()
         self._findings: list[Finding] = []
         self._place = 0
         self.sentence, self.evidence = QLabel(""), QLabel("")
@@ -96,17 +96,17 @@ class DoctorsNote(QFrame):
 
     def clear(self) -> None:
         """Another run: forget what was measured."""
-        self._notebook = _Notebook()
+        self._notebook = _SeriesBuffer()
         self._findings = []
         self.hide()
 
-    def take(self, block: Block) -> None:
+    def take(self, block: SeriesBlock) -> None:
         """New measurements; they are looked at when :meth:`look` is called."""
         self._notebook.take(block)
 
     def look(self, experiment: Experiment) -> None:
         """Say what holds the run back as it stands."""
-        found = diagnose(Book(experiment, self._notebook.series(), self._notebook.columns))
+        found = diagnose(RunHistory(experiment, self._notebook.series(), self._notebook.columns))
         if [finding.name for finding in found] != [finding.name for finding in self._findings]:
             self._place = 0
         self._findings = found
