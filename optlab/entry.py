@@ -1,8 +1,8 @@
 """The entry: what ``optlab`` means, before anything large is imported.
 
-Without arguments, or with one experiment file, it is the window; otherwise it is a command. Window and command line never import
-each other, so the choice between them is made here, above both; on the way to the window neither torch nor the command line's
-libraries are loaded.
+Without arguments, or with one experiment file, it is the window; otherwise it is a command. Window
+and command line never import each other, so the choice between them is made here, above both; on
+the way to the window neither torch nor the command line's libraries are loaded.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def _window(file: Path | None = None, picture: Path | None = None) -> int:
     """Open the window; with ``picture`` for its own trial (:mod:`optlab.gui.smoke`)."""
     try:
         if file is not None and not file.is_file():
-            raise MissingPart(f"There is no experiment file {file}; optlab list presets shows experiments that come with OptLab.")
+            raise MissingPart(
+                f"There is no experiment file {file}; optlab list presets shows experiments that come with OptLab."
+            )
         problem = display.problem()
         if problem:
             raise MissingPart(f"{problem}; {_COMMANDS}.")
@@ -76,7 +78,8 @@ def _explained(error: ImportError) -> str:
             return f"{_INSTALL_WINDOW}; {_COMMANDS}."
         return f"The window needs {top}, which is not installed; install everything it needs with: pip install 'optlab[gui]'; {_COMMANDS}."
     if top in ("PySide6", "shiboken6"):
-        # Qt is there, but the system lacks a library that it links to ("libEGL.so.1: cannot open shared object file …").
+        # Qt is there, but the system lacks a library that it links to ("libEGL.so.1: cannot open
+        # shared object file …").
         library = str(error).partition(":")[0]
         return f"Qt cannot be loaded because {library} is missing on this system; {display.advice([library])}; {_COMMANDS}."
     raise error

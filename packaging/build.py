@@ -1,8 +1,10 @@
 """Builds the packages of the system that it runs on: ``make package``.
 
-The organizing idea: one frozen folder, made by PyInstaller from packaging/optlab.spec in an environment of its own whose files are held by their hashes
-(packaging/requirements.txt), and around it what each system calls a package. Everything is left in ``dist``: packages, wheel and source archive, the list
-of what is inside (SBOM), and checksums. What was built before is built again; the environment is kept while its recipe stays the same.
+The organizing idea: one frozen folder, made by PyInstaller from packaging/optlab.spec in an
+environment of its own whose files are held by their hashes (packaging/requirements.txt), and around
+it what each system calls a package. Everything is left in ``dist``: packages, wheel and source
+archive, the list of what is inside (SBOM), and checksums. What was built before is built again; the
+environment is kept while its recipe stays the same.
 
 Standard library only: it makes the environment that has the rest.
 """
@@ -25,7 +27,15 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
 
-from prepare import CannotPrepare, Environment, check_interpreter, pinned_torch, run, say, torch_arguments  # noqa: E402 - beside this file
+from prepare import (
+    CannotPrepare,
+    Environment,
+    check_interpreter,
+    pinned_torch,
+    run,
+    say,
+    torch_arguments,
+)  # noqa: E402 - beside this file
 
 STEPS = ("frozen", "deb", "tarball", "installer", "wheel", "sbom", "checksums")
 """What can be built, in order; ``installer`` is the one of Windows or macOS."""
@@ -36,7 +46,11 @@ NSIS = "C:/Program Files (x86)/NSIS/makensis.exe"
 
 def version() -> str:
     """OptLab's version, from the one place where it stands."""
-    found = re.search(r'^__version__ = "([^"]+)"$', (ROOT / "optlab" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
+    found = re.search(
+        r'^__version__ = "([^"]+)"$',
+        (ROOT / "optlab" / "__init__.py").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     if found is None:
         raise CannotPrepare("optlab/__init__.py names no version: restore that file.")
     return found.group(1)
@@ -46,15 +60,24 @@ def day() -> datetime.date:
     """The packages' date: of ``SOURCE_DATE_EPOCH``, of the newest commit, or today."""
     stamp = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not stamp and shutil.which("git"):
-        stamp = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    return datetime.datetime.fromtimestamp(int(stamp) if stamp.isdecimal() else time.time(), datetime.UTC).date()
+        stamp = subprocess.run(
+            ["git", "log", "-1", "--format=%ct"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout.strip()
+    return datetime.datetime.fromtimestamp(
+        int(stamp) if stamp.isdecimal() else time.time(), datetime.UTC
+    ).date()
 
 
 class Builder:
     """The steps, and what they share.
 
     Args:
-        out: where packages go. torch: the build of torch, as in ``make run TORCH=…``. version: what the packages call themselves.
+        out: where packages go. torch: the build of torch, as in ``make run TORCH=…``. version: what
+            the packages call themselves.
     """
 
     def __init__(self, out: Path, torch: str, version: str) -> None:
@@ -67,10 +90,16 @@ class Builder:
         out.mkdir(parents=True, exist_ok=True)
 
     def prepare(self) -> None:
-        """The environment with all that is packaged, every file held by its hash (a build of torch that was asked for aside)."""
+        """The environment with all that is packaged, every file held by its hash (a build of torch
+        that was asked for aside).
+        """
         check_interpreter(sys.version_info, has_venv(), Path(sys.executable).name)
         locked = (HERE / "requirements.txt").read_text(encoding="utf-8")
-        wanted: dict[str, object] = {"python": sys.version, "torch": self.torch, "digest": hashlib.sha256(locked.encode()).hexdigest()}
+        wanted: dict[str, object] = {
+            "python": sys.version,
+            "torch": self.torch,
+            "digest": hashlib.sha256(locked.encode()).hexdigest(),
+        }
         environment = self.environment
         if environment.python.exists() and environment.note() == wanted:
             return
@@ -78,12 +107,22 @@ class Builder:
         say("Installing what is packaged")
         if self.torch:
             pinned = pinned_torch((ROOT / "constraints.txt").read_text(encoding="utf-8"))
-            environment.pip(["--no-deps", *torch_arguments(self.torch, pinned)], "PyTorch could not be installed")
+            environment.pip(
+                ["--no-deps", *torch_arguments(self.torch, pinned)],
+                "PyTorch could not be installed",
+            )
             locked = re.sub(r"^torch==.*\n(?:    .*\n)*", "", locked, flags=re.MULTILINE)
         held = environment.folder / "locked.txt"
         held.write_text(locked, encoding="utf-8")
-        needs_index = "; where pip finds no CPU build of torch, TORCH=… names one, see README.md" if sys.platform == "linux" and not self.torch else ""
-        environment.pip(["--no-deps", "--require-hashes", "-r", str(held)], f"What is packaged could not be installed{needs_index}")
+        needs_index = (
+            "; where pip finds no CPU build of torch, TORCH=… names one, see README.md"
+            if sys.platform == "linux" and not self.torch
+            else ""
+        )
+        environment.pip(
+            ["--no-deps", "--require-hashes", "-r", str(held)],
+            f"What is packaged could not be installed{needs_index}",
+        )
         environment.remember(wanted)
 
     def python(self, *arguments: str, failed: str) -> None:
@@ -96,7 +135,16 @@ class Builder:
         say("Freezing the program (about two minutes)")
         work = ["--distpath", str(self.out), "--workpath", str(ROOT / "build" / "pyinstaller")]
         spec = str(HERE / "optlab.spec")
-        self.python("-m", "PyInstaller", spec, *work, "--noconfirm", "--log-level", "ERROR", failed="The program could not be frozen")
+        self.python(
+            "-m",
+            "PyInstaller",
+            spec,
+            *work,
+            "--noconfirm",
+            "--log-level",
+            "ERROR",
+            failed="The program could not be frozen",
+        )
         if sys.platform == "linux":
             from linux import strip
 
@@ -120,42 +168,110 @@ class Builder:
         """The installer of Windows (NSIS) or the disk image of macOS."""
         if sys.platform == "win32":
             package = self.out / f"optlab-{self.version}-windows-x64.exe"
-            size = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()) // 1024
-            names = {"VERSION": self.version, "SOURCE": self.folder, "ICON": self.icons / "optlab.ico", "OUTPUT": package, "SIZE": size}
+            size = (
+                sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+                // 1024
+            )
+            names = {
+                "VERSION": self.version,
+                "SOURCE": self.folder,
+                "ICON": self.icons / "optlab.ico",
+                "OUTPUT": package,
+                "SIZE": size,
+            }
             given = [f"-D{name}={value}" for name, value in names.items()]
-            run([shutil.which("makensis") or NSIS, "-V2", *given, str(HERE / "windows" / "optlab.nsi")], "The installer could not be made")
+            run(
+                [
+                    shutil.which("makensis") or NSIS,
+                    "-V2",
+                    *given,
+                    str(HERE / "windows" / "optlab.nsi"),
+                ],
+                "The installer could not be made",
+            )
             self._tell(package)
         elif sys.platform == "darwin":
             package = self.out / f"optlab-{self.version}-macos-{os.uname().machine}.dmg"
-            run(["sh", str(HERE / "macos" / "make-dmg.sh"), str(self.out / "OptLab.app"), str(package)], "The disk image could not be made")
+            run(
+                [
+                    "sh",
+                    str(HERE / "macos" / "make-dmg.sh"),
+                    str(self.out / "OptLab.app"),
+                    str(package),
+                ],
+                "The disk image could not be made",
+            )
             self._tell(package)
 
     def wheel(self) -> None:
         """The wheel and the source archive."""
-        self.python("-m", "build", "--no-isolation", "--outdir", str(self.out), str(ROOT), failed="The wheel could not be built")
+        self.python(
+            "-m",
+            "build",
+            "--no-isolation",
+            "--outdir",
+            str(self.out),
+            str(ROOT),
+            failed="The wheel could not be built",
+        )
 
     def sbom(self) -> None:
-        """What is inside, as a CycloneDX document: the distributions that the program is made of, with versions and licenses."""
+        """What is inside, as a CycloneDX document: the distributions that the program is made of,
+        with versions and licenses.
+        """
         package = self.out / f"optlab-{self.version}-{sys.platform}.cdx.json"
-        arguments = ["environment", "--output-reproducible", "--of", "JSON", "-o", str(package), str(self.environment.python)]
-        self.python("-m", "cyclonedx_py", *arguments, failed="The list of what is inside could not be written")
+        arguments = [
+            "environment",
+            "--output-reproducible",
+            "--of",
+            "JSON",
+            "-o",
+            str(package),
+            str(self.environment.python),
+        ]
+        self.python(
+            "-m",
+            "cyclonedx_py",
+            *arguments,
+            failed="The list of what is inside could not be written",
+        )
         code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import pathlib, parts; print(*parts.requirements(pathlib.Path({str(ROOT)!r})))"
-        inside = set(subprocess.run([str(self.environment.python), "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.split())
+        inside = set(
+            subprocess.run(
+                [str(self.environment.python), "-c", code],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            ).stdout.split()
+        )
         document = json.loads(package.read_text(encoding="utf-8"))
         components = document["components"]
-        document["components"] = [each for each in components if re.sub(r"[._-]+", "-", each["name"]).lower() in inside]
+        document["components"] = [
+            each for each in components if re.sub(r"[._-]+", "-", each["name"]).lower() in inside
+        ]
         kept = {each["bom-ref"] for each in document["components"]}
         for dependency in document.get("dependencies", []):
-            dependency["dependsOn"] = [reference for reference in dependency.get("dependsOn", []) if reference in kept]
-        document["dependencies"] = [each for each in document.get("dependencies", []) if each["ref"] in kept]
-        document.setdefault("metadata", {})["component"] = {"type": "application", "name": "optlab", "version": self.version, "bom-ref": "optlab"}
+            dependency["dependsOn"] = [
+                reference for reference in dependency.get("dependsOn", []) if reference in kept
+            ]
+        document["dependencies"] = [
+            each for each in document.get("dependencies", []) if each["ref"] in kept
+        ]
+        document.setdefault("metadata", {})["component"] = {
+            "type": "application",
+            "name": "optlab",
+            "version": self.version,
+            "bom-ref": "optlab",
+        }
         document["dependencies"].insert(0, {"ref": "optlab", "dependsOn": sorted(kept)})
         package.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         self._tell(package)
 
     def checksums(self) -> None:
         """``SHA256SUMS`` of everything in ``dist`` that is a file."""
-        files = sorted(path for path in self.out.iterdir() if path.is_file() and path.name != "SHA256SUMS")
+        files = sorted(
+            path for path in self.out.iterdir() if path.is_file() and path.name != "SHA256SUMS"
+        )
         lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in files]
         (self.out / "SHA256SUMS").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -176,8 +292,14 @@ def has_venv() -> bool:
 def main() -> int:
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(description="Builds the packages of this system.")
-    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"only these of: {', '.join(STEPS)}")
-    parser.add_argument("--torch", default="", help="build of PyTorch: an index's address, a wheel, a version or a build such as cpu")
+    parser.add_argument(
+        "steps", nargs="*", metavar="STEP", help=f"only these of: {', '.join(STEPS)}"
+    )
+    parser.add_argument(
+        "--torch",
+        default="",
+        help="build of PyTorch: an index's address, a wheel, a version or a build such as cpu",
+    )
     parser.add_argument("--version", default=version(), help="what the packages call themselves")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="where they go")
     asked = parser.parse_args()

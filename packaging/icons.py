@@ -1,7 +1,9 @@
-"""The program's icon in the forms that the three systems ask for, drawn from resources/icons/optlab.svg.
+"""The program's icon in the forms that the three systems ask for, drawn from
+resources/icons/optlab.svg.
 
-Run by the interpreter that has Qt: ``python packaging/icons.py FOLDER`` writes PNG pictures named after their size, an .ico and an .icns. Both of these
-are only containers of PNG pictures, so that no other library is needed for them.
+Run by the interpreter that has Qt: ``python packaging/icons.py FOLDER`` writes PNG pictures named
+after their size, an .ico and an .icns. Both of these are only containers of PNG pictures, so that
+no other library is needed for them.
 """
 
 from __future__ import annotations
@@ -14,7 +16,15 @@ from pathlib import Path
 SVG = Path(__file__).resolve().parent.parent / "resources" / "icons" / "optlab.svg"
 SIZES = (16, 24, 32, 48, 64, 128, 256, 512, 1024)
 WINDOWS = (16, 24, 32, 48, 64, 128, 256)
-MACOS = {16: b"icp4", 32: b"icp5", 64: b"icp6", 128: b"ic07", 256: b"ic08", 512: b"ic09", 1024: b"ic10"}
+MACOS = {
+    16: b"icp4",
+    32: b"icp5",
+    64: b"icp6",
+    128: b"ic07",
+    256: b"ic08",
+    512: b"ic09",
+    1024: b"ic10",
+}
 
 
 def draw(size: int) -> bytes:
@@ -35,7 +45,9 @@ def draw(size: int) -> bytes:
 
 
 def ico(pictures: dict[int, bytes]) -> bytes:
-    """A Windows icon: a directory of the pictures, then the pictures; a size of 256 is written as 0."""
+    """A Windows icon: a directory of the pictures, then the pictures; a size of 256 is written as
+    0.
+    """
     head, place = struct.pack("<HHH", 0, 1, len(pictures)), 6 + 16 * len(pictures)
     for size, picture in pictures.items():
         head += struct.pack("<BBBBHHII", size % 256, size % 256, 0, 0, 1, 32, len(picture), place)
@@ -45,7 +57,10 @@ def ico(pictures: dict[int, bytes]) -> bytes:
 
 def icns(pictures: dict[int, bytes]) -> bytes:
     """A macOS icon: chunks of a name, a length that counts its own eight bytes, and a picture."""
-    chunks = b"".join(MACOS[size] + struct.pack(">I", 8 + len(picture)) + picture for size, picture in pictures.items())
+    chunks = b"".join(
+        MACOS[size] + struct.pack(">I", 8 + len(picture)) + picture
+        for size, picture in pictures.items()
+    )
     return b"icns" + struct.pack(">I", 8 + len(chunks)) + chunks
 
 

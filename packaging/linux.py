@@ -1,7 +1,8 @@
-"""What Linux gets around the frozen folder: menu entry, icons, file type, page of the manual; and the two packages made of both, a .deb and a tarball.
+"""What Linux gets around the frozen folder: menu entry, icons, file type, page of the manual; and
+the two packages made of both, a .deb and a tarball.
 
-The frozen folder is the same in both, and so are the files beside it; a .deb says what it needs of the system in its control file, the tarball's
-install script looks for itself.
+The frozen folder is the same in both, and so are the files beside it; a .deb says what it needs of
+the system in its control file, the tarball's install script looks for itself.
 """
 
 from __future__ import annotations
@@ -55,12 +56,23 @@ def share(folder: Path, icons: Path, version: str, day: datetime.date) -> None:
     linux = HERE / "linux"
     write(folder / "applications" / "optlab.desktop", (linux / "optlab.desktop").read_bytes())
     write(folder / "mime" / "packages" / "optlab.xml", (linux / "optlab-mime.xml").read_bytes())
-    write(folder / "metainfo" / "org.optlab.OptLab.metainfo.xml", filled(linux / "org.optlab.OptLab.metainfo.xml", VERSION=version, DATE=day))
-    write(folder / "man" / "man1" / "optlab.1.gz", gzip.compress(filled(linux / "optlab.1", VERSION=version, DATE=day).encode(), 9, mtime=0))
+    write(
+        folder / "metainfo" / "org.optlab.OptLab.metainfo.xml",
+        filled(linux / "org.optlab.OptLab.metainfo.xml", VERSION=version, DATE=day),
+    )
+    write(
+        folder / "man" / "man1" / "optlab.1.gz",
+        gzip.compress(filled(linux / "optlab.1", VERSION=version, DATE=day).encode(), 9, mtime=0),
+    )
     hicolor = folder / "icons" / "hicolor"
     for size in ICON_SIZES:
-        write(hicolor / f"{size}x{size}" / "apps" / "optlab.png", (icons / f"{size}.png").read_bytes())
-    write(hicolor / "scalable" / "apps" / "optlab.svg", (ROOT / "resources" / "icons" / "optlab.svg").read_bytes())
+        write(
+            hicolor / f"{size}x{size}" / "apps" / "optlab.png", (icons / f"{size}.png").read_bytes()
+        )
+    write(
+        hicolor / "scalable" / "apps" / "optlab.svg",
+        (ROOT / "resources" / "icons" / "optlab.svg").read_bytes(),
+    )
 
 
 def shared_objects(folder: Path) -> list[Path]:
@@ -77,13 +89,18 @@ def shared_objects(folder: Path) -> list[Path]:
 def strip(folder: Path) -> int:
     """Take the symbol tables that no loader reads out of all libraries; how many bytes that saved.
 
-    The program itself is left alone: its archive lies behind what strip would keep. So is a library that stripping would break: wheels hold some whose
-    segments were moved, and strip does not keep those where the loader wants them.
+    The program itself is left alone: its archive lies behind what strip would keep. So is a library
+    that stripping would break: wheels hold some whose segments were moved, and strip does not keep
+    those where the loader wants them.
     """
     saved = 0
     for path in shared_objects(folder / "_internal"):
         stripped = path.with_name(f"{path.name}.stripped")
-        subprocess.run(["strip", "--strip-unneeded", "-o", str(stripped), str(path)], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["strip", "--strip-unneeded", "-o", str(stripped), str(path)],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
         if loadable(stripped):
             saved += path.stat().st_size - stripped.stat().st_size
             stripped.replace(path)
@@ -94,14 +111,21 @@ def strip(folder: Path) -> int:
 
 
 def loadable(path: Path) -> bool:
-    """Whether every segment of a 64-bit ELF file that is to be loaded lies in the file where its address says, page for page."""
+    """Whether every segment of a 64-bit ELF file that is to be loaded lies in the file where its
+    address says, page for page.
+    """
     with path.open("rb") as file:
         head = file.read(64)
-        place, size, count = struct.unpack_from("<Q", head, 32)[0], *struct.unpack_from("<HH", head, 54)
+        place, size, count = (
+            struct.unpack_from("<Q", head, 32)[0],
+            *struct.unpack_from("<HH", head, 54),
+        )
         file.seek(place)
         table = file.read(size * count)
     for number in range(count):
-        kind, _, offset, address, _, _, _, alignment = struct.unpack_from("<IIQQQQQQ", table, number * size)
+        kind, _, offset, address, _, _, _, alignment = struct.unpack_from(
+            "<IIQQQQQQ", table, number * size
+        )
         if kind == 1 and alignment > 1 and (address - offset) % alignment:
             return False
     return True
@@ -111,7 +135,9 @@ def needed_glibc(folder: Path) -> str:
     """The newest version of the C library that any file below ``folder`` asks for."""
     newest = (2, 17)
     for path in shared_objects(folder):
-        table = subprocess.run(["objdump", "-T", str(path)], capture_output=True, text=True, check=False).stdout
+        table = subprocess.run(
+            ["objdump", "-T", str(path)], capture_output=True, text=True, check=False
+        ).stdout
         for major, minor in re.findall(r"GLIBC_(\d+)\.(\d+)", table):
             newest = max(newest, (int(major), int(minor)))
     return ".".join(str(part) for part in newest)
@@ -121,14 +147,41 @@ def changes(version: str, day: datetime.date) -> str:
     """The changelog's newest section in Debian's form."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     section = re.split(r"^## ", text, flags=re.MULTILINE)[1]
-    lines = [re.sub(r"\s+", " ", item).strip() for item in re.findall(r"^- (.+?)(?=^- |^#|\Z)", section, flags=re.MULTILINE | re.DOTALL)]
-    wrapped = [textwrap.fill(line.replace("`", "'"), 78, initial_indent="  * ", subsequent_indent="    ", break_long_words=False) for line in lines]
-    stamp = datetime.datetime.combine(day, datetime.time(12), datetime.UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
-    return f"optlab ({version}) stable; urgency=medium\n\n" + "\n".join(wrapped) + f"\n\n -- OptLab contributors <optlab@localhost.localdomain>  {stamp}\n"
+    lines = [
+        re.sub(r"\s+", " ", item).strip()
+        for item in re.findall(r"^- (.+?)(?=^- |^#|\Z)", section, flags=re.MULTILINE | re.DOTALL)
+    ]
+    wrapped = [
+        textwrap.fill(
+            line.replace("`", "'"),
+            78,
+            initial_indent="  * ",
+            subsequent_indent="    ",
+            break_long_words=False,
+        )
+        for line in lines
+    ]
+    stamp = datetime.datetime.combine(day, datetime.time(12), datetime.UTC).strftime(
+        "%a, %d %b %Y %H:%M:%S +0000"
+    )
+    return (
+        f"optlab ({version}) stable; urgency=medium\n\n"
+        + "\n".join(wrapped)
+        + f"\n\n -- OptLab contributors <optlab@localhost.localdomain>  {stamp}\n"
+    )
 
 
-def deb(frozen: Path, icons: Path, out: Path, version: str, day: datetime.date, level: int = COMPRESSION_LEVEL) -> Path:
-    """The .deb: the frozen folder in /usr/lib/optlab, the command in /usr/bin, and what a desktop reads."""
+def deb(
+    frozen: Path,
+    icons: Path,
+    out: Path,
+    version: str,
+    day: datetime.date,
+    level: int = COMPRESSION_LEVEL,
+) -> Path:
+    """The .deb: the frozen folder in /usr/lib/optlab, the command in /usr/bin, and what a desktop
+    reads.
+    """
     architecture = ARCHITECTURES[os.uname().machine]
     tree = ROOT / "build" / "deb"
     shutil.rmtree(tree, ignore_errors=True)
@@ -139,27 +192,56 @@ def deb(frozen: Path, icons: Path, out: Path, version: str, day: datetime.date, 
     documents = tree / "usr" / "share" / "doc" / "optlab"
     write(documents / "copyright", (HERE / "debian" / "copyright").read_bytes())
     write(documents / "changelog.gz", gzip.compress(changes(version, day).encode(), 9, mtime=0))
-    write(tree / "usr" / "share" / "lintian" / "overrides" / "optlab", (HERE / "debian" / "lintian-overrides").read_bytes())
-    for folder in [tree, *(path for path in tree.rglob("*") if path.is_dir() and not path.is_symlink())]:
+    write(
+        tree / "usr" / "share" / "lintian" / "overrides" / "optlab",
+        (HERE / "debian" / "lintian-overrides").read_bytes(),
+    )
+    for folder in [
+        tree,
+        *(path for path in tree.rglob("*") if path.is_dir() and not path.is_symlink()),
+    ]:
         folder.chmod(0o755)
     files = [path for path in tree.rglob("*") if path.is_file() and not path.is_symlink()]
     for path in files:
         path.chmod(0o755 if path.relative_to(tree).as_posix() in PROGRAMS else 0o644)
     size = sum((path.stat().st_size + 1023) // 1024 for path in files)
-    depends = [f"libc6 (>= {needed_glibc(frozen)})", *OTHER_LIBRARIES, *(RENAMED.get(name, name) for name in LIBRARIES.values())]
-    control = filled(HERE / "debian" / "control", VERSION=version, ARCHITECTURE=architecture, SIZE=size, DEPENDS=", ".join(depends))
-    sums = [f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}  {path.relative_to(tree)}" for path in sorted(files)]
+    depends = [
+        f"libc6 (>= {needed_glibc(frozen)})",
+        *OTHER_LIBRARIES,
+        *(RENAMED.get(name, name) for name in LIBRARIES.values()),
+    ]
+    control = filled(
+        HERE / "debian" / "control",
+        VERSION=version,
+        ARCHITECTURE=architecture,
+        SIZE=size,
+        DEPENDS=", ".join(depends),
+    )
+    sums = [
+        f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}  {path.relative_to(tree)}"
+        for path in sorted(files)
+    ]
     write(tree / "DEBIAN" / "control", control)
     write(tree / "DEBIAN" / "md5sums", "\n".join(sums) + "\n")
     package = out / f"optlab_{version}_{architecture}.deb"
-    command = ["dpkg-deb", "--root-owner-group", "-Zzstd", f"-z{level}", "--build", str(tree), str(package)]
+    command = [
+        "dpkg-deb",
+        "--root-owner-group",
+        "-Zzstd",
+        f"-z{level}",
+        "--build",
+        str(tree),
+        str(package),
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(tree)
     return package
 
 
 def tarball(frozen: Path, icons: Path, out: Path, version: str, day: datetime.date) -> Path:
-    """The tarball for other Linuxes: the frozen folder, what a desktop reads, and the script that puts both in their places."""
+    """The tarball for other Linuxes: the frozen folder, what a desktop reads, and the script that
+    puts both in their places.
+    """
     name = f"optlab-{version}-linux-{os.uname().machine}"
     tree = ROOT / "build" / name
     shutil.rmtree(tree, ignore_errors=True)

@@ -1,8 +1,9 @@
 """What of the installed libraries goes into the packaged program, and what stays out.
 
-The organizing idea: PyInstaller follows import statements, and libraries import far more than training needs (test suites, compilers for code that
-is written at run time, parts of Qt for other kinds of programs). Each list below names what is left out for one reason; ``make test-package`` shows that
-the rest is whole.
+The organizing idea: PyInstaller follows import statements, and libraries import far more than
+training needs (test suites, compilers for code that is written at run time, parts of Qt for other
+kinds of programs). Each list below names what is left out for one reason; ``make test-package``
+shows that the rest is whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 LEFT_OUT = (
     # Parquet files: 85 MB for an export that the program can also write as CSV
     "pyarrow",
-    # its data sets are read from its files, optlab/catalogue/datasets/_scikit.py; SciPy serves only it
+    # its data sets are read from its files, optlab/catalogue/datasets/_scikit.py; SciPy serves only
+    # it
     "sklearn", "scipy", "joblib", "narwhals",
     # other programs' interfaces that libraries can use where they are installed
     "IPython", "matplotlib", "tkinter", "_tkinter", "pandas", "PIL", "pytest", "_pytest", "hypothesis", "cupy", "jax", "jaxlib", "OpenGL", "h5py",
@@ -26,7 +28,8 @@ LEFT_OUT = (
     # what libraries need to test and to build themselves
     "numpy.f2py", "doctest", "pydoc_data", "lib2to3", "ensurepip", "torch.utils.benchmark",
     "torch.utils.bottleneck", "torch.utils.model_dump", "readline", "chardet", "attr",
-    # writing models for other programs, and compiling them: a compiler is nothing that a package can bring along
+    # writing models for other programs, and compiling them: a compiler is nothing that a package
+    # can bring along
     "torch.onnx._internal", "torch._inductor.codegen", "torch._inductor.fx_passes", "torch._inductor.kernel", "torch._inductor.compile_fx",
 )  # fmt: skip
 """Modules that the program does without, though something imports or looks for them."""
@@ -42,8 +45,9 @@ NAMED_AT_RUN_TIME = ("PySide6.QtOpenGL", "PySide6.QtOpenGLWidgets", "PySide6.QtS
 """Modules that pyqtgraph and ziamath's drawings need and that no import statement names."""
 
 FILES = (
-    # Qt: its own words in forty languages (OptLab speaks English); plugins for QML, databases, embedded screens, networks and printers; and the GTK theme,
-    # which would bring GTK along (the desktop's colors come through its portal)
+    # Qt: its own words in forty languages (OptLab speaks English); plugins for QML, databases,
+    # embedded screens, networks and printers; and the GTK theme, which would bring GTK along (the
+    # desktop's colors come through its portal)
     "PySide6/Qt/translations/*", "PySide6/translations/*", "PySide6/Qt/qml/*", "*/plugins/egldeviceintegrations/*", "*/plugins/qmltooling/*",
     "*/plugins/sqldrivers/*", "*/plugins/tls/*", "*/plugins/networkinformation/*", "*/plugins/generic/*", "*/plugins/wayland-graphics-integration-server/*",
     "*/plugins/platforms/*eglfs*", "*/plugins/platforms/*linuxfb*", "*/plugins/platforms/*vnc*", "*/plugins/platforms/*vkkhr*",
@@ -61,17 +65,27 @@ FILES = (
     # parts of Python that read texts of other centuries and test themselves
     "python3*/lib-dynload/_codecs_*", "python3*/lib-dynload/_test*", "python3*/lib-dynload/_xxtest*", "python3*/lib-dynload/_ctypes_test*",
 )  # fmt: skip
-"""Patterns of files, relative to the program's folder, that are taken out of what PyInstaller collected."""
+"""Patterns of files, relative to the program's folder, that are taken out of what PyInstaller
+collected.
+"""
 
 SYSTEM_FOLDERS = ("/usr/lib", "/lib", "/usr/lib64", "/lib64")
 FROM_SYSTEM = (
     "libpython*", "libssl.so*", "libcrypto.so*", "libffi.so*", "libsqlite3.so*", "libbz2.so*", "liblzma.so*", "libzstd.so*", "libexpat.so*", "libuuid.so*",
     "libmpdec*",
 )  # fmt: skip
-"""Shared libraries of the building Linux that go along: what Python itself needs. The others (display, fonts, C and C++) have to fit the system that the
-program runs on and come with it; the .deb names them, the tarball's script looks for them."""
+"""Shared libraries of the building Linux that go along: what Python itself needs. The others
+(display, fonts, C and C++) have to fit the system that the program runs on and come with it; the
+.deb names them, the tarball's script looks for them."""
 
-TABLES = ("digits.csv.gz", "iris.csv", "wine_data.csv", "breast_cancer.csv", "diabetes_data_raw.csv.gz", "diabetes_target.csv.gz")
+TABLES = (
+    "digits.csv.gz",
+    "iris.csv",
+    "wine_data.csv",
+    "breast_cancer.csv",
+    "diabetes_data_raw.csv.gz",
+    "diabetes_target.csv.gz",
+)
 """What of scikit-learn goes along: the files that optlab/catalogue/datasets/_scikit.py reads."""
 
 
@@ -84,19 +98,35 @@ def left_out(name: str, source: str = "") -> bool:
 
 
 def kept(collected: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """The entries of a PyInstaller table (name, source, kind) that go into the program; links to files that stay out stay out, too."""
+    """The entries of a PyInstaller table (name, source, kind) that go into the program; links to
+    files that stay out stay out, too.
+    """
     remaining = [entry for entry in collected if not left_out(entry[0], entry[1])]
     names = {name for name, _, _ in remaining}
-    return [entry for entry in remaining if entry[2] != "SYMLINK" or os.path.normpath(os.path.join(os.path.dirname(entry[0]), entry[1])) in names]
+    return [
+        entry
+        for entry in remaining
+        if entry[2] != "SYMLINK"
+        or os.path.normpath(os.path.join(os.path.dirname(entry[0]), entry[1])) in names
+    ]
 
 
 def code(collected: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """The entries of a PyInstaller table of Python modules that go into the program: all but five hundred languages that a terminal could color."""
-    return [entry for entry in collected if not entry[0].startswith("pygments.lexers.") or entry[0] in ("pygments.lexers._mapping", "pygments.lexers.python")]
+    """The entries of a PyInstaller table of Python modules that go into the program: all but five
+    hundred languages that a terminal could color.
+    """
+    return [
+        entry
+        for entry in collected
+        if not entry[0].startswith("pygments.lexers.")
+        or entry[0] in ("pygments.lexers._mapping", "pygments.lexers.python")
+    ]
 
 
 WITH_DATA = ("latex2mathml", "ziamath", "ziafont")
-"""Libraries that read fonts and tables of their own, for formulas; PyInstaller knows of no such files by itself."""
+"""Libraries that read fonts and tables of their own, for formulas; PyInstaller knows of no such
+files by itself.
+"""
 
 
 def data(package: str) -> list[tuple[str, str]]:
@@ -105,7 +135,11 @@ def data(package: str) -> list[tuple[str, str]]:
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(f"{package} is not installed")
     folder = Path(next(iter(spec.submodule_search_locations)))
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in (".py", ".pyc", ".pyi")]
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".pyi")
+    ]
     return [(str(path), path.parent.relative_to(folder.parent).as_posix()) for path in files]
 
 
@@ -117,7 +151,9 @@ def tables() -> list[tuple[str, str]]:
 
 
 def requirements(root: Path) -> list[str]:
-    """Names of all distributions that the program is made of: OptLab's requirements, the window's, and theirs in turn."""
+    """Names of all distributions that the program is made of: OptLab's requirements, the window's,
+    and theirs in turn.
+    """
     import tomllib
 
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -139,16 +175,25 @@ def requirements(root: Path) -> list[str]:
 
 
 def papers(root: Path) -> list[tuple[str, str]]:
-    """Each distribution's version and licenses, as (source, folder) pairs: what ``optlab doctor`` reads, and what licenses ask to be passed on.
+    """Each distribution's version and licenses, as (source, folder) pairs: what ``optlab doctor``
+    reads, and what licenses ask to be passed on.
 
-    The other records of an installation (where it came from, which files it wrote) are about the machine that builds, and stay there.
+    The other records of an installation (where it came from, which files it wrote) are about the
+    machine that builds, and stay there.
     """
     pairs: list[tuple[str, str]] = []
     for name in requirements(root):
         distribution = importlib.metadata.distribution(name)
         for file in distribution.files or []:
             parts = file.parts
-            if len(parts) >= 2 and parts[0].endswith(".dist-info") and (parts[1] in ("METADATA", "licenses", "entry_points.txt") or _is_license(parts[-1])):
+            if (
+                len(parts) >= 2
+                and parts[0].endswith(".dist-info")
+                and (
+                    parts[1] in ("METADATA", "licenses", "entry_points.txt")
+                    or _is_license(parts[-1])
+                )
+            ):
                 pairs.append((str(file.locate()), "/".join(parts[:-1])))
     return pairs
 

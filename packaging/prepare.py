@@ -1,10 +1,12 @@
 """Prepares a checkout: from a bare machine to a virtual environment in which ``optlab`` runs.
 
-The organizing idea: look first, act only where something is missing, and say in one sentence what a person has to do where this script may not.
-In order: the interpreter, the system libraries that Qt loads, the virtual environment, torch in the build that was asked for, OptLab and the rest.
-A second call finds its own note in the environment and is done in a moment.
+The organizing idea: look first, act only where something is missing, and say in one sentence what a
+person has to do where this script may not. In order: the interpreter, the system libraries that Qt
+loads, the virtual environment, torch in the build that was asked for, OptLab and the rest. A second
+call finds its own note in the environment and is done in a moment.
 
-Standard library only, and readable by an old Python, so that it gets as far as being told that it is too old.
+Standard library only, and readable by an old Python, so that it gets as far as being told that it
+is too old.
 """
 
 from __future__ import annotations
@@ -71,9 +73,13 @@ def check_interpreter(version: tuple[int, ...], has_venv: bool, name: str = "pyt
     if version[:2] < OLDEST:
         found = ".".join(str(part) for part in version[:3])
         wanted = ".".join(str(part) for part in OLDEST)
-        raise CannotPrepare(f"OptLab needs Python {wanted} or newer, but {name} is {found}: install a newer one and name it, as in make run PYTHON=python3.12.")
+        raise CannotPrepare(
+            f"OptLab needs Python {wanted} or newer, but {name} is {found}: install a newer one and name it, as in make run PYTHON=python3.12."
+        )
     if not has_venv:
-        raise CannotPrepare("Python's venv module is missing: install it (Debian, Ubuntu: apt-get install python3-venv) and try again.")
+        raise CannotPrepare(
+            "Python's venv module is missing: install it (Debian, Ubuntu: apt-get install python3-venv) and try again."
+        )
 
 
 def loads(library: str) -> bool:
@@ -86,18 +92,29 @@ def loads(library: str) -> bool:
 
 
 def missing_libraries() -> list[str]:
-    """The shared libraries of :data:`LIBRARIES` that are not there; none are asked for outside Linux."""
-    return [library for library in LIBRARIES if not loads(library)] if sys.platform == "linux" else []
+    """The shared libraries of :data:`LIBRARIES` that are not there; none are asked for outside
+    Linux.
+    """
+    return (
+        [library for library in LIBRARIES if not loads(library)] if sys.platform == "linux" else []
+    )
 
 
 def has_font() -> bool:
     """Whether any scalable font is installed; without one Qt draws boxes."""
     folders = [Path(folder).expanduser() for folder in FONT_FOLDERS]
-    return any(path.suffix.lower() in (".ttf", ".otf", ".ttc", ".pfb") for folder in folders if folder.is_dir() for path in folder.rglob("*"))
+    return any(
+        path.suffix.lower() in (".ttf", ".otf", ".ttc", ".pfb")
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.rglob("*")
+    )
 
 
 def wanted_packages(missing: list[str], font: bool, virtual_screen: bool) -> list[str]:
-    """Debian packages for what is missing: ``font`` and ``virtual_screen`` tell whether those are there."""
+    """Debian packages for what is missing: ``font`` and ``virtual_screen`` tell whether those are
+    there.
+    """
     packages = [LIBRARIES[library] for library in missing]
     return packages + ([] if font else ["fonts-dejavu-core"]) + ([] if virtual_screen else ["xvfb"])
 
@@ -123,8 +140,19 @@ def prepare_system(dev: bool) -> None:
         return
     say(f"Installing system packages: {' '.join(packages)}")
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    for command in ([apt, "-qq", "update"], [apt, "-qq", "-y", "--no-install-recommends", "install", *packages]):
-        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    for command in (
+        [apt, "-qq", "update"],
+        [apt, "-qq", "-y", "--no-install-recommends", "install", *packages],
+    ):
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
         if done.returncode != 0:
             raise CannotPrepare(f"{' '.join(command)} failed: {last_line(done.stdout)}")
     still = missing_libraries()
@@ -140,14 +168,19 @@ def ask_for_libraries(missing: list[str], debian: bool) -> str:
             + " ".join(LIBRARIES[library] for library in missing)
             + " and try again."
         )
-    return "Qt needs shared libraries that are missing: install " + ", ".join(missing) + " with your system's package manager and try again."
+    return (
+        "Qt needs shared libraries that are missing: install "
+        + ", ".join(missing)
+        + " with your system's package manager and try again."
+    )
 
 
 def torch_arguments(choice: str, pinned: str) -> list[str]:
     """Pip's arguments for the build of torch that was chosen.
 
     Args:
-        choice: "" (what pip finds), the address of an index, a wheel, a version (``2.12.1``, ``2.13.0+cpu``) or a build (``cpu``, ``cu128``).
+        choice: "" (what pip finds), the address of an index, a wheel, a version (``2.12.1``,
+            ``2.13.0+cpu``) or a build (``cpu``, ``cu128``).
         pinned: the version in constraints.txt.
     """
     if choice.endswith(".whl"):
@@ -157,7 +190,8 @@ def torch_arguments(choice: str, pinned: str) -> list[str]:
     if choice[:1].isdigit():
         return [f"torch=={choice}"]
     if choice == "cpu" and sys.platform != "linux":
-        return [f"torch=={pinned}"]  # elsewhere the ordinary build is the CPU build, and carries no mark
+        # elsewhere the ordinary build is the CPU build, and carries no mark
+        return [f"torch=={pinned}"]
     return [f"torch=={pinned}+{choice}"] if choice else [f"torch=={pinned}"]
 
 
@@ -170,7 +204,9 @@ def pinned_torch(constraints: str) -> str:
 
 
 def with_torch(constraints: str, version: str) -> str:
-    """The constraints with torch held at the build that is installed, so that no later step replaces it."""
+    """The constraints with torch held at the build that is installed, so that no later step
+    replaces it.
+    """
     return re.sub(r"^torch==[^\s;#]+", f"torch=={version}", constraints, flags=re.MULTILINE)
 
 
@@ -196,17 +232,36 @@ class Environment:
     def create(self) -> None:
         """A fresh environment of the interpreter that runs this script."""
         say(f"Creating the virtual environment {self.folder}")
-        run([sys.executable, "-m", "venv", "--clear", str(self.folder)], f"The virtual environment {self.folder} could not be created")
+        run(
+            [sys.executable, "-m", "venv", "--clear", str(self.folder)],
+            f"The virtual environment {self.folder} could not be created",
+        )
 
     def pip(self, arguments: list[str], failed: str) -> None:
         """``pip install`` with progress where a person watches."""
         quiet = [] if sys.stdout.isatty() else ["--quiet"]
-        run([str(self.python), "-m", "pip", "--disable-pip-version-check", "install", *quiet, *arguments], failed)
+        run(
+            [
+                str(self.python),
+                "-m",
+                "pip",
+                "--disable-pip-version-check",
+                "install",
+                *quiet,
+                *arguments,
+            ],
+            failed,
+        )
 
     def version(self, distribution: str) -> str:
         """The installed version of a distribution, or ""."""
         program = "import sys, importlib.metadata as m\ntry: print(m.version(sys.argv[1]))\nexcept m.PackageNotFoundError: pass"
-        done = subprocess.run([str(self.python), "-c", program, distribution], stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            [str(self.python), "-c", program, distribution],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
         return done.stdout.strip()
 
 
@@ -217,22 +272,38 @@ def prepare_environment(environment: Environment, dev: bool, choice: str) -> Non
         CannotPrepare: a step failed.
     """
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
-    recipe = [(ROOT / "pyproject.toml").read_text(encoding="utf-8"), constraints, Path(__file__).read_text(encoding="utf-8"), str(ROOT)]
+    recipe = [
+        (ROOT / "pyproject.toml").read_text(encoding="utf-8"),
+        constraints,
+        Path(__file__).read_text(encoding="utf-8"),
+        str(ROOT),
+    ]
     note = environment.note()
     if not environment.python.exists() or note.get("python", sys.version) != sys.version:
         environment.create()
         note = {"choice": note.get("choice", ""), "dev": note.get("dev", False)}
-    # A build of torch that was chosen once stays chosen, and what was installed for the tests stays up to date.
+    # A build of torch that was chosen once stays chosen, and what was installed for the tests stays
+    # up to date.
     choice = choice or str(note.get("choice", ""))
     dev = dev or note.get("dev") is True
     digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()
     arguments = torch_arguments(choice, pinned_torch(constraints))
-    wanted: dict[str, object] = {"python": sys.version, "choice": choice, "torch": arguments, "dev": dev, "digest": digest}
+    wanted: dict[str, object] = {
+        "python": sys.version,
+        "choice": choice,
+        "torch": arguments,
+        "dev": dev,
+        "digest": digest,
+    }
     if note == wanted:
         return
     installed = environment.version("torch")
     if not installed or note.get("torch") != arguments:
-        say("Installing PyTorch (" + (choice or "the build that pip offers; TORCH=… chooses another, see README.md") + ")")
+        say(
+            "Installing PyTorch ("
+            + (choice or "the build that pip offers; TORCH=… chooses another, see README.md")
+            + ")"
+        )
         again = ["--force-reinstall"] if installed else []
         environment.pip(
             ["--no-deps", *again, *arguments],
@@ -244,7 +315,10 @@ def prepare_environment(environment: Environment, dev: bool, choice: str) -> Non
     say("Installing OptLab and the libraries it needs")
     failed = "OptLab could not be installed"
     environment.pip(["-c", str(held), "hatchling"], failed)
-    environment.pip(["--no-build-isolation", "-c", str(held), "-e", f"{ROOT}[{'dev' if dev else 'gui'}]"], failed)
+    environment.pip(
+        ["--no-build-isolation", "-c", str(held), "-e", f"{ROOT}[{'dev' if dev else 'gui'}]"],
+        failed,
+    )
     environment.remember(wanted)
 
 
@@ -261,7 +335,9 @@ def run(command: list[str], failed: str) -> None:
 
 def last_line(output: str) -> str:
     """The last line that says something."""
-    return next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "no reason given")
+    return next(
+        (line.strip() for line in reversed(output.splitlines()) if line.strip()), "no reason given"
+    )
 
 
 def say(message: str) -> None:
@@ -273,7 +349,11 @@ def main() -> int:
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(description="Prepares this checkout to run OptLab.")
     parser.add_argument("--venv", default=".venv", help="folder of the virtual environment")
-    parser.add_argument("--torch", default="", help="build of PyTorch: an index's address, a wheel, a version or a build such as cpu")
+    parser.add_argument(
+        "--torch",
+        default="",
+        help="build of PyTorch: an index's address, a wheel, a version or a build such as cpu",
+    )
     parser.add_argument("--dev", action="store_true", help="also what the tests need")
     parser.add_argument("--system-only", action="store_true", help="only the system's libraries")
     asked = parser.parse_args()

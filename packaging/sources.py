@@ -1,7 +1,9 @@
-"""Which of torch's modules training loads, and which of these read their own source: found by watching torch do what training does.
+"""Which of torch's modules training loads, and which of these read their own source: found by
+watching torch do what training does.
 
-Many modules are named by no import statement, and others are of no use without their source: configuration modules read their own comments, operators and
-scripted functions are compiled from text. Run as a program, this prints both lists as JSON.
+Many modules are named by no import statement, and others are of no use without their source:
+configuration modules read their own comments, operators and scripted functions are compiled from
+text. Run as a program, this prints both lists as JSON.
 """
 
 from __future__ import annotations
@@ -31,11 +33,17 @@ def watched(work: Callable[[], None]) -> set[str]:
     finally:
         inspect.findsource = find
     modules = dict(sys.modules)
-    return {name for name, module in modules.items() if isinstance(module, types.ModuleType) and getattr(module, "__file__", None) in files}
+    return {
+        name
+        for name, module in modules.items()
+        if isinstance(module, types.ModuleType) and getattr(module, "__file__", None) in files
+    }
 
 
 def training() -> None:
-    """What training does with torch: modules, every optimizer, derivatives of derivatives, without what the package leaves out."""
+    """What training does with torch: modules, every optimizer, derivatives of derivatives, without
+    what the package leaves out.
+    """
     for name in parts.LEFT_OUT:
         sys.modules[name] = None  # type: ignore[assignment]
     import torch
@@ -54,11 +62,26 @@ def training() -> None:
 
         optimizer.step(loss)
     parameters = {name: value.detach() for name, value in layer.named_parameters()}
-    torch.func.vmap(torch.func.grad(lambda x: torch.func.functional_call(layer, parameters, (x[None],))[0].sum()))(torch.ones(3, 2))
+    torch.func.vmap(
+        torch.func.grad(
+            lambda x: torch.func.functional_call(layer, parameters, (x[None],))[0].sum()
+        )
+    )(torch.ones(3, 2))
     torch.nn.functional.scaled_dot_product_attention(*[torch.ones(1, 2, 3)] * 3)
 
 
 if __name__ == "__main__":
     asked = watched(training)
-    loaded = [name for name, module in sys.modules.items() if name.partition(".")[0] in ("torch", "torchgen") and getattr(module, "__file__", None)]
-    print(json.dumps({"sources": sorted(name for name in asked if name.startswith("torch")), "modules": sorted(loaded)}))
+    loaded = [
+        name
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] in ("torch", "torchgen") and getattr(module, "__file__", None)
+    ]
+    print(
+        json.dumps(
+            {
+                "sources": sorted(name for name in asked if name.startswith("torch")),
+                "modules": sorted(loaded),
+            }
+        )
+    )

@@ -1,6 +1,8 @@
-"""Writes ``optlab/catalogue/optimizers/_bridge/table.py``: what the optimizers of the installed torch take.
+"""Writes ``optlab/catalogue/optimizers/_bridge/table.py``: what the optimizers of the installed
+torch take.
 
-Run it after a new release of torch (the test of the table says so) and read what changed: ``python packaging/torch_signatures.py``.
+Run it after a new release of torch (the test of the table says so) and read what changed: ``python
+packaging/torch_signatures.py``.
 """
 
 from __future__ import annotations
@@ -37,10 +39,16 @@ def written() -> str:
     lines = [HEAD.format(version=torch.__version__.partition("+")[0])]
     for cls in classes_of_torch(torch.optim):
         signature = read(cls)
-        lines.append(f'    Signature(\n        "torch.optim",\n        "{signature.cls}",\n        (\n')
+        lines.append(
+            f'    Signature(\n        "torch.optim",\n        "{signature.cls}",\n        (\n'
+        )
         for argument in signature.arguments:
             annotation = f', "{argument.annotation}"' if argument.annotation else ""
-            default = f'"{argument.default}"' if isinstance(argument.default, str) else repr(argument.default)
+            default = (
+                f'"{argument.default}"'
+                if isinstance(argument.default, str)
+                else repr(argument.default)
+            )
             lines.append(f'            Argument("{argument.name}", {default}{annotation}),\n')
         lines.append("        ),\n    ),\n")
     lines.append(")\n")

@@ -1,10 +1,14 @@
-"""What every test gets: a folder of its own for OptLab's data, an off-screen Qt, and a check that it left nothing behind.
+"""What every test gets: a folder of its own for OptLab's data, an off-screen Qt, and a check that
+it left nothing behind.
 
-The organizing idea of the check: a picture of the process before the test, one after its last fixture was torn down, and the test fails on what is new:
-a running thread, a child process, an open top-level window, an active timer. It fails as well on a log record or Qt message of level WARNING or above
-that it did not expect (``@pytest.mark.expects_log("pattern")``, pytest-qt's ``qt_log_ignore``). Warnings are errors by pyproject.toml.
+The organizing idea of the check: a picture of the process before the test, one after its last
+fixture was torn down, and the test fails on what is new: a running thread, a child process, an open
+top-level window, an active timer. It fails as well on a log record or Qt message of level WARNING
+or above that it did not expect (``@pytest.mark.expects_log("pattern")``, pytest-qt's
+``qt_log_ignore``). Warnings are errors by pyproject.toml.
 
-Qt is looked at only where a test made an application; nothing here imports it for a test that does not.
+Qt is looked at only where a test made an application; nothing here imports it for a test that does
+not.
 """
 
 from __future__ import annotations
@@ -27,12 +31,17 @@ import pytest
 
 if os.environ.get("OPTLAB_TEST_X") != "1":
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
-# As optlab.core.lazy sets it, for tests that import torch before OptLab does: spinning threads starve whatever else runs.
+# As optlab.core.lazy sets it, for tests that import torch before OptLab does: spinning threads
+# starve whatever else runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addini("leak_grace", "seconds that threads and processes are given to end after a test", default="5")
+    parser.addini(
+        "leak_grace",
+        "seconds that threads and processes are given to end after a test",
+        default="5",
+    )
 
 
 def pytest_xvfb_disable(config: pytest.Config) -> bool:
@@ -47,7 +56,9 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _small_heap() -> None:
-    """Put all that libraries and earlier modules hold out of the collector's sight: the leak check walks what it sees, before and after each test."""
+    """Put all that libraries and earlier modules hold out of the collector's sight: the leak check
+    walks what it sees, before and after each test.
+    """
     gc.collect()
     gc.freeze()
 
@@ -91,7 +102,8 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.fixture(autouse=True)
 def _picture_before(request: pytest.FixtureRequest) -> None:
-    # Fixtures of a module or the session are set up before this one: what they hold is not this test's.
+    # Fixtures of a module or the session are set up before this one: what they hold is not this
+    # test's.
     picture = request.node.stash[_PICTURE]
     picture.threads = set(threading.enumerate())
     picture.processes = set(_processes())
@@ -102,28 +114,47 @@ def _picture_before(request: pytest.FixtureRequest) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """Outermost, so that all fixtures are torn down and pytest-qt has closed its widgets when the check runs."""
+    """Outermost, so that all fixtures are torn down and pytest-qt has closed its widgets when the
+    check runs.
+    """
     picture = item.stash[_PICTURE]
     qt_messages: list[str] = []
     stop_listening = _listen_to_qt(item, qt_messages)
     try:
         yield
         deadline = time.monotonic() + float(item.config.getini("leak_grace"))
-        leaks = [*_stray_windows_and_timers(item, picture), *_stray_threads(picture, deadline), *_stray_processes(picture, deadline)]
+        leaks = [
+            *_stray_windows_and_timers(item, picture),
+            *_stray_threads(picture, deadline),
+            *_stray_processes(picture, deadline),
+        ]
     finally:
         stop_listening()
         logging.getLogger().removeHandler(picture.records)
     leaks += _unexpected_records(item, picture.records.messages)
     leaks += [f"Qt message: {message}" for message in qt_messages]
     if leaks:
-        pytest.fail("The test left behind or caused:\n" + "\n".join(f"  {leak}" for leak in leaks), pytrace=False)
+        pytest.fail(
+            "The test left behind or caused:\n" + "\n".join(f"  {leak}" for leak in leaks),
+            pytrace=False,
+        )
 
 
 def _unexpected_records(item: pytest.Item, messages: list[str]) -> list[str]:
     patterns = [str(pattern) for mark in item.iter_markers("expects_log") for pattern in mark.args]
-    strays = [f"log record: {message}" for message in messages if not any(re.search(pattern, message) for pattern in patterns)]
-    missing = [pattern for pattern in patterns if not any(re.search(pattern, message) for message in messages)]
-    return strays + [f"no log record matches {pattern!r}, which the test expects" for pattern in missing]
+    strays = [
+        f"log record: {message}"
+        for message in messages
+        if not any(re.search(pattern, message) for pattern in patterns)
+    ]
+    missing = [
+        pattern
+        for pattern in patterns
+        if not any(re.search(pattern, message) for message in messages)
+    ]
+    return strays + [
+        f"no log record matches {pattern!r}, which the test expects" for pattern in missing
+    ]
 
 
 # --- threads and processes -------------------------------------------------------------------------------------------------------
@@ -151,7 +182,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    # The interpreter would wait for a thread left running, perhaps for ever; that it was is already told.
+    # The interpreter would wait for a thread left running, perhaps for ever; that it was is already
+    # told.
     if any(thread.is_alive() and not thread.daemon for thread in _LEFT_RUNNING):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -164,9 +196,15 @@ def _processes() -> list[psutil.Process]:
 
 
 def _stray_processes(picture: _Picture, deadline: float) -> list[str]:
-    new = [process for process in _processes() if process not in picture.processes and not _is_ended(process)]
+    new = [
+        process
+        for process in _processes()
+        if process not in picture.processes and not _is_ended(process)
+    ]
     # multiprocessing starts one tracker for the whole session; it ends with it.
-    new = [process for process in new if "multiprocessing.resource_tracker" not in _command(process)]
+    new = [
+        process for process in new if "multiprocessing.resource_tracker" not in _command(process)
+    ]
     _, alive = psutil.wait_procs(new, timeout=max(0.0, deadline - time.monotonic()))
     found = [f"running process: {process.pid} {_command(process)}" for process in alive]
     for process in alive:
@@ -202,11 +240,16 @@ def _application() -> Any:
 
 
 def _listen_to_qt(item: pytest.Item, messages: list[str]) -> Callable[[], None]:
-    """Collects warnings of Qt from here on (pytest-qt covers the test itself, not its teardown); returns what ends that."""
+    """Collects warnings of Qt from here on (pytest-qt covers the test itself, not its teardown);
+    returns what ends that.
+    """
     core = sys.modules.get("PySide6.QtCore")
     if core is None or item.get_closest_marker("no_qt_log"):
         return lambda: None
-    ignored = [*item.config.getini("qt_log_ignore"), *(str(p) for mark in item.iter_markers("qt_log_ignore") for p in mark.args)]
+    ignored = [
+        *item.config.getini("qt_log_ignore"),
+        *(str(p) for mark in item.iter_markers("qt_log_ignore") for p in mark.args),
+    ]
     serious = (core.QtMsgType.QtWarningMsg, core.QtMsgType.QtCriticalMsg)
 
     def keep(kind: Any, _context: Any, message: str) -> None:
@@ -218,27 +261,50 @@ def _listen_to_qt(item: pytest.Item, messages: list[str]) -> Callable[[], None]:
 
 
 def _windows() -> dict[int, str]:
-    """Address of the C++ object → description, of each top-level window that is open or that nothing owns."""
+    """Address of the C++ object → description, of each top-level window that is open or that
+    nothing owns.
+    """
     import shiboken6
 
     return {
-        shiboken6.getCppPointer(widget)[0]: f"{type(widget).__name__} {widget.objectName() or widget.windowTitle()!r}"
+        shiboken6.getCppPointer(widget)[
+            0
+        ]: f"{type(widget).__name__} {widget.objectName() or widget.windowTitle()!r}"
         for widget in sys.modules["PySide6.QtWidgets"].QApplication.topLevelWidgets()
         if widget.isVisible() or widget.parent() is None
     }
 
 
 def _active_timers() -> dict[int, str]:
-    """Address of the C++ object → description, of each QTimer that runs and does not belong to a window that is still there."""
+    """Address of the C++ object → description, of each QTimer that runs and does not belong to a
+    window that is still there.
+    """
     import shiboken6
 
     core, widgets = sys.modules["PySide6.QtCore"], sys.modules["PySide6.QtWidgets"]
-    owned = [timer for top in widgets.QApplication.topLevelWidgets() for timer in top.findChildren(core.QTimer)]
+    owned = [
+        timer
+        for top in widgets.QApplication.topLevelWidgets()
+        for timer in top.findChildren(core.QTimer)
+    ]
     # Those that only Python holds have no owner to ask; the collector's list has them all.
-    known = [thing for thing in gc.get_objects() if issubclass(type(thing), core.QTimer) and shiboken6.isValid(thing)]
+    known = [
+        thing
+        for thing in gc.get_objects()
+        if issubclass(type(thing), core.QTimer) and shiboken6.isValid(thing)
+    ]
     held = {shiboken6.getCppPointer(timer)[0] for timer in owned}
-    active = [timer for timer in known if timer.isActive() and shiboken6.getCppPointer(timer)[0] not in held]
-    return {shiboken6.getCppPointer(timer)[0]: f"every {timer.interval()} ms, {timer.objectName() or 'unnamed'}" for timer in active}
+    active = [
+        timer
+        for timer in known
+        if timer.isActive() and shiboken6.getCppPointer(timer)[0] not in held
+    ]
+    return {
+        shiboken6.getCppPointer(timer)[
+            0
+        ]: f"every {timer.interval()} ms, {timer.objectName() or 'unnamed'}"
+        for timer in active
+    }
 
 
 def _stray_windows_and_timers(item: pytest.Item, picture: _Picture) -> list[str]:
@@ -249,10 +315,20 @@ def _stray_windows_and_timers(item: pytest.Item, picture: _Picture) -> list[str]
     for attempt in range(2):
         application.processEvents()
         application.sendPostedEvents(None, deferred_delete)
-        windows = {address: what for address, what in _windows().items() if address not in picture.windows}
-        timers = {address: what for address, what in _active_timers().items() if address not in picture.timers}
+        windows = {
+            address: what for address, what in _windows().items() if address not in picture.windows
+        }
+        timers = {
+            address: what
+            for address, what in _active_timers().items()
+            if address not in picture.timers
+        }
         if not windows and not timers:
             return []
         if attempt == 0:
-            gc.collect()  # plots and their menus hold each other in cycles: they are gone only after a collection
-    return [*(f"top-level window: {what}" for what in windows.values()), *(f"active timer: {what}" for what in timers.values())]
+            # plots and their menus hold each other in cycles: they are gone only after a collection
+            gc.collect()
+    return [
+        *(f"top-level window: {what}" for what in windows.values()),
+        *(f"active timer: {what}" for what in timers.values()),
+    ]

@@ -20,7 +20,10 @@ class SmallDisk:
         self._mount(f"size={size},mode=777")
 
     def _mount(self, options: str) -> None:
-        subprocess.run([*PRIVILEGED, "mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.path)], check=True)
+        subprocess.run(
+            [*PRIVILEGED, "mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.path)],
+            check=True,
+        )
 
     def fill(self, left: int) -> None:
         """Take all room but so many bytes."""

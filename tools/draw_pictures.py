@@ -1,8 +1,9 @@
 """The gallery's pictures, drawn from live runs of the presets: ``make pictures``.
 
-On the right the losses, logarithmic: of the batches pale, on the training set strong, on the validation set in a second color. On the left what the run
-comes to: for two inputs and classes the regions of the classes with the training examples, for any other the path through parameter space in the plane of its
-first two principal components.
+On the right the losses, logarithmic: of the batches pale, on the training set strong, on the
+validation set in a second color. On the left what the run comes to: for two inputs and classes the
+regions of the classes with the training examples, for any other the path through parameter space in
+the plane of its first two principal components.
 
     QT_QPA_PLATFORM=offscreen python tools/draw_pictures.py [PRESET]...
 """
@@ -117,7 +118,10 @@ def draw_losses(painter: QPainter, story: Story, colors: PlotColors) -> None:
             bins = (steps / x.max() * (COLUMNS - 1)).astype(int)
             starts = np.flatnonzero(np.r_[True, bins[1:] != bins[:-1]])
             ends = np.r_[starts[1:], len(steps)]
-            pairs = [(steps[a], values[a:b].min(), values[a:b].max()) for a, b in zip(starts, ends, strict=True)]
+            pairs = [
+                (steps[a], values[a:b].min(), values[a:b].max())
+                for a, b in zip(starts, ends, strict=True)
+            ]
             steps = np.repeat([pair[0] for pair in pairs], 2)
             values = np.array([value for pair in pairs for value in pair[1:]])
         across = RIGHT.left() + steps / x.max() * RIGHT.width()
@@ -140,9 +144,13 @@ def draw_walk(painter: QPainter, story: Story, colors: PlotColors) -> None:
     pen = QPen(QColor(colors.curve(0)), 2.0)
     for index in range(len(plane) - 1):
         # From pale at the start to strong at the end.
-        pen.setColor(QColor(mixed(colors.curve(0), colors.background, 0.65 * (1 - index / len(plane)))))
+        pen.setColor(
+            QColor(mixed(colors.curve(0), colors.background, 0.65 * (1 - index / len(plane))))
+        )
         painter.setPen(pen)
-        painter.drawLine(QPointF(across[index], down[index]), QPointF(across[index + 1], down[index + 1]))
+        painter.drawLine(
+            QPointF(across[index], down[index]), QPointF(across[index + 1], down[index + 1])
+        )
     painter.setPen(Qt.PenStyle.NoPen)
     for place, ink in ((0, colors.curve(2)), (-1, colors.curve(1))):
         painter.setBrush(QColor(ink))
@@ -153,7 +161,10 @@ def draw_regions(painter: QPainter, story: Story, colors: PlotColors) -> None:
     """What the model says at each point of the plane, and the training examples."""
     data = story.experiment.dataset.load()
     x, y = data.training.x, data.training.y
-    middle, half = (x.max(axis=0) + x.min(axis=0)) / 2, float((x.max(axis=0) - x.min(axis=0)).max()) / 2 * 1.08
+    middle, half = (
+        (x.max(axis=0) + x.min(axis=0)) / 2,
+        float((x.max(axis=0) - x.min(axis=0)).max()) / 2 * 1.08,
+    )
     side = LEFT.width()
     box = QRectF(LEFT.left(), LEFT.center().y() - side / 2, side, side)
     count = int(side * SCALE)
@@ -162,10 +173,22 @@ def draw_regions(painter: QPainter, story: Story, colors: PlotColors) -> None:
     objective = Objective(story.experiment.model, story.experiment.loss, data.shape)
     theta = torch.from_numpy(story.theta).double().unsqueeze(0)
     with torch.no_grad():
-        classes = objective.outputs(theta, torch.from_numpy(points).unsqueeze(0))[0].argmax(dim=-1).numpy()
-    ground = np.array([QColor(mixed(colors.curve(c), colors.background, 0.72)).rgb() for c in range(data.shape.outputs)], dtype=np.uint32)
+        classes = (
+            objective.outputs(theta, torch.from_numpy(points).unsqueeze(0))[0]
+            .argmax(dim=-1)
+            .numpy()
+        )
+    ground = np.array(
+        [
+            QColor(mixed(colors.curve(c), colors.background, 0.72)).rgb()
+            for c in range(data.shape.outputs)
+        ],
+        dtype=np.uint32,
+    )
     pixels = np.ascontiguousarray(ground[classes].reshape(count, count))
-    painter.drawImage(box, QImage(pixels.data, count, count, 4 * count, QImage.Format.Format_RGB32).copy())
+    painter.drawImage(
+        box, QImage(pixels.data, count, count, 4 * count, QImage.Format.Format_RGB32).copy()
+    )
     painter.setPen(Qt.PenStyle.NoPen)
     for point, label in zip(x[:400], y[:400], strict=True):
         at = box.center() + QPointF(point[0] - middle[0], middle[1] - point[1]) * (side / 2 / half)

@@ -1,8 +1,10 @@
 """Break every update rule in many small ways and see whether the tests notice: ``make mutants``.
 
-In each function of a rule's file one thing at a time is changed: a sign or an operation, a root that is left out, a comparison turned round, a
-number. The tests that name the rule then have to fail. A change that no test notices is listed as a survivor: either a test is missing, or the change means
-nothing (it says which line, so that a person can tell). Works on a copy; this tree is left alone.
+In each function of a rule's file one thing at a time is changed: a sign or an operation, a root
+that is left out, a comparison turned round, a number. The tests that name the rule then have to
+fail. A change that no test notices is listed as a survivor: either a test is missing, or the change
+means nothing (it says which line, so that a person can tell). Works on a copy; this tree is left
+alone.
 
     python tools/mutate_rules.py [RULE]... [--json FILE]
 """
@@ -73,7 +75,10 @@ def variants(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
     ):
         yield f"{node.func.attr} left out", node.func.value
     elif isinstance(node, ast.Constant) and isinstance(node.value, float):
-        yield f"{node.value} → {node.value + 0.5}", ast.copy_location(ast.Constant(node.value + 0.5), node)
+        yield (
+            f"{node.value} → {node.value + 0.5}",
+            ast.copy_location(ast.Constant(node.value + 0.5), node),
+        )
 
 
 class Change(ast.NodeTransformer):
@@ -94,13 +99,18 @@ def mutants(source: str) -> Iterator[tuple[int, str, str]]:
     """Line, words and the changed source of every mutant of a file's functions."""
     tree = ast.parse(source)
     inside = {
-        id(part) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name != "refusal" for part in ast.walk(node)
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name != "refusal"
+        for part in ast.walk(node)
     }
     # The bounds of a form's slider are no part of a rule.
     fields = (
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("real", "whole")
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("real", "whole")
     )
     inside -= {id(part) for call in fields for part in ast.walk(call)}
 
@@ -114,7 +124,11 @@ def mutants(source: str) -> Iterator[tuple[int, str, str]]:
         if id(node) in inside:
             for words, new in variants(node):
                 changed = Change(number, new).visit(copy.deepcopy(tree))
-                yield getattr(node, "lineno", 0), words, ast.unparse(ast.fix_missing_locations(changed))
+                yield (
+                    getattr(node, "lineno", 0),
+                    words,
+                    ast.unparse(ast.fix_missing_locations(changed)),
+                )
 
 
 def tests_of(rule: str, tests: Path) -> list[str]:
@@ -135,9 +149,16 @@ def tests_of(rule: str, tests: Path) -> list[str]:
 
 
 def noticed(place: Path, rule: str) -> bool:
-    """Whether the tests of a rule fail in the copy. A child is forked from here, where the slow libraries are imported already, so that it starts at once."""
+    """Whether the tests of a rule fail in the copy.
+
+    A child is forked from here, where the slow libraries are imported already, so that it starts at
+    once.
+    """
     folder = place / "tests" / "contracts"
-    contracts = [str(folder / name) for name in ("test_optimizer_contracts.py", "test_objective_rule_contracts.py")]
+    contracts = [
+        str(folder / name)
+        for name in ("test_optimizer_contracts.py", "test_objective_rule_contracts.py")
+    ]
     runs = [own] if (own := tests_of(rule, place / "tests")) else []
     runs.append([*contracts, "-k", rule])
     return any(_fails(place, arguments) for arguments in runs)
@@ -155,7 +176,11 @@ def _fails(place: Path, arguments: list[str]) -> bool:
             silence = os.open(os.devnull, os.O_WRONLY)
             os.dup2(silence, 1)
             os.dup2(silence, 2)
-            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(place), *arguments]))
+            code = int(
+                pytest.main(
+                    ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(place), *arguments]
+                )
+            )
         finally:
             # Nothing of the parent's may be finished twice.
             os._exit(code)
@@ -178,26 +203,39 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "tree"
         shutil.copytree(
-            ROOT, place, ignore=shutil.ignore_patterns(".git", ".venv", "dist", "build", "__pycache__", ".*_cache", ".hypothesis")
+            ROOT,
+            place,
+            ignore=shutil.ignore_patterns(
+                ".git", ".venv", "dist", "build", "__pycache__", ".*_cache", ".hypothesis"
+            ),
         )
         for path in rules:
             target = place / path.relative_to(ROOT)
             source = target.read_text(encoding="utf-8")
             names = SHARED.get(path.stem, (path.stem,))
             if any(noticed(place, name) for name in names):
-                print(f"{path.stem}: its tests fail as it is, so they cannot tell; mend them first", flush=True)
+                print(
+                    f"{path.stem}: its tests fail as it is, so they cannot tell; mend them first",
+                    flush=True,
+                )
                 continue
             for line, words, changed in mutants(source):
                 count += 1
                 target.write_text(changed, encoding="utf-8")
                 if not any(noticed(place, name) for name in names):
                     text = source.splitlines()[line - 1].strip()
-                    survivors.append({"rule": path.stem, "line": line, "change": words, "text": text})
+                    survivors.append(
+                        {"rule": path.stem, "line": line, "change": words, "text": text}
+                    )
                     print(f"survived: {path.stem}:{line}: {words}: {text}", flush=True)
             target.write_text(source, encoding="utf-8")
-            print(f"{path.stem}: done, {count} mutants so far, {len(survivors)} survivors", flush=True)
+            print(
+                f"{path.stem}: done, {count} mutants so far, {len(survivors)} survivors", flush=True
+            )
     if asked.json:
-        asked.json.write_text(json.dumps({"mutants": count, "survivors": survivors}, indent=1), encoding="utf-8")
+        asked.json.write_text(
+            json.dumps({"mutants": count, "survivors": survivors}, indent=1), encoding="utf-8"
+        )
     return 0
 
 

@@ -1,9 +1,10 @@
 """The command line as a whole: its commands, and what happens when one of them fails.
 
-A failure that a person can do something about is one sentence on standard error; a defect of OptLab itself leaves a report in the
-data folder and says where. With ``--json`` standard output is one document in every case: a failure gives ``{"error": sentence,
-"field": path or null}`` there, beside the sentence on standard error. Exit codes: 0 fine, 1 the run or OptLab failed, 2 bad usage
-or bad input, 130 stopped by Ctrl-C.
+A failure that a person can do something about is one sentence on standard error; a defect of OptLab
+itself leaves a report in the data folder and says where. With ``--json`` standard output is one
+document in every case: a failure gives ``{"error": sentence, "field": path or null}`` there, beside
+the sentence on standard error. Exit codes: 0 fine, 1 the run or OptLab failed, 2 bad usage or bad
+input, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ from optlab.core import paths
 from optlab.core.errors import InvalidInput, OptLabError
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it (128 + SIGINT): told apart from a failure, and no success either."""
+"""Exit code after Ctrl-C, as shells have it (128 + SIGINT): told apart from a failure, and no
+success either.
+"""
 _USAGE_ERRORS = cast("tuple[type[Exception], ...]", typer.BadParameter.__bases__)
 """The class of all usage errors, which typer itself does not export."""
 
@@ -73,7 +76,12 @@ def _show_version(asked: bool) -> None:
 @app.callback(invoke_without_command=True)
 def _begin(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and leave."
+        ),
+    ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
         say(context.get_help())
@@ -111,7 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _invoke(words: Sequence[str]) -> int:
     try:
-        code: Any = typer.main.get_command(app).main(args=list(words), prog_name="optlab", standalone_mode=False)
+        code: Any = typer.main.get_command(app).main(
+            args=list(words), prog_name="optlab", standalone_mode=False
+        )
         return code if isinstance(code, int) else 0
     except _USAGE_ERRORS as error:
         return _refuse(words, InvalidInput(_usage_sentence(error)))
@@ -162,12 +172,16 @@ def _report(words: Sequence[str], error: Exception) -> str:
         path.write_text(text, encoding="utf-8")
     except (OSError, OptLabError) as problem:
         print(lines, file=sys.stderr)
-        return f"{what}; a report could not be written ({problem}), so please report the lines above."
+        return (
+            f"{what}; a report could not be written ({problem}), so please report the lines above."
+        )
     return f"{what}; what happened is written in {path}, please report it."
 
 
 def _discard_output() -> None:
-    """Let the interpreter's last flush go nowhere, so that it does not complain about the closed pipe."""
+    """Let the interpreter's last flush go nowhere, so that it does not complain about the closed
+    pipe.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -15,7 +15,11 @@ from optlab.tasks.subject import Subject
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("critical", help=_HELP, short_help="Go to the nearest critical point, and name it by its Hessian.")(critical)
+    app.command(
+        "critical",
+        help=_HELP,
+        short_help="Go to the nearest critical point, and name it by its Hessian.",
+    )(critical)
 
 
 _HELP = (
@@ -28,26 +32,56 @@ _HELP = (
 
 def critical(
     sources: Annotated[
-        list[str], typer.Argument(metavar="FILE|PRESET|RUN…", help="Where to begin; several are looked at one after another.")
+        list[str],
+        typer.Argument(
+            metavar="FILE|PRESET|RUN…",
+            help="Where to begin; several are looked at one after another.",
+        ),
     ],
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated."
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(metavar="N", help="Train an experiment for N updates first.")] = 0,
-    here: Annotated[bool, typer.Option("--here", help="Name the point where the weights are; do not go to a critical one.")] = False,
-    most: Annotated[int, typer.Option("--most", metavar="N", help="Most steps of the finder.")] = 200,
-    zero: Annotated[float, typer.Option(metavar="SHARE", help="Share of the largest eigenvalue below which one counts as zero.")] = 1e-6,
-    examples: Annotated[int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output, an object for each point.")] = False,
+    steps: Annotated[
+        int, typer.Option(metavar="N", help="Train an experiment for N updates first.")
+    ] = 0,
+    here: Annotated[
+        bool,
+        typer.Option(
+            "--here", help="Name the point where the weights are; do not go to a critical one."
+        ),
+    ] = False,
+    most: Annotated[
+        int, typer.Option("--most", metavar="N", help="Most steps of the finder.")
+    ] = 200,
+    zero: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", help="Share of the largest eigenvalue below which one counts as zero."
+        ),
+    ] = 1e-6,
+    examples: Annotated[
+        int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")
+    ] = 0,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON array on standard output, an object for each point."),
+    ] = False,
 ) -> int:
     """See the module."""
     if most < 1 or not 0.0 <= zero < 1.0:
-        raise InvalidInput(f"--most must be 1 or more and --zero at least 0 and below 1, but they are {most} and {zero:g}.")
+        raise InvalidInput(
+            f"--most must be 1 or more and --zero at least 0 and below 1, but they are {most} and {zero:g}."
+        )
     documents = []
     for source in sources:
         looked_at = subject(source, changes or [], steps, examples)
         found = None if here else find(looked_at.landscape, looked_at.theta, steps=most)
-        verdict = name(looked_at.landscape, looked_at.theta if found is None else found.theta, zero=zero)
+        verdict = name(
+            looked_at.landscape, looked_at.theta if found is None else found.theta, zero=zero
+        )
         documents.append(_document(source, looked_at, found, verdict))
         if not json:
             _say(looked_at, found, verdict)
@@ -56,7 +90,9 @@ def critical(
     return 0
 
 
-def _document(source: str, looked_at: Subject, found: CriticalPointResult | None, verdict: Verdict) -> dict[str, Any]:
+def _document(
+    source: str, looked_at: Subject, found: CriticalPointResult | None, verdict: Verdict
+) -> dict[str, Any]:
     return {
         "source": source,
         "title": looked_at.title,

@@ -13,7 +13,9 @@ from optlab.tasks.doctor import examine
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("doctor", help=_HELP, short_help="Say what works here, and what to do about what does not.")(doctor)
+    app.command(
+        "doctor", help=_HELP, short_help="Say what works here, and what to do about what does not."
+    )(doctor)
 
 
 _HELP = (
@@ -23,13 +25,18 @@ _HELP = (
 
 
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output: ok, and the findings.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON document on standard output: ok, and the findings."),
+    ] = False,
 ) -> int:
     """See the module."""
     findings = examine()
     broken = any(finding.essential and not finding.good for finding in findings)
     if json:
-        say_json({"ok": not broken, "findings": [dataclasses.asdict(finding) for finding in findings]})
+        say_json(
+            {"ok": not broken, "findings": [dataclasses.asdict(finding) for finding in findings]}
+        )
         return int(broken)
     for finding in findings:
         say(f"{'ok     ' if finding.good else 'PROBLEM'}  {finding.part:<13} {finding.words}")

@@ -18,7 +18,17 @@ from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.fields import did_you_mean, shown
 from optlab.experiment.pages import page, sentence
 from optlab.studies import demonstrations
-from optlab.studies.demonstrations.base import Cell, Curve, Demonstration, DemonstrationResult, Image, Plot, Progress, Scatter, Table
+from optlab.studies.demonstrations.base import (
+    Cell,
+    Curve,
+    Demonstration,
+    DemonstrationResult,
+    Image,
+    Plot,
+    Progress,
+    Scatter,
+    Table,
+)
 
 _ROWS = 30
 """Rows that are printed, at most; the file has all."""
@@ -26,7 +36,11 @@ _ROWS = 30
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("explore", help=_HELP, short_help="Put a statement of the notes to the test: symmetry, saddles, noise, …")(explore)
+    app.command(
+        "explore",
+        help=_HELP,
+        short_help="Put a statement of the notes to the test: symmetry, saddles, noise, …",
+    )(explore)
 
 
 _HELP = (
@@ -37,13 +51,28 @@ _HELP = (
 
 
 def explore(
-    name: Annotated[str, typer.Argument(metavar="list|NAME", help="A bench, as symmetry; list for all of them.")] = "list",
+    name: Annotated[
+        str, typer.Argument(metavar="list|NAME", help="A bench, as symmetry; list for all of them.")
+    ] = "list",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the bench; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="Change a field of the bench; may be repeated."
+        ),
     ] = None,
-    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the whole table there, as CSV.")] = None,
-    about: Annotated[bool, typer.Option("--about", help="Show the page of the bench: rule, fields, source; do not run it.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output, with table and curves.")] = False,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the whole table there, as CSV.")
+    ] = None,
+    about: Annotated[
+        bool,
+        typer.Option(
+            "--about", help="Show the page of the bench: rule, fields, source; do not run it."
+        ),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON document on standard output, with table and curves."),
+    ] = False,
 ) -> None:
     """See the module."""
     if name == "list":
@@ -54,7 +83,10 @@ def explore(
         _say_page(demonstration, json)
         return
     if to is not None and not to.absolute().parent.is_dir():
-        raise InvalidInput(f"--to is {str(to)!r}, but there is no folder {str(to.absolute().parent)!r}; make it first.", "to")
+        raise InvalidInput(
+            f"--to is {str(to)!r}, but there is no folder {str(to.absolute().parent)!r}; make it first.",
+            "to",
+        )
     built = demonstrations.build(name, values(demonstration, changes or []))
     found = None
     with _course(silent=json) as course:
@@ -90,7 +122,10 @@ def values(demonstration: type[Demonstration], changes: Sequence[str]) -> dict[s
         try:
             found[key] = known[key].parse(text)
         except (ValueError, KeyError):
-            raise InvalidInput(f"{demonstration.name}.{key} is {shown(text.strip())}, but it must be {known[key].allowed}.", key) from None
+            raise InvalidInput(
+                f"{demonstration.name}.{key} is {shown(text.strip())}, but it must be {known[key].allowed}.",
+                key,
+            ) from None
     return found
 
 
@@ -106,7 +141,11 @@ def write(table: Table, to: Path) -> None:
             writer = csv.writer(file)
             writer.writerow([column.heading for column in table.columns])
             writer.writerows(
-                ["" if cell is None else repr(cell) if isinstance(cell, float) else cell for cell in row] for row in table.rows
+                [
+                    "" if cell is None else repr(cell) if isinstance(cell, float) else cell
+                    for cell in row
+                ]
+                for row in table.rows
             )
         os.replace(beside, to)
     except OSError as error:
@@ -122,7 +161,9 @@ def document(demonstration: Demonstration, found: DemonstrationResult) -> dict[s
         "sentence": found.sentence,
         "numbers": dict(found.numbers),
         "table": {
-            "columns": [{"name": column.name, "unit": column.unit} for column in found.table.columns],
+            "columns": [
+                {"name": column.name, "unit": column.unit} for column in found.table.columns
+            ],
             "rows": [list(row) for row in found.table.rows],
         },
         "plots": [_plot_document(plot) for plot in found.plots],
@@ -138,9 +179,17 @@ def _plot_document(plot: Plot) -> dict[str, Any]:
 
     return {
         "title": plot.title,
-        **{name: {"label": axis.label, "unit": axis.unit, "log": axis.log} for name, axis in (("x", plot.x), ("y", plot.y))},
+        **{
+            name: {"label": axis.label, "unit": axis.unit, "log": axis.log}
+            for name, axis in (("x", plot.x), ("y", plot.y))
+        },
         "curves": [
-            {**points(curve), "error": None if curve.error is None else curve.error.tolist(), "style": curve.style} for curve in plot.curves
+            {
+                **points(curve),
+                "error": None if curve.error is None else curve.error.tolist(),
+                "style": curve.style,
+            }
+            for curve in plot.curves
         ],
         "scatters": [points(scatter) for scatter in plot.scatters],
         "image": None if plot.image is None else picture(plot.image),
@@ -166,23 +215,44 @@ def _say_list(json: bool) -> None:
     else:
         say_table(
             ("Name", "Row", "What it shows"),
-            [(demonstration.name, demonstration.row, sentence(demonstration)) for demonstration in everyone],
+            [
+                (demonstration.name, demonstration.row, sentence(demonstration))
+                for demonstration in everyone
+            ],
         )
 
 
 def _say_page(demonstration: type[Demonstration], json: bool) -> None:
     if json:
-        say_json({**page_document(page(demonstration)), "row": demonstration.row, "note": demonstration.note})
+        say_json(
+            {
+                **page_document(page(demonstration)),
+                "row": demonstration.row,
+                "note": demonstration.note,
+            }
+        )
     else:
-        say("\n".join(lines(page(demonstration), min(terminal_width() or READING_WIDTH, READING_WIDTH))))
+        say(
+            "\n".join(
+                lines(page(demonstration), min(terminal_width() or READING_WIDTH, READING_WIDTH))
+            )
+        )
 
 
 def _say(demonstration: Demonstration, found: DemonstrationResult, to: Path | None) -> None:
     say(f"{demonstration.label} ({demonstration.row})\n")
     rows = found.table.rows
-    say_table([column.heading for column in found.table.columns], [[_cell(cell) for cell in row] for row in rows[:_ROWS]], headed=True)
+    say_table(
+        [column.heading for column in found.table.columns],
+        [[_cell(cell) for cell in row] for row in rows[:_ROWS]],
+        headed=True,
+    )
     if len(rows) > _ROWS:
-        say(f"… and {len(rows) - _ROWS:,} rows more" + ("" if to is not None else "; --to FILE.csv writes all") + ".")
+        say(
+            f"… and {len(rows) - _ROWS:,} rows more"
+            + ("" if to is not None else "; --to FILE.csv writes all")
+            + "."
+        )
     say(f"\n{found.sentence}")
     if to is not None:
         say(f"The table of {len(rows):,} rows is in {to}.")
@@ -211,5 +281,7 @@ def _course(*, silent: bool) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import Progress as ProgressBar
 
-    with ProgressBar(console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
+    with ProgressBar(
+        console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
         yield _Telling(progress)

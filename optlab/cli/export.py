@@ -15,7 +15,9 @@ from optlab.store.export import export as export_run
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("export", help=_HELP, short_help="Write a stored run to a CSV or Parquet file.")(export)
+    app.command("export", help=_HELP, short_help="Write a stored run to a CSV or Parquet file.")(
+        export
+    )
 
 
 _HELP = (
@@ -26,8 +28,15 @@ _HELP = (
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or the beginning of it; see optlab runs.")],
-    format: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What to write.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run's name, or the beginning of it; see optlab runs."
+        ),
+    ],
+    format: Annotated[
+        str, typer.Option("--format", metavar="|".join(FORMATS), help="What to write.")
+    ],
     to: Annotated[Path, typer.Option("--to", metavar="PATH", help="The file to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:

@@ -28,29 +28,48 @@ _HELP = (
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help="Name of the set at OpenML, as mnist_784 or credit-g.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of the set at OpenML, as mnist_784 or credit-g.")
+    ],
     version: Annotated[int, typer.Option(metavar="N", help="Version of the set.")] = 1,
     json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there or on standard error.")
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON document on standard output, and nothing else there or on standard error.",
+        ),
     ] = False,
 ) -> None:
     """See the module."""
     if version < 1:
-        raise InvalidInput(f"--version is {version}, but it must be a whole number at least 1.", "version")
+        raise InvalidInput(
+            f"--version is {version}, but it must be a whole number at least 1.", "version"
+        )
     path = public_sets.fetch(name, version, None if json else _progress())
     shape = public_sets.shape_of(name, version)
     if json:
         say_json(
-            {"path": str(path), "set": name, "version": version, "inputs": list(shape.inputs), "outputs": shape.outputs, "task": shape.task}
+            {
+                "path": str(path),
+                "set": name,
+                "version": version,
+                "inputs": list(shape.inputs),
+                "outputs": shape.outputs,
+                "task": shape.task,
+            }
         )
         return
     what = f"{shape.outputs} classes" if shape.task == "classes" else "a real-valued target"
     say(f"{name}, version {version}: {shape.width:,} inputs, {what}; kept as {path}")
-    say(f'In an experiment file: [dataset] with name = "openml", set = "{name}", version = {version}')
+    say(
+        f'In an experiment file: [dataset] with name = "openml", set = "{name}", version = {version}'
+    )
 
 
 def _progress() -> public_sets.Progress:
-    """Tells how much has come on standard error: one line that changes on a terminal, a few lines elsewhere."""
+    """Tells how much has come on standard error: one line that changes on a terminal, a few lines
+    elsewhere.
+    """
     terminal, next_line = sys.stderr.isatty(), _EVERY_BYTES
 
     def tell(come: int, whole: int | None) -> bool:

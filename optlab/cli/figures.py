@@ -17,7 +17,9 @@ from optlab.studies.figures.page import FORMATS, THEMES, Format, Page, Theme
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("figures", help=_HELP, short_help="Draw the figures of the notes from live runs.")(figures)
+    app.command("figures", help=_HELP, short_help="Draw the figures of the notes from live runs.")(
+        figures
+    )
 
 
 _HELP = (
@@ -29,17 +31,33 @@ _HELP = (
 
 
 def figures(
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder to write to; it is made if it is not there.")],
-    only: Annotated[str, typer.Option("--only", metavar="8.3,…", help="These figures; by default all.")] = "",
-    theme: Annotated[str, typer.Option("--theme", metavar="|".join(THEMES), help="Colors.")] = "light",
-    format: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What to write.")] = "png",
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--to", metavar="DIR", help="The folder to write to; it is made if it is not there."
+        ),
+    ],
+    only: Annotated[
+        str, typer.Option("--only", metavar="8.3,…", help="These figures; by default all.")
+    ] = "",
+    theme: Annotated[
+        str, typer.Option("--theme", metavar="|".join(THEMES), help="Colors.")
+    ] = "light",
+    format: Annotated[
+        str, typer.Option("--format", metavar="|".join(FORMATS), help="What to write.")
+    ] = "png",
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output, with every number.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON document on standard output, with every number."),
+    ] = False,
 ) -> None:
     """See the module."""
     for name, value, allowed in (("theme", theme, THEMES), ("format", format, FORMATS)):
         if value not in allowed:
-            raise InvalidInput(f"--{name} is '{value}', but it must be one of {', '.join(allowed)}.", name)
+            raise InvalidInput(
+                f"--{name} is '{value}', but it must be one of {', '.join(allowed)}.", name
+            )
     page.require()
     wanted = catalogue.chosen([number.strip() for number in only.split(",") if number.strip()])
     files = [to / f"figure-{figure.number}-{theme}.{format}" for figure in wanted]
@@ -79,16 +97,24 @@ def _prepare(to: Path, files: list[Path], force: bool) -> None:
     try:
         to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InvalidInput(f"--to is {to}, which cannot be made a folder ({error.strerror or error}); choose another.", "to") from None
+        raise InvalidInput(
+            f"--to is {to}, which cannot be made a folder ({error.strerror or error}); choose another.",
+            "to",
+        ) from None
     there = [path.name for path in files if path.exists()]
     if there and not force:
-        raise InvalidInput(f"{to} has {', '.join(there)} already; choose another folder, or replace them with --force.", "to")
+        raise InvalidInput(
+            f"{to} has {', '.join(there)} already; choose another folder, or replace them with --force.",
+            "to",
+        )
 
 
 def _say(figure: Figure[Any], caption: str, numbers: Any, path: Path) -> None:
     say(f"Figure {figure.number}: {figure.title}")
     say(f"  {caption}")
-    say_table(("Number", "Value"), [(f"  {label}", _shown(value)) for label, value in numbers.items()])
+    say_table(
+        ("Number", "Value"), [(f"  {label}", _shown(value)) for label, value in numbers.items()]
+    )
     say(f"  {path}")
     say()
 

@@ -36,13 +36,17 @@ class Outcome:
     """What came of a run; the attributes are the keys of ``run --json``, with "" and None as null.
 
     Attributes:
-        run: its stored name, "" where it is not stored. status: as :data:`optlab.training.events.Status`,
-            or ``interrupted`` where it had to be ended by force.
-        seconds: training time. parameters: P. broken: of a diverged run the first tensor that was not finite.
+        run: its stored name, "" where it is not stored. status: as
+            :data:`optlab.training.events.Status`, or ``interrupted`` where it had to be ended by
+            force.
+        seconds: training time. parameters: P. broken: of a diverged run the first tensor that was
+            not finite.
         asked_to_stop: the signal that ended it, or 0; signals count as the user's own wish.
         number: which run of its population it is.
-        recorded: whether all of it is stored; None where it was not to be stored. recording_error: why it is not, one sentence.
-        ended: whether it has come to its end, so that what happens to others of its population does not concern it.
+        recorded: whether all of it is stored; None where it was not to be stored. recording_error:
+            why it is not, one sentence.
+        ended: whether it has come to its end, so that what happens to others of its population does
+            not concern it.
     """
 
     title: str
@@ -92,11 +96,20 @@ class Outcome:
         """Take notice of an event."""
         match event:
             case SessionStarted():
-                self.device, self.parameters, self.steps = event.device, event.parameters, event.step
+                self.device, self.parameters, self.steps = (
+                    event.device,
+                    event.parameters,
+                    event.step,
+                )
             case RunEnded() if event.run == self.number:
                 self.ended = True
                 self.status, self.steps, self.seconds = event.status, event.steps, event.seconds
-                self.reason, self.broken, self.final, self.theta_sha256 = event.reason, event.broken, event.final, event.theta_sha256
+                self.reason, self.broken, self.final, self.theta_sha256 = (
+                    event.reason,
+                    event.broken,
+                    event.final,
+                    event.theta_sha256,
+                )
             case SessionFailed():
                 self.status, self.reason = "failed", event.message
             case NotRecorded() if not self.ended:
@@ -105,7 +118,9 @@ class Outcome:
                 pass
 
     def over(self, run_ids: Sequence[str], runner: str) -> None:
-        """Nothing follows: the stored names of the population's runs, none where it is not stored, and where it ran."""
+        """Nothing follows: the stored names of the population's runs, none where it is not stored,
+        and where it ran.
+        """
         if self.asked_to_stop and self.status == "failed":
             self.status = "interrupted"
         self.run = run_ids[self.number] if run_ids else ""
@@ -130,14 +145,17 @@ Heard = TypeVar("Heard", bound=Listener)
 
 
 class _Signals:
-    """Signals that ask for the end of the run: noticed at once, acted upon between two looks at its events.
+    """Signals that ask for the end of the run: noticed at once, acted upon between two looks at its
+    events.
 
     A handler that did more could interrupt the code that it calls.
     """
 
     def __init__(self) -> None:
         self.asked: list[int] = []
-        self._before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {
+            number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)
+        }
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.asked.append(number)
@@ -151,15 +169,17 @@ class _Signals:
 def follow(begin: Callable[[], JobHandle], outcome: Heard, view: View) -> Heard:
     """Begin a run, or a population, and wait until it is over, showing what it says.
 
-    The first Ctrl-C (or SIGTERM) stops the run between two steps, so that it is stored with what it reached; the second ends it by force,
-    where that is possible, and from then on signals do what they always do.
+    The first Ctrl-C (or SIGTERM) stops the run between two steps, so that it is stored with what it
+    reached; the second ends it by force, where that is possible, and from then on signals do what
+    they always do.
 
     Args:
         begin: gives the owner; called when signals are already taken care of.
         outcome: what is known of the run, which is completed and returned.
 
     Raises:
-        OptLabError: what ``begin`` raises; a :class:`StoreError` then says in JSON, too, that nothing is recorded.
+        OptLabError: what ``begin`` raises; a :class:`StoreError` then says in JSON, too, that
+            nothing is recorded.
     """
     noticed = _Signals()
     try:

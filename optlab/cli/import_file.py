@@ -18,7 +18,11 @@ _SHOWN_ROWS, _SHOWN_COLUMNS = 5, 8
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("import", help=_HELP, short_help="Write an experiment file that trains on a CSV, NPZ or IDX file.")(import_file)
+    app.command(
+        "import",
+        help=_HELP,
+        short_help="Write an experiment file that trains on a CSV, NPZ or IDX file.",
+    )(import_file)
 
 
 _HELP = (
@@ -29,37 +33,62 @@ _HELP = (
 
 
 def import_file(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="The file, or a folder of IDX files.")],
-    target: Annotated[str, typer.Option(metavar="COLUMN", help="What to predict: a column of a table, an array of an NPZ file.")] = "",
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="The file, or a folder of IDX files.")
+    ],
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN", help="What to predict: a column of a table, an array of an NPZ file."
+        ),
+    ] = "",
     to: Annotated[
-        str, typer.Option(metavar="FILE", help="Where to write the experiment; by default the file's name with .toml, in this folder.")
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write the experiment; by default the file's name with .toml, in this folder.",
+        ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output: what was seen, and where the experiment is.")
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON document on standard output: what was seen, and where the experiment is.",
+        ),
     ] = False,
 ) -> None:
     """See the module."""
     seen = preview(path)
     if target:
         if seen.kind == "idx":
-            raise InvalidInput(f"--target is '{target}', but IDX files have one target only, their labels.", "target")
+            raise InvalidInput(
+                f"--target is '{target}', but IDX files have one target only, their labels.",
+                "target",
+            )
         seen = preview(path, **{"target" if seen.kind == "csv" else "y": target})
     if seen.problem:
         raise InvalidInput(seen.problem, "path")
     place = Path(to).expanduser() if to else Path(f"{Path(seen.path).stem or 'experiment'}.toml")
     if place.exists() and (not force or not place.is_file()):
-        raise InvalidInput(f"{place} is there already; choose another place (--to), or replace it (--force).", "to")
+        raise InvalidInput(
+            f"{place} is there already; choose another place (--to), or replace it (--force).", "to"
+        )
     if not place.parent.is_dir():
         raise InvalidInput(f"{place} cannot be written: there is no folder {place.parent}.", "to")
     section = seen.section()
     data: Any = dataset(section)
-    experiment = Experiment.from_dict({"title": Path(seen.path).name[:200], "dataset": section, "model": {"name": "mlp"}})
+    experiment = Experiment.from_dict(
+        {"title": Path(seen.path).name[:200], "dataset": section, "model": {"name": "mlp"}}
+    )
     data.load()
     write_atomically(place, experiment.to_toml().encode("utf-8"))
     shape = data.shape()
     if json:
-        say_json(_document(seen, place, section) | {"inputs": list(shape.inputs), "outputs": shape.outputs, "task": shape.task})
+        say_json(
+            _document(seen, place, section)
+            | {"inputs": list(shape.inputs), "outputs": shape.outputs, "task": shape.task}
+        )
         return
     _say(seen)
     what = f"{shape.outputs} classes" if shape.task == "classes" else "a real-valued target"

@@ -21,16 +21,24 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "List what there is of a KIND: " + ", ".join([*registry.FOLDERS.values(), "presets", "devices"]) + ".\n\n"
+    "List what there is of a KIND: "
+    + ", ".join([*registry.FOLDERS.values(), "presets", "devices"])
+    + ".\n\n"
     "Each line gives a name, as files and flags use it, and what it is. Without KIND, list the kinds. Read more "
     "about one with optlab show NAME."
 )
 
 
 def list_kind(
-    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="What to list, in the plural or singular.")] = "",
+    kind: Annotated[
+        str, typer.Argument(metavar="[KIND]", help="What to list, in the plural or singular.")
+    ] = "",
     json: Annotated[
-        bool, typer.Option("--json", help="One JSON array on standard output: name, label, sentence, kind, group and fields of each.")
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON array on standard output: name, label, sentence, kind, group and fields of each.",
+        ),
     ] = False,
 ) -> None:
     """See the module."""
@@ -41,13 +49,21 @@ def list_kind(
     if json:
         say_json(items)
     else:
-        say_table(("Name", "Label", "What it is"), [(item["name"], item["label"], item["sentence"]) for item in items])
+        say_table(
+            ("Name", "Label", "What it is"),
+            [(item["name"], item["label"], item["sentence"]) for item in items],
+        )
 
 
 def _say_kinds(json: bool) -> None:
-    kinds = [(plural, len(registry.names(kind))) for kind, plural in registry.FOLDERS.items()] + [("presets", len(presets.files()))]
+    kinds = [(plural, len(registry.names(kind))) for kind, plural in registry.FOLDERS.items()] + [
+        ("presets", len(presets.files()))
+    ]
     if json:
-        say_json([{"name": plural, "count": count} for plural, count in kinds] + [{"name": "devices", "count": None}])
+        say_json(
+            [{"name": plural, "count": count} for plural, count in kinds]
+            + [{"name": "devices", "count": None}]
+        )
         return
     for plural, count in kinds:
         say(f"{plural:<13} {count}")
@@ -56,7 +72,10 @@ def _say_kinds(json: bool) -> None:
 
 def _items(kind: str) -> list[dict[str, Any]]:
     wanted = kind.strip().lower()
-    others: Mapping[str, Callable[[], list[dict[str, Any]]]] = {"presets": _presets, "devices": _devices}
+    others: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
+        "presets": _presets,
+        "devices": _devices,
+    }
     for singular, plural in registry.FOLDERS.items():
         if wanted in (singular, plural):
             return _components(singular)
@@ -64,7 +83,9 @@ def _items(kind: str) -> list[dict[str, Any]]:
         if wanted in (plural, plural.removesuffix("s")):
             return items()
     known = [*registry.FOLDERS.values(), *others]
-    raise InvalidInput(f"'{kind}' is no kind of thing that OptLab lists{did_you_mean(wanted, known)}; the kinds are: {', '.join(known)}.")
+    raise InvalidInput(
+        f"'{kind}' is no kind of thing that OptLab lists{did_you_mean(wanted, known)}; the kinds are: {', '.join(known)}."
+    )
 
 
 def _components(kind: str) -> list[dict[str, Any]]:
@@ -104,6 +125,13 @@ def _devices() -> list[dict[str, Any]]:
 
     labels = {"cpu": "Processor", "cuda": "NVIDIA or AMD GPU", "mps": "Apple GPU"}
     return [
-        {"name": name, "label": labels.get(name, name), "sentence": describe(name), "kind": "device", "group": "", "fields": []}
+        {
+            "name": name,
+            "label": labels.get(name, name),
+            "sentence": describe(name),
+            "kind": "device",
+            "group": "",
+            "fields": [],
+        }
         for name in available()
     ]

@@ -1,4 +1,6 @@
-"""``optlab measure``: what instruments find, at the weights of a stored run or while an experiment is trained for some steps."""
+"""``optlab measure``: what instruments find, at the weights of a stored run or while an experiment
+is trained for some steps.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ from optlab.training.trainer import Trainer
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("measure", help=_HELP, short_help="Take instruments: conditioning, gradient noise, eigenvalues, …")(measure)
+    app.command(
+        "measure",
+        help=_HELP,
+        short_help="Take instruments: conditioning, gradient noise, eigenvalues, …",
+    )(measure)
 
 
 _HELP = (
@@ -35,13 +41,22 @@ _HELP = (
 def measure(
     source: Annotated[str, typer.Argument(metavar="FILE|PRESET|RUN", help="What is measured.")],
     instruments: Annotated[
-        str, typer.Option(metavar="NAME,…", help="Instruments, as NAME or NAME:EVERY, separated by commas; all for every one.")
+        str,
+        typer.Option(
+            metavar="NAME,…",
+            help="Instruments, as NAME or NAME:EVERY, separated by commas; all for every one.",
+        ),
     ] = "",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Updates to take.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output.")
+    ] = False,
 ) -> int:
     """See the module."""
     if steps < 0:
@@ -83,7 +98,10 @@ def _trainer(source: str, words: str, changes: list[str]) -> Trainer:
         raise InvalidInput(
             f"'{source}' is a stored run, which is measured as it is: only instruments can be set, and --set {others[0]} does not go with it."
         )
-    return Trainer([_with_instruments(changed(Experiment.from_toml(record.experiment), changes), words)], [snapshot])
+    return Trainer(
+        [_with_instruments(changed(Experiment.from_toml(record.experiment), changes), words)],
+        [snapshot],
+    )
 
 
 def _with_instruments(experiment: Experiment, words: str) -> Experiment:
@@ -94,7 +112,9 @@ def _with_instruments(experiment: Experiment, words: str) -> Experiment:
         if not asked and experiment.instruments:
             return experiment
         for one in everything:
-            if (asked or one.usual) and one.name not in {instrument.name for instrument in experiment.instruments}:
+            if (asked or one.usual) and one.name not in {
+                instrument.name for instrument in experiment.instruments
+            }:
                 try:
                     experiment = experiment.with_instrument(one.name, {})
                 except InvalidInput:
@@ -114,7 +134,11 @@ def _with_instruments(experiment: Experiment, words: str) -> Experiment:
 
 
 def _document(source: str, trainer: Trainer) -> dict[str, Any]:
-    series = {name: found for name, found in trainer.recorder.flush().items() if name.partition(".")[0] in trainer.instrument_runner.on}
+    series = {
+        name: found
+        for name, found in trainer.recorder.flush().items()
+        if name.partition(".")[0] in trainer.instrument_runner.on
+    }
     pictures = {picture.name: picture for picture in trainer.instrument_runner.drawn()}
     plain, seconds = trainer.instrument_runner.costs()
     found: dict[str, Any] = {}
@@ -136,7 +160,9 @@ def _document(source: str, trainer: Trainer) -> dict[str, Any]:
                 for key, one in ((key, series.get(f"{name}.{key}")) for key in labels)
                 if one is not None
             },
-            "picture": {key: values.tolist() for key, values in pictures[name].arrays.items()} if name in pictures else None,
+            "picture": {key: values.tolist() for key, values in pictures[name].arrays.items()}
+            if name in pictures
+            else None,
         }
     ending = trainer.endings.get(0)
     return {
@@ -155,7 +181,11 @@ def _say(document: dict[str, Any]) -> None:
     if document["ended"]:
         say(f"  {document['ended']}")
     for found in document["instruments"].values():
-        cost = f", {found['plain_steps']:.3g} plain steps each" if found["plain_steps"] is not None else ""
+        cost = (
+            f", {found['plain_steps']:.3g} plain steps each"
+            if found["plain_steps"] is not None
+            else ""
+        )
         say(f"{found['label']}: {found['readings']:,} readings{cost}")
         rows: list[tuple[str, str]] = []
         for one in found["series"].values():
@@ -163,7 +193,10 @@ def _say(document: dict[str, Any]) -> None:
             if one["columns"] is None:
                 rows.append((one["label"], _shown(last)))
             else:
-                rows += [(f"{one['label']}: {column}", _shown(value)) for column, value in zip(one["columns"], last, strict=True)]
+                rows += [
+                    (f"{one['label']}: {column}", _shown(value))
+                    for column, value in zip(one["columns"], last, strict=True)
+                ]
         say_table(("Quantity", "Last"), [(f"  {label}", value) for label, value in rows])
         if found["picture"]:
             say("  (a picture: its arrays are in --json)")

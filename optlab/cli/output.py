@@ -1,7 +1,8 @@
 """What commands write, and how: text for people, or one JSON document for programs.
 
-Standard output carries results, standard error everything about them (progress, and the one sentence of a failure). A JSON
-document is plain ASCII without ``NaN``, so that every parser on every terminal's encoding reads it.
+Standard output carries results, standard error everything about them (progress, and the one
+sentence of a failure). A JSON document is plain ASCII without ``NaN``, so that every parser on
+every terminal's encoding reads it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from optlab.core.fields import Field
 
 
 class ReaderGone(Exception):
-    """Whoever read standard output has closed it (``optlab list optimizers | head -1``): the command ends without a word."""
+    """Whoever read standard output has closed it (``optlab list optimizers | head -1``): the
+    command ends without a word.
+    """
 
 
 def say(text: str = "") -> None:
@@ -65,7 +68,9 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, headed: bool = False) -> None:
+def say_table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, headed: bool = False
+) -> None:
     """Columns of text: wrapped and with headings on a terminal, one line a row for a pipe.
 
     Args:
@@ -80,7 +85,9 @@ def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, headed: 
         return
     if headed:
         rows = [headers, *rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(headers))] if rows else []
+    widths = (
+        [max(len(row[column]) for row in rows) for column in range(len(headers))] if rows else []
+    )
     for row in rows:
         say("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip())
 

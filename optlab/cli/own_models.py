@@ -1,4 +1,6 @@
-"""``optlab model``: models of one's own, registered with a look at what will be executed, listed and forgotten."""
+"""``optlab model``: models of one's own, registered with a look at what will be executed, listed
+and forgotten.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from optlab.outside.own_models.registering import USUAL
 from optlab.outside.own_models.registering import register as register_source
 from optlab.outside.own_models.sources import Source
 
-_group = typer.Typer(help="Register, list and forget models of your own (torch.nn.Module classes).", no_args_is_help=True)
+_group = typer.Typer(
+    help="Register, list and forget models of your own (torch.nn.Module classes).",
+    no_args_is_help=True,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -25,23 +30,46 @@ def register(app: typer.Typer) -> None:
     app.add_typer(_group, name="model", short_help="Register, list and forget models of your own.")
 
 
-@_group.command("register", short_help="Register a model of your own, after showing what will be executed.")
+@_group.command(
+    "register", short_help="Register a model of your own, after showing what will be executed."
+)
 def register_model(
     origin: Annotated[
-        str, typer.Argument(metavar="PATH|MODULE", help="A Python file or an importable module; :Class behind it names the class.")
+        str,
+        typer.Argument(
+            metavar="PATH|MODULE",
+            help="A Python file or an importable module; :Class behind it names the class.",
+        ),
     ],
-    name: Annotated[str, typer.Option(metavar="NAME", help="Name for experiments (own.NAME); by default that of the class.")] = "",
-    inputs: Annotated[
-        str, typer.Option(metavar="N,N,…", help="Shape of the examples to try it on, as 1,28,28; by default several usual ones.")
+    name: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Name for experiments (own.NAME); by default that of the class."
+        ),
     ] = "",
-    outputs: Annotated[int, typer.Option(metavar="N", help="Number of outputs to try it with, where --inputs is given.")] = 10,
+    inputs: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N,…",
+            help="Shape of the examples to try it on, as 1,28,28; by default several usual ones.",
+        ),
+    ] = "",
+    outputs: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Number of outputs to try it with, where --inputs is given."
+        ),
+    ] = 10,
     yes: Annotated[bool, typer.Option("--yes", help="Confirm without being asked.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output.")
+    ] = False,
 ) -> int:
     """Register a class derived from torch.nn.Module as the model own.NAME.
 
-    Its constructor may ask for inputs and outputs (numbers) or input_shape (a tuple), which come from the data; every other argument needs a default
-    and becomes a field. Nothing is executed before you confirm; a file that changes afterwards has to be confirmed again.
+    Its constructor may ask for inputs and outputs (numbers) or input_shape (a tuple), which come
+    from the data; every other argument needs a default and becomes a field. Nothing is executed
+    before you confirm; a file that changes afterwards has to be confirmed again.
     """
     shapes = USUAL if not inputs else (_shape(inputs, outputs),)
     source = sources.find(origin)
@@ -50,10 +78,17 @@ def register_model(
     if not yes and not _confirmed():
         print("Nothing was executed and nothing registered.", file=sys.stderr)
         return 1
-    with contextlib.redirect_stdout(sys.stderr):  # what the user's file prints is no result of this command
+    # what the user's file prints is no result of this command
+    with contextlib.redirect_stdout(sys.stderr):
         done = register_source(source, bare, shapes)
     if json:
-        say_json({**records.document(done.registration), "name": f"{records.PREFIX}{bare}", "parameters": done.layout.total})
+        say_json(
+            {
+                **records.document(done.registration),
+                "name": f"{records.PREFIX}{bare}",
+                "parameters": done.layout.total,
+            }
+        )
         return 0
     fields = ", ".join(argument.name for argument in done.registration.arguments) or "none"
     say(
@@ -64,11 +99,20 @@ def register_model(
 
 
 @_group.command("list", short_help="List the models you have registered.")
-def list_models(json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False) -> None:
+def list_models(
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON array on standard output.")
+    ] = False,
+) -> None:
     """List the models you have registered; none of them is executed."""
     found = records.read()
     if json:
-        say_json([{**records.document(registration), "name": f"{records.PREFIX}{registration.name}"} for registration in found])
+        say_json(
+            [
+                {**records.document(registration), "name": f"{records.PREFIX}{registration.name}"}
+                for registration in found
+            ]
+        )
     elif not found:
         say("No model of your own is registered; see optlab model register --help.")
     else:
@@ -79,7 +123,9 @@ def list_models(json: Annotated[bool, typer.Option("--json", help="One JSON arra
 @_group.command("forget", short_help="Take the registration of a model back.")
 def forget_model(
     name: Annotated[str, typer.Argument(help="Its name, with or without own. in front.")],
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output.")
+    ] = False,
 ) -> None:
     """Take the registration of a model back; its file is left alone."""
     gone = records.forget(name)
@@ -110,8 +156,17 @@ def _confirmed() -> bool:
 
 def _shape(inputs: str, outputs: int) -> DataShape:
     parts = inputs.split(",")
-    if not all(re.fullmatch(r"\s*[0-9]{1,10}\s*", part) and 0 < int(part) < 2**31 for part in parts) or len(parts) > 7:
-        raise InvalidInput(f"--inputs is '{inputs}', but it must be a shape as 64 or 1,28,28.", "inputs")
+    if (
+        not all(
+            re.fullmatch(r"\s*[0-9]{1,10}\s*", part) and 0 < int(part) < 2**31 for part in parts
+        )
+        or len(parts) > 7
+    ):
+        raise InvalidInput(
+            f"--inputs is '{inputs}', but it must be a shape as 64 or 1,28,28.", "inputs"
+        )
     if not 1 <= outputs <= 1_000_000:
-        raise InvalidInput(f"--outputs is {outputs}, but it must be a whole number from 1 to 1000000.", "outputs")
+        raise InvalidInput(
+            f"--outputs is {outputs}, but it must be a whole number from 1 to 1000000.", "outputs"
+        )
     return DataShape(tuple(int(part) for part in parts), outputs, "classes")

@@ -1,7 +1,8 @@
 r"""Formulas for a terminal: the LaTeX of the catalogue's rules as one line of Unicode.
 
-Covers the part of LaTeX that rules are written in; a test walks the whole catalogue, so a rule that needs more is noticed.
-``\frac{a}{b}`` becomes ``a / b``, with parentheses where a part has operators of its own.
+Covers the part of LaTeX that rules are written in; a test walks the whole catalogue, so a rule that
+needs more is noticed. ``\frac{a}{b}`` becomes ``a / b``, with parentheses where a part has
+operators of its own.
 """
 
 from __future__ import annotations
@@ -47,8 +48,40 @@ _ACCENTS: Mapping[str, str] = {
     "dot": "\u0307",
     "vec": "\u20d7",
 }
-_FONTS = frozenset({"mathrm", "text", "mathbf", "boldsymbol", "mathcal", "mathbb", "operatorname", "mathit", "textrm", "bm"})
-_UPRIGHT = frozenset({"min", "max", "log", "exp", "sin", "cos", "tan", "tanh", "diag", "det", "sign", "arg", "lim", "sup", "inf", "Pr"})
+_FONTS = frozenset(
+    {
+        "mathrm",
+        "text",
+        "mathbf",
+        "boldsymbol",
+        "mathcal",
+        "mathbb",
+        "operatorname",
+        "mathit",
+        "textrm",
+        "bm",
+    }
+)
+_UPRIGHT = frozenset(
+    {
+        "min",
+        "max",
+        "log",
+        "exp",
+        "sin",
+        "cos",
+        "tan",
+        "tanh",
+        "diag",
+        "det",
+        "sign",
+        "arg",
+        "lim",
+        "sup",
+        "inf",
+        "Pr",
+    }
+)
 _FRACTIONS = frozenset({"frac", "tfrac", "dfrac"})
 _RAISED = str.maketrans("0123456789+-−=()nitkTL⊤ᵀ", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿⁱᵗᵏᵀᴸᵀᵀ")
 _LOWERED = str.maketrans("0123456789+-−=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
@@ -58,10 +91,14 @@ _TOKEN = re.compile(r"\\([A-Za-z]+)\s?|\\(.)|([{}^_])|(\s+)|(.)", re.DOTALL)
 def plain(latex: str) -> str:
     """A formula in LaTeX as Unicode text on one line."""
     text = _Reader(latex).sequence()
-    text = re.sub(r"(?<=\S) {2,}(?=\S)", lambda gap: "   " if len(gap[0]) > 3 else " ", text).strip()
+    text = re.sub(
+        r"(?<=\S) {2,}(?=\S)", lambda gap: "   " if len(gap[0]) > 3 else " ", text
+    ).strip()
     text = re.sub(r"‖ ?([^‖]*?) ?‖", r"‖\1‖", text)
     text = re.sub(r"(^|[=(,←~∼] ?)− ", r"\1−", text)  # a sign, not a difference
-    return unicodedata.normalize("NFC", text.replace("( ", "(").replace(" )", ")").replace(" ,", ","))
+    return unicodedata.normalize(
+        "NFC", text.replace("( ", "(").replace(" )", ")").replace(" ,", ",")
+    )
 
 
 class _Reader:
@@ -115,7 +152,11 @@ class _Reader:
             return f"√({self._argument()})"
         if word in _ACCENTS:
             inside = self._argument()
-            return inside + _ACCENTS[word] if len(inside) == 1 else inside[:1] + _ACCENTS[word] + inside[1:]
+            return (
+                inside + _ACCENTS[word]
+                if len(inside) == 1
+                else inside[:1] + _ACCENTS[word] + inside[1:]
+            )
         if word in _FONTS:
             inside = self._argument()
             return f" {inside} " if " " in inside or word == "text" else inside
@@ -124,7 +165,11 @@ class _Reader:
             following = self._tokens[self._next] if self._next < len(self._tokens) else ("",) * 5
             if following[0] in _FRACTIONS:
                 return f"{word}({self.one()})"
-            return word if following[2] in ("_", "^") or following[4] == "(" or following[0] == "left" else f"{word} "
+            return (
+                word
+                if following[2] in ("_", "^") or following[4] == "(" or following[0] == "left"
+                else f"{word} "
+            )
         return _SYMBOLS.get(word, word)
 
     def _script(self, structure: str) -> str:

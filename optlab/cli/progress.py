@@ -1,4 +1,5 @@
-"""What is seen of a run while it goes: a bar on a terminal, a few lines in a file or pipe, nothing for a program that wants JSON.
+"""What is seen of a run while it goes: a bar on a terminal, a few lines in a file or pipe, nothing
+for a program that wants JSON.
 
 All of it goes to standard error, so that standard output holds the result alone.
 """
@@ -16,11 +17,15 @@ from optlab.runners import NotRecorded, RecordingHeld, RecordingWentOn
 from optlab.training.events import Event, SeriesBlock, SessionStarted, StepWarning
 
 LINES = 10
-"""Lines that a run writes where there is no terminal: one each time this share of the budget has passed."""
+"""Lines that a run writes where there is no terminal: one each time this share of the budget has
+passed.
+"""
 
 
 def warn(event: Event) -> None:
-    """Say on standard error that a run is not stored any more, or waits for room; other events are no warning."""
+    """Say on standard error that a run is not stored any more, or waits for room; other events are
+    no warning.
+    """
     if isinstance(event, NotRecorded | RecordingHeld | RecordingWentOn):
         print(event.words, file=sys.stderr, flush=True)
 
@@ -75,7 +80,9 @@ class RunProgress:
     def share(self) -> float:
         """How much of the budget, in steps or in seconds, is spent; from 0 to 1."""
         limit = self._budget.seconds
-        return min(1.0, max(self._step / self._budget.steps, self._seconds / limit if limit > 0.0 else 0.0))
+        return min(
+            1.0, max(self._step / self._budget.steps, self._seconds / limit if limit > 0.0 else 0.0)
+        )
 
     @property
     def place(self) -> str:
@@ -111,7 +118,9 @@ class Lines:
                 self._course.heard(event)
                 if self._course.share >= self._next:
                     self._next = (math.floor(self._course.share * LINES) + 1) / LINES
-                    print(f"{self._course.place}: {self._course.words}", file=sys.stderr, flush=True)
+                    print(
+                        f"{self._course.place}: {self._course.words}", file=sys.stderr, flush=True
+                    )
             case StepWarning():
                 print(f"step {event.step:,}: {event.words}", file=sys.stderr, flush=True)
             case _:
@@ -135,7 +144,9 @@ class Bar:
             TextColumn("{task.fields[place]}"),
             BarColumn(bar_width=12),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[words]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            TextColumn(
+                "{task.fields[words]}", table_column=Column(no_wrap=True, overflow="ellipsis")
+            ),
             console=self._console,
             transient=True,
             redirect_stdout=False,

@@ -1,4 +1,6 @@
-"""``optlab race``: the same start and the same batches for several optimizers or values, as one population."""
+"""``optlab race``: the same start and the same batches for several optimizers or values, as one
+population.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,11 @@ _LISTS = ("sizes", "names", "text")
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("race", help=_HELP, short_help="Race optimizers or values from one start on the same batches.")(race)
+    app.command(
+        "race",
+        help=_HELP,
+        short_help="Race optimizers or values from one start on the same batches.",
+    )(race)
 
 
 _HELP = (
@@ -48,31 +54,67 @@ _HELP = (
 
 
 def race(
-    source: Annotated[str, typer.Argument(metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset.")],
-    optimizers: Annotated[str, typer.Option(metavar="A,B,…", help="Optimizers that race; the same as --set optimizer.name=A,B,….")] = "",
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset."
+        ),
+    ],
+    optimizers: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,…", help="Optimizers that race; the same as --set optimizer.name=A,B,…."
+        ),
+    ] = "",
     changes: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="PATH=VALUE[,VALUE…]", help="Change a field, or race its values, as optimizer.lr=0.1,0.01; may be repeated."
+            "--set",
+            metavar="PATH=VALUE[,VALUE…]",
+            help="Change a field, or race its values, as optimizer.lr=0.1,0.01; may be repeated.",
         ),
     ] = None,
-    steps: Annotated[str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")] = "",
-    seed: Annotated[str, typer.Option(metavar="N[,N…]", help="Seed of the start and the batches; the same as --set seed=N.")] = "",
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute; the same as --set device=NAME.")] = "",
-    runner: Annotated[str, typer.Option(metavar="|".join(RUNNERS), help="Train in this process or in one of its own.")] = "auto",
+    steps: Annotated[
+        str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")
+    ] = "",
+    seed: Annotated[
+        str,
+        typer.Option(
+            metavar="N[,N…]", help="Seed of the start and the batches; the same as --set seed=N."
+        ),
+    ] = "",
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|cpu|cuda|mps", help="Where to compute; the same as --set device=NAME."
+        ),
+    ] = "",
+    runner: Annotated[
+        str,
+        typer.Option(metavar="|".join(RUNNERS), help="Train in this process or in one of its own."),
+    ] = "auto",
     no_store: Annotated[bool, typer.Option("--no-store", help="Do not store the runs.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
+    ] = False,
 ) -> int:
     """See the module."""
     asked = next((name for name in RUNNERS if name == runner), None)
     if asked is None:
-        raise InvalidInput(f"--runner is '{runner}', but it must be one of {', '.join(RUNNERS)}.", "runner")
+        raise InvalidInput(
+            f"--runner is '{runner}', but it must be one of {', '.join(RUNNERS)}.", "runner"
+        )
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")
     given = [
         f"{path}={text}"
-        for path, text in (("budget.steps", steps), ("device", device), ("seed", seed), ("optimizer.name", optimizers))
+        for path, text in (
+            ("budget.steps", steps),
+            ("device", device),
+            ("seed", seed),
+            ("optimizer.name", optimizers),
+        )
         if text
     ]
     base = load(source)
@@ -110,27 +152,35 @@ class Entry:
     def words(self) -> str:
         """What it is called in the table."""
         return ", ".join(
-            text if path == "optimizer.name" else f"{path.removeprefix('optimizer.')} {text}" for path, text in self.differs.items()
+            text if path == "optimizer.name" else f"{path.removeprefix('optimizer.')} {text}"
+            for path, text in self.differs.items()
         )
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """Path → text of what one run changes, and of those the values that are not the same for all runs."""
+    """Path → text of what one run changes, and of those the values that are not the same for all
+    runs.
+    """
 
     changes: dict[str, str]
     differs: dict[str, str]
 
 
 def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
-    """Return all combinations of the values in ``path=value,value,…`` texts; those of one run are applied together.
+    """Return all combinations of the values in ``path=value,value,…`` texts; those of one run are
+    applied together.
 
     Raises:
-        InvalidInput: a text is not of that form, names no field, a value is not allowed, or fewer than two runs come of it, or too many.
+        InvalidInput: a text is not of that form, names no field, a value is not allowed, or fewer
+            than two runs come of it, or too many.
     """
     drafts = [_Draft({}, {})]
-    # Components first: which fields there are, and so where a comma belongs to a value, depends on them.
-    for path, text in sorted((assignment(change) for change in changes), key=lambda pair: not pair[0].endswith(".name")):
+    # Components first: which fields there are, and so where a comma belongs to a value, depends on
+    # them.
+    for path, text in sorted(
+        (assignment(change) for change in changes), key=lambda pair: not pair[0].endswith(".name")
+    ):
         drafts = [after for draft in drafts for after in _branched(base, draft, path, text)]
         if len(drafts) > MOST:
             raise InvalidInput(f"This race would have more than {MOST} runs; give fewer values.")
@@ -144,13 +194,20 @@ def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
 def _branched(base: Experiment, draft: _Draft, path: str, text: str) -> list[_Draft]:
     field = _field(base, draft, path)
     several = path.endswith(".name") or (field is not None and field.kind not in _LISTS)
-    values = [value.strip() for value in text.split(",") if value.strip()] if several and "," in text else []
+    values = (
+        [value.strip() for value in text.split(",") if value.strip()]
+        if several and "," in text
+        else []
+    )
     if len(values) < 2:
         return [_Draft({**draft.changes, path: values[0] if values else text}, draft.differs)]
     # The experiment's own optimizer races with the fields that the experiment gives it.
     own = base.optimizer.name if path == "optimizer.name" else None
     return [
-        _Draft(draft.changes if value == own else {**draft.changes, path: value}, {**draft.differs, path: value})
+        _Draft(
+            draft.changes if value == own else {**draft.changes, path: value},
+            {**draft.differs, path: value},
+        )
         for value in dict.fromkeys(values)
     ]
 
@@ -159,8 +216,14 @@ def _field(base: Experiment, draft: _Draft, path: str) -> Field | None:
     section, _, key = path.rpartition(".")
     owner: type[FieldSet] | None = PLAIN_SECTIONS.get(section) if section else General
     if section in SECTIONS:
-        owner = registry.get(section, draft.changes.get(f"{section}.name", getattr(base, section).name))
-    return next((field for field in owner.fields() if field.name == key), None) if owner is not None else None
+        owner = registry.get(
+            section, draft.changes.get(f"{section}.name", getattr(base, section).name)
+        )
+    return (
+        next((field for field in owner.fields() if field.name == key), None)
+        if owner is not None
+        else None
+    )
 
 
 def _titled(entry: Entry) -> Entry:
@@ -172,7 +235,9 @@ def _titled(entry: Entry) -> Entry:
 
 
 def _common_title(base: Experiment, entries: Sequence[Entry]) -> str:
-    """Return the title of a race: the experiment's own, or data and model where its title does not hold for all runs."""
+    """Return the title of a race: the experiment's own, or data and model where its title does not
+    hold for all runs.
+    """
     if all(entry.experiment.title().startswith(base.title()) for entry in entries):
         return base.title()
     first = entries[0].experiment
@@ -184,7 +249,9 @@ class Race:
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = list(entries)
-        self.outcomes = [Outcome(entry.experiment.title(), number=number) for number, entry in enumerate(entries)]
+        self.outcomes = [
+            Outcome(entry.experiment.title(), number=number) for number, entry in enumerate(entries)
+        ]
         self.asked_to_stop = 0
 
     def hear(self, event: Event) -> None:
@@ -209,7 +276,9 @@ class Race:
         return sorted(zip(self.entries, self.outcomes, strict=True), key=rank)
 
     def document(self, title: str) -> dict[str, Any]:
-        """The document that ``race --json`` prints: each run as ``run --json`` has it, and what it differs in."""
+        """The document that ``race --json`` prints: each run as ``run --json`` has it, and what it
+        differs in.
+        """
         first = self.outcomes[0]
         return {
             "title": title,
@@ -217,17 +286,35 @@ class Race:
             "runner": first.runner or None,
             "parameters": first.parameters,
             "seconds": max(outcome.seconds for outcome in self.outcomes),
-            "runs": [{"differs": entry.differs, **outcome.document()} for entry, outcome in self.ranked()],
+            "runs": [
+                {"differs": entry.differs, **outcome.document()} for entry, outcome in self.ranked()
+            ],
         }
 
 
 def _say(title: str, field: Race) -> None:
     ranked = field.ranked()
-    failed = next((outcome.reason for outcome in field.outcomes if outcome.status in ("failed", "interrupted") and outcome.reason), "")
+    failed = next(
+        (
+            outcome.reason
+            for outcome in field.outcomes
+            if outcome.status in ("failed", "interrupted") and outcome.reason
+        ),
+        "",
+    )
     if failed:
         print(" ".join(failed.splitlines()), file=sys.stderr)
     say(f"{title}: {len(ranked)} runs from one start, by training loss\n")
-    headers = ("Run", "Status", "Steps", "Training loss", "Validation loss", "Validation error", "Full gradient norm", "Stored as")
+    headers = (
+        "Run",
+        "Status",
+        "Steps",
+        "Training loss",
+        "Validation loss",
+        "Validation error",
+        "Full gradient norm",
+        "Stored as",
+    )
     say_table(headers, [_row(entry, outcome) for entry, outcome in ranked], headed=True)
 
 
@@ -238,7 +325,12 @@ def _row(entry: Entry, outcome: Outcome) -> tuple[str, ...]:
         value = final.get(name)
         return f"{value:{form}}" if value is not None else "–"
 
-    numbers = (number("train_loss"), number("validation_loss"), number("validation_error", ".2%"), number("gradient_norm"))
+    numbers = (
+        number("train_loss"),
+        number("validation_loss"),
+        number("validation_error", ".2%"),
+        number("gradient_norm"),
+    )
     return (
         entry.words,
         outcome.status,

@@ -15,14 +15,25 @@ from optlab.cli.run import changed, load
 from optlab.cli.text_plot import plot
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
-from optlab.studies.tuning.range_test import FIRST, LAST, STEPS, ProgressCallback, RangeTest, range_test
+from optlab.studies.tuning.range_test import (
+    FIRST,
+    LAST,
+    STEPS,
+    ProgressCallback,
+    RangeTest,
+    range_test,
+)
 from optlab.studies.tuning.short_runs import RUNS, ShortRuns, rates_around, short_runs
 from optlab.studies.tuning.short_runs import STEPS as SHORT_STEPS
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("range", help=_HELP, short_help="Find a learning rate: range test and short runs side by side.")(find_range)
+    app.command(
+        "range",
+        help=_HELP,
+        short_help="Find a learning rate: range test and short runs side by side.",
+    )(find_range)
 
 
 _HELP = (
@@ -34,27 +45,58 @@ _HELP = (
 
 
 def find_range(
-    source: Annotated[str, typer.Argument(metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset."
+        ),
+    ],
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field, as optimizer.name=adam; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Change a field, as optimizer.name=adam; may be repeated.",
+        ),
     ] = None,
-    first: Annotated[float, typer.Option("--from", metavar="RATE", help="First rate of the range test.")] = FIRST,
-    last: Annotated[float, typer.Option("--to", metavar="RATE", help="Last rate of the range test.")] = LAST,
+    first: Annotated[
+        float, typer.Option("--from", metavar="RATE", help="First rate of the range test.")
+    ] = FIRST,
+    last: Annotated[
+        float, typer.Option("--to", metavar="RATE", help="Last rate of the range test.")
+    ] = LAST,
     steps: Annotated[int, typer.Option(metavar="N", help="Steps of the range test.")] = STEPS,
-    count: Annotated[int, typer.Option("--short-runs", metavar="K", help="Rates that are held constant side by side; 0 for none.")] = RUNS,
-    length: Annotated[int, typer.Option("--short-steps", metavar="N", help="Steps of the short runs.")] = SHORT_STEPS,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")] = False,
+    count: Annotated[
+        int,
+        typer.Option(
+            "--short-runs",
+            metavar="K",
+            help="Rates that are held constant side by side; 0 for none.",
+        ),
+    ] = RUNS,
+    length: Annotated[
+        int, typer.Option("--short-steps", metavar="N", help="Steps of the short runs.")
+    ] = SHORT_STEPS,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
+    ] = False,
 ) -> None:
     """See the module."""
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")
     if count < 0 or count == 1 or count > 64:
-        raise InvalidInput(f"--short-runs is {count}, but it must be 0, or from 2 to 64.", "short_runs")
+        raise InvalidInput(
+            f"--short-runs is {count}, but it must be 0, or from 2 to 64.", "short_runs"
+        )
     experiment = changed(load(source), changes or [])
     with _course(silent=json) as tell:
         test = range_test(experiment, first, last, steps, tell("range test"))
-        runs = short_runs(experiment, rates_around(test, count), length, tell("short runs")) if count else None
+        runs = (
+            short_runs(experiment, rates_around(test, count), length, tell("short runs"))
+            if count
+            else None
+        )
     if json:
         say_json(document(experiment, test, runs))
     else:
@@ -62,7 +104,9 @@ def find_range(
 
 
 def document(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) -> dict[str, Any]:
-    """Both as JSON has them; ``short_runs`` and ``advice`` are null where there is none. A loss that is not finite is null."""
+    """Both as JSON has them; ``short_runs`` and ``advice`` are null where there is none. A loss
+    that is not finite is null.
+    """
     return {
         "title": experiment.title(),
         "optimizer": experiment.optimizer.name,
@@ -98,12 +142,21 @@ def _advice(runs: ShortRuns | None) -> Mapping[str, Any]:
         return {}
     # As it is shown: what is copied from the terminal is what a program gets.
     rate = float(f"{runs.advised:.3g}")
-    return {"optimizer.lr": rate, "schedule.name": "linear_decay", "schedule.tau": runs.tau, "schedule.last": runs.last}
+    return {
+        "optimizer.lr": rate,
+        "schedule.name": "linear_decay",
+        "schedule.tau": runs.tau,
+        "schedule.last": runs.last,
+    }
 
 
 def _say(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) -> None:
-    say(f"{experiment.title()}: smoothed batch loss while the rate rises from {test.rates[0]:.3g} to {test.rates[-1]:.3g}\n")
-    marks = {"s": test.steepest, "m": test.lowest} | ({"e": test.edge} if test.edge is not None else {})
+    say(
+        f"{experiment.title()}: smoothed batch loss while the rate rises from {test.rates[0]:.3g} to {test.rates[-1]:.3g}\n"
+    )
+    marks = {"s": test.steepest, "m": test.lowest} | (
+        {"e": test.edge} if test.edge is not None else {}
+    )
     say(
         "\n".join(
             plot(
@@ -118,16 +171,23 @@ def _say(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) -> Non
     say(test.words)
     if runs is None:
         return
-    say(f"\nTraining loss after {len(runs.losses):,} steps at constant rates ({runs.initial:.4g} at the start)\n")
+    say(
+        f"\nTraining loss after {len(runs.losses):,} steps at constant rates ({runs.initial:.4g} at the start)\n"
+    )
     rows = []
     for rate, loss, stable in zip(runs.rates, runs.train_loss, runs.stable, strict=True):
-        remark = {runs.best: "best so far", runs.advised: "advised"}.get(float(rate), "" if stable else "too large")
+        remark = {runs.best: "best so far", runs.advised: "advised"}.get(
+            float(rate), "" if stable else "too large"
+        )
         rows.append((f"{rate:.3g}", f"{loss:.4g}", remark))
     say_table(("Rate", "Training loss", ""), rows, headed=True)
     say(f"\n{runs.words}")
     advice = _advice(runs)
     if advice:
-        say("\nTo run it, add: " + " ".join(f"--set {path}={value}" for path, value in advice.items()))
+        say(
+            "\nTo run it, add: "
+            + " ".join(f"--set {path}={value}" for path, value in advice.items())
+        )
 
 
 class _Tell:
@@ -156,5 +216,7 @@ def _course(*, silent: bool) -> Iterator[_Tell]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
+    with Progress(
+        console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
         yield _Tell(progress)

@@ -28,7 +28,9 @@ RUNNERS: tuple[Asked, ...] = get_args(Asked)
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("run", help=_HELP, short_help="Train an experiment file or a preset, and store the run.")(run)
+    app.command(
+        "run", help=_HELP, short_help="Train an experiment file or a preset, and store the run."
+    )(run)
 
 
 _HELP = (
@@ -42,32 +44,79 @@ _HELP = (
 
 
 def run(
-    source: Annotated[str, typer.Argument(metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset.")] = "",
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset."
+        ),
+    ] = "",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field, as optimizer.lr=0.1; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Change a field, as optimizer.lr=0.1; may be repeated.",
+        ),
     ] = None,
-    steps: Annotated[str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")] = "",
-    seed: Annotated[str, typer.Option(metavar="N", help="Seed of the start and the batches; the same as --set seed=N.")] = "",
+    steps: Annotated[
+        str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")
+    ] = "",
+    seed: Annotated[
+        str,
+        typer.Option(
+            metavar="N", help="Seed of the start and the batches; the same as --set seed=N."
+        ),
+    ] = "",
     instruments: Annotated[
         list[str] | None,
-        typer.Option("--instrument", metavar="NAME[:EVERY]", help="Switch an instrument on, read every so many steps; may be repeated."),
+        typer.Option(
+            "--instrument",
+            metavar="NAME[:EVERY]",
+            help="Switch an instrument on, read every so many steps; may be repeated.",
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute; the same as --set device=NAME.")] = "",
-    runner: Annotated[str, typer.Option(metavar="|".join(RUNNERS), help="Train in this process or in one of its own.")] = "auto",
-    resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a stopped or interrupted run, in place of FILE.")] = "",
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|cpu|cuda|mps", help="Where to compute; the same as --set device=NAME."
+        ),
+    ] = "",
+    runner: Annotated[
+        str,
+        typer.Option(metavar="|".join(RUNNERS), help="Train in this process or in one of its own."),
+    ] = "auto",
+    resume: Annotated[
+        str,
+        typer.Option(
+            metavar="RUN", help="Go on with a stopped or interrupted run, in place of FILE."
+        ),
+    ] = "",
     no_store: Annotated[bool, typer.Option("--no-store", help="Do not store the run.")] = False,
     json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there or on standard error.")
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON document on standard output, and nothing else there or on standard error.",
+        ),
     ] = False,
 ) -> int:
     """See the module."""
     asked = next((name for name in RUNNERS if name == runner), None)
     if asked is None:
-        raise InvalidInput(f"--runner is '{runner}', but it must be one of {', '.join(RUNNERS)}.", "runner")
+        raise InvalidInput(
+            f"--runner is '{runner}', but it must be one of {', '.join(RUNNERS)}.", "runner"
+        )
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")
-    given = [*(changes or []), *(f"{path}={text}" for path, text in (("budget.steps", steps), ("seed", seed), ("device", device)) if text)]
+    given = [
+        *(changes or []),
+        *(
+            f"{path}={text}"
+            for path, text in (("budget.steps", steps), ("seed", seed), ("device", device))
+            if text
+        ),
+    ]
     given += [change for word in instruments or [] for change in switched(word)]
     if resume:
         experiment, begin = _resumed(resume, source, given, asked, no_store)
@@ -83,7 +132,9 @@ def run(
     return int(outcome.status in ("diverged", "failed") or outcome.recorded is False)
 
 
-def _fresh(source: str, changes: list[str], runner: Asked, no_store: bool) -> tuple[Experiment, Callable[[], JobHandle]]:
+def _fresh(
+    source: str, changes: list[str], runner: Asked, no_store: bool
+) -> tuple[Experiment, Callable[[], JobHandle]]:
     """The experiment asked for, found to be sound, and what begins it."""
     if not source:
         raise InvalidInput(
@@ -101,11 +152,15 @@ def _fresh(source: str, changes: list[str], runner: Asked, no_store: bool) -> tu
     return experiment, begin
 
 
-def _resumed(run_id: str, source: str, changes: list[str], runner: Asked, no_store: bool) -> tuple[Experiment, Callable[[], JobHandle]]:
+def _resumed(
+    run_id: str, source: str, changes: list[str], runner: Asked, no_store: bool
+) -> tuple[Experiment, Callable[[], JobHandle]]:
     """The experiment of a stored run, and what goes on with it."""
     if source or changes or no_store:
         extra = source or (f"--set {changes[0]}" if changes else "--no-store")
-        raise InvalidInput(f"--resume goes on with a stored run as it was asked for, so '{extra}' cannot be given with it.")
+        raise InvalidInput(
+            f"--resume goes on with a stored run as it was asked for, so '{extra}' cannot be given with it."
+        )
     # Read first: a name that is not there must not create a store.
     with Store.open_readonly() as store:
         record = store.run(run_id)
@@ -129,16 +184,23 @@ def load(source: str) -> Experiment:
         return Experiment.load(known[source])
     if path.exists() or path.suffix or path.name != source:
         return Experiment.load(path)
-    raise InvalidInput(f"'{source}' is neither a file nor a preset{did_you_mean(source, known)}; presets are: {', '.join(known)}.")
+    raise InvalidInput(
+        f"'{source}' is neither a file nor a preset{did_you_mean(source, known)}; presets are: {', '.join(known)}."
+    )
 
 
 def changed(experiment: Experiment, changes: list[str]) -> Experiment:
-    """Return the experiment with all ``path=value`` texts applied together; of two for one path the last one counts.
+    """Return the experiment with all ``path=value`` texts applied together; of two for one path the
+    last one counts.
 
     Raises:
         InvalidInput: a text is not of that form, names no field, or the value is not allowed.
     """
-    return experiment.with_values(dict(assignment(change) for change in changes)) if changes else experiment
+    return (
+        experiment.with_values(dict(assignment(change) for change in changes))
+        if changes
+        else experiment
+    )
 
 
 def assignment(change: str) -> tuple[str, str]:
@@ -149,7 +211,9 @@ def assignment(change: str) -> tuple[str, str]:
     """
     path, equals, value = change.partition("=")
     if not equals or not path.strip():
-        raise InvalidInput(f"--set is '{change}', but it must be of the form path=value, as optimizer.lr=0.1.")
+        raise InvalidInput(
+            f"--set is '{change}', but it must be of the form path=value, as optimizer.lr=0.1."
+        )
     return path.strip(), value
 
 
@@ -160,7 +224,8 @@ def switched(word: str) -> list[str]:
 
 
 def check_surroundings(experiment: Experiment) -> None:
-    """Check before a run is stored what only this machine can tell: whether the device is there, the data can be had, and the experiment fits them.
+    """Check before a run is stored what only this machine can tell: whether the device is there,
+    the data can be had, and the experiment fits them.
 
     Raises:
         InvalidInput: one of these does not hold.
@@ -175,21 +240,37 @@ def _say(outcome: Outcome) -> None:
     if outcome.status in ("failed", "interrupted"):
         print(" ".join(outcome.reason.splitlines()) or "The run failed.", file=sys.stderr)
         if outcome.run:
-            say(f"{outcome.status}: stored as {outcome.run}; go on with it: optlab run --resume {outcome.run}")
+            say(
+                f"{outcome.status}: stored as {outcome.run}; go on with it: optlab run --resume {outcome.run}"
+            )
         return
     say(f"{outcome.title}: {outcome.status}, {outcome.reason}")
     speed = f" ({outcome.steps_per_second:,.0f} steps/s)" if outcome.steps_per_second else ""
-    say(f"  steps              {outcome.steps:,} in {outcome.seconds:.2f} s{speed}, {outcome.device}, {outcome.runner}")
-    for part, label in (("train", "training loss"), ("validation", "validation loss"), ("test", "test loss")):
+    say(
+        f"  steps              {outcome.steps:,} in {outcome.seconds:.2f} s{speed}, {outcome.device}, {outcome.runner}"
+    )
+    for part, label in (
+        ("train", "training loss"),
+        ("validation", "validation loss"),
+        ("test", "test loss"),
+    ):
         loss, error = outcome.final.get(f"{part}_loss"), outcome.final.get(f"{part}_error")
         if loss is not None:
-            say(f"  {label:<18} {loss:.6g}" + (f", 0-1 error {error:.2%}" if error is not None else ""))
+            say(
+                f"  {label:<18} {loss:.6g}"
+                + (f", 0-1 error {error:.2%}" if error is not None else "")
+            )
     norm = outcome.final.get("gradient_norm")
     if norm is not None:
         say(f"  full gradient norm {norm:.4g}")
-        say(f"                     {gradient_test(outcome.final.get('gradient_norm_at_start'), norm).sentence}")
+        say(
+            f"                     {gradient_test(outcome.final.get('gradient_norm_at_start'), norm).sentence}"
+        )
     say(f"  weights' SHA-256   {outcome.theta_sha256}")
     if outcome.run:
-        say(f"  stored as          {outcome.run}" + (" (only in part)" if outcome.recorded is False else ""))
+        say(
+            f"  stored as          {outcome.run}"
+            + (" (only in part)" if outcome.recorded is False else "")
+        )
         if outcome.status == "stopped" or outcome.recorded is False:
             say(f"Go on with it: optlab run --resume {outcome.run}")

@@ -28,7 +28,11 @@ _HELP = (
 
 def runs(
     json: Annotated[
-        bool, typer.Option("--json", help="One JSON array on standard output, each run with its experiment and its end.")
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON array on standard output, each run with its experiment and its end.",
+        ),
     ] = False,
 ) -> None:
     """See the module."""
@@ -41,7 +45,10 @@ def runs(
     elif not records:
         say("No runs are stored yet; make one with: optlab run digits-mlp")
     else:
-        say_table(("Run", "Created", "Status", "Steps", "Validation", "Device", "Title"), [_row(record) for record in records])
+        say_table(
+            ("Run", "Created", "Status", "Steps", "Validation", "Device", "Title"),
+            [_row(record) for record in records],
+        )
 
 
 def document(record: RunRecord) -> dict[str, Any]:
@@ -50,7 +57,15 @@ def document(record: RunRecord) -> dict[str, Any]:
 
 
 def _row(record: RunRecord) -> tuple[str, ...]:
-    return (record.id, _when(record.created), record.status, f"{record.steps:,}", _validation(record), record.device, record.title)
+    return (
+        record.id,
+        _when(record.created),
+        record.status,
+        f"{record.steps:,}",
+        _validation(record),
+        record.device,
+        record.title,
+    )
 
 
 def _when(created: str) -> str:

@@ -22,7 +22,11 @@ READING_WIDTH = 100
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("show", help=_HELP, short_help="Show the page of a component: rule, symbols, fields, source.")(show)
+    app.command(
+        "show",
+        help=_HELP,
+        short_help="Show the page of a component: rule, symbols, fields, source.",
+    )(show)
 
 
 _HELP = (
@@ -33,8 +37,12 @@ _HELP = (
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A component (momentum, clipping.none) or a preset (digits-mlp).")],
-    json: Annotated[bool, typer.Option("--json", help="One JSON array of pages on standard output.")] = False,
+    name: Annotated[
+        str, typer.Argument(help="A component (momentum, clipping.none) or a preset (digits-mlp).")
+    ],
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON array of pages on standard output.")
+    ] = False,
 ) -> None:
     """See the module."""
     preset = next((path for path in presets.files() if path.stem == name), None)
@@ -62,7 +70,9 @@ def show(
     except InvalidInput as error:
         if "." in name:
             raise
-        raise InvalidInput(str(error).removesuffix(".") + ", and optlab list presets shows the experiments.") from None
+        raise InvalidInput(
+            str(error).removesuffix(".") + ", and optlab list presets shows the experiments."
+        ) from None
     if json:
         say_json([page_document(page) for page in found])
     else:
@@ -74,7 +84,9 @@ def page_document(page: Page) -> dict[str, Any]:
     """A page as JSON has it: its attributes, and each line of its rule also as plain text."""
     document = {field.name: getattr(page, field.name) for field in dataclasses.fields(page)}
     document["fields"] = [field_document(field) for field in page.fields]
-    document["symbols"] = [{"symbol": symbol, "meaning": meaning} for symbol, meaning in page.symbols]
+    document["symbols"] = [
+        {"symbol": symbol, "meaning": meaning} for symbol, meaning in page.symbols
+    ]
     document["rule_text"] = [plain(line) for line in page.rule]
     document["flags"] = [_flag(page, field) for field in page.fields]
     return document
@@ -112,7 +124,9 @@ def lines(page: Page, width: int) -> Iterator[str]:
 
 
 def _hung(head: str, text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, max(width, len(head) + 20), initial_indent=head, subsequent_indent=" " * len(head))
+    return textwrap.wrap(
+        text, max(width, len(head) + 20), initial_indent=head, subsequent_indent=" " * len(head)
+    )
 
 
 def _field_lines(field: Field, width: int) -> Iterator[str]:
@@ -136,13 +150,20 @@ def _usage(page: Page) -> Iterator[str]:
         )
         return
     if page.kind == "surface":
-        yield from ("", "By flags", f"    optlab surface {page.name}", *(f"    {_flag(page, field)}" for field in page.fields))
+        yield from (
+            "",
+            "By flags",
+            f"    optlab surface {page.name}",
+            *(f"    {_flag(page, field)}" for field in page.fields),
+        )
         return
     yield from ("", "In an experiment file", *(f"    {line}" for line in page.example.splitlines()))
     yield from (
         "",
         "By flags of optlab run",
-        f"    --instrument {page.name}" if page.kind == "instrument" else f"    --set {page.kind}.name={page.name}",
+        f"    --instrument {page.name}"
+        if page.kind == "instrument"
+        else f"    --set {page.kind}.name={page.name}",
         *(f"    {_flag(page, field)}" for field in page.fields),
     )
 
@@ -154,7 +175,11 @@ def _flag(page: Page, field: Field) -> str:
 
 def _typed(value: Any) -> str:
     """A value as it is typed after ``--set path=``."""
-    return ",".join(str(item) for item in value) if isinstance(value, tuple) else _as_toml(value).strip('"')
+    return (
+        ",".join(str(item) for item in value)
+        if isinstance(value, tuple)
+        else _as_toml(value).strip('"')
+    )
 
 
 def _as_toml(value: Any) -> str:

@@ -21,7 +21,9 @@ _STEPS = 11
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("slice", help=_HELP, short_help="The loss on a line or a plane through the weights.")(slice_)
+    app.command(
+        "slice", help=_HELP, short_help="The loss on a line or a plane through the weights."
+    )(slice_)
 
 
 _HELP = (
@@ -36,29 +38,53 @@ def slice_(
     source: Annotated[str, typer.Argument(metavar="FILE|PRESET|RUN", help="Whose weights.")],
     along: Annotated[str, typer.Option(metavar="|".join(ALONG), help="Which slice.")] = "random",
     to: Annotated[
-        str, typer.Option("--to", metavar="FILE|PRESET|RUN", help="The other end, for runs and line; of the same model and data.")
+        str,
+        typer.Option(
+            "--to",
+            metavar="FILE|PRESET|RUN",
+            help="The other end, for runs and line; of the same model and data.",
+        ),
     ] = "",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated."
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(metavar="N", help="Train an experiment for N updates first.")] = 0,
+    steps: Annotated[
+        int, typer.Option(metavar="N", help="Train an experiment for N updates first.")
+    ] = 0,
     points: Annotated[int, typer.Option(metavar="N", help="Points in each direction.")] = 25,
     reach: Annotated[
-        float, typer.Option(metavar="LENGTH", help="How far to go to either side; by default 1, or a margin around the path.")
+        float,
+        typer.Option(
+            metavar="LENGTH",
+            help="How far to go to either side; by default 1, or a margin around the path.",
+        ),
     ] = 0.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random directions.")] = 0,
-    examples: Annotated[int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")] = 0,
-    batch: Annotated[int, typer.Option(metavar="M", help="Examples of a batch, for the error bars of a line.")] = 32,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output, with every value.")] = False,
+    examples: Annotated[
+        int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")
+    ] = 0,
+    batch: Annotated[
+        int, typer.Option(metavar="M", help="Examples of a batch, for the error bars of a line.")
+    ] = 32,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output, with every value.")
+    ] = False,
 ) -> int:
     """See the module."""
     if along not in ALONG:
         raise InvalidInput(f"--along is '{along}', but it must be one of {', '.join(ALONG)}.")
     if not 2 <= points <= 1001 or reach < 0.0 or batch < 1:
-        raise InvalidInput("--points must be from 2 to 1001, --reach positive and --batch 1 or more.")
+        raise InvalidInput(
+            "--points must be from 2 to 1001, --reach positive and --batch 1 or more."
+        )
     if bool(to) != (along == "runs") and along != "line":
         raise InvalidInput(
-            "--along runs needs the other end, as --to RUN." if along == "runs" else f"--to does not go with --along {along}."
+            "--along runs needs the other end, as --to RUN."
+            if along == "runs"
+            else f"--to does not go with --along {along}."
         )
     here = subject(source, changes or [], steps, examples)
     other = _other_end(to, steps) if to else None
@@ -73,7 +99,9 @@ def slice_(
     if along == "line":
         document |= _line(cut_line(here, other, points=points, reach=reach, seed=seed, batch=batch))
     else:
-        document |= _grid(cut_plane(here, cast(PlaneAlong, along), other, points=points, reach=reach, seed=seed))
+        document |= _grid(
+            cut_plane(here, cast(PlaneAlong, along), other, points=points, reach=reach, seed=seed)
+        )
     if json:
         say_json(document)
     else:
@@ -118,19 +146,27 @@ def _line(found: LineSlice) -> dict[str, Any]:
 
 
 def _say(document: dict[str, Any]) -> None:
-    say(f"{document['title']}, step {document['step']:,}: the objective along {' and '.join(document['labels'])}")
+    say(
+        f"{document['title']}, step {document['step']:,}: the objective along {' and '.join(document['labels'])}"
+    )
     a = document["a"]
     rows = range(0, len(a), max(1, len(a) // _STEPS))
     if document["along"] == "line":
-        found = [(f"{a[i]:.3g}", f"{document['loss'][i]:.5g}", f"{document['standard_error'][i]:.2g}") for i in rows]
+        found = [
+            (f"{a[i]:.3g}", f"{document['loss'][i]:.5g}", f"{document['standard_error'][i]:.2g}")
+            for i in rows
+        ]
         say_table(("Position", "Objective", "± standard error"), found)
         return
     b = document["b"]
     columns = range(0, len(b), max(1, len(b) // _STEPS))
     say_table(
-        ("a \\ b", *(f"{b[j]:.3g}" for j in columns)), [(f"{a[i]:.3g}", *(f"{document['loss'][i][j]:.4g}" for j in columns)) for i in rows]
+        ("a \\ b", *(f"{b[j]:.3g}" for j in columns)),
+        [(f"{a[i]:.3g}", *(f"{document['loss'][i][j]:.4g}" for j in columns)) for i in rows],
     )
     path = document["path"]
     if path["explained"] is not None:
         farthest = max(path["off_plane"])
-        say(f"  the plane holds {path['explained']:.1%} of the path's variance; the path's points are up to {farthest:.3g} off it")
+        say(
+            f"  the plane holds {path['explained']:.1%} of the path's variance; the path's points are up to {farthest:.3g} off it"
+        )

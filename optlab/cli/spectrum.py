@@ -15,7 +15,9 @@ from optlab.curvature.spectrum import density_of, trace_of, whole_of
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("spectrum", help=_HELP, short_help="Eigenvalues, trace and spectral density of the Hessian.")(spectrum)
+    app.command(
+        "spectrum", help=_HELP, short_help="Eigenvalues, trace and spectral density of the Hessian."
+    )(spectrum)
 
 
 _HELP = (
@@ -29,21 +31,40 @@ _HELP = (
 def spectrum(
     source: Annotated[str, typer.Argument(metavar="FILE|PRESET|RUN", help="Whose weights.")],
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated."
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(metavar="N", help="Train an experiment for N updates first.")] = 0,
+    steps: Annotated[
+        int, typer.Option(metavar="N", help="Train an experiment for N updates first.")
+    ] = 0,
     top: Annotated[int, typer.Option(metavar="K", help="How many of the largest eigenvalues.")] = 5,
     bottom: Annotated[int, typer.Option(metavar="K", help="How many of the smallest.")] = 2,
-    tolerance: Annotated[float, typer.Option(metavar="SHARE", help="Largest residual, relative to the largest eigenvalue.")] = 1e-5,
-    probes: Annotated[int, typer.Option(metavar="N", help="Random probes of the trace; 0 for no trace.")] = 32,
+    tolerance: Annotated[
+        float,
+        typer.Option(metavar="SHARE", help="Largest residual, relative to the largest eigenvalue."),
+    ] = 1e-5,
+    probes: Annotated[
+        int, typer.Option(metavar="N", help="Random probes of the trace; 0 for no trace.")
+    ] = 32,
     density: Annotated[bool, typer.Option("--density", help="Also the spectral density.")] = False,
-    whole: Annotated[bool, typer.Option("--whole", help="Also all eigenvalues and their signs; for small models.")] = False,
-    examples: Annotated[int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Also all eigenvalues and their signs; for small models."),
+    ] = False,
+    examples: Annotated[
+        int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")
+    ] = 0,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output.")
+    ] = False,
 ) -> int:
     """See the module."""
     if top < 0 or bottom < 0 or top + bottom < 1 or not tolerance > 0.0 or probes < 0:
-        raise InvalidInput("--top and --bottom must ask for one eigenvalue at least, --tolerance be above 0 and --probes 0 or more.")
+        raise InvalidInput(
+            "--top and --bottom must ask for one eigenvalue at least, --tolerance be above 0 and --probes 0 or more."
+        )
     looked_at = subject(source, changes or [], steps, examples)
     here = looked_at.landscape.hessian(looked_at.theta)
     ends = extremes(here.product, looked_at.theta, top=top, bottom=bottom, tolerance=tolerance)
@@ -63,7 +84,11 @@ def spectrum(
     }
     if probes:
         estimate = trace_of(here, probes=probes)
-        document["trace"] = {"mean": float(estimate.mean[0]), "standard_error": float(estimate.standard_error[0]), "probes": probes}
+        document["trace"] = {
+            "mean": float(estimate.mean[0]),
+            "standard_error": float(estimate.standard_error[0]),
+            "probes": probes,
+        }
     if density:
         found = density_of(here)
         document["density"] = {
@@ -91,17 +116,30 @@ def spectrum(
 def _say(document: dict[str, Any]) -> None:
     say(f"{document['title']}, step {document['step']:,}: {document['parameters']:,} parameters")
     reached = "converged" if document["converged"] else "not converged"
-    say(f"  {reached} after {document['products']:,} Hessian products, relative residual {document['residual']:.2g}")
-    rows = [(f"λ{number}", f"{value:.10g}") for number, value in enumerate(document["top"], start=1)]
-    rows += [(f"λ−{number}", f"{value:.10g}") for number, value in reversed(list(enumerate(document["bottom"], start=1)))]
+    say(
+        f"  {reached} after {document['products']:,} Hessian products, relative residual {document['residual']:.2g}"
+    )
+    rows = [
+        (f"λ{number}", f"{value:.10g}") for number, value in enumerate(document["top"], start=1)
+    ]
+    rows += [
+        (f"λ−{number}", f"{value:.10g}")
+        for number, value in reversed(list(enumerate(document["bottom"], start=1)))
+    ]
     say_table(("Eigenvalue", "Value"), rows)
     trace = document["trace"]
     if trace is not None:
-        say(f"  trace              {trace['mean']:.6g} ± {trace['standard_error']:.2g} ({trace['probes']} probes)")
+        say(
+            f"  trace              {trace['mean']:.6g} ± {trace['standard_error']:.2g} ({trace['probes']} probes)"
+        )
     every = document["whole"]
     if every is not None:
-        say(f"  all eigenvalues    {every['negative']} negative ({every['negative_share']:.1%}), {every['zero']} zero")
+        say(
+            f"  all eigenvalues    {every['negative']} negative ({every['negative_share']:.1%}), {every['zero']} zero"
+        )
     smooth = document["density"]
     if smooth is not None:
         moments = ", ".join(f"{value:.4g}" for value in smooth["moments"])
-        say(f"  density            moments tr(Hʲ)/P for j = 0, 1, …: {moments}; the curve itself is in --json")
+        say(
+            f"  density            moments tr(Hʲ)/P for j = 0, 1, …: {moments}; the curve itself is in --json"
+        )

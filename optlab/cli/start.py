@@ -17,7 +17,11 @@ from optlab.studies.tuning.start_table import Spread, StartTable, start_table, s
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("start", help=_HELP, short_help="Show the starting point layer by layer, or compare initializers.")(start)
+    app.command(
+        "start",
+        help=_HELP,
+        short_help="Show the starting point layer by layer, or compare initializers.",
+    )(start)
 
 
 _HELP = (
@@ -28,12 +32,29 @@ _HELP = (
 
 
 def start(
-    source: Annotated[str, typer.Argument(metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset."
+        ),
+    ],
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field, as initializer.name=he; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Change a field, as initializer.name=he; may be repeated.",
+        ),
     ] = None,
-    compare: Annotated[str, typer.Option(metavar="A,B,…", help="Initializers to compare, each with its default fields.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")] = False,
+    compare: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,…", help="Initializers to compare, each with its default fields."
+        ),
+    ] = "",
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
+    ] = False,
 ) -> None:
     """See the module."""
     if json:
@@ -42,12 +63,19 @@ def start(
     experiment = changed(load(source), changes or [])
     names = [name.strip() for name in compare.split(",") if name.strip()]
     if compare and len(set(names)) < 2:
-        raise InvalidInput(f"--compare is '{compare}', but it must name two initializers or more, as he,normalized.", "compare")
-    tables = start_tables(experiment, list(dict.fromkeys(names))) if names else [start_table(experiment)]
+        raise InvalidInput(
+            f"--compare is '{compare}', but it must name two initializers or more, as he,normalized.",
+            "compare",
+        )
+    tables = (
+        start_tables(experiment, list(dict.fromkeys(names))) if names else [start_table(experiment)]
+    )
     if json:
         say_json({"title": experiment.title(), "starts": [_document(table) for table in tables]})
         return
-    say(f"{experiment.title()}: start with seed {experiment.general.seed}, looked at on a minibatch of {tables[0].examples:,} examples\n")
+    say(
+        f"{experiment.title()}: start with seed {experiment.general.seed}, looked at on a minibatch of {tables[0].examples:,} examples\n"
+    )
     if names:
         _say_compared(tables)
     else:
@@ -58,17 +86,27 @@ def _document(table: StartTable) -> dict[str, Any]:
     """A table as JSON has it: its attributes; each activation has its dead share with it."""
     found = dataclasses.asdict(table)
     dead = found.pop("dead")
-    found["activations"] = [{**spread, "dead": dead[spread["name"]]} for spread in found["activations"]]
+    found["activations"] = [
+        {**spread, "dead": dead[spread["name"]]} for spread in found["activations"]
+    ]
     return found
 
 
 def _say_one(table: StartTable) -> None:
     say(f"{table.label}; loss on the minibatch {table.loss:.4g}\n")
     say("Weights")
-    say_table(("Tensor", "Shape", "Mean", "Std", "Least", "Most"), [_row(spread) for spread in table.weights], headed=True)
+    say_table(
+        ("Tensor", "Shape", "Mean", "Std", "Least", "Most"),
+        [_row(spread) for spread in table.weights],
+        headed=True,
+    )
     say("\nActivations")
     headers = ("Result", "Shape", "Mean", "Std", "Least", "Most", "Dead")
-    say_table(headers, [(*_row(spread), f"{table.dead[spread.name]:.1%}") for spread in table.activations], headed=True)
+    say_table(
+        headers,
+        [(*_row(spread), f"{table.dead[spread.name]:.1%}") for spread in table.activations],
+        headed=True,
+    )
     say("\nGradients")
     say_table(
         ("Tensor", "Shape", "Mean", "Std", "Least", "Most", "Norm"),
@@ -79,7 +117,11 @@ def _say_one(table: StartTable) -> None:
 
 def _row(spread: Spread) -> tuple[str, ...]:
     values = (spread.mean, spread.std, spread.least, spread.most)
-    return (spread.name, "×".join(str(extent) for extent in spread.shape), *(f"{value:.3g}" for value in values))
+    return (
+        spread.name,
+        "×".join(str(extent) for extent in spread.shape),
+        *(f"{value:.3g}" for value in values),
+    )
 
 
 def _say_compared(tables: Sequence[StartTable]) -> None:
@@ -96,7 +138,16 @@ def _say_compared(tables: Sequence[StartTable]) -> None:
         rows = []
         for place, spread in enumerate(part(tables[0])):
             found = [part(table)[place] for table in tables]
-            rows.append((spread.name, *(f"{one.std:.3g} [{one.least:.3g}, {one.most:.3g}]" for one in found)))
+            rows.append(
+                (
+                    spread.name,
+                    *(f"{one.std:.3g} [{one.least:.3g}, {one.most:.3g}]" for one in found),
+                )
+            )
         say_table(("", *names), rows, headed=True)
     say("\nDead units: share that is zero for every example")
-    say_table(("", *names), [(name, *(f"{table.dead[name]:.1%}" for table in tables)) for name in tables[0].dead], headed=True)
+    say_table(
+        ("", *names),
+        [(name, *(f"{table.dead[name]:.1%}" for table in tables)) for name in tables[0].dead],
+        headed=True,
+    )

@@ -1,4 +1,6 @@
-"""What ``optlab critical``, ``spectrum`` and ``slice`` look at, by the name that was given: a file, a preset, or a stored run."""
+"""What ``optlab critical``, ``spectrum`` and ``slice`` look at, by the name that was given: a file,
+a preset, or a stored run.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,16 @@ def subject(source: str, changes: list[str], steps: int, examples: int = 0) -> S
 
     Args:
         source: an experiment file, a preset, or a stored run (its name or the beginning of it).
-        changes: ``path=value`` texts for an experiment. steps: updates to train an experiment for. examples: use at most so many training examples; 0 for all.
+        changes: ``path=value`` texts for an experiment. steps: updates to train an experiment for.
+            examples: use at most so many training examples; 0 for all.
 
     Raises:
         InvalidInput: there is no such thing, or it is wrong.
     """
     if steps < 0 or examples < 0:
-        raise InvalidInput(f"--steps and --examples must be 0 or more, but they are {steps} and {examples}.")
+        raise InvalidInput(
+            f"--steps and --examples must be 0 or more, but they are {steps} and {examples}."
+        )
     if Path(source).is_file() or source in {path.stem for path in presets.files()}:
         return trained(changed(load(source), changes), steps, examples)
     if Path(source).suffix:

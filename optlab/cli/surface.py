@@ -1,4 +1,6 @@
-"""``optlab surface``: methods race on a function of one or two variables; its critical points and their basins."""
+"""``optlab surface``: methods race on a function of one or two variables; its critical points and
+their basins.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,15 @@ from optlab.core.component import Component
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
 from optlab.studies.surfaces.descent import Contender, Race, place, race
-from optlab.studies.surfaces.stationary import ELSEWHERE, LOST, Basins, CriticalPoints, Local, basins, critical_points
+from optlab.studies.surfaces.stationary import (
+    ELSEWHERE,
+    LOST,
+    Basins,
+    CriticalPoints,
+    Local,
+    basins,
+    critical_points,
+)
 
 MOST_STEPS = 1_000_000
 MOST_STARTS = 501
@@ -28,7 +38,9 @@ _SECTIONS = ("surface", "optimizer", "schedule", "clipping")
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("surface", help=_HELP, short_help="Let methods race on a function of one or two variables.")(surface)
+    app.command(
+        "surface", help=_HELP, short_help="Let methods race on a function of one or two variables."
+    )(surface)
 
 
 _HELP = (
@@ -42,16 +54,34 @@ _HELP = (
 def surface(
     name: Annotated[str, typer.Argument(help="A surface, as saddle; optlab list surfaces.")],
     optimizer: Annotated[str, typer.Option(metavar="A,B,…", help="Optimizers to race.")] = "",
-    lr: Annotated[str, typer.Option(metavar="A,B,…", help="Learning rate of all, or one each; an empty one keeps the default.")] = "",
+    lr: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,…",
+            help="Learning rate of all, or one each; an empty one keeps the default.",
+        ),
+    ] = "",
     start: Annotated[
         list[str] | None,
-        typer.Option(metavar="X,Y|WORDS", help='A start, or what the surface calls one ("from below", "all"); may be repeated.'),
+        typer.Option(
+            metavar="X,Y|WORDS",
+            help='A start, or what the surface calls one ("from below", "all"); may be repeated.',
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Steps that each takes.")] = 200,
-    noise: Annotated[float, typer.Option(metavar="σ", help="Noise on each component of the gradient, the same for all.")] = 0.0,
+    noise: Annotated[
+        float,
+        typer.Option(
+            metavar="σ", help="Noise on each component of the gradient, the same for all."
+        ),
+    ] = 0.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the noise.")] = 0,
     clip: Annotated[
-        str, typer.Option(metavar="C", help="Clip gradients by this norm; the same as --set clipping.name=norm with its threshold.")
+        str,
+        typer.Option(
+            metavar="C",
+            help="Clip gradients by this norm; the same as --set clipping.name=norm with its threshold.",
+        ),
     ] = "",
     changes: Annotated[
         list[str] | None,
@@ -62,16 +92,35 @@ def surface(
         ),
     ] = None,
     critical: Annotated[
-        bool, typer.Option("--critical", help="Find all points where the gradient is zero, with their eigenvalues.")
+        bool,
+        typer.Option(
+            "--critical", help="Find all points where the gradient is zero, with their eigenvalues."
+        ),
     ] = False,
-    basin: Annotated[bool, typer.Option("--basins", help="Run the method from a grid of starts and count where they end.")] = False,
-    grid: Annotated[int, typer.Option(metavar="N", help="Starts along each variable for --basins.")] = 41,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output, with every path.")] = False,
+    basin: Annotated[
+        bool,
+        typer.Option(
+            "--basins", help="Run the method from a grid of starts and count where they end."
+        ),
+    ] = False,
+    grid: Annotated[
+        int, typer.Option(metavar="N", help="Starts along each variable for --basins.")
+    ] = 41,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output, with every path.")
+    ] = False,
 ) -> None:
     """See the module."""
-    for label, value, least, most in (("steps", steps, 1, MOST_STEPS), ("grid", grid, 2, MOST_STARTS), ("seed", seed, 0, 2**63 - 1)):
+    for label, value, least, most in (
+        ("steps", steps, 1, MOST_STEPS),
+        ("grid", grid, 2, MOST_STARTS),
+        ("seed", seed, 0, 2**63 - 1),
+    ):
         if not least <= value <= most:
-            raise InvalidInput(f"--{label} is {value}, but it must be a whole number from {least} to {most}.", label)
+            raise InvalidInput(
+                f"--{label} is {value}, but it must be a whole number from {least} to {most}.",
+                label,
+            )
     if not 0.0 <= noise < float("inf"):
         raise InvalidInput(f"--noise is {noise:g}, but it must be a number at least 0.", "noise")
     tables = _tables(changes or [])
@@ -79,12 +128,21 @@ def surface(
     if clip:
         tables["clipping"] = {"name": "norm", "threshold": clip, **tables["clipping"]}
     methods = _methods(ground, optimizer, lr, tables["optimizer"])
-    schedule = cast(Schedule, _build("schedule", tables["schedule"].pop("name", "constant"), tables["schedule"]))
-    clipping = cast(Clipping, _build("clipping", tables["clipping"].pop("name", "none"), tables["clipping"]))
-    document: dict[str, Any] = {"surface": {"name": ground.name, **ground.values(), "domain": ground.domain()}}
+    schedule = cast(
+        Schedule, _build("schedule", tables["schedule"].pop("name", "constant"), tables["schedule"])
+    )
+    clipping = cast(
+        Clipping, _build("clipping", tables["clipping"].pop("name", "none"), tables["clipping"])
+    )
+    document: dict[str, Any] = {
+        "surface": {"name": ground.name, **ground.values(), "domain": ground.domain()}
+    }
     if critical:
         found = critical_points(ground)
-        document["critical"] = {"complete": found.complete, "points": [_point_document(point) for point in found.points]}
+        document["critical"] = {
+            "complete": found.complete,
+            "points": [_point_document(point) for point in found.points],
+        }
         if not json:
             _say_critical(found)
     if basin:
@@ -97,7 +155,14 @@ def surface(
     if not (critical or basin) or optimizer or start:
         starts = [found for words in start or [""] for found in _starts(ground, words)]
         contenders = [
-            Contender(method, where.point, schedule, clipping, f"{method.name} {where.label}".strip(), seed)
+            Contender(
+                method,
+                where.point,
+                schedule,
+                clipping,
+                f"{method.name} {where.label}".strip(),
+                seed,
+            )
             for where in starts
             for method in methods
         ]
@@ -117,7 +182,8 @@ def _tables(changes: Sequence[str]) -> dict[str, dict[str, str]]:
         section, dot, field = path.strip().partition(".")
         if not equals or not dot or section not in _SECTIONS:
             raise InvalidInput(
-                f"--set is {shown(change)}, but it must be PATH=VALUE with a path in {', '.join(_SECTIONS)}, as surface.condition=20.", path
+                f"--set is {shown(change)}, but it must be PATH=VALUE with a path in {', '.join(_SECTIONS)}, as surface.condition=20.",
+                path,
             )
         found[section][field] = text.strip()
     return found
@@ -132,26 +198,36 @@ def _build(kind: str, name: str, texts: Mapping[str, str]) -> Component:
         try:
             values[key] = known[key].parse(text) if key in known else text
         except (ValueError, KeyError):
-            raise InvalidInput(f"{kind}.{key} is {shown(text)}, but it must be {known[key].allowed}.", f"{kind}.{key}") from None
+            raise InvalidInput(
+                f"{kind}.{key} is {shown(text)}, but it must be {known[key].allowed}.",
+                f"{kind}.{key}",
+            ) from None
     return component.build(values, kind)
 
 
 def _methods(ground: Surface, names: str, rates: str, fields: Mapping[str, str]) -> list[Optimizer]:
     """The optimizers that were asked for, with their rates and fields."""
     if "name" in fields:
-        raise InvalidInput("optimizer.name cannot be set by --set; name the optimizers by --optimizer.", "optimizer.name")
+        raise InvalidInput(
+            "optimizer.name cannot be set by --set; name the optimizers by --optimizer.",
+            "optimizer.name",
+        )
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     given = [rate.strip() for rate in rates.split(",")]
     count = len(wanted) or 1
     if len(given) not in (1, count):
-        raise InvalidInput(f"--lr gives {len(given)} rates for {count} optimizers; give one for all, or one each.", "lr")
+        raise InvalidInput(
+            f"--lr gives {len(given)} rates for {count} optimizers; give one for all, or one each.",
+            "lr",
+        )
     each = given * count if len(given) == 1 else given
     classes = [registry.get("optimizer", name) for name in wanted or ["sgd"]]
     known = {field.name for component in classes for field in component.fields()}
     for key in fields:
         if key not in known:
             raise InvalidInput(
-                f"optimizer.{key} is no field of {', '.join(wanted or ['sgd'])}{did_you_mean(key, known)}.", f"optimizer.{key}"
+                f"optimizer.{key} is no field of {', '.join(wanted or ['sgd'])}{did_you_mean(key, known)}.",
+                f"optimizer.{key}",
             )
     built: list[Optimizer] = []
     for component, rate in zip(classes, each, strict=True):
@@ -209,14 +285,22 @@ def _say_race(ran: Race) -> None:
     for contender, notes in zip(ran.contenders, ran.notes, strict=True):
         if notes:
             step, note = next(iter(notes.items()))
-            say(f"{contender.optimizer.name}, step {step + 1}" + (f" and {len(notes) - 1} more" if len(notes) > 1 else "") + f": {note}.")
+            say(
+                f"{contender.optimizer.name}, step {step + 1}"
+                + (f" and {len(notes) - 1} more" if len(notes) > 1 else "")
+                + f": {note}."
+            )
 
 
 def _say_critical(found: CriticalPoints) -> None:
     if not found.points:
         say("No critical points in the part shown.")
     say_table(
-        ("Point", "Value", "What it is"), [(place(point.point.tolist()), f"{point.value:.6g}", point.sentence) for point in found.points]
+        ("Point", "Value", "What it is"),
+        [
+            (place(point.point.tolist()), f"{point.value:.6g}", point.sentence)
+            for point in found.points
+        ],
     )
     if not found.complete:
         say("There are more; they may fill a line.")
@@ -228,10 +312,14 @@ def _say_basins(method: Optimizer, reached: Basins) -> None:
     for index, target in enumerate(reached.targets):
         here = reached.owner == index
         words = f"{method.name} to {target.kind} {place(target.point.tolist())}"
-        rows.append((words, f"{here.sum() / total:.1%}", f"{np.median(reached.steps[here]):.0f} steps"))
+        rows.append(
+            (words, f"{here.sum() / total:.1%}", f"{np.median(reached.steps[here]):.0f} steps")
+        )
     for index, words in ((ELSEWHERE, "at no critical point"), (LOST, "diverged")):
         if (reached.owner == index).any():
-            rows.append((f"{method.name} {words}", f"{(reached.owner == index).sum() / total:.1%}", ""))
+            rows.append(
+                (f"{method.name} {words}", f"{(reached.owner == index).sum() / total:.1%}", "")
+            )
     say_table(("Ends", "Share of starts", "Median"), rows)
 
 

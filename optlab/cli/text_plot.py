@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 WIDTH, HEIGHT = 64, 12
 
 
-def plot(x: Sequence[float], y: Sequence[float], marks: Mapping[str, float], *, log_y: bool) -> Iterator[str]:
+def plot(
+    x: Sequence[float], y: Sequence[float], marks: Mapping[str, float], *, log_y: bool
+) -> Iterator[str]:
     """Lines of a plot of ``y`` over ``x`` on a logarithmic axis.
 
     Args:
@@ -31,7 +33,11 @@ def plot(x: Sequence[float], y: Sequence[float], marks: Mapping[str, float], *, 
         rows[row][column(a)] = "*"
     for number, row_text in enumerate(rows):
         height = high - (high - low) * number / (HEIGHT - 1)
-        label = f"{10.0**height if log_y else height:9.3g}" if number in (0, HEIGHT // 2, HEIGHT - 1) else " " * 9
+        label = (
+            f"{10.0**height if log_y else height:9.3g}"
+            if number in (0, HEIGHT // 2, HEIGHT - 1)
+            else " " * 9
+        )
         yield f"{label} | {''.join(row_text)}".rstrip()
     below = [" "] * WIDTH
     for character, place in marks.items():

@@ -1,7 +1,8 @@
 """A component: one idea of the catalogue, with its fields and its page.
 
-Each file of a catalogue folder (``optlab/catalogue/optimizers/momentum.py``) holds one component. The class carries what a surface
-shows about it, so that the picker, the form, the page, the flags and the tests need no second declaration.
+Each file of a catalogue folder (``optlab/catalogue/optimizers/momentum.py``) holds one component.
+The class carries what a surface shows about it, so that the picker, the form, the page, the flags
+and the tests need no second declaration.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class Component(FieldSet):
         symbols: symbol → meaning, for what stands in the rule and is no field.
         source: where it comes from: equation or section of the notes, and the paper.
         differences: how other libraries differ, or "".
-        group: heading under which pickers list it; ``sort_order``: rank in the list (ties go by label).
+        group: heading under which pickers list it; ``sort_order``: rank in the list (ties go by
+            label).
     """
 
     kind: ClassVar[str] = ""

@@ -1,4 +1,5 @@
-"""Examples in memory: a split into training, validation and test parts, standardized on the training part.
+"""Examples in memory: a split into training, validation and test parts, standardized on the
+training part.
 
 NumPy only; the engine moves parts to a device in the precision of the run.
 """
@@ -36,7 +37,10 @@ class DataShape:
 
 @dataclass(frozen=True)
 class Part:
-    """Some examples. ``x``: ``[n, *inputs]`` float64; ``y``: ``[n]`` int64 class numbers or ``[n, outputs]`` float64."""
+    """Some examples.
+
+    ``x``: ``[n, *inputs]`` float64; ``y``: ``[n]`` int64 class numbers or ``[n, outputs]`` float64.
+    """
 
     x: NDArray[np.float64]
     y: NDArray[Any]
@@ -68,12 +72,17 @@ class Data:
 
 
 def split_indices(
-    n: int, validation: float, test: float, rng: np.random.Generator, classes: NDArray[np.int64] | None = None
+    n: int,
+    validation: float,
+    test: float,
+    rng: np.random.Generator,
+    classes: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Indices of the training, validation and test parts of ``n`` examples.
 
-    With ``classes`` ``[n]`` every class is divided in the same proportions (stratified): the shuffled examples of each class are
-    spread evenly over the unit interval, and the parts are stretches of that interval.
+    With ``classes`` ``[n]`` every class is divided in the same proportions (stratified): the
+    shuffled examples of each class are spread evenly over the unit interval, and the parts are
+    stretches of that interval.
 
     Args:
         validation, test: shares of all examples, each in [0, 1).
@@ -86,15 +95,19 @@ def split_indices(
             position[members] = (np.arange(len(members)) + 0.5) / len(members)
         order = order[np.argsort(position[order], kind="stable")]
     n_test, n_validation = round(n * test), round(n * validation)
-    # Back to a random order within each part: consecutive examples must not cycle through the classes.
-    test_part, validation_part, training_part = (rng.permutation(part) for part in np.split(order, [n_test, n_test + n_validation]))
+    # Back to a random order within each part: consecutive examples must not cycle through the
+    # classes.
+    test_part, validation_part, training_part = (
+        rng.permutation(part) for part in np.split(order, [n_test, n_test + n_validation])
+    )
     return training_part, validation_part, test_part
 
 
 def unit_ranged(
     x: NDArray[np.float64], training: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """``x`` ``[n, *inputs]`` with 0 the smallest and 1 the largest value of each input over the rows ``training``, and the offset and scale used.
+    """``x`` ``[n, *inputs]`` with 0 the smallest and 1 the largest value of each input over the
+    rows ``training``, and the offset and scale used.
 
     An input that is constant over the training part becomes 0; other rows may leave the range.
     """
@@ -107,7 +120,8 @@ def unit_ranged(
 def standardized(
     x: NDArray[np.float64], training: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """``x`` ``[n, *inputs]`` with zero mean and unit variance over the rows ``training``, and the offset and scale used.
+    """``x`` ``[n, *inputs]`` with zero mean and unit variance over the rows ``training``, and the
+    offset and scale used.
 
     An input that is constant over the training part keeps the scale 1.
     """

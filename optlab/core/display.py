@@ -1,7 +1,8 @@
-"""Whether a window can be shown here, found out before Qt is asked: Qt ends the whole process where it cannot.
+"""Whether a window can be shown here, found out before Qt is asked: Qt ends the whole process where
+it cannot.
 
-On Linux three things can be missing: a display named in the environment, one that answers, and the libraries that Qt's X11 part
-links to. Other systems always have a screen.
+On Linux three things can be missing: a display named in the environment, one that answers, and the
+libraries that Qt's X11 part links to. Other systems always have a screen.
 """
 
 from __future__ import annotations
@@ -68,7 +69,11 @@ def problem() -> str:
 
 def missing_libraries() -> list[str]:
     """Libraries of :data:`_PACKAGES` that cannot be loaded here; empty on other systems than Linux."""
-    return [library for library in _PACKAGES if not _loads(library)] if sys.platform.startswith("linux") else []
+    return (
+        [library for library in _PACKAGES if not _loads(library)]
+        if sys.platform.startswith("linux")
+        else []
+    )
 
 
 def advice(libraries: Iterable[str]) -> str:
@@ -89,7 +94,8 @@ def _wayland_answers() -> bool:
     name = os.environ.get("WAYLAND_DISPLAY", "")
     if not name:
         return False
-    path = Path(os.environ.get("XDG_RUNTIME_DIR", "/"), name)  # an absolute name replaces the folder
+    # an absolute name replaces the folder
+    path = Path(os.environ.get("XDG_RUNTIME_DIR", "/"), name)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(2.0)
         try:
@@ -100,7 +106,9 @@ def _wayland_answers() -> bool:
 
 
 def _x_answers() -> bool:
-    """Whether the X server of DISPLAY accepts a connection, its permissions included: the same call that Qt makes."""
+    """Whether the X server of DISPLAY accepts a connection, its permissions included: the same call
+    that Qt makes.
+    """
     xcb = ctypes.CDLL("libxcb.so.1")
     xcb.xcb_connect.restype = ctypes.c_void_p
     xcb.xcb_connect.argtypes = [ctypes.c_char_p, ctypes.c_void_p]

@@ -1,7 +1,8 @@
 """Errors that a person reads: what is wrong, where, and what to do about it, in one sentence.
 
-Everything that can go wrong because of input or surroundings is raised as an :class:`OptLabError`; the surfaces (command
-line, window) print its message and never a traceback. Any other exception is a defect of OptLab itself.
+Everything that can go wrong because of input or surroundings is raised as an :class:`OptLabError`;
+the surfaces (command line, window) print its message and never a traceback. Any other exception is
+a defect of OptLab itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 class OptLabError(Exception):
     """A failure with a message for the user.
 
-    ``exit_code`` is what the command line answers with; ``facts`` are added to the document that a command with ``--json`` prints.
+    ``exit_code`` is what the command line answers with; ``facts`` are added to the document that a
+    command with ``--json`` prints.
     """
 
     exit_code = 1
@@ -26,8 +28,8 @@ class InvalidInput(OptLabError):
 
     Args:
         message: one sentence that names the place, the value and what is allowed.
-        field: dotted path of the offending field (``"optimizer.lr"``), for a form to show the message beside it;
-            empty where the message is not about one field.
+        field: dotted path of the offending field (``"optimizer.lr"``), for a form to show the
+            message beside it; empty where the message is not about one field.
     """
 
     exit_code = 2

@@ -1,7 +1,8 @@
 """Fields: hyperparameters that carry everything a surface needs to know about them.
 
-A field is declared once, as a typed class attribute of a :class:`FieldSet`, with its label, symbol, default, bounds, scale,
-unit and help. Validation, forms, command-line flags, pages and sweep axes all read that one declaration::
+A field is declared once, as a typed class attribute of a :class:`FieldSet`, with its label, symbol,
+default, bounds, scale, unit and help. Validation, forms, command-line flags, pages and sweep axes
+all read that one declaration::
 
     class Momentum(Optimizer):
         lr: float = number(0.01, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-5, 10.0))
@@ -25,14 +26,18 @@ from optlab.core.errors import InvalidInput
 Kind = Literal["number", "integer", "flag", "choice", "sizes", "names", "text"]
 
 LARGEST_SIZE = 65_536
-"""Most units a layer may have: larger is a slip of the hand, and would exhaust memory before the first step."""
+"""Most units a layer may have: larger is a slip of the hand, and would exhaust memory before the
+first step.
+"""
 
 
 def _tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Sizes = Annotated[tuple[Annotated[int, Ge(1), Le(LARGEST_SIZE)], ...], pydantic.BeforeValidator(_tuple)]
+Sizes = Annotated[
+    tuple[Annotated[int, Ge(1), Le(LARGEST_SIZE)], ...], pydantic.BeforeValidator(_tuple)
+]
 """A sequence of layer sizes; TOML arrays arrive as lists."""
 Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_tuple)]
 """A sequence of names."""
@@ -85,13 +90,26 @@ class Field:
         if self.kind == "text":
             return "a text"
         words = "a number" if self.kind == "number" else "a whole number"
-        low = f"at least {self.ge:g}" if self.ge is not None else f"above {self.gt:g}" if self.gt is not None else ""
-        high = f"at most {self.le:g}" if self.le is not None else f"below {self.lt:g}" if self.lt is not None else ""
+        low = (
+            f"at least {self.ge:g}"
+            if self.ge is not None
+            else f"above {self.gt:g}"
+            if self.gt is not None
+            else ""
+        )
+        high = (
+            f"at most {self.le:g}"
+            if self.le is not None
+            else f"below {self.lt:g}"
+            if self.lt is not None
+            else ""
+        )
         bounds = " and ".join(part for part in (low, high) if part)
         return f"{words} {bounds}".rstrip()
 
     def parse(self, text: str) -> Any:
-        """The value that a person typed as text (a flag, a form's line); its bounds are checked by the field set.
+        """The value that a person typed as text (a flag, a form's line); its bounds are checked by
+        the field set.
 
         Raises:
             ValueError: the text is not of this field's kind.
@@ -108,7 +126,16 @@ class Field:
                 raise ValueError(text)
             return int(number)
         if self.kind == "flag":
-            return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}[text.lower()]
+            return {
+                "true": True,
+                "yes": True,
+                "on": True,
+                "1": True,
+                "false": False,
+                "no": False,
+                "off": False,
+                "0": False,
+            }[text.lower()]
         if self.kind in ("sizes", "names"):
             items = [part.strip().strip("'\"") for part in text.strip("[]()").split(",")]
             items = [item for item in items if item]
@@ -168,7 +195,9 @@ def choice(default: str, label: str, *, symbol: str = "", help: str = "", why: s
     return _declare(default, dict(label=label, symbol=symbol, help=help, why=why))
 
 
-def sizes(default: tuple[int, ...], label: str, *, help: str = "", why: str = "", unit: str = "") -> Any:
+def sizes(
+    default: tuple[int, ...], label: str, *, help: str = "", why: str = "", unit: str = ""
+) -> Any:
     """A list of layer sizes (annotate with :data:`Sizes`)."""
     return _declare(default, dict(label=label, help=help, why=why, unit=unit))
 
@@ -186,8 +215,11 @@ def names(default: tuple[str, ...], label: str, *, help: str = "") -> Any:
 class FieldSet(pydantic.BaseModel):
     """An immutable, validated set of fields."""
 
-    # Validators are built at first use: building those of the whole catalogue would hold up the first window.
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True, defer_build=True)
+    # Validators are built at first use: building those of the whole catalogue would hold up the
+    # first window.
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_default=True, defer_build=True
+    )
 
     @classmethod
     def fields(cls) -> tuple[Field, ...]:
@@ -209,10 +241,12 @@ class FieldSet(pydantic.BaseModel):
 
         Args:
             values: field name → value; what is left out takes its default.
-            where: dotted path of this set in the experiment, for messages (``"optimizer"``; "" at the top).
+            where: dotted path of this set in the experiment, for messages (``"optimizer"``; "" at
+                the top).
 
         Raises:
-            InvalidInput: a value is not allowed or a key is unknown; the message names the field, the value and what is allowed.
+            InvalidInput: a value is not allowed or a key is unknown; the message names the field,
+                the value and what is allowed.
         """
         try:
             return cls.model_validate(dict(values))
@@ -220,7 +254,9 @@ class FieldSet(pydantic.BaseModel):
             raise cls._explain(error, values, where) from None
 
     @classmethod
-    def _explain(cls, error: pydantic.ValidationError, values: Mapping[str, Any], where: str) -> InvalidInput:
+    def _explain(
+        cls, error: pydantic.ValidationError, values: Mapping[str, Any], where: str
+    ) -> InvalidInput:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         path = f"{where}.{name}" if where else name
@@ -229,9 +265,14 @@ class FieldSet(pydantic.BaseModel):
             owner = f"{where} ({cls.model_fields_owner()})" if where else "an experiment"
             hint = did_you_mean(name, known)
             listing = ", ".join(known) if known else "none"
-            return InvalidInput(f"{path} is not a field of {owner}{hint}; its fields are: {listing}.", path)
+            return InvalidInput(
+                f"{path} is not a field of {owner}{hint}; its fields are: {listing}.", path
+            )
         if name in known:
-            return InvalidInput(f"{path} is {shown(values.get(name))}, but it must be {cls.field(name).allowed}.", path)
+            return InvalidInput(
+                f"{path} is {shown(values.get(name))}, but it must be {cls.field(name).allowed}.",
+                path,
+            )
         message = str(first["msg"]).removeprefix("Value error, ")
         return InvalidInput(f"{where}: {message}" if where else message, where)
 
@@ -242,7 +283,10 @@ class FieldSet(pydantic.BaseModel):
 
     def values(self) -> dict[str, Any]:
         """Field name → value, in order of declaration; tuples as lists, as TOML and JSON have them."""
-        return {f.name: list(v) if isinstance(v := getattr(self, f.name), tuple) else v for f in self.fields()}
+        return {
+            f.name: list(v) if isinstance(v := getattr(self, f.name), tuple) else v
+            for f in self.fields()
+        }
 
 
 @functools.cache
@@ -253,7 +297,9 @@ def _fields(cls: type[FieldSet]) -> tuple[Field, ...]:
 def _read(name: str, info: pydantic.fields.FieldInfo) -> Field:
     extra = info.json_schema_extra
     if not isinstance(extra, dict) or "field" not in extra:
-        raise TypeError(f"field {name!r} is declared without number(), integer(), flag(), choice(), sizes(), text() or names()")
+        raise TypeError(
+            f"field {name!r} is declared without number(), integer(), flag(), choice(), sizes(), text() or names()"
+        )
     bounds: dict[str, Any] = {}
     for constraint in info.metadata:
         for bound in ("ge", "gt", "le", "lt"):

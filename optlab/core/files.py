@@ -13,7 +13,8 @@ from optlab.core.errors import StoreError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` to write to; at the end it takes the place of ``path`` in one act, after an error it is gone.
+    """A temporary path beside ``path`` to write to; at the end it takes the place of ``path`` in
+    one act, after an error it is gone.
 
     Raises:
         StoreError: the file cannot be written; what was there before is untouched.
@@ -33,7 +34,9 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.chmod(0o666 & ~mask)
         os.replace(temporary, path)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}; choose another place or free some space.") from error
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or error}; choose another place or free some space."
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

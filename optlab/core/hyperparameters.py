@@ -8,15 +8,18 @@ from typing import Any
 class Hyperparameters:
     """A namespace: ``h.lr``, ``h.momentum``, … and ``h.step``, the number of this step (1, 2, …).
 
-    A number is a Python float where all runs share it (then torch computes with it in double precision), otherwise a column of
-    shape ``[R, 1]`` in the precision of the run. Switches and choices are always plain values.
+    A number is a Python float where all runs share it (then torch computes with it in double
+    precision), otherwise a column of shape ``[R, 1]`` in the precision of the run. Switches and
+    choices are always plain values.
     """
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"this rule has no hyperparameter {name!r}; it has: {', '.join(self.__dict__)}")
+        raise AttributeError(
+            f"this rule has no hyperparameter {name!r}; it has: {', '.join(self.__dict__)}"
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.__dict__[name] = value

@@ -1,7 +1,8 @@
 """How the flat parameters of R runs, ``theta [R, P]``, divide into named tensors.
 
-A model declares its tensors in order; :meth:`Layout.split` gives views ``[R, *shape]`` into the flat storage. Splitting is one
-operation, so that the backward pass writes the gradient once instead of padding it for every tensor.
+A model declares its tensors in order; :meth:`Layout.split` gives views ``[R, *shape]`` into the
+flat storage. Splitting is one operation, so that the backward pass writes the gradient once instead
+of padding it for every tensor.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 Role = Literal["weight", "bias", "gate", "scale"]
-"""What a tensor is for: weights are drawn and decayed; biases start at a constant; biases of gates start open; scales start at one."""
+"""What a tensor is for: weights are drawn and decayed; biases start at a constant; biases of gates
+start open; scales start at one.
+"""
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,15 @@ class Layout:
         """Views ``[R, *shape]`` of ``theta`` ``[R, P]``, one a tensor."""
         runs = theta.shape[0]
         parts = theta.split(self.sizes, 1)
-        return [part.view(runs, *spec.shape) for part, spec in zip(parts, self.parameters, strict=True)]
+        return [
+            part.view(runs, *spec.shape) for part, spec in zip(parts, self.parameters, strict=True)
+        ]
 
     def named(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
         """Name → view ``[R, *shape]``."""
-        return {spec.name: part for spec, part in zip(self.parameters, self.split(theta), strict=True)}
+        return {
+            spec.name: part for spec, part in zip(self.parameters, self.split(theta), strict=True)
+        }
 
     def owner(self, index: int) -> Parameter:
         """The tensor that holds the flat position ``index``."""
@@ -100,22 +107,35 @@ class Layout:
             InvalidInput: no tensor or no such place in it.
         """
         match = re.fullmatch(r"([\w.]+)\[(\d+(?:,\d+)*)\]", name.replace(" ", ""))
-        owners = {spec.name: (spec, offset) for spec, offset in zip(self.parameters, self.offsets, strict=True)}
+        owners = {
+            spec.name: (spec, offset)
+            for spec, offset in zip(self.parameters, self.offsets, strict=True)
+        }
         if match is None or match[1] not in owners:
             example = self.weight_name(0)
             known = ", ".join(owners)
-            raise InvalidInput(f"'{name}' names no weight; write for example {example}. The tensors are: {known}.", "measures.chosen")
+            raise InvalidInput(
+                f"'{name}' names no weight; write for example {example}. The tensors are: {known}.",
+                "measures.chosen",
+            )
         spec, offset = owners[match[1]]
         place = [int(part) for part in match[2].split(",")]
-        if len(place) != len(spec.shape) or any(i >= extent for i, extent in zip(place, spec.shape, strict=True)):
-            raise InvalidInput(f"'{name}' lies outside of {spec.name}, whose shape is {list(spec.shape)}.", "measures.chosen")
+        if len(place) != len(spec.shape) or any(
+            i >= extent for i, extent in zip(place, spec.shape, strict=True)
+        ):
+            raise InvalidInput(
+                f"'{name}' lies outside of {spec.name}, whose shape is {list(spec.shape)}.",
+                "measures.chosen",
+            )
         flat = 0
         for i, extent in zip(place, spec.shape, strict=True):
             flat = flat * extent + i
         return offset + flat
 
     def spread(self, count: int) -> list[int]:
-        """About ``count`` flat positions spread over all tensors: the same number in each, evenly spaced within it."""
+        """About ``count`` flat positions spread over all tensors: the same number in each, evenly
+        spaced within it.
+        """
         if count <= 0:
             return []
         tensors = self.parameters[: max(1, count)]

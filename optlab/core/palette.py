@@ -1,7 +1,8 @@
 """The colors of plots and figures, one set for each theme.
 
-The palettes were searched for the largest least difference (CIE 1976) between any two colors, seen with normal sight and without red or green cones,
-among those that stand out from their background at least 3 to 1. The order is that of use: the first are the easiest to tell apart.
+The palettes were searched for the largest least difference (CIE 1976) between any two colors, seen
+with normal sight and without red or green cones, among those that stand out from their background
+at least 3 to 1. The order is that of use: the first are the easiest to tell apart.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PlotColors:
-    """Colors as ``#rrggbb``. ``grid`` also draws the crosshair; ``palette``: of the curves, in order of use; curves beyond it begin anew."""
+    """Colors as ``#rrggbb``.
+
+    ``grid`` also draws the crosshair; ``palette``: of the curves, in order of use; curves beyond it
+    begin anew.
+    """
 
     background: str
     foreground: str
@@ -19,7 +24,9 @@ class PlotColors:
     palette: tuple[str, ...]
 
     def curve(self, index: int) -> str:
-        """The color of curve ``index``; below 0 the neutral one of an entry that stands for several curves."""
+        """The color of curve ``index``; below 0 the neutral one of an entry that stands for several
+        curves.
+        """
         if index < 0:
             return mixed(self.foreground, self.background, 0.3)
         return self.palette[index % len(self.palette)]

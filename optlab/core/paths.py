@@ -16,7 +16,9 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def resources() -> Path:
-    """Folder of icons, presets and themes: beside the package in a checkout, inside it where OptLab is installed."""
+    """Folder of icons, presets and themes: beside the package in a checkout, inside it where OptLab
+    is installed.
+    """
     installed = _PACKAGE / "_resources"
     return installed if installed.is_dir() else _PACKAGE.parent / "resources"
 
@@ -29,7 +31,11 @@ def presets() -> Path:
 def home() -> Path:
     """The user's OptLab folder (not created)."""
     override = os.environ.get("OPTLAB_HOME")
-    return Path(override).expanduser() if override else Path(platformdirs.user_data_dir("optlab", appauthor=False))
+    return (
+        Path(override).expanduser()
+        if override
+        else Path(platformdirs.user_data_dir("optlab", appauthor=False))
+    )
 
 
 def writable_home() -> Path:
@@ -46,5 +52,7 @@ def writable_home() -> Path:
             f"The data folder {folder} cannot be created ({error.strerror}); set OPTLAB_HOME to a folder you may write to."
         ) from error
     if not os.access(folder, os.W_OK):
-        raise StoreError(f"The data folder {folder} is not writable; set OPTLAB_HOME to a folder you may write to.")
+        raise StoreError(
+            f"The data folder {folder} is not writable; set OPTLAB_HOME to a folder you may write to."
+        )
     return folder

@@ -1,10 +1,12 @@
 """The catalogue: components found by walking their folders.
 
-A file dropped into ``optlab/catalogue/optimizers/`` is an optimizer from then on, in every surface. Files whose names start with an
-underscore, and ``base.py``, are the folder's own. The installer reads the same walk (:func:`modules`).
+A file dropped into ``optlab/catalogue/optimizers/`` is an optimizer from then on, in every surface.
+Files whose names start with an underscore, and ``base.py``, are the folder's own. The installer
+reads the same walk (:func:`modules`).
 
-A folder may contribute components that are no files of its own: its package then has a function ``generated()``, which gives component classes, and
-name → sentence for each that there might be but cannot be used, and why. Where these may change while OptLab runs, its function ``stamp()`` gives
+A folder may contribute components that are no files of its own: its package then has a function
+``generated()``, which gives component classes, and name → sentence for each that there might be but
+cannot be used, and why. Where these may change while OptLab runs, its function ``stamp()`` gives
 something that changes with them.
 """
 
@@ -49,7 +51,11 @@ def kinds() -> tuple[str, ...]:
 
 def modules() -> list[str]:
     """Dotted names of all component modules (what an installer has to include)."""
-    return [f"optlab.catalogue.{folder}.{name}" for folder in FOLDERS.values() for name in _module_names(folder)]
+    return [
+        f"optlab.catalogue.{folder}.{name}"
+        for folder in FOLDERS.values()
+        for name in _module_names(folder)
+    ]
 
 
 def names(kind: str) -> list[str]:
@@ -76,9 +82,14 @@ def get(kind: str, name: str, where: str = "") -> type[Component]:
         return known[name]
     path = f"{where or kind}.name"
     if isinstance(name, str) and name in refused(kind):
-        raise InvalidInput(f"{path} is {shown(name)}, which is no choice here: {refused(kind)[name]}", path)
+        raise InvalidInput(
+            f"{path} is {shown(name)}, which is no choice here: {refused(kind)[name]}", path
+        )
     hint = did_you_mean(name, known) if isinstance(name, str) else ""
-    raise InvalidInput(f"{path} is {shown(name)}, but no {kind} is called that{hint}; known are: {', '.join(known)}.", path)
+    raise InvalidInput(
+        f"{path} is {shown(name)}, but no {kind} is called that{hint}; known are: {', '.join(known)}.",
+        path,
+    )
 
 
 def build(kind: str, values: Mapping[str, Any], where: str = "") -> Component:
@@ -90,7 +101,10 @@ def build(kind: str, values: Mapping[str, Any], where: str = "") -> Component:
     where = where or kind
     rest = dict(values)
     if "name" not in rest:
-        raise InvalidInput(f"{where}.name is missing; it must be one of: {', '.join(names(kind))}.", f"{where}.name")
+        raise InvalidInput(
+            f"{where}.name is missing; it must be one of: {', '.join(names(kind))}.",
+            f"{where}.name",
+        )
     return get(kind, rest.pop("name"), where).build(rest, where)
 
 
@@ -101,7 +115,9 @@ def _module_names(folder: str) -> list[str]:
 
 
 def refused(kind: str) -> Mapping[str, str]:
-    """What might have been a component of a kind but cannot be used: name → a sentence that says why."""
+    """What might have been a component of a kind but cannot be used: name → a sentence that says
+    why.
+    """
     return _generated(kind)[1]
 
 
@@ -114,14 +130,18 @@ def _components(kind: str) -> dict[str, type[Component]]:
 
 
 def _stamp(kind: str) -> object:
-    """What a folder's ``stamp()`` gives: its generated components are asked for again when that changes."""
+    """What a folder's ``stamp()`` gives: its generated components are asked for again when that
+    changes.
+    """
     stamp = getattr(importlib.import_module(f"optlab.catalogue.{FOLDERS[kind]}"), "stamp", None)
     return None if stamp is None else stamp()
 
 
 @functools.lru_cache(maxsize=64)
 def _generated_at(kind: str, stamp: object) -> tuple[list[type[Component]], dict[str, str]]:
-    generate = getattr(importlib.import_module(f"optlab.catalogue.{FOLDERS[kind]}"), "generated", None)
+    generate = getattr(
+        importlib.import_module(f"optlab.catalogue.{FOLDERS[kind]}"), "generated", None
+    )
     return ([], {}) if generate is None else generate()
 
 
@@ -134,7 +154,10 @@ def _components_at(kind: str, stamp: object) -> dict[str, type[Component]]:
         found += [
             value
             for value in vars(module).values()
-            if inspect.isclass(value) and issubclass(value, Component) and value.__module__ == module.__name__ and value.name
+            if inspect.isclass(value)
+            and issubclass(value, Component)
+            and value.__module__ == module.__name__
+            and value.name
         ]
     found += _generated(kind)[0]
     found.sort(key=lambda component: (component.sort_order, component.label.lower()))

@@ -1,1 +1,3 @@
-"""Curvature: Hessian products, spectra, critical points and slices of the objective of R runs, all from ``theta [R, P]`` and the data."""
+"""Curvature: Hessian products, spectra, critical points and slices of the objective of R runs, all
+from ``theta [R, P]`` and the data.
+"""

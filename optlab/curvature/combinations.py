@@ -1,8 +1,10 @@
 """The losses at many points ``origin + c₁d₁ + c₂d₂ + …`` that share an origin and a few directions.
 
-Such points are far from arbitrary. Where a network is a stack of affine maps (:meth:`optlab.catalogue.models.base.Model.stack`), the first layer's pre-activations are
-themselves ``z₀ + c₁z₁ + c₂z₂ + …``: a matrix product for each direction, once, and a sum for each point. Only the layers above need each point's own weights,
-and those are built a few points at a time, few enough that all they give stays in the processor's cache. The points ``[K, P]`` are never formed.
+Such points are far from arbitrary. Where a network is a stack of affine maps
+(:meth:`optlab.catalogue.models.base.Model.stack`), the first layer's pre-activations are themselves
+``z₀ + c₁z₁ + c₂z₂ + …``: a matrix product for each direction, once, and a sum for each point. Only
+the layers above need each point's own weights, and those are built a few points at a time, few
+enough that all they give stays in the processor's cache. The points ``[K, P]`` are never formed.
 """
 
 from __future__ import annotations
@@ -18,30 +20,47 @@ if TYPE_CHECKING:
     import torch
 
 _CHUNK_VALUES = 300_000
-"""Values that the widest layer may hold at once, over points and examples: about a processor's cache; more wait for memory."""
+"""Values that the widest layer may hold at once, over points and examples: about a processor's
+cache; more wait for memory.
+"""
 
 
 class Combinations:
     """The losses of an objective at ``origin + coefficients · directions``.
 
     Args:
-        origin: ``[P]``. directions: ``[D, P]``. x, y: examples that all points share, ``[n, …]``; x has the precision in which the losses are computed.
+        origin: ``[P]``. directions: ``[D, P]``. x, y: examples that all points share, ``[n, …]``; x
+            has the precision in which the losses are computed.
     """
 
-    def __init__(self, objective: Objective, origin: torch.Tensor, directions: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        origin: torch.Tensor,
+        directions: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+    ) -> None:
         self._objective, self._x, self._y = objective, x, y
         self._origin, self._directions = origin, directions
-        self._widest = max([objective.shape.width, *(spec.shape[0] for spec in objective.layout.parameters)])
+        self._widest = max(
+            [objective.shape.width, *(spec.shape[0] for spec in objective.layout.parameters)]
+        )
 
     def losses(self, coefficients: torch.Tensor) -> Iterator[tuple[slice, slice, torch.Tensor]]:
-        """Losses ``[k, m]`` of some points on some examples, with the places of both, until all points have met all examples.
+        """Losses ``[k, m]`` of some points on some examples, with the places of both, until all
+        points have met all examples.
 
         Args:
             coefficients: ``[K, D]``.
         """
         with _torch.no_grad():
             stack = self._objective.model.stack()
-            yield from self._through_the_model(coefficients) if stack is None else self._through_the_layers(stack, coefficients)
+            yield from (
+                self._through_the_model(coefficients)
+                if stack is None
+                else self._through_the_layers(stack, coefficients)
+            )
 
     def means(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Mean losses ``[K]``, weight decay left out."""
@@ -59,45 +78,74 @@ class Combinations:
             decay = self._objective.decay_product(basis)
             if decay is None:
                 return None
-            every = _torch.cat([coefficients.new_ones(len(coefficients), 1), coefficients], dim=1).to(basis)
+            every = _torch.cat(
+                [coefficients.new_ones(len(coefficients), 1), coefficients], dim=1
+            ).to(basis)
             return 0.5 * (every @ (basis @ decay.T) * every).sum(dim=1)
         rows = max(1, _CHUNK_VALUES // len(self._origin))
         found = [self._objective.penalty(self._points(some)) for some in coefficients.split(rows)]
         return _torch.cat([part for part in found if part is not None])
 
-    def _through_the_layers(self, stack: Stack, coefficients: torch.Tensor) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+    def _through_the_layers(
+        self, stack: Stack, coefficients: torch.Tensor
+    ) -> Iterator[tuple[slice, slice, torch.Tensor]]:
         objective = self._objective
         basis = _torch.cat([self._origin.unsqueeze(0), self._directions]).to(self._x)
         tensors = objective.layout.split(basis)
-        layers = [(tensors[weight], tensors[bias]) for weight, bias in (*stack.layers, stack.output)]
+        layers = [
+            (tensors[weight], tensors[bias]) for weight, bias in (*stack.layers, stack.output)
+        ]
         coefficients = coefficients.to(basis)
         for examples, x, y in self._examples(1):
-            # Units before examples: so the products need no transposed copies, and a softmax goes along the examples.
+            # Units before examples: so the products need no transposed copies, and a softmax goes
+            # along the examples.
             inputs = x.flatten(1).T.expand(len(basis), -1, -1)
             first = _torch.baddbmm(layers[0][1].unsqueeze(2), layers[0][0], inputs)
-            # The inputs are shared: what a point adds are its units, and its weights above the first layer, which are written and read.
-            units, weights = max(weight.shape[1] for weight, _ in layers), max((weight[0].numel() for weight, _ in layers[1:]), default=0)
-            for points in _slices(len(coefficients), max(1, _CHUNK_VALUES // (units * len(x) + 2 * weights))):
+            # The inputs are shared: what a point adds are its units, and its weights above the
+            # first layer, which are written and read.
+            units, weights = (
+                max(weight.shape[1] for weight, _ in layers),
+                max((weight[0].numel() for weight, _ in layers[1:]), default=0),
+            )
+            for points in _slices(
+                len(coefficients), max(1, _CHUNK_VALUES // (units * len(x) + 2 * weights))
+            ):
                 some = coefficients[points]
                 z = _combined(first, some)
                 for weight, bias in layers[1:]:
-                    z = _torch.baddbmm(_combined(bias, some).unsqueeze(2), _combined(weight, some), stack.activate(z))
+                    z = _torch.baddbmm(
+                        _combined(bias, some).unsqueeze(2),
+                        _combined(weight, some),
+                        stack.activate(z),
+                    )
                 yield points, examples, self._judged(z.transpose(1, 2), x, y)
 
-    def _through_the_model(self, coefficients: torch.Tensor) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+    def _through_the_model(
+        self, coefficients: torch.Tensor
+    ) -> Iterator[tuple[slice, slice, torch.Tensor]]:
         objective = self._objective
         normalizes = objective.model.normalizes()
-        most = max(1, _CHUNK_VALUES // (objective.layout.total + min(len(self._x), self._rows()) * self._widest))
+        most = max(
+            1,
+            _CHUNK_VALUES
+            // (objective.layout.total + min(len(self._x), self._rows()) * self._widest),
+        )
         for points in _slices(len(coefficients), most):
             theta = self._points(coefficients[points]).to(self._x)
-            context = ForwardContext(training=False, statistics=objective.statistics(theta)) if normalizes else EVALUATION
+            context = (
+                ForwardContext(training=False, statistics=objective.statistics(theta))
+                if normalizes
+                else EVALUATION
+            )
             for examples, x, y in self._examples(len(theta)):
                 everyone, targets = x.expand(len(theta), *x.shape), y.expand(len(theta), *y.shape)
                 yield points, examples, objective.per_example(theta, everyone, targets, context)
 
     def _judged(self, outputs: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         count = len(outputs)
-        targets = self._objective.model.targets(x.expand(count, *x.shape), y.expand(count, *y.shape))
+        targets = self._objective.model.targets(
+            x.expand(count, *x.shape), y.expand(count, *y.shape)
+        )
         return self._objective.loss.per_example(outputs, targets)
 
     def _points(self, coefficients: torch.Tensor) -> torch.Tensor:
@@ -113,9 +161,12 @@ class Combinations:
 
 
 def _combined(basis: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
-    """``basis[0] + coefficients · basis[1:]``, ``[k, …]``, of ``basis`` ``[1 + D, …]`` and ``coefficients`` ``[k, D]``."""
+    """``basis[0] + coefficients · basis[1:]``, ``[k, …]``, of ``basis`` ``[1 + D, …]`` and
+    ``coefficients`` ``[k, D]``.
+    """
     columns = coefficients.view(*coefficients.shape, *(1 for _ in basis.shape[1:]))
-    # One pass over the result for each direction: a matrix product over so short a sum is slower by far.
+    # One pass over the result for each direction: a matrix product over so short a sum is slower by
+    # far.
     found = _torch.addcmul(basis[0], columns[:, 0], basis[1])
     for place in range(2, len(basis)):
         found.addcmul_(columns[:, place - 1], basis[place])

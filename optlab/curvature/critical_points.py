@@ -1,23 +1,31 @@
 """From θ to a critical point, and its name.
 
-A critical point is a zero of the gradient, of whatever kind. Two ways are gone, the second from where the first comes to a stop:
+A critical point is a zero of the gradient, of whatever kind. Two ways are gone, the second from
+where the first comes to a stop:
 
-* to the nearest: downhill on ``½‖g‖²``, where saddles and maxima attract as minima do. Each step solves ``min ‖g + Hs‖² + μ‖s‖²`` (Levenberg–Marquardt on the
-  equations g = 0), and near a critical point it is Newton's. It may end in a valley of ``½‖g‖²`` that is no zero, where H takes g to nothing
-  (C. Frye et al., *Critical point-finding methods reveal gradient-flat regions of deep network losses*, 2021);
-* then downhill on the function itself, with ``|H|`` in place of H so that saddles repel (Y. Dauphin et al., 2014), within a radius in which the quadratic
-  model can be trusted: wherever the function is bounded below there is a minimum to be found.
+* to the nearest: downhill on ``½‖g‖²``, where saddles and maxima attract as minima do. Each step
+  solves ``min ‖g + Hs‖² + μ‖s‖²`` (Levenberg–Marquardt on the equations g = 0), and near a critical
+  point it is Newton's. It may end in a valley of ``½‖g‖²`` that is no zero, where H takes g to
+  nothing (C. Frye et al., *Critical point-finding methods reveal gradient-flat regions of deep
+  network losses*, 2021);
+* then downhill on the function itself, with ``|H|`` in place of H so that saddles repel (Y. Dauphin
+  et al., 2014), within a radius in which the quadratic model can be trusted: wherever the function
+  is bounded below there is a minimum to be found.
 
-For small P the steps are exact, through all eigenvalues; for large P they are sought in a Krylov space of the gradient. Second derivatives have to be
-continuous: those of a ReLU network jump where units switch on and off, minima lie on the kinks, and Newton's steps jump to and fro across them.
+For small P the steps are exact, through all eigenvalues; for large P they are sought in a Krylov
+space of the gradient. Second derivatives have to be continuous: those of a ReLU network jump where
+units switch on and off, minima lie on the kinks, and Newton's steps jump to and fro across them.
 
-The naming rule: an eigenvalue counts as zero where its absolute value is at most a share of the largest one's (1e-6 in double precision, 1e-4 in single). Then
+The naming rule: an eigenvalue counts as zero where its absolute value is at most a share of the
+largest one's (1e-6 in double precision, 1e-4 in single). Then
 
-* all positive: minimum; all negative: maximum; both signs: saddle, whose index is the number of negative ones, whatever else is zero;
+* all positive: minimum; all negative: maximum; both signs: saddle, whose index is the number of
+  negative ones, whatever else is zero;
 * some zero, the others of one sign: degenerate, as the second derivatives do not decide;
 * all so small that the gradient's rounding could have made them: flat.
 
-Of a large network only the ends of the spectrum are looked at: both signs make a saddle, of an index not known; one sign makes no more than that end's word.
+Of a large network only the ends of the spectrum are looked at: both signs make a saddle, of an
+index not known; one sign makes no more than that end's word.
 """
 
 from __future__ import annotations
@@ -51,7 +59,8 @@ _STALLED = 12
 _FIRST = 0.6
 """Share of all steps that the first way may take."""
 _SMALLEST = 1e-12
-"""Radius, relative to 1 + ‖θ‖, below which the second derivatives say nothing about the next step."""
+"""Radius, relative to 1 + ‖θ‖, below which the second derivatives say nothing about the next step.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,10 @@ class Verdict:
 
     Attributes:
         kind: its name, as if the gradient were zero there. critical: whether the gradient is.
-        index: number of negative eigenvalues; at least so many where the spectrum is not whole. zeros: how many count as zero.
-        eigenvalues: rising, ``[P]``, or where P is large those of both ends. eigenvectors: ``[k, P]``, in the same order.
+        index: number of negative eigenvalues; at least so many where the spectrum is not whole.
+            zeros: how many count as zero.
+        eigenvalues: rising, ``[P]``, or where P is large those of both ends. eigenvectors: ``[k,
+            P]``, in the same order.
         whole: whether they are all there are.
         threshold: absolute value up to which an eigenvalue counts as zero.
         value: of the function. gradient_norm: there.
@@ -83,8 +94,12 @@ class Verdict:
         """The name in words."""
         least = "" if self.whole else "at least "
         words = {
-            "minimum": "a minimum: every eigenvalue is positive" if self.whole else "a minimum as far as both ends of the spectrum tell",
-            "maximum": "a maximum: every eigenvalue is negative" if self.whole else "a maximum as far as both ends of the spectrum tell",
+            "minimum": "a minimum: every eigenvalue is positive"
+            if self.whole
+            else "a minimum as far as both ends of the spectrum tell",
+            "maximum": "a maximum: every eigenvalue is negative"
+            if self.whole
+            else "a maximum as far as both ends of the spectrum tell",
             "saddle": f"a saddle of index {least}{self.index}: {least}{self.index} of the eigenvalues are negative, others positive",
             "degenerate": f"degenerate: {least}{self.zeros} of the eigenvalues are zero and the others {'negative' if self.index else 'positive'}, so "
             "second derivatives do not decide",
@@ -103,8 +118,10 @@ class CriticalPointResult:
 
     Attributes:
         theta: ``[1, P]``. gradient_norm: there. converged: whether it is within the tolerance.
-        steps: steps taken. products: Hessian products taken. distance: from the start. path: the points, ``[steps + 1, P]``, or start and end where P is large.
-        norms: gradient norm at each step, ``[steps + 1]``; it may rise on the way. Without convergence all of them end where it was smallest.
+        steps: steps taken. products: Hessian products taken. distance: from the start. path: the
+            points, ``[steps + 1, P]``, or start and end where P is large.
+        norms: gradient norm at each step, ``[steps + 1]``; it may rise on the way. Without
+            convergence all of them end where it was smallest.
         problem: why it did not converge, in words; "".
     """
 
@@ -120,15 +137,24 @@ class CriticalPointResult:
 
 
 def find(
-    landscape: Landscape, theta: torch.Tensor, *, tolerance: float | None = None, steps: int = 200, least: float = 0.0
+    landscape: Landscape,
+    theta: torch.Tensor,
+    *,
+    tolerance: float | None = None,
+    steps: int = 200,
+    least: float = 0.0,
 ) -> CriticalPointResult:
     """Go from ``theta`` ``[1, P]`` to a critical point near it.
 
     Args:
-        tolerance: norm of the gradient, relative to 1 + |value|, that counts as zero; by default 1e-8 in double precision and 1e-5 in single.
-        steps: most steps. least: smallest damping μ, relative to the largest eigenvalue's square; more keeps the way closer to where it began.
+        tolerance: norm of the gradient, relative to 1 + |value|, that counts as zero; by default
+            1e-8 in double precision and 1e-5 in single.
+        steps: most steps. least: smallest damping μ, relative to the largest eigenvalue's square;
+            more keeps the way closer to where it began.
     """
-    search = _Search(landscape, theta.detach(), _tolerance(theta) if tolerance is None else tolerance, steps)
+    search = _Search(
+        landscape, theta.detach(), _tolerance(theta) if tolerance is None else tolerance, steps
+    )
     search.nearest(least)
     if not search.over:
         search.downhill()
@@ -148,7 +174,9 @@ class _At:
 class _Search:
     """The two ways; the second goes on from :attr:`at`, where the first ended."""
 
-    def __init__(self, landscape: Landscape, start: torch.Tensor, enough: float, steps: int) -> None:
+    def __init__(
+        self, landscape: Landscape, start: torch.Tensor, enough: float, steps: int
+    ) -> None:
         self._landscape, self._enough, self._steps = landscape, enough, steps
         self._keeps = start.shape[1] <= DENSE_UP_TO
         self.at = self._best = _At(landscape, start)
@@ -171,7 +199,11 @@ class _Search:
     def nearest(self, least: float) -> None:
         """Downhill on ``½‖g‖²``."""
         damping = 1e-3
-        while not self.over and damping <= _MOST_DAMPING and len(self._norms) <= max(_STALLED, _FIRST * self._steps):
+        while (
+            not self.over
+            and damping <= _MOST_DAMPING
+            and len(self._norms) <= max(_STALLED, _FIRST * self._steps)
+        ):
             if len(self._norms) > _STALLED and self.at.norm > 0.5 * self._norms[-1 - _STALLED]:
                 return
             equations = self._equations()
@@ -182,7 +214,9 @@ class _Search:
                 gain = (self.at.norm**2 - after.norm**2) / expected if expected > 0.0 else -1.0
                 if after.norm < self.at.norm and gain > 1e-4:
                     self._go(after)
-                    damping = max(damping * (0.1 if gain > 0.75 else 1.0 if gain > 0.25 else 3.0), 1e-14)
+                    damping = max(
+                        damping * (0.1 if gain > 0.75 else 1.0 if gain > 0.25 else 3.0), 1e-14
+                    )
                     break
                 damping *= 4.0
 
@@ -192,11 +226,19 @@ class _Search:
         while not self.over and radius > self._smallest():
             s, coordinates = spectrum.step(radius)
             after = _At(self._landscape, self.at.theta + s)
-            expected = -float(spectrum.c @ coordinates + 0.5 * (spectrum.values * coordinates.square()).sum())
+            expected = -float(
+                spectrum.c @ coordinates + 0.5 * (spectrum.values * coordinates.square()).sum()
+            )
             gain = (self.at.value - after.value) / expected if expected > 0.0 else -1.0
-            # Close to a minimum the value changes by less than its rounding; there the gradient tells.
-            close = abs(after.value - self.at.value) <= 1e-12 * (1.0 + abs(self.at.value)) and after.norm < self.at.norm
-            radius = min(radius, float(s.norm())) * (3.0 if gain > 0.75 or close else 1.0 if gain > 0.25 else 0.3)
+            # Close to a minimum the value changes by less than its rounding; there the gradient
+            # tells.
+            close = (
+                abs(after.value - self.at.value) <= 1e-12 * (1.0 + abs(self.at.value))
+                and after.norm < self.at.norm
+            )
+            radius = min(radius, float(s.norm())) * (
+                3.0 if gain > 0.75 or close else 1.0 if gain > 0.25 else 0.3
+            )
             if gain > 1e-4 or close:
                 self._go(after)
                 spectrum = self._spectrum()
@@ -251,7 +293,8 @@ class _Search:
         else:
             krylov = lanczos(here.product, g, _KRYLOV + 1)
             size = int(krylov.sizes[0])
-            # The last vector of the space is needed for what H makes of the one before it; where the space is invariant there is no such vector.
+            # The last vector of the space is needed for what H makes of the one before it; where
+            # the space is invariant there is no such vector.
             inside = size if size <= _KRYLOV else size - 1
             c = _torch.zeros(size, dtype=g.dtype, device=g.device)
             c[0] = _torch.linalg.vector_norm(g)
@@ -273,11 +316,19 @@ class _Search:
         return Spectrum(values, vectors, vectors @ g[0])
 
 
-def name(landscape: Landscape, theta: torch.Tensor, *, tolerance: float | None = None, zero: float | None = None) -> Verdict:
-    """Name the point ``theta`` ``[1, P]`` by the eigenvalues of its Hessian, by the rule in this module's docstring.
+def name(
+    landscape: Landscape,
+    theta: torch.Tensor,
+    *,
+    tolerance: float | None = None,
+    zero: float | None = None,
+) -> Verdict:
+    """Name the point ``theta`` ``[1, P]`` by the eigenvalues of its Hessian, by the rule in this
+    module's docstring.
 
     Args:
-        tolerance: as for :func:`find`. zero: share of the largest absolute eigenvalue up to which one counts as zero.
+        tolerance: as for :func:`find`. zero: share of the largest absolute eigenvalue up to which
+            one counts as zero.
     """
     value, g = landscape.value_and_gradient(theta)
     norm = float(_torch.linalg.vector_norm(g))
@@ -304,21 +355,36 @@ def name(landscape: Landscape, theta: torch.Tensor, *, tolerance: float | None =
         kind = "degenerate"
     else:
         kind = "maximum" if negative else "minimum"
-    return Verdict(kind, norm <= allowed, negative, zeros, values, vectors, whole, threshold, float(value), norm)
+    return Verdict(
+        kind,
+        norm <= allowed,
+        negative,
+        zeros,
+        values,
+        vectors,
+        whole,
+        threshold,
+        float(value),
+        norm,
+    )
 
 
 def _both_ends(here: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
-    """The outermost eigenvalues on either end, rising, with their vectors; copies of multiple ones among them."""
+    """The outermost eigenvalues on either end, rising, with their vectors; copies of multiple ones
+    among them.
+    """
     ends = extremes(here.product, here.theta, top=_ENDS, bottom=_ENDS, tolerance=_ENDS_TOLERANCE)
     values = _torch.cat([ends.bottom[0], ends.top[0].flip(0)])
     vectors = _torch.cat([ends.bottom_vectors[0], ends.top_vectors[0].flip(0)])
     for again in range(1, 1 + _ENDS):
-        # One start sees one direction of those that share an eigenvalue. The others are at the ends of what is left when the known ones are taken out, by
-        # giving them a value in the middle.
+        # One start sees one direction of those that share an eigenvalue. The others are at the ends
+        # of what is left when the known ones are taken out, by giving them a value in the middle.
         known, low, high = vectors, values[_ENDS - 1], values[-_ENDS]
         middle, margin = 0.5 * (low + high), 10.0 * _ENDS_TOLERANCE * values.abs().max()
 
-        def rest(v: torch.Tensor, known: torch.Tensor = known, middle: torch.Tensor = middle) -> torch.Tensor:
+        def rest(
+            v: torch.Tensor, known: torch.Tensor = known, middle: torch.Tensor = middle
+        ) -> torch.Tensor:
             inside = (v @ known.T) @ known
             moved = here.product(v - inside)
             return moved - (moved @ known.T) @ known + middle * inside
@@ -328,7 +394,9 @@ def _both_ends(here: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
         if not (below.any() or above.any()):
             break
         values = _torch.cat([values, more.bottom[0, below], more.top[0, above]])
-        vectors = _torch.linalg.qr(_torch.cat([vectors, more.bottom_vectors[0, below], more.top_vectors[0, above]]).T).Q.T
+        vectors = _torch.linalg.qr(
+            _torch.cat([vectors, more.bottom_vectors[0, below], more.top_vectors[0, above]]).T
+        ).Q.T
         order = values.argsort()
         chosen = _torch.cat([order[:_ENDS], order[-_ENDS:]])
         values, vectors = values[chosen], vectors[chosen]

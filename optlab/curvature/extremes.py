@@ -1,8 +1,10 @@
-"""Eigenvalues at the ends of a spectrum, by Lanczos with full reorthogonalization and thick restarts, for R matrices at once.
+"""Eigenvalues at the ends of a spectrum, by Lanczos with full reorthogonalization and thick
+restarts, for R matrices at once.
 
-Orthogonality is kept in full, so no ghost of a converged eigenvalue appears; when the basis is full, the best Ritz vectors are kept and the search goes on from
-there (K. Wu, H. Simon, *Thick-restart Lanczos*, 2000), so memory stays bounded. Each run's answer is the one of the moment at which it converged: a run gets
-among others what it would get alone.
+Orthogonality is kept in full, so no ghost of a converged eigenvalue appears; when the basis is
+full, the best Ritz vectors are kept and the search goes on from there (K. Wu, H. Simon,
+*Thick-restart Lanczos*, 2000), so memory stays bounded. Each run's answer is the one of the moment
+at which it converged: a run gets among others what it would get alone.
 """
 
 from __future__ import annotations
@@ -21,17 +23,24 @@ if TYPE_CHECKING:
     import torch
 
 Settle = Literal["vector", "value"]
-"""When an eigenpair is good enough: by the residual of its vector, or by the error of its value, which is of the order of the residual's square."""
+"""When an eigenpair is good enough: by the residual of its vector, or by the error of its value,
+which is of the order of the residual's square.
+"""
 
 _BASIS_VALUES = 32_000_000
 """Numbers that the basis may hold (128 MB in float32)."""
 _LARGEST_BASIS = 160
 _FEWEST = 4
-"""Products before convergence is believed: one direction alone is always an eigenvector of itself."""
+"""Products before convergence is believed: one direction alone is always an eigenvector of itself.
+"""
 _MORE = 6
-"""Products that values are looked at for after they have settled, from a random start; a warm one has a part in all that is asked for."""
+"""Products that values are looked at for after they have settled, from a random start; a warm one
+has a part in all that is asked for.
+"""
 _FRESH = 0.02
-"""Share of a random vector in a warm start: an eigenvector of the last time would never meet one that has overtaken it."""
+"""Share of a random vector in a warm start: an eigenvector of the last time would never meet one
+that has overtaken it.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,9 +48,11 @@ class Extremes:
     """Eigenpairs at the ends of the spectrum of each run.
 
     Attributes:
-        top: the largest eigenvalues ``[R, k]``, falling; top_vectors: ``[R, k, P]``, of unit length.
+        top: the largest eigenvalues ``[R, k]``, falling; top_vectors: ``[R, k, P]``, of unit
+            length.
         bottom: the smallest ``[R, l]``, rising; bottom_vectors: ``[R, l, P]``.
-        residuals: the largest ``‖Hv − λv‖`` of a run's pairs, ``[R]``, relative to the largest absolute Ritz value.
+        residuals: the largest ``‖Hv − λv‖`` of a run's pairs, ``[R]``, relative to the largest
+            absolute Ritz value.
         products: Hessian products that each run's answer took, ``[R]``. converged: ``[R]`` bool.
     """
 
@@ -68,23 +79,35 @@ def extremes(
 ) -> Extremes:
     """The ``top`` largest and ``bottom`` smallest eigenvalues, with their vectors.
 
-    A single start finds a multiple eigenvalue once for each direction that rounding or a breakdown brings in: of clusters of equal values it may report
-    fewer than there are.
+    A single start finds a multiple eigenvalue once for each direction that rounding or a breakdown
+    brings in: of clusters of equal values it may report fewer than there are.
 
     Args:
         product: ``v [R, P]`` → ``H v``. like: ``[R, P]``, for size, device and precision.
-        start: vectors of an earlier answer, ``[R, P]`` or ``[R, k, P]``, to start warm from; random without it.
-        tolerance: largest residual (``settle="vector"``) or error of the value (``"value"``), relative to the largest absolute eigenvalue.
+        start: vectors of an earlier answer, ``[R, P]`` or ``[R, k, P]``, to start warm from; random
+            without it.
+        tolerance: largest residual (``settle="vector"``) or error of the value (``"value"``),
+            relative to the largest absolute eigenvalue.
         most: products to take at most. seed: of the random start.
     """
     parameters = like.shape[1]
     top, bottom = min(top, parameters), min(bottom, parameters)
-    return _Search(product, like, top, bottom, tolerance, settle, min(most, 50 * parameters), seed).run(start)
+    return _Search(
+        product, like, top, bottom, tolerance, settle, min(most, 50 * parameters), seed
+    ).run(start)
 
 
 class _Search:
     def __init__(
-        self, product: Product, like: torch.Tensor, top: int, bottom: int, tolerance: float, settle: Settle, most: int, seed: int
+        self,
+        product: Product,
+        like: torch.Tensor,
+        top: int,
+        bottom: int,
+        tolerance: float,
+        settle: Settle,
+        most: int,
+        seed: int,
     ) -> None:
         self.product, self.like, self.top, self.bottom = product, like, top, bottom
         self.tolerance, self.settle, self.most = tolerance, settle, most
@@ -120,30 +143,42 @@ class _Search:
             last = products >= self.most or dimension == self.parameters
             if full or last or (dimension % 2 == 0 and dimension >= _FEWEST) or broken.any():
                 here = self.matrix[:, :dimension, :dimension]
-                values, vectors = np.linalg.eigh(here if np.isfinite(here).all() else np.where(np.isfinite(here), here, 0.0))
+                values, vectors = np.linalg.eigh(
+                    here if np.isfinite(here).all() else np.where(np.isfinite(here), here, 0.0)
+                )
                 self._judge(values, vectors, np.where(broken, 0.0, beta), broken, products, last)
                 if last or all(found is not None for found in self.found):
                     break
                 if full:
                     dimension = self._restart(values, vectors, dimension)
-            v = w / _torch.as_tensor(np.where(broken, 1.0, beta), dtype=w.dtype, device=w.device).unsqueeze(1)
+            v = w / _torch.as_tensor(
+                np.where(broken, 1.0, beta), dtype=w.dtype, device=w.device
+            ).unsqueeze(1)
             if broken.any():
                 v = self._renewed(v, broken, dimension)
         return self._gathered()
 
     def _draw(self) -> torch.Tensor:
         # The same start for every run, so that a run among others begins as it would alone.
-        drawn = _torch.randn(self.parameters, generator=self.random, dtype=_torch.float64).to(self.like)
+        drawn = _torch.randn(self.parameters, generator=self.random, dtype=_torch.float64).to(
+            self.like
+        )
         return _unit(drawn.expand(self.runs, self.parameters))
 
     def _put(self, place: int, v: torch.Tensor) -> None:
         if place == self.basis.shape[1]:
             more = min(self.size, 2 * place) - place
-            self.basis = _torch.cat([self.basis, self.basis.new_zeros(self.runs, more, self.parameters)], dim=1)
+            self.basis = _torch.cat(
+                [self.basis, self.basis.new_zeros(self.runs, more, self.parameters)], dim=1
+            )
         self.basis[:, place] = v
 
-    def _orthogonalized(self, w: torch.Tensor, dimension: int) -> tuple[torch.Tensor, NDArray[np.float64]]:
-        """``w`` without its part in the basis, and its norm; that part is a column of the small matrix."""
+    def _orthogonalized(
+        self, w: torch.Tensor, dimension: int
+    ) -> tuple[torch.Tensor, NDArray[np.float64]]:
+        """``w`` without its part in the basis, and its norm; that part is a column of the small
+        matrix.
+        """
         done = self.basis[:, :dimension]
         column = w.unsqueeze(2)
         first = _torch.bmm(done, column)
@@ -159,31 +194,67 @@ class _Search:
         return w, told[:, -1]
 
     def _judge(
-        self, values: NDArray[Any], vectors: NDArray[Any], beta: NDArray[Any], broken: NDArray[Any], products: int, last: bool
+        self,
+        values: NDArray[Any],
+        vectors: NDArray[Any],
+        beta: NDArray[Any],
+        broken: NDArray[Any],
+        products: int,
+        last: bool,
     ) -> None:
         dimension = values.shape[1]
-        wanted = [*range(dimension - 1, max(-1, dimension - 1 - self.top), -1), *range(min(self.bottom, dimension))]
+        wanted = [
+            *range(dimension - 1, max(-1, dimension - 1 - self.top), -1),
+            *range(min(self.bottom, dimension)),
+        ]
         enough = self.top + self.bottom <= dimension or dimension == self.parameters
         for run in range(self.runs):
             if self.found[run] is not None:
                 continue
             if broken[run] and not last and self.patience[run] == 0:
-                # An invariant space: what it does not contain is looked at before its values are believed to be the extreme ones.
+                # An invariant space: what it does not contain is looked at before its values are
+                # believed to be the extreme ones.
                 self.patience[run] = products + 3
             scale = max(float(np.abs(values[run]).max()), np.finfo(float).tiny)
             residuals = beta[run] * np.abs(vectors[run, -1, wanted]) / scale
-            error = residuals if self.settle == "vector" else _value_errors(residuals, values[run] / scale, wanted)
-            good = enough and bool((error <= self.tolerance).all()) and np.isfinite(self.matrix[run, :dimension, :dimension]).all()
-            believed = dimension == self.parameters or (dimension >= _FEWEST and products >= self.patience[run])
-            if good and believed and self.more and not last and dimension < self.parameters and self.settle == "value":
+            error = (
+                residuals
+                if self.settle == "vector"
+                else _value_errors(residuals, values[run] / scale, wanted)
+            )
+            good = (
+                enough
+                and bool((error <= self.tolerance).all())
+                and np.isfinite(self.matrix[run, :dimension, :dimension]).all()
+            )
+            believed = dimension == self.parameters or (
+                dimension >= _FEWEST and products >= self.patience[run]
+            )
+            if (
+                good
+                and believed
+                and self.more
+                and not last
+                and dimension < self.parameters
+                and self.settle == "value"
+            ):
                 believed = self._confirmed(run, values[run, wanted] / scale, products)
             if last or (good and believed):
-                self._keep(run, values[run], vectors[run], wanted, float(residuals.max(initial=0.0)), products, bool(good))
+                self._keep(
+                    run,
+                    values[run],
+                    vectors[run],
+                    wanted,
+                    float(residuals.max(initial=0.0)),
+                    products,
+                    bool(good),
+                )
 
     def _confirmed(self, run: int, values: NDArray[Any], products: int) -> bool:
         """Whether some more products have left the values as they were.
 
-        An estimate knows the directions that are in the space alone: an eigenvalue that the start has hardly any part in comes late.
+        An estimate knows the directions that are in the space alone: an eigenvalue that the start
+        has hardly any part in comes late.
         """
         before = self.settled[run]
         if before is None or np.abs(values - before[1]).max() > self.tolerance:
@@ -192,21 +263,38 @@ class _Search:
         return products >= before[0] + self.more
 
     def _keep(
-        self, run: int, values: NDArray[Any], vectors: NDArray[Any], wanted: list[int], residual: float, products: int, good: bool
+        self,
+        run: int,
+        values: NDArray[Any],
+        vectors: NDArray[Any],
+        wanted: list[int],
+        residual: float,
+        products: int,
+        good: bool,
     ) -> None:
         dimension = len(values)
         if not np.isfinite(self.matrix[run, :dimension, :dimension]).all():
             values, residual, good = np.full_like(values, np.nan), float("nan"), False
         chosen = _torch.as_tensor(vectors[:, wanted].T.copy()).to(self.like)
-        self.found[run] = (values[wanted], _unit(chosen @ self.basis[run, :dimension]), residual, products, good)
+        self.found[run] = (
+            values[wanted],
+            _unit(chosen @ self.basis[run, :dimension]),
+            residual,
+            products,
+            good,
+        )
 
     def _restart(self, values: NDArray[Any], vectors: NDArray[Any], dimension: int) -> int:
-        """Keep the Ritz vectors nearest to the ends that are asked for; the next direction is the residual that they share."""
+        """Keep the Ritz vectors nearest to the ends that are asked for; the next direction is the
+        residual that they share.
+        """
         spare = (dimension - self.top - self.bottom) // 2
         at_top = self.top + (spare if not self.bottom else spare // 2) if self.top else 0
         at_bottom = self.bottom + (spare if not self.top else spare // 2) if self.bottom else 0
         kept = [*range(at_bottom), *range(dimension - at_top, dimension)]
-        rotation = _torch.as_tensor(np.ascontiguousarray(vectors[:, :, kept].transpose(0, 2, 1))).to(self.like)
+        rotation = _torch.as_tensor(
+            np.ascontiguousarray(vectors[:, :, kept].transpose(0, 2, 1))
+        ).to(self.like)
         self.basis[:, : len(kept)] = _torch.bmm(rotation, self.basis[:, :dimension])
         self.matrix[:] = 0.0
         places = np.arange(len(kept))
@@ -218,7 +306,9 @@ class _Search:
         fresh = self._draw()
         done = self.basis[:, :dimension]
         for _ in range(2):
-            fresh = _unit(fresh - _torch.einsum("rk,rkp->rp", _torch.einsum("rkp,rp->rk", done, fresh), done))
+            fresh = _unit(
+                fresh - _torch.einsum("rk,rkp->rp", _torch.einsum("rkp,rp->rk", done, fresh), done)
+            )
         return _torch.where(_torch.as_tensor(broken, device=v.device).unsqueeze(1), fresh, v)
 
     def _gathered(self) -> Extremes:
@@ -238,15 +328,26 @@ class _Search:
 
 
 def _value_errors(residuals: NDArray[Any], values: NDArray[Any], wanted: list[int]) -> NDArray[Any]:
-    """Bounds on the errors of Ritz values: the residual's square over the distance to the next value, where that is smaller than the residual."""
+    """Bounds on the errors of Ritz values: the residual's square over the distance to the next
+    value, where that is smaller than the residual.
+    """
     found = residuals.copy()
     for place, index in enumerate(wanted):
-        gap = min((abs(values[index] - values[other]) for other in (index - 1, index + 1) if 0 <= other < len(values)), default=0.0)
+        gap = min(
+            (
+                abs(values[index] - values[other])
+                for other in (index - 1, index + 1)
+                if 0 <= other < len(values)
+            ),
+            default=0.0,
+        )
         if gap > residuals[place]:
             found[place] = residuals[place] ** 2 / gap
     return found
 
 
 def _unit(v: torch.Tensor) -> torch.Tensor:
-    found: torch.Tensor = v / _torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(_torch.finfo(v.dtype).tiny)
+    found: torch.Tensor = v / _torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(
+        _torch.finfo(v.dtype).tiny
+    )
     return found

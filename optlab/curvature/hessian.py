@@ -1,8 +1,11 @@
-"""The Hessian at one point, by products with it: ``v [R, P]`` → ``H v``, several vectors at once, or as a matrix for small P.
+"""The Hessian at one point, by products with it: ``v [R, P]`` → ``H v``, several vectors at once,
+or as a matrix for small P.
 
-Two ways lead to the same numbers. Autograd differentiates its own backward pass, for any model. Where the model brings its second derivatives along
-(:meth:`optlab.catalogue.models.base.Model.linearized`), a product is a few matrix products and nothing else: on small networks several times as fast. ``gᵀHg`` needs no
-product at all, only the second derivative of the loss along the line: a forward pass of second order.
+Two ways lead to the same numbers. Autograd differentiates its own backward pass, for any model.
+Where the model brings its second derivatives along
+(:meth:`optlab.catalogue.models.base.Model.linearized`), a product is a few matrix products and
+nothing else: on small networks several times as fast. ``gᵀHg`` needs no product at all, only the
+second derivative of the loss along the line: a forward pass of second order.
 """
 
 from __future__ import annotations
@@ -70,20 +73,32 @@ class Hessian(ABC):
 class GraphHessian(Hessian):
     """By autograd: the graph of the gradient is built once."""
 
-    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], theta: torch.Tensor) -> None:
+    def __init__(
+        self, function: Callable[[torch.Tensor], torch.Tensor], theta: torch.Tensor
+    ) -> None:
         super().__init__(theta)
         self._leaf = self.theta.clone().requires_grad_()
-        (gradient,) = _torch.autograd.grad(function(self._leaf).sum(), self._leaf, create_graph=True)
-        # Where the function is linear its gradient is a constant and has no graph: its Hessian is zero, not an error.
+        (gradient,) = _torch.autograd.grad(
+            function(self._leaf).sum(), self._leaf, create_graph=True
+        )
+        # Where the function is linear its gradient is a constant and has no graph: its Hessian is
+        # zero, not an error.
         self._gradient = gradient if gradient.requires_grad else gradient + 0.0 * self._leaf
 
     def _product(self, v: torch.Tensor) -> torch.Tensor:
-        (found,) = _torch.autograd.grad(self._gradient, self._leaf, v, retain_graph=True, materialize_grads=True)
+        (found,) = _torch.autograd.grad(
+            self._gradient, self._leaf, v, retain_graph=True, materialize_grads=True
+        )
         return found
 
     def _several(self, vectors: torch.Tensor) -> torch.Tensor:
         (found,) = _torch.autograd.grad(
-            self._gradient, self._leaf, vectors.transpose(0, 1), retain_graph=True, is_grads_batched=True, materialize_grads=True
+            self._gradient,
+            self._leaf,
+            vectors.transpose(0, 1),
+            retain_graph=True,
+            is_grads_batched=True,
+            materialize_grads=True,
         )
         return found.transpose(0, 1)
 
@@ -96,7 +111,13 @@ class WrittenOutHessian(Hessian):
     """
 
     def __init__(
-        self, objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, found: Linearized, delta: torch.Tensor
+        self,
+        objective: Objective,
+        theta: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        found: Linearized,
+        delta: torch.Tensor,
     ) -> None:
         super().__init__(theta)
         self._objective, self._x, self._y, self._found, self._delta = objective, x, y, found, delta
@@ -128,11 +149,20 @@ class WrittenOutHessian(Hessian):
     def _several(self, vectors: torch.Tensor) -> torch.Tensor:
         # As a population of R · k runs.
         runs, count, parameters = vectors.shape
-        theta, x, y = (t.unsqueeze(1).expand(runs, count, *t.shape[1:]).flatten(0, 1) for t in (self.theta, self._x, self._y))
+        theta, x, y = (
+            t.unsqueeze(1).expand(runs, count, *t.shape[1:]).flatten(0, 1)
+            for t in (self.theta, self._x, self._y)
+        )
         found = linearized(self._objective, theta, x, y)
         if found is None:
-            raise TypeError(f"{self._objective.model.label} wrote its second derivatives out for one run and not for several")
-        return WrittenOutHessian(self._objective, theta, x, y, *found)._product(vectors.flatten(0, 1)).view(runs, count, parameters)
+            raise TypeError(
+                f"{self._objective.model.label} wrote its second derivatives out for one run and not for several"
+            )
+        return (
+            WrittenOutHessian(self._objective, theta, x, y, *found)
+            ._product(vectors.flatten(0, 1))
+            .view(runs, count, parameters)
+        )
 
     def _bend(self, u: torch.Tensor) -> torch.Tensor:
         return self._objective.loss.fisher_product(self._found.outputs, u).div_(self._x.shape[1])
@@ -145,7 +175,9 @@ class SumHessian(Hessian):
         parts: makes the Hessian of each chunk, with its share of the examples.
     """
 
-    def __init__(self, theta: torch.Tensor, parts: Callable[[], Iterator[tuple[Hessian, float]]]) -> None:
+    def __init__(
+        self, theta: torch.Tensor, parts: Callable[[], Iterator[tuple[Hessian, float]]]
+    ) -> None:
         super().__init__(theta)
         self._parts = parts
 
@@ -170,8 +202,11 @@ class SumHessian(Hessian):
         return total
 
 
-def linearized(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[Linearized, torch.Tensor] | None:
-    """The model at ``theta`` with its second derivatives written out, and the gradient of the loss by its outputs ``[R, m, outputs]``.
+def linearized(
+    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> tuple[Linearized, torch.Tensor] | None:
+    """The model at ``theta`` with its second derivatives written out, and the gradient of the loss
+    by its outputs ``[R, m, outputs]``.
 
     None where model or loss leaves them to autograd.
     """

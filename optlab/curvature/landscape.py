@@ -1,6 +1,8 @@
-"""A landscape: the objective as a function of ``theta [R, P]`` alone, with value, gradient and Hessian at any point.
+"""A landscape: the objective as a function of ``theta [R, P]`` alone, with value, gradient and
+Hessian at any point.
 
-It is an objective on fixed data, or any differentiable function of R points: networks and surfaces of two variables go through the same instruments.
+It is an objective on fixed data, or any differentiable function of R points: networks and surfaces
+of two variables go through the same instruments.
 """
 
 from __future__ import annotations
@@ -10,17 +12,27 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from optlab.core.lazy import torch as _torch
-from optlab.curvature.hessian import GraphHessian, Hessian, SumHessian, WrittenOutHessian, linearized
+from optlab.curvature.hessian import (
+    GraphHessian,
+    Hessian,
+    SumHessian,
+    WrittenOutHessian,
+    linearized,
+)
 from optlab.objective.objective import Objective
 
 if TYPE_CHECKING:
     import torch
 
 _CHUNK_VALUES = 4_000_000
-"""Input values, over all runs, that one chunk of examples may hold: bounds the memory of the graphs."""
+"""Input values, over all runs, that one chunk of examples may hold: bounds the memory of the
+graphs.
+"""
 
 _KEPT_CHUNKS = 4
-"""Chunks whose graphs are kept between Hessian products; with more of them each product computes its graphs again."""
+"""Chunks whose graphs are kept between Hessian products; with more of them each product computes
+its graphs again.
+"""
 
 
 class Landscape(ABC):
@@ -62,10 +74,12 @@ class FunctionLandscape(Landscape):
 class ObjectiveLandscape(Landscape):
     """The objective, with weight decay and auxiliary heads, on fixed examples.
 
-    They are taken in chunks where they are many. A model that normalizes over the batch takes the moments of each chunk, as it does of each batch in training.
+    They are taken in chunks where they are many. A model that normalizes over the batch takes the
+    moments of each chunk, as it does of each batch in training.
 
     Args:
-        x, y: one batch a run, ``[R, m, *inputs]``, or examples that all runs share, ``[n, *inputs]``.
+        x, y: one batch a run, ``[R, m, *inputs]``, or examples that all runs share, ``[n,
+            *inputs]``.
     """
 
     def __init__(self, objective: Objective, x: torch.Tensor, y: torch.Tensor) -> None:
@@ -85,7 +99,8 @@ class ObjectiveLandscape(Landscape):
         for x, y, share in self._chunks(theta):
             losses, here = self._objective.value_and_gradient(theta, x, y)
             added = self._objective.added(theta, x, y)
-            # What does not depend on the examples is part of every chunk, and the shares add up to one.
+            # What does not depend on the examples is part of every chunk, and the shares add up to
+            # one.
             total += share * (losses if added is None else losses + added)
             gradient += share * here
         return total, gradient
@@ -97,7 +112,9 @@ class ObjectiveLandscape(Landscape):
         if len(chunks) <= _KEPT_CHUNKS:
             kept = [(self._part(theta, x, y), share) for x, y, share in chunks]
             return SumHessian(theta, lambda: iter(kept))
-        return SumHessian(theta, lambda: ((self._part(theta, x, y), share) for x, y, share in self._chunks(theta)))
+        return SumHessian(
+            theta, lambda: ((self._part(theta, x, y), share) for x, y, share in self._chunks(theta))
+        )
 
     def _part(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> Hessian:
         found = linearized(self._objective, theta, x, y)
@@ -112,7 +129,12 @@ class ObjectiveLandscape(Landscape):
     def _chunks(self, theta: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
         """Batches ``[R, m, …]`` and their share of all examples."""
         runs = theta.shape[0]
-        widest = max([self._objective.shape.width, *(spec.shape[0] for spec in self._objective.layout.parameters)])
+        widest = max(
+            [
+                self._objective.shape.width,
+                *(spec.shape[0] for spec in self._objective.layout.parameters),
+            ]
+        )
         rows = max(1, _CHUNK_VALUES // (runs * widest))
         axis = 0 if self._shared else 1
         total = self._x.shape[axis]

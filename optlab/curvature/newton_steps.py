@@ -1,4 +1,6 @@
-"""Newton's steps made safe, in the eigenvectors of a Hessian or in a Krylov space: towards a zero of the gradient, and downhill."""
+"""Newton's steps made safe, in the eigenvectors of a Hessian or in a Krylov space: towards a zero
+of the gradient, and downhill.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ if TYPE_CHECKING:
     import torch
 
 _NO_CURVATURE = 1e-10
-"""Share of the largest absolute eigenvalue below which a direction counts as one without curvature."""
+"""Share of the largest absolute eigenvalue below which a direction counts as one without curvature.
+"""
 
 
 class Equations:
@@ -28,29 +31,40 @@ class Equations:
         self._beyond = float((c @ c - self._c @ self._c).clamp_min(0.0))
 
     def step(self, damping: float) -> tuple[torch.Tensor, float]:
-        """The step ``[1, P]`` for μ = damping · (largest singular value)², and the norm of ``g + Hs``."""
+        """The step ``[1, P]`` for μ = damping · (largest singular value)², and the norm of ``g +
+        Hs``.
+        """
         scale = float(self._singular.max()) if len(self._singular) else 0.0
         mu = damping * scale**2
         size = self._singular.square() + mu
-        factor = _torch.where(size > 0.0, self._singular / size.clamp_min(_torch.finfo(size.dtype).tiny), 0.0)
+        factor = _torch.where(
+            size > 0.0, self._singular / size.clamp_min(_torch.finfo(size.dtype).tiny), 0.0
+        )
         left = self._c * (1.0 - factor * self._singular)
         y = -(self._right @ (factor * self._c))
         return (y @ self._basis).unsqueeze(0), float(left @ left + self._beyond) ** 0.5
 
 
 class Spectrum:
-    """Eigenvalues, rising, and unit eigenvectors ``[k, P]`` at one point (or Ritz values and vectors), with the gradient in their coordinates."""
+    """Eigenvalues, rising, and unit eigenvectors ``[k, P]`` at one point (or Ritz values and
+    vectors), with the gradient in their coordinates.
+    """
 
     def __init__(self, values: torch.Tensor, vectors: torch.Tensor, c: torch.Tensor) -> None:
         self.values, self.vectors, self.c = values, vectors, c
         self.scale = float(values.abs().max()) if len(values) else 0.0
 
     def step(self, radius: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """The step ``[1, P]`` downhill along each vector, the slope over the curvature's absolute value, at most as long as ``radius``; and its coordinates."""
-        size = self.values.abs().clamp_min(max(_NO_CURVATURE * self.scale, _torch.finfo(self.values.dtype).tiny))
+        """The step ``[1, P]`` downhill along each vector, the slope over the curvature's absolute
+        value, at most as long as ``radius``; and its coordinates.
+        """
+        size = self.values.abs().clamp_min(
+            max(_NO_CURVATURE * self.scale, _torch.finfo(self.values.dtype).tiny)
+        )
         found = -self.c / size
         if not float(found.norm()) <= radius:
-            # More damping shortens it; between no step and that of the gradient alone, the length falls steadily.
+            # More damping shortens it; between no step and that of the gradient alone, the length
+            # falls steadily.
             low, high = 0.0, float(self.c.norm()) / radius
             for _ in range(60):
                 middle = 0.5 * (low + high)

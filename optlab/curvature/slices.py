@@ -1,7 +1,8 @@
 """Slices: the loss on a line or a plane through parameter space.
 
-A plane is a point and two directions; a path drawn on it says how much of itself the plane holds: the share of its variance, and each point's distance off the
-plane. Without those two numbers a picture of a path on a plane is a rumor.
+A plane is a point and two directions; a path drawn on it says how much of itself the plane holds:
+the share of its variance, and each point's distance off the plane. Without those two numbers a
+picture of a path on a plane is a rumor.
 """
 
 from __future__ import annotations
@@ -37,10 +38,13 @@ class Plane:
 
     def points(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Parameters ``[K, P]`` at coordinates ``a``, ``b`` ``[K]``."""
-        return _torch.addmm(self.origin, _torch.stack([a, b], dim=1), _torch.stack([self.first, self.second]))
+        return _torch.addmm(
+            self.origin, _torch.stack([a, b], dim=1), _torch.stack([self.first, self.second])
+        )
 
     def coordinates(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Coordinates ``[K, 2]`` of the feet of ``points`` ``[K, P]``, and their distances ``[K]`` off the plane.
+        """Coordinates ``[K, 2]`` of the feet of ``points`` ``[K, P]``, and their distances ``[K]``
+        off the plane.
 
         Raises:
             InvalidInput: the two directions are parallel, or one of them is zero.
@@ -49,12 +53,16 @@ class Plane:
         offsets = points.double() - self.origin.double()
         gram = directions @ directions.T
         if not float(_torch.linalg.det(gram)) > 1e-20 * float(gram[0, 0] * gram[1, 1]):
-            raise InvalidInput("The two directions of the slice are parallel or zero, so there is no plane; choose others.")
+            raise InvalidInput(
+                "The two directions of the slice are parallel or zero, so there is no plane; choose others."
+            )
         found = _torch.linalg.solve(gram, directions @ offsets.T).T
         return found, _torch.linalg.vector_norm(offsets - found @ directions, dim=1)
 
     def explained(self, path: torch.Tensor) -> float:
-        """Share of the variance of a path ``[K, P]`` that the plane holds; nan for a path that does not move."""
+        """Share of the variance of a path ``[K, P]`` that the plane holds; nan for a path that does
+        not move.
+        """
         deviations = path.double() - path.double().mean(dim=0)
         basis = _torch.linalg.qr(_torch.stack([self.first, self.second], dim=1).double()).Q
         total = float(deviations.square().sum())
@@ -66,7 +74,8 @@ class Line:
     """Losses on a line, with their spread over batches.
 
     Attributes:
-        at: positions ``[K]``. mean: over all examples, ``[K]``. standard_error: of the mean over batches, ``[K]``.
+        at: positions ``[K]``. mean: over all examples, ``[K]``. standard_error: of the mean over
+            batches, ``[K]``.
         spread: standard deviation of a batch, ``[K]``. batches: how many there were.
     """
 
@@ -78,38 +87,49 @@ class Line:
 
 
 def filter_normalized(layout: Layout, theta: torch.Tensor, source: torch.Generator) -> torch.Tensor:
-    """A random direction ``[P]``, each output row of a weight as long as that row of ``theta`` ``[P]``; zero in biases and scales.
+    """A random direction ``[P]``, each output row of a weight as long as that row of ``theta``
+    ``[P]``; zero in biases and scales.
 
-    So a step of length one is as large for every unit as the unit's own weights, whatever scale the layers have (H. Li et al., *Visualizing the loss landscape
-    of neural nets*, 2018).
+    So a step of length one is as large for every unit as the unit's own weights, whatever scale the
+    layers have (H. Li et al., *Visualizing the loss landscape of neural nets*, 2018).
     """
     drawn = _torch.randn(theta.shape, generator=source, dtype=_torch.float64).to(theta)
     parts = []
-    for spec, weight, direction in zip(layout.parameters, theta.split(layout.sizes), drawn.split(layout.sizes), strict=True):
+    for spec, weight, direction in zip(
+        layout.parameters, theta.split(layout.sizes), drawn.split(layout.sizes), strict=True
+    ):
         if spec.role != "weight" or len(spec.shape) < 2:
             parts.append(_torch.zeros_like(direction))
             continue
         rows, ours = weight.view(spec.shape[0], -1), direction.view(spec.shape[0], -1)
         length = _torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        parts.append((ours * length / _torch.linalg.vector_norm(ours, dim=1, keepdim=True)).flatten())
+        parts.append(
+            (ours * length / _torch.linalg.vector_norm(ours, dim=1, keepdim=True)).flatten()
+        )
     return _torch.cat(parts)
 
 
 def random_plane(layout: Layout, theta: torch.Tensor, seed: int = 0) -> Plane:
     """The plane through ``theta`` ``[P]`` along two filter-normalized random directions."""
     source = generator(seed, "slice")
-    first, second = filter_normalized(layout, theta, source), filter_normalized(layout, theta, source)
+    first, second = (
+        filter_normalized(layout, theta, source),
+        filter_normalized(layout, theta, source),
+    )
     return Plane(theta, first, second, ("random direction 1", "random direction 2"))
 
 
 def path_plane(path: torch.Tensor) -> Plane:
-    """The plane of the first two principal components of a path ``[K, P]`` through its last point; the directions have length 1.
+    """The plane of the first two principal components of a path ``[K, P]`` through its last point;
+    the directions have length 1.
 
     Raises:
         InvalidInput: the path has fewer than three points, or lies on a line.
     """
     if len(path) < 3:
-        raise InvalidInput(f"A plane through a path needs three points of it at least, but there are {len(path)}.")
+        raise InvalidInput(
+            f"A plane through a path needs three points of it at least, but there are {len(path)}."
+        )
     deviations = (path - path.mean(dim=0)).double()
     # From the small matrix of inner products: K points of P numbers, K far below P.
     values, vectors = _torch.linalg.eigh(deviations @ deviations.T)
@@ -117,22 +137,36 @@ def path_plane(path: torch.Tensor) -> Plane:
         raise InvalidInput("The path lies on a line, so it has no plane of its own.")
     directions = (vectors[:, [-1, -2]] / values[[-1, -2]].sqrt()).T @ deviations
     # The sign of an eigenvector is arbitrary: the path ends on the positive side.
-    directions = directions * _torch.where((directions @ (deviations[-1] - deviations[0])) < 0.0, -1.0, 1.0).unsqueeze(1)
+    directions = directions * _torch.where(
+        (directions @ (deviations[-1] - deviations[0])) < 0.0, -1.0, 1.0
+    ).unsqueeze(1)
     shares = (values[[-1, -2]] / values.clamp_min(0.0).sum()).tolist()
-    labels = (f"first component ({shares[0]:.1%} of the variance)", f"second component ({shares[1]:.1%})")
+    labels = (
+        f"first component ({shares[0]:.1%} of the variance)",
+        f"second component ({shares[1]:.1%})",
+    )
     return Plane(path[-1], directions[0].to(path), directions[1].to(path), labels)
 
 
 def plane_between(a: torch.Tensor, b: torch.Tensor, across: torch.Tensor) -> Plane:
-    """The plane with ``a`` at (0, 0), ``b`` at (1, 0) and, at right angles to their line, the direction ``across``, as long as the line; all ``[P]``."""
+    """The plane with ``a`` at (0, 0), ``b`` at (1, 0) and, at right angles to their line, the
+    direction ``across``, as long as the line; all ``[P]``.
+    """
     along = b - a
     return Plane(a, along, _orthogonal(across, along), ("from one to the other", "across"))
 
 
 def gradient_plane(theta: torch.Tensor, gradient: torch.Tensor, vector: torch.Tensor) -> Plane:
-    """The plane through ``theta`` of the gradient and the top eigenvector, made orthonormal in this order; all ``[P]``."""
+    """The plane through ``theta`` of the gradient and the top eigenvector, made orthonormal in this
+    order; all ``[P]``.
+    """
     first = gradient / _torch.linalg.vector_norm(gradient)
-    return Plane(theta, first, _orthogonal(vector, first), ("along the gradient", "along the top eigenvector, across the gradient"))
+    return Plane(
+        theta,
+        first,
+        _orthogonal(vector, first),
+        ("along the gradient", "along the top eigenvector, across the gradient"),
+    )
 
 
 def grid(
@@ -149,11 +183,15 @@ def grid(
     """The objective ``[A, B]`` on a grid of the plane, in the precision of the plane.
 
     Args:
-        x, y: examples that all points share, ``[n, …]``. a, b: coordinates ``[A]``, ``[B]``. penalty: whether weight decay counts.
-        precision: of the evaluations in between; single is enough for a picture and takes about half the time. That of the plane without it.
+        x, y: examples that all points share, ``[n, …]``. a, b: coordinates ``[A]``, ``[B]``.
+            penalty: whether weight decay counts.
+        precision: of the evaluations in between; single is enough for a picture and takes about
+            half the time. That of the plane without it.
     """
     coefficients = _torch.stack([a.repeat_interleave(len(b)), b.repeat(len(a))], dim=1)
-    here = _combinations(objective, plane.origin, _torch.stack([plane.first, plane.second]), x, y, precision)
+    here = _combinations(
+        objective, plane.origin, _torch.stack([plane.first, plane.second]), x, y, precision
+    )
     return _objective_at(here, coefficients, plane.origin, penalty).view(len(a), len(b))
 
 
@@ -169,10 +207,12 @@ def line(
     penalty: bool = True,
     precision: torch.dtype | None = None,
 ) -> Line:
-    """The objective at ``origin + at·direction``, with error bars over batches of consecutive examples.
+    """The objective at ``origin + at·direction``, with error bars over batches of consecutive
+    examples.
 
     Args:
-        origin, direction: ``[P]``. at: ``[K]``. x, y: examples ``[n, …]``. batch: examples of a batch; a rest that fills none is left out of the error bars.
+        origin, direction: ``[P]``. at: ``[K]``. x, y: examples ``[n, …]``. batch: examples of a
+            batch; a rest that fills none is left out of the error bars.
         precision: as for :func:`grid`.
 
     Raises:
@@ -191,18 +231,29 @@ def line(
     mean = table.mean(dim=1)
     added = here.penalties(coefficients) if penalty else None
     spread = table[:, : batches * batch].reshape(len(at), batches, batch).mean(dim=2).std(dim=1)
-    return Line(at, mean if added is None else mean + added, spread / math.sqrt(batches), spread, batches)
+    return Line(
+        at, mean if added is None else mean + added, spread / math.sqrt(batches), spread, batches
+    )
 
 
 def _combinations(
-    objective: Objective, origin: torch.Tensor, directions: torch.Tensor, x: torch.Tensor, y: torch.Tensor, precision: torch.dtype | None
+    objective: Objective,
+    origin: torch.Tensor,
+    directions: torch.Tensor,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    precision: torch.dtype | None,
 ) -> Combinations:
     # Targets of a regression are values, those of a classification class numbers.
     kind = origin.dtype if precision is None else precision
-    return Combinations(objective, origin, directions, x.to(kind), y.to(kind) if y.is_floating_point() else y)
+    return Combinations(
+        objective, origin, directions, x.to(kind), y.to(kind) if y.is_floating_point() else y
+    )
 
 
-def _objective_at(here: Combinations, coefficients: torch.Tensor, like: torch.Tensor, penalty: bool) -> torch.Tensor:
+def _objective_at(
+    here: Combinations, coefficients: torch.Tensor, like: torch.Tensor, penalty: bool
+) -> torch.Tensor:
     mean = here.means(coefficients).to(like)
     added = here.penalties(coefficients) if penalty else None
     return mean if added is None else mean + added

@@ -1,7 +1,7 @@
 """The spectrum of the Hessian: its ends, its trace, its density, and for small P all of it.
 
-Everything is asked of an objective at ``theta`` ``[R, P]`` on data (one batch a run, ``[R, m, …]``, or examples shared by all runs, ``[n, …]``), and answered
-in tensors with a leading run axis.
+Everything is asked of an objective at ``theta`` ``[R, P]`` on data (one batch a run, ``[R, m, …]``,
+or examples shared by all runs, ``[n, …]``), and answered in tensors with a leading run axis.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ DENSE_UP_TO = 1500
 LARGEST_DENSE = 8192
 """P up to which the matrix is built at all: half a gigabyte in double precision."""
 ZERO = 1e-6
-"""Share of the largest absolute eigenvalue below which an eigenvalue counts as zero in double precision; in single precision it is 1e-4."""
+"""Share of the largest absolute eigenvalue below which an eigenvalue counts as zero in double
+precision; in single precision it is 1e-4.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,12 @@ class Density:
     """Spectral density by stochastic Lanczos quadrature.
 
     Attributes:
-        grid: eigenvalues ``[R, G]``. density: ``[R, G]``, of integral 1 over the line: the quadrature smoothed by Gaussians.
-        width: their standard deviation, ``[R]``. nodes, weights: the quadrature itself, ``[R, K]``; each run's weights add up to 1.
-        moments: ``tr(Hʲ)/P`` for j = 0, 1, …, ``[R, J]``, estimated. probes: how many there were; products: Hessian products taken.
+        grid: eigenvalues ``[R, G]``. density: ``[R, G]``, of integral 1 over the line: the
+            quadrature smoothed by Gaussians.
+        width: their standard deviation, ``[R]``. nodes, weights: the quadrature itself, ``[R, K]``;
+            each run's weights add up to 1.
+        moments: ``tr(Hʲ)/P`` for j = 0, 1, …, ``[R, J]``, estimated. probes: how many there were;
+            products: Hessian products taken.
     """
 
     grid: torch.Tensor
@@ -69,7 +74,8 @@ class Whole:
     """All eigenvalues.
 
     Attributes:
-        values: ``[R, P]``, rising. vectors: ``[R, P, P]``, a vector a row, or None where they were not asked for.
+        values: ``[R, P]``, rising. vectors: ``[R, P, P]``, a vector a row, or None where they were
+            not asked for.
         negative, zero: how many are negative (the index) and how many count as zero, ``[R]``.
         negative_share: ``[R]``, of all P.
     """
@@ -90,14 +96,20 @@ def hessian(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch
     return ObjectiveLandscape(objective, x, y).hessian(theta)
 
 
-def hvp(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+def hvp(
+    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, v: torch.Tensor
+) -> torch.Tensor:
     """``H v`` for ``v`` ``[R, P]``, or for several vectors a run ``[R, k, P]``."""
     here = hessian(objective, theta, x, y)
     return here.product(v) if v.dim() == 2 else here.several(v)
 
 
-def gradient(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The objective ``[R]``, weight decay included, and its gradient ``[R, P]``; on whole data in chunks."""
+def gradient(
+    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The objective ``[R]``, weight decay included, and its gradient ``[R, P]``; on whole data in
+    chunks.
+    """
     return ObjectiveLandscape(objective, x, y).value_and_gradient(theta)
 
 
@@ -114,15 +126,34 @@ def extreme_eigenvalues(
     settle: Settle = "vector",
     most: int = 1000,
 ) -> Extremes:
-    """The largest and smallest eigenvalues with their vectors; see :func:`optlab.curvature.extremes.extremes`.
+    """The largest and smallest eigenvalues with their vectors; see
+    :func:`optlab.curvature.extremes.extremes`.
 
-    For a monitor of the largest eigenvalue alone, ``settle="value"`` with the last vectors as ``start`` needs the fewest products.
+    For a monitor of the largest eigenvalue alone, ``settle="value"`` with the last vectors as
+    ``start`` needs the fewest products.
     """
     here = hessian(objective, theta, x, y)
-    return extremes(here.product, here.theta, top=top, bottom=bottom, start=start, tolerance=tolerance, settle=settle, most=most)
+    return extremes(
+        here.product,
+        here.theta,
+        top=top,
+        bottom=bottom,
+        start=start,
+        tolerance=tolerance,
+        settle=settle,
+        most=most,
+    )
 
 
-def trace(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, *, probes: int = 32, seed: int = 0) -> Trace:
+def trace(
+    objective: Objective,
+    theta: torch.Tensor,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    probes: int = 32,
+    seed: int = 0,
+) -> Trace:
     """The trace by random signs z: the mean of ``zᵀHz`` (M. Hutchinson, 1990).
 
     Raises:
@@ -134,7 +165,10 @@ def trace(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.T
 def trace_of(here: Hessian, *, probes: int = 32, seed: int = 0) -> Trace:
     """:func:`trace` of a Hessian that is at hand."""
     if probes < 2:
-        raise InvalidInput(f"A trace with a standard error needs two probes at least, but {probes} was asked for.", "probes")
+        raise InvalidInput(
+            f"A trace with a standard error needs two probes at least, but {probes} was asked for.",
+            "probes",
+        )
     source = generator(seed, "trace")
     values = _torch.stack([here.along(_signs(here.theta, source)) for _ in range(probes)])
     return Trace(values.mean(dim=0), values.std(dim=0) / math.sqrt(probes), probes)
@@ -154,16 +188,33 @@ def density(
 ) -> Density:
     """The spectral density (S. Ubaru, J. Chen, Y. Saad, *Fast estimation of tr(f(A))*, 2017).
 
-    A Krylov space of ``steps`` dimensions from a random start is a Gauss quadrature of the spectrum as that start sees it: exact for polynomials up to degree
-    ``2·steps − 1``. The mean over random starts estimates the spectrum itself.
+    A Krylov space of ``steps`` dimensions from a random start is a Gauss quadrature of the spectrum
+    as that start sees it: exact for polynomials up to degree ``2·steps − 1``. The mean over random
+    starts estimates the spectrum itself.
 
     Args:
-        probes: random starts. steps: products for each. points: of the grid. moments: how many to report.
+        probes: random starts. steps: products for each. points: of the grid. moments: how many to
+            report.
     """
-    return density_of(hessian(objective, theta, x, y), probes=probes, steps=steps, points=points, moments=moments, seed=seed)
+    return density_of(
+        hessian(objective, theta, x, y),
+        probes=probes,
+        steps=steps,
+        points=points,
+        moments=moments,
+        seed=seed,
+    )
 
 
-def density_of(here: Hessian, *, probes: int = 8, steps: int = 64, points: int = 256, moments: int = 5, seed: int = 0) -> Density:
+def density_of(
+    here: Hessian,
+    *,
+    probes: int = 8,
+    steps: int = 64,
+    points: int = 256,
+    moments: int = 5,
+    seed: int = 0,
+) -> Density:
     """:func:`density` of a Hessian that is at hand."""
     source = generator(seed, "density")
     before = here.products
@@ -171,7 +222,8 @@ def density_of(here: Hessian, *, probes: int = 8, steps: int = 64, points: int =
     for _ in range(probes):
         krylov = lanczos(here.product, _signs(here.theta, source), steps)
         values, vectors = _torch.linalg.eigh(krylov.matrix)
-        # Rows beyond a run's own space are zero, and no part of the first basis vector: their weight is zero, too.
+        # Rows beyond a run's own space are zero, and no part of the first basis vector: their
+        # weight is zero, too.
         all_nodes.append(values)
         all_weights.append(vectors[:, 0, :].square())
     nodes, weights = _torch.cat(all_nodes, dim=1), _torch.cat(all_weights, dim=1) / probes
@@ -182,12 +234,23 @@ def density_of(here: Hessian, *, probes: int = 8, steps: int = 64, points: int =
     place = _torch.linspace(0.0, 1.0, points, dtype=nodes.dtype, device=nodes.device)
     grid = low - 4.0 * width + place * (high - low + 8.0 * width)
     away = (grid.unsqueeze(2) - nodes.unsqueeze(1)) / width.unsqueeze(2)
-    smooth = (weights.unsqueeze(1) * _torch.exp(-0.5 * away.square())).sum(dim=2) / (width * math.sqrt(2.0 * math.pi))
+    smooth = (weights.unsqueeze(1) * _torch.exp(-0.5 * away.square())).sum(dim=2) / (
+        width * math.sqrt(2.0 * math.pi)
+    )
     powers = _torch.stack([(weights * nodes**power).sum(dim=1) for power in range(moments)], dim=1)
-    return Density(grid, smooth, nodes, weights, width.squeeze(1), powers, probes, here.products - before)
+    return Density(
+        grid, smooth, nodes, weights, width.squeeze(1), powers, probes, here.products - before
+    )
 
 
-def whole(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, *, vectors: bool = False) -> Whole:
+def whole(
+    objective: Objective,
+    theta: torch.Tensor,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    vectors: bool = False,
+) -> Whole:
     """All eigenvalues, and what signs they have; for small P.
 
     Raises:
@@ -210,14 +273,20 @@ def whole_of(here: Hessian, *, vectors: bool = False) -> Whole:
     else:
         values, found = _torch.linalg.eigvalsh(matrix), None
     threshold = zero_share(values.dtype) * values.abs().amax(dim=1, keepdim=True)
-    return Whole(values, found, (values < -threshold).sum(dim=1), (values.abs() <= threshold).sum(dim=1))
+    return Whole(
+        values, found, (values < -threshold).sum(dim=1), (values.abs() <= threshold).sum(dim=1)
+    )
 
 
-def convexity(landscape: Landscape, path: torch.Tensor, tolerance: float | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Smallest eigenvalue ``[T]`` at each point of a path ``[T, P]``, and whether the Hessian is positive semidefinite there, ``[T]`` bool.
+def convexity(
+    landscape: Landscape, path: torch.Tensor, tolerance: float | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Smallest eigenvalue ``[T]`` at each point of a path ``[T, P]``, and whether the Hessian is
+    positive semidefinite there, ``[T]`` bool.
 
     Args:
-        tolerance: share of the largest absolute eigenvalue by which the smallest may be negative; by default :func:`zero_share`.
+        tolerance: share of the largest absolute eigenvalue by which the smallest may be negative;
+            by default :func:`zero_share`.
     """
     share = zero_share(path.dtype) if tolerance is None else tolerance
     smallest, largest = [], []
@@ -228,7 +297,10 @@ def convexity(landscape: Landscape, path: torch.Tensor, tolerance: float | None 
             low, high = values[:, 0], values.abs().amax(dim=1)
         else:
             found = extremes(here.product, point, top=1, bottom=1, tolerance=1e-4)
-            low, high = found.bottom[:, 0], _torch.maximum(found.top[:, 0].abs(), found.bottom[:, 0].abs())
+            low, high = (
+                found.bottom[:, 0],
+                _torch.maximum(found.top[:, 0].abs(), found.bottom[:, 0].abs()),
+            )
         smallest.append(low)
         largest.append(high)
     low, high = _torch.cat(smallest), _torch.cat(largest)
@@ -236,11 +308,15 @@ def convexity(landscape: Landscape, path: torch.Tensor, tolerance: float | None 
 
 
 def zero_share(dtype: torch.dtype) -> float:
-    """Share of the largest absolute eigenvalue below which one counts as zero: what products in this precision can tell apart, and a margin."""
+    """Share of the largest absolute eigenvalue below which one counts as zero: what products in
+    this precision can tell apart, and a margin.
+    """
     return ZERO if dtype == _torch.float64 else 100.0 * ZERO
 
 
 def _signs(like: torch.Tensor, source: torch.Generator) -> torch.Tensor:
-    """Random signs ``[R, P]``, the same for every run, so that runs are compared by the same probes."""
+    """Random signs ``[R, P]``, the same for every run, so that runs are compared by the same
+    probes.
+    """
     drawn = _torch.randint(0, 2, (like.shape[1],), generator=source)
     return (2.0 * drawn - 1.0).to(like).expand(like.shape)

@@ -6,4 +6,12 @@
 from optlab.experiment.experiment import FORMAT, LARGEST_FILE, Experiment, suited_loss
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 
-__all__ = ["FORMAT", "LARGEST_FILE", "PLAIN_SECTIONS", "SECTIONS", "Experiment", "General", "suited_loss"]
+__all__ = [
+    "FORMAT",
+    "LARGEST_FILE",
+    "PLAIN_SECTIONS",
+    "SECTIONS",
+    "Experiment",
+    "General",
+    "suited_loss",
+]

@@ -1,7 +1,7 @@
 """An experiment: everything that was asked for, validated, as one TOML file.
 
-A file names registry entries and their fields, never code. Reading a file and writing it again gives the same experiment, and two equal experiments
-on the same device give the same numbers.
+A file names registry entries and their fields, never code. Reading a file and writing it again
+gives the same experiment, and two equal experiments on the same device give the same numbers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,16 @@ from optlab.core.data import Data, DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, did_you_mean, shown
 from optlab.core.layout import Layout
-from optlab.experiment.sections import DEFAULTS, LIVE_SECTIONS, PLAIN_SECTIONS, SECTIONS, Budget, General, MeasurePlan, default_loss
+from optlab.experiment.sections import (
+    DEFAULTS,
+    LIVE_SECTIONS,
+    PLAIN_SECTIONS,
+    SECTIONS,
+    Budget,
+    General,
+    MeasurePlan,
+    default_loss,
+)
 
 FORMAT = 1
 """Version of the file format; a file of a newer one is refused in words."""
@@ -43,12 +52,17 @@ LARGEST_FILE = 262_144
 """Bytes that an experiment file may have; the largest sensible one has a hundredth of it."""
 
 LARGEST_MODEL = 200_000_000
-"""Parameters that a model may have: more would not fit the memory of the machines this is made for."""
+"""Parameters that a model may have: more would not fit the memory of the machines this is made for.
+"""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A validated experiment. Build one with :meth:`from_dict`, :meth:`load` or :func:`dataclasses.replace` followed by :meth:`check`."""
+    """A validated experiment.
+
+    Build one with :meth:`from_dict`, :meth:`load` or :func:`dataclasses.replace` followed by
+    :meth:`check`.
+    """
 
     dataset: Dataset
     model: Model
@@ -74,7 +88,8 @@ class Experiment:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The experiment that a file's tables describe; sections that are left out take their defaults.
+        """The experiment that a file's tables describe; sections that are left out take their
+        defaults.
 
         Raises:
             InvalidInput: in one sentence, the first thing that is wrong.
@@ -90,7 +105,10 @@ class Experiment:
         tables = {key: values.pop(key) for key in known if key in values}
         for key, table in tables.items():
             if not isinstance(table, Mapping):
-                raise InvalidInput(f"{key} is {shown(table)}, but it must be a section, [{key}] with its fields below.", key)
+                raise InvalidInput(
+                    f"{key} is {shown(table)}, but it must be a section, [{key}] with its fields below.",
+                    key,
+                )
         for key in values:
             if key not in General.model_fields:
                 top = [*General.model_fields, "format"]
@@ -102,14 +120,21 @@ class Experiment:
         general = General.build(values, "")
         for key in ("dataset", "model"):
             if key not in tables:
-                raise InvalidInput(f"The section [{key}] is missing; give it a name, one of: {', '.join(registry.names(key))}.", key)
+                raise InvalidInput(
+                    f"The section [{key}] is missing; give it a name, one of: {', '.join(registry.names(key))}.",
+                    key,
+                )
         parts = {key: registry.build(key, tables[key]) for key in ("dataset", "model")}
-        task = cast(Model, parts["model"]).target_shape(cast(Dataset, parts["dataset"]).shape()).task
+        task = (
+            cast(Model, parts["model"]).target_shape(cast(Dataset, parts["dataset"]).shape()).task
+        )
         defaults = {**DEFAULTS, "loss": default_loss(task)}
         for key in SECTIONS:
             if key not in parts:
                 parts[key] = registry.build(key, {"name": defaults[key], **tables.get(key, {})})
-        plain = {key: section.build(tables.get(key, {}), key) for key, section in PLAIN_SECTIONS.items()}
+        plain = {
+            key: section.build(tables.get(key, {}), key) for key, section in PLAIN_SECTIONS.items()
+        }
         filled = cast("dict[str, Any]", {**parts, **plain})
         experiment = cls(general=general, instruments=chosen(tables.get(INSTRUMENTS, {})), **filled)
         experiment.check()
@@ -125,7 +150,9 @@ class Experiment:
         try:
             values = tomllib.loads(document)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise InvalidInput(f"This is not a TOML file: {str(error) or 'it is nested too deeply'}.") from None
+            raise InvalidInput(
+                f"This is not a TOML file: {str(error) or 'it is nested too deeply'}."
+            ) from None
         return cls.from_dict(values)
 
     @classmethod
@@ -141,11 +168,15 @@ class Experiment:
         except OSError as error:
             raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from None
         if len(content) > LARGEST_FILE:
-            raise InvalidInput(f"{path} is larger than {LARGEST_FILE // 1024} KiB, so it is no experiment file.")
+            raise InvalidInput(
+                f"{path} is larger than {LARGEST_FILE // 1024} KiB, so it is no experiment file."
+            )
         try:
             return cls.from_toml(content.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
-            raise InvalidInput(f"{path} is not a text file in UTF-8 (byte {error.start} does not fit).") from None
+            raise InvalidInput(
+                f"{path} is not a text file in UTF-8 (byte {error.start} does not fit)."
+            ) from None
         except InvalidInput as error:
             raise InvalidInput(f"{path}: {error}", error.field) from None
 
@@ -156,9 +187,17 @@ class Experiment:
             InvalidInput: they do not.
         """
         task = self.target_shape().task
-        setter = f"dataset {self.dataset.name!r}" if task == self.dataset.shape().task else f"model {self.model.name!r}"
+        setter = (
+            f"dataset {self.dataset.name!r}"
+            if task == self.dataset.shape().task
+            else f"model {self.model.name!r}"
+        )
         if task not in self.loss.tasks:
-            fitting = ", ".join(loss.name for loss in registry.components("loss") if task in cast(type[Loss], loss).tasks)
+            fitting = ", ".join(
+                loss.name
+                for loss in registry.components("loss")
+                if task in cast(type[Loss], loss).tasks
+            )
             raise InvalidInput(
                 f"loss.name is {self.loss.name!r}, which needs targets that are {' or '.join(self.loss.tasks)}, but those of {setter} are {task}; "
                 f"use {fitting}.",
@@ -219,7 +258,11 @@ class Experiment:
                 "dataset.validation",
             )
         if self.batches.streams and not self.dataset.endless:
-            endless = ", ".join(dataset.name for dataset in registry.components("dataset") if cast(type[Dataset], dataset).endless)
+            endless = ", ".join(
+                dataset.name
+                for dataset in registry.components("dataset")
+                if cast(type[Dataset], dataset).endless
+            )
             raise InvalidInput(
                 f"batches.name is {self.batches.name!r}, which draws fresh examples for ever, but the distribution of dataset {self.dataset.name!r} is not "
                 f"known; use a data set that is generated ({endless}) or another sampling order.",
@@ -242,7 +285,8 @@ class Experiment:
         """Check what can be known only when the data are loaded.
 
         Raises:
-            InvalidInput: the model cannot take these inputs, or the stopping rule finds no validation example.
+            InvalidInput: the model cannot take these inputs, or the stopping rule finds no
+                validation example.
         """
         reason = self.model.refusal(float(data.training.x.min()), float(data.training.x.max()))
         if reason:
@@ -263,7 +307,8 @@ class Experiment:
             layout.total,
             validation=self.dataset.validation > 0.0,
             clips=self.clipping.active,
-            probabilities=type(self.loss).probabilities is not Loss.probabilities and not self.model.has_own_loss(),
+            probabilities=type(self.loss).probabilities is not Loss.probabilities
+            and not self.model.has_own_loss(),
             sequence=len(self.dataset.shape().inputs) == 2,
         )
         for instrument in self.instruments:
@@ -271,7 +316,10 @@ class Experiment:
             if shape.task not in instrument.tasks:
                 reason = f"it exists for targets that are {' or '.join(instrument.tasks)}, but those here are {shape.task}."
             if reason:
-                raise InvalidInput(f"The instrument {instrument.name} cannot be switched on: {reason}", f"{INSTRUMENTS}.{instrument.name}")
+                raise InvalidInput(
+                    f"The instrument {instrument.name} cannot be switched on: {reason}",
+                    f"{INSTRUMENTS}.{instrument.name}",
+                )
 
     def _check_pretraining(self) -> None:
         stack = self.model.stack()
@@ -286,7 +334,10 @@ class Experiment:
             raise InvalidInput(reason, "pretraining.name")
 
     def _size_field(self) -> str:
-        return next((field.name for field in self.model.fields() if field.kind in ("sizes", "integer")), "name")
+        return next(
+            (field.name for field in self.model.fields() if field.kind in ("sizes", "integer")),
+            "name",
+        )
 
     # --- writing -------------------------------------------------------------------------------------------------------------
 
@@ -299,7 +350,9 @@ class Experiment:
         for key in PLAIN_SECTIONS:
             tables[key] = getattr(self, key).values()
         if self.instruments:
-            tables[INSTRUMENTS] = {instrument.name: instrument.values() for instrument in self.instruments}
+            tables[INSTRUMENTS] = {
+                instrument.name: instrument.values() for instrument in self.instruments
+            }
         return tables
 
     def to_toml(self) -> str:
@@ -313,18 +366,23 @@ class Experiment:
         return self.with_values({path: value})
 
     def with_values(self, changes: Mapping[str, Any]) -> Experiment:
-        """Return a copy with several fields changed together; the order of the changes does not matter, and only the result is checked.
+        """Return a copy with several fields changed together; the order of the changes does not
+        matter, and only the result is checked.
 
-        Giving a section another ``name`` starts it from that component's defaults; the other changes of the section apply to that component. A loss that does
-        not suit changed data or another model is replaced by the default one, unless the changes name a loss. ``instruments.conditioning`` is switched by the
-        texts on and off, and by giving one of its fields a value (``instruments.conditioning.every``). A title describes the components it was given for, so
-        it is dropped when one of them changes, unless the changes give a title.
+        Giving a section another ``name`` starts it from that component's defaults; the other
+        changes of the section apply to that component. A loss that does not suit changed data or
+        another model is replaced by the default one, unless the changes name a loss.
+        ``instruments.conditioning`` is switched by the texts on and off, and by giving one of its
+        fields a value (``instruments.conditioning.every``). A title describes the components it was
+        given for, so it is dropped when one of them changes, unless the changes give a title.
 
         Args:
-            changes: dotted path (``"optimizer.lr"``, ``"seed"``) → value; texts are parsed by the field's kind.
+            changes: dotted path (``"optimizer.lr"``, ``"seed"``) → value; texts are parsed by the
+                field's kind.
 
         Raises:
-            InvalidInput: there is no such field, a value is not allowed, or the parts do not fit each other.
+            InvalidInput: there is no such field, a value is not allowed, or the parts do not fit
+                each other.
         """
         tables = self.to_dict()
         for path in sorted(changes, key=_rank):
@@ -332,7 +390,9 @@ class Experiment:
                 tables[path.rpartition(".")[0]] = {"name": changes[path]}
             elif _rank(path) == 1:
                 _set(tables, path, changes[path])
-        if "loss.name" not in changes and any(path.startswith(("dataset.", "model.")) for path in changes):
+        if "loss.name" not in changes and any(
+            path.startswith(("dataset.", "model.")) for path in changes
+        ):
             tables["loss"] = suited_loss(tables)
         for path in sorted(changes, key=_rank):
             if path.startswith(f"{INSTRUMENTS}."):
@@ -340,15 +400,21 @@ class Experiment:
             elif _rank(path) > 1:
                 _set(tables, path, changes[path])
         changed = Experiment.from_dict(tables)
-        if "title" in changes or all(getattr(changed, section) == getattr(self, section) for section in SECTIONS):
+        if "title" in changes or all(
+            getattr(changed, section) == getattr(self, section) for section in SECTIONS
+        ):
             return changed
-        return dataclasses.replace(changed, general=changed.general.model_copy(update={"title": ""}))
+        return dataclasses.replace(
+            changed, general=changed.general.model_copy(update={"title": ""})
+        )
 
     def with_instrument(self, name: str, values: Mapping[str, Any] | None) -> Experiment:
-        """A copy with an instrument switched on with these fields, the others at their defaults, or off (None).
+        """A copy with an instrument switched on with these fields, the others at their defaults, or
+        off (None).
 
         Raises:
-            InvalidInput: there is no such instrument, a value is not allowed, or the instrument does not exist for this experiment.
+            InvalidInput: there is no such instrument, a value is not allowed, or the instrument
+                does not exist for this experiment.
         """
         tables = {instrument.name: instrument.values() for instrument in self.instruments}
         if values is None:
@@ -374,50 +440,68 @@ class Experiment:
             f"{section}.{field.name}": field
             for section in LIVE_SECTIONS
             for field in getattr(self, section).fields()
-            if field.kind in ("number", "integer") and not (section == "optimizer" and field.name in self.optimizer.fixed)
+            if field.kind in ("number", "integer")
+            and not (section == "optimizer" and field.name in self.optimizer.fixed)
         }
 
     def title(self) -> str:
         """Return its title, or a short description where it has none."""
-        return self.general.title or f"{self.dataset.short_name()} · {self.model.name} · {self.optimizer.name}"
+        return (
+            self.general.title
+            or f"{self.dataset.short_name()} · {self.model.name} · {self.optimizer.name}"
+        )
 
 
 def suited_loss(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the loss section of an experiment's tables, or the default loss of the task where that one does not suit it.
+    """Return the loss section of an experiment's tables, or the default loss of the task where that
+    one does not suit it.
 
     Raises:
         InvalidInput: data, model or loss cannot be built.
     """
-    dataset, model, loss = (registry.build(key, tables[key]) for key in ("dataset", "model", "loss"))
+    dataset, model, loss = (
+        registry.build(key, tables[key]) for key in ("dataset", "model", "loss")
+    )
     task = cast(Model, model).target_shape(cast(Dataset, dataset).shape()).task
     return dict(tables["loss"]) if task in cast(Loss, loss).tasks else {"name": default_loss(task)}
 
 
 def _rank(path: str) -> int:
-    """Return when a change is made among others: components, then what decides the task, then all else; an instrument's fields after its switch."""
+    """Return when a change is made among others: components, then what decides the task, then all
+    else; an instrument's fields after its switch.
+    """
     section, _, key = path.rpartition(".")
     if key == "name" and section in SECTIONS:
         return 0
-    return 1 if section in ("dataset", "model") else 3 if section.startswith(f"{INSTRUMENTS}.") else 2
+    return (
+        1 if section in ("dataset", "model") else 3 if section.startswith(f"{INSTRUMENTS}.") else 2
+    )
 
 
 def _set(tables: dict[str, Any], path: str, value: Any) -> None:
     section, _, key = path.rpartition(".")
     if not section:
         if key not in General.model_fields:
-            places = [*General.model_fields, *(f"{name}.…" for name in (*SECTIONS, *PLAIN_SECTIONS))]
+            places = [
+                *General.model_fields,
+                *(f"{name}.…" for name in (*SECTIONS, *PLAIN_SECTIONS)),
+            ]
             raise InvalidInput(
-                f"{shown(key)} is not part of an experiment{did_you_mean(key, places)}; places are: {', '.join(places)}.", key
+                f"{shown(key)} is not part of an experiment{did_you_mean(key, places)}; places are: {', '.join(places)}.",
+                key,
             )
         tables[key] = _parsed(General.field(key), value, path)
         return
     sections = (*SECTIONS, *PLAIN_SECTIONS)
     if section not in sections:
         raise InvalidInput(
-            f"{path}: there is no section {shown(section)}{did_you_mean(section, sections)}; sections are: {', '.join(sections)}.", path
+            f"{path}: there is no section {shown(section)}{did_you_mean(section, sections)}; sections are: {', '.join(sections)}.",
+            path,
         )
     owner = PLAIN_SECTIONS.get(section) or registry.get(section, tables[section]["name"])
-    tables[section][key] = _parsed(owner.field(key), value, path) if key in owner.model_fields else value
+    tables[section][key] = (
+        _parsed(owner.field(key), value, path) if key in owner.model_fields else value
+    )
 
 
 def _set_instrument(tables: dict[str, Any], path: str, value: Any) -> None:
@@ -425,13 +509,18 @@ def _set_instrument(tables: dict[str, Any], path: str, value: Any) -> None:
     instrument = declared(name)
     if rest:
         key = ".".join(rest)
-        tables.setdefault(name, {})[key] = _parsed(instrument.field(key), value, path) if key in instrument.model_fields else value
+        tables.setdefault(name, {})[key] = (
+            _parsed(instrument.field(key), value, path) if key in instrument.model_fields else value
+        )
     elif value == "on":
         tables.setdefault(name, {})
     elif value == "off":
         tables.pop(name, None)
     else:
-        raise InvalidInput(f"{path} is {shown(value)}, but it must be on or off; a schedule is set as {path}.every.", path)
+        raise InvalidInput(
+            f"{path} is {shown(value)}, but it must be on or off; a schedule is set as {path}.every.",
+            path,
+        )
 
 
 def _parsed(field: Field, value: Any, path: str) -> Any:
@@ -440,4 +529,6 @@ def _parsed(field: Field, value: Any, path: str) -> Any:
     try:
         return field.parse(value)
     except (ValueError, KeyError):
-        raise InvalidInput(f"{path} is {shown(value)}, but it must be {field.allowed}.", path) from None
+        raise InvalidInput(
+            f"{path} is {shown(value)}, but it must be {field.allowed}.", path
+        ) from None

@@ -1,4 +1,5 @@
-"""A component's page: what the catalogue says about it, gathered from its declarations in one fixed order.
+"""A component's page: what the catalogue says about it, gathered from its declarations in one fixed
+order.
 
 The command line prints it, the window draws it; neither adds a word about a component of its own.
 """
@@ -19,12 +20,23 @@ from optlab.core.fields import Field, did_you_mean
 CHAPTERS: Mapping[str, Mapping[str, str]] = {
     "What is optimized": {"dataset": "Data sets", "model": "Models", "loss": "Losses"},
     "Batches": {"batches": "Sampling orders"},
-    "Algorithms": {"optimizer": "Optimizers", "schedule": "Learning-rate schedules", "clipping": "Gradient clipping"},
+    "Algorithms": {
+        "optimizer": "Optimizers",
+        "schedule": "Learning-rate schedules",
+        "clipping": "Gradient clipping",
+    },
     "Initialization": {"initializer": "Initializers", "pretraining": "Pretraining"},
-    "Strategies": {"averaging": "Averaging", "continuation": "Continuation", "delay": "Delayed gradients", "stopping": "Stopping"},
+    "Strategies": {
+        "averaging": "Averaging",
+        "continuation": "Continuation",
+        "delay": "Delayed gradients",
+        "stopping": "Stopping",
+    },
     "Instruments": {"measure": "Measures", "instrument": "Instruments", "surface": "Surfaces"},
 }
-"""The catalogue in the order of the notes: chapter → kind of component → what its entries are called together."""
+"""The catalogue in the order of the notes: chapter → kind of component → what its entries are
+called together.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,8 +44,10 @@ class Page:
     """One component, described.
 
     Attributes:
-        sentence: what it is, in one sentence. explanation: paragraphs, what follows from the defaults last.
-        rule: LaTeX lines. symbols: (symbol, meaning), those of the rule and then those of the fields.
+        sentence: what it is, in one sentence. explanation: paragraphs, what follows from the
+            defaults last.
+        rule: LaTeX lines. symbols: (symbol, meaning), those of the rule and then those of the
+            fields.
         fields: its hyperparameters, with units, bounds, defaults and reasons.
         example: the section of an experiment file that asks for it, as TOML.
     """
@@ -58,11 +72,19 @@ def sentence(component: type[Component]) -> str:
 
 def page(component: type[Component]) -> Page:
     """The page of a component."""
-    paragraphs = [" ".join(part.split()) for part in inspect.cleandoc(component.__doc__ or "").split("\n\n")]
+    paragraphs = [
+        " ".join(part.split()) for part in inspect.cleandoc(component.__doc__ or "").split("\n\n")
+    ]
     fields = component.fields()
-    symbols = [*component.symbols.items(), *((field.symbol, field.label) for field in fields if field.symbol)]
-    values: dict[str, object] = {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields}
-    # Of most kinds there is one in an experiment; of instruments there may be several, each in a table of its name.
+    symbols = [
+        *component.symbols.items(),
+        *((field.symbol, field.label) for field in fields if field.symbol),
+    ]
+    values: dict[str, object] = {
+        f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields
+    }
+    # Of most kinds there is one in an experiment; of instruments there may be several, each in a
+    # table of its name.
     asked = (
         {"instruments": {component.name: values}}
         if component.kind == "instrument"
@@ -73,7 +95,10 @@ def page(component: type[Component]) -> Page:
         name=component.name,
         label=component.label,
         sentence=paragraphs[0] if paragraphs else "",
-        explanation=(*paragraphs[1:], *(f"With these defaults {fact}" for fact in component().derived_facts())),
+        explanation=(
+            *paragraphs[1:],
+            *(f"With these defaults {fact}" for fact in component().derived_facts()),
+        ),
         rule=component.rule,
         symbols=tuple(symbols),
         fields=fields,
@@ -84,16 +109,22 @@ def page(component: type[Component]) -> Page:
 
 
 def chapters() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Chapters of the catalogue with the kinds that they hold: ``[(chapter, [(kind, heading)])]``. Kinds that no chapter names come last."""
+    """Chapters of the catalogue with the kinds that they hold: ``[(chapter, [(kind, heading)])]``.
+    Kinds that no chapter names come last.
+    """
     there = registry.kinds()
-    found = [(chapter, [(kind, heading) for kind, heading in kinds.items() if kind in there]) for chapter, kinds in CHAPTERS.items()]
+    found = [
+        (chapter, [(kind, heading) for kind, heading in kinds.items() if kind in there])
+        for chapter, kinds in CHAPTERS.items()
+    ]
     named = {kind for kinds in CHAPTERS.values() for kind in kinds}
     rest = [(kind, kind.capitalize()) for kind in there if kind not in named]
     return [chapter for chapter in [*found, ("More", rest)] if chapter[1]]
 
 
 def find(name: str) -> list[type[Component]]:
-    """The components called ``name`` (``"momentum"``), or ``"kind.name"`` (``"clipping.none"``), in any kind.
+    """The components called ``name`` (``"momentum"``), or ``"kind.name"`` (``"clipping.none"``), in
+    any kind.
 
     Raises:
         InvalidInput: there is none.
@@ -103,7 +134,14 @@ def find(name: str) -> list[type[Component]]:
     if not found:
         for kind in registry.kinds():
             if name.removeprefix(f"{kind}.") in registry.refused(kind):
-                raise InvalidInput(f"'{name}' is no choice here: {registry.refused(kind)[name.removeprefix(f'{kind}.')]}")
-        known = sorted({c.name for c in everything} | ({f"{c.kind}.{c.name}" for c in everything} if "." in name else set()))
-        raise InvalidInput(f"Nothing in the catalogue is called '{name}'{did_you_mean(name, known)}; optlab list shows what is there.")
+                raise InvalidInput(
+                    f"'{name}' is no choice here: {registry.refused(kind)[name.removeprefix(f'{kind}.')]}"
+                )
+        known = sorted(
+            {c.name for c in everything}
+            | ({f"{c.kind}.{c.name}" for c in everything} if "." in name else set())
+        )
+        raise InvalidInput(
+            f"Nothing in the catalogue is called '{name}'{did_you_mean(name, known)}; optlab list shows what is there."
+        )
     return found

@@ -1,4 +1,5 @@
-"""The experiments that ship with OptLab: a file each, which says in the comment at its head what it is and what there is to see.
+"""The experiments that ship with OptLab: a file each, which says in the comment at its head what it
+is and what there is to see.
 
 They are read without being validated: a menu or a gallery shows them all before anyone picks one.
 """
@@ -18,7 +19,8 @@ class Preset:
     """One experiment that ships with OptLab.
 
     Attributes:
-        name: what ``optlab run`` takes. title: its words in lists. sentence: what it is. see: what there is to see when it runs.
+        name: what ``optlab run`` takes. title: its words in lists. sentence: what it is. see: what
+            there is to see when it runs.
         dataset: label of its data. optimizer: label of its optimizer.
     """
 
@@ -57,7 +59,9 @@ def read(path: Path) -> Preset:
     sentence, see = _words(document)
     dataset = registry.get("dataset", tables["dataset"]["name"]).label
     optimizer = registry.get("optimizer", tables.get("optimizer", {}).get("name", "sgd")).label
-    return Preset(path.stem, path, tables.get("title") or path.stem, sentence, see, dataset, optimizer)
+    return Preset(
+        path.stem, path, tables.get("title") or path.stem, sentence, see, dataset, optimizer
+    )
 
 
 def _words(document: str) -> tuple[str, str]:

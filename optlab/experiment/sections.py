@@ -1,4 +1,6 @@
-"""The sections of an experiment: which there are, in file order, and the fields of those that no component fills."""
+"""The sections of an experiment: which there are, in file order, and the fields of those that no
+component fills.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class General(FieldSet):
         help="Seed of the start and of the batches. The same seed gives the same run, bit for bit on a CPU.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = choice(
-        "auto", "Device", help="Where the run computes; auto takes a GPU where one is there and the model is large enough to gain from it."
+        "auto",
+        "Device",
+        help="Where the run computes; auto takes a GPU where one is there and the model is large enough to gain from it.",
     )
     precision: Literal["float32", "float64"] = choice(
         "float32", "Precision", help="float64 for comparisons to rounding; about twice the time."
@@ -39,7 +43,9 @@ class General(FieldSet):
 class Budget(FieldSet):
     """When a run ends at the latest."""
 
-    steps: int = integer(2000, "Steps", ge=1, le=10**12, log=True, slider=(10, 1_000_000), help="Number of updates.")
+    steps: int = integer(
+        2000, "Steps", ge=1, le=10**12, log=True, slider=(10, 1_000_000), help="Number of updates."
+    )
     seconds: float = number(
         0.0,
         "Seconds",
@@ -88,7 +94,11 @@ class MeasurePlan(FieldSet):
         slider=(0, 64),
         help="Number of weights, spread over all tensors, whose values are recorded at every step.",
     )
-    chosen: Texts = names((), "Chosen weights", help="Weights to follow by name, as layers.0.weight[3,5]; in place of the spread ones.")
+    chosen: Texts = names(
+        (),
+        "Chosen weights",
+        help="Weights to follow by name, as layers.0.weight[3,5]; in place of the spread ones.",
+    )
 
 
 SECTIONS: tuple[str, ...] = (
@@ -121,7 +131,9 @@ DEFAULTS: Mapping[str, str] = {
     "delay": "none",
     "continuation": "none",
 }
-"""Section → the component that fills it where a file leaves it out; the default loss depends on the task (:func:`default_loss`)."""
+"""Section → the component that fills it where a file leaves it out; the default loss depends on the
+task (:func:`default_loss`).
+"""
 LIVE_SECTIONS = ("optimizer", "clipping")
 """The sections whose numbers may be changed while a run goes."""
 

@@ -1,6 +1,8 @@
-"""The application: what has to be settled before the window is built, and the window's first second.
+"""The application: what has to be settled before the window is built, and the window's first
+second.
 
-Nothing here imports torch. The window is on the screen in a fraction of a second; a worker process imports torch meanwhile.
+Nothing here imports torch. The window is on the screen in a fraction of a second; a worker process
+imports torch meanwhile.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ def create_application(arguments: Sequence[str]) -> QApplication:
     QLocale.setDefault(QLocale.c())
     application = QApplication.instance() or QApplication(list(arguments))
     assert isinstance(application, QApplication)
-    # QApplication sets the C library's locale from the environment; with a decimal comma strtod("1.5") would be 1.0.
+    # QApplication sets the C library's locale from the environment; with a decimal comma
+    # strtod("1.5") would be 1.0.
     locale.setlocale(locale.LC_NUMERIC, "C")
     application.setApplicationName("optlab")
     application.setApplicationDisplayName("OptLab")

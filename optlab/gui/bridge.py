@@ -1,7 +1,9 @@
-"""The bridge between the window and the threads and processes that work for it: the only file of the window that knows of them.
+"""The bridge between the window and the threads and processes that work for it: the only file of
+the window that knows of them.
 
-A background thread owns a run; this end drains what it has said thirty times a second and passes it on as Qt signals in the window's own thread. There
-is no signal per step: a fast run says thousands of things a second, a screen shows thirty.
+A background thread owns a run; this end drains what it has said thirty times a second and passes it
+on as Qt signals in the window's own thread. There is no signal per step: a fast run says thousands
+of things a second, a screen shows thirty.
 """
 
 from __future__ import annotations
@@ -80,14 +82,25 @@ class RunBridge(QObject):
         """Stored names of the runs that are going."""
         return self._owner.run_ids if self._owner is not None else ()
 
-    def start(self, experiment: Experiment, runner: Asked = "auto", first: Sequence[Message] = ()) -> None:
+    def start(
+        self, experiment: Experiment, runner: Asked = "auto", first: Sequence[Message] = ()
+    ) -> None:
         """Begin a run; the messages ``first`` are applied before its first step.
 
         Raises:
             OptLabError: the run cannot be stored.
         """
         home, log = paths.writable_home(), [(0, message) for message in first]
-        self._begin(train([experiment], runner=runner, draw_share=self._draw_share, store=home, pool=self._pool, log=log))
+        self._begin(
+            train(
+                [experiment],
+                runner=runner,
+                draw_share=self._draw_share,
+                store=home,
+                pool=self._pool,
+                log=log,
+            )
+        )
 
     def resume(self, run_id: str, runner: Asked = "auto") -> None:
         """Go on with a stored run that was interrupted or stopped.
@@ -95,7 +108,15 @@ class RunBridge(QObject):
         Raises:
             OptLabError: it cannot be resumed; the message says why.
         """
-        self._begin(resume([run_id], store=paths.writable_home(), runner=runner, draw_share=self._draw_share, pool=self._pool))
+        self._begin(
+            resume(
+                [run_id],
+                store=paths.writable_home(),
+                runner=runner,
+                draw_share=self._draw_share,
+                pool=self._pool,
+            )
+        )
 
     def send(self, message: Message) -> None:
         """Leave a message for the run; nothing happens where none is going."""
@@ -121,7 +142,8 @@ class RunBridge(QObject):
             self._timer.stop()
             return
         self.frameBegan.emit()
-        # Asked before draining: an owner that ends in between is drained once more at the next frame.
+        # Asked before draining: an owner that ends in between is drained once more at the next
+        # frame.
         alive = owner.alive
         for event in owner.drain():
             self._pass_on(event)
@@ -168,10 +190,11 @@ class RunBridge(QObject):
 
 
 class TaskBridge(QObject):
-    """Has questions answered in a worker; of several only the newest is answered, and one that is under way is given up for it.
+    """Has questions answered in a worker; of several only the newest is answered, and one that is
+    under way is given up for it.
 
-    Signals: ``answered(object)``: an answer, the last of a question's being the whole one; ``failed(str)``: why there is none, in words;
-    ``finished()``: nothing is under way any more.
+    Signals: ``answered(object)``: an answer, the last of a question's being the whole one;
+    ``failed(str)``: why there is none, in words; ``finished()``: nothing is under way any more.
     """
 
     answered = Signal(object)
@@ -218,8 +241,8 @@ class TaskBridge(QObject):
             self.finished.emit()
             return
         question, self._waiting = self._waiting, None
-        # An answer has nothing to save: given up, its worker may be killed at once.
-        # A runner that was told to kill its worker kills every later one, too: each question has its own.
+        # An answer has nothing to save: given up, its worker may be killed at once. A runner that
+        # was told to kill its worker kills every later one, too: each question has its own.
         self._owner = JobHandle(question, ProcessRunner(self._pool), patience=0.0)
         self._owner.start()
         self._timer.start()
@@ -246,7 +269,9 @@ class TaskBridge(QObject):
 
 
 class WorkerPrewarmer:
-    """Keeps a worker warm: started in the background once the window is on the screen, so that Start answers at once."""
+    """Keeps a worker warm: started in the background once the window is on the screen, so that
+    Start answers at once.
+    """
 
     def __init__(self) -> None:
         self.pool = WorkerPool()
@@ -261,7 +286,8 @@ class WorkerPrewarmer:
         try:
             self.pool.warm()
         except (OSError, OptLabError):
-            # Not fatal: the first run starts its own worker, and says so in words if that fails too.
+            # Not fatal: the first run starts its own worker, and says so in words if that fails
+            # too.
             return
 
     def end(self) -> None:

@@ -1,4 +1,6 @@
-"""The doctor's round: looks at what a run measures once a second, and applies the remedy that the user picks."""
+"""The doctor's round: looks at what a run measures once a second, and applies the remedy that the
+user picks.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,13 @@ class DiagnosisController(QObject):
 
     said = Signal(str)
 
-    def __init__(self, bridge: RunBridge, panel: ExperimentPanel, note: DiagnosisPanel, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        bridge: RunBridge,
+        panel: ExperimentPanel,
+        note: DiagnosisPanel,
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(parent)
         self._bridge, self._panel, self._note = bridge, panel, note
         self._experiment: Experiment | None = None
@@ -61,7 +69,9 @@ class DiagnosisController(QObject):
                 self._panel.set_live_value(path, float(value))
         elif going:
             self._waiting.append(remedy)
-            self.said.emit(f"When this run has ended, the experiment will be changed: {remedy.label[:1].lower()}{remedy.label[1:]}.")
+            self.said.emit(
+                f"When this run has ended, the experiment will be changed: {remedy.label[:1].lower()}{remedy.label[1:]}."
+            )
         else:
             self._change(remedy)
 
@@ -69,8 +79,14 @@ class DiagnosisController(QObject):
         self._note.take(block)
 
     def _applied(self, applied: MessageApplied) -> None:
-        if self._experiment is not None and isinstance(applied.message, SetValue) and not applied.problem:
-            self._experiment = self._experiment.with_value(applied.message.path, applied.message.value)
+        if (
+            self._experiment is not None
+            and isinstance(applied.message, SetValue)
+            and not applied.problem
+        ):
+            self._experiment = self._experiment.with_value(
+                applied.message.path, applied.message.value
+            )
 
     def _ended(self) -> None:
         self._timer.stop()
@@ -85,4 +101,6 @@ class DiagnosisController(QObject):
         except OptLabError as error:
             self.said.emit(str(error))
             return
-        self.said.emit(f"The experiment was changed: {remedy.label[:1].lower()}{remedy.label[1:]}. Press Start to try it.")
+        self.said.emit(
+            f"The experiment was changed: {remedy.label[:1].lower()}{remedy.label[1:]}. Press Start to try it."
+        )

@@ -1,6 +1,7 @@
 """The main window: the experiment on the left, its plots in the middle, the run's controls below.
 
-The window decides nothing about training. It turns an experiment into a run through the bridge, and the run's events into curves.
+The window decides nothing about training. It turns an experiment into a run through the bridge, and
+the run's events into curves.
 """
 
 from __future__ import annotations
@@ -11,8 +12,25 @@ from pathlib import Path
 from typing import Any, get_args
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QMainWindow, QMenu, QMessageBox, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import (
+    QAction,
+    QActionGroup,
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QKeySequence,
+    QShowEvent,
+)
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from optlab import __version__
 from optlab.catalogue.instruments.base import INSTRUMENTS
@@ -36,7 +54,15 @@ from optlab.gui.summary import summary
 from optlab.runners.train import Asked
 from optlab.store import Store
 from optlab.tasks.preview import PreviewTask
-from optlab.training.control import Advance, Message, Pause, Resume, SetValue, Stop, SwitchInstrument
+from optlab.training.control import (
+    Advance,
+    Message,
+    Pause,
+    Resume,
+    SetValue,
+    Stop,
+    SwitchInstrument,
+)
 from optlab.training.events import MessageApplied, RunEnded, Series, SeriesBlock, SessionStarted
 
 DEFAULT_PRESET = "digits-mlp"
@@ -71,11 +97,15 @@ class MainWindow(QMainWindow):
         self.controls = ControlBar()
         self.setAcceptDrops(True)
         self._build_layout()
-        self.diagnosis_controller = DiagnosisController(self.bridge, self.experiment_panel, self.note, self)
+        self.diagnosis_controller = DiagnosisController(
+            self.bridge, self.experiment_panel, self.note, self
+        )
         self._build_menus()
         self._connect()
         self.apply_theme()
-        self._show_experiment(experiment or Experiment.load(paths.presets() / f"{DEFAULT_PRESET}.toml"))
+        self._show_experiment(
+            experiment or Experiment.load(paths.presets() / f"{DEFAULT_PRESET}.toml")
+        )
         self._set_title()
 
     # --- building -----------------------------------------------------------------------------------------------------------
@@ -108,21 +138,36 @@ class MainWindow(QMainWindow):
         self.presets_menu = PresetsMenu(self.load_file, self)
         self._action(file_menu, "&Gallery…", self.secondary_windows.show_gallery, "Ctrl+G")
         file_menu.addMenu(self.presets_menu)
-        self._action(file_menu, "&Import data…", lambda: self._unless_busy(self.secondary_windows.import_data), "Ctrl+I")
-        self._action(file_menu, "Register a &model…", lambda: self._unless_busy(self.secondary_windows.register_model))
-        self._action(file_menu, "&Save experiment as…", self.save_file, QKeySequence.StandardKey.Save)
+        self._action(
+            file_menu,
+            "&Import data…",
+            lambda: self._unless_busy(self.secondary_windows.import_data),
+            "Ctrl+I",
+        )
+        self._action(
+            file_menu,
+            "Register a &model…",
+            lambda: self._unless_busy(self.secondary_windows.register_model),
+        )
+        self._action(
+            file_menu, "&Save experiment as…", self.save_file, QKeySequence.StandardKey.Save
+        )
         file_menu.addSeparator()
         self._action(file_menu, "&Runs…", self.show_runs, "Ctrl+R")
         file_menu.addSeparator()
         self._action(file_menu, "&Quit", self.close, QKeySequence.StandardKey.Quit)
         tools_menu = bar.addMenu("&Instruments")
         self._action(tools_menu, "&Surfaces…", self.secondary_windows.show_surfaces, "Ctrl+Shift+S")
-        self._action(tools_menu, "&Loss landscape…", self.secondary_windows.show_landscape, "Ctrl+L")
+        self._action(
+            tools_menu, "&Loss landscape…", self.secondary_windows.show_landscape, "Ctrl+L"
+        )
         self._action(tools_menu, "&Benches…", self.secondary_windows.show_benches, "Ctrl+B")
         view_menu = bar.addMenu("&View")
         group = QActionGroup(self)
         for name in get_args(theme.Choice):
-            action = self._action(view_menu, f"{name.capitalize()} colors", partial(theme.choose, name))
+            action = self._action(
+                view_menu, f"{name.capitalize()} colors", partial(theme.choose, name)
+            )
             action.setCheckable(True)
             action.setChecked(name == theme.choice())
             group.addAction(action)
@@ -147,7 +192,9 @@ class MainWindow(QMainWindow):
         self.diagnosis_controller.said.connect(self.controls.say)
         others = self.secondary_windows
         others.presetPicked.connect(self._open_preset)
-        others.componentPicked.connect(lambda kind, name: self._unless_busy(lambda: panel.pick(kind, name)))
+        others.componentPicked.connect(
+            lambda kind, name: self._unless_busy(lambda: panel.pick(kind, name))
+        )
         others.dataPicked.connect(lambda section: panel.set_section("dataset", section))
         others.modelRegistered.connect(self._model_registered)
         others.resumeAsked.connect(self.resume)
@@ -171,7 +218,9 @@ class MainWindow(QMainWindow):
         self.views.currentChanged.connect(lambda _index: self.instruments.refresh())
         bridge.activityChanged.connect(self._activity_changed)
         bridge.messageApplied.connect(self._message_applied)
-        bridge.stepNoted.connect(lambda noted: self.controls.say(f"Step {noted.step:,}: {noted.words}."))
+        bridge.stepNoted.connect(
+            lambda noted: self.controls.say(f"Step {noted.step:,}: {noted.words}.")
+        )
         bridge.runEnded.connect(self._run_ended)
         bridge.runFailed.connect(self._run_failed)
         self.recording = RecordingNotice(bridge, self.banner, controls, self)
@@ -180,7 +229,13 @@ class MainWindow(QMainWindow):
         bridge.sessionEnded.connect(self._session_ended)
         theme.notifier().themeChanged.connect(self.apply_theme)
 
-    def _action(self, menu: QMenu, text: str, act: Callable[[], object], shortcut: QKeySequence.StandardKey | str | None = None) -> QAction:
+    def _action(
+        self,
+        menu: QMenu,
+        text: str,
+        act: Callable[[], object],
+        shortcut: QKeySequence.StandardKey | str | None = None,
+    ) -> QAction:
         action = QAction(text, self)
         if shortcut is not None:
             action.setShortcut(QKeySequence(shortcut))
@@ -245,7 +300,11 @@ class MainWindow(QMainWindow):
         self.plots.begin(started)
         self.controls.begin(started.steps, started.step, started.device_name)
         self.controls.set_state("running")
-        last = f", the last of an epoch {started.last_batch}" if started.last_batch != started.batch else ""
+        last = (
+            f", the last of an epoch {started.last_batch}"
+            if started.last_batch != started.batch
+            else ""
+        )
         self.controls.say(
             f"Training {started.parameters:,} parameters: {started.steps_per_epoch:,} steps an epoch, batches of {started.batch}{last}."
         )
@@ -257,7 +316,11 @@ class MainWindow(QMainWindow):
 
     def _activity_changed(self, activity: str) -> None:
         self.controls.set_state("paused" if activity == "paused" else "running")
-        self.controls.say("Paused: change what you like, take single steps, or resume." if activity == "paused" else "Training…")
+        self.controls.say(
+            "Paused: change what you like, take single steps, or resume."
+            if activity == "paused"
+            else "Training…"
+        )
 
     def _instrument_switched(self, name: str, values: dict[str, Any] | None) -> None:
         problem = self.experiment_panel.set_instrument(name, values)
@@ -273,8 +336,12 @@ class MainWindow(QMainWindow):
             self.controls.say(applied.problem, problem=True)
         elif isinstance(applied.message, SetValue):
             field = self.experiment_panel.field(applied.message.path)
-            self.plots.mark(applied.step, f"{field.symbol or field.label} {applied.message.value:g}")
-            self.controls.say(f"{applied.message.path} is {applied.message.value:g} from step {applied.step + 1:,} on.")
+            self.plots.mark(
+                applied.step, f"{field.symbol or field.label} {applied.message.value:g}"
+            )
+            self.controls.say(
+                f"{applied.message.path} is {applied.message.value:g} from step {applied.step + 1:,} on."
+            )
 
     def _run_ended(self, ended: RunEnded) -> None:
         diverged = ended.status == "diverged"
@@ -283,11 +350,17 @@ class MainWindow(QMainWindow):
             sentence += " Not recorded to its end."
         self.controls.say(sentence, problem=diverged or bool(self.recording.problem))
         self.recording.show_with(
-            f"The run diverged: {ended.reason}. Lower the learning rate, or clip the gradient by its norm." if diverged else ""
+            f"The run diverged: {ended.reason}. Lower the learning rate, or clip the gradient by its norm."
+            if diverged
+            else ""
         )
 
     def _run_failed(self, message: str, detail: str) -> None:
-        run = {"Details…": lambda: self.secondary_windows.show_machine(f"{message}\n\n{detail}")} if detail else {}
+        run = (
+            {"Details…": lambda: self.secondary_windows.show_machine(f"{message}\n\n{detail}")}
+            if detail
+            else {}
+        )
         self.controls.say("The run failed.", problem=True)
         self.banner.show_sentence(f"{self.recording.problem} {message}".strip(), run, problem=True)
 
@@ -305,7 +378,9 @@ class MainWindow(QMainWindow):
             self.load_file(Path(name))
 
     def load_file(self, path: Path) -> bool:
-        """Show the experiment of a file and return whether it is shown; what is wrong with it is said in a sentence."""
+        """Show the experiment of a file and return whether it is shown; what is wrong with it is
+        said in a sentence.
+        """
         if self.bridge.active:
             self.banner.show_sentence("A run is going; stop it before you open another experiment.")
             return False
@@ -327,7 +402,9 @@ class MainWindow(QMainWindow):
 
     def save_file(self) -> None:
         """Ask for a place and write the experiment there."""
-        name, _ = QFileDialog.getSaveFileName(self, "Save experiment", str(self._file or "experiment.optlab.toml"), FILE_KINDS)
+        name, _ = QFileDialog.getSaveFileName(
+            self, "Save experiment", str(self._file or "experiment.optlab.toml"), FILE_KINDS
+        )
         if name:
             self.write_file(Path(name))
 
@@ -357,14 +434,18 @@ class MainWindow(QMainWindow):
         self.plots.set_task(experiment.target_shape().task)
         self.plots.weights.set_followed(record.tracked)
         block = SeriesBlock(
-            record.steps, record.seconds, {name: Series(s.steps, s.values[:, None], s.columns) for name, s in series.items()}
+            record.steps,
+            record.seconds,
+            {name: Series(s.steps, s.values[:, None], s.columns) for name, s in series.items()},
         )
         self.plots.take(block)
         self.instruments.clear()
         self.instruments.set_tables(experiment.to_dict().get(INSTRUMENTS, {}))
         self.instruments.take(block)
         self.plots.refresh()
-        self.controls.say(f"Showing “{record.title}”, {record.status} after {record.steps:,} steps.")
+        self.controls.say(
+            f"Showing “{record.title}”, {record.status} after {record.steps:,} steps."
+        )
 
     def show_runs(self) -> None:
         """Open the list of stored runs."""
@@ -433,7 +514,11 @@ class MainWindow(QMainWindow):
             self.load_file(path)
         else:
             # The sender waits until the drop is over; a dialog would keep it waiting.
-            QTimer.singleShot(0, self, lambda: self._unless_busy(lambda: self.secondary_windows.import_data(str(path))))
+            QTimer.singleShot(
+                0,
+                self,
+                lambda: self._unless_busy(lambda: self.secondary_windows.import_data(str(path))),
+            )
 
     # --- beginning and end -----------------------------------------------------------------------------------------------------------
 

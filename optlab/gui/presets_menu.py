@@ -1,4 +1,7 @@
-"""The menu of experiments that ship with OptLab, grouped by what they are about. Filled when it is first opened: reading the files would hold up the window."""
+"""The menu of experiments that ship with OptLab, grouped by what they are about.
+
+Filled when it is first opened: reading the files would hold up the window.
+"""
 
 from __future__ import annotations
 

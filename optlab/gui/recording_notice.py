@@ -1,4 +1,6 @@
-"""The notice of recording: says in the window that a run waits for room on the disk, or is not recorded to its end."""
+"""The notice of recording: says in the window that a run waits for room on the disk, or is not
+recorded to its end.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class RecordingNotice(QObject):
         problem: why the present run is not recorded to its end, or "".
     """
 
-    def __init__(self, bridge: RunBridge, banner: Banner, controls: ControlBar, parent: QObject) -> None:
+    def __init__(
+        self, bridge: RunBridge, banner: Banner, controls: ControlBar, parent: QObject
+    ) -> None:
         super().__init__(parent)
         self._banner = banner
         self._controls = controls
@@ -30,7 +34,9 @@ class RecordingNotice(QObject):
         self.problem = ""
 
     def show_with(self, sentence: str) -> None:
-        """Show a sentence in the banner without losing what is wrong with the recording; "" adds nothing to it."""
+        """Show a sentence in the banner without losing what is wrong with the recording; "" adds
+        nothing to it.
+        """
         words = " ".join(part for part in (self.problem, sentence) if part)
         if words:
             self._banner.show_sentence(words, problem=True)

@@ -1,4 +1,6 @@
-"""The windows that are opened from the main window: what each is asked for comes back as a signal, and the main window acts on it."""
+"""The windows that are opened from the main window: what each is asked for comes back as a signal,
+and the main window acts on it.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
 class SecondaryWindows(QObject):
     """Opens them.
 
-    Signals: ``presetPicked(object, bool)``: file, and whether to start it; ``componentPicked(str, str)``: kind and name; ``dataPicked(object)``: a dataset
-    section; ``modelRegistered(str)``: its name; ``resumeAsked(str)``, ``runPicked(str)``: id of a run to go on with, to show; ``experimentPicked(str)``: the
-    text of a stored experiment.
+    Signals: ``presetPicked(object, bool)``: file, and whether to start it; ``componentPicked(str,
+    str)``: kind and name; ``dataPicked(object)``: a dataset section; ``modelRegistered(str)``: its
+    name; ``resumeAsked(str)``, ``runPicked(str)``: id of a run to go on with, to show;
+    ``experimentPicked(str)``: the text of a stored experiment.
     """
 
     presetPicked = Signal(object, bool)

@@ -1,7 +1,9 @@
-"""The window's own trial: it trains the first experiment by its own button and says whether all went well.
+"""The window's own trial: it trains the first experiment by its own button and says whether all
+went well.
 
-A package is believed only after its window has worked on the machine it was installed on (``optlab --smoke PICTURE``): the window opens, *Start* is
-clicked, and when the run has ended it must be stored and a picture of the window written.
+A package is believed only after its window has worked on the machine it was installed on (``optlab
+--smoke PICTURE``): the window opens, *Start* is clicked, and when the run has ended it must be
+stored and a picture of the window written.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ class Trial:
     """One run in a window, from the click to the picture.
 
     Attributes:
-        problem: why it failed, "" before the end and where it did not. ended: what the run said last. run: its stored name.
+        problem: why it failed, "" before the end and where it did not. ended: what the run said
+            last. run: its stored name.
     """
 
     def __init__(self, window: MainWindow, picture: Path) -> None:
@@ -77,7 +80,9 @@ class Trial:
         try:
             with Store.open_readonly() as store:
                 record = store.runs()[0]
-                length = max((len(series.steps) for series in store.series(record.id).values()), default=0)
+                length = max(
+                    (len(series.steps) for series in store.series(record.id).values()), default=0
+                )
         except (OptLabError, IndexError) as error:
             return f"The run is not stored: {error}"
         if record.status != "finished" or record.steps != self.ended.steps or length == 0:
@@ -88,7 +93,9 @@ class Trial:
         return ""
 
     def _give_up(self) -> None:
-        self._end(f"The run did not end within {PATIENCE_SECONDS:.0f} seconds: {self._window.controls.words.text()}")
+        self._end(
+            f"The run did not end within {PATIENCE_SECONDS:.0f} seconds: {self._window.controls.words.text()}"
+        )
 
     def _end(self, problem: str) -> None:
         self.problem = problem
@@ -100,7 +107,8 @@ def main(picture: Path, runner: Asked = "auto") -> int:
     """Open the window, train its first experiment, write a picture of it, and close.
 
     Returns:
-        the exit code: 0 where everything worked, else 1; the sentence that is printed says what came of it.
+        the exit code: 0 where everything worked, else 1; the sentence that is printed says what
+            came of it.
     """
     application = create_application(sys.argv[:1])
     theme.follow(application)

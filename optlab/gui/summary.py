@@ -9,11 +9,23 @@ from optlab.training.events import RunEnded
 def summary(ended: RunEnded) -> str:
     """How the run ended, what it reached, and what the gradient-norm test says."""
     final = ended.final
-    error, loss, norm = (final.get(name) for name in ("validation_error", "train_loss", "gradient_norm"))
+    error, loss, norm = (
+        final.get(name) for name in ("validation_error", "train_loss", "gradient_norm")
+    )
     test_error, test_loss = final.get("test_error"), final.get("test_loss")
-    figures = f" Validation error {error:.2%}." if error is not None else f" Training loss {loss:.4g}." if loss is not None else ""
+    figures = (
+        f" Validation error {error:.2%}."
+        if error is not None
+        else f" Training loss {loss:.4g}."
+        if loss is not None
+        else ""
+    )
     figures += (
-        f" Test error {test_error:.2%}." if test_error is not None else f" Test loss {test_loss:.4g}." if test_loss is not None else ""
+        f" Test error {test_error:.2%}."
+        if test_error is not None
+        else f" Test loss {test_loss:.4g}."
+        if test_loss is not None
+        else ""
     )
     if norm is not None and ended.status != "diverged":
         figures += f" Full gradient norm {norm:.4g}: {gradient_test(final.get('gradient_norm_at_start'), norm).sentence}."

@@ -1,6 +1,7 @@
 """Light and dark: one set of colors each, following the system unless the user chose.
 
-Qt's Fusion style draws from the palette, so most widgets need nothing else; a small style sheet does what a palette cannot.
+Qt's Fusion style draws from the palette, so most widgets need nothing else; a small style sheet
+does what a palette cannot.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ class Theme:
     """Colors as ``#rrggbb``.
 
     Attributes:
-        window: behind everything. base: of fields, tables and plots. text, muted: words, and words of less weight. accent, on_accent: what to press first.
-        error: words about problems. error_ground, note_ground: grounds of banners. border: lines that part; edge: lines around what can be
-            edited, which have to be found (3 to 1 against the ground).
+        window: behind everything. base: of fields, tables and plots. text, muted: words, and words
+            of less weight. accent, on_accent: what to press first.
+        error: words about problems. error_ground, note_ground: grounds of banners. border: lines
+            that part; edge: lines around what can be edited, which have to be found (3 to 1 against
+            the ground).
         plots: colors of the plots.
     """
 
@@ -158,14 +161,23 @@ def _palette(theme: Theme) -> QPalette:
         palette.setColor(role, QColor(color))
     faded = QColor(theme.muted)
     faded.setAlphaF(0.65)
-    for role in (QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText, QPalette.ColorRole.WindowText):
+    for role in (
+        QPalette.ColorRole.Text,
+        QPalette.ColorRole.ButtonText,
+        QPalette.ColorRole.WindowText,
+    ):
         palette.setColor(QPalette.ColorGroup.Disabled, role, faded)
-    palette.setColor(QPalette.ColorGroup.Disabled, QPalette.ColorRole.Highlight, QColor(theme.border))
+    palette.setColor(
+        QPalette.ColorGroup.Disabled, QPalette.ColorRole.Highlight, QColor(theme.border)
+    )
     return palette
 
 
 def _control_palettes(theme: Theme) -> dict[str, QPalette]:
-    """Class of widget → its palette. Fusion outlines controls in a shade of the window's color, which vanishes on a dark ground."""
+    """Class of widget → its palette.
+
+    Fusion outlines controls in a shade of the window's color, which vanishes on a dark ground.
+    """
     palette = _palette(theme)
     # Fusion darkens it by this much for the outline.
     palette.setColor(QPalette.ColorRole.Window, QColor(theme.edge).lighter(140))

@@ -1,1 +1,3 @@
-"""Numerics that second-order rules and instruments share: linear solves, Krylov spaces and line searches for R runs at once."""
+"""Numerics that second-order rules and instruments share: linear solves, Krylov spaces and line
+searches for R runs at once.
+"""

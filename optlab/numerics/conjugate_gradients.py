@@ -1,7 +1,7 @@
 """Linear conjugate gradients: ``A x = b`` from products with A alone, for R systems at once.
 
-Every system stops by itself and is frozen from then on, so that a run in a population gets the numbers that it would get alone. Memory grows with P, not
-P².
+Every system stops by itself and is frozen from then on, so that a run in a population gets the
+numbers that it would get alone. Memory grows with P, not P².
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Solution:
     """What conjugate gradients found.
 
     Attributes:
-        x: the solutions ``[R, P]``. residual: norms ``[R]`` of ``b − A x``. iterations: products taken, ``[R]``.
+        x: the solutions ``[R, P]``. residual: norms ``[R]`` of ``b − A x``. iterations: products
+            taken, ``[R]``.
         negative: where a direction of negative curvature ended the solve, ``[R]`` bool.
     """
 
@@ -37,12 +38,14 @@ class Solution:
 def solve(product: Product, b: torch.Tensor, *, iterations: Any, tolerance: Any) -> Solution:
     """Solve ``A x = b`` from ``x = 0``, for symmetric A.
 
-    A system ends when its residual is at most ``tolerance · ‖b‖``, or at a direction d with ``dᵀAd ≤ 0``, where A is not positive definite: what was
-    reached before stays (at the first direction that is ``b`` itself, the steepest descent step of unit length).
+    A system ends when its residual is at most ``tolerance · ‖b‖``, or at a direction d with ``dᵀAd
+    ≤ 0``, where A is not positive definite: what was reached before stays (at the first direction
+    that is ``b`` itself, the steepest descent step of unit length).
 
     Args:
         b: ``[R, P]``.
-        iterations: most products to take; tolerance: relative residual. Numbers, or columns ``[R, 1]`` where systems differ.
+        iterations: most products to take; tolerance: relative residual. Numbers, or columns ``[R,
+            1]`` where systems differ.
     """
     most = _torch.as_tensor(iterations, device=b.device).reshape(-1)
     allowed = _torch.as_tensor(tolerance, dtype=b.dtype, device=b.device).reshape(-1)

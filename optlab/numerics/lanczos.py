@@ -1,7 +1,7 @@
 """Lanczos: a symmetric matrix seen through a Krylov space, for R matrices at once.
 
-With full reorthogonalization: in finite precision the basis would otherwise lose orthogonality as soon as an eigenvalue converges, and ghosts of it would
-appear.
+With full reorthogonalization: in finite precision the basis would otherwise lose orthogonality as
+soon as an eigenvalue converges, and ghosts of it would appear.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ class Krylov:
     """A Krylov space of each run's matrix.
 
     Attributes:
-        basis: orthonormal rows ``[R, k, P]``; rows after a breakdown (the space is invariant) or beyond a run's own size are zero.
+        basis: orthonormal rows ``[R, k, P]``; rows after a breakdown (the space is invariant) or
+            beyond a run's own size are zero.
         matrix: ``basis A basisᵀ``, tridiagonal, ``[R, k, k]``.
         sizes: dimension ``[R]`` of each run's space.
     """
@@ -31,7 +32,9 @@ class Krylov:
     sizes: torch.Tensor
 
     def eigen(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ritz values ``[R, k]``, ascending, and vectors ``[R, k, P]``; those of a smaller space are padded with zeros."""
+        """Ritz values ``[R, k]``, ascending, and vectors ``[R, k, P]``; those of a smaller space
+        are padded with zeros.
+        """
         values, vectors = _torch.linalg.eigh(self.matrix)
         return values, vectors.transpose(1, 2) @ self.basis
 
@@ -40,7 +43,8 @@ def lanczos(product: Product, start: torch.Tensor, size: Any) -> Krylov:
     """The Krylov space of ``start`` and its images.
 
     Args:
-        product: ``v [R, P]`` → ``A v``. start: ``[R, P]``; from a row of zeros comes an empty space.
+        product: ``v [R, P]`` → ``A v``. start: ``[R, P]``; from a row of zeros comes an empty
+            space.
         size: dimension k, a number or a column ``[R, 1]``; more than P is P.
     """
     runs, parameters = start.shape
@@ -64,7 +68,8 @@ def lanczos(product: Product, start: torch.Tensor, size: Any) -> Krylov:
         if k + 1 == size:
             break
         done = basis[:, : k + 1]
-        for _ in range(2):  # once leaves rounding errors of the order of the cancellation; twice is enough
+        # once leaves rounding errors of the order of the cancellation; twice is enough
+        for _ in range(2):
             w = w - _torch.einsum("rk,rkp->rp", _torch.einsum("rkp,rp->rk", done, w), done)
         beta = _torch.linalg.vector_norm(w, dim=1)
         going = going & (k + 1 < most) & (beta > 1e3 * _torch.finfo(start.dtype).eps * scale)

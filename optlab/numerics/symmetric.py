@@ -1,7 +1,9 @@
-"""Symmetric systems through their eigenvalues: ``(A + λI)⁻¹b`` and ``(|A| + λI)⁻¹b`` for R matrices at once, for small P.
+"""Symmetric systems through their eigenvalues: ``(A + λI)⁻¹b`` and ``(|A| + λI)⁻¹b`` for R matrices
+at once, for small P.
 
-The eigenvalues show what a triangular factorization hides: the sign of the curvature, and directions in which A is singular. In those (softmax regression
-has some) b has no part either, up to rounding, and the solution of least norm has none: they are left out.
+The eigenvalues show what a triangular factorization hides: the sign of the curvature, and
+directions in which A is singular. In those (softmax regression has some) b has no part either, up
+to rounding, and the solution of least norm has none: they are left out.
 """
 
 from __future__ import annotations
@@ -24,14 +26,18 @@ class Spectral:
     eigenvalues: torch.Tensor
 
 
-def solve(matrix: torch.Tensor, b: torch.Tensor, damping: Any = 0.0, *, absolute: bool = False) -> Spectral:
-    """Solve ``(A + λI) x = b``, or with the absolute values of the eigenvalues ``(|A| + λI) x = b``.
+def solve(
+    matrix: torch.Tensor, b: torch.Tensor, damping: Any = 0.0, *, absolute: bool = False
+) -> Spectral:
+    """Solve ``(A + λI) x = b``, or with the absolute values of the eigenvalues ``(|A| + λI) x =
+    b``.
 
-    Directions whose damped eigenvalue is zero to rounding (P times the machine's precision of the largest) are left out of ``x``. A matrix that is not
-    finite gives an ``x`` of nan.
+    Directions whose damped eigenvalue is zero to rounding (P times the machine's precision of the
+    largest) are left out of ``x``. A matrix that is not finite gives an ``x`` of nan.
 
     Args:
-        matrix: symmetric, ``[R, P, P]``. b: ``[R, P]``. damping: λ, a number or a column ``[R, 1]``.
+        matrix: symmetric, ``[R, P, P]``. b: ``[R, P]``. damping: λ, a number or a column ``[R,
+            1]``.
     """
     finite = _torch.isfinite(matrix).flatten(1).all(dim=1)
     eye = _torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
@@ -46,7 +52,9 @@ def solve(matrix: torch.Tensor, b: torch.Tensor, damping: Any = 0.0, *, absolute
 
 
 def dense(product: Product, like: torch.Tensor) -> torch.Tensor:
-    """The matrices ``[R, P, P]`` behind a product, column by column; for small P. ``like``: ``[R, P]``."""
+    """The matrices ``[R, P, P]`` behind a product, column by column; for small P. ``like``: ``[R,
+    P]``.
+    """
     columns = []
     for place in range(like.shape[1]):
         unit = _torch.zeros_like(like)

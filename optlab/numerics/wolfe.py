@@ -1,7 +1,8 @@
 """Line search for a step length that satisfies the strong Wolfe conditions.
 
-Bracketing and zooming with safeguarded cubic interpolation: J. Nocedal, S. Wright, *Numerical Optimization*, Algorithms 3.5 and 3.6. One run at a time: the
-number of evaluations differs from run to run.
+Bracketing and zooming with safeguarded cubic interpolation: J. Nocedal, S. Wright, *Numerical
+Optimization*, Algorithms 3.5 and 3.6. One run at a time: the number of evaluations differs from run
+to run.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ LONGEST = 1e10
 
 @dataclass(frozen=True)
 class Trial:
-    """One step length that was tried, with the value, the slope along the direction and the gradient found there."""
+    """One step length that was tried, with the value, the slope along the direction and the
+    gradient found there.
+    """
 
     t: float
     value: float
@@ -46,14 +49,17 @@ class Search:
     problem: str = ""
 
 
-def search(along: Along, start: Trial, first: float, *, c1: float = 1e-4, c2: float = 0.9, most: int = 25) -> Search:
+def search(
+    along: Along, start: Trial, first: float, *, c1: float = 1e-4, c2: float = 0.9, most: int = 25
+) -> Search:
     """A step length t with ``φ(t) ≤ φ(0) + c₁ t φ'(0)`` and ``|φ'(t)| ≤ c₂ |φ'(0)|``.
 
     Args:
         along: the function along the direction.
         start: the trial at t = 0; its slope must be negative.
         first: step length to try first.
-        c1, c2: 0 < c1 < c2 < 1; c2 about 0.9 for quasi-Newton directions, 0.1 for conjugate gradients.
+        c1, c2: 0 < c1 < c2 < 1; c2 about 0.9 for quasi-Newton directions, 0.1 for conjugate
+            gradients.
         most: evaluations to spend at most.
     """
     if not start.slope < 0.0:
@@ -78,7 +84,9 @@ class _Search:
                 # Too far out for the function: come back towards what is known to be finite.
                 t = before.t + 0.1 * (t - before.t)
                 continue
-            if not self._decreases(here) or (before is not self.start and here.value >= before.value):
+            if not self._decreases(here) or (
+                before is not self.start and here.value >= before.value
+            ):
                 return self._zoom(before, here)
             if self._flat(here):
                 return here
@@ -100,7 +108,11 @@ class _Search:
             edge = 0.1 * width
             t = min(max(t, min(low.t, high.t) + edge), max(low.t, high.t) - edge)
             here = self._try(t)
-            if not math.isfinite(here.value) or not self._decreases(here) or here.value >= low.value:
+            if (
+                not math.isfinite(here.value)
+                or not self._decreases(here)
+                or here.value >= low.value
+            ):
                 high = here
                 continue
             if self._flat(here):
@@ -112,7 +124,9 @@ class _Search:
 
     def _give_up(self) -> Trial:
         if self.lowest is self.start:
-            self.problem = f"no lower value was found along the direction in {self.evaluations} evaluations"
+            self.problem = (
+                f"no lower value was found along the direction in {self.evaluations} evaluations"
+            )
         else:
             self.problem = f"the strong Wolfe conditions were not met in {self.evaluations} evaluations; the lowest value found was taken"
         return self.lowest
@@ -132,7 +146,9 @@ class _Search:
 
     @staticmethod
     def _cubic(a: Trial, b: Trial, *, outward: bool) -> float:
-        """Minimizer of the cubic through both values and slopes; the middle (or ten times as far) where it has none."""
+        """Minimizer of the cubic through both values and slopes; the middle (or ten times as far)
+        where it has none.
+        """
         fallback = 10.0 * b.t if outward else 0.5 * (a.t + b.t)
         if not (math.isfinite(b.value) and math.isfinite(b.slope)) or a.t == b.t:
             return fallback

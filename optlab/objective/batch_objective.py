@@ -1,7 +1,9 @@
-"""The oracle: what a rule may ask of the objective on one batch when a single gradient is not enough.
+"""The oracle: what a rule may ask of the objective on one batch when a single gradient is not
+enough.
 
-Line searches ask for values at several points, second-order rules for products with the Hessian or with the Fisher matrix. Each graph is built once a point; a
-product then costs about two gradients and memory that grows with P.
+Line searches ask for values at several points, second-order rules for products with the Hessian or
+with the Fisher matrix. Each graph is built once a point; a product then costs about two gradients
+and memory that grows with P.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 _COLUMNS = 64
-"""Columns of a Hessian that are computed at once: bounds the memory of the batched backward pass."""
+"""Columns of a Hessian that are computed at once: bounds the memory of the batched backward pass.
+"""
 
 _POPULATION_VALUES = 8_000_000
 """Input values or parameters that the points evaluated at once may hold."""
@@ -29,10 +32,18 @@ class BatchObjective:
     """The objective (with its weight decay and auxiliary heads) of R runs on their batches.
 
     Args:
-        x, y: batches with a leading run axis. seeds: of the runs. step: number of this step (0, 1, …), for draws.
+        x, y: batches with a leading run axis. seeds: of the runs. step: number of this step (0, 1,
+            …), for draws.
     """
 
-    def __init__(self, objective: Objective, x: torch.Tensor, y: torch.Tensor, seeds: Sequence[int], step: int) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        seeds: Sequence[int],
+        step: int,
+    ) -> None:
         self._objective = objective
         self._x, self._y = x, y
         self._seeds = list(seeds)
@@ -48,7 +59,9 @@ class BatchObjective:
     def only(self, run: int) -> BatchObjective:
         """The oracle of one run alone; what it is asked counts here, too."""
         here = slice(run, run + 1)
-        alone = BatchObjective(self._objective, self._x[here], self._y[here], self._seeds[here], self._step)
+        alone = BatchObjective(
+            self._objective, self._x[here], self._y[here], self._seeds[here], self._step
+        )
         alone._part_of = (self, run)
         return alone
 
@@ -62,7 +75,9 @@ class BatchObjective:
             return self._value(theta)
 
     def values(self, points: torch.Tensor) -> torch.Tensor:
-        """The objective ``[R, K]`` at many points ``[R, K, P]`` of each run: as a population of R · K runs, a part of it at a time."""
+        """The objective ``[R, K]`` at many points ``[R, K, P]`` of each run: as a population of R ·
+        K runs, a part of it at a time.
+        """
         runs, _, parameters = points.shape
         examples = self._x.shape[1]
         wide = max(parameters, examples * max(1, self._objective.shape.width))
@@ -71,8 +86,15 @@ class BatchObjective:
         with _torch.no_grad():
             for part in points.split(count, dim=1):
                 size = part.shape[1]
-                x, y = (t.unsqueeze(1).expand(runs, size, *t.shape[1:]).reshape(runs * size, *t.shape[1:]) for t in (self._x, self._y))
-                found.append(self._value(part.reshape(runs * size, parameters), x, y).view(runs, size))
+                x, y = (
+                    t.unsqueeze(1)
+                    .expand(runs, size, *t.shape[1:])
+                    .reshape(runs * size, *t.shape[1:])
+                    for t in (self._x, self._y)
+                )
+                found.append(
+                    self._value(part.reshape(runs * size, parameters), x, y).view(runs, size)
+                )
         return _torch.cat(found, dim=1)
 
     def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -88,7 +110,9 @@ class BatchObjective:
 
         def product(v: torch.Tensor) -> torch.Tensor:
             self._count(2)
-            (found,) = _torch.autograd.grad(gradient, leaf, v, retain_graph=True, materialize_grads=True)
+            (found,) = _torch.autograd.grad(
+                gradient, leaf, v, retain_graph=True, materialize_grads=True
+            )
             return found
 
         return product
@@ -97,17 +121,25 @@ class BatchObjective:
         """The Hessians ``[R, P, P]`` at ``theta``; for small P."""
         leaf, gradient = self._differentiable(theta)
         rows = [
-            _torch.autograd.grad(gradient, leaf, units, retain_graph=True, is_grads_batched=True, materialize_grads=True)[0]
+            _torch.autograd.grad(
+                gradient,
+                leaf,
+                units,
+                retain_graph=True,
+                is_grads_batched=True,
+                materialize_grads=True,
+            )[0]
             for units in _units(theta)
         ]
         self._count(2 * theta.shape[1])
         return _symmetric(_torch.cat(rows))
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
-        """``v [R, P]`` → ``F v`` with the Fisher matrix of the model's own predictions on the batch (weight decay is no part of it).
+        """``v [R, P]`` → ``F v`` with the Fisher matrix of the model's own predictions on the batch
+        (weight decay is no part of it).
 
-        ``F = mean Jᵀ S J``: J the Jacobian of the outputs, S the Fisher matrix of the predicted distribution. For these losses it is also the Gauss–Newton
-        matrix.
+        ``F = mean Jᵀ S J``: J the Jacobian of the outputs, S the Fisher matrix of the predicted
+        distribution. For these losses it is also the Gauss–Newton matrix.
         """
         leaf, outputs, probe, pulled = self._pulled(theta)
         predicted = outputs.detach()
@@ -129,14 +161,27 @@ class BatchObjective:
         _, m, width = outputs.shape
         rows: list[torch.Tensor] = []
         for units in _units(theta):
-            (pushed,) = _torch.autograd.grad(pulled, probe, units, retain_graph=True, is_grads_batched=True)
+            (pushed,) = _torch.autograd.grad(
+                pulled, probe, units, retain_graph=True, is_grads_batched=True
+            )
             predicted = outputs.detach().expand(pushed.shape).reshape(-1, m, width)
-            weighted = self._objective.loss.fisher_product(predicted, pushed.reshape(-1, m, width)).view(pushed.shape) / m
-            rows.append(_torch.autograd.grad(outputs, leaf, weighted, retain_graph=True, is_grads_batched=True)[0])
+            weighted = (
+                self._objective.loss.fisher_product(predicted, pushed.reshape(-1, m, width)).view(
+                    pushed.shape
+                )
+                / m
+            )
+            rows.append(
+                _torch.autograd.grad(
+                    outputs, leaf, weighted, retain_graph=True, is_grads_batched=True
+                )[0]
+            )
         self._count(2 * theta.shape[1])
         return _symmetric(_torch.cat(rows))
 
-    def _pulled(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _pulled(
+        self, theta: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Leaf, outputs, a probe u of their shape, and ``Jᵀu`` as a function of u."""
         leaf = theta.detach().requires_grad_()
         outputs = self._objective.outputs(leaf, self._x, TRAINING)
@@ -148,11 +193,16 @@ class BatchObjective:
         self._count(1)
         leaf = theta.detach().requires_grad_()
         (gradient,) = _torch.autograd.grad(self._value(leaf).sum(), leaf, create_graph=True)
-        # Where the objective is linear the gradient is a constant and has no graph: its Hessian is zero, not an error.
+        # Where the objective is linear the gradient is a constant and has no graph: its Hessian is
+        # zero, not an error.
         return leaf, gradient if gradient.requires_grad else gradient + 0.0 * leaf
 
-    def _value(self, theta: torch.Tensor, x: torch.Tensor | None = None, y: torch.Tensor | None = None) -> torch.Tensor:
-        losses, added = self._objective.terms(theta, self._x if x is None else x, self._y if y is None else y)
+    def _value(
+        self, theta: torch.Tensor, x: torch.Tensor | None = None, y: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        losses, added = self._objective.terms(
+            theta, self._x if x is None else x, self._y if y is None else y
+        )
         return losses if added is None else losses + added
 
     def _count(self, number: int) -> None:

@@ -6,8 +6,9 @@ from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch as _torch
 
 GPU_WORTHWHILE = 2_000_000
-"""Multiply-adds in a step's forward pass from which ``auto`` prefers a GPU: below, launching kernels takes longer than the CPU's arithmetic (some
-10 µs a kernel against some 10 multiply-adds a nanosecond)."""
+"""Multiply-adds in a step's forward pass from which ``auto`` prefers a GPU: below, launching
+kernels takes longer than the CPU's arithmetic (some 10 µs a kernel against some 10 multiply-adds a
+nanosecond)."""
 
 
 def available() -> list[str]:
@@ -43,10 +44,20 @@ def resolve(asked: str, work: int, precision: str) -> str:
     """
     here = available()
     if asked == "auto":
-        gpus = [name for name in here if name != "cpu" and not (name == "mps" and precision == "float64")]
+        gpus = [
+            name
+            for name in here
+            if name != "cpu" and not (name == "mps" and precision == "float64")
+        ]
         return gpus[0] if gpus and work >= GPU_WORTHWHILE else "cpu"
     if asked not in here:
-        raise InvalidInput(f"device is '{asked}', but this machine offers: {', '.join(here)}; use one of them, or auto.", "device")
+        raise InvalidInput(
+            f"device is '{asked}', but this machine offers: {', '.join(here)}; use one of them, or auto.",
+            "device",
+        )
     if asked == "mps" and precision == "float64":
-        raise InvalidInput("precision is 'float64', but the device mps computes in float32 only; use float32, or device cpu.", "precision")
+        raise InvalidInput(
+            "precision is 'float64', but the device mps computes in float32 only; use float32, or device cpu.",
+            "precision",
+        )
     return asked

@@ -1,7 +1,8 @@
 """Memory that the C library shall keep between steps.
 
-An update rule returns new tensors. By default glibc gives the freed ones back to the system at once and takes them anew at the next step, and touching fresh
-pages costs more than the arithmetic on them. Elsewhere nothing is changed.
+An update rule returns new tensors. By default glibc gives the freed ones back to the system at once
+and takes them anew at the next step, and touching fresh pages costs more than the arithmetic on
+them. Elsewhere nothing is changed.
 """
 
 from __future__ import annotations

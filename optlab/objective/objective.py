@@ -1,6 +1,7 @@
 """The objective: ``theta [R, P]`` and a batch → losses ``[R]`` and gradients ``[R, P]``.
 
-The losses of different runs do not touch each other, so the gradient of their sum holds every run's own gradient.
+The losses of different runs do not touch each other, so the gradient of their sum holds every run's
+own gradient.
 """
 
 from __future__ import annotations
@@ -9,7 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from optlab.catalogue.losses.base import Loss, margin, zero_one
-from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext, Layers, Model, Moments, Uniforms
+from optlab.catalogue.models.base import (
+    EVALUATION,
+    TRAINING,
+    ForwardContext,
+    Layers,
+    Model,
+    Moments,
+    Uniforms,
+)
 from optlab.core.data import DataShape
 from optlab.core.lazy import torch as _torch
 
@@ -17,11 +26,15 @@ if TYPE_CHECKING:
     import torch
 
 _EVALUATION_VALUES = 4_000_000
-"""Input values that one evaluation chunk may hold, over all runs: bounds the memory of an evaluation on a large set."""
+"""Input values that one evaluation chunk may hold, over all runs: bounds the memory of an
+evaluation on a large set.
+"""
 
 
 class OwnLoss(NamedTuple):
-    """What is found out about the examples of a part, each ``[R, n]``; errors and margins are None for regression."""
+    """What is found out about the examples of a part, each ``[R, n]``; errors and margins are None
+    for regression.
+    """
 
     losses: torch.Tensor
     errors: torch.Tensor | None
@@ -29,26 +42,36 @@ class OwnLoss(NamedTuple):
 
 
 SAMPLE = 10_000
-"""Training examples, at most, that the moments of a normalizing model are taken of for an evaluation."""
+"""Training examples, at most, that the moments of a normalizing model are taken of for an
+evaluation.
+"""
 
 
 class Objective:
-    """``J(θ) = mean per-example loss + weight-decay terms + losses of auxiliary heads`` of one model on data of one shape (8.1, 8.3).
+    """``J(θ) = mean per-example loss + weight-decay terms + losses of auxiliary heads`` of one
+    model on data of one shape (8.1, 8.3).
 
-    What is reported as a loss is the mean per-example loss alone; the gradient is that of all terms.
+    What is reported as a loss is the mean per-example loss alone; the gradient is that of all
+    terms.
 
     Args:
-        sample: training examples ``[n, *inputs]``, at random; the first :data:`SAMPLE` of them give a model that normalizes over the batch its moments for
-            evaluations. Only such a model needs them, and only then they are kept.
+        sample: training examples ``[n, *inputs]``, at random; the first :data:`SAMPLE` of them give
+            a model that normalizes over the batch its moments for evaluations. Only such a model
+            needs them, and only then they are kept.
 
     Attributes:
-        shape: the shape of the problem, which a model may make another than the data's. layout: how ``theta`` divides into the model's tensors.
-        keeping: whether a gradient is to leave the layers that it passed through in :attr:`kept`, with the parameters it was taken at, for instruments; where
-            it does not pass through affine layers alone, nothing is left.
-        detours: whether training follows not the gradient of the loss but that of the model's surrogate, which draws.
+        shape: the shape of the problem, which a model may make another than the data's. layout: how
+            ``theta`` divides into the model's tensors.
+        keeping: whether a gradient is to leave the layers that it passed through in :attr:`kept`,
+            with the parameters it was taken at, for instruments; where it does not pass through
+            affine layers alone, nothing is left.
+        detours: whether training follows not the gradient of the loss but that of the model's
+            surrogate, which draws.
     """
 
-    def __init__(self, model: Model, loss: Loss, shape: DataShape, sample: torch.Tensor | None = None) -> None:
+    def __init__(
+        self, model: Model, loss: Loss, shape: DataShape, sample: torch.Tensor | None = None
+    ) -> None:
         self.model = model
         self.loss = loss
         self.shape = model.target_shape(shape)
@@ -62,19 +85,33 @@ class Objective:
         self._branching = model.auxiliary_weight() != 0.0
         self._decay_mask: torch.Tensor | None = None
 
-    def outputs(self, theta: torch.Tensor, x: torch.Tensor, context: ForwardContext = EVALUATION) -> torch.Tensor:
+    def outputs(
+        self, theta: torch.Tensor, x: torch.Tensor, context: ForwardContext = EVALUATION
+    ) -> torch.Tensor:
         """Outputs ``[R, m, outputs]`` for inputs ``x`` ``[R, m, *inputs]``."""
         if not context.training and context.statistics is None and self.model.normalizes():
             context = replace(context, statistics=self.statistics(theta))
         return self.model.forward(self.layout.split(theta), x, context)
 
-    def per_example(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, context: ForwardContext = TRAINING) -> torch.Tensor:
+    def per_example(
+        self,
+        theta: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        context: ForwardContext = TRAINING,
+    ) -> torch.Tensor:
         """Loss ``[R, m]`` of each example, without weight decay."""
         if self._judges:
             return self.model.own_loss(self.layout.split(theta), x)
         return self.loss.per_example(self.outputs(theta, x, context), self.model.targets(x, y))
 
-    def losses(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, context: ForwardContext = TRAINING) -> torch.Tensor:
+    def losses(
+        self,
+        theta: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        context: ForwardContext = TRAINING,
+    ) -> torch.Tensor:
         """Mean loss ``[R]`` of a batch, without weight decay."""
         return self.per_example(theta, x, y, context).mean(dim=1)
 
@@ -83,17 +120,24 @@ class Objective:
         if self.loss.l1 == 0.0 and self.loss.l2 == 0.0:
             return None
         weights = theta * self._mask(theta)
-        return self.loss.l1 * weights.abs().sum(dim=1) + 0.5 * self.loss.l2 * weights.square().sum(dim=1)
+        return self.loss.l1 * weights.abs().sum(dim=1) + 0.5 * self.loss.l2 * weights.square().sum(
+            dim=1
+        )
 
     def value_and_gradient(
-        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, uniforms: Uniforms | None = None
+        self,
+        theta: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        uniforms: Uniforms | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean batch loss ``[R]`` by itself, and the gradient ``[R, P]`` of the objective with weight decay and auxiliary heads.
+        """Mean batch loss ``[R]`` by itself, and the gradient ``[R, P]`` of the objective with
+        weight decay and auxiliary heads.
 
         Args:
             theta: ``[R, P]``. x: ``[R, m, *inputs]``. y: ``[R, m]`` or ``[R, m, outputs]``.
-            uniforms: what the model's surrogate draws from, for the gradient that training follows where it :attr:`uses_surrogate_gradient`; without, the gradient is that
-                of the loss.
+            uniforms: what the model's surrogate draws from, for the gradient that training follows
+                where it :attr:`uses_surrogate_gradient`; without, the gradient is that of the loss.
         """
         if uniforms is not None:
             return self._detour(theta, x, y, uniforms)
@@ -107,17 +151,26 @@ class Objective:
         (gradient,) = _torch.autograd.grad(total, leaf, _torch.ones_like(total))
         return losses.detach(), gradient
 
-    def _detour(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, uniforms: Uniforms) -> tuple[torch.Tensor, torch.Tensor]:
+    def _detour(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, uniforms: Uniforms
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and the gradient of the model's surrogate with weight decay."""
         leaf = theta.detach().requires_grad_()
-        value, penalty = self.model.surrogate(self.layout.split(leaf), x, uniforms), self.penalty(leaf)
+        value, penalty = (
+            self.model.surrogate(self.layout.split(leaf), x, uniforms),
+            self.penalty(leaf),
+        )
         total = value if penalty is None else value + penalty
         (gradient,) = _torch.autograd.grad(total, leaf, _torch.ones_like(total))
         with _torch.no_grad():
             return self.losses(theta, x, y, EVALUATION), gradient
 
-    def terms(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Mean batch loss ``[R]`` by itself, and what the objective adds to it ``[R]``: weight decay and auxiliary heads; None where it adds nothing."""
+    def terms(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Mean batch loss ``[R]`` by itself, and what the objective adds to it ``[R]``: weight
+        decay and auxiliary heads; None where it adds nothing.
+        """
         if not self._branching:
             return self.losses(theta, x, y), self.penalty(theta)
         heads: list[torch.Tensor] = []
@@ -125,19 +178,25 @@ class Objective:
         targets = self.model.targets(x, y)
         added = _torch.zeros_like(losses)
         for outputs in heads:
-            added = added + self.model.auxiliary_weight() * self.loss.per_example(outputs, targets).mean(dim=1)
+            added = added + self.model.auxiliary_weight() * self.loss.per_example(
+                outputs, targets
+            ).mean(dim=1)
         penalty = self.penalty(theta)
         return losses, added if penalty is None else added + penalty
 
     def added(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor | None:
-        """The second of :meth:`terms`, without a graph; the batch is looked at only where there are auxiliary heads."""
+        """The second of :meth:`terms`, without a graph; the batch is looked at only where there are
+        auxiliary heads.
+        """
         with _torch.no_grad():
             return self.terms(theta, x, y)[1] if self._branching else self.penalty(theta)
 
     def statistics(self, theta: torch.Tensor) -> list[Moments]:
-        """What the model normalizes with in evaluations: the moments of the training sample, those of a layer with the layers below normalized by theirs.
+        """What the model normalizes with in evaluations: the moments of the training sample, those
+        of a layer with the layers below normalized by theirs.
 
-        A function of the parameters and the training set alone: neither the examples evaluated nor how they are cut in chunks have a part in it.
+        A function of the parameters and the training set alone: neither the examples evaluated nor
+        how they are cut in chunks have a part in it.
 
         Raises:
             ValueError: there is no training sample.
@@ -155,14 +214,26 @@ class Objective:
             for some in theta.split(max(1, _EVALUATION_VALUES // (len(seen) * widest))):
                 found: list[Moments] = []
                 everyone = seen.expand(len(some), *seen.shape)
-                self.model.forward(self.layout.split(some), everyone, ForwardContext(training=True, observe=found.append))
+                self.model.forward(
+                    self.layout.split(some),
+                    everyone,
+                    ForwardContext(training=True, observe=found.append),
+                )
                 parts.append(found)
         return [
-            (_torch.cat([mean for mean, _ in layer]), _torch.cat([variance for _, variance in layer])) for layer in zip(*parts, strict=True)
+            (
+                _torch.cat([mean for mean, _ in layer]),
+                _torch.cat([variance for _, variance in layer]),
+            )
+            for layer in zip(*parts, strict=True)
         ]
 
-    def _written_out(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Loss and gradient by the backward passes that model and loss bring along; None where one of them has none."""
+    def _written_out(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Loss and gradient by the backward passes that model and loss bring along; None where one
+        of them has none.
+        """
         with _torch.no_grad():
             parameters = self.layout.split(theta)
             recorded = self.model.record(parameters, x)
@@ -192,7 +263,9 @@ class Objective:
         return self._mask(theta) * (self.loss.l2 * theta + self.loss.l1 * theta.sign())
 
     def decay_product(self, v: torch.Tensor) -> torch.Tensor | None:
-        """The Hessian of the weight-decay terms times ``v`` ``[R, P]``; None where it is zero, as that of the L1 term is."""
+        """The Hessian of the weight-decay terms times ``v`` ``[R, P]``; None where it is zero, as
+        that of the L1 term is.
+        """
         return None if self.loss.l2 == 0.0 else self.loss.l2 * self._mask(v) * v
 
     def weight_norm(self, theta: torch.Tensor) -> torch.Tensor:
@@ -201,7 +274,8 @@ class Objective:
         return norm
 
     def evaluate(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> OwnLoss:
-        """Losses, and for classes 0-1 errors and margins, of each example of a whole part, each ``[R, n]``.
+        """Losses, and for classes 0-1 errors and margins, of each example of a whole part, each
+        ``[R, n]``.
 
         Args:
             x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``; shared by all runs.
@@ -211,7 +285,11 @@ class Objective:
         losses: list[torch.Tensor] = []
         errors: list[torch.Tensor] = []
         margins: list[torch.Tensor] = []
-        context = ForwardContext(training=False, statistics=self.statistics(theta)) if self.model.normalizes() else EVALUATION
+        context = (
+            ForwardContext(training=False, statistics=self.statistics(theta))
+            if self.model.normalizes()
+            else EVALUATION
+        )
         with _torch.no_grad():
             for chunk_x, chunk_y in zip(x.split(rows), y.split(rows), strict=True):
                 inputs = chunk_x.expand(runs, *chunk_x.shape)
@@ -226,11 +304,20 @@ class Objective:
                     margins.append(margin(outputs, everyone))
         if not errors:
             return OwnLoss(_torch.cat(losses, dim=1), None, None)
-        return OwnLoss(_torch.cat(losses, dim=1), _torch.cat(errors, dim=1), _torch.cat(margins, dim=1))
+        return OwnLoss(
+            _torch.cat(losses, dim=1), _torch.cat(errors, dim=1), _torch.cat(margins, dim=1)
+        )
 
     def _mask(self, theta: torch.Tensor) -> torch.Tensor:
         """1 for weights, 0 for biases, ``[P]``."""
-        if self._decay_mask is None or self._decay_mask.device != theta.device or self._decay_mask.dtype != theta.dtype:
-            parts = [_torch.full((spec.size,), float(spec.role == "weight")) for spec in self.layout.parameters]
+        if (
+            self._decay_mask is None
+            or self._decay_mask.device != theta.device
+            or self._decay_mask.dtype != theta.dtype
+        ):
+            parts = [
+                _torch.full((spec.size,), float(spec.role == "weight"))
+                for spec in self.layout.parameters
+            ]
             self._decay_mask = _torch.cat(parts).to(theta)
         return self._decay_mask

@@ -1,7 +1,7 @@
 """Named generators: every purpose draws from a stream of its own.
 
-Drawing more for one purpose (a larger model, another sampling order) leaves all other draws as they were. Generators live on the CPU, so that a
-seed means the same on every device.
+Drawing more for one purpose (a larger model, another sampling order) leaves all other draws as they
+were. Generators live on the CPU, so that a seed means the same on every device.
 """
 
 from __future__ import annotations
@@ -30,12 +30,17 @@ def generator(seed: int, purpose: str) -> torch.Generator:
 
 
 def numpy_generator(seed: int, purpose: str) -> np.random.Generator:
-    """A fresh NumPy generator for one purpose of a run with this seed; for draws of data sets, which know no torch."""
+    """A fresh NumPy generator for one purpose of a run with this seed; for draws of data sets,
+    which know no torch.
+    """
     return np.random.Generator(np.random.PCG64(derived(seed, purpose)))
 
 
-def random_units(seeds: Sequence[int], purpose: str, x: torch.Tensor) -> Callable[[int], torch.Tensor]:
-    """Number of units → fresh uniform numbers ``[R, m, units]`` for each example of a batch ``x`` ``[R, m, …]``, where and as precise as it is.
+def random_units(
+    seeds: Sequence[int], purpose: str, x: torch.Tensor
+) -> Callable[[int], torch.Tensor]:
+    """Number of units → fresh uniform numbers ``[R, m, units]`` for each example of a batch ``x``
+    ``[R, m, …]``, where and as precise as it is.
 
     Args:
         seeds: one a run, or one for all.
@@ -43,7 +48,10 @@ def random_units(seeds: Sequence[int], purpose: str, x: torch.Tensor) -> Callabl
     sources = [generator(seed, purpose) for seed in seeds]
 
     def draw(units: int) -> torch.Tensor:
-        drawn = [_torch.rand(x.shape[1], units, generator=source, dtype=_torch.float64) for source in sources]
+        drawn = [
+            _torch.rand(x.shape[1], units, generator=source, dtype=_torch.float64)
+            for source in sources
+        ]
         return _torch.stack(drawn).to(x).expand(x.shape[0], -1, -1)
 
     return draw

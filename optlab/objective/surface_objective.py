@@ -1,7 +1,10 @@
-"""A surface as an objective: a model without data, whose parameters are the point and whose output is the height.
+"""A surface as an objective: a model without data, whose parameters are the point and whose output
+is the height.
 
-So a surface is trained on by the same steps as a network, and asked by the same oracle: no rule is written a second time. Gradient noise is an input: a tilt
-``n`` of the whole surface, ``f(θ) + nᵀθ``, new at every step, as a minibatch tilts an empirical risk. Its gradient is ``∇f + n`` and its Hessian that of f.
+So a surface is trained on by the same steps as a network, and asked by the same oracle: no rule is
+written a second time. Gradient noise is an input: a tilt ``n`` of the whole surface, ``f(θ) +
+nᵀθ``, new at every step, as a minibatch tilts an empirical risk. Its gradient is ``∇f + n`` and its
+Hessian that of f.
 """
 
 from __future__ import annotations
@@ -37,7 +40,9 @@ class _Ground(Model):
         size = self._surface.dimension
         return Layout((Parameter("point", (size,), "weight", size, 1),))
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+    def forward(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
+    ) -> torch.Tensor:
         (point,) = parameters
         height = self._surface.value(point)
         if x.shape[2]:
@@ -53,7 +58,9 @@ class _Height(Loss):
 
 
 def surface_objective(surface: Surface) -> Objective:
-    """The objective of a point on a surface: ``theta`` ``[R, d]``, inputs from :func:`untilted` or tilts ``[R, 1, d]``, targets from :func:`untilted`."""
+    """The objective of a point on a surface: ``theta`` ``[R, d]``, inputs from :func:`untilted` or
+    tilts ``[R, 1, d]``, targets from :func:`untilted`.
+    """
     ground = _Ground()
     ground._surface = surface
     return Objective(ground, _Height(), DataShape((surface.dimension,), 1, "regression"))
@@ -94,8 +101,11 @@ def heights(surface: Surface, points: ArrayLike) -> Array:
     return found
 
 
-def picture(surface: Surface, count: int = 201, domain: Sequence[Interval] | None = None) -> tuple[tuple[Array, ...], Array]:
-    """Axes, and heights to draw: ``[count]`` of one variable, ``[count, count]`` (row is y, column is x) of two.
+def picture(
+    surface: Surface, count: int = 201, domain: Sequence[Interval] | None = None
+) -> tuple[tuple[Array, ...], Array]:
+    """Axes, and heights to draw: ``[count]`` of one variable, ``[count, count]`` (row is y, column
+    is x) of two.
 
     Args:
         domain: what to show; by default the surface's own.

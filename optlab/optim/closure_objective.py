@@ -1,7 +1,8 @@
 """A closure over a module's parameters as an objective that a rule can ask, for one run.
 
-The module holds the parameters; a ``theta`` is written into it before the closure is asked. A rule that needs the model's predictions (natural gradients) gets
-them from a closure that returns them beside the loss.
+The module holds the parameters; a ``theta`` is written into it before the closure is asked. A rule
+that needs the model's predictions (natural gradients) gets them from a closure that returns them
+beside the loss.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ Closure = Callable[[], Any]
 class ClosureObjective:
     """A closure over a module's parameters as an objective of one run, ``theta`` ``[1, P]``.
 
-    The weight decay and the sign of ``maximize`` are part of it. A graph is valid only while the parameters stand where it was made; a product that is asked
-    for after they have moved makes its graph again.
+    The weight decay and the sign of ``maximize`` are part of it. A graph is valid only while the
+    parameters stand where it was made; a product that is asked for after they have moved makes its
+    graph again.
 
     Attributes:
-        theta: the parameters when it was made. number: number of this step (0, 1, …), for draws. first: the closure's first loss.
+        theta: the parameters when it was made. number: number of this step (0, 1, …), for draws.
+            first: the closure's first loss.
     """
 
-    def __init__(self, name: str, parameters: list[torch.Tensor], closure: Closure, group: dict[str, Any]) -> None:
+    def __init__(
+        self, name: str, parameters: list[torch.Tensor], closure: Closure, group: dict[str, Any]
+    ) -> None:
         self._name = name
         self._parameters = parameters
         self._closure = closure
@@ -93,7 +98,11 @@ class ClosureObjective:
             if not pairs:
                 return torch.zeros_like(v)
             found = torch.autograd.grad(
-                [g for g, _ in pairs], self._parameters, [part for _, part in pairs], retain_graph=True, materialize_grads=True
+                [g for g, _ in pairs],
+                self._parameters,
+                [part for _, part in pairs],
+                retain_graph=True,
+                materialize_grads=True,
             )
             return self._row(found)
 
@@ -105,7 +114,8 @@ class ClosureObjective:
         return 0.5 * (matrix + matrix.transpose(1, 2))
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
-        """A closure's loss alone does not tell the predictions: :class:`PredictingObjective` has them.
+        """A closure's loss alone does not tell the predictions: :class:`PredictingObjective` has
+        them.
 
         Raises:
             RuntimeError: always.
@@ -124,7 +134,9 @@ class ClosureObjective:
         self._count[0] += 1
         self.place(theta)
         with torch.enable_grad():
-            found = torch.autograd.grad(self._value(), self._parameters, create_graph=True, materialize_grads=True)
+            found = torch.autograd.grad(
+                self._value(), self._parameters, create_graph=True, materialize_grads=True
+            )
         return found, self._here
 
     def _value(self, *, graph: bool = True) -> torch.Tensor:
@@ -143,7 +155,9 @@ class ClosureObjective:
             for parameter, gradient in zip(self._parameters, kept, strict=True):
                 parameter.grad = gradient
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-            raise RuntimeError(f"{self._name}: the closure has to return the loss, a tensor of one number, and not {_shown(loss)}.")
+            raise RuntimeError(
+                f"{self._name}: the closure has to return the loss, a tensor of one number, and not {_shown(loss)}."
+            )
         if graph and not loss.requires_grad:
             raise RuntimeError(
                 f"{self._name}: the loss that the closure returned has no graph, so it cannot be differentiated; compute it from the parameters, without "
@@ -154,12 +168,17 @@ class ClosureObjective:
         with torch.enable_grad():
             value = self._sign * loss.reshape(())
             if self._decay:
-                value = value + 0.5 * self._decay * sum(parameter.square().sum() for parameter in self._parameters)
+                value = value + 0.5 * self._decay * sum(
+                    parameter.square().sum() for parameter in self._parameters
+                )
         return value
 
     def _parts(self, v: torch.Tensor) -> list[torch.Tensor]:
         """``v [1, P]`` in the shapes of the parameters."""
-        return [part.view_as(parameter) for part, parameter in zip(v[0].split(self._sizes), self._parameters, strict=True)]
+        return [
+            part.view_as(parameter)
+            for part, parameter in zip(v[0].split(self._sizes), self._parameters, strict=True)
+        ]
 
     def _loss(self, answer: Any) -> Any:
         """The loss in what the closure returned."""
@@ -172,19 +191,30 @@ class ClosureObjective:
 
 
 class PredictingObjective(ClosureObjective):
-    """The same for a closure that returns ``(loss, outputs)``, and with it the Fisher matrix of what the outputs predict.
+    """The same for a closure that returns ``(loss, outputs)``, and with it the Fisher matrix of
+    what the outputs predict.
 
     Args:
-        likelihood: the loss whose distribution the outputs ``[m, outputs]`` predict, as a mean over the m examples of the closure.
+        likelihood: the loss whose distribution the outputs ``[m, outputs]`` predict, as a mean over
+            the m examples of the closure.
     """
 
-    def __init__(self, name: str, parameters: list[torch.Tensor], closure: Closure, group: dict[str, Any], likelihood: Loss) -> None:
+    def __init__(
+        self,
+        name: str,
+        parameters: list[torch.Tensor],
+        closure: Closure,
+        group: dict[str, Any],
+        likelihood: Loss,
+    ) -> None:
         super().__init__(name, parameters, closure, group)
         self._likelihood = likelihood
         self._outputs: torch.Tensor | None = None
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
-        """``v [1, P]`` → ``F v``, ``F = mean Jᵀ S J`` with J the Jacobian of the outputs and S the Fisher matrix of the predicted distribution."""
+        """``v [1, P]`` → ``F v``, ``F = mean Jᵀ S J`` with J the Jacobian of the outputs and S the
+        Fisher matrix of the predicted distribution.
+        """
         at = theta.detach().clone()
         outputs, probe, pulled, made_at = self._pulled(at)
 
@@ -193,23 +223,42 @@ class PredictingObjective(ClosureObjective):
             if self._here is not made_at:
                 outputs, probe, pulled, made_at = self._pulled(at)
             self._count[0] += 2
-            # Jᵀu is linear in u, so its derivative by u along v is Jv. Tensors that the outputs do not depend on have no part in it.
-            pairs = [(part, along) for part, along in zip(pulled, self._parts(v), strict=True) if part.requires_grad]
-            (pushed,) = torch.autograd.grad([part for part, _ in pairs], probe, [along for _, along in pairs], retain_graph=True)
-            weighted = self._likelihood.fisher_product(outputs.detach().unsqueeze(0), pushed.unsqueeze(0))[0] / len(outputs)
-            return self._row(torch.autograd.grad(outputs, self._parameters, weighted, retain_graph=True, materialize_grads=True))
+            # Jᵀu is linear in u, so its derivative by u along v is Jv. Tensors that the outputs do
+            # not depend on have no part in it.
+            pairs = [
+                (part, along)
+                for part, along in zip(pulled, self._parts(v), strict=True)
+                if part.requires_grad
+            ]
+            (pushed,) = torch.autograd.grad(
+                [part for part, _ in pairs], probe, [along for _, along in pairs], retain_graph=True
+            )
+            weighted = self._likelihood.fisher_product(
+                outputs.detach().unsqueeze(0), pushed.unsqueeze(0)
+            )[0] / len(outputs)
+            return self._row(
+                torch.autograd.grad(
+                    outputs, self._parameters, weighted, retain_graph=True, materialize_grads=True
+                )
+            )
 
         return product
 
-    def _pulled(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...], torch.Tensor]:
-        """Outputs, a probe u of their shape, ``Jᵀu`` as a function of u, and the placement that the graph belongs to."""
+    def _pulled(
+        self, theta: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...], torch.Tensor]:
+        """Outputs, a probe u of their shape, ``Jᵀu`` as a function of u, and the placement that the
+        graph belongs to.
+        """
         self.place(theta)
         self._value()
         outputs = self._outputs
         assert outputs is not None
         with torch.enable_grad():
             probe = torch.zeros_like(outputs, requires_grad=True)
-            pulled = torch.autograd.grad(outputs, self._parameters, probe, create_graph=True, materialize_grads=True)
+            pulled = torch.autograd.grad(
+                outputs, self._parameters, probe, create_graph=True, materialize_grads=True
+            )
         return outputs, probe, pulled, self._here
 
     def _loss(self, answer: Any) -> Any:
@@ -227,4 +276,8 @@ class PredictingObjective(ClosureObjective):
 
 
 def _shown(value: object) -> str:
-    return f"a tensor of shape {list(value.shape)}" if isinstance(value, torch.Tensor) else f"{type(value).__name__}"
+    return (
+        f"a tensor of shape {list(value.shape)}"
+        if isinstance(value, torch.Tensor)
+        else f"{type(value).__name__}"
+    )

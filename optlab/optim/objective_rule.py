@@ -1,8 +1,10 @@
-"""A torch optimizer around a rule that asks the objective itself: Newton's method, line searches, populations.
+"""A torch optimizer around a rule that asks the objective itself: Newton's method, line searches,
+populations.
 
-Such a rule evaluates the objective where and as often as it likes, so ``step`` needs a closure that computes the loss of the module as it stands and returns
-it *without* calling ``backward()``: what to differentiate, and how often, is the rule's to say. All parameters together are one ``theta [1, P]``; the closure
-becomes an objective by writing a ``theta`` into the module and asking.
+Such a rule evaluates the objective where and as often as it likes, so ``step`` needs a closure that
+computes the loss of the module as it stands and returns it *without* calling ``backward()``: what
+to differentiate, and how often, is the rule's to say. All parameters together are one ``theta [1,
+P]``; the closure becomes an objective by writing a ``theta`` into the module and asking.
 """
 
 from __future__ import annotations
@@ -43,10 +45,11 @@ _ASKED_BOTH = "lambda: (loss_function(outputs := model(x), y), outputs)"
 
 
 class ObjectiveRuleOptimizer(torch.optim.Optimizer):
-    """Base of the optimizers here whose rule asks the objective; the classes themselves are made by :meth:`of`.
+    """Base of the optimizers here whose rule asks the objective; the classes themselves are made by
+    :meth:`of`.
 
-    All parameters are in one group, of one type and on one device. The state (``step``, and the rule's own tensors with a leading axis of one
-    run) is kept under the first of them.
+    All parameters are in one group, of one type and on one device. The state (``step``, and the
+    rule's own tensors with a leading axis of one run) is kept under the first of them.
 
     Attributes:
         note: why the last step was not what the method promises, in words; "" where it was.
@@ -57,13 +60,21 @@ class ObjectiveRuleOptimizer(torch.optim.Optimizer):
 
     @classmethod
     def of(cls, rule: type[Rule], module: str) -> type[ObjectiveRuleOptimizer]:
-        """The optimizer class of a rule, documented from the rule's page, as if written in ``module``."""
+        """The optimizer class of a rule, documented from the rule's page, as if written in
+        ``module``.
+        """
         before, _, _ = documentation(rule, module).partition("Example:")
         described = _signature(rule)
         parts = [_CLOSURE]
         if rule.needs_predictions:
             parts.append(_PREDICTING.format(likelihoods=", ".join(_likelihoods())))
-        parts.append(_EXAMPLE.format(module=module, name=rule.__name__, closure=_ASKED_BOTH if rule.needs_predictions else _ASKED))
+        parts.append(
+            _EXAMPLE.format(
+                module=module,
+                name=rule.__name__,
+                closure=_ASKED_BOTH if rule.needs_predictions else _ASKED,
+            )
+        )
         body = {
             "rule": rule,
             "__module__": module,
@@ -87,24 +98,32 @@ class ObjectiveRuleOptimizer(torch.optim.Optimizer):
     # --- parameter groups and state ------------------------------------------------------------------------------------------
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add the group of parameters; there can be one only, because the rule sees all parameters as one vector.
+        """Add the group of parameters; there can be one only, because the rule sees all parameters
+        as one vector.
 
         Raises:
-            ValueError: there is one already, a value is not allowed, or the parameters are not real numbers of one type on one device.
+            ValueError: there is one already, a value is not allowed, or the parameters are not real
+                numbers of one type on one device.
         """
         name = self.rule.__name__
         if self.param_groups:
-            raise ValueError(f"{name}: all parameters are one vector to this rule, so there can be one parameter group only.")
+            raise ValueError(
+                f"{name}: all parameters are one vector to this rule, so there can be one parameter group only."
+            )
         if isinstance(param_group, dict):
             values = {**self.defaults, **param_group}
             check(self.rule, values)
             if self.rule.needs_predictions and values["likelihood"] not in _likelihoods():
-                raise ValueError(f"{name}: likelihood is {values['likelihood']!r}, but it must be one of: {', '.join(_likelihoods())}.")
+                raise ValueError(
+                    f"{name}: likelihood is {values['likelihood']!r}, but it must be one of: {', '.join(_likelihoods())}."
+                )
             for argument in arguments(self.rule):
                 if argument.bundled:
                     param_group[argument.name] = tuple(values[argument.name])
         super().add_param_group(param_group)
-        kinds = {(parameter.dtype, parameter.device) for parameter in self.param_groups[0]["params"]}
+        kinds = {
+            (parameter.dtype, parameter.device) for parameter in self.param_groups[0]["params"]
+        }
         if len(kinds) > 1 or not all(dtype.is_floating_point for dtype, _ in kinds):
             self.param_groups.clear()
             raise ValueError(
@@ -129,10 +148,12 @@ class ObjectiveRuleOptimizer(torch.optim.Optimizer):
             closure: returns the loss of the module as it stands, without calling ``backward()``.
 
         Returns:
-            the loss at its first evaluation, which for most rules is at the parameters before the step; detached.
+            the loss at its first evaluation, which for most rules is at the parameters before the
+                step; detached.
 
         Raises:
-            RuntimeError: there is no closure, it called ``backward()``, or the loss is no differentiable number. No parameter has been changed then.
+            RuntimeError: there is no closure, it called ``backward()``, or the loss is no
+                differentiable number. No parameter has been changed then.
         """
         name = self.rule.__name__
         if closure is None:
@@ -162,13 +183,19 @@ class ObjectiveRuleOptimizer(torch.optim.Optimizer):
         self.note = "".join(outcome.notes)
         return objective.first
 
-    def _objective(self, parameters: list[torch.Tensor], closure: Callable[[], Any]) -> ClosureObjective:
+    def _objective(
+        self, parameters: list[torch.Tensor], closure: Callable[[], Any]
+    ) -> ClosureObjective:
         (group,) = self.param_groups
         if not self.rule.needs_predictions:
             return ClosureObjective(self.rule.__name__, parameters, closure, group)
-        return PredictingObjective(self.rule.__name__, parameters, closure, group, _likelihood(group["likelihood"]))
+        return PredictingObjective(
+            self.rule.__name__, parameters, closure, group, _likelihood(group["likelihood"])
+        )
 
-    def _state(self, group: dict[str, Any], theta: torch.Tensor, layout: Layout) -> tuple[State, Hyperparameters]:
+    def _state(
+        self, group: dict[str, Any], theta: torch.Tensor, layout: Layout
+    ) -> tuple[State, Hyperparameters]:
         """The rule's state and the hyperparameters of its next step."""
         kept = self.state.get(group["params"][0], {})
         h = hyperparameters(self.rule, group)
@@ -187,17 +214,33 @@ class ObjectiveRuleOptimizer(torch.optim.Optimizer):
 
 
 def _signature(rule: type[Rule]) -> inspect.Signature:
-    """The rule's signature, the seed of what it draws, and what the model predicts where the rule has to know."""
+    """The rule's signature, the seed of what it draws, and what the model predicts where the rule
+    has to know.
+    """
     accepted = signature(rule)
     more = [inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)]
     if rule.needs_predictions:
-        more.append(inspect.Parameter("likelihood", inspect.Parameter.KEYWORD_ONLY, default=_likelihoods()[0], annotation=str))
-    return accepted.replace(parameters=[*accepted.parameters.values(), *(one for one in more if one.name not in accepted.parameters)])
+        more.append(
+            inspect.Parameter(
+                "likelihood",
+                inspect.Parameter.KEYWORD_ONLY,
+                default=_likelihoods()[0],
+                annotation=str,
+            )
+        )
+    return accepted.replace(
+        parameters=[
+            *accepted.parameters.values(),
+            *(one for one in more if one.name not in accepted.parameters),
+        ]
+    )
 
 
 def _likelihoods() -> list[str]:
     """Names of the losses that are negative log-likelihoods."""
-    return [loss.name for loss in registry.components("loss") if cast(type[Loss], loss).likelihood()]
+    return [
+        loss.name for loss in registry.components("loss") if cast(type[Loss], loss).likelihood()
+    ]
 
 
 def _likelihood(name: str) -> Loss:
@@ -206,4 +249,9 @@ def _likelihood(name: str) -> Loss:
 
 def _layout(parameters: Sequence[torch.Tensor]) -> Layout:
     """How ``theta`` divides into the module's tensors."""
-    return Layout(tuple(Parameter(f"parameters.{place}", tuple(p.shape), "weight", 1, 1) for place, p in enumerate(parameters)))
+    return Layout(
+        tuple(
+            Parameter(f"parameters.{place}", tuple(p.shape), "weight", 1, 1)
+            for place, p in enumerate(parameters)
+        )
+    )

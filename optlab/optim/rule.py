@@ -1,11 +1,13 @@
 """A torch optimizer around one rule of the catalogue.
 
-A rule is a pure function on ``theta [R, P]``; here R = 1 and every parameter of the module is a ``theta`` of its own, viewed as
-``[1, numel]``. What torch expects around it (groups, state dicts, closures) is the same for all rules and lives in this one class.
+A rule is a pure function on ``theta [R, P]``; here R = 1 and every parameter of the module is a
+``theta`` of its own, viewed as ``[1, numel]``. What torch expects around it (groups, state dicts,
+closures) is the same for all rules and lives in this one class.
 
-A rule may want its gradient at a point ahead of the iterate. Without a closure nobody can move the parameters there just before
-``loss.backward()``, so they stay there between steps; ``state[p]["ahead"]`` holds how far (point − iterate), and its absence says that
-the parameter is at its iterate.
+A rule may want its gradient at a point ahead of the iterate. Without a closure nobody can move the
+parameters there just before ``loss.backward()``, so they stay there between steps;
+``state[p]["ahead"]`` holds how far (point − iterate), and its absence says that the parameter is at
+its iterate.
 """
 
 from __future__ import annotations
@@ -21,7 +23,14 @@ from torch.optim.optimizer import ParamsT
 from optlab.catalogue.optimizers.base import Optimizer as Rule
 from optlab.catalogue.optimizers.base import State
 from optlab.core.hyperparameters import Hyperparameters
-from optlab.optim.arguments import arguments, check, common, documentation, hyperparameters, signature
+from optlab.optim.arguments import (
+    arguments,
+    check,
+    common,
+    documentation,
+    hyperparameters,
+    signature,
+)
 
 _STEP, _AHEAD = "step", "ahead"
 _OWN = frozenset({_STEP, _AHEAD})
@@ -31,9 +40,10 @@ _OWN = frozenset({_STEP, _AHEAD})
 class RuleOptimizer(torch.optim.Optimizer):
     """Base of all optimizers here; the classes themselves are made by :meth:`of`.
 
-    State of a parameter: ``step`` (int64, on the CPU), the rule's own tensors in the parameter's shape, and ``ahead`` while the
-    parameter stands at the point where the rule wants its next gradient. Parameters without a gradient are left alone; complex
-    ones are treated as pairs of reals.
+    State of a parameter: ``step`` (int64, on the CPU), the rule's own tensors in the parameter's
+    shape, and ``ahead`` while the parameter stands at the point where the rule wants its next
+    gradient. Parameters without a gradient are left alone; complex ones are treated as pairs of
+    reals.
     """
 
     rule: ClassVar[type[Rule]]
@@ -41,7 +51,9 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     @classmethod
     def of(cls, rule: type[Rule], module: str) -> type[RuleOptimizer]:
-        """The optimizer class of a rule, documented from the rule's page, as if written in ``module``."""
+        """The optimizer class of a rule, documented from the rule's page, as if written in
+        ``module``.
+        """
         body = {
             "rule": rule,
             "__module__": module,
@@ -57,7 +69,9 @@ class RuleOptimizer(torch.optim.Optimizer):
         try:
             bound = accepted.bind(params, *args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{self.rule.__name__}: {error}; its signature is {self.rule.__name__}{_short(accepted)}.") from None
+            raise TypeError(
+                f"{self.rule.__name__}: {error}; its signature is {self.rule.__name__}{_short(accepted)}."
+            ) from None
         bound.apply_defaults()
         values = dict(bound.arguments)
         super().__init__(values.pop("params"), values)
@@ -92,14 +106,16 @@ class RuleOptimizer(torch.optim.Optimizer):
         """Take one step.
 
         Args:
-            closure: clears the gradients, computes the loss, calls ``backward()`` and returns the loss; evaluated exactly once,
-                where the rule wants its gradient. Without it the gradients that the parameters hold are used.
+            closure: clears the gradients, computes the loss, calls ``backward()`` and returns the
+                loss; evaluated exactly once, where the rule wants its gradient. Without it the
+                gradients that the parameters hold are used.
 
         Returns:
             what the closure returned; None without one.
 
         Raises:
-            RuntimeError: a gradient is sparse, or it cannot have been taken where the rule wants it. No parameter has been changed then.
+            RuntimeError: a gradient is sparse, or it cannot have been taken where the rule wants
+                it. No parameter has been changed then.
         """
         with torch.no_grad():
             if closure is None:
@@ -121,8 +137,9 @@ class RuleOptimizer(torch.optim.Optimizer):
     def at_iterate(self) -> Iterator[Self]:
         """Within this context the parameters are the iterates θ, for evaluating or saving them.
 
-        For rules that look ahead and are stepped without a closure; for all others nothing changes. On leaving, parameters that
-        were only read are exactly what they were before. Save module and optimizer both inside or both outside.
+        For rules that look ahead and are stepped without a closure; for all others nothing changes.
+        On leaving, parameters that were only read are exactly what they were before. Save module
+        and optimizer both inside or both outside.
         """
         before: dict[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
         with torch.no_grad():
@@ -146,7 +163,9 @@ class RuleOptimizer(torch.optim.Optimizer):
                         self._advance(group, parameter)
 
     def look_ahead(self) -> None:
-        """Move parameters that stand at their iterate to the point where the rule wants the next gradient, to go on without closures."""
+        """Move parameters that stand at their iterate to the point where the rule wants the next
+        gradient, to go on without closures.
+        """
         with torch.no_grad():
             for group, parameter in self._parameters():
                 state = self.state.get(parameter)
@@ -154,7 +173,9 @@ class RuleOptimizer(torch.optim.Optimizer):
                     self._advance(group, parameter)
 
     def _evaluate(self, closure: Callable[[], Any]) -> tuple[Any, dict[torch.Tensor, torch.Tensor]]:
-        """The closure's loss and the gradients at the points; afterwards every parameter is at its iterate."""
+        """The closure's loss and the gradients at the points; afterwards every parameter is at its
+        iterate.
+        """
         iterates: dict[torch.Tensor, torch.Tensor] = {}
         for group, parameter in self._parameters():
             self._return(parameter)
@@ -172,7 +193,9 @@ class RuleOptimizer(torch.optim.Optimizer):
         return loss, gradients
 
     def _gradients(self) -> dict[torch.Tensor, torch.Tensor]:
-        """Gradients ``[1, n]`` of all parameters that have one, with sign and weight decay, at the parameters as they stand."""
+        """Gradients ``[1, n]`` of all parameters that have one, with sign and weight decay, at the
+        parameters as they stand.
+        """
         found: dict[torch.Tensor, torch.Tensor] = {}
         added = common(self.rule)
         for group, parameter in self._parameters():
@@ -180,10 +203,14 @@ class RuleOptimizer(torch.optim.Optimizer):
             if gradient is None:
                 continue
             if gradient.layout is not torch.strided:
-                raise RuntimeError(f"{self.rule.__name__} does not support sparse gradients; make the layer that has them dense.")
+                raise RuntimeError(
+                    f"{self.rule.__name__} does not support sparse gradients; make the layer that has them dense."
+                )
             g = -_flat(gradient) if "maximize" in added and group["maximize"] else _flat(gradient)
             decay = group["weight_decay"] if "weight_decay" in added else 0.0
-            found[parameter] = g if isinstance(decay, float | int) and decay == 0 else g + decay * _flat(parameter)
+            found[parameter] = (
+                g if isinstance(decay, float | int) and decay == 0 else g + decay * _flat(parameter)
+            )
         return found
 
     def _update(self, group: dict[str, Any], parameter: torch.Tensor, g: torch.Tensor) -> None:
@@ -195,24 +222,35 @@ class RuleOptimizer(torch.optim.Optimizer):
         kept[_STEP] = kept[_STEP] + 1
         written = {_address(parameter), _address(parameter.grad)}
         for name, value in fresh.items():
-            # What a rule hands on unchanged may be the parameter's or the gradient's own memory, which others write to.
+            # What a rule hands on unchanged may be the parameter's or the gradient's own memory,
+            # which others write to.
             own = value.clone() if _address(value) in written else value
             kept[name] = _shaped(own, parameter) if own.shape == theta.shape else own
         parameter.copy_(_shaped(after, parameter))
 
-    def _state(self, group: dict[str, Any], parameter: torch.Tensor) -> tuple[State, Hyperparameters]:
-        """The rule's state of a parameter with a leading run axis, and the hyperparameters of its next step."""
+    def _state(
+        self, group: dict[str, Any], parameter: torch.Tensor
+    ) -> tuple[State, Hyperparameters]:
+        """The rule's state of a parameter with a leading run axis, and the hyperparameters of its
+        next step.
+        """
         kept = self.state.get(parameter, {})
         h = hyperparameters(self.rule, group)
         h.step = int(kept[_STEP]) + 1 if _STEP in kept else 1
         if _STEP not in kept:
             return self.rule.start(_flat(parameter)), h
-        return {name: _flat(value) if value.shape == parameter.shape else value for name, value in kept.items() if name not in _OWN}, h
+        return {
+            name: _flat(value) if value.shape == parameter.shape else value
+            for name, value in kept.items()
+            if name not in _OWN
+        }, h
 
     # --- points ahead of the iterates ----------------------------------------------------------------------------------------
 
     def _point(self, group: dict[str, Any], parameter: torch.Tensor) -> torch.Tensor | None:
-        """Where the rule wants the next gradient of a parameter that stands at its iterate; None where that is the iterate itself."""
+        """Where the rule wants the next gradient of a parameter that stands at its iterate; None
+        where that is the iterate itself.
+        """
         if self.rule.point is Rule.point:
             return None
         state, h = self._state(group, parameter)
@@ -224,7 +262,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         """From the iterate to the point."""
         point = self._point(group, parameter)
         if point is not None:
-            # The difference of what is stored, not of what was computed: taking it off again then gives the iterate back without rounding.
+            # The difference of what is stored, not of what was computed: taking it off again then
+            # gives the iterate back without rounding.
             self.state[parameter][_AHEAD] = point - parameter
             parameter.copy_(point)
 
@@ -261,7 +300,11 @@ def _flat(tensor: torch.Tensor) -> torch.Tensor:
 
 def _shaped(flat: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """``[1, n]`` reals in the shape (and, if complex, the type) of ``like``."""
-    return torch.view_as_complex(flat.reshape(*like.shape, 2)) if like.is_complex() else flat.reshape(like.shape)
+    return (
+        torch.view_as_complex(flat.reshape(*like.shape, 2))
+        if like.is_complex()
+        else flat.reshape(like.shape)
+    )
 
 
 def _address(tensor: torch.Tensor | None) -> int:
@@ -270,5 +313,8 @@ def _address(tensor: torch.Tensor | None) -> int:
 
 def _short(accepted: inspect.Signature) -> str:
     """A signature without annotations."""
-    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in accepted.parameters.values()]
+    bare = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in accepted.parameters.values()
+    ]
     return str(inspect.Signature(bare))

@@ -1,4 +1,5 @@
-"""Where a run executes: a background thread owns its life and has the steps done inline or by a spawned worker process.
+"""Where a run executes: a background thread owns its life and has the steps done inline or by a
+spawned worker process.
 
 :func:`train` and :func:`resume` are the way in.
 """

@@ -1,8 +1,9 @@
 """Where a run executes, chosen by measurement.
 
-A thread shares the interpreter lock with whoever draws: a training loop gives the lock up thousands of times a second and waits each time
-for the painter to return it. How much speed that costs depends on the interpreter (a free-threaded one has no such lock) and on the
-machine, so it is measured, with a stand-in that needs no torch.
+A thread shares the interpreter lock with whoever draws: a training loop gives the lock up thousands
+of times a second and waits each time for the painter to return it. How much speed that costs
+depends on the interpreter (a free-threaded one has no such lock) and on the machine, so it is
+measured, with a stand-in that needs no torch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _FRAME = 0.033
 _FRAMES = 2
 _ALONE = 0.03
 _WORK = bytes(8192)
-"""Hashing this takes a few microseconds, and gives up the interpreter lock (above 2 KB hashlib does)."""
+"""Hashing this takes a few microseconds, and gives up the interpreter lock (above 2 KB hashlib
+does).
+"""
 
 
 def choose(asked: Literal["auto", "thread", "process"], draw_share: float) -> RunnerName:
@@ -38,7 +41,9 @@ def choose(asked: Literal["auto", "thread", "process"], draw_share: float) -> Ru
 
 @functools.cache
 def kept_speed(draw_share: float) -> float:
-    """Share of its speed, at most 1, that a background thread keeps while another draws for this share of every frame; about 0.1 s."""
+    """Share of its speed, at most 1, that a background thread keeps while another draws for this
+    share of every frame; about 0.1 s.
+    """
     return 1.0 if draw_share <= 0.0 else _measure(draw_share)
 
 

@@ -1,7 +1,7 @@
 """The owner: the background thread that owns a job's life.
 
-It iterates the runner's events, has each one recorded before anyone sees it, and leaves it for whoever looks at the run. Looking is never
-waited for by signals: a timer drains what is there.
+It iterates the runner's events, has each one recorded before anyone sees it, and leaves it for
+whoever looks at the run. Looking is never waited for by signals: a timer drains what is there.
 """
 
 from __future__ import annotations
@@ -25,12 +25,22 @@ class JobHandle:
 
     Args:
         runner: of this job alone.
-        writer: records a training session; it belongs to the owner from now on. None for a job that is not recorded.
-        capacity: events that may wait for :meth:`drain`. Beyond that the job stands still: somebody has to drain.
-        patience: seconds after a cancel in which the job may end in good order, before its worker is killed.
+        writer: records a training session; it belongs to the owner from now on. None for a job that
+            is not recorded.
+        capacity: events that may wait for :meth:`drain`. Beyond that the job stands still: somebody
+            has to drain.
+        patience: seconds after a cancel in which the job may end in good order, before its worker
+            is killed.
     """
 
-    def __init__(self, job: Job, runner: Runner, writer: RunWriter | None = None, capacity: int = 4096, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        job: Job,
+        runner: Runner,
+        writer: RunWriter | None = None,
+        capacity: int = 4096,
+        patience: float = PATIENCE,
+    ) -> None:
         self._job = job
         self._runner = runner
         self._writer = writer
@@ -47,7 +57,11 @@ class JobHandle:
         if writer is not None:
             writer.set_watcher(_Waiting(self._outbox, self._giving_up))
         self.run_ids: tuple[str, ...] = writer.run_ids if writer is not None else ()
-        self._thread = threading.Thread(target=self._own, name=f"optlab-owner-{self.run_ids[0] if self.run_ids else 'job'}", daemon=False)
+        self._thread = threading.Thread(
+            target=self._own,
+            name=f"optlab-owner-{self.run_ids[0] if self.run_ids else 'job'}",
+            daemon=False,
+        )
 
     @property
     def runner(self) -> str:
@@ -67,7 +81,10 @@ class JobHandle:
                 self._thread.start()
 
     def send(self, message: Message) -> None:
-        """Leave a message for the session (any thread). A Stop also ends the wait for room on a full disk."""
+        """Leave a message for the session (any thread).
+
+        A Stop also ends the wait for room on a full disk.
+        """
         self._inbox.put(message)
         if isinstance(message, Stop):
             self._giving_up.set()
@@ -75,17 +92,22 @@ class JobHandle:
     def drain(self) -> list[Event]:
         """All events that wait, in order; never waits (any thread).
 
-        Where recording fails, one :class:`NotRecorded` is among them, and the run goes on. Where the disk is full, the run waits between
-        a :class:`RecordingHeld` and a :class:`RecordingWentOn`.
+        Where recording fails, one :class:`NotRecorded` is among them, and the run goes on. Where
+        the disk is full, the run waits between a :class:`RecordingHeld` and a
+        :class:`RecordingWentOn`.
         """
         return self._outbox.drain()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until there are events or the job is over, at most so many seconds; whether that is so."""
+        """Wait until there are events or the job is over, at most so many seconds; whether that is
+        so.
+        """
         return self._outbox.wait(timeout)
 
     def cancel(self) -> None:
-        """Stop the job, and nothing may keep it from stopping: not a reader that has gone, and not a worker that hangs (it is killed)."""
+        """Stop the job, and nothing may keep it from stopping: not a reader that has gone, and not
+        a worker that hangs (it is killed).
+        """
         with self._lock:
             if self._cancelled.is_set():
                 return
@@ -99,7 +121,9 @@ class JobHandle:
         self._outbox.open_up()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the end of the job, at most so many seconds; whether it has ended. It does not drain: see ``capacity``."""
+        """Wait for the end of the job, at most so many seconds; whether it has ended. It does not
+        drain: see ``capacity``.
+        """
         if self._started:
             self._thread.join(timeout)
         return self._started and not self._thread.is_alive()
@@ -172,7 +196,9 @@ class RecordingWentOn(TaskProgress):
 
 
 class _Waiting:
-    """Tells whoever looks at the run that it waits for room, and stops waiting when the run is to end."""
+    """Tells whoever looks at the run that it waits for room, and stops waiting when the run is to
+    end.
+    """
 
     def __init__(self, outbox: Outbox, giving_up: threading.Event) -> None:
         self._outbox = outbox
@@ -184,8 +210,15 @@ class _Waiting:
 
     def went_on(self) -> None:
         """See :class:`optlab.store.persistence.Watcher`."""
-        self._outbox.put(RecordingWentOn(0.0, "There is room on the disk again: the run goes on, and everything is recorded."))
+        self._outbox.put(
+            RecordingWentOn(
+                0.0, "There is room on the disk again: the run goes on, and everything is recorded."
+            )
+        )
 
     def wait(self, seconds: float) -> bool:
-        """See :class:`optlab.store.persistence.Watcher`. Without a main thread there is nobody left who could make room."""
+        """See :class:`optlab.store.persistence.Watcher`.
+
+        Without a main thread there is nobody left who could make room.
+        """
         return not self._giving_up.wait(seconds) and threading.main_thread().is_alive()

@@ -1,4 +1,5 @@
-"""Jobs: what a runner is given to do. They hold plain values and arrays, so they cross to another process as they are.
+"""Jobs: what a runner is given to do. They hold plain values and arrays, so they cross to another
+process as they are.
 
 A job becomes a stream of events, whatever happens: an error is an event, too, and the last one.
 """
@@ -33,16 +34,24 @@ class TrainJob:
 
 
 Job = TrainJob | Task
-"""What a runner can be given. The answers to a question come as :class:`~optlab.training.events.TaskResult`."""
+"""What a runner can be given.
+
+The answers to a question come as :class:`~optlab.training.events.TaskResult`.
+"""
 
 
 def perform(job: Job, controls: Controls) -> Iterator[Event]:
-    """Do a job and tell what happens. An error becomes a :class:`~optlab.training.events.SessionFailed`, which is then the last event."""
+    """Do a job and tell what happens.
+
+    An error becomes a :class:`~optlab.training.events.SessionFailed`, which is then the last event.
+    """
     try:
         match job:
             case TrainJob():
                 experiments = [Experiment.from_toml(text) for text in job.experiments]
-                yield from session(experiments, Replay(job.log, controls) if job.log else controls, job.snapshots)
+                yield from session(
+                    experiments, Replay(job.log, controls) if job.log else controls, job.snapshots
+                )
             case Task():
                 for answer in job.run(controls):
                     yield TaskResult(answer)
@@ -56,5 +65,6 @@ def unexpected(error: Exception) -> SessionFailed:
     """The event for an error that is a defect of OptLab, or comes from the system."""
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return SessionFailed(
-        f"An unexpected error ended this ({what}); please report it with its details.", "".join(traceback.format_exception(error))
+        f"An unexpected error ended this ({what}); please report it with its details.",
+        "".join(traceback.format_exception(error)),
     )

@@ -1,8 +1,8 @@
 """The outbox: events on their way from the thread that owns a run to whoever looks at it.
 
-It is bounded in number and in bytes. Where nobody takes what it holds, putting waits, so the run stands still rather than fill the memory
-or lose something. Once the reader has gone, nothing waits any more: when :meth:`Outbox.open_up` says so, or when the program's main thread
-has ended.
+It is bounded in number and in bytes. Where nobody takes what it holds, putting waits, so the run
+stands still rather than fill the memory or lose something. Once the reader has gone, nothing waits
+any more: when :meth:`Outbox.open_up` says so, or when the program's main thread has ended.
 """
 
 from __future__ import annotations
@@ -38,15 +38,21 @@ class Outbox:
         """Leave an event; waits while the box is full."""
         size = _size(event)
         with self._changed:
-            # The interpreter waits at its end for threads that own runs; by then there is nobody left to drain.
-            while not self._changed.wait_for(lambda: self._open or not self._full(size), 1.0) and threading.main_thread().is_alive():
+            # The interpreter waits at its end for threads that own runs; by then there is nobody
+            # left to drain.
+            while (
+                not self._changed.wait_for(lambda: self._open or not self._full(size), 1.0)
+                and threading.main_thread().is_alive()
+            ):
                 pass
             self._events.append(event)
             self._bytes += size
             self._changed.notify_all()
 
     def _full(self, size: int) -> bool:
-        return len(self._events) >= self._capacity or (bool(self._events) and self._bytes + size > BYTES)
+        return len(self._events) >= self._capacity or (
+            bool(self._events) and self._bytes + size > BYTES
+        )
 
     def drain(self) -> list[Event]:
         """All events that wait; never waits itself."""
@@ -79,7 +85,9 @@ def _size(event: Event) -> int:
     if isinstance(event, SeriesBlock):
         return sum(series.steps.nbytes + series.values.nbytes for series in event.series.values())
     if isinstance(event, SnapshotTaken):
-        return event.snapshot.theta.nbytes + sum(value.nbytes for value in event.snapshot.state.values())
+        return event.snapshot.theta.nbytes + sum(
+            value.nbytes for value in event.snapshot.state.values()
+        )
     if isinstance(event, InstrumentImage):
         return sum(values.nbytes for values in event.arrays.values())
     return 0

@@ -1,7 +1,7 @@
 """A pool of spare workers that have imported torch already, so that a run starts at once.
 
-A worker comes back after its job and serves the next one, unless the job failed: what an error left behind (a broken CUDA context, say)
-goes with the process.
+A worker comes back after its job and serves the next one, unless the job failed: what an error left
+behind (a broken CUDA context, say) goes with the process.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class WorkerPool:
         worker.dismiss(1.0)
 
     def close(self, timeout: float = 2.0) -> None:
-        """Let all spare workers end; those that have not within ``timeout`` seconds are killed. Safe to call twice."""
+        """Let all spare workers end; those that have not within ``timeout`` seconds are killed.
+        Safe to call twice.
+        """
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []

@@ -21,7 +21,8 @@ class ProcessRunner:
     """Has an interpreter of its own, outlives an error of the device, and can be killed.
 
     Args:
-        pool: where the worker comes from and goes to; without one, a worker is started for this job and ends with it.
+        pool: where the worker comes from and goes to; without one, a worker is started for this job
+            and ends with it.
     """
 
     name: RunnerName = "process"
@@ -54,7 +55,8 @@ class ProcessRunner:
                 if isinstance(told, JobDone):
                     break
                 if told is not None:
-                    # A message for the user only is no reason to distrust the process; an unexpected error is.
+                    # A message for the user only is no reason to distrust the process; an
+                    # unexpected error is.
                     failed = failed or (isinstance(told, SessionFailed) and bool(told.detail))
                     yield told
             reusable = not failed
@@ -66,7 +68,8 @@ class ProcessRunner:
             if reusable and self._pool is not None:
                 self._pool.give_back(worker)
             else:
-                # Idle after its job it ends when the pipe closes; given up in the middle, it does so, too.
+                # Idle after its job it ends when the pipe closes; given up in the middle, it does
+                # so, too.
                 worker.dismiss(1.0)
 
     def kill(self) -> None:

@@ -26,7 +26,8 @@ class Runner(Protocol):
     def events(self, job: Job, inbox: Inbox) -> Iterator[Event]:
         """Do the job in the thread that iterates, or have it done; messages come from ``inbox``.
 
-        Nothing is raised: the last event of a job that failed is a :class:`~optlab.training.events.SessionFailed`.
+        Nothing is raised: the last event of a job that failed is a
+        :class:`~optlab.training.events.SessionFailed`.
         """
 
     def kill(self) -> None:

@@ -1,4 +1,6 @@
-"""Training as the surfaces ask for it: begin runs or go on with stored ones, recorded or not, in a thread or a process."""
+"""Training as the surfaces ask for it: begin runs or go on with stored ones, recorded or not, in a
+thread or a process.
+"""
 
 from __future__ import annotations
 
@@ -63,14 +65,16 @@ def resume(
     log: Sequence[tuple[int, Message]] = (),
     capacity: int = 4096,
 ) -> JobHandle:
-    """Go on with stored runs, from their newest snapshot or else from the start, under the same ids; the owner has been started.
+    """Go on with stored runs, from their newest snapshot or else from the start, under the same
+    ids; the owner has been started.
 
     Args:
         run_ids: of one run, or of several that go on together as one population.
         log: messages to apply, each after so many steps, beside those that are stored.
 
     Raises:
-        InvalidInput: there is no such run, or it cannot be resumed (it is finished, diverged, or going on).
+        InvalidInput: there is no such run, or it cannot be resumed (it is finished, diverged, or
+            going on).
         StoreError: what is stored is damaged, or cannot be written.
     """
     name = choose(runner, draw_share)

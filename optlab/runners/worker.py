@@ -1,8 +1,10 @@
-"""A worker: a spawned process that does jobs one after another, and the end of it that its parent holds.
+"""A worker: a spawned process that does jobs one after another, and the end of it that its parent
+holds.
 
-They speak over one duplex pipe: jobs and control messages to the worker, events back, and after each job a :class:`JobDone`. What the pipe
-holds bounds what waits: a worker whose events nobody reads stands still. When its parent dies, however it dies, the pipe closes and the
-worker ends itself. Never forked: torch's threads do not survive that.
+They speak over one duplex pipe: jobs and control messages to the worker, events back, and after
+each job a :class:`JobDone`. What the pipe holds bounds what waits: a worker whose events nobody
+reads stands still. When its parent dies, however it dies, the pipe closes and the worker ends
+itself. Never forked: torch's threads do not survive that.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """The parent's end. Constructing one starts the process, which then imports torch while the parent goes on."""
+    """The parent's end.
+
+    Constructing one starts the process, which then imports torch while the parent goes on.
+    """
 
     def __init__(self) -> None:
         # Spinning threads starve the window; torch reads this at its import, so it is inherited.
@@ -45,7 +50,9 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=True)
         self._pipe: Connection = ours
-        self._process = context.Process(target=_work, args=(theirs,), name="optlab-worker", daemon=True)
+        self._process = context.Process(
+            target=_work, args=(theirs,), name="optlab-worker", daemon=True
+        )
         with _interrupts_held_back():
             self._process.start()
         # Else the pipe would stay open when the worker dies.
@@ -95,7 +102,9 @@ class Worker:
         self._process.kill()
 
     def dismiss(self, seconds: float) -> None:
-        """Let the worker end: it does so by itself when the pipe closes, and is killed if not within so many seconds."""
+        """Let the worker end: it does so by itself when the pipe closes, and is killed if not
+        within so many seconds.
+        """
         self._pipe.close()
         self._process.join(seconds)
         if self._process.is_alive():
@@ -105,7 +114,9 @@ class Worker:
 
 @contextlib.contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """A process that is started inside does not see Ctrl-C from its first moment on: its parent does, and ends it in good order."""
+    """A process that is started inside does not see Ctrl-C from its first moment on: its parent
+    does, and ends it in good order.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -147,7 +158,8 @@ def _listen(pipe: Connection, jobs: queue.SimpleQueue[tuple[Job, Inbox]]) -> Non
         try:
             what = pipe.recv()
         except (EOFError, OSError):
-            # At once and without a word, whatever the main thread is at: there is nobody left to hear.
+            # At once and without a word, whatever the main thread is at: there is nobody left to
+            # hear.
             os._exit(0)
         if isinstance(what, TrainJob | Task):
             inbox = Inbox()

@@ -1,7 +1,9 @@
-"""Chunks: about a thousand steps of all series that share their steps, as one block of bytes with a checksum.
+"""Chunks: about a thousand steps of all series that share their steps, as one block of bytes with a
+checksum.
 
-A chunk is a table ``[1 + C, n]`` of 8-byte little-endian values, column after column: the steps (int64), then C columns (float64). In
-memory the steps travel as the bits of float64, so that a table is one array.
+A chunk is a table ``[1 + C, n]`` of 8-byte little-endian values, column after column: the steps
+(int64), then C columns (float64). In memory the steps travel as the bits of float64, so that a
+table is one array.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS = 1024
-"""Steps of a full chunk: large enough that a chunk's overhead is nothing, small enough that rewriting the open one is cheap."""
+"""Steps of a full chunk: large enough that a chunk's overhead is nothing, small enough that
+rewriting the open one is cheap.
+"""
 
 Table = NDArray[np.float64]
 """``[1 + C, n]``; row 0 holds the bits of int64 steps."""
@@ -46,19 +50,47 @@ def encode(run: str, bundle: int, number: int, table: Table, sealed: bool) -> Ch
     steps = steps_of(table)
     data = np.ascontiguousarray(table, dtype="<f8").tobytes()
     rows = table.shape[1]
-    return Chunk(run, bundle, number, int(steps[0]), int(steps[-1]), rows, sealed, _checksum(run, bundle, number, rows, data), data)
+    return Chunk(
+        run,
+        bundle,
+        number,
+        int(steps[0]),
+        int(steps[-1]),
+        rows,
+        sealed,
+        _checksum(run, bundle, number, rows, data),
+        data,
+    )
 
 
 def from_row(row: tuple[Any, ...]) -> Chunk | None:
-    """Return the chunk of a row of the table, or None where the row does not hold what a chunk holds."""
+    """Return the chunk of a row of the table, or None where the row does not hold what a chunk
+    holds.
+    """
     chunk = Chunk(*row)
-    numbers = (chunk.bundle, chunk.number, chunk.first_step, chunk.last_step, chunk.rows, chunk.sealed, chunk.checksum)
-    return chunk if isinstance(chunk.data, bytes) and all(isinstance(number, int) for number in numbers) else None
+    numbers = (
+        chunk.bundle,
+        chunk.number,
+        chunk.first_step,
+        chunk.last_step,
+        chunk.rows,
+        chunk.sealed,
+        chunk.checksum,
+    )
+    return (
+        chunk
+        if isinstance(chunk.data, bytes) and all(isinstance(number, int) for number in numbers)
+        else None
+    )
 
 
 def decode(chunk: Chunk, columns: int) -> Table | None:
     """The table ``[1 + columns, n]`` of a chunk, or None where it is not what was written."""
-    if not 1 <= chunk.rows <= ROWS or len(chunk.data) != 8 * (1 + columns) * chunk.rows or bool(chunk.sealed) != (chunk.rows == ROWS):
+    if (
+        not 1 <= chunk.rows <= ROWS
+        or len(chunk.data) != 8 * (1 + columns) * chunk.rows
+        or bool(chunk.sealed) != (chunk.rows == ROWS)
+    ):
         return None
     if _checksum(chunk.run, chunk.bundle, chunk.number, chunk.rows, chunk.data) != chunk.checksum:
         return None
@@ -69,5 +101,7 @@ def decode(chunk: Chunk, columns: int) -> Table | None:
 
 
 def _checksum(run: str, bundle: int, number: int, rows: int, data: bytes) -> int:
-    """CRC-32 of the data and of where it belongs, so that a chunk in the wrong place is noticed, too."""
+    """CRC-32 of the data and of where it belongs, so that a chunk in the wrong place is noticed,
+    too.
+    """
     return zlib.crc32(data, zlib.crc32(f"{run}/{bundle}/{number}/{rows}".encode()))

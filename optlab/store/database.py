@@ -1,7 +1,7 @@
 """The database file: how it is opened, brought to the present version, and how its errors are told.
 
-One file in ``migrations/`` a version; ``user_version`` says which have been applied. Every migration is one transaction, so a kill leaves
-the file at a version, never between two.
+One file in ``migrations/`` a version; ``user_version`` says which have been applied. Every
+migration is one transaction, so a kill leaves the file at a version, never between two.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ NAME = "optlab.sqlite"
 SNAPSHOTS = "snapshots"
 """Folder beside it, in which each run has one of its own."""
 APPLICATION = 0x4F70744C
-"""SQLite's ``application_id`` of our files, "OptL": another program's database is not mistaken for an old one of ours."""
+"""SQLite's ``application_id`` of our files, "OptL": another program's database is not mistaken for
+an old one of ours.
+"""
 _PATIENCE = 10.0
 """Seconds to wait for another process that is writing."""
 
@@ -29,7 +31,10 @@ _PATIENCE = 10.0
 def migrations() -> list[str]:
     """SQL scripts, the one that leads to version 1 first."""
     folder = resources.files("optlab.store") / "migrations"
-    found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
+    found = sorted(
+        (entry for entry in folder.iterdir() if entry.name.endswith(".sql")),
+        key=lambda entry: entry.name,
+    )
     return [entry.read_text(encoding="utf-8") for entry in found]
 
 
@@ -42,11 +47,15 @@ def connect(path: Path, scripts: Sequence[str] | None = None) -> sqlite3.Connect
         StoreError: the file is of a newer version, is no OptLab database, or cannot be written.
     """
     with in_words(path):
-        return Persistence(path.parent)(lambda: _connected(path, migrations() if scripts is None else scripts))
+        return Persistence(path.parent)(
+            lambda: _connected(path, migrations() if scripts is None else scripts)
+        )
 
 
 def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+    )
     try:
         _distrust(connection, path)
         seals.prepare(connection)
@@ -62,7 +71,8 @@ def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Where there is no file yet, an empty database in memory stands in for it.
+    """A connection that cannot write. Where there is no file yet, an empty database in memory
+    stands in for it.
 
     Raises:
         StoreError: as :func:`connect`.
@@ -72,11 +82,15 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         migrate(connection, path, migrations())
         return connection
     with in_words(path):
-        # In a folder that may only be read, SQLite cannot make the file by which readers and writers of a WAL agree; then nobody writes
-        # either.
-        still = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+        # In a folder that may only be read, SQLite cannot make the file by which readers and
+        # writers of a WAL agree; then nobody writes either.
+        still = (
+            not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+        )
         uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
-        connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+        )
         try:
             _distrust(connection, path)
             old = _checked_version(connection, path, len(migrations())) < len(migrations())
@@ -106,7 +120,9 @@ def _distrust(connection: sqlite3.Connection, path: Path) -> None:
     acting = "type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'"
     found = connection.execute(f"SELECT type, name FROM sqlite_master WHERE {acting}").fetchall()
     if found:
-        what = ", ".join(f"{'table' if kind == 'table' else kind} {str(name)[:40]!r}" for kind, name in found[:3])
+        what = ", ".join(
+            f"{'table' if kind == 'table' else kind} {str(name)[:40]!r}" for kind, name in found[:3]
+        )
         raise StoreError(
             f"{path} is not opened, because it holds what OptLab never makes and what could act by itself ({what}); move it away or set "
             "OPTLAB_HOME to another folder."
@@ -140,7 +156,9 @@ def _checked_version(connection: sqlite3.Connection, path: Path, newest: int) ->
     owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
     empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if owner != APPLICATION and not empty:
-        raise StoreError(f"{path} was not written by OptLab; move it away or set OPTLAB_HOME to another folder.")
+        raise StoreError(
+            f"{path} was not written by OptLab; move it away or set OPTLAB_HOME to another folder."
+        )
     if version > newest:
         raise StoreError(
             f"{path} was written by a newer OptLab (version {version} of the file; this one reads up to {newest}); update OptLab, or set "
@@ -185,13 +203,17 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def in_words(path: Path) -> Iterator[None]:
-    """Turns errors of SQLite and of the file system into a :class:`StoreError` that says what to do."""
+    """Turns errors of SQLite and of the file system into a :class:`StoreError` that says what to
+    do.
+    """
     try:
         yield
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {_words(str(error))}") from error
     except OSError as error:
-        raise StoreError(f"{error.filename or path}: {_words((error.strerror or str(error)).lower())}") from error
+        raise StoreError(
+            f"{error.filename or path}: {_words((error.strerror or str(error)).lower())}"
+        ) from error
 
 
 def _words(said: str) -> str:
@@ -199,7 +221,12 @@ def _words(said: str) -> str:
         return "the disk is full; make room, or set OPTLAB_HOME to a folder on another disk."
     if "locked" in said or "busy" in said:
         return f"another program kept the runs locked for {_PATIENCE:g} seconds; try again when it is done."
-    if "readonly" in said or "unable to open" in said or "permission" in said or "read-only" in said:
+    if (
+        "readonly" in said
+        or "unable to open" in said
+        or "permission" in said
+        or "read-only" in said
+    ):
         return "the runs cannot be written there; set OPTLAB_HOME to a folder you may write to."
     if "malformed" in said or "not a database" in said:
         return "the file is damaged; move it away (or restore it from a backup) to go on with an empty one."

@@ -1,8 +1,9 @@
 """Who owns a run: the holder of an operating-system lock on a file.
 
-The system lets go of the lock when its holder dies, however it dies, so a run that says it is running while its lock can be taken was
-interrupted. A process number in the database would lie once the number is used again. Lock files have names that are never used twice, so
-one may be removed after use without a race.
+The system lets go of the lock when its holder dies, however it dies, so a run that says it is
+running while its lock can be taken was interrupted. A process number in the database would lie once
+the number is used again. Lock files have names that are never used twice, so one may be removed
+after use without a race.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class RunLock:
         self.name = secrets.token_hex(8)
         self._path = _path(home, self.name)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # Not thread-local: it is taken where a run is begun and released in the thread that owns the run.
+        # Not thread-local: it is taken where a run is begun and released in the thread that owns
+        # the run.
         self._lock = FileLock(self._path, thread_local=False)
         self._lock.acquire(blocking=False)
 

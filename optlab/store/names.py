@@ -1,4 +1,7 @@
-"""Names that the store makes and that become paths. A database can come from anywhere, so a name read from one is checked before it is used."""
+"""Names that the store makes and that become paths.
+
+A database can come from anywhere, so a name read from one is checked before it is used.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,14 @@ _SNAPSHOT = re.compile(r"[0-9A-Za-z_-]{1,100}\.safetensors", re.ASCII)
 
 
 def is_run_id(name: object) -> bool:
-    """Return whether ``name`` can be the id of a run: a plain name of letters, digits, ``-`` and ``_``."""
-    return isinstance(name, str) and _RUN.fullmatch(name) is not None and _DEVICES.fullmatch(name) is None
+    """Return whether ``name`` can be the id of a run: a plain name of letters, digits, ``-`` and
+    ``_``.
+    """
+    return (
+        isinstance(name, str)
+        and _RUN.fullmatch(name) is not None
+        and _DEVICES.fullmatch(name) is None
+    )
 
 
 def run_id(name: object) -> str:
@@ -26,7 +35,9 @@ def run_id(name: object) -> str:
     """
     if isinstance(name, str) and is_run_id(name):
         return name
-    raise StoreError(f"{str(name)[:80]!r} cannot be the id of a run, which is a plain name of letters, digits, '-' and '_'.")
+    raise StoreError(
+        f"{str(name)[:80]!r} cannot be the id of a run, which is a plain name of letters, digits, '-' and '_'."
+    )
 
 
 def is_owner(name: object) -> bool:

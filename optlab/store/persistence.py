@@ -1,4 +1,5 @@
-"""Persistence: a write that fails is repeated, and where the disk has no room the writer waits until there is some.
+"""Persistence: a write that fails is repeated, and where the disk has no room the writer waits
+until there is some.
 
 Every write of the store is all or nothing, so it can be repeated as a whole.
 """
@@ -15,11 +16,15 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 PAUSES = (0.02, 0.1, 0.4)
-"""Seconds before the second, third and fourth attempt; after the last one a fault counts as permanent."""
+"""Seconds before the second, third and fourth attempt; after the last one a fault counts as
+permanent.
+"""
 ROOM_SECONDS = 0.25
 """Seconds between two attempts while the disk is full."""
 LITTLE_ROOM = 256 << 10
-"""Free bytes below which an input/output error is taken for a full disk: SQLite does not name the cause of every failure."""
+"""Free bytes below which an input/output error is taken for a full disk: SQLite does not name the
+cause of every failure.
+"""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -67,7 +72,9 @@ class Persistence:
                 if self.watcher is not None and is_full(error, self._place):
                     if not held:
                         held = True
-                        self.watcher.held(f"The disk of {self._place} is full: the run waits, and goes on by itself once there is room.")
+                        self.watcher.held(
+                            f"The disk of {self._place} is full: the run waits, and goes on by itself once there is room."
+                        )
                     if not self.watcher.wait(ROOM_SECONDS):
                         raise
                     continue
@@ -97,7 +104,9 @@ def _without_room(place: Path) -> bool:
         if hasattr(os, "statvfs"):
             disk = os.statvfs(place)
             # Some file systems count no files and say 0 of 0.
-            return disk.f_bavail * disk.f_frsize < LITTLE_ROOM or (disk.f_files > 0 and disk.f_favail == 0)
+            return disk.f_bavail * disk.f_frsize < LITTLE_ROOM or (
+                disk.f_files > 0 and disk.f_favail == 0
+            )
         return shutil.disk_usage(place).free < LITTLE_ROOM
     except OSError:
         # The disk cannot be asked, so nothing says that it is full.

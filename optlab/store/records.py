@@ -20,7 +20,9 @@ from optlab.store.names import is_owner, is_run_id
 from optlab.store.seals import COLUMNS, is_intact
 
 RunStatus = Literal["running", "paused", "finished", "stopped", "diverged", "failed", "interrupted"]
-"""``interrupted``: its owner died, or its record broke off; the others as in :data:`optlab.training.events.Status`."""
+"""``interrupted``: its owner died, or its record broke off; the others as in
+:data:`optlab.training.events.Status`.
+"""
 GOING: tuple[RunStatus, ...] = ("running", "paused")
 RESUMABLE: tuple[RunStatus, ...] = ("interrupted", "stopped", "failed")
 
@@ -35,13 +37,16 @@ class RunRecord:
     Attributes:
         id: unique, and in the order of time. title: for people.
         experiment: what was asked for, as TOML.
-        status: see :data:`RunStatus`. created, ended: UTC, ISO 8601; ended is "" while the run has no end.
+        status: see :data:`RunStatus`. created, ended: UTC, ISO 8601; ended is "" while the run has
+            no end.
         runner: where it ran, ``thread`` or ``process``. device, device_name: what it computed on.
         versions: of optlab, torch, numpy and python.
-        population: id of the first run of its population (of itself where it ran alone); place: its row there.
+        population: id of the first run of its population (of itself where it ran alone); place: its
+            row there.
         tracked: names of the followed weights.
         steps, seconds: how far it is, as far as it is stored.
-        final, theta_sha256, reason, broken: see :class:`optlab.training.events.RunEnded`; empty while it has not ended.
+        final, theta_sha256, reason, broken: see :class:`optlab.training.events.RunEnded`; empty
+            while it has not ended.
         detail: of a failed run, the traceback.
     """
 
@@ -96,13 +101,17 @@ def from_row(row: tuple[Any, ...], seal: object) -> RunRecord:
     if odd:
         raise StoreError(f"A stored run has a damaged row: its {odd} is {str(values[odd])[:80]!r}.")
     if not is_intact(row, seal):
-        raise StoreError(f"A stored run has a damaged row: {values['id']} does not match its checksum.")
+        raise StoreError(
+            f"A stored run has a damaged row: {values['id']} does not match its checksum."
+        )
     return RunRecord(**{**values, "tracked": tuple(values["tracked"])})
 
 
 def _is_text(value: object) -> bool:
     # Bytes that are not UTF-8 come as lone surrogates, which cannot be shown.
-    return isinstance(value, str) and (value.isascii() or value.encode("utf-8", "replace").decode() == value)
+    return isinstance(value, str) and (
+        value.isascii() or value.encode("utf-8", "replace").decode() == value
+    )
 
 
 def _is_count(value: object) -> bool:
@@ -159,7 +168,9 @@ def now() -> str:
 
 def fresh_id() -> str:
     """A name for a run: the time to the second (UTC), and four characters by chance."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
+    return (
+        f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
+    )
 
 
 def versions() -> dict[str, str]:
@@ -168,4 +179,9 @@ def versions() -> dict[str, str]:
         torch = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
         torch = ""
-    return {"optlab": optlab.__version__, "torch": torch, "numpy": np.__version__, "python": platform.python_version()}
+    return {
+        "optlab": optlab.__version__,
+        "torch": torch,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,8 +1,9 @@
-"""Lines: what a writer knows of each run that it writes, taken from the store where the run goes on.
+"""Lines: what a writer knows of each run that it writes, taken from the store where the run goes
+on.
 
-A run that goes on starts from a snapshot, while rows of later steps may be stored. The session gives those rows once more, and they are
-skipped, as they are the same numbers. Only when a field is changed at a step below them does the run leave its old course; then the rows
-above are cut off.
+A run that goes on starts from a snapshot, while rows of later steps may be stored. The session
+gives those rows once more, and they are skipped, as they are the same numbers. Only when a field is
+changed at a step below them does the run leave its old course; then the rows above are cut off.
 """
 
 from __future__ import annotations
@@ -29,7 +30,15 @@ WRITE_CHUNK = (
 def chunk_values(chunk: Chunk) -> tuple[object, ...]:
     """The values for :data:`WRITE_CHUNK`."""
     place = (chunk.run, chunk.bundle, chunk.number)
-    return (*place, chunk.first_step, chunk.last_step, chunk.rows, chunk.sealed, chunk.checksum, chunk.data)
+    return (
+        *place,
+        chunk.first_step,
+        chunk.last_step,
+        chunk.rows,
+        chunk.sealed,
+        chunk.checksum,
+        chunk.data,
+    )
 
 
 @dataclass
@@ -37,13 +46,17 @@ class RunCursor:
     """One run as it is being written.
 
     Attributes:
-        id: the run's. status, steps, seconds: as they are to be stored. ended: nothing more is recorded. dirty: the three have changed.
+        id: the run's. status, steps, seconds: as they are to be stored. ended: nothing more is
+            recorded. dirty: the three have changed.
         last: series → its last step that was stored when the session began.
         stored: the bundles of the run, number → series.
-        open: of the bundles that can be written on, the number of the open chunk and its rows, if any.
-        replayed: messages that the session is given to replay; they come back as applied but are stored already.
+        open: of the bundles that can be written on, the number of the open chunk and its rows, if
+            any.
+        replayed: messages that the session is given to replay; they come back as applied but are
+            stored already.
         messages: how many are stored.
-        tails: the session's bundle → where its rows go. skip: the session's bundle → last step that is stored already.
+        tails: the session's bundle → where its rows go. skip: the session's bundle → last step that
+            is stored already.
     """
 
     id: str
@@ -81,7 +94,9 @@ class RunCursor:
         return {spec[0]: (number, spec) for number, specs in self.stored.items() for spec in specs}
 
     def tail(self, bundle: int, specs: tuple[Spec, ...]) -> OpenChunk:
-        """Where the rows of the session's ``bundle`` go: on behind what is stored of the same series, or into a bundle of its own."""
+        """Where the rows of the session's ``bundle`` go: on behind what is stored of the same
+        series, or into a bundle of its own.
+        """
         tail = self.tails.get(bundle)
         if tail is None:
             self.skip[bundle] = max(self.last.get(name, -1) for name, _ in specs)
@@ -96,7 +111,8 @@ class RunCursor:
         return tail
 
     def cut(self, connection: sqlite3.Connection, step: int) -> list[str]:
-        """Remove rows and snapshots after ``step``, all that is waiting having been committed; inside of a transaction.
+        """Remove rows and snapshots after ``step``, all that is waiting having been committed;
+        inside of a transaction.
 
         Returns:
             files of the snapshots, which may be removed once the transaction is committed.
@@ -111,8 +127,13 @@ class RunCursor:
                     divided = encode(self.id, number, chunk.number, table[:, :kept], sealed=False)
                     connection.execute(WRITE_CHUNK, chunk_values(divided))
                 else:
-                    connection.execute("DELETE FROM chunks WHERE run = ? AND bundle = ? AND number = ?", (self.id, number, chunk.number))
-        files = [record.file for record in snapshots.records(connection, self.id) if record.step > step]
+                    connection.execute(
+                        "DELETE FROM chunks WHERE run = ? AND bundle = ? AND number = ?",
+                        (self.id, number, chunk.number),
+                    )
+        files = [
+            record.file for record in snapshots.records(connection, self.id) if record.step > step
+        ]
         connection.execute("DELETE FROM snapshots WHERE run = ? AND step > ?", (self.id, step))
         self.steps, self.dirty = step, True
         self.load(connection)
@@ -127,7 +148,9 @@ def _open_chunk(last: tuple[Chunk, Table] | None) -> tuple[int, Table | None]:
 
 
 def common_bundles(lines: Sequence[RunCursor]) -> list[tuple[Spec, ...]]:
-    """How a session that goes on divides its series: together are those that are together in every one of its runs."""
+    """How a session that goes on divides its series: together are those that are together in every
+    one of its runs.
+    """
     newest = [line.newest() for line in lines]
     together: dict[tuple[int | None, ...], list[Spec]] = {}
     for name in dict.fromkeys(name for known in newest for name in known):

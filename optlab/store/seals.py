@@ -1,4 +1,6 @@
-"""Seals: a checksum in each row of metadata, so that a bit that has flipped on the disk is not shown as true."""
+"""Seals: a checksum in each row of metadata, so that a bit that has flipped on the disk is not
+shown as true.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def checksum(*values: object) -> int:
 
 
 def is_intact(values: Sequence[object], seal: object) -> bool:
-    """Return whether a row's values are those that were sealed; a row from before there were seals counts as intact."""
+    """Return whether a row's values are those that were sealed; a row from before there were seals
+    counts as intact.
+    """
     return seal is None or seal == checksum(*values)
 
 
@@ -47,8 +51,12 @@ def changed_tables(statements: Sequence[str]) -> set[str]:
 
 
 def seal(connection: sqlite3.Connection, table: str, run: str) -> None:
-    """Seal a run's rows in ``table`` after a change, in the same transaction. Of other tables than ``runs``, rows that have a seal keep it."""
+    """Seal a run's rows in ``table`` after a change, in the same transaction.
+
+    Of other tables than ``runs``, rows that have a seal keep it.
+    """
     fresh = "" if table == "runs" else " AND checksum IS NULL"
     connection.execute(
-        f"UPDATE {table} SET checksum = optlab_checksum({COLUMNS[table]}) WHERE {_WHOSE.get(table, 'run')} = ?{fresh}", (run,)
+        f"UPDATE {table} SET checksum = optlab_checksum({COLUMNS[table]}) WHERE {_WHOSE.get(table, 'run')} = ?{fresh}",
+        (run,),
     )

@@ -26,7 +26,8 @@ class StoredSeries:
 
     Attributes:
         steps: ``[n]``, number of steps taken, ascending.
-        values: ``[n]``, or ``[n, K]`` for K numbers a step; NaN where one of the K was not recorded at that step.
+        values: ``[n]``, or ``[n, K]`` for K numbers a step; NaN where one of the K was not recorded
+            at that step.
         columns: names of the K columns (of the followed weights, say); () for one number a step.
     """
 
@@ -41,22 +42,35 @@ def bundles(connection: sqlite3.Connection, run: str) -> dict[int, tuple[Spec, .
     Raises:
         StoreError: what is stored about them is damaged.
     """
-    rows = connection.execute(f"SELECT {COLUMNS['bundles']}, checksum FROM bundles WHERE run = ? ORDER BY number", (run,)).fetchall()
+    rows = connection.execute(
+        f"SELECT {COLUMNS['bundles']}, checksum FROM bundles WHERE run = ? ORDER BY number", (run,)
+    ).fetchall()
     try:
         if not all(is_intact(values, seal) for *values, seal in rows):
             raise ValueError("it does not match its checksum")
-        return {number: tuple(_spec(*entry) for entry in json.loads(text)) for _, number, text, _ in rows}
+        return {
+            number: tuple(_spec(*entry) for entry in json.loads(text))
+            for _, number, text, _ in rows
+        }
     except (TypeError, ValueError) as error:
-        raise StoreError(f"Run {run}: the names of its series are damaged in the stored file; {_ADVICE}") from error
+        raise StoreError(
+            f"Run {run}: the names of its series are damaged in the stored file; {_ADVICE}"
+        ) from error
 
 
 def _spec(name: object, columns: object) -> Spec:
-    if not isinstance(name, str) or not isinstance(columns, list) or not all(isinstance(column, str) for column in columns):
+    if (
+        not isinstance(name, str)
+        or not isinstance(columns, list)
+        or not all(isinstance(column, str) for column in columns)
+    ):
         raise TypeError("not the names of a series")
     return name, tuple(columns)
 
 
-def read(connection: sqlite3.Connection, run: str, names: Collection[str] | None = None) -> dict[str, StoredSeries]:
+def read(
+    connection: sqlite3.Connection, run: str, names: Collection[str] | None = None
+) -> dict[str, StoredSeries]:
     """The series of a run, or those of them that are asked for.
 
     Raises:
@@ -78,13 +92,17 @@ def read(connection: sqlite3.Connection, run: str, names: Collection[str] | None
     return {name: _joined(found) for name, found in pieces.items()}
 
 
-def last_chunk(connection: sqlite3.Connection, run: str, number: int, specs: tuple[Spec, ...]) -> tuple[Chunk, Table] | None:
+def last_chunk(
+    connection: sqlite3.Connection, run: str, number: int, specs: tuple[Spec, ...]
+) -> tuple[Chunk, Table] | None:
     """The last chunk of a bundle and its table, None where it has none.
 
     Raises:
         StoreError: it is damaged.
     """
-    newest = f"SELECT {_FIELDS} FROM chunks WHERE run = ? AND bundle = ? ORDER BY number DESC LIMIT 1"
+    newest = (
+        f"SELECT {_FIELDS} FROM chunks WHERE run = ? AND bundle = ? ORDER BY number DESC LIMIT 1"
+    )
     row = connection.execute(newest, (run, number)).fetchone()
     if row is None:
         return None
@@ -92,7 +110,9 @@ def last_chunk(connection: sqlite3.Connection, run: str, number: int, specs: tup
     return chunk, _verified(chunk, specs)
 
 
-def chunks_after(connection: sqlite3.Connection, run: str, number: int, specs: tuple[Spec, ...], step: int) -> list[tuple[Chunk, Table]]:
+def chunks_after(
+    connection: sqlite3.Connection, run: str, number: int, specs: tuple[Spec, ...], step: int
+) -> list[tuple[Chunk, Table]]:
     """The chunks of a bundle that hold steps after ``step``.
 
     Raises:
@@ -107,12 +127,15 @@ _FIELDS = "run, bundle, number, first_step, last_step, rows, sealed, checksum, d
 
 
 def _table(connection: sqlite3.Connection, run: str, number: int, specs: tuple[Spec, ...]) -> Table:
-    # Room is made for what is there, not for what the rows say is there. In 64 bits a sum of what they say could overflow, too.
+    # Room is made for what is there, not for what the rows say is there. In 64 bits a sum of what
+    # they say could overflow, too.
     size = "SELECT coalesce(sum(length(data)), 0) FROM chunks WHERE run = ? AND bundle = ?"
     total = connection.execute(size, (run, number)).fetchone()[0] // (8 * (1 + width(specs)))
     table = np.empty((1 + width(specs), total))
     at = 0
-    found = connection.execute(f"SELECT {_FIELDS} FROM chunks WHERE run = ? AND bundle = ? ORDER BY number", (run, number))
+    found = connection.execute(
+        f"SELECT {_FIELDS} FROM chunks WHERE run = ? AND bundle = ? ORDER BY number", (run, number)
+    )
     for place, row in enumerate(found):
         chunk = _chunk(row, specs)
         part = _verified(chunk, specs)
@@ -128,7 +151,9 @@ def _table(connection: sqlite3.Connection, run: str, number: int, specs: tuple[S
 def _chunk(row: tuple[Any, ...], specs: tuple[Spec, ...]) -> Chunk:
     chunk = from_row(row)
     if chunk is None:
-        raise StoreError(f"Run {row[0]}: some steps of {_listed(specs)} are damaged in the stored file; {_ADVICE}")
+        raise StoreError(
+            f"Run {row[0]}: some steps of {_listed(specs)} are damaged in the stored file; {_ADVICE}"
+        )
     return chunk
 
 
@@ -151,7 +176,12 @@ def _joined(pieces: list[tuple[tuple[str, ...], NDArray[np.int64], Table]]) -> S
     columns = tuple(dict.fromkeys(name for names, _, _ in pieces for name in names))
     steps = pieces[0][1] if len(pieces) == 1 else np.concatenate([part for _, part, _ in pieces])
     if not columns:
-        return StoredSeries(steps, pieces[0][2][0] if len(pieces) == 1 else np.concatenate([table[0] for _, _, table in pieces]))
+        return StoredSeries(
+            steps,
+            pieces[0][2][0]
+            if len(pieces) == 1
+            else np.concatenate([table[0] for _, _, table in pieces]),
+        )
     if len(pieces) == 1:
         return StoredSeries(steps, pieces[0][2].T, columns)
     values = np.full((len(columns), len(steps)), np.nan)

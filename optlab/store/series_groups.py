@@ -1,8 +1,9 @@
 """Bundles: which series are stored in the same chunks, because they have the same steps.
 
-Series that came at the same steps share a bundle, until a block shows that they do not; then it is divided for good. Series of different
-bundles are never joined again, even where their steps agree by chance in one block: otherwise a slow run, whose blocks hold a step or two,
-would change its bundles all the time and leave a trail of tiny chunks.
+Series that came at the same steps share a bundle, until a block shows that they do not; then it is
+divided for good. Series of different bundles are never joined again, even where their steps agree
+by chance in one block: otherwise a slow run, whose blocks hold a step or two, would change its
+bundles all the time and leave a trail of tiny chunks.
 """
 
 from __future__ import annotations
@@ -51,16 +52,24 @@ class SeriesGroups:
 
     def pack(self, series: Mapping[str, Series], tracked: Sequence[str]) -> Iterator[Packed]:
         """The values of a block, bundle by bundle. ``tracked`` names the followed weights."""
-        specs = {name: _spec(name, values, tracked) for name, values in series.items() if len(values.steps)}
+        specs = {
+            name: _spec(name, values, tracked)
+            for name, values in series.items()
+            if len(values.steps)
+        }
         for number in sorted({self._home[name] for name in specs if name in self._home}):
             members = self._specs[number]
-            if all(specs.get(name) == (name, columns) for name, columns in members) and _same_steps([series[name] for name, _ in members]):
+            if all(specs.get(name) == (name, columns) for name, columns in members) and _same_steps(
+                [series[name] for name, _ in members]
+            ):
                 yield _packed(number, members, series)
                 for name, _ in members:
                     del specs[name]
         fresh: dict[tuple[int, bytes], list[Spec]] = {}
         for name, spec in specs.items():
-            fresh.setdefault((self._home.get(name, -1), series[name].steps.tobytes()), []).append(spec)
+            fresh.setdefault((self._home.get(name, -1), series[name].steps.tobytes()), []).append(
+                spec
+            )
         for found in fresh.values():
             number, self._next = self._next, self._next + 1
             self._specs[number] = tuple(found)
@@ -81,7 +90,9 @@ def _spec(name: str, series: Series, tracked: Sequence[str]) -> Spec:
 
 def _same_steps(members: Sequence[Series]) -> bool:
     first = members[0].steps
-    return all(member.steps is first or np.array_equal(member.steps, first) for member in members[1:])
+    return all(
+        member.steps is first or np.array_equal(member.steps, first) for member in members[1:]
+    )
 
 
 def _packed(number: int, specs: tuple[Spec, ...], series: Mapping[str, Series]) -> Packed:
@@ -107,7 +118,14 @@ class OpenChunk:
         number: of the open chunk; table: what it holds already, ``[1 + C, n]``.
     """
 
-    def __init__(self, run: str, bundle: int, specs: tuple[Spec, ...], number: int = 0, table: Table | None = None) -> None:
+    def __init__(
+        self,
+        run: str,
+        bundle: int,
+        specs: tuple[Spec, ...],
+        number: int = 0,
+        table: Table | None = None,
+    ) -> None:
         self.run, self.bundle, self.specs = run, bundle, specs
         self._number = number
         self._table = np.empty((1 + width(specs), ROWS))
@@ -128,7 +146,9 @@ class OpenChunk:
             self._count += take
             self._dirty = True
             if self._count == ROWS:
-                self._full.append(encode(self.run, self.bundle, self._number, self._table, sealed=True))
+                self._full.append(
+                    encode(self.run, self.bundle, self._number, self._table, sealed=True)
+                )
                 grown += len(self._full[-1].data)
                 self._number, self._count, self._dirty = self._number + 1, 0, False
         return grown
@@ -137,6 +157,10 @@ class OpenChunk:
         """Chunks to write: those that became full, and the open one where it changed."""
         found, self._full = self._full, []
         if self._dirty:
-            found.append(encode(self.run, self.bundle, self._number, self._table[:, : self._count], sealed=False))
+            found.append(
+                encode(
+                    self.run, self.bundle, self._number, self._table[:, : self._count], sealed=False
+                )
+            )
             self._dirty = False
         return found

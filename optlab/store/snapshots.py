@@ -1,7 +1,8 @@
 """Snapshots on disk: one safetensors file each, whole or not at all, verified before it is trusted.
 
-A file is written under another name, forced to the disk, and renamed; only then the database learns of it, with its size and SHA-256. A
-kill at any moment leaves at most a file that no row names, which is removed when the run goes on.
+A file is written under another name, forced to the disk, and renamed; only then the database learns
+of it, with its size and SHA-256. A kill at any moment leaves at most a file that no row names,
+which is removed when the run goes on.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class SnapshotRecord:
     Attributes:
         run, step, reason, seconds: which; see :class:`optlab.training.snapshot.Snapshot`.
         file: name within the run's folder. bytes, sha256: of the file.
-        changes, memory: JSON of the snapshot's values and memory. intact: whether all this is what was written.
+        changes, memory: JSON of the snapshot's values and memory. intact: whether all this is what
+            was written.
     """
 
     run: str
@@ -63,8 +65,13 @@ def values(record: SnapshotRecord) -> tuple[object, ...]:
 
 def records(connection: sqlite3.Connection, run: str) -> list[SnapshotRecord]:
     """All snapshots of a run, by step, those of one step in the order in which they were taken."""
-    rows = connection.execute(f"SELECT {_FIELDS}, checksum FROM snapshots WHERE run = ? ORDER BY step, rowid", (run,))
-    return [dataclasses.replace(SnapshotRecord(*row[:-1]), intact=is_intact(row[:-1], row[-1])) for row in rows]
+    rows = connection.execute(
+        f"SELECT {_FIELDS}, checksum FROM snapshots WHERE run = ? ORDER BY step, rowid", (run,)
+    )
+    return [
+        dataclasses.replace(SnapshotRecord(*row[:-1]), intact=is_intact(row[:-1], row[-1]))
+        for row in rows
+    ]
 
 
 def folder(home: Path, run: str) -> Path:
@@ -84,7 +91,9 @@ def _own_folder(home: Path, run: str) -> Path:
     """
     place = folder(home, run)
     if place.is_symlink():
-        raise StoreError(f"{place} is a link to another folder, where OptLab changes nothing; remove the link.")
+        raise StoreError(
+            f"{place} is a link to another folder, where OptLab changes nothing; remove the link."
+        )
     return place
 
 
@@ -116,16 +125,22 @@ def write(home: Path, run: str, snapshot: Snapshot, taken: set[str]) -> Snapshot
     """Write a snapshot's file; the record is for the database.
 
     Args:
-        taken: names of files that rows name already; those are not overwritten, since a kill could leave a row with another file's hash.
+        taken: names of files that rows name already; those are not overwritten, since a kill could
+            leave a row with another file's hash.
 
     Raises:
         OSError: it cannot be written.
     """
     from safetensors.numpy import save
 
-    tensors = {"theta": snapshot.theta, **{_STATE + name: value for name, value in snapshot.state.items()}}
+    tensors = {
+        "theta": snapshot.theta,
+        **{_STATE + name: value for name, value in snapshot.state.items()},
+    }
     about = {"program": "optlab", "run": run, "step": str(snapshot.step), "reason": snapshot.reason}
-    data = save({name: np.array(value, order="C", copy=None) for name, value in tensors.items()}, about)
+    data = save(
+        {name: np.array(value, order="C", copy=None) for name, value in tensors.items()}, about
+    )
     stem = f"{snapshot.step}-{snapshot.reason}"
     name, number = f"{stem}.safetensors", 2
     while name in taken:
@@ -179,7 +194,9 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
 
     # A name out of the database must not lead out of the folder.
     if not is_snapshot_file(record.file):
-        raise StoreError(f"Run {record.run}: the snapshot of step {record.step:,} has no valid file name.")
+        raise StoreError(
+            f"Run {record.run}: the snapshot of step {record.step:,} has no valid file name."
+        )
     path = folder(home, record.run) / record.file
     if not record.intact:
         raise _damaged(record, path)
@@ -188,7 +205,9 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
             raise _damaged(record, path)
         data = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"Run {record.run}: the snapshot of step {record.step:,} cannot be read ({path}: {error.strerror}).") from error
+        raise StoreError(
+            f"Run {record.run}: the snapshot of step {record.step:,} cannot be read ({path}: {error.strerror})."
+        ) from error
     if hashlib.sha256(data).hexdigest() != record.sha256:
         raise _damaged(record, path)
     try:
@@ -202,7 +221,11 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
         step=record.step,
         seconds=record.seconds,
         theta=tensors["theta"],
-        state={name.removeprefix(_STATE): value for name, value in tensors.items() if name.startswith(_STATE)},
+        state={
+            name.removeprefix(_STATE): value
+            for name, value in tensors.items()
+            if name.startswith(_STATE)
+        },
         values=changed,
         memory=memory,
         reason=record.reason,
@@ -216,7 +239,10 @@ def _damaged(record: SnapshotRecord, path: Path) -> StoreError:
 
 def outdated(found: list[SnapshotRecord]) -> list[SnapshotRecord]:
     """Checkpoints that newer ones have made superfluous."""
-    checkpoints = sorted((record for record in found if record.reason == "checkpoint"), key=lambda record: record.step)
+    checkpoints = sorted(
+        (record for record in found if record.reason == "checkpoint"),
+        key=lambda record: record.step,
+    )
     return checkpoints[:-CHECKPOINTS]
 
 

@@ -1,7 +1,8 @@
 """The store: all runs of one OptLab folder.
 
-``Store.open`` reads and writes, ``Store.open_readonly`` only reads; a session is recorded by a :class:`~optlab.store.writer.RunWriter`,
-which has a connection of its own, so that recording never waits for someone who reads.
+``Store.open`` reads and writes, ``Store.open_readonly`` only reads; a session is recorded by a
+:class:`~optlab.store.writer.RunWriter`, which has a connection of its own, so that recording never
+waits for someone who reads.
 """
 
 from __future__ import annotations
@@ -78,25 +79,35 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     # --- reading -------------------------------------------------------------------------------------------------------------
 
     def runs(self, newest_first: bool = True) -> list[RunRecord]:
-        """All runs, in the order in which they were begun; those of a population in the order of their rows.
+        """All runs, in the order in which they were begun; those of a population in the order of
+        their rows.
 
         A row that is damaged is left out; see :attr:`hidden`.
 
         Raises:
             StoreError: the database is damaged.
         """
-        found, self._odd = self._read(f"ORDER BY {'created DESC, place' if newest_first else 'created, place'}")
+        found, self._odd = self._read(
+            f"ORDER BY {'created DESC, place' if newest_first else 'created, place'}"
+        )
         return found
 
     @property
     def hidden(self) -> str:
-        """One sentence about stored runs that the last :meth:`runs` left out because their rows are damaged; "" where there are none."""
+        """One sentence about stored runs that the last :meth:`runs` left out because their rows are
+        damaged; "" where there are none.
+        """
         if not self._odd:
             return ""
         others = f" (and {len(self._odd) - 1:,} more)" if len(self._odd) > 1 else ""
@@ -110,22 +121,30 @@ class Store:
         """
         asked = id_or_unique_prefix
         with self._in_words():
-            ids = self._rows("SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id", (asked,))
+            ids = self._rows(
+                "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id", (asked,)
+            )
         found = [row[0] for row in ids if is_run_id(row[0])]
         if asked in found:
             found = [asked]
         if not asked or not found:
-            raise InvalidInput(f"There is no run whose id begins with '{asked}'; `optlab runs` lists them.")
+            raise InvalidInput(
+                f"There is no run whose id begins with '{asked}'; `optlab runs` lists them."
+            )
         if len(found) > 1:
             some = ", ".join(found[:4]) + (", …" if len(found) > 4 else "")
-            raise InvalidInput(f"'{asked}' is the beginning of {len(found)} runs ({some}); give more of the id.")
+            raise InvalidInput(
+                f"'{asked}' is the beginning of {len(found)} runs ({some}); give more of the id."
+            )
         records, odd = self._read("WHERE id = ?", found[0])
         if odd:
             raise StoreError(f"Run {found[0]} cannot be read: {odd[0]}")
         return records[0]
 
     def population(self, run_id: str) -> list[RunRecord]:
-        """The runs that were begun together with this one, itself included, in the order of their rows."""
+        """The runs that were begun together with this one, itself included, in the order of their
+        rows.
+        """
         record = self.run(run_id)
         return self._read("WHERE population = ? ORDER BY place", record.population)[0]
 
@@ -161,7 +180,9 @@ class Store:
         return self.load_snapshot(found[-1]) if found else None
 
     def controls(self, run_id: str) -> list[tuple[int, Message]]:
-        """The messages that were applied to a run, each with the number of steps that had been taken; as they concern this run alone."""
+        """The messages that were applied to a run, each with the number of steps that had been
+        taken; as they concern this run alone.
+        """
         with self._in_words():
             query = f"SELECT {seals.COLUMNS['controls']}, checksum FROM controls WHERE run = ? ORDER BY number"
             rows = self._connection.execute(query, (run_id,)).fetchall()
@@ -206,10 +227,16 @@ class Store:
     def _mark(self, dead: Sequence[str]) -> None:
         with database.transaction(self._connection):
             for owner in dead:
-                # An owner may have ended its runs in good order since they were looked at. A damaged row stays what it is, damaged.
+                # An owner may have ended its runs in good order since they were looked at. A
+                # damaged row stays what it is, damaged.
                 which = f"owner = ? AND status IN (?, ?) AND {seals.INTACT_RUN}"
-                for (run,) in self._connection.execute(f"SELECT id FROM runs WHERE {which}", (owner, *GOING)).fetchall():
-                    self._connection.execute("UPDATE runs SET status = 'interrupted', reason = ? WHERE id = ?", (_DIED, run))
+                for (run,) in self._connection.execute(
+                    f"SELECT id FROM runs WHERE {which}", (owner, *GOING)
+                ).fetchall():
+                    self._connection.execute(
+                        "UPDATE runs SET status = 'interrupted', reason = ? WHERE id = ?",
+                        (_DIED, run),
+                    )
                     seals.seal(self._connection, "runs", run)
 
     # --- recording -----------------------------------------------------------------------------------------------------------
@@ -235,14 +262,32 @@ class Store:
                 ids: list[str] = []
                 while len(ids) < len(documents):
                     fresh = records.fresh_id()
-                    if fresh not in ids and connection.execute("SELECT 1 FROM runs WHERE id = ?", (fresh,)).fetchone() is None:
+                    if (
+                        fresh not in ids
+                        and connection.execute(
+                            "SELECT 1 FROM runs WHERE id = ?", (fresh,)
+                        ).fetchone()
+                        is None
+                    ):
                         ids.append(fresh)
                 ids.sort()
-                for place, (run, experiment, document) in enumerate(zip(ids, experiments, documents, strict=True)):
+                for place, (run, experiment, document) in enumerate(
+                    zip(ids, experiments, documents, strict=True)
+                ):
                     connection.execute(
                         "INSERT INTO runs (id, title, experiment, status, owner, created, runner, versions, population, place) "
                         "VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?)",
-                        (run, experiment.title(), document, lock.name, created, runner, versions, ids[0], place),
+                        (
+                            run,
+                            experiment.title(),
+                            document,
+                            lock.name,
+                            created,
+                            runner,
+                            versions,
+                            ids[0],
+                            place,
+                        ),
                     )
                     seals.seal(connection, "runs", run)
             undo.pop_all()
@@ -251,8 +296,8 @@ class Store:
     def resume(self, run_ids: Sequence[str], runner: str | None = None) -> RunWriter:
         """Take over runs that ended before their time, to go on with them under the same ids.
 
-        The writer's ``snapshots`` and ``log`` are what the session has to be given. What is stored already stays; a session that goes over
-        the same steps again gives the same numbers.
+        The writer's ``snapshots`` and ``log`` are what the session has to be given. What is stored
+        already stays; a session that goes over the same steps again gives the same numbers.
 
         Args:
             run_ids: several go on together as one population.
@@ -271,31 +316,47 @@ class Store:
     def _taken_over(self, found: Sequence[RunRecord], runner: str | None) -> RunWriter:
         with contextlib.ExitStack() as undo:
             connection, lock = self._for_writer(undo)
-            # In one transaction with the reading, so that a failure leaves the runs as they were, and no two sessions take one.
+            # In one transaction with the reading, so that a failure leaves the runs as they were,
+            # and no two sessions take one.
             with database.transaction(connection):
                 for record in found:
-                    status = connection.execute("SELECT status FROM runs WHERE id = ?", (record.id,)).fetchone()[0]
+                    status = connection.execute(
+                        "SELECT status FROM runs WHERE id = ?", (record.id,)
+                    ).fetchone()[0]
                     _check_resumable(record.id, status)
                     connection.execute(
                         "UPDATE runs SET status = 'running', owner = ?, ended = '', runner = ?, versions = ?, final = '{}', "
                         "theta_sha256 = '', reason = '', broken = '', detail = '' WHERE id = ?",
-                        (lock.name, runner or record.runner, json.dumps(records.versions()), record.id),
+                        (
+                            lock.name,
+                            runner or record.runner,
+                            json.dumps(records.versions()),
+                            record.id,
+                        ),
                     )
                     seals.seal(connection, "runs", record.id)
                 writer = self._resumed(connection, lock, found)
             undo.pop_all()
         return writer
 
-    def _resumed(self, connection: sqlite3.Connection, lock: RunLock, found: Sequence[RunRecord]) -> RunWriter:
+    def _resumed(
+        self, connection: sqlite3.Connection, lock: RunLock, found: Sequence[RunRecord]
+    ) -> RunWriter:
         chosen = self._common_snapshots([record.id for record in found])
         step = chosen[0].step if chosen else 0
         lines: list[RunCursor] = []
         logs: list[list[tuple[int, Message]]] = []
         for record in found:
-            snapshots.remove_strays(self.home, record.id, {snapshot.file for snapshot in snapshots.records(connection, record.id)})
+            snapshots.remove_strays(
+                self.home,
+                record.id,
+                {snapshot.file for snapshot in snapshots.records(connection, record.id)},
+            )
             everything = self.controls(record.id)
             log = controls.persistent_messages(everything, step) + [
-                (at, message) for at, message in everything if at >= step and controls.replayable(message)
+                (at, message)
+                for at, message in everything
+                if at >= step and controls.replayable(message)
             ]
             logs.append(log)
             line = RunCursor(record.id, steps=record.steps, seconds=record.seconds)
@@ -305,17 +366,27 @@ class Store:
             lines.append(line)
         texts = [record.experiment for record in found]
         return RunWriter(
-            self.home, connection, lock, lines, texts, chosen, controls.for_population(logs), SeriesGroups(common_bundles(lines))
+            self.home,
+            connection,
+            lock,
+            lines,
+            texts,
+            chosen,
+            controls.for_population(logs),
+            SeriesGroups(common_bundles(lines)),
         )
 
     def _common_snapshots(self, run_ids: Sequence[str]) -> tuple[Snapshot, ...] | None:
-        """A snapshot of each run, of the highest step at which all have a sound one; None where there is none."""
+        """A snapshot of each run, of the highest step at which all have a sound one; None where
+        there is none.
+        """
         by_step = [{record.step: record for record in self.snapshots(run_id)} for run_id in run_ids]
         for step in sorted(set.intersection(*(set(steps) for steps in by_step)), reverse=True):
             try:
                 return tuple(self.load_snapshot(steps[step]) for steps in by_step)
             except StoreError:
-                # Going on from an earlier one, or from the start, gives the same numbers; it only takes longer.
+                # Going on from an earlier one, or from the start, gives the same numbers; it only
+                # takes longer.
                 continue
         return None
 
@@ -323,7 +394,9 @@ class Store:
 
     def _for_writer(self, undo: contextlib.ExitStack) -> tuple[sqlite3.Connection, RunLock]:
         if self.readonly:
-            raise StoreError("The runs were opened for reading only; open them for writing to record a run.")
+            raise StoreError(
+                "The runs were opened for reading only; open them for writing to record a run."
+            )
         connection = database.connect(self.home / database.NAME)
         undo.callback(connection.close)
         lock = RunLock(self.home)
@@ -343,7 +416,10 @@ class Store:
             except StoreError as error:
                 odd.append(str(error))
         # A reader cannot mark, but must not show a dead run as going either.
-        alive = {owner: is_held(self.home, owner) for owner in {record.owner for record in found if record.going}}
+        alive = {
+            owner: is_held(self.home, owner)
+            for owner in {record.owner for record in found if record.going}
+        }
         return [_as_it_is(record, alive) for record in found], odd
 
     def _rows(self, query: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -356,7 +432,8 @@ class Store:
         except sqlite3.OperationalError as error:
             if "decode" not in str(error):
                 raise
-        # One text that is not UTF-8 must not hide the other rows. Asked for only then, as it takes longer.
+        # One text that is not UTF-8 must not hide the other rows. Asked for only then, as it takes
+        # longer.
         usual = self._connection.text_factory
         self._connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         try:
@@ -390,7 +467,9 @@ def _writable(folder: Path | None) -> Path:
     if folder is None:
         return paths.writable_home()
     if not os.access(home, os.W_OK):
-        raise StoreError(f"The folder {home} is not writable; choose another, or change its permissions.")
+        raise StoreError(
+            f"The folder {home} is not writable; choose another, or change its permissions."
+        )
     return home
 
 
@@ -399,5 +478,11 @@ def _check_resumable(run: str, status: str) -> None:
         return
     if status in GOING:
         raise InvalidInput(f"Run {run} is {status} already; it can be resumed only after its end.")
-    why = "it has reached its end" if status == "finished" else "its numbers have overflowed, and would again"
-    raise InvalidInput(f"Run {run} is {status}, so there is nothing to resume: {why}. Start a new run from its experiment instead.")
+    why = (
+        "it has reached its end"
+        if status == "finished"
+        else "its numbers have overflowed, and would again"
+    )
+    raise InvalidInput(
+        f"Run {run} is {status}, so there is nothing to resume: {why}. Start a new run from its experiment instead."
+    )

@@ -1,11 +1,13 @@
 """The writer: takes the events of a session and makes them last.
 
-Rows wait in memory and are committed together a few times a second, in one short transaction, so that several sessions can share one
-file. What is committed is there after a kill of the process. A snapshot is committed only together with all rows up to its step: a run
-that goes on from it has no gap.
+Rows wait in memory and are committed together a few times a second, in one short transaction, so
+that several sessions can share one file. What is committed is there after a kill of the process. A
+snapshot is committed only together with all rows up to its step: a run that goes on from it has no
+gap.
 
-A write that fails is repeated (:mod:`optlab.store.persistence`). Where that does not help, recording stops for good: a gap would look like
-a whole record. The runs are then interrupted, whatever becomes of the session.
+A write that fails is repeated (:mod:`optlab.store.persistence`). Where that does not help,
+recording stops for good: a gap would look like a whole record. The runs are then interrupted,
+whatever becomes of the session.
 """
 
 from __future__ import annotations
@@ -54,10 +56,9 @@ _MOST_WAITING = 8 << 20
 """Bytes of full chunks after which is committed in any case: bounds what waits."""
 
 Statement = tuple[str, tuple[Any, ...]]
-# A transaction that is repeated may have been committed after all: a network folder can lose the answer. So no statement minds to be repeated.
-_WRITE_BUNDLE = (
-    "INSERT INTO bundles (run, number, columns) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET columns = excluded.columns, checksum = NULL"
-)
+# A transaction that is repeated may have been committed after all: a network folder can lose the
+# answer. So no statement minds to be repeated.
+_WRITE_BUNDLE = "INSERT INTO bundles (run, number, columns) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET columns = excluded.columns, checksum = NULL"
 _WRITE_CONTROL = (
     "INSERT INTO controls (run, number, step, message) VALUES (?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET step = excluded.step, message = excluded.message, checksum = NULL"
@@ -67,12 +68,13 @@ _WRITE_CONTROL = (
 class RunWriter:
     """The event sink of one session; made by :meth:`optlab.store.store.Store.begin` and ``resume``.
 
-    It owns a connection and the lock of its runs. It may be handed to another thread, but only one may use it at a time.
+    It owns a connection and the lock of its runs. It may be handed to another thread, but only one
+    may use it at a time.
 
     Attributes:
         experiments: of its runs, as TOML.
-        snapshots, log: for the session that is to be begun: one snapshot a run to go on from, or None to start anew, and the messages to
-            replay from there.
+        snapshots, log: for the session that is to be begun: one snapshot a run to go on from, or
+            None to start anew, and the messages to replay from there.
     """
 
     def __init__(
@@ -118,7 +120,9 @@ class RunWriter:
 
     @property
     def broken(self) -> bool:
-        """Whether writing failed: nothing is recorded any more, and after :meth:`close` the runs are interrupted."""
+        """Whether writing failed: nothing is recorded any more, and after :meth:`close` the runs
+        are interrupted.
+        """
         return bool(self._problem)
 
     def record(self, event: Event) -> None:
@@ -140,7 +144,8 @@ class RunWriter:
             self._unless_broken(lambda: self._end_all("interrupted", reason, ""))
 
     def close(self) -> None:
-        """Commit what waits and let go of the runs; one that has not ended is interrupted from then on. Safe to call twice.
+        """Commit what waits and let go of the runs; one that has not ended is interrupted from then
+        on. Safe to call twice.
 
         Raises:
             StoreError: it cannot be written; the runs are let go of all the same.
@@ -169,14 +174,17 @@ class RunWriter:
 
     def _mark_incomplete(self) -> None:
         """Say in the store why the record breaks off."""
-        change = "UPDATE runs SET status = 'interrupted', reason = ? WHERE id = ? AND status IN (?, ?)"
+        change = (
+            "UPDATE runs SET status = 'interrupted', reason = ? WHERE id = ? AND status IN (?, ?)"
+        )
         try:
             with transaction(self._connection):
                 for line in self._lines:
                     self._connection.execute(change, (self._problem, line.id, *GOING))
                     seal(self._connection, "runs", line.id)
         except sqlite3.Error:
-            # Nothing can be written, this included; without an owner the runs count as interrupted all the same.
+            # Nothing can be written, this included; without an owner the runs count as interrupted
+            # all the same.
             return
 
     # --- events --------------------------------------------------------------------------------------------------------------
@@ -208,13 +216,20 @@ class RunWriter:
     def _started(self, event: SessionStarted) -> None:
         self._tracked = self._tracked_at_start = event.tracked
         change = "UPDATE runs SET device = ?, device_name = ?, tracked = ? WHERE id = ?"
-        self._commit(*((change, (event.device, event.device_name, json.dumps(event.tracked), line.id)) for line in self._lines))
+        self._commit(
+            *(
+                (change, (event.device, event.device_name, json.dumps(event.tracked), line.id))
+                for line in self._lines
+            )
+        )
 
     def _add(self, block: SeriesBlock) -> None:
         for packed in self._bundles.pack(block.series, self._tracked):
             for line, table in zip(self._lines, packed.table, strict=True):
                 if not line.ended:
-                    self._append(line, packed, table if len(self._lines) == 1 else _without_ended(table))
+                    self._append(
+                        line, packed, table if len(self._lines) == 1 else _without_ended(table)
+                    )
         for line in self._lines:
             if not line.ended and block.step > line.steps:
                 line.steps, line.seconds, line.dirty = block.step, block.seconds, True
@@ -248,7 +263,12 @@ class RunWriter:
                 for file in self._persist(functools.partial(self._cut, line, event.step)):
                     snapshots.discard(self._home, line.id, file)
             if isinstance(message, Follow):
-                statements.append(("UPDATE runs SET tracked = ? WHERE id = ?", (json.dumps(self._tracked), line.id)))
+                statements.append(
+                    (
+                        "UPDATE runs SET tracked = ? WHERE id = ?",
+                        (json.dumps(self._tracked), line.id),
+                    )
+                )
             statements.append((_WRITE_CONTROL, (line.id, line.messages, event.step, document)))
             line.messages += 1
         # Rows may wait: those of later steps can only be committed after this.
@@ -264,8 +284,20 @@ class RunWriter:
                 line.status, line.dirty = status, True
 
     def _run_ended(self, line: RunCursor, event: RunEnded) -> None:
-        line.status, line.steps, line.seconds, line.ended, line.dirty = event.status, event.steps, event.seconds, True, True
-        result = (now(), json.dumps(dict(event.final)), event.theta_sha256, event.reason, event.broken)
+        line.status, line.steps, line.seconds, line.ended, line.dirty = (
+            event.status,
+            event.steps,
+            event.seconds,
+            True,
+            True,
+        )
+        result = (
+            now(),
+            json.dumps(dict(event.final)),
+            event.theta_sha256,
+            event.reason,
+            event.broken,
+        )
         change = "UPDATE runs SET ended = ?, final = ?, theta_sha256 = ?, reason = ?, broken = ? WHERE id = ?"
         self._commit((change, (*result, line.id)))
 
@@ -284,16 +316,24 @@ class RunWriter:
         checkpoint = snapshot.reason == "checkpoint"
         began = time.monotonic()
         if checkpoint and snapshot.step != self._checkpoint_step:
-            # Decided once a step: the runs of a population can go on together only from snapshots of the same step.
+            # Decided once a step: the runs of a population can go on together only from snapshots
+            # of the same step.
             if began < self._checkpoint_at:
                 return
             self._checkpoint_step, self._checkpoint_cost = snapshot.step, 0.0
         before = self._persist(lambda: snapshots.records(self._connection, line.id))
-        record = self._persist(lambda: snapshots.write(self._home, line.id, snapshot, {old.file for old in before}))
+        record = self._persist(
+            lambda: snapshots.write(self._home, line.id, snapshot, {old.file for old in before})
+        )
         replaced = [old for old in before if (old.step, old.reason) == (record.step, record.reason)]
-        gone = replaced + snapshots.outdated([*(old for old in before if old not in replaced), record])
+        gone = replaced + snapshots.outdated(
+            [*(old for old in before if old not in replaced), record]
+        )
         forget = "DELETE FROM snapshots WHERE run = ? AND file = ?"
-        self._commit(*((forget, (old.run, old.file)) for old in gone), (snapshots.INSERT, snapshots.values(record)))
+        self._commit(
+            *((forget, (old.run, old.file)) for old in gone),
+            (snapshots.INSERT, snapshots.values(record)),
+        )
         for old in gone:
             snapshots.discard(self._home, line.id, old.file)
         if checkpoint:
@@ -307,14 +347,25 @@ class RunWriter:
         """Write everything that waits, and ``statements``, at once."""
         began = time.monotonic()
         first, self._first = self._first, []
-        chunks = [chunk for line in self._lines for tail in line.tails.values() for chunk in tail.take()]
+        chunks = [
+            chunk for line in self._lines for tail in line.tails.values() for chunk in tail.take()
+        ]
         states: list[Statement] = []
         for line in self._lines:
             if line.dirty:
                 state = (line.status, line.steps, line.seconds, line.id)
-                states.append(("UPDATE runs SET status = ?, steps = ?, seconds = ? WHERE id = ?", state))
+                states.append(
+                    ("UPDATE runs SET status = ?, steps = ?, seconds = ? WHERE id = ?", state)
+                )
                 line.dirty = False
-        self._write([*first, *((WRITE_CHUNK, chunk_values(chunk)) for chunk in chunks), *states, *statements])
+        self._write(
+            [
+                *first,
+                *((WRITE_CHUNK, chunk_values(chunk)) for chunk in chunks),
+                *states,
+                *statements,
+            ]
+        )
         self._waiting = 0
         self._stored_steps = max((line.steps for line in self._lines), default=0)
         done = time.monotonic()
@@ -334,7 +385,9 @@ class RunWriter:
 
 
 def _without_ended(table: Table) -> Table:
-    """Without the rows at the end that hold nothing: the run had ended while others of its population went on."""
+    """Without the rows at the end that hold nothing: the run had ended while others of its
+    population went on.
+    """
     if not np.isnan(table[1:, -1]).all():
         return table
     some = np.flatnonzero(~np.isnan(table[1:]).all(axis=0))

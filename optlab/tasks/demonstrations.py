@@ -20,13 +20,17 @@ class _Controlled(Progress):
         self._stopped = False
 
     def going(self) -> bool:
-        self._stopped = self._stopped or any(isinstance(message, Stop) for message in self._controls.take(0))
+        self._stopped = self._stopped or any(
+            isinstance(message, Stop) for message in self._controls.take(0)
+        )
         return not self._stopped
 
 
 @dataclass(frozen=True)
 class DemonstrationTask(Task):
-    """Run the bench of this name with these values of its fields; answered by one :class:`~optlab.studies.demonstrations.base.DemonstrationResult` after another."""
+    """Run the bench of this name with these values of its fields; answered by one
+    :class:`~optlab.studies.demonstrations.base.DemonstrationResult` after another.
+    """
 
     name: str
     values: Mapping[str, Any]

@@ -1,4 +1,6 @@
-"""What the window asks about the landscape around a stored run's weights: slices, the spectrum of the Hessian, the critical point nearby."""
+"""What the window asks about the landscape around a stored run's weights: slices, the spectrum of
+the Hessian, the critical point nearby.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 FEW = 12
-"""Snapshots below which a stored run is trained again for its path: a plane through five points says little."""
+"""Snapshots below which a stored run is trained again for its path: a plane through five points
+says little.
+"""
 MOST_AGAIN = 60.0
 """Seconds that a run may have taken to be trained again for its path."""
 EXAMPLES = 256
@@ -44,10 +48,12 @@ SMALL = 1500
 
 @dataclass(frozen=True)
 class SliceTask(Task):
-    """The objective on a plane through a run's weights; answered by a :class:`~optlab.tasks.slicing.PlaneSlice`.
+    """The objective on a plane through a run's weights; answered by a
+    :class:`~optlab.tasks.slicing.PlaneSlice`.
 
     Attributes:
-        run: id. along: which plane. other: id of the run at the other end, for ``runs``. points: in each direction. reach: 0 for the usual one.
+        run: id. along: which plane. other: id of the run at the other end, for ``runs``. points: in
+            each direction. reach: 0 for the usual one.
         examples: training examples that are used at most; 0 for all.
     """
 
@@ -64,12 +70,16 @@ class SliceTask(Task):
         other = stored(self.other, self.examples) if self.other else None
         # A coarse one at once, to be looked at while the fine one is computed.
         for points in (11, self.points):
-            yield cut_plane(here, self.along, other, points=points, reach=self.reach, seed=self.seed)
+            yield cut_plane(
+                here, self.along, other, points=points, reach=self.reach, seed=self.seed
+            )
 
 
 @dataclass(frozen=True)
 class LineTask(Task):
-    """The objective on a line, with error bars over batches; answered by a :class:`~optlab.tasks.slicing.LineSlice`. Attributes as above."""
+    """The objective on a line, with error bars over batches; answered by a
+    :class:`~optlab.tasks.slicing.LineSlice`. Attributes as above.
+    """
 
     run_id: str
     other: str = ""
@@ -80,7 +90,13 @@ class LineTask(Task):
 
     def run(self, controls: Controls) -> Iterator[LineSlice]:
         other = stored(self.other, self.examples) if self.other else None
-        yield cut_line(stored(self.run_id, self.examples), other, points=self.points, reach=self.reach, seed=self.seed)
+        yield cut_line(
+            stored(self.run_id, self.examples),
+            other,
+            points=self.points,
+            reach=self.reach,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True)
@@ -89,11 +105,15 @@ class SpectrumResult:
 
     Attributes:
         title: of the experiment. step: of the weights. parameters: P.
-        top: the largest eigenvalues, falling. bottom: the smallest, rising. residual: relative. products: Hessian products that they took.
-        trace, trace_error: estimated, and its standard error. grid, density: the spectral density ``[G]``; empty until it has come.
-        negative: number of negative eigenvalues where the whole spectrum was computed, else None. rate: learning rate, 2/λ₁ of which is the edge.
-        path_steps, path_lowest, path_convex: steps of some points of the path, the smallest eigenvalue at each, and whether the objective is convex there
-            (no eigenvalue is negative), where the model is small; empty else.
+        top: the largest eigenvalues, falling. bottom: the smallest, rising. residual: relative.
+            products: Hessian products that they took.
+        trace, trace_error: estimated, and its standard error. grid, density: the spectral density
+            ``[G]``; empty until it has come.
+        negative: number of negative eigenvalues where the whole spectrum was computed, else None.
+            rate: learning rate, 2/λ₁ of which is the edge.
+        path_steps, path_lowest, path_convex: steps of some points of the path, the smallest
+            eigenvalue at each, and whether the objective is convex there (no eigenvalue is
+            negative), where the model is small; empty else.
     """
 
     title: str
@@ -116,7 +136,9 @@ class SpectrumResult:
 
 @dataclass(frozen=True)
 class SpectrumTask(Task):
-    """Eigenvalues at both ends, trace, density; answered by :class:`SpectrumResult`, without and then with the density."""
+    """Eigenvalues at both ends, trace, density; answered by :class:`SpectrumResult`, without and
+    then with the density.
+    """
 
     run_id: str
     top: int = 8
@@ -128,7 +150,10 @@ class SpectrumTask(Task):
         here = looked_at.landscape.hessian(looked_at.theta)
         parameters = looked_at.theta.shape[1]
         ends = extremes(
-            here.product, looked_at.theta, top=min(self.top, parameters), bottom=min(self.bottom, max(0, parameters - self.top))
+            here.product,
+            looked_at.theta,
+            top=min(self.top, parameters),
+            bottom=min(self.bottom, max(0, parameters - self.top)),
         )
         estimate = trace_of(here)
         rate = getattr(experiment_of(self.run_id).optimizer, "lr", None)
@@ -157,7 +182,12 @@ class SpectrumTask(Task):
             places = np.unique(np.linspace(0, len(whole.path) - 1, PATH_POINTS).round().astype(int))
             lowest, convex = convexity(whole.landscape, whole.path[places.tolist()])
             steps = tuple(whole.at_steps[place] for place in places)
-            yield replace(second, path_steps=steps, path_lowest=lowest.numpy(), path_convex=tuple(convex.tolist()))
+            yield replace(
+                second,
+                path_steps=steps,
+                path_lowest=lowest.numpy(),
+                path_convex=tuple(convex.tolist()),
+            )
 
 
 @dataclass(frozen=True)
@@ -165,11 +195,15 @@ class CriticalPointAnswer:
     """Where the finder went, and what it found there.
 
     Attributes:
-        here, there: the verdicts on the run's weights and on the point that was found, in words. converged, problem: of the finder.
-        distance: between the two. norms: gradient norm at each of its steps. losses: objective here and there.
-        eigenvalues: at the point found, rising (both ends where P is large). index: number of negative ones.
-        onwards: what methods do that start beside the point found: label, objective, distance from it in the end; empty where the model is large or the point
-            is one of some examples only, and until it has come.
+        here, there: the verdicts on the run's weights and on the point that was found, in words.
+            converged, problem: of the finder.
+        distance: between the two. norms: gradient norm at each of its steps. losses: objective here
+            and there.
+        eigenvalues: at the point found, rising (both ends where P is large). index: number of
+            negative ones.
+        onwards: what methods do that start beside the point found: label, objective, distance from
+            it in the end; empty where the model is large or the point is one of some examples only,
+            and until it has come.
     """
 
     here: str
@@ -211,20 +245,33 @@ class CriticalPointTask(Task):
         )
         yield answer
         experiment = experiment_of(self.run_id)
-        # The methods go on all examples, of which a point that was found on some is no critical point.
-        if looked_at.theta.shape[1] <= SMALL and len(looked_at.x) == len(experiment.dataset.load().training):
+        # The methods go on all examples, of which a point that was found on some is no critical
+        # point.
+        if looked_at.theta.shape[1] <= SMALL and len(looked_at.x) == len(
+            experiment.dataset.load().training
+        ):
             yield replace(answer, onwards=onwards(experiment, found.theta))
 
 
 def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, float, float], ...]:
-    """What gradient descent, Newton's method and saddle-free Newton do that start ``START_OFFSET`` a point ``[1, P]``, in a population on all examples.
+    """What gradient descent, Newton's method and saddle-free Newton do that start ``START_OFFSET``
+    a point ``[1, P]``, in a population on all examples.
 
     Returns:
         label, objective and distance from the point after ``ONWARDS`` steps.
     """
     # What the run was tuned with would hide what the methods do: bare ones, each at its usual rate.
     plain = {**experiment.to_dict(), "precision": "float64", "device": "cpu"}
-    for section in ("schedule", "clipping", "averaging", "delay", "continuation", "stopping", "pretraining", "instruments"):
+    for section in (
+        "schedule",
+        "clipping",
+        "averaging",
+        "delay",
+        "continuation",
+        "stopping",
+        "pretraining",
+        "instruments",
+    ):
         plain.pop(section, None)
     rate = getattr(experiment.optimizer, "lr", 0.1)
     methods: tuple[dict[str, Any], ...] = (
@@ -233,7 +280,10 @@ def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, flo
         {"name": "saddle_free_newton", "damping": 0.01},
     )
     population = [
-        Experiment.from_dict({**plain, "optimizer": method, "batches": {"name": "never_shuffled", "size": 0}}) for method in methods
+        Experiment.from_dict(
+            {**plain, "optimizer": method, "batches": {"name": "never_shuffled", "size": 0}}
+        )
+        for method in methods
     ]
     trainer = Trainer(population)
     aside = _torch.randn(point.shape, generator=generator(0, "onwards"), dtype=_torch.float64)
@@ -246,7 +296,10 @@ def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, flo
     added = [0.0] * len(methods) if penalty is None else penalty.tolist()
     away = _torch.linalg.vector_norm(trainer.theta - point.double(), dim=1).tolist()
     labels = [run_id.optimizer.label for run_id in population]
-    return tuple((label, loss + more, distance) for label, loss, more, distance in zip(labels, losses, added, away, strict=True))
+    return tuple(
+        (label, loss + more, distance)
+        for label, loss, more, distance in zip(labels, losses, added, away, strict=True)
+    )
 
 
 def experiment_of(run_id: str) -> Experiment:
@@ -256,7 +309,9 @@ def experiment_of(run_id: str) -> Experiment:
 
 
 def with_path(run_id: str, examples: int) -> Subject:
-    """A stored run with its path: that of its snapshots, or where they are few that of the same run trained again."""
+    """A stored run with its path: that of its snapshots, or where they are few that of the same run
+    trained again.
+    """
     subject = stored(run_id, examples)
     if len(subject.path) >= FEW:
         return subject
@@ -266,4 +321,8 @@ def with_path(run_id: str, examples: int) -> Subject:
         return subject
     again = trained(Experiment.from_toml(record.experiment), record.steps, examples)
     # A value that was changed while it ran leads elsewhere: then the snapshots are all there is.
-    return again if np.allclose(again.theta.numpy(), subject.theta.numpy(), rtol=1e-5, atol=1e-7) else subject
+    return (
+        again
+        if np.allclose(again.theta.numpy(), subject.theta.numpy(), rtol=1e-5, atol=1e-7)
+        else subject
+    )

@@ -23,7 +23,8 @@ from optlab.training.control import Controls
 class ImportTask(Task):
     """How a data file would be read.
 
-    Answered by a :class:`~optlab.outside.datafiles.preview.Preview` at once, and by a :class:`~optlab.tasks.preview.DatasetPreview` when the whole file was read.
+    Answered by a :class:`~optlab.outside.datafiles.preview.Preview` at once, and by a
+    :class:`~optlab.tasks.preview.DatasetPreview` when the whole file was read.
 
     Attributes:
         choices: fields of the data set that the user has chosen.
@@ -41,10 +42,12 @@ class ImportTask(Task):
 
 @dataclass(frozen=True)
 class RegisterTask(Task):
-    """Execute a source that the user has confirmed, and register its class; answered by a :class:`Registered`.
+    """Execute a source that the user has confirmed, and register its class; answered by a
+    :class:`Registered`.
 
     Attributes:
-        what: path or dotted name, with ``:Class`` behind it. sha256: of the file that was confirmed. name: without its prefix.
+        what: path or dotted name, with ``:Class`` behind it. sha256: of the file that was
+            confirmed. name: without its prefix.
     """
 
     what: str
@@ -54,7 +57,10 @@ class RegisterTask(Task):
     def run(self, controls: Controls) -> Iterator[Registered]:
         source = sources.find(self.what)
         if source.sha256 != self.sha256:
-            raise InvalidInput(f"{source.path} has changed since you looked at it; look again before you confirm.", "origin")
+            raise InvalidInput(
+                f"{source.path} has changed since you looked at it; look again before you confirm.",
+                "origin",
+            )
         # What the user's file prints is no word of ours.
         with contextlib.redirect_stdout(sys.stderr):
             done = register(source, self.name)
@@ -63,7 +69,9 @@ class RegisterTask(Task):
 
 @dataclass(frozen=True)
 class Registered:
-    """What came of it: the registration, the number of parameters, and the shape of the inputs on which the model was tried."""
+    """What came of it: the registration, the number of parameters, and the shape of the inputs on
+    which the model was tried.
+    """
 
     registration: Registration
     parameters: int

@@ -1,4 +1,6 @@
-"""A look at a data set before anything is trained on it: counts, and a few examples in a form that can be drawn."""
+"""A look at a data set before anything is trained on it: counts, and a few examples in a form that
+can be drawn.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,13 @@ class DatasetPreview:
     Attributes:
         name, label: of the data set.
         counts: examples of each part, ``training``, ``validation``, ``test``.
-        inputs: shape of one example. outputs: number of classes or of target values. task: which of the two.
+        inputs: shape of one example. outputs: number of classes or of target values. task: which of
+            the two.
         input_names, class_names: as the data set gives them, or ().
         class_counts: examples of each class in all parts, or ().
-        sample: what ``x`` is: images ``[n, 8, 8]`` in the units of the source, points ``[n, 2]`` as the model sees them, or
-            ``components``: points ``[n, 2]`` in the plane of the first two principal components of the training part.
+        sample: what ``x`` is: images ``[n, 8, 8]`` in the units of the source, points ``[n, 2]`` as
+            the model sees them, or ``components``: points ``[n, 2]`` in the plane of the first two
+            principal components of the training part.
         x: the sample. y: its class numbers ``[n]``, or target values ``[n, outputs]``.
         explained: shares of the variance along the two components; () for other samples.
     """
@@ -54,7 +58,9 @@ class DatasetPreview:
 
 @dataclass(frozen=True)
 class PreviewTask(Task):
-    """What a data set looks like, given as its ``[dataset]`` section; answered by a :class:`DatasetPreview`."""
+    """What a data set looks like, given as its ``[dataset]`` section; answered by a
+    :class:`DatasetPreview`.
+    """
 
     dataset: Mapping[str, Any]
 
@@ -93,7 +99,9 @@ def preview(values: Mapping[str, Any]) -> DatasetPreview:
     )
 
 
-def _sample(data: Data) -> tuple[Literal["images", "points", "components"], NDArray[np.float64], tuple[float, ...]]:
+def _sample(
+    data: Data,
+) -> tuple[Literal["images", "points", "components"], NDArray[np.float64], tuple[float, ...]]:
     x = data.training.x
     if data.shape.inputs in ((_SIDE * _SIDE,), (_SIDE, _SIDE)):
         # As the source has them: standardized pixels are no picture.
@@ -105,7 +113,9 @@ def _sample(data: Data) -> tuple[Literal["images", "points", "components"], NDAr
 
 
 def _components(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, ...]]:
-    """Coordinates ``[n, 2]`` of the rows of ``x`` along their first two principal components, and the shares of variance."""
+    """Coordinates ``[n, 2]`` of the rows of ``x`` along their first two principal components, and
+    the shares of variance.
+    """
     centered = x - x.mean(axis=0)
     left, size, _ = np.linalg.svd(centered, full_matrices=False)
     points = np.zeros((len(x), 2))

@@ -1,4 +1,6 @@
-"""Slices of a subject's objective: which plane or line, how far, and the path drawn on it; in NumPy, for surfaces to draw."""
+"""Slices of a subject's objective: which plane or line, how far, and the path drawn on it; in
+NumPy, for surfaces to draw.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ class PlaneSlice:
 
     Attributes:
         labels: what the two coordinates are. a: ``[A]``. b: ``[B]``. loss: ``[A, B]``.
-        steps: of the points of the path, ``[K]``. path: their coordinates ``[K, 2]``. off_plane: their distances, ``[K]``.
+        steps: of the points of the path, ``[K]``. path: their coordinates ``[K, 2]``. off_plane:
+            their distances, ``[K]``.
         explained: share of the path's variance that the plane holds; None where there is no path.
     """
 
@@ -46,7 +49,8 @@ class LineSlice:
     """The objective on a line.
 
     Attributes:
-        label: what the coordinate is. at: ``[K]``. loss: over all examples, ``[K]``. standard_error: of a mean over so many ``batches``, ``[K]``.
+        label: what the coordinate is. at: ``[K]``. loss: over all examples, ``[K]``.
+            standard_error: of a mean over so many ``batches``, ``[K]``.
         spread: standard deviation of a batch's loss, ``[K]``.
     """
 
@@ -59,13 +63,21 @@ class LineSlice:
 
 
 def cut_plane(
-    here: Subject, along: Along, other: Subject | None = None, *, points: int = 25, reach: float = 0.0, seed: int = 0
+    here: Subject,
+    along: Along,
+    other: Subject | None = None,
+    *,
+    points: int = 25,
+    reach: float = 0.0,
+    seed: int = 0,
 ) -> PlaneSlice:
     """The objective on a plane through a subject's weights.
 
     Args:
-        along: which plane; see :data:`ALONG`. other: the other end, for ``runs``. points: in each direction.
-        reach: how far to go to either side; 0 for 1, or a margin around the path. seed: of random directions.
+        along: which plane; see :data:`ALONG`. other: the other end, for ``runs``. points: in each
+            direction.
+        reach: how far to go to either side; 0 for 1, or a margin around the path. seed: of random
+            directions.
 
     Raises:
         InvalidInput: there is no such plane.
@@ -79,10 +91,16 @@ def cut_plane(
         margin = 0.2 * (high - low)
         low, high = low - margin, high + margin
     elif along == "runs":
-        low, high = _torch.tensor([-0.5, -1.0], dtype=low.dtype), _torch.tensor([1.5, 1.0], dtype=low.dtype)
+        low, high = (
+            _torch.tensor([-0.5, -1.0], dtype=low.dtype),
+            _torch.tensor([1.5, 1.0], dtype=low.dtype),
+        )
     else:
         low, high = _torch.full_like(low, -1.0), _torch.full_like(high, 1.0)
-    a, b = (_torch.linspace(float(low[axis]), float(high[axis]), points, dtype=_torch.float64) for axis in (0, 1))
+    a, b = (
+        _torch.linspace(float(low[axis]), float(high[axis]), points, dtype=_torch.float64)
+        for axis in (0, 1)
+    )
     return PlaneSlice(
         plane.labels,
         a.numpy(),
@@ -96,9 +114,16 @@ def cut_plane(
 
 
 def cut_line(
-    here: Subject, other: Subject | None = None, *, points: int = 25, reach: float = 0.0, seed: int = 0, batch: int = 32
+    here: Subject,
+    other: Subject | None = None,
+    *,
+    points: int = 25,
+    reach: float = 0.0,
+    seed: int = 0,
+    batch: int = 32,
 ) -> LineSlice:
-    """The objective on a line through a subject's weights: to ``other``, or along a filter-normalized random direction; with error bars over batches.
+    """The objective on a line through a subject's weights: to ``other``, or along a
+    filter-normalized random direction; with error bars over batches.
 
     Raises:
         InvalidInput: there are too few examples for error bars, or ``other`` has another model.
@@ -113,7 +138,14 @@ def cut_line(
         low, high, label = -(reach or 1.0), reach or 1.0, "random direction"
     at = _torch.linspace(low, high, points, dtype=_torch.float64)
     found = slices.line(here.objective, theta, direction, here.x, here.y, at, batch=batch)
-    return LineSlice(label, at.numpy(), found.mean.numpy(), found.standard_error.numpy(), found.spread.numpy(), found.batches)
+    return LineSlice(
+        label,
+        at.numpy(),
+        found.mean.numpy(),
+        found.standard_error.numpy(),
+        found.spread.numpy(),
+        found.batches,
+    )
 
 
 def check_same_space(here: Subject, other: Subject) -> None:
@@ -124,7 +156,8 @@ def check_same_space(here: Subject, other: Subject) -> None:
     """
     if other.objective.layout != here.objective.layout:
         raise InvalidInput(
-            f"“{other.title}” has a model with other parameters than “{here.title}”: no line leads from one to the other.", "to"
+            f"“{other.title}” has a model with other parameters than “{here.title}”: no line leads from one to the other.",
+            "to",
         )
 
 
@@ -141,7 +174,9 @@ def _plane(here: Subject, along: Along, other: Subject | None, seed: int) -> Pla
             if other is None:
                 raise InvalidInput("A slice between two runs needs the other run.", "to")
             check_same_space(here, other)
-            across = slices.filter_normalized(here.objective.layout, theta, generator(seed, "slice"))
+            across = slices.filter_normalized(
+                here.objective.layout, theta, generator(seed, "slice")
+            )
             return slices.plane_between(theta, other.theta[0], across)
         case "random":
             return slices.random_plane(here.objective.layout, theta, seed)

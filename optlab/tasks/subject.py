@@ -1,4 +1,6 @@
-"""Weights to look at, with the objective on the data that they were trained on: those of a stored run, or of an experiment that is trained for a while."""
+"""Weights to look at, with the objective on the data that they were trained on: those of a stored
+run, or of an experiment that is trained for a while.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,13 @@ _PATH_POINTS = 200
 
 @dataclass(frozen=True)
 class Subject:
-    """Weights, and the objective on the data that they were trained on; everything in double precision on the CPU.
+    """Weights, and the objective on the data that they were trained on; everything in double
+    precision on the CPU.
 
     Attributes:
         title: of the experiment. step: updates behind the weights.
-        theta: ``[1, P]``. x, y: training examples, ``[n, …]``. path: the weights on the way, ``[K, P]``, those at the end last; at_steps: the step of each.
+        theta: ``[1, P]``. x, y: training examples, ``[n, …]``. path: the weights on the way, ``[K,
+            P]``, those at the end last; at_steps: the step of each.
     """
 
     title: str
@@ -85,13 +89,31 @@ def stored(run: str, examples: int = 0) -> Subject:
     if not snapshots:
         raise InvalidInput(f"The run {record.id} has no stored weights to look at.")
     experiment = Experiment.from_toml(record.experiment).with_value("device", "cpu")
-    path = _torch.stack([_torch.from_numpy(snapshot.theta.copy()).double() for snapshot in snapshots])
-    return _subject(Trainer([experiment], [snapshots[-1]]), path, tuple(snapshot.step for snapshot in snapshots), examples)
+    path = _torch.stack(
+        [_torch.from_numpy(snapshot.theta.copy()).double() for snapshot in snapshots]
+    )
+    return _subject(
+        Trainer([experiment], [snapshots[-1]]),
+        path,
+        tuple(snapshot.step for snapshot in snapshots),
+        examples,
+    )
 
 
-def _subject(trainer: Trainer, path: torch.Tensor, at_steps: tuple[int, ...], examples: int) -> Subject:
+def _subject(
+    trainer: Trainer, path: torch.Tensor, at_steps: tuple[int, ...], examples: int
+) -> Subject:
     experiment = trainer.asked[0]
     part = experiment.dataset.load().training
     x, y = _torch.from_numpy(part.x), _torch.from_numpy(part.y)
     some = slice(0, examples or len(x))
-    return Subject(experiment.title(), at_steps[-1], trainer.objective, path[-1:], x[some], y[some], path, at_steps)
+    return Subject(
+        experiment.title(),
+        at_steps[-1],
+        trainer.objective,
+        path[-1:],
+        x[some],
+        y[some],
+        path,
+        at_steps,
+    )

@@ -33,8 +33,10 @@ class SurfacePicture:
     """A surface on a grid.
 
     Attributes:
-        section: as it was asked for. axes: ``[n]`` along each variable. heights: ``[n]`` or ``[ny, nx]``.
-        hessians: at the same points, ``[n, 1, 1]`` or ``[ny, nx, 2, 2]``. starts: to choose from. note: what to look for.
+        section: as it was asked for. axes: ``[n]`` along each variable. heights: ``[n]`` or ``[ny,
+            nx]``.
+        hessians: at the same points, ``[n, 1, 1]`` or ``[ny, nx, 2, 2]``. starts: to choose from.
+            note: what to look for.
         lr: rate that suits it. threshold: of clipping that suits it.
     """
 
@@ -109,7 +111,9 @@ class Method:
 
 @dataclass(frozen=True)
 class RaceTask(Task):
-    """How methods go on a surface; answered by a :class:`~optlab.studies.surfaces.descent.Race` without its contenders, which are the asker's methods in order."""
+    """How methods go on a surface; answered by a :class:`~optlab.studies.surfaces.descent.Race`
+    without its contenders, which are the asker's methods in order.
+    """
 
     surface: Mapping[str, Any]
     methods: tuple[Method, ...]
@@ -118,9 +122,17 @@ class RaceTask(Task):
 
     def run(self, controls: Controls) -> Iterator[Race]:
         def going(step: int) -> bool:
-            return step % _STEPS_BETWEEN_LOOKS != 0 or not any(isinstance(message, Stop) for message in controls.take(step))
+            return step % _STEPS_BETWEEN_LOOKS != 0 or not any(
+                isinstance(message, Stop) for message in controls.take(step)
+            )
 
-        found = race(surface_of(self.surface), [method.contender() for method in self.methods], self.steps, self.noise, going)
+        found = race(
+            surface_of(self.surface),
+            [method.contender() for method in self.methods],
+            self.steps,
+            self.noise,
+            going,
+        )
         # Rules of other packages need not cross to another process.
         yield replace(found, contenders=())
 
@@ -136,7 +148,9 @@ def surface_of(section: Mapping[str, Any]) -> Surface:
 
 @dataclass(frozen=True)
 class CriticalTask(Task):
-    """Where the critical points of a surface are; answered by :class:`~optlab.studies.surfaces.stationary.CriticalPoints`."""
+    """Where the critical points of a surface are; answered by
+    :class:`~optlab.studies.surfaces.stationary.CriticalPoints`.
+    """
 
     surface: Mapping[str, Any]
 
@@ -146,7 +160,9 @@ class CriticalTask(Task):
 
 @dataclass(frozen=True)
 class BasinsTask(Task):
-    """Where a method ends from each point of the plane, and how long it takes; answered by :class:`~optlab.studies.surfaces.stationary.Basins`."""
+    """Where a method ends from each point of the plane, and how long it takes; answered by
+    :class:`~optlab.studies.surfaces.stationary.Basins`.
+    """
 
     surface: Mapping[str, Any]
     method: Method
@@ -157,7 +173,9 @@ class BasinsTask(Task):
         contender = self.method.contender()
 
         def going(step: int) -> bool:
-            return step % _STEPS_BETWEEN_LOOKS != 0 or not any(isinstance(message, Stop) for message in controls.take(step))
+            return step % _STEPS_BETWEEN_LOOKS != 0 or not any(
+                isinstance(message, Stop) for message in controls.take(step)
+            )
 
         yield basins(
             surface_of(self.surface),

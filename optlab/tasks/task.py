@@ -1,6 +1,8 @@
-"""A question: work for a worker that changes nothing and is answered, by one value or by better and better ones.
+"""A question: work for a worker that changes nothing and is answered, by one value or by better and
+better ones.
 
-Questions are plain frozen dataclasses, so that they cross to another process as they are; so do their answers, which hold arrays of NumPy and no tensors.
+Questions are plain frozen dataclasses, so that they cross to another process as they are; so do
+their answers, which hold arrays of NumPy and no tensors.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ class Task(ABC):
 
     @abstractmethod
     def run(self, controls: Controls) -> Iterator[Any]:
-        """The answers, the last of them whole. What takes long looks into ``controls`` now and then, and ends early when it is told to stop.
+        """The answers, the last of them whole. What takes long looks into ``controls`` now and
+        then, and ends early when it is told to stop.
 
         Raises:
             OptLabError: it cannot be answered; the message says why.

@@ -1,8 +1,10 @@
 """The batches of R runs: the batch of any step, named directly.
 
-An epoch's order is a pure function of seed and epoch (see ``optlab.catalogue.batches``), so the stream keeps no state that a checkpoint would have to hold. Examples
-are gathered for many steps at once; a step then takes a view. Where an order streams, its examples come from an endless row of pieces, each a pure function
-of seed and number; an epoch has as many of them as the training set has.
+An epoch's order is a pure function of seed and epoch (see ``optlab.catalogue.batches``), so the
+stream keeps no state that a checkpoint would have to hold. Examples are gathered for many steps at
+once; a step then takes a view. Where an order streams, its examples come from an endless row of
+pieces, each a pure function of seed and number; an epoch has as many of them as the training set
+has.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 _GATHERED_VALUES = 4_000_000
 """Input values gathered at once, over all runs (16 MB in float32)."""
 _PIECE_VALUES = 65_536
-"""Input values of a piece of a stream. Nothing else decides how many examples it has: a run's stream must not depend on the runs beside it."""
+"""Input values of a piece of a stream.
+
+Nothing else decides how many examples it has: a run's stream must not depend on the runs beside it.
+"""
 
 Draw = Callable[[int, str, int], tuple["torch.Tensor", "torch.Tensor"]]
 """Seed, purpose, n → n fresh examples, ``[n, *inputs]`` and their targets."""
@@ -37,7 +42,14 @@ class BatchStream:
         draw: where fresh examples come from; needed where an order streams.
     """
 
-    def __init__(self, x: torch.Tensor, y: torch.Tensor, orders: Sequence[Order], seeds: Sequence[int], draw: Draw | None = None) -> None:
+    def __init__(
+        self,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        orders: Sequence[Order],
+        seeds: Sequence[int],
+        draw: Draw | None = None,
+    ) -> None:
         self._x, self._y = x, y
         self._examples = Examples(x, y)
         self._runs = len(orders)
@@ -57,7 +69,8 @@ class BatchStream:
         self._order: torch.Tensor = _torch.empty(0)
 
     def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The batch of ``step`` (0, 1, …): ``x`` ``[R, m, *inputs]`` and ``y`` ``[R, m]`` or ``[R, m, outputs]``.
+        """The batch of ``step`` (0, 1, …): ``x`` ``[R, m, *inputs]`` and ``y`` ``[R, m]`` or ``[R,
+        m, outputs]``.
 
         The last batch of an epoch holds what is left, which may be fewer than ``m``.
         """
@@ -80,7 +93,10 @@ class BatchStream:
     def _rows(self, epoch: int, block: int) -> torch.Tensor:
         """Which stored examples a block has, ``[streams, steps × m]``."""
         if self._order_epoch != epoch:
-            orders = [order.epoch_order(self._examples, epoch, generators(seed)) for order, seed in self._streams]
+            orders = [
+                order.epoch_order(self._examples, epoch, generators(seed))
+                for order, seed in self._streams
+            ]
             self._order = _torch.stack(orders).to(self._x.device)
             self._order_epoch = epoch
         length = self._steps_held * self._size
@@ -94,10 +110,14 @@ class BatchStream:
         length = self._steps_held * self._size
         begin, end = block * length, min((block + 1) * length, self._n)
         found = []
-        stored = None if all(order.streams for order, _ in self._streams) else self._rows(epoch, block)
+        stored = (
+            None if all(order.streams for order, _ in self._streams) else self._rows(epoch, block)
+        )
         for place, (order, seed) in enumerate(self._streams):
             if order.streams:
-                found.append(self._streamed(place, seed, epoch * self._n + begin, epoch * self._n + end))
+                found.append(
+                    self._streamed(place, seed, epoch * self._n + begin, epoch * self._n + end)
+                )
             else:
                 assert stored is not None
                 found.append(self._chosen(stored[place]))
@@ -105,15 +125,24 @@ class BatchStream:
             return found[0][0].unsqueeze(0), found[0][1].unsqueeze(0)
         return _torch.stack([x for x, _ in found]), _torch.stack([y for _, y in found])
 
-    def _streamed(self, place: int, seed: int, begin: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Examples ``begin`` to ``end`` of an endless stream, ``[end − begin, …]``; the last piece is kept, because the next block goes on in it."""
+    def _streamed(
+        self, place: int, seed: int, begin: int, end: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Examples ``begin`` to ``end`` of an endless stream, ``[end − begin, …]``; the last piece
+        is kept, because the next block goes on in it.
+        """
         assert self._draw is not None, "an order that streams needs draws"
         found = []
         for number in range(begin // self._piece_length, (end - 1) // self._piece_length + 1):
             if place not in self._pieces or self._pieces[place][0] != number:
-                self._pieces[place] = (number, *self._draw(seed, f"streaming/{number}", self._piece_length))
+                self._pieces[place] = (
+                    number,
+                    *self._draw(seed, f"streaming/{number}", self._piece_length),
+                )
             _, x, y = self._pieces[place]
-            here = slice(max(begin - number * self._piece_length, 0), end - number * self._piece_length)
+            here = slice(
+                max(begin - number * self._piece_length, 0), end - number * self._piece_length
+            )
             found.append((x[here], y[here]))
         if len(found) == 1:
             return found[0]

@@ -1,6 +1,7 @@
 """Control: messages read between steps, and where a session takes them from.
 
-A message that changes the numbers is applied at a definite step and reported with it, so that a replay of the log is exact.
+A message that changes the numbers is applied at a definite step and reported with it, so that a
+replay of the log is exact.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Stop:
 
 @dataclass(frozen=True)
 class SetValue:
-    """Change a field while the run goes (``path`` as ``"optimizer.lr"``), in one run or (None) in all."""
+    """Change a field while the run goes (``path`` as ``"optimizer.lr"``), in one run or (None) in
+    all.
+    """
 
     path: str
     value: float
@@ -57,7 +60,9 @@ class Follow:
 
 @dataclass(frozen=True)
 class SwitchInstrument:
-    """Switch an instrument on from now on with these fields (what is left out takes its default; one that is on goes on with them), or off (None)."""
+    """Switch an instrument on from now on with these fields (what is left out takes its default;
+    one that is on goes on with them), or off (None).
+    """
 
     name: str
     values: Mapping[str, Any] | None
@@ -118,6 +123,8 @@ class Replay:
         return found + (self._live.take(step) if self._live is not None else [])
 
     def wait(self, seconds: float) -> None:
-        """Wait for a live message; without one a held session would never go on, so there is no waiting."""
+        """Wait for a live message; without one a held session would never go on, so there is no
+        waiting.
+        """
         if self._live is not None:
             self._live.wait(seconds)

@@ -1,4 +1,6 @@
-"""What broke: the first tensor that was not finite, found by taking the fatal step once more with a trace."""
+"""What broke: the first tensor that was not finite, found by taking the fatal step once more with a
+trace.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,16 @@ if TYPE_CHECKING:
     import torch
 
 
-def first_broken(objective: Objective, point: torch.Tensor, x: torch.Tensor, y: torch.Tensor, after: torch.Tensor) -> tuple[str, str]:
+def first_broken(
+    objective: Objective, point: torch.Tensor, x: torch.Tensor, y: torch.Tensor, after: torch.Tensor
+) -> tuple[str, str]:
     """Name of the first tensor that is not finite, and what it is, in words.
 
     In the order of computation: outputs of the layers, loss, gradient, parameters after the step.
 
     Args:
-        point: where the fatal step took its gradient, ``[1, P]``. x, y: its batch, with a run axis of 1. after: parameters after it, ``[1, P]``.
+        point: where the fatal step took its gradient, ``[1, P]``. x, y: its batch, with a run axis
+            of 1. after: parameters after it, ``[1, P]``.
     """
     found: list[str] = []
 

@@ -1,7 +1,7 @@
 """Events: all that a session says, in order, to whoever listens.
 
-They hold NumPy arrays and plain values only, so they cross to another thread or process as they are; the first axis of values is the step,
-the second the run.
+They hold NumPy arrays and plain values only, so they cross to another thread or process as they
+are; the first axis of values is the step, the second the run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from optlab.training.snapshot import Snapshot
 
 Activity = Literal["running", "paused"]
 Status = Literal["finished", "stopped", "diverged", "failed"]
-"""How a run ended: budget spent or stopping rule met; stopped by the user; loss or weights not finite; an error."""
+"""How a run ended: budget spent or stopping rule met; stopped by the user; loss or weights not
+finite; an error.
+"""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class SessionStarted:
 
     Attributes:
         runs: R. parameters: P. device: where it computes; device_name: the same for people.
-        steps: budget. steps_per_epoch: steps of a pass through the training set; batch, last_batch: examples of a batch, and of an epoch's last one.
+        steps: budget. steps_per_epoch: steps of a pass through the training set; batch, last_batch:
+            examples of a batch, and of an epoch's last one.
         step: steps already taken (not 0 when resumed).
         tracked: names of the followed weights.
     """
@@ -49,8 +52,10 @@ class Series:
     """New values of one series.
 
     Attributes:
-        steps: ``[n]`` int64, number of steps taken. values: ``[n, R]``, or ``[n, R, K]`` for K numbers a run.
-        columns: what each of the K is called; () where they have no names of their own (those of the series ``weights`` are told at the start).
+        steps: ``[n]`` int64, number of steps taken. values: ``[n, R]``, or ``[n, R, K]`` for K
+            numbers a run.
+        columns: what each of the K is called; () where they have no names of their own (those of
+            the series ``weights`` are told at the start).
     """
 
     steps: NDArray[np.int64]
@@ -60,7 +65,9 @@ class Series:
 
 @dataclass(frozen=True)
 class SeriesBlock:
-    """What was measured since the last block: series name → new values. ``step`` and ``seconds``: how far the session is."""
+    """What was measured since the last block: series name → new values. ``step`` and ``seconds``:
+    how far the session is.
+    """
 
     step: int
     seconds: float
@@ -69,13 +76,15 @@ class SeriesBlock:
 
 @dataclass(frozen=True)
 class WeightPath:
-    """The way of one run through parameter space, seen in the plane of its first two principal components.
+    """The way of one run through parameter space, seen in the plane of its first two principal
+    components.
 
     Attributes:
         run: which run. steps: ``[n]``, where on the way the points lie.
         plane: coordinates ``[n, 2]``; explained: shares of the path's variance along each, ``[2]``.
         off_plane: distance ``[n]`` of each point from the plane.
-        moved: names of the weights that moved most since the first point; values: theirs at the points, ``[n, K]``.
+        moved: names of the weights that moved most since the first point; values: theirs at the
+            points, ``[n, K]``.
     """
 
     run: int
@@ -89,10 +98,12 @@ class WeightPath:
 
 @dataclass(frozen=True)
 class InstrumentImage:
-    """What an instrument found that is to be drawn, of one run, after ``step`` steps; only the latest is told.
+    """What an instrument found that is to be drawn, of one run, after ``step`` steps; only the
+    latest is told.
 
     Attributes:
-        name: of the instrument. arrays: name → array; which there are, the instrument says (:attr:`optlab.catalogue.instruments.base.Instrument.draws`).
+        name: of the instrument. arrays: name → array; which there are, the instrument says
+            (:attr:`optlab.catalogue.instruments.base.Instrument.draws`).
     """
 
     run: int
@@ -106,7 +117,8 @@ class InstrumentCosts:
     """What instruments take of the time, as measured until ``step``.
 
     Attributes:
-        plain: seconds of a step without any. readings: name of each instrument that was taken → seconds of one reading, the middle of the last ones.
+        plain: seconds of a step without any. readings: name of each instrument that was taken →
+            seconds of one reading, the middle of the last ones.
     """
 
     step: int
@@ -141,7 +153,8 @@ class SnapshotTaken:
 
 @dataclass(frozen=True)
 class StepWarning:
-    """A step was not what its method promises (no descent, a line search that gave up): ``words`` say why, and are not told again while it stays so.
+    """A step was not what its method promises (no descent, a line search that gave up): ``words``
+    say why, and are not told again while it stays so.
 
     Of step 0: what pretraining did before the first step.
     """
@@ -157,9 +170,11 @@ class RunEnded:
 
     Attributes:
         steps, seconds: taken.
-        final: ``train_loss``, ``validation_loss``, ``train_error``, ``validation_error``, ``test_loss``, ``test_error``, ``gradient_norm`` (on the
-            whole training set) and ``gradient_norm_at_start``; None where one has no meaning or is not known.
-        theta_sha256: hash of the final parameters; see :func:`optlab.training.snapshot.theta_sha256`.
+        final: ``train_loss``, ``validation_loss``, ``train_error``, ``validation_error``,
+            ``test_loss``, ``test_error``, ``gradient_norm`` (on the whole training set) and
+            ``gradient_norm_at_start``; None where one has no meaning or is not known.
+        theta_sha256: hash of the final parameters; see
+            :func:`optlab.training.snapshot.theta_sha256`.
         reason: why it ended, in words; of a diverged run with the first tensor that broke.
         broken: name of that tensor, else "".
     """
@@ -181,7 +196,9 @@ class SessionEnded:
 
 @dataclass(frozen=True)
 class SessionFailed:
-    """The session broke off; nothing follows. ``message`` is for the user, ``detail`` (a traceback) for a report, "" where the message says all."""
+    """The session broke off; nothing follows. ``message`` is for the user, ``detail`` (a traceback)
+    for a report, "" where the message says all.
+    """
 
     message: str
     detail: str = ""

@@ -1,6 +1,8 @@
-"""Fresh examples of a data set whose distribution is known, as tensors: what streaming trains on and what the risk is measured on.
+"""Fresh examples of a data set whose distribution is known, as tensors: what streaming trains on
+and what the risk is measured on.
 
-Every draw is a pure function of a seed and a purpose. What is drawn to be looked at once comes in pieces, so that it need not fit into memory.
+Every draw is a pure function of a seed and a purpose. What is drawn to be looked at once comes in
+pieces, so that it need not fit into memory.
 """
 
 from __future__ import annotations
@@ -39,18 +41,24 @@ class FreshExamples:
         """``n`` examples: ``x`` ``[n, *inputs]`` and ``y`` ``[n]`` or ``[n, outputs]``."""
         return self._tensors(numpy_generator(seed, purpose), n)
 
-    def pieces(self, seed: int, purpose: str, n: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def pieces(
+        self, seed: int, purpose: str, n: int
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """``n`` examples, a bounded piece at a time."""
         source = numpy_generator(seed, purpose)
         for begin in range(0, n, self._rows):
             yield self._tensors(source, min(self._rows, n - begin))
 
     def _tensors(self, source: np.random.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return tensors(self._dataset.fresh(source, n, self._offset, self._scale), self._device, self._dtype)
+        return tensors(
+            self._dataset.fresh(source, n, self._offset, self._scale), self._device, self._dtype
+        )
 
 
 def tensors(part: Part, device: str, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and targets on a device; real values in the precision of the run, class numbers as int64."""
+    """Inputs and targets on a device; real values in the precision of the run, class numbers as
+    int64.
+    """
     x = _torch.from_numpy(part.x).to(device=device, dtype=dtype)
     y = _torch.from_numpy(part.y).to(device=device)
     return x, y.to(dtype) if y.is_floating_point() else y

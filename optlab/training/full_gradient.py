@@ -1,6 +1,7 @@
 """The gradient of the objective on the whole training set, which minibatch gradients estimate.
 
-It is what the gradient-norm test is about: a minibatch gradient keeps the norm of its noise at a minimum, the full gradient vanishes there.
+It is what the gradient-norm test is about: a minibatch gradient keeps the norm of its noise at a
+minimum, the full gradient vanishes there.
 """
 
 from __future__ import annotations
@@ -18,29 +19,40 @@ if TYPE_CHECKING:
 Examples = tuple["torch.Tensor", "torch.Tensor"]
 
 HELD = 10_000
-"""Fresh examples that stand in for the training set where training streams, so that there is none."""
+"""Fresh examples that stand in for the training set where training streams, so that there is none.
+"""
 _CHUNK_VALUES = 4_000_000
-"""Input values, over all runs, that a part of the gradient is taken on at once: bounds the memory on a large set."""
+"""Input values, over all runs, that a part of the gradient is taken on at once: bounds the memory
+on a large set.
+"""
 _RUNS_OF_A_DRAW = 64
 """Number of runs that those parts are cut for where the model draws."""
 
 
 class FullGradient:
-    """Norms of full gradients, of the objective that training follows: loss, weight decay, auxiliary heads; for a model with a surrogate, of that.
+    """Norms of full gradients, of the objective that training follows: loss, weight decay,
+    auxiliary heads; for a model with a surrogate, of that.
 
-    A run that streams has no training set. Its gradient is that on :data:`HELD` examples that it does not train on, the same at every evaluation: an
-    estimate of the gradient of the risk, with an error of the order of σ/√HELD.
+    A run that streams has no training set. Its gradient is that on :data:`HELD` examples that it
+    does not train on, the same at every evaluation: an estimate of the gradient of the risk, with
+    an error of the order of σ/√HELD.
 
-    A model that normalizes over the batch is given its examples as one batch, because the moments of chunks are other moments; these are the first
-    :data:`~optlab.objective.objective.SAMPLE` examples, the ones that evaluations take the moments of.
+    A model that normalizes over the batch is given its examples as one batch, because the moments
+    of chunks are other moments; these are the first :data:`~optlab.objective.objective.SAMPLE`
+    examples, the ones that evaluations take the moments of.
 
     Args:
-        training: all training examples ``[n, …]``. streams: of each run, whether it trains on fresh examples.
+        training: all training examples ``[n, …]``. streams: of each run, whether it trains on fresh
+            examples.
         held: draws that many examples; needed where a run streams.
     """
 
     def __init__(
-        self, objective: Objective, training: Examples, streams: Sequence[bool], held: Callable[[int], Examples] | None = None
+        self,
+        objective: Objective,
+        training: Examples,
+        streams: Sequence[bool],
+        held: Callable[[int], Examples] | None = None,
     ) -> None:
         self._objective = objective
         self._training = training
@@ -50,7 +62,9 @@ class FullGradient:
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def norms(self, theta: torch.Tensor) -> torch.Tensor:
-        """Return the norms ``[R]`` at ``theta`` ``[R, P]``; asking again about the same tensor costs nothing."""
+        """Return the norms ``[R]`` at ``theta`` ``[R, P]``; asking again about the same tensor
+        costs nothing.
+        """
         if self._last is None or self._last[0] is not theta:
             # Instruments read what the step's own gradient left behind at the same parameters.
             keeping, self._objective.keeping = self._objective.keeping, False
@@ -75,22 +89,37 @@ class FullGradient:
 
     def _norms_on(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         one_batch = self._objective.model.normalizes()
-        gradient = self._on_one_batch(theta, x[:SAMPLE], y[:SAMPLE]) if one_batch else self._by_chunks(theta, x, y)
+        gradient = (
+            self._on_one_batch(theta, x[:SAMPLE], y[:SAMPLE])
+            if one_batch
+            else self._by_chunks(theta, x, y)
+        )
         norms: torch.Tensor = _torch.linalg.vector_norm(gradient, dim=1)
         return norms
 
     def _by_chunks(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         runs, draws = theta.shape[0], self._objective.uses_surrogate_gradient
         # What a model draws must not depend on how many runs there are, so neither must its chunks.
-        rows = max(1, _CHUNK_VALUES // ((_RUNS_OF_A_DRAW if draws else runs) * max(1, x[0].numel())))
+        rows = max(
+            1, _CHUNK_VALUES // ((_RUNS_OF_A_DRAW if draws else runs) * max(1, x[0].numel()))
+        )
         total = _torch.zeros_like(theta)
         for part_x, part_y in zip(x.split(rows), y.split(rows), strict=True):
             everyone = (part_x.expand(runs, *part_x.shape), part_y.expand(runs, *part_y.shape))
             uniforms = random_units([0], "surrogate", everyone[0]) if draws else None
             # Weight decay is part of every chunk's gradient, and the chunks' shares add up to one.
-            total += self._objective.value_and_gradient(theta, *everyone, uniforms)[1] * (len(part_x) / len(x))
+            total += self._objective.value_and_gradient(theta, *everyone, uniforms)[1] * (
+                len(part_x) / len(x)
+            )
         return total
 
     def _on_one_batch(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """One run at a time, to bound the memory."""
-        return _torch.cat([self._objective.value_and_gradient(one.unsqueeze(0), x.unsqueeze(0), y.unsqueeze(0))[1] for one in theta])
+        return _torch.cat(
+            [
+                self._objective.value_and_gradient(
+                    one.unsqueeze(0), x.unsqueeze(0), y.unsqueeze(0)
+                )[1]
+                for one in theta
+            ]
+        )

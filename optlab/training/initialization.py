@@ -1,6 +1,8 @@
-"""Where a run starts: its initializer's draw, with the training set at hand, and what pretraining makes of it.
+"""Where a run starts: its initializer's draw, with the training set at hand, and what pretraining
+makes of it.
 
-The start is computed on the CPU in float64, whatever the device and precision of the run, so that it is the same everywhere.
+The start is computed on the CPU in float64, whatever the device and precision of the run, so that
+it is the same everywhere.
 """
 
 from __future__ import annotations
@@ -22,14 +24,20 @@ if TYPE_CHECKING:
 
 
 def starts(
-    experiments: Sequence[Experiment], objective: Objective, training: Part, *, pretrain: bool = True
+    experiments: Sequence[Experiment],
+    objective: Objective,
+    training: Part,
+    *,
+    pretrain: bool = True,
 ) -> tuple[torch.Tensor, dict[int, str]]:
-    """Initial parameters ``[R, P]`` of runs, float64 on the CPU, and run → what there is to tell about its start, in words.
+    """Initial parameters ``[R, P]`` of runs, float64 on the CPU, and run → what there is to tell
+    about its start, in words.
 
     Runs that start alike share the work.
 
     Args:
-        pretrain: whether to pretrain where that is asked for; not needed where other parameters take the place of these.
+        pretrain: whether to pretrain where that is asked for; not needed where other parameters
+            take the place of these.
     """
     known: dict[tuple[object, ...], tuple[torch.Tensor, str]] = {}
     found: list[torch.Tensor] = []
@@ -52,7 +60,9 @@ def starts(
 def start(experiment: Experiment, objective: Objective, training: Part) -> torch.Tensor:
     """The initializer's draw ``[P]`` for a run, float64 on the CPU."""
     source = generator(experiment.general.seed, "start")
-    return experiment.initializer.start(objective.layout, source, initialization_context(objective, training))
+    return experiment.initializer.start(
+        objective.layout, source, initialization_context(objective, training)
+    )
 
 
 def initialization_context(objective: Objective, training: Part) -> InitializationContext:
@@ -72,7 +82,9 @@ def initialization_context(objective: Objective, training: Part) -> Initializati
             found[name] = value[0].clone()
 
         with _torch.no_grad():
-            objective.outputs(theta.unsqueeze(0), x[rows].unsqueeze(0), ForwardContext(training=True, trace=keep))
+            objective.outputs(
+                theta.unsqueeze(0), x[rows].unsqueeze(0), ForwardContext(training=True, trace=keep)
+            )
         return found
 
     targets = objective.model.targets(x.unsqueeze(0), y.unsqueeze(0))[0]

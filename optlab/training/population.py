@@ -1,7 +1,8 @@
 """A population: R runs on one ``theta [R, P]``, and what may differ between them.
 
-Runs share data, model, loss, batch size, budget and device; they may differ in seed, start, optimizer and its hyperparameters, schedule, clipping and
-sampling order. Runs with the same rule form a group whose hyperparameters are columns ``[R, 1]``.
+Runs share data, model, loss, batch size, budget and device; they may differ in seed, start,
+optimizer and its hyperparameters, schedule, clipping and sampling order. Runs with the same rule
+form a group whose hyperparameters are columns ``[R, 1]``.
 """
 
 from __future__ import annotations
@@ -44,21 +45,26 @@ def check_compatible(experiments: Sequence[Experiment]) -> None:
         for section in _SHARED:
             if getattr(other, section) != getattr(first, section):
                 raise InvalidInput(
-                    f"Run {number} of a population differs from run 1 in [{section}], which all runs of a population share.", section
+                    f"Run {number} of a population differs from run 1 in [{section}], which all runs of a population share.",
+                    section,
                 )
         for field in ("device", "precision", "threads"):
             if getattr(other.general, field) != getattr(first.general, field):
                 raise InvalidInput(
-                    f"Run {number} of a population differs from run 1 in {field}, which all runs of a population share.", field
+                    f"Run {number} of a population differs from run 1 in {field}, which all runs of a population share.",
+                    field,
                 )
         if other.batches.size != first.batches.size:
             raise InvalidInput(
-                f"Run {number} of a population differs from run 1 in batches.size, which all runs of a population share.", "batches.size"
+                f"Run {number} of a population differs from run 1 in batches.size, which all runs of a population share.",
+                "batches.size",
             )
 
 
 class Member(Protocol):
-    """What a group has to know of a run: the parts of an :class:`Experiment` that make its steps; a race on a surface has no others."""
+    """What a group has to know of a run: the parts of an :class:`Experiment` that make its steps; a
+    race on a surface has no others.
+    """
 
     @property
     def optimizer(self) -> Optimizer: ...
@@ -79,18 +85,23 @@ class Member(Protocol):
 class Group:
     """Runs of a population that share an update rule, a clipping rule and an average.
 
-    The state of everything that remembers is one dictionary, so that freezing, keeping and restoring a run need to know of one thing: the rule's own entries
-    have plain names, those of the average begin with ``averaging.``, ``delay.i`` are the parameters of i steps ago, and
+    The state of everything that remembers is one dictionary, so that freezing, keeping and
+    restoring a run need to know of one thing: the rule's own entries have plain names, those of the
+    average begin with ``averaging.``, ``delay.i`` are the parameters of i steps ago, and
     ``best.theta`` are those of the best evaluation where the stopping rule keeps them.
 
     Attributes:
-        rows: which runs, as a Python list; index: the same as a tensor, or None where it is all of them in order.
-        h, clip_h, averaging_h: hyperparameters: numbers where all runs agree, else columns ``[len(rows), 1]``.
+        rows: which runs, as a Python list; index: the same as a tensor, or None where it is all of
+            them in order.
+        h, clip_h, averaging_h: hyperparameters: numbers where all runs agree, else columns
+            ``[len(rows), 1]``.
         state: see above; every tensor has a leading run axis.
         memories: what the schedules of the rows remember of the evaluations.
     """
 
-    def __init__(self, rows: list[int], experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -> None:
+    def __init__(
+        self, rows: list[int], experiments: Sequence[Member], theta: torch.Tensor, layout: Layout
+    ) -> None:
         self.rows = rows
         self._layout = layout
         everyone = rows == list(range(len(experiments)))
@@ -100,7 +111,9 @@ class Group:
         here = self.select(theta)
         self.h.step = 1
         self.state: State = dict(self.optimizer.begin(here, self.h))
-        self.state |= {f"{_AVERAGING}{name}": value for name, value in self.averaging.start(here).items()}
+        self.state |= {
+            f"{_AVERAGING}{name}": value for name, value in self.averaging.start(here).items()
+        }
         self.state |= {f"{_DELAY}{age}": here for age in range(1, self._longest + 1)}
         if self._keeps_best:
             self.state[_BEST] = here
@@ -132,12 +145,17 @@ class Group:
             given = zip(self._schedules, self._rates, self.memories, strict=True)
             rates = [schedule.rate_given(lr, step, memory) for schedule, lr, memory in given]
         else:
-            rates = [schedule.rate(lr, step) for schedule, lr in zip(self._schedules, self._rates, strict=True)]
+            rates = [
+                schedule.rate(lr, step)
+                for schedule, lr in zip(self._schedules, self._rates, strict=True)
+            ]
         self.h.lr = _number_or_column(rates, self._theta)
         return rates
 
     def observe(self, values: Mapping[str, Sequence[float]]) -> None:
-        """Let schedules that watch see an evaluation: series → value of every run of the population."""
+        """Let schedules that watch see an evaluation: series → value of every run of the
+        population.
+        """
         if self._watching:
             here = [{name: column[row] for name, column in values.items()} for row in self.rows]
             seen = zip(self._schedules, self.memories, here, strict=True)
@@ -145,7 +163,10 @@ class Group:
 
     def remembered(self, run: int) -> dict[str, float]:
         """What the schedule of a run remembers, as a snapshot holds it."""
-        return {f"{_SCHEDULE}{name}": value for name, value in self.memories[self.rows.index(run)].items()}
+        return {
+            f"{_SCHEDULE}{name}": value
+            for name, value in self.memories[self.rows.index(run)].items()
+        }
 
     def select(self, tensor: torch.Tensor) -> torch.Tensor:
         """The rows of this group."""
@@ -155,7 +176,9 @@ class Group:
         """Where the group's gradients are taken, ``[len(rows), P]``, from its parameters ``theta``."""
         return self.optimizer.point(self._stale(theta, step), self._own(), self.h)
 
-    def update(self, theta: torch.Tensor, g: torch.Tensor, norm: torch.Tensor) -> tuple[torch.Tensor, State]:
+    def update(
+        self, theta: torch.Tensor, g: torch.Tensor, norm: torch.Tensor
+    ) -> tuple[torch.Tensor, State]:
         """Parameters and state after a step with the gradients ``g`` of norm ``[len(rows)]``."""
         if self.clipping.active:
             g = self.clipping.clip(g, norm, self.clip_h)
@@ -170,7 +193,9 @@ class Group:
         """The step of a rule that asks the objective itself."""
         assert isinstance(self.optimizer, ObjectiveOptimizer)
         outcome = self.optimizer.step(theta, objective, self._own(), self.h)
-        return dataclasses.replace(outcome, state=self._with_strategies(theta, outcome.theta, outcome.state))
+        return dataclasses.replace(
+            outcome, state=self._with_strategies(theta, outcome.theta, outcome.state)
+        )
 
     @property
     def asks(self) -> bool:
@@ -196,7 +221,11 @@ class Group:
         return (
             self.state
             if self._simple
-            else {name: value for name, value in self.state.items() if not name.startswith((_AVERAGING, _DELAY, _BEST))}
+            else {
+                name: value
+                for name, value in self.state.items()
+                if not name.startswith((_AVERAGING, _DELAY, _BEST))
+            }
         )
 
     def _with_strategies(self, theta: torch.Tensor, after: torch.Tensor, own: State) -> State:
@@ -204,23 +233,37 @@ class Group:
             return own
         state = dict(own)
         if self.averaging.active:
-            before = {name.removeprefix(_AVERAGING): value for name, value in self.state.items() if name.startswith(_AVERAGING)}
+            before = {
+                name.removeprefix(_AVERAGING): value
+                for name, value in self.state.items()
+                if name.startswith(_AVERAGING)
+            }
             averaged = self.averaging.update(before, after, self.averaging_h)
             state |= {f"{_AVERAGING}{name}": value for name, value in averaged.items()}
         if self._keeps_best:
             state[_BEST] = self.state[_BEST]
         if self._longest:
             state[f"{_DELAY}1"] = theta
-            state |= {f"{_DELAY}{age}": self.state[f"{_DELAY}{age - 1}"] for age in range(2, self._longest + 1)}
+            state |= {
+                f"{_DELAY}{age}": self.state[f"{_DELAY}{age - 1}"]
+                for age in range(2, self._longest + 1)
+            }
         return state
 
     def _stale(self, theta: torch.Tensor, step: int) -> torch.Tensor:
         """The parameters that the gradient is taken at, as old as each run's delay says."""
         if self._longest == 0:
             return theta
-        ages = [min(delay.staleness(step, generators(seed)), step) for delay, seed in zip(self.delays, self.seeds, strict=True)]
+        ages = [
+            min(delay.staleness(step, generators(seed)), step)
+            for delay, seed in zip(self.delays, self.seeds, strict=True)
+        ]
         past = [theta if age == 0 else self.state[f"{_DELAY}{age}"] for age in ages]
-        return past[0] if len(set(ages)) == 1 else _torch.stack([whole[row] for row, whole in enumerate(past)])
+        return (
+            past[0]
+            if len(set(ages)) == 1
+            else _torch.stack([whole[row] for row, whole in enumerate(past)])
+        )
 
 
 _AVERAGING, _DELAY, _BEST = "averaging.", "delay.", "best.theta"
@@ -228,9 +271,19 @@ _SCHEDULE = "schedule."
 
 
 def divided(memory: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """What a snapshot remembers: the stopping rule's part, and the schedule's; the rest is neither's."""
-    schedules = {name.removeprefix(_SCHEDULE): value for name, value in memory.items() if name.startswith(_SCHEDULE)}
-    return {name: value for name, value in memory.items() if not name.startswith((_SCHEDULE, INSTRUMENT, NORM_AT_START))}, schedules
+    """What a snapshot remembers: the stopping rule's part, and the schedule's; the rest is
+    neither's.
+    """
+    schedules = {
+        name.removeprefix(_SCHEDULE): value
+        for name, value in memory.items()
+        if name.startswith(_SCHEDULE)
+    }
+    return {
+        name: value
+        for name, value in memory.items()
+        if not name.startswith((_SCHEDULE, INSTRUMENT, NORM_AT_START))
+    }, schedules
 
 
 def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -> list[Group]:
@@ -251,14 +304,22 @@ def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -
 
 def _discrete(component: Component) -> list[Any]:
     """Values that cannot be columns: switches, choices, texts and lists."""
-    return [getattr(component, field.name) for field in component.fields() if field.kind not in ("number", "integer")]
+    return [
+        getattr(component, field.name)
+        for field in component.fields()
+        if field.kind not in ("number", "integer")
+    ]
 
 
 def _columns(members: Sequence[Component], theta: torch.Tensor) -> Hyperparameters:
     values: dict[str, Any] = {}
     for field in members[0].fields():
         everyone = [getattr(member, field.name) for member in members]
-        values[field.name] = _number_or_column(everyone, theta) if field.kind in ("number", "integer") else everyone[0]
+        values[field.name] = (
+            _number_or_column(everyone, theta)
+            if field.kind in ("number", "integer")
+            else everyone[0]
+        )
     return Hyperparameters(**values)
 
 

@@ -1,7 +1,9 @@
-"""Pretraining a start: the hidden layers of a run, from the input up, each on the activations of those below.
+"""Pretraining a start: the hidden layers of a run, from the input up, each on the activations of
+those below.
 
-Like every start it is computed on the CPU in float64 and is a pure function of the experiment, whatever the device and precision of the run. The inputs of a
-layer are computed once: what is below it stands by then.
+Like every start it is computed on the CPU in float64 and is a pure function of the experiment,
+whatever the device and precision of the run. The inputs of a layer are computed once: what is below
+it stands by then.
 """
 
 from __future__ import annotations
@@ -25,13 +27,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A start after pretraining. ``theta``: ``[P]``, float64 on the CPU. ``words``: how long it took and what each layer reached."""
+    """A start after pretraining.
+
+    ``theta``: ``[P]``, float64 on the CPU. ``words``: how long it took and what each layer reached.
+    """
 
     theta: torch.Tensor
     words: str
 
 
-def pretrained(experiment: Experiment, objective: Objective, training: Part, theta: torch.Tensor) -> Pretrained:
+def pretrained(
+    experiment: Experiment, objective: Objective, training: Part, theta: torch.Tensor
+) -> Pretrained:
     """The start ``theta`` ``[P]`` with its hidden layers pretrained as the experiment asks.
 
     Raises:
@@ -54,10 +61,14 @@ def pretrained(experiment: Experiment, objective: Objective, training: Part, the
             y=y,
             weight=parts[weight],
             bias=parts[bias],
-            head=output if topmost else _head(experiment, parts[weight].shape[0], objective.shape.outputs, source),
+            head=output
+            if topmost
+            else _head(experiment, parts[weight].shape[0], objective.shape.outputs, source),
             activate=stack.activate,
             cost=lambda outputs, targets, weights: _cost(objective, outputs, targets, weights),
-            generator=lambda purpose, source=source: generator(experiment.general.seed, f"{source}/{purpose}"),  # type: ignore[misc]
+            generator=lambda purpose, source=source: generator(
+                experiment.general.seed, f"{source}/{purpose}"
+            ),  # type: ignore[misc]
         )
         learned = experiment.pretraining.learn(layer)
         parts[weight].copy_(learned.weight)
@@ -72,15 +83,21 @@ def pretrained(experiment: Experiment, objective: Objective, training: Part, the
     return Pretrained(theta, f"pretraining took {seconds:.1f} s; {'; '.join(reached)}")
 
 
-def _head(experiment: Experiment, units: int, outputs: int, source: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _head(
+    experiment: Experiment, units: int, outputs: int, source: str
+) -> tuple[torch.Tensor, torch.Tensor]:
     """An output layer for a hidden layer that is not the topmost, as the initializer draws it."""
     tensors = layout(linear("head", units, outputs, output=True))
-    drawn = experiment.initializer.start(tensors, generator(experiment.general.seed, f"{source}/head"))
+    drawn = experiment.initializer.start(
+        tensors, generator(experiment.general.seed, f"{source}/head")
+    )
     weight, bias = tensors.split(drawn.unsqueeze(0))
     return weight[0], bias[0]
 
 
-def _cost(objective: Objective, outputs: torch.Tensor, y: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
+def _cost(
+    objective: Objective, outputs: torch.Tensor, y: torch.Tensor, weights: list[torch.Tensor]
+) -> torch.Tensor:
     """The objective of a network with these outputs ``[m, outputs]`` and weights, a scalar."""
     loss = objective.loss
     cost = loss.per_example(outputs.unsqueeze(0), y.unsqueeze(0)).mean()

@@ -1,6 +1,7 @@
 """The recorder: measured values wait here as tensors until a block is due.
 
-Values stay on the device and are brought over once a block, so that measuring does not make every step wait for a GPU.
+Values stay on the device and are brought over once a block, so that measuring does not make every
+step wait for a GPU.
 """
 
 from __future__ import annotations
@@ -25,15 +26,20 @@ class Recorder:
     """Takes step measures and gathers their values.
 
     Args:
-        measures: what to take at each step. Those of one number a run are stacked into one row, the others kept apart.
+        measures: what to take at each step. Those of one number a run are stacked into one row, the
+            others kept apart.
         vectors: names of the measures that give ``[R, K]``.
     """
 
-    def __init__(self, measures: Sequence[StepMeasure], vectors: frozenset[str] = frozenset({"weights"})) -> None:
+    def __init__(
+        self, measures: Sequence[StepMeasure], vectors: frozenset[str] = frozenset({"weights"})
+    ) -> None:
         self._scalars = [measure for measure in measures if measure.name not in vectors]
         self._vectors = [measure for measure in measures if measure.name in vectors]
         self._rows: list[torch.Tensor] = []
-        self._vector_rows: dict[str, list[torch.Tensor]] = {measure.name: [] for measure in self._vectors}
+        self._vector_rows: dict[str, list[torch.Tensor]] = {
+            measure.name: [] for measure in self._vectors
+        }
         self._first = 0
         self._sparse: dict[tuple[str, tuple[str, ...]], tuple[list[int], list[torch.Tensor]]] = {}
 
@@ -65,8 +71,11 @@ class Recorder:
         """
         return [measure.name for measure in self._scalars].index(name)
 
-    def add(self, name: str, number: int, values: torch.Tensor, columns: tuple[str, ...] = ()) -> None:
-        """Record values ``[R]``, or ``[R, K]`` with names of the K, of a series that is not taken at every step.
+    def add(
+        self, name: str, number: int, values: torch.Tensor, columns: tuple[str, ...] = ()
+    ) -> None:
+        """Record values ``[R]``, or ``[R, K]`` with names of the K, of a series that is not taken
+        at every step.
 
         What is added to a step again stands where there was NaN.
         """
@@ -92,6 +101,10 @@ class Recorder:
                 self._vector_rows[measure.name] = []
             self._rows = []
         for (name, columns), (numbers, kept) in self._sparse.items():
-            found[name] = Series(np.array(numbers, dtype=np.int64), _torch.stack(kept).cpu().double().numpy(), columns)
+            found[name] = Series(
+                np.array(numbers, dtype=np.int64),
+                _torch.stack(kept).cpu().double().numpy(),
+                columns,
+            )
         self._sparse = {}
         return found

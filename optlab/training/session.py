@@ -1,7 +1,8 @@
 """A session: the loop around the trainer, told as a stream of events.
 
-It is a generator, so whoever iterates it (a thread, a worker process, a test) owns the run. Between steps it reads control messages; every few tens of
-milliseconds it yields what was measured as one block.
+It is a generator, so whoever iterates it (a thread, a worker process, a test) owns the run. Between
+steps it reads control messages; every few tens of milliseconds it yields what was measured as one
+block.
 """
 
 from __future__ import annotations
@@ -17,7 +18,18 @@ from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.objective.device import describe
 from optlab.objective.memory import keep_freed_memory
-from optlab.training.control import Advance, Controls, Follow, Message, Pause, Resume, SetValue, Stop, SwitchInstrument, TakeSnapshot
+from optlab.training.control import (
+    Advance,
+    Controls,
+    Follow,
+    Message,
+    Pause,
+    Resume,
+    SetValue,
+    Stop,
+    SwitchInstrument,
+    TakeSnapshot,
+)
 from optlab.training.events import (
     ActivityChanged,
     Event,
@@ -51,7 +63,11 @@ GRADIENT_EPOCHS = 20
 """Epochs between evaluations of the full gradient, where the experiment says nothing else."""
 
 
-def session(experiments: Sequence[Experiment], controls: Controls, snapshots: Sequence[Snapshot] | None = None) -> Iterator[Event]:
+def session(
+    experiments: Sequence[Experiment],
+    controls: Controls,
+    snapshots: Sequence[Snapshot] | None = None,
+) -> Iterator[Event]:
     """Run experiments as one population and tell what happens.
 
     Args:
@@ -89,7 +105,9 @@ class _Clock:
 
 
 class _Session:
-    def __init__(self, trainer: Trainer, controls: Controls, snapshots: Sequence[Snapshot] | None) -> None:
+    def __init__(
+        self, trainer: Trainer, controls: Controls, snapshots: Sequence[Snapshot] | None
+    ) -> None:
         self._trainer = trainer
         self._controls = controls
         self._resumed = snapshots is not None
@@ -97,7 +115,9 @@ class _Session:
         first = trainer.asked[0]
         self._budget = first.budget
         self._every = first.measures.evaluate_every or trainer.steps_per_epoch
-        self._gradient_every = first.measures.gradient_every or GRADIENT_EPOCHS * trainer.steps_per_epoch
+        self._gradient_every = (
+            first.measures.gradient_every or GRADIENT_EPOCHS * trainer.steps_per_epoch
+        )
         self._norm_known_at = [-1] * trainer.runs
         self._path = PathRecorder(trainer.layout)
         self._path_at = self._costs_at = 0.0
@@ -108,7 +128,9 @@ class _Session:
         self._noted: dict[int, set[str]] = {}
 
     def told(self) -> Iterator[Event]:
-        """The events, the time being stopped while a listener holds the session up: it waits for room on its disk, say."""
+        """The events, the time being stopped while a listener holds the session up: it waits for
+        room on its disk, say.
+        """
         for event in self.events():
             began = time.perf_counter()
             yield event
@@ -168,8 +190,12 @@ class _Session:
         if trainer.step % self._every == 0:
             trainer.sync_divergence()
             if trainer.alive:
-                # The first evaluation after each multiple, so that the steps are those of evaluations whatever the two numbers are.
-                multiples = trainer.step // self._gradient_every - (trainer.step - self._every) // self._gradient_every
+                # The first evaluation after each multiple, so that the steps are those of
+                # evaluations whatever the two numbers are.
+                multiples = (
+                    trainer.step // self._gradient_every
+                    - (trainer.step - self._every) // self._gradient_every
+                )
                 due = multiples > 0 or trainer.step >= self._budget.steps
                 values = self._evaluate(gradient=due)
                 trainer.observe(values)
@@ -250,7 +276,9 @@ class _Session:
         return {name: value.tolist() for name, value in values.items()}
 
     def _record_norms(self, runs: Sequence[int], norms: Sequence[float]) -> None:
-        """Record the full gradient norm of some runs at this step, unless it is there already; NaN stands for the others."""
+        """Record the full gradient norm of some runs at this step, unless it is there already; NaN
+        stands for the others.
+        """
         step = self._trainer.step
         missing = [run for run in runs if self._norm_known_at[run] != step]
         if missing:
@@ -277,12 +305,16 @@ class _Session:
         for run in trainer.alive:
             here = {name: column[run] for name, column in values.items()}
             rule = trainer.asked[run].stopping
-            memory, reason = rule.verdict(trainer.memories[run], trainer.step, here, functools.partial(norm_of, run))
+            memory, reason = rule.verdict(
+                trainer.memories[run], trainer.step, here, functools.partial(norm_of, run)
+            )
             trainer.memories[run] = dict(memory)
             if rule.keeps_best and memory.get("best_step") == trainer.step:
                 trainer.keep_best(run)
             if reason is not None:
-                norm_of(run)  # before the parameters of the best evaluation are put back: the series are those of the way
+                # before the parameters of the best evaluation are put back: the series are those of
+                # the way
+                norm_of(run)
                 if rule.keeps_best:
                     trainer.restore_best(run)
                 trainer.end(run, "finished", reason)
@@ -294,7 +326,11 @@ class _Session:
         trainer.sync_divergence()
         series = trainer.recorder.flush()
         if series:
-            yield SeriesBlock(trainer.step, self._clock.seconds(), {name: self._trimmed(values) for name, values in series.items()})
+            yield SeriesBlock(
+                trainer.step,
+                self._clock.seconds(),
+                {name: self._trimmed(values) for name, values in series.items()},
+            )
         yield from trainer.instrument_runner.drawn()
         now = time.perf_counter()
         if trainer.instrument_runner.on and now >= self._costs_at:
@@ -310,7 +346,9 @@ class _Session:
                 yield path
 
     def _trimmed(self, series: Series) -> Series:
-        """Without the values of runs that had ended: the fatal step itself is the last that is told."""
+        """Without the values of runs that had ended: the fatal step itself is the last that is
+        told.
+        """
         endings = self._trainer.endings
         if self._trainer.runs == 1 or not endings:
             return series
@@ -343,7 +381,9 @@ class _Session:
         finals = self._finals()
         for run in fresh:
             ending = self._trainer.endings[run]
-            snapshot = self._trainer.snapshot(run, self._clock.seconds(), "last_finite" if ending.status == "diverged" else "end")
+            snapshot = self._trainer.snapshot(
+                run, self._clock.seconds(), "last_finite" if ending.status == "diverged" else "end"
+            )
             yield SnapshotTaken(run, snapshot)
             yield RunEnded(
                 run=run,
@@ -358,11 +398,25 @@ class _Session:
 
     def _finals(self) -> list[dict[str, float | None]]:
         trainer = self._trainer
-        found: dict[str, list[float]] = {name: value.tolist() for name, value in (trainer.evaluate() | trainer.test_performance()).items()}
+        found: dict[str, list[float]] = {
+            name: value.tolist()
+            for name, value in (trainer.evaluate() | trainer.test_performance()).items()
+        }
         found["gradient_norm"] = trainer.full_gradient_norm().tolist()
-        names = ("train_loss", "validation_loss", "train_error", "validation_error", "test_loss", "test_error", "gradient_norm")
+        names = (
+            "train_loss",
+            "validation_loss",
+            "train_error",
+            "validation_error",
+            "test_loss",
+            "test_error",
+            "gradient_norm",
+        )
         return [
-            {**{name: found[name][run] if name in found else None for name in names}, "gradient_norm_at_start": trainer.norms_at_start[run]}
+            {
+                **{name: found[name][run] if name in found else None for name in names},
+                "gradient_norm_at_start": trainer.norms_at_start[run],
+            }
             for run in range(trainer.runs)
         ]
 

@@ -1,6 +1,8 @@
-"""One step of a population: gradients of all runs in one evaluation, then each group's rule on its own rows.
+"""One step of a population: gradients of all runs in one evaluation, then each group's rule on its
+own rows.
 
-A pure function of the parameters, the groups' states and the batch; the trainer decides what becomes of the result.
+A pure function of the parameters, the groups' states and the batch; the trainer decides what
+becomes of the result.
 """
 
 from __future__ import annotations
@@ -26,10 +28,13 @@ class Taken:
     """A step that was computed but not yet accepted.
 
     Attributes:
-        point: where the gradients were taken, ``[R, P]``. loss: batch loss there, ``[R]``. gradient: ``[R, P]``; norm: ``[R]``, before clipping.
-        after: new parameters ``[R, P]``. states: new states, one a group. rates: learning rates, one a run.
+        point: where the gradients were taken, ``[R, P]``. loss: batch loss there, ``[R]``.
+            gradient: ``[R, P]``; norm: ``[R]``, before clipping.
+        after: new parameters ``[R, P]``. states: new states, one a group. rates: learning rates,
+            one a run.
         notes: run → why its step is not what the method promises, in words.
-        clipped: share ``[R]`` of each gradient's components that clipping changes; None where no run clips.
+        clipped: share ``[R]`` of each gradient's components that clipping changes; None where no
+            run clips.
     """
 
     point: torch.Tensor
@@ -50,7 +55,13 @@ class Stepper:
         seeds: of the runs.
     """
 
-    def __init__(self, objective: Objective, groups: Sequence[Group], continuation: Continuation, seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        groups: Sequence[Group],
+        continuation: Continuation,
+        seeds: Sequence[int],
+    ) -> None:
         self._objective = objective
         self._groups = list(groups)
         self._continuation = continuation
@@ -59,16 +70,33 @@ class Stepper:
         self._clipping = any(group.clipping.active for group in self._groups)
 
     def take(self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor) -> Taken:
-        """Step ``step`` (0, 1, …) from ``theta`` ``[R, P]`` on the batch ``x``, ``y``; the groups' states are read, not written."""
+        """Step ``step`` (0, 1, …) from ``theta`` ``[R, P]`` on the batch ``x``, ``y``; the groups'
+        states are read, not written.
+        """
         rates = self.rates(step)
         if self._asking:
             return self._mixed(theta, step, x, y, rates)
-        point = self._together(theta, [group.point(group.select(theta), step) for group in self._groups])
+        point = self._together(
+            theta, [group.point(group.select(theta), step) for group in self._groups]
+        )
         loss, gradient = self._gradient(point, step, x, y)
         norm = _torch.linalg.vector_norm(gradient, dim=1)
-        updated = [group.update(group.select(theta), group.select(gradient), group.select(norm)) for group in self._groups]
+        updated = [
+            group.update(group.select(theta), group.select(gradient), group.select(norm))
+            for group in self._groups
+        ]
         after = self._together(theta, [after for after, _ in updated])
-        return Taken(point, loss, gradient, norm, after, [state for _, state in updated], rates, {}, self._clipped(gradient, norm))
+        return Taken(
+            point,
+            loss,
+            gradient,
+            norm,
+            after,
+            [state for _, state in updated],
+            rates,
+            {},
+            self._clipped(gradient, norm),
+        )
 
     def rates(self, step: int) -> list[float]:
         """Learning rates of step ``step``, one a run; the groups are set to them."""
@@ -78,24 +106,32 @@ class Stepper:
                 rates[row] = rate
         return rates
 
-    def _mixed(self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor, rates: list[float]) -> Taken:
+    def _mixed(
+        self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor, rates: list[float]
+    ) -> Taken:
         """Some rules ask the objective themselves: each group by itself, on its rows of the batch."""
         points, losses, gradients, afters, states = [], [], [], [], []
         notes: dict[int, str] = {}
         for group in self._groups:
             here, its_x, its_y = group.select(theta), group.select(x), group.select(y)
             if group.asks:
-                outcome = group.ask(here, BatchObjective(self._objective, its_x, its_y, group.seeds, step))
+                outcome = group.ask(
+                    here, BatchObjective(self._objective, its_x, its_y, group.seeds, step)
+                )
                 point, loss, gradient = here, outcome.loss, outcome.gradient
                 added = self._objective.added(here, its_x, its_y)
                 if added is not None:
                     loss = loss - added  # which the rule saw, and which is told apart from the loss
                 after, state = outcome.theta, outcome.state
-                notes |= {row: note for row, note in zip(group.rows, outcome.notes, strict=False) if note}
+                notes |= {
+                    row: note for row, note in zip(group.rows, outcome.notes, strict=False) if note
+                }
             else:
                 point = group.point(here, step)
                 loss, gradient = self._objective.value_and_gradient(point, its_x, its_y)
-                after, state = group.update(here, gradient, _torch.linalg.vector_norm(gradient, dim=1))
+                after, state = group.update(
+                    here, gradient, _torch.linalg.vector_norm(gradient, dim=1)
+                )
             points.append(point)
             losses.append(loss.unsqueeze(1))
             gradients.append(gradient)
@@ -105,26 +141,46 @@ class Stepper:
         gradient = self._together(theta, gradients)
         norm = _torch.linalg.vector_norm(gradient, dim=1)
         point, after = self._together(theta, points), self._together(theta, afters)
-        return Taken(point, loss, gradient, norm, after, states, rates, notes, self._clipped(gradient, norm))
+        return Taken(
+            point, loss, gradient, norm, after, states, rates, notes, self._clipped(gradient, norm)
+        )
 
     def _clipped(self, gradient: torch.Tensor, norm: torch.Tensor) -> torch.Tensor | None:
         """See :class:`Taken`."""
         if not self._clipping:
             return None
-        return self._together(norm, [group.clipped(group.select(gradient), group.select(norm)) for group in self._groups])
+        return self._together(
+            norm,
+            [group.clipped(group.select(gradient), group.select(norm)) for group in self._groups],
+        )
 
-    def _gradient(self, point: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Loss and gradient of the objective, or of the blurred one where a continuation asks for it."""
+    def _gradient(
+        self, point: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss and gradient of the objective, or of the blurred one where a continuation asks for
+        it.
+        """
         width = self._continuation.width(step) if self._continuation.active else 0.0
-        uniforms = random_units(self._seeds, f"surrogate/{step}", x) if self._objective.uses_surrogate_gradient else None
+        uniforms = (
+            random_units(self._seeds, f"surrogate/{step}", x)
+            if self._objective.uses_surrogate_gradient
+            else None
+        )
         if width == 0.0:
             return self._objective.value_and_gradient(point, x, y, uniforms)
         sources = [generator(seed, f"continuation/{step}") for seed in self._seeds]
         draws = self._continuation.draws()
         loss, gradient = _torch.zeros_like(point[:, 0]), _torch.zeros_like(point)
         for _ in range(draws):
-            noise = _torch.stack([_torch.randn(point.shape[1], generator=source, dtype=_torch.float64) for source in sources]).to(point)
-            one_loss, one_gradient = self._objective.value_and_gradient(point + width * noise, x, y, uniforms)
+            noise = _torch.stack(
+                [
+                    _torch.randn(point.shape[1], generator=source, dtype=_torch.float64)
+                    for source in sources
+                ]
+            ).to(point)
+            one_loss, one_gradient = self._objective.value_and_gradient(
+                point + width * noise, x, y, uniforms
+            )
             loss += one_loss / draws
             gradient += one_gradient / draws
         return loss, gradient

@@ -1,7 +1,8 @@
-"""How long the packaged program takes to its first window, against the source tree: medians of turns that alternate.
+"""How long the packaged program takes to its first window, against the source tree: medians of
+turns that alternate.
 
-Run it after ``make package``: ``python packaging/tests/bench_start.py [--turns 5] [--program dist/optlab/optlab]``; the source tree is run by the
-interpreter that runs this.
+Run it after ``make package``: ``python packaging/tests/bench_start.py [--turns 5] [--program
+dist/optlab/optlab]``; the source tree is run by the interpreter that runs this.
 """
 
 from __future__ import annotations
@@ -23,10 +24,23 @@ ROOT = Path(__file__).resolve().parents[2]
 def seconds(command: list[str], screen: Screen) -> float:
     """From the start of a program to its window on the screen."""
     with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "DISPLAY": screen.name, "OPTLAB_HOME": home, "QT_QPA_PLATFORM": "xcb", "PYTHONPATH": str(ROOT)}
+        environment = {
+            **os.environ,
+            "DISPLAY": screen.name,
+            "OPTLAB_HOME": home,
+            "QT_QPA_PLATFORM": "xcb",
+            "PYTHONPATH": str(ROOT),
+        }
         begun = time.perf_counter()
-        program = subprocess.Popen(command, env=environment, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        subprocess.run(["xdotool", "search", "--sync", "--onlyvisible", "--name", "OptLab"], env=environment, stdout=subprocess.DEVNULL, check=True)
+        program = subprocess.Popen(
+            command, env=environment, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        subprocess.run(
+            ["xdotool", "search", "--sync", "--onlyvisible", "--name", "OptLab"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
         taken = time.perf_counter() - begun
         program.terminate()
         program.wait(30)
@@ -43,12 +57,19 @@ def main() -> None:
     try:
         for command in commands.values():
             seconds(command, screen)  # so that both read from memory
-        turns = [{name: seconds(command, screen) for name, command in commands.items()} for _ in range(asked.turns)]
+        turns = [
+            {name: seconds(command, screen) for name, command in commands.items()}
+            for _ in range(asked.turns)
+        ]
     finally:
         screen.close()
     for name in commands:
-        print(f"{name}: {statistics.median(turn[name] for turn in turns):.2f} s to the first window")
-    print(f"packed against source: {statistics.median(turn['packed'] / turn['source'] for turn in turns):.2f}")
+        print(
+            f"{name}: {statistics.median(turn[name] for turn in turns):.2f} s to the first window"
+        )
+    print(
+        f"packed against source: {statistics.median(turn['packed'] / turn['source'] for turn in turns):.2f}"
+    )
 
 
 if __name__ == "__main__":

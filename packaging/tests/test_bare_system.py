@@ -42,7 +42,9 @@ def picture(path: Path) -> tuple[int, int, int]:
         "import sys; from PySide6.QtGui import QImage; image = QImage(sys.argv[1]); "
         "print(image.width(), image.height(), len({image.pixel(x, y) for x in range(0, image.width(), 4) for y in range(0, image.height(), 4)}))"
     )
-    told = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
     width, height, colors = (int(word) for word in told.stdout.split())
     return width, height, colors
 
@@ -68,24 +70,43 @@ def runs(bare: Bare) -> list[dict[str, Any]]:
 def test_that_apt_installs_an_earlier_version_and_a_run_is_made(bare: Bare, earlier: Path) -> None:
     bare.command("apt-get", "update", "-qq")
     memory["before"] = bare.files()
-    bare.command("apt-get", "install", "-y", "-qq", "--no-install-recommends", bare.put(earlier, f"/tmp/{earlier.name}"))
+    bare.command(
+        "apt-get",
+        "install",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+        bare.put(earlier, f"/tmp/{earlier.name}"),
+    )
     assert "python3" not in bare.command("dpkg-query", "-W", "-f", "${Package}\n").stdout.split()
     memory["run"] = answer(bare, "run", "digits-mlp", "--steps", "100")
     assert memory["run"]["status"] == "finished"
 
 
 def test_that_an_upgrade_keeps_the_runs(bare: Bare, package: Path) -> None:
-    bare.command("apt-get", "install", "-y", "-qq", "--no-install-recommends", bare.put(package, f"/tmp/{package.name}"))
+    bare.command(
+        "apt-get",
+        "install",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+        bare.put(package, f"/tmp/{package.name}"),
+    )
     version = bare.command("dpkg-query", "-W", "-f", "${Version}", "optlab").stdout
     assert version == package.name.split("_")[1] != "0.0.1"
     assert bare.person("optlab", "--version").stdout == f"optlab {version}\n"
     (kept,) = runs(bare)
     assert memory["run"]["run"] in kept.values()
-    assert answer(bare, "run", "digits-mlp", "--steps", "100")["theta_sha256"] == memory["run"]["theta_sha256"]
+    assert (
+        answer(bare, "run", "digits-mlp", "--steps", "100")["theta_sha256"]
+        == memory["run"]["theta_sha256"]
+    )
 
 
 def test_that_sizes_are_within_their_bounds(bare: Bare, package: Path) -> None:
-    installed = int(bare.command("dpkg-query", "-W", "-f", "${Installed-Size}", "optlab").stdout) / 1024
+    installed = (
+        int(bare.command("dpkg-query", "-W", "-f", "${Installed-Size}", "optlab").stdout) / 1024
+    )
     print(f"\n.deb {package.stat().st_size / MEGABYTE:.0f} MB, installed {installed:.0f} MiB")
     assert package.stat().st_size <= 170 * MEGABYTE
     assert installed <= 560
@@ -93,7 +114,9 @@ def test_that_sizes_are_within_their_bounds(bare: Bare, package: Path) -> None:
 
 def test_that_every_library_is_there(bare: Bare) -> None:
     find = 'find /usr/lib/optlab -name "*.so*" -type f -exec ldd {} + 2>/dev/null'
-    told = bare.command("/bin/sh", "-c", f"LD_LIBRARY_PATH=/usr/lib/optlab/_internal {find}", check=False).stdout
+    told = bare.command(
+        "/bin/sh", "-c", f"LD_LIBRARY_PATH=/usr/lib/optlab/_internal {find}", check=False
+    ).stdout
     missing = set(re.findall(r"^\s*(\S+) => not found", told, re.MULTILINE))
     # Wayland's own come with every Wayland desktop, and are recommended.
     assert {name for name in missing if not name.startswith("libwayland")} == set()
@@ -111,8 +134,13 @@ def test_that_the_window_trains_on_a_screen(bare: Bare, screen: Screen) -> None:
     assert {run["status"] for run in runs(bare)} == {"finished"}
 
 
-def test_that_the_window_is_twice_as_fine_on_a_screen_of_200_percent(bare: Bare, screen: Screen) -> None:
-    once, twice = picture(DIST / "bare-system.png"), picture(trial(bare, screen, "bare-system-200", QT_SCALE_FACTOR="2"))
+def test_that_the_window_is_twice_as_fine_on_a_screen_of_200_percent(
+    bare: Bare, screen: Screen
+) -> None:
+    once, twice = (
+        picture(DIST / "bare-system.png"),
+        picture(trial(bare, screen, "bare-system-200", QT_SCALE_FACTOR="2")),
+    )
     assert twice[0] >= 1.3 * once[0]
 
 
@@ -125,7 +153,10 @@ def test_that_the_doctor_finds_training_to_work(bare: Bare, screen: Screen) -> N
 
 
 def test_that_a_worker_process_gives_the_numbers_of_a_thread(bare: Bare) -> None:
-    process, thread = (answer(bare, "run", "digits-mlp", "--steps", "200", "--runner", runner) for runner in ("process", "thread"))
+    process, thread = (
+        answer(bare, "run", "digits-mlp", "--steps", "200", "--runner", runner)
+        for runner in ("process", "thread")
+    )
     assert (process["runner"], thread["runner"]) == ("process", "thread")
     assert process["theta_sha256"] == thread["theta_sha256"]
 
@@ -136,7 +167,11 @@ def test_that_every_preset_takes_its_first_steps(bare: Bare) -> None:
     def first_steps(name: str) -> str:
         done = bare.person("optlab", "run", name, "--steps", "2", "--no-store", "--json")
         document = json.loads(done.stdout)
-        return "" if document.get("steps", 0) >= 1 else f"{name}: {document.get('error') or document.get('reason')}"
+        return (
+            ""
+            if document.get("steps", 0) >= 1
+            else f"{name}: {document.get('error') or document.get('reason')}"
+        )
 
     with ThreadPoolExecutor(2) as pool:
         assert [problem for problem in pool.map(first_steps, presets) if problem] == []
@@ -148,10 +183,25 @@ def test_that_every_optimizer_that_suits_a_network_takes_a_step(bare: Bare) -> N
     assert len(names) >= 25
 
     def step(name: str) -> str:
-        done = bare.person("optlab", "run", "iris-softmax", "--set", f"optimizer.name={name}", "--steps", "1", "--no-store", "--json")
+        done = bare.person(
+            "optlab",
+            "run",
+            "iris-softmax",
+            "--set",
+            f"optimizer.name={name}",
+            "--steps",
+            "1",
+            "--no-store",
+            "--json",
+        )
         document = json.loads(done.stdout)
-        refused = done.returncode == 2 and document.get("field")  # it says that it wants another experiment: that is no gap of the package
-        return "" if document.get("steps", 0) >= 1 or refused else f"{name}: {document.get('error') or document.get('reason')}"
+        # it says that it wants another experiment: that is no gap of the package
+        refused = done.returncode == 2 and document.get("field")
+        return (
+            ""
+            if document.get("steps", 0) >= 1 or refused
+            else f"{name}: {document.get('error') or document.get('reason')}"
+        )
 
     with ThreadPoolExecutor(2) as pool:
         assert [problem for problem in pool.map(step, names) if problem] == []
@@ -159,7 +209,9 @@ def test_that_every_optimizer_that_suits_a_network_takes_a_step(bare: Bare) -> N
 
 def test_that_own_data_comes_in_and_a_run_goes_out(bare: Bare) -> None:
     table = bare.root / HOME / "flowers.csv"
-    rows = [f"{i % 7 + 0.5},{i % 5 - 0.25},{'red' if i % 7 > i % 5 else 'blue'}" for i in range(200)]
+    rows = [
+        f"{i % 7 + 0.5},{i % 5 - 0.25},{'red' if i % 7 > i % 5 else 'blue'}" for i in range(200)
+    ]
     table.write_text("width,height,color\n" + "\n".join(rows) + "\n")
     asked = '[dataset]\nname = "csv_file"\npath = "flowers.csv"\n[model]\nname = "mlp"\n[budget]\nsteps = 50\n'
     (bare.root / HOME / "flowers.optlab.toml").write_text(asked)
@@ -174,16 +226,23 @@ def test_that_own_data_comes_in_and_a_run_goes_out(bare: Bare) -> None:
 
 
 def test_that_what_the_package_leaves_out_is_said_in_a_sentence(bare: Bare) -> None:
-    done = bare.person("optlab", "export", memory["run"]["run"], "--format", "parquet", "--to", "run.parquet")
+    done = bare.person(
+        "optlab", "export", memory["run"]["run"], "--format", "parquet", "--to", "run.parquet"
+    )
     assert done.returncode == 1
-    assert done.stderr.startswith("Parquet files need pyarrow, which the packaged OptLab leaves out; export as csv")
+    assert done.stderr.startswith(
+        "Parquet files need pyarrow, which the packaged OptLab leaves out; export as csv"
+    )
 
 
 def test_that_a_decimal_comma_changes_nothing(bare: Bare, screen: Screen) -> None:
     bare.command("apt-get", "install", "-y", "-qq", "--no-install-recommends", "locales")
     bare.command("localedef", "-i", "de_DE", "-f", "UTF-8", "de_DE.UTF-8")
     german = {"LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8"}
-    assert answer(bare, "run", "digits-mlp", "--steps", "100", **german)["theta_sha256"] == memory["run"]["theta_sha256"]
+    assert (
+        answer(bare, "run", "digits-mlp", "--steps", "100", **german)["theta_sha256"]
+        == memory["run"]["theta_sha256"]
+    )
     trial(bare, screen, "bare-system-german", **german)
     assert "decimal point" in bare.person("optlab", "doctor", **german).stdout
 
@@ -204,25 +263,52 @@ def test_that_without_a_display_it_says_so_in_a_sentence(bare: Bare) -> None:
 def test_that_a_home_that_cannot_be_written_to_is_no_end(bare: Bare, screen: Screen) -> None:
     done = bare.person("optlab", "run", "digits-mlp", "--steps", "20", HOME="/nonexistent")
     assert (done.returncode, done.stdout.count("\n")) == (1, 0), done.stdout
-    assert done.stderr.startswith("The data folder /nonexistent/.local/share/optlab cannot be created")
-    assert answer(bare, "run", "digits-mlp", "--steps", "20", "--no-store", HOME="/nonexistent")["status"] == "finished"
+    assert done.stderr.startswith(
+        "The data folder /nonexistent/.local/share/optlab cannot be created"
+    )
+    assert (
+        answer(bare, "run", "digits-mlp", "--steps", "20", "--no-store", HOME="/nonexistent")[
+            "status"
+        ]
+        == "finished"
+    )
     assert_window_opens_and_ends(bare, screen, HOME="/nonexistent")
 
 
-def test_that_a_file_opens_in_the_window_and_belongs_to_the_program(bare: Bare, screen: Screen) -> None:
+def test_that_a_file_opens_in_the_window_and_belongs_to_the_program(
+    bare: Bare, screen: Screen
+) -> None:
     file = bare.root / HOME / "mine.optlab.toml"
     file.write_text((ROOT / "resources" / "presets" / "iris-softmax.toml").read_text())
     assert_window_opens_and_ends(bare, screen, "mine.optlab.toml")
-    bare.command("apt-get", "install", "-y", "-qq", "--no-install-recommends", "shared-mime-info", "desktop-file-utils", "libglib2.0-bin")
+    bare.command(
+        "apt-get",
+        "install",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+        "shared-mime-info",
+        "desktop-file-utils",
+        "libglib2.0-bin",
+    )
     kind = "application/x-optlab-experiment+toml"
-    assert f"standard::content-type: {kind}" in bare.person("gio", "info", "-a", "standard::content-type", "mine.optlab.toml").stdout
+    assert (
+        f"standard::content-type: {kind}"
+        in bare.person("gio", "info", "-a", "standard::content-type", "mine.optlab.toml").stdout
+    )
     assert "optlab.desktop" in bare.person("gio", "mime", kind).stdout
 
 
-def assert_window_opens_and_ends(bare: Bare, screen: Screen, *words: str, **environment: str) -> None:
+def assert_window_opens_and_ends(
+    bare: Bare, screen: Screen, *words: str, **environment: str
+) -> None:
     process = bare.start("optlab", *words, screen=screen, **environment)
     try:
-        assert waited(lambda: any("OptLab" in title for title in screen.titles()) or process.poll() is not None)
+        assert waited(
+            lambda: (
+                any("OptLab" in title for title in screen.titles()) or process.poll() is not None
+            )
+        )
         assert process.poll() is None, process.communicate()
         os.kill(process.pid, signal.SIGTERM)
         output, errors = process.communicate(timeout=60)
@@ -231,13 +317,19 @@ def assert_window_opens_and_ends(bare: Bare, screen: Screen, *words: str, **envi
             process.kill()
             process.communicate()
     # The system's font library says so itself where it may not keep its cache.
-    said = [line for line in errors.splitlines() if not line.startswith("Fontconfig error: No writable cache")]
+    said = [
+        line
+        for line in errors.splitlines()
+        if not line.startswith("Fontconfig error: No writable cache")
+    ]
     assert (process.returncode, output, said) == (0, "", [])
     assert waited(lambda: not screen.titles())
 
 
 def test_that_it_talks_to_nobody(bare: Bare, screen: Screen) -> None:
-    """Of the network's system calls it makes only those of a socket's two ends within the machine: to the screen, and between its own processes."""
+    """Of the network's system calls it makes only those of a socket's two ends within the machine:
+    to the screen, and between its own processes.
+    """
     trace = BUILD / "bare" / "network.trace"
     watched = ["strace", "-f", "-qq", "-e", "trace=network", "-o", str(trace)]
     done = bare.person("optlab", "--smoke", "/tmp/watched.png", screen=screen, before=watched)
@@ -252,9 +344,19 @@ def test_that_it_talks_to_nobody(bare: Bare, screen: Screen) -> None:
 def test_that_it_writes_only_into_the_users_own_folders(bare: Bare) -> None:
     before, after = memory["before"], bare.files()
     owned = set(bare.command("/bin/sh", "-c", "cat /var/lib/dpkg/info/*.list").stdout.splitlines())
-    ours = [name for name in after if name not in before and os.lstat(bare.root / name).st_uid == bare.root.joinpath(HOME).stat().st_uid]
+    ours = [
+        name
+        for name in after
+        if name not in before
+        and os.lstat(bare.root / name).st_uid == bare.root.joinpath(HOME).stat().st_uid
+    ]
     assert ours, "the runs must be somewhere"
-    assert [name for name in ours if f"/{name}" not in owned and not name.startswith((f"{HOME}/", "tmp/bare-system", "tmp/watched"))] == []
+    assert [
+        name
+        for name in ours
+        if f"/{name}" not in owned
+        and not name.startswith((f"{HOME}/", "tmp/bare-system", "tmp/watched"))
+    ] == []
     hidden = {name.split("/")[2] for name in ours if name.startswith(f"{HOME}/.")}
     assert hidden <= {".local", ".cache", ".config"}
     assert [name for name in ours if re.search(r"(^|/)core(\.\d+)?$", name)] == []
@@ -274,7 +376,12 @@ def test_that_nothing_in_it_names_the_machine_that_built_it(bare: Bare) -> None:
         "print(*sorted({name for each in found if hasattr(each, 'co_filename') for name in names(each) if name.startswith('/')}), sep='\\n')"
     )
     python = BUILD / "environment" / "bin" / "python"
-    told = subprocess.run([str(python), "-c", code, str(bare.root / "usr/lib/optlab/optlab")], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [str(python), "-c", code, str(bare.root / "usr/lib/optlab/optlab")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert told.stdout.strip() == ""
 
 
@@ -284,7 +391,11 @@ def test_that_nothing_in_it_names_the_machine_that_built_it(bare: Bare) -> None:
 def test_that_removal_leaves_only_the_users_data(bare: Bare) -> None:
     kept = runs(bare)
     bare.command("apt-get", "purge", "-y", "-qq", "optlab")
-    left = [name for name in bare.files() if "optlab" in name.lower() and not name.startswith((DATA, f"{HOME}/", "tmp/"))]
+    left = [
+        name
+        for name in bare.files()
+        if "optlab" in name.lower() and not name.startswith((DATA, f"{HOME}/", "tmp/"))
+    ]
     assert left == []
     assert (bare.root / DATA).is_dir()
     assert bare.person("sh", "-c", "command -v optlab").returncode != 0
@@ -306,4 +417,8 @@ def test_that_the_tarball_finds_the_same_runs_and_goes_without_a_trace(bare: Bar
     done = bare.person(script, "--uninstall")
     assert (done.returncode, done.stderr) == (0, "")
     added = [name for name in bare.files() if name not in before and not name.startswith(DATA)]
-    assert [name for name in added if not name.endswith(("mimeinfo.cache", "icon-theme.cache")) and "/mime/" not in name] == []
+    assert [
+        name
+        for name in added
+        if not name.endswith(("mimeinfo.cache", "icon-theme.cache")) and "/mime/" not in name
+    ] == []

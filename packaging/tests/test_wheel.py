@@ -1,4 +1,6 @@
-"""The wheel and the source archive: what is in them, and that a plain ``pip install`` of the wheel works without Qt and with it."""
+"""The wheel and the source archive: what is in them, and that a plain ``pip install`` of the wheel
+works without Qt and with it.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +24,31 @@ class Fresh:
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder = folder
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {"OPTLAB_HOME": str(home)}
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+        } | {"OPTLAB_HOME": str(home)}
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
 
     def install(self, *requirements: str) -> None:
         """``pip install``, held to the tested versions."""
-        pip = [str(self.folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt")]
+        pip = [
+            str(self.folder / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "-c",
+            str(ROOT / "constraints.txt"),
+        ]
         done = subprocess.run([*pip, *requirements], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
 
     def optlab(self, *words: str) -> subprocess.CompletedProcess[str]:
         """The installed command, far from the checkout."""
         command = [str(self.folder / "bin" / "optlab"), *words]
-        return subprocess.run(command, cwd="/", env=self.environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd="/", env=self.environment, capture_output=True, text=True, check=False
+        )
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +68,11 @@ def test_that_the_wheel_holds_all_that_is_no_python(wheel: Path) -> None:
         ("optlab/store/migrations", "*.sql", "optlab/store/migrations"),
         ("resources", "**/*.*", "optlab/_resources"),
     ):
-        files = [path.relative_to(ROOT / folder).as_posix() for path in (ROOT / folder).glob(pattern) if path.is_file()]
+        files = [
+            path.relative_to(ROOT / folder).as_posix()
+            for path in (ROOT / folder).glob(pattern)
+            if path.is_file()
+        ]
         assert files
         assert [name for name in files if f"{inside}/{name}" not in names] == []
 
@@ -62,14 +80,23 @@ def test_that_the_wheel_holds_all_that_is_no_python(wheel: Path) -> None:
 def test_that_the_source_archive_is_enough_to_test_and_to_package() -> None:
     with tarfile.open(the_one("optlab-*.tar.gz")) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"pyproject.toml", "Makefile", "constraints.txt", "packaging/optlab.spec", "packaging/requirements.txt", "tests/conftest.py"} <= names
+    assert {
+        "pyproject.toml",
+        "Makefile",
+        "constraints.txt",
+        "packaging/optlab.spec",
+        "packaging/requirements.txt",
+        "tests/conftest.py",
+    } <= names
     assert not [name for name in names if name.startswith(("build/", "dist/", ".venv/"))]
 
 
 def test_that_the_wheel_trains_without_qt(wheel: Path, fresh: Fresh) -> None:
     fresh.install("--no-deps", "torch")
     fresh.install(str(wheel))
-    assert "PySide6_Essentials" not in os.listdir(next((fresh.folder / "lib").glob("python*")) / "site-packages")
+    assert "PySide6_Essentials" not in os.listdir(
+        next((fresh.folder / "lib").glob("python*")) / "site-packages"
+    )
     done = fresh.optlab("run", "digits-mlp", "--steps", "100", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["status"] == "finished"

@@ -1,4 +1,6 @@
-"""Which module may import which: an ``ast`` walk over every source file, including what stands under ``TYPE_CHECKING`` or in a function."""
+"""Which module may import which: an ``ast`` walk over every source file, including what stands
+under ``TYPE_CHECKING`` or in a function.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def packages_of_the_page() -> list[str]:
 
 
 FLOORS = ["", *packages_of_the_page(), "__main__"]
-"""Low to high: a part of ``optlab`` ("" is its ``__init__``) imports itself and what is before it."""
+"""Low to high: a part of ``optlab`` ("" is its ``__init__``) imports itself and what is before it.
+"""
 
 
 def module_name(path: Path) -> str:
@@ -131,17 +134,28 @@ def test_that_only_the_window_names_qt() -> None:
     wrong = [
         place(path, line)
         for path, part, name, line in everywhere()
-        if name.split(".")[0] in ("PySide6", "shiboken6", "pyqtgraph", "superqt", "qtawesome") and part != "gui"
+        if name.split(".")[0] in ("PySide6", "shiboken6", "pyqtgraph", "superqt", "qtawesome")
+        and part != "gui"
     ]
     assert not wrong, "\n".join(wrong)
 
 
 def test_that_in_the_window_only_the_bridge_touches_threads_processes_and_queues() -> None:
-    concurrency = {"threading", "multiprocessing", "queue", "concurrent", "subprocess", "_thread", "asyncio"}
+    concurrency = {
+        "threading",
+        "multiprocessing",
+        "queue",
+        "concurrent",
+        "subprocess",
+        "_thread",
+        "asyncio",
+    }
     wrong = [
         f"{place(path, line)} imports {name}"
         for path, part, name, line in everywhere()
-        if part == "gui" and name.split(".")[0] in concurrency and path != ROOT / "gui" / "bridge.py"
+        if part == "gui"
+        and name.split(".")[0] in concurrency
+        and path != ROOT / "gui" / "bridge.py"
     ]
     qt_threads = {"QThread", "QThreadPool", "QRunnable", "QMutex", "QProcess", "QtConcurrent"}
     wrong += [
@@ -165,7 +179,10 @@ def test_that_the_window_does_not_call_torch() -> None:
 
 
 def test_that_trainer_and_store_know_each_other_only_by_events_controls_and_snapshots() -> None:
-    allowed = {"optlab.training", *(f"optlab.training.{name}" for name in ("events", "snapshot", "control"))}
+    allowed = {
+        "optlab.training",
+        *(f"optlab.training.{name}" for name in ("events", "snapshot", "control")),
+    }
     wrong = [
         f"{place(path, line)} imports {name}"
         for path, part, name, line in everywhere()
@@ -176,13 +193,21 @@ def test_that_trainer_and_store_know_each_other_only_by_events_controls_and_snap
 
 @pytest.mark.parametrize("library", ["torch", "sklearn", "pyarrow"])
 def test_that_slow_libraries_are_imported_late(library: str) -> None:
-    """At the top of a file only ``optlab.optim`` (for people's own scripts) names torch outside of TYPE_CHECKING."""
+    """At the top of a file only ``optlab.optim`` (for people's own scripts) names torch outside of
+    TYPE_CHECKING.
+    """
     wrong = []
     for path in FILES:
         part = part_of(module_name(path))
         for node in source(path).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
-                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-                if any(name.split(".")[0] == library for name in names) and not (part == "optim" and library == "torch"):
+                names = (
+                    [alias.name for alias in node.names]
+                    if isinstance(node, ast.Import)
+                    else [node.module or ""]
+                )
+                if any(name.split(".")[0] == library for name in names) and not (
+                    part == "optim" and library == "torch"
+                ):
                     wrong.append(place(path, node.lineno))
     assert not wrong, "\n".join(wrong)

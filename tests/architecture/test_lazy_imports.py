@@ -7,7 +7,9 @@ import sys
 
 
 def run(program: str) -> None:
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -38,7 +40,9 @@ def test_that_the_catalogue_and_experiments_load_without_torch_scikit_learn_and_
 
 def test_that_the_engine_and_the_torch_face_run_where_qt_is_not_installed() -> None:
     run(
-        "BLOCKED = {'PySide6', 'shiboken6', 'pyqtgraph', 'superqt', 'qtawesome'}\n" + BLOCK + "from optlab.training.control import Replay\n"
+        "BLOCKED = {'PySide6', 'shiboken6', 'pyqtgraph', 'superqt', 'qtawesome'}\n"
+        + BLOCK
+        + "from optlab.training.control import Replay\n"
         "from optlab.training.session import session\n"
         "from optlab.experiment import Experiment\n"
         "import optlab.optim\n"

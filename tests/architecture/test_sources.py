@@ -28,7 +28,9 @@ def test_that_a_file_is_short_and_says_what_it_is_about(path: Path) -> None:
 
 
 def test_that_no_engine_or_surface_branches_on_a_components_name() -> None:
-    """Capabilities are declared on components; ``x.name == "momentum"`` or ``isinstance(x, Momentum)`` would be a second list of them."""
+    """Capabilities are declared on components; ``x.name == "momentum"`` or ``isinstance(x,
+    Momentum)`` would be a second list of them.
+    """
     components = [c for kind in registry.kinds() for c in registry.components(kind)]
     names, classes = {c.name for c in components}, {c.__name__ for c in components}
     wrong = []
@@ -38,11 +40,23 @@ def test_that_no_engine_or_surface_branches_on_a_components_name() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Compare):
                 sides = [node.left, *node.comparators]
-                about_name = any(isinstance(side, ast.Attribute) and side.attr in ("name", "kind_name") for side in sides)
-                texts = {c.value for side in sides for c in ast.walk(side) if isinstance(c, ast.Constant) and isinstance(c.value, str)}
+                about_name = any(
+                    isinstance(side, ast.Attribute) and side.attr in ("name", "kind_name")
+                    for side in sides
+                )
+                texts = {
+                    c.value
+                    for side in sides
+                    for c in ast.walk(side)
+                    if isinstance(c, ast.Constant) and isinstance(c.value, str)
+                }
                 if about_name and texts & names:
                     wrong.append(place(path, node))
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass"):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("isinstance", "issubclass")
+            ):
                 asked = {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}
                 if asked & classes:
                     wrong.append(place(path, node))
@@ -51,7 +65,9 @@ def test_that_no_engine_or_surface_branches_on_a_components_name() -> None:
 
 @pytest.mark.parametrize("module", registry.modules())
 def test_that_a_catalogue_file_holds_one_component_named_like_the_file(module: str) -> None:
-    tree = ast.parse((ROOT.parent / Path(*module.split("."))).with_suffix(".py").read_text(encoding="utf-8"))
+    tree = ast.parse(
+        (ROOT.parent / Path(*module.split("."))).with_suffix(".py").read_text(encoding="utf-8")
+    )
     names = [
         statement.value.value
         for node in tree.body
@@ -70,7 +86,8 @@ def test_that_no_class_is_called_manager_helper_or_handler() -> None:
         place(path, node)
         for path in FILES
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef) and node.name.endswith(("Manager", "Helper", "Handler", "Util", "Utils"))
+        if isinstance(node, ast.ClassDef)
+        and node.name.endswith(("Manager", "Helper", "Handler", "Util", "Utils"))
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -81,9 +98,20 @@ def test_that_nothing_is_evaluated_unpickled_or_swallowed() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
-                if called in ("eval", "exec", "compile", "torch.load", "_torch.load", "pickle.load", "pickle.loads", "yaml.load"):
+                if called in (
+                    "eval",
+                    "exec",
+                    "compile",
+                    "torch.load",
+                    "_torch.load",
+                    "pickle.load",
+                    "pickle.loads",
+                    "yaml.load",
+                ):
                     wrong.append(f"{place(path, node)} calls {called}")
-            if isinstance(node, ast.ExceptHandler) and (node.type is None or all(isinstance(s, ast.Pass) for s in node.body)):
+            if isinstance(node, ast.ExceptHandler) and (
+                node.type is None or all(isinstance(s, ast.Pass) for s in node.body)
+            ):
                 wrong.append(f"{place(path, node)} swallows an error")
     assert not wrong, "\n".join(wrong)
 
@@ -98,7 +126,8 @@ def test_that_tests_are_neither_skipped_nor_expected_to_fail() -> None:
         place(path, node)
         for path in TESTS
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and node.attr in ("skip", "skipif", "xfail", "importorskip")
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("skip", "skipif", "xfail", "importorskip")
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -106,7 +135,10 @@ def test_that_tests_are_neither_skipped_nor_expected_to_fail() -> None:
 def test_that_every_component_is_reached_by_the_walk() -> None:
     """Counts files, so that one whose class lacks a name is missed by nobody."""
     found = {c.__module__ for kind in registry.kinds() for c in registry.components(kind)}
-    generating = {module for module in found if "._" in module}  # private packages whose components are no files
+    # private packages whose components are no files
+    generating = {module for module in found if "._" in module}
     assert found - generating == set(registry.modules())
     assert all(module.split(".")[2] in registry.FOLDERS.values() for module in generating)
-    assert all(issubclass(c, Component) for kind in registry.kinds() for c in registry.components(kind))
+    assert all(
+        issubclass(c, Component) for kind in registry.kinds() for c in registry.components(kind)
+    )

@@ -1,7 +1,9 @@
-"""What curvature costs, in plain steps of the same run: gᵀHg, the top eigenvalue, and a slice of 51 × 51 points.
+"""What curvature costs, in plain steps of the same run: gᵀHg, the top eigenvalue, and a slice of 51
+× 51 points.
 
-Everything takes turns in one process on one thread; figures are medians over the turns, in processor time, which leaves out what other programs take.
-PyHessian and loss-landscapes are measured beside it where they are installed.
+Everything takes turns in one process on one thread; figures are medians over the turns, in
+processor time, which leaves out what other programs take. PyHessian and loss-landscapes are
+measured beside it where they are installed.
 
     python tests/benchmarks/bench_curvature.py [--turns 30] [--quick] [--json]
 """
@@ -31,7 +33,11 @@ from optlab.experiment import Experiment
 from optlab.training.trainer import Trainer
 
 CASES = {"digits, 64-32-10": [32], "digits, 64-64-10 (preset digits-mlp)": [64]}
-SLICES = {"64-32-10, batch 32": ([32], 32), "64-32-10, 1,078 examples": ([32], 1078), "64-128-64-10, batch 32": ([128, 64], 32)}
+SLICES = {
+    "64-32-10, batch 32": ([32], 32),
+    "64-32-10, 1,078 examples": ([32], 1078),
+    "64-128-64-10, batch 32": ([128, 64], 32),
+}
 
 
 def trainer(hidden: list[int], steps: int = 200) -> Trainer:
@@ -100,11 +106,18 @@ def curvature(hidden: list[int], turns: int) -> dict[str, Any]:
     for turn in range(turns + 3):
         if turn == 3:
             times, errors, products = {}, {}, {}
-        times.setdefault("plain step", []).append(seconds(lambda: [run.advance() for _ in range(10)]) / 10)
+        times.setdefault("plain step", []).append(
+            seconds(lambda: [run.advance() for _ in range(10)]) / 10
+        )
         theta = run.theta.clone()
         g = landscape.value_and_gradient(theta)[1]
-        take("gᵀHg, second-order forward pass", lambda: along_gradient(run.objective, theta, g, x, y))
-        take("gᵀHg, double backward", lambda: GraphHessian(lambda p: total(run, p, x, y), theta).along(g))
+        take(
+            "gᵀHg, second-order forward pass", lambda: along_gradient(run.objective, theta, g, x, y)
+        )
+        take(
+            "gᵀHg, double backward",
+            lambda: GraphHessian(lambda p: total(run, p, x, y), theta).along(g),
+        )
         largest = float(torch.linalg.eigvalsh(exact.hessian(theta.double()).dense()[0])[-1])
 
         def judge(name: str, value: float, count: int, largest: float = largest) -> None:
@@ -118,7 +131,10 @@ def curvature(hidden: list[int], turns: int) -> dict[str, Any]:
             ("top eigenvalue, warm, by its value", last, "value"),
         ):
             found = take(
-                name, lambda start=start, settle=settle: extremes(landscape.hessian(theta).product, theta, start=start, settle=settle)
+                name,
+                lambda start=start, settle=settle: extremes(
+                    landscape.hessian(theta).product, theta, start=start, settle=settle
+                ),
             )
             judge(name, float(found.top[0, 0]), int(found.products[0]))
         last = found.top_vectors
@@ -127,15 +143,28 @@ def curvature(hidden: list[int], turns: int) -> dict[str, Any]:
             model = network(run)
             value = take("top eigenvalue, PyHessian", lambda: pyhessian(model, *data))
             bare = GraphHessian(lambda p: run.objective.losses(p, x.double(), y), theta.double())
-            judge("top eigenvalue, PyHessian", value, 0, float(torch.linalg.eigvalsh(bare.dense()[0])[-1]))
+            judge(
+                "top eigenvalue, PyHessian",
+                value,
+                0,
+                float(torch.linalg.eigvalsh(bare.dense()[0])[-1]),
+            )
     plain = statistics.median(times["plain step"])
     return {
         "plain step, µs": 1e6 * plain,
         **{
             name: {
                 "steps": statistics.median(values) / plain,
-                **({"error": statistics.median(errors[name]), "largest error": max(errors[name])} if name in errors else {}),
-                **({"products": statistics.median(products[name])} if any(products.get(name, [])) else {}),
+                **(
+                    {"error": statistics.median(errors[name]), "largest error": max(errors[name])}
+                    if name in errors
+                    else {}
+                ),
+                **(
+                    {"products": statistics.median(products[name])}
+                    if any(products.get(name, []))
+                    else {}
+                ),
             }
             for name, values in times.items()
             if name != "plain step"
@@ -159,7 +188,9 @@ def peer_eigenvalue() -> Callable[[torch.nn.Module, torch.Tensor, torch.Tensor],
     def found(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            values, _ = hessian(model, torch.nn.CrossEntropyLoss(), data=(x, y), cuda=False).eigenvalues()
+            values, _ = hessian(
+                model, torch.nn.CrossEntropyLoss(), data=(x, y), cuda=False
+            ).eigenvalues()
         return float(values[0])
 
     return found
@@ -182,7 +213,15 @@ def surface(hidden: list[int], examples: int, turns: int, side: int = 51) -> dic
         with torch.no_grad():
             return torch.tensor(
                 [
-                    [float(run.objective.losses((plane.origin + a * plane.first + b * plane.second).unsqueeze(0), *everyone)) for b in at]
+                    [
+                        float(
+                            run.objective.losses(
+                                (plane.origin + a * plane.first + b * plane.second).unsqueeze(0),
+                                *everyone,
+                            )
+                        )
+                        for b in at
+                    ]
                     for a in at
                 ]
             )
@@ -193,7 +232,9 @@ def surface(hidden: list[int], examples: int, turns: int, side: int = 51) -> dic
             for a in at:
                 row = []
                 for b in at:
-                    torch.nn.utils.vector_to_parameters(plane.origin + a * plane.first + b * plane.second, model.parameters())
+                    torch.nn.utils.vector_to_parameters(
+                        plane.origin + a * plane.first + b * plane.second, model.parameters()
+                    )
                     row.append(loss(model(x), y).item())
                 rows.append(row)
         return torch.tensor(rows)
@@ -202,7 +243,9 @@ def surface(hidden: list[int], examples: int, turns: int, side: int = 51) -> dic
     exact = slices.Plane(*double, plane.labels)
 
     def in_double() -> torch.Tensor:
-        return slices.grid(run.objective, exact, x.double(), y, at.double(), at.double(), penalty=False)
+        return slices.grid(
+            run.objective, exact, x.double(), y, at.double(), at.double(), penalty=False
+        )
 
     ways = {
         "at once": at_once,
@@ -221,7 +264,14 @@ def surface(hidden: list[int], examples: int, turns: int, side: int = 51) -> dic
         def peer() -> Any:
             with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return loss_landscapes.random_plane(fresh, metric, distance=1, steps=side, normalization="filter", deepcopy_model=True)
+                return loss_landscapes.random_plane(
+                    fresh,
+                    metric,
+                    distance=1,
+                    steps=side,
+                    normalization="filter",
+                    deepcopy_model=True,
+                )
 
         peer()
         ways["loss-landscapes"] = peer
@@ -230,20 +280,32 @@ def surface(hidden: list[int], examples: int, turns: int, side: int = 51) -> dic
         for name, way in ways.items():
             times[name].append(seconds(way))
     ours = statistics.median(times["at once"])
-    return {"at once, ms": 1e3 * ours, **{name: statistics.median(values) / ours for name, values in times.items() if name != "at once"}}
+    return {
+        "at once, ms": 1e3 * ours,
+        **{
+            name: statistics.median(values) / ours
+            for name, values in times.items()
+            if name != "at once"
+        },
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--turns", type=int, default=30)
-    parser.add_argument("--quick", action="store_true", help="few turns: seconds, and a rough figure")
+    parser.add_argument(
+        "--quick", action="store_true", help="few turns: seconds, and a rough figure"
+    )
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     turns, of_slices = (5, 2) if asked.quick else (asked.turns, 5)
     results = {
         "curvature": {name: curvature(hidden, turns) for name, hidden in CASES.items()},
-        "slices": {name: surface(hidden, examples, of_slices) for name, (hidden, examples) in SLICES.items()},
+        "slices": {
+            name: surface(hidden, examples, of_slices)
+            for name, (hidden, examples) in SLICES.items()
+        },
     }
     if asked.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
@@ -254,7 +316,9 @@ def main() -> None:
             more = "".join(f", {key} {value:.2g}" for key, value in found.items() if key != "steps")
             print(f"  {what}: {found['steps']:.2f} steps{more}")
     for name, figures in results["slices"].items():
-        print(f"{name}: 51 × 51 points at once: {figures.pop('at once, ms'):.1f} ms; others against it:")
+        print(
+            f"{name}: 51 × 51 points at once: {figures.pop('at once, ms'):.1f} ms; others against it:"
+        )
         for what, ratio in figures.items():
             print(f"  {what}: {ratio:.1f} x")
 

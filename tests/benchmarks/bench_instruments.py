@@ -1,6 +1,8 @@
-"""What instruments cost, in plain steps of the same run: the usual ones on their schedules, with gradient noise, and each by itself.
+"""What instruments cost, in plain steps of the same run: the usual ones on their schedules, with
+gradient noise, and each by itself.
 
-Everything takes turns in one process, in processor time, which tells the same on a machine that others use; figures are medians over the turns.
+Everything takes turns in one process, in processor time, which tells the same on a machine that
+others use; figures are medians over the turns.
 
     python tests/benchmarks/bench_instruments.py [--turns 30] [--steps 400] [--json]
 """
@@ -19,13 +21,20 @@ from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment, presets
 from optlab.training.trainer import Trainer
 
-MODELS = {"digits · MLP (preset, 64-64-10, batch 32)": [64], "digits · MLP 64-256-256-10, batch 128": [256, 256]}
+MODELS = {
+    "digits · MLP (preset, 64-64-10, batch 32)": [64],
+    "digits · MLP 64-256-256-10, batch 128": [256, 256],
+}
 
 
 def plain(hidden: list[int]) -> Experiment:
     """The preset, with nothing to do but train."""
     (path,) = [path for path in presets.files() if path.stem == "digits-mlp"]
-    found = Experiment.load(path).with_value("model.hidden", tuple(hidden)).with_value("measures.weights", 0)
+    found = (
+        Experiment.load(path)
+        .with_value("model.hidden", tuple(hidden))
+        .with_value("measures.weights", 0)
+    )
     return found.with_value("batches.size", 128) if len(hidden) > 1 else found
 
 
@@ -33,7 +42,9 @@ def usual(experiment: Experiment, every: int | None = None) -> Experiment:
     """With the instruments that are on together by default."""
     for one in cast("list[type[Instrument]]", registry.components("instrument")):
         if one.usual:
-            experiment = experiment.with_instrument(one.name, {} if every is None else {"every": every})
+            experiment = experiment.with_instrument(
+                one.name, {} if every is None else {"every": every}
+            )
     return experiment
 
 
@@ -42,11 +53,15 @@ def cases(base: Experiment) -> dict[str, Experiment]:
     found = {
         "plain": base,
         "usual, default schedules": usual(base),
-        "usual and gradient noise, default schedules": usual(base).with_instrument("gradient_noise", {}),
+        "usual and gradient noise, default schedules": usual(base).with_instrument(
+            "gradient_noise", {}
+        ),
         "usual, every step": usual(base, 1),
         "gradient noise, every step": base.with_instrument("gradient_noise", {"every": 1}),
         "conditioning, every step": base.with_instrument("conditioning", {"every": 1}),
-        "top eigenvalue at 1e-5, warm, every step": base.with_instrument("spectrum", {"every": 1, "tolerance": 1e-5}),
+        "top eigenvalue at 1e-5, warm, every step": base.with_instrument(
+            "spectrum", {"every": 1, "tolerance": 1e-5}
+        ),
     }
     return found
 
@@ -67,7 +82,10 @@ def measure(hidden: list[int], turns: int, steps: int) -> dict[str, float]:
             if turn >= 2:
                 times[name].append(spent)
     step = statistics.median(times["plain"])
-    ratios = {name: statistics.median(a / b for a, b in zip(found, times["plain"], strict=True)) for name, found in times.items()}
+    ratios = {
+        name: statistics.median(a / b for a, b in zip(found, times["plain"], strict=True))
+        for name, found in times.items()
+    }
     return {"seconds of a plain step": step, **ratios}
 
 
@@ -95,7 +113,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     document: dict[str, Any] = {
-        name: {"ratios": measure(hidden, asked.turns, asked.steps), "plain steps a reading": readings(hidden)}
+        name: {
+            "ratios": measure(hidden, asked.turns, asked.steps),
+            "plain steps a reading": readings(hidden),
+        }
         for name, hidden in MODELS.items()
     }
     if asked.json:

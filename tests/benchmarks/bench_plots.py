@@ -1,9 +1,12 @@
-"""One frame of 16 curves with a million steps each: appended to, brought up to date and painted, against pyqtgraph's own ways.
+"""One frame of 16 curves with a million steps each: appended to, brought up to date and painted,
+against pyqtgraph's own ways.
 
-The peers hold the same samples in arrays and hand them over whole: plainly, and with automatic down-sampling and clipping set on the plot item. The
-three take turns, and figures are medians. Run it off screen or under a virtual screen:
+The peers hold the same samples in arrays and hand them over whole: plainly, and with automatic
+down-sampling and clipping set on the plot item. The three take turns, and figures are medians. Run
+it off screen or under a virtual screen:
 
-    QT_QPA_PLATFORM=offscreen python tests/benchmarks/bench_plots.py [--turns 5] [--steps 1000000] [--json]
+    QT_QPA_PLATFORM=offscreen python tests/benchmarks/bench_plots.py [--turns 5] [--steps 1000000]
+    [--json]
 """
 
 from __future__ import annotations
@@ -31,10 +34,15 @@ Frame = Callable[[int], None]
 
 
 def data(steps: int, blocks: int) -> tuple[np.ndarray, np.ndarray]:
-    """Steps ``[n]`` and values ``[CURVES, n]`` of noisy losses, with room for ``blocks`` blocks after the first ``steps``."""
+    """Steps ``[n]`` and values ``[CURVES, n]`` of noisy losses, with room for ``blocks`` blocks
+    after the first ``steps``.
+    """
     random = np.random.default_rng(0)
     at = np.arange(1, steps + blocks * BLOCK + 1)
-    values = np.exp(-at / steps * 3) * np.exp(random.normal(size=(CURVES, len(at))) * 0.3) + np.arange(CURVES)[:, None] * 0.2
+    values = (
+        np.exp(-at / steps * 3) * np.exp(random.normal(size=(CURVES, len(at))) * 0.3)
+        + np.arange(CURVES)[:, None] * 0.2
+    )
     return at, values
 
 
@@ -56,12 +64,17 @@ def ours(at: np.ndarray, values: np.ndarray, steps: int) -> tuple[Frame, CurvePl
     return frame, plot
 
 
-def peer(at: np.ndarray, values: np.ndarray, steps: int, *, reduced: bool) -> tuple[Frame, pg.PlotWidget]:
+def peer(
+    at: np.ndarray, values: np.ndarray, steps: int, *, reduced: bool
+) -> tuple[Frame, pg.PlotWidget]:
     plot = pg.PlotWidget(background=LIGHT.background)
     if reduced:
         plot.getPlotItem().setDownsampling(auto=True, mode="peak")
         plot.getPlotItem().setClipToView(True)
-    curves = [plot.plot(at[:steps], values[curve, :steps], pen=pg.mkPen(LIGHT.curve(curve), width=1)) for curve in range(CURVES)]
+    curves = [
+        plot.plot(at[:steps], values[curve, :steps], pen=pg.mkPen(LIGHT.curve(curve), width=1))
+        for curve in range(CURVES)
+    ]
     plot.resize(*SIZE)
     plot.show()
 

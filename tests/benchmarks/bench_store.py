@@ -1,8 +1,8 @@
-"""How fast series are appended and read, as ratios to TensorBoard's writer and reader. A plain script: PYTHONPATH=. python
-tests/benchmarks/bench_store.py
+"""How fast series are appended and read, as ratios to TensorBoard's writer and reader. A plain
+script: PYTHONPATH=. python tests/benchmarks/bench_store.py
 
-One row is one step of eight series (four numbers and a vector of four). Repetitions are interleaved; medians are printed, with their
-spread.
+One row is one step of eight series (four numbers and a vector of four). Repetitions are
+interleaved; medians are printed, with their spread.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ def _store_append(home: Path, experiment: Experiment, blocks: list[SeriesBlock])
 def _store_read(home: Path, run: str, rows: int) -> None:
     with Store.open_readonly(home) as store:
         found = store.series(run)
-    assert len(found["batch_loss"].steps) == rows and found["weights"].values.shape == (rows, len(WEIGHTS))
+    assert len(found["batch_loss"].steps) == rows and found["weights"].values.shape == (
+        rows,
+        len(WEIGHTS),
+    )
 
 
 def _tensorboard_append(folder: Path, blocks: list[SeriesBlock]) -> None:
@@ -71,7 +74,10 @@ def _tensorboard_append(folder: Path, blocks: list[SeriesBlock]) -> None:
     writer = SummaryWriter(str(folder))
     for block in blocks:
         columns = [(name, block.series[name].values[:, 0]) for name in NAMES]
-        columns += [(name, block.series["weights"].values[:, 0, place]) for place, name in enumerate(WEIGHTS)]
+        columns += [
+            (name, block.series["weights"].values[:, 0, place])
+            for place, name in enumerate(WEIGHTS)
+        ]
         for row, step in enumerate(block.series[NAMES[0]].steps):
             for name, values in columns:
                 writer.add_scalar(name, values[row], int(step))
@@ -90,7 +96,12 @@ def _tensorboard_read(folder: Path, rows: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="steps for the store")
-    parser.add_argument("--peer-rows", type=int, default=4_000, help="steps for TensorBoard, which is linear in them")
+    parser.add_argument(
+        "--peer-rows",
+        type=int,
+        default=4_000,
+        help="steps for TensorBoard, which is linear in them",
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
@@ -105,15 +116,23 @@ def main() -> None:
             began = time.perf_counter()
             run = _store_append(home, experiment, blocks)
             rates["append"].append(rows / (time.perf_counter() - began))
-            rates["peer_append"].append(peer_rows / _timed(lambda folder=folder: _tensorboard_append(folder, peer_blocks)))
-            rates["read"].append(rows / _timed(lambda home=home, run=run: _store_read(home, run, rows)))
-            rates["peer_read"].append(peer_rows / _timed(lambda folder=folder: _tensorboard_read(folder, peer_rows)))
+            rates["peer_append"].append(
+                peer_rows / _timed(lambda folder=folder: _tensorboard_append(folder, peer_blocks))
+            )
+            rates["read"].append(
+                rows / _timed(lambda home=home, run=run: _store_read(home, run, rows))
+            )
+            rates["peer_read"].append(
+                peer_rows / _timed(lambda folder=folder: _tensorboard_read(folder, peer_rows))
+            )
     median = {name: statistics.median(values) for name, values in rates.items()}
     result = {
         "append_ratio": median["append"] / median["peer_append"],
         "read_ratio": median["read"] / median["peer_read"],
         "rows_per_second": {name: round(value) for name, value in median.items()},
-        "spread": {name: [round(min(values)), round(max(values))] for name, values in rates.items()},
+        "spread": {
+            name: [round(min(values)), round(max(values))] for name, values in rates.items()
+        },
     }
     if asked.json:
         print(json.dumps(result))

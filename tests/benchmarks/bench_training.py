@@ -1,6 +1,8 @@
-"""Steps a second against what a user would write: a DataLoader, torch.optim, item() and a TensorBoard writer.
+"""Steps a second against what a user would write: a DataLoader, torch.optim, item() and a
+TensorBoard writer.
 
-Both store the loss and the gradient norm of every step. The two loops take turns in one process, and ratios are medians over the turns.
+Both store the loss and the gradient norm of every step. The two loops take turns in one process,
+and ratios are medians over the turns.
 
     python tests/benchmarks/bench_training.py [--turns 7] [--json]
 """
@@ -31,7 +33,9 @@ POPULATION = 64
 
 
 def experiment(case: dict, seed: int = 0) -> Experiment:
-    """Digits (64 inputs, 10 classes) with momentum, evaluated only at both ends, as the peer does not evaluate at all."""
+    """Digits (64 inputs, 10 classes) with momentum, evaluated only at both ends, as the peer does
+    not evaluate at all.
+    """
     return Experiment.from_dict(
         {
             "seed": seed,
@@ -48,7 +52,9 @@ def experiment(case: dict, seed: int = 0) -> Experiment:
 def peer(case: dict) -> Callable[[], float]:
     """The user's own loop; steps a second."""
     data = experiment(case).dataset.load().training
-    dataset = TensorDataset(torch.tensor(data.x, dtype=torch.float32).flatten(1), torch.tensor(data.y))
+    dataset = TensorDataset(
+        torch.tensor(data.x, dtype=torch.float32).flatten(1), torch.tensor(data.y)
+    )
 
     def loop() -> float:
         widths = [64, *case["hidden"], 10]
@@ -118,8 +124,12 @@ def main() -> None:
     results = {
         "small MLP 64-32-10, batch 32": compare(ours(SMALL), peer(SMALL), asked.turns),
         "medium MLP 64-256-256-10, batch 128": compare(ours(MEDIUM), peer(MEDIUM), asked.turns),
-        "64 small runs at once, per run, against our own one after another": compare(ours(few, POPULATION), ours(few), asked.turns),
-        "64 small runs at once, per run, against the user's loop one after another": compare(ours(few, POPULATION), peer(few), asked.turns),
+        "64 small runs at once, per run, against our own one after another": compare(
+            ours(few, POPULATION), ours(few), asked.turns
+        ),
+        "64 small runs at once, per run, against the user's loop one after another": compare(
+            ours(few, POPULATION), peer(few), asked.turns
+        ),
     }
     if asked.json:
         print(json.dumps(results, indent=2))

@@ -1,7 +1,9 @@
-"""The window against what it must not cost: speed kept while it draws, lateness of its timers, and time to its first paint.
+"""The window against what it must not cost: speed kept while it draws, lateness of its timers, and
+time to its first paint.
 
-Run it under a virtual screen: ``xvfb-run -a python tests/benchmarks/demonstration_window.py [--turns 5] [--json]``. Speeds are ratios of turns that alternate between
-a run without a window and the same run with the window drawing its default plots.
+Run it under a virtual screen: ``xvfb-run -a python tests/benchmarks/demonstration_window.py
+[--turns 5] [--json]``. Speeds are ratios of turns that alternate between a run without a window and
+the same run with the window drawing its default plots.
 """
 
 from __future__ import annotations
@@ -36,12 +38,19 @@ print(time.perf_counter() - begun)
 
 def painted(first: str) -> float:
     """Seconds from a fresh interpreter's first line to a painted window, after the lines ``first``."""
-    done = subprocess.run([sys.executable, "-c", PAINT.format(first=first)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PAINT.format(first=first)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return float(done.stdout)
 
 
 def lateness_and_speed(runner: str, steps: int) -> tuple[float, list[float]]:
-    """Steps a second of digits · MLP · momentum with the window drawing, and how late each of its frames came, in milliseconds."""
+    """Steps a second of digits · MLP · momentum with the window drawing, and how late each of its
+    frames came, in milliseconds.
+    """
     from PySide6.QtCore import QTimer
 
     from optlab.experiment import Experiment
@@ -129,12 +138,19 @@ def main() -> None:
         return
     results: dict[str, float] = {}
     paints = [(painted(""), painted("import torch")) for _ in range(asked.turns)]
-    results["window painted, against importing torch first"] = statistics.median(a / b for a, b in paints)
+    results["window painted, against importing torch first"] = statistics.median(
+        a / b for a, b in paints
+    )
     results["window painted, seconds"] = statistics.median(a for a, _ in paints)
     for runner in ("process", "thread"):
-        pairs = [(in_turn(runner, asked.steps), in_turn("alone", asked.steps)) for _ in range(asked.turns)]
+        pairs = [
+            (in_turn(runner, asked.steps), in_turn("alone", asked.steps))
+            for _ in range(asked.turns)
+        ]
         late = sorted(value for mine, _ in pairs for value in mine["late"])  # type: ignore[attr-defined]
-        results[f"{runner}: speed kept with the window drawing"] = statistics.median(a["speed"] / b["speed"] for a, b in pairs)  # type: ignore[operator]
+        results[f"{runner}: speed kept with the window drawing"] = statistics.median(
+            a["speed"] / b["speed"] for a, b in pairs
+        )  # type: ignore[operator]
         results[f"{runner}: frames late, p99, milliseconds"] = late[int(0.99 * len(late))]
         results[f"{runner}: frames late, median, milliseconds"] = late[len(late) // 2]
     if asked.json:

@@ -15,7 +15,14 @@ from optlab.core import paths, registry
 from optlab.experiment import Experiment
 
 KINDS = [*registry.FOLDERS.values(), "presets", "devices"]
-RULES = sorted({line for kind in registry.kinds() for component in registry.components(kind) for line in component.rule})
+RULES = sorted(
+    {
+        line
+        for kind in registry.kinds()
+        for component in registry.components(kind)
+        for line in component.rule
+    }
+)
 
 
 def document(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
@@ -26,7 +33,9 @@ def document(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_that_every_kind_is_listed_with_name_label_and_sentence(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_every_kind_is_listed_with_name_label_and_sentence(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     items = document(["list", kind], capsys)
     assert items
     assert main(["list", kind]) == 0
@@ -39,7 +48,9 @@ def test_that_every_kind_is_listed_with_name_label_and_sentence(kind: str, capsy
 
 
 @pytest.mark.parametrize(("singular", "plural"), list(registry.FOLDERS.items()))
-def test_that_a_kind_may_be_given_in_the_singular(singular: str, plural: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_kind_may_be_given_in_the_singular(
+    singular: str, plural: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert document(["list", singular], capsys) == document(["list", plural], capsys)
 
 
@@ -50,14 +61,18 @@ def test_that_listing_without_a_kind_names_every_kind(capsys: pytest.CaptureFixt
 
 
 def test_that_listed_fields_carry_what_a_form_needs(capsys: pytest.CaptureFixture[str]) -> None:
-    momentum = next(item for item in document(["list", "optimizers"], capsys) if item["name"] == "momentum")
+    momentum = next(
+        item for item in document(["list", "optimizers"], capsys) if item["name"] == "momentum"
+    )
     field = next(field for field in momentum["fields"] if field["name"] == "momentum")
     assert field["default"] == 0.9
     assert field["ge"] == 0.0 and field["lt"] == 1.0 and field["le"] is None
     assert field["symbol"] == "α" and field["kind"] == "number"
 
 
-def test_that_an_unknown_kind_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_an_unknown_kind_is_refused_with_the_known_ones(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["list", "optimisers"]) == 2
     output = capsys.readouterr()
     assert output.out == ""
@@ -66,8 +81,12 @@ def test_that_an_unknown_kind_is_refused_with_the_known_ones(capsys: pytest.Capt
     assert all(kind in output.err for kind in KINDS)
 
 
-@pytest.mark.parametrize("name", [f"{c.kind}.{c.name}" for kind in registry.kinds() for c in registry.components(kind)])
-def test_that_every_page_shows_what_was_declared(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "name", [f"{c.kind}.{c.name}" for kind in registry.kinds() for c in registry.components(kind)]
+)
+def test_that_every_page_shows_what_was_declared(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["show", name]) == 0
     text = capsys.readouterr().out
     kind, _, own = name.partition(".")
@@ -84,11 +103,17 @@ def test_that_every_page_shows_what_was_declared(name: str, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("kind", [kind for kind in registry.kinds() if kind != "measure"])
-def test_that_the_example_and_the_flags_of_a_page_ask_for_the_component(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_the_example_and_the_flags_of_a_page_ask_for_the_component(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     for component in registry.components(kind):
         (page,) = document(["show", f"{kind}.{component.name}"], capsys)
         example = tomllib.loads(page["example"])
-        section = {"name": component.name, **example["instruments"][component.name]} if kind == "instrument" else example[kind]
+        section = (
+            {"name": component.name, **example["instruments"][component.name]}
+            if kind == "instrument"
+            else example[kind]
+        )
         assert registry.build(kind, section) == component.build({}, kind)
         place = f"instruments.{component.name}" if kind == "instrument" else kind
         typed = dict(flag.removeprefix(f"--set {place}.").split("=", 1) for flag in page["flags"])
@@ -124,19 +149,31 @@ def test_that_an_unknown_name_is_refused_with_a_hint(capsys: pytest.CaptureFixtu
 def test_that_every_rule_of_the_catalogue_reads_as_plain_text(rule: str) -> None:
     text = plain(rule)
     # Braces that are written with a backslash are those of a set.
-    assert not re.search(r"[\\{}]", text.translate(str.maketrans("", "", "{}")) if r"\{" in rule else text)
+    assert not re.search(
+        r"[\\{}]", text.translate(str.maketrans("", "", "{}")) if r"\{" in rule else text
+    )
     known = r"log|exp|min|max|sin|cos|tan|sinh|cosh|tanh|if|diag|otherwise|and|for"
-    long_words = [word for word in re.findall(r"[A-Za-z]{3,}", text) if not re.fullmatch(known, word)]
-    assert all(word in re.sub(r"\\[A-Za-z]+", " ", rule) for word in long_words), "a command of LaTeX was left over"
+    long_words = [
+        word for word in re.findall(r"[A-Za-z]{3,}", text) if not re.fullmatch(known, word)
+    ]
+    assert all(word in re.sub(r"\\[A-Za-z]+", " ", rule) for word in long_words), (
+        "a command of LaTeX was left over"
+    )
 
 
 @pytest.mark.parametrize(
     ("latex", "text"),
     [
         (r"v \leftarrow \alpha v - \epsilon\, g", "v ← αv − ε g"),
-        (r"g \leftarrow \frac{c\, g}{\left\| g \right\|}\quad \text{if}\ \left\| g \right\| > c", "g ← c g / ‖g‖   if ‖g‖ > c"),
+        (
+            r"g \leftarrow \frac{c\, g}{\left\| g \right\|}\quad \text{if}\ \left\| g \right\| > c",
+            "g ← c g / ‖g‖   if ‖g‖ > c",
+        ),
         (r"\hat{s} = \frac{s}{1 - \rho_1^t}", "ŝ = s / (1 − ρ₁ᵗ)"),
-        (r"U\left(-\sqrt{\frac{6}{m+n}},\ \sqrt{\frac{6}{m+n}}\right)", "U(−√(6 / (m + n)), √(6 / (m + n)))"),
+        (
+            r"U\left(-\sqrt{\frac{6}{m+n}},\ \sqrt{\frac{6}{m+n}}\right)",
+            "U(−√(6 / (m + n)), √(6 / (m + n)))",
+        ),
         (r"W_{i,j} \sim N(0, \sigma^2)", "Wᵢⱼ ~ N(0, σ²)"),
         (r"\frac{a+b}{c}", "(a + b) / c"),
     ],

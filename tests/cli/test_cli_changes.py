@@ -1,4 +1,6 @@
-"""``--set`` given several times: the changes hold together in any order, and the stored run is named after what was trained."""
+"""``--set`` given several times: the changes hold together in any order, and the stored run is
+named after what was trained.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,11 @@ QUICK = ["--steps", "2"]
 def table(folder: Path, name: str = "flowers.csv", target: str = "red blue") -> Path:
     kinds = target.split()
     path = folder / name
-    path.write_text("length,width,kind\n" + "".join(f"{n}.5,{n % 7},{kinds[n % len(kinds)]}\n" for n in range(30)), encoding="utf-8")
+    path.write_text(
+        "length,width,kind\n"
+        + "".join(f"{n}.5,{n % 7},{kinds[n % len(kinds)]}\n" for n in range(30)),
+        encoding="utf-8",
+    )
     return path
 
 
@@ -45,7 +51,11 @@ def stored(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     ],
 )
 def test_that_changes_are_accepted_in_either_order(
-    preset: str, changes: tuple[str, ...], order: tuple[int, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    preset: str,
+    changes: tuple[str, ...],
+    order: tuple[int, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = table(tmp_path)
     given = [changes[place].replace("FILE", str(file)) for place in order]
@@ -59,22 +69,55 @@ def test_that_changes_are_accepted_in_either_order(
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_that_a_race_accepts_its_changes_in_any_order(order: tuple[int, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = (["--set", "dataset.name=csv_file"], ["--set", f"dataset.path={table(tmp_path)}"], ["--set", "optimizer.lr=0.1,0.2"])
-    assert main(["race", "digits-mlp", *QUICK, *(word for place in order for word in options[place])]) == 0
-    assert {run["title"] for run in stored(capsys)} == {"flowers.csv · mlp · momentum · lr 0.1", "flowers.csv · mlp · momentum · lr 0.2"}
+def test_that_a_race_accepts_its_changes_in_any_order(
+    order: tuple[int, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = (
+        ["--set", "dataset.name=csv_file"],
+        ["--set", f"dataset.path={table(tmp_path)}"],
+        ["--set", "optimizer.lr=0.1,0.2"],
+    )
+    assert (
+        main(["race", "digits-mlp", *QUICK, *(word for place in order for word in options[place])])
+        == 0
+    )
+    assert {run["title"] for run in stored(capsys)} == {
+        "flowers.csv · mlp · momentum · lr 0.1",
+        "flowers.csv · mlp · momentum · lr 0.2",
+    }
 
 
-def test_that_of_two_values_for_one_field_the_last_one_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "iris-softmax", *QUICK, *sets(["optimizer.lr=0.5", "optimizer.lr=0.25"])]) == 0
+def test_that_of_two_values_for_one_field_the_last_one_counts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert (
+        main(["run", "iris-softmax", *QUICK, *sets(["optimizer.lr=0.5", "optimizer.lr=0.25"])]) == 0
+    )
     assert "lr = 0.25" in stored(capsys)[0]["experiment"]
 
 
 # --- names -----------------------------------------------------------------------------------------------------------------------
 
 
-def test_that_an_unchanged_preset_keeps_its_title_with_another_seed_budget_or_instrument(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "digits-mlp", *QUICK, "--seed", "3", "--instrument", "conditioning", "--set", "measures.weights=4"]) == 0
+def test_that_an_unchanged_preset_keeps_its_title_with_another_seed_budget_or_instrument(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert (
+        main(
+            [
+                "run",
+                "digits-mlp",
+                *QUICK,
+                "--seed",
+                "3",
+                "--instrument",
+                "conditioning",
+                "--set",
+                "measures.weights=4",
+            ]
+        )
+        == 0
+    )
     assert stored(capsys)[0]["title"] == "Digits · MLP · momentum"
 
 
@@ -89,13 +132,19 @@ def test_that_an_unchanged_preset_keeps_its_title_with_another_seed_budget_or_in
         (["optimizer.name=adam", "title=My own"], "My own"),
     ],
 )
-def test_that_a_changed_preset_is_named_after_what_is_trained(changes: list[str], title: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_changed_preset_is_named_after_what_is_trained(
+    changes: list[str], title: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", "digits-mlp", *QUICK, *sets(changes)]) == 0
     assert stored(capsys)[0]["title"] == title
 
 
-@pytest.mark.parametrize("preset", ["diverges", "deep-batch-norm", "memorizing-moons", "iris-softmax"])
-def test_that_a_title_that_speaks_of_a_field_ends_with_that_field(preset: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "preset", ["diverges", "deep-batch-norm", "memorizing-moons", "iris-softmax"]
+)
+def test_that_a_title_that_speaks_of_a_field_ends_with_that_field(
+    preset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     change = {
         "diverges": "optimizer.lr=0.001",
         "deep-batch-norm": "model.batch_norm=false",
@@ -108,12 +157,26 @@ def test_that_a_title_that_speaks_of_a_field_ends_with_that_field(preset: str, c
     assert run["title"].count(" · ") == 2
 
 
-def test_that_a_file_of_ones_own_names_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "digits-mlp", *QUICK, *sets([f"dataset.path={table(tmp_path)}", "dataset.name=csv_file"])]) == 0
+def test_that_a_file_of_ones_own_names_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(
+            [
+                "run",
+                "digits-mlp",
+                *QUICK,
+                *sets([f"dataset.path={table(tmp_path)}", "dataset.name=csv_file"]),
+            ]
+        )
+        == 0
+    )
     assert stored(capsys)[0]["title"] == "flowers.csv · mlp · momentum"
 
 
-def test_that_runs_of_a_race_are_named_after_what_each_trains(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_runs_of_a_race_are_named_after_what_each_trains(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["race", "digits-mlp", "--optimizers", "momentum,adam", *QUICK, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert "momentum" not in document["title"]
@@ -121,4 +184,7 @@ def test_that_runs_of_a_race_are_named_after_what_each_trains(capsys: pytest.Cap
     assert len(titles) == 2
     assert not any("adam" in title and "momentum" in title for title in titles)
     assert main(["race", "digits-mlp", "--seed", "1,2", *QUICK]) == 0
-    assert {run["title"] for run in stored(capsys)[:2]} == {"Digits · MLP · momentum · seed 1", "Digits · MLP · momentum · seed 2"}
+    assert {run["title"] for run in stored(capsys)[:2]} == {
+        "Digits · MLP · momentum · seed 1",
+        "Digits · MLP · momentum · seed 2",
+    }

@@ -59,18 +59,28 @@ def answer(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_that_critical_goes_to_the_minimum_of_a_convex_problem(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_critical_goes_to_the_minimum_of_a_convex_problem(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     words = ("iris-softmax", "--set", "loss.l2=0.01", "--steps", "20", "--zero", "1e-9")
     (found,) = answer(capsys, "critical", *words)
-    assert found["step"] == 20 and found["critical"] and found["finder"]["converged"] and found["gradient_norm"] < 1e-7
-    # The biases of a softmax can be shifted together: one eigenvalue is zero, the others are positive.
+    assert (
+        found["step"] == 20
+        and found["critical"]
+        and found["finder"]["converged"]
+        and found["gradient_norm"] < 1e-7
+    )
+    # The biases of a softmax can be shifted together: one eigenvalue is zero, the others are
+    # positive.
     assert (found["kind"], found["index"], found["zeros"]) == ("degenerate", 0, 1)
     assert len(found["eigenvalues"]) == found["parameters"] == 15
     assert main(["critical", *words]) == 0
     assert "the point is" in capsys.readouterr().out
 
 
-def test_that_critical_takes_several_and_says_of_each_whether_it_got_there(file: str, run: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_critical_takes_several_and_says_of_each_whether_it_got_there(
+    file: str, run: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = answer(capsys, "critical", file, run, "--most", "3")
     assert [one["step"] for one in found] == [0, 30]
     for one in found:
@@ -78,24 +88,44 @@ def test_that_critical_takes_several_and_says_of_each_whether_it_got_there(file:
         assert one["finder"]["gradient_norms"][-1] < one["finder"]["gradient_norms"][0]
 
 
-def test_that_critical_here_stays_where_the_weights_are(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_critical_here_stays_where_the_weights_are(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (found,) = answer(capsys, "critical", file, "--here", "--steps", "5")
     assert found["finder"] is None and not found["critical"] and found["step"] == 5
 
 
-def test_that_a_spectrum_of_a_stored_run_has_its_ends_trace_density_and_all(run: str, capsys: pytest.CaptureFixture[str]) -> None:
-    found = answer(capsys, "spectrum", run, "--whole", "--density", "--probes", "200", "--top", "3", "--bottom", "2")
+def test_that_a_spectrum_of_a_stored_run_has_its_ends_trace_density_and_all(
+    run: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = answer(
+        capsys,
+        "spectrum",
+        run,
+        "--whole",
+        "--density",
+        "--probes",
+        "200",
+        "--top",
+        "3",
+        "--bottom",
+        "2",
+    )
     values = np.array(found["whole"]["eigenvalues"])
     np.testing.assert_allclose(found["top"], values[::-1][:3], rtol=1e-8)
     np.testing.assert_allclose(found["bottom"], values[:2], rtol=1e-6, atol=1e-9)
     assert abs(found["trace"]["mean"] - values.sum()) <= 4 * found["trace"]["standard_error"]
-    assert np.trapezoid(found["density"]["density"], found["density"]["grid"]) == pytest.approx(1.0, abs=0.01)
+    assert np.trapezoid(found["density"]["density"], found["density"]["grid"]) == pytest.approx(
+        1.0, abs=0.01
+    )
     assert main(["spectrum", run]) == 0
     assert "trace" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("along", ["random", "path", "gradient"])
-def test_that_a_slice_is_a_grid_with_the_path_on_it(file: str, along: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_slice_is_a_grid_with_the_path_on_it(
+    file: str, along: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = answer(capsys, "slice", file, "--steps", "20", "--along", along, "--points", "7")
     assert np.array(found["loss"]).shape == (7, 7)
     path = found["path"]
@@ -108,8 +138,12 @@ def test_that_a_slice_is_a_grid_with_the_path_on_it(file: str, along: str, capsy
     assert "of the path's variance" in capsys.readouterr().out
 
 
-def test_that_slices_between_two_runs_have_them_at_zero_and_one(file: str, run: str, capsys: pytest.CaptureFixture[str]) -> None:
-    line = answer(capsys, "slice", run, "--along", "line", "--to", file, "--points", "5", "--batch", "20")
+def test_that_slices_between_two_runs_have_them_at_zero_and_one(
+    file: str, run: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = answer(
+        capsys, "slice", run, "--along", "line", "--to", file, "--points", "5", "--batch", "20"
+    )
     plane = answer(capsys, "slice", run, "--along", "runs", "--to", file, "--points", "5")
     assert line["a"] == pytest.approx([-0.5, 0.0, 0.5, 1.0, 1.5])
     assert plane["b"][2] == 0.0
@@ -130,11 +164,15 @@ def test_that_slices_between_two_runs_have_them_at_zero_and_one(file: str, run: 
         (["critical", "iris-softmax", "--steps", "-1"], "0 or more"),
     ],
 )
-def test_that_what_cannot_be_is_refused_in_words(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_what_cannot_be_is_refused_in_words(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_that_a_stored_run_is_not_changed_or_trained(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_stored_run_is_not_changed_or_trained(
+    run: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["spectrum", run, "--steps", "5"]) == 2
     assert "do not go with it" in capsys.readouterr().err

@@ -23,7 +23,20 @@ def findings(capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, dic
 
 def test_that_everything_that_was_asked_for_is_examined(capsys: pytest.CaptureFixture[str]) -> None:
     found = findings(capsys)
-    parts = {"OptLab", "Python", "numpy", "torch", "devices", "threads", "window", "display", "data folder", "runs", "resources", "locale"}
+    parts = {
+        "OptLab",
+        "Python",
+        "numpy",
+        "torch",
+        "devices",
+        "threads",
+        "window",
+        "display",
+        "data folder",
+        "runs",
+        "resources",
+        "locale",
+    }
     assert parts <= set(found)
     assert "cpu" in found["devices"]["words"]
     assert not paths.home().exists(), "looking changes nothing"
@@ -42,10 +55,15 @@ def test_that_a_missing_display_is_a_problem_with_advice_but_not_fatal(
 ) -> None:
     monkeypatch.setattr(display, "problem", lambda: "There is no display; start one")
     found = findings(capsys)
-    assert not found["display"]["good"] and found["display"]["advice"] == "There is no display; start one."
+    assert (
+        not found["display"]["good"]
+        and found["display"]["advice"] == "There is no display; start one."
+    )
 
 
-def test_that_a_torch_that_cannot_be_loaded_is_fatal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_torch_that_cannot_be_loaded_is_fatal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken() -> list[str]:
         raise ImportError("libtorch.so: cannot open shared object file")
 
@@ -54,7 +72,9 @@ def test_that_a_torch_that_cannot_be_loaded_is_fatal(capsys: pytest.CaptureFixtu
     assert "libtorch.so" in found["torch"]["words"] and found["torch"]["advice"]
 
 
-def test_that_missing_presets_are_fatal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_that_missing_presets_are_fatal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(paths, "presets", lambda: tmp_path)
     assert not findings(capsys, 1)["resources"]["good"]
 
@@ -69,14 +89,20 @@ def test_that_a_data_folder_that_is_a_file_is_fatal(
     assert not found["data folder"]["good"] and "OPTLAB_HOME" in found["data folder"]["advice"]
 
 
-def test_that_a_full_disk_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_full_disk_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(doctor, "LOW_DISK_BYTES", 2**80)
     assert "Make room" in findings(capsys)["data folder"]["advice"]
 
 
-def test_that_the_qt_that_crashes_on_this_python_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_the_qt_that_crashes_on_this_python_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = doctor._installed
-    monkeypatch.setattr(doctor, "_installed", lambda name: "6.12.0" if name == "PySide6-Essentials" else real(name))
+    monkeypatch.setattr(
+        doctor, "_installed", lambda name: "6.12.0" if name == "PySide6-Essentials" else real(name)
+    )
     assert findings(capsys)["window"]["good"] is (sys.version_info >= (3, 12))
 
 

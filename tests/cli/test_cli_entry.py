@@ -47,7 +47,10 @@ def test_that_every_command_is_in_the_help_and_has_its_own(command: str) -> None
     assert "--help" in own
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list", "optimizers", "--json"], ["list", "presets"], ["show", "adam"], ["runs"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["list", "optimizers", "--json"], ["list", "presets"], ["show", "adam"], ["runs"]],
+)
 def test_that_looking_things_up_loads_neither_torch_nor_sklearn(arguments: list[str]) -> None:
     code = (
         "import sys; from optlab.cli.app import main; code = main(sys.argv[1:]); "
@@ -80,7 +83,9 @@ def test_that_a_display_that_does_not_answer_is_refused_in_one_sentence() -> Non
     assert done.stderr.count("\n") == 1 and "does not answer" in done.stderr
 
 
-def test_that_a_missing_window_library_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_missing_window_library_is_told_with_its_cure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(display, "problem", lambda: "")
     monkeypatch.setitem(sys.modules, "PySide6", None)
     for module in [name for name in sys.modules if name.startswith(("PySide6.", "optlab.gui"))]:
@@ -90,13 +95,17 @@ def test_that_a_missing_window_library_is_told_with_its_cure(monkeypatch: pytest
     assert "pip install 'optlab[gui]'" in said and said.count("\n") == 1
 
 
-def test_that_a_missing_experiment_file_is_refused_before_the_window_opens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_missing_experiment_file_is_refused_before_the_window_opens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert entry.main([str(tmp_path / "lost.toml")]) == 2
     said = capsys.readouterr().err
     assert "lost.toml" in said and said.count("\n") == 1
 
 
-def test_that_an_experiment_file_alone_opens_the_window_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_an_experiment_file_alone_opens_the_window_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened: list[Path | None] = []
     monkeypatch.setattr(entry, "_window", lambda file: opened.append(file) or 0)
     file = tmp_path / "mine.toml"

@@ -39,47 +39,77 @@ def test_that_every_bench_is_listed_and_has_a_page(capsys: pytest.CaptureFixture
     for name in demonstrations.names():
         assert main(["explore", name, "--about"]) == 0
         page = capsys.readouterr().out
-        assert f"optlab explore {name}" in page and "--set seed=0" in page and "In an experiment file" not in page
+        assert (
+            f"optlab explore {name}" in page
+            and "--set seed=0" in page
+            and "In an experiment file" not in page
+        )
         assert document(["explore", name, "--about"], capsys)["name"] == name
 
 
-def test_that_a_bench_is_run_with_its_fields_and_tells_everything_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_bench_is_run_with_its_fields_and_tells_everything_as_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     found = document(["explore", "cd_bias", *SMALL], capsys)
     assert (found["bench"], found["row"], found["fields"]["largest"]) == ("cd_bias", "C16", 3)
     names = [column["name"] for column in found["table"]["columns"]]
-    assert len(found["table"]["rows"]) == 9 and all(len(row) == len(names) for row in found["table"]["rows"])
+    assert len(found["table"]["rows"]) == 9 and all(
+        len(row) == len(names) for row in found["table"]["rows"]
+    )
     angle = found["table"]["columns"][names.index("angle to the gradient")]
     assert angle["unit"] == "°"
     (plot,) = found["plots"]
-    assert plot["y"] == {"label": "bias / gradient", "unit": "", "log": True} and plot["image"] is None
+    assert (
+        plot["y"] == {"label": "bias / gradient", "unit": "", "log": True} and plot["image"] is None
+    )
     assert {curve["style"] for curve in plot["curves"]} == {"measured", "predicted"}
     assert found["sentence"].startswith("Weights of 0.5") and found["numbers"]
 
 
-def test_that_the_table_is_written_in_full_as_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_the_table_is_written_in_full_as_csv(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     to = tmp_path / "bias.csv"
     found = document(["explore", "cd_bias", *SMALL, "--to", str(to)], capsys)
     with to.open(newline="", encoding="utf-8") as file:
         head, *rows = list(csv.reader(file))
     assert head[4] == "angle to the gradient [°]" and len(rows) == 9
-    np.testing.assert_array_equal([[float(cell) for cell in row] for row in rows], found["table"]["rows"])
+    np.testing.assert_array_equal(
+        [[float(cell) for cell in row] for row in rows], found["table"]["rows"]
+    )
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ""] == ["bias.csv"]
 
 
-def test_that_people_get_a_table_and_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_people_get_a_table_and_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     to = tmp_path / "moves.csv"
-    assert main(["explore", "local_moves", "--set", "starts=40", "--set", "steps=5", "--to", str(to)]) == 0
+    assert (
+        main(["explore", "local_moves", "--set", "starts=40", "--set", "steps=5", "--to", str(to)])
+        == 0
+    )
     said = capsys.readouterr().out
     assert said.startswith("Local moves, wrong structure (C17)\n") and "path / distance" in said
-    assert "… and 10 rows more." in said and "Of 40 starts" in said and f"The table of 40 rows is in {to}." in said
-
-
-def test_that_what_is_wrong_is_refused_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "did you mean cd_bias" in refused(["explore", "cd_bia"], capsys)
-    assert "cd_bias.largest is '0.5', but it must be a whole number at least 2 and at most 1000" in refused(
-        ["explore", "cd_bias", "--set", "largest=0.5"], capsys
+    assert (
+        "… and 10 rows more." in said
+        and "Of 40 starts" in said
+        and f"The table of 40 rows is in {to}." in said
     )
-    assert "cd_bias.largest is 1, but" in refused(["explore", "cd_bias", "--set", "largest=1"], capsys)
+
+
+def test_that_what_is_wrong_is_refused_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "did you mean cd_bias" in refused(["explore", "cd_bia"], capsys)
+    assert (
+        "cd_bias.largest is '0.5', but it must be a whole number at least 2 and at most 1000"
+        in refused(["explore", "cd_bias", "--set", "largest=0.5"], capsys)
+    )
+    assert "cd_bias.largest is 1, but" in refused(
+        ["explore", "cd_bias", "--set", "largest=1"], capsys
+    )
     assert "did you mean largest" in refused(["explore", "cd_bias", "--set", "lagrest=3"], capsys)
     assert "FIELD=VALUE" in refused(["explore", "cd_bias", "--set", "largest"], capsys)
-    assert "there is no folder" in refused(["explore", "cd_bias", "--to", str(tmp_path / "none" / "a.csv")], capsys)
+    assert "there is no folder" in refused(
+        ["explore", "cd_bias", "--to", str(tmp_path / "none" / "a.csv")], capsys
+    )

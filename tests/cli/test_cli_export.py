@@ -65,7 +65,9 @@ def columns_of(series: Mapping[str, StoredSeries]) -> dict[str, dict[int, float]
     return found
 
 
-def test_that_csv_holds_every_number_that_was_stored_and_no_other(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_csv_holds_every_number_that_was_stored_and_no_other(
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "run.csv"
     assert main(["export", run, "--format", "csv", "--to", str(path)]) == 0
     assert str(path) in capsys.readouterr().out
@@ -74,7 +76,9 @@ def test_that_csv_holds_every_number_that_was_stored_and_no_other(run: str, tmp_
     assert [int(row["step"]) for row in rows] == list(range(31))
     expected = columns_of(stored(run))
     assert set(rows[0]) == {"step", *expected}
-    assert {"batch_loss", "gradient_norm", "full_gradient_norm", "validation_error"} <= set(expected)
+    assert {"batch_loss", "gradient_norm", "full_gradient_norm", "validation_error"} <= set(
+        expected
+    )
     weights = [name for name in expected if name.startswith("layers.")]
     assert len(weights) == 4
     for name, values in expected.items():
@@ -92,7 +96,9 @@ def test_that_parquet_holds_the_same_and_says_what_run_it_was(run: str, tmp_path
     assert set(table.column_names) == {"step", *expected}
     for name, values in expected.items():
         column = table[name].to_pylist()
-        assert {step: value for step, value in zip(steps, column, strict=True) if value is not None} == values
+        assert {
+            step: value for step, value in zip(steps, column, strict=True) if value is not None
+        } == values
     about = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
     assert about["optlab.run"] == run
     assert about["optlab.status"] == "finished"
@@ -102,17 +108,25 @@ def test_that_parquet_holds_the_same_and_says_what_run_it_was(run: str, tmp_path
 def test_that_a_measured_nan_is_told_from_an_empty_cell(tmp_path: Path) -> None:
     series = {
         "loss": StoredSeries(np.array([1, 2, 3]), np.array([1.0, np.nan, np.inf])),
-        "weights": StoredSeries(np.array([2, 4]), np.array([[0.1, np.nan], [np.nan, 0.2]]), ("a[0]", "loss")),
+        "weights": StoredSeries(
+            np.array([2, 4]), np.array([[0.1, np.nan], [np.nan, 0.2]]), ("a[0]", "loss")
+        ),
     }
     table = tabulate(series, {"title": "x"})
     assert table.steps.tolist() == [1, 2, 3, 4]
     assert [column.name for column in table.columns] == ["loss", "a[0]", "loss (2)"]
-    assert [column.present.tolist() for column in table.columns] == [[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
+    assert [column.present.tolist() for column in table.columns] == [
+        [1, 1, 1, 0],
+        [0, 1, 0, 0],
+        [0, 0, 0, 1],
+    ]
     from optlab.store.export import csv as csv_format
     from optlab.store.export import parquet
 
     csv_format.write(table, tmp_path / "t.csv")
-    assert (tmp_path / "t.csv").read_text() == "step,loss,a[0],loss (2)\n1,1.0,,\n2,nan,0.1,\n3,inf,,\n4,,,0.2\n"
+    assert (
+        tmp_path / "t.csv"
+    ).read_text() == "step,loss,a[0],loss (2)\n1,1.0,,\n2,nan,0.1,\n3,inf,,\n4,,,0.2\n"
     parquet.write(table, tmp_path / "t.parquet")
     loss = pyarrow.parquet.read_table(tmp_path / "t.parquet")["loss"]
     assert loss.null_count == 1
@@ -124,7 +138,9 @@ def test_that_a_run_without_series_is_an_empty_table() -> None:
     assert table.steps.tolist() == [] and table.columns == ()
 
 
-def test_that_an_existing_file_is_kept_unless_told_otherwise(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_an_existing_file_is_kept_unless_told_otherwise(
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "precious.csv"
     path.write_text("mine")
     arguments = ["export", run, "--format", "csv", "--to", str(path)]
@@ -153,7 +169,9 @@ def test_that_a_failed_export_leaves_what_was_there_and_no_rest(
     assert path.read_text() == "mine"
 
 
-@pytest.mark.parametrize(("place", "told"), [("", "is a folder"), ("nowhere/run.csv", "does not exist")])
+@pytest.mark.parametrize(
+    ("place", "told"), [("", "is a folder"), ("nowhere/run.csv", "does not exist")]
+)
 def test_that_a_place_that_cannot_be_written_is_refused(
     place: str, told: str, run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,7 +208,9 @@ def test_that_runs_lists_what_is_stored(run: str, capsys: pytest.CaptureFixture[
     assert Experiment.from_toml(record["experiment"]) == Experiment.from_toml(DOCUMENT)
 
 
-def test_that_runs_without_a_store_says_how_to_make_one_and_makes_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_runs_without_a_store_says_how_to_make_one_and_makes_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["runs"]) == 0
     assert "optlab run digits-mlp" in capsys.readouterr().out
     assert main(["runs", "--json"]) == 0

@@ -19,7 +19,9 @@ from optlab.cli.app import main
 from optlab.store import Store, persistence, snapshots
 from optlab.store.writer import RunWriter
 
-_SPEC = importlib.util.spec_from_file_location("small_disk", Path(__file__).parents[1] / "small_disk.py")
+_SPEC = importlib.util.spec_from_file_location(
+    "small_disk", Path(__file__).parents[1] / "small_disk.py"
+)
 _MODULE = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_MODULE)
 
@@ -34,9 +36,25 @@ def disk(tmp_path: Path) -> Iterator[object]:
 
 @contextmanager
 def _program(home: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "OPTLAB_HOME": str(home), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-m", "optlab", "run", "iris-softmax", "--steps", str(STEPS), "--json", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as program:
+    environment = {
+        **os.environ,
+        "OPTLAB_HOME": str(home),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "optlab",
+        "run",
+        "iris-softmax",
+        "--steps",
+        str(STEPS),
+        "--json",
+        *options,
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as program:
         try:
             yield program
         finally:
@@ -54,13 +72,19 @@ def test_that_a_run_waits_on_a_full_disk_and_completes_once_there_is_room(disk, 
         output, errors = program.communicate(timeout=60)
     assert program.returncode == 0, errors
     document = json.loads(output)
-    assert (document["status"], document["recorded"], document["recording_error"]) == ("finished", True, None)
+    assert (document["status"], document["recorded"], document["recording_error"]) == (
+        "finished",
+        True,
+        None,
+    )
     assert "There is room on the disk again" in errors and len(errors.splitlines()) == 1
     with Store.open(disk.path / "home") as store:
         (record,) = store.runs()
         assert (record.status, record.steps) == ("finished", STEPS)
         for series in ("batch_loss", "weights", "learning_rate"):
-            np.testing.assert_array_equal(store.series(record.id)[series].steps, np.arange(1, STEPS + 1))
+            np.testing.assert_array_equal(
+                store.series(record.id)[series].steps, np.arange(1, STEPS + 1)
+            )
         assert store.latest_snapshot(record.id).step == STEPS
 
 
@@ -109,18 +133,24 @@ def test_that_a_run_that_is_not_recorded_to_its_end_fails_and_says_so(capsys, br
     assert record["status"] == "interrupted" and record["reason"] == document["recording_error"]
     assert main(["run", "iris-softmax", "--steps", "400"]) == 1
     output = capsys.readouterr()
-    assert "(only in part)" in output.out and "--resume" in output.out and "not recorded" in output.err
+    assert (
+        "(only in part)" in output.out and "--resume" in output.out and "not recorded" in output.err
+    )
 
 
 def test_that_a_race_that_is_not_recorded_to_its_end_fails_and_says_so(capsys, broken_snapshots):
-    assert main(["race", "iris-softmax", "--optimizers", "sgd,adam", "--steps", "50", "--json"]) == 1
+    assert (
+        main(["race", "iris-softmax", "--optimizers", "sgd,adam", "--steps", "50", "--json"]) == 1
+    )
     document = json.loads(capsys.readouterr().out)
     assert [run["recorded"] for run in document["runs"]] == [False, False]
     assert main(["race", "iris-softmax", "--optimizers", "sgd,adam", "--steps", "50"]) == 1
     assert capsys.readouterr().out.count("(only in part)") == 2
 
 
-def test_that_a_run_of_a_population_that_ended_before_the_fault_counts_as_recorded(capsys, monkeypatch):
+def test_that_a_run_of_a_population_that_ended_before_the_fault_counts_as_recorded(
+    capsys, monkeypatch
+):
     monkeypatch.setattr(persistence, "PAUSES", ())
     take = RunWriter._run_ended
 
@@ -130,12 +160,16 @@ def test_that_a_run_of_a_population_that_ended_before_the_fault_counts_as_record
         take(writer, line, event)
 
     monkeypatch.setattr(RunWriter, "_run_ended", failing)
-    assert main(["race", "iris-softmax", "--optimizers", "sgd,adam", "--steps", "50", "--json"]) == 1
+    assert (
+        main(["race", "iris-softmax", "--optimizers", "sgd,adam", "--steps", "50", "--json"]) == 1
+    )
     runs = json.loads(capsys.readouterr().out)["runs"]
     assert sorted(run["recorded"] for run in runs) == [False, True]
     with Store.open() as store:
         statuses = {record.id: record.status for record in store.runs()}
-    assert all(statuses[run["run"]] == ("finished" if run["recorded"] else "interrupted") for run in runs)
+    assert all(
+        statuses[run["run"]] == ("finished" if run["recorded"] else "interrupted") for run in runs
+    )
 
 
 def test_that_a_run_that_cannot_be_begun_is_not_recorded(capsys, monkeypatch, tmp_path):

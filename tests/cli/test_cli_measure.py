@@ -44,7 +44,9 @@ def document(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(output.out)
 
 
-def test_that_measure_takes_the_usual_instruments_of_the_start(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_measure_takes_the_usual_instruments_of_the_start(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = document(["measure", file], capsys)
     usual = [one.name for one in registry.components("instrument") if one.usual]  # type: ignore[attr-defined]
     assert list(found["instruments"]) == usual
@@ -54,7 +56,9 @@ def test_that_measure_takes_the_usual_instruments_of_the_start(file: str, capsys
         assert all(series["steps"] == [0] for series in one["series"].values()), name
 
 
-def test_that_measure_follows_schedules_and_ends_with_a_look_at_all(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_measure_follows_schedules_and_ends_with_a_look_at_all(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked = [
         "measure",
         file,
@@ -77,7 +81,9 @@ def test_that_measure_follows_schedules_and_ends_with_a_look_at_all(file: str, c
     assert found["gradient_noise"]["series"]["norms"]["steps"] == [7, 14, 21, 25]
 
 
-def test_that_measure_in_words_names_every_quantity(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_measure_in_words_names_every_quantity(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["measure", file, "--instruments", "all", "--steps", "3"]) == 0
     words = capsys.readouterr().out
     assert "Conditioning: 1 readings" in words and "gᵀHg" in words
@@ -88,15 +94,32 @@ def test_that_measure_in_words_names_every_quantity(file: str, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--instruments", "spectrun"], "No instrument is called 'spectrun' (did you mean spectrum?)"),
-        (["--instruments", "conditioning:x"], "instruments.conditioning.every is 'x', but it must be a whole number at least 0"),
-        (["--instruments", "time_gradient"], "The instrument time_gradient cannot be switched on: it needs sequences"),
+        (
+            ["--instruments", "spectrun"],
+            "No instrument is called 'spectrun' (did you mean spectrum?)",
+        ),
+        (
+            ["--instruments", "conditioning:x"],
+            "instruments.conditioning.every is 'x', but it must be a whole number at least 0",
+        ),
+        (
+            ["--instruments", "time_gradient"],
+            "The instrument time_gradient cannot be switched on: it needs sequences",
+        ),
         (["--steps", "-1"], "--steps is -1, but it must be 0 or more."),
-        (["--set", "instruments.conditioning=maybe"], "instruments.conditioning is 'maybe', but it must be on or off"),
-        (["--set", "instruments.conditioning.often=3"], "instruments.conditioning.often is not a field of instruments.conditioning"),
+        (
+            ["--set", "instruments.conditioning=maybe"],
+            "instruments.conditioning is 'maybe', but it must be on or off",
+        ),
+        (
+            ["--set", "instruments.conditioning.often=3"],
+            "instruments.conditioning.often is not a field of instruments.conditioning",
+        ),
     ],
 )
-def test_that_what_is_wrong_is_one_sentence(file: str, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_what_is_wrong_is_one_sentence(
+    file: str, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["measure", file, *arguments]) == 2
     output = capsys.readouterr()
     assert output.out == "" and output.err.count("\n") == 1
@@ -109,23 +132,35 @@ def test_that_a_run_with_instruments_is_stored_with_their_series_and_can_be_meas
     monkeypatch.setenv("OPTLAB_HOME", str(tmp_path / "home"))
     asked = ["run", file, "--runner", "thread"]
     plain = document(asked, capsys)
-    run = document([*asked, "--instrument", "gradients_by_layer:8", "--instrument", "conditioning"], capsys)
+    run = document(
+        [*asked, "--instrument", "gradients_by_layer:8", "--instrument", "conditioning"], capsys
+    )
     assert run["theta_sha256"] == plain["theta_sha256"]
     with Store.open_readonly() as store:
         record = store.run(run["run"])
         stored = store.series(record.id)
     experiment = Experiment.from_toml(record.experiment)
-    assert [(one.name, one.every) for one in experiment.instruments] == [("conditioning", 100), ("gradients_by_layer", 8)]
+    assert [(one.name, one.every) for one in experiment.instruments] == [
+        ("conditioning", 100),
+        ("gradients_by_layer", 8),
+    ]
     norm = stored["gradients_by_layer.norm"]
     assert norm.steps.tolist() == [8, 16, 24, 32, 40]
     assert norm.columns == tuple(spec.name for spec in experiment.layout().parameters)
     names = [column.name for column in tabulate(stored, {}).columns]
-    assert "gradients_by_layer.norm.layers.0.weight" in names and "gradients_by_layer.std.layers.0.weight" in names
+    assert (
+        "gradients_by_layer.norm.layers.0.weight" in names
+        and "gradients_by_layer.std.layers.0.weight" in names
+    )
 
     found = document(["measure", run["run"], "--instruments", "excess_error"], capsys)
     assert found["step"] == 40
-    assert found["instruments"]["excess_error"]["series"]["objective"]["values"][-1] == pytest.approx(run["final"]["train_loss"])
-    further = document(["measure", run["run"], "--instruments", "distance:2", "--steps", "4"], capsys)
+    assert found["instruments"]["excess_error"]["series"]["objective"]["values"][
+        -1
+    ] == pytest.approx(run["final"]["train_loss"])
+    further = document(
+        ["measure", run["run"], "--instruments", "distance:2", "--steps", "4"], capsys
+    )
     assert further["instruments"]["distance"]["series"]["length"]["steps"] == [42, 44]
     assert main(["measure", run["run"], "--set", "optimizer.lr=3"]) == 2
     assert "only instruments can be set" in capsys.readouterr().err

@@ -12,7 +12,9 @@ import pytest
 from optlab.cli import output
 
 
-def test_that_numbers_that_json_does_not_know_become_null(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_numbers_that_json_does_not_know_become_null(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     output.say_json({"a": math.nan, "b": [math.inf, -math.inf, 1.5], "c": {"ε": (1, True, None)}})
     text = capsys.readouterr().out
     assert json.loads(text) == {"a": None, "b": [None, None, 1.5], "c": {"ε": [1, True, None]}}
@@ -30,7 +32,9 @@ def test_that_a_pipe_gets_one_line_a_row(capsys: pytest.CaptureFixture[str]) -> 
     assert lines == ["a     " + ("x " * 200).rstrip(), "long  y"]
 
 
-def test_that_a_terminal_gets_headings_and_lines_that_fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_terminal_gets_headings_and_lines_that_fit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(output, "terminal_width", lambda: 40)
     output.say_table(("Name", "Words"), [("a[b]", "word " * 20), ("long", "y")])
     lines = capsys.readouterr().out.splitlines()

@@ -1,4 +1,6 @@
-"""Bad input: exit code 2, one sentence, nothing written. The corpus is what people and accidents put into files."""
+"""Bad input: exit code 2, one sentence, nothing written. The corpus is what people and accidents
+put into files.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("what", BAD_TEXTS)
-def test_that_a_bad_file_is_refused_in_one_sentence(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_bad_file_is_refused_in_one_sentence(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     content, told = BAD_TEXTS[what]
     path = tmp_path / "bad.toml"
     path.write_text(content, encoding="utf-8")
@@ -146,7 +150,9 @@ def test_that_what_is_no_experiment_file_is_refused(
         (["--resume", "20260101"], "--resume goes on with a stored run"),
     ],
 )
-def test_that_a_wrong_option_is_refused_in_one_sentence(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_wrong_option_is_refused_in_one_sentence(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert told in refused(["run", "digits-mlp", *arguments], capsys)
 
 
@@ -165,7 +171,9 @@ def test_that_a_wrong_option_is_refused_in_one_sentence(arguments: list[str], to
         (["runs", "--jsn"], "--jsn"),
     ],
 )
-def test_that_bad_usage_is_refused_in_one_sentence(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_bad_usage_is_refused_in_one_sentence(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert told in refused(arguments, capsys)
 
 
@@ -191,7 +199,9 @@ def test_that_a_refusal_is_one_json_document_where_json_was_asked_for(
     assert not paths.home().exists()
 
 
-def test_that_a_defect_leaves_a_report_and_no_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_defect_leaves_a_report_and_no_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(kind: str) -> list[object]:
         raise RuntimeError("a defect")
 
@@ -220,18 +230,26 @@ def test_that_a_defect_shows_its_traceback_where_that_was_asked_for(
 
 
 @pytest.mark.parametrize("target", ["²", "①", "٣٣", "9" * 150])
-def test_that_a_column_that_is_not_there_is_refused(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_column_that_is_not_there_is_refused(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "table.csv"
     path.write_text("a,b,kind\n" + "1,2,red\n3,4,blue\n" * 10, encoding="utf-8")
     changes = ["dataset.name=csv_file", f"dataset.path={path}", f"dataset.target={target}"]
-    assert "has no column '" in refused(["run", "digits-mlp", *(word for change in changes for word in ("--set", change))], capsys)
+    assert "has no column '" in refused(
+        ["run", "digits-mlp", *(word for change in changes for word in ("--set", change))], capsys
+    )
 
 
 @pytest.mark.parametrize("inputs", ["²", "4,①", "9" * 5000, "-1", ""])
-def test_that_a_shape_that_is_none_is_refused(inputs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_shape_that_is_none_is_refused(
+    inputs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     net = tmp_path / "net.py"
     net.write_text("import torch\n\nclass Net(torch.nn.Linear):\n    pass\n", encoding="utf-8")
-    assert "it must be a shape as 64 or 1,28,28" in refused(["model", "register", str(net), "--inputs", inputs or " ", "--yes"], capsys)
+    assert "it must be a shape as 64 or 1,28,28" in refused(
+        ["model", "register", str(net), "--inputs", inputs or " ", "--yes"], capsys
+    )
 
 
 @pytest.mark.parametrize("preset", ["digits-nesterov", "early-stopping"])
@@ -245,5 +263,9 @@ def test_that_a_rule_that_looks_at_the_validation_part_is_refused_without_one(
     assert main([*without, "--set", "stopping.name=never", "--steps", "2"]) == 0
 
 
-def test_that_inputs_that_are_no_probabilities_are_refused_before_a_run_is_stored(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "set dataset.unit_range to true" in refused(["run", "rbm-digits", "--set", "dataset.unit_range=false"], capsys)
+def test_that_inputs_that_are_no_probabilities_are_refused_before_a_run_is_stored(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "set dataset.unit_range to true" in refused(
+        ["run", "rbm-digits", "--set", "dataset.unit_range=false"], capsys
+    )

@@ -1,4 +1,6 @@
-"""``optlab run``: the document it prints, the codes it ends with, the same numbers each time, and an orderly end on Ctrl-C."""
+"""``optlab run``: the document it prints, the codes it ends with, the same numbers each time, and
+an orderly end on Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,18 @@ from optlab.runners import JobHandle
 from optlab.store import RunRecord, Store
 from optlab.training.events import Event, SessionFailed
 
-FACTS = {"recorded", "recording_error", "run", "title", "status", "reason", "broken", "device", "runner", "parameters"}
+FACTS = {
+    "recorded",
+    "recording_error",
+    "run",
+    "title",
+    "status",
+    "reason",
+    "broken",
+    "device",
+    "runner",
+    "parameters",
+}
 KEYS = FACTS | {"steps", "seconds", "steps_per_second", "final", "theta_sha256"}
 FINAL = {
     "train_loss",
@@ -38,7 +51,9 @@ FINAL = {
 ENDLESS = ["run", "iris-softmax", "--steps", "1000000000"]
 
 
-def document(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, Any]:
+def document(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0
+) -> dict[str, Any]:
     assert main(["run", *arguments, "--json"]) == code
     output = capsys.readouterr()
     assert output.err == ""
@@ -57,7 +72,12 @@ def test_that_a_finished_run_is_told_in_full_and_stored(capsys: pytest.CaptureFi
     before = signal.getsignal(signal.SIGINT)
     told = document(["iris-softmax", "--steps", "20", "--set", "title=Mine"], capsys)
     assert signal.getsignal(signal.SIGINT) is before
-    assert (told["status"], told["steps"], told["title"], told["device"]) == ("finished", 20, "Mine", "cpu")
+    assert (told["status"], told["steps"], told["title"], told["device"]) == (
+        "finished",
+        20,
+        "Mine",
+        "cpu",
+    )
     assert told["runner"] in ("thread", "process") and told["parameters"] == 4 * 3 + 3
     assert told["broken"] is None and "20 steps" in told["reason"]
     assert all(isinstance(value, float) for value in told["final"].values())
@@ -68,7 +88,9 @@ def test_that_a_finished_run_is_told_in_full_and_stored(capsys: pytest.CaptureFi
 
 
 def test_that_what_has_no_meaning_is_null(capsys: pytest.CaptureFixture[str]) -> None:
-    told = document(["diabetes-linear", "--steps", "5", "--set", "dataset.validation=0", "--no-store"], capsys)
+    told = document(
+        ["diabetes-linear", "--steps", "5", "--set", "dataset.validation=0", "--no-store"], capsys
+    )
     assert told["run"] is None
     assert {name for name, value in told["final"].items() if value is None} == {
         "validation_loss",
@@ -79,27 +101,37 @@ def test_that_what_has_no_meaning_is_null(capsys: pytest.CaptureFixture[str]) ->
     assert not paths.home().exists(), "--no-store writes nothing"
 
 
-def test_that_a_diverged_run_ends_with_code_1_and_says_what_broke(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_diverged_run_ends_with_code_1_and_says_what_broke(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     told = document(["diverges"], capsys, code=1)
     assert told["status"] == "diverged" and told["broken"] and told["steps"] < 5000
     assert told["broken"] in told["reason"]
     assert stored()[0].status == "diverged"
 
 
-def test_that_a_failed_run_ends_with_code_1_and_one_sentence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_failed_run_ends_with_code_1_and_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing(*arguments: object) -> Iterator[Event]:
         yield SessionFailed("The device is on fire.", "a traceback")
 
     monkeypatch.setattr("optlab.runners.jobs.session", failing)
     told = document(["iris-softmax", "--runner", "thread"], capsys, code=1)
-    assert (told["status"], told["reason"], told["theta_sha256"]) == ("failed", "The device is on fire.", None)
+    assert (told["status"], told["reason"], told["theta_sha256"]) == (
+        "failed",
+        "The device is on fire.",
+        None,
+    )
     assert main(["run", "iris-softmax", "--runner", "thread"]) == 1
     output = capsys.readouterr()
     assert output.err == "The device is on fire.\n"
     assert [record.status for record in stored()] == ["failed", "failed"]
 
 
-def test_that_the_same_experiment_gives_the_same_weights_in_a_thread_and_in_a_process(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_the_same_experiment_gives_the_same_weights_in_a_thread_and_in_a_process(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     arguments = ["digits-mlp", "--steps", "60", "--no-store"]
     first = document([*arguments, "--runner", "thread"], capsys)
     again = document([*arguments, "--runner", "thread"], capsys)
@@ -113,11 +145,27 @@ def test_that_the_same_experiment_gives_the_same_weights_in_a_thread_and_in_a_pr
 
 def test_that_options_are_what_they_stand_for(capsys: pytest.CaptureFixture[str]) -> None:
     document(
-        ["iris-softmax", "--steps", "7", "--seed", "3", "--device", "cpu", "--set", "optimizer.name=adam", "--set", "optimizer.beta1=0.5"],
+        [
+            "iris-softmax",
+            "--steps",
+            "7",
+            "--seed",
+            "3",
+            "--device",
+            "cpu",
+            "--set",
+            "optimizer.name=adam",
+            "--set",
+            "optimizer.beta1=0.5",
+        ],
         capsys,
     )
     experiment = Experiment.from_toml(stored()[0].experiment)
-    assert (experiment.budget.steps, experiment.general.seed, experiment.general.device) == (7, 3, "cpu")
+    assert (experiment.budget.steps, experiment.general.seed, experiment.general.device) == (
+        7,
+        3,
+        "cpu",
+    )
     assert experiment.optimizer.values()["beta1"] == 0.5 and experiment.optimizer.name == "adam"
 
 
@@ -125,35 +173,62 @@ def test_that_a_file_is_run_even_if_a_preset_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = (paths.presets() / "iris-softmax.toml").read_text(encoding="utf-8").replace('title = "', 'title = "Own ')
+    text = (
+        (paths.presets() / "iris-softmax.toml")
+        .read_text(encoding="utf-8")
+        .replace('title = "', 'title = "Own ')
+    )
     (tmp_path / "iris-softmax").write_text(text, encoding="utf-8")
-    assert document(["iris-softmax", "--steps", "2", "--no-store"], capsys)["title"].startswith("Own ")
-    assert document([str(tmp_path / "iris-softmax"), "--steps", "2", "--no-store"], capsys)["title"].startswith("Own ")
+    assert document(["iris-softmax", "--steps", "2", "--no-store"], capsys)["title"].startswith(
+        "Own "
+    )
+    assert document([str(tmp_path / "iris-softmax"), "--steps", "2", "--no-store"], capsys)[
+        "title"
+    ].startswith("Own ")
 
 
 def test_that_data_that_cannot_be_had_is_refused_before_anything_is_stored(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = ["--set", "dataset.size=10", "--set", "dataset.validation=0.09", "--set", "dataset.test=0.9"]
+    changes = [
+        "--set",
+        "dataset.size=10",
+        "--set",
+        "dataset.validation=0.09",
+        "--set",
+        "dataset.test=0.9",
+    ]
     assert main(["run", "moons-mlp", *changes]) == 2
     assert "training" in capsys.readouterr().err
     assert not paths.home().exists()
 
 
-def test_that_people_get_the_result_in_words_and_the_course_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_people_get_the_result_in_words_and_the_course_beside_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["run", "iris-softmax", "--steps", "40"]) == 0
     output = capsys.readouterr()
     run = stored()[0]
     assert "finished" in output.out and run.id in output.out and run.theta_sha256 in output.out
-    assert "0-1 error" in output.out and "full gradient norm" in output.out and "test loss" in output.out
-    assert "of what it was at the start: the run is" in output.out or "decides nothing" in output.out
+    assert (
+        "0-1 error" in output.out
+        and "full gradient norm" in output.out
+        and "test loss" in output.out
+    )
+    assert (
+        "of what it was at the start: the run is" in output.out or "decides nothing" in output.out
+    )
     lines = output.err.splitlines()
     assert "15 parameters, 40 steps" in lines[0]
     assert 2 <= len(lines) <= 1 + progress.LINES
-    assert "step 40 of 40" in lines[-1] and "validation error" in lines[-1] and "steps/s" in lines[-1]
+    assert (
+        "step 40 of 40" in lines[-1] and "validation error" in lines[-1] and "steps/s" in lines[-1]
+    )
 
 
-def test_that_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_terminal_gets_a_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     experiment = Experiment.load(paths.presets() / "iris-softmax.toml")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert isinstance(progress.view(experiment, silent=True), progress.Silence)
@@ -171,7 +246,11 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A run in a process of its own, and the first line it says."""
     process = subprocess.Popen(
         [sys.executable, "-m", "optlab", *arguments],
-        env={**os.environ, "PYTHONPATH": str(Path(optlab.__file__).parent.parent), "PYTHONUTF8": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(optlab.__file__).parent.parent),
+            "PYTHONUTF8": "1",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -185,7 +264,9 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("runner", ["thread", "process"])
-def test_that_ctrl_c_stops_a_run_in_order_and_resume_goes_on_with_it(runner: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_ctrl_c_stops_a_run_in_order_and_resume_goes_on_with_it(
+    runner: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with running("run", "iris-softmax", "--steps", "50000", "--runner", runner) as (process, first):
         assert "parameters" in first
         assert process.stderr is not None
@@ -213,7 +294,9 @@ def test_that_what_is_over_cannot_be_resumed(capsys: pytest.CaptureFixture[str])
     assert run in said and "finished" in said and said.count("\n") == 1
 
 
-def test_that_a_second_ctrl_c_gives_the_run_up(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_second_ctrl_c_gives_the_run_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cancelled: list[bool] = []
     before = signal.getsignal(signal.SIGINT)
     drain, cancel = JobHandle.drain, JobHandle.cancel
@@ -228,7 +311,9 @@ def test_that_a_second_ctrl_c_gives_the_run_up(capsys: pytest.CaptureFixture[str
         cancel(owner)
 
     monkeypatch.setattr(JobHandle, "send", lambda owner, message: None)
-    monkeypatch.setattr(JobHandle, "drain", lambda owner: interrupting(owner) if not cancelled else drain(owner))
+    monkeypatch.setattr(
+        JobHandle, "drain", lambda owner: interrupting(owner) if not cancelled else drain(owner)
+    )
     monkeypatch.setattr(JobHandle, "cancel", noticing)
     assert main([*ENDLESS, "--runner", "thread", "--json"]) == 130
     assert cancelled[0] is True

@@ -56,7 +56,9 @@ def run_to_its_end(experiment: Experiment) -> Shown:
             case _:
                 pass
     assert ended is not None and last is not None
-    return Shown(experiment, ended, {key: np.concatenate(parts) for key, parts in series.items()}, last)
+    return Shown(
+        experiment, ended, {key: np.concatenate(parts) for key, parts in series.items()}, last
+    )
 
 
 def test_that_the_promised_presets_are_there() -> None:
@@ -145,7 +147,8 @@ def test_that_mixture_softmax_ends_near_the_error_of_the_best_classifier() -> No
     x, y = dataset.examples(dataset.rng("examples"))
     distances = np.linalg.norm(x[:, None] - dataset.centers(), axis=2)  # type: ignore[attr-defined]
     least = float((distances.argmin(axis=1) != y).mean())
-    both = (result.final("train_error") * 3 + result.final("validation_error")) / 4  # parts of 60% and 20% of the examples
+    # parts of 60% and 20% of the examples
+    both = (result.final("train_error") * 3 + result.final("validation_error")) / 4
     assert abs(both - least) < 0.02
     assert 0.05 < least < 0.09
 
@@ -156,7 +159,12 @@ def test_that_zero_start_moves_no_weight_and_stays_at_chance() -> None:
     moved = {}
     for spec, offset in zip(layout.parameters, layout.offsets, strict=True):
         moved[spec.name] = bool(np.any(result.last.theta[offset : offset + spec.size] != 0.0))
-    assert moved == {"layers.0.weight": False, "layers.0.bias": False, "layers.1.weight": False, "layers.1.bias": True}
+    assert moved == {
+        "layers.0.weight": False,
+        "layers.0.bias": False,
+        "layers.1.weight": False,
+        "layers.1.bias": True,
+    }
     assert result.final("train_error") > 0.85
 
 
@@ -181,13 +189,21 @@ def test_that_diverges_diverges_exponentially_and_below_the_edge_does_not() -> N
     rate = result.experiment.optimizer.values()["lr"]
     assert 1.2 * edge < rate < 1.3 * edge
     calm = result.experiment.with_value("optimizer.lr", 0.95 * edge)
-    ended = [event for event in session([calm.with_value("budget.steps", 300)], Inbox()) if isinstance(event, RunEnded)]
+    ended = [
+        event
+        for event in session([calm.with_value("budget.steps", 300)], Inbox())
+        if isinstance(event, RunEnded)
+    ]
     assert ended[0].status == "finished" and ended[0].final["train_loss"] < 0.6
 
 
 def test_that_clipped_is_diverges_but_for_its_clipping_and_stays_near_the_minimum() -> None:
     result, broken = shown("clipped"), shown("diverges")
-    different = {section for section in SECTIONS if getattr(result.experiment, section) != getattr(broken.experiment, section)}
+    different = {
+        section
+        for section in SECTIONS
+        if getattr(result.experiment, section) != getattr(broken.experiment, section)
+    }
     assert different == {"clipping"}
     assert result.ended.status == "finished"
     assert result.final("train_loss") < 0.5
@@ -201,7 +217,9 @@ def test_that_newton_iris_converges_quadratically() -> None:
     assert result.final("gradient_norm") < 1e-10
     norms = result.series["gradient_norm"][6:10]
     constants = norms[1:] / norms[:-1] ** 2
-    assert np.all(norms[1:] < 0.1 * norms[:-1]) and constants.max() < 2.0 * constants.min(), "each is about the square of the one before"
+    assert np.all(norms[1:] < 0.1 * norms[:-1]) and constants.max() < 2.0 * constants.min(), (
+        "each is about the square of the one before"
+    )
 
 
 def test_that_natural_gradient_digits_reaches_the_validation_error_that_it_states() -> None:
@@ -213,7 +231,11 @@ def test_that_natural_gradient_digits_reaches_the_validation_error_that_it_state
 
 def test_that_newton_stays_at_the_saddle_that_saddle_free_newton_leaves() -> None:
     stays, leaves = shown("saddle-newton"), shown("saddle-free-newton")
-    assert {section for section in SECTIONS if getattr(stays.experiment, section) != getattr(leaves.experiment, section)} == {"optimizer"}
+    assert {
+        section
+        for section in SECTIONS
+        if getattr(stays.experiment, section) != getattr(leaves.experiment, section)
+    } == {"optimizer"}
     assert stays.final("gradient_norm") < 1e-12 and stays.final("train_error") > 0.4
     assert leaves.final("train_loss") < 0.5 * stays.final("train_loss")
 
@@ -227,7 +249,10 @@ def changed(name: str, **values: object) -> Shown:
 
 
 def test_that_early_stopping_halts_while_the_gradient_is_still_large() -> None:
-    result, on = shown("early-stopping"), changed("early-stopping", stopping__name="never", budget__steps=5000)
+    result, on = (
+        shown("early-stopping"),
+        changed("early-stopping", stopping__name="never", budget__steps=5000),
+    )
     assert result.ended.status == "finished" and result.ended.steps < 2000
     assert "are restored" in result.ended.reason
     assert result.final("gradient_norm") > 10.0 * on.final("gradient_norm")
@@ -263,7 +288,10 @@ def test_that_delayed_gradients_diverge_above_their_own_edge_and_not_below() -> 
 
 
 def test_that_a_replay_buffer_mends_what_sorted_examples_break() -> None:
-    replayed, plain = shown("replay-sorted"), changed("replay-sorted", batches__name="sorted_by_class", batches__size=4)
+    replayed, plain = (
+        shown("replay-sorted"),
+        changed("replay-sorted", batches__name="sorted_by_class", batches__size=4),
+    )
 
     def late(result: Shown) -> float:
         errors = result.series["validation_error"]
@@ -285,13 +313,18 @@ def test_that_the_order_of_the_curriculum_hardly_matters_to_the_end() -> None:
 
 
 def test_that_the_blurred_start_ends_as_well_but_no_better() -> None:
-    blurred, plain = shown("continuation-blur"), changed("continuation-blur", continuation__name="none")
+    blurred, plain = (
+        shown("continuation-blur"),
+        changed("continuation-blur", continuation__name="none"),
+    )
     assert blurred.final("validation_error") <= 0.03 and plain.final("validation_error") <= 0.03
     assert plain.final("train_loss") < blurred.final("train_loss")
 
 
 def test_that_cnn_digits_does_better_than_the_perceptron() -> None:
-    assert shown("cnn-digits").final("validation_error") < shown("digits-mlp").final("validation_error")
+    assert shown("cnn-digits").final("validation_error") < shown("digits-mlp").final(
+        "validation_error"
+    )
 
 
 def test_that_rnn_copy_waits_on_a_plateau_before_it_falls() -> None:
@@ -318,7 +351,9 @@ def test_that_deep_linear_falls_from_a_saddle_to_the_closed_form_minimum() -> No
     least = float(((training.x @ solution - training.y) ** 2).mean())
     at_zero = float((training.y**2).mean())
     losses = result.series["train_loss"]
-    assert np.all(np.abs(losses[:150] / at_zero - 1.0) < 0.01), "a plateau at the cost of the saddle at zero"
+    assert np.all(np.abs(losses[:150] / at_zero - 1.0) < 0.01), (
+        "a plateau at the cost of the saddle at zero"
+    )
     assert np.diff(losses).min() < -0.05 * at_zero, "a fall in a few steps"
     assert result.final("train_loss") == pytest.approx(least, rel=1e-4)
 
@@ -326,11 +361,18 @@ def test_that_deep_linear_falls_from_a_saddle_to_the_closed_form_minimum() -> No
 def test_that_a_student_meets_its_teacher() -> None:
     result = shown("teacher")
     assert result.final("train_loss") < 0.001 and result.final("validation_loss") < 0.001
-    assert float(result.experiment.dataset.load().training.y.var()) > 0.1, "there is something to learn"
+    assert float(result.experiment.dataset.load().training.y.var()) > 0.1, (
+        "there is something to learn"
+    )
 
 
-def test_that_streaming_least_squares_falls_to_the_noise_and_the_stored_examples_would_not() -> None:
-    result, stored = shown("streaming-least-squares"), changed("streaming-least-squares", batches__name="shuffled", batches__size=16)
+def test_that_streaming_least_squares_falls_to_the_noise_and_the_stored_examples_would_not() -> (
+    None
+):
+    result, stored = (
+        shown("streaming-least-squares"),
+        changed("streaming-least-squares", batches__name="shuffled", batches__size=16),
+    )
     noise = 0.5**2
 
     def excess(of: Shown) -> float:
@@ -341,19 +383,29 @@ def test_that_streaming_least_squares_falls_to_the_noise_and_the_stored_examples
     assert risks[0] - noise > 0.5
     assert 0.0 < excess(result) < 0.002
     error = noise * np.sqrt(2.0 / 10_000)
-    assert abs(risks[-1] - excess(result) - noise) < 4.0 * error, "what is measured is the closed form"
+    assert abs(risks[-1] - excess(result) - noise) < 4.0 * error, (
+        "what is measured is the closed form"
+    )
     assert np.all(np.abs(risks[25:] - noise) < 0.02)
-    assert abs(result.final("train_loss") - noise) < 4.0 * noise * np.sqrt(2.0 / 60), "the stored examples are as good as fresh ones"
+    assert abs(result.final("train_loss") - noise) < 4.0 * noise * np.sqrt(2.0 / 60), (
+        "the stored examples are as good as fresh ones"
+    )
     assert excess(stored) > 0.05 and stored.series["risk_gap"][-1] > 0.1
 
 
 def test_that_memorizing_opens_a_gap_that_streaming_does_not() -> None:
     stored, streamed = shown("memorizing-moons"), shown("streaming-moons")
-    assert {section for section in SECTIONS if getattr(stored.experiment, section) != getattr(streamed.experiment, section)} == {"batches"}
+    assert {
+        section
+        for section in SECTIONS
+        if getattr(stored.experiment, section) != getattr(streamed.experiment, section)
+    } == {"batches"}
     assert stored.final("train_loss") < 0.001 and stored.final("train_error") == 0.0
     assert stored.series["risk_loss"][-1] > 1.0 and stored.series["risk_gap"][-1] > 1.0
     perfect = int(np.argmax(stored.series["train_error"] == 0.0))
-    assert stored.series["margin"][-1] > 1.5 * stored.series["margin"][perfect], "it grows after the last training error"
+    assert stored.series["margin"][-1] > 1.5 * stored.series["margin"][perfect], (
+        "it grows after the last training error"
+    )
     assert np.all(np.abs(streamed.series["risk_gap"][10:]) < 0.05)
     assert np.all(np.abs(streamed.series["risk_loss"][10:] - 0.22) < 0.03)
     assert streamed.series["risk_error"][-1] < stored.series["risk_error"][-1]
@@ -361,19 +413,31 @@ def test_that_memorizing_opens_a_gap_that_streaming_does_not() -> None:
 
 def test_that_separable_classes_leave_the_loss_without_a_minimum() -> None:
     result = shown("separable")
-    losses, norms, margins = (result.series[name] for name in ("train_loss", "weight_norm", "margin"))
-    assert np.all(result.series["train_error"][1:] == 0.0), "no error is left at the first evaluation after the start"
+    losses, norms, margins = (
+        result.series[name] for name in ("train_loss", "weight_norm", "margin")
+    )
+    assert np.all(result.series["train_error"][1:] == 0.0), (
+        "no error is left at the first evaluation after the start"
+    )
     assert np.all(np.diff(losses) < 0.0) and 0.0 < losses[-1] < 0.001
     assert np.all(np.diff(norms) > 0.0) and np.all(np.diff(margins) > 0.0)
     doublings = np.diff(norms[[2, 4, 8, 16, 32]])
-    assert doublings.min() > 0.75 and np.ptp(doublings) < 0.2, "as much with each doubling of the steps: a logarithm"
+    assert doublings.min() > 0.75 and np.ptp(doublings) < 0.2, (
+        "as much with each doubling of the steps: a logarithm"
+    )
     assert margins[-1] > 1.8 * margins[1]
 
 
-@pytest.mark.parametrize(("name", "switched"), [("deep-batch-norm", "batch_norm"), ("deep-skip", "skip")])
-def test_that_twenty_layers_learn_with_one_switch_and_do_not_without(name: str, switched: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "switched"), [("deep-batch-norm", "batch_norm"), ("deep-skip", "skip")]
+)
+def test_that_twenty_layers_learn_with_one_switch_and_do_not_without(
+    name: str, switched: str
+) -> None:
     plain, helped = shown("deep-plain"), shown(name)
-    same = helped.experiment.with_value(f"model.{switched}", False).with_value("title", plain.experiment.general.title)
+    same = helped.experiment.with_value(f"model.{switched}", False).with_value(
+        "title", plain.experiment.general.title
+    )
     assert same == plain.experiment
     assert len(plain.experiment.model.hidden) == 20  # type: ignore[attr-defined]
     assert plain.final("validation_error") >= 0.85
@@ -399,7 +463,9 @@ def test_that_autoencoder_pca_ends_at_the_residual_of_the_principal_components()
     assert "train_error" not in result.series
 
 
-@pytest.mark.parametrize(("name", "error"), [("pretrained-deep-sigmoid", 0.06), ("pretrained-deep-sigmoid-rbm", 0.15)])
+@pytest.mark.parametrize(
+    ("name", "error"), [("pretrained-deep-sigmoid", 0.06), ("pretrained-deep-sigmoid-rbm", 0.15)]
+)
 def test_that_pretraining_starts_what_otherwise_hardly_begins(name: str, error: float) -> None:
     pretrained = shown(name)
     plain = run_to_its_end(pretrained.experiment.with_value("pretraining.name", "none"))

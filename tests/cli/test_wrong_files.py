@@ -1,4 +1,6 @@
-"""Files of the user's that are wrong: each ends in exit code 2 and one sentence, without a traceback, and nothing is written."""
+"""Files of the user's that are wrong: each ends in exit code 2 and one sentence, without a
+traceback, and nothing is written.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +44,17 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes
 
 def npy(header: str, body: bytes = b"", declared: int | None = None) -> bytes:
     encoded = header.encode("latin-1")
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(encoded) if declared is None else declared) + encoded + body
+    return (
+        b"\x93NUMPY\x01\x00"
+        + struct.pack("<H", len(encoded) if declared is None else declared)
+        + encoded
+        + body
+    )
 
 
-def described(descr: str = "'<f8'", shape: str = "(3, 2)", more: str = "", order: str = "False") -> str:
+def described(
+    descr: str = "'<f8'", shape: str = "(3, 2)", more: str = "", order: str = "False"
+) -> str:
     return f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}{more}}}\n"
 
 
@@ -92,7 +101,10 @@ def twice() -> bytes:
 
 def bomb() -> bytes:
     header = npy(described("'|u1'", f"({100 * 2**20}, 1)"))
-    return zipped({"x.npy": header + bytes(100 * 2**20), "y.npy": npy(described("'|u1'", "(3,)"), b"\0\1\0")}, zipfile.ZIP_DEFLATED)
+    return zipped(
+        {"x.npy": header + bytes(100 * 2**20), "y.npy": npy(described("'|u1'", "(3,)"), b"\0\1\0")},
+        zipfile.ZIP_DEFLATED,
+    )
 
 
 NPZ: dict[str, tuple[bytes, str]] = {
@@ -138,7 +150,11 @@ NPZ: dict[str, tuple[bytes, str]] = {
 
 
 def idx(code: int, *shape: int, body: bytes | None = None) -> bytes:
-    return bytes([0, 0, code, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + (bytes(np.prod(shape)) if body is None else body)
+    return (
+        bytes([0, 0, code, len(shape)])
+        + struct.pack(f">{len(shape)}I", *shape)
+        + (bytes(np.prod(shape)) if body is None else body)
+    )
 
 
 LABELS = idx(8, 3, body=b"\0\1\0")
@@ -195,13 +211,21 @@ MODELS: dict[str, tuple[bytes, str]] = {
 }  # fmt: skip
 
 
-def check(arguments: list[str], told: str, folder: Path, capsys: pytest.CaptureFixture[str], lines: int = 1) -> None:
+def check(
+    arguments: list[str],
+    told: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    lines: int = 1,
+) -> None:
     """Exit code 2, one sentence that says ``told``, nothing written anywhere."""
     before = sorted(folder.rglob("*"))
     assert main(arguments) == 2
     output = capsys.readouterr()
     assert output.out == "" and "Traceback" not in output.err
-    assert len(output.err.splitlines()) == lines and output.err.endswith(".\n" if lines == 1 else "\n")
+    assert len(output.err.splitlines()) == lines and output.err.endswith(
+        ".\n" if lines == 1 else "\n"
+    )
     assert told in output.err.splitlines()[-1]
     assert sorted(folder.rglob("*")) == before and not paths.home().exists()
 
@@ -213,15 +237,21 @@ def experiment(folder: Path, dataset: str) -> str:
 
 
 @pytest.mark.parametrize("case", NPZ)
-def test_that_a_wrong_npz_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
+def test_that_a_wrong_npz_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
     content, told = NPZ[case]
     path = tmp_path / "data.npz"
     path.write_bytes(content)
-    check(["run", experiment(tmp_path, f"name = 'npz_file'\npath = '{path}'")], told, tmp_path, capsys)
+    check(
+        ["run", experiment(tmp_path, f"name = 'npz_file'\npath = '{path}'")], told, tmp_path, capsys
+    )
     check(["import", str(path), "--to", str(tmp_path / "new.toml")], "data.npz", tmp_path, capsys)
 
 
-def test_that_what_unpacks_to_far_more_than_it_is_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_what_unpacks_to_far_more_than_it_is_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "bomb.npz"
     path.write_bytes(bomb())
     monkeypatch.setattr(npz_arrays.np, "empty", lambda *_: pytest.fail("room was made for it"))
@@ -230,19 +260,30 @@ def test_that_what_unpacks_to_far_more_than_it_is_is_refused_before_it_is_unpack
 
 
 @pytest.mark.parametrize("case", IDX)
-def test_that_wrong_idx_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
+def test_that_wrong_idx_files_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
     images, labels, told = IDX[case]
     folder = tmp_path / "digits"
     folder.mkdir()
     for name, content in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
         if content is not None:
             (folder / name).write_bytes(content)
-    check(["run", experiment(tmp_path, f"name = 'idx_files'\nimages = '{folder}'")], told, tmp_path, capsys)
-    check(["import", str(folder), "--to", str(tmp_path / "new.toml")], str(folder), tmp_path, capsys)
+    check(
+        ["run", experiment(tmp_path, f"name = 'idx_files'\nimages = '{folder}'")],
+        told,
+        tmp_path,
+        capsys,
+    )
+    check(
+        ["import", str(folder), "--to", str(tmp_path / "new.toml")], str(folder), tmp_path, capsys
+    )
 
 
 @pytest.mark.parametrize("case", TABLES)
-def test_that_a_wrong_table_is_not_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
+def test_that_a_wrong_table_is_not_imported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
     content, told = TABLES[case]
     path = tmp_path / "table.csv"
     path.write_bytes(content)
@@ -250,7 +291,9 @@ def test_that_a_wrong_table_is_not_imported(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("case", MODELS)
-def test_that_a_wrong_model_file_is_not_registered(tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
+def test_that_a_wrong_model_file_is_not_registered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
     content, told = MODELS[case]
     path = tmp_path / "net.py"
     path.write_bytes(content)
@@ -272,7 +315,10 @@ def test_that_a_wrong_model_file_is_not_registered(tmp_path: Path, capsys: pytes
         ("name = 'npz_file'\npath = '.'", "cannot be read"),
         ("name = 'idx_files'", "dataset.images is empty"),
         ("name = 'idx_files'\nimages = 'nowhere'", "No file of labels"),
-        ('name = "idx_files"\nimages = "zero\\u0000byte"\nlabels = "zero\\u0000byte"', "cannot be read"),
+        (
+            'name = "idx_files"\nimages = "zero\\u0000byte"\nlabels = "zero\\u0000byte"',
+            "cannot be read",
+        ),
         ("name = 'openml'", "dataset.set is empty"),
         ("name = 'openml'\nset = 'a/b'", "cannot be the name"),
         ("name = 'own'", "no dataset is called that"),
@@ -299,18 +345,36 @@ def test_that_an_experiment_about_such_files_is_refused(
         (["fetch", "iris", "--version", "0"], "--version is 0"),
     ],
 )
-def test_that_wrong_usage_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:
+def test_that_wrong_usage_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
     good = tmp_path / "good.csv"
     good.write_text("a,b,t\n1,2,x\n2,3,y\n", encoding="utf-8")
     check([word.format(good=good) for word in arguments], told, tmp_path, capsys)
 
 
-STARTS = [b"", b"PK\x03\x04", SOUND[:200], SOUND, b"\x93NUMPY\x01\x00", b"\0\0\x08\x03", IMAGES[:16], b"\x1f\x8b\x08\0", b"a,b\n1,2\n"]
+STARTS = [
+    b"",
+    b"PK\x03\x04",
+    SOUND[:200],
+    SOUND,
+    b"\x93NUMPY\x01\x00",
+    b"\0\0\x08\x03",
+    IMAGES[:16],
+    b"\x1f\x8b\x08\0",
+    b"a,b\n1,2\n",
+]
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(STARTS), st.binary(max_size=300), st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6))
-def test_that_no_bytes_whatever_end_in_anything_but_a_sentence(start: bytes, rest: bytes, changes: list[tuple[int, int]]) -> None:
+@given(
+    st.sampled_from(STARTS),
+    st.binary(max_size=300),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6),
+)
+def test_that_no_bytes_whatever_end_in_anything_but_a_sentence(
+    start: bytes, rest: bytes, changes: list[tuple[int, int]]
+) -> None:
     content = bytearray(start + rest)
     for place, value in changes:
         if content:
@@ -321,7 +385,11 @@ def test_that_no_bytes_whatever_end_in_anything_but_a_sentence(start: bytes, res
         seen = preview(path)
         assert "\n" not in seen.problem
         idx_files = {"name": "idx_files", "images": str(path), "labels": str(path)}
-        for dataset in ({"name": "csv_file", "path": str(path)}, {"name": "npz_file", "path": str(path)}, idx_files):
+        for dataset in (
+            {"name": "csv_file", "path": str(path)},
+            {"name": "npz_file", "path": str(path)},
+            idx_files,
+        ):
             try:
                 Experiment.from_dict({"dataset": dataset, "model": {"name": "linear"}})
             except InvalidInput as error:

@@ -1,4 +1,6 @@
-"""What every bench promises, whatever it puts to the test: checked over the walk, so that a new file is checked from the day it is dropped in."""
+"""What every bench promises, whatever it puts to the test: checked over the walk, so that a new
+file is checked from the day it is dropped in.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "local_moves": {"starts": 6, "steps": 10},
 }
 """Fields with which a bench takes a second at most; one that is not listed is run as it is."""
-each = pytest.mark.parametrize("demonstration", demonstrations.demonstrations(), ids=lambda demonstration: demonstration.name)
+each = pytest.mark.parametrize(
+    "demonstration", demonstrations.demonstrations(), ids=lambda demonstration: demonstration.name
+)
 
 
 def small(demonstration: type[Demonstration], **values: Any) -> Demonstration:
@@ -59,22 +63,34 @@ class Counting(Progress):
 
 def same(first: DemonstrationResult, second: DemonstrationResult) -> bool:
     """Equal in every figure that is no time."""
-    return np.array_equal(np.array(first.table.rows, dtype=object).astype(str), np.array(second.table.rows, dtype=object).astype(str))
+    return np.array_equal(
+        np.array(first.table.rows, dtype=object).astype(str),
+        np.array(second.table.rows, dtype=object).astype(str),
+    )
 
 
 @each
 def test_that_a_bench_says_what_it_is(demonstration: type[Demonstration]) -> None:
     described = page(demonstration)
     assert sentence(demonstration).endswith(".") and demonstration.__doc__ != Demonstration.__doc__
-    assert demonstration.label and demonstration.row and demonstration.source.endswith(".") and demonstration.note.endswith(".")
+    assert (
+        demonstration.label
+        and demonstration.row
+        and demonstration.source.endswith(".")
+        and demonstration.note.endswith(".")
+    )
     assert all(symbol and meaning for symbol, meaning in described.symbols)
-    assert demonstration.kind == "bench" and demonstration() == demonstrations.build(demonstration.name, demonstration().values())
+    assert demonstration.kind == "bench" and demonstration() == demonstrations.build(
+        demonstration.name, demonstration().values()
+    )
     for field in demonstration.fields():
         assert field.label[:1].isupper() and field.help.endswith(".")
         assert field.kind != "choice" or field.default in field.choices
         if field.slider is not None:
             low = field.ge if field.ge is not None else field.gt
-            assert (low is None or field.slider[0] >= low) and (field.le is None or field.slider[1] <= field.le)
+            assert (low is None or field.slider[0] >= low) and (
+                field.le is None or field.slider[1] <= field.le
+            )
 
 
 @each
@@ -91,21 +107,34 @@ def test_that_the_rule_of_a_bench_can_be_typeset(demonstration: type[Demonstrati
 @each
 def test_that_a_bench_is_alone_in_a_file_of_its_name(demonstration: type[Demonstration]) -> None:
     module = importlib.import_module(demonstration.__module__)
-    mine = [v for v in vars(module).values() if inspect.isclass(v) and issubclass(v, Demonstration) and v.__module__ == module.__name__]
-    assert mine == [demonstration] and demonstration.__module__ == f"optlab.studies.demonstrations.{demonstration.name}"
+    mine = [
+        v
+        for v in vars(module).values()
+        if inspect.isclass(v) and issubclass(v, Demonstration) and v.__module__ == module.__name__
+    ]
+    assert (
+        mine == [demonstration]
+        and demonstration.__module__ == f"optlab.studies.demonstrations.{demonstration.name}"
+    )
 
 
 def test_that_a_bench_imports_no_other_bench() -> None:
     modules = set(demonstrations.modules())
-    assert {demonstration.__module__ for demonstration in demonstrations.demonstrations()} == modules
+    assert {
+        demonstration.__module__ for demonstration in demonstrations.demonstrations()
+    } == modules
     for demonstration in demonstrations.demonstrations():
-        for node in ast.walk(ast.parse(Path(inspect.getfile(demonstration)).read_text(encoding="utf-8"))):
+        for node in ast.walk(
+            ast.parse(Path(inspect.getfile(demonstration)).read_text(encoding="utf-8"))
+        ):
             if isinstance(node, ast.ImportFrom):
                 assert node.module not in modules - {demonstration.__module__}
 
 
 @each
-def test_that_what_a_bench_yields_is_whole_and_ends_with_everything_done(demonstration: type[Demonstration]) -> None:
+def test_that_what_a_bench_yields_is_whole_and_ends_with_everything_done(
+    demonstration: type[Demonstration],
+) -> None:
     course = Counting()
     found = list(small(demonstration).run(course))
     assert course.asked > 0 and all(0.0 <= done <= 1.0 + 1e-9 for done in course.heard)
@@ -120,11 +149,19 @@ def test_that_what_a_bench_yields_is_whole_and_ends_with_everything_done(demonst
             drawn = [*plot.curves, *plot.scatters]
             assert len({item.name for item in drawn}) == len(drawn)
             for item in drawn:
-                assert item.x.shape == item.y.shape and item.x.ndim == 1 and item.x.dtype == item.y.dtype == np.float64
-                assert not plot.x.log or (item.x > 0.0).all(), "zero has no place on a logarithmic axis"
+                assert (
+                    item.x.shape == item.y.shape
+                    and item.x.ndim == 1
+                    and item.x.dtype == item.y.dtype == np.float64
+                )
+                assert not plot.x.log or (item.x > 0.0).all(), (
+                    "zero has no place on a logarithmic axis"
+                )
                 assert not plot.y.log or (item.y > 0.0).all() or item.name == demonstration.label
             for curve in plot.curves:
-                assert curve.error is None or (curve.error.shape[-1:] == curve.x.shape and (curve.error >= 0.0).all())
+                assert curve.error is None or (
+                    curve.error.shape[-1:] == curve.x.shape and (curve.error >= 0.0).all()
+                )
 
 
 @each
@@ -149,14 +186,18 @@ def test_that_a_bench_ends_when_it_is_told_to(demonstration: type[Demonstration]
     for most in {0, full.asked // 2}:
         course = Counting(most)
         found = list(small(demonstration).run(course))
-        assert course.asked == most + 1 or full.asked == most, "it asks once more, is refused, and asks no further"
+        assert course.asked == most + 1 or full.asked == most, (
+            "it asks once more, is refused, and asks no further"
+        )
         assert len(found) <= results
 
 
 def test_that_an_unknown_bench_and_a_wrong_value_are_refused_in_words() -> None:
     with pytest.raises(InvalidInput, match="did you mean symmetry"):
         demonstrations.get("symetry")
-    with pytest.raises(InvalidInput, match=r"symmetry\.steps is -1, but it must be a whole number at least 0"):
+    with pytest.raises(
+        InvalidInput, match=r"symmetry\.steps is -1, but it must be a whole number at least 0"
+    ):
         demonstrations.build("symmetry", {"steps": -1})
 
 
@@ -168,7 +209,9 @@ def test_that_benches_are_listed_without_torch_scikit_learn_and_qt() -> None:
         "loaded = {'torch', 'sklearn', 'scipy', 'PySide6', 'pyqtgraph'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -182,7 +225,10 @@ def test_that_a_file_dropped_into_the_folder_is_a_bench(tmp_path: Path) -> None:
     demonstrations.__path__.append(str(tmp_path))
     demonstrations.rescan()
     try:
-        assert demonstrations.get("coin").label == "Coin" and "optlab.studies.demonstrations.coin" in demonstrations.modules()
+        assert (
+            demonstrations.get("coin").label == "Coin"
+            and "optlab.studies.demonstrations.coin" in demonstrations.modules()
+        )
     finally:
         demonstrations.__path__.remove(str(tmp_path))
         sys.modules.pop("optlab.studies.demonstrations.coin", None)

@@ -1,4 +1,6 @@
-"""What every optimizer that asks the objective itself promises: descent, purity, runs that do not see each other, and one rule behind its faces."""
+"""What every optimizer that asks the objective itself promises: descent, purity, runs that do not
+see each other, and one rule behind its faces.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +27,32 @@ M = 12
 def forms(rule: type[ObjectiveOptimizer]) -> list[dict[str, Any]]:
     """Every setting of the rule's choices, one changed at a time."""
     choices = [field for field in rule.fields() if field.kind == "choice"]
-    return [{}, *({field.name: choice} for field in choices for choice in field.choices if choice != field.default)]
+    return [
+        {},
+        *(
+            {field.name: choice}
+            for field in choices
+            for choice in field.choices
+            if choice != field.default
+        ),
+    ]
 
 
 each = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 every_form = pytest.mark.parametrize(
-    ("rule", "form"), [pytest.param(rule, form, id=f"{rule.name} {form or ''}") for rule in RULES for form in forms(rule)]
+    ("rule", "form"),
+    [
+        pytest.param(rule, form, id=f"{rule.name} {form or ''}")
+        for rule in RULES
+        for form in forms(rule)
+    ],
 )
 
 
 class Problem:
-    """Linear regression with weight decay: a convex quadratic of 9 parameters, on one batch for each of R runs."""
+    """Linear regression with weight decay: a convex quadratic of 9 parameters, on one batch for
+    each of R runs.
+    """
 
     def __init__(self, runs: int, dtype: torch.dtype = torch.float64) -> None:
         shape = DataShape((2,), 3, "regression")
@@ -45,36 +62,54 @@ class Problem:
         generator = torch.Generator().manual_seed(0)
         self.x = torch.randn(runs, M, 2, generator=generator, dtype=torch.float64).to(dtype)
         self.y = torch.randn(runs, M, 3, generator=generator, dtype=torch.float64).to(dtype)
-        self.theta = torch.randn(runs, self.objective.layout.total, generator=generator, dtype=torch.float64).to(dtype)
+        self.theta = torch.randn(
+            runs, self.objective.layout.total, generator=generator, dtype=torch.float64
+        ).to(dtype)
         self.runs = runs
 
     def batch_objective(self, step: int) -> BatchObjective:
-        return BatchObjective(self.objective, self.x, self.y, [10 + run for run in range(self.runs)], step)
+        return BatchObjective(
+            self.objective, self.x, self.y, [10 + run for run in range(self.runs)], step
+        )
 
     def hyper(self, rule: type[ObjectiveOptimizer], step: int, **values: Any) -> Hyperparameters:
-        return Hyperparameters(**{**rule().values(), **values}, step=step + 1, layout=self.objective.layout)
+        return Hyperparameters(
+            **{**rule().values(), **values}, step=step + 1, layout=self.objective.layout
+        )
 
 
-def walked(problem: Problem, rule: type[ObjectiveOptimizer], steps: int, **values: Any) -> list[Outcome]:
+def walked(
+    problem: Problem, rule: type[ObjectiveOptimizer], steps: int, **values: Any
+) -> list[Outcome]:
     theta = problem.theta
     state: State = rule.begin(theta, problem.hyper(rule, 0, **values))
     outcomes = []
     for step in range(steps):
-        outcomes.append(rule.step(theta, problem.batch_objective(step), state, problem.hyper(rule, step, **values)))
+        outcomes.append(
+            rule.step(
+                theta, problem.batch_objective(step), state, problem.hyper(rule, step, **values)
+            )
+        )
         theta, state = outcomes[-1].theta, outcomes[-1].state
     return outcomes
 
 
 @every_form
-def test_that_a_convex_quadratic_is_reduced(rule: type[ObjectiveOptimizer], form: dict[str, Any]) -> None:
+def test_that_a_convex_quadratic_is_reduced(
+    rule: type[ObjectiveOptimizer], form: dict[str, Any]
+) -> None:
     problem = Problem(2)
     batch_objective = problem.batch_objective(0)
     leaf = torch.zeros_like(problem.theta)
-    best = batch_objective.loss(leaf - torch.linalg.solve(batch_objective.hessian(leaf), batch_objective.gradient(leaf)[1]))
+    best = batch_objective.loss(
+        leaf - torch.linalg.solve(batch_objective.hessian(leaf), batch_objective.gradient(leaf)[1])
+    )
     first = batch_objective.loss(problem.theta)
     theta, state = problem.theta, rule.begin(problem.theta, problem.hyper(rule, 0, **form))
     for step in range(3000):
-        outcome = rule.step(theta, problem.batch_objective(step), state, problem.hyper(rule, step, **form))
+        outcome = rule.step(
+            theta, problem.batch_objective(step), state, problem.hyper(rule, step, **form)
+        )
         theta, state = outcome.theta, outcome.state
         reached = batch_objective.loss(theta)
         assert (reached >= best - 1e-10).all()
@@ -84,13 +119,19 @@ def test_that_a_convex_quadratic_is_reduced(rule: type[ObjectiveOptimizer], form
 
 
 @every_form
-def test_that_a_step_writes_to_none_of_its_arguments(rule: type[ObjectiveOptimizer], form: dict[str, Any]) -> None:
+def test_that_a_step_writes_to_none_of_its_arguments(
+    rule: type[ObjectiveOptimizer], form: dict[str, Any]
+) -> None:
     problem = Problem(2)
     theta = problem.theta
     state = rule.begin(theta, problem.hyper(rule, 0, **form))
     for step in range(4):
         h = problem.hyper(rule, step, **form)
-        kept = [theta.clone(), {name: value.clone() for name, value in state.items()}, dict(vars(h))]
+        kept = [
+            theta.clone(),
+            {name: value.clone() for name, value in state.items()},
+            dict(vars(h)),
+        ]
         outcome = rule.step(theta, problem.batch_objective(step), state, h)
         assert torch.equal(theta, kept[0])
         assert all(torch.equal(value, kept[1][name]) for name, value in state.items())
@@ -113,7 +154,9 @@ def test_that_outcome_and_state_keep_their_shapes_and_types(
     assert (outcome.loss.shape, outcome.loss.dtype) == ((3,), dtype)
     assert not outcome.theta.requires_grad
     assert set(outcome.state) == set(start)
-    assert not set(start) & {"step"} and not any("." in name for name in start), "these names are taken"
+    assert not set(start) & {"step"} and not any("." in name for name in start), (
+        "these names are taken"
+    )
     for name, value in outcome.state.items():
         assert value.shape[0] == 3
         assert (value.shape, value.dtype) == (start[name].shape, start[name].dtype)
@@ -121,7 +164,9 @@ def test_that_outcome_and_state_keep_their_shapes_and_types(
 
 
 @every_form
-def test_that_value_and_gradient_are_those_before_the_step(rule: type[ObjectiveOptimizer], form: dict[str, Any]) -> None:
+def test_that_value_and_gradient_are_those_before_the_step(
+    rule: type[ObjectiveOptimizer], form: dict[str, Any]
+) -> None:
     problem = Problem(2)
     outcomes = walked(problem, rule, 3, **form)
     value, gradient = problem.batch_objective(2).gradient(outcomes[1].theta)
@@ -129,9 +174,17 @@ def test_that_value_and_gradient_are_those_before_the_step(rule: type[ObjectiveO
     torch.testing.assert_close(outcomes[2].gradient, gradient, rtol=1e-10, atol=1e-12)
 
 
-def run_of(rule: type[ObjectiveOptimizer], form: dict[str, Any], seed: int, factor: float) -> Experiment:
-    """A run whose real hyperparameters are their defaults times a factor, on a convex problem: near saddles rounding grows, whatever the code does."""
-    reals = {field.name: field.default * factor for field in rule.fields() if field.kind == "real" and field.name not in rule.fixed}
+def run_of(
+    rule: type[ObjectiveOptimizer], form: dict[str, Any], seed: int, factor: float
+) -> Experiment:
+    """A run whose real hyperparameters are their defaults times a factor, on a convex problem: near
+    saddles rounding grows, whatever the code does.
+    """
+    reals = {
+        field.name: field.default * factor
+        for field in rule.fields()
+        if field.kind == "real" and field.name not in rule.fixed
+    }
     return Experiment.from_dict(
         {
             "seed": seed,
@@ -147,13 +200,19 @@ def run_of(rule: type[ObjectiveOptimizer], form: dict[str, Any], seed: int, fact
 
 
 @every_form
-def test_that_runs_with_columns_of_hyperparameters_are_the_runs_alone(rule: type[ObjectiveOptimizer], form: dict[str, Any]) -> None:
-    experiments = [run_of(rule, form, seed, factor) for seed, factor in ((1, 1.0), (2, 0.9), (3, 0.8))]
+def test_that_runs_with_columns_of_hyperparameters_are_the_runs_alone(
+    rule: type[ObjectiveOptimizer], form: dict[str, Any]
+) -> None:
+    experiments = [
+        run_of(rule, form, seed, factor) for seed, factor in ((1, 1.0), (2, 0.9), (3, 0.8))
+    ]
     together, alone = Trainer(experiments), [Trainer([one]) for one in experiments]
     for _ in range(12):
         for trainer in (together, *alone):
             trainer.advance()
-    torch.testing.assert_close(together.theta, torch.cat([trainer.theta for trainer in alone]), rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(
+        together.theta, torch.cat([trainer.theta for trainer in alone]), rtol=1e-9, atol=1e-10
+    )
 
 
 @each
@@ -164,10 +223,15 @@ def test_that_the_rule_is_no_rule_of_one_gradient(rule: type[ObjectiveOptimizer]
 
 
 @every_form
-def test_that_the_torch_face_is_the_engines_rule(rule: type[ObjectiveOptimizer], form: dict[str, Any]) -> None:
-    """An experiment in the trainer, and a torch module under ``optlab.optim``, from one start with the same batch."""
+def test_that_the_torch_face_is_the_engines_rule(
+    rule: type[ObjectiveOptimizer], form: dict[str, Any]
+) -> None:
+    """An experiment in the trainer, and a torch module under ``optlab.optim``, from one start with
+    the same batch.
+    """
     if "damping" in rule.model_fields:
-        # Hardly damped, the Fisher matrix of certain predictions makes six digits out of the last one.
+        # Hardly damped, the Fisher matrix of certain predictions makes six digits out of the last
+        # one.
         form = {"damping": 0.1, **form}
     experiment = run_of(rule, form, 5, 1.0)
     trainer = Trainer([experiment])

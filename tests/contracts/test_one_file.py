@@ -89,7 +89,13 @@ def test_that_a_file_dropped_into_the_folder_is_an_optimizer_everywhere() -> Non
 
     face = cast(Any, optlab.optim.SignDescent)
     assert "SignDescent" in dir(optlab.optim)
-    assert list(inspect.signature(face).parameters) == ["params", "lr", "fade", "weight_decay", "maximize"]
+    assert list(inspect.signature(face).parameters) == [
+        "params",
+        "lr",
+        "fade",
+        "weight_decay",
+        "maximize",
+    ]
     parameter = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
     optimizer = face([parameter], lr=0.5)
     parameter.grad = torch.tensor([1.0, -7.0])

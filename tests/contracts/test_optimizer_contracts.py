@@ -1,6 +1,8 @@
-"""What every optimizer that wants one gradient a step promises: pure rules with a run axis, and one rule behind all of its faces.
+"""What every optimizer that wants one gradient a step promises: pure rules with a run axis, and one
+rule behind all of its faces.
 
-Rules that ask the objective itself promise the same in their own way: test_objective_rule_contracts.py.
+Rules that ask the objective itself promise the same in their own way:
+test_objective_rule_contracts.py.
 """
 
 from __future__ import annotations
@@ -18,7 +20,11 @@ from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
 from optlab.training.trainer import Trainer
 
-RULES = [rule for rule in cast("list[type[Optimizer]]", registry.components("optimizer")) if not issubclass(rule, ObjectiveOptimizer)]
+RULES = [
+    rule
+    for rule in cast("list[type[Optimizer]]", registry.components("optimizer"))
+    if not issubclass(rule, ObjectiveOptimizer)
+]
 each = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 CURVATURE = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
 GradientAt = Callable[[torch.Tensor], torch.Tensor]
@@ -29,7 +35,9 @@ def hyper(rule: type[Optimizer], step: int, **values: Any) -> Hyperparameters:
 
 
 def draw(runs: int, size: int = 5, seed: int = 0) -> torch.Tensor:
-    return torch.randn(runs, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(
+        runs, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def forms(rule: type[Optimizer]) -> list[dict[str, Any]]:
@@ -42,7 +50,12 @@ def forms(rule: type[Optimizer]) -> list[dict[str, Any]]:
 
 
 every_form = pytest.mark.parametrize(
-    ("rule", "form"), [pytest.param(rule, form, id=f"{rule.name} {form or ''}") for rule in RULES for form in forms(rule)]
+    ("rule", "form"),
+    [
+        pytest.param(rule, form, id=f"{rule.name} {form or ''}")
+        for rule in RULES
+        for form in forms(rule)
+    ],
 )
 
 
@@ -62,12 +75,19 @@ def test_that_a_convex_quadratic_is_reduced(rule: type[Optimizer], form: dict[st
 
 
 @every_form
-def test_that_an_update_writes_to_none_of_its_arguments(rule: type[Optimizer], form: dict[str, Any]) -> None:
+def test_that_an_update_writes_to_none_of_its_arguments(
+    rule: type[Optimizer], form: dict[str, Any]
+) -> None:
     theta, g = draw(2), draw(2, seed=1)
     state = rule.start(theta)
     for step in range(1, 4):
         h = hyper(rule, step, **form)
-        kept = [theta.clone(), g.clone(), {name: value.clone() for name, value in state.items()}, dict(vars(h))]
+        kept = [
+            theta.clone(),
+            g.clone(),
+            {name: value.clone() for name, value in state.items()},
+            dict(vars(h)),
+        ]
         rule.point(theta, state, h)
         after, fresh = rule.update(theta, g, state, h)
         assert torch.equal(theta, kept[0])
@@ -80,7 +100,9 @@ def test_that_an_update_writes_to_none_of_its_arguments(rule: type[Optimizer], f
 
 @every_form
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_that_state_keeps_its_names_run_axis_and_type(rule: type[Optimizer], form: dict[str, Any], dtype: torch.dtype) -> None:
+def test_that_state_keeps_its_names_run_axis_and_type(
+    rule: type[Optimizer], form: dict[str, Any], dtype: torch.dtype
+) -> None:
     theta = draw(3).to(dtype)
     start = rule.start(theta)
     h = hyper(rule, 1, **form)
@@ -95,21 +117,31 @@ def test_that_state_keeps_its_names_run_axis_and_type(rule: type[Optimizer], for
 
 
 @every_form
-def test_that_runs_with_columns_of_hyperparameters_are_the_runs_alone(rule: type[Optimizer], form: dict[str, Any]) -> None:
+def test_that_runs_with_columns_of_hyperparameters_are_the_runs_alone(
+    rule: type[Optimizer], form: dict[str, Any]
+) -> None:
     reals = [field for field in rule.fields() if field.kind in ("real", "whole")]
     rows = [{f.name: f.default * factor for f in reals} for factor in (1.0, 0.9, 0.5)]
-    columns = {f.name: torch.tensor([[row[f.name]] for row in rows], dtype=torch.float64) for f in reals}
+    columns = {
+        f.name: torch.tensor([[row[f.name]] for row in rows], dtype=torch.float64) for f in reals
+    }
     theta = draw(3)
     state = rule.start(theta)
-    alone: list[tuple[torch.Tensor, State]] = [(theta[run : run + 1], rule.start(theta[run : run + 1])) for run in range(3)]
+    alone: list[tuple[torch.Tensor, State]] = [
+        (theta[run : run + 1], rule.start(theta[run : run + 1])) for run in range(3)
+    ]
     for step in range(1, 201):
         g = draw(3, seed=step)
         h = hyper(rule, step, **form, **columns)
         theta, state = rule.update(theta, g + 0.1 * rule.point(theta, state, h), state, h)
         for run, (mine, memory) in enumerate(alone):
             h = hyper(rule, step, **form, **rows[run])
-            alone[run] = rule.update(mine, g[run : run + 1] + 0.1 * rule.point(mine, memory, h), memory, h)
-    torch.testing.assert_close(theta, torch.cat([mine for mine, _ in alone]), rtol=1e-10, atol=1e-12)
+            alone[run] = rule.update(
+                mine, g[run : run + 1] + 0.1 * rule.point(mine, memory, h), memory, h
+            )
+    torch.testing.assert_close(
+        theta, torch.cat([mine for mine, _ in alone]), rtol=1e-10, atol=1e-12
+    )
 
 
 @each
@@ -119,16 +151,28 @@ def test_that_an_elementwise_rule_treats_each_value_by_itself(rule: type[Optimiz
         return
     theta, g = draw(1, 8), draw(1, 8, seed=1)
     whole, _ = rule.update(theta, g, rule.start(theta), hyper(rule, 1))
-    halves = [rule.update(t, h, rule.start(t), hyper(rule, 1))[0] for t, h in zip(theta.split(4, 1), g.split(4, 1), strict=True)]
+    halves = [
+        rule.update(t, h, rule.start(t), hyper(rule, 1))[0]
+        for t, h in zip(theta.split(4, 1), g.split(4, 1), strict=True)
+    ]
     assert torch.equal(whole, torch.cat(halves, dim=1))
 
 
 @pytest.mark.parametrize(
     ("rule", "form"),
-    [pytest.param(rule, form, id=f"{rule.name} {form or ''}") for rule in RULES if rule.elementwise for form in forms(rule)],
+    [
+        pytest.param(rule, form, id=f"{rule.name} {form or ''}")
+        for rule in RULES
+        if rule.elementwise
+        for form in forms(rule)
+    ],
 )
-def test_that_the_torch_face_is_the_engines_rule(rule: type[Optimizer], form: dict[str, Any]) -> None:
-    """200 steps of an experiment in the trainer, and of a torch module under ``optlab.optim``, from one start with the same batches."""
+def test_that_the_torch_face_is_the_engines_rule(
+    rule: type[Optimizer], form: dict[str, Any]
+) -> None:
+    """200 steps of an experiment in the trainer, and of a torch module under ``optlab.optim``, from
+    one start with the same batches.
+    """
     experiment = Experiment.from_dict(
         {
             "precision": "float64",
@@ -140,7 +184,9 @@ def test_that_the_torch_face_is_the_engines_rule(rule: type[Optimizer], form: di
         }
     )
     trainer = Trainer([experiment])
-    model = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)).double()
+    model = torch.nn.Sequential(
+        torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)
+    ).double()
     torch.nn.utils.vector_to_parameters(trainer.theta[0].clone(), model.parameters())
     optimizer = getattr(optlab.optim, rule.__name__)(model.parameters(), **form)
     data = experiment.dataset.load().training
@@ -175,5 +221,7 @@ def test_that_a_zero_gradient_at_the_start_keeps_the_parameters(rule: type[Optim
     pulls = {
         field.name: 0.0 for field in rule.fields() if field.name in ("weight_decay", "lambd")
     }  # these shrink the parameters by themselves
-    after, _ = rule.update(theta, torch.zeros_like(theta), rule.start(theta), hyper(rule, 1, **pulls))
+    after, _ = rule.update(
+        theta, torch.zeros_like(theta), rule.start(theta), hyper(rule, 1, **pulls)
+    )
     assert torch.equal(after, theta)

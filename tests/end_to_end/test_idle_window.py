@@ -1,4 +1,6 @@
-"""What an open window costs while nobody touches it, seen from outside through the installed entry point."""
+"""What an open window costs while nobody touches it, seen from outside through the installed entry
+point.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ def processor_seconds(process: psutil.Process) -> float:
 def quietest_share(process: psutil.Process) -> float:
     """Return the smallest share of a core used in any interval; stop at the first below 1 %.
 
-    Starting takes as long as it takes on a busy machine, so intervals are measured until one is quiet. A window that keeps working never has one.
+    Starting takes as long as it takes on a busy machine, so intervals are measured until one is
+    quiet. A window that keeps working never has one.
     """
     shares: list[float] = []
     end = time.monotonic() + DEADLINE
@@ -40,14 +43,24 @@ def quietest_share(process: psutil.Process) -> float:
     return min(shares)
 
 
-def test_that_an_idle_window_uses_less_than_one_percent_of_a_core_and_ends_on_request(tmp_path: Path) -> None:
-    environment = {**os.environ, "OPTLAB_HOME": str(tmp_path / "home"), "QT_QPA_PLATFORM": "offscreen"}
-    opened = subprocess.Popen([ENTRY_POINT], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_that_an_idle_window_uses_less_than_one_percent_of_a_core_and_ends_on_request(
+    tmp_path: Path,
+) -> None:
+    environment = {
+        **os.environ,
+        "OPTLAB_HOME": str(tmp_path / "home"),
+        "QT_QPA_PLATFORM": "offscreen",
+    }
+    opened = subprocess.Popen(
+        [ENTRY_POINT], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         process = psutil.Process(opened.pid)
         # Only a window that has imported its libraries can be idle.
         end = time.monotonic() + DEADLINE
-        while not any("pyqtgraph" in one.path or "QtWidgets" in one.path for one in process.memory_maps()):
+        while not any(
+            "pyqtgraph" in one.path or "QtWidgets" in one.path for one in process.memory_maps()
+        ):
             assert opened.poll() is None, opened.communicate()
             assert time.monotonic() < end, "the window did not start"
             time.sleep(0.2)

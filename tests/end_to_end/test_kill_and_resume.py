@@ -1,4 +1,6 @@
-"""kill -9 of a program that trains: nothing that was committed is lost, nothing lives on, and the run ends as if nothing had happened."""
+"""kill -9 of a program that trains: nothing that was committed is lost, nothing lives on, and the
+run ends as if nothing had happened.
+"""
 
 from __future__ import annotations
 
@@ -40,14 +42,18 @@ def _end(owner) -> RunEnded:
 def never_killed(tmp_path_factory) -> tuple[RunEnded, dict[str, StoredSeries]]:
     home = tmp_path_factory.mktemp("never-killed")
     program = _program()
-    owner = train([Experiment.from_dict(program.EXPERIMENT)], store=home, runner="thread", log=program.LOG)
+    owner = train(
+        [Experiment.from_dict(program.EXPERIMENT)], store=home, runner="thread", log=program.LOG
+    )
     ended = _end(owner)
     with Store.open(home) as store:
         return ended, store.series(owner.run_ids[0])
 
 
 def _killed(home: Path, runner: str, past: int, run: str | None = None) -> tuple[str, int]:
-    """Run the program, kill it once it is past a step; the run and the steps that a reader saw committed before."""
+    """Run the program, kill it once it is past a step; the run and the steps that a reader saw
+    committed before.
+    """
     command = [sys.executable, str(_PROGRAM), str(home), runner, *([run] if run else [])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as program:
@@ -62,7 +68,9 @@ def _killed(home: Path, runner: str, past: int, run: str | None = None) -> tuple
         with Store.open_readonly(home) as store:
             seen = len(store.series(run)["batch_loss"].steps)
         family = psutil.Process(program.pid).children(recursive=True)
-        assert any("spawn_main" in " ".join(child.cmdline()) for child in family) == (runner == "process")
+        assert any("spawn_main" in " ".join(child.cmdline()) for child in family) == (
+            runner == "process"
+        )
         program.kill()
         program.wait()
     # No worker outlives its parent.
@@ -71,7 +79,9 @@ def _killed(home: Path, runner: str, past: int, run: str | None = None) -> tuple
 
 
 @pytest.mark.parametrize("runner", ["thread", "process"])
-def test_that_a_killed_run_keeps_what_was_committed_and_ends_as_if_never_killed(tmp_path, never_killed, runner):
+def test_that_a_killed_run_keeps_what_was_committed_and_ends_as_if_never_killed(
+    tmp_path, never_killed, runner
+):
     ended, expected = never_killed
     chance = random.Random()
     moments = [chance.randint(1500, 3000), chance.randint(3500, 5000)]
@@ -85,8 +95,12 @@ def test_that_a_killed_run_keeps_what_was_committed_and_ends_as_if_never_killed(
             stored = store.series(run)
             assert len(stored["batch_loss"].steps) >= seen > 0
             for name, series in stored.items():
-                np.testing.assert_array_equal(series.steps, expected[name].steps[: len(series.steps)])
-                np.testing.assert_array_equal(series.values, expected[name].values[: len(series.steps)])
+                np.testing.assert_array_equal(
+                    series.steps, expected[name].steps[: len(series.steps)]
+                )
+                np.testing.assert_array_equal(
+                    series.values, expected[name].values[: len(series.steps)]
+                )
             assert store.controls(run) == [(step, message) for step, message in _program().LOG]
     finished = _end(resume([run], store=tmp_path, runner="thread"))
     assert finished.theta_sha256 == ended.theta_sha256 and finished.final == ended.final
@@ -110,7 +124,9 @@ input()
 def test_that_an_idle_worker_ends_when_its_parent_is_killed():
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-c", _IDLE]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as program:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as program:
         assert program.stdout is not None
         worker = psutil.Process(int(program.stdout.readline()))
         program.kill()

@@ -12,7 +12,12 @@ from optlab.store import Store
 from optlab.training.control import SetValue, Stop
 from optlab.training.events import RunEnded
 
-_DIGITS = {"dataset": {"name": "digits"}, "model": {"name": "mlp"}, "optimizer": {"name": "nesterov"}, "budget": {"steps": 240}}
+_DIGITS = {
+    "dataset": {"name": "digits"},
+    "model": {"name": "mlp"},
+    "optimizer": {"name": "nesterov"},
+    "budget": {"steps": 240},
+}
 
 
 def _end(owner) -> dict[int, RunEnded]:
@@ -23,12 +28,18 @@ def _end(owner) -> dict[int, RunEnded]:
     return {event.run: event for event in told if isinstance(event, RunEnded)}
 
 
-@pytest.mark.parametrize("changes", [(), ((80, SetValue("optimizer.lr", 0.03)), (170, SetValue("optimizer.momentum", 0.5)))])
+@pytest.mark.parametrize(
+    "changes",
+    [(), ((80, SetValue("optimizer.lr", 0.03)), (170, SetValue("optimizer.momentum", 0.5)))],
+)
 def test_that_a_stopped_run_goes_on_bit_for_bit(tmp_path, changes):
     experiment = Experiment.from_dict(_DIGITS)
     whole = train([experiment], store=tmp_path, runner="thread", log=changes)
     expected = _end(whole)[0]
-    early, late = [entry for entry in changes if entry[0] < 101], [entry for entry in changes if entry[0] > 101]
+    early, late = (
+        [entry for entry in changes if entry[0] < 101],
+        [entry for entry in changes if entry[0] > 101],
+    )
     first = train([experiment], store=tmp_path, runner="thread", log=[*early, (101, Stop())])
     assert _end(first)[0].status == "stopped"
     again = resume(first.run_ids, store=tmp_path, runner="thread", log=late)
@@ -40,7 +51,9 @@ def test_that_a_stopped_run_goes_on_bit_for_bit(tmp_path, changes):
         for name in ("batch_loss", "gradient_norm", "learning_rate", "weights"):
             np.testing.assert_array_equal(one[name].steps, two[name].steps)
             np.testing.assert_array_equal(one[name].values, two[name].values)
-        assert [entry for entry in store.controls(first.run_ids[0]) if not isinstance(entry[1], Stop)] == list(changes)
+        assert [
+            entry for entry in store.controls(first.run_ids[0]) if not isinstance(entry[1], Stop)
+        ] == list(changes)
     with pytest.raises(InvalidInput, match="finished"):
         resume(first.run_ids, store=tmp_path)
 
@@ -52,7 +65,9 @@ def test_that_a_stopped_population_goes_on_together_bit_for_bit(tmp_path):
     first = train(experiments, store=tmp_path, runner="thread", log=[(101, Stop())])
     assert {event.status for event in _end(first).values()} == {"stopped"}
     second = resume(first.run_ids, store=tmp_path, runner="thread", log=[change])
-    assert {run: event.status for run, event in _end(second).items()} == dict.fromkeys(range(3), "finished")
+    assert {run: event.status for run, event in _end(second).items()} == dict.fromkeys(
+        range(3), "finished"
+    )
     with Store.open(tmp_path) as store:
         for row, run in enumerate(first.run_ids):
             assert store.run(run).theta_sha256 == expected[row].theta_sha256

@@ -1,4 +1,6 @@
-"""OptLab opens no connection and listens to nobody by itself: an audit hook in the interpreter sees every socket."""
+"""OptLab opens no connection and listens to nobody by itself: an audit hook in the interpreter sees
+every socket.
+"""
 
 from __future__ import annotations
 
@@ -45,16 +47,28 @@ def watched(words: list[str], tmp_path: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     "words",
-    [["run", "iris-softmax", "--steps", "20", "--json"], ["list", "optimizers"], ["doctor"], ["--smoke", "PICTURE"]],
+    [
+        ["run", "iris-softmax", "--steps", "20", "--json"],
+        ["list", "optimizers"],
+        ["doctor"],
+        ["--smoke", "PICTURE"],
+    ],
     ids=["run", "list", "doctor", "window"],
 )
-def test_that_it_opens_no_connection_and_listens_to_nobody(words: list[str], tmp_path: Path) -> None:
+def test_that_it_opens_no_connection_and_listens_to_nobody(
+    words: list[str], tmp_path: Path
+) -> None:
     words = [str(tmp_path / "window.png") if word == "PICTURE" else word for word in words]
     assert watched(words, tmp_path) == {"code": 0, "seen": []}
 
 
 def test_that_the_hook_would_see_a_connection(tmp_path: Path) -> None:
-    script = WATCHED.replace("from optlab.entry import main", "def main(words):\n    socket.socket().bind(('127.0.0.1', 0))\n    return 0")
+    script = WATCHED.replace(
+        "from optlab.entry import main",
+        "def main(words):\n    socket.socket().bind(('127.0.0.1', 0))\n    return 0",
+    )
     told = tmp_path / "told.json"
-    subprocess.run([sys.executable, "-c", script, "[]", str(told)], check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", script, "[]", str(told)], check=True, capture_output=True, timeout=60
+    )
     assert json.loads(told.read_text())["seen"][0][0] == "socket.bind"

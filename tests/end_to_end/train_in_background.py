@@ -20,7 +20,11 @@ EXPERIMENT = {
     "optimizer": {"name": "adam"},
     "budget": {"steps": STEPS},
 }
-LOG = ((600, TakeSnapshot()), (900, SetValue("optimizer.lr", 0.004)), (1200, SetValue("optimizer.lr", 0.002)))
+LOG = (
+    (600, TakeSnapshot()),
+    (900, SetValue("optimizer.lr", 0.004)),
+    (1200, SetValue("optimizer.lr", 0.002)),
+)
 
 
 def main() -> None:

@@ -96,7 +96,9 @@ def answer(button_text: str, asked: list[str]) -> None:
     QTimer.singleShot(20, press)
 
 
-def test_that_a_run_draws_all_its_curves(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
+def test_that_a_run_draws_all_its_curves(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str
+) -> None:
     window = open_window(experiment(), runner)
     seen: list[events.WeightPath] = []
     window.bridge.pathArrived.connect(seen.append)
@@ -116,7 +118,9 @@ def test_that_a_run_draws_all_its_curves(qtbot: QtBot, open_window: Callable[...
     assert window.controls.start_button.isEnabled()
 
 
-def test_that_every_series_of_a_run_gets_a_curve(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_every_series_of_a_run_gets_a_curve(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(
         experiment(
             dataset={"name": "moons"},
@@ -145,11 +149,17 @@ def test_that_the_file_saved_from_the_window_gives_the_same_parameters(
     window.start()
     wait_idle(qtbot, window)
     window.write_file(tmp_path / "saved.toml")
-    again = [e for e in session([Experiment.load(tmp_path / "saved.toml")], Inbox()) if isinstance(e, events.RunEnded)]
+    again = [
+        e
+        for e in session([Experiment.load(tmp_path / "saved.toml")], Inbox())
+        if isinstance(e, events.RunEnded)
+    ]
     assert again[0].theta_sha256 == ended[0].theta_sha256
 
 
-def test_that_the_learning_rate_can_be_changed_while_it_runs(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
+def test_that_the_learning_rate_can_be_changed_while_it_runs(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str
+) -> None:
     window = open_window(experiment(budget={"steps": LONG}), runner)
     window.start()
     wait_steps(qtbot, window, 50)
@@ -157,7 +167,11 @@ def test_that_the_learning_rate_can_be_changed_while_it_runs(qtbot: QtBot, open_
     rates: list[np.ndarray] = []
     window.bridge.messageApplied.connect(applied.append)
     # A block that ends with an evaluation only has no steps of its own.
-    window.bridge.blockArrived.connect(lambda block: rates.extend(s.values for name, s in block.series.items() if name == "learning_rate"))
+    window.bridge.blockArrived.connect(
+        lambda block: rates.extend(
+            s.values for name, s in block.series.items() if name == "learning_rate"
+        )
+    )
     editor = window.experiment_panel.components["optimizer"].form.editors["lr"].editor()
     assert editor.isEnabled()
     editor.selectAll()
@@ -170,10 +184,15 @@ def test_that_the_learning_rate_can_be_changed_while_it_runs(qtbot: QtBot, open_
     with Store.open() as store:
         record = store.runs()[0]
         assert record.status == "stopped"
-        assert any(getattr(message, "path", "") == "optimizer.lr" for _, message in store.controls(record.id))
+        assert any(
+            getattr(message, "path", "") == "optimizer.lr"
+            for _, message in store.controls(record.id)
+        )
 
 
-def test_that_pausing_holds_and_single_steps_are_single(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
+def test_that_pausing_holds_and_single_steps_are_single(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str
+) -> None:
     window = open_window(experiment(budget={"steps": LONG}), runner)
     window.start()
     wait_steps(qtbot, window, 20)
@@ -182,7 +201,10 @@ def test_that_pausing_holds_and_single_steps_are_single(qtbot: QtBot, open_windo
     held = last_step(window.plots.loss, "batch_loss")
     for number in (1, 2, 3):
         window.controls.step_button.click()
-        qtbot.waitUntil(lambda number=number: last_step(window.plots.loss, "batch_loss") == held + number, timeout=20_000)
+        qtbot.waitUntil(
+            lambda number=number: last_step(window.plots.loss, "batch_loss") == held + number,
+            timeout=20_000,
+        )
     assert window.controls.pause_button.text() == "Resume"
     window.controls.pause_button.click()
     qtbot.waitUntil(lambda: last_step(window.plots.loss, "batch_loss") > held + 20, timeout=20_000)
@@ -190,7 +212,9 @@ def test_that_pausing_holds_and_single_steps_are_single(qtbot: QtBot, open_windo
     wait_idle(qtbot, window)
 
 
-def test_that_a_first_single_step_starts_a_run_that_holds(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
+def test_that_a_first_single_step_starts_a_run_that_holds(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str
+) -> None:
     window = open_window(experiment(budget={"steps": LONG}), runner)
     window.controls.step_button.click()
     qtbot.waitUntil(lambda: window.controls.state == "paused", timeout=60_000)
@@ -199,7 +223,9 @@ def test_that_a_first_single_step_starts_a_run_that_holds(qtbot: QtBot, open_win
     wait_idle(qtbot, window)
 
 
-def test_that_closing_a_running_window_asks_once_and_saves(qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str) -> None:
+def test_that_closing_a_running_window_asks_once_and_saves(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], runner: str
+) -> None:
     window = open_window(experiment(budget={"steps": LONG}), runner)
     window.start()
     wait_steps(qtbot, window, 20)
@@ -214,7 +240,9 @@ def test_that_closing_a_running_window_asks_once_and_saves(qtbot: QtBot, open_wi
         assert len(store.series(record.id)["batch_loss"].steps) == record.steps
 
 
-def test_that_closing_can_be_taken_back(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_closing_can_be_taken_back(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(experiment(budget={"steps": LONG}))
     window.start()
     wait_steps(qtbot, window, 20)
@@ -226,7 +254,9 @@ def test_that_closing_can_be_taken_back(qtbot: QtBot, open_window: Callable[...,
     wait_idle(qtbot, window)
 
 
-def test_that_a_diverging_run_says_what_broke_and_what_to_do(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_a_diverging_run_says_what_broke_and_what_to_do(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     loss = {"name": "squared_error"}
     window = open_window(experiment(loss=loss, optimizer={"name": "sgd", "lr": 1e6}))
     window.start()
@@ -236,7 +266,9 @@ def test_that_a_diverging_run_says_what_broke_and_what_to_do(qtbot: QtBot, open_
     assert "learning rate" in window.banner.words.text()
 
 
-def test_that_a_bad_field_keeps_start_closed_and_says_why(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_a_bad_field_keeps_start_closed_and_says_why(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(experiment())
     editor = window.experiment_panel.components["optimizer"].form.editors["lr"]
     editor.editor().selectAll()
@@ -252,10 +284,14 @@ def test_that_a_bad_field_keeps_start_closed_and_says_why(qtbot: QtBot, open_win
 
 def test_that_the_data_are_previewed(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
     window = open_window(experiment())
-    qtbot.waitUntil(lambda: "150 examples" in window.experiment_panel.preview.words.text(), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: "150 examples" in window.experiment_panel.preview.words.text(), timeout=60_000
+    )
     window.experiment_panel.components["dataset"].set_values({"name": "moons", "size": 500})
     window.experiment_panel.request_preview()
-    qtbot.waitUntil(lambda: "500 examples" in window.experiment_panel.preview.words.text(), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: "500 examples" in window.experiment_panel.preview.words.text(), timeout=60_000
+    )
 
 
 def test_that_a_wrong_file_is_refused_in_words_and_changes_nothing(
@@ -271,7 +307,9 @@ def test_that_a_wrong_file_is_refused_in_words_and_changes_nothing(
     assert window.experiment_panel.experiment() == before
 
 
-def test_that_every_preset_can_be_shown_and_read_back(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_every_preset_can_be_shown_and_read_back(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(experiment())
     presets = sorted(paths.presets().glob("*.toml"))
     assert len(presets) >= 10
@@ -281,17 +319,25 @@ def test_that_every_preset_can_be_shown_and_read_back(qtbot: QtBot, open_window:
         assert window.experiment_panel.experiment() == Experiment.load(path)
 
 
-def test_that_presets_are_found_in_the_menu(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_presets_are_found_in_the_menu(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(experiment())
     window.presets_menu.aboutToShow.emit()
-    entries = [action for group in window.presets_menu.actions() for action in group.menu().actions()]
+    entries = [
+        action for group in window.presets_menu.actions() for action in group.menu().actions()
+    ]
     assert len(entries) == len(list(paths.presets().glob("*.toml")))
     assert all(action.toolTip() for action in entries)
     next(action for action in entries if action.text() == "Digits · MLP · momentum").trigger()
-    assert window.experiment_panel.experiment() == Experiment.load(paths.presets() / "digits-mlp.toml")
+    assert window.experiment_panel.experiment() == Experiment.load(
+        paths.presets() / "digits-mlp.toml"
+    )
 
 
-def test_that_a_component_of_the_catalogue_goes_into_the_experiment(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_a_component_of_the_catalogue_goes_into_the_experiment(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(experiment())
     window.secondary_windows.show_catalogue()
     dialog = window.findChild(CatalogueDialog)
@@ -302,7 +348,9 @@ def test_that_a_component_of_the_catalogue_goes_into_the_experiment(qtbot: QtBot
     dialog.close()
 
 
-def test_that_the_gallery_opens_and_starts_a_preset(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_the_gallery_opens_and_starts_a_preset(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(experiment())
 
     def pick() -> None:
@@ -319,7 +367,9 @@ def test_that_the_gallery_opens_and_starts_a_preset(qtbot: QtBot, open_window: C
     wait_idle(qtbot, window)
 
 
-def test_that_the_note_says_what_holds_a_run_back_and_its_remedy_is_applied(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_the_note_says_what_holds_a_run_back_and_its_remedy_is_applied(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     wild = experiment(
         dataset={"name": "diabetes"},
         model={"name": "linear"},
@@ -331,10 +381,14 @@ def test_that_the_note_says_what_holds_a_run_back_and_its_remedy_is_applied(qtbo
     window = open_window(wild)
     assert not window.note.isVisible()
     window.controls.start_button.click()
-    qtbot.waitUntil(lambda: any(finding.name == "rising" for finding in window.note.findings), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: any(finding.name == "rising" for finding in window.note.findings), timeout=60_000
+    )
     live = window.note.findings[0].remedies[0]
     window.diagnosis_controller.apply(live)
-    later = next(remedy for finding in window.note.findings for remedy in finding.remedies if not remedy.live)
+    later = next(
+        remedy for finding in window.note.findings for remedy in finding.remedies if not remedy.live
+    )
     window.diagnosis_controller.apply(later)
     assert "When this run has ended" in window.controls.words.text()
     window.controls.stop_button.click()
@@ -342,7 +396,9 @@ def test_that_the_note_says_what_holds_a_run_back_and_its_remedy_is_applied(qtbo
     assert window.experiment_panel.experiment().clipping.name == "norm"
 
 
-def test_that_a_run_that_does_well_gets_a_clean_note(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_a_run_that_does_well_gets_a_clean_note(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(experiment())
     window.controls.start_button.click()
     wait_idle(qtbot, window)
@@ -350,7 +406,9 @@ def test_that_a_run_that_does_well_gets_a_clean_note(qtbot: QtBot, open_window: 
     assert "Nothing" in window.note.sentence.text()
 
 
-def test_that_an_interrupted_run_is_offered_and_can_be_resumed(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_an_interrupted_run_is_offered_and_can_be_resumed(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     asked = experiment(budget={"steps": 200})
     with Store.open() as store:
         writer = store.begin([asked], "thread")
@@ -372,7 +430,9 @@ def test_that_an_interrupted_run_is_offered_and_can_be_resumed(qtbot: QtBot, ope
     assert record.theta_sha256 == alone[0].theta_sha256
 
 
-def test_that_a_stored_run_can_be_looked_at_again(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_a_stored_run_can_be_looked_at_again(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(experiment())
     window.start()
     wait_idle(qtbot, window)
@@ -386,7 +446,9 @@ def test_that_a_stored_run_can_be_looked_at_again(qtbot: QtBot, open_window: Cal
     assert last_step(window.plots.loss, "validation_loss") == 300
 
 
-def test_that_the_window_follows_the_theme(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_the_window_follows_the_theme(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     from optlab.gui import theme
 
     window = open_window(experiment())
@@ -403,7 +465,9 @@ def test_that_an_interrupt_ends_the_application_in_good_order(tmp_path: Path) ->
     home = tmp_path / "home"
     environment = {**os.environ, "OPTLAB_HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)}
     script = "import sys; from optlab.entry import main; sys.exit(main([]))"
-    with subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             wait_for((home / "optlab.sqlite").exists)
             process.send_signal(signal.SIGINT)

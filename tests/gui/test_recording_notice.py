@@ -14,7 +14,9 @@ from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
 from optlab.store import Store, persistence, snapshots
 
-_SPEC = importlib.util.spec_from_file_location("small_disk", Path(__file__).parents[1] / "small_disk.py")
+_SPEC = importlib.util.spec_from_file_location(
+    "small_disk", Path(__file__).parents[1] / "small_disk.py"
+)
 _MODULE = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_MODULE)
 
@@ -54,7 +56,12 @@ def wait_idle(qtbot: QtBot, window: MainWindow) -> None:
 
 def wait_held(qtbot: QtBot, window: MainWindow) -> None:
     window.start()
-    qtbot.waitUntil(lambda: window.banner.isVisible() and "is full: the run waits" in window.banner.words.text(), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: (
+            window.banner.isVisible() and "is full: the run waits" in window.banner.words.text()
+        ),
+        timeout=60_000,
+    )
 
 
 def test_that_a_run_waits_on_a_full_disk_and_completes_once_there_is_room(disk, qtbot, window):
@@ -62,11 +69,16 @@ def test_that_a_run_waits_on_a_full_disk_and_completes_once_there_is_room(disk, 
     disk.make_room()
     qtbot.waitUntil(lambda: not window.banner.isVisible(), timeout=20_000)
     wait_idle(qtbot, window)
-    assert window.controls.words.text().startswith("Finished after") and "Not recorded" not in window.controls.words.text()
+    assert (
+        window.controls.words.text().startswith("Finished after")
+        and "Not recorded" not in window.controls.words.text()
+    )
     with Store.open() as store:
         (record,) = store.runs()
         assert (record.status, record.steps) == ("finished", STEPS)
-        np.testing.assert_array_equal(store.series(record.id)["batch_loss"].steps, np.arange(1, STEPS + 1))
+        np.testing.assert_array_equal(
+            store.series(record.id)["batch_loss"].steps, np.arange(1, STEPS + 1)
+        )
 
 
 def test_that_a_run_that_waits_for_room_can_be_stopped(disk, qtbot, window):
@@ -79,7 +91,9 @@ def test_that_a_run_that_waits_for_room_can_be_stopped(disk, qtbot, window):
     with Store.open() as store:
         (record,) = store.runs()
         assert record.status == "interrupted"
-        np.testing.assert_array_equal(store.series(record.id)["batch_loss"].steps, np.arange(1, record.steps + 1))
+        np.testing.assert_array_equal(
+            store.series(record.id)["batch_loss"].steps, np.arange(1, record.steps + 1)
+        )
 
 
 def test_that_the_window_says_when_a_run_is_not_recorded_to_its_end(qtbot, window, monkeypatch):
@@ -94,7 +108,9 @@ def test_that_the_window_says_when_a_run_is_not_recorded_to_its_end(qtbot, windo
     monkeypatch.setattr(snapshots, "write", failing)
     window.start()
     wait_idle(qtbot, window)
-    assert window.controls.words.text().startswith("Finished after") and window.controls.words.text().endswith("Not recorded to its end.")
+    assert window.controls.words.text().startswith(
+        "Finished after"
+    ) and window.controls.words.text().endswith("Not recorded to its end.")
     assert window.banner.isVisible() and "not recorded" in window.banner.words.text()
     with Store.open() as store:
         assert [record.status for record in store.runs()] == ["interrupted"]

@@ -1,4 +1,6 @@
-"""The window's own trial, which packages are believed by: that it passes here, and that it can fail."""
+"""The window's own trial, which packages are believed by: that it passes here, and that it can
+fail.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,18 @@ ROOT = Path(__file__).parents[2]
 
 def smoke(picture: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "optlab", "--smoke", str(picture)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
-    # The off-screen platform says so of every window that has a least size; on a real screen nothing is said.
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
+    )
+    # The off-screen platform says so of every window that has a least size; on a real screen
+    # nothing is said.
     done.stderr = done.stderr.replace("This plugin does not support propagateSizeHints()\n", "")
     return done
 
 
-def test_that_the_trial_trains_stores_and_takes_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_the_trial_trains_stores_and_takes_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPTLAB_HOME", str(tmp_path / "home"))
     done = smoke(tmp_path / "window.png")
     assert (done.returncode, done.stderr) == (0, "")
@@ -37,7 +44,9 @@ def test_that_the_trial_trains_stores_and_takes_a_picture(tmp_path: Path, monkey
     assert QImage(str(tmp_path / "window.png")).width() >= 1000
 
 
-def test_that_a_folder_that_cannot_be_written_to_is_a_sentence_and_exit_code_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_folder_that_cannot_be_written_to_is_a_sentence_and_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "home").write_text("a file where the folder should be")
     monkeypatch.setenv("OPTLAB_HOME", str(tmp_path / "home"))
     done = smoke(tmp_path / "window.png")
@@ -46,7 +55,9 @@ def test_that_a_folder_that_cannot_be_written_to_is_a_sentence_and_exit_code_1(t
     assert done.stderr.count("\n") == 1
 
 
-def test_that_a_trial_that_cannot_start_says_why(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_trial_that_cannot_start_says_why(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPTLAB_HOME", str(tmp_path / "home"))
     window = MainWindow(None, "thread")
     qtbot.addWidget(window)

@@ -1,4 +1,6 @@
-"""What of packaging/ can be tested without building: the lock against the recipe, icons' containers, versions, what is left out."""
+"""What of packaging/ can be tested without building: the lock against the recipe, icons'
+containers, versions, what is left out.
+"""
 
 from __future__ import annotations
 
@@ -33,30 +35,44 @@ def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def pins(path: Path) -> dict[str, str]:
-    found = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[._-]+", "-", name).lower(): version.partition("+")[0] for name, version in found}
+    found = re.findall(
+        r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return {
+        re.sub(r"[._-]+", "-", name).lower(): version.partition("+")[0] for name, version in found
+    }
 
 
-def test_that_the_lock_holds_the_tested_versions_with_their_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_the_lock_holds_the_tested_versions_with_their_hashes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     locked, tested = pins(PACKAGING / "requirements.txt"), pins(ROOT / "constraints.txt")
-    assert {name: locked[name] for name in locked.keys() & tested.keys()} == {name: tested[name] for name in locked.keys() & tested.keys()}
+    assert {name: locked[name] for name in locked.keys() & tested.keys()} == {
+        name: tested[name] for name in locked.keys() & tested.keys()
+    }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = load("lock", monkeypatch).wanted(project, project["optional-dependencies"])
     names = {re.sub(r"[._-]+", "-", re.split(r"[<>=!~\[; ]", each)[0]).lower() for each in wanted}
     assert names - set(locked) == set(), "run make lock"
-    blocks = re.split(r"\n(?=[A-Za-z])", (PACKAGING / "requirements.txt").read_text(encoding="utf-8"))[1:]
+    blocks = re.split(
+        r"\n(?=[A-Za-z])", (PACKAGING / "requirements.txt").read_text(encoding="utf-8")
+    )[1:]
     assert all("--hash=sha256:" in block for block in blocks)
 
 
 def test_that_no_address_stands_in_the_lock() -> None:
-    assert not re.search(r"://|--index|--find-links", (PACKAGING / "requirements.txt").read_text(encoding="utf-8"))
+    assert not re.search(
+        r"://|--index|--find-links", (PACKAGING / "requirements.txt").read_text(encoding="utf-8")
+    )
 
 
 def test_that_the_packages_version_is_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load("build", monkeypatch).version() == __version__
 
 
-def test_that_uvs_answer_becomes_one_line_of_torch_a_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_uvs_answer_becomes_one_line_of_torch_a_system(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     one, two = "a" * 64, "b" * 64
     compiled = (
         f"numpy==2.4.6 \\\n    --hash=sha256:{one}\nnvidia-cublas==1 ; x \\\n    --hash=sha256:{one}\n"
@@ -98,17 +114,29 @@ def test_that_the_icon_containers_can_be_read_back(monkeypatch: pytest.MonkeyPat
         ("optlab/store/migrations/0001.sql", "/checkout/0001.sql", False),
     ],
 )
-def test_that_a_file_stays_out_or_goes_along(monkeypatch: pytest.MonkeyPatch, name: str, source: str, out: bool) -> None:
+def test_that_a_file_stays_out_or_goes_along(
+    monkeypatch: pytest.MonkeyPatch, name: str, source: str, out: bool
+) -> None:
     assert load("parts", monkeypatch).left_out(name, source) is out
 
 
 def test_that_links_to_what_stays_out_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
     qml, core = "PySide6/Qt/lib/libQt6Qml.so.6", "PySide6/Qt/lib/libQt6Core.so.6"
-    table = [(qml, "/v/q", "BINARY"), (core, "/v/c", "BINARY"), ("libQt6Qml.so.6", qml, "SYMLINK"), ("libQt6Core.so.6", core, "SYMLINK")]
-    assert [entry[0] for entry in load("parts", monkeypatch).kept(table)] == [core, "libQt6Core.so.6"]
+    table = [
+        (qml, "/v/q", "BINARY"),
+        (core, "/v/c", "BINARY"),
+        ("libQt6Qml.so.6", qml, "SYMLINK"),
+        ("libQt6Core.so.6", core, "SYMLINK"),
+    ]
+    assert [entry[0] for entry in load("parts", monkeypatch).kept(table)] == [
+        core,
+        "libQt6Core.so.6",
+    ]
 
 
-def test_that_the_package_has_every_table_that_a_data_set_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_the_package_has_every_table_that_a_data_set_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     read: list[str] = []
     original = _scikit.read
 
@@ -126,17 +154,28 @@ def test_that_the_package_has_every_table_that_a_data_set_reads(monkeypatch: pyt
     assert sorted(read) == sorted(load("parts", monkeypatch).TABLES)
 
 
-def test_that_a_library_with_a_moved_segment_is_not_taken_for_loadable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_that_a_library_with_a_moved_segment_is_not_taken_for_loadable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     linux = load("linux", monkeypatch)
     assert linux.loadable(Path(sys.executable))
-    header = b"\x7fELF" + bytes(28) + struct.pack("<Q", 64) + bytes(14) + struct.pack("<HH", 56, 1) + bytes(6)
+    header = (
+        b"\x7fELF"
+        + bytes(28)
+        + struct.pack("<Q", 64)
+        + bytes(14)
+        + struct.pack("<HH", 56, 1)
+        + bytes(6)
+    )
     broken = tmp_path / "broken.so"
     broken.write_bytes(header + struct.pack("<IIQQQQQQ", 1, 5, 0x1008, 0x2000, 0, 8, 8, 0x1000))
     assert len(header) == 64
     assert not linux.loadable(broken)
 
 
-def test_that_the_changelog_of_the_package_is_that_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_the_changelog_of_the_package_is_that_of_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     text = load("linux", monkeypatch).changes("0.1.0", datetime.date(2026, 11, 22))
     assert text.startswith("optlab (0.1.0) stable; urgency=medium\n\n  * ")
     assert text.endswith("Sun, 22 Nov 2026 12:00:00 +0000\n")
@@ -144,7 +183,9 @@ def test_that_the_changelog_of_the_package_is_that_of_the_program(monkeypatch: p
     assert max(len(line) for line in text.splitlines()[:-1]) <= 80
 
 
-def test_that_a_template_with_a_forgotten_place_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_that_a_template_with_a_forgotten_place_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "page").write_text("version @VERSION@ of @DATE@")
     filled = load("linux", monkeypatch).filled
     assert filled(tmp_path / "page", VERSION="1", DATE="today") == "version 1 of today"

@@ -31,11 +31,15 @@ def prepare() -> ModuleType:
         ("https://example.org/cpu", ["--index-url", "https://example.org/cpu", "torch==2.13.0"]),
     ],
 )
-def test_that_the_choice_of_torch_becomes_pips_arguments(prepare: ModuleType, choice: str, arguments: list[str]) -> None:
+def test_that_the_choice_of_torch_becomes_pips_arguments(
+    prepare: ModuleType, choice: str, arguments: list[str]
+) -> None:
     assert prepare.torch_arguments(choice, "2.13.0") == arguments
 
 
-def test_that_a_build_is_a_local_version_on_linux_only(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_build_is_a_local_version_on_linux_only(
+    prepare: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     assert prepare.torch_arguments("cpu", "2.13.0") == ["torch==2.13.0+cpu"]
     monkeypatch.setattr(sys, "platform", "darwin")
@@ -48,11 +52,18 @@ def test_that_no_later_step_replaces_the_torch_that_is_installed(prepare: Module
 
 
 def test_that_the_constraints_pin_torch(prepare: ModuleType) -> None:
-    assert re.fullmatch(r"\d+\.\d+\.\d+", prepare.pinned_torch((ROOT / "constraints.txt").read_text(encoding="utf-8")))
+    assert re.fullmatch(
+        r"\d+\.\d+\.\d+",
+        prepare.pinned_torch((ROOT / "constraints.txt").read_text(encoding="utf-8")),
+    )
 
 
-@pytest.mark.parametrize(("version", "venv", "words"), [((3, 9, 2), True, "3.9.2"), ((3, 12, 0), False, "python3-venv")])
-def test_that_an_unfit_python_is_refused_with_what_to_do(prepare: ModuleType, version: tuple[int, ...], venv: bool, words: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "venv", "words"), [((3, 9, 2), True, "3.9.2"), ((3, 12, 0), False, "python3-venv")]
+)
+def test_that_an_unfit_python_is_refused_with_what_to_do(
+    prepare: ModuleType, version: tuple[int, ...], venv: bool, words: str
+) -> None:
     with pytest.raises(prepare.CannotPrepare, match=words):
         prepare.check_interpreter(version, venv)
 

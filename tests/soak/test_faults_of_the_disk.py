@@ -1,7 +1,9 @@
-"""Every write, fsync, rename and creation of a file that ``optlab run`` makes fails once, or from then on.
+"""Every write, fsync, rename and creation of a file that ``optlab run`` makes fails once, or from
+then on.
 
-Either all is stored and the command says so, or it fails, says that the run is not recorded, and what is stored can be read. The faults are put between the
-program and the C library by ``faults.c``, which needs a C compiler (``cc``) and Linux. Run them with ``make soak``.
+Either all is stored and the command says so, or it fails, says that the run is not recorded, and
+what is stored can be read. The faults are put between the program and the C library by
+``faults.c``, which needs a C compiler (``cc``) and Linux. Run them with ``make soak``.
 """
 
 from __future__ import annotations
@@ -27,12 +29,28 @@ STEPS = 120
 @pytest.fixture(scope="session")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("shim") / "faults.so"
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", str(target), str(Path(__file__).with_name("faults.c")), "-ldl"], check=True)
+    subprocess.run(
+        [
+            "cc",
+            "-O1",
+            "-shared",
+            "-fPIC",
+            "-o",
+            str(target),
+            str(Path(__file__).with_name("faults.c")),
+            "-ldl",
+        ],
+        check=True,
+    )
     return target
 
 
-def _run(shim: Path, home: Path, kind: str, at: int, *, lasting: bool, error: int = errno.EIO) -> tuple[int, dict[str, object], str, int]:
-    """The command's exit code, document and standard error, and how many acts of the kind there were."""
+def _run(
+    shim: Path, home: Path, kind: str, at: int, *, lasting: bool, error: int = errno.EIO
+) -> tuple[int, dict[str, object], str, int]:
+    """The command's exit code, document and standard error, and how many acts of the kind there
+    were.
+    """
     count = home.with_name("count")
     environment = {
         **os.environ,
@@ -46,8 +64,21 @@ def _run(shim: Path, home: Path, kind: str, at: int, *, lasting: bool, error: in
         "FAULT_ERRNO": str(error),
         "FAULT_COUNT": str(count),
     }
-    command = [sys.executable, "-m", "optlab", "run", "iris-softmax", "--steps", str(STEPS), "--runner", "thread", "--json"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=120)
+    command = [
+        sys.executable,
+        "-m",
+        "optlab",
+        "run",
+        "iris-softmax",
+        "--steps",
+        str(STEPS),
+        "--runner",
+        "thread",
+        "--json",
+    ]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env=environment, timeout=120
+    )
     return done.returncode, json.loads(done.stdout), done.stderr, int(count.read_text())
 
 
@@ -85,7 +116,9 @@ def test_that_a_fault_loses_nothing_or_is_said(shim, tmp_path, kind, lasting):
         if count >= at and not lasting:
             assert document["recorded"] is True, f"{kind} {at} of {total} failed once: {errors}"
         outcomes.append(document["recorded"])
-    print(f"{kind}, {'lasting' if lasting else 'once'}: {outcomes.count(True)} of {total} recorded in full")
+    print(
+        f"{kind}, {'lasting' if lasting else 'once'}: {outcomes.count(True)} of {total} recorded in full"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -95,6 +128,8 @@ def test_that_a_disk_that_is_full_for_a_moment_loses_nothing(shim, tmp_path, kin
     for at in range(1, total + 1):
         place = tmp_path / str(at)
         place.mkdir()
-        code, document, errors, _ = _run(shim, place / "home", kind, at, lasting=False, error=errno.ENOSPC)
+        code, document, errors, _ = _run(
+            shim, place / "home", kind, at, lasting=False, error=errno.ENOSPC
+        )
         _check(place / "home", code, document, errors)
         assert document["recorded"] is True, f"{kind} {at} of {total}: {errors}"

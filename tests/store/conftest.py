@@ -1,4 +1,6 @@
-"""A store in a folder of its own, and sessions made of events by hand: no trainer is needed to store."""
+"""A store in a folder of its own, and sessions made of events by hand: no trainer is needed to
+store.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def store(home: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def experiment() -> Experiment:
-    return Experiment.from_dict({"title": "Moons", "dataset": {"name": "moons"}, "model": {"name": "mlp"}})
+    return Experiment.from_dict(
+        {"title": "Moons", "dataset": {"name": "moons"}, "model": {"name": "mlp"}}
+    )
 
 
 class ProgressCallback:
@@ -65,10 +69,20 @@ class ProgressCallback:
     def snapshot(self, step: int, reason: str = "checkpoint") -> Snapshot:
         theta = np.linspace(0, step, 10, dtype=np.float32)
         state = {"v": -theta, "count": np.array(step)}
-        return Snapshot(step, step * 0.001, theta, state, {"optimizer.lr": 0.02}, {"best": float("inf")}, reason)
+        return Snapshot(
+            step, step * 0.001, theta, state, {"optimizer.lr": 0.02}, {"best": float("inf")}, reason
+        )
 
     def ended(self, step: int, status: str = "finished", run: int = 0) -> RunEnded:
-        return RunEnded(run, status, step, step * 0.001, {"train_loss": 0.5, "train_error": None}, "ab" * 32, "the budget is spent")
+        return RunEnded(
+            run,
+            status,
+            step,
+            step * 0.001,
+            {"train_loss": 0.5, "train_error": None},
+            "ab" * 32,
+            "the budget is spent",
+        )
 
 
 @pytest.fixture

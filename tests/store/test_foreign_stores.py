@@ -1,4 +1,6 @@
-"""Stores that come from somewhere else: names that are paths, rows that are odd, links, and schemas that act."""
+"""Stores that come from somewhere else: names that are paths, rows that are odd, links, and schemas
+that act.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,10 @@ def _flip(home: Path, table: str, column: str) -> None:
     else:
         changed = value + 64
     connection.execute("PRAGMA foreign_keys = OFF")
-    connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = (SELECT min(rowid) FROM {table})", (changed,))
+    connection.execute(
+        f"UPDATE {table} SET {column} = ? WHERE rowid = (SELECT min(rowid) FROM {table})",
+        (changed,),
+    )
     connection.close()
 
 
@@ -94,7 +99,9 @@ def test_that_ids_that_optlab_gives_are_plain_names(run):
     assert is_run_id(run) and run_id(run) == run
 
 
-@pytest.mark.parametrize("name", ["../x.safetensors", "x", ".safetensors", "a/b.safetensors", "x.safetensors/..", None])
+@pytest.mark.parametrize(
+    "name", ["../x.safetensors", "x", ".safetensors", "a/b.safetensors", "x.safetensors/..", None]
+)
 def test_that_only_a_plain_name_is_a_snapshots_file(home, run, victim, name):
     assert not is_snapshot_file(name)
     snapshots.discard(home, run, name)
@@ -102,7 +109,9 @@ def test_that_only_a_plain_name_is_a_snapshots_file(home, run, victim, name):
 
 
 @pytest.mark.parametrize("name", ["../../victim", "../victim", "{victim}", "."])
-def test_that_a_run_whose_id_is_a_path_is_neither_listed_nor_deleted(home, store, run, other, victim, name):
+def test_that_a_run_whose_id_is_a_path_is_neither_listed_nor_deleted(
+    home, store, run, other, victim, name
+):
     name = name.format(victim=victim)
     _sql(home, "UPDATE runs SET id = ? WHERE id = ?", name, run)
     assert [record.id for record in store.runs()] == [other]
@@ -128,10 +137,14 @@ def test_that_a_snapshot_whose_file_is_a_path_is_not_removed(home, store, experi
     _sql(home, "UPDATE snapshots SET file = '../../../victim/40-end.safetensors'")
     writer.record(told().kept(10, "paused"))
     writer.close()
-    assert _whole(victim) and [record.file for record in store.snapshots(run)] == ["10-paused.safetensors"]
+    assert _whole(victim) and [record.file for record in store.snapshots(run)] == [
+        "10-paused.safetensors"
+    ]
 
 
-def test_that_a_link_in_place_of_a_runs_folder_is_removed_and_not_followed(home, store, run, victim):
+def test_that_a_link_in_place_of_a_runs_folder_is_removed_and_not_followed(
+    home, store, run, victim
+):
     folder = home / "snapshots" / run
     snapshots.remove_all(home, run)
     folder.symlink_to(victim)
@@ -146,7 +159,9 @@ def test_that_a_link_in_a_runs_folder_is_removed_and_not_followed(home, store, r
     assert _whole(victim) and not (home / "snapshots" / run).exists()
 
 
-def test_that_going_on_with_a_run_changes_nothing_behind_a_link(home, store, experiment, told, victim):
+def test_that_going_on_with_a_run_changes_nothing_behind_a_link(
+    home, store, experiment, told, victim
+):
     writer = store.begin([experiment], "thread")
     run = writer.run_ids[0]
     writer.record(told().kept(10, "asked"))
@@ -191,11 +206,15 @@ def test_that_a_snapshot_is_not_written_through_a_link(home, store, experiment, 
     ],
 )
 @pytest.mark.parametrize("opening", [Store.open, Store.open_readonly])
-def test_that_one_odd_row_hides_no_other_run_and_is_said(home, store, run, other, field, value, opening):
+def test_that_one_odd_row_hides_no_other_run_and_is_said(
+    home, store, run, other, field, value, opening
+):
     _sql(home, f"UPDATE runs SET {field} = ? WHERE id = ?", value, run)
     with opening(home) as opened:
         assert [record.id for record in opened.runs()] == [other]
-        assert "damaged row" in opened.hidden and opened.hidden.endswith("the other runs are not concerned.")
+        assert "damaged row" in opened.hidden and opened.hidden.endswith(
+            "the other runs are not concerned."
+        )
         with pytest.raises(StoreError, match="damaged row"):
             opened.run(run)
         assert opened.run(other).id == other
@@ -211,7 +230,9 @@ def test_that_nothing_is_said_of_a_sound_store(store, run, other):
     assert len(store.runs()) == 2 and store.hidden == ""
 
 
-def test_that_the_command_lists_the_other_runs_and_says_what_is_missing(home, store, run, other, monkeypatch, capsys):
+def test_that_the_command_lists_the_other_runs_and_says_what_is_missing(
+    home, store, run, other, monkeypatch, capsys
+):
     monkeypatch.setenv("OPTLAB_HOME", str(home))
     _sql(home, "UPDATE runs SET id = '../../victim' WHERE id = ?", run)
     assert main(["runs", "--json"]) == 0
@@ -235,12 +256,16 @@ def test_that_the_command_lists_the_other_runs_and_says_what_is_missing(home, st
     ],
 )
 @pytest.mark.parametrize("opening", [Store.open, Store.open_readonly])
-def test_that_a_store_that_could_act_is_refused_before_it_does(home, store, run, statement, opening):
+def test_that_a_store_that_could_act_is_refused_before_it_does(
+    home, store, run, statement, opening
+):
     store.close()
     _sql(home, "CREATE TABLE fired (x)")
     _sql(home, "UPDATE runs SET status = 'running'")
     _sql(home, statement)
-    with pytest.raises(StoreError, match=r"not opened, because it holds what OptLab never makes .* move it away"):
+    with pytest.raises(
+        StoreError, match=r"not opened, because it holds what OptLab never makes .* move it away"
+    ):
         opening(home)
     connection = sqlite3.connect(home / "optlab.sqlite")
     assert connection.execute("SELECT count(*) FROM fired").fetchone() == (0,)
@@ -256,7 +281,9 @@ def test_that_a_view_in_place_of_the_runs_is_refused(home, store, run):
         Store.open_readonly(home)
 
 
-@pytest.mark.parametrize("columns", ["{", "7", "[7]", '[["batch_loss"]]', '[["batch_loss", 7]]', "[[7, []]]"])
+@pytest.mark.parametrize(
+    "columns", ["{", "7", "[7]", '[["batch_loss"]]', '[["batch_loss", 7]]', "[[7, []]]"]
+)
 def test_that_damaged_names_of_series_are_said_in_words(home, store, run, columns):
     _sql(home, "UPDATE bundles SET columns = ?", columns)
     with pytest.raises(StoreError, match="names of its series are damaged"):
@@ -272,7 +299,9 @@ def test_that_a_damaged_row_of_a_snapshot_is_said_in_words(home, store, run, fie
 
 
 @pytest.mark.parametrize("rows", [10**12, 10**19 - 1, -1, 0, 1025, "many", 19])
-def test_that_a_chunk_that_claims_other_rows_than_it_holds_is_refused_before_room_is_made(home, store, run, rows):
+def test_that_a_chunk_that_claims_other_rows_than_it_holds_is_refused_before_room_is_made(
+    home, store, run, rows
+):
     _sql(home, "UPDATE chunks SET rows = ?", rows if rows != 10**19 - 1 else 2**63 - 1)
     with pytest.raises(StoreError, match=r"batch_loss.* damaged in the stored file"):
         store.series(run)
@@ -299,10 +328,15 @@ def test_that_a_bit_that_flipped_in_the_names_of_series_is_noticed(home, store, 
         store.series(run)
 
 
-@pytest.mark.parametrize("column", ["step", "reason", "seconds", "file", "bytes", "sha256", "changes", "memory", "checksum"])
+@pytest.mark.parametrize(
+    "column",
+    ["step", "reason", "seconds", "file", "bytes", "sha256", "changes", "memory", "checksum"],
+)
 def test_that_a_bit_that_flipped_in_a_snapshots_row_is_noticed(home, store, run, column):
     _flip(home, "snapshots", column)
-    with pytest.raises(StoreError, match=r"snapshot of step \d+ (is damaged|has no valid file name)"):
+    with pytest.raises(
+        StoreError, match=r"snapshot of step \d+ (is damaged|has no valid file name)"
+    ):
         store.latest_snapshot(run)
 
 
@@ -333,16 +367,23 @@ def test_that_a_store_without_checksums_is_brought_up_to_date_and_read(home, sto
     _sql(home, "PRAGMA user_version = 1")
     with Store.open(home) as opened:
         assert {record.id for record in opened.runs()} == {run, other} and opened.hidden == ""
-        assert len(opened.series(run)["batch_loss"].steps) == 20 and opened.latest_snapshot(run).step == 20
+        assert (
+            len(opened.series(run)["batch_loss"].steps) == 20
+            and opened.latest_snapshot(run).step == 20
+        )
         opened.resume([other]).close()
         _sql(home, "UPDATE runs SET title = 'another' WHERE id = ?", other)
         assert [record.id for record in opened.runs()] == [run]
 
 
 @pytest.mark.parametrize("opening", [Store.open, Store.open_readonly])
-def test_that_an_empty_file_beside_snapshots_is_not_taken_for_a_new_store(home, store, run, opening):
+def test_that_an_empty_file_beside_snapshots_is_not_taken_for_a_new_store(
+    home, store, run, opening
+):
     store.close()
     (home / "optlab.sqlite").write_bytes(b"")
     with pytest.raises(StoreError, match="list of runs is lost; restore the file"):
         opening(home)
-    assert (home / "optlab.sqlite").stat().st_size == 0 and list((home / "snapshots" / run).iterdir())
+    assert (home / "optlab.sqlite").stat().st_size == 0 and list(
+        (home / "snapshots" / run).iterdir()
+    )

@@ -1,4 +1,6 @@
-"""Readings of instruments are stored as other series are, and a run that goes on takes them as if it had not stopped."""
+"""Readings of instruments are stored as other series are, and a run that goes on takes them as if
+it had not stopped.
+"""
 
 from __future__ import annotations
 
@@ -33,20 +35,32 @@ def finished(owner: Any) -> dict[int, RunEnded]:
 
 def test_that_the_names_of_several_numbers_are_those_of_the_series() -> None:
     values = np.arange(12.0).reshape(2, 2, 3)
-    (packed,) = SeriesGroups().pack({"a.b": Series(np.array([1, 2]), values, ("x", "y", "z"))}, ("w[0]", "w[1]", "w[2]"))
+    (packed,) = SeriesGroups().pack(
+        {"a.b": Series(np.array([1, 2]), values, ("x", "y", "z"))}, ("w[0]", "w[1]", "w[2]")
+    )
     assert packed.specs == (("a.b", ("x", "y", "z")),)
     np.testing.assert_array_equal(packed.table[1, 1:], values[:, 1].T)
 
 
-@pytest.mark.parametrize("message", [SwitchInstrument("spectrum", {"every": 5, "top": 2}), SwitchInstrument("spectrum", None)])
+@pytest.mark.parametrize(
+    "message",
+    [SwitchInstrument("spectrum", {"every": 5, "top": 2}), SwitchInstrument("spectrum", None)],
+)
 def test_that_a_switch_is_written_and_read(message: Message) -> None:
     assert controls.from_json(controls.to_json(message)) == message
     assert controls.replayable(message)
 
 
 def test_that_of_the_switches_before_a_snapshot_the_last_of_each_instrument_stands() -> None:
-    on, off, other = SwitchInstrument("a", {}), SwitchInstrument("a", None), SwitchInstrument("b", {})
-    assert controls.persistent_messages([(1, on), (2, other), (3, off), (9, on)], 5) == [(5, off), (5, other)]
+    on, off, other = (
+        SwitchInstrument("a", {}),
+        SwitchInstrument("a", None),
+        SwitchInstrument("b", {}),
+    )
+    assert controls.persistent_messages([(1, on), (2, other), (3, off), (9, on)], 5) == [
+        (5, off),
+        (5, other),
+    ]
 
 
 def test_that_a_stopped_run_goes_on_with_its_instruments(tmp_path: Path) -> None:
@@ -62,7 +76,9 @@ def test_that_a_stopped_run_goes_on_with_its_instruments(tmp_path: Path) -> None
     assert finished(first)[0].status == "stopped"
     again = resume(first.run_ids, store=tmp_path, runner="thread", log=switches[2:])
     result = finished(again)[0]
-    plain = train([Experiment.from_dict({**ASKED, "instruments": {}})], store=tmp_path, runner="thread")
+    plain = train(
+        [Experiment.from_dict({**ASKED, "instruments": {}})], store=tmp_path, runner="thread"
+    )
     assert result.theta_sha256 == expected.theta_sha256 == finished(plain)[0].theta_sha256
     with Store.open(tmp_path) as store:
         one, two = store.series(whole.run_ids[0]), store.series(first.run_ids[0])

@@ -1,6 +1,8 @@
-"""Faults while recording, at every place where one can happen: nothing is lost, or the record says that it is incomplete.
+"""Faults while recording, at every place where one can happen: nothing is lost, or the record says
+that it is incomplete.
 
-The faults are raised where Python hands a write to the system. The marker ``soak`` has the same with faults below Python, in the installed command.
+The faults are raised where Python hands a write to the system. The marker ``soak`` has the same
+with faults below Python, in the installed command.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ def inject(monkeypatch: pytest.MonkeyPatch) -> Callable[[Faults], None]:
         class Connection(sqlite3.Connection):
             def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
                 writes = sql.split(maxsplit=1)[0] in ("INSERT", "UPDATE", "DELETE", "CREATE")
-                kind = {"BEGIN IMMEDIATE": "begin", "COMMIT": "commit"}.get(sql, "statement" if writes else "")
+                kind = {"BEGIN IMMEDIATE": "begin", "COMMIT": "commit"}.get(
+                    sql, "statement" if writes else ""
+                )
                 if faults.strikes(kind):
                     error = sqlite3.OperationalError("disk I/O error")
                     error.sqlite_errorcode = sqlite3.SQLITE_IOERR
@@ -62,10 +66,19 @@ def inject(monkeypatch: pytest.MonkeyPatch) -> Callable[[Faults], None]:
                 raise sqlite3.OperationalError("unable to open database file")
             return real_connect(*arguments, factory=Connection, **options)
 
-        real_connect, real_fsync, real_replace, real_open = sqlite3.connect, os.fsync, os.replace, Path.open
+        real_connect, real_fsync, real_replace, real_open = (
+            sqlite3.connect,
+            os.fsync,
+            os.replace,
+            Path.open,
+        )
         monkeypatch.setattr(sqlite3, "connect", connect)
-        monkeypatch.setattr(os, "fsync", lambda handle: (faults.raise_os("fsync"), real_fsync(handle))[1])
-        monkeypatch.setattr(os, "replace", lambda *paths: (faults.raise_os("rename"), real_replace(*paths))[1])
+        monkeypatch.setattr(
+            os, "fsync", lambda handle: (faults.raise_os("fsync"), real_fsync(handle))[1]
+        )
+        monkeypatch.setattr(
+            os, "replace", lambda *paths: (faults.raise_os("rename"), real_replace(*paths))[1]
+        )
 
         def open_path(path: Path, mode: str = "r", *arguments: object, **options: object) -> object:
             if set(mode) & set("wx"):
@@ -109,7 +122,9 @@ def _record(home: Path, experiment, told) -> tuple[str, bool]:
 
 
 def _check(home: Path, run: str, recorded: bool, told) -> None:
-    """What is stored is whole, or the store does not say that it is; what there is can be read and agrees with itself."""
+    """What is stored is whole, or the store does not say that it is; what there is can be read and
+    agrees with itself.
+    """
     with Store.open(home) as store:
         record = store.run(run)
         found = store.series(run)
@@ -124,21 +139,29 @@ def _check(home: Path, run: str, recorded: bool, told) -> None:
         if recorded:
             assert (record.status, stored) == ("finished", STEPS)
             assert [snapshot.step for snapshot in store.snapshots(run)] == [0, 20, 40, STEPS]
-            assert store.controls(run) == [(20, SetValue("optimizer.lr", 0.5)), (40, Follow(told().names))]
+            assert store.controls(run) == [
+                (20, SetValue("optimizer.lr", 0.5)),
+                (40, Follow(told().names)),
+            ]
         else:
             assert record.status == "interrupted"
             store.resume([run]).close()
 
 
 def _points(kind: str) -> list[int]:
-    return {"begin": [1, 2, 4, 7, 12], "statement": [1, 9, 14, 20, 25], "commit": [1, 2, 4, 7, 12], "fsync": [1, 2, 5, 8]}.get(
-        kind, [1, 2, 3, 4]
-    )
+    return {
+        "begin": [1, 2, 4, 7, 12],
+        "statement": [1, 9, 14, 20, 25],
+        "commit": [1, 2, 4, 7, 12],
+        "fsync": [1, 2, 5, 8],
+    }.get(kind, [1, 2, 3, 4])
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 @pytest.mark.parametrize(("kind", "at"), [(kind, at) for kind in KINDS for at in _points(kind)])
-def test_that_a_fault_that_passes_loses_nothing(home, experiment, told, inject, monkeypatch, kind, at, code):
+def test_that_a_fault_that_passes_loses_nothing(
+    home, experiment, told, inject, monkeypatch, kind, at, code
+):
     monkeypatch.setattr("optlab.store.writer.CHECKPOINT_SHARE", 1e9)
     faults = Faults(kind, at, lasting=False, error=code)
     inject(faults)
@@ -185,7 +208,9 @@ def test_that_a_fault_that_passes_does_not_keep_the_folder_from_being_made(home,
         assert opened.runs() == []
 
 
-def test_that_a_record_that_breaks_off_says_why_and_up_to_where(home, store, experiment, told, inject, monkeypatch):
+def test_that_a_record_that_breaks_off_says_why_and_up_to_where(
+    home, store, experiment, told, inject, monkeypatch
+):
     writer = store.begin([experiment], "thread")
     writer.record(told().block(1, 40))
     writer.record(told().kept(40, "asked"))
@@ -236,15 +261,24 @@ def _full(store: Store, experiment, told, room: Room):
     return writer
 
 
-def test_that_a_full_disk_is_waited_for_and_nothing_is_missing_once_there_is_room(store, experiment, told):
+def test_that_a_full_disk_is_waited_for_and_nothing_is_missing_once_there_is_room(
+    store, experiment, told
+):
     room = Room(5)
     writer = _full(store, experiment, told, room)
-    for event in (told().block(1, 3000), told().kept(3000, "asked"), told().block(3001, 6000), told().ended(6000)):
+    for event in (
+        told().block(1, 3000),
+        told().kept(3000, "asked"),
+        told().block(3001, 6000),
+        told().ended(6000),
+    ):
         writer.record(event)
     writer.close()
     assert len(room.said) == 2 and "is full: the run waits" in room.said[0] and room.said[1] == "on"
     assert store.run(writer.run_ids[0]).status == "finished"
-    np.testing.assert_array_equal(store.series(writer.run_ids[0])["batch_loss"].steps, np.arange(1, 6001))
+    np.testing.assert_array_equal(
+        store.series(writer.run_ids[0])["batch_loss"].steps, np.arange(1, 6001)
+    )
 
 
 def test_that_waiting_for_room_ends_when_the_watcher_gives_up(store, experiment, told):

@@ -13,13 +13,24 @@ from optlab.training.events import ActivityChanged, MessageApplied, SessionEnded
 
 @pytest.mark.parametrize(
     "message",
-    [Pause(), Resume(), Advance(5), Stop(), SetValue("optimizer.lr", 0.1 + 0.2, 3), SetValue("a", 1), TakeSnapshot(), Follow(("w[1]",))],
+    [
+        Pause(),
+        Resume(),
+        Advance(5),
+        Stop(),
+        SetValue("optimizer.lr", 0.1 + 0.2, 3),
+        SetValue("a", 1),
+        TakeSnapshot(),
+        Follow(("w[1]",)),
+    ],
 )
 def test_that_a_message_survives_json(message):
     assert from_json(to_json(message)) == message
 
 
-@pytest.mark.parametrize("document", ["", "[]", '{"type": "os.system"}', '{"type": "Pause", "extra": 1}'])
+@pytest.mark.parametrize(
+    "document", ["", "[]", '{"type": "os.system"}', '{"type": "Pause", "extra": 1}']
+)
 def test_that_a_foreign_document_is_no_message(document):
     with pytest.raises(StoreError, match="damaged"):
         from_json(document)
@@ -35,7 +46,11 @@ def test_that_applied_messages_are_kept_for_each_run_they_concern(store, experim
     writer.close()
     everyone = [(5, SetValue("optimizer.lr", 0.5)), (9, Pause())]
     assert store.controls(writer.run_ids[0]) == everyone
-    assert store.controls(writer.run_ids[1]) == [everyone[0], (7, SetValue("optimizer.lr", 0.25)), everyone[1]]
+    assert store.controls(writer.run_ids[1]) == [
+        everyone[0],
+        (7, SetValue("optimizer.lr", 0.25)),
+        everyone[1],
+    ]
 
 
 def test_that_status_follows_the_session(store, experiment, told):
@@ -92,7 +107,11 @@ def test_that_going_on_gives_snapshot_and_log_and_skips_what_is_stored(store, ex
     np.testing.assert_array_equal(found["batch_loss"].values, told().loss(steps)[:, 0])
     np.testing.assert_array_equal(found["weights"].values, told().weights(steps)[:, 0])
     np.testing.assert_array_equal(found["train_loss"].steps, steps[steps % 10 == 0])
-    assert store.controls(run) == [(20, Follow(())), (60, SetValue("optimizer.lr", 0.5)), (60, Pause())]
+    assert store.controls(run) == [
+        (20, Follow(())),
+        (60, SetValue("optimizer.lr", 0.5)),
+        (60, Pause()),
+    ]
     assert store.run(run).status == "finished"
 
 
@@ -115,7 +134,9 @@ def test_that_a_change_below_stored_rows_cuts_off_the_course_that_was_left(store
     np.testing.assert_array_equal(found["train_loss"].values, expected[9::10])
 
 
-@pytest.mark.parametrize(("status", "words"), [("finished", "nothing to resume"), ("diverged", "overflowed")])
+@pytest.mark.parametrize(
+    ("status", "words"), [("finished", "nothing to resume"), ("diverged", "overflowed")]
+)
 def test_that_a_run_with_an_end_cannot_be_resumed(store, experiment, told, status, words):
     writer = store.begin([experiment], "thread")
     writer.record(told().ended(10, status))
@@ -142,10 +163,14 @@ def test_that_a_run_without_snapshot_starts_anew(store, experiment, told):
     again.record(told().started())
     again.record(told().block(1, 40))
     again.close()
-    np.testing.assert_array_equal(store.series(writer.run_ids[0])["batch_loss"].steps, np.arange(1, 41))
+    np.testing.assert_array_equal(
+        store.series(writer.run_ids[0])["batch_loss"].steps, np.arange(1, 41)
+    )
 
 
-def test_that_a_population_goes_on_from_the_newest_step_that_all_runs_have(store, experiment, told, monkeypatch):
+def test_that_a_population_goes_on_from_the_newest_step_that_all_runs_have(
+    store, experiment, told, monkeypatch
+):
     monkeypatch.setattr("optlab.store.writer.CHECKPOINT_SHARE", 1e9)
     session = told(3)
     writer = store.begin([experiment] * 3, "thread")
@@ -161,7 +186,10 @@ def test_that_a_population_goes_on_from_the_newest_step_that_all_runs_have(store
     writer.close()
     # Run 0 has ended; the others go on, as rows 0 and 1.
     again = store.resume(writer.run_ids[1:])
-    assert again.snapshots is not None and [snapshot.step for snapshot in again.snapshots] == [20, 20]
+    assert again.snapshots is not None and [snapshot.step for snapshot in again.snapshots] == [
+        20,
+        20,
+    ]
     assert again.log == ((30, SetValue("optimizer.lr", 0.5, 1)),)
     again.close()
 

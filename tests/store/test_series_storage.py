@@ -1,4 +1,6 @@
-"""Series: what was recorded is what is read, whatever came between, and damage is told instead of read."""
+"""Series: what was recorded is what is read, whatever came between, and damage is told instead of
+read.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from optlab.training.events import MessageApplied, Series, SeriesBlock, SessionE
 
 def _chunks(home: Path) -> list[tuple[int, int, int]]:
     connection = sqlite3.connect(home / "optlab.sqlite")
-    found = connection.execute("SELECT bundle, rows, sealed FROM chunks ORDER BY run, bundle, number").fetchall()
+    found = connection.execute(
+        "SELECT bundle, rows, sealed FROM chunks ORDER BY run, bundle, number"
+    ).fetchall()
     connection.close()
     return found
 
@@ -54,7 +58,9 @@ def test_that_only_the_series_asked_for_are_read(store, experiment, told):
     assert set(store.series(writer.run_ids[0], ["train_loss"])) == {"train_loss"}
 
 
-def test_that_the_open_chunk_is_rewritten_until_it_is_full(home, store, experiment, told, monkeypatch):
+def test_that_the_open_chunk_is_rewritten_until_it_is_full(
+    home, store, experiment, told, monkeypatch
+):
     monkeypatch.setattr("optlab.store.writer.COMMIT_SECONDS", 0.0)
     monkeypatch.setattr("optlab.store.writer.COMMIT_SHARE", 1e9)
     writer = store.begin([experiment], "thread")
@@ -67,7 +73,9 @@ def test_that_the_open_chunk_is_rewritten_until_it_is_full(home, store, experime
     assert _chunks(home) == [(0, ROWS, 1), (0, ROWS, 1), (0, 100, 0)]
 
 
-def test_that_series_whose_steps_agree_by_chance_do_not_change_their_chunks(home, store, experiment, told):
+def test_that_series_whose_steps_agree_by_chance_do_not_change_their_chunks(
+    home, store, experiment, told
+):
     writer = store.begin([experiment], "thread")
     session = told()
     # Blocks of one step: an evaluation has the same steps as the rest in one block of ten.
@@ -80,9 +88,22 @@ def test_that_series_whose_steps_agree_by_chance_do_not_change_their_chunks(home
 def test_that_series_which_part_are_divided_and_stay_whole(store, experiment):
     writer = store.begin([experiment], "thread")
     both = np.arange(1, 11, dtype=np.int64)
-    writer.record(SeriesBlock(10, 0.0, {name: Series(both, both[:, None] * 1.0) for name in ("a", "b")}))
-    writer.record(SeriesBlock(12, 0.0, {"a": Series(both + 10, both[:, None] * 2.0), "b": Series(both + 20, both[:, None] * 3.0)}))
-    writer.record(SeriesBlock(40, 0.0, {name: Series(both + 30, both[:, None] * 4.0) for name in ("a", "b")}))
+    writer.record(
+        SeriesBlock(10, 0.0, {name: Series(both, both[:, None] * 1.0) for name in ("a", "b")})
+    )
+    writer.record(
+        SeriesBlock(
+            12,
+            0.0,
+            {
+                "a": Series(both + 10, both[:, None] * 2.0),
+                "b": Series(both + 20, both[:, None] * 3.0),
+            },
+        )
+    )
+    writer.record(
+        SeriesBlock(40, 0.0, {name: Series(both + 30, both[:, None] * 4.0) for name in ("a", "b")})
+    )
     writer.close()
     found = store.series(writer.run_ids[0])
     np.testing.assert_array_equal(found["a"].steps, np.concatenate([both, both + 10, both + 30]))
@@ -128,18 +149,25 @@ def test_that_a_population_is_stored_as_rows_and_ended_runs_get_no_more(store, e
 
 
 @pytest.mark.parametrize("where", [0, 4000, 20_000])
-def test_that_a_damaged_byte_is_an_error_that_names_run_series_and_steps(home, store, experiment, told, where):
+def test_that_a_damaged_byte_is_an_error_that_names_run_series_and_steps(
+    home, store, experiment, told, where
+):
     writer = store.begin([experiment], "thread")
     writer.record(told().block(1, 1500))
     writer.close()
     run = writer.run_ids[0]
     connection = sqlite3.connect(home / "optlab.sqlite")
-    data = bytearray(connection.execute("SELECT data FROM chunks WHERE bundle = 0 AND number = 0").fetchone()[0])
+    data = bytearray(
+        connection.execute("SELECT data FROM chunks WHERE bundle = 0 AND number = 0").fetchone()[0]
+    )
     data[where] ^= 1
     connection.execute("UPDATE chunks SET data = ? WHERE bundle = 0 AND number = 0", (bytes(data),))
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match=rf"{run}: steps 1 to 1,024 of batch_loss, gradient_norm, weights are damaged"):
+    with pytest.raises(
+        StoreError,
+        match=rf"{run}: steps 1 to 1,024 of batch_loss, gradient_norm, weights are damaged",
+    ):
         store.series(run)
     assert len(store.series(run, ["train_loss"])["train_loss"].steps) == 150
 
@@ -152,7 +180,9 @@ def test_that_a_missing_chunk_is_an_error(home, store, experiment, told):
     connection.execute("DELETE FROM chunks WHERE bundle = 0 AND number = 1")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match="before 2,049 of batch_loss, gradient_norm, weights are missing"):
+    with pytest.raises(
+        StoreError, match="before 2,049 of batch_loss, gradient_norm, weights are missing"
+    ):
         store.series(writer.run_ids[0])
 
 

@@ -46,7 +46,10 @@ def test_that_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path):
     first = "CREATE TABLE runs (id TEXT);\n"
     connect(path, [first]).close()
     with pytest.raises(StoreError):
-        connect(path, [first, "ALTER TABLE runs ADD COLUMN title TEXT;\nINSERT INTO nowhere VALUES (1);\n"])
+        connect(
+            path,
+            [first, "ALTER TABLE runs ADD COLUMN title TEXT;\nINSERT INTO nowhere VALUES (1);\n"],
+        )
     connection = sqlite3.connect(path)
     assert [row[1] for row in connection.execute("PRAGMA table_info(runs)")] == ["id"]
     connection.close()
@@ -130,15 +133,32 @@ def test_that_a_record_holds_what_was_asked_for_and_what_came_out(store, experim
     writer.record(session.ended(20))
     writer.close()
     record = store.run(writer.run_ids[0])
-    assert (record.title, record.experiment, record.runner) == ("Moons", experiment.to_toml(), "process")
-    assert (record.status, record.steps, record.device, record.device_name) == ("finished", 20, "cpu", "a CPU")
+    assert (record.title, record.experiment, record.runner) == (
+        "Moons",
+        experiment.to_toml(),
+        "process",
+    )
+    assert (record.status, record.steps, record.device, record.device_name) == (
+        "finished",
+        20,
+        "cpu",
+        "a CPU",
+    )
     assert record.final == {"train_loss": 0.5, "train_error": None}
-    assert (record.theta_sha256, record.reason, record.tracked) == ("ab" * 32, "the budget is spent", session.names)
-    assert set(record.versions) == {"optlab", "torch", "numpy", "python"} and all(record.versions.values())
+    assert (record.theta_sha256, record.reason, record.tracked) == (
+        "ab" * 32,
+        "the budget is spent",
+        session.names,
+    )
+    assert set(record.versions) == {"optlab", "torch", "numpy", "python"} and all(
+        record.versions.values()
+    )
     assert record.created <= record.ended
 
 
-def test_that_a_deleted_run_leaves_nothing_and_a_going_one_is_not_deleted(home, store, experiment, told):
+def test_that_a_deleted_run_leaves_nothing_and_a_going_one_is_not_deleted(
+    home, store, experiment, told
+):
     writer = store.begin([experiment], "thread")
     run = writer.run_ids[0]
     writer.record(told().block(1, 20))
@@ -155,7 +175,9 @@ def test_that_a_deleted_run_leaves_nothing_and_a_going_one_is_not_deleted(home, 
     connection.close()
 
 
-def test_that_a_run_whose_owner_let_go_is_interrupted_and_one_that_is_owned_is_not(home, store, experiment, told):
+def test_that_a_run_whose_owner_let_go_is_interrupted_and_one_that_is_owned_is_not(
+    home, store, experiment, told
+):
     held, dropped = store.begin([experiment], "thread"), store.begin([experiment], "thread")
     dropped.close()
     with Store.open_readonly(home) as reader:
@@ -171,7 +193,9 @@ def test_that_a_lock_file_left_by_a_dead_owner_does_not_keep_a_run_going(home, s
     writer.close()
     lock = RunLock(home)
     connection = sqlite3.connect(home / "optlab.sqlite")
-    connection.execute("UPDATE runs SET owner = ?, status = 'paused', checksum = NULL", (lock.name,))
+    connection.execute(
+        "UPDATE runs SET owner = ?, status = 'paused', checksum = NULL", (lock.name,)
+    )
     connection.commit()
     connection.close()
     assert store.runs()[0].status == "paused"

@@ -26,7 +26,11 @@ def test_that_a_snapshot_comes_back_as_it_was(home, store, writer, told):
     assert found is not None
     np.testing.assert_array_equal(found.theta, asked.theta)
     assert found.theta.dtype == np.float32 and found.theta_sha256 == asked.theta_sha256
-    assert set(found.state) == {"v", "count"} and found.state["count"].shape == () and found.state["count"] == 40
+    assert (
+        set(found.state) == {"v", "count"}
+        and found.state["count"].shape == ()
+        and found.state["count"] == 40
+    )
     assert (found.step, found.seconds, found.reason) == (40, 0.04, "asked")
     assert found.values == {"optimizer.lr": 0.02} and found.memory == {"best": float("inf")}
     # Anyone's safetensors reads the file.
@@ -34,7 +38,9 @@ def test_that_a_snapshot_comes_back_as_it_was(home, store, writer, told):
     np.testing.assert_array_equal(load_file(file)["theta"], asked.theta)
 
 
-def test_that_of_checkpoints_the_newest_two_are_kept_and_of_the_others_all(home, store, writer, told, monkeypatch):
+def test_that_of_checkpoints_the_newest_two_are_kept_and_of_the_others_all(
+    home, store, writer, told, monkeypatch
+):
     monkeypatch.setattr("optlab.store.writer.CHECKPOINT_SHARE", 1e9)
     for step, reason in [
         (0, "start"),
@@ -49,8 +55,18 @@ def test_that_of_checkpoints_the_newest_two_are_kept_and_of_the_others_all(home,
     writer.record(told().kept(36, "last_finite"))
     run = writer.run_ids[0]
     kept = [(record.step, record.reason) for record in store.snapshots(run)]
-    assert kept == [(0, "start"), (15, "asked"), (20, "checkpoint"), (25, "paused"), (30, "checkpoint"), (35, "end"), (36, "last_finite")]
-    assert sorted(path.name for path in (home / "snapshots" / run).iterdir()) == sorted(record.file for record in store.snapshots(run))
+    assert kept == [
+        (0, "start"),
+        (15, "asked"),
+        (20, "checkpoint"),
+        (25, "paused"),
+        (30, "checkpoint"),
+        (35, "end"),
+        (36, "last_finite"),
+    ]
+    assert sorted(path.name for path in (home / "snapshots" / run).iterdir()) == sorted(
+        record.file for record in store.snapshots(run)
+    )
 
 
 def test_that_checkpoints_which_take_long_come_less_often(store, writer, told, monkeypatch):
@@ -68,7 +84,9 @@ def test_that_the_second_pause_at_a_step_replaces_the_first(home, store, writer,
     assert store.load_snapshot(store.snapshots(run)[0]).step == 10
 
 
-def test_that_a_kill_before_the_rename_leaves_the_snapshots_as_they_were(home, store, writer, experiment, told, monkeypatch):
+def test_that_a_kill_before_the_rename_leaves_the_snapshots_as_they_were(
+    home, store, writer, experiment, told, monkeypatch
+):
     writer.record(told().block(1, 10))
     writer.record(told().kept(10, "asked"))
     run = writer.run_ids[0]
@@ -83,7 +101,9 @@ def test_that_a_kill_before_the_rename_leaves_the_snapshots_as_they_were(home, s
         patch.setattr(os, "replace", die)
         with pytest.raises(Killed):
             writer.record(told().kept(20, "asked"))
-    assert [path.name for path in (home / "snapshots" / run).iterdir() if path.suffix == ".part"] == ["20-asked.safetensors.part"]
+    assert [
+        path.name for path in (home / "snapshots" / run).iterdir() if path.suffix == ".part"
+    ] == ["20-asked.safetensors.part"]
     assert store.latest_snapshot(run).step == 10
     writer.close()
     # What the kill left is removed when the run goes on.
@@ -93,7 +113,9 @@ def test_that_a_kill_before_the_rename_leaves_the_snapshots_as_they_were(home, s
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_that_a_damaged_snapshot_is_an_error_and_resuming_takes_the_one_before(home, store, writer, told, damage):
+def test_that_a_damaged_snapshot_is_an_error_and_resuming_takes_the_one_before(
+    home, store, writer, told, damage
+):
     writer.record(told().kept(10, "asked"))
     writer.record(told().kept(20, "asked"))
     run = writer.run_ids[0]

@@ -29,8 +29,12 @@ BASE: Mapping[str, Any] = {
 
 
 def build(**changes: Any) -> Experiment:
-    """The base experiment with sections replaced (those with a name) or fields changed (those without)."""
-    tables: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in BASE.items()}
+    """The base experiment with sections replaced (those with a name) or fields changed (those
+    without).
+    """
+    tables: dict[str, Any] = {
+        key: dict(value) if isinstance(value, dict) else value for key, value in BASE.items()
+    }
     for key, value in changes.items():
         if isinstance(value, dict) and "name" not in value:
             tables[key] = {**tables.get(key, {}), **value}
@@ -40,9 +44,13 @@ def build(**changes: Any) -> Experiment:
 
 
 class Script:
-    """Controls for a test: messages at their steps, and the next of ``idle`` whenever the session waits."""
+    """Controls for a test: messages at their steps, and the next of ``idle`` whenever the session
+    waits.
+    """
 
-    def __init__(self, at: Mapping[int, Iterable[Message]] | None = None, idle: Iterable[Message] = ()) -> None:
+    def __init__(
+        self, at: Mapping[int, Iterable[Message]] | None = None, idle: Iterable[Message] = ()
+    ) -> None:
         self._at = {step: list(messages) for step, messages in (at or {}).items()}
         self._idle = deque(idle)
         self._next: list[Message] = []
@@ -75,7 +83,9 @@ def ended(events: Iterable[Event], run: int = 0) -> RunEnded:
 
 def advanced(experiments: Experiment | Sequence[Experiment], steps: int, **kwargs: Any) -> Trainer:
     """A trainer after some steps."""
-    trainer = Trainer([experiments] if isinstance(experiments, Experiment) else list(experiments), **kwargs)
+    trainer = Trainer(
+        [experiments] if isinstance(experiments, Experiment) else list(experiments), **kwargs
+    )
     for _ in range(steps):
         trainer.advance()
     trainer.sync_divergence()

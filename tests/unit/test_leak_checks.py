@@ -211,8 +211,12 @@ def test_good_shared_window(shared_window):
 """
 
 
-def outcomes(pytester: pytest.Pytester, source: str, settings: str, *options: str) -> tuple[dict[str, str], str]:
-    """Test name → "passed", "failed" or "error", of ``source`` run under the project's conftest in a process of its own; and what it printed."""
+def outcomes(
+    pytester: pytest.Pytester, source: str, settings: str, *options: str
+) -> tuple[dict[str, str], str]:
+    """Test name → "passed", "failed" or "error", of ``source`` run under the project's conftest in
+    a process of its own; and what it printed.
+    """
     pytester.makeini(settings)
     pytester.makeconftest(CONFTEST.read_text(encoding="utf-8"))
     module = pytester.makepyfile(source)
@@ -229,10 +233,16 @@ def outcomes(pytester: pytest.Pytester, source: str, settings: str, *options: st
 
 def misjudged(found: dict[str, str]) -> dict[str, str]:
     """Those whose outcome is not what their name says."""
-    return {name: outcome for name, outcome in found.items() if (outcome == "passed") != name.startswith("test_good")}
+    return {
+        name: outcome
+        for name, outcome in found.items()
+        if (outcome == "passed") != name.startswith("test_good")
+    }
 
 
-def test_that_threads_processes_logs_and_warnings_left_behind_fail_a_test(pytester: pytest.Pytester) -> None:
+def test_that_threads_processes_logs_and_warnings_left_behind_fail_a_test(
+    pytester: pytest.Pytester,
+) -> None:
     found, printed = outcomes(pytester, WITHOUT_QT, SETTINGS, "-p", "no:pytest-qt")
 
     assert misjudged(found) == {}, printed
@@ -247,7 +257,9 @@ def test_that_threads_processes_logs_and_warnings_left_behind_fail_a_test(pytest
         assert sentence in printed
 
 
-def test_that_windows_timers_and_messages_left_behind_fail_a_test(pytester: pytest.Pytester) -> None:
+def test_that_windows_timers_and_messages_left_behind_fail_a_test(
+    pytester: pytest.Pytester,
+) -> None:
     found, printed = outcomes(pytester, WITH_QT, SETTINGS + QT_SETTINGS)
 
     assert misjudged(found) == {}, printed

@@ -1,4 +1,6 @@
-"""What averaging is: a second point that follows the parameters, evaluated beside the last iterate and never trained on."""
+"""What averaging is: a second point that follows the parameters, evaluated beside the last iterate
+and never trained on.
+"""
 
 from __future__ import annotations
 
@@ -30,4 +32,6 @@ class Averaging(Component):
     @staticmethod
     @abstractmethod
     def update(state: State, theta: torch.Tensor, h: Hyperparameters) -> State:
-        """State after a step that led to ``theta`` ``[R, P]``; ``h.step`` is its number (1, 2, …). Nothing is written to."""
+        """State after a step that led to ``theta`` ``[R, P]``; ``h.step`` is its number (1, 2, …).
+        Nothing is written to.
+        """

@@ -16,14 +16,19 @@ if TYPE_CHECKING:
 class Exponential(Averaging):
     """A running mean of the iterates in which older ones count less and less.
 
-    On non-convex problems the path leads through very different regions; the distant past says nothing about the present one and is forgotten.
+    On non-convex problems the path leads through very different regions; the distant past says
+    nothing about the present one and is forgotten.
     """
 
     name: ClassVar[str] = "exponential"
     label: ClassVar[str] = "Exponential"
     sort_order: ClassVar[int] = 30
-    rule: ClassVar[tuple[str, ...]] = (r"\hat{\theta}_k = \gamma\,\hat{\theta}_{k-1} + (1 - \gamma)\,\theta_k",)
-    source: ClassVar[str] = "Notes, averaging points, in the exponential form for non-convex problems."
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\hat{\theta}_k = \gamma\,\hat{\theta}_{k-1} + (1 - \gamma)\,\theta_k",
+    )
+    source: ClassVar[str] = (
+        "Notes, averaging points, in the exponential form for non-convex problems."
+    )
     differences: ClassVar[str] = (
         "torch.optim.swa_utils.get_ema_multi_avg_fn(γ), whose average begins with the first iterate instead of the start."
     )

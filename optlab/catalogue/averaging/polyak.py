@@ -16,16 +16,20 @@ if TYPE_CHECKING:
 class Polyak(Averaging):
     """The mean of the iterates since a chosen step.
 
-    Iterates that leap back and forth across a valley may never visit its bottom; their mean does. For convex problems it converges at the best
-    possible rate.
+    Iterates that leap back and forth across a valley may never visit its bottom; their mean does.
+    For convex problems it converges at the best possible rate.
     """
 
     name: ClassVar[str] = "polyak"
     label: ClassVar[str] = "Polyak (mean of all iterates)"
     sort_order: ClassVar[int] = 20
-    rule: ClassVar[tuple[str, ...]] = (r"\hat{\theta}_k = \frac{1}{k - b} \sum_{i=b+1}^{k} \theta_i",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\hat{\theta}_k = \frac{1}{k - b} \sum_{i=b+1}^{k} \theta_i",
+    )
     source: ClassVar[str] = "Notes, averaging points; B. Polyak, A. Juditsky (1992)."
-    differences: ClassVar[str] = "torch.optim.swa_utils.AveragedModel with its default equal weights."
+    differences: ClassVar[str] = (
+        "torch.optim.swa_utils.AveragedModel with its default equal weights."
+    )
 
     begin: int = integer(
         0,
@@ -46,6 +50,7 @@ class Polyak(Averaging):
     @staticmethod
     def update(state: State, theta: torch.Tensor, h: Hyperparameters) -> State:
         count = h.step - h.begin
-        # A column where runs begin at different steps; before its beginning a run's average is its iterate.
+        # A column where runs begin at different steps; before its beginning a run's average is its
+        # iterate.
         share = 1.0 / (count.clamp(min=1) if hasattr(count, "clamp") else max(count, 1))
         return {"average": state["average"] + (theta - state["average"]) * share}

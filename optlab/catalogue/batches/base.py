@@ -1,6 +1,8 @@
-"""What a sampling order is: the examples of each epoch as a pure function of the seed and the epoch.
+"""What a sampling order is: the examples of each epoch as a pure function of the seed and the
+epoch.
 
-Because nothing is remembered, any step's batch can be named without the ones before it: resuming, replaying and forking need no generator state.
+Because nothing is remembered, any step's batch can be named without the ones before it: resuming,
+replaying and forking need no generator state.
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ Generators = Callable[[str], "torch.Generator"]
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """The training set as an order sees it; two are equal only if they are one, so that what is found out about it can be kept.
+    """The training set as an order sees it; two are equal only if they are one, so that what is
+    found out about it can be kept.
 
     Attributes:
-        x: inputs ``[n, *inputs]``. y: class numbers ``[n]`` or values ``[n, outputs]``. On the device of the run.
+        x: inputs ``[n, *inputs]``. y: class numbers ``[n]`` or values ``[n, outputs]``. On the
+            device of the run.
     """
 
     x: torch.Tensor
@@ -35,7 +39,9 @@ class Examples:
         return len(self.y)
 
     def by_target(self) -> torch.Tensor:
-        """Indices (int64, ``[n]``, CPU) sorted by class, or by the first target value; ties as they are stored."""
+        """Indices (int64, ``[n]``, CPU) sorted by class, or by the first target value; ties as they
+        are stored.
+        """
         y = self.y.cpu()
         return (y if y.dim() == 1 else y[:, 0]).argsort(stable=True)
 

@@ -18,11 +18,14 @@ _FIT_STEPS = 200
 
 
 class Curriculum(Batches):
-    """Training begins with a part of the examples, sorted by difficulty, and the part grows to the whole set.
+    """Training begins with a part of the examples, sorted by difficulty, and the part grows to the
+    whole set.
 
-    How hard an example is, is its loss under a linear model that is fitted beforehand: a softmax regression for classes, least squares for real values. Within
-    the part that is available examples are shuffled, and an epoch still has n of them, some more than once. After the last epoch of the growth every epoch is a
-    plain shuffled one. Random order with the same growth tells what is due to the order and what to the smaller set.
+    How hard an example is, is its loss under a linear model that is fitted beforehand: a softmax
+    regression for classes, least squares for real values. Within the part that is available
+    examples are shuffled, and an epoch still has n of them, some more than once. After the last
+    epoch of the growth every epoch is a plain shuffled one. Random order with the same growth tells
+    what is due to the order and what to the smaller set.
     """
 
     name: ClassVar[str] = "curriculum"
@@ -30,10 +33,15 @@ class Curriculum(Batches):
     sort_order: ClassVar[int] = 60
     covers: ClassVar[bool] = False
     rule: ClassVar[tuple[str, ...]] = (r"s_e = s_0 + (1 - s_0)\min\left(\frac{e}{E},\ 1\right)",)
-    symbols: ClassVar[dict[str, str]] = {"e": "epoch", "s_e": "share of the sorted examples that is available in epoch e"}
+    symbols: ClassVar[dict[str, str]] = {
+        "e": "epoch",
+        "s_e": "share of the sorted examples that is available in epoch e",
+    }
     source: ClassVar[str] = "Notes, curriculum learning; Y. Bengio et al. (2009)."
 
-    first: Literal["easy", "random", "hard"] = choice("easy", "First come", help="Which examples are available from the start.")
+    first: Literal["easy", "random", "hard"] = choice(
+        "easy", "First come", help="Which examples are available from the start."
+    )
     epochs: int = integer(
         10,
         "Epochs of growth",
@@ -71,7 +79,9 @@ class Curriculum(Batches):
 
 
 def difficulty(examples: Examples) -> torch.Tensor:
-    """Loss ``[n]`` (float64, CPU) of each example under a linear model fitted to all of them; a pure function of the examples."""
+    """Loss ``[n]`` (float64, CPU) of each example under a linear model fitted to all of them; a
+    pure function of the examples.
+    """
     found = _DIFFICULTIES.get(examples)
     if found is None:
         with _torch.no_grad():
@@ -96,7 +106,9 @@ def _residuals(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def _surprise(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Negative log-likelihood ``[n]`` under a softmax regression after a few steps of gradient descent."""
+    """Negative log-likelihood ``[n]`` under a softmax regression after a few steps of gradient
+    descent.
+    """
     n, classes = len(x), int(y.max()) + 1
     # The Hessian is at most half of X^T X / n, so this rate cannot overshoot.
     rate = 2.0 * n / _torch.linalg.matrix_norm(x, 2).square()

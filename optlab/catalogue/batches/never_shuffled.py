@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class NeverShuffled(Batches):
     """The examples in the order in which they are stored.
 
-    The split has already mixed them; sorted data in this order gives batches that are strongly correlated and can seriously reduce what a
-    method achieves.
+    The split has already mixed them; sorted data in this order gives batches that are strongly
+    correlated and can seriously reduce what a method achieves.
     """
 
     name: ClassVar[str] = "never_shuffled"

@@ -1,4 +1,6 @@
-"""Experience replay: examples arrive in an order nobody chose, and batches are drawn from the last of them."""
+"""Experience replay: examples arrive in an order nobody chose, and batches are drawn from the last
+of them.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
 class ReplayBuffer(Batches):
     """Each batch is drawn at random, with replacement, from the last arrivals.
 
-    Examples arrive one after another, pass after pass, as many as a batch holds before each step. A bounded buffer keeps the newest; drawing from it breaks the
-    correlation of what arrives together, the more the larger it is. What the buffer holds at a step follows from the step alone, so it is not kept in memory.
+    Examples arrive one after another, pass after pass, as many as a batch holds before each step. A
+    bounded buffer keeps the newest; drawing from it breaks the correlation of what arrives
+    together, the more the larger it is. What the buffer holds at a step follows from the step
+    alone, so it is not kept in memory.
     """
 
     name: ClassVar[str] = "replay_buffer"
@@ -24,8 +28,13 @@ class ReplayBuffer(Batches):
     sort_order: ClassVar[int] = 50
     covers: ClassVar[bool] = False
     rule: ClassVar[tuple[str, ...]] = (r"i \sim U\{t - \min(c, t) + 1, \ldots, t\}",)
-    symbols: ClassVar[dict[str, str]] = {"t": "arrivals so far", "i": "number of the arrival that is drawn"}
-    source: ClassVar[str] = "Notes, batch and minibatch algorithms: a bounded buffer of experience; L.-J. Lin (1992)."
+    symbols: ClassVar[dict[str, str]] = {
+        "t": "arrivals so far",
+        "i": "number of the arrival that is drawn",
+    }
+    source: ClassVar[str] = (
+        "Notes, batch and minibatch algorithms: a bounded buffer of experience; L.-J. Lin (1992)."
+    )
 
     capacity: int = integer(
         500,
@@ -40,7 +49,9 @@ class ReplayBuffer(Batches):
         why="Several classes of the smaller data sets fit at once.",
     )
     arrivals: Literal["sorted", "stored"] = choice(
-        "sorted", "Arrivals", help="Order in which examples arrive: sorted by class (the correlated case), or as they are stored."
+        "sorted",
+        "Arrivals",
+        help="Order in which examples arrive: sorted by class (the correlated case), or as they are stored.",
     )
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Shuffled(Batches):
     """Every epoch goes through all examples once, in a new random order.
 
-    Minibatches have to be independent of each other for their gradients to be; within an epoch they are nearly so.
+    Minibatches have to be independent of each other for their gradients to be; within an epoch they
+    are nearly so.
     """
 
     name: ClassVar[str] = "shuffled"

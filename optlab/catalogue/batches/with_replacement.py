@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class WithReplacement(Batches):
     """Every example of every batch is drawn anew from the whole training set.
 
-    What theory assumes: minibatches are independent, and their gradients unbiased for the whole set at every step. In n draws about 37% of n examples do not
-    come up at all; a pass is only a count of n draws.
+    What theory assumes: minibatches are independent, and their gradients unbiased for the whole set
+    at every step. In n draws about 37% of n examples do not come up at all; a pass is only a count
+    of n draws.
     """
 
     name: ClassVar[str] = "with_replacement"

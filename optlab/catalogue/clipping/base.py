@@ -32,4 +32,6 @@ class Clipping(Component):
 
     @abstractmethod
     def touched(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
-        """Share ``[R]`` of each gradient's components that :meth:`clip` changes; arguments as there."""
+        """Share ``[R]`` of each gradient's components that :meth:`clip` changes; arguments as
+        there.
+        """

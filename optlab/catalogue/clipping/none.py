@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class NoClipping(Clipping):
-    """Gradients are used as they are; a step on the face of a cliff may throw the parameters far away."""
+    """Gradients are used as they are; a step on the face of a cliff may throw the parameters far
+    away.
+    """
 
     name: ClassVar[str] = "none"
     label: ClassVar[str] = "None"

@@ -16,19 +16,29 @@ if TYPE_CHECKING:
 class ClipByNorm(Clipping):
     """A gradient longer than the threshold is scaled back to it.
 
-    The gradient tells the best direction within an infinitesimal region, not the best step size; scaling it back keeps the step inside the region
-    where it can be believed.
+    The gradient tells the best direction within an infinitesimal region, not the best step size;
+    scaling it back keeps the step inside the region where it can be believed.
     """
 
     name: ClassVar[str] = "norm"
     label: ClassVar[str] = "By norm"
     sort_order: ClassVar[int] = 20
-    rule: ClassVar[tuple[str, ...]] = (r"g \leftarrow \frac{c\, g}{\left\| g \right\|}\quad \text{if}\ \left\| g \right\| > c",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"g \leftarrow \frac{c\, g}{\left\| g \right\|}\quad \text{if}\ \left\| g \right\| > c",
+    )
     source: ClassVar[str] = "Notes, gradient clipping; R. Pascanu, T. Mikolov, Y. Bengio (2013)."
-    differences: ClassVar[str] = "torch.nn.utils.clip_grad_norm_ divides by ‖g‖ + 1e-6; here the clipped norm is exactly c."
+    differences: ClassVar[str] = (
+        "torch.nn.utils.clip_grad_norm_ divides by ‖g‖ + 1e-6; here the clipped norm is exactly c."
+    )
 
     threshold: float = number(
-        1.0, "Threshold", symbol="c", gt=0.0, log=True, slider=(1e-3, 100.0), help="Largest norm that a gradient keeps."
+        1.0,
+        "Threshold",
+        symbol="c",
+        gt=0.0,
+        log=True,
+        slider=(1e-3, 100.0),
+        help="Largest norm that a gradient keeps.",
     )
 
     def clip(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:

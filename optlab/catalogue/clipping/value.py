@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 class ClipByValue(Clipping):
     """Each component of the gradient is limited to an interval around zero.
 
-    Components within the interval stay as they are, so the direction turns: away from the few components that are very large, as those across a cliff, and
-    towards the others. It is no longer the direction of steepest descent, but still one of descent, for no sign changes.
+    Components within the interval stay as they are, so the direction turns: away from the few
+    components that are very large, as those across a cliff, and towards the others. It is no longer
+    the direction of steepest descent, but still one of descent, for no sign changes.
     """
 
     name: ClassVar[str] = "value"
     label: ClassVar[str] = "By value"
     sort_order: ClassVar[int] = 30
-    rule: ClassVar[tuple[str, ...]] = (r"g_i \leftarrow \min\left(\max\left(g_i,\, -c\right),\, c\right)",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"g_i \leftarrow \min\left(\max\left(g_i,\, -c\right),\, c\right)",
+    )
     symbols: ClassVar[dict[str, str]] = {"g_i": "component i of the gradient"}
     source: ClassVar[str] = "Notes, gradient clipping; T. Mikolov (2012)."
     differences: ClassVar[str] = "torch.nn.utils.clip_grad_value_ is the same."

@@ -1,7 +1,8 @@
 """What continuation is: the objective seen through a blur that gets weaker.
 
-Blurring averages the objective over noise on the parameters, ``J_σ(θ) = E J(θ + σ n)``: small bumps disappear first, and what is left leads to a good
-region. The average is taken over a few draws a step.
+Blurring averages the objective over noise on the parameters, ``J_σ(θ) = E J(θ + σ n)``: small bumps
+disappear first, and what is left leads to a good region. The average is taken over a few draws a
+step.
 """
 
 from __future__ import annotations

@@ -9,9 +9,11 @@ from optlab.core.fields import integer, number
 
 
 class Blur(Continuation):
-    """A sequence of blurred objectives, each easier than the next, the last being the objective itself.
+    """A sequence of blurred objectives, each easier than the next, the last being the objective
+    itself.
 
-    Each stage starts where the one before ended. The blur of stage j is σ(1 − j/n), so the n-th stage has none.
+    Each stage starts where the one before ended. The blur of stage j is σ(1 − j/n), so the n-th
+    stage has none.
     """
 
     name: ClassVar[str] = "blur"
@@ -34,11 +36,30 @@ class Blur(Continuation):
         help="Standard deviation of the noise on each parameter in the first stage.",
     )
     stages: int = integer(
-        5, "Stages", symbol="n", ge=1, le=1000, slider=(1, 20), help="Number of blurred stages before the objective is seen as it is."
+        5,
+        "Stages",
+        symbol="n",
+        ge=1,
+        le=1000,
+        slider=(1, 20),
+        help="Number of blurred stages before the objective is seen as it is.",
     )
-    length: int = integer(200, "Length of a stage", unit="steps", ge=1, log=True, slider=(10, 10_000), help="Steps in each stage.")
+    length: int = integer(
+        200,
+        "Length of a stage",
+        unit="steps",
+        ge=1,
+        log=True,
+        slider=(10, 10_000),
+        help="Steps in each stage.",
+    )
     samples: int = integer(
-        4, "Draws", ge=1, le=256, slider=(1, 32), help="Draws of the noise that a step averages over; each costs a gradient."
+        4,
+        "Draws",
+        ge=1,
+        le=256,
+        slider=(1, 32),
+        help="Draws of the noise that a step averages over; each costs a gradient.",
     )
 
     def width(self, step: int) -> float:

@@ -1,1 +1,3 @@
-"""Data sets: real ones that ship inside an installed library, and generators with a known distribution."""
+"""Data sets: real ones that ship inside an installed library, and generators with a known
+distribution.
+"""

@@ -13,10 +13,12 @@ from optlab.core.fields import flag, integer
 
 
 class AddingProblem(Dataset):
-    """Sequences of random numbers of which two are marked, one in each half; the target is their sum.
+    """Sequences of random numbers of which two are marked, one in each half; the target is their
+    sum.
 
-    The best constant prediction, 1, has a squared error of 1/6. To do better, a network has to carry the first number over about half the
-    sequence: the gradient must neither vanish nor explode on the way.
+    The best constant prediction, 1, has a squared error of 1/6. To do better, a network has to
+    carry the first number over about half the sequence: the gradient must neither vanish nor
+    explode on the way.
     """
 
     name: ClassVar[str] = "adding_problem"
@@ -28,12 +30,34 @@ class AddingProblem(Dataset):
         r"x_t = (u_t,\ m_t),\quad u_t \sim U(0, 1),\quad m_t = 1\ \text{for two}\ t,\ 0\ \text{for all others}",
         r"y = \sum_t m_t u_t",
     )
-    symbols: ClassVar[dict[str, str]] = {"u_t": "number at step t", "m_t": "mark at step t", "T": "length of the sequence"}
-    source: ClassVar[str] = "S. Hochreiter, J. Schmidhuber (1997), Long short-term memory; notes, long-term dependencies."
+    symbols: ClassVar[dict[str, str]] = {
+        "u_t": "number at step t",
+        "m_t": "mark at step t",
+        "T": "length of the sequence",
+    }
+    source: ClassVar[str] = (
+        "S. Hochreiter, J. Schmidhuber (1997), Long short-term memory; notes, long-term dependencies."
+    )
 
-    size: int = integer(2000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    size: int = integer(
+        2000,
+        "Examples",
+        ge=10,
+        le=1_000_000,
+        log=True,
+        slider=(100, 20_000),
+        help="Number of examples drawn.",
+    )
     length: int = integer(
-        20, "Length", symbol="T", unit="steps", ge=2, le=10_000, log=True, slider=(2, 500), help="Time steps of each sequence."
+        20,
+        "Length",
+        symbol="T",
+        unit="steps",
+        ge=2,
+        le=10_000,
+        log=True,
+        slider=(2, 500),
+        help="Time steps of each sequence.",
     )
     standardize: bool = flag(
         False,
@@ -48,7 +72,9 @@ class AddingProblem(Dataset):
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return self.draw(rng, self.size)
 
-    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def draw(
+        self, rng: np.random.Generator, n: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         numbers = rng.uniform(0.0, 1.0, (n, self.length))
         half = self.length // 2
         marks = np.zeros((n, self.length))

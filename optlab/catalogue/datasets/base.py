@@ -1,7 +1,7 @@
 """What a data set is: fields, a shape that is known before loading, and a way to load.
 
-Splitting and standardizing happen here, once, for all: by ``seed``, so that runs with different seeds of their own still see the
-same examples.
+Splitting and standardizing happen here, once, for all: by ``seed``, so that runs with different
+seeds of their own still see the same examples.
 """
 
 from __future__ import annotations
@@ -25,10 +25,20 @@ class Dataset(Component):
 
     kind: ClassVar[str] = "dataset"
     endless: ClassVar[bool] = False
-    """Whether the distribution is known, so that fresh examples can be drawn from it for ever (:meth:`draw`)."""
+    """Whether the distribution is known, so that fresh examples can be drawn from it for ever
+    (:meth:`draw`).
+    """
 
-    validation: float = number(0.2, "Validation share", ge=0.0, le=0.9, help="Share of all examples kept for choosing and stopping.")
-    test: float = number(0.2, "Test share", ge=0.0, le=0.9, help="Share of all examples that training never sees.")
+    validation: float = number(
+        0.2,
+        "Validation share",
+        ge=0.0,
+        le=0.9,
+        help="Share of all examples kept for choosing and stopping.",
+    )
+    test: float = number(
+        0.2, "Test share", ge=0.0, le=0.9, help="Share of all examples that training never sees."
+    )
     standardize: bool = flag(
         True,
         "Standardize",
@@ -55,23 +65,36 @@ class Dataset(Component):
         """Shape of the data, known without loading it where the source allows."""
 
     @abstractmethod
-    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
-        """All examples: ``x`` ``[n, *inputs]``, ``y`` ``[n]`` classes or ``[n, outputs]`` values. ``rng`` is for generators."""
+    def examples(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+        """All examples: ``x`` ``[n, *inputs]``, ``y`` ``[n]`` classes or ``[n, outputs]`` values.
+        ``rng`` is for generators.
+        """
 
-    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
-        """``n`` independent examples of the distribution, raw: ``x`` ``[n, *inputs]`` and ``y`` as in :meth:`examples`.
+    def draw(
+        self, rng: np.random.Generator, n: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+        """``n`` independent examples of the distribution, raw: ``x`` ``[n, *inputs]`` and ``y`` as
+        in :meth:`examples`.
 
         Raises:
             InvalidInput: the data set is not ``endless``.
         """
         raise InvalidInput(
-            f"dataset.name is {self.name!r}, whose distribution is not known, so no fresh examples can be drawn from it.", "dataset.name"
+            f"dataset.name is {self.name!r}, whose distribution is not known, so no fresh examples can be drawn from it.",
+            "dataset.name",
         )
 
     def fresh(
-        self, rng: np.random.Generator, n: int, offset: NDArray[np.float64] | float = 0.0, scale: NDArray[np.float64] | float = 1.0
+        self,
+        rng: np.random.Generator,
+        n: int,
+        offset: NDArray[np.float64] | float = 0.0,
+        scale: NDArray[np.float64] | float = 1.0,
     ) -> Part:
-        """``n`` fresh examples, in the units that training sees where ``offset`` and ``scale`` ``[*inputs]`` are those of the loaded data.
+        """``n`` fresh examples, in the units that training sees where ``offset`` and ``scale``
+        ``[*inputs]`` are those of the loaded data.
 
         Raises:
             InvalidInput: the data set is not ``endless``.
@@ -79,8 +102,12 @@ class Dataset(Component):
         x, y = self.draw(rng, n)
         return Part((x - offset) / scale, y)
 
-    def test_examples(self) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]] | None:
-        """Examples of a test part that the source keeps apart, as :meth:`examples`; None where the test share of all examples is drawn."""
+    def test_examples(
+        self,
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]] | None:
+        """Examples of a test part that the source keeps apart, as :meth:`examples`; None where the
+        test share of all examples is drawn.
+        """
         return None
 
     def input_names(self) -> Sequence[str]:
@@ -92,7 +119,9 @@ class Dataset(Component):
         return ()
 
     def short_name(self) -> str:
-        """Return what a run on these data is named after: the name of the data set, or that of the file where the data are the user's own."""
+        """Return what a run on these data is named after: the name of the data set, or that of the
+        file where the data are the user's own.
+        """
         return self.name
 
     def load(self) -> Data:
@@ -104,7 +133,13 @@ class Dataset(Component):
         x, y = self.examples(self.rng("examples"))
         apart = self.test_examples()
         by_class = y.astype(np.int64) if self.shape().task == "classes" else None
-        rows = split_indices(len(x), self.validation, self.test if apart is None else 0.0, self.rng("split"), by_class)
+        rows = split_indices(
+            len(x),
+            self.validation,
+            self.test if apart is None else 0.0,
+            self.rng("split"),
+            by_class,
+        )
         if len(rows[0]) == 0:
             raise InvalidInput(
                 f"dataset.validation ({self.validation:g}) and dataset.test ({self.test:g}) leave no example of {len(x)} for "
@@ -117,7 +152,9 @@ class Dataset(Component):
         elif self.standardize:
             x, offset, scale = standardized(x, rows[0])
         targets = y if by_class is None else by_class
-        training, validation, test = (Part(np.ascontiguousarray(x[r]), np.ascontiguousarray(targets[r])) for r in rows)
+        training, validation, test = (
+            Part(np.ascontiguousarray(x[r]), np.ascontiguousarray(targets[r])) for r in rows
+        )
         if apart is not None:
             test = Part((apart[0] - offset) / scale, apart[1])
         return Data(
@@ -132,6 +169,8 @@ class Dataset(Component):
         )
 
     def rng(self, purpose: str) -> np.random.Generator:
-        """A generator of its own for each purpose, so that changing one draw leaves the others as they were."""
+        """A generator of its own for each purpose, so that changing one draw leaves the others as
+        they were.
+        """
         digest = hashlib.sha256(f"{self.seed}:{purpose}".encode()).digest()
         return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))

@@ -16,14 +16,17 @@ from optlab.core.data import DataShape
 class BreastCancer(Dataset):
     """569 breast masses described by 30 measurements of cell nuclei; malignant or benign.
 
-    Inputs differ in size by four powers of ten: without standardization it is a real, ill-conditioned problem.
+    Inputs differ in size by four powers of ten: without standardization it is a real,
+    ill-conditioned problem.
     """
 
     name: ClassVar[str] = "breast_cancer"
     label: ClassVar[str] = "Breast cancer"
     group: ClassVar[str] = "Real, classes"
     sort_order: ClassVar[int] = 20
-    source: ClassVar[str] = "W. Wolberg et al. (1995), UCI Machine Learning Repository; sklearn.datasets.load_breast_cancer."
+    source: ClassVar[str] = (
+        "W. Wolberg et al. (1995), UCI Machine Learning Repository; sklearn.datasets.load_breast_cancer."
+    )
 
     def shape(self) -> DataShape:
         return DataShape((30,), 2, "classes")
@@ -36,7 +39,11 @@ class BreastCancer(Dataset):
             "radius", "texture", "perimeter", "area", "smoothness", "compactness",
             "concavity", "concave points", "symmetry", "fractal dimension",
         ]  # fmt: skip
-        return [f"mean {name}" for name in cells] + [f"{name} error" for name in cells] + [f"worst {name}" for name in cells]
+        return (
+            [f"mean {name}" for name in cells]
+            + [f"{name} error" for name in cells]
+            + [f"worst {name}" for name in cells]
+        )
 
     def class_names(self) -> Sequence[str]:
         return ["malignant", "benign"]

@@ -13,9 +13,11 @@ from optlab.core.fields import integer, number
 
 
 class Circles(Dataset):
-    """A circle of radius 1 and a smaller one inside it, with Gaussian noise; two classes in the plane.
+    """A circle of radius 1 and a smaller one inside it, with Gaussian noise; two classes in the
+    plane.
 
-    By symmetry the best softmax regression has weights of zero and the loss log 2: what is left of it is no fault of the optimizer.
+    By symmetry the best softmax regression has weights of zero and the loss log 2: what is left of
+    it is no fault of the optimizer.
     """
 
     name: ClassVar[str] = "circles"
@@ -23,15 +25,27 @@ class Circles(Dataset):
     group: ClassVar[str] = "Generated, known distribution"
     sort_order: ClassVar[int] = 63
     endless: ClassVar[bool] = True
-    rule: ClassVar[tuple[str, ...]] = (r"x = r_y\,(\cos t,\ \sin t) + \sigma n,\quad r_0 = 1,\quad r_1 = r",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"x = r_y\,(\cos t,\ \sin t) + \sigma n,\quad r_0 = 1,\quad r_1 = r",
+    )
     symbols: ClassVar[dict[str, str]] = {
         "t": "uniform on [0, 2π]",
         "n": "standard normal noise in the plane",
         "r": "radius of the inner circle",
     }
-    source: ClassVar[str] = "As sklearn.datasets.make_circles, with t drawn instead of evenly spaced, so that examples are independent."
+    source: ClassVar[str] = (
+        "As sklearn.datasets.make_circles, with t drawn instead of evenly spaced, so that examples are independent."
+    )
 
-    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    size: int = integer(
+        1000,
+        "Examples",
+        ge=10,
+        le=1_000_000,
+        log=True,
+        slider=(100, 20_000),
+        help="Number of examples drawn.",
+    )
     radius: float = number(
         0.5,
         "Inner radius",
@@ -42,7 +56,14 @@ class Circles(Dataset):
         help="Radius of the inner circle; that of the outer one is 1.",
         why="Half leaves room for noise of 0.1 with hardly an overlap.",
     )
-    noise: float = number(0.1, "Noise", symbol="σ", ge=0.0, slider=(0.0, 1.0), help="Standard deviation of the noise on each input.")
+    noise: float = number(
+        0.1,
+        "Noise",
+        symbol="σ",
+        ge=0.0,
+        slider=(0.0, 1.0),
+        help="Standard deviation of the noise on each input.",
+    )
 
     def shape(self) -> DataShape:
         return DataShape((2,), 2, "classes")
@@ -50,7 +71,9 @@ class Circles(Dataset):
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return self.draw(rng, self.size)
 
-    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def draw(
+        self, rng: np.random.Generator, n: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         y = rng.integers(0, 2, n)
         t = rng.uniform(0.0, 2.0 * np.pi, n)
         r = np.where(y == 0, 1.0, self.radius)

@@ -13,10 +13,11 @@ from optlab.core.fields import flag, integer, number
 
 
 class CopyTask(Dataset):
-    """One of several symbols at the first step, a delay with nothing but noise, and at the last step a signal to answer.
+    """One of several symbols at the first step, a delay with nothing but noise, and at the last
+    step a signal to answer.
 
-    The answer depends on the first step only. At a step of the delay the gradient passes through the recurrent weights once more: the
-    longer the delay, the less of it arrives, or the more.
+    The answer depends on the first step only. At a step of the delay the gradient passes through
+    the recurrent weights once more: the longer the delay, the less of it arrives, or the more.
     """
 
     name: ClassVar[str] = "copy_task"
@@ -38,9 +39,23 @@ class CopyTask(Dataset):
         "After S. Hochreiter, J. Schmidhuber (1997), with one symbol to recall instead of several; notes, long-term dependencies."
     )
 
-    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    size: int = integer(
+        1000,
+        "Examples",
+        ge=10,
+        le=1_000_000,
+        log=True,
+        slider=(100, 20_000),
+        help="Number of examples drawn.",
+    )
     symbols_shown: int = integer(
-        4, "Symbols", symbol="k", ge=2, le=100, slider=(2, 10), help="Number of different symbols, one class each."
+        4,
+        "Symbols",
+        symbol="k",
+        ge=2,
+        le=100,
+        slider=(2, 10),
+        help="Number of different symbols, one class each.",
     )
     delay: int = integer(
         10,
@@ -74,7 +89,9 @@ class CopyTask(Dataset):
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return self.draw(rng, self.size)
 
-    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def draw(
+        self, rng: np.random.Generator, n: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         y = rng.integers(0, self.symbols_shown, n)
         x = np.zeros((n, *self.shape().inputs))
         x[np.arange(n), 0, y] = 1.0

@@ -14,14 +14,23 @@ from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import choice, text
-from optlab.outside.datafiles.csv_table import Asked, Decimal, Delimiter, Dialect, Header, Missing, Table, read_table
+from optlab.outside.datafiles.csv_table import (
+    Asked,
+    Decimal,
+    Delimiter,
+    Dialect,
+    Header,
+    Missing,
+    Table,
+    read_table,
+)
 
 
 class CSVFile(Dataset):
     """A table of your own: a row an example, a column an input, one column the target.
 
-    Nothing is guessed silently: what cannot be read is refused with its line and column. Words in the target column become classes; a real-valued target is
-    used as it stands in the file.
+    Nothing is guessed silently: what cannot be read is refused with its line and column. Words in
+    the target column become classes; a real-valued target is used as it stands in the file.
     """
 
     name: ClassVar[str] = "csv_file"
@@ -30,23 +39,44 @@ class CSVFile(Dataset):
     sort_order: ClassVar[int] = 90
     source: ClassVar[str] = "The user's own."
 
-    path: str = text("", "File", longest=4096, help="Path of the file; a relative one starts from the folder in which OptLab was started.")
-    target: str = text("", "Target column", help="Name of the column to predict, or its number from 1; empty for the last one.")
+    path: str = text(
+        "",
+        "File",
+        longest=4096,
+        help="Path of the file; a relative one starts from the folder in which OptLab was started.",
+    )
+    target: str = text(
+        "",
+        "Target column",
+        help="Name of the column to predict, or its number from 1; empty for the last one.",
+    )
     task: Asked = choice(
-        "auto", "Task", help="Whether the target is a class or a real number; auto: classes if it holds words or few whole numbers."
+        "auto",
+        "Task",
+        help="Whether the target is a class or a real number; auto: classes if it holds words or few whole numbers.",
     )
     delimiter: Delimiter = choice("auto", "Delimiter", help="What stands between columns.")
-    decimal: Decimal = choice("auto", "Decimal sign", help="Whether numbers are written 1.5 or 1,5.")
+    decimal: Decimal = choice(
+        "auto", "Decimal sign", help="Whether numbers are written 1.5 or 1,5."
+    )
     header: Header = choice("auto", "Header", help="Whether the first row names the columns.")
     missing: Missing = choice(
-        "refuse", "Missing values", help="Whether a missing value is an error, drops its row, or is replaced by the mean of its column."
+        "refuse",
+        "Missing values",
+        help="Whether a missing value is an error, drops its row, or is replaced by the mean of its column.",
     )
 
     def shape(self) -> DataShape:
         table = self._table()
-        return DataShape((table.x.shape[1],), len(table.class_names) if table.task == "classes" else 1, table.task)
+        return DataShape(
+            (table.x.shape[1],),
+            len(table.class_names) if table.task == "classes" else 1,
+            table.task,
+        )
 
-    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+    def examples(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
         table = self._table()
         return table.x.copy(), table.y.copy()
 
@@ -61,17 +91,22 @@ class CSVFile(Dataset):
 
     def dialect(self) -> Dialect:
         """How the file is to be read."""
-        return Dialect(self.delimiter, self.decimal, self.header, self.missing, self.target, self.task)
+        return Dialect(
+            self.delimiter, self.decimal, self.header, self.missing, self.target, self.task
+        )
 
     def _table(self) -> Table:
         if not self.path:
-            raise InvalidInput("dataset.path is empty; it must be the path of a CSV file.", "dataset.path")
+            raise InvalidInput(
+                "dataset.path is empty; it must be the path of a CSV file.", "dataset.path"
+            )
         path = Path(self.path).expanduser()
         try:
             state = path.stat()
         except (OSError, ValueError) as error:  # ValueError: a path with a zero byte in it
             raise InvalidInput(
-                f"dataset.path: {path} cannot be read: {getattr(error, 'strerror', None) or error}.", "dataset.path"
+                f"dataset.path: {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
+                "dataset.path",
             ) from None
         return _read(path, self.dialect(), state.st_mtime_ns, state.st_size)
 

@@ -14,23 +14,29 @@ from optlab.core.data import DataShape
 
 
 class Diabetes(Dataset):
-    """442 patients described by ten measurements; the target is the progression of diabetes a year later.
+    """442 patients described by ten measurements; the target is the progression of diabetes a year
+    later.
 
-    The target is given in standard deviations from its mean over all patients, so that a squared error of 1 is what the best constant
-    prediction reaches.
+    The target is given in standard deviations from its mean over all patients, so that a squared
+    error of 1 is what the best constant prediction reaches.
     """
 
     name: ClassVar[str] = "diabetes"
     label: ClassVar[str] = "Diabetes progression"
     group: ClassVar[str] = "Real, regression"
     sort_order: ClassVar[int] = 50
-    source: ClassVar[str] = "B. Efron et al. (2004), Least Angle Regression; sklearn.datasets.load_diabetes."
+    source: ClassVar[str] = (
+        "B. Efron et al. (2004), Least Angle Regression; sklearn.datasets.load_diabetes."
+    )
 
     def shape(self) -> DataShape:
         return DataShape((10,), 1, "regression")
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        x, y = read("diabetes_data_raw.csv.gz", delimiter=None), read("diabetes_target.csv.gz").ravel()
+        x, y = (
+            read("diabetes_data_raw.csv.gz", delimiter=None),
+            read("diabetes_target.csv.gz").ravel(),
+        )
         # As scikit-learn gives them: every column has mean 0 and length 1.
         scaled = (x - x.mean(axis=0)) / x.std(axis=0) / len(x) ** 0.5
         return scaled, ((y - y.mean()) / y.std())[:, None]

@@ -16,14 +16,17 @@ from optlab.core.data import DataShape
 class Digits(Dataset):
     """1,797 handwritten digits as 8 × 8 gray images, ten classes.
 
-    The test part of the UCI "Optical recognition of handwritten digits" set, as scikit-learn ships it; no download.
+    The test part of the UCI "Optical recognition of handwritten digits" set, as scikit-learn ships
+    it; no download.
     """
 
     name: ClassVar[str] = "digits"
     label: ClassVar[str] = "Digits (8 × 8 images)"
     group: ClassVar[str] = "Real, classes"
     sort_order: ClassVar[int] = 10
-    source: ClassVar[str] = "E. Alpaydin, C. Kaynak (1998), UCI Machine Learning Repository; sklearn.datasets.load_digits."
+    source: ClassVar[str] = (
+        "E. Alpaydin, C. Kaynak (1998), UCI Machine Learning Repository; sklearn.datasets.load_digits."
+    )
 
     def shape(self) -> DataShape:
         return DataShape((8, 8), 10, "classes")

@@ -13,7 +13,9 @@ from optlab.core.fields import integer, number
 
 
 class GaussianMixture(Dataset):
-    """One spherical Gaussian of unit variance for each class, around centers at a chosen distance from the origin."""
+    """One spherical Gaussian of unit variance for each class, around centers at a chosen distance
+    from the origin.
+    """
 
     name: ClassVar[str] = "gaussian_mixture"
     label: ClassVar[str] = "Gaussian mixture"
@@ -21,14 +23,34 @@ class GaussianMixture(Dataset):
     sort_order: ClassVar[int] = 62
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (r"x \mid y \sim N\left(d\,u_y,\ I\right)",)
-    symbols: ClassVar[dict[str, str]] = {"u_y": "a random unit vector for class y, fixed by the data seed"}
+    symbols: ClassVar[dict[str, str]] = {
+        "u_y": "a random unit vector for class y, fixed by the data seed"
+    }
     source: ClassVar[str] = "Standard; the Bayes classifier is the nearest center."
 
-    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
-    classes: int = integer(3, "Classes", ge=2, le=100, slider=(2, 10), help="Number of Gaussians, one class each.")
-    dimension: int = integer(2, "Inputs", ge=1, le=1000, log=True, slider=(1, 100), help="Number of input values.")
+    size: int = integer(
+        1000,
+        "Examples",
+        ge=10,
+        le=1_000_000,
+        log=True,
+        slider=(100, 20_000),
+        help="Number of examples drawn.",
+    )
+    classes: int = integer(
+        3, "Classes", ge=2, le=100, slider=(2, 10), help="Number of Gaussians, one class each."
+    )
+    dimension: int = integer(
+        2, "Inputs", ge=1, le=1000, log=True, slider=(1, 100), help="Number of input values."
+    )
     distance: float = number(
-        3.0, "Distance", symbol="d", ge=0.0, slider=(0.0, 10.0), unit="σ", help="Distance of each center from the origin."
+        3.0,
+        "Distance",
+        symbol="d",
+        ge=0.0,
+        slider=(0.0, 10.0),
+        unit="σ",
+        help="Distance of each center from the origin.",
     )
 
     def shape(self) -> DataShape:
@@ -43,7 +65,9 @@ class GaussianMixture(Dataset):
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return self.draw(rng, self.size)
 
-    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def draw(
+        self, rng: np.random.Generator, n: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         y = rng.integers(0, self.classes, n)
         return self.centers()[y] + rng.standard_normal((n, self.dimension)), y.astype(np.int64)
 

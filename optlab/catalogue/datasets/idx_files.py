@@ -28,8 +28,8 @@ class _Pair:
 class IDXFiles(Dataset):
     """Images and their labels in two files, as MNIST ships, packed by gzip or not.
 
-    Give the folder, and the usual names are found in it; where it holds a test pair (t10k), that is the test part, and the test share is not
-    used.
+    Give the folder, and the usual names are found in it; where it holds a test pair (t10k), that is
+    the test part, and the test share is not used.
     """
 
     name: ClassVar[str] = "idx_files"
@@ -39,24 +39,42 @@ class IDXFiles(Dataset):
     source: ClassVar[str] = "The user's own; the format is that of Y. LeCun's MNIST files."
 
     images: str = text(
-        "", "Images", longest=4096, help="A folder with the usual files, or the file of images itself (packed by gzip or not)."
+        "",
+        "Images",
+        longest=4096,
+        help="A folder with the usual files, or the file of images itself (packed by gzip or not).",
     )
-    labels: str = text("", "Labels", longest=4096, help="The file of labels; empty for the one that belongs to the images by its name.")
+    labels: str = text(
+        "",
+        "Labels",
+        longest=4096,
+        help="The file of labels; empty for the one that belongs to the images by its name.",
+    )
     test_images: str = text(
-        "", "Test images", longest=4096, help="A file of images that training never sees; empty for none, or the folder's own."
+        "",
+        "Test images",
+        longest=4096,
+        help="A file of images that training never sees; empty for none, or the folder's own.",
     )
     test_labels: str = text(
-        "", "Test labels", longest=4096, help="The labels of the test images; empty for the file that belongs to them by its name."
+        "",
+        "Test labels",
+        longest=4096,
+        help="The labels of the test images; empty for the file that belongs to them by its name.",
     )
 
     def shape(self) -> DataShape:
         pair = self._pairs()[0]
         return DataShape(pair.images.shape[1:] or (1,), pair.labels.outputs, "classes")
 
-    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+    def examples(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
         return self._as_float(self._pairs()[0])
 
-    def test_examples(self) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]] | None:
+    def test_examples(
+        self,
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]] | None:
         pair = self._pairs()[1]
         return None if pair is None else self._as_float(pair)
 
@@ -66,14 +84,24 @@ class IDXFiles(Dataset):
     def class_names(self) -> Sequence[str]:
         return self._pairs()[0].labels.class_names
 
-    def _as_float(self, pair: _Pair) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
-        return pair.images.astype(np.float64).reshape(len(pair.images), *self.shape().inputs), pair.labels.y.copy()
+    def _as_float(
+        self, pair: _Pair
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+        return pair.images.astype(np.float64).reshape(
+            len(pair.images), *self.shape().inputs
+        ), pair.labels.y.copy()
 
     def _pairs(self) -> tuple[_Pair, _Pair | None]:
         if not self.images:
-            raise InvalidInput("dataset.images is empty; it must be a folder with IDX files, or a file of images.", "dataset.images")
+            raise InvalidInput(
+                "dataset.images is empty; it must be a folder with IDX files, or a file of images.",
+                "dataset.images",
+            )
         images = Path(self.images).expanduser()
-        labels, test_images, test_labels = (Path(p).expanduser() if p else None for p in (self.labels, self.test_images, self.test_labels))
+        labels, test_images, test_labels = (
+            Path(p).expanduser() if p else None
+            for p in (self.labels, self.test_images, self.test_labels)
+        )
         if images.is_dir():
             images, beside, usual_images, usual_labels = usual_files(images)
             labels = labels or beside
@@ -91,30 +119,44 @@ class IDXFiles(Dataset):
         unknown = sorted(set(test.labels.class_names) - set(training.labels.class_names))
         if unknown:
             raise InvalidInput(
-                f"{test_images}: the class {unknown[0]} of its labels is not among those of the training part.", "dataset.test_labels"
+                f"{test_images}: the class {unknown[0]} of its labels is not among those of the training part.",
+                "dataset.test_labels",
             )
         # The same label is the same class, also where the test part lacks one.
-        number = np.array([training.labels.class_names.index(name) for name in test.labels.class_names], dtype=np.int64)
-        return training, _Pair(test.images, Targets(number[test.labels.y], training.labels.class_names, "classes"))
+        number = np.array(
+            [training.labels.class_names.index(name) for name in test.labels.class_names],
+            dtype=np.int64,
+        )
+        return training, _Pair(
+            test.images, Targets(number[test.labels.y], training.labels.class_names, "classes")
+        )
 
 
 def _pair(images: Path, labels: Path | None, field: str) -> _Pair:
     labels = labels or labels_beside(images)
     if labels is None:
-        raise InvalidInput(f"No file of labels is found beside {images}; name it (dataset.{field}).", f"dataset.{field}")
+        raise InvalidInput(
+            f"No file of labels is found beside {images}; name it (dataset.{field}).",
+            f"dataset.{field}",
+        )
     states: list[int] = []
     for path in (images, labels):
         try:
             state = path.stat()
         except (OSError, ValueError) as error:
-            raise InvalidInput(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.", f"dataset.{field}") from None
+            raise InvalidInput(
+                f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.",
+                f"dataset.{field}",
+            ) from None
         states += [state.st_mtime_ns, state.st_size]
     return _read(images, labels, tuple(states))
 
 
 @functools.lru_cache(maxsize=4)
 def _read(images: Path, labels: Path, state: tuple[int, ...]) -> _Pair:
-    """Two files; read anew when one has changed. Kept as stored: bytes take an eighth of the room that floats do."""
+    """Two files; read anew when one has changed. Kept as stored: bytes take an eighth of the room
+    that floats do.
+    """
     x, y = read_idx(images), read_idx(labels)
     if y.ndim != 1:
         raise InvalidInput(
@@ -123,6 +165,7 @@ def _read(images: Path, labels: Path, state: tuple[int, ...]) -> _Pair:
         )
     if len(x) != len(y):
         raise InvalidInput(
-            f"{images} has {len(x):,} images, but {labels} has {len(y):,} labels; every image needs its own.", "dataset.labels"
+            f"{images} has {len(x):,} images, but {labels} has {len(y):,} labels; every image needs its own.",
+            "dataset.labels",
         )
     return _Pair(x, targets(str(labels), y, "classes"))

@@ -14,11 +14,14 @@ from optlab.core.fields import flag, integer, number
 
 
 class LeastSquares(Dataset):
-    """Linear regression whose Hessian has a condition number of one's choice, with noise on the targets.
+    """Linear regression whose Hessian has a condition number of one's choice, with noise on the
+    targets.
 
-    The variances of the inputs along random directions fall geometrically from 1 to 1/κ. The inputs are centered and uncorrelated exactly, over
-    all examples, not only on average: with no validation and test part the Hessian of the squared error is twice the stated covariance. Fresh examples are
-    normal with that covariance, drawn independently, so the risk is known: see :meth:`risk`.
+    The variances of the inputs along random directions fall geometrically from 1 to 1/κ. The inputs
+    are centered and uncorrelated exactly, over all examples, not only on average: with no
+    validation and test part the Hessian of the squared error is twice the stated covariance. Fresh
+    examples are normal with that covariance, drawn independently, so the risk is known: see
+    :meth:`risk`.
     """
 
     name: ClassVar[str] = "least_squares"
@@ -38,7 +41,15 @@ class LeastSquares(Dataset):
     }
     source: ClassVar[str] = "Notes, ill-conditioning; Deep Learning, sections 4.3.1 and 4.5."
 
-    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
+    size: int = integer(
+        1000,
+        "Examples",
+        ge=10,
+        le=1_000_000,
+        log=True,
+        slider=(100, 20_000),
+        help="Number of examples drawn.",
+    )
     dimension: int = integer(
         5,
         "Inputs",
@@ -58,7 +69,14 @@ class LeastSquares(Dataset):
         slider=(1.0, 1e6),
         help="Largest curvature divided by the smallest; gradient descent needs a number of steps in proportion to it.",
     )
-    noise: float = number(0.1, "Noise", symbol="σ", ge=0.0, slider=(0.0, 1.0), help="Standard deviation of the noise on each target.")
+    noise: float = number(
+        0.1,
+        "Noise",
+        symbol="σ",
+        ge=0.0,
+        slider=(0.0, 1.0),
+        help="Standard deviation of the noise on each target.",
+    )
     standardize: bool = flag(
         False,
         "Standardize",
@@ -81,18 +99,25 @@ class LeastSquares(Dataset):
         moments: NDArray[np.float64] = (q * variances) @ q.T
         return moments
 
-    def minimum(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float]:
+    def minimum(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], float, float]:
         """The minimum of the mean squared error over some examples, by orthogonal factorization.
 
         Args:
             x: inputs ``[n, dimension]``, of any part, standardized or not. y: targets ``[n, 1]``.
 
         Returns:
-            Weights ``[dimension]``, bias, and the mean squared error there: no linear model has a lower one on these examples.
+            Weights ``[dimension]``, bias, and the mean squared error there: no linear model has a
+                lower one on these examples.
         """
         design = np.column_stack([x, np.ones(len(x))])
         solution = np.linalg.lstsq(design, y[:, 0], rcond=None)[0].astype(np.float64)
-        return solution[:-1], float(solution[-1]), float(np.mean((design @ solution - y[:, 0]) ** 2))
+        return (
+            solution[:-1],
+            float(solution[-1]),
+            float(np.mean((design @ solution - y[:, 0]) ** 2)),
+        )
 
     def risk(self, weights: NDArray[np.float64], bias: float) -> float:
         """J* (8.2): the expected squared error of a linear model on fresh examples, in raw units.
@@ -119,7 +144,9 @@ class LeastSquares(Dataset):
         y = x @ self.weights() + self.noise * rng.standard_normal(n)
         return x, y[:, None]
 
-    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def draw(
+        self, rng: np.random.Generator, n: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         q, variances = self._axes()
         x = rng.standard_normal((n, self.dimension)) * np.sqrt(variances) @ q.T
         y = x @ self.weights() + self.noise * rng.standard_normal(n)

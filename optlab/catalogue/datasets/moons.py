@@ -24,11 +24,31 @@ class Moons(Dataset):
         r"x \mid y{=}0 = (\cos t,\ \sin t) + \sigma n",
         r"x \mid y{=}1 = (1 - \cos t,\ \tfrac{1}{2} - \sin t) + \sigma n",
     )
-    symbols: ClassVar[dict[str, str]] = {"t": "uniform on [0, π]", "n": "standard normal noise in the plane"}
-    source: ClassVar[str] = "As sklearn.datasets.make_moons, with t drawn instead of evenly spaced, so that examples are independent."
+    symbols: ClassVar[dict[str, str]] = {
+        "t": "uniform on [0, π]",
+        "n": "standard normal noise in the plane",
+    }
+    source: ClassVar[str] = (
+        "As sklearn.datasets.make_moons, with t drawn instead of evenly spaced, so that examples are independent."
+    )
 
-    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
-    noise: float = number(0.2, "Noise", symbol="σ", ge=0.0, slider=(0.0, 1.0), help="Standard deviation of the noise on each input.")
+    size: int = integer(
+        1000,
+        "Examples",
+        ge=10,
+        le=1_000_000,
+        log=True,
+        slider=(100, 20_000),
+        help="Number of examples drawn.",
+    )
+    noise: float = number(
+        0.2,
+        "Noise",
+        symbol="σ",
+        ge=0.0,
+        slider=(0.0, 1.0),
+        help="Standard deviation of the noise on each input.",
+    )
 
     def shape(self) -> DataShape:
         return DataShape((2,), 2, "classes")
@@ -36,7 +56,9 @@ class Moons(Dataset):
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return self.draw(rng, self.size)
 
-    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def draw(
+        self, rng: np.random.Generator, n: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         y = rng.integers(0, 2, n)
         t = rng.uniform(0.0, np.pi, n)
         upper = np.stack([np.cos(t), np.sin(t)], axis=1)

@@ -20,7 +20,8 @@ from optlab.outside.datafiles.public_sets import PublicSet
 class OpenML(Dataset):
     """A public data set by its name at OpenML, fetched once and then read from this machine.
 
-    Fetch it with optlab fetch NAME; a run never uses the network. Columns of words become one column a word.
+    Fetch it with optlab fetch NAME; a run never uses the network. Columns of words become one
+    column a word.
     """
 
     name: ClassVar[str] = "openml"
@@ -29,17 +30,27 @@ class OpenML(Dataset):
     sort_order: ClassVar[int] = 95
     source: ClassVar[str] = "J. Vanschoren et al. (2013), OpenML; sklearn.datasets.fetch_openml."
 
-    set: str = text("", "Name", help="Name of the set at OpenML, as mnist_784; fetch it first with optlab fetch NAME.")
-    version: int = integer(1, "Version", ge=1, le=10_000, help="Version of the set; each keeps its values for good.")
+    set: str = text(
+        "",
+        "Name",
+        help="Name of the set at OpenML, as mnist_784; fetch it first with optlab fetch NAME.",
+    )
+    version: int = integer(
+        1, "Version", ge=1, le=10_000, help="Version of the set; each keeps its values for good."
+    )
     missing: Literal["refuse", "drop", "mean"] = choice(
-        "refuse", "Missing values", help="Whether a missing value is an error, drops its row, or is replaced by the mean of its column."
+        "refuse",
+        "Missing values",
+        help="Whether a missing value is an error, drops its row, or is replaced by the mean of its column.",
     )
 
     def shape(self) -> DataShape:
         self._check()
         return public_sets.shape_of(self.set, self.version)
 
-    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+    def examples(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
         found = self._found()
         absent = np.isnan(found.x)
         if not absent.any():
@@ -54,7 +65,10 @@ class OpenML(Dataset):
         if self.missing == "drop":
             whole_rows = ~absent.any(axis=1)
             if not whole_rows.any():
-                raise InvalidInput(f"The data set '{self.set}': every row has a missing value, so none is left.", "dataset.missing")
+                raise InvalidInput(
+                    f"The data set '{self.set}': every row has a missing value, so none is left.",
+                    "dataset.missing",
+                )
             return found.x[whole_rows], found.y[whole_rows]
         counts = (~absent).sum(axis=0)
         if (counts == 0).any():
@@ -77,14 +91,23 @@ class OpenML(Dataset):
 
     def _check(self) -> None:
         if not self.set:
-            there = ", ".join(f"{name} (version {version})" for name, version in public_sets.fetched())
-            words = f"fetched are: {there}" if there else "none is fetched yet, see optlab fetch --help"
-            raise InvalidInput(f"dataset.set is empty; it must be the name of a public set, as mnist_784; {words}.", "dataset.set")
+            there = ", ".join(
+                f"{name} (version {version})" for name, version in public_sets.fetched()
+            )
+            words = (
+                f"fetched are: {there}" if there else "none is fetched yet, see optlab fetch --help"
+            )
+            raise InvalidInput(
+                f"dataset.set is empty; it must be the name of a public set, as mnist_784; {words}.",
+                "dataset.set",
+            )
 
     def _found(self) -> PublicSet:
         self._check()
         path = public_sets.file_of(self.set, self.version)
-        return _read(self.set, self.version, path.stat().st_mtime_ns if path.is_file() else 0, str(path))
+        return _read(
+            self.set, self.version, path.stat().st_mtime_ns if path.is_file() else 0, str(path)
+        )
 
 
 @functools.lru_cache(maxsize=1)

@@ -23,7 +23,9 @@ class Spirals(Dataset):
     group: ClassVar[str] = "Generated, known distribution"
     sort_order: ClassVar[int] = 61
     endless: ClassVar[bool] = True
-    rule: ClassVar[tuple[str, ...]] = (r"x = r\,(\cos\phi,\ \sin\phi) + \sigma n,\quad \phi = 2\pi\left(T r + y / C\right)",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"x = r\,(\cos\phi,\ \sin\phi) + \sigma n,\quad \phi = 2\pi\left(T r + y / C\right)",
+    )
     symbols: ClassVar[dict[str, str]] = {
         "r": "radius, the root of a uniform number, so that examples fill the disk evenly",
         "T": "turns",
@@ -32,10 +34,35 @@ class Spirals(Dataset):
     }
     source: ClassVar[str] = "K. Lang, M. Witbrock (1988), Learning to tell two spirals apart."
 
-    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
-    arms: int = integer(2, "Arms", symbol="C", ge=2, le=10, slider=(2, 10), help="Number of spiral arms, one class each.")
-    turns: float = number(1.0, "Turns", symbol="T", gt=0.0, le=10.0, slider=(0.25, 3.0), help="Full turns of an arm.")
-    noise: float = number(0.02, "Noise", symbol="σ", ge=0.0, slider=(0.0, 0.2), help="Standard deviation of the noise on each input.")
+    size: int = integer(
+        1000,
+        "Examples",
+        ge=10,
+        le=1_000_000,
+        log=True,
+        slider=(100, 20_000),
+        help="Number of examples drawn.",
+    )
+    arms: int = integer(
+        2,
+        "Arms",
+        symbol="C",
+        ge=2,
+        le=10,
+        slider=(2, 10),
+        help="Number of spiral arms, one class each.",
+    )
+    turns: float = number(
+        1.0, "Turns", symbol="T", gt=0.0, le=10.0, slider=(0.25, 3.0), help="Full turns of an arm."
+    )
+    noise: float = number(
+        0.02,
+        "Noise",
+        symbol="σ",
+        ge=0.0,
+        slider=(0.0, 0.2),
+        help="Standard deviation of the noise on each input.",
+    )
 
     def shape(self) -> DataShape:
         return DataShape((2,), self.arms, "classes")
@@ -43,7 +70,9 @@ class Spirals(Dataset):
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return self.draw(rng, self.size)
 
-    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def draw(
+        self, rng: np.random.Generator, n: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         y = rng.integers(0, self.arms, n)
         r = np.sqrt(rng.uniform(0.0, 1.0, n))
         angle = 2.0 * np.pi * (self.turns * r + y / self.arms)

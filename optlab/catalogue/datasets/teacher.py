@@ -1,4 +1,6 @@
-"""Teacher network: targets that a random network gives, so that what there is to learn is known to be learnable."""
+"""Teacher network: targets that a random network gives, so that what there is to learn is known to
+be learnable.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,9 @@ from optlab.core.fields import choice, integer, number
 class Teacher(Dataset):
     """Gaussian inputs, with targets from a random network of one hidden layer.
 
-    A student with tanh units, at least as many as the teacher's, can represent the targets exactly, so the least cost is known: what remains
-    above it is the optimizer's. A student that is wider than its teacher finds it more easily.
+    A student with tanh units, at least as many as the teacher's, can represent the targets exactly,
+    so the least cost is known: what remains above it is the optimizer's. A student that is wider
+    than its teacher finds it more easily.
     """
 
     name: ClassVar[str] = "teacher"
@@ -38,13 +41,43 @@ class Teacher(Dataset):
         "E. Gardner, B. Derrida (1989); D. Saad, S. Solla (1995), Exact solution for on-line learning in multilayer neural networks."
     )
 
-    size: int = integer(1000, "Examples", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Number of examples drawn.")
-    task: Literal["classes", "regression"] = choice(
-        "classes", "Task", help="Whether the teacher tells its largest output (classes) or all of its outputs (regression)."
+    size: int = integer(
+        1000,
+        "Examples",
+        ge=10,
+        le=1_000_000,
+        log=True,
+        slider=(100, 20_000),
+        help="Number of examples drawn.",
     )
-    dimension: int = integer(10, "Inputs", symbol="d", ge=1, le=1000, log=True, slider=(1, 100), help="Number of input values.")
-    hidden: int = integer(4, "Teacher's hidden units", symbol="h", ge=1, le=4096, log=True, slider=(1, 64), help="Width of the teacher.")
-    outputs: int = integer(3, "Outputs", ge=2, le=100, slider=(2, 10), help="Number of classes, or of target values.")
+    task: Literal["classes", "regression"] = choice(
+        "classes",
+        "Task",
+        help="Whether the teacher tells its largest output (classes) or all of its outputs (regression).",
+    )
+    dimension: int = integer(
+        10,
+        "Inputs",
+        symbol="d",
+        ge=1,
+        le=1000,
+        log=True,
+        slider=(1, 100),
+        help="Number of input values.",
+    )
+    hidden: int = integer(
+        4,
+        "Teacher's hidden units",
+        symbol="h",
+        ge=1,
+        le=4096,
+        log=True,
+        slider=(1, 64),
+        help="Width of the teacher.",
+    )
+    outputs: int = integer(
+        3, "Outputs", ge=2, le=100, slider=(2, 10), help="Number of classes, or of target values."
+    )
     noise: float = number(
         0.0,
         "Noise",
@@ -59,21 +92,29 @@ class Teacher(Dataset):
         return DataShape((self.dimension,), self.outputs, self.task)
 
     def weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The teacher: ``W`` ``[hidden, dimension]`` and ``V`` ``[outputs, hidden]``, scaled as the rule says."""
+        """The teacher: ``W`` ``[hidden, dimension]`` and ``V`` ``[outputs, hidden]``, scaled as the
+        rule says.
+        """
         rng = self.rng("teacher")
         first = rng.standard_normal((self.hidden, self.dimension)) * 2.0 / np.sqrt(self.dimension)
         return first, rng.standard_normal((self.outputs, self.hidden)) / np.sqrt(self.hidden)
 
     def scores(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The teacher's outputs ``[n, outputs]`` for raw inputs ``x`` ``[n, dimension]``, without noise."""
+        """The teacher's outputs ``[n, outputs]`` for raw inputs ``x`` ``[n, dimension]``, without
+        noise.
+        """
         first, second = self.weights()
         run: NDArray[np.float64] = np.tanh(x @ first.T) @ second.T
         return run
 
-    def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+    def examples(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
         return self.draw(rng, self.size)
 
-    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
+    def draw(
+        self, rng: np.random.Generator, n: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
         x = rng.standard_normal((n, self.dimension))
         scores = self.scores(x) + self.noise * rng.standard_normal((n, self.outputs))
         return x, scores.argmax(axis=1).astype(np.int64) if self.task == "classes" else scores

@@ -23,7 +23,9 @@ class Wine(Dataset):
     label: ClassVar[str] = "Wine"
     group: ClassVar[str] = "Real, classes"
     sort_order: ClassVar[int] = 30
-    source: ClassVar[str] = "S. Aeberhard, M. Forina (1992), UCI Machine Learning Repository; sklearn.datasets.load_wine."
+    source: ClassVar[str] = (
+        "S. Aeberhard, M. Forina (1992), UCI Machine Learning Repository; sklearn.datasets.load_wine."
+    )
 
     def shape(self) -> DataShape:
         return DataShape((13,), 3, "classes")

@@ -1,4 +1,6 @@
-"""What a delay is: gradients are taken at parameters some steps old, as a worker's are that read them before others wrote."""
+"""What a delay is: gradients are taken at parameters some steps old, as a worker's are that read
+them before others wrote.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,11 @@ Generators = Callable[[str], "torch.Generator"]
 
 
 class Delay(Component):
-    """Base of all delays. Staleness is a pure function of the run's seed and the step, so a repeated step is as stale again."""
+    """Base of all delays.
+
+    Staleness is a pure function of the run's seed and the step, so a repeated step is as stale
+    again.
+    """
 
     kind: ClassVar[str] = "delay"
     active: ClassVar[bool] = True
@@ -27,4 +33,6 @@ class Delay(Component):
 
     @abstractmethod
     def staleness(self, step: int, generators: Generators) -> int:
-        """How many steps old the parameters of step ``step`` (0, 1, …) are, were there enough steps before it; at most :meth:`longest`."""
+        """How many steps old the parameters of step ``step`` (0, 1, …) are, were there enough steps
+        before it; at most :meth:`longest`.
+        """

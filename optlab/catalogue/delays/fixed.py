@@ -11,7 +11,8 @@ from optlab.core.fields import integer
 class FixedDelay(Delay):
     """Gradients are taken at the parameters of s steps before.
 
-    As with s + 1 workers that take turns: each reads the parameters, and by the time its gradient is applied the others have changed them s times.
+    As with s + 1 workers that take turns: each reads the parameters, and by the time its gradient
+    is applied the others have changed them s times.
     """
 
     name: ClassVar[str] = "fixed"
@@ -20,7 +21,16 @@ class FixedDelay(Delay):
     rule: ClassVar[tuple[str, ...]] = (r"g_k = \nabla J(\theta_{k - s})",)
     source: ClassVar[str] = "Notes, asynchronous parallel training; simulated exactly."
 
-    steps: int = integer(4, "Delay", symbol="s", unit="steps", ge=0, le=1000, slider=(0, 32), help="How many steps old the parameters are.")
+    steps: int = integer(
+        4,
+        "Delay",
+        symbol="s",
+        unit="steps",
+        ge=0,
+        le=1000,
+        slider=(0, 32),
+        help="How many steps old the parameters are.",
+    )
 
     def longest(self) -> int:
         return self.steps

@@ -18,7 +18,9 @@ class RandomDelay(Delay):
     name: ClassVar[str] = "random"
     label: ClassVar[str] = "Random"
     sort_order: ClassVar[int] = 30
-    rule: ClassVar[tuple[str, ...]] = (r"g_k = \nabla J(\theta_{k - s_k}),\quad s_k \sim U(0, \ldots, s)",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"g_k = \nabla J(\theta_{k - s_k}),\quad s_k \sim U(0, \ldots, s)",
+    )
     source: ClassVar[str] = "Notes, asynchronous parallel training; simulated exactly."
 
     steps: int = integer(

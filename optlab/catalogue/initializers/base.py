@@ -1,7 +1,8 @@
 """What an initializer is: a draw for each tensor, weights at random and biases at a constant.
 
-Draws are made on the CPU in float64 whatever the run's device and precision, so that a start is the same everywhere. A start may also look at the training set:
-for biases that follow its targets, for weights that are scaled on a minibatch, or to choose among several draws. What it looks at comes as
+Draws are made on the CPU in float64 whatever the run's device and precision, so that a start is the
+same everywhere. A start may also look at the training set: for biases that follow its targets, for
+weights that are scaled on a minibatch, or to choose among several draws. What it looks at comes as
 :class:`InitializationContext`.
 """
 
@@ -26,9 +27,11 @@ class InitializationContext:
     """What a start may look at beside the layout; everything on the CPU and in float64.
 
     Attributes:
-        y: training targets: class numbers ``[n]`` or values ``[n, outputs]``. outputs: number of outputs of the model.
+        y: training targets: class numbers ``[n]`` or values ``[n, outputs]``. outputs: number of
+            outputs of the model.
         losses: parameters ``[P]`` → the objective on the whole training set, weight decay included.
-        traced: parameters ``[P]`` and indices of examples ``[m]`` → name and value ``[m, …]`` of each intermediate result of the forward pass.
+        traced: parameters ``[P]`` and indices of examples ``[m]`` → name and value ``[m, …]`` of
+            each intermediate result of the forward pass.
     """
 
     y: torch.Tensor
@@ -81,12 +84,16 @@ class Initializer(Component):
         """A float64 draw of the shape of ``parameter``, whose role is ``"weight"``."""
 
     def start(
-        self, layout: Layout, generator: torch.Generator, initialization_context: InitializationContext | None = None
+        self,
+        layout: Layout,
+        generator: torch.Generator,
+        initialization_context: InitializationContext | None = None,
     ) -> torch.Tensor:
         """Initial parameters ``[P]`` in float64 on the CPU.
 
         Args:
-            circumstances: None where there is no training set to look at; the start is then the first draw, as the rule for weights gives it.
+            circumstances: None where there is no training set to look at; the start is then the
+                first draw, as the rule for weights gives it.
         """
         if initialization_context is None:
             return self._drawn(layout, generator)
@@ -94,22 +101,41 @@ class Initializer(Component):
         return min(starts, key=initialization_context.losses) if len(starts) > 1 else starts[0]
 
     def adjusted(
-        self, theta: torch.Tensor, layout: Layout, generator: torch.Generator, initialization_context: InitializationContext
+        self,
+        theta: torch.Tensor,
+        layout: Layout,
+        generator: torch.Generator,
+        initialization_context: InitializationContext,
     ) -> torch.Tensor:
         """Drawn parameters ``[P]``, changed by what the training set shows; by default nothing is."""
         return theta
 
-    def _one(self, layout: Layout, generator: torch.Generator, initialization_context: InitializationContext) -> torch.Tensor:
-        theta = self.adjusted(self._drawn(layout, generator), layout, generator, initialization_context)
+    def _one(
+        self,
+        layout: Layout,
+        generator: torch.Generator,
+        initialization_context: InitializationContext,
+    ) -> torch.Tensor:
+        theta = self.adjusted(
+            self._drawn(layout, generator), layout, generator, initialization_context
+        )
         if self.output_bias == "marginal":
             theta = theta.clone()
-            for parameter, part in zip(layout.parameters, layout.split(theta.unsqueeze(0)), strict=True):
-                if parameter.output and parameter.role == "bias" and parameter.shape == (initialization_context.outputs,):
+            for parameter, part in zip(
+                layout.parameters, layout.split(theta.unsqueeze(0)), strict=True
+            ):
+                if (
+                    parameter.output
+                    and parameter.role == "bias"
+                    and parameter.shape == (initialization_context.outputs,)
+                ):
                     part.copy_(marginal(initialization_context.y, initialization_context.outputs))
         return theta
 
     def _drawn(self, layout: Layout, generator: torch.Generator) -> torch.Tensor:
-        return _torch.cat([self._part(parameter, generator).reshape(-1) for parameter in layout.parameters])
+        return _torch.cat(
+            [self._part(parameter, generator).reshape(-1) for parameter in layout.parameters]
+        )
 
     def _part(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         if parameter.role == "weight":
@@ -119,7 +145,8 @@ class Initializer(Component):
 
 
 def marginal(y: torch.Tensor, outputs: int) -> torch.Tensor:
-    """Outputs ``[outputs]`` that are best where the inputs are not looked at: log class frequencies, or mean targets.
+    """Outputs ``[outputs]`` that are best where the inputs are not looked at: log class
+    frequencies, or mean targets.
 
     A class without an example counts as half a one: its logarithm has to be finite.
     """

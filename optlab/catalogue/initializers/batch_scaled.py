@@ -15,17 +15,21 @@ if TYPE_CHECKING:
 
 
 class BatchScaled(Initializer):
-    """A normal draw whose layers are rescaled one after another until their pre-activations on one minibatch have a chosen spread.
+    """A normal draw whose layers are rescaled one after another until their pre-activations on one
+    minibatch have a chosen spread.
 
-    Instead of reasoning about variances the layers are looked at: from the input up, a minibatch is passed through the network, and the weights of the layer
-    are divided by the standard deviation of its pre-activations. It works for any activation and any architecture whose layers show their pre-activations;
-    recurrent weights, whose effect is not one layer's, keep the draw.
+    Instead of reasoning about variances the layers are looked at: from the input up, a minibatch is
+    passed through the network, and the weights of the layer are divided by the standard deviation
+    of its pre-activations. It works for any activation and any architecture whose layers show their
+    pre-activations; recurrent weights, whose effect is not one layer's, keep the draw.
     """
 
     name: ClassVar[str] = "batch_scaled"
     label: ClassVar[str] = "Scaled on a minibatch"
     sort_order: ClassVar[int] = 15
-    rule: ClassVar[tuple[str, ...]] = (r"W_l \leftarrow \frac{\sigma}{s_l}\, W_l,\quad s_l = \text{std}\left(W_l h_{l-1}\right)",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"W_l \leftarrow \frac{\sigma}{s_l}\, W_l,\quad s_l = \text{std}\left(W_l h_{l-1}\right)",
+    )
     symbols: ClassVar[dict[str, str]] = {
         "h_{l-1}": "activations of the layer below, already rescaled",
         "s_l": "over the units of layer l and the minibatch",
@@ -56,15 +60,25 @@ class BatchScaled(Initializer):
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
-        return _torch.randn(parameter.shape, generator=generator, dtype=_torch.float64) / math.sqrt(parameter.fan_in)
+        return _torch.randn(parameter.shape, generator=generator, dtype=_torch.float64) / math.sqrt(
+            parameter.fan_in
+        )
 
     def adjusted(
-        self, theta: torch.Tensor, layout: Layout, generator: torch.Generator, initialization_context: InitializationContext
+        self,
+        theta: torch.Tensor,
+        layout: Layout,
+        generator: torch.Generator,
+        initialization_context: InitializationContext,
     ) -> torch.Tensor:
         rows = _torch.randperm(len(initialization_context.y), generator=generator)[: self.examples]
         theta = theta.clone()
         views = layout.named(theta.unsqueeze(0))  # what is done to them is done to theta
-        weights = {parameter.name: views[parameter.name] for parameter in layout.parameters if parameter.role == "weight"}
+        weights = {
+            parameter.name: views[parameter.name]
+            for parameter in layout.parameters
+            if parameter.role == "weight"
+        }
         for layer in initialization_context.traced(theta, rows):
             if f"{layer}.weight" in weights:
                 spread = float(initialization_context.traced(theta, rows)[layer].std(correction=0))

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class ConstantWeights(Initializer):
     """Every weight starts at the same value.
 
-    All units of a layer compute the same function and receive the same gradient: however long training goes on they stay identical, and the layer is
-    worth one unit.
+    All units of a layer compute the same function and receive the same gradient: however long
+    training goes on they stay identical, and the layer is worth one unit.
     """
 
     name: ClassVar[str] = "constant"
@@ -25,7 +25,9 @@ class ConstantWeights(Initializer):
     sort_order: ClassVar[int] = 31
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} = c",)
     symbols: ClassVar[dict[str, str]] = {}
-    source: ClassVar[str] = "Notes, parameter initialization: initial parameters need to break symmetry between units."
+    source: ClassVar[str] = (
+        "Notes, parameter initialization: initial parameters need to break symmetry between units."
+    )
     differences: ClassVar[str] = "As torch.nn.init.constant_."
 
     value: float = number(

@@ -16,17 +16,22 @@ if TYPE_CHECKING:
 class FanIn(Initializer):
     """Uniform weights within the inverse root of the number of inputs.
 
-    The variance is 1/(3m), so the variance of pre-activations is a third of that of the inputs: signals fade through many layers.
+    The variance is 1/(3m), so the variance of pre-activations is a third of that of the inputs:
+    signals fade through many layers.
     """
 
     name: ClassVar[str] = "fan_in"
     label: ClassVar[str] = "Fan-in uniform"
     sort_order: ClassVar[int] = 12
-    rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim U\left(-\frac{1}{\sqrt{m}},\ \frac{1}{\sqrt{m}}\right)",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"W_{i,j} \sim U\left(-\frac{1}{\sqrt{m}},\ \frac{1}{\sqrt{m}}\right)",
+    )
     symbols: ClassVar[dict[str, str]] = {"m": "inputs of the layer (fan-in)"}
     source: ClassVar[str] = "Notes, parameter initialization: the fan-in heuristic."
     differences: ClassVar[str] = "As torch.nn.Linear's own start for weights."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         bound = 1.0 / math.sqrt(parameter.fan_in)
-        return (2.0 * _torch.rand(parameter.shape, generator=generator, dtype=_torch.float64) - 1.0) * bound
+        return (
+            2.0 * _torch.rand(parameter.shape, generator=generator, dtype=_torch.float64) - 1.0
+        ) * bound

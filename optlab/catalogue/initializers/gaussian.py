@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Gaussian(Initializer):
     """Weights drawn independently from a normal distribution with mean zero.
 
-    Starting at θ₀ is like a Gaussian prior around it; a small scale says that units are more likely not to interact than to interact.
-    Too small and signals vanish through the layers, too large and units saturate or outputs explode.
+    Starting at θ₀ is like a Gaussian prior around it; a small scale says that units are more likely
+    not to interact than to interact. Too small and signals vanish through the layers, too large and
+    units saturate or outputs explode.
     """
 
     name: ClassVar[str] = "gaussian"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class He(Initializer):
     """Normal weights of variance two over the number of inputs.
 
-    A rectifier lets half of its input through; doubling the variance keeps the mean square of activations from layer to layer.
+    A rectifier lets half of its input through; doubling the variance keeps the mean square of
+    activations from layer to layer.
     """
 
     name: ClassVar[str] = "he"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class LeCun(Initializer):
     """Normal weights of variance one over the number of inputs.
 
-    A linear layer then keeps the variance of its input; suits saturating units whose slope at zero is one, such as tanh.
+    A linear layer then keeps the variance of its input; suits saturating units whose slope at zero
+    is one, such as tanh.
     """
 
     name: ClassVar[str] = "lecun"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Orthogonal(Initializer):
     """Random orthogonal matrices times a gain.
 
-    An orthogonal matrix keeps the length of every signal on the way up and of every gradient on the way down, through any number of linear layers; the gain
-    makes up for what the activation takes.
+    An orthogonal matrix keeps the length of every signal on the way up and of every gradient on the
+    way down, through any number of linear layers; the gain makes up for what the activation takes.
     """
 
     name: ClassVar[str] = "orthogonal"
@@ -27,7 +27,9 @@ class Orthogonal(Initializer):
     symbols: ClassVar[dict[str, str]] = {
         "Q": "random orthogonal; of a matrix that is not square, the shorter side's vectors are orthonormal"
     }
-    source: ClassVar[str] = "Notes, parameter initialization: initializing to random orthogonal matrices; A. Saxe et al. (2013)."
+    source: ClassVar[str] = (
+        "Notes, parameter initialization: initializing to random orthogonal matrices; A. Saxe et al. (2013)."
+    )
     differences: ClassVar[str] = "As torch.nn.init.orthogonal_."
 
     gain: float = number(
@@ -44,7 +46,9 @@ class Orthogonal(Initializer):
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         rows = parameter.shape[0]
         columns = parameter.size // rows
-        normal = _torch.randn((max(rows, columns), min(rows, columns)), generator=generator, dtype=_torch.float64)
+        normal = _torch.randn(
+            (max(rows, columns), min(rows, columns)), generator=generator, dtype=_torch.float64
+        )
         q, r = _torch.linalg.qr(normal)
         # Without the signs of R's diagonal Q would not be uniform over the orthogonal matrices.
         q = q * r.diagonal().sign()

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Sparse(Initializer):
     """Each unit has exactly k non-zero weights.
 
-    The total input of a unit stays independent of the number of inputs without each weight having to shrink; the price is a strong prior on the weights that
-    were chosen.
+    The total input of a unit stays independent of the number of inputs without each weight having
+    to shrink; the price is a strong prior on the weights that were chosen.
     """
 
     name: ClassVar[str] = "sparse"
@@ -27,8 +27,12 @@ class Sparse(Initializer):
         r"W_{i,j} \sim N(0, \sigma^2)\ \text{for } k\ \text{inputs } j\ \text{of unit } i,\quad \text{else } 0",
     )
     symbols: ClassVar[dict[str, str]] = {}
-    source: ClassVar[str] = "Notes, parameter initialization: sparse initialization; J. Martens (2010)."
-    differences: ClassVar[str] = "torch.nn.init.sparse_ zeroes a share of each column instead of keeping a number for each unit."
+    source: ClassVar[str] = (
+        "Notes, parameter initialization: sparse initialization; J. Martens (2010)."
+    )
+    differences: ClassVar[str] = (
+        "torch.nn.init.sparse_ zeroes a share of each column instead of keeping a number for each unit."
+    )
 
     count: int = integer(
         15,
@@ -57,6 +61,12 @@ class Sparse(Initializer):
         inputs = parameter.size // units
         kept = min(self.count, inputs)
         # The first k of a random order of each unit's inputs.
-        chosen = _torch.rand((units, inputs), generator=generator, dtype=_torch.float64).argsort(dim=1)[:, :kept]
+        chosen = _torch.rand((units, inputs), generator=generator, dtype=_torch.float64).argsort(
+            dim=1
+        )[:, :kept]
         values = self.std * _torch.randn((units, kept), generator=generator, dtype=_torch.float64)
-        return _torch.zeros((units, inputs), dtype=_torch.float64).scatter_(1, chosen, values).reshape(parameter.shape)
+        return (
+            _torch.zeros((units, inputs), dtype=_torch.float64)
+            .scatter_(1, chosen, values)
+            .reshape(parameter.shape)
+        )

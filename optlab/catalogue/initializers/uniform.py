@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Uniform(Initializer):
     """Weights drawn independently and evenly from −a to a.
 
-    The standard deviation is a/√3; beside the Gaussian it has no tails, and in practice makes little difference.
+    The standard deviation is a/√3; beside the Gaussian it has no tails, and in practice makes
+    little difference.
     """
 
     name: ClassVar[str] = "uniform"
@@ -39,4 +40,6 @@ class Uniform(Initializer):
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
-        return (2.0 * _torch.rand(parameter.shape, generator=generator, dtype=_torch.float64) - 1.0) * self.bound
+        return (
+            2.0 * _torch.rand(parameter.shape, generator=generator, dtype=_torch.float64) - 1.0
+        ) * self.bound

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 class Zero(Initializer):
     """Every weight starts at zero.
 
-    Units of a layer that start alike receive the same gradient and stay alike for ever; a network with hidden units cannot learn from
-    here, a linear model can.
+    Units of a layer that start alike receive the same gradient and stay alike for ever; a network
+    with hidden units cannot learn from here, a linear model can.
     """
 
     name: ClassVar[str] = "zero"
     label: ClassVar[str] = "Zero"
     sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} = 0",)
-    source: ClassVar[str] = "Notes, parameter initialization: initial parameters need to break symmetry between units."
+    source: ClassVar[str] = (
+        "Notes, parameter initialization: initial parameters need to break symmetry between units."
+    )
     differences: ClassVar[str] = "As torch.nn.init.zeros_."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, StepContext, schedule
+from optlab.catalogue.instruments.base import (
+    Instrument,
+    Named,
+    Quantity,
+    Reading,
+    StepContext,
+    schedule,
+)
 from optlab.core.fields import number
 from optlab.core.lazy import torch as _torch
 
@@ -17,13 +24,16 @@ _FIRST = re.compile(r"state\.0")
 
 
 class Activations(Instrument):
-    """Mean and spread of every intermediate result of the forward pass, and which units have stopped to respond.
+    """Mean and spread of every intermediate result of the forward pass, and which units have
+    stopped to respond.
 
-    A start is good where the spread stays about the same from layer to layer, for the values going up and for the gradients coming down. A unit that gives 0
-    for every example of the batch (a dead ReLU) gets no gradient and cannot come back by itself; one that is saturated (tanh near ±1, sigmoid near 0 or 1)
-    gets next to none.
+    A start is good where the spread stays about the same from layer to layer, for the values going
+    up and for the gradients coming down. A unit that gives 0 for every example of the batch (a dead
+    ReLU) gets no gradient and cannot come back by itself; one that is saturated (tanh near ±1,
+    sigmoid near 0 or 1) gets next to none.
 
-    Names are those of the layers; one that ends with the name of an activation is what comes out of it. States over time are taken together.
+    Names are those of the layers; one that ends with the name of an activation is what comes out of
+    it. States over time are taken together.
     """
 
     name: ClassVar[str] = "activations"
@@ -59,13 +69,25 @@ class Activations(Instrument):
             "mean": Named(_torch.stack([mean for _, mean in spread], dim=1), names),
             "std": Named(_torch.stack([variance for variance, _ in spread], dim=1).sqrt(), names),
         }
-        active = [(name, value) for name, value in layers if self._activation(name, context.activation)]
+        active = [
+            (name, value) for name, value in layers if self._activation(name, context.activation)
+        ]
         if active:
             shares = _torch.stack([self._dead(value) for _, value in active], dim=1)
             series["dead"] = Named(shares, tuple(name for name, _ in active))
-        bounded = [(name, value) for name, value in active if self._activation(name, context.activation) in ("tanh", "sigmoid")]
+        bounded = [
+            (name, value)
+            for name, value in active
+            if self._activation(name, context.activation) in ("tanh", "sigmoid")
+        ]
         if bounded:
-            shares = _torch.stack([self._saturated(value, self._activation(name, context.activation)) for name, value in bounded], dim=1)
+            shares = _torch.stack(
+                [
+                    self._saturated(value, self._activation(name, context.activation))
+                    for name, value in bounded
+                ],
+                dim=1,
+            )
             series["saturated"] = Named(shares, tuple(name for name, _ in bounded))
         return Reading(series)
 
@@ -74,7 +96,9 @@ class Activations(Instrument):
 
     @staticmethod
     def _dead(value: torch.Tensor) -> torch.Tensor:
-        """Share ``[R]`` of the units that are 0 for all examples: of the last axis, or of the channels of images ``[R, m, channels, height, width]``."""
+        """Share ``[R]`` of the units that are 0 for all examples: of the last axis, or of the
+        channels of images ``[R, m, channels, height, width]``.
+        """
         units = value.movedim(2, -1) if value.dim() == 5 else value
         alive = (units != 0.0).flatten(1, -2).any(dim=1)
         share: torch.Tensor = 1.0 - alive.to(value).mean(dim=1)
@@ -95,7 +119,10 @@ class Activations(Instrument):
         for name, value in traced:
             repeated = _OVER_TIME.fullmatch(name)
             found.setdefault(repeated[1] if repeated else name, []).append(value)
-        return [(name, values[0] if len(values) == 1 else _torch.cat(values, dim=1)) for name, values in found.items()]
+        return [
+            (name, values[0] if len(values) == 1 else _torch.cat(values, dim=1))
+            for name, values in found.items()
+        ]
 
     @staticmethod
     def _activation(name: str, of_model: str) -> str:

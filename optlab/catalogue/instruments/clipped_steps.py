@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, StepContext, schedule
+from optlab.catalogue.instruments.base import (
+    Instrument,
+    Quantity,
+    Reading,
+    Setting,
+    StepContext,
+    schedule,
+)
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -17,7 +24,8 @@ _MAX_ROWS = 512
 class ClippedSteps(Instrument):
     """Share of the steps since the last reading in which clipping changed the gradient.
 
-    Clipping is meant for the rare step onto a cliff. Where it touches most steps, its threshold is the learning rate in disguise.
+    Clipping is meant for the rare step onto a cliff. Where it touches most steps, its threshold is
+    the learning rate in disguise.
     """
 
     name: ClassVar[str] = "clipped_steps"
@@ -31,7 +39,11 @@ class ClippedSteps(Instrument):
     every: int = schedule(100, "A share of a hundred steps is good to a few percent.")
 
     def refusal(self, setting: Setting) -> str:
-        return "" if setting.clips else "it tells how many steps were clipped, but gradients are not clipped here; choose a clipping rule."
+        return (
+            ""
+            if setting.clips
+            else "it tells how many steps were clipped, but gradients are not clipped here; choose a clipping rule."
+        )
 
     def begin(self, theta: torch.Tensor, memory: dict[str, Any]) -> None:
         memory.update(rows=[], steps=0, clipped=_torch.zeros_like(theta[:, 0]))
@@ -45,7 +57,11 @@ class ClippedSteps(Instrument):
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         self._count(memory)
-        share = memory["clipped"] / memory["steps"] if memory["steps"] else _torch.full_like(memory["clipped"], float("nan"))
+        share = (
+            memory["clipped"] / memory["steps"]
+            if memory["steps"]
+            else _torch.full_like(memory["clipped"], float("nan"))
+        )
         self.begin(context.after, memory)
         return Reading({"share": share})
 

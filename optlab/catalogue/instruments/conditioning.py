@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 
 class Conditioning(Instrument):
-    """Predicted change of the objective in a step, from gradient and curvature along it, beside the actual change on the same batch.
+    """Predicted change of the objective in a step, from gradient and curvature along it, beside the
+    actual change on the same batch.
 
-    To second order a gradient step changes the objective by its two terms: the slope takes it down, the curvature along the gradient brings it up. Where the
-    second outgrows the first, the step goes uphill although it follows the gradient: the Hessian is ill-conditioned, and only a smaller rate helps. Then the
-    flag is 1, and the rate is above the largest that is told here.
+    To second order a gradient step changes the objective by its two terms: the slope takes it down,
+    the curvature along the gradient brings it up. Where the second outgrows the first, the step
+    goes uphill although it follows the gradient: the Hessian is ill-conditioned, and only a smaller
+    rate helps. Then the flag is 1, and the rate is above the largest that is told here.
 
-    With momentum or a rate of each weight's own, the step taken is another than −εg; which of the two is looked at can be chosen.
+    With momentum or a rate of each weight's own, the step taken is another than −εg; which of the
+    two is looked at can be chosen.
     """
 
     name: ClassVar[str] = "conditioning"
@@ -35,7 +38,9 @@ class Conditioning(Instrument):
         "g, H": "its gradient and Hessian, where the gradient is taken",
         "ε": "learning rate",
     }
-    source: ClassVar[str] = "Notes, (8.10), section on ill-conditioning; I. Goodfellow et al., Deep Learning, section 8.2.1."
+    source: ClassVar[str] = (
+        "Notes, (8.10), section on ill-conditioning; I. Goodfellow et al., Deep Learning, section 8.2.1."
+    )
     usual: ClassVar[bool] = True
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("gg", "gᵀg", log=True),
@@ -46,7 +51,10 @@ class Conditioning(Instrument):
         Quantity("largest_rate", "Largest rate that goes downhill", log=True),
     )
 
-    every: int = schedule(100, "Every 100 steps costs a few percent of the training, and conditioning does not change faster.")
+    every: int = schedule(
+        100,
+        "Every 100 steps costs a few percent of the training, and conditioning does not change faster.",
+    )
     step: Literal["gradient", "taken"] = choice(
         "gradient",
         "Step",
@@ -76,7 +84,9 @@ class Conditioning(Instrument):
         )
 
     def cost(self) -> str:
-        return "two to three plain steps" if self.step == "gradient" else "three to five plain steps"
+        return (
+            "two to three plain steps" if self.step == "gradient" else "three to five plain steps"
+        )
 
     @staticmethod
     def _largest(gg: torch.Tensor, ghg: torch.Tensor) -> torch.Tensor:

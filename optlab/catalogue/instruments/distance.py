@@ -16,13 +16,16 @@ _MAX_ROWS = 512
 
 
 class Distance(Instrument):
-    """How far the parameters are from where they started, beside the length of the way that they went.
+    """How far the parameters are from where they started, beside the length of the way that they
+    went.
 
-    Training mostly does not go straight: a ratio near 1 is a straight way, one near 0 a way around mountains or a random walk about a valley, as of a learning
-    rate that is too large for the batch. Where training starts decides much of where it can get.
+    Training mostly does not go straight: a ratio near 1 is a straight way, one near 0 a way around
+    mountains or a random walk about a valley, as of a learning rate that is too large for the
+    batch. Where training starts decides much of where it can get.
 
-    Both count from where this is switched on; that is the start, where it is on from the start. A run that is resumed goes on with its way, and where it had
-    been pretrained, which is not done again, without the distance.
+    Both count from where this is switched on; that is the start, where it is on from the start. A
+    run that is resumed goes on with its way, and where it had been pretrained, which is not done
+    again, without the distance.
     """
 
     name: ClassVar[str] = "distance"
@@ -33,7 +36,9 @@ class Distance(Instrument):
         r"d_k = \left\| \theta_k - \theta_0 \right\|,\quad l_k = \sum_{j=1}^k \left\| \theta_j - \theta_{j-1} \right\|,\quad \frac{d_k}{l_k} \leq 1",
     )
     symbols: ClassVar[dict[str, str]] = {"θ_k": "parameters after k steps"}
-    source: ClassVar[str] = "Notes, poor correspondence between local and global structure, Figure 8.4; chapter row C17."
+    source: ClassVar[str] = (
+        "Notes, poor correspondence between local and global structure, Figure 8.4; chapter row C17."
+    )
     usual: ClassVar[bool] = True
     watches: ClassVar[str] = "update_norm"
     gives: ClassVar[tuple[Quantity, ...]] = (
@@ -42,7 +47,9 @@ class Distance(Instrument):
         Quantity("straightness", "Distance over length"),
     )
 
-    every: int = schedule(50, "The way is added up at every step whatever this is, at less than 1 % of the training.")
+    every: int = schedule(
+        50, "The way is added up at every step whatever this is, at less than 1 % of the training."
+    )
 
     def begin(self, theta: torch.Tensor, memory: dict[str, Any]) -> None:
         memory["origin"] = theta

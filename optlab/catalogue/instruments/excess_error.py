@@ -18,14 +18,18 @@ _FEWEST = 4
 
 
 class ExcessError(Instrument):
-    """The objective on the training set less its minimum, with the order of convergence fitted to it, beside the bounds of theory.
+    """The objective on the training set less its minimum, with the order of convergence fitted to
+    it, beside the bounds of theory.
 
-    On logarithmic axes a power of the number of steps is a line, and its slope is the order: −1/2 for stochastic gradients on a convex problem, −1 on a
-    strongly convex one or for gradient descent, −2 for Nesterov's method on all data. Linear convergence, a fixed share of the excess left after each step,
-    bends down on these axes; the share is told, too. Both are fitted to the last tenfold of steps.
+    On logarithmic axes a power of the number of steps is a line, and its slope is the order: −1/2
+    for stochastic gradients on a convex problem, −1 on a strongly convex one or for gradient
+    descent, −2 for Nesterov's method on all data. Linear convergence, a fixed share of the excess
+    left after each step, bends down on these axes; the share is told, too. Both are fitted to the
+    last tenfold of steps.
 
-    Where the minimum is not known, the smallest objective that any run of the population has reached by now stands for it. The excess then comes out too
-    small near the end, and the slope too steep: train on for a while behind the part that you look at.
+    Where the minimum is not known, the smallest objective that any run of the population has
+    reached by now stands for it. The excess then comes out too small near the end, and the slope
+    too steep: train on for a while behind the part that you look at.
     """
 
     name: ClassVar[str] = "excess_error"
@@ -41,7 +45,9 @@ class ExcessError(Instrument):
         "k": "number of steps",
         "ρ": "share of the excess that a step leaves",
     }
-    source: ClassVar[str] = "Notes, section 8.3.1: convergence of stochastic gradient descent; chapter row A18; Y. Nesterov (1983)."
+    source: ClassVar[str] = (
+        "Notes, section 8.3.1: convergence of stochastic gradient descent; chapter row A18; Y. Nesterov (1983)."
+    )
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("objective", "Objective on the training set", log=True),
         Quantity("excess", "Excess error", log=True),
@@ -54,9 +60,13 @@ class ExcessError(Instrument):
 
     every: int = schedule(50, "A reading is a pass through the training set.")
     known: bool = flag(
-        False, "Minimum is known", help="Whether the minimum is the number below; else the smallest objective that was seen stands for it."
+        False,
+        "Minimum is known",
+        help="Whether the minimum is the number below; else the smallest objective that was seen stands for it.",
     )
-    minimum: float = number(0.0, "Minimum", symbol="J*", help="Minimum of the objective, where it is known.")
+    minimum: float = number(
+        0.0, "Minimum", symbol="J*", help="Minimum of the objective, where it is known."
+    )
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         value = context.objective()
@@ -71,24 +81,44 @@ class ExcessError(Instrument):
         steps = _torch.tensor([float(step) for step, _ in kept], dtype=_torch.float64)
         values = _torch.stack([found for _, found in kept]).double().cpu()
         lowest = values.nan_to_num(float("inf")).amin()
-        memory["best"] = best = min(float(lowest), float(value.nan_to_num(float("inf")).amin()), memory.get("best", float("inf")))
+        memory["best"] = best = min(
+            float(lowest),
+            float(value.nan_to_num(float("inf")).amin()),
+            memory.get("best", float("inf")),
+        )
         excess = values - (self.minimum if self.known else best)
         slope, level, left, first = self._fitted(steps, excess)
         here = value.double().cpu() - (self.minimum if self.known else best)
-        series = {"objective": value, "excess": here.to(value), "slope": slope.to(value), "left": left.to(value)}
+        series = {
+            "objective": value,
+            "excess": here.to(value),
+            "slope": slope.to(value),
+            "left": left.to(value),
+        }
         return Reading(series, lambda: self._picture(steps, excess, slope, level, left, first))
 
     def cost(self) -> str:
         return "an evaluation of the training set"
 
     @staticmethod
-    def _fitted(steps: torch.Tensor, excess: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Slope and level of the line on log axes, share left by a step, and place of the first point, each ``[R]``; NaN where there are too few points."""
+    def _fitted(
+        steps: torch.Tensor, excess: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Slope and level of the line on log axes, share left by a step, and place of the first
+        point, each ``[R]``; NaN where there are too few points.
+        """
         runs = excess.shape[1]
-        slope, level, left = (_torch.full((runs,), float("nan"), dtype=_torch.float64) for _ in range(3))
+        slope, level, left = (
+            _torch.full((runs,), float("nan"), dtype=_torch.float64) for _ in range(3)
+        )
         first = _torch.zeros(runs, dtype=_torch.int64)
         for run in range(runs):
-            usable = (steps > 0.0) & (steps >= 0.1 * steps[-1]) & (excess[:, run] > 0.0) & _torch.isfinite(excess[:, run])
+            usable = (
+                (steps > 0.0)
+                & (steps >= 0.1 * steps[-1])
+                & (excess[:, run] > 0.0)
+                & _torch.isfinite(excess[:, run])
+            )
             if int(usable.sum()) < _FEWEST:
                 continue
             k, e = steps[usable], excess[usable, run].log()
@@ -99,7 +129,12 @@ class ExcessError(Instrument):
 
     @staticmethod
     def _picture(
-        steps: torch.Tensor, excess: torch.Tensor, slope: torch.Tensor, level: torch.Tensor, left: torch.Tensor, first: torch.Tensor
+        steps: torch.Tensor,
+        excess: torch.Tensor,
+        slope: torch.Tensor,
+        level: torch.Tensor,
+        left: torch.Tensor,
+        first: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         k = steps.expand(excess.shape[1], -1)
         k0, e0 = steps[first].unsqueeze(1), excess.T.gather(1, first.unsqueeze(1))

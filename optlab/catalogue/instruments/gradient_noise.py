@@ -1,10 +1,21 @@
-"""Gradient noise: how far the gradient of one batch is from that of all data, told from its examples."""
+"""Gradient noise: how far the gradient of one batch is from that of all data, told from its
+examples.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, StepContext, histogram, quartiles, schedule
+from optlab.catalogue.instruments.base import (
+    Instrument,
+    Named,
+    Quantity,
+    Reading,
+    StepContext,
+    histogram,
+    quartiles,
+    schedule,
+)
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -12,15 +23,18 @@ if TYPE_CHECKING:
 
 
 class GradientNoise(Instrument):
-    """Standard error of the batch's gradient, its signal-to-noise ratio, and how the gradients of single examples are distributed.
+    """Standard error of the batch's gradient, its signal-to-noise ratio, and how the gradients of
+    single examples are distributed.
 
-    The gradient of a batch is a mean over examples, so its error falls with the root of their number: four times the batch for half the error. Where the
-    signal is below the noise, a step goes mostly at random; then a larger batch or a smaller rate helps, and where it is far above, a smaller batch would do.
-    The noise scale is the batch at which signal and noise are equal.
+    The gradient of a batch is a mean over examples, so its error falls with the root of their
+    number: four times the batch for half the error. Where the signal is below the noise, a step
+    goes mostly at random; then a larger batch or a smaller rate helps, and where it is far above, a
+    smaller batch would do. The noise scale is the batch at which signal and noise are equal.
 
-    In chains of affine layers the norm of an example's gradient is known from its activations and deltas, without the gradient itself. Other models are
-    trained, so to say, on each example of the batch as a run of its own, and batch normalization, where examples are not apart, takes a backward pass an
-    example.
+    In chains of affine layers the norm of an example's gradient is known from its activations and
+    deltas, without the gradient itself. Other models are trained, so to say, on each example of the
+    batch as a run of its own, and batch normalization, where examples are not apart, takes a
+    backward pass an example.
     """
 
     name: ClassVar[str] = "gradient_noise"
@@ -49,10 +63,13 @@ class GradientNoise(Instrument):
         Quantity("noise_scale", "Noise scale", log=True),
         Quantity("norms", "Norms of the examples' gradients", log=True, vector=True),
     )
-    draws: ClassVar[str] = "How many examples of the batch have a gradient of which norm: edges and counts."
+    draws: ClassVar[str] = (
+        "How many examples of the batch have a gradient of which norm: edges and counts."
+    )
 
     every: int = schedule(
-        5, "A reading costs half a step to a step where the layers allow it; noise is read off many readings, as each is a draw of its own."
+        5,
+        "A reading costs half a step to a step where the layers allow it; noise is read off many readings, as each is a draw of its own.",
     )
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
@@ -61,7 +78,9 @@ class GradientNoise(Instrument):
         signal = mean.square().sum(dim=1)
         # Rounding can make the difference of nearly equal numbers negative.
         variance = (
-            squares.sum(dim=1).sub_(signal, alpha=m).clamp_min_(0.0).div_(m * (m - 1)) if m > 1 else _torch.full_like(signal, float("nan"))
+            squares.sum(dim=1).sub_(signal, alpha=m).clamp_min_(0.0).div_(m * (m - 1))
+            if m > 1
+            else _torch.full_like(signal, float("nan"))
         )
         error, norms = variance.sqrt(), squares.sqrt()
         series: dict[str, torch.Tensor | Named] = {

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, StepContext, schedule
+from optlab.catalogue.instruments.base import (
+    Instrument,
+    Named,
+    Quantity,
+    Reading,
+    StepContext,
+    schedule,
+)
 from optlab.core.lazy import torch as _torch
 
 
 class GradientsByLayer(Instrument):
     """Norm and spread of the gradient of each of the model's tensors.
 
-    Gradients that get smaller from the output down to the input vanish, those that get larger explode: the lower layers then learn much slower, or jump, at the
-    one learning rate for all.
+    Gradients that get smaller from the output down to the input vanish, those that get larger
+    explode: the lower layers then learn much slower, or jump, at the one learning rate for all.
     """
 
     name: ClassVar[str] = "gradients_by_layer"
     label: ClassVar[str] = "Gradients by layer"
     group: ClassVar[str] = "By layer"
     sort_order: ClassVar[int] = 60
-    source: ClassVar[str] = "Notes, cliffs and exploding gradients, long-term dependencies; X. Glorot, Y. Bengio (2010), figures 6 and 7."
+    source: ClassVar[str] = (
+        "Notes, cliffs and exploding gradients, long-term dependencies; X. Glorot, Y. Bengio (2010), figures 6 and 7."
+    )
     usual: ClassVar[bool] = True
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("norm", "Gradient norm by tensor", log=True, vector=True),
@@ -29,12 +38,20 @@ class GradientsByLayer(Instrument):
     every: int = schedule(100, "Often enough to see it change, at 1 % of the training.")
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
-        found = [_torch.var_mean(part, dim=1, correction=0) for part in context.gradient.split(context.layout.sizes, 1)]
+        found = [
+            _torch.var_mean(part, dim=1, correction=0)
+            for part in context.gradient.split(context.layout.sizes, 1)
+        ]
         variance = _torch.stack([spread for spread, _ in found], dim=1)
         mean = _torch.stack([mean for _, mean in found], dim=1)
         sizes = _torch.tensor(context.layout.sizes).to(variance)
         names = tuple(spec.name for spec in context.layout.parameters)
-        return Reading({"norm": Named(((variance + mean.square()) * sizes).sqrt(), names), "std": Named(variance.sqrt(), names)})
+        return Reading(
+            {
+                "norm": Named(((variance + mean.square()) * sizes).sqrt(), names),
+                "std": Named(variance.sqrt(), names),
+            }
+        )
 
     def cost(self) -> str:
         return "less than half a plain step"

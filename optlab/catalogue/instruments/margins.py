@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, StepContext, histogram, quartiles, schedule
+from optlab.catalogue.instruments.base import (
+    Instrument,
+    Quantity,
+    Reading,
+    Setting,
+    StepContext,
+    histogram,
+    quartiles,
+    schedule,
+)
 from optlab.core.data import LearningTask
 from optlab.core.fields import choice, integer
 
@@ -13,10 +22,12 @@ if TYPE_CHECKING:
 
 
 class Margins(Instrument):
-    """How the margins of the examples are distributed: the output of the right class less the largest of the others.
+    """How the margins of the examples are distributed: the output of the right class less the
+    largest of the others.
 
-    An example with a negative margin is classified wrongly. After the last training example is right, cross-entropy goes on pushing classes apart: the whole
-    distribution moves to the right, and often the validation error still falls with it.
+    An example with a negative margin is classified wrongly. After the last training example is
+    right, cross-entropy goes on pushing classes apart: the whole distribution moves to the right,
+    and often the validation error still falls with it.
     """
 
     name: ClassVar[str] = "margins"
@@ -34,7 +45,9 @@ class Margins(Instrument):
     draws: ClassVar[str] = "How many examples have which margin: edges and counts."
 
     every: int = schedule(200, "About as often as an evaluation, which it costs.")
-    part: Literal["training", "validation"] = choice("training", "Part", help="Examples that it is told on.")
+    part: Literal["training", "validation"] = choice(
+        "training", "Part", help="Examples that it is told on."
+    )
     bins: int = integer(40, "Bins", ge=2, le=400, slider=(10, 100), help="Bins of the histogram.")
 
     def refusal(self, setting: Setting) -> str:
@@ -51,7 +64,10 @@ class Margins(Instrument):
             edges, counts = histogram(margins, self.bins)
             return {"edges": edges, "counts": counts}
 
-        return Reading({"quartiles": quartiles(margins), "negative": (margins < 0.0).to(margins).mean(dim=1)}, draw)
+        return Reading(
+            {"quartiles": quartiles(margins), "negative": (margins < 0.0).to(margins).mean(dim=1)},
+            draw,
+        )
 
     def cost(self) -> str:
         return "an evaluation of the part"

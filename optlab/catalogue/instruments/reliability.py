@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Setting, StepContext, schedule
+from optlab.catalogue.instruments.base import (
+    Instrument,
+    Quantity,
+    Reading,
+    Setting,
+    StepContext,
+    schedule,
+)
 from optlab.core.data import LearningTask
 from optlab.core.fields import choice, integer
 from optlab.core.lazy import torch as _torch
@@ -16,15 +23,19 @@ if TYPE_CHECKING:
 class Reliability(Instrument):
     """How often the most probable class is right, against how probable the model calls it.
 
-    Where a model says 80 %, it should be right 8 times in 10. A network that is trained on after its training error is gone pushes probabilities to 1 and
-    becomes overconfident: the curve sinks below the diagonal, and cross-entropy rises on the validation set although the 0-1 error does not.
+    Where a model says 80 %, it should be right 8 times in 10. A network that is trained on after
+    its training error is gone pushes probabilities to 1 and becomes overconfident: the curve sinks
+    below the diagonal, and cross-entropy rises on the validation set although the 0-1 error does
+    not.
     """
 
     name: ClassVar[str] = "reliability"
     label: ClassVar[str] = "Reliability of probabilities"
     group: ClassVar[str] = "Predictions"
     sort_order: ClassVar[int] = 100
-    rule: ClassVar[tuple[str, ...]] = (r"\text{ECE} = \sum_b \frac{n_b}{n} \left| \text{acc}_b - \text{conf}_b \right|",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\text{ECE} = \sum_b \frac{n_b}{n} \left| \text{acc}_b - \text{conf}_b \right|",
+    )
     symbols: ClassVar[dict[str, str]] = {
         "b": "bin of the probability of the most probable class; bins are equally wide",
         "n_b": "examples in it, of n",
@@ -38,10 +49,14 @@ class Reliability(Instrument):
         Quantity("ece", "Expected calibration error"),
         Quantity("overconfidence", "Mean probability less accuracy"),
     )
-    draws: ClassVar[str] = "The reliability curve: mean probability, accuracy and count of each bin, and the bins' edges."
+    draws: ClassVar[str] = (
+        "The reliability curve: mean probability, accuracy and count of each bin, and the bins' edges."
+    )
 
     every: int = schedule(200, "About as often as an evaluation, which it costs.")
-    part: Literal["training", "validation"] = choice("validation", "Part", help="Examples that it is told on.")
+    part: Literal["training", "validation"] = choice(
+        "validation", "Part", help="Examples that it is told on."
+    )
     bins: int = integer(
         10,
         "Bins",
@@ -67,16 +82,30 @@ class Reliability(Instrument):
         confidence, predicted = probabilities.max(dim=2)
         right = (predicted == y).to(confidence)
         place = (confidence * self.bins).nan_to_num(0.0).long().clamp(0, self.bins - 1)
-        empty = _torch.zeros(len(confidence), self.bins, dtype=confidence.dtype, device=confidence.device)
+        empty = _torch.zeros(
+            len(confidence), self.bins, dtype=confidence.dtype, device=confidence.device
+        )
         count = empty.scatter_add(1, place, _torch.ones_like(confidence))
-        total_confidence, total_right = empty.scatter_add(1, place, confidence), empty.scatter_add(1, place, right)
+        total_confidence, total_right = (
+            empty.scatter_add(1, place, confidence),
+            empty.scatter_add(1, place, right),
+        )
         error = (total_right - total_confidence).abs().sum(dim=1) / confidence.shape[1]
 
         def draw() -> dict[str, torch.Tensor]:
-            edges = _torch.linspace(0.0, 1.0, self.bins + 1, dtype=count.dtype, device=count.device).expand(len(count), -1)
-            return {"edges": edges, "probability": total_confidence / count, "accuracy": total_right / count, "count": count}
+            edges = _torch.linspace(
+                0.0, 1.0, self.bins + 1, dtype=count.dtype, device=count.device
+            ).expand(len(count), -1)
+            return {
+                "edges": edges,
+                "probability": total_confidence / count,
+                "accuracy": total_right / count,
+                "count": count,
+            }
 
-        return Reading({"ece": error, "overconfidence": confidence.mean(dim=1) - right.mean(dim=1)}, draw)
+        return Reading(
+            {"ece": error, "overconfidence": confidence.mean(dim=1) - right.mean(dim=1)}, draw
+        )
 
     def cost(self) -> str:
         return "an evaluation of the part"

@@ -11,8 +11,8 @@ from optlab.core.fields import integer
 class SpectralDensity(Instrument):
     """How the eigenvalues of the Hessian are spread, by stochastic Lanczos quadrature.
 
-    Trained networks have a bulk of eigenvalues near zero and a few far out, about as many as there are classes: most directions are flat, and a few set the
-    learning rate for all.
+    Trained networks have a bulk of eigenvalues near zero and a few far out, about as many as there
+    are classes: most directions are flat, and a few set the learning rate for all.
     """
 
     name: ClassVar[str] = "spectral_density"
@@ -26,17 +26,34 @@ class SpectralDensity(Instrument):
         "τ_jk, w_jk": "eigenvalues of the Lanczos matrix from random start j, and squares of the first entries of its eigenvectors",
         "n": "random starts",
     }
-    source: ClassVar[str] = "S. Ubaru, J. Chen, Y. Saad (2017), Fast estimation of tr(f(A)); B. Ghorbani et al. (2019), of neural networks."
+    source: ClassVar[str] = (
+        "S. Ubaru, J. Chen, Y. Saad (2017), Fast estimation of tr(f(A)); B. Ghorbani et al. (2019), of neural networks."
+    )
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("mean", "Mean eigenvalue"),
         Quantity("spread", "Standard deviation of the eigenvalues", log=True),
     )
     draws: ClassVar[str] = "The density, smoothed: eigenvalue and density, of integral 1."
 
-    every: int = schedule(0, "On a pause and at the end: a reading is the cost of hundreds of steps.")
-    probes: int = integer(4, "Random starts", symbol="n", ge=1, le=256, slider=(1, 32), help="Their results are averaged.")
+    every: int = schedule(
+        0, "On a pause and at the end: a reading is the cost of hundreds of steps."
+    )
+    probes: int = integer(
+        4,
+        "Random starts",
+        symbol="n",
+        ge=1,
+        le=256,
+        slider=(1, 32),
+        help="Their results are averaged.",
+    )
     steps: int = integer(
-        40, "Lanczos steps", ge=2, le=512, slider=(8, 128), help="Hessian products for each start; more show finer detail."
+        40,
+        "Lanczos steps",
+        ge=2,
+        le=512,
+        slider=(8, 128),
+        help="Hessian products for each start; more show finer detail.",
     )
     examples: int = integer(
         0,
@@ -52,7 +69,11 @@ class SpectralDensity(Instrument):
         grid, density, moments = context.density(self.probes, self.steps, self.examples)
         mean = moments[:, 1]
         spread = (moments[:, 2] - mean.square()).clamp_min(0.0).sqrt()
-        return Reading({"mean": mean, "spread": spread}, lambda: {"eigenvalue": grid, "density": density})
+        return Reading(
+            {"mean": mean, "spread": spread}, lambda: {"eigenvalue": grid, "density": density}
+        )
 
     def cost(self) -> str:
-        return f"about {2 * self.probes * self.steps:,} plain steps on batches of the training's size"
+        return (
+            f"about {2 * self.probes * self.steps:,} plain steps on batches of the training's size"
+        )

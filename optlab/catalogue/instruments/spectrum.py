@@ -1,10 +1,19 @@
-"""The ends of the Hessian's spectrum, its trace, and for small models the share of its negative eigenvalues."""
+"""The ends of the Hessian's spectrum, its trace, and for small models the share of its negative
+eigenvalues.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, StepContext, schedule
+from optlab.catalogue.instruments.base import (
+    Instrument,
+    Named,
+    Quantity,
+    Reading,
+    StepContext,
+    schedule,
+)
 from optlab.core.fields import integer, number
 from optlab.core.lazy import torch as _torch
 
@@ -18,12 +27,16 @@ _MOST = 300
 
 
 class Spectrum(Instrument):
-    """The largest and smallest eigenvalues of the Hessian, by Lanczos on Hessian products, with its trace and its negative share.
+    """The largest and smallest eigenvalues of the Hessian, by Lanczos on Hessian products, with its
+    trace and its negative share.
 
-    The largest sets the largest learning rate that plain gradient descent bears, 2/λ₁. A negative one is a direction of descent that the gradient may not
-    show: near a saddle the smallest tells the way out. Each search starts from the vectors that the last one found, so after the first it needs few products.
+    The largest sets the largest learning rate that plain gradient descent bears, 2/λ₁. A negative
+    one is a direction of descent that the gradient may not show: near a saddle the smallest tells
+    the way out. Each search starts from the vectors that the last one found, so after the first it
+    needs few products.
 
-    For models of up to 600 parameters the share of negative eigenvalues is told, too; by it a critical point is a minimum, a saddle or a maximum.
+    For models of up to 600 parameters the share of negative eigenvalues is told, too; by it a
+    critical point is a minimum, a saddle or a maximum.
     """
 
     name: ClassVar[str] = "spectrum"
@@ -52,12 +65,35 @@ class Spectrum(Instrument):
         Quantity("products", "Hessian products taken"),
     )
 
-    every: int = schedule(100, "Eigenvalues change slowly, and a reading is the cost of ten to thirty steps.")
-    top: int = integer(1, "Largest", symbol="k", ge=1, le=64, slider=(1, 10), help="How many of the largest eigenvalues.")
-    bottom: int = integer(
-        0, "Smallest", ge=0, le=64, slider=(0, 10), help="How many of the smallest eigenvalues.", why="None: they take more products."
+    every: int = schedule(
+        100, "Eigenvalues change slowly, and a reading is the cost of ten to thirty steps."
     )
-    probes: int = integer(0, "Probes", ge=0, le=1000, slider=(0, 64), help="Random vectors for the trace; 0 for no trace, else 2 at least.")
+    top: int = integer(
+        1,
+        "Largest",
+        symbol="k",
+        ge=1,
+        le=64,
+        slider=(1, 10),
+        help="How many of the largest eigenvalues.",
+    )
+    bottom: int = integer(
+        0,
+        "Smallest",
+        ge=0,
+        le=64,
+        slider=(0, 10),
+        help="How many of the smallest eigenvalues.",
+        why="None: they take more products.",
+    )
+    probes: int = integer(
+        0,
+        "Probes",
+        ge=0,
+        le=1000,
+        slider=(0, 64),
+        help="Random vectors for the trace; 0 for no trace, else 2 at least.",
+    )
     examples: int = integer(
         0,
         "Examples",
@@ -69,12 +105,23 @@ class Spectrum(Instrument):
         why="The batch, which costs least; each batch has a Hessian of its own, so its eigenvalues jump from reading to reading.",
     )
     tolerance: float = number(
-        1e-3, "Tolerance", gt=0.0, lt=1.0, log=True, slider=(1e-6, 1e-1), help="Error of the eigenvalues relative to the largest."
+        1e-3,
+        "Tolerance",
+        gt=0.0,
+        lt=1.0,
+        log=True,
+        slider=(1e-6, 1e-1),
+        help="Error of the eigenvalues relative to the largest.",
     )
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         found = context.ends(
-            self.top, self.bottom, start=memory.get("vectors"), tolerance=self.tolerance, most=_MOST, examples=self.examples
+            self.top,
+            self.bottom,
+            start=memory.get("vectors"),
+            tolerance=self.tolerance,
+            most=_MOST,
+            examples=self.examples,
         )
         if bool(_torch.isfinite(found.vectors).all()):
             memory["vectors"] = found.vectors
@@ -85,9 +132,13 @@ class Spectrum(Instrument):
             "products": found.products.to(largest),
         }
         if found.bottom.shape[1]:
-            series["bottom"] = Named(found.bottom, tuple(f"λ−{rank}" for rank in range(1, found.bottom.shape[1] + 1)))
+            series["bottom"] = Named(
+                found.bottom, tuple(f"λ−{rank}" for rank in range(1, found.bottom.shape[1] + 1))
+            )
         if self.probes:
-            series["trace"], series["trace_error"] = context.trace(max(2, self.probes), self.examples)
+            series["trace"], series["trace_error"] = context.trace(
+                max(2, self.probes), self.examples
+            )
         if context.layout.total <= _SHARE_UP_TO:
             series["negative_share"] = self._negative(context.eigenvalues(self.examples))
         return Reading(series)
@@ -101,6 +152,8 @@ class Spectrum(Instrument):
     @staticmethod
     def _negative(values: torch.Tensor) -> torch.Tensor:
         """What lies within rounding of zero has no sign."""
-        margin = (1e-6 if values.dtype == _torch.float64 else 1e-4) * values.abs().amax(dim=1, keepdim=True)
+        margin = (1e-6 if values.dtype == _torch.float64 else 1e-4) * values.abs().amax(
+            dim=1, keepdim=True
+        )
         share: torch.Tensor = (values < -margin).to(values).mean(dim=1)
         return _torch.where(_torch.isfinite(values).all(dim=1), share, float("nan"))

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, Setting, StepContext, schedule
+from optlab.catalogue.instruments.base import (
+    Instrument,
+    Named,
+    Quantity,
+    Reading,
+    Setting,
+    StepContext,
+    schedule,
+)
 
 
 class TimeGradient(Instrument):
-    """Norm of the gradient of an example's loss by the state at each time step, the mean over the batch.
+    """Norm of the gradient of an example's loss by the state at each time step, the mean over the
+    batch.
 
-    The gradient of an early step has passed through the recurrent weights once for each step in between: with their powers it vanishes or explodes, and a
-    long lag cannot be learned. The norm at the first step over that at the last tells how much of the gradient is left.
+    The gradient of an early step has passed through the recurrent weights once for each step in
+    between: with their powers it vanishes or explodes, and a long lag cannot be learned. The norm
+    at the first step over that at the last tells how much of the gradient is left.
 
-    For a model without a state that is carried from step to step, the gradient by the inputs of each step is taken.
+    For a model without a state that is carried from step to step, the gradient by the inputs of
+    each step is taken.
     """
 
     name: ClassVar[str] = "time_gradient"
@@ -28,7 +39,9 @@ class TimeGradient(Instrument):
         "h_{i,t}": "its state after step t, or its input in step t",
         "m": "examples of the batch",
     }
-    source: ClassVar[str] = "Notes, long-term dependencies, (8.11); Y. Bengio, P. Simard, P. Frasconi (1994)."
+    source: ClassVar[str] = (
+        "Notes, long-term dependencies, (8.11); Y. Bengio, P. Simard, P. Frasconi (1994)."
+    )
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("norm", "Gradient norm by time step", log=True, vector=True),
         Quantity("left", "Norm at the first step over that at the last", log=True),
@@ -47,7 +60,10 @@ class TimeGradient(Instrument):
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         norms, by = context.by_time()
         names = tuple(f"{by}.{t}" for t in range(norms.shape[1]))
-        return Reading({"norm": Named(norms, names), "left": norms[:, 0] / norms[:, -1]}, lambda: {"norm": norms})
+        return Reading(
+            {"norm": Named(norms, names), "left": norms[:, 0] / norms[:, -1]},
+            lambda: {"norm": norms},
+        )
 
     def cost(self) -> str:
         return "about two plain steps"

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from optlab.catalogue.instruments.base import Instrument, Named, Quantity, Reading, StepContext, schedule
+from optlab.catalogue.instruments.base import (
+    Instrument,
+    Named,
+    Quantity,
+    Reading,
+    StepContext,
+    schedule,
+)
 from optlab.core.lazy import torch as _torch
 
 if TYPE_CHECKING:
@@ -14,19 +21,26 @@ if TYPE_CHECKING:
 class UpdateRatio(Instrument):
     """Norm of the last update over the norm of the weights, for each of the model's tensors.
 
-    About 1/1000 a step is common in healthy training; far above, the weights are thrown about; far below, the layer hardly learns. A tensor that is zero as a
-    whole, as biases are at the start, has no ratio.
+    About 1/1000 a step is common in healthy training; far above, the weights are thrown about; far
+    below, the layer hardly learns. A tensor that is zero as a whole, as biases are at the start,
+    has no ratio.
     """
 
     name: ClassVar[str] = "update_ratio"
     label: ClassVar[str] = "Update-to-weight ratio"
     group: ClassVar[str] = "By layer"
     sort_order: ClassVar[int] = 70
-    rule: ClassVar[tuple[str, ...]] = (r"\frac{\left\| \theta_k - \theta_{k-1} \right\|}{\left\| \theta_{k-1} \right\|}",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\frac{\left\| \theta_k - \theta_{k-1} \right\|}{\left\| \theta_{k-1} \right\|}",
+    )
     symbols: ClassVar[dict[str, str]] = {"θ_k": "values of one tensor after k steps"}
-    source: ClassVar[str] = "A rule of thumb; A. Karpathy, CS231n notes on babysitting the learning process."
+    source: ClassVar[str] = (
+        "A rule of thumb; A. Karpathy, CS231n notes on babysitting the learning process."
+    )
     usual: ClassVar[bool] = True
-    gives: ClassVar[tuple[Quantity, ...]] = (Quantity("ratio", "Update over weight by tensor", log=True, vector=True),)
+    gives: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("ratio", "Update over weight by tensor", log=True, vector=True),
+    )
 
     every: int = schedule(100, "Often enough to see it change, at less than 1 % of the training.")
 
@@ -34,11 +48,19 @@ class UpdateRatio(Instrument):
         update = self._norms(context, context.after - context.before)
         weight = self._norms(context, context.before)
         ratio = _torch.where(weight > 0.0, update / weight, float("nan"))
-        return Reading({"ratio": Named(ratio, tuple(spec.name for spec in context.layout.parameters))})
+        return Reading(
+            {"ratio": Named(ratio, tuple(spec.name for spec in context.layout.parameters))}
+        )
 
     def cost(self) -> str:
         return "less than half a plain step"
 
     @staticmethod
     def _norms(context: StepContext, values: torch.Tensor) -> torch.Tensor:
-        return _torch.stack([_torch.linalg.vector_norm(part, dim=1) for part in values.split(context.layout.sizes, 1)], dim=1)
+        return _torch.stack(
+            [
+                _torch.linalg.vector_norm(part, dim=1)
+                for part in values.split(context.layout.sizes, 1)
+            ],
+            dim=1,
+        )

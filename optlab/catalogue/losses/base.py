@@ -1,6 +1,7 @@
 """What a loss is: a number an example, and the weight-decay terms that are added to their mean.
 
-The objective is ``J(θ) = mean per-example loss + λ₁‖W‖₁ + ½λ₂‖W‖²`` (8.1, 8.3); the two parts are reported apart.
+The objective is ``J(θ) = mean per-example loss + λ₁‖W‖₁ + ½λ₂‖W‖²`` (8.1, 8.3); the two parts are
+reported apart.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class Loss(Component):
     tasks: ClassVar[tuple[LearningTask, ...]] = ()
     """Tasks whose targets the loss can take."""
     canonical: ClassVar[bool] = False
-    """Whether :meth:`fisher_product` is also the product with the Hessian of the loss by the outputs, as where the outputs are the natural parameters of an
-    exponential family."""
+    """Whether :meth:`fisher_product` is also the product with the Hessian of the loss by the
+    outputs, as where the outputs are the natural parameters of an exponential family."""
 
     l2: float = number(
         0.0,
@@ -59,27 +60,37 @@ class Loss(Component):
             ``[R, m]``.
         """
 
-    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Mean loss ``[R]`` and its gradient by the outputs ``[R, m, outputs]``; None where the loss leaves gradients to autograd."""
+    def with_gradient(
+        self, outputs: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Mean loss ``[R]`` and its gradient by the outputs ``[R, m, outputs]``; None where the
+        loss leaves gradients to autograd.
+        """
         return None
 
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor | None:
-        """The class probabilities ``[R, m, classes]`` that the outputs predict; None where they predict none."""
+        """The class probabilities ``[R, m, classes]`` that the outputs predict; None where they
+        predict none.
+        """
         return None
 
     @classmethod
     def likelihood(cls) -> bool:
-        """Whether the loss is a negative log-likelihood: then it says what distribution the outputs predict."""
+        """Whether the loss is a negative log-likelihood: then it says what distribution the outputs
+        predict.
+        """
         return cls.fisher_product is not Loss.fisher_product
 
     def fisher_product(self, outputs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        """``S u`` ``[R, m, outputs]`` with the Fisher matrix S of the distribution that the outputs predict, example by example.
+        """``S u`` ``[R, m, outputs]`` with the Fisher matrix S of the distribution that the outputs
+        predict, example by example.
 
         Raises:
             InvalidInput: the loss is no negative log-likelihood.
         """
         raise InvalidInput(
-            f"loss.name is {self.name!r}, which is no negative log-likelihood, so natural gradients do not exist.", "loss.name"
+            f"loss.name is {self.name!r}, which is no negative log-likelihood, so natural gradients do not exist.",
+            "loss.name",
         )
 
 
@@ -89,7 +100,8 @@ def zero_one(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def margin(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """By how much the output of the right class exceeds the largest of the others, ``[R, m]``; negative where the 0-1 loss is 1.
+    """By how much the output of the right class exceeds the largest of the others, ``[R, m]``;
+    negative where the 0-1 loss is 1.
 
     Args:
         outputs: ``[R, m, classes]``, two classes at least. y: class numbers ``[R, m]``.

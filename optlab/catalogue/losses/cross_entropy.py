@@ -16,25 +16,32 @@ if TYPE_CHECKING:
 class CrossEntropy(Loss):
     """Negative log-likelihood of the correct class under the softmax of the outputs.
 
-    The surrogate for the 0-1 loss: it keeps pushing classes apart after the last training error is gone, and it has no minimum on separable
-    data, only an asymptote at 0.
+    The surrogate for the 0-1 loss: it keeps pushing classes apart after the last training error is
+    gone, and it has no minimum on separable data, only an asymptote at 0.
     """
 
     name: ClassVar[str] = "cross_entropy"
     label: ClassVar[str] = "Cross-entropy"
     sort_order: ClassVar[int] = 10
-    rule: ClassVar[tuple[str, ...]] = (r"L = -\log p(y \mid x;\theta) = -\log \frac{e^{f_y}}{\sum_c e^{f_c}}",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"L = -\log p(y \mid x;\theta) = -\log \frac{e^{f_y}}{\sum_c e^{f_c}}",
+    )
     symbols: ClassVar[dict[str, str]] = {"f_c": "output (logit) of class c"}
     source: ClassVar[str] = "Notes, (8.4)–(8.6) and section on surrogate losses."
-    differences: ClassVar[str] = "As torch.nn.functional.cross_entropy with the mean taken over the batch."
+    differences: ClassVar[str] = (
+        "As torch.nn.functional.cross_entropy with the mean taken over the batch."
+    )
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
     canonical: ClassVar[bool] = True
 
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        # Classes on the second axis, as layers leave them in memory: there a softmax goes along the examples, many times as fast as across a few classes.
+        # Classes on the second axis, as layers leave them in memory: there a softmax goes along the
+        # examples, many times as fast as across a few classes.
         return functional.cross_entropy(outputs.transpose(1, 2), y, reduction="none")
 
-    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def with_gradient(
+        self, outputs: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         log_p = _torch.log_softmax(outputs.transpose(1, 2), dim=1)
         correct = y.unsqueeze(1)
         loss = log_p.gather(1, correct).mean(dim=(1, 2)).neg()

@@ -15,23 +15,29 @@ if TYPE_CHECKING:
 class SquaredError(Loss):
     """Squared distance of the outputs from the target, summed over the outputs of an example.
 
-    For classes the target is the one-hot vector. With a linear model it is a quadratic function of the parameters: the case in which
-    every statement about conditioning is exact.
+    For classes the target is the one-hot vector. With a linear model it is a quadratic function of
+    the parameters: the case in which every statement about conditioning is exact.
     """
 
     name: ClassVar[str] = "squared_error"
     label: ClassVar[str] = "Squared error"
     sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (r"L = \left\| f(x;\theta) - y \right\|^2",)
-    source: ClassVar[str] = "Deep Learning, section 5.1.4; (8.4) with a Gaussian model of unit variance, times two."
-    differences: ClassVar[str] = "torch.nn.MSELoss also divides by the number of outputs; both agree where there is one."
+    source: ClassVar[str] = (
+        "Deep Learning, section 5.1.4; (8.4) with a Gaussian model of unit variance, times two."
+    )
+    differences: ClassVar[str] = (
+        "torch.nn.MSELoss also divides by the number of outputs; both agree where there is one."
+    )
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes", "regression")
     canonical: ClassVar[bool] = True
 
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return (outputs - _target(outputs, y)).square().sum(dim=2)
 
-    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def with_gradient(
+        self, outputs: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         residual = outputs - _target(outputs, y)
         m = y.shape[1]
         return residual.square().sum(dim=(1, 2)) / m, residual.mul_(2.0 / m)

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class AveragedTrainLoss(EvaluationMeasure):
-    """The same measure at the averaged parameters; there is none where the experiment averages nothing."""
+    """The same measure at the averaged parameters; there is none where the experiment averages
+    nothing.
+    """
 
     name: ClassVar[str] = "averaged_train_loss"
     label: ClassVar[str] = "Training loss of the average"

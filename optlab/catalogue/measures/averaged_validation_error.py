@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 class AveragedValidationError(EvaluationMeasure):
-    """The same measure at the averaged parameters; there is none where the experiment averages nothing."""
+    """The same measure at the averaged parameters; there is none where the experiment averages
+    nothing.
+    """
 
     name: ClassVar[str] = "averaged_validation_error"
     label: ClassVar[str] = "Validation error of the average"

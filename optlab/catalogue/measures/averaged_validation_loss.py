@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class AveragedValidationLoss(EvaluationMeasure):
-    """The same measure at the averaged parameters; there is none where the experiment averages nothing."""
+    """The same measure at the averaged parameters; there is none where the experiment averages
+    nothing.
+    """
 
     name: ClassVar[str] = "averaged_validation_loss"
     label: ClassVar[str] = "Validation loss of the average"

@@ -1,4 +1,5 @@
-"""What a measure is: a number (or several) for each run, taken at every step or at every evaluation.
+"""What a measure is: a number (or several) for each run, taken at every step or at every
+evaluation.
 
 Taking a measure never changes the training: it gets tensors to read and no generator.
 """
@@ -28,7 +29,8 @@ class Step:
         before, after: parameters ``[R, P]`` on either side of the step.
         rate: learning rates ``[R]``.
         tracked: flat positions ``[K]`` of the weights that are followed.
-        clipped: share ``[R]`` of the gradient's components that clipping changed; None where no run clips.
+        clipped: share ``[R]`` of the gradient's components that clipping changed; None where no run
+            clips.
     """
 
     loss: torch.Tensor
@@ -43,16 +45,21 @@ class Step:
 
 @dataclass
 class Evaluation:
-    """What can be seen at an evaluation: per-example losses, 0-1 errors and margins ``[R, n]`` on whole parts.
+    """What can be seen at an evaluation: per-example losses, 0-1 errors and margins ``[R, n]`` on
+    whole parts.
 
-    Errors and margins are None for regression; validation is None where the part is empty, and fresh examples where none are drawn.
+    Errors and margins are None for regression; validation is None where the part is empty, and
+    fresh examples where none are drawn.
 
     Attributes:
-        training_margin, validation_margin: output of the right class less the largest of the others.
-        fresh_loss, fresh_error: means ``[R]`` over fresh examples of the distribution, which no run was trained on.
+        training_margin, validation_margin: output of the right class less the largest of the
+            others.
+        fresh_loss, fresh_error: means ``[R]`` over fresh examples of the distribution, which no run
+            was trained on.
         penalty: the weight-decay terms ``[R]`` of the objective; None where it has none.
         weight_norm: Euclidean norm ``[R]`` of the weights, biases left out.
-        full_gradient_norm: norm ``[R]`` of the gradient of the objective on the whole training set; None where it is not due.
+        full_gradient_norm: norm ``[R]`` of the gradient of the objective on the whole training set;
+            None where it is not due.
         averaged: the same at the averaged parameters; None where nothing is averaged.
     """
 

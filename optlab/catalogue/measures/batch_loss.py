@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class BatchLoss(StepMeasure):
-    """Mean loss of the examples of a step's batch, before the step: a noisy view of the training loss, for free."""
+    """Mean loss of the examples of a step's batch, before the step: a noisy view of the training
+    loss, for free.
+    """
 
     name: ClassVar[str] = "batch_loss"
     label: ClassVar[str] = "Training loss (batch)"

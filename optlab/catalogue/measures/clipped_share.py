@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class ClippedShare(StepMeasure):
     """Share of the gradient's components that clipping changed in a step.
 
-    Clipping by norm changes all or none, so the mean over steps is the share of clipped steps; by value it changes some. Taken where a run clips.
+    Clipping by norm changes all or none, so the mean over steps is the share of clipped steps; by
+    value it changes some. Taken where a run clips.
     """
 
     name: ClassVar[str] = "clipped_share"

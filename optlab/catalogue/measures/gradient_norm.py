@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 class GradientNorm(StepMeasure):
     """Euclidean norm of the batch gradient, before clipping.
 
-    It has a noise floor: the gradient of a batch of m examples deviates from the full gradient by about σ/√m, where σ² is the variance of the gradients of
-    single examples, summed over all components. So it does not vanish at a minimum, unless σ does: that it has not shrunk says nothing about
-    critical points. The gradient-norm test is made with the full gradient norm instead.
+    It has a noise floor: the gradient of a batch of m examples deviates from the full gradient by
+    about σ/√m, where σ² is the variance of the gradients of single examples, summed over all
+    components. So it does not vanish at a minimum, unless σ does: that it has not shrunk says
+    nothing about critical points. The gradient-norm test is made with the full gradient norm
+    instead.
     """
 
     name: ClassVar[str] = "gradient_norm"

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 
 class Margin(MeasureOfMargins):
-    """Mean over the training examples of the output of the right class less the largest of the others.
+    """Mean over the training examples of the output of the right class less the largest of the
+    others.
 
-    It can go on growing, and the classes be pushed further apart, after the last training example is right and the 0-1 loss has nothing more to say.
+    It can go on growing, and the classes be pushed further apart, after the last training example
+    is right and the 0-1 loss has nothing more to say.
     """
 
     name: ClassVar[str] = "margin"

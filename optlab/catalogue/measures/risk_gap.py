@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
 
 class RiskGap(EvaluationMeasure):
-    """The risk on fresh examples less the training loss: what minimizing the empirical risk in its place has cost.
+    """The risk on fresh examples less the training loss: what minimizing the empirical risk in its
+    place has cost.
 
-    It is positive where the training set has been memorized, and about zero while the stored examples are as good as fresh ones.
+    It is positive where the training set has been memorized, and about zero while the stored
+    examples are as good as fresh ones.
     """
 
     name: ClassVar[str] = "risk_gap"

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 class ValidationError(EvaluationMeasure):
-    """Share of validation examples whose most probable class is wrong: what we are actually concerned about."""
+    """Share of validation examples whose most probable class is wrong: what we are actually
+    concerned about.
+    """
 
     name: ClassVar[str] = "validation_error"
     label: ClassVar[str] = "Validation error"

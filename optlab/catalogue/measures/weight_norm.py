@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class WeightNorm(EvaluationMeasure):
     """Euclidean norm of all weights, biases left out.
 
-    Where classes can be separated, cross-entropy has no minimum: the loss tends to 0 without reaching it, and this grows without end.
+    Where classes can be separated, cross-entropy has no minimum: the loss tends to 0 without
+    reaching it, and this grows without end.
     """
 
     name: ClassVar[str] = "weight_norm"

@@ -7,7 +7,9 @@ from optlab.outside.own_models import records
 
 
 def generated() -> tuple[list[type[Component]], dict[str, str]]:
-    """Models that are no files here: those that the user has registered; see :mod:`optlab.core.registry`."""
+    """Models that are no files here: those that the user has registered; see
+    :mod:`optlab.core.registry`.
+    """
     from optlab.catalogue.models._own import found
 
     models, refused = found()

@@ -32,7 +32,9 @@ def forward(name: Activation) -> Forward:
 
 
 def backward(name: Activation) -> Backward:
-    """The gradient: (gradient of the activations, pre-activations ``z``, activations ``h``) → gradient of ``z``."""
+    """The gradient: (gradient of the activations, pre-activations ``z``, activations ``h``) →
+    gradient of ``z``.
+    """
     aten = _torch.ops.aten
     table: dict[str, Backward] = {
         "relu": lambda delta, z, h: aten.threshold_backward(delta, h, 0),
@@ -46,12 +48,18 @@ def backward(name: Activation) -> Backward:
 
 
 def second(name: Activation) -> Second | None:
-    """The second derivative: (pre-activations ``z``, activations ``h``) → φ''(z); None where it is zero."""
+    """The second derivative: (pre-activations ``z``, activations ``h``) → φ''(z); None where it is
+    zero.
+    """
     table: dict[str, Second] = {
         "tanh": lambda z, h: -2.0 * h * (1.0 - h.square()),
         "sigmoid": lambda z, h: h * (1.0 - h) * (1.0 - 2.0 * h),
         # Above 20 torch's softplus is the identity.
-        "softplus": lambda z, h: _torch.where(z > 20.0, 0.0, _torch.sigmoid(z) * _torch.sigmoid(-z)),
-        "gelu": lambda z, h: _torch.exp(-0.5 * z.square()) * (2.0 - z.square()) / math.sqrt(2.0 * math.pi),
+        "softplus": lambda z, h: _torch.where(
+            z > 20.0, 0.0, _torch.sigmoid(z) * _torch.sigmoid(-z)
+        ),
+        "gelu": lambda z, h: (
+            _torch.exp(-0.5 * z.square()) * (2.0 - z.square()) / math.sqrt(2.0 * math.pi)
+        ),
     }
     return table.get(name)

@@ -1,7 +1,9 @@
-"""Batch normalization: each unit shifted and scaled to mean 0 and variance 1, then by a learned scale and shift.
+"""Batch normalization: each unit shifted and scaled to mean 0 and variance 1, then by a learned
+scale and shift.
 
-The moments are part of the graph: the gradient knows that a step which only shifts or stretches a unit changes nothing, and does not propose it. Each run
-takes the moments of its own batch, so no run depends on another.
+The moments are part of the graph: the gradient knows that a step which only shifts or stretches a
+unit changes nothing, and does not propose it. Each run takes the moments of its own batch, so no
+run depends on another.
 """
 
 from __future__ import annotations
@@ -21,11 +23,16 @@ def moments(z: torch.Tensor) -> Moments:
     return mean, (z - mean).square().mean(dim=1, keepdim=True)
 
 
-def normalized(z: torch.Tensor, known: Moments, scale: torch.Tensor, shift: torch.Tensor, epsilon: float) -> torch.Tensor:
+def normalized(
+    z: torch.Tensor, known: Moments, scale: torch.Tensor, shift: torch.Tensor, epsilon: float
+) -> torch.Tensor:
     """``γ (z − μ) / sqrt(δ + var) + β``.
 
     Args:
-        z: ``[R, m, units]``. known: its moments, or those of the training set. scale, shift: ``[R, units]``. epsilon: δ.
+        z: ``[R, m, units]``. known: its moments, or those of the training set. scale, shift: ``[R,
+            units]``. epsilon: δ.
     """
     mean, variance = known
-    return _torch.addcmul(shift.unsqueeze(1), (z - mean) * (epsilon + variance).rsqrt(), scale.unsqueeze(1))
+    return _torch.addcmul(
+        shift.unsqueeze(1), (z - mean) * (epsilon + variance).rsqrt(), scale.unsqueeze(1)
+    )

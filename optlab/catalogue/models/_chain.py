@@ -23,7 +23,9 @@ def chain(widths: Sequence[int]) -> Layout:
     return layout(tensors)
 
 
-def forward(parameters: list[torch.Tensor], x: torch.Tensor, activation: Activation, trace: Trace | None) -> torch.Tensor:
+def forward(
+    parameters: list[torch.Tensor], x: torch.Tensor, activation: Activation, trace: Trace | None
+) -> torch.Tensor:
     """Outputs ``[R, m, outputs]`` for inputs ``[R, m, *inputs]``."""
     activate = _activations.forward(activation)
     h = x.flatten(2)
@@ -39,7 +41,9 @@ def forward(parameters: list[torch.Tensor], x: torch.Tensor, activation: Activat
     return h
 
 
-def record(parameters: list[torch.Tensor], x: torch.Tensor, activation: Activation) -> tuple[torch.Tensor, Tape]:
+def record(
+    parameters: list[torch.Tensor], x: torch.Tensor, activation: Activation
+) -> tuple[torch.Tensor, Tape]:
     """The outputs, and what :func:`backward` needs."""
     activate = _activations.forward(activation)
     h = x.flatten(2)
@@ -60,12 +64,20 @@ def backward(
     activation: Activation,
     layers: Layers | None = None,
 ) -> None:
-    """Write the gradients that belong to ``delta`` ``[R, m, outputs]``, the gradient of the outputs; see :meth:`optlab.catalogue.models.base.Model.backward`."""
+    """Write the gradients that belong to ``delta`` ``[R, m, outputs]``, the gradient of the
+    outputs; see :meth:`optlab.catalogue.models.base.Model.backward`.
+    """
     derive = _activations.backward(activation)
     for number in range(len(parameters) // 2 - 1, -1, -1):
         h = tape[2 * number]
         if layers is not None:
             layers.append((h, delta))
-        before = affine_backward(h, parameters[2 * number], delta, gradients[2 * number : 2 * number + 2], inputs=number > 0)
+        before = affine_backward(
+            h,
+            parameters[2 * number],
+            delta,
+            gradients[2 * number : 2 * number + 2],
+            inputs=number > 0,
+        )
         if before is not None:
             delta = derive(before, tape[2 * number - 1], h)

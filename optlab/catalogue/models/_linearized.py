@@ -1,8 +1,10 @@
-"""The second derivatives of a chain of layers, written out: what autograd finds by differentiating its own backward pass.
+"""The second derivatives of a chain of layers, written out: what autograd finds by differentiating
+its own backward pass.
 
-A small network spends most of a Hessian product in autograd's bookkeeping. Differentiating forward and backward pass by hand along a direction (B. Pearlmutter,
-*Fast exact multiplication by the Hessian*, 1994) leaves the matrix products alone. Everything is computed with units first, ``[R, units, m]``, where the
-products need no transposed copies.
+A small network spends most of a Hessian product in autograd's bookkeeping. Differentiating forward
+and backward pass by hand along a direction (B. Pearlmutter, *Fast exact multiplication by the
+Hessian*, 1994) leaves the matrix products alone. Everything is computed with units first, ``[R,
+units, m]``, where the products need no transposed copies.
 """
 
 from __future__ import annotations
@@ -30,7 +32,11 @@ class LinearizedLayers(Linearized):
     """
 
     def __init__(self, layers: Sequence[Layer], activation: Activation, x: torch.Tensor) -> None:
-        function, backward, second = _activations.forward(activation), _activations.backward(activation), _activations.second(activation)
+        function, backward, second = (
+            _activations.forward(activation),
+            _activations.backward(activation),
+            _activations.second(activation),
+        )
         self._weights = [weight for weight, _ in layers]
         self._biased = [bias is not None for _, bias in layers]
         h = x.transpose(1, 2)
@@ -38,11 +44,17 @@ class LinearizedLayers(Linearized):
         self._slopes: list[torch.Tensor | None] = []
         self._bends: list[torch.Tensor | None] = []
         for number, (weight, bias) in enumerate(layers):
-            z = _torch.bmm(weight, h) if bias is None else _torch.baddbmm(bias.unsqueeze(2), weight, h)
+            z = (
+                _torch.bmm(weight, h)
+                if bias is None
+                else _torch.baddbmm(bias.unsqueeze(2), weight, h)
+            )
             if number == len(layers) - 1:
                 break
             h = function(z)
-            self._slopes.append(None if activation == "identity" else backward(_torch.ones_like(z), z, h))
+            self._slopes.append(
+                None if activation == "identity" else backward(_torch.ones_like(z), z, h)
+            )
             self._bends.append(None if second is None else second(z, h))
             self._inputs.append(h)
         self.outputs = z.transpose(1, 2)
@@ -86,7 +98,11 @@ class LinearizedLayers(Linearized):
                 z1 = _torch.baddbmm(z1, self._weights[number], first)
                 z2 = _torch.bmm(weight, first).mul_(2.0)
             if second is not None:
-                z2 = _torch.bmm(self._weights[number], second) if z2 is None else _torch.baddbmm(z2, self._weights[number], second)
+                z2 = (
+                    _torch.bmm(self._weights[number], second)
+                    if z2 is None
+                    else _torch.baddbmm(z2, self._weights[number], second)
+                )
             if number == len(self._weights) - 1:
                 break
             slope, bend = self._slopes[number], self._bends[number]

@@ -1,6 +1,8 @@
-"""Component classes made of registered modules: parameters in the flat vector, the forward pass by ``torch.func.functional_call``.
+"""Component classes made of registered modules: parameters in the flat vector, the forward pass by
+``torch.func.functional_call``.
 
-Listing them reads the registrations and nothing else; the user's file is executed when a model is first laid out for data.
+Listing them reads the registrations and nothing else; the user's file is executed when a model is
+first laid out for data.
 """
 
 from __future__ import annotations
@@ -33,15 +35,22 @@ class OwnModel(Model):
     registration: ClassVar[Registration]
 
     def layout(self, shape: DataShape) -> Layout:
-        cls: Any = sources.load(self.registration)  # asked each time: a confirmation may have been taken back
+        # asked each time: a confirmation may have been taken back
+        cls: Any = sources.load(self.registration)
         examined = _examined(self, cls, shape)
-        key = (self, shape.inputs, tuple(parameter.shape for parameter in examined.layout.parameters))
+        key = (
+            self,
+            shape.inputs,
+            tuple(parameter.shape for parameter in examined.layout.parameters),
+        )
         while len(_laid_out) >= _KEPT and key not in _laid_out:
             _laid_out.pop(next(iter(_laid_out)), None)
         _laid_out[key] = (shape, examined, sources.takes(cls, "inputs"))
         return examined.layout
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+    def forward(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
+    ) -> torch.Tensor:
         key = (self, tuple(x.shape[2:]), tuple(tuple(part.shape[1:]) for part in parameters))
         if key not in _laid_out:
             raise ValueError(f"{self.label} is laid out for data before its forward pass")
@@ -54,16 +63,38 @@ class OwnModel(Model):
             if context.trace is not None:
                 return self._traced(module, names, parameters, x, context.trace)
             if len(x) == 1:
-                return _call(module, names, [part.squeeze(0) for part in parameters], x.squeeze(0)).unsqueeze(0)
+                return _call(
+                    module, names, [part.squeeze(0) for part in parameters], x.squeeze(0)
+                ).unsqueeze(0)
             if examined.batched:
                 together: torch.Tensor = over_runs(module, names)(parameters, x)
                 return together
-            return _torch.stack([_call(module, names, list(row[1:]), row[0]) for row in zip(x, *parameters, strict=True)])
-        except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, AssertionError) as error:
-            raise RunFailed(f"model.name is '{self.name}': its forward pass failed with {sources.explained(error)}.") from error
+            return _torch.stack(
+                [
+                    _call(module, names, list(row[1:]), row[0])
+                    for row in zip(x, *parameters, strict=True)
+                ]
+            )
+        except (
+            TypeError,
+            ValueError,
+            IndexError,
+            KeyError,
+            AttributeError,
+            ArithmeticError,
+            AssertionError,
+        ) as error:
+            raise RunFailed(
+                f"model.name is '{self.name}': its forward pass failed with {sources.explained(error)}."
+            ) from error
 
     def _traced(
-        self, module: torch.nn.Module, names: list[str], parameters: list[torch.Tensor], x: torch.Tensor, trace: Trace
+        self,
+        module: torch.nn.Module,
+        names: list[str],
+        parameters: list[torch.Tensor],
+        x: torch.Tensor,
+        trace: Trace,
     ) -> torch.Tensor:
         """One run after the other, with what each layer gives told as ``[R, m, …]``."""
         told: dict[str, list[torch.Tensor]] = {}
@@ -76,7 +107,11 @@ class OwnModel(Model):
 
             return hook
 
-        layers = [(name, layer) for name, layer in module.named_modules() if name and not any(True for _ in layer.children())]
+        layers = [
+            (name, layer)
+            for name, layer in module.named_modules()
+            if name and not any(True for _ in layer.children())
+        ]
         hooks = [layer.register_forward_hook(watch(name)) for name, layer in layers]
         try:
             for row in zip(x, *parameters, strict=True):
@@ -90,7 +125,9 @@ class OwnModel(Model):
         return _torch.stack(outputs)
 
     def _module(self, shape: DataShape, x: torch.Tensor, training: bool) -> torch.nn.Module:
-        """A module of this thread's own: the forward pass puts parameters into it, so two threads must not share one."""
+        """A module of this thread's own: the forward pass puts parameters into it, so two threads
+        must not share one.
+        """
         if not hasattr(_here, "modules"):
             _here.modules = {}
         kept: dict[Any, torch.nn.Module] = _here.modules
@@ -99,7 +136,8 @@ class OwnModel(Model):
             while len(kept) >= _KEPT:
                 kept.pop(next(iter(kept)))
             with _torch.random.fork_rng(devices=[]):
-                _torch.manual_seed(0)  # constants drawn by the constructor are the same in every module
+                # constants drawn by the constructor are the same in every module
+                _torch.manual_seed(0)
                 made = built(_maker(self, sources.load(self.registration), shape), _called(self))
             kept[key] = made.to(device=x.device, dtype=x.dtype).train(training)
         return kept[key]
@@ -114,7 +152,9 @@ def _examined(model: OwnModel, cls: Any, shape: DataShape) -> Examined:
     return examine(_maker(model, cls, shape), shape, sources.takes(cls, "inputs"), _called(model))
 
 
-def _maker(model: OwnModel, cls: type[torch.nn.Module], shape: DataShape) -> Callable[[], torch.nn.Module]:
+def _maker(
+    model: OwnModel, cls: type[torch.nn.Module], shape: DataShape
+) -> Callable[[], torch.nn.Module]:
     values = {field.name: getattr(model, field.name) for field in model.fields()}
     return functools.partial(cls, **sources.from_data(cls, shape), **values)
 
@@ -123,8 +163,13 @@ def _called(model: OwnModel) -> str:
     return f"The model {model.name} (class {model.registration.cls})"
 
 
-def _call(module: torch.nn.Module, names: list[str], parameters: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    return cast("torch.Tensor", _torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,)))
+def _call(
+    module: torch.nn.Module, names: list[str], parameters: list[torch.Tensor], x: torch.Tensor
+) -> torch.Tensor:
+    return cast(
+        "torch.Tensor",
+        _torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,)),
+    )
 
 
 # --- from registrations to classes ---------------------------------------------------------------------------------------------------
@@ -141,9 +186,15 @@ def found() -> tuple[list[type[Model]], dict[str, str]]:
 
 @functools.cache
 def made(registration: Registration) -> type[OwnModel]:
-    """The component class of a registered model; one for good, however often the catalogue is walked."""
+    """The component class of a registered model; one for good, however often the catalogue is
+    walked.
+    """
     reserved = frozenset(dir(OwnModel))
-    usable = [a for a in registration.arguments if a.name not in reserved and not a.name.startswith(("_", "model_"))]
+    usable = [
+        a
+        for a in registration.arguments
+        if a.name not in reserved and not a.name.startswith(("_", "model_"))
+    ]
     fixed = [*registration.fixed, *(a.name for a in registration.arguments if a not in usable)]
     paragraphs = [
         f"The class {registration.cls} of your own, registered on this machine.",

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 
 class Autoencoder(Model):
-    """A network whose targets are its own inputs, with a layer in the middle that is too narrow to copy them.
+    """A network whose targets are its own inputs, with a layer in the middle that is too narrow to
+    copy them.
 
-    What gets through the code is what the inputs have in common. The data's targets are not looked at: the task is regression, whatever they are, and there
-    is no 0-1 error. With the identity as activation the best code spans the first principal components; the cost has no other local minimum, only saddle
-    points where it spans others.
+    What gets through the code is what the inputs have in common. The data's targets are not looked
+    at: the task is regression, whatever they are, and there is no 0-1 error. With the identity as
+    activation the best code spans the first principal components; the cost has no other local
+    minimum, only saddle points where it spans others.
     """
 
     name: ClassVar[str] = "autoencoder"
@@ -37,9 +39,20 @@ class Autoencoder(Model):
         "h_l": "activations of layer l; those of the one in the middle are the code",
         "ℓ": "loss",
     }
-    source: ClassVar[str] = "Deep Learning, chapter 14; its linear case: P. Baldi, K. Hornik (1989)."
+    source: ClassVar[str] = (
+        "Deep Learning, chapter 14; its linear case: P. Baldi, K. Hornik (1989)."
+    )
 
-    code: int = integer(8, "Code", unit="units", ge=1, le=16_384, log=True, slider=(1, 64), help="Units of the layer in the middle.")
+    code: int = integer(
+        8,
+        "Code",
+        unit="units",
+        ge=1,
+        le=16_384,
+        log=True,
+        slider=(1, 64),
+        help="Units of the layer in the middle.",
+    )
     hidden: Sizes = sizes(
         (),
         "Hidden layers",
@@ -54,7 +67,9 @@ class Autoencoder(Model):
     )
 
     def layout(self, shape: DataShape) -> Layout:
-        return _chain.chain([shape.width, *self.hidden, self.code, *reversed(self.hidden), shape.width])
+        return _chain.chain(
+            [shape.width, *self.hidden, self.code, *reversed(self.hidden), shape.width]
+        )
 
     def target_shape(self, shape: DataShape) -> DataShape:
         return dataclasses.replace(shape, outputs=shape.width, task="regression")
@@ -62,16 +77,25 @@ class Autoencoder(Model):
     def targets(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return x.flatten(2)
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+    def forward(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
+    ) -> torch.Tensor:
         return _chain.forward(parameters, x, self.activation, context.trace)
 
     def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape]:
         return _chain.record(parameters, x, self.activation)
 
     def backward(
-        self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor], layers: Layers | None = None
+        self,
+        parameters: list[torch.Tensor],
+        tape: Tape,
+        delta: torch.Tensor,
+        gradients: list[torch.Tensor],
+        layers: Layers | None = None,
     ) -> None:
         _chain.backward(parameters, tape, delta, gradients, self.activation, layers)
 
     def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:
-        return LinearizedLayers(list(zip(parameters[::2], parameters[1::2], strict=True)), self.activation, x.flatten(2))
+        return LinearizedLayers(
+            list(zip(parameters[::2], parameters[1::2], strict=True)), self.activation, x.flatten(2)
+        )

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class CNN(Model):
     """Convolutions with an activation and average pooling, then one affine map.
 
-    The same small kernels are used at every place of the image, so there are few parameters and each gets the gradients of all places.
+    The same small kernels are used at every place of the image, so there are few parameters and
+    each gets the gradients of all places.
     """
 
     name: ClassVar[str] = "cnn"
@@ -33,30 +34,61 @@ class CNN(Model):
     symbols: ClassVar[dict[str, str]] = {"K_l": "kernels of layer l", "φ": "activation"}
     source: ClassVar[str] = "Deep Learning, chapter 9."
 
-    channels: Sizes = sizes((8, 16), "Channels", help="Kernels of each convolution, from the input up; each halves the image where it can.")
-    kernel: int = integer(
-        3, "Kernel", unit="pixels", ge=1, le=15, slider=(1, 9), help="Side of each kernel; odd, so that the image keeps its size."
+    channels: Sizes = sizes(
+        (8, 16),
+        "Channels",
+        help="Kernels of each convolution, from the input up; each halves the image where it can.",
     )
-    activation: Activation = choice("relu", "Activation", symbol="φ", help="Function applied after each convolution.")
+    kernel: int = integer(
+        3,
+        "Kernel",
+        unit="pixels",
+        ge=1,
+        le=15,
+        slider=(1, 9),
+        help="Side of each kernel; odd, so that the image keeps its size.",
+    )
+    activation: Activation = choice(
+        "relu", "Activation", symbol="φ", help="Function applied after each convolution."
+    )
 
     def layout(self, shape: DataShape) -> Layout:
         planes, height, width = _image(shape)
         if self.kernel % 2 == 0:
-            raise InvalidInput(f"model.kernel is {self.kernel}, but it must be odd, so that the image keeps its size.", "model.kernel")
+            raise InvalidInput(
+                f"model.kernel is {self.kernel}, but it must be odd, so that the image keeps its size.",
+                "model.kernel",
+            )
         tensors: list[Parameter] = []
         area = self.kernel**2
         for number, channels in enumerate(self.channels):
             extent = (channels, planes, self.kernel, self.kernel)
             tensors += [
-                Parameter(f"convolutions.{number}.weight", extent, "weight", planes * area, channels * area),
-                Parameter(f"convolutions.{number}.bias", (channels,), "bias", planes * area, channels * area),
+                Parameter(
+                    f"convolutions.{number}.weight",
+                    extent,
+                    "weight",
+                    planes * area,
+                    channels * area,
+                ),
+                Parameter(
+                    f"convolutions.{number}.bias",
+                    (channels,),
+                    "bias",
+                    planes * area,
+                    channels * area,
+                ),
             ]
             planes = channels
             if min(height, width) > 1:  # as forward pools
                 height, width = -(-height // 2), -(-width // 2)
-        return layout([*tensors, *linear("output", planes * height * width, shape.outputs, output=True)])
+        return layout(
+            [*tensors, *linear("output", planes * height * width, shape.outputs, output=True)]
+        )
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+    def forward(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
+    ) -> torch.Tensor:
         activate = _activations.forward(self.activation)
         trace = context.trace
         runs, m = x.shape[:2]
@@ -65,14 +97,19 @@ class CNN(Model):
         h = images.transpose(0, 1).flatten(1, 2)
         for number in range(len(self.channels)):
             weight, bias = parameters[2 * number], parameters[2 * number + 1]
-            h = functional.conv2d(h, weight.flatten(0, 1), bias.flatten(), padding=self.kernel // 2, groups=runs)
+            h = functional.conv2d(
+                h, weight.flatten(0, 1), bias.flatten(), padding=self.kernel // 2, groups=runs
+            )
             if trace is not None:
                 trace(f"convolutions.{number}", h.unflatten(1, (runs, -1)).transpose(0, 1))
             h = activate(h)
             if min(h.shape[2:]) > 1:
                 h = functional.avg_pool2d(h, 2, ceil_mode=True)
             if trace is not None:
-                trace(f"convolutions.{number}.{self.activation}", h.unflatten(1, (runs, -1)).transpose(0, 1))
+                trace(
+                    f"convolutions.{number}.{self.activation}",
+                    h.unflatten(1, (runs, -1)).transpose(0, 1),
+                )
         outputs = affine(h.view(m, runs, -1).transpose(0, 1), *parameters[-2:])
         if trace is not None:
             trace("output", outputs)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class DeepLinear(Model):
     """Several matrices one after another, with nothing between them.
 
-    What it can represent is linear, but the cost as a function of the factors has saddle points and many equivalent global minima, and no bad local
-    ones. Training shows plateaus and sudden falls: the learning curves of deep networks in the simplest case.
+    What it can represent is linear, but the cost as a function of the factors has saddle points and
+    many equivalent global minima, and no bad local ones. Training shows plateaus and sudden falls:
+    the learning curves of deep networks in the simplest case.
     """
 
     name: ClassVar[str] = "deep_linear"
@@ -27,21 +28,49 @@ class DeepLinear(Model):
     sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (r"f(x;\theta) = W_L W_{L-1} \cdots W_1 x",)
     symbols: ClassVar[dict[str, str]] = {"L": "number of matrices"}
-    source: ClassVar[str] = "Notes, saddle points; P. Baldi, K. Hornik (1989); A. Saxe et al. (2013)."
+    source: ClassVar[str] = (
+        "Notes, saddle points; P. Baldi, K. Hornik (1989); A. Saxe et al. (2013)."
+    )
 
-    depth: int = integer(3, "Matrices", symbol="L", ge=1, le=64, slider=(1, 20), help="Number of matrices that are multiplied.")
-    width: int = integer(32, "Width", unit="units", ge=1, le=65_536, log=True, slider=(1, 512), help="Rows of each matrix but the last.")
+    depth: int = integer(
+        3,
+        "Matrices",
+        symbol="L",
+        ge=1,
+        le=64,
+        slider=(1, 20),
+        help="Number of matrices that are multiplied.",
+    )
+    width: int = integer(
+        32,
+        "Width",
+        unit="units",
+        ge=1,
+        le=65_536,
+        log=True,
+        slider=(1, 512),
+        help="Rows of each matrix but the last.",
+    )
 
     def layout(self, shape: DataShape) -> Layout:
         widths = [shape.width, *[self.width] * (self.depth - 1), shape.outputs]
         return layout(
             [
-                Parameter(f"layers.{number}.weight", (outputs, inputs), "weight", inputs, outputs, number == self.depth - 1)
+                Parameter(
+                    f"layers.{number}.weight",
+                    (outputs, inputs),
+                    "weight",
+                    inputs,
+                    outputs,
+                    number == self.depth - 1,
+                )
                 for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False))
             ]
         )
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+    def forward(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
+    ) -> torch.Tensor:
         h = x.flatten(2)
         for number, weight in enumerate(parameters):
             h = _torch.bmm(weight, h.transpose(1, 2)).transpose(1, 2)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models.base import ForwardContext, Layers, Model, Tape, affine, affine_backward
+from optlab.catalogue.models.base import (
+    ForwardContext,
+    Layers,
+    Model,
+    Tape,
+    affine,
+    affine_backward,
+)
 from optlab.core.data import DataShape
 from optlab.core.layout import Layout, layout, linear
 
@@ -16,8 +23,9 @@ if TYPE_CHECKING:
 class Linear(Model):
     """One affine map from inputs to outputs.
 
-    With the cross-entropy it is softmax regression, with the squared error linear regression. Both objectives are convex, so every
-    minimum that a method finds is a global one; what remains is ill-conditioning.
+    With the cross-entropy it is softmax regression, with the squared error linear regression. Both
+    objectives are convex, so every minimum that a method finds is a global one; what remains is
+    ill-conditioning.
     """
 
     name: ClassVar[str] = "linear"
@@ -29,7 +37,9 @@ class Linear(Model):
     def layout(self, shape: DataShape) -> Layout:
         return layout(linear("layers.0", shape.width, shape.outputs, output=True))
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+    def forward(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
+    ) -> torch.Tensor:
         outputs = affine(x.flatten(2), *parameters)
         if context.trace is not None:
             context.trace("layers.0", outputs)
@@ -40,7 +50,12 @@ class Linear(Model):
         return affine(flat, *parameters), [flat]
 
     def backward(
-        self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor], layers: Layers | None = None
+        self,
+        parameters: list[torch.Tensor],
+        tape: Tape,
+        delta: torch.Tensor,
+        gradients: list[torch.Tensor],
+        layers: Layers | None = None,
     ) -> None:
         if layers is not None:
             layers.append((tape[0], delta))

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class LSTM(Model):
-    """A cell that keeps its content unless a gate lets it go; the output is read after the last time step.
+    """A cell that keeps its content unless a gate lets it go; the output is read after the last
+    time step.
 
-    Along the cell the gradient is multiplied by the forget gate only. With that gate's bias at 1 it starts open, and dependencies over many steps can
-    be learned from the beginning.
+    Along the cell the gradient is multiplied by the forget gate only. With that gate's bias at 1 it
+    starts open, and dependencies over many steps can be learned from the beginning.
     """
 
     name: ClassVar[str] = "lstm"
@@ -30,13 +31,28 @@ class LSTM(Model):
         r"c_t = f \odot c_{t-1} + i \odot \tanh\left(W_c x_t + U_c h_{t-1} + b_c\right)",
         r"h_t = o \odot \tanh c_t",
     )
-    symbols: ClassVar[dict[str, str]] = {"i, f, o": "input, forget and output gates", "c": "cell", "h": "state that is read"}
+    symbols: ClassVar[dict[str, str]] = {
+        "i, f, o": "input, forget and output gates",
+        "c": "cell",
+        "h": "state that is read",
+    }
     source: ClassVar[str] = (
         "S. Hochreiter, J. Schmidhuber (1997); bias of 1 for the forget gate: R. Jozefowicz et al. (2015), and the notes on biases."
     )
-    differences: ClassVar[str] = "torch.nn.LSTM orders the gates i, f, c, o, as here, and has two biases whose sum is the one here."
+    differences: ClassVar[str] = (
+        "torch.nn.LSTM orders the gates i, f, c, o, as here, and has two biases whose sum is the one here."
+    )
 
-    units: int = integer(32, "Hidden units", unit="units", ge=1, le=4096, log=True, slider=(1, 256), help="Size of the cell.")
+    units: int = integer(
+        32,
+        "Hidden units",
+        unit="units",
+        ge=1,
+        le=4096,
+        log=True,
+        slider=(1, 256),
+        help="Size of the cell.",
+    )
 
     def layout(self, shape: DataShape) -> Layout:
         inputs = sequence_inputs(shape, self.name)
@@ -53,10 +69,14 @@ class LSTM(Model):
             ]
         )
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+    def forward(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
+    ) -> torch.Tensor:
         entering, recurrent, *biases = parameters[:6]
         runs, m, length = x.shape[:3]
-        driven = affine(x.flatten(1, 2), entering, _torch.cat(biases, dim=1)).view(runs, m, length, 4 * self.units)
+        driven = affine(x.flatten(1, 2), entering, _torch.cat(biases, dim=1)).view(
+            runs, m, length, 4 * self.units
+        )
         across = recurrent.transpose(1, 2)
         h = x.new_zeros(runs, m, self.units)
         c = x.new_zeros(runs, m, self.units)

@@ -1,4 +1,6 @@
-"""Multilayer perceptron: the laboratory's main model, plain or with what makes deep ones easier to optimize."""
+"""Multilayer perceptron: the laboratory's main model, plain or with what makes deep ones easier to
+optimize.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,13 @@ if TYPE_CHECKING:
 class MLP(Model):
     """Layers of affine maps with an activation between them.
 
-    Any two hidden units of a layer can be swapped without changing the function: the objective has as many equivalent minima as there are
-    arrangements of units.
+    Any two hidden units of a layer can be swapped without changing the function: the objective has
+    as many equivalent minima as there are arrangements of units.
 
-    Deep ones are hard to optimize: a step assumes that the other layers stay as they are, and the gradient passes through all of them. Batch normalization
-    reparametrizes each layer so that its units keep their mean and spread whatever the layers below do; skip connections leave a path of plain additions from
-    the output to the input; auxiliary heads ask every layer for the answer.
+    Deep ones are hard to optimize: a step assumes that the other layers stay as they are, and the
+    gradient passes through all of them. Batch normalization reparametrizes each layer so that its
+    units keep their mean and spread whatever the layers below do; skip connections leave a path of
+    plain additions from the output to the input; auxiliary heads ask every layer for the answer.
     """
 
     name: ClassVar[str] = "mlp"
@@ -72,7 +75,11 @@ class MLP(Model):
         symbol="φ",
         help="Function applied to each hidden unit. Saturating ones (tanh, sigmoid) let gradients vanish in deep networks.",
     )
-    batch_norm: bool = flag(False, "Batch normalization", help="Normalizes each hidden unit over the batch, before its activation.")
+    batch_norm: bool = flag(
+        False,
+        "Batch normalization",
+        help="Normalizes each hidden unit over the batch, before its activation.",
+    )
     epsilon: float = number(
         1e-5,
         "Added to the variance",
@@ -127,7 +134,12 @@ class MLP(Model):
         depth = len(self.hidden)
         places = tuple((2 * index, 2 * index + 1) for index in range(depth + 1))
         # Looked up when it is called: an experiment is checked where torch is not imported.
-        return Stack(places[:depth], places[depth], self.activation, lambda z: _activations.forward(self.activation)(z))  # noqa: PLW0108
+        return Stack(
+            places[:depth],
+            places[depth],
+            self.activation,
+            lambda z: _activations.forward(self.activation)(z),
+        )  # noqa: PLW0108
 
     def normalizes(self) -> bool:
         return self.batch_norm and len(self.hidden) > 0
@@ -135,7 +147,9 @@ class MLP(Model):
     def auxiliary_weight(self) -> float:
         return self.auxiliary if len(self.hidden) > 1 else 0.0
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+    def forward(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
+    ) -> torch.Tensor:
         if self._plain():
             return _chain.forward(parameters, x, self.activation, context.trace)
         activate = _activations.forward(self.activation)
@@ -176,18 +190,27 @@ class MLP(Model):
                 context.branch(affine(layer, next(rest), next(rest)))
         return outputs
 
-    def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape] | None:
+    def record(
+        self, parameters: list[torch.Tensor], x: torch.Tensor
+    ) -> tuple[torch.Tensor, Tape] | None:
         return _chain.record(parameters, x, self.activation) if self._plain() else None
 
     def backward(
-        self, parameters: list[torch.Tensor], tape: Tape, delta: torch.Tensor, gradients: list[torch.Tensor], layers: Layers | None = None
+        self,
+        parameters: list[torch.Tensor],
+        tape: Tape,
+        delta: torch.Tensor,
+        gradients: list[torch.Tensor],
+        layers: Layers | None = None,
     ) -> None:
         _chain.backward(parameters, tape, delta, gradients, self.activation, layers)
 
     def _plain(self) -> bool:
         return not (self.batch_norm or self.skip or self.auxiliary)
 
-    def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers | None:
+    def linearized(
+        self, parameters: list[torch.Tensor], x: torch.Tensor
+    ) -> LinearizedLayers | None:
         if not self._plain():
             return None
         layers = list(zip(parameters[::2], parameters[1::2], strict=True))

@@ -1,4 +1,6 @@
-"""Restricted Boltzmann machine: a model of the inputs' distribution, whose exact gradient is out of reach unless it is small."""
+"""Restricted Boltzmann machine: a model of the inputs' distribution, whose exact gradient is out of
+reach unless it is small.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,14 @@ if TYPE_CHECKING:
 
 
 class RestrictedBoltzmannMachine(Model):
-    """Visible and hidden units of 0 or 1, each connected to all of the other side: it learns the distribution of the inputs, without targets.
+    """Visible and hidden units of 0 or 1, each connected to all of the other side: it learns the
+    distribution of the inputs, without targets.
 
-    The gradient of the likelihood has a part under the data and a part under the model; the second needs the sum over all states. Contrastive divergence
-    takes a chain of k Gibbs steps from each example in its place, which is biased, less so with k. Training then follows no gradient of anything that is
-    reported: the loss is the error of a reconstruction (one pass up and down) or, for a machine small enough, the negative log-likelihood.
+    The gradient of the likelihood has a part under the data and a part under the model; the second
+    needs the sum over all states. Contrastive divergence takes a chain of k Gibbs steps from each
+    example in its place, which is biased, less so with k. Training then follows no gradient of
+    anything that is reported: the loss is the error of a reconstruction (one pass up and down) or,
+    for a machine small enough, the negative log-likelihood.
 
     Inputs are probabilities of the visible units, so they have to lie between 0 and 1.
     """
@@ -48,7 +53,16 @@ class RestrictedBoltzmannMachine(Model):
         "example."
     )
 
-    hidden: int = integer(32, "Hidden units", unit="units", ge=1, le=16_384, log=True, slider=(1, 512), help="Units of the hidden side.")
+    hidden: int = integer(
+        32,
+        "Hidden units",
+        unit="units",
+        ge=1,
+        le=16_384,
+        log=True,
+        slider=(1, 512),
+        help="Units of the hidden side.",
+    )
     learning: Literal["cd", "exact"] = choice(
         "cd",
         "Gradient",
@@ -104,7 +118,9 @@ class RestrictedBoltzmannMachine(Model):
             "true."
         )
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+    def forward(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
+    ) -> torch.Tensor:
         machine = Machine(*parameters)
         h = boltzmann.hidden_probabilities(machine, x.flatten(2))
         v = boltzmann.visible_probabilities(machine, h)
@@ -122,6 +138,8 @@ class RestrictedBoltzmannMachine(Model):
     def uses_surrogate_gradient(self) -> bool:
         return self.learning == "cd"
 
-    def surrogate(self, parameters: list[torch.Tensor], x: torch.Tensor, uniforms: Uniforms) -> torch.Tensor:
+    def surrogate(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, uniforms: Uniforms
+    ) -> torch.Tensor:
         machine, v = Machine(*parameters), x.flatten(2)
         return boltzmann.contrast(machine, v, boltzmann.chain(machine, v, self.k, uniforms))

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 class RNN(Model):
-    """A hidden state that the same weights carry from one time step to the next; the output is read after the last.
+    """A hidden state that the same weights carry from one time step to the next; the output is read
+    after the last.
 
-    The gradient of an early step passes through the recurrent weights once for each step in between: it vanishes or explodes with their spectrum.
+    The gradient of an early step passes through the recurrent weights once for each step in
+    between: it vanishes or explodes with their spectrum.
     """
 
     name: ClassVar[str] = "rnn"
@@ -29,24 +31,43 @@ class RNN(Model):
         r"h_t = \phi\left(W x_t + U h_{t-1} + b\right),\quad h_0 = 0",
         r"f(x;\theta) = V h_T + c",
     )
-    symbols: ClassVar[dict[str, str]] = {"φ": "activation", "U": "recurrent weights", "T": "length of the sequence"}
+    symbols: ClassVar[dict[str, str]] = {
+        "φ": "activation",
+        "U": "recurrent weights",
+        "T": "length of the sequence",
+    }
     source: ClassVar[str] = "Notes, long-term dependencies, (8.11); Deep Learning, chapter 10."
 
-    units: int = integer(32, "Hidden units", unit="units", ge=1, le=4096, log=True, slider=(1, 256), help="Size of the hidden state.")
-    activation: Literal["tanh", "relu", "identity"] = choice("tanh", "Activation", symbol="φ", help="Function applied to the state.")
+    units: int = integer(
+        32,
+        "Hidden units",
+        unit="units",
+        ge=1,
+        le=4096,
+        log=True,
+        slider=(1, 256),
+        help="Size of the hidden state.",
+    )
+    activation: Literal["tanh", "relu", "identity"] = choice(
+        "tanh", "Activation", symbol="φ", help="Function applied to the state."
+    )
 
     def layout(self, shape: DataShape) -> Layout:
         inputs = sequence_inputs(shape, self.name)
         return layout(
             [
                 Parameter("input.weight", (self.units, inputs), "weight", inputs, self.units),
-                Parameter("recurrent.weight", (self.units, self.units), "weight", self.units, self.units),
+                Parameter(
+                    "recurrent.weight", (self.units, self.units), "weight", self.units, self.units
+                ),
                 Parameter("recurrent.bias", (self.units,), "bias", self.units, self.units),
                 *linear("output", self.units, shape.outputs, output=True),
             ]
         )
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+    def forward(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
+    ) -> torch.Tensor:
         entering, recurrent, bias, *reading = parameters
         activate = _activations.forward(self.activation)
         runs, m, length = x.shape[:3]

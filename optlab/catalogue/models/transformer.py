@@ -1,4 +1,6 @@
-"""Small transformer: every step of a sequence looks at every other, in one multiplication instead of one a step."""
+"""Small transformer: every step of a sequence looks at every other, in one multiplication instead
+of one a step.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,12 @@ _PER_BLOCK = 12
 
 
 class Transformer(Model):
-    """Blocks of attention and a small network of its own for each step, each added to what it was given; the mean over steps is read.
+    """Blocks of attention and a small network of its own for each step, each added to what it was
+    given; the mean over steps is read.
 
-    The way from any step to any other is one block long, whatever lies between them, so no gradient vanishes with the length. Normalization
-    before each part (pre-norm) leaves a path of plain additions from the output to the input.
+    The way from any step to any other is one block long, whatever lies between them, so no gradient
+    vanishes with the length. Normalization before each part (pre-norm) leaves a path of plain
+    additions from the output to the input.
     """
 
     name: ClassVar[str] = "transformer"
@@ -46,13 +50,31 @@ class Transformer(Model):
         "mlp": "affine map, ReLU, affine map",
         "T": "length of the sequence",
     }
-    source: ClassVar[str] = "A. Vaswani et al. (2017), Attention is all you need; normalization before each part: R. Xiong et al. (2020)."
-    differences: ClassVar[str] = "A block is torch.nn.TransformerEncoderLayer with norm_first=True and no dropout."
+    source: ClassVar[str] = (
+        "A. Vaswani et al. (2017), Attention is all you need; normalization before each part: R. Xiong et al. (2020)."
+    )
+    differences: ClassVar[str] = (
+        "A block is torch.nn.TransformerEncoderLayer with norm_first=True and no dropout."
+    )
 
     width: int = integer(
-        32, "Width", unit="units", ge=1, le=4096, log=True, slider=(4, 256), help="Units of each step; a multiple of the heads."
+        32,
+        "Width",
+        unit="units",
+        ge=1,
+        le=4096,
+        log=True,
+        slider=(4, 256),
+        help="Units of each step; a multiple of the heads.",
     )
-    heads: int = integer(4, "Heads", ge=1, le=64, slider=(1, 8), help="Attentions of a block side by side, each on its share of the units.")
+    heads: int = integer(
+        4,
+        "Heads",
+        ge=1,
+        le=64,
+        slider=(1, 8),
+        help="Attentions of a block side by side, each on its share of the units.",
+    )
     blocks: int = integer(
         2,
         "Blocks",
@@ -63,20 +85,34 @@ class Transformer(Model):
         why="Two can combine what one has found; more take longer a step.",
     )
     hidden: int = integer(
-        64, "Hidden units", unit="units", ge=1, le=16_384, log=True, slider=(4, 512), help="Width of the small network of each block."
+        64,
+        "Hidden units",
+        unit="units",
+        ge=1,
+        le=16_384,
+        log=True,
+        slider=(4, 512),
+        help="Width of the small network of each block.",
     )
 
     def layout(self, shape: DataShape) -> Layout:
         inputs = sequence_inputs(shape, self.name)
         n = self.width
         if n % self.heads:
-            raise InvalidInput(f"model.width is {n}, but it must be a multiple of model.heads ({self.heads}).", "model.width")
-        tensors = [*linear("embedding", inputs, n), Parameter("positions.weight", (shape.inputs[0], n), "weight", n, n)]
+            raise InvalidInput(
+                f"model.width is {n}, but it must be a multiple of model.heads ({self.heads}).",
+                "model.width",
+            )
+        tensors = [
+            *linear("embedding", inputs, n),
+            Parameter("positions.weight", (shape.inputs[0], n), "weight", n, n),
+        ]
         for number in range(self.blocks):
             block = f"blocks.{number}"
             tensors += [
                 *_norm(f"{block}.norm1", n),
-                # Queries, keys and values are three maps in one tensor; each has n inputs and outputs.
+                # Queries, keys and values are three maps in one tensor; each has n inputs and
+                # outputs.
                 Parameter(f"{block}.attention.weight", (3 * n, n), "weight", n, n),
                 Parameter(f"{block}.attention.bias", (3 * n,), "bias", n, n),
                 *linear(f"{block}.mixing", n, n),
@@ -84,9 +120,13 @@ class Transformer(Model):
                 *linear(f"{block}.hidden", n, self.hidden),
                 *linear(f"{block}.back", self.hidden, n),
             ]
-        return layout([*tensors, *_norm("norm", n), *linear("output", n, shape.outputs, output=True)])
+        return layout(
+            [*tensors, *_norm("norm", n), *linear("output", n, shape.outputs, output=True)]
+        )
 
-    def forward(self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext) -> torch.Tensor:
+    def forward(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
+    ) -> torch.Tensor:
         embedding, embedding_bias, positions, *rest = parameters
         trace = context.trace
         steps = tuple(x.shape[1:3])
@@ -95,18 +135,32 @@ class Transformer(Model):
             if trace is not None:
                 trace(name, value.unflatten(1, steps))
 
-        # Steps of all examples stand side by side, [R, m * T, units], except where a step looks at the others.
+        # Steps of all examples stand side by side, [R, m * T, units], except where a step looks at
+        # the others.
         embedded = affine(x.flatten(1, 2), embedding, embedding_bias)
         see("embedding", embedded)
         h = (embedded.unflatten(1, steps) + positions.unsqueeze(1)).flatten(1, 2)
         for number in range(self.blocks):
-            scale1, shift1, looking, looking_bias, mixing, mixing_bias, scale2, shift2, up, up_bias, back, back_bias = rest[
-                _PER_BLOCK * number : _PER_BLOCK * (number + 1)
-            ]
+            (
+                scale1,
+                shift1,
+                looking,
+                looking_bias,
+                mixing,
+                mixing_bias,
+                scale2,
+                shift2,
+                up,
+                up_bias,
+                back,
+                back_bias,
+            ) = rest[_PER_BLOCK * number : _PER_BLOCK * (number + 1)]
             block = f"blocks.{number}"
             looked = affine(_normalized(h, scale1, shift1), looking, looking_bias)
             see(f"{block}.attention", looked)
-            mixed = affine(self._attention(looked.unflatten(1, steps)).flatten(1, 2), mixing, mixing_bias)
+            mixed = affine(
+                self._attention(looked.unflatten(1, steps)).flatten(1, 2), mixing, mixing_bias
+            )
             see(f"{block}.mixing", mixed)
             h = h + mixed
             z = affine(_normalized(h, scale2, shift2), up, up_bias)
@@ -129,17 +183,27 @@ class Transformer(Model):
 
         Written out, since torch's fused attention has no second derivatives, which curvature needs.
         """
-        queries, keys, values = (part.unflatten(3, (self.heads, -1)) for part in looked.chunk(3, dim=3))
-        # Axes: r run, m example, t step that looks, s step that is looked at, h head, w unit of a head.
-        scores = _torch.einsum("rmthw,rmshw->rmhts", queries, keys) / (self.width // self.heads) ** 0.5
+        queries, keys, values = (
+            part.unflatten(3, (self.heads, -1)) for part in looked.chunk(3, dim=3)
+        )
+        # Axes: r run, m example, t step that looks, s step that is looked at, h head, w unit of a
+        # head.
+        scores = (
+            _torch.einsum("rmthw,rmshw->rmhts", queries, keys) / (self.width // self.heads) ** 0.5
+        )
         taken: torch.Tensor = _torch.einsum("rmhts,rmshw->rmthw", scores.softmax(dim=4), values)
         return taken.flatten(3)
 
 
 def _norm(name: str, units: int) -> list[Parameter]:
-    return [Parameter(f"{name}.weight", (units,), "scale", units, units), Parameter(f"{name}.bias", (units,), "bias", units, units)]
+    return [
+        Parameter(f"{name}.weight", (units,), "scale", units, units),
+        Parameter(f"{name}.bias", (units,), "bias", units, units),
+    ]
 
 
 def _normalized(h: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """Layer normalization with scales and biases ``[R, units]`` of each run's own."""
-    return _torch.addcmul(shift.unsqueeze(1), functional.layer_norm(h, h.shape[2:], eps=_EPSILON), scale.unsqueeze(1))
+    return _torch.addcmul(
+        shift.unsqueeze(1), functional.layer_norm(h, h.shape[2:], eps=_EPSILON), scale.unsqueeze(1)
+    )

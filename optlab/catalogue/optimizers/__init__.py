@@ -6,7 +6,9 @@ from optlab.core.component import Component
 
 
 def generated() -> tuple[list[type[Component]], dict[str, str]]:
-    """Optimizers that are no files here: those of torch and of installed packages; see :mod:`optlab.core.registry`."""
+    """Optimizers that are no files here: those of torch and of installed packages; see
+    :mod:`optlab.core.registry`.
+    """
     from optlab.catalogue.optimizers._bridge.discovery import found
 
     rules, refused = found()

@@ -1,6 +1,8 @@
-"""Rules that take each run alone: line searches and populations need as many evaluations as they need, and that differs from run to run.
+"""Rules that take each run alone: line searches and populations need as many evaluations as they
+need, and that differs from run to run.
 
-A rule writes its step for one run; :func:`each` takes it run by run. So a run in a population gets the numbers that it would get alone by construction.
+A rule writes its step for one run; :func:`each` takes it run by run. So a run in a population gets
+the numbers that it would get alone by construction.
 """
 
 from __future__ import annotations
@@ -18,16 +20,27 @@ if TYPE_CHECKING:
     import torch
 
 One = Callable[["torch.Tensor", Objective, State, Hyperparameters], Outcome]
-"""A step of one run: parameters ``[1, P]``, its objective, its state with a run axis of 1, and hyperparameters that are plain numbers."""
+"""A step of one run: parameters ``[1, P]``, its objective, its state with a run axis of 1, and
+hyperparameters that are plain numbers.
+"""
 
 
-def each(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters, one: One) -> Outcome:
+def each(
+    theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters, one: One
+) -> Outcome:
     """The outcome of ``one`` for every run of ``theta`` ``[R, P]``, put together."""
     runs = theta.shape[0]
     taken: list[Outcome] = []
     for run in range(runs):
         here = slice(run, run + 1)
-        taken.append(one(theta[here], objective.only(run), {name: value[here] for name, value in state.items()}, alone(h, run)))
+        taken.append(
+            one(
+                theta[here],
+                objective.only(run),
+                {name: value[here] for name, value in state.items()},
+                alone(h, run),
+            )
+        )
     if runs == 1:
         return taken[0]
     return Outcome(
@@ -51,9 +64,16 @@ def _number(value: Any, run: int) -> Any:
 
 
 def line_search(
-    theta: torch.Tensor, d: torch.Tensor, objective: Objective, value: torch.Tensor, g: torch.Tensor, first: float, c2: float
+    theta: torch.Tensor,
+    d: torch.Tensor,
+    objective: Objective,
+    value: torch.Tensor,
+    g: torch.Tensor,
+    first: float,
+    c2: float,
 ) -> Search:
-    """A step length along ``d`` for one run that satisfies the strong Wolfe conditions; each trial takes one gradient on the objective's batch.
+    """A step length along ``d`` for one run that satisfies the strong Wolfe conditions; each trial
+    takes one gradient on the objective's batch.
 
     Args:
         theta, d, g: parameters, direction and gradient, ``[1, P]``. value: ``[1]``.
@@ -61,7 +81,9 @@ def line_search(
     """
     start = Trial(0.0, value.item(), dot(g, d), g)
     if 0.0 < -first * start.slope <= 4.0 * _torch.finfo(theta.dtype).eps * abs(start.value):
-        return Search(start, 0, "the decrease to be expected is below the rounding of the objective's value")
+        return Search(
+            start, 0, "the decrease to be expected is below the rounding of the objective's value"
+        )
 
     def along(t: float) -> tuple[float, float, torch.Tensor]:
         there, gradient = objective.gradient(theta + t * d)
@@ -71,7 +93,9 @@ def line_search(
 
 
 def first_length(g: torch.Tensor) -> float:
-    """Length to try first along ``−g`` where nothing is known of the curvature: the gradient's own, but no further than 1 from the start."""
+    """Length to try first along ``−g`` where nothing is known of the curvature: the gradient's own,
+    but no further than 1 from the start.
+    """
     return min(1.0, 1.0 / math.sqrt(dot(g, g)))
 
 
@@ -81,5 +105,7 @@ def dot(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def curved(s: torch.Tensor, y: torch.Tensor) -> bool:
-    """Whether the gradient grew along a step by more than rounding, so that the pair can be learned from: ``sᵀy > 0``."""
+    """Whether the gradient grew along a step by more than rounding, so that the pair can be learned
+    from: ``sᵀy > 0``.
+    """
     return dot(s, y) > float(_torch.finfo(s.dtype).eps) * math.sqrt(dot(s, s) * dot(y, y))

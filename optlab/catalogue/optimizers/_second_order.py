@@ -1,4 +1,6 @@
-"""What rules of second order share: the fields, the choice between a matrix and products with it, and the words about a step that does not descend."""
+"""What rules of second order share: the fields, the choice between a matrix and products with it,
+and the words about a step that does not descend.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +21,31 @@ if TYPE_CHECKING:
 Solver = Literal["auto", "exact", "products"]
 
 EXACT_UP_TO = 500
-"""P up to which "auto" builds the matrix: its P² numbers and P³ operations are then a matter of milliseconds."""
+"""P up to which "auto" builds the matrix: its P² numbers and P³ operations are then a matter of
+milliseconds.
+"""
 
 
 LARGEST_MATRIX = 8192
-"""P up to which "exact" builds it: half a gigabyte in double precision, and minutes for its eigenvalues."""
+"""P up to which "exact" builds it: half a gigabyte in double precision, and minutes for its
+eigenvalues.
+"""
 
 
-def rate(help: str, why: str = "The quadratic model's own step; less where the model is trusted less.") -> Any:
+def rate(
+    help: str, why: str = "The quadratic model's own step; less where the model is trusted less."
+) -> Any:
     """The field ``lr`` of a rule whose full step has length 1."""
-    return number(1.0, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 2.0), help=help, why=why)
+    return number(
+        1.0, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 2.0), help=help, why=why
+    )
 
 
 def damping(default: float, help: str, why: str) -> Any:
     """The field ``damping``."""
-    return number(default, "Damping", symbol="λ", ge=0.0, log=True, slider=(1e-8, 100.0), help=help, why=why)
+    return number(
+        default, "Damping", symbol="λ", ge=0.0, log=True, slider=(1e-8, 100.0), help=help, why=why
+    )
 
 
 def solver(products: str) -> Any:
@@ -95,7 +107,8 @@ def damped_solve(
     matrix: Callable[[torch.Tensor], torch.Tensor],
     product: Callable[[torch.Tensor], Product],
 ) -> tuple[torch.Tensor, list[str]]:
-    """``(A + λI)⁻¹ g`` ``[R, P]`` by the solver that ``h`` asks for, and a note a run: where negative curvature ended conjugate gradients.
+    """``(A + λI)⁻¹ g`` ``[R, P]`` by the solver that ``h`` asks for, and a note a run: where
+    negative curvature ended conjugate gradients.
 
     Args:
         matrix, product: the ways to A at ``theta``.
@@ -119,7 +132,9 @@ def damped_solve(
 
 
 def no_descent(g: torch.Tensor, direction: torch.Tensor) -> list[str]:
-    """A note for each run whose step ``−direction`` does not lead downhill; ``direction = A⁻¹g``, so the slope is the curvature along it."""
+    """A note for each run whose step ``−direction`` does not lead downhill; ``direction = A⁻¹g``,
+    so the slope is the curvature along it.
+    """
     slopes = (g * direction).sum(dim=1)
     uphill = ((slopes <= 0.0) & (g != 0.0).any(dim=1)).tolist()
     return [

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class AdaDelta(Optimizer):
     """Steps scaled by the ratio of two fading averages: of past steps and of gradients.
 
-    The ratio has the units of the parameters divided by those of the gradient, as a Newton step has, so no global learning rate has to be found. It
-    starts slowly, from δ alone.
+    The ratio has the units of the parameters divided by those of the gradient, as a Newton step
+    has, so no global learning rate has to be found. It starts slowly, from δ alone.
     """
 
     name: ClassVar[str] = "adadelta"
@@ -38,7 +38,9 @@ class AdaDelta(Optimizer):
         "u": "average of squared steps, 0 at first",
     }
     source: ClassVar[str] = "Notes, algorithms in use; M. Zeiler (2012), ADADELTA."
-    differences: ClassVar[str] = "As torch.optim.Adadelta (ρ 0.9, δ 1e-6); the factor ε is no part of the paper and is 1 by default."
+    differences: ClassVar[str] = (
+        "As torch.optim.Adadelta (ρ 0.9, δ 1e-6); the factor ε is no part of the paper and is 1 by default."
+    )
 
     lr: float = number(
         1.0,
@@ -76,7 +78,9 @@ class AdaDelta(Optimizer):
         return {"r": _torch.zeros_like(theta), "u": _torch.zeros_like(theta)}
 
     @staticmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         r = h.rho * state["r"] + (1.0 - h.rho) * g * g
         delta = -((state["u"] + h.eps).sqrt() / (r + h.eps).sqrt()) * g
         u = h.rho * state["u"] + (1.0 - h.rho) * delta * delta

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class AdaGrad(Optimizer):
     """Rates divided by the root of the sum of all squared gradients, value by value.
 
-    Directions with large partial derivatives slow down quickly, flat ones keep moving. The sum never forgets, so on non-convex problems the rate can
-    become too small before training arrives anywhere.
+    Directions with large partial derivatives slow down quickly, flat ones keep moving. The sum
+    never forgets, so on non-convex problems the rate can become too small before training arrives
+    anywhere.
     """
 
     name: ClassVar[str] = "adagrad"
@@ -34,7 +35,9 @@ class AdaGrad(Optimizer):
         "g": "gradient of the objective on the batch",
         "r": "sum of squared gradients, 0 at first",
     }
-    source: ClassVar[str] = "Notes, algorithms with adaptive learning rates; J. Duchi, E. Hazan, Y. Singer (2011)."
+    source: ClassVar[str] = (
+        "Notes, algorithms with adaptive learning rates; J. Duchi, E. Hazan, Y. Singer (2011)."
+    )
     differences: ClassVar[str] = (
         "torch.optim.Adagrad has the same rule with δ = 1e-10; its lr_decay and initial_accumulator_value are 0 by default, as here."
     )
@@ -65,6 +68,8 @@ class AdaGrad(Optimizer):
         return {"r": _torch.zeros_like(theta)}
 
     @staticmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         r = state["r"] + g * g
         return theta - h.lr * g / (h.eps + r.sqrt()), {"r": r}

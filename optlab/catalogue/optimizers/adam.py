@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Adam(Optimizer):
     """Momentum on the gradient, divided by a running estimate of its size, value by value.
 
-    Both moments start at zero and would be too small at first; dividing by 1 − ρᵗ corrects that bias. The step of each value is about ε whatever
-    the scale of its gradient.
+    Both moments start at zero and would be too small at first; dividing by 1 − ρᵗ corrects that
+    bias. The step of each value is about ε whatever the scale of its gradient.
     """
 
     name: ClassVar[str] = "adam"
@@ -38,7 +38,9 @@ class Adam(Optimizer):
         "r": "second moment, 0 at first",
         "t": "number of the step, from 1",
     }
-    source: ClassVar[str] = "Notes, algorithms with adaptive learning rates; D. Kingma, J. Ba (2015)."
+    source: ClassVar[str] = (
+        "Notes, algorithms with adaptive learning rates; D. Kingma, J. Ba (2015)."
+    )
     differences: ClassVar[str] = "As torch.optim.Adam, which calls ρ₁, ρ₂ betas and δ eps."
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
 
@@ -53,7 +55,13 @@ class Adam(Optimizer):
         why="The paper's default; it suits many networks unchanged.",
     )
     beta1: float = number(
-        0.9, "Decay of the first moment", symbol="ρ₁", ge=0.0, lt=1.0, slider=(0.0, 0.999), help="How long gradients are remembered."
+        0.9,
+        "Decay of the first moment",
+        symbol="ρ₁",
+        ge=0.0,
+        lt=1.0,
+        slider=(0.0, 0.999),
+        help="How long gradients are remembered.",
     )
     beta2: float = number(
         0.999,
@@ -79,7 +87,9 @@ class Adam(Optimizer):
         return {"s": _torch.zeros_like(theta), "r": _torch.zeros_like(theta)}
 
     @staticmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         s = h.beta1 * state["s"] + (1.0 - h.beta1) * g
         r = h.beta2 * state["r"] + (1.0 - h.beta2) * g * g
         s_hat = s / (1.0 - h.beta1**h.step)

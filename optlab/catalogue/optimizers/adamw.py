@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class AdamW(Optimizer):
-    """Adam whose weight decay shrinks the parameters directly instead of being part of the gradient.
+    """Adam whose weight decay shrinks the parameters directly instead of being part of the
+    gradient.
 
-    An L2 penalty's gradient would be divided by the second moment like the rest, so that weights with large gradients would hardly decay. Here
-    every value shrinks by the same share ε λ a step; with λ = 0 the rule is Adam.
+    An L2 penalty's gradient would be divided by the second moment like the rest, so that weights
+    with large gradients would hardly decay. Here every value shrinks by the same share ε λ a step;
+    with λ = 0 the rule is Adam.
     """
 
     name: ClassVar[str] = "adamw"
@@ -56,7 +58,13 @@ class AdamW(Optimizer):
         why="Adam's default; it suits many networks unchanged.",
     )
     beta1: float = number(
-        0.9, "Decay of the first moment", symbol="ρ₁", ge=0.0, lt=1.0, slider=(0.0, 0.999), help="How long gradients are remembered."
+        0.9,
+        "Decay of the first moment",
+        symbol="ρ₁",
+        ge=0.0,
+        lt=1.0,
+        slider=(0.0, 0.999),
+        help="How long gradients are remembered.",
     )
     beta2: float = number(
         0.999,
@@ -91,9 +99,14 @@ class AdamW(Optimizer):
         return {"s": _torch.zeros_like(theta), "r": _torch.zeros_like(theta)}
 
     @staticmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         s = h.beta1 * state["s"] + (1.0 - h.beta1) * g
         r = h.beta2 * state["r"] + (1.0 - h.beta2) * g * g
         s_hat = s / (1.0 - h.beta1**h.step)
         r_hat = r / (1.0 - h.beta2**h.step)
-        return (1.0 - h.lr * h.weight_decay) * theta - h.lr * s_hat / (r_hat.sqrt() + h.eps), {"s": s, "r": r}
+        return (1.0 - h.lr * h.weight_decay) * theta - h.lr * s_hat / (r_hat.sqrt() + h.eps), {
+            "s": s,
+            "r": r,
+        }

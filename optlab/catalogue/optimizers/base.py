@@ -1,10 +1,12 @@
-"""What an optimizer is: fields, the state it keeps, the point at which it wants the gradient, and its update.
+"""What an optimizer is: fields, the state it keeps, the point at which it wants the gradient, and
+its update.
 
-A rule is three pure functions of tensors; it holds nothing itself. The engine calls them on ``theta [R, P]``, ``optlab.optim`` on the tensors of
-a user's own module, a surface on thousands of points: the same lines each time.
+A rule is three pure functions of tensors; it holds nothing itself. The engine calls them on ``theta
+[R, P]``, ``optlab.optim`` on the tensors of a user's own module, a surface on thousands of points:
+the same lines each time.
 
-Most rules want one gradient a step (:class:`Optimizer`). Rules that search along a line or look at curvature ask the objective itself
-(:class:`ObjectiveOptimizer`).
+Most rules want one gradient a step (:class:`Optimizer`). Rules that search along a line or look at
+curvature ask the objective itself (:class:`ObjectiveOptimizer`).
 """
 
 from __future__ import annotations
@@ -32,16 +34,23 @@ class Optimizer(Component):
     kind: ClassVar[str] = "optimizer"
 
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {}
-    """Argument of ``torch.optim`` → the fields that it bundles (``{"betas": ("beta1", "beta2")}``)."""
+    """Argument of ``torch.optim`` → the fields that it bundles (``{"betas": ("beta1", "beta2")}``).
+    """
     elementwise: ClassVar[bool] = True
     """Whether the rule treats every value by itself, so that it may be applied tensor by tensor."""
     along_gradient: ClassVar[bool] = False
-    """Whether the step is the rate times the gradient, or a velocity of such steps (``momentum``): what is known of gradient descent's stability then holds."""
+    """Whether the step is the rate times the gradient, or a velocity of such steps (``momentum``):
+    what is known of gradient descent's stability then holds.
+    """
     fixed: ClassVar[tuple[str, ...]] = ()
-    """Numbers that give the state its shape: they cannot be changed while a run goes, and runs that are trained as one group agree in them."""
+    """Numbers that give the state its shape: they cannot be changed while a run goes, and runs that
+    are trained as one group agree in them.
+    """
 
     def refusal(self, parameters: int) -> str:
-        """Why the rule cannot be used for so many parameters, in a sentence that says what to do instead; "" where it can."""
+        """Why the rule cannot be used for so many parameters, in a sentence that says what to do
+        instead; "" where it can.
+        """
         return ""
 
     @staticmethod
@@ -51,17 +60,23 @@ class Optimizer(Component):
 
     @classmethod
     def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
-        """The same for rules whose state depends on their hyperparameters or on ``h.layout``, how ``theta`` divides into tensors."""
+        """The same for rules whose state depends on their hyperparameters or on ``h.layout``, how
+        ``theta`` divides into tensors.
+        """
         return cls.start(theta)
 
     @staticmethod
     def point(theta: torch.Tensor, state: State, h: Hyperparameters) -> torch.Tensor:
-        """Where the gradient is to be evaluated, ``[R, P]``; the parameters themselves unless the rule looks ahead."""
+        """Where the gradient is to be evaluated, ``[R, P]``; the parameters themselves unless the
+        rule looks ahead.
+        """
         return theta
 
     @staticmethod
     @abstractmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         """One step. New tensors are returned, none of the arguments is written to.
 
         Args:
@@ -76,7 +91,9 @@ class Optimizer(Component):
 
 
 class Objective(Protocol):
-    """What a rule may ask about the objective on this step's batch, for R runs at once; ``theta`` is ``[R, P]``."""
+    """What a rule may ask about the objective on this step's batch, for R runs at once; ``theta``
+    is ``[R, P]``.
+    """
 
     @property
     def gradients(self) -> Sequence[int]:
@@ -114,7 +131,8 @@ class Outcome:
     Attributes:
         theta: new parameters ``[R, P]``. state: the new state.
         loss, gradient: value ``[R]`` and gradient ``[R, P]`` at the parameters before the step.
-        notes: one a run: why the step is not what the method promises (no descent, a line search that gave up), in words; "" where it is.
+        notes: one a run: why the step is not what the method promises (no descent, a line search
+            that gave up), in words; "" where it is.
     """
 
     theta: torch.Tensor
@@ -125,17 +143,26 @@ class Outcome:
 
 
 class ObjectiveOptimizer(Optimizer):
-    """Base of rules that ask the objective itself. A rule works on all its runs at once, or on each alone by :meth:`Objective.only`."""
+    """Base of rules that ask the objective itself.
+
+    A rule works on all its runs at once, or on each alone by :meth:`Objective.only`.
+    """
 
     elementwise: ClassVar[bool] = False
     needs_predictions: ClassVar[bool] = False
-    """Whether the rule asks for the Fisher matrix: then the loss has to be a negative log-likelihood, and a closure's value alone does not do."""
+    """Whether the rule asks for the Fisher matrix: then the loss has to be a negative
+    log-likelihood, and a closure's value alone does not do.
+    """
 
     @staticmethod
     @abstractmethod
-    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    def step(
+        theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
+    ) -> Outcome:
         """One step from ``theta`` ``[R, P]``; none of the arguments is written to."""
 
     @staticmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         raise TypeError("this rule asks the objective itself; call step()")

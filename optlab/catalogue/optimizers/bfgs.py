@@ -16,21 +16,28 @@ if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
 
 LARGEST = 3_000
-"""Parameters up to which the P × P matrix is kept: 36 MB in float32, 72 MB in float64, in the state and again in each snapshot."""
+"""Parameters up to which the P × P matrix is kept: 36 MB in float32, 72 MB in float64, in the state
+and again in each snapshot.
+"""
 
 
 class BFGS(ObjectiveOptimizer):
-    """Newton's method with an inverse Hessian that is learned from the change of the gradient along each step.
+    """Newton's method with an inverse Hessian that is learned from the change of the gradient along
+    each step.
 
-    After every step the matrix is changed as little as is needed for it to map the change of the gradient to the step that caused it (the secant
-    equation) and to stay symmetric and positive definite. Near a minimum the steps become Newton's, without a second derivative or a linear system.
+    After every step the matrix is changed as little as is needed for it to map the change of the
+    gradient to the step that caused it (the secant equation) and to stay symmetric and positive
+    definite. Near a minimum the steps become Newton's, without a second derivative or a linear
+    system.
 
-    It keeps P × P numbers, so it is for small models (up to 3,000 parameters); L-BFGS does the same from a few vectors. Use the full batch or a large one: the
-    search and the pair of each step see this step's batch only, and on small batches the matrix learns noise. The gradient at the end of a step is taken
-    on the same batch as the one at its start, which is taken anew; a step costs one gradient and one for each trial of the line search, usually 2 in all.
+    It keeps P × P numbers, so it is for small models (up to 3,000 parameters); L-BFGS does the same
+    from a few vectors. Use the full batch or a large one: the search and the pair of each step see
+    this step's batch only, and on small batches the matrix learns noise. The gradient at the end of
+    a step is taken on the same batch as the one at its start, which is taken anew; a step costs one
+    gradient and one for each trial of the line search, usually 2 in all.
 
-    Where a direction does not lead downhill or the search gives up, the matrix is forgotten and the method starts anew from the negative gradient; the run
-    tells so.
+    Where a direction does not lead downhill or the search gives up, the matrix is forgotten and the
+    method starts anew from the negative gradient; the run tells so.
     """
 
     name: ClassVar[str] = "bfgs"
@@ -84,10 +91,15 @@ class BFGS(ObjectiveOptimizer):
         if reason:
             raise InvalidInput(reason, "optimizer.name")
         identity = _torch.eye(parameters, dtype=theta.dtype, device=theta.device).repeat(runs, 1, 1)
-        return {"inverse": identity, "pairs": _torch.zeros(runs, 1, dtype=_torch.int64, device=theta.device)}
+        return {
+            "inverse": identity,
+            "pairs": _torch.zeros(runs, 1, dtype=_torch.int64, device=theta.device),
+        }
 
     @staticmethod
-    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    def step(
+        theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
+    ) -> Outcome:
         return each(theta, objective, state, h, _step)
 
 
@@ -100,7 +112,9 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     matrix, pairs = state["inverse"], int(state["pairs"].item())
     d = -(matrix @ g.unsqueeze(2)).squeeze(2)
     if not dot(g, d) < 0.0:
-        notes.append("the direction does not lead downhill; the inverse Hessian was forgotten and the step follows the negative gradient")
+        notes.append(
+            "the direction does not lead downhill; the inverse Hessian was forgotten and the step follows the negative gradient"
+        )
         matrix, pairs, d = _identity(matrix), 0, -g
     found = line_search(theta, d, objective, value, g, 1.0 if pairs else first_length(g), h.c2)
     best = found.best
@@ -112,19 +126,37 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         s, y = best.t * d, best.gradient - g
         # Sure to be positive where the strong Wolfe conditions hold, but for rounding.
         if curved(s, y):
-            matrix, pairs = _updated(matrix if pairs else matrix * (dot(s, y) / dot(y, y)), s, y), pairs + 1
+            matrix, pairs = (
+                _updated(matrix if pairs else matrix * (dot(s, y) / dot(y, y)), s, y),
+                pairs + 1,
+            )
         else:
-            notes.append("the gradient did not change along the step; the inverse Hessian was left as it is")
-    return Outcome(after, {"inverse": matrix, "pairs": _torch.full_like(state["pairs"], pairs)}, value, g, ("; ".join(notes),))
+            notes.append(
+                "the gradient did not change along the step; the inverse Hessian was left as it is"
+            )
+    return Outcome(
+        after,
+        {"inverse": matrix, "pairs": _torch.full_like(state["pairs"], pairs)},
+        value,
+        g,
+        ("; ".join(notes),),
+    )
 
 
 def _updated(matrix: torch.Tensor, s: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The inverse Hessian ``[1, P, P]`` after the pair ``s``, ``y`` ``[1, P]``: the rule multiplied out, at the price of P² instead of P³."""
+    """The inverse Hessian ``[1, P, P]`` after the pair ``s``, ``y`` ``[1, P]``: the rule multiplied
+    out, at the price of P² instead of P³.
+    """
     rho = 1.0 / dot(s, y)
     my = (matrix @ y.unsqueeze(2)).squeeze(2)
     cross = s.unsqueeze(2) * my.unsqueeze(1)
-    # In this order every product stays near one, however short the step: rho alone exceeds any bound near a minimum.
-    return matrix - rho * (cross + cross.transpose(1, 2)) + rho * s.unsqueeze(2) * (s.unsqueeze(1) * (rho * dot(y, my) + 1.0))
+    # In this order every product stays near one, however short the step: rho alone exceeds any
+    # bound near a minimum.
+    return (
+        matrix
+        - rho * (cross + cross.transpose(1, 2))
+        + rho * s.unsqueeze(2) * (s.unsqueeze(1) * (rho * dot(y, my) + 1.0))
+    )
 
 
 def _identity(matrix: torch.Tensor) -> torch.Tensor:

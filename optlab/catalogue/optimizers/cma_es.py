@@ -1,4 +1,6 @@
-"""CMA-ES: a population whose distribution learns the shape of the objective (A16), by the library ``cmaes``."""
+"""CMA-ES: a population whose distribution learns the shape of the objective (A16), by the library
+``cmaes``.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +20,27 @@ if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
 
 LARGEST = 1_000
-"""Parameters up to which a covariance matrix is kept; a step takes an eigendecomposition of it, P³."""
+"""Parameters up to which a covariance matrix is kept; a step takes an eigendecomposition of it, P³.
+"""
 
 
 class CMAES(ObjectiveOptimizer):
-    """Evolution strategy whose Gaussian distribution adapts its mean, its width and its covariance to the values it meets.
+    """Evolution strategy whose Gaussian distribution adapts its mean, its width and its covariance
+    to the values it meets.
 
-    A step is one generation: a population is drawn, its better half draws the mean towards itself, and the covariance matrix learns which directions were
-    successful. Only the order of the values counts, so it is blind to any increasing transformation of the objective and needs no gradient. Near a
-    minimum the covariance comes to resemble the inverse Hessian, at the price of many evaluations.
+    A step is one generation: a population is drawn, its better half draws the mean towards itself,
+    and the covariance matrix learns which directions were successful. Only the order of the values
+    counts, so it is blind to any increasing transformation of the objective and needs no gradient.
+    Near a minimum the covariance comes to resemble the inverse Hessian, at the price of many
+    evaluations.
 
-    The parameters are the mean of the distribution. It keeps a P × P matrix and decomposes it in every step, so it is for small models (up to 1,000
-    parameters). The population is ranked on this step's batch: use the full batch or a large one, since on a small batch the ranking is mostly noise. The one
-    gradient that is also taken is for the plots only.
+    The parameters are the mean of the distribution. It keeps a P × P matrix and decomposes it in
+    every step, so it is for small models (up to 1,000 parameters). The population is ranked on this
+    step's batch: use the full batch or a large one, since on a small batch the ranking is mostly
+    noise. The one gradient that is also taken is for the plots only.
 
-    Once the distribution has shrunk below rounding, or has become degenerate, it is left where it is, and the run tells so.
+    Once the distribution has shrunk below rounding, or has become degenerate, it is left where it
+    is, and the run tells so.
     """
 
     name: ClassVar[str] = "cma_es"
@@ -54,7 +62,9 @@ class CMAES(ObjectiveOptimizer):
         "p_σ, p_c": "fading sums of past changes of the mean",
         "c, d": "constants that follow from P and λ",
     }
-    source: ClassVar[str] = "N. Hansen, A. Ostermeier (2001); N. Hansen (2016), The CMA evolution strategy: a tutorial; library cmaes."
+    source: ClassVar[str] = (
+        "N. Hansen, A. Ostermeier (2001); N. Hansen (2016), The CMA evolution strategy: a tutorial; library cmaes."
+    )
     differences: ClassVar[str] = (
         "The numbers are the library's, but its random stream is seeded anew in each step, so that a resumed run is exact."
     )
@@ -95,7 +105,8 @@ class CMAES(ObjectiveOptimizer):
         if reason:
             raise InvalidInput(reason, "optimizer.name")
         _library()
-        # float64 also for runs in float32: the distribution's width falls below the rounding of its mean. MPS devices have no float64.
+        # float64 also for runs in float32: the distribution's width falls below the rounding of its
+        # mean. MPS devices have no float64.
         exact = theta if theta.device.type == "mps" else theta.to(_torch.float64)
         rows, columns = _torch.triu_indices(parameters, parameters, device=theta.device)
         return {
@@ -109,14 +120,18 @@ class CMAES(ObjectiveOptimizer):
         }
 
     @staticmethod
-    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    def step(
+        theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
+    ) -> Outcome:
         return each(theta, objective, state, h, _step)
 
 
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
     value, g = objective.gradient(theta)
     library = _restored(state, h)
-    library.reseed_rng(int(_torch.randint(2**32, (1,), generator=objective.generator(0, "population")).item()))
+    library.reseed_rng(
+        int(_torch.randint(2**32, (1,), generator=objective.generator(0, "population")).item())
+    )
     if library.should_stop():
         note = "the distribution is narrower than rounding, or degenerate; the parameters were left as they are"
         return Outcome(theta, state, value, g, (note,))
@@ -126,7 +141,13 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     worth = values(objective, points).double().nan_to_num(nan=float("inf")).tolist()
     if min(worth) == float("inf"):
         return Outcome(
-            theta, state, value, g, ("the objective is finite at no point of the population; the parameters were left as they are",)
+            theta,
+            state,
+            value,
+            g,
+            (
+                "the objective is finite at no point of the population; the parameters were left as they are",
+            ),
         )
     library.tell(list(zip(drawn, worth, strict=True)))
     after = _saved(library, state)
@@ -138,14 +159,24 @@ _SAVED = {"_mean": "mean", "_p_sigma": "path_sigma", "_pc": "path_c", "_c_1d": "
 
 
 def _restored(state: State, h: Hyperparameters) -> CMA:
-    """The library's optimizer in this state of one run; its constants are derived anew from P and λ."""
+    """The library's optimizer in this state of one run; its constants are derived anew from P and
+    λ.
+    """
     import numpy as np
 
-    arrays = {theirs: state[ours][0].cpu().numpy().astype(np.float64) for theirs, ours in _SAVED.items()}
+    arrays = {
+        theirs: state[ours][0].cpu().numpy().astype(np.float64) for theirs, ours in _SAVED.items()
+    }
     population = max(4, int(h.population)) if h.population else None
     fresh = _library()(mean=arrays["_mean"], sigma=h.sigma, population_size=population)
-    saved: dict[str, Any] = {**fresh.__getstate__(), **arrays, "_sigma": state["sigma"].item(), "_g": int(state["generation"].item())}
-    # The spread of the last generations' values, of which a narrow one would end the search; not kept, since batches change the values anyway.
+    saved: dict[str, Any] = {
+        **fresh.__getstate__(),
+        **arrays,
+        "_sigma": state["sigma"].item(),
+        "_g": int(state["generation"].item()),
+    }
+    # The spread of the last generations' values, of which a narrow one would end the search; not
+    # kept, since batches change the values anyway.
     saved["_funhist_values"] = np.array([0.0, np.inf])
     saved["_funhist_term"] = 1
     fresh.__setstate__(saved)
@@ -154,7 +185,10 @@ def _restored(state: State, h: Hyperparameters) -> CMA:
 
 def _saved(library: CMA, state: State) -> State:
     saved = {**library.__getstate__()}
-    after = {ours: _torch.from_numpy(saved[theirs]).to(state[ours]).unsqueeze(0) for theirs, ours in _SAVED.items()}
+    after = {
+        ours: _torch.from_numpy(saved[theirs]).to(state[ours]).unsqueeze(0)
+        for theirs, ours in _SAVED.items()
+    }
     after["sigma"] = _torch.full_like(state["sigma"], float(saved["_sigma"]))
     after["generation"] = _torch.full_like(state["generation"], int(saved["_g"]))
     return after
@@ -164,6 +198,8 @@ def _library() -> type[CMA]:
     try:
         import cmaes
     except ImportError:
-        raise MissingPart("CMA-ES needs the library cmaes, which is not installed; install it with: pip install cmaes") from None
+        raise MissingPart(
+            "CMA-ES needs the library cmaes, which is not installed; install it with: pip install cmaes"
+        ) from None
     found: type[CMA] = cmaes.CMA
     return found

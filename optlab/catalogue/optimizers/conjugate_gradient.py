@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 class ConjugateGradient(ObjectiveOptimizer):
     """Descent along directions that do not undo the progress made along the previous ones.
 
-    Steepest descent with a line search turns a right angle at every step and so zigzags through a canyon. Here a part β of the previous direction is
-    added to the negative gradient, so that on a quadratic function successive directions are conjugate: the gradient stays zero along all of them, and P
-    exact line searches reach the minimum of P parameters. Memory grows with P.
+    Steepest descent with a line search turns a right angle at every step and so zigzags through a
+    canyon. Here a part β of the previous direction is added to the negative gradient, so that on a
+    quadratic function successive directions are conjugate: the gradient stays zero along all of
+    them, and P exact line searches reach the minimum of P parameters. Memory grows with P.
 
-    A line search compares values at several points, so it sees one batch only: this step's. Use the full batch or a large one; on a small batch the
-    minimum along the line is a minimum of that batch's noise. β is computed from two gradients of the same batch, the one at the end of the step being
-    taken by the line search; the gradient at the start is taken anew in each step. A step costs one gradient and one for each trial of the line search,
-    in all usually 3 or 4.
+    A line search compares values at several points, so it sees one batch only: this step's. Use the
+    full batch or a large one; on a small batch the minimum along the line is a minimum of that
+    batch's noise. β is computed from two gradients of the same batch, the one at the end of the
+    step being taken by the line search; the gradient at the start is taken anew in each step. A
+    step costs one gradient and one for each trial of the line search, in all usually 3 or 4.
 
-    The direction is the negative gradient again every n steps, whenever the sum does not lead downhill, and after a line search that gave up; the last two
-    are told.
+    The direction is the negative gradient again every n steps, whenever the sum does not lead
+    downhill, and after a line search that gave up; the last two are told.
     """
 
     name: ClassVar[str] = "conjugate_gradient"
@@ -89,15 +91,24 @@ class ConjugateGradient(ObjectiveOptimizer):
     @staticmethod
     def start(theta: torch.Tensor) -> State:
         column = theta.new_zeros(theta.shape[0], 1)
-        return {"d": _torch.zeros_like(theta), "beta": column, "gain": column, "since": _torch.zeros_like(column, dtype=_torch.int64)}
+        return {
+            "d": _torch.zeros_like(theta),
+            "beta": column,
+            "gain": column,
+            "since": _torch.zeros_like(column, dtype=_torch.int64),
+        }
 
     @staticmethod
-    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    def step(
+        theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
+    ) -> Outcome:
         return each(theta, objective, state, h, _step)
 
 
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
-    """``gain`` is t·gᵀd of the last step: the next one is tried at the length that would promise as much. ``since`` counts steps since a restart."""
+    """``gain`` is t·gᵀd of the last step: the next one is tried at the length that would promise as
+    much. ``since`` counts steps since a restart.
+    """
     value, g = objective.gradient(theta)
     gg = dot(g, g)
     if not gg > 0.0:
@@ -106,17 +117,23 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     since = int(state["since"].item())
     d = -g + state["beta"] * state["d"]
     if not dot(g, d) < 0.0:
-        notes.append("the conjugate direction does not lead downhill; restarted from the negative gradient")
+        notes.append(
+            "the conjugate direction does not lead downhill; restarted from the negative gradient"
+        )
         d, since = -g, 0
     slope, gain = dot(g, d), float(state["gain"].item())
-    found = line_search(theta, d, objective, value, g, gain / slope if gain < 0.0 else first_length(g), h.c2)
+    found = line_search(
+        theta, d, objective, value, g, gain / slope if gain < 0.0 else first_length(g), h.c2
+    )
     best = found.best
     beta = _beta(h.form, gg, g, best.gradient)
     since += 1
     if since >= (int(h.restart) or theta.shape[1]):
         beta, since = 0.0, 0
     if found.problem:
-        notes.append(f"the line search gave up: {found.problem}; the next step restarts from the negative gradient")
+        notes.append(
+            f"the line search gave up: {found.problem}; the next step restarts from the negative gradient"
+        )
         beta, since = 0.0, 0
     after: State = {
         "d": d,

@@ -15,19 +15,23 @@ if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
 
 _EXACT = 1e-6
-"""Share of the slope at the start that an exact line search may leave: on a quadratic function the second trial is exact to rounding."""
+"""Share of the slope at the start that an exact line search may leave: on a quadratic function the
+second trial is exact to rounding.
+"""
 
 
 class CoordinateDescent(ObjectiveOptimizer):
     """Descent in one parameter, or one block of them, at a time, with all others held.
 
-    It works well where parameters hardly interact, and reaches the minimum of one exactly; where they do interact it crawls, because the best value of
-    one depends on the others. A step here is one block, so a sweep over P parameters takes P divided by the block's size steps. On a quadratic function
-    with exact steps in single coordinates it is the Gauss–Seidel method.
+    It works well where parameters hardly interact, and reaches the minimum of one exactly; where
+    they do interact it crawls, because the best value of one depends on the others. A step here is
+    one block, so a sweep over P parameters takes P divided by the block's size steps. On a
+    quadratic function with exact steps in single coordinates it is the Gauss–Seidel method.
 
-    The batch of the step is all that is seen of the objective; exact steps want the full batch or a large one, since the minimum along a coordinate on
-    a small batch is a minimum of its noise. The gradient of a block is cut out of the full gradient, so a step costs one gradient, and one more for each
-    trial of the exact line search.
+    The batch of the step is all that is seen of the objective; exact steps want the full batch or a
+    large one, since the minimum along a coordinate on a small batch is a minimum of its noise. The
+    gradient of a block is cut out of the full gradient, so a step costs one gradient, and one more
+    for each trial of the exact line search.
     """
 
     name: ClassVar[str] = "coordinate_descent"
@@ -41,7 +45,9 @@ class CoordinateDescent(ObjectiveOptimizer):
         "g": "gradient",
         "t": "the learning rate, or the minimizer along −g in the block",
     }
-    source: ClassVar[str] = "Deep Learning, section 8.7.2; S. Wright (2015), Coordinate descent algorithms."
+    source: ClassVar[str] = (
+        "Deep Learning, section 8.7.2; S. Wright (2015), Coordinate descent algorithms."
+    )
 
     lr: float = number(
         0.1,
@@ -70,11 +76,15 @@ class CoordinateDescent(ObjectiveOptimizer):
         why="In turn every block is reached as often as every other.",
     )
     length: Literal["rate", "exact"] = choice(
-        "rate", "Step length", help="The learning rate, or an exact search for the minimum along the negative gradient in the block."
+        "rate",
+        "Step length",
+        help="The learning rate, or an exact search for the minimum along the negative gradient in the block.",
     )
 
     @staticmethod
-    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    def step(
+        theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
+    ) -> Outcome:
         return each(theta, objective, state, h, _step)
 
 

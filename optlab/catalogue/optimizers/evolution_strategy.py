@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 class EvolutionStrategy(ObjectiveOptimizer):
     """Gradient descent with a gradient estimated from the values of a random population.
 
-    Gaussian perturbations of the parameters are tried in pairs of opposite signs; the difference of the values of a pair says how far to go along it.
-    The mean is the gradient of the objective blurred by the perturbations, without a bias, so neither a derivative nor a smooth objective is needed. Its
-    noise grows with the number of parameters: with n pairs the squared error is about P/n times the squared gradient, and the rate must be that much smaller.
+    Gaussian perturbations of the parameters are tried in pairs of opposite signs; the difference of
+    the values of a pair says how far to go along it. The mean is the gradient of the objective
+    blurred by the perturbations, without a bias, so neither a derivative nor a smooth objective is
+    needed. Its noise grows with the number of parameters: with n pairs the squared error is about
+    P/n times the squared gradient, and the rate must be that much smaller.
 
-    The whole population is compared on this step's batch, so the noise of the batch is common to it; large batches help as they do for gradient descent. A
-    step costs 2n evaluations of the loss, and memory for 2n copies of the parameters. The one gradient that is also taken is for the plots only.
+    The whole population is compared on this step's batch, so the noise of the batch is common to
+    it; large batches help as they do for gradient descent. A step costs 2n evaluations of the loss,
+    and memory for 2n copies of the parameters. The one gradient that is also taken is for the plots
+    only.
     """
 
     name: ClassVar[str] = "evolution_strategy"
@@ -82,12 +86,16 @@ class EvolutionStrategy(ObjectiveOptimizer):
     )
 
     @staticmethod
-    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    def step(
+        theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
+    ) -> Outcome:
         return each(theta, objective, state, h, _step)
 
 
 _NUMBERS = 16_777_216
-"""Numbers that the perturbations of one part of the population may hold: bounds the memory for large P."""
+"""Numbers that the perturbations of one part of the population may hold: bounds the memory for
+large P.
+"""
 
 
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
@@ -99,7 +107,12 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         count = min(left, most)
         left -= count
         # One draw a pair, so that the numbers do not depend on how many are drawn together.
-        z = _torch.stack([_torch.randn(theta.shape[1], generator=source, dtype=_torch.float64) for _ in range(count)]).to(theta)
+        z = _torch.stack(
+            [
+                _torch.randn(theta.shape[1], generator=source, dtype=_torch.float64)
+                for _ in range(count)
+            ]
+        ).to(theta)
         found = values(objective, _torch.cat([theta + h.sigma * z, theta - h.sigma * z]))
         slopes = (found[:count] - found[count:]) / (2.0 * h.sigma)
         estimate += slopes.unsqueeze(0) @ z

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from optlab.catalogue.optimizers import _second_order as second_order
 from optlab.catalogue.optimizers._second_order import Solver
-from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Optimizer, Outcome, State
+from optlab.catalogue.optimizers.base import (
+    Objective,
+    ObjectiveOptimizer,
+    Optimizer,
+    Outcome,
+    State,
+)
 from optlab.core import registry
 from optlab.core.fields import choice, integer, number
 from optlab.core.hyperparameters import Hyperparameters
@@ -20,13 +26,17 @@ _DIAGONAL = "hessian_diagonal"
 
 
 class HessianDiagonal(ObjectiveOptimizer):
-    """Each value of the gradient is divided by the curvature along its own axis, and the result is handed to a first-order rule.
+    """Each value of the gradient is divided by the curvature along its own axis, and the result is
+    handed to a first-order rule.
 
-    Where the axes of the parameters are those of the Hessian this undoes ill-conditioning entirely, at the price of a division; where they are not it still
-    undoes a bad choice of units. Absolute values are taken, so that negative curvature does not turn a step uphill.
+    Where the axes of the parameters are those of the Hessian this undoes ill-conditioning entirely,
+    at the price of a division; where they are not it still undoes a bad choice of units. Absolute
+    values are taken, so that negative curvature does not turn a step uphill.
 
-    For many parameters the diagonal is estimated: with signs z drawn at random, the mean of z ⊙ Hz is unbiased for it (Hutchinson), and each draw costs one
-    Hessian product. The estimate can be averaged over steps. The rule behind it keeps its own state and its defaults, but for ε and α, which stand here.
+    For many parameters the diagonal is estimated: with signs z drawn at random, the mean of z ⊙ Hz
+    is unbiased for it (Hutchinson), and each draw costs one Hessian product. The estimate can be
+    averaged over steps. The rule behind it keeps its own state and its defaults, but for ε and α,
+    which stand here.
     """
 
     name: ClassVar[str] = "hessian_diagonal"
@@ -65,8 +75,12 @@ class HessianDiagonal(ObjectiveOptimizer):
         help="Learning rate of the rule, acting on the preconditioned gradient.",
         why="Coupled parameters share their curvature, so a full step along every axis at once overshoots; a tenth seldom does.",
     )
-    before: Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "rmsprop_nesterov", "adadelta", "adam"] = choice(
-        "sgd", "In front of", help="First-order rule that the preconditioned gradient is handed to; sgd for preconditioning alone."
+    before: Literal[
+        "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "rmsprop_nesterov", "adadelta", "adam"
+    ] = choice(
+        "sgd",
+        "In front of",
+        help="First-order rule that the preconditioned gradient is handed to; sgd for preconditioning alone.",
     )
     momentum: float = number(
         0.9,
@@ -114,13 +128,19 @@ class HessianDiagonal(ObjectiveOptimizer):
         return {**behind.begin(theta, its_h), _DIAGONAL: _torch.zeros_like(theta)}
 
     @staticmethod
-    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    def step(
+        theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
+    ) -> Outcome:
         behind, its_h = _behind(h)
         own = {name: value for name, value in state.items() if name != _DIAGONAL}
         loss, gradient = objective.gradient(theta)
         point = behind.point(theta, own, its_h)
         g = gradient if point is theta else objective.gradient(point)[1]
-        here = _exact(point, objective) if second_order.exact(h, theta) else _estimate(point, objective, h)
+        here = (
+            _exact(point, objective)
+            if second_order.exact(h, theta)
+            else _estimate(point, objective, h)
+        )
         remembered = h.rho * state[_DIAGONAL] + (1.0 - h.rho) * here
         preconditioned = g / ((remembered / (1.0 - h.rho**h.step)).abs() + h.damping)
         after, own = behind.update(theta, preconditioned, own, its_h)
@@ -128,10 +148,14 @@ class HessianDiagonal(ObjectiveOptimizer):
 
 
 def _behind(h: Hyperparameters) -> tuple[type[Optimizer], Hyperparameters]:
-    """The first-order rule, and its hyperparameters: those that have the name of a field here, and defaults."""
+    """The first-order rule, and its hyperparameters: those that have the name of a field here, and
+    defaults.
+    """
     behind = cast(type[Optimizer], registry.get("optimizer", h.before))
     shared = {name: getattr(h, name) for name in ("lr", "momentum")}
-    return behind, Hyperparameters(**{**behind().values(), **shared, "step": h.step, "layout": getattr(h, "layout", None)})
+    return behind, Hyperparameters(
+        **{**behind().values(), **shared, "step": h.step, "layout": getattr(h, "layout", None)}
+    )
 
 
 def _exact(theta: torch.Tensor, objective: Objective) -> torch.Tensor:
@@ -139,14 +163,18 @@ def _exact(theta: torch.Tensor, objective: Objective) -> torch.Tensor:
 
 
 def _estimate(theta: torch.Tensor, objective: Objective, h: Hyperparameters) -> torch.Tensor:
-    """Hutchinson's estimate ``[R, P]``; every run has its own draws, and as many of them as it asks for."""
+    """Hutchinson's estimate ``[R, P]``; every run has its own draws, and as many of them as it asks
+    for.
+    """
     runs, parameters = theta.shape
     product = objective.hessian_product(theta)
     sources = [objective.generator(run, "hessian_diagonal") for run in range(runs)]
     wanted = _torch.as_tensor(h.draws, dtype=theta.dtype, device=theta.device).reshape(-1, 1)
     total = _torch.zeros_like(theta)
     for index in range(int(wanted.max())):
-        bits = _torch.stack([_torch.randint(0, 2, (parameters,), generator=source) for source in sources])
+        bits = _torch.stack(
+            [_torch.randint(0, 2, (parameters,), generator=source) for source in sources]
+        )
         z = bits.to(theta) * 2.0 - 1.0
         total = _torch.where(index < wanted, total + z * product(z), total)
     return total / wanted

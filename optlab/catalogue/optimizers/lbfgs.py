@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 
 
 class LBFGS(ObjectiveOptimizer):
-    """BFGS without its matrix: the direction is computed from the last m steps and their changes of the gradient.
+    """BFGS without its matrix: the direction is computed from the last m steps and their changes of
+    the gradient.
 
-    Two passes over the m pairs give the product of the gradient with the matrix that BFGS would have built from them, starting from the identity times
-    the newest pair's curvature. The memory is 2m vectors, so it suits models of any size.
+    Two passes over the m pairs give the product of the gradient with the matrix that BFGS would
+    have built from them, starting from the identity times the newest pair's curvature. The memory
+    is 2m vectors, so it suits models of any size.
 
-    Use the full batch or a large one: the line search and the pair of each step see this step's batch only, and on small batches the pairs hold noise. The
-    gradient at the end of a step is taken on the same batch as the one at its start, which is taken anew because the batch may be another; a step costs
-    one gradient and one for each trial of the line search, usually 2 in all.
+    Use the full batch or a large one: the line search and the pair of each step see this step's
+    batch only, and on small batches the pairs hold noise. The gradient at the end of a step is
+    taken on the same batch as the one at its start, which is taken anew because the batch may be
+    another; a step costs one gradient and one for each trial of the line search, usually 2 in all.
 
-    Where a direction does not lead downhill or the search gives up, the pairs are forgotten and the method starts anew from the negative gradient; the run
-    tells so.
+    Where a direction does not lead downhill or the search gives up, the pairs are forgotten and the
+    method starts anew from the negative gradient; the run tells so.
     """
 
     name: ClassVar[str] = "lbfgs"
@@ -89,7 +92,9 @@ class LBFGS(ObjectiveOptimizer):
         }
 
     @staticmethod
-    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    def step(
+        theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
+    ) -> Outcome:
         return each(theta, objective, state, h, _step)
 
 
@@ -102,7 +107,9 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     pairs = int(state["pairs"].item())
     d = -_product(g, state["s"], state["y"], pairs)
     if not dot(g, d) < 0.0:
-        notes.append("the direction does not lead downhill; the past steps were forgotten and the step follows the negative gradient")
+        notes.append(
+            "the direction does not lead downhill; the past steps were forgotten and the step follows the negative gradient"
+        )
         pairs, d = 0, -g
     found = line_search(theta, d, objective, value, g, 1.0 if pairs else first_length(g), h.c2)
     best = found.best
@@ -114,7 +121,10 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         s, y = best.t * d, best.gradient - g
         # Sure to be positive where the strong Wolfe conditions hold, but for rounding.
         if curved(s, y):
-            after = {name: _torch.cat([state[name][:, 1:], new.unsqueeze(1)], dim=1) for name, new in (("s", s), ("y", y))}
+            after = {
+                name: _torch.cat([state[name][:, 1:], new.unsqueeze(1)], dim=1)
+                for name, new in (("s", s), ("y", y))
+            }
             pairs = min(pairs + 1, state["s"].shape[1])
         else:
             notes.append("the gradient did not change along the step; the pair was left out")
@@ -123,7 +133,9 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
 
 
 def _product(g: torch.Tensor, s: torch.Tensor, y: torch.Tensor, pairs: int) -> torch.Tensor:
-    """The inverse Hessian's estimate times ``g`` ``[1, P]``, by the two-loop recursion over the last ``pairs`` of ``s``, ``y`` ``[1, m, P]``."""
+    """The inverse Hessian's estimate times ``g`` ``[1, P]``, by the two-loop recursion over the
+    last ``pairs`` of ``s``, ``y`` ``[1, m, P]``.
+    """
     m = s.shape[1]
     places = range(m - pairs, m)
     q = g

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class Lion(Optimizer):
-    """A step of fixed length for every value, in the direction of the sign of momentum and gradient together.
+    """A step of fixed length for every value, in the direction of the sign of momentum and gradient
+    together.
 
-    Found by a search over programs. The direction mixes the gradient into the momentum with β₁, the momentum that is kept with the slower β₂, so
-    that the present gradient counts for more in the step than in the memory. Only the sign matters: rates are three to ten times smaller than
+    Found by a search over programs. The direction mixes the gradient into the momentum with β₁, the
+    momentum that is kept with the slower β₂, so that the present gradient counts for more in the
+    step than in the memory. Only the sign matters: rates are three to ten times smaller than
     Adam's, and weight decay as much larger.
     """
 
@@ -37,8 +39,12 @@ class Lion(Optimizer):
         "m": "momentum, 0 at first",
         "c": "direction of the step, before its sign",
     }
-    source: ClassVar[str] = "X. Chen et al., Symbolic Discovery of Optimization Algorithms (2023), program 1; beyond the notes."
-    differences: ClassVar[str] = "torch has no Lion; the sign of a direction that is exactly 0 is 0, as in the authors' code."
+    source: ClassVar[str] = (
+        "X. Chen et al., Symbolic Discovery of Optimization Algorithms (2023), program 1; beyond the notes."
+    )
+    differences: ClassVar[str] = (
+        "torch has no Lion; the sign of a direction that is exactly 0 is 0, as in the authors' code."
+    )
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
 
     lr: float = number(
@@ -61,7 +67,13 @@ class Lion(Optimizer):
         help="Share of the momentum in the direction of the step.",
     )
     beta2: float = number(
-        0.99, "Memory of the momentum", symbol="β₂", ge=0.0, lt=1.0, slider=(0.0, 0.9999), help="Share of the momentum that is kept."
+        0.99,
+        "Memory of the momentum",
+        symbol="β₂",
+        ge=0.0,
+        lt=1.0,
+        slider=(0.0, 0.9999),
+        help="Share of the momentum that is kept.",
     )
     weight_decay: float = number(
         0.0,
@@ -77,7 +89,11 @@ class Lion(Optimizer):
         return {"m": _torch.zeros_like(theta)}
 
     @staticmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         m = state["m"]
         c = h.beta1 * m + (1.0 - h.beta1) * g
-        return theta - h.lr * (c.sign() + h.weight_decay * theta), {"m": h.beta2 * m + (1.0 - h.beta2) * g}
+        return theta - h.lr * (c.sign() + h.weight_decay * theta), {
+            "m": h.beta2 * m + (1.0 - h.beta2) * g
+        }

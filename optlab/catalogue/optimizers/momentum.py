@@ -17,16 +17,24 @@ if TYPE_CHECKING:
 class Momentum(Optimizer):
     """A velocity that averages past gradients and carries the parameters on.
 
-    Gradients that keep their direction add up, those that alternate cancel: the path runs along a canyon instead of across it. Under a constant
-    gradient the speed tends to ε‖g‖/(1 − α), so α = 0.9 means up to ten times the speed of gradient descent.
+    Gradients that keep their direction add up, those that alternate cancel: the path runs along a
+    canyon instead of across it. Under a constant gradient the speed tends to ε‖g‖/(1 − α), so α =
+    0.9 means up to ten times the speed of gradient descent.
     """
 
     name: ClassVar[str] = "momentum"
     label: ClassVar[str] = "Momentum"
     group: ClassVar[str] = "Basic algorithms"
     sort_order: ClassVar[int] = 20
-    rule: ClassVar[tuple[str, ...]] = (r"v \leftarrow \alpha v - \epsilon\, g", r"\theta \leftarrow \theta + v")
-    symbols: ClassVar[dict[str, str]] = {"θ": "parameters", "g": "gradient of the objective on the batch", "v": "velocity, 0 at first"}
+    rule: ClassVar[tuple[str, ...]] = (
+        r"v \leftarrow \alpha v - \epsilon\, g",
+        r"\theta \leftarrow \theta + v",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "θ": "parameters",
+        "g": "gradient of the objective on the batch",
+        "v": "velocity, 0 at first",
+    }
     along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, (8.15)–(8.17) and Algorithm 8.2; B. Polyak (1964)."
     differences: ClassVar[str] = (
@@ -55,7 +63,9 @@ class Momentum(Optimizer):
         why="Up to ten times the speed of gradient descent.",
     )
     form: Literal["notes", "torch"] = choice(
-        "notes", "Form", help="Whether ε acts on the gradient before it enters v (notes) or on v (torch). They differ only where ε changes."
+        "notes",
+        "Form",
+        help="Whether ε acts on the gradient before it enters v (notes) or on v (torch). They differ only where ε changes.",
     )
 
     @staticmethod
@@ -63,7 +73,9 @@ class Momentum(Optimizer):
         return {"v": _torch.zeros_like(theta)}
 
     @staticmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         if h.form == "torch":
             v = h.momentum * state["v"] + g
             return theta - h.lr * v, {"v": v}

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 
 class NaturalGradient(ObjectiveOptimizer):
-    """The steepest descent where distance is measured by how much the predictions change, not the parameters.
+    """The steepest descent where distance is measured by how much the predictions change, not the
+    parameters.
 
-    The Fisher matrix is that of the model's own predictions: the expectation is over targets drawn from them, computed exactly, and not over the targets of
-    the data (that would be the “empirical Fisher”, another matrix). It has no negative eigenvalue, so every step descends. For the losses here it is also
-    the generalized Gauss–Newton matrix; with a linear model it is the Hessian, and the method is Newton's. Weight decay is part of the gradient only.
+    The Fisher matrix is that of the model's own predictions: the expectation is over targets drawn
+    from them, computed exactly, and not over the targets of the data (that would be the “empirical
+    Fisher”, another matrix). It has no negative eigenvalue, so every step descends. For the losses
+    here it is also the generalized Gauss–Newton matrix; with a linear model it is the Hessian, and
+    the method is Newton's. Weight decay is part of the gradient only.
 
     For many parameters the system is solved by conjugate gradients on products with F, memory O(P).
     """
@@ -56,7 +59,9 @@ class NaturalGradient(ObjectiveOptimizer):
         "Added to every eigenvalue of the Fisher matrix: bounds the step in directions that hardly change the predictions.",
         "A network has many such directions, and along them the quadratic model does not hold for long.",
     )
-    solver: Solver = second_order.solver("takes conjugate gradients on products with the Fisher matrix")
+    solver: Solver = second_order.solver(
+        "takes conjugate gradients on products with the Fisher matrix"
+    )
     iterations: int = second_order.iterations()
     tolerance: float = second_order.tolerance()
 
@@ -64,7 +69,11 @@ class NaturalGradient(ObjectiveOptimizer):
         return second_order.refusal(self.solver, parameters)
 
     @staticmethod
-    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    def step(
+        theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
+    ) -> Outcome:
         asked = objective.gradient(theta)
-        direction, ended = second_order.damped_solve(h, theta, asked[1], objective.fisher, objective.fisher_product)
+        direction, ended = second_order.damped_solve(
+            h, theta, asked[1], objective.fisher, objective.fisher_product
+        )
         return second_order.outcome(theta, h, asked, direction, ended)

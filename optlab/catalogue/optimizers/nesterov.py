@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Nesterov(Optimizer):
     """Momentum with the gradient taken where the velocity is about to carry the parameters.
 
-    Looking ahead corrects the velocity before the mistake is made. For a convex objective and full batches the excess error falls as 1/k² instead
-    of 1/k; with stochastic gradients the rate of convergence is not improved.
+    Looking ahead corrects the velocity before the mistake is made. For a convex objective and full
+    batches the excess error falls as 1/k² instead of 1/k; with stochastic gradients the rate of
+    convergence is not improved.
     """
 
     name: ClassVar[str] = "nesterov"
@@ -36,7 +37,9 @@ class Nesterov(Optimizer):
         "v": "velocity, 0 at first",
     }
     along_gradient: ClassVar[bool] = True
-    source: ClassVar[str] = "Notes, (8.21), (8.22) and Algorithm 8.3; I. Sutskever et al. (2013); Y. Nesterov (1983)."
+    source: ClassVar[str] = (
+        "Notes, (8.21), (8.22) and Algorithm 8.3; I. Sutskever et al. (2013); Y. Nesterov (1983)."
+    )
     differences: ClassVar[str] = (
         "torch.optim.SGD(nesterov=True) stores the interim point θ + αv in place of θ and evaluates there (the form “torch” here). After that "
         "change of variables both give the same numbers while ε and α are constant."
@@ -63,7 +66,9 @@ class Nesterov(Optimizer):
         why="As for momentum.",
     )
     form: Literal["notes", "torch"] = choice(
-        "notes", "Form", help="Whether θ or the interim point θ + αv is what is stored and reported. They are two views of the same path."
+        "notes",
+        "Form",
+        help="Whether θ or the interim point θ + αv is what is stored and reported. They are two views of the same path.",
     )
 
     @staticmethod
@@ -75,7 +80,9 @@ class Nesterov(Optimizer):
         return theta if h.form == "torch" else theta + h.momentum * state["v"]
 
     @staticmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         if h.form == "torch":
             v = h.momentum * state["v"] + g
             return theta - h.lr * (g + h.momentum * v), {"v": v}

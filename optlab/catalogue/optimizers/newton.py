@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 class Newton(ObjectiveOptimizer):
     """Jumps to the critical point of the local quadratic model.
 
-    On a quadratic function one full step is enough, however ill-conditioned it is. Newton's method solves for a point where the gradient is zero and does
-    not ask what kind of point: where the Hessian has negative eigenvalues it steps towards a saddle or a maximum. Nothing here hides that; a step that
-    leads uphill is taken and told. Damping λ above the size of the most negative eigenvalue makes every step one of descent.
+    On a quadratic function one full step is enough, however ill-conditioned it is. Newton's method
+    solves for a point where the gradient is zero and does not ask what kind of point: where the
+    Hessian has negative eigenvalues it steps towards a saddle or a maximum. Nothing here hides
+    that; a step that leads uphill is taken and told. Damping λ above the size of the most negative
+    eigenvalue makes every step one of descent.
 
-    For many parameters the system is solved by conjugate gradients on Hessian products, memory O(P). They end at the first direction of negative
-    curvature, so there the step is the part of the solution found before (the gradient itself if it is the first), and this is told, too.
+    For many parameters the system is solved by conjugate gradients on Hessian products, memory
+    O(P). They end at the first direction of negative curvature, so there the step is the part of
+    the solution found before (the gradient itself if it is the first), and this is told, too.
     """
 
     name: ClassVar[str] = "newton"
@@ -46,7 +49,9 @@ class Newton(ObjectiveOptimizer):
         "torch.optim has none. Directions in which H + λI is singular to rounding are left out (least-norm solution) where a plain solve would fail."
     )
 
-    lr: float = second_order.rate("Share of the Newton step that is taken; 1 jumps to the critical point of the quadratic model.")
+    lr: float = second_order.rate(
+        "Share of the Newton step that is taken; 1 jumps to the critical point of the quadratic model."
+    )
     damping: float = second_order.damping(
         1e-4,
         "Added to every eigenvalue of the Hessian: shortens the step where curvature is small.",
@@ -60,8 +65,18 @@ class Newton(ObjectiveOptimizer):
         return second_order.refusal(self.solver, parameters)
 
     @staticmethod
-    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    def step(
+        theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
+    ) -> Outcome:
         asked = objective.gradient(theta)
-        direction, ended = second_order.damped_solve(h, theta, asked[1], objective.hessian, objective.hessian_product)
+        direction, ended = second_order.damped_solve(
+            h, theta, asked[1], objective.hessian, objective.hessian_product
+        )
         uphill = second_order.no_descent(asked[1], direction)
-        return second_order.outcome(theta, h, asked, direction, [first or second for first, second in zip(ended, uphill, strict=True)])
+        return second_order.outcome(
+            theta,
+            h,
+            asked,
+            direction,
+            [first or second for first, second in zip(ended, uphill, strict=True)],
+        )

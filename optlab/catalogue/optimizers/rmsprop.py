@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class RMSProp(Optimizer):
     """Rates divided by the root of a fading average of squared gradients, value by value.
 
-    Forgetting the distant past lets the rate recover once a bowl is reached, which AdaGrad's sum cannot.
+    Forgetting the distant past lets the rate recover once a bowl is reached, which AdaGrad's sum
+    cannot.
     """
 
     name: ClassVar[str] = "rmsprop"
@@ -34,7 +35,9 @@ class RMSProp(Optimizer):
         "r": "average of squared gradients, 0 at first",
     }
     source: ClassVar[str] = "Notes, algorithms with adaptive learning rates; G. Hinton (2012)."
-    differences: ClassVar[str] = "torch.optim.RMSprop has δ outside the root (the form “torch” here) and calls ρ alpha, 0.99 by default."
+    differences: ClassVar[str] = (
+        "torch.optim.RMSprop has δ outside the root (the form “torch” here) and calls ρ alpha, 0.99 by default."
+    )
 
     lr: float = number(
         0.001,
@@ -66,14 +69,18 @@ class RMSProp(Optimizer):
         help="Keeps the division finite where gradients are zero.",
         why="The notes' value.",
     )
-    form: Literal["notes", "torch"] = choice("notes", "Form", help="Whether δ stands inside the root (notes) or outside it (torch).")
+    form: Literal["notes", "torch"] = choice(
+        "notes", "Form", help="Whether δ stands inside the root (notes) or outside it (torch)."
+    )
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:
         return {"r": _torch.zeros_like(theta)}
 
     @staticmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         r = h.rho * state["r"] + (1.0 - h.rho) * g * g
         root = r.sqrt() + h.eps if h.form == "torch" else (h.eps + r).sqrt()
         return theta - h.lr * g / root, {"r": r}

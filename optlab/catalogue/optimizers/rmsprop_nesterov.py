@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class RMSPropNesterov(Optimizer):
     """RMSProp's rates on the force, Nesterov's look ahead on the gradient.
 
-    The velocity gathers rescaled gradients; each is taken where the velocity is about to carry the parameters, and costs one evaluation a step.
+    The velocity gathers rescaled gradients; each is taken where the velocity is about to carry the
+    parameters, and costs one evaluation a step.
     """
 
     name: ClassVar[str] = "rmsprop_nesterov"
@@ -36,7 +37,9 @@ class RMSPropNesterov(Optimizer):
         "r": "average of squared gradients, 0 at first",
         "v": "velocity, 0 at first",
     }
-    source: ClassVar[str] = "Notes, algorithms with adaptive learning rates: RMSProp with Nesterov momentum."
+    source: ClassVar[str] = (
+        "Notes, algorithms with adaptive learning rates: RMSProp with Nesterov momentum."
+    )
     differences: ClassVar[str] = (
         "torch.optim.RMSprop(momentum=α) takes the gradient at θ, keeps ε out of the velocity, and has δ outside the root."
     )
@@ -92,7 +95,9 @@ class RMSPropNesterov(Optimizer):
         return theta + ahead
 
     @staticmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         r = h.rho * state["r"] + (1.0 - h.rho) * g * g
         v = h.momentum * state["v"] - h.lr * g / (h.eps + r).sqrt()
         return theta + v, {"r": r, "v": v}

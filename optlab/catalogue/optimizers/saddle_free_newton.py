@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 class SaddleFreeNewton(ObjectiveOptimizer):
     """Newton's step with every eigenvalue of the Hessian replaced by its absolute value.
 
-    Along directions of positive curvature the step is Newton's; along those of negative curvature it has the same length and the opposite sign, so that a
-    saddle repels where Newton's method is drawn to it. Every step descends, to first order. Where all eigenvalues are positive the two methods are one.
+    Along directions of positive curvature the step is Newton's; along those of negative curvature
+    it has the same length and the opposite sign, so that a saddle repels where Newton's method is
+    drawn to it. Every step descends, to first order. Where all eigenvalues are positive the two
+    methods are one.
 
-    For many parameters |H| is taken within a Krylov space that Lanczos builds from the gradient, g, Hg, H²g, …: the step is Vᵀ(|VHVᵀ| + λI)⁻¹Vg with
-    orthonormal rows V. The gradient lies wholly within that space, so nothing of it is lost and no rule for the rest is needed.
+    For many parameters |H| is taken within a Krylov space that Lanczos builds from the gradient, g,
+    Hg, H²g, …: the step is Vᵀ(|VHVᵀ| + λI)⁻¹Vg with orthonormal rows V. The gradient lies wholly
+    within that space, so nothing of it is lost and no rule for the rest is needed.
     """
 
     name: ClassVar[str] = "saddle_free_newton"
@@ -72,13 +75,17 @@ class SaddleFreeNewton(ObjectiveOptimizer):
         return second_order.refusal(self.solver, parameters)
 
     @staticmethod
-    def step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
+    def step(
+        theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
+    ) -> Outcome:
         asked = objective.gradient(theta)
         g = asked[1]
         if second_order.exact(h, theta):
             direction = symmetric.solve(objective.hessian(theta), g, h.damping, absolute=True).x
         else:
             space = lanczos(objective.hessian_product(theta), g, h.krylov)
-            within = symmetric.solve(space.matrix, second_order.coefficients(space.basis, g), h.damping, absolute=True).x
+            within = symmetric.solve(
+                space.matrix, second_order.coefficients(space.basis, g), h.damping, absolute=True
+            ).x
             direction = (within.unsqueeze(1) @ space.basis).squeeze(1)
         return second_order.outcome(theta, h, asked, direction)

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 class SGD(Optimizer):
-    """A step against the gradient of a minibatch; gradient descent where the batch is the whole set.
+    """A step against the gradient of a minibatch; gradient descent where the batch is the whole
+    set.
 
-    The minibatch gradient is an unbiased estimate of the full one. Its noise does not vanish at a minimum, so the learning rate has to fall for the
-    iterates to settle.
+    The minibatch gradient is an unbiased estimate of the full one. Its noise does not vanish at a
+    minimum, so the learning rate has to fall for the iterates to settle.
     """
 
     name: ClassVar[str] = "sgd"
@@ -25,7 +26,10 @@ class SGD(Optimizer):
     group: ClassVar[str] = "Basic algorithms"
     sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"\theta \leftarrow \theta - \epsilon\, g",)
-    symbols: ClassVar[dict[str, str]] = {"θ": "parameters", "g": "gradient of the objective on the batch"}
+    symbols: ClassVar[dict[str, str]] = {
+        "θ": "parameters",
+        "g": "gradient of the objective on the batch",
+    }
     along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, Algorithm 8.1."
     differences: ClassVar[str] = "As torch.optim.SGD without momentum."
@@ -42,5 +46,7 @@ class SGD(Optimizer):
     )
 
     @staticmethod
-    def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         return theta - h.lr * g, state

@@ -16,7 +16,9 @@ Gradient = Callable[[list["torch.Tensor"], "torch.Tensor"], Sequence["torch.Tens
 """Tensors and the numbers of a batch's examples ``[m]`` → a gradient by each tensor."""
 
 
-def descend(start: Sequence[torch.Tensor], gradient: Gradient, plan: Greedy, layer: Layer) -> list[torch.Tensor]:
+def descend(
+    start: Sequence[torch.Tensor], gradient: Gradient, plan: Greedy, layer: Layer
+) -> list[torch.Tensor]:
     """The tensors after descent: ``v ← αv − εg; θ ← θ + v``.
 
     Raises:
@@ -30,7 +32,9 @@ def descend(start: Sequence[torch.Tensor], gradient: Gradient, plan: Greedy, lay
     for _ in range(plan.epochs):
         for rows in _torch.randperm(n, generator=order).split(size):
             found = gradient(tensors, rows)
-            velocities = [plan.momentum * v - plan.lr * g for v, g in zip(velocities, found, strict=True)]
+            velocities = [
+                plan.momentum * v - plan.lr * g for v, g in zip(velocities, found, strict=True)
+            ]
             tensors = [tensor + v for tensor, v in zip(tensors, velocities, strict=True)]
         if not all(bool(_torch.isfinite(tensor).all()) for tensor in tensors):
             raise InvalidInput(

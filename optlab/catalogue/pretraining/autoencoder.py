@@ -1,4 +1,6 @@
-"""Pretraining by autoencoders: every hidden layer learns to keep what is needed to reconstruct its inputs."""
+"""Pretraining by autoencoders: every hidden layer learns to keep what is needed to reconstruct its
+inputs.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,11 @@ if TYPE_CHECKING:
 
 
 class AutoencoderPretraining(Greedy):
-    """Each hidden layer is the encoder of an autoencoder of one layer, whose inputs are the activations of the layer before.
+    """Each hidden layer is the encoder of an autoencoder of one layer, whose inputs are the
+    activations of the layer before.
 
-    No targets are looked at. The decoder is linear and is thrown away; with a linear encoder the best code spans the first principal components.
+    No targets are looked at. The decoder is linear and is thrown away; with a linear encoder the
+    best code spans the first principal components.
     """
 
     name: ClassVar[str] = "autoencoder"
@@ -33,7 +37,9 @@ class AutoencoderPretraining(Greedy):
         "h_l": "activations of hidden layer l",
         "d": "number of its inputs",
     }
-    source: ClassVar[str] = "Notes, unsupervised pretraining; Y. Bengio, P. Lamblin, D. Popovici, H. Larochelle (2007)."
+    source: ClassVar[str] = (
+        "Notes, unsupervised pretraining; Y. Bengio, P. Lamblin, D. Popovici, H. Larochelle (2007)."
+    )
 
     tied: bool = flag(
         False,
@@ -50,9 +56,19 @@ class AutoencoderPretraining(Greedy):
 
         start = [layer.weight, layer.bias, _torch.zeros_like(layer.x[0])]
         if not self.tied:
-            # A start that the encoder's draw determines: as wide as its own, and of no draw that another run would have to share.
+            # A start that the encoder's draw determines: as wide as its own, and of no draw that
+            # another run would have to share.
             start.append(layer.weight.T.clone())
-        tensors = descend(start, by_autograd(lambda parts, rows: cost(parts, layer.x[rows])), self, layer)
+        tensors = descend(
+            start, by_autograd(lambda parts, rows: cost(parts, layer.x[rows])), self, layer
+        )
         with _torch.no_grad():
-            reached = float(cost(tensors, layer.x) / layer.x.var(dim=0, correction=0).mean().clamp_min(_torch.finfo(layer.x.dtype).tiny))
-        return Learned(tensors[0], tensors[1], f"{reached:.2%} of its inputs' variance is not reconstructed")
+            reached = float(
+                cost(tensors, layer.x)
+                / layer.x.var(dim=0, correction=0)
+                .mean()
+                .clamp_min(_torch.finfo(layer.x.dtype).tiny)
+            )
+        return Learned(
+            tensors[0], tensors[1], f"{reached:.2%} of its inputs' variance is not reconstructed"
+        )

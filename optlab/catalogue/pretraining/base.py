@@ -1,6 +1,8 @@
-"""What pretraining is: each hidden layer learns a task of its own on the activations of the layers below, which stand by then.
+"""What pretraining is: each hidden layer learns a task of its own on the activations of the layers
+below, which stand by then.
 
-The engine goes through the layers from the input up; a component sees one layer at a time, in float64 on the CPU, and says what it learned.
+The engine goes through the layers from the input up; a component sees one layer at a time, in
+float64 on the CPU, and says what it learned.
 """
 
 from __future__ import annotations
@@ -23,11 +25,13 @@ class Layer:
 
     Attributes:
         number: 1, 2, … from the input up.
-        x: what it gets, ``[n, in]``. y: training targets, class numbers ``[n]`` or values ``[n, outputs]``.
+        x: what it gets, ``[n, in]``. y: training targets, class numbers ``[n]`` or values ``[n,
+            outputs]``.
         weight, bias: its start, ``[units, in]`` and ``[units]``.
         head: start of an output layer on top of it, ``[outputs, units]`` and ``[outputs]``.
         activate: its activation.
-        cost: outputs ``[m, outputs]``, targets ``[m, …]`` and weights (not biases) → the objective of the experiment, weight decay included.
+        cost: outputs ``[m, outputs]``, targets ``[m, …]`` and weights (not biases) → the objective
+            of the experiment, weight decay included.
         generator: purpose → a fresh generator that belongs to this run and this layer.
     """
 
@@ -65,7 +69,9 @@ class Pretraining(Component):
     """Whether anything is pretrained."""
 
     def refusal(self, activation: str) -> str:
-        """Why hidden layers with this activation cannot be pretrained so, as a sentence for the user; "" where they can."""
+        """Why hidden layers with this activation cannot be pretrained so, as a sentence for the
+        user; "" where they can.
+        """
         return ""
 
     @abstractmethod
@@ -90,10 +96,22 @@ class Greedy(Pretraining):
         help="Passes through the training set that each hidden layer learns for.",
     )
     lr: float = number(
-        0.1, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-4, 10.0), help="Learning rate of each layer's own task, constant."
+        0.1,
+        "Learning rate",
+        symbol="ε",
+        gt=0.0,
+        log=True,
+        slider=(1e-4, 10.0),
+        help="Learning rate of each layer's own task, constant.",
     )
     momentum: float = number(
-        0.5, "Momentum", symbol="α", ge=0.0, lt=1.0, slider=(0.0, 0.99), help="Share of the last change that is repeated."
+        0.5,
+        "Momentum",
+        symbol="α",
+        ge=0.0,
+        lt=1.0,
+        slider=(0.0, 0.99),
+        help="Share of the last change that is repeated.",
     )
     size: int = integer(
         32,

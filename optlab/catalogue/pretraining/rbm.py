@@ -1,4 +1,6 @@
-"""Pretraining by restricted Boltzmann machines: every hidden layer learns the distribution of its inputs."""
+"""Pretraining by restricted Boltzmann machines: every hidden layer learns the distribution of its
+inputs.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,13 @@ if TYPE_CHECKING:
 
 
 class BoltzmannPretraining(Greedy):
-    """Each hidden layer learns as the hidden side of a restricted Boltzmann machine, by contrastive divergence.
+    """Each hidden layer learns as the hidden side of a restricted Boltzmann machine, by contrastive
+    divergence.
 
-    No targets are looked at. Inputs are probabilities of visible units, so they have to lie between 0 and 1; the probability of a hidden unit is the sigmoid
-    that the network computes, so its hidden layers have to be sigmoid ones. The biases of visible units start at the log odds of the inputs' means and are
-    thrown away.
+    No targets are looked at. Inputs are probabilities of visible units, so they have to lie between
+    0 and 1; the probability of a hidden unit is the sigmoid that the network computes, so its
+    hidden layers have to be sigmoid ones. The biases of visible units start at the log odds of the
+    inputs' means and are thrown away.
     """
 
     name: ClassVar[str] = "rbm"
@@ -66,17 +70,31 @@ class BoltzmannPretraining(Greedy):
         uniform = layer.generator("chain")
 
         def gradient(tensors: list[torch.Tensor], rows: torch.Tensor) -> Sequence[torch.Tensor]:
-            machine, v = Machine(*(tensor.unsqueeze(0) for tensor in tensors)), layer.x[rows].unsqueeze(0)
+            machine, v = (
+                Machine(*(tensor.unsqueeze(0) for tensor in tensors)),
+                layer.x[rows].unsqueeze(0),
+            )
             end = boltzmann.chain(
-                machine, v, self.k, lambda units: _torch.rand(1, len(rows), units, generator=uniform, dtype=_torch.float64)
+                machine,
+                v,
+                self.k,
+                lambda units: _torch.rand(
+                    1, len(rows), units, generator=uniform, dtype=_torch.float64
+                ),
             )
             return [part[0] for part in boltzmann.cd_gradient(machine, v, end)]
 
         visible = layer.x.mean(dim=0).clamp(0.01, 0.99).logit()
         tensors = descend((layer.weight, visible, layer.bias), gradient, self, layer)
         everything = layer.x.unsqueeze(0)
-        again = boltzmann.reconstruction(Machine(*(tensor.unsqueeze(0) for tensor in tensors)), everything)
-        return Learned(tensors[0], tensors[2], f"mean squared reconstruction error {float((again - everything).square().mean()):.4g}")
+        again = boltzmann.reconstruction(
+            Machine(*(tensor.unsqueeze(0) for tensor in tensors)), everything
+        )
+        return Learned(
+            tensors[0],
+            tensors[2],
+            f"mean squared reconstruction error {float((again - everything).square().mean()):.4g}",
+        )
 
 
 def check_unit_range(layer: Layer) -> None:

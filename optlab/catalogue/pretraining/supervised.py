@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class SupervisedPretraining(Greedy):
-    """Each hidden layer is trained on the real task below a temporary output layer, on top of the layers before it.
+    """Each hidden layer is trained on the real task below a temporary output layer, on top of the
+    layers before it.
 
-    The layers before it stand as they were learned. Greedy, since each layer does the best for a network that ends with it, not for the one that it will be
-    part of; a network of one hidden layer pretrained so is that network trained.
+    The layers before it stand as they were learned. Greedy, since each layer does the best for a
+    network that ends with it, not for the one that it will be part of; a network of one hidden
+    layer pretrained so is that network trained.
     """
 
     name: ClassVar[str] = "supervised"
@@ -34,7 +36,9 @@ class SupervisedPretraining(Greedy):
         "h_l": "activations of hidden layer l",
         "J": "the objective of the experiment",
     }
-    source: ClassVar[str] = "Notes, greedy supervised pretraining; Y. Bengio, P. Lamblin, D. Popovici, H. Larochelle (2007)."
+    source: ClassVar[str] = (
+        "Notes, greedy supervised pretraining; Y. Bengio, P. Lamblin, D. Popovici, H. Larochelle (2007)."
+    )
 
     keep_head: bool = flag(
         True,
@@ -46,13 +50,21 @@ class SupervisedPretraining(Greedy):
     def learn(self, layer: Layer) -> Learned:
         def outputs(tensors: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
             weight, bias, head, head_bias = tensors
-            return functional.linear(layer.activate(functional.linear(x, weight, bias)), head, head_bias)
+            return functional.linear(
+                layer.activate(functional.linear(x, weight, bias)), head, head_bias
+            )
 
         def cost(tensors: list[torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
-            return layer.cost(outputs(tensors, layer.x[rows]), layer.y[rows], [tensors[0], tensors[2]])
+            return layer.cost(
+                outputs(tensors, layer.x[rows]), layer.y[rows], [tensors[0], tensors[2]]
+            )
 
         tensors = descend((layer.weight, layer.bias, *layer.head), by_autograd(cost), self, layer)
         with _torch.no_grad():
-            reached = float(layer.cost(outputs(tensors, layer.x), layer.y, [tensors[0], tensors[2]]))
+            reached = float(
+                layer.cost(outputs(tensors, layer.x), layer.y, [tensors[0], tensors[2]])
+            )
         head = (tensors[2], tensors[3]) if self.keep_head else None
-        return Learned(tensors[0], tensors[1], f"objective {reached:.4g} with an output layer of its own", head)
+        return Learned(
+            tensors[0], tensors[1], f"objective {reached:.4g} with an output layer of its own", head
+        )

@@ -10,8 +10,8 @@ from optlab.catalogue.schedules.base import Schedule
 class Constant(Schedule):
     """The rate never changes.
 
-    Enough for full-batch gradient descent, whose gradient vanishes at a minimum; stochastic gradients do not, and the iterates keep
-    wandering around it in a cloud that grows with the rate.
+    Enough for full-batch gradient descent, whose gradient vanishes at a minimum; stochastic
+    gradients do not, and the iterates keep wandering around it in a cloud that grows with the rate.
     """
 
     name: ClassVar[str] = "constant"

@@ -12,7 +12,8 @@ from optlab.core.fields import integer, number
 class CosineDecay(Schedule):
     """The rate follows half a cosine down to its last value and stays there.
 
-    It spends longer at high and at low rates than the linear decay, and has become the usual choice for a fixed budget.
+    It spends longer at high and at low rates than the linear decay, and has become the usual choice
+    for a fixed budget.
     """
 
     name: ClassVar[str] = "cosine"
@@ -21,9 +22,15 @@ class CosineDecay(Schedule):
     rule: ClassVar[tuple[str, ...]] = (
         r"\epsilon_k = \epsilon_\tau + \tfrac{1}{2}\left(\epsilon_0 - \epsilon_\tau\right)\left(1 + \cos\frac{\pi \min(k,\tau)}{\tau}\right)",
     )
-    symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step", "ε_τ": "last share times ε₀"}
+    symbols: ClassVar[dict[str, str]] = {
+        "ε₀": "the optimizer's learning rate",
+        "k": "step",
+        "ε_τ": "last share times ε₀",
+    }
     source: ClassVar[str] = "I. Loshchilov, F. Hutter (2017), SGDR; beyond the notes."
-    differences: ClassVar[str] = "torch.optim.lr_scheduler.CosineAnnealingLR(T_max=τ, eta_min=ε_τ) until τ; it rises again afterwards."
+    differences: ClassVar[str] = (
+        "torch.optim.lr_scheduler.CosineAnnealingLR(T_max=τ, eta_min=ε_τ) until τ; it rises again afterwards."
+    )
 
     tau: int = integer(
         2000,
@@ -36,7 +43,13 @@ class CosineDecay(Schedule):
         help="Step at which the rate reaches its last value.",
     )
     last: float = number(
-        0.0, "Last share", symbol="ε_τ/ε₀", ge=0.0, le=1.0, slider=(0.0, 1.0), help="The last rate as a share of the first."
+        0.0,
+        "Last share",
+        symbol="ε_τ/ε₀",
+        ge=0.0,
+        le=1.0,
+        slider=(0.0, 1.0),
+        help="The last rate as a share of the first.",
     )
 
     @property
@@ -49,4 +62,6 @@ class CosineDecay(Schedule):
 
     def rate(self, lr: float, step: int) -> float:
         lowest = self.last * lr
-        return lowest + 0.5 * (lr - lowest) * (1.0 + math.cos(math.pi * min(step, self.tau) / self.tau))
+        return lowest + 0.5 * (lr - lowest) * (
+            1.0 + math.cos(math.pi * min(step, self.tau) / self.tau)
+        )

@@ -11,7 +11,8 @@ from optlab.core.fields import integer
 class ExponentialDecay(Schedule):
     """The rate falls by half every so many steps.
 
-    It falls so fast in the end that only a bounded distance can be covered: the first of the conditions for the convergence of SGD fails.
+    It falls so fast in the end that only a bounded distance can be covered: the first of the
+    conditions for the convergence of SGD fails.
     """
 
     name: ClassVar[str] = "exponential"
@@ -23,7 +24,14 @@ class ExponentialDecay(Schedule):
     differences: ClassVar[str] = "torch.optim.lr_scheduler.ExponentialLR(gamma=2 ** (−1/h))."
 
     half_life: int = integer(
-        500, "Half-life", symbol="h", unit="steps", ge=1, log=True, slider=(10, 100_000), help="Steps in which the rate falls by half."
+        500,
+        "Half-life",
+        symbol="h",
+        unit="steps",
+        ge=1,
+        log=True,
+        slider=(10, 100_000),
+        help="Steps in which the rate falls by half.",
     )
 
     @property

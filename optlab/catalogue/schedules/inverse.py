@@ -11,8 +11,8 @@ from optlab.core.fields import integer
 class InverseDecay(Schedule):
     """The rate falls as the inverse of the step.
 
-    Slow enough that any distance can still be covered and fast enough that the noise dies out: both sufficient conditions for the convergence of SGD
-    hold.
+    Slow enough that any distance can still be covered and fast enough that the noise dies out: both
+    sufficient conditions for the convergence of SGD hold.
     """
 
     name: ClassVar[str] = "inverse"

@@ -20,9 +20,15 @@ class LinearDecay(Schedule):
     rule: ClassVar[tuple[str, ...]] = (
         r"\epsilon_k = (1 - a)\,\epsilon_0 + a\,\epsilon_\tau,\quad a = \min\left(\frac{k}{\tau},\, 1\right)",
     )
-    symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "ε_τ": "last share times ε₀", "k": "step"}
+    symbols: ClassVar[dict[str, str]] = {
+        "ε₀": "the optimizer's learning rate",
+        "ε_τ": "last share times ε₀",
+        "k": "step",
+    }
     source: ClassVar[str] = "Notes, (8.14)."
-    differences: ClassVar[str] = "torch.optim.lr_scheduler.LinearLR(start_factor=1, end_factor=ε_τ/ε₀, total_iters=τ)."
+    differences: ClassVar[str] = (
+        "torch.optim.lr_scheduler.LinearLR(start_factor=1, end_factor=ε_τ/ε₀, total_iters=τ)."
+    )
 
     tau: int = integer(
         1000,

@@ -10,16 +10,22 @@ from optlab.core.fields import integer, number
 
 
 class OneCycle(Schedule):
-    """The rate climbs to its peak along half a cosine, and falls along another to far below its start.
+    """The rate climbs to its peak along half a cosine, and falls along another to far below its
+    start.
 
-    The high middle part crosses flat regions and regularizes by noise, the end settles. Here ε₀ of the optimizer's form is the peak.
+    The high middle part crosses flat regions and regularizes by noise, the end settles. Here ε₀ of
+    the optimizer's form is the peak.
     """
 
     name: ClassVar[str] = "one_cycle"
     label: ClassVar[str] = "One-cycle"
     sort_order: ClassVar[int] = 80
-    rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k:\ \frac{\epsilon_0}{d} \rightarrow \epsilon_0 \rightarrow \frac{\epsilon_0}{10^4\, d}",)
-    symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate: the peak of the cycle"}
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\epsilon_k:\ \frac{\epsilon_0}{d} \rightarrow \epsilon_0 \rightarrow \frac{\epsilon_0}{10^4\, d}",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "ε₀": "the optimizer's learning rate: the peak of the cycle"
+    }
     source: ClassVar[str] = "L. Smith, N. Topin (2018), Super-convergence; beyond the notes."
     differences: ClassVar[str] = (
         "torch.optim.lr_scheduler.OneCycleLR(max_lr=ε₀, total_steps=τ, pct_start=p, div_factor=d) with its momentum cycle off."
@@ -36,9 +42,23 @@ class OneCycle(Schedule):
         help="Steps of the whole cycle; the last rate stays afterwards.",
     )
     rise: float = number(
-        0.3, "Rising share", symbol="p", gt=0.0, lt=1.0, slider=(0.05, 0.95), help="Share of the cycle in which the rate rises."
+        0.3,
+        "Rising share",
+        symbol="p",
+        gt=0.0,
+        lt=1.0,
+        slider=(0.05, 0.95),
+        help="Share of the cycle in which the rate rises.",
     )
-    divisor: float = number(25.0, "Divisor", symbol="d", gt=1.0, log=True, slider=(2.0, 1000.0), help="The peak divided by the first rate.")
+    divisor: float = number(
+        25.0,
+        "Divisor",
+        symbol="d",
+        gt=1.0,
+        log=True,
+        slider=(2.0, 1000.0),
+        help="The peak divided by the first rate.",
+    )
 
     @property
     def sum_diverges(self) -> bool:

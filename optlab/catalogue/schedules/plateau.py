@@ -13,9 +13,10 @@ from optlab.core.fields import integer, number
 class Plateau(Schedule):
     """The rate is cut whenever the validation loss has not improved for some evaluations.
 
-    With a constant rate the noise of minibatch gradients holds the loss at a level in proportion to the rate; when it has got there, a smaller rate lets it
-    fall further. When that is need not be known beforehand: the loss tells. Without a validation part the training loss is watched. Evaluations are as far
-    apart as the experiment says, once an epoch by default.
+    With a constant rate the noise of minibatch gradients holds the loss at a level in proportion to
+    the rate; when it has got there, a smaller rate lets it fall further. When that is need not be
+    known beforehand: the loss tells. Without a validation part the training loss is watched.
+    Evaluations are as far apart as the experiment says, once an epoch by default.
     """
 
     name: ClassVar[str] = "plateau"
@@ -64,7 +65,12 @@ class Plateau(Schedule):
         help="By more than this share a loss has to be lower than the best one before to count as better.",
     )
     cooldown: int = integer(
-        0, "Cooldown", unit="evaluations", ge=0, slider=(0, 50), help="Evaluations after a cut that are not counted as no better."
+        0,
+        "Cooldown",
+        unit="evaluations",
+        ge=0,
+        slider=(0, 50),
+        help="Evaluations after a cut that are not counted as no better.",
     )
     lowest: float = number(
         0.0,
@@ -77,7 +83,8 @@ class Plateau(Schedule):
 
     @property
     def sum_diverges(self) -> bool | None:
-        # Without a limit: constant while the loss improves, and falling geometrically (a finite sum) when it never does again.
+        # Without a limit: constant while the loss improves, and falling geometrically (a finite
+        # sum) when it never does again.
         return True if self.lowest > 0.0 else None
 
     @property

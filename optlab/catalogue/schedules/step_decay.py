@@ -11,7 +11,8 @@ from optlab.core.fields import integer, number
 class StepDecay(Schedule):
     """The rate is multiplied by a factor every so many steps.
 
-    Each plateau lets the loss settle at the noise of its rate; the drops then show as sudden falls of the loss.
+    Each plateau lets the loss settle at the noise of its rate; the drops then show as sudden falls
+    of the loss.
     """
 
     name: ClassVar[str] = "step_decay"
@@ -22,8 +23,25 @@ class StepDecay(Schedule):
     source: ClassVar[str] = "Common practice; beyond the notes."
     differences: ClassVar[str] = "torch.optim.lr_scheduler.StepLR(step_size=s, gamma=γ)."
 
-    every: int = integer(500, "Every", symbol="s", unit="steps", ge=1, log=True, slider=(10, 100_000), help="Steps between two drops.")
-    factor: float = number(0.3, "Factor", symbol="γ", gt=0.0, le=1.0, slider=(0.01, 1.0), help="What remains of the rate at each drop.")
+    every: int = integer(
+        500,
+        "Every",
+        symbol="s",
+        unit="steps",
+        ge=1,
+        log=True,
+        slider=(10, 100_000),
+        help="Steps between two drops.",
+    )
+    factor: float = number(
+        0.3,
+        "Factor",
+        symbol="γ",
+        gt=0.0,
+        le=1.0,
+        slider=(0.01, 1.0),
+        help="What remains of the rate at each drop.",
+    )
 
     @property
     def sum_diverges(self) -> bool:

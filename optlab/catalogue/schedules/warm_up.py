@@ -11,19 +11,29 @@ from optlab.core.fields import integer, number
 class WarmUp(Schedule):
     """The rate rises linearly through the first steps and stays.
 
-    At the start curvature is often largest and averages of adaptive methods are noisiest; small first steps avoid damage that takes long to mend.
+    At the start curvature is often largest and averages of adaptive methods are noisiest; small
+    first steps avoid damage that takes long to mend.
     """
 
     name: ClassVar[str] = "warm_up"
     label: ClassVar[str] = "Warm-up"
     sort_order: ClassVar[int] = 70
-    rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k = \epsilon_0\left(s + (1-s)\min\left(\frac{k}{w},\, 1\right)\right)",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"\epsilon_k = \epsilon_0\left(s + (1-s)\min\left(\frac{k}{w},\, 1\right)\right)",
+    )
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
     source: ClassVar[str] = "P. Goyal et al. (2017); beyond the notes."
     differences: ClassVar[str] = "torch.optim.lr_scheduler.LinearLR(start_factor=s, total_iters=w)."
 
     steps: int = integer(
-        200, "Warm-up steps", symbol="w", unit="steps", ge=1, log=True, slider=(1, 10_000), help="Steps until the full rate is reached."
+        200,
+        "Warm-up steps",
+        symbol="w",
+        unit="steps",
+        ge=1,
+        log=True,
+        slider=(1, 10_000),
+        help="Steps until the full rate is reached.",
     )
     start: float = number(
         0.01,

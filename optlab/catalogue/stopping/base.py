@@ -27,11 +27,19 @@ class Stopping(Component):
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the parameters are kept when ``memory["best_step"]`` is the step of the evaluation, and are put back when the rule ends the run."""
+        """Whether the parameters are kept when ``memory["best_step"]`` is the step of the
+        evaluation, and are put back when the rule ends the run.
+        """
         return False
 
     @abstractmethod
-    def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
+    def verdict(
+        self,
+        memory: Memory,
+        step: int,
+        values: Mapping[str, float],
+        gradient_norm: FullGradientNorm,
+    ) -> tuple[Memory, str | None]:
         """Whether to stop after an evaluation.
 
         Args:

@@ -12,9 +12,10 @@ from optlab.core.fields import flag, integer, number
 class EarlyStopping(Stopping):
     """The run ends when the validation error has not improved for some evaluations.
 
-    What is minimized is a surrogate loss on the training set; what is wanted is a low 0-1 error on other examples. So learning halts by the latter, while the
-    full gradient of the former is often still large against its value at the start: pure optimization would call this unfinished. The reason of the halt
-    states that gradient's norm.
+    What is minimized is a surrogate loss on the training set; what is wanted is a low 0-1 error on
+    other examples. So learning halts by the latter, while the full gradient of the former is often
+    still large against its value at the start: pure optimization would call this unfinished. The
+    reason of the halt states that gradient's norm.
 
     For real values, which have no 0-1 error, the validation loss takes its place.
     """
@@ -22,7 +23,9 @@ class EarlyStopping(Stopping):
     name: ClassVar[str] = "early"
     label: ClassVar[str] = "Early stopping"
     sort_order: ClassVar[int] = 30
-    source: ClassVar[str] = "Notes, surrogate loss functions and early stopping; Deep Learning, Algorithm 7.1."
+    source: ClassVar[str] = (
+        "Notes, surrogate loss functions and early stopping; Deep Learning, Algorithm 7.1."
+    )
     needs_validation: ClassVar[bool] = True
 
     patience: int = integer(
@@ -51,7 +54,13 @@ class EarlyStopping(Stopping):
     def keeps_best(self) -> bool:
         return self.restore_best
 
-    def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
+    def verdict(
+        self,
+        memory: Memory,
+        step: int,
+        values: Mapping[str, float],
+        gradient_norm: FullGradientNorm,
+    ) -> tuple[Memory, str | None]:
         name = "validation_error" if "validation_error" in values else "validation_loss"
         value = values.get(name)
         if value is None:

@@ -10,10 +10,13 @@ from optlab.core.fields import number
 
 
 class GradientNorm(Stopping):
-    """The run ends at the first evaluation at which the gradient on the whole training set is small.
+    """The run ends at the first evaluation at which the gradient on the whole training set is
+    small.
 
-    Pure optimization halts so, close to a critical point, which need not be a minimum. Training a deep model hardly ever gets there. The gradient is that of
-    the objective, weight decay included; each evaluation costs a pass forwards and backwards through the training set more, and records the full gradient norm.
+    Pure optimization halts so, close to a critical point, which need not be a minimum. Training a
+    deep model hardly ever gets there. The gradient is that of the objective, weight decay included;
+    each evaluation costs a pass forwards and backwards through the training set more, and records
+    the full gradient norm.
     """
 
     name: ClassVar[str] = "gradient_norm"
@@ -33,8 +36,17 @@ class GradientNorm(Stopping):
         help="Norm of the gradient at which, and below which, the run ends.",
     )
 
-    def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
+    def verdict(
+        self,
+        memory: Memory,
+        step: int,
+        values: Mapping[str, float],
+        gradient_norm: FullGradientNorm,
+    ) -> tuple[Memory, str | None]:
         norm = gradient_norm()
         if norm <= self.bound:
-            return memory, f"the norm of the gradient on the whole training set, {norm:.3g}, is at most {self.bound:g}"
+            return (
+                memory,
+                f"the norm of the gradient on the whole training set, {norm:.3g}, is at most {self.bound:g}",
+            )
         return memory, None

@@ -15,5 +15,11 @@ class Never(Stopping):
     label: ClassVar[str] = "With the budget"
     sort_order: ClassVar[int] = 10
 
-    def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
+    def verdict(
+        self,
+        memory: Memory,
+        step: int,
+        values: Mapping[str, float],
+        gradient_norm: FullGradientNorm,
+    ) -> tuple[Memory, str | None]:
         return memory, None

@@ -24,10 +24,21 @@ class Target(Stopping):
     needs_validation: ClassVar[bool] = True
 
     error: float = number(
-        0.05, "Target error", ge=0.0, le=1.0, slider=(0.0, 0.5), help="Share of validation examples that may be misclassified."
+        0.05,
+        "Target error",
+        ge=0.0,
+        le=1.0,
+        slider=(0.0, 0.5),
+        help="Share of validation examples that may be misclassified.",
     )
 
-    def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
+    def verdict(
+        self,
+        memory: Memory,
+        step: int,
+        values: Mapping[str, float],
+        gradient_norm: FullGradientNorm,
+    ) -> tuple[Memory, str | None]:
         error = values.get("validation_error")
         if error is not None and error <= self.error:
             return memory, f"validation error {error:.4f} is at most {self.error:g}"

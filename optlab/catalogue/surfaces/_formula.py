@@ -1,7 +1,9 @@
-"""Typed-in formulas: a tokenizer, a parser by recursive descent, and a tree whose every node is on a short list of operations.
+"""Typed-in formulas: a tokenizer, a parser by recursive descent, and a tree whose every node is on
+a short list of operations.
 
-Nothing that a person types is ever run as code: a text becomes a tree of :class:`Number`, :class:`Variable` and :class:`Call`, whose operations are the keys of
-:data:`FUNCTIONS`, or one sentence that says where it is wrong. Grammar, loosest first::
+Nothing that a person types is ever run as code: a text becomes a tree of :class:`Number`,
+:class:`Variable` and :class:`Call`, whose operations are the keys of :data:`FUNCTIONS`, or one
+sentence that says where it is wrong. Grammar, loosest first::
 
     sum     = product (("+" | "-") product)*
     product = signed (("*" | "/") signed)*
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 LONGEST = 400
 """Characters that a formula may have."""
 DEEPEST = 40
-"""How deeply parentheses, signs and powers may be nested: far below what would exhaust the interpreter's stack."""
+"""How deeply parentheses, signs and powers may be nested: far below what would exhaust the
+interpreter's stack.
+"""
 VARIABLES: Mapping[str, int] = {"x": 0, "y": 1, "x1": 0, "x2": 1}
 CONSTANTS: Mapping[str, float] = {"pi": math.pi, "π": math.pi, "e": math.e}
 
@@ -81,7 +85,9 @@ FUNCTIONS: Mapping[str, tuple[int, int, Callable[..., Any]]] = {
 """Operation → fewest and most arguments, and what it does with tensors."""
 _TYPED = [name for name in FUNCTIONS if name.isalpha() and name != "neg"]
 """Functions that can be typed by name."""
-_TOKEN = re.compile(r"\s*(?:((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([^\W\d]\w*)|(\*\*|[-+*/^(),−·×]))")
+_TOKEN = re.compile(
+    r"\s*(?:((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([^\W\d]\w*)|(\*\*|[-+*/^(),−·×]))"
+)
 _SAME = {"**": "^", "−": "-", "·": "*", "×": "*"}
 
 
@@ -92,12 +98,16 @@ def parse(text: str, field: str = "surface.expression") -> Node:
         InvalidInput: it is no formula; the message says at which character.
     """
     if len(text) > LONGEST:
-        raise InvalidInput(f"{field} has {len(text)} characters, but a formula may have at most {LONGEST}.", field)
+        raise InvalidInput(
+            f"{field} has {len(text)} characters, but a formula may have at most {LONGEST}.", field
+        )
     return _Parser(text, field).whole()
 
 
 def evaluate(node: Node, coordinates: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Values ``[...]`` for coordinates ``[...]`` of each variable; nan or infinite where an operation is not defined."""
+    """Values ``[...]`` for coordinates ``[...]`` of each variable; nan or infinite where an
+    operation is not defined.
+    """
     if isinstance(node, Number):
         return coordinates[0].new_tensor(node.value)
     if isinstance(node, Variable):
@@ -114,7 +124,11 @@ def variables(node: Node) -> frozenset[int]:
     """The coordinates that occur."""
     if isinstance(node, Variable):
         return frozenset({node.index})
-    return frozenset().union(*(variables(a) for a in node.arguments)) if isinstance(node, Call) else frozenset()
+    return (
+        frozenset().union(*(variables(a) for a in node.arguments))
+        if isinstance(node, Call)
+        else frozenset()
+    )
 
 
 class _Parser:
@@ -144,7 +158,12 @@ class _Parser:
         kind, word, place = self._tokens[self._next]
         if kind != "end":
             hint = " (write * to multiply)" if kind in ("number", "name") or word == "(" else ""
-            raise self._wrong(f"an operator should stand before '{word}'{hint}" if hint else f"'{word}' is not expected here", place)
+            raise self._wrong(
+                f"an operator should stand before '{word}'{hint}"
+                if hint
+                else f"'{word}' is not expected here",
+                place,
+            )
         return found
 
     def _sum(self) -> Node:
@@ -192,9 +211,14 @@ class _Parser:
             return found
         if kind == "end":
             raise self._wrong(
-                "the formula ends where a number, a variable or a parenthesis should follow" if place else "it is empty", place
+                "the formula ends where a number, a variable or a parenthesis should follow"
+                if place
+                else "it is empty",
+                place,
             )
-        raise self._wrong(f"'{word}' stands where a number, a variable or a parenthesis should", place)
+        raise self._wrong(
+            f"'{word}' stands where a number, a variable or a parenthesis should", place
+        )
 
     def _named(self, word: str, place: int) -> Node:
         called = self._sign() == "("
@@ -209,7 +233,10 @@ class _Parser:
                 if called and word in (*VARIABLES, *CONSTANTS)
                 else f"'{word}' is not known{did_you_mean(word, known)}"
             )
-            raise self._wrong(f"{problem}; a formula is made of {', '.join(known)}, numbers and + - * / ^ ( )", place)
+            raise self._wrong(
+                f"{problem}; a formula is made of {', '.join(known)}, numbers and + - * / ^ ( )",
+                place,
+            )
         if not called:
             raise self._wrong(f"{word} needs its argument in parentheses, as {word}(x)", place)
         opened = self._tokens[self._next][2]
@@ -236,7 +263,10 @@ class _Parser:
 
     def _close(self, opened: int) -> None:
         if self._sign() != ")":
-            raise self._wrong(f"the parenthesis opened at character {opened + 1} is not closed", self._tokens[self._next][2])
+            raise self._wrong(
+                f"the parenthesis opened at character {opened + 1} is not closed",
+                self._tokens[self._next][2],
+            )
         self._take()
 
     def _deeper(self) -> None:
@@ -246,4 +276,6 @@ class _Parser:
 
     def _wrong(self, what: str, place: int) -> InvalidInput:
         shown = self._text if len(self._text) <= 60 else self._text[:59] + "…"
-        return InvalidInput(f"{self._field} is '{shown}', but at character {place + 1}: {what}.", self._field)
+        return InvalidInput(
+            f"{self._field} is '{shown}', but at character {place + 1}: {what}.", self._field
+        )

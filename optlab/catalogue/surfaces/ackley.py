@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 class Ackley(Surface):
     """A nearly flat, dented plain with a funnel in its middle that ends in a point.
 
-    At the minimum itself there is no gradient, so no rate lets gradient descent come to rest there; zero is taken for it.
+    At the minimum itself there is no gradient, so no rate lets gradient descent come to rest there;
+    zero is taken for it.
     """
 
     name: ClassVar[str] = "ackley"
     label: ClassVar[str] = "Ackley"
     group: ClassVar[str] = "Test functions"
     sort_order: ClassVar[int] = 350
-    rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = 20 + e - 20\, e^{-0.2 \sqrt{(x^2 + y^2) / 2}} - e^{(\cos 2\pi x + \cos 2\pi y) / 2}",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"f(x, y) = 20 + e - 20\, e^{-0.2 \sqrt{(x^2 + y^2) / 2}} - e^{(\cos 2\pi x + \cos 2\pi y) / 2}",
+    )
     source: ClassVar[str] = "D. Ackley, A Connectionist Machine for Genetic Hillclimbing (1987)."
     lr: ClassVar[float] = 0.02
 

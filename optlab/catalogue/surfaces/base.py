@@ -1,6 +1,8 @@
-"""What a surface is: a function of one or two variables, the part of it that is worth showing, and what the literature knows about it.
+"""What a surface is: a function of one or two variables, the part of it that is worth showing, and
+what the literature knows about it.
 
-Values are torch operations on points with any leading axes, so that one call gives a picture of it, the values of a thousand runs, or a graph to differentiate.
+Values are torch operations on points with any leading axes, so that one call gives a picture of it,
+the values of a thousand runs, or a graph to differentiate.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ Point = tuple[float, ...]
 """One or two coordinates."""
 Interval = tuple[float, float]
 CriticalKind = Literal["minimum", "maximum", "saddle", "degenerate", "kink"]
-"""What a point with a zero gradient is by its Hessian; a kink is an extremum at which there is no gradient."""
+"""What a point with a zero gradient is by its Hessian; a kink is an extremum at which there is no
+gradient.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Surface(Component):
     Class attributes:
         lr: a rate at which gradient descent shows what there is to see.
         threshold: norm at which clipping changes what there is to see.
-        logarithmic: whether contours are better spaced evenly in the logarithm of the height above the lowest value shown.
+        logarithmic: whether contours are better spaced evenly in the logarithm of the height above
+            the lowest value shown.
         note: what to look for, in a sentence or two.
     """
 

@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 class Beale(Surface):
     """A minimum between flat arms and steep corners.
 
-    Slopes differ by five orders of magnitude within the square; a rate that is safe in the corners crawls near the minimum.
+    Slopes differ by five orders of magnitude within the square; a rate that is safe in the corners
+    crawls near the minimum.
     """
 
     name: ClassVar[str] = "beale"
     label: ClassVar[str] = "Beale"
     group: ClassVar[str] = "Test functions"
     sort_order: ClassVar[int] = 320
-    rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = (1.5 - x + x y)^2 + (2.25 - x + x y^2)^2 + (2.625 - x + x y^3)^2",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"f(x, y) = (1.5 - x + x y)^2 + (2.25 - x + x y^2)^2 + (2.625 - x + x y^3)^2",
+    )
     source: ClassVar[str] = "E. Beale (1958)."
     lr: ClassVar[float] = 0.01
     logarithmic: ClassVar[bool] = True
@@ -36,4 +39,8 @@ class Beale(Surface):
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
         x, y = points[..., 0], points[..., 1]
-        return (1.5 - x + x * y).square() + (2.25 - x + x * y.square()).square() + (2.625 - x + x * y**3).square()
+        return (
+            (1.5 - x + x * y).square()
+            + (2.25 - x + x * y.square()).square()
+            + (2.625 - x + x * y**3).square()
+        )

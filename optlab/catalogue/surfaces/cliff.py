@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 class Cliff(Surface):
-    """Gentle slopes that lead to the foot of a wall, from above over its edge and from below along the ground.
+    """Gentle slopes that lead to the foot of a wall, from above over its edge and from below along
+    the ground.
 
-    On the face of the wall the gradient is tens of times that of the slopes, and one step of gradient descent throws the parameters far beyond everything
-    reached before. Clipping bounds the step: the direction is right, only its length cannot be believed. The wall bends, as the surfaces of recurrent
-    networks do, and the lowest ground lies along its foot.
+    On the face of the wall the gradient is tens of times that of the slopes, and one step of
+    gradient descent throws the parameters far beyond everything reached before. Clipping bounds the
+    step: the direction is right, only its length cannot be believed. The wall bends, as the
+    surfaces of recurrent networks do, and the lowest ground lies along its foot.
     """
 
     name: ClassVar[str] = "cliff"
@@ -33,7 +35,9 @@ class Cliff(Surface):
     threshold: ClassVar[float] = 1.0
     note: ClassVar[str] = "Start from above and from below, each with and without clipping by norm."
 
-    height: float = number(8.0, "Height", symbol="h", gt=0.0, le=1e4, slider=(0.5, 20.0), help="Of the wall.")
+    height: float = number(
+        8.0, "Height", symbol="h", gt=0.0, le=1e4, slider=(0.5, 20.0), help="Of the wall."
+    )
     width: float = number(
         0.05,
         "Width",

@@ -22,9 +22,10 @@ _parsed = functools.lru_cache(maxsize=64)(parse)
 class Formula(Surface):
     """A function that you type in, of x alone or of x and y.
 
-    It is made of + − * / ^ and parentheses, x and y (or x1 and x2), numbers, pi and e, and exp, log, sqrt, sin, cos, tan, tanh, sigmoid, abs, min and max.
-    Without y it is a function of one variable. Where it is not defined, as log(x) for x below zero, there is a hole in the picture, and a path that gets
-    there ends.
+    It is made of + − * / ^ and parentheses, x and y (or x1 and x2), numbers, pi and e, and exp,
+    log, sqrt, sin, cos, tan, tanh, sigmoid, abs, min and max. Without y it is a function of one
+    variable. Where it is not defined, as log(x) for x below zero, there is a hole in the picture,
+    and a path that gets there ends.
     """
 
     name: ClassVar[str] = "formula"
@@ -32,7 +33,9 @@ class Formula(Surface):
     group: ClassVar[str] = "Your own"
     sort_order: ClassVar[int] = 400
 
-    expression: str = text("x^2 - y^2 + y^4/4", "Formula", help="The function, as x^2 + sin(3*y).", longest=LONGEST)
+    expression: str = text(
+        "x^2 - y^2 + y^4/4", "Formula", help="The function, as x^2 + sin(3*y).", longest=LONGEST
+    )
     x_from: float = number(-2.0, "From x", ge=-1e9, le=1e9, help="Left end of the part to show.")
     x_to: float = number(2.0, "To x", ge=-1e9, le=1e9, help="Right end of the part to show.")
     y_from: float = number(-2.0, "From y", ge=-1e9, le=1e9, help="Lower end of the part to show.")
@@ -59,8 +62,14 @@ class Formula(Surface):
 
     def starts(self) -> tuple[Start, ...]:
         # Off the middle, where a symmetric function is likely to have a critical point.
-        return (Start("off the middle", tuple(low + 0.8 * (high - low) for low, high in self.domain())),)
+        return (
+            Start("off the middle", tuple(low + 0.8 * (high - low) for low, high in self.domain())),
+        )
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
-        # A constant has no gradient of its own: the broadcast and the zero give it the shape and the graph that a surface's values have.
-        return _torch.broadcast_to(evaluate(self.tree(), points.unbind(dim=-1)), points.shape[:-1]) + 0.0 * points[..., 0]
+        # A constant has no gradient of its own: the broadcast and the zero give it the shape and
+        # the graph that a surface's values have.
+        return (
+            _torch.broadcast_to(evaluate(self.tree(), points.unbind(dim=-1)), points.shape[:-1])
+            + 0.0 * points[..., 0]
+        )

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class GoldsteinPrice(Surface):
     """Four minima in a narrow cross, on a surface that rises to a million within the square.
 
-    Gradients span seven orders of magnitude: clipping, or a method that divides by their size, is nearly a must.
+    Gradients span seven orders of magnitude: clipping, or a method that divides by their size, is
+    nearly a must.
     """
 
     name: ClassVar[str] = "goldstein_price"
@@ -36,10 +37,19 @@ class GoldsteinPrice(Surface):
         return (Start("usual", (-0.5, 0.25)), Start("beside the lowest", (0.5, -1.5)))
 
     def known(self) -> tuple[Known, ...]:
-        return (Known((0.0, -1.0), 3.0), Known((-0.6, -0.4), 30.0), Known((1.8, 0.2), 84.0), Known((1.2, 0.8), 840.0))
+        return (
+            Known((0.0, -1.0), 3.0),
+            Known((-0.6, -0.4), 30.0),
+            Known((1.8, 0.2), 84.0),
+            Known((1.2, 0.8), 840.0),
+        )
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
         x, y = points[..., 0], points[..., 1]
-        first = 1.0 + (x + y + 1.0).square() * (19.0 - 14.0 * x + 3.0 * x * x - 14.0 * y + 6.0 * x * y + 3.0 * y * y)
-        second = 30.0 + (2.0 * x - 3.0 * y).square() * (18.0 - 32.0 * x + 12.0 * x * x + 48.0 * y - 36.0 * x * y + 27.0 * y * y)
+        first = 1.0 + (x + y + 1.0).square() * (
+            19.0 - 14.0 * x + 3.0 * x * x - 14.0 * y + 6.0 * x * y + 3.0 * y * y
+        )
+        second = 30.0 + (2.0 * x - 3.0 * y).square() * (
+            18.0 - 32.0 * x + 12.0 * x * x + 48.0 * y - 36.0 * x * y + 27.0 * y * y
+        )
         return first * second

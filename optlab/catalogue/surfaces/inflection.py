@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 
 
 class Inflection(Surface):
-    """A critical point that has higher and lower neighbors: x³ about zero, walled on the left so that there is somewhere to arrive.
+    """A critical point that has higher and lower neighbors: x³ about zero, walled on the left so
+    that there is somewhere to arrive.
 
-    Slope and curvature are both zero at x = 0, so the second derivative does not tell what the point is. Gradient descent from the right comes to rest
-    there, although lower ground lies just beyond.
+    Slope and curvature are both zero at x = 0, so the second derivative does not tell what the
+    point is. Gradient descent from the right comes to rest there, although lower ground lies just
+    beyond.
     """
 
     name: ClassVar[str] = "inflection"
@@ -24,7 +26,9 @@ class Inflection(Surface):
     rule: ClassVar[tuple[str, ...]] = (r"f(x) = x^3 + \frac{3}{4} x^4",)
     source: ClassVar[str] = "Notes, Fig 4.2."
     lr: ClassVar[float] = 0.05
-    note: ClassVar[str] = "Gradient descent stops at the inflection; momentum carries on to the minimum at −1."
+    note: ClassVar[str] = (
+        "Gradient descent stops at the inflection; momentum carries on to the minimum at −1."
+    )
 
     def domain(self) -> tuple[Interval, ...]:
         return ((-1.5, 1.0),)

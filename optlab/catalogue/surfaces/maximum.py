@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Maximum(Surface):
     """A critical point that is higher than all its neighbors.
 
-    Descent leaves it at the slightest push, and Newton's method goes to it: the point where the slope is zero is all that it looks for.
+    Descent leaves it at the slightest push, and Newton's method goes to it: the point where the
+    slope is zero is all that it looks for.
     """
 
     name: ClassVar[str] = "maximum"

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Minimum(Surface):
     """A critical point that is lower than all its neighbors.
 
-    The slope is zero and the curvature positive. Near the minimum the function is a parabola, farther out a straight line, so that the gradient never
-    exceeds 1.
+    The slope is zero and the curvature positive. Near the minimum the function is a parabola,
+    farther out a straight line, so that the gradient never exceeds 1.
     """
 
     name: ClassVar[str] = "minimum"

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class MonkeySaddle(Surface):
     """A saddle with three ways down, one for the tail, whose Hessian is zero.
 
-    The eigenvalues say nothing about such a degenerate point; Newton's method approaches it by halves only.
+    The eigenvalues say nothing about such a degenerate point; Newton's method approaches it by
+    halves only.
     """
 
     name: ClassVar[str] = "monkey_saddle"
@@ -21,7 +22,9 @@ class MonkeySaddle(Surface):
     group: ClassVar[str] = "Critical points"
     sort_order: ClassVar[int] = 130
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = x^3 - 3 x y^2",)
-    source: ClassVar[str] = "Notes, critical points; D. Hilbert, S. Cohn-Vossen, Geometry and the Imagination (1932)."
+    source: ClassVar[str] = (
+        "Notes, critical points; D. Hilbert, S. Cohn-Vossen, Geometry and the Imagination (1932)."
+    )
     lr: ClassVar[float] = 0.02
 
     def domain(self) -> tuple[Interval, ...]:

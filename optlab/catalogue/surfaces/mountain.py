@@ -15,10 +15,12 @@ _HEIGHT = 2.0
 
 
 class Mountain(Surface):
-    """Only asymptotes towards low values, a lower one on the right, and a mountain in between: local moves tell nothing of the other side.
+    """Only asymptotes towards low values, a lower one on the right, and a mountain in between:
+    local moves tell nothing of the other side.
 
-    There is neither a minimum nor a saddle; the summit is the only critical point. On the wrong side every step downhill leads away from the lower ground.
-    In two dimensions the mountain can be walked around, on a path more than twice as long as the distance that it covers.
+    There is neither a minimum nor a saddle; the summit is the only critical point. On the wrong
+    side every step downhill leads away from the lower ground. In two dimensions the mountain can be
+    walked around, on a path more than twice as long as the distance that it covers.
     """
 
     name: ClassVar[str] = "mountain"
@@ -43,9 +45,12 @@ class Mountain(Surface):
         )
 
     def known(self) -> tuple[Known, ...]:
-        # On the axis f' = −(2h tanh x + 1) / cosh²x, which is zero where tanh x = −1 / 2h; elsewhere the slope along y is not zero.
+        # On the axis f' = −(2h tanh x + 1) / cosh²x, which is zero where tanh x = −1 / 2h;
+        # elsewhere the slope along y is not zero.
         tangent = -0.5 / _HEIGHT
-        return (Known((math.atanh(tangent), 0.0), _HEIGHT * (1.0 - tangent**2) - tangent, "maximum"),)
+        return (
+            Known((math.atanh(tangent), 0.0), _HEIGHT * (1.0 - tangent**2) - tangent, "maximum"),
+        )
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
         x, y = points[..., 0], points[..., 1]

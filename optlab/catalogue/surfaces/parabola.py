@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 class Parabola(Surface):
     """The function whose derivative is x itself: following it downhill leads to zero.
 
-    Left of the minimum the derivative is negative and the step goes right, right of it the other way round. Gradient descent multiplies x by 1 − ε at
-    each step, so it converges for ε below 2 and arrives in one step for ε = 1.
+    Left of the minimum the derivative is negative and the step goes right, right of it the other
+    way round. Gradient descent multiplies x by 1 − ε at each step, so it converges for ε below 2
+    and arrives in one step for ε = 1.
     """
 
     name: ClassVar[str] = "parabola"

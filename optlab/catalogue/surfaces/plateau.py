@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Plateau(Surface):
     """Flat nearly everywhere: the gradient points the right way and is too small to get anywhere.
 
-    At distance 5 from the well the slope is 2·10⁻⁵, and the curvature has the wrong sign. Methods that divide the gradient by its own size cross at
-    the speed of their rate; gradient descent and momentum stay where they are, and Newton's method goes the other way.
+    At distance 5 from the well the slope is 2·10⁻⁵, and the curvature has the wrong sign. Methods
+    that divide the gradient by its own size cross at the speed of their rate; gradient descent and
+    momentum stay where they are, and Newton's method goes the other way.
     """
 
     name: ClassVar[str] = "plateau"

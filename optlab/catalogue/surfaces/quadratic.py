@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class Quadratic(Surface):
     """A long canyon with steep sides: curvature 1 along it and κ across.
 
-    Gradient descent has to take a rate that is small for the steep direction, at most 2/κ, and spends its time going from side to side; momentum adds up
-    what the steps have in common. Newton's method arrives in one step whatever κ is.
+    Gradient descent has to take a rate that is small for the steep direction, at most 2/κ, and
+    spends its time going from side to side; momentum adds up what the steps have in common.
+    Newton's method arrives in one step whatever κ is.
     """
 
     name: ClassVar[str] = "quadratic"
@@ -27,9 +28,14 @@ class Quadratic(Surface):
         r"f(x, y) = \frac{1}{2} \left( u^2 + \kappa\, w^2 \right)",
         r"u = x \cos\phi + y \sin\phi,\quad w = y \cos\phi - x \sin\phi",
     )
-    symbols: ClassVar[dict[str, str]] = {"u": "coordinate along the canyon", "w": "coordinate across it"}
+    symbols: ClassVar[dict[str, str]] = {
+        "u": "coordinate along the canyon",
+        "w": "coordinate across it",
+    }
     source: ClassVar[str] = "Notes, Fig 8.5."
-    note: ClassVar[str] = "The canyon of Fig 8.5: gradient descent goes from side to side, momentum runs along it."
+    note: ClassVar[str] = (
+        "The canyon of Fig 8.5: gradient descent goes from side to side, momentum runs along it."
+    )
 
     condition: float = number(
         5.0,
@@ -60,7 +66,12 @@ class Quadratic(Surface):
     def starts(self) -> tuple[Start, ...]:
         turn = math.radians(self.angle)
         u, w = -25.0, 12.0
-        return (Start("on the side of the canyon", (u * math.cos(turn) - w * math.sin(turn), u * math.sin(turn) + w * math.cos(turn))),)
+        return (
+            Start(
+                "on the side of the canyon",
+                (u * math.cos(turn) - w * math.sin(turn), u * math.sin(turn) + w * math.cos(turn)),
+            ),
+        )
 
     def known(self) -> tuple[Known, ...]:
         return (Known((0.0, 0.0), 0.0),)

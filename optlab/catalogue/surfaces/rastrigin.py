@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 class Rastrigin(Surface):
-    """An egg carton on a bowl: a minimum near every pair of whole numbers, the lowest at the origin.
+    """An egg carton on a bowl: a minimum near every pair of whole numbers, the lowest at the
+    origin.
 
     Local moves end in the nearest dent. Noise, a population or a blurred objective sees the bowl.
     """
@@ -22,7 +23,9 @@ class Rastrigin(Surface):
     label: ClassVar[str] = "Rastrigin"
     group: ClassVar[str] = "Test functions"
     sort_order: ClassVar[int] = 340
-    rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = 20 + x^2 - 10 \cos 2\pi x + y^2 - 10 \cos 2\pi y",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"f(x, y) = 20 + x^2 - 10 \cos 2\pi x + y^2 - 10 \cos 2\pi y",
+    )
     source: ClassVar[str] = "L. Rastrigin (1974)."
     lr: ClassVar[float] = 0.002
 

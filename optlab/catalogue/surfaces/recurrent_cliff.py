@@ -1,4 +1,6 @@
-"""The cliff of a recurrent unit: the loss of the smallest recurrent network, as a function of its two parameters."""
+"""The cliff of a recurrent unit: the loss of the smallest recurrent network, as a function of its
+two parameters.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class RecurrentCliff(Surface):
-    """One unit that feeds itself for many time steps and is to end at a target: its loss has walls, without anyone having put them there.
+    """One unit that feeds itself for many time steps and is to end at a target: its loss has walls,
+    without anyone having put them there.
 
-    The same weight is used at every time step, so a small change of it is repeated as often. Where the unit's fixed points merge or part, the end jumps from
-    one to another: a wall, along whose foot and edge the ground is nearly flat.
+    The same weight is used at every time step, so a small change of it is repeated as often. Where
+    the unit's fixed points merge or part, the end jumps from one to another: a wall, along whose
+    foot and edge the ground is nearly flat.
     """
 
     name: ClassVar[str] = "recurrent_cliff"
@@ -35,7 +39,9 @@ class RecurrentCliff(Surface):
     source: ClassVar[str] = "Notes, Fig 8.3; R. Pascanu, T. Mikolov, Y. Bengio (2013), Fig 6."
     lr: ClassVar[float] = 2.0
     threshold: ClassVar[float] = 0.05
-    note: ClassVar[str] = "Compare with the cliff: clip the norm, and see how far the step onto the wall would have gone."
+    note: ClassVar[str] = (
+        "Compare with the cliff: clip the norm, and see how far the step onto the wall would have gone."
+    )
 
     steps: int = integer(
         50,
@@ -46,7 +52,15 @@ class RecurrentCliff(Surface):
         slider=(2, 100),
         help="How often the unit feeds itself; more make the wall steeper.",
     )
-    target: float = number(0.7, "Target", symbol="y", ge=0.0, le=1.0, slider=(0.0, 1.0), help="Where the unit is to end.")
+    target: float = number(
+        0.7,
+        "Target",
+        symbol="y",
+        ge=0.0,
+        le=1.0,
+        slider=(0.0, 1.0),
+        help="Where the unit is to end.",
+    )
 
     def domain(self) -> tuple[Interval, ...]:
         return ((2.0, 8.0), (-5.0, 0.0))

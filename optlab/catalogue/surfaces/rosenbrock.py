@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Rosenbrock(Surface):
     """A valley that bends: easy to get into and slow to follow.
 
-    The condition number at the minimum is about 2500, and its direction changes along the way, so that no fixed rescaling of the axes helps.
+    The condition number at the minimum is about 2500, and its direction changes along the way, so
+    that no fixed rescaling of the axes helps.
     """
 
     name: ClassVar[str] = "rosenbrock"

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 class Saddle(Surface):
     """Curved upwards along one axis and downwards along the other.
 
-    Along the eigenvector of the positive eigenvalue the critical point is a minimum, along the other one a maximum. Gradient descent shrinks x and
-    stretches y at each step, so it leaves unless y is exactly zero; Newton's method jumps to the saddle from everywhere.
+    Along the eigenvector of the positive eigenvalue the critical point is a minimum, along the
+    other one a maximum. Gradient descent shrinks x and stretches y at each step, so it leaves
+    unless y is exactly zero; Newton's method jumps to the saddle from everywhere.
     """
 
     name: ClassVar[str] = "saddle"
@@ -24,13 +25,19 @@ class Saddle(Surface):
     rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = x^2 - y^2",)
     source: ClassVar[str] = "Notes, Fig 4.5."
     lr: ClassVar[float] = 0.05
-    note: ClassVar[str] = "Newton's method goes to the saddle, saddle-free Newton leaves it; gradient descent slows down and then leaves."
+    note: ClassVar[str] = (
+        "Newton's method goes to the saddle, saddle-free Newton leaves it; gradient descent slows down and then leaves."
+    )
 
     def domain(self) -> tuple[Interval, ...]:
         return ((-2.0, 2.0), (-2.0, 2.0))
 
     def starts(self) -> tuple[Start, ...]:
-        return (Start("beside the ridge", (1.5, 0.001)), Start("on the ridge", (1.5, 0.0)), Start("on the slope", (1.2, 0.4)))
+        return (
+            Start("beside the ridge", (1.5, 0.001)),
+            Start("on the ridge", (1.5, 0.0)),
+            Start("on the slope", (1.2, 0.4)),
+        )
 
     def known(self) -> tuple[Known, ...]:
         return (Known((0.0, 0.0), 0.0, "saddle"),)

@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 class StyblinskiTang(Surface):
     """Four minima of different depth, one in each quadrant, around a maximum near the origin.
 
-    The variables do not interact, so each of the nine critical points is a pair of critical points of the same quartic.
+    The variables do not interact, so each of the nine critical points is a pair of critical points
+    of the same quartic.
     """
 
     name: ClassVar[str] = "styblinski_tang"
     label: ClassVar[str] = "Styblinski–Tang"
     group: ClassVar[str] = "Test functions"
     sort_order: ClassVar[int] = 370
-    rule: ClassVar[tuple[str, ...]] = (r"f(x, y) = \frac{1}{2} \left( x^4 - 16 x^2 + 5 x + y^4 - 16 y^2 + 5 y \right)",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"f(x, y) = \frac{1}{2} \left( x^4 - 16 x^2 + 5 x + y^4 - 16 y^2 + 5 y \right)",
+    )
     source: ClassVar[str] = "M. Styblinski, T. Tang (1990)."
     lr: ClassVar[float] = 0.01
 

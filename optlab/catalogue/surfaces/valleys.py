@@ -18,21 +18,26 @@ def _coefficients() -> tuple[float, ...]:
     product = [1.0]
     for root in _ROOTS:
         shifted = [0.0, *product]
-        product = [above - root * here for above, here in zip(shifted, [*product, 0.0], strict=True)]
+        product = [
+            above - root * here for above, here in zip(shifted, [*product, 0.0], strict=True)
+        ]
     return (0.0, *(c / (power + 1) for power, c in enumerate(product)))
 
 
 class Valleys(Surface):
     """Three valleys of different depth: where a descent ends is settled by where it starts.
 
-    The middle one is the lowest. One of the others is nearly as good, and the last is poor: a local minimum that one would not like to be the answer.
+    The middle one is the lowest. One of the others is nearly as good, and the last is poor: a local
+    minimum that one would not like to be the answer.
     """
 
     name: ClassVar[str] = "valleys"
     label: ClassVar[str] = "Local and global minima"
     group: ClassVar[str] = "One variable"
     sort_order: ClassVar[int] = 50
-    rule: ClassVar[tuple[str, ...]] = (r"f'(x) = (x + 2)(x + 1.2)\, x\, (x - 1.3)(x - 2.1),\quad f(0) = 0",)
+    rule: ClassVar[tuple[str, ...]] = (
+        r"f'(x) = (x + 2)(x + 1.2)\, x\, (x - 1.3)(x - 2.1),\quad f(0) = 0",
+    )
     source: ClassVar[str] = "Notes, Fig 4.3 (after its picture)."
     lr: ClassVar[float] = 0.01
     note: ClassVar[str] = "Start everywhere at once and see which minimum each start belongs to."
@@ -41,12 +46,19 @@ class Valleys(Surface):
         return ((-2.4, 2.5),)
 
     def starts(self) -> tuple[Start, ...]:
-        return (Start("above the poor valley", (2.45,)), Start("above the left valley", (-2.35,)), Start("above the lowest valley", (1.2,)))
+        return (
+            Start("above the poor valley", (2.45,)),
+            Start("above the left valley", (-2.35,)),
+            Start("above the lowest valley", (1.2,)),
+        )
 
     def known(self) -> tuple[Known, ...]:
         coefficients = _coefficients()
         heights = [sum(c * root**power for power, c in enumerate(coefficients)) for root in _ROOTS]
-        return tuple(Known((r,), h, "maximum" if n % 2 else "minimum") for n, (r, h) in enumerate(zip(_ROOTS, heights, strict=True)))
+        return tuple(
+            Known((r,), h, "maximum" if n % 2 else "minimum")
+            for n, (r, h) in enumerate(zip(_ROOTS, heights, strict=True))
+        )
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
         x = points[..., 0]

@@ -1,4 +1,6 @@
-"""The window of the benches: pick a statement of the notes, set its numbers, run it, look at plots and table, and export them."""
+"""The window of the benches: pick a statement of the notes, set its numbers, run it, look at plots
+and table, and export them.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,12 @@ class DemonstrationWindow(QMainWindow):
         self.resize(1360, 860)
         self.questions = TaskBridge(warmth.pool, self)
         self.list = QListWidget()
-        self.sentence, self.note, self.source, self.words = QLabel(""), QLabel(""), QLabel(""), QLabel("Pick a bench and press Run.")
+        self.sentence, self.note, self.source, self.words = (
+            QLabel(""),
+            QLabel(""),
+            QLabel(""),
+            QLabel("Pick a bench and press Run."),
+        )
         self.formula = FormulaView()
         self.form: FieldsForm | None = None
         self.model = ResultTableModel()
@@ -64,7 +71,10 @@ class DemonstrationWindow(QMainWindow):
         self.plots: list[ResultPlot] = []
         self.progress = QProgressBar()
         self.run_button, self.stop_button = QPushButton("Run"), QPushButton("Stop")
-        self.copy_button, self.export_button = QPushButton("Copy table"), QPushButton("Export table…")
+        self.copy_button, self.export_button = (
+            QPushButton("Copy table"),
+            QPushButton("Export table…"),
+        )
         self._build()
         self._connect()
         self.list.setCurrentRow(0)
@@ -74,7 +84,11 @@ class DemonstrationWindow(QMainWindow):
     def _build(self) -> None:
         self.list.setAccessibleName("Benches")
         for demonstration in demonstrations.demonstrations():
-            item = QListWidgetItem(f"{demonstration.label}  ({demonstration.row})" if demonstration.row else demonstration.label)
+            item = QListWidgetItem(
+                f"{demonstration.label}  ({demonstration.row})"
+                if demonstration.row
+                else demonstration.label
+            )
             item.setData(_NAME, demonstration.name)
             item.setToolTip(page(demonstration).sentence)
             self.list.addItem(item)
@@ -198,7 +212,11 @@ class DemonstrationWindow(QMainWindow):
             self.form.hide()
             self.form.deleteLater()
         self.form = FieldsForm(demonstration, demonstration.name)
-        self.form.fieldEdited.connect(lambda _name: self.run_button.setEnabled(self.form is not None and not self.form.errors()))
+        self.form.fieldEdited.connect(
+            lambda _name: self.run_button.setEnabled(
+                self.form is not None and not self.form.errors()
+            )
+        )
         self._about.insertWidget(3, self.form)
         if self.questions.active:
             self._stop()
@@ -250,7 +268,9 @@ class DemonstrationWindow(QMainWindow):
         QGuiApplication.clipboard().setText(text(self.model.table, "\t"))
 
     def _choose_file(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Export table", f"{self.chosen()}.csv", "CSV (*.csv);;All files (*)")
+        name, _ = QFileDialog.getSaveFileName(
+            self, "Export table", f"{self.chosen()}.csv", "CSV (*.csv);;All files (*)"
+        )
         if name:
             self.export(Path(name))
 

@@ -17,10 +17,12 @@ from optlab.gui.forms.formula import FormulaView
 class ComponentForm(QWidget):
     """Picker, formula and fields of one kind of component.
 
-    What was edited is remembered for each component, so that looking at another one and coming back loses nothing.
+    What was edited is remembered for each component, so that looking at another one and coming back
+    loses nothing.
 
     Signals:
-        changed: another component was picked, or a field edited. fieldEdited: this field was edited. pageRequested: kind and name of a page to open.
+        changed: another component was picked, or a field edited. fieldEdited: this field was
+            edited. pageRequested: kind and name of a page to open.
     """
 
     changed = Signal()
@@ -34,8 +36,12 @@ class ComponentForm(QWidget):
         self._form: FieldsForm | None = None
         self.picker = _picker(kind)
         self.picker.installEventFilter(self)
-        self.page_button = self._button("?", f"Explain this {kind}: rule, symbols, defaults and where it comes from")
-        self.reset_button = self._button("↺", "Put all fields of this component back to their defaults")
+        self.page_button = self._button(
+            "?", f"Explain this {kind}: rule, symbols, defaults and where it comes from"
+        )
+        self.reset_button = self._button(
+            "↺", "Put all fields of this component back to their defaults"
+        )
         self.sentence = QLabel("")
         self.sentence.setProperty("role", "muted")
         self.sentence.setWordWrap(True)
@@ -105,7 +111,10 @@ class ComponentForm(QWidget):
         self.picker.setCurrentIndex(self.picker.findData(self._shown))
         self.picker.blockSignals(blocked)
         fresh.deleteLater()
-        if self._shown in registry.names(self.kind) and registry.get(self.kind, self._shown).fields() != self.form.owner.fields():
+        if (
+            self._shown in registry.names(self.kind)
+            and registry.get(self.kind, self._shown).fields() != self.form.owner.fields()
+        ):
             # A model was registered again under the same name, with other arguments.
             name, self._shown = self._shown, ""
             self._show(name)
@@ -159,7 +168,11 @@ class ComponentForm(QWidget):
         self.changed.emit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
-        if watched is self.picker and event.type() == QEvent.Type.Wheel and not self.picker.hasFocus():
+        if (
+            watched is self.picker
+            and event.type() == QEvent.Type.Wheel
+            and not self.picker.hasFocus()
+        ):
             event.ignore()
             return True
         return super().eventFilter(watched, event)

@@ -1,4 +1,5 @@
-"""One field, editable: a label with its symbol, an editor of its kind, and beneath it a sentence when the value cannot be used.
+"""One field, editable: a label with its symbol, an editor of its kind, and beneath it a sentence
+when the value cannot be used.
 
 An editor keeps what was typed, also when it is wrong: the user mends it, the form does not.
 """
@@ -10,7 +11,17 @@ from html import escape
 from typing import Any, cast
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
 
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, FieldSet, shown
@@ -144,7 +155,11 @@ class FieldEditor(QWidget):
         widget.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
-        if event.type() == QEvent.Type.Wheel and isinstance(watched, QComboBox | QSlider | QAbstractSpinBox) and not watched.hasFocus():
+        if (
+            event.type() == QEvent.Type.Wheel
+            and isinstance(watched, QComboBox | QSlider | QAbstractSpinBox)
+            and not watched.hasFocus()
+        ):
             event.ignore()
             return True
         return super().eventFilter(watched, event)
@@ -155,8 +170,14 @@ class FieldEditor(QWidget):
         try:
             value = self.field.parse(text)
         except (ValueError, OverflowError):
-            hint = "; write the decimal point as a dot" if self.field.kind == "number" and "," in text else ""
-            self.show_error(f"{self._path()} is {shown(text)}, but it must be {self.field.allowed}{hint}.")
+            hint = (
+                "; write the decimal point as a dot"
+                if self.field.kind == "number" and "," in text
+                else ""
+            )
+            self.show_error(
+                f"{self._path()} is {shown(text)}, but it must be {self.field.allowed}{hint}."
+            )
             self.valueEdited.emit()
             return
         self._took(value)
@@ -169,9 +190,12 @@ class FieldEditor(QWidget):
 
     def _took(self, value: Any, *, slid: bool = False) -> None:
         try:
-            self._owner.build({self.field.name: list(value) if isinstance(value, tuple) else value}, self._where)
+            self._owner.build(
+                {self.field.name: list(value) if isinstance(value, tuple) else value}, self._where
+            )
         except InvalidInput as error:
-            # A set that is wrong as a whole names no single field; this value alone is what was checked.
+            # A set that is wrong as a whole names no single field; this value alone is what was
+            # checked.
             self.show_error(str(error))
         else:
             self._value = value

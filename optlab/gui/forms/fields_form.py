@@ -19,7 +19,8 @@ class FieldsForm(QWidget):
     """Edits the fields of one field set.
 
     Args:
-        owner: the class that declares the fields. where: dotted path of the set (``"optimizer"``; "" at the top).
+        owner: the class that declares the fields. where: dotted path of the set (``"optimizer"``;
+            "" at the top).
 
     Signals:
         fieldEdited: the user edited this field (its name).
@@ -48,7 +49,10 @@ class FieldsForm(QWidget):
 
     def values(self) -> dict[str, Any]:
         """Field name → value."""
-        return {name: list(v) if isinstance(v := editor.value(), tuple) else v for name, editor in self.editors.items()}
+        return {
+            name: list(v) if isinstance(v := editor.value(), tuple) else v
+            for name, editor in self.editors.items()
+        }
 
     def set_values(self, values: dict[str, Any]) -> None:
         """Show these values; fields that are not named take their defaults."""

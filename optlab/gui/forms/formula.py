@@ -43,13 +43,19 @@ def typeset(line: str, color: str) -> Drawing:
 
 
 def image(line: str, color: str, ratio: float) -> QImage | None:
-    """The line as a picture for rich text, at ``ratio`` pixels a point; None where it cannot be typeset."""
+    """The line as a picture for rich text, at ``ratio`` pixels a point; None where it cannot be
+    typeset.
+    """
     drawing = typeset(line, color)
     if not drawing.svg:
         return None
     renderer = QSvgRenderer(QByteArray(drawing.svg))
     size = renderer.defaultSize()
-    picture = QImage(round(size.width() * ratio), round(size.height() * ratio), QImage.Format.Format_ARGB32_Premultiplied)
+    picture = QImage(
+        round(size.width() * ratio),
+        round(size.height() * ratio),
+        QImage.Format.Format_ARGB32_Premultiplied,
+    )
     picture.fill(Qt.GlobalColor.transparent)
     picture.setDevicePixelRatio(ratio)
     painter = QPainter(picture)
@@ -109,7 +115,10 @@ class FormulaView(QWidget):
 
     def sizeHint(self) -> QSize:  # Qt's name
         sizes = [self._size(item) for item in self._renderers]
-        return QSize(max((size.width() for size in sizes), default=0), sum(size.height() + _GAP for size in sizes))
+        return QSize(
+            max((size.width() for size in sizes), default=0),
+            sum(size.height() + _GAP for size in sizes),
+        )
 
     def minimumSizeHint(self) -> QSize:  # Qt's name
         return QSize(0, self.sizeHint().height())
@@ -122,7 +131,8 @@ class FormulaView(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:  # Qt's name
         if not self._painted:
-            # The first formula loads fonts and a parser: the window is shown before, and the formulas a moment later.
+            # The first formula loads fonts and a parser: the window is shown before, and the
+            # formulas a moment later.
             self._painted = True
             self._later.start()
         painter = QPainter(self)

@@ -13,7 +13,9 @@ POSITIONS = 1000
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps positions 0 … :data:`POSITIONS` to values ``low`` … ``high``; ``whole`` rounds to whole numbers."""
+    """Maps positions 0 … :data:`POSITIONS` to values ``low`` … ``high``; ``whole`` rounds to whole
+    numbers.
+    """
 
     low: float
     high: float
@@ -29,7 +31,11 @@ class Scale:
             exact = self.low + (self.high - self.low) * share
         if self.whole:
             return round(exact)
-        return float(f"{exact:.3g}") if self.log else round(exact, max(0, 3 - math.floor(math.log10(self.high - self.low))))
+        return (
+            float(f"{exact:.3g}")
+            if self.log
+            else round(exact, max(0, 3 - math.floor(math.log10(self.high - self.low))))
+        )
 
     def position(self, value: float) -> int:
         """The position of a value; the nearest end for values outside."""

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 
 class Section(QFrame):
     """A titled frame around a form.
 
     Args:
-        title: words in the head. content: what opens and closes. opened: whether it is open at first.
+        title: words in the head. content: what opens and closes. opened: whether it is open at
+            first.
     """
 
     def __init__(self, title: str, content: QWidget, *, opened: bool) -> None:

@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QTabWidget, QToolButton, QVBoxLayout
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QTabWidget,
+    QToolButton,
+    QVBoxLayout,
+)
 
 from optlab.catalogue.instruments.base import Instrument
 from optlab.experiment.pages import sentence
@@ -18,13 +26,16 @@ from optlab.gui.plots.result_plot import ResultPlot
 from optlab.training.events import InstrumentImage, Series
 
 MOST_CURVES = 12
-"""Of a quantity of many numbers the first so many are drawn; beyond, colors repeat and nobody reads the legend."""
+"""Of a quantity of many numbers the first so many are drawn; beyond, colors repeat and nobody reads
+the legend.
+"""
 
 
 class InstrumentCard(QFrame):
     """Edits and shows one instrument.
 
-    Signals: ``switched(str, object)``: its name, and its fields or None; ``pageRequested(str, str)``.
+    Signals: ``switched(str, object)``: its name, and its fields or None; ``pageRequested(str,
+    str)``.
     """
 
     switched = Signal(str, object)
@@ -71,13 +82,18 @@ class InstrumentCard(QFrame):
         self.box.toggled.connect(lambda _on: self._switched())
         self.form.fieldEdited.connect(lambda _name: self._edited())
         self.fields_button.toggled.connect(self.form.setVisible)
-        self.page_button.clicked.connect(lambda: self.pageRequested.emit("instrument", instrument.name))
+        self.page_button.clicked.connect(
+            lambda: self.pageRequested.emit("instrument", instrument.name)
+        )
 
     # --- what the panel asks ------------------------------------------------------------------------------------------------------
 
     @property
     def plots(self) -> dict[str, CurvePlot]:
-        """Quantity → its plot. Made when they are first wanted: most instruments are off, and plots take time to set up."""
+        """Quantity → its plot.
+
+        Made when they are first wanted: most instruments are off, and plots take time to set up.
+        """
         if not self._plots:
             for quantity in self.instrument.gives:
                 self._plots[quantity.name] = CurvePlot(quantity.label, log_y=quantity.log)
@@ -141,7 +157,11 @@ class InstrumentCard(QFrame):
             plot.add_curve(quantity, self.box.text(), 0, strong=True)
             plot.append(quantity, series.steps, values)
             return
-        names = series.columns or self._columns.get(quantity) or tuple(str(number + 1) for number in range(values.shape[1]))
+        names = (
+            series.columns
+            or self._columns.get(quantity)
+            or tuple(str(number + 1) for number in range(values.shape[1]))
+        )
         self._columns[quantity] = names
         for number, name in enumerate(names[: min(MOST_CURVES, values.shape[1])]):
             plot.add_curve(name, name, number, strong=True)
@@ -188,7 +208,13 @@ class InstrumentCard(QFrame):
 
     def _say_cost(self) -> None:
         every = self.form.values()["every"]
-        when = "on a pause and at the end" if every == 0 else "at every step" if every == 1 else f"every {every:,} steps"
+        when = (
+            "on a pause and at the end"
+            if every == 0
+            else "at every step"
+            if every == 1
+            else f"every {every:,} steps"
+        )
         self.cost.setText(when)
 
     def _button(self, text: str, tip: str) -> QToolButton:

@@ -18,7 +18,8 @@ from optlab.training.events import InstrumentCosts, InstrumentImage, SeriesBlock
 class InstrumentsPanel(QScrollArea):
     """A card for each instrument, two in a row.
 
-    Signals: ``switched(str, object)``: an instrument was switched by the user: its name, and its fields or None; ``pageRequested(str, str)``.
+    Signals: ``switched(str, object)``: an instrument was switched by the user: its name, and its
+    fields or None; ``pageRequested(str, str)``.
     """
 
     switched = Signal(str, object)
@@ -36,7 +37,9 @@ class InstrumentsPanel(QScrollArea):
         layout = QVBoxLayout(column)
         layout.setContentsMargins(0, 0, 8, 8)
         layout.setSpacing(8)
-        words = QLabel("Instruments look at a run beside it: whatever is switched on, the training stays the same to the last bit.")
+        words = QLabel(
+            "Instruments look at a run beside it: whatever is switched on, the training stays the same to the last bit."
+        )
         words.setWordWrap(True)
         words.setProperty("role", "muted")
         layout.addWidget(words)
@@ -86,7 +89,11 @@ class InstrumentsPanel(QScrollArea):
         """New measurements."""
         for series, values in block.series.items():
             name, dot, quantity = series.partition(".")
-            if dot and name in self.cards and quantity in {given.name for given in self.cards[name].instrument.gives}:
+            if (
+                dot
+                and name in self.cards
+                and quantity in {given.name for given in self.cards[name].instrument.gives}
+            ):
                 self.cards[name].take(quantity, values)
 
     def take_picture(self, pictured: InstrumentImage) -> None:

@@ -1,4 +1,6 @@
-"""What an instrument draws, as a plot: a histogram, a reliability curve, or curves over what comes first."""
+"""What an instrument draws, as a plot: a histogram, a reliability curve, or curves over what comes
+first.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,29 @@ from optlab.studies.demonstrations.base import Axis, Curve, Plot, Scatter
 def plot_of(title: str, arrays: Mapping[str, Floats]) -> Plot | None:
     """The plot of the arrays of one reading; None where they are none that can be drawn.
 
-    ``edges`` and ``counts`` are a histogram, ``probability`` and ``accuracy`` a reliability curve. Of anything else the others are drawn over the first
-    array, and one alone over the numbers of its entries.
+    ``edges`` and ``counts`` are a histogram, ``probability`` and ``accuracy`` a reliability curve.
+    Of anything else the others are drawn over the first array, and one alone over the numbers of
+    its entries.
     """
     if "edges" in arrays and "counts" in arrays:
         edges, counts = arrays["edges"], arrays["counts"]
         x, y = np.repeat(edges, 2)[1:-1], np.repeat(counts, 2)
-        return Plot(title, Axis(title), Axis("Examples"), curves=(Curve("Examples", x, y, style="path"),))
+        return Plot(
+            title, Axis(title), Axis("Examples"), curves=(Curve("Examples", x, y, style="path"),)
+        )
     if "probability" in arrays and "accuracy" in arrays:
         sure, right = arrays["probability"], arrays["accuracy"]
         there = np.isfinite(sure) & np.isfinite(right)
-        ideal = Curve("As sure as right", np.array([0.0, 1.0]), np.array([0.0, 1.0]), style="predicted")
+        ideal = Curve(
+            "As sure as right", np.array([0.0, 1.0]), np.array([0.0, 1.0]), style="predicted"
+        )
         measured = Curve("This run", sure[there], right[there])
-        return Plot(title, Axis("Mean probability of the predicted class"), Axis("Share that is right"), curves=(ideal, measured))
+        return Plot(
+            title,
+            Axis("Mean probability of the predicted class"),
+            Axis("Share that is right"),
+            curves=(ideal, measured),
+        )
     names = list(arrays)
     if len(names) == 1:
         arrays = {"number": np.arange(1.0, len(arrays[names[0]]) + 1.0), **arrays}
@@ -33,13 +45,25 @@ def plot_of(title: str, arrays: Mapping[str, Floats]) -> Plot | None:
     if len(names) < 2:
         return None
     x = arrays[names[0]]
-    curves = tuple(Curve(_words(name), x, arrays[name]) for name in names[1:] if arrays[name].shape == x.shape)
+    curves = tuple(
+        Curve(_words(name), x, arrays[name]) for name in names[1:] if arrays[name].shape == x.shape
+    )
     if not curves:
         return None
-    many = all((curve.y[np.isfinite(curve.y)] > 0).all() and np.isfinite(curve.y).any() for curve in curves)
-    wide = many and max(float(np.nanmax(c.y)) for c in curves) > 100.0 * min(float(np.nanmin(c.y)) for c in curves)
+    many = all(
+        (curve.y[np.isfinite(curve.y)] > 0).all() and np.isfinite(curve.y).any() for curve in curves
+    )
+    wide = many and max(float(np.nanmax(c.y)) for c in curves) > 100.0 * min(
+        float(np.nanmin(c.y)) for c in curves
+    )
     log_x = bool((x > 0).all() and len(x) > 1 and x[-1] > 100.0 * x[0])
-    return Plot(title, Axis(_words(names[0]), log=log_x), Axis(title, log=wide), curves=curves, scatters=_points(curves))
+    return Plot(
+        title,
+        Axis(_words(names[0]), log=log_x),
+        Axis(title, log=wide),
+        curves=curves,
+        scatters=_points(curves),
+    )
 
 
 def _points(curves: tuple[Curve, ...]) -> tuple[Scatter, ...]:

@@ -1,4 +1,6 @@
-"""The catalogue as a tree: chapters of the notes, kinds of component, groups, entries; and the search in it."""
+"""The catalogue as a tree: chapters of the notes, kinds of component, groups, entries; and the
+search in it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ _WORDS = Qt.ItemDataRole.UserRole + 3
 
 
 class CatalogueModel(QStandardItemModel):
-    """Everything that the registry knows. Entries carry :data:`KIND` and :data:`NAME`; headings do not."""
+    """Everything that the registry knows.
+
+    Entries carry :data:`KIND` and :data:`NAME`; headings do not.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +62,14 @@ class CatalogueSearch(QSortFilterProxyModel):
 
     def place(self, kind: str, name: str) -> QModelIndex:
         """Where an entry stands; invalid where it is not shown."""
-        return next((index for index in self.entries() if (index.data(KIND), index.data(NAME)) == (kind, name)), QModelIndex())
+        return next(
+            (
+                index
+                for index in self.entries()
+                if (index.data(KIND), index.data(NAME)) == (kind, name)
+            ),
+            QModelIndex(),
+        )
 
     def _below(self, parent: QModelIndex) -> list[QModelIndex]:
         found: list[QModelIndex] = []

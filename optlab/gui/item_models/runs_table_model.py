@@ -37,15 +37,23 @@ class RunsTableModel(QAbstractTableModel):
     def columnCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008 (Qt's signature)
         return 0 if parent.isValid() else len(_COLUMNS)
 
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
             return _COLUMNS[section]
         return None
 
-    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(
+        self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
         record = self._records[index.row()]
         column = _COLUMNS[index.column()]
-        if role == Qt.ItemDataRole.TextAlignmentRole and column in ("Steps", "Validation error", "Training loss"):
+        if role == Qt.ItemDataRole.TextAlignmentRole and column in (
+            "Steps",
+            "Validation error",
+            "Training loss",
+        ):
             return _RIGHT
         if role == Qt.ItemDataRole.ToolTipRole:
             return f"{record.id}: {record.reason}" if record.reason else record.id
@@ -63,7 +71,9 @@ class RunsTableModel(QAbstractTableModel):
             case "Steps":
                 return f"{record.steps:,}"
             case "Started":
-                return datetime.fromisoformat(record.created).astimezone().strftime("%Y-%m-%d %H:%M")
+                return (
+                    datetime.fromisoformat(record.created).astimezone().strftime("%Y-%m-%d %H:%M")
+                )
         key = column.lower().replace(" ", "_").replace("training", "train")
         value = (record.final or {}).get(key)
         if value is None:

@@ -1,1 +1,3 @@
-"""The window in which the loss around a run's weights is looked at: slices, lines, the Hessian's spectrum, the critical point nearby."""
+"""The window in which the loss around a run's weights is looked at: slices, lines, the Hessian's
+spectrum, the critical point nearby.
+"""

@@ -1,4 +1,6 @@
-"""The spectrum of the Hessian: its density on a logarithmic axis, with the eigenvalues at both ends and the edge of stability as lines."""
+"""The spectrum of the Hessian: its density on a logarithmic axis, with the eigenvalues at both ends
+and the edge of stability as lines.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,12 @@ class DensityPlot(PlotFrame):
             self.edge.setPos(2.0 / found.rate)
         if self.following:
             room = 0.05 * (high - low)
-            self.canvas.view.setRange(xRange=(low - room, high + room), yRange=(bottom, top), padding=0.0, disableAutoRange=True)
+            self.canvas.view.setRange(
+                xRange=(low - room, high + room),
+                yRange=(bottom, top),
+                padding=0.0,
+                disableAutoRange=True,
+            )
 
     def _update_readout(self) -> None:
         if self._mouse is None or self._found is None:

@@ -59,7 +59,10 @@ assert set(_PLANES) == set(get_args(Along))
 
 
 class LandscapeWindow(QMainWindow):
-    """Slices, lines, spectrum and critical point of a stored run. ``closed``: it was closed by the user."""
+    """Slices, lines, spectrum and critical point of a stored run.
+
+    ``closed``: it was closed by the user.
+    """
 
     closed = Signal()
 
@@ -71,7 +74,12 @@ class LandscapeWindow(QMainWindow):
         self.questions = TaskBridge(warmth.pool, self)
         self.run, self.other, self.plane = QComboBox(), QComboBox(), QComboBox()
         self.points, self.examples, self.seed = QSpinBox(), QSpinBox(), QSpinBox()
-        self.contours, self.view, self.line, self.density = ContourPlot(), ReliefView(), LineSlicePlot(), DensityPlot()
+        self.contours, self.view, self.line, self.density = (
+            ContourPlot(),
+            ReliefView(),
+            LineSlicePlot(),
+            DensityPlot(),
+        )
         self.eigenvalues = QTableWidget(0, 2)
         self.norms = CurvePlot("‖g‖", x_label="Steps of the finder", log_y=True)
         self.verdict = QLabel("")
@@ -98,8 +106,12 @@ class LandscapeWindow(QMainWindow):
             box.setValue(value)
             box.setAccessibleName(name)
         self.examples.setSpecialValueText("all")
-        self.run.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.other.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.run.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.other.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
         self.eigenvalues.setHorizontalHeaderLabels(["Eigenvalue", "Value"])
         self.eigenvalues.verticalHeader().hide()
         self.eigenvalues.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
@@ -117,11 +129,25 @@ class LandscapeWindow(QMainWindow):
         self.look_button.setShortcut("Ctrl+Return")
         self.look_button.setToolTip("Compute what this tab shows (Ctrl+Return)")
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(_side_by_side(Tile("Seen from above", self.contours), Tile("Seen from aside", self.view)), "Plane")
-        self.tabs.addTab(Tile("Along a line", self.line), "Line")
-        self.tabs.addTab(_side_by_side(Tile("Spectrum of the Hessian", self.density), Tile("Both ends", self.eigenvalues)), "Spectrum")
         self.tabs.addTab(
-            _side_by_side(Tile("Norm of the gradient on the way", self.norms), Tile("What was found", self.verdict)), "Critical point"
+            _side_by_side(
+                Tile("Seen from above", self.contours), Tile("Seen from aside", self.view)
+            ),
+            "Plane",
+        )
+        self.tabs.addTab(Tile("Along a line", self.line), "Line")
+        self.tabs.addTab(
+            _side_by_side(
+                Tile("Spectrum of the Hessian", self.density), Tile("Both ends", self.eigenvalues)
+            ),
+            "Spectrum",
+        )
+        self.tabs.addTab(
+            _side_by_side(
+                Tile("Norm of the gradient on the way", self.norms),
+                Tile("What was found", self.verdict),
+            ),
+            "Critical point",
         )
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -129,7 +155,11 @@ class LandscapeWindow(QMainWindow):
         form.addRow("Plane", self.plane)
         form.addRow("To", self.other)
         numbers = QHBoxLayout()
-        for label, box in (("Points", self.points), ("Examples", self.examples), ("Seed", self.seed)):
+        for label, box in (
+            ("Points", self.points),
+            ("Examples", self.examples),
+            ("Seed", self.seed),
+        ):
             numbers.addWidget(QLabel(label))
             numbers.addWidget(box)
         numbers.addStretch(1)
@@ -180,7 +210,9 @@ class LandscapeWindow(QMainWindow):
             box.setCurrentIndex(max(0, box.findData(chosen)))
             box.blockSignals(False)
         if not records:
-            self._say("No run is stored yet: press Start in the window, and come back when it has ended.")
+            self._say(
+                "No run is stored yet: press Start in the window, and come back when it has ended."
+            )
         self._fit_choices()
 
     def choose(self, run_id: str) -> None:
@@ -218,7 +250,9 @@ class LandscapeWindow(QMainWindow):
             case "Plane":
                 along: Along = self.plane.currentData()
                 other = self.other.currentData() if along == "runs" else ""
-                self.questions.ask(SliceTask(run, along, other or "", self.points.value(), 0.0, seed, examples))
+                self.questions.ask(
+                    SliceTask(run, along, other or "", self.points.value(), 0.0, seed, examples)
+                )
             case "Line":
                 self.questions.ask(LineTask(run, seed=seed, examples=examples))
             case "Spectrum":
@@ -246,8 +280,13 @@ class LandscapeWindow(QMainWindow):
             case LineSlice():
                 self.line.show_line(answer)
                 place = int(np.argmin(answer.loss))
-                at, loss, error = (float(np.round(values[place], 12)) for values in (answer.at, answer.loss, answer.standard_error))
-                self._say(f"Lowest at {readable(at, 3)}: {readable(loss, 4)} ± {readable(error, 2)}.")
+                at, loss, error = (
+                    float(np.round(values[place], 12))
+                    for values in (answer.at, answer.loss, answer.standard_error)
+                )
+                self._say(
+                    f"Lowest at {readable(at, 3)}: {readable(loss, 4)} ± {readable(error, 2)}."
+                )
             case SpectrumResult():
                 self._show_spectrum(answer)
             case CriticalPointAnswer():
@@ -276,7 +315,10 @@ class LandscapeWindow(QMainWindow):
     def _show_spectrum(self, found: SpectrumResult) -> None:
         self.density.show_spectrum(found)
         rows = [(f"λ{_low(number)}", value) for number, value in enumerate(found.top, 1)]
-        rows += [(f"λ₋{_low(number)}" if number > 1 else "smallest", value) for number, value in reversed(list(enumerate(found.bottom, 1)))]
+        rows += [
+            (f"λ₋{_low(number)}" if number > 1 else "smallest", value)
+            for number, value in reversed(list(enumerate(found.bottom, 1)))
+        ]
         self.eigenvalues.setRowCount(len(rows))
         for row, (name, value) in enumerate(rows):
             self.eigenvalues.setItem(row, 0, QTableWidgetItem(name))
@@ -295,9 +337,19 @@ class LandscapeWindow(QMainWindow):
                 f"gradient descent is stable up to a rate of 2/λ₁ = {readable(edge, 3)}; the run's {readable(found.rate, 3)} is {side} it"
             )
         if found.path_steps:
-            convex = [step for step, holds in zip(found.path_steps, found.path_convex, strict=True) if holds]
-            where = f" (steps {', '.join(f'{step:,}' for step in convex)})" if 0 < len(convex) < len(found.path_steps) else ""
-            parts.append(f"the objective is convex at {len(convex)} of {len(found.path_steps)} points of the path{where}")
+            convex = [
+                step
+                for step, holds in zip(found.path_steps, found.path_convex, strict=True)
+                if holds
+            ]
+            where = (
+                f" (steps {', '.join(f'{step:,}' for step in convex)})"
+                if 0 < len(convex) < len(found.path_steps)
+                else ""
+            )
+            parts.append(
+                f"the objective is convex at {len(convex)} of {len(found.path_steps)} points of the path{where}"
+            )
         self._say("; ".join(parts) + ".")
 
     def _show_point(self, found: CriticalPointAnswer) -> None:
@@ -306,14 +358,20 @@ class LandscapeWindow(QMainWindow):
         self.norms.append("norm", np.arange(len(found.norms)), found.norms)
         self.norms.follow()
         self.norms.refresh()
-        reached = "The finder converged" if found.converged else f"The finder did not converge: {found.problem}"
+        reached = (
+            "The finder converged"
+            if found.converged
+            else f"The finder did not converge: {found.problem}"
+        )
         low, high = float(found.eigenvalues[0]), float(found.eigenvalues[-1])
         self.verdict.setText(
             f"<p><b>Where the weights are:</b> {found.here}.<br>Objective {readable(found.losses[0], 6)}.</p>"
             f"<p><b>{reached}</b>, {readable(found.distance, 3)} away.</p><p><b>There:</b> {found.there}.<br>Objective {readable(found.losses[1], 6)}, "
             f"eigenvalues from {readable(low, 4)} to {readable(high, 4)}.</p>{_onwards(found)}"
         )
-        self._say("The critical point nearby, found by lowering the norm of the gradient: it may be a minimum, a saddle or a maximum.")
+        self._say(
+            "The critical point nearby, found by lowering the norm of the gradient: it may be a minimum, a saddle or a maximum."
+        )
 
     def _say(self, sentence: str, *, problem: bool = False) -> None:
         self.words.setText(sentence)

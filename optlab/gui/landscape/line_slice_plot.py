@@ -39,7 +39,9 @@ class LineSlicePlot(PlotFrame):
             self._say("No line yet…")
             return
         self._say("")
-        self.canvas.x_axis.set_label(f"Distance along the line ({found.label}; 0 is where the weights are)")
+        self.canvas.x_axis.set_label(
+            f"Distance along the line ({found.label}; 0 is where the weights are)"
+        )
         self.below.setData(found.at, found.loss - found.standard_error)
         self.above.setData(found.at, found.loss + found.standard_error)
         self.band.setBrush(pg.mkBrush(mixed(self.colors.curve(0), self.colors.background, 0.75)))
@@ -48,10 +50,16 @@ class LineSlicePlot(PlotFrame):
         self.here.setPen(pg.mkPen(self.colors.curve(1), width=1.5))
         self.here.setPos(0.0)
         if self.following:
-            low, high = float((found.loss - found.standard_error).min()), float((found.loss + found.standard_error).max())
+            low, high = (
+                float((found.loss - found.standard_error).min()),
+                float((found.loss + found.standard_error).max()),
+            )
             room = 0.05 * max(high - low, 1e-12)
             self.canvas.view.setRange(
-                xRange=(found.at[0], found.at[-1]), yRange=(low - room, high + room), padding=0.0, disableAutoRange=True
+                xRange=(found.at[0], found.at[-1]),
+                yRange=(low - room, high + room),
+                padding=0.0,
+                disableAutoRange=True,
             )
 
     def _update_readout(self) -> None:
@@ -60,7 +68,9 @@ class LineSlicePlot(PlotFrame):
             self._hide_readout()
             return
         at = float(self.canvas.view.mapSceneToView(self._mouse).x())
-        loss, error = (float(np.interp(at, found.at, values)) for values in (found.loss, found.standard_error))
+        loss, error = (
+            float(np.interp(at, found.at, values)) for values in (found.loss, found.standard_error)
+        )
         self._show_readout(
             f"at {readable(at, 3)}: {readable(loss, 4)} ± {readable(error, 2)}<br>standard error over {found.batches} batches"
         )

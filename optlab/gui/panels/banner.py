@@ -1,4 +1,6 @@
-"""The banner: one sentence above the plots that stays until it is answered, with the buttons that answer it."""
+"""The banner: one sentence above the plots that stays until it is answered, with the buttons that
+answer it.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,16 @@ class Banner(QFrame):
         self._layout.addWidget(self.words, 1)
         self.hide()
 
-    def show_sentence(self, sentence: str, run: dict[str, Callable[[], None]] | None = None, *, problem: bool = False) -> None:
-        """Show a sentence; each answer is a button that calls its function and closes the banner. ``Dismiss`` is always there."""
+    def show_sentence(
+        self,
+        sentence: str,
+        run: dict[str, Callable[[], None]] | None = None,
+        *,
+        problem: bool = False,
+    ) -> None:
+        """Show a sentence; each answer is a button that calls its function and closes the banner.
+        ``Dismiss`` is always there.
+        """
         for button in self.buttons:
             self._layout.removeWidget(button)
             button.deleteLater()

@@ -112,7 +112,9 @@ class CatalogueDialog(QDialog):
         self.entries.look_for(self.search.text())
         self.tree.expandAll()
         found = self.entries.entries()
-        self.count.setText(f"{len(found)} entries" if found else "Nothing in the catalogue holds all these words.")
+        self.count.setText(
+            f"{len(found)} entries" if found else "Nothing in the catalogue holds all these words."
+        )
         if found and self.chosen() is None:
             self.tree.setCurrentIndex(found[0])
         self._show(self.tree.currentIndex())
@@ -124,7 +126,11 @@ class CatalogueDialog(QDialog):
         self.page.show_component(index.data(KIND), index.data(NAME))
         can = index.data(KIND) in SECTIONS
         self.use_button.setEnabled(can)
-        self.use_button.setToolTip("Put it into the experiment" if can else "Nothing to pick: it is there in every experiment")
+        self.use_button.setToolTip(
+            "Put it into the experiment"
+            if can
+            else "Nothing to pick: it is there in every experiment"
+        )
 
     def _use(self) -> None:
         chosen = self.chosen()

@@ -7,18 +7,29 @@ from typing import Literal
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 State = Literal["idle", "starting", "running", "paused", "stopping"]
 
 _RATE_SECONDS = 1.0
-"""Time over which steps a second are averaged: long enough to read, short enough to follow a change."""
+"""Time over which steps a second are averaged: long enough to read, short enough to follow a
+change.
+"""
 
 
 class ControlBar(QWidget):
     """Buttons and figures of the run that is going.
 
-    The bar holds no truth of its own: the window tells it the state, it tells the window what was asked for.
+    The bar holds no truth of its own: the window tells it the state, it tells the window what was
+    asked for.
     """
 
     startRequested = Signal()
@@ -35,11 +46,22 @@ class ControlBar(QWidget):
         self._budget = 0
         self._device = ""
 
-        self.start_button = self._button("Start", "Start", "Ctrl+Return", "Begin training (Ctrl+Return)")
+        self.start_button = self._button(
+            "Start", "Start", "Ctrl+Return", "Begin training (Ctrl+Return)"
+        )
         self.start_button.setObjectName("primary")
-        self.pause_button = self._button("Pause", "Pause or resume", "Ctrl+P", "Hold before the next step, or go on (Ctrl+P)")
-        self.step_button = self._button("Step", "One step", "Ctrl+.", "Take one step, then hold (Ctrl+.)")
-        self.stop_button = self._button("Stop", "Stop", "Ctrl+T", "End the run here; it keeps what it reached and can be resumed (Ctrl+T)")
+        self.pause_button = self._button(
+            "Pause", "Pause or resume", "Ctrl+P", "Hold before the next step, or go on (Ctrl+P)"
+        )
+        self.step_button = self._button(
+            "Step", "One step", "Ctrl+.", "Take one step, then hold (Ctrl+.)"
+        )
+        self.stop_button = self._button(
+            "Stop",
+            "Stop",
+            "Ctrl+T",
+            "End the run here; it keeps what it reached and can be resumed (Ctrl+T)",
+        )
         self.start_button.clicked.connect(self.startRequested)
         self.pause_button.clicked.connect(self._pause_clicked)
         self.step_button.clicked.connect(self.stepRequested)

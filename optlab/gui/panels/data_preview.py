@@ -16,7 +16,9 @@ _LABEL_HEIGHT = 14
 
 
 class DataPreview(QWidget):
-    """Images as images, two inputs as points in the plane, more in the plane of their first two principal components."""
+    """Images as images, two inputs as points in the plane, more in the plane of their first two
+    principal components.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -59,7 +61,9 @@ def describe(preview: DatasetPreview) -> str:
     target = f"{preview.outputs} classes" if preview.task == "classes" else "a real-valued target"
     inputs = int(np.prod(preview.inputs))
     plane = (
-        f" Drawn: first two principal components, {sum(preview.explained):.0%} of the variance." if preview.sample == "components" else ""
+        f" Drawn: first two principal components, {sum(preview.explained):.0%} of the variance."
+        if preview.sample == "components"
+        else ""
     )
     return f"{sum(counts.values()):,} examples: {parts} · {inputs} inputs · {target}.{plane}"
 
@@ -105,7 +109,9 @@ class _Picture(QWidget):
             painter.drawImage(QRectF(left, top, side, side), _gray(preview.x[number]))
             painter.setPen(QColor(theme.current().muted))
             name = preview.class_names[int(preview.y[number])] if preview.class_names else ""
-            painter.drawText(QRectF(left, top + side, side, _LABEL_HEIGHT), Qt.AlignmentFlag.AlignCenter, name)
+            painter.drawText(
+                QRectF(left, top + side, side, _LABEL_HEIGHT), Qt.AlignmentFlag.AlignCenter, name
+            )
 
     def _paint_points(self, painter: QPainter, preview: DatasetPreview) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -115,7 +121,9 @@ class _Picture(QWidget):
         # One scale for both axes: distances shall look as they are.
         room = np.array([self.width() - 20.0, _HEIGHT - 20.0])
         factor = float((room / extent).min())
-        places = (x - (low + high) / 2.0) * np.array([factor, -factor]) + np.array([self.width() / 2.0, _HEIGHT / 2.0])
+        places = (x - (low + high) / 2.0) * np.array([factor, -factor]) + np.array(
+            [self.width() / 2.0, _HEIGHT / 2.0]
+        )
         painter.setPen(Qt.PenStyle.NoPen)
         for place, color in zip(places, _colors(preview), strict=True):
             painter.setBrush(color)
@@ -123,11 +131,17 @@ class _Picture(QWidget):
 
 
 def _gray(pixels: NDArray[np.float64]) -> QImage:
-    """An image of ``[height, width]`` values: ink on paper in the light theme, chalk on a board in the dark one."""
+    """An image of ``[height, width]`` values: ink on paper in the light theme, chalk on a board in
+    the dark one.
+    """
     low, high = float(pixels.min()), float(pixels.max())
     light = np.round(230.0 * (pixels - low) / max(high - low, 1e-12)).astype(np.uint8) + 25
-    data = np.ascontiguousarray(light if theme.current().dark else 255 + 25 - light.astype(np.int64)).astype(np.uint8)
-    return QImage(data.tobytes(), data.shape[1], data.shape[0], data.shape[1], QImage.Format.Format_Grayscale8).copy()
+    data = np.ascontiguousarray(
+        light if theme.current().dark else 255 + 25 - light.astype(np.int64)
+    ).astype(np.uint8)
+    return QImage(
+        data.tobytes(), data.shape[1], data.shape[0], data.shape[1], QImage.Format.Format_Grayscale8
+    ).copy()
 
 
 def _colors(preview: DatasetPreview) -> list[QColor]:
@@ -138,4 +152,7 @@ def _colors(preview: DatasetPreview) -> list[QColor]:
     share = (target - target.min()) / max(float(np.ptp(target)), 1e-12)
     first, last = QColor(plots.curve(0)), QColor(plots.curve(1))
     ends = [(color.redF(), color.greenF(), color.blueF()) for color in (first, last)]
-    return [QColor.fromRgbF(*(a + (b - a) * float(s) for a, b in zip(*ends, strict=True))) for s in share]
+    return [
+        QColor.fromRgbF(*(a + (b - a) * float(s) for a, b in zip(*ends, strict=True)))
+        for s in share
+    ]

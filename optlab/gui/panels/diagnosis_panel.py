@@ -1,4 +1,6 @@
-"""The doctor's note: what holds the run back now, in words, with the evidence and a button for the remedy."""
+"""The doctor's note: what holds the run back now, in words, with the evidence and a button for the
+remedy.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,15 @@ from functools import partial
 
 import numpy as np
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from optlab.experiment import Experiment
 from optlab.studies.diagnosis import diagnose
@@ -15,7 +25,9 @@ from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory
 from optlab.training.events import SeriesBlock
 
 _KEPT = 4000
-"""Values of a series that are looked at; of longer ones every second is dropped, so that a note costs the same however long a run is."""
+"""Values of a series that are looked at; of longer ones every second is dropped, so that a note
+costs the same however long a run is.
+"""
 _WELL = "Nothing that was measured holds this run back."
 
 
@@ -55,7 +67,8 @@ class _SeriesBuffer:
 class DiagnosisPanel(QFrame):
     """Shows the gravest finding; the others are a click away.
 
-    Signals: ``remedyChosen(object)``: a :class:`~optlab.studies.diagnosis.base.Remedy` that the user wants.
+    Signals: ``remedyChosen(object)``: a :class:`~optlab.studies.diagnosis.base.Remedy` that the
+    user wants.
     """
 
     remedyChosen = Signal(object)
@@ -134,10 +147,16 @@ class DiagnosisPanel(QFrame):
 
     def _button(self, remedy: Remedy) -> QPushButton:
         button = QPushButton(remedy.label)
-        button.setToolTip("Now, in the run that is going" if remedy.live or remedy.stop else "In the experiment, for the next run")
+        button.setToolTip(
+            "Now, in the run that is going"
+            if remedy.live or remedy.stop
+            else "In the experiment, for the next run"
+        )
         button.clicked.connect(partial(self.remedyChosen.emit, remedy))
         return button
 
 
 def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    return np.concatenate([steps for steps, _ in parts]), np.concatenate([values for _, values in parts])
+    return np.concatenate([steps for steps, _ in parts]), np.concatenate(
+        [values for _, values in parts]
+    )

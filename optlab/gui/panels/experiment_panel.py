@@ -1,6 +1,7 @@
 """The experiment panel: the whole experiment as forms, derived from the catalogue.
 
-The panel always knows whether what it shows is a valid experiment; what is wrong is said beneath the field that is wrong.
+The panel always knows whether what it shows is a valid experiment; what is wrong is said beneath
+the field that is wrong.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class ExperimentPanel(QScrollArea):
     """Edits one experiment.
 
     Signals:
-        experimentChanged: the experiment, or None while it is invalid. liveValueChanged: path and value of a field that was changed while a run goes.
+        experimentChanged: the experiment, or None while it is invalid. liveValueChanged: path and
+            value of a field that was changed while a run goes.
         pageRequested: kind and name. previewRequested: the dataset section whose preview is wanted.
     """
 
@@ -128,7 +130,9 @@ class ExperimentPanel(QScrollArea):
                 form = _stacked(form, self.parameters)
             elif name == "loss":
                 form = _stacked(form, self.note)
-            sections[name] = Section(_TITLES.get(name, name.capitalize()), form, opened=name in _OPENED)
+            sections[name] = Section(
+                _TITLES.get(name, name.capitalize()), form, opened=name in _OPENED
+            )
             layout.addWidget(sections[name])
         sections["general"] = Section("Seed, device and precision", self.general, opened=False)
         layout.addWidget(sections["general"])
@@ -205,7 +209,9 @@ class ExperimentPanel(QScrollArea):
         return dict(self._instruments)
 
     def set_instrument(self, name: str, values: dict[str, Any] | None) -> str:
-        """Switch an instrument of the experiment on with these fields, or off (None); why it cannot be, in words, or ""."""
+        """Switch an instrument of the experiment on with these fields, or off (None); why it cannot
+        be, in words, or "".
+        """
         before = self._instruments
         self._instruments = {key: table for key, table in before.items() if key != name}
         if values is not None:
@@ -272,7 +278,9 @@ class ExperimentPanel(QScrollArea):
             self.preview.show_preview(preview)
 
     def show_preview_problem(self, sentence: str) -> None:
-        """Say why the data that were asked for last cannot be loaded, unless other data have been picked since."""
+        """Say why the data that were asked for last cannot be loaded, unless other data have been
+        picked since.
+        """
         if self._previewed == self.components["dataset"].values():
             self.preview.show_problem(sentence)
 
@@ -294,7 +302,9 @@ class ExperimentPanel(QScrollArea):
         self._edited("general")
 
     def _data_changed(self) -> None:
-        """Take away the preview of other data at once; that of these data is asked for when typing rests."""
+        """Take away the preview of other data at once; that of these data is asked for when typing
+        rests.
+        """
         if self.components["dataset"].values() != self._previewed:
             self.preview.show_loading()
         self._settling.start()
@@ -306,12 +316,15 @@ class ExperimentPanel(QScrollArea):
         try:
             fitted = suited_loss(self._tables())
         except OptLabError:
-            # Which task it is cannot be known yet; the check that follows says why, beside the field.
+            # Which task it is cannot be known yet; the check that follows says why, beside the
+            # field.
             return
         if fitted["name"] != self.chosen("loss"):
             self.components["loss"].set_values(fitted)
             cause = "this model" if section == "model" else "this data"
-            self.note.setText(f"The loss is now {self._label('loss')}, because the other one does not suit {cause}.")
+            self.note.setText(
+                f"The loss is now {self._label('loss')}, because the other one does not suit {cause}."
+            )
             self.note.show()
             self.sections["loss"].set_opened(True)
 
@@ -360,9 +373,15 @@ class ExperimentPanel(QScrollArea):
         self.sections["general"].set_summary(
             f"seed {experiment.general.seed} · {experiment.general.device} · {experiment.general.precision}"
         )
-        self.sections["batches"].set_summary(f"{self._label('batches')} · {experiment.batches.size or 'all'}")
+        self.sections["batches"].set_summary(
+            f"{self._label('batches')} · {experiment.batches.size or 'all'}"
+        )
         layout = experiment.layout()
-        tensors = " · ".join(f"{spec.name} {'×'.join(map(str, spec.shape))}" for spec in layout.parameters if spec.role == "weight")
+        tensors = " · ".join(
+            f"{spec.name} {'×'.join(map(str, spec.shape))}"
+            for spec in layout.parameters
+            if spec.role == "weight"
+        )
         self.parameters.setText(f"{layout.total:,} parameters: {tensors}")
 
     def _label(self, kind: str) -> str:
@@ -380,12 +399,21 @@ class ExperimentPanel(QScrollArea):
         return self._title if self._titled == self._subject() else ""
 
     def _subject(self) -> dict[str, Any]:
-        """Return what the title speaks of: of one from a file that may be any component's field, of one that was typed data, model and optimizer."""
+        """Return what the title speaks of: of one from a file that may be any component's field, of
+        one that was typed data, model and optimizer.
+        """
         if not self._title_typed:
             return {kind: form.values() for kind, form in self.components.items()}
         data = self.components["dataset"].form
-        files = {field.name: data.editors[field.name].value() for field in data.owner.fields() if field.kind == "text"}
-        return {"files": files, **{kind: self.chosen(kind) for kind in ("dataset", "model", "optimizer")}}
+        files = {
+            field.name: data.editors[field.name].value()
+            for field in data.owner.fields()
+            if field.kind == "text"
+        }
+        return {
+            "files": files,
+            **{kind: self.chosen(kind) for kind in ("dataset", "model", "optimizer")},
+        }
 
     def _editors(self) -> dict[str, FieldEditor]:
         """Dotted path → editor."""
@@ -397,7 +425,9 @@ class ExperimentPanel(QScrollArea):
         return found
 
     def _typed_errors(self) -> list[tuple[str, str]]:
-        return [(path, editor.error()) for path, editor in self._editors().items() if editor.error()]
+        return [
+            (path, editor.error()) for path, editor in self._editors().items() if editor.error()
+        ]
 
 
 def _field_of(error: OptLabError) -> str:

@@ -29,7 +29,8 @@ class GalleryDialog(QDialog):
     """Pictures to pick an experiment by.
 
     Signals:
-        openRequested: file of the preset that is to be shown in the editor, and whether to start it at once.
+        openRequested: file of the preset that is to be shown in the editor, and whether to start it
+            at once.
     """
 
     openRequested = Signal(object, bool)
@@ -39,7 +40,9 @@ class GalleryDialog(QDialog):
         self.setWindowTitle("Gallery of experiments")
         self.resize(1180, 780)
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Search titles, data sets, optimizers, what there is to see…")
+        self.search.setPlaceholderText(
+            "Search titles, data sets, optimizers, what there is to see…"
+        )
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search the gallery")
         self.pictures = QListWidget()
@@ -127,7 +130,16 @@ class GalleryDialog(QDialog):
         asked = self.search.text().casefold().split()
         for item in self._items():
             preset: Preset = item.data(_PRESET)
-            words = "\n".join((preset.name, preset.title, preset.sentence, preset.see, preset.dataset, preset.optimizer)).casefold()
+            words = "\n".join(
+                (
+                    preset.name,
+                    preset.title,
+                    preset.sentence,
+                    preset.see,
+                    preset.dataset,
+                    preset.optimizer,
+                )
+            ).casefold()
             item.setHidden(not all(word in words for word in asked))
         if self.chosen() is None:
             first = next((item for item in self._items() if not item.isHidden()), None)

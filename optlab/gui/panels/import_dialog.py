@@ -1,4 +1,6 @@
-"""Importing a data file: its first rows, how it is read, and which column is the target, before anything is trained on it."""
+"""Importing a data file: its first rows, how it is read, and which column is the target, before
+anything is trained on it.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,11 @@ from optlab.tasks.preview import DatasetPreview
 FILE_KINDS = "Data (*.csv *.tsv *.txt *.npz *ubyte* *.gz);;All files (*)"
 _PATHS = ("path", "images")
 """Fields that hold the file's own path: chosen above the form."""
-_KINDS: dict[Kind, str] = {"csv": "A table of texts", "npz": "NumPy arrays", "idx": "IDX files, as MNIST ships"}
+_KINDS: dict[Kind, str] = {
+    "csv": "A table of texts",
+    "npz": "NumPy arrays",
+    "idx": "IDX files, as MNIST ships",
+}
 
 
 class ImportDialog(QDialog):
@@ -208,7 +214,9 @@ class ImportDialog(QDialog):
         if seen is None or form is None or "target" not in form.editors:
             return
         named = form.values().get("header") != "no"
-        form.set_values({**form.values(), "target": seen.columns[place].name if named else str(place + 1)})
+        form.set_values(
+            {**form.values(), "target": seen.columns[place].name if named else str(place + 1)}
+        )
         self._wait()
 
     def _say_problem(self, sentence: str) -> None:

@@ -1,9 +1,18 @@
-"""What this machine offers: versions, devices, display, data folder; and, after a failure, what went wrong. All of it can be copied."""
+"""What this machine offers: versions, devices, display, data folder; and, after a failure, what
+went wrong. All of it can be copied.
+"""
 
 from __future__ import annotations
 
 from PySide6.QtGui import QFontDatabase, QGuiApplication
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from optlab import __version__
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
@@ -18,7 +27,9 @@ class MachineDialog(QDialog):
         failure: what went wrong, with its traceback, to stand above them; "" for nothing.
     """
 
-    def __init__(self, warmth: WorkerPrewarmer, failure: str = "", parent: QWidget | None = None) -> None:
+    def __init__(
+        self, warmth: WorkerPrewarmer, failure: str = "", parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Details" if failure else "This machine")
         self.resize(820, 520)
@@ -36,10 +47,14 @@ class MachineDialog(QDialog):
         layout.setContentsMargins(12, 12, 12, 12)
         layout.addWidget(self.text, 1)
         layout.addWidget(buttons)
-        self.copy_button.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.text.toPlainText()))
+        self.copy_button.clicked.connect(
+            lambda: QGuiApplication.clipboard().setText(self.text.toPlainText())
+        )
         buttons.rejected.connect(self.reject)
         self.questions.answered.connect(self._show)
-        self.questions.failed.connect(lambda sentence: self.text.setPlainText(f"{self._head}\n{sentence}"))
+        self.questions.failed.connect(
+            lambda sentence: self.text.setPlainText(f"{self._head}\n{sentence}")
+        )
         self.finished.connect(lambda _result: self.questions.shut_down())
         self.questions.ask(MachineTask())
 

@@ -62,7 +62,10 @@ def _html(about: Page, formulas: list[str]) -> str:
     if formulas:
         parts.append("<h2>Rule</h2>" + "".join(f"<p>{formula}</p>" for formula in formulas))
     if about.symbols:
-        rows = "".join(f"<tr><td>{escape(symbol)}</td><td>{escape(meaning)}</td></tr>" for symbol, meaning in about.symbols)
+        rows = "".join(
+            f"<tr><td>{escape(symbol)}</td><td>{escape(meaning)}</td></tr>"
+            for symbol, meaning in about.symbols
+        )
         parts.append(f"<h2>Symbols</h2><table>{rows}</table>")
     if about.fields:
         head = "<tr><th>Field</th><th>Name in files</th><th>Default</th><th>Allowed</th></tr>"

@@ -24,10 +24,22 @@ class PlotsPanel(QWidget):
         self.loss, self.error, self.margin = LossPlot(), ErrorPlot(), MarginPlot()
         self.gradient, self.weights, self.path = GradientPlot(), WeightsPlot(), PathPlot()
         self._plots = (self.loss, self.error, self.gradient, self.weights, self.path, self.margin)
-        titles = ("Loss", "0-1 error", "Gradient norms", "Weight trajectories", "Path in weight space", "Margins")
-        self.tiles = [Tile(title, plot, self._enlarge) for title, plot in zip(titles, self._plots, strict=True)]
+        titles = (
+            "Loss",
+            "0-1 error",
+            "Gradient norms",
+            "Weight trajectories",
+            "Path in weight space",
+            "Margins",
+        )
+        self.tiles = [
+            Tile(title, plot, self._enlarge)
+            for title, plot in zip(titles, self._plots, strict=True)
+        ]
         self._rows = [QSplitter(Qt.Orientation.Horizontal), QSplitter(Qt.Orientation.Horizontal)]
-        for row, tiles in zip(self._rows, ((*self.tiles[:2], self.tiles[5]), self.tiles[2:5]), strict=True):
+        for row, tiles in zip(
+            self._rows, ((*self.tiles[:2], self.tiles[5]), self.tiles[2:5]), strict=True
+        ):
             row.setChildrenCollapsible(False)
             for tile in tiles:
                 row.addWidget(tile)
@@ -44,7 +56,13 @@ class PlotsPanel(QWidget):
     @property
     def series(self) -> frozenset[str]:
         """Names of the series that are drawn on some plot."""
-        return self.loss.series | self.error.series | self.margin.series | self.gradient.series | self.weights.series
+        return (
+            self.loss.series
+            | self.error.series
+            | self.margin.series
+            | self.gradient.series
+            | self.weights.series
+        )
 
     def begin(self, started: SessionStarted) -> None:
         """A run begins: name the followed weights."""

@@ -1,4 +1,6 @@
-"""Registering a model of one's own: what will be executed is shown, and nothing is before it was confirmed."""
+"""Registering a model of one's own: what will be executed is shown, and nothing is before it was
+confirmed.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class RegisterDialog(QDialog):
         self._source: Source | None = None
         self.questions = TaskBridge(warmth.pool, self)
         self.path = QLineEdit()
-        self.path.setPlaceholderText("A Python file, or an importable module; with :Class behind it where there are several")
+        self.path.setPlaceholderText(
+            "A Python file, or an importable module; with :Class behind it where there are several"
+        )
         self.path.setAccessibleName("File or module")
         file_button = QPushButton("File…")
         self.name = QLineEdit()
@@ -96,7 +100,9 @@ class RegisterDialog(QDialog):
         self._look()
 
     def _choose(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "A model of your own", self.path.text(), "Python (*.py);;All files (*)")
+        name, _ = QFileDialog.getOpenFileName(
+            self, "A model of your own", self.path.text(), "Python (*.py);;All files (*)"
+        )
         if name:
             self.look_at(name)
 
@@ -113,7 +119,9 @@ class RegisterDialog(QDialog):
                 self._say(str(error), problem=True)
         if self._source is not None:
             self.code.setPlainText(self._source.content.decode("utf-8", "replace"))
-            self.facts.setText(f"class {self._source.cls} in {self._source.path}\nSHA-256 {self._source.sha256}")
+            self.facts.setText(
+                f"class {self._source.cls} in {self._source.path}\nSHA-256 {self._source.sha256}"
+            )
             self.name.setText(records.name_of(self._source.cls))
         self._check()
 
@@ -125,14 +133,20 @@ class RegisterDialog(QDialog):
             except OptLabError as error:
                 problem = str(error)
             self._say(problem, problem=bool(problem))
-        self.confirm_button.setEnabled(self._source is not None and not problem and not self.questions.active)
+        self.confirm_button.setEnabled(
+            self._source is not None and not problem and not self.questions.active
+        )
 
     def _confirm(self) -> None:
         if self._source is not None:
             self.confirm_button.setEnabled(False)
             self._say("Trying the model on data of the usual shapes…")
             what = self._source.origin if self._source.imported else str(self._source.path)
-            self.questions.ask(RegisterTask(f"{what}:{self._source.cls}", self._source.sha256, self.name.text().strip()))
+            self.questions.ask(
+                RegisterTask(
+                    f"{what}:{self._source.cls}", self._source.sha256, self.name.text().strip()
+                )
+            )
 
     def _take(self, done: Registered) -> None:
         self.registered.emit(f"{records.PREFIX}{done.registration.name}")

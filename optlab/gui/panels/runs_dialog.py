@@ -30,7 +30,8 @@ class RunsDialog(QDialog):
     """Lists the stored runs.
 
     Signals:
-        resumeRequested: id of a run to go on with. showRequested: id of a run whose curves to draw. openRequested: a run's experiment file, as text.
+        resumeRequested: id of a run to go on with. showRequested: id of a run whose curves to draw.
+            openRequested: a run's experiment file, as text.
     """
 
     resumeRequested = Signal(str)
@@ -60,9 +61,15 @@ class RunsDialog(QDialog):
         self.hidden_runs.setWordWrap(True)
 
         self.show_button = self._button("Show curves", "Draw this run's curves in the window")
-        self.open_button = self._button("Open experiment", "Put this run's experiment into the editor")
-        self.resume_button = self._button("Resume", "Go on from where the run was interrupted or stopped")
-        self.export_button = self._button("Export…", "Write this run's series to a CSV or Parquet file")
+        self.open_button = self._button(
+            "Open experiment", "Put this run's experiment into the editor"
+        )
+        self.resume_button = self._button(
+            "Resume", "Go on from where the run was interrupted or stopped"
+        )
+        self.export_button = self._button(
+            "Export…", "Write this run's series to a CSV or Parquet file"
+        )
         self.delete_button = self._button("Delete…", "Remove this run and its snapshots for ever")
         self.show_button.clicked.connect(self._show)
         self.open_button.clicked.connect(self._open)
@@ -73,7 +80,13 @@ class RunsDialog(QDialog):
         closing.rejected.connect(self.reject)
 
         buttons = QHBoxLayout()
-        for button in (self.show_button, self.open_button, self.resume_button, self.export_button, self.delete_button):
+        for button in (
+            self.show_button,
+            self.open_button,
+            self.resume_button,
+            self.export_button,
+            self.delete_button,
+        ):
             buttons.addWidget(button)
         buttons.addStretch(1)
         buttons.addWidget(closing)
@@ -93,7 +106,11 @@ class RunsDialog(QDialog):
             with Store.open() as store:
                 self.model.set_records(store.runs())
                 hidden = store.hidden
-            self.words.setText("" if self.model.rowCount() else "No run is stored yet: press Start in the window, or type optlab run.")
+            self.words.setText(
+                ""
+                if self.model.rowCount()
+                else "No run is stored yet: press Start in the window, or type optlab run."
+            )
         except OptLabError as error:
             self.model.set_records([])
             self.words.setText(str(error))
@@ -141,13 +158,21 @@ class RunsDialog(QDialog):
         if record is None:
             return
         kinds = {"CSV table (*.csv)": "csv", "Parquet table (*.parquet)": "parquet"}
-        name, kind = QFileDialog.getSaveFileName(self, "Export run", f"{record.id}.csv", ";;".join(kinds))
+        name, kind = QFileDialog.getSaveFileName(
+            self, "Export run", f"{record.id}.csv", ";;".join(kinds)
+        )
         if not name:
             return
         ending = Path(name).suffix.removeprefix(".")
         try:
             with Store.open() as store:
-                export(store, record.id, ending if ending in kinds.values() else kinds[kind], Path(name), force=True)
+                export(
+                    store,
+                    record.id,
+                    ending if ending in kinds.values() else kinds[kind],
+                    Path(name),
+                    force=True,
+                )
             self.words.setText(f"Written to {name}.")
         except OptLabError as error:
             self.words.setText(str(error))
@@ -157,7 +182,9 @@ class RunsDialog(QDialog):
         if record is None:
             return
         answer = QMessageBox.question(
-            self, "Delete run", f"Delete “{record.title}” ({record.steps:,} steps) with its curves and snapshots?"
+            self,
+            "Delete run",
+            f"Delete “{record.title}” ({record.steps:,} steps) with its curves and snapshots?",
         )
         if answer == QMessageBox.StandardButton.Yes:
             try:

@@ -8,9 +8,13 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLay
 
 
 class Tile(QFrame):
-    """A plot with its title and, where there are others beside it, a button that gives it the whole panel."""
+    """A plot with its title and, where there are others beside it, a button that gives it the whole
+    panel.
+    """
 
-    def __init__(self, title: str, plot: QWidget, enlarge: Callable[[Tile], None] | None = None) -> None:
+    def __init__(
+        self, title: str, plot: QWidget, enlarge: Callable[[Tile], None] | None = None
+    ) -> None:
         super().__init__()
         self.setObjectName("tile")
         self.plot = plot

@@ -1,4 +1,5 @@
-"""An axis with our ticks, whose breadth only ever grows: a new range does not make the plot tremble.
+"""An axis with our ticks, whose breadth only ever grows: a new range does not make the plot
+tremble.
 
 It is kept as a picture between frames: drawing its texts costs more than drawing the curves.
 """
@@ -13,7 +14,14 @@ from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QGraphicsItem
 
 from optlab.gui.plots.colors import PlotColors, mixed
-from optlab.gui.plots.ticks import Levels, linear_ticks, log_texts, log_ticks, step_texts, value_texts
+from optlab.gui.plots.ticks import (
+    Levels,
+    linear_ticks,
+    log_texts,
+    log_ticks,
+    step_texts,
+    value_texts,
+)
 
 _USUAL = "−0.005"
 """A text that the axis has room for from the beginning."""
@@ -28,7 +36,8 @@ class PlotAxis(pg.AxisItem):
         side: ``"left"`` or ``"bottom"``. steps: whether texts use SI prefixes.
     """
 
-    # Asked for before the constructor is done and after the label is gone, so it depends on neither.
+    # Asked for before the constructor is done and after the label is gone, so it depends on
+    # neither.
     _room = 0.0
 
     def __init__(self, side: str, *, steps: bool = False) -> None:
@@ -75,7 +84,11 @@ class PlotAxis(pg.AxisItem):
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Levels:
         low, high = min(minVal, maxVal), max(minVal, maxVal)
         metrics = QFontMetricsF(self.label.font())
-        apart = metrics.height() * 2.2 if self.orientation == "left" else metrics.horizontalAdvance("000.00k") * 1.6
+        apart = (
+            metrics.height() * 2.2
+            if self.orientation == "left"
+            else metrics.horizontalAdvance("000.00k") * 1.6
+        )
         return (log_ticks if self.log else linear_ticks)(low, high, size, apart)
 
     def tickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
@@ -90,10 +103,13 @@ class PlotAxis(pg.AxisItem):
         return texts
 
     def boundingRect(self) -> QRectF:
-        # Room for the text of a tick at the very end, which pyqtgraph leaves out where there is a grid.
+        # Room for the text of a tick at the very end, which pyqtgraph leaves out where there is a
+        # grid.
         room = self._room
         drawn = cast(QRectF, super().boundingRect())
-        return drawn.adjusted(*((0.0, -room, 0.0, room) if self.orientation == "left" else (-room, 0.0, room, 0.0)))
+        return drawn.adjusted(
+            *((0.0, -room, 0.0, room) if self.orientation == "left" else (-room, 0.0, room, 0.0))
+        )
 
     def _widen(self) -> None:
         metrics = QFontMetricsF(self.label.font())

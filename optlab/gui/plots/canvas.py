@@ -1,6 +1,7 @@
 """The drawing area: two axes and a view that tells of the mouse instead of acting on its own.
 
-Built from pyqtgraph's parts rather than its PlotItem, which would bring a second menu, a second down-sampling and a tenfold time to set up.
+Built from pyqtgraph's parts rather than its PlotItem, which would bring a second menu, a second
+down-sampling and a tenfold time to set up.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from optlab.gui.plots.colors import PlotColors
 
 
 class _View(pg.ViewBox):
-    """A view box whose clicks are signals: right ``menuWanted(QPoint)``, double ``doubleClicked()``."""
+    """A view box whose clicks are signals: right ``menuWanted(QPoint)``, double
+    ``doubleClicked()``.
+    """
 
     menuWanted = Signal(object)
     doubleClicked = Signal()
@@ -34,8 +37,9 @@ class _View(pg.ViewBox):
 class Canvas(pg.GraphicsView):
     """Axes and view.
 
-    Signals: ``zoomed()``: the user panned or zoomed; ``viewChanged()``: another range or size; ``hovered(QPointF)``: the mouse is at this point of
-    the scene, over the view; ``left()``: it is no longer over the view; ``menuWanted(QPoint)``, ``doubleClicked()``.
+    Signals: ``zoomed()``: the user panned or zoomed; ``viewChanged()``: another range or size;
+    ``hovered(QPointF)``: the mouse is at this point of the scene, over the view; ``left()``: it is
+    no longer over the view; ``menuWanted(QPoint)``, ``doubleClicked()``.
     """
 
     zoomed = Signal()

@@ -1,6 +1,7 @@
 """Contours of a relief seen from above, with the tracks, arrows and critical points upon it.
 
-Both axes have the same scale only where the reader asks for it: a canyon of condition number 100 would else be a line.
+Both axes have the same scale only where the reader asks for it: a canyon of condition number 100
+would else be a line.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from optlab.gui.plots.ticks import readable
 _LEVELS = 18
 _SYMBOLS = {"minimum": "o", "maximum": "t1", "saddle": "x", "degenerate": "s"}
 _ARROW = 0.12
-"""Longest arrow, as a share of the width of the view: arrows say directions and proportions, not distances."""
+"""Longest arrow, as a share of the width of the view: arrows say directions and proportions, not
+distances.
+"""
 
 
 class ContourPlot(PlotFrame):
@@ -55,7 +58,15 @@ class ContourPlot(PlotFrame):
         self.eigenvectors = pg.PlotCurveItem(connect="pairs", antialias=True)
         self.arrows = pg.PlotCurveItem(connect="pairs", antialias=True)
         self.gradients = pg.PlotCurveItem(connect="pairs", antialias=True)
-        layers = (self.image, self.lines, self.eigenvectors, self.marks, self.gradients, self.arrows, self.heads)
+        layers = (
+            self.image,
+            self.lines,
+            self.eigenvectors,
+            self.marks,
+            self.gradients,
+            self.arrows,
+            self.heads,
+        )
         for depth, item in enumerate(layers):
             item.setZValue(depth if depth < 4 else depth + 10)
             view.addItem(item, ignoreBounds=True)
@@ -71,7 +82,9 @@ class ContourPlot(PlotFrame):
         self.follow()
 
     def set_picture(self, picture: np.ndarray | None) -> None:
-        """Color the plane by an image ``[ny, nx, 3]`` of bytes in place of the heights; None for the heights again."""
+        """Color the plane by an image ``[ny, nx, 3]`` of bytes in place of the heights; None for
+        the heights again.
+        """
         self._picture = picture
         self._lines_stale = True
         self._touch(soon=True)
@@ -95,7 +108,11 @@ class ContourPlot(PlotFrame):
     def _draw(self) -> None:
         relief = self._relief
         if relief is None or not np.isfinite(relief.z).any():
-            self._say("No surface yet…" if relief is None else "The function has no finite value here: choose another domain.")
+            self._say(
+                "No surface yet…"
+                if relief is None
+                else "The function has no finite value here: choose another domain."
+            )
             return
         self._say("")
         if self._lines_stale:
@@ -103,7 +120,10 @@ class ContourPlot(PlotFrame):
             self._lines_stale = False
         if self.following:
             self.canvas.view.setRange(
-                xRange=(relief.x[0], relief.x[-1]), yRange=(relief.y[0], relief.y[-1]), padding=0.0, disableAutoRange=True
+                xRange=(relief.x[0], relief.x[-1]),
+                yRange=(relief.y[0], relief.y[-1]),
+                padding=0.0,
+                disableAutoRange=True,
             )
         self._draw_tracks()
         self._draw_marks()
@@ -120,13 +140,25 @@ class ContourPlot(PlotFrame):
         self.image.setImage(picture, levels=None)
         # Pixels are centered on the points of the grid.
         dx, dy = (float(axis[-1] - axis[0]) / (len(axis) - 1) for axis in (relief.x, relief.y))
-        self.image.setRect(QRectF(relief.x[0] - dx / 2, relief.y[0] - dy / 2, dx * len(relief.x), dy * len(relief.y)))
-        generator = contour_generator(relief.x, relief.y, np.ma.masked_invalid(relief.z), line_type=LineType.Separate)
+        self.image.setRect(
+            QRectF(
+                relief.x[0] - dx / 2, relief.y[0] - dy / 2, dx * len(relief.x), dy * len(relief.y)
+            )
+        )
+        generator = contour_generator(
+            relief.x, relief.y, np.ma.masked_invalid(relief.z), line_type=LineType.Separate
+        )
         gap = np.full((1, 2), np.nan)
-        lines = [line for level in scale.levels(_LEVELS) for line in cast(list[Floats], generator.lines(level))]
+        lines = [
+            line
+            for level in scale.levels(_LEVELS)
+            for line in cast(list[Floats], generator.lines(level))
+        ]
         parts = [part for line in lines for part in (line, gap)]
         points = np.concatenate(parts) if parts else np.empty((0, 2))
-        self.lines.setPen(pg.mkPen(mixed(self.colors.background, self.colors.foreground, 0.12), width=1))
+        self.lines.setPen(
+            pg.mkPen(mixed(self.colors.background, self.colors.foreground, 0.12), width=1)
+        )
         self.lines.setOpacity(0.55)
         self.lines.setData(points[:, 0], points[:, 1])
 
@@ -142,7 +174,9 @@ class ContourPlot(PlotFrame):
         for number, track in enumerate(self._tracks):
             x, y = track.points[:, 0], track.points[:, 1]
             halo, line = self.paths[2 * number : 2 * number + 2]
-            halo.setPen(pg.mkPen(mixed(self.colors.background, self.colors.foreground, 0.03), width=4))
+            halo.setPen(
+                pg.mkPen(mixed(self.colors.background, self.colors.foreground, 0.03), width=4)
+            )
             line.setPen(pg.mkPen(self.colors.curve(track.color), width=2))
             halo.setData(x, y)
             line.setData(x, y)
@@ -153,12 +187,26 @@ class ContourPlot(PlotFrame):
             brush=[QColor(self.colors.curve(track.color)) for track in ends],
             pen=pg.mkPen(self.colors.background, width=1.5),
         )
-        self._draw_arrows(self.arrows, [(t.points[-1], t.velocity) for t in ends if t.velocity is not None], self.colors.foreground)
-        self._draw_arrows(self.gradients, [(t.points[-1], t.gradient) for t in ends if t.gradient is not None], self.colors.curve(1))
+        self._draw_arrows(
+            self.arrows,
+            [(t.points[-1], t.velocity) for t in ends if t.velocity is not None],
+            self.colors.foreground,
+        )
+        self._draw_arrows(
+            self.gradients,
+            [(t.points[-1], t.gradient) for t in ends if t.gradient is not None],
+            self.colors.curve(1),
+        )
 
-    def _draw_arrows(self, item: pg.PlotCurveItem, arrows: list[tuple[Floats, Floats]], ink: str) -> None:
+    def _draw_arrows(
+        self, item: pg.PlotCurveItem, arrows: list[tuple[Floats, Floats]], ink: str
+    ) -> None:
         """Arrows at points, the longest of them of a fixed length; heads as two short strokes."""
-        kept = [(at, along) for at, along in arrows if np.isfinite(along).all() and np.linalg.norm(along) > 0.0]
+        kept = [
+            (at, along)
+            for at, along in arrows
+            if np.isfinite(along).all() and np.linalg.norm(along) > 0.0
+        ]
         if not kept:
             item.clear()
             return
@@ -171,7 +219,12 @@ class ContourPlot(PlotFrame):
             strokes += [at, tip]
             for turn in (2.6, -2.6):
                 cos, sin = np.cos(turn), np.sin(turn)
-                strokes += [tip, tip + 0.25 * np.array([cos * reach[0] - sin * reach[1], sin * reach[0] + cos * reach[1]])]
+                strokes += [
+                    tip,
+                    tip
+                    + 0.25
+                    * np.array([cos * reach[0] - sin * reach[1], sin * reach[0] + cos * reach[1]]),
+                ]
         points = np.array(strokes)
         item.setPen(pg.mkPen(ink, width=2))
         item.setData(points[:, 0], points[:, 1])
@@ -187,7 +240,12 @@ class ContourPlot(PlotFrame):
         )
         (left, right), _ = self.canvas.view.viewRange()
         reach = 0.03 * (right - left)
-        ends = [mark.at + sign * reach * axis for mark in self._marks for axis in mark.axes for sign in (-1.0, 1.0)]
+        ends = [
+            mark.at + sign * reach * axis
+            for mark in self._marks
+            for axis in mark.axes
+            for sign in (-1.0, 1.0)
+        ]
         points = np.array(ends).reshape(-1, 2)
         self.eigenvectors.setPen(pg.mkPen(ink, width=1))
         self.eigenvectors.setData(points[:, 0], points[:, 1])

@@ -12,7 +12,9 @@ from optlab.gui.plots.colors import PlotColors, mixed
 from optlab.gui.plots.pyramid import Pyramid
 
 FEW = 600
-"""Points up to which a line is drawn smooth, broad or dashed; beyond, only plain lines of one pixel are fast."""
+"""Points up to which a line is drawn smooth, broad or dashed; beyond, only plain lines of one pixel
+are fast.
+"""
 _DOTTED = 40
 """Points up to which each is marked: so one sees where an evaluation was."""
 _DOT = 4.5
@@ -24,13 +26,29 @@ class Curve:
     """A named series.
 
     Args:
-        label: its name for people. color: index into the palette. dashes: pattern in pen widths, empty for a solid line.
+        label: its name for people. color: index into the palette. dashes: pattern in pen widths,
+            empty for a solid line.
         pale: drawn faint, for what is noisy. strong: drawn broader where it is not long.
         groups: legend entries it belongs to; it is shown while all of them are on.
     """
 
-    def __init__(self, label: str, color: int, dashes: tuple[float, ...], pale: bool, strong: bool, groups: tuple[str, ...]) -> None:
-        self.label, self.color, self.dashes, self.pale, self.strong, self.groups = label, color, dashes, pale, strong, groups
+    def __init__(
+        self,
+        label: str,
+        color: int,
+        dashes: tuple[float, ...],
+        pale: bool,
+        strong: bool,
+        groups: tuple[str, ...],
+    ) -> None:
+        self.label, self.color, self.dashes, self.pale, self.strong, self.groups = (
+            label,
+            color,
+            dashes,
+            pale,
+            strong,
+            groups,
+        )
         self.samples = Pyramid()
         self.line = pg.PlotCurveItem(connect="all", skipFiniteCheck=True)
         self.dots = pg.ScatterPlotItem(size=_DOT, pen=None, pxMode=True)

@@ -1,7 +1,7 @@
 """A plot of named curves over steps that grow while one looks.
 
-Data go into a pyramid a curve at once; a frame draws from the pyramids what the view shows. Either the view follows the run, from its first step to
-its last, or it stays where the user has put it.
+Data go into a pyramid a curve at once; a frame draws from the pyramids what the view shows. Either
+the view follows the run, from its first step to its last, or it stays where the user has put it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,17 @@ from optlab.gui.plots.steady import SteadyRange
 from optlab.gui.plots.ticks import readable
 
 _HANDY = 100
-"""Powers of ten beyond which values are drawn in a unit of their own: squares of coordinates must not overflow."""
+"""Powers of ten beyond which values are drawn in a unit of their own: squares of coordinates must
+not overflow.
+"""
 _REACH = 24
 """Pixels beyond a curve's end within which the readout still tells its value."""
 _COLUMNS = 1.25
 """Columns of points to a pixel: a few more than one, so that a dense curve has no light stripes."""
 _AHEAD = 0.02
-"""Share of the steps by which the view runs ahead of a growing run, so that it need not move with every frame."""
+"""Share of the steps by which the view runs ahead of a growing run, so that it need not move with
+every frame.
+"""
 _OUTSIDE = 1e3
 """Heights of the view beyond which points are drawn no farther off."""
 
@@ -42,11 +46,18 @@ class CurvePlot(PlotFrame):
     """Curves over steps.
 
     Args:
-        y_label: name of the y axis, with its unit. log_y: begin with a logarithmic axis. floor: lower end of a linear y axis, None for that of the data.
+        y_label: name of the y axis, with its unit. log_y: begin with a logarithmic axis. floor:
+            lower end of a linear y axis, None for that of the data.
     """
 
     def __init__(
-        self, y_label: str = "", *, x_label: str = "Steps", log_y: bool = False, floor: float | None = None, parent: QWidget | None = None
+        self,
+        y_label: str = "",
+        *,
+        x_label: str = "Steps",
+        log_y: bool = False,
+        floor: float | None = None,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent=parent)
         self.log_x = False
@@ -70,8 +81,14 @@ class CurvePlot(PlotFrame):
         self.set_log_y(log_y)
 
     def _add_actions(self) -> None:
-        self.log_y_action, self.log_x_action = QAction("Logarithmic y axis", self), QAction("Logarithmic step axis", self)
-        for action, switch in ((self.log_y_action, self.set_log_y), (self.log_x_action, self.set_log_x)):
+        self.log_y_action, self.log_x_action = (
+            QAction("Logarithmic y axis", self),
+            QAction("Logarithmic step axis", self),
+        )
+        for action, switch in (
+            (self.log_y_action, self.set_log_y),
+            (self.log_x_action, self.set_log_x),
+        ):
             action.setCheckable(True)
             action.toggled.connect(switch)
         self.copy_action = QAction("Copy values", self)
@@ -98,8 +115,10 @@ class CurvePlot(PlotFrame):
         """Add an empty curve, unless there is one of this key.
 
         Args:
-            color: index into the palette. dashes: pattern in pen widths. pale: for noisy ones. strong: for those to look at first.
-            groups: keys of legend entries (see :meth:`add_group`) that switch it; by default one of its own.
+            color: index into the palette. dashes: pattern in pen widths. pale: for noisy ones.
+                strong: for those to look at first.
+            groups: keys of legend entries (see :meth:`add_group`) that switch it; by default one of
+                its own.
         """
         if key in self._curves:
             return
@@ -112,7 +131,14 @@ class CurvePlot(PlotFrame):
         self._apply_switches()
 
     def add_group(
-        self, key: str, label: str, color: int = -1, *, dashes: Sequence[float] = (), pale: bool = False, shown: bool = True
+        self,
+        key: str,
+        label: str,
+        color: int = -1,
+        *,
+        dashes: Sequence[float] = (),
+        pale: bool = False,
+        shown: bool = True,
     ) -> None:
         """Add a legend entry that switches the curves which name it; a color below 0 is neutral."""
         self.legend.add(key, label, color, tuple(dashes), pale)
@@ -152,7 +178,8 @@ class CurvePlot(PlotFrame):
         return self._curves[key]
 
     def append(self, key: str, steps: ArrayLike, values: ArrayLike) -> None:
-        """Add samples ``[n]``; those at steps already there (an evaluation told twice) are left out.
+        """Add samples ``[n]``; those at steps already there (an evaluation told twice) are left
+        out.
 
         Raises:
             KeyError: there is no such curve.
@@ -179,7 +206,9 @@ class CurvePlot(PlotFrame):
         self._touch()
 
     def clear(self) -> None:
-        """Forget all samples and marks, and follow what comes; curves, and which of them are shown, stay."""
+        """Forget all samples and marks, and follow what comes; curves, and which of them are shown,
+        stay.
+        """
         self._remove_marks()
         for curve in self._curves.values():
             curve.samples = Pyramid()
@@ -211,7 +240,9 @@ class CurvePlot(PlotFrame):
     # --- axes -------------------------------------------------------------------------------------------------------------------
 
     def set_log_y(self, log: bool) -> None:
-        """Draw values on a logarithmic axis, leaving out those that are not positive, or on a linear one."""
+        """Draw values on a logarithmic axis, leaving out those that are not positive, or on a
+        linear one.
+        """
         if log != self.log_y:
             self.log_y = log
             self._axes_changed(self.log_y_action, log)
@@ -243,7 +274,11 @@ class CurvePlot(PlotFrame):
 
     def _draw(self) -> None:
         curves = [curve for curve in self._curves.values() if curve.shown and len(curve.samples)]
-        bounds = [found for curve in curves if (found := curve.samples.bounds(positive=self.log_y)) is not None]
+        bounds = [
+            found
+            for curve in curves
+            if (found := curve.samples.bounds(positive=self.log_y)) is not None
+        ]
         message = self._why_nothing(curves, bool(bounds))
         self._say(message)
         if message:
@@ -294,10 +329,17 @@ class CurvePlot(PlotFrame):
             self.canvas.y_axis.exponent = exponent
             self._steady.forget()
         view = self.canvas.view
-        view.setRange(xRange=(first, last), yRange=self._steady.fit(low, high), padding=0.0, disableAutoRange=True)
+        view.setRange(
+            xRange=(first, last),
+            yRange=self._steady.fit(low, high),
+            padding=0.0,
+            disableAutoRange=True,
+        )
 
     def _ahead(self, first: float, last: float) -> float:
-        """The right end of the view: stays while the run has not reached it and would not leave too much of it empty."""
+        """The right end of the view: stays while the run has not reached it and would not leave too
+        much of it empty.
+        """
         if not first < last <= self._end <= last + 2.0 * _AHEAD * (last - first):
             self._end = last + _AHEAD * (last - first)
         return self._end
@@ -370,7 +412,9 @@ class CurvePlot(PlotFrame):
         (first, last), _ = self.view_range()
         pixel = (last - first) / max(1.0, self.canvas.view.width())
         if self.log_x:
-            pixel = step * (10.0 ** (math.log10(last / first) / max(1.0, self.canvas.view.width())) - 1.0)
+            pixel = step * (
+                10.0 ** (math.log10(last / first) / max(1.0, self.canvas.view.width())) - 1.0
+            )
         rows = []
         for curve in self._curves.values():
             reading = self._reading(curve, step, _REACH * pixel) if curve.shown else None
@@ -387,7 +431,11 @@ class CurvePlot(PlotFrame):
     @staticmethod
     def _reading(curve: Curve, step: float, reach: float) -> Reading | None:
         samples = curve.samples
-        if samples.first is None or samples.last is None or not samples.first - reach <= step <= samples.last + reach:
+        if (
+            samples.first is None
+            or samples.last is None
+            or not samples.first - reach <= step <= samples.last + reach
+        ):
             return None
         return samples.reading(step)
 
@@ -398,7 +446,11 @@ class CurvePlot(PlotFrame):
         # An evaluation is some steps off the mouse; its value shall not pass for one measured here.
         off = max(reading.first - step, step - reading.last, 0.0)
         faint = mixed(self.colors.foreground, self.colors.background, 0.4)
-        where = f" <span style='color:{faint}'>at {reading.first:,}</span>" if off > max(2 * pixel, 0.5) else ""
+        where = (
+            f" <span style='color:{faint}'>at {reading.first:,}</span>"
+            if off > max(2 * pixel, 0.5)
+            else ""
+        )
         label = curve.label.replace("&", "&amp;").replace("<", "&lt;")
         ink = curve.ink(self.colors)
         return f"<tr><td style='color:{ink}'>■&nbsp;</td><td>{label}{where}</td><td align='right'>&nbsp;&nbsp;{value}</td></tr>"
@@ -410,7 +462,9 @@ class CurvePlot(PlotFrame):
     # --- taking away ------------------------------------------------------------------------------------------------------------
 
     def shown_values(self) -> list[tuple[str, NDArray[np.int64], Floats]]:
-        """Name, steps and values of every curve as drawn in the view: all samples where it is near, least and largest of each pixel where it is far."""
+        """Name, steps and values of every curve as drawn in the view: all samples where it is near,
+        least and largest of each pixel where it is far.
+        """
         (first, last), _ = self.view_range()
         found = []
         for curve in self._curves.values():
@@ -426,7 +480,10 @@ class CurvePlot(PlotFrame):
         writer = csv.writer(text, delimiter=separator, lineterminator="\n")
         writer.writerow(("curve", "step", "value"))
         for label, steps, values in self.shown_values():
-            writer.writerows((label, int(s), "" if math.isnan(v) else repr(float(v))) for s, v in zip(steps, values, strict=True))
+            writer.writerows(
+                (label, int(s), "" if math.isnan(v) else repr(float(v)))
+                for s, v in zip(steps, values, strict=True)
+            )
         return text.getvalue()
 
     def copy_values(self) -> None:
@@ -458,4 +515,6 @@ class CurvePlot(PlotFrame):
             self._paint_marks()
 
     def _paint_crosshair(self) -> None:
-        self.crosshair.setPen(pg.mkPen(mixed(self.colors.background, self.colors.foreground, 0.4), width=1))
+        self.crosshair.setPen(
+            pg.mkPen(mixed(self.colors.background, self.colors.foreground, 0.4), width=1)
+        )

@@ -11,13 +11,22 @@ _LINES = (
     Line("train_error", "Training", 0, strong=True),
     Line("validation_error", "Validation", 1, strong=True, dashes=(4.0, 2.0)),
     Line("risk_error", "Fresh examples", 2, strong=True, dashes=(1.0, 2.0), optional=True),
-    Line("averaged_validation_error", "Validation, averaged", 4, strong=True, dashes=(4.0, 2.0), optional=True),
+    Line(
+        "averaged_validation_error",
+        "Validation, averaged",
+        4,
+        strong=True,
+        dashes=(4.0, 2.0),
+        optional=True,
+    ),
 )
 NO_CLASSES = "A regression has no 0-1 error: there are no classes to get wrong. Its loss says how far off it is."
 
 
 class ErrorPlot(RunSeriesPlot):
-    """Series ``train_error``, ``validation_error``, ``risk_error`` and ``averaged_validation_error`` in percent, from 0."""
+    """Series ``train_error``, ``validation_error``, ``risk_error`` and
+    ``averaged_validation_error`` in percent, from 0.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_LINES, "0-1 error (%)", floor=0.0, scale=100.0, parent=parent)

@@ -1,4 +1,6 @@
-"""Gradient norm, update norm and learning rate: how hard the loss pulls, and how far each step goes."""
+"""Gradient norm, update norm and learning rate: how hard the loss pulls, and how far each step
+goes.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ _LINES = (
 
 
 class GradientPlot(RunSeriesPlot):
-    """Norms of gradients, of updates and, once switched on, of the weights, on a logarithmic axis at first.
+    """Norms of gradients, of updates and, once switched on, of the weights, on a logarithmic axis
+    at first.
 
-    The learning rate and the share of components that clipping changed can be switched on, too: they explain steps, and are no norms.
+    The learning rate and the share of components that clipping changed can be switched on, too:
+    they explain steps, and are no norms.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -1,4 +1,6 @@
-"""The legend: a row of names above the plot, which wraps where it is narrow and never covers data. A click switches a curve off and on."""
+"""The legend: a row of names above the plot, which wraps where it is narrow and never covers data.
+A click switches a curve off and on.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,13 @@ class LegendEntry(QAbstractButton):
     """A name with a sample of its line; checked while its curves are shown.
 
     Args:
-        text: the name. color: index into the palette. dashes: pattern of the line, empty for a solid one. pale: whether it is drawn pale.
+        text: the name. color: index into the palette. dashes: pattern of the line, empty for a
+            solid one. pale: whether it is drawn pale.
     """
 
-    def __init__(self, text: str, color: int, dashes: tuple[float, ...], pale: bool, colors: PlotColors) -> None:
+    def __init__(
+        self, text: str, color: int, dashes: tuple[float, ...], pale: bool, colors: PlotColors
+    ) -> None:
         super().__init__()
         self._color, self._dashes, self._pale, self._colors = color, dashes, pale, colors
         self.setText(text)
@@ -43,7 +48,9 @@ class LegendEntry(QAbstractButton):
 
     def sizeHint(self) -> QSize:
         metrics = self.fontMetrics()
-        return QSize(_SWATCH + _GAP + metrics.horizontalAdvance(self.text()) + 2 * _PAD, metrics.height() + 3)
+        return QSize(
+            _SWATCH + _GAP + metrics.horizontalAdvance(self.text()) + 2 * _PAD, metrics.height() + 3
+        )
 
     def paintEvent(self, event: QPaintEvent) -> None:
         colors, shown = self._colors, self.isChecked()
@@ -54,7 +61,10 @@ class LegendEntry(QAbstractButton):
             painter.setBrush(QColor(mixed(colors.background, colors.foreground, 0.08)))
             painter.drawRoundedRect(self.rect(), 4, 4)
         line = mixed(colors.curve(self._color), colors.background, 0.45 if self._pale else 0.0)
-        pen = QPen(QColor(line if shown else mixed(colors.background, colors.foreground, 0.25)), 1.5 if self._pale else 2.5)
+        pen = QPen(
+            QColor(line if shown else mixed(colors.background, colors.foreground, 0.25)),
+            1.5 if self._pale else 2.5,
+        )
         pen.setCapStyle(Qt.PenCapStyle.FlatCap)
         if self._dashes:
             # Patterns are in pen widths; the sample is short and shows at least two dashes.
@@ -67,7 +77,9 @@ class LegendEntry(QAbstractButton):
         font.setStrikeOut(not shown)
         painter.setFont(font)
         place = self.rect().adjusted(_PAD + _SWATCH + _GAP, 0, 0, 0)
-        painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text())
+        painter.drawText(
+            place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text()
+        )
 
 
 class _Flow(QLayout):
@@ -113,7 +125,11 @@ class _Flow(QLayout):
             if x > rect.x() and x + size.width() > rect.right() + 1:
                 x, y, line = rect.x(), y + line, 0
             if move:
-                item.setGeometry(QRect(QPoint(x, y), QSize(min(size.width(), max(1, rect.width())), size.height())))
+                item.setGeometry(
+                    QRect(
+                        QPoint(x, y), QSize(min(size.width(), max(1, rect.width())), size.height())
+                    )
+                )
             x += size.width() + 2
             line = max(line, size.height())
         return y + line - rect.y()
@@ -133,7 +149,9 @@ class Legend(QWidget):
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
 
-    def add(self, key: str, text: str, color: int, dashes: tuple[float, ...] = (), pale: bool = False) -> None:
+    def add(
+        self, key: str, text: str, color: int, dashes: tuple[float, ...] = (), pale: bool = False
+    ) -> None:
         """Add an entry, unless there is one of this key."""
         if key in self._entries:
             return

@@ -1,4 +1,6 @@
-"""The loss: of batches, faint because noisy, and on the whole training and validation sets, and on fresh examples where they are drawn."""
+"""The loss: of batches, faint because noisy, and on the whole training and validation sets, and on
+fresh examples where they are drawn.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,23 @@ _LINES = (
     Line("validation_loss", "Validation", 1, strong=True, dashes=(4.0, 2.0)),
     Line("risk_loss", "Fresh examples", 2, strong=True, dashes=(1.0, 2.0), optional=True),
     Line("averaged_train_loss", "Training, averaged", 3, strong=True, optional=True),
-    Line("averaged_validation_loss", "Validation, averaged", 4, strong=True, dashes=(4.0, 2.0), optional=True),
+    Line(
+        "averaged_validation_loss",
+        "Validation, averaged",
+        4,
+        strong=True,
+        dashes=(4.0, 2.0),
+        optional=True,
+    ),
     Line("penalty", "Penalty", 5, shown=False, optional=True),
     Line("risk_gap", "Risk less training loss", 6, dashes=(1.0, 2.0), shown=False, optional=True),
 )
 
 
 class LossPlot(RunSeriesPlot):
-    """The losses, at the averaged parameters, too; once switched on, the penalty and the gap to the risk. The axis is logarithmic at first."""
+    """The losses, at the averaged parameters, too; once switched on, the penalty and the gap to the
+    risk. The axis is logarithmic at first.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_LINES, "Loss", log_y=True, parent=parent)

@@ -1,4 +1,6 @@
-"""The path of a run in the plane of its first two principal components, with how much of it the plane shows."""
+"""The path of a run in the plane of its first two principal components, with how much of it the
+plane shows.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _NEAR = 30
 
 
 class PathPlot(PlotFrame):
-    """A colored line from the start to where the run is now; both axes have the same scale, so lengths can be compared."""
+    """A colored line from the start to where the run is now; both axes have the same scale, so
+    lengths can be compared.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(steps=False, parent=parent)
@@ -35,7 +39,9 @@ class PathPlot(PlotFrame):
         self.follow_action.setText("Show the whole path")
         view = self.canvas.view
         view.setAspectLocked(True)
-        self.pieces = [pg.PlotCurveItem(antialias=True, skipFiniteCheck=True) for _ in range(_SHADES)]
+        self.pieces = [
+            pg.PlotCurveItem(antialias=True, skipFiniteCheck=True) for _ in range(_SHADES)
+        ]
         self.marks = pg.ScatterPlotItem(pxMode=True)
         self.marks.setZValue(5)
         self.labels = [pg.TextItem(anchor=(0.5, 1.3)), pg.TextItem(anchor=(0.5, 1.3))]
@@ -64,7 +70,9 @@ class PathPlot(PlotFrame):
 
     def _draw(self) -> None:
         path = self._path
-        points = np.empty((0, 2)) if path is None else path.plane[np.isfinite(path.plane).all(axis=1)]
+        points = (
+            np.empty((0, 2)) if path is None else path.plane[np.isfinite(path.plane).all(axis=1)]
+        )
         if path is None or not len(points):
             self._say(NOTHING_YET if path is None else "The path has left all finite numbers.")
             self.caption.setText("")
@@ -89,7 +97,9 @@ class PathPlot(PlotFrame):
             brush=[QColor(colors.background), QColor(self._shade(1.0))],
             pen=[pg.mkPen(self._shade(0.0), width=2), pg.mkPen(colors.background, width=1)],
         )
-        for label, text, point in zip(self.labels, ("start", f"step {int(path.steps[-1]):,}"), points[[0, -1]], strict=True):
+        for label, text, point in zip(
+            self.labels, ("start", f"step {int(path.steps[-1]):,}"), points[[0, -1]], strict=True
+        ):
             label.setText(text, color=mixed(colors.foreground, colors.background, 0.15))
             label.setPos(float(point[0]), float(point[1]))
         self._place_labels(points)
@@ -97,10 +107,14 @@ class PathPlot(PlotFrame):
             self._fit(points)
 
     def _place_labels(self, points: np.ndarray) -> None:
-        """The upper end's name above it, the lower end's below: they do not cover each other or the line between."""
+        """The upper end's name above it, the lower end's below: they do not cover each other or the
+        line between.
+        """
         above = points[0, 1] > points[-1, 1]
         left, right = points[:, 0].min(), points[:, 0].max()
-        for label, upper, point in zip(self.labels, (above, not above), points[[0, -1]], strict=True):
+        for label, upper, point in zip(
+            self.labels, (above, not above), points[[0, -1]], strict=True
+        ):
             # Towards the middle, so that a name at an edge is not cut off.
             share = 0.5 if right == left else (point[0] - left) / (right - left)
             label.setAnchor((float(np.clip(share, 0.1, 0.9)), 1.35 if upper else -0.35))
@@ -110,7 +124,10 @@ class PathPlot(PlotFrame):
         span = float(max(*(high - low), np.abs(points).max() * 1e-9, 1e-12))
         room = 0.12 * span
         self.canvas.view.setRange(
-            xRange=(low[0] - room, high[0] + room), yRange=(low[1] - room, high[1] + room), padding=0.0, disableAutoRange=True
+            xRange=(low[0] - room, high[0] + room),
+            yRange=(low[1] - room, high[1] + room),
+            padding=0.0,
+            disableAutoRange=True,
         )
 
     def _words(self, path: WeightPath) -> str:
@@ -134,14 +151,22 @@ class PathPlot(PlotFrame):
             return
         place = self.canvas.view.mapSceneToView(self._mouse)
         pixel_x, pixel_y = self.canvas.view.viewPixelSize()
-        away = np.hypot((path.plane[:, 0] - place.x()) / pixel_x, (path.plane[:, 1] - place.y()) / pixel_y)
+        away = np.hypot(
+            (path.plane[:, 0] - place.x()) / pixel_x, (path.plane[:, 1] - place.y()) / pixel_y
+        )
         nearest = int(np.argmin(np.where(np.isfinite(away), away, np.inf)))
         if not away[nearest] <= _NEAR:
             self._hide_readout()
             return
-        self._found.setData(pos=path.plane[[nearest]], brush=pg.mkBrush(None), pen=pg.mkPen(self.colors.foreground, width=1.5))
+        self._found.setData(
+            pos=path.plane[[nearest]],
+            brush=pg.mkBrush(None),
+            pen=pg.mkPen(self.colors.foreground, width=1.5),
+        )
         self._found.setVisible(True)
-        self._show_readout(f"Step {int(path.steps[nearest]):,}<br>{readable(float(path.off_plane[nearest]), 3)} off the plane")
+        self._show_readout(
+            f"Step {int(path.steps[nearest]):,}<br>{readable(float(path.off_plane[nearest]), 3)} off the plane"
+        )
 
     def _hide_readout(self) -> None:
         super()._hide_readout()
@@ -153,4 +178,6 @@ class PathPlot(PlotFrame):
             self._paint_caption()
 
     def _paint_caption(self) -> None:
-        self.caption.setStyleSheet(f"background: transparent; color: {mixed(self.colors.foreground, self.colors.background, 0.2)};")
+        self.caption.setStyleSheet(
+            f"background: transparent; color: {mixed(self.colors.foreground, self.colors.background, 0.2)};"
+        )

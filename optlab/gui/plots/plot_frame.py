@@ -1,7 +1,8 @@
 """What all plots share: the frame around a canvas.
 
-Above it stand a legend and the Follow button, instead of it a sentence while there is nothing to draw, over it a readout at the mouse. New data only
-mark a plot as stale; it is drawn once a frame, by :meth:`PlotFrame.refresh`, and only where it can be seen.
+Above it stand a legend and the Follow button, instead of it a sentence while there is nothing to
+draw, over it a readout at the mouse. New data only mark a plot as stale; it is drawn once a frame,
+by :meth:`PlotFrame.refresh`, and only where it can be seen.
 """
 
 from __future__ import annotations
@@ -9,8 +10,25 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QColor, QContextMenuEvent, QKeySequence, QPainter, QPaintEvent, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QStackedLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtGui import (
+    QAction,
+    QColor,
+    QContextMenuEvent,
+    QKeySequence,
+    QPainter,
+    QPaintEvent,
+    QShowEvent,
+)
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QStackedLayout,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from optlab.gui.plots.canvas import Canvas
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
@@ -21,7 +39,8 @@ NOTHING_YET = "Nothing measured yet…"
 class PlotFrame(QWidget):
     """Base of the plots.
 
-    Signals: ``followingChanged(bool)``; ``exported(str)``: this file was written; ``exportFailed(str)``: why not, in words.
+    Signals: ``followingChanged(bool)``; ``exported(str)``: this file was written;
+    ``exportFailed(str)``: why not, in words.
     """
 
     followingChanged = Signal(bool)
@@ -48,7 +67,9 @@ class PlotFrame(QWidget):
         self.readout.hide()
         self.follow_button = QToolButton()
         self.follow_button.setText("Follow")
-        self.follow_button.setToolTip("Show the whole run again, and follow it (F, or double click)")
+        self.follow_button.setToolTip(
+            "Show the whole run again, and follow it (F, or double click)"
+        )
         self.follow_button.clicked.connect(self.follow)
         policy = self.follow_button.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
@@ -58,7 +79,9 @@ class PlotFrame(QWidget):
         self.header = QHBoxLayout()
         self.header.setContentsMargins(8, 2, 6, 0)
         self.header.setSpacing(4)
-        self.header.addWidget(self.follow_button, 0, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight)
+        self.header.addWidget(
+            self.follow_button, 0, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight
+        )
         self._pages = QStackedLayout()
         self._pages.addWidget(self.message)
         self._pages.addWidget(self.canvas)
@@ -111,11 +134,14 @@ class PlotFrame(QWidget):
     def _draw(self) -> None:
         """Draw everything anew.
 
-        Qt's own metaclass leaves no room for that of ABC, so a test sees to it that every plot has what is abstract here.
+        Qt's own metaclass leaves no room for that of ABC, so a test sees to it that every plot has
+        what is abstract here.
         """
 
     def _touch(self, *, soon: bool = False) -> None:
-        """Something has changed; ``soon``: by the user's hand, so do not wait for the next frame of a run."""
+        """Something has changed; ``soon``: by the user's hand, so do not wait for the next frame of
+        a run.
+        """
         self._stale = True
         if soon:
             self._redraw.start(0)
@@ -208,7 +234,9 @@ class PlotFrame(QWidget):
         if self.grab().save(path, "PNG"):
             self.exported.emit(path)
         else:
-            self.exportFailed.emit(f"{path} could not be written: check that the folder exists and may be written to.")
+            self.exportFailed.emit(
+                f"{path} could not be written: check that the folder exists and may be written to."
+            )
 
     # --- colors -----------------------------------------------------------------------------------------------------------------
 

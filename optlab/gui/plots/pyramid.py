@@ -1,8 +1,10 @@
-"""A pyramid: a growing series in bounded memory, of which any stretch is drawn with about two points a pixel and not a spike lost.
+"""A pyramid: a growing series in bounded memory, of which any stretch is drawn with about two
+points a pixel and not a spike lost.
 
-Level 0 holds samples, level ``l`` buckets of ``4**l`` samples with their least and largest value. Each level keeps its newest rows (and its first
-few), so what lies far back stays visible, only coarser. A stretch is put together like a number from digits: whole buckets of one level in the middle,
-finer ones at both ends, so its extremes are exact wherever samples are still kept.
+Level 0 holds samples, level ``l`` buckets of ``4**l`` samples with their least and largest value.
+Each level keeps its newest rows (and its first few), so what lies far back stays visible, only
+coarser. A stretch is put together like a number from digits: whole buckets of one level in the
+middle, finer ones at both ends, so its extremes are exact wherever samples are still kept.
 """
 
 from __future__ import annotations
@@ -25,12 +27,15 @@ BUCKETS = 2**14
 HEAD = 2**11
 """First rows kept at each level."""
 BATCH = GROUP**5
-"""Samples are put into buckets so many at a time: a small block costs two copies and nothing else."""
+"""Samples are put into buckets so many at a time: a small block costs two copies and nothing else.
+"""
 _WIDTHS = (1.0, 1.25, 1.5, 1.75)
 
 
 class Rows(NamedTuple):
-    """Buckets in order: step of the first sample; steps and values of the least and the largest; the least positive value. NaN where there is none."""
+    """Buckets in order: step of the first sample; steps and values of the least and the largest;
+    the least positive value. NaN where there is none.
+    """
 
     first: Whole
     lowest_at: Whole
@@ -41,7 +46,9 @@ class Rows(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What is known at a step: values from ``lowest`` to ``highest`` over ``first`` to ``last``; the same where the sample itself is kept."""
+    """What is known at a step: values from ``lowest`` to ``highest`` over ``first`` to ``last``;
+    the same where the sample itself is kept.
+    """
 
     first: int
     last: int
@@ -53,15 +60,19 @@ class Pyramid:
     """A series of ``(step, value)`` with steps strictly increasing; what is not finite is a gap.
 
     Args:
-        samples, buckets, head, batch: sizes; see the constants of this module. All multiples of 4, ``batch`` a power of 4.
+        samples, buckets, head, batch: sizes; see the constants of this module. All multiples of 4,
+            ``batch`` a power of 4.
     """
 
-    def __init__(self, samples: int = SAMPLES, buckets: int = BUCKETS, head: int = HEAD, batch: int = BATCH) -> None:
+    def __init__(
+        self, samples: int = SAMPLES, buckets: int = BUCKETS, head: int = HEAD, batch: int = BATCH
+    ) -> None:
         self._samples = Ring((np.int64, np.float64), samples, head)
         self._levels: list[Ring] = []
         self._sizes = (buckets, head)
         self._batch = batch
-        # Whole batches, and so few that nothing is forgotten before it is in a bucket of the next level.
+        # Whole batches, and so few that nothing is forgotten before it is in a bucket of the next
+        # level.
         self._piece = max(batch, min(samples // 4, buckets) // batch * batch)
         self.first: int | None = None
         """Step of the first sample, None before there is one; ``last``: of the last."""
@@ -90,7 +101,9 @@ class Pyramid:
             raise ValueError(f"{len(at)} steps with {len(found)} values")
         if not len(at):
             return
-        if (self.last is not None and at[0] <= self.last) or (len(at) > 1 and not (at[1:] > at[:-1]).all()):
+        if (self.last is not None and at[0] <= self.last) or (
+            len(at) > 1 and not (at[1:] > at[:-1]).all()
+        ):
             raise ValueError("the steps of a series must increase")
         if not np.isfinite(found).all():
             found = np.where(np.isfinite(found), found, np.nan)
@@ -125,8 +138,11 @@ class Pyramid:
 
     # --- looking ----------------------------------------------------------------------------------------------------------------
 
-    def view(self, first: float, last: float, pixels: int, *, log_x: bool = False, positive: bool = False) -> tuple[Floats, Floats]:
-        """Points ``(x, y)`` that draw steps ``first`` to ``last`` on so many pixels: at most two each, in order, with a neighbor on either side.
+    def view(
+        self, first: float, last: float, pixels: int, *, log_x: bool = False, positive: bool = False
+    ) -> tuple[Floats, Floats]:
+        """Points ``(x, y)`` that draw steps ``first`` to ``last`` on so many pixels: at most two
+        each, in order, with a neighbor on either side.
 
         Args:
             log_x: pixels are even in the logarithm of the step; steps below 1 are left out.
@@ -141,7 +157,9 @@ class Pyramid:
         # The neighbors stand apart: in one bucket with what is inside, their values would hide it.
         inner, outer = self._inside(first, last)
         inner, outer = min(max(begin, inner), end), max(min(outer, end), begin)
-        parts = [self._cover(begin, inner, self._level(begin, inner, GROUP))] if begin < inner else []
+        parts = (
+            [self._cover(begin, inner, self._level(begin, inner, GROUP))] if begin < inner else []
+        )
         if inner < outer and log_x:
             parts.append(self._log_cover(inner, outer, first, last, pixels))
         elif inner < outer:
@@ -157,8 +175,12 @@ class Pyramid:
             x, y = x[x >= 1.0], y[x >= 1.0]
         return x, y
 
-    def bounds(self, first: float = -math.inf, last: float = math.inf, *, positive: bool = False) -> tuple[float, float] | None:
-        """Least and largest finite (``positive``: positive) value from ``first`` to ``last``; None where there is none."""
+    def bounds(
+        self, first: float = -math.inf, last: float = math.inf, *, positive: bool = False
+    ) -> tuple[float, float] | None:
+        """Least and largest finite (``positive``: positive) value from ``first`` to ``last``; None
+        where there is none.
+        """
         if self.first is None or self.last is None or last < self.first or first > self.last:
             return None
         if first <= self.first and last >= self.last:
@@ -168,12 +190,16 @@ class Pyramid:
             if begin >= end:
                 return None
             rows = self._cover(begin, end, self._level(begin, end, 64))
-            lowest, least, highest = _extremes((math.nan, math.nan, math.nan), rows.lowest, rows.highest, rows.positive)
+            lowest, least, highest = _extremes(
+                (math.nan, math.nan, math.nan), rows.lowest, rows.highest, rows.positive
+            )
         low = least if positive else lowest
         return None if math.isnan(low) else (low, highest)
 
     def reading(self, step: float) -> Reading | None:
-        """The sample nearest to ``step``, or the bucket around it where the sample is no longer kept; None where there is nothing."""
+        """The sample nearest to ``step``, or the bucket around it where the sample is no longer
+        kept; None where there is nothing.
+        """
         if self.first is None or self.last is None:
             return None
         found = self._samples.find(step)
@@ -181,17 +207,27 @@ class Pyramid:
             place, end = found
             at, values = self._samples.rows(place, min(place + 2, end))
             nearest = int(np.argmin(np.abs(at - step)))
-            return Reading(int(at[nearest]), int(at[nearest]), float(values[nearest]), float(values[nearest]))
+            return Reading(
+                int(at[nearest]), int(at[nearest]), float(values[nearest]), float(values[nearest])
+            )
         for level in self._levels:
             found = level.find(step)
             if found is not None:
                 rows = Rows(*level.rows(found[0], min(found[0] + 2, found[1])))
-                last = int(rows.first[1]) - 1 if len(rows.first) > 1 else int(max(rows.lowest_at[0], rows.highest_at[0]))
-                return Reading(int(rows.first[0]), last, float(rows.lowest[0]), float(rows.highest[0]))
+                last = (
+                    int(rows.first[1]) - 1
+                    if len(rows.first) > 1
+                    else int(max(rows.lowest_at[0], rows.highest_at[0]))
+                )
+                return Reading(
+                    int(rows.first[0]), last, float(rows.lowest[0]), float(rows.highest[0])
+                )
         return None
 
     def _find(self, step: float) -> tuple[int, int, int]:
-        """The finest row kept at ``step``, one past the last row that follows it without a gap, and the samples of a row."""
+        """The finest row kept at ``step``, one past the last row that follows it without a gap, and
+        the samples of a row.
+        """
         size = 1
         for ring in (self._samples, *self._levels):
             found = ring.find(step)
@@ -201,7 +237,9 @@ class Pyramid:
         raise AssertionError("the coarsest level keeps everything")
 
     def _stretch(self, first: float, last: float) -> tuple[int, int]:
-        """Numbers of the samples from ``first`` to ``last`` with a neighbor on either side, widened to rows that are kept."""
+        """Numbers of the samples from ``first`` to ``last`` with a neighbor on either side, widened
+        to rows that are kept.
+        """
         place, _, size = self._find(first)
         begin = place * size
         place, end, size = self._find(last)
@@ -221,13 +259,17 @@ class Pyramid:
         level, size = 0, 1
         while level < len(self._levels):
             ring = self._levels[level - 1] if level else self._samples
-            if end - begin <= most * size and ring.holds(-(-begin // size), min(end // size, ring.count)):
+            if end - begin <= most * size and ring.holds(
+                -(-begin // size), min(end // size, ring.count)
+            ):
                 break
             level, size = level + 1, size * GROUP
         return level
 
     def _cover(self, begin: int, end: int, level: int) -> Rows:
-        """Rows from sample ``begin`` up to ``end``: of ``level`` in the middle, finer towards both ends and for samples not yet in buckets."""
+        """Rows from sample ``begin`` up to ``end``: of ``level`` in the middle, finer towards both
+        ends and for samples not yet in buckets.
+        """
         while level > 0:
             size = GROUP**level
             ring = self._levels[level - 1]
@@ -241,17 +283,27 @@ class Pyramid:
         return _buckets(self._samples.rows(begin, end))
 
     def _log_cover(self, begin: int, end: int, first: float, last: float, pixels: int) -> Rows:
-        """Rows of a logarithmic axis: each stretch from ``s`` to ``4 s`` at the level that suits its share of the pixels."""
+        """Rows of a logarithmic axis: each stretch from ``s`` to ``4 s`` at the level that suits
+        its share of the pixels.
+        """
         if last <= first:
             return self._cover(begin, end, self._level(begin, end, 4 * pixels))
-        share = max(1, round(pixels * math.log(4.0) / math.log(last / first))) if last / first > 4.0 else pixels
+        share = (
+            max(1, round(pixels * math.log(4.0) / math.log(last / first)))
+            if last / first > 4.0
+            else pixels
+        )
         edges, edge = [begin], first * 4.0
         while edge < last:
             place, _, size = self._find(edge)
             edges.append(min(max(place * size, edges[-1]), end))
             edge *= 4.0
         edges.append(end)
-        parts = [self._cover(a, b, self._level(a, b, 4 * share)) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+        parts = [
+            self._cover(a, b, self._level(a, b, 4 * share))
+            for a, b in zip(edges, edges[1:], strict=False)
+            if a < b
+        ]
         return _joined(parts)
 
 
@@ -261,7 +313,11 @@ def _buckets(samples: tuple[NDArray[Any], ...]) -> Rows:
 
 
 def _joined(parts: list[Rows]) -> Rows:
-    return parts[0] if len(parts) == 1 else Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return (
+        parts[0]
+        if len(parts) == 1
+        else Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    )
 
 
 def _fours(rows: Rows) -> Rows:
@@ -282,7 +338,10 @@ def _fours(rows: Rows) -> Rows:
 
 
 def _binned(rows: Rows, first: float, last: float, pixels: int, log_x: bool) -> Rows:
-    """At most about one row a pixel. The bins lie at fixed places whatever the view, so the drawing does not shimmer while it grows."""
+    """At most about one row a pixel.
+
+    The bins lie at fixed places whatever the view, so the drawing does not shimmer while it grows.
+    """
     if log_x:
         place = np.log10(np.maximum(rows.first, 1))
         span = math.log10(last) - math.log10(first)
@@ -294,14 +353,25 @@ def _binned(rows: Rows, first: float, last: float, pixels: int, log_x: bool) -> 
     new = np.empty(len(bins), dtype=bool)
     new[0] = True
     np.not_equal(bins[1:], bins[:-1], out=new[1:])
-    # A bin never reaches over an end of the view: a neighbor's value must not hide one that is inside.
-    for edge in (rows.first.searchsorted(-whole_below(-first), side="left"), rows.first.searchsorted(whole_below(last), side="right")):
+    # A bin never reaches over an end of the view: a neighbor's value must not hide one that is
+    # inside.
+    for edge in (
+        rows.first.searchsorted(-whole_below(-first), side="left"),
+        rows.first.searchsorted(whole_below(last), side="right"),
+    ):
         if edge < len(new):
             new[edge] = True
     starts = np.flatnonzero(new)
     lowest, lowest_at = _least(rows.lowest, rows.lowest_at, starts)
     highest, highest_at = _least(-rows.highest, rows.highest_at, starts)
-    return Rows(rows.first[starts], lowest_at, highest_at, lowest, -highest, np.fmin.reduceat(rows.positive, starts))
+    return Rows(
+        rows.first[starts],
+        lowest_at,
+        highest_at,
+        lowest,
+        -highest,
+        np.fmin.reduceat(rows.positive, starts),
+    )
 
 
 def _width(least: float) -> float:
@@ -324,23 +394,34 @@ def _least(values: Floats, at: Whole, starts: Whole) -> tuple[Floats, Whole]:
 
 
 def _points(rows: Rows, positive: bool) -> tuple[Floats, Floats]:
-    """Each row's least and largest value in the order in which they came; one point where they are the same, or a gap."""
+    """Each row's least and largest value in the order in which they came; one point where they are
+    the same, or a gap.
+    """
     low, high = rows.lowest, rows.highest
     if positive:
         low, high = rows.positive, np.where(high > 0.0, high, np.nan)
     swapped = rows.highest_at < rows.lowest_at
     x = np.empty((len(low), 2))
     y = np.empty((len(low), 2))
-    x[:, 0], x[:, 1] = np.minimum(rows.lowest_at, rows.highest_at), np.maximum(rows.lowest_at, rows.highest_at)
+    x[:, 0], x[:, 1] = (
+        np.minimum(rows.lowest_at, rows.highest_at),
+        np.maximum(rows.lowest_at, rows.highest_at),
+    )
     y[:, 0], y[:, 1] = np.where(swapped, high, low), np.where(swapped, low, high)
     keep = np.ones((len(low), 2), dtype=bool)
     keep[:, 1] = low < high
     return x[keep], y[keep]
 
 
-def _extremes(known: tuple[float, float, float], lowest: Floats, highest: Floats, positive: Floats) -> tuple[float, float, float]:
+def _extremes(
+    known: tuple[float, float, float], lowest: Floats, highest: Floats, positive: Floats
+) -> tuple[float, float, float]:
     """Least, least positive and largest of what was known and what is new, NaN where there is none."""
     if not len(lowest):
         return known
     new = (np.fmin.reduce(lowest), np.fmin.reduce(positive), np.fmax.reduce(highest))
-    return float(np.fmin(known[0], new[0])), float(np.fmin(known[1], new[1])), float(np.fmax(known[2], new[2]))
+    return (
+        float(np.fmin(known[0], new[0])),
+        float(np.fmin(known[1], new[1])),
+        float(np.fmax(known[2], new[2])),
+    )

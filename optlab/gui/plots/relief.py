@@ -1,7 +1,9 @@
-"""A function of two variables as pictures see it: heights on a grid, brought to a scale on which both the valley and the walls can be told apart.
+"""A function of two variables as pictures see it: heights on a grid, brought to a scale on which
+both the valley and the walls can be told apart.
 
-Losses often span many powers of ten: on a linear scale all but the highest walls would be one color. Heights above the lowest are therefore drawn on
-a scale that is linear near it and logarithmic far from it.
+Losses often span many powers of ten: on a linear scale all but the highest walls would be one
+color. Heights above the lowest are therefore drawn on a scale that is linear near it and
+logarithmic far from it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ class Relief:
     """Heights on a grid.
 
     Attributes:
-        x: ``[nx]``, increasing. y: ``[ny]``, increasing. z: ``[ny, nx]``; NaN or infinite where the function has no value.
+        x: ``[nx]``, increasing. y: ``[ny]``, increasing. z: ``[ny, nx]``; NaN or infinite where the
+            function has no value.
     """
 
     x: Floats
@@ -50,10 +53,15 @@ class Relief:
         inside = np.isfinite(column) & np.isfinite(row)
         found = np.full(len(points), np.nan)
         c, r = column[inside], row[inside]
-        c0, r0 = np.minimum(c.astype(int), len(self.x) - 2), np.minimum(r.astype(int), len(self.y) - 2)
+        c0, r0 = (
+            np.minimum(c.astype(int), len(self.x) - 2),
+            np.minimum(r.astype(int), len(self.y) - 2),
+        )
         u, v = c - c0, r - r0
         z = self.z
-        found[inside] = (z[r0, c0] * (1 - u) + z[r0, c0 + 1] * u) * (1 - v) + (z[r0 + 1, c0] * (1 - u) + z[r0 + 1, c0 + 1] * u) * v
+        found[inside] = (z[r0, c0] * (1 - u) + z[r0, c0 + 1] * u) * (1 - v) + (
+            z[r0 + 1, c0] * (1 - u) + z[r0 + 1, c0 + 1] * u
+        ) * v
         return found
 
 
@@ -73,7 +81,9 @@ class Scale:
         """Heights of any shape as shares; what lies beyond the ends is at them, NaN stays."""
         top = np.log1p((self.high - self.low) / self.bend)
         with np.errstate(invalid="ignore", over="ignore"):
-            clipped = np.clip(np.nan_to_num(z, nan=np.nan, posinf=self.high, neginf=self.low), self.low, self.high)
+            clipped = np.clip(
+                np.nan_to_num(z, nan=np.nan, posinf=self.high, neginf=self.low), self.low, self.high
+            )
             shares: Floats = np.log1p((clipped - self.low) / self.bend) / top
         return shares
 
@@ -88,10 +98,18 @@ class Scale:
 
 
 def lookup(colors: PlotColors, steps: int = 256) -> NDArray[np.uint8]:
-    """Colors ``[steps, 3]`` from low to high; softened towards the theme's background, so that paths stand out."""
-    anchors = np.array([_parts(mixed(anchor, colors.background, 0.32)) for anchor in _ANCHORS], dtype=float)
+    """Colors ``[steps, 3]`` from low to high; softened towards the theme's background, so that
+    paths stand out.
+    """
+    anchors = np.array(
+        [_parts(mixed(anchor, colors.background, 0.32)) for anchor in _ANCHORS], dtype=float
+    )
     at = np.linspace(0, len(anchors) - 1, steps)
-    return np.stack([np.interp(at, np.arange(len(anchors)), anchors[:, k]) for k in range(3)], axis=1).round().astype(np.uint8)
+    return (
+        np.stack([np.interp(at, np.arange(len(anchors)), anchors[:, k]) for k in range(3)], axis=1)
+        .round()
+        .astype(np.uint8)
+    )
 
 
 def _parts(color: str) -> tuple[int, int, int]:
@@ -103,7 +121,8 @@ class Track:
     """A way over the relief.
 
     Attributes:
-        label: words in the legend. color: index into the plot palette. points: ``[n, 2]``; the last is where it is now.
+        label: words in the legend. color: index into the plot palette. points: ``[n, 2]``; the last
+            is where it is now.
         velocity, gradient: arrows ``[2]`` at the last point, in the plane's units; None for none.
     """
 
@@ -119,7 +138,8 @@ class Mark:
     """A critical point.
 
     Attributes:
-        kind: ``minimum``, ``maximum``, ``saddle`` or ``degenerate``. axes: eigenvectors ``[2, 2]`` as rows, eigenvalues ``[2]`` beside them.
+        kind: ``minimum``, ``maximum``, ``saddle`` or ``degenerate``. axes: eigenvectors ``[2, 2]``
+            as rows, eigenvalues ``[2]`` beside them.
     """
 
     kind: str

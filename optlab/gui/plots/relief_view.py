@@ -1,7 +1,7 @@
 """A relief seen from aside: a lit surface that can be turned, with the tracks upon it.
 
-Drawn by the painter's algorithm on the processor: a few thousand facets, sorted from far to near, cost some twenty milliseconds, and nothing about the
-machine's graphics has to work.
+Drawn by the painter's algorithm on the processor: a few thousand facets, sorted from far to near,
+cost some twenty milliseconds, and nothing about the machine's graphics has to work.
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF, QWheelEvent
+from PySide6.QtGui import (
+    QColor,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QWidget
 
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
@@ -28,7 +38,9 @@ _LIFT = 0.012
 
 
 class ReliefView(QWidget):
-    """Drag to turn, wheel to come nearer, double click to stand where one began; the arrow keys turn as well."""
+    """Drag to turn, wheel to come nearer, double click to stand where one began; the arrow keys
+    turn as well.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,7 +79,9 @@ class ReliefView(QWidget):
     # --- seeing -------------------------------------------------------------------------------------------------------------------
 
     def _seen(self, points: Floats) -> tuple[Floats, Floats]:
-        """Places in the widget ``[n, 2]`` and depths ``[n]`` (larger is farther) of points ``[n, 3]`` of the box [−½, ½]² × [0, 1]."""
+        """Places in the widget ``[n, 2]`` and depths ``[n]`` (larger is farther) of points ``[n,
+        3]`` of the box [−½, ½]² × [0, 1].
+        """
         cos, sin = math.cos(self.turn), math.sin(self.turn)
         x = points[:, 0] * cos - points[:, 1] * sin
         y = points[:, 0] * sin + points[:, 1] * cos
@@ -76,7 +90,9 @@ class ReliefView(QWidget):
         depth = y * math.cos(self.tilt) - z * math.sin(self.tilt)
         near = 3.2 / (3.2 + depth)
         side = min(self.width() / 1.45, self.height() / 1.15) * self.zoom
-        return np.stack([self.width() / 2 + x * near * side, self.height() / 2 - up * near * side], axis=1), depth
+        return np.stack(
+            [self.width() / 2 + x * near * side, self.height() / 2 - up * near * side], axis=1
+        ), depth
 
     def _box(self, relief: Relief, points: Floats, share: Floats) -> Floats:
         """Points ``[n, 2]`` of the plane at shares of the height, in the box."""
@@ -112,14 +128,20 @@ class ReliefView(QWidget):
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
         lit = 0.55 + 0.5 * np.clip(normal @ _LIGHT, 0.0, 1.0)
         places, depths = places.reshape(*shape, 2), depths.reshape(shape)
-        corners = np.stack([places[:-1, :-1], places[:-1, 1:], places[1:, 1:], places[1:, :-1]], axis=2)
+        corners = np.stack(
+            [places[:-1, :-1], places[:-1, 1:], places[1:, 1:], places[1:, :-1]], axis=2
+        )
         middle = (flat[:-1, :-1] + flat[:-1, 1:] + flat[1:, 1:] + flat[1:, :-1]) / 4
         depth = (depths[:-1, :-1] + depths[1:, 1:]) / 2
         there = whole[:-1, :-1] & whole[:-1, 1:] & whole[1:, 1:] & whole[1:, :-1]
         table = lookup(self.colors)
         inks = np.clip(table[(middle * 255).astype(int)] * lit[..., None], 0, 255).astype(int)
         order = np.argsort(-depth, axis=None)
-        quads, inks, there = corners.reshape(-1, 4, 2)[order].tolist(), inks.reshape(-1, 3)[order].tolist(), there.reshape(-1)[order]
+        quads, inks, there = (
+            corners.reshape(-1, 4, 2)[order].tolist(),
+            inks.reshape(-1, 3)[order].tolist(),
+            there.reshape(-1)[order],
+        )
         pen = QPen()
         pen.setWidthF(0.7)
         for quad, (red, green, blue), drawn in zip(quads, inks, there, strict=True):
@@ -137,11 +159,24 @@ class ReliefView(QWidget):
             inside = np.isfinite(heights)
             if not inside.any():
                 continue
-            box = self._box(relief, track.points, scale.share(np.where(inside, heights, 0.0)) + _LIFT)
+            box = self._box(
+                relief, track.points, scale.share(np.where(inside, heights, 0.0)) + _LIFT
+            )
             places, _ = self._seen(box)
             ink = self.colors.curve(track.color)
-            for width, color in ((4.0, mixed(self.colors.background, self.colors.foreground, 0.05)), (2.0, ink)):
-                painter.setPen(QPen(QColor(color), width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin))
+            for width, color in (
+                (4.0, mixed(self.colors.background, self.colors.foreground, 0.05)),
+                (2.0, ink),
+            ):
+                painter.setPen(
+                    QPen(
+                        QColor(color),
+                        width,
+                        Qt.PenStyle.SolidLine,
+                        Qt.PenCapStyle.RoundCap,
+                        Qt.PenJoinStyle.RoundJoin,
+                    )
+                )
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawPath(_line(places, inside))
             if inside[-1]:
@@ -172,7 +207,12 @@ class ReliefView(QWidget):
         event.accept()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # Qt's name
-        step = {Qt.Key.Key_Left: (-0.1, 0.0), Qt.Key.Key_Right: (0.1, 0.0), Qt.Key.Key_Up: (0.0, 0.08), Qt.Key.Key_Down: (0.0, -0.08)}
+        step = {
+            Qt.Key.Key_Left: (-0.1, 0.0),
+            Qt.Key.Key_Right: (0.1, 0.0),
+            Qt.Key.Key_Up: (0.0, 0.08),
+            Qt.Key.Key_Down: (0.0, -0.08),
+        }
         if event.key() in step:
             self.turn_by(*step[Qt.Key(event.key())])
         else:

@@ -1,4 +1,6 @@
-"""A plot that is given whole: lines with error bars, points, or an image, as benches find and instruments draw them."""
+"""A plot that is given whole: lines with error bars, points, or an image, as benches find and
+instruments draw them.
+"""
 
 from __future__ import annotations
 
@@ -34,15 +36,22 @@ class ResultPlot(PlotFrame):
         self._items: list[pg.GraphicsObject] = []
 
     def show_plot(self, plot: Plot) -> None:
-        """Show another plot, or the same one with more in it; the view stays where it was put by hand."""
-        named = [*(curve.name for curve in plot.curves), *(scatter.name for scatter in plot.scatters)]
+        """Show another plot, or the same one with more in it; the view stays where it was put by
+        hand.
+        """
+        named = [
+            *(curve.name for curve in plot.curves),
+            *(scatter.name for scatter in plot.scatters),
+        ]
         before = self.legend.keys()
         if before != tuple(named):
             for key in before:
                 self.legend.remove(key)
             if len(named) > 1:
                 for color, curve in enumerate(plot.curves):
-                    self.legend.add(curve.name, curve.name, color, _DASHES if curve.style == "predicted" else ())
+                    self.legend.add(
+                        curve.name, curve.name, color, _DASHES if curve.style == "predicted" else ()
+                    )
                 for color, scatter in enumerate(plot.scatters, len(plot.curves)):
                     self.legend.add(scatter.name, scatter.name, color)
         if self._plot is None or (self._plot.x, self._plot.y) != (plot.x, plot.y):
@@ -73,18 +82,26 @@ class ResultPlot(PlotFrame):
         for color, scatter in enumerate(plot.scatters, len(plot.curves)):
             if self._shown(scatter.name):
                 x, y = self._mapped(plot, scatter.x, scatter.y)
-                dots = pg.ScatterPlotItem(x=x, y=y, size=6, pen=None, brush=QColor(self.colors.curve(color)), pxMode=True)
+                dots = pg.ScatterPlotItem(
+                    x=x, y=y, size=6, pen=None, brush=QColor(self.colors.curve(color)), pxMode=True
+                )
                 self._add(dots, 3)
                 ends.append((x, y))
-        x, y = (np.concatenate([end[axis] for end in ends]) if ends else np.zeros(0) for axis in (0, 1))
+        x, y = (
+            np.concatenate([end[axis] for end in ends]) if ends else np.zeros(0) for axis in (0, 1)
+        )
         finite = np.isfinite(x) & np.isfinite(y)
         if not finite.any():
-            self._say("Nothing to draw yet…" if ends else "All of it is switched off in the legend.")
+            self._say(
+                "Nothing to draw yet…" if ends else "All of it is switched off in the legend."
+            )
             return
         self._say("")
         if self.following:
             (left, right), (low, high) = (_padded(values[finite]) for values in (x, y))
-            self.canvas.view.setRange(xRange=(left, right), yRange=(low, high), padding=0.0, disableAutoRange=True)
+            self.canvas.view.setRange(
+                xRange=(left, right), yRange=(low, high), padding=0.0, disableAutoRange=True
+            )
 
     def _draw_curve(self, plot: Plot, number: int) -> tuple[Floats, Floats]:
         curve = plot.curves[number]
@@ -96,7 +113,9 @@ class ResultPlot(PlotFrame):
             pen.setDashPattern(list(_DASHES))
         self._add(pg.PlotCurveItem(x, y, pen=pen, antialias=True, connect="finite"), 1)
         if curve.style == "measured" and len(x) <= _DOTS:
-            self._add(pg.ScatterPlotItem(x=x, y=y, size=5, pen=None, brush=QColor(ink), pxMode=True), 3)
+            self._add(
+                pg.ScatterPlotItem(x=x, y=y, size=5, pen=None, brush=QColor(ink), pxMode=True), 3
+            )
         if curve.error is None:
             return x, y
         below, above = curve.error if curve.error.ndim == 2 else (curve.error, curve.error)
@@ -105,7 +124,12 @@ class ResultPlot(PlotFrame):
         # On a logarithmic axis a bar that reaches below zero ends where the smallest value is.
         low = np.where(np.isfinite(low), low, np.nanmin(y) if np.isfinite(y).any() else 0.0)
         points = np.stack([low, high], axis=1).reshape(-1)
-        bars = pg.PlotCurveItem(np.repeat(x, 2), points, pen=pg.mkPen(mixed(ink, self.colors.background, 0.35), width=1), connect="pairs")
+        bars = pg.PlotCurveItem(
+            np.repeat(x, 2),
+            points,
+            pen=pg.mkPen(mixed(ink, self.colors.background, 0.35), width=1),
+            connect="pairs",
+        )
         self._add(bars, 2)
         return np.concatenate([x, x]), np.concatenate([low, high])
 
@@ -114,9 +138,17 @@ class ResultPlot(PlotFrame):
         assert image is not None
         finite = image.values[np.isfinite(image.values)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-        share = Scale(low, high if high > low else low + 1.0, 1e9 * max(high - low, 1.0)).share(image.values)
-        item = pg.ImageItem(lookup(self.colors)[np.nan_to_num(share * 255).astype(int)], axisOrder="row-major", levels=None)
-        item.setRect(QRectF(image.x[0], image.y[0], image.x[1] - image.x[0], image.y[1] - image.y[0]))
+        share = Scale(low, high if high > low else low + 1.0, 1e9 * max(high - low, 1.0)).share(
+            image.values
+        )
+        item = pg.ImageItem(
+            lookup(self.colors)[np.nan_to_num(share * 255).astype(int)],
+            axisOrder="row-major",
+            levels=None,
+        )
+        item.setRect(
+            QRectF(image.x[0], image.y[0], image.x[1] - image.x[0], image.y[1] - image.y[0])
+        )
         self._add(item, 0)
         return np.array(image.x, dtype=np.float64), np.array(image.y, dtype=np.float64)
 
@@ -132,8 +164,16 @@ class ResultPlot(PlotFrame):
     @staticmethod
     def _mapped(plot: Plot, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         with np.errstate(divide="ignore", invalid="ignore"):
-            across = np.where(x > 0.0, np.log10(np.where(x > 0.0, x, 1.0)), np.nan) if plot.x.log else np.asarray(x, dtype=np.float64)
-            up = np.where(y > 0.0, np.log10(np.where(y > 0.0, y, 1.0)), np.nan) if plot.y.log else np.asarray(y, dtype=np.float64)
+            across = (
+                np.where(x > 0.0, np.log10(np.where(x > 0.0, x, 1.0)), np.nan)
+                if plot.x.log
+                else np.asarray(x, dtype=np.float64)
+            )
+            up = (
+                np.where(y > 0.0, np.log10(np.where(y > 0.0, y, 1.0)), np.nan)
+                if plot.y.log
+                else np.asarray(y, dtype=np.float64)
+            )
         return across, up
 
     # --- the rest -------------------------------------------------------------------------------------------------------------------

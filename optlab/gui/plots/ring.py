@@ -1,7 +1,8 @@
-"""A ring: columns of rows that only ever grow at the end, of which the first few and the newest many are kept.
+"""A ring: columns of rows that only ever grow at the end, of which the first few and the newest
+many are kept.
 
-Rows are numbered from 0 in order of arrival, for good; the middle is what is forgotten. The first are kept because a logarithmic step axis gives
-them half its width.
+Rows are numbered from 0 in order of arrival, for good; the middle is what is forgotten. The first
+are kept because a logarithmic step axis gives them half its width.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 GROUP = 4
-"""Rows are forgotten in whole groups of so many, so that a bucket made of a group never loses a part of it."""
+"""Rows are forgotten in whole groups of so many, so that a bucket made of a group never loses a
+part of it.
+"""
 
 _LAST = 2**62
 Columns = tuple[NDArray[Any], ...]
 
 
 def whole_below(key: float) -> np.int64:
-    """The largest whole number that is not above ``key``. Searching for a float in whole numbers would turn all of them into floats first."""
+    """The largest whole number that is not above ``key``.
+
+    Searching for a float in whole numbers would turn all of them into floats first.
+    """
     return np.int64(math.floor(min(max(key, -_LAST), _LAST)))
 
 
@@ -29,7 +35,8 @@ class Ring:
     """Columns of equal length; the first column is increasing.
 
     Args:
-        types: type of each column. capacity: how many of the newest rows are kept at least. head: how many of the first; a multiple of 4.
+        types: type of each column. capacity: how many of the newest rows are kept at least. head:
+            how many of the first; a multiple of 4.
     """
 
     def __init__(self, types: Sequence[DTypeLike], capacity: int, head: int) -> None:
@@ -72,14 +79,16 @@ class Ring:
         size = len(self._columns[0])
         wanted = self._most if surplus > 0 else min(self._most, max(64, 2 * size, stored + more))
         for place, column in enumerate(self._columns):
-            # Moved within the same memory where it suffices; a fresh one is made only while growing.
+            # Moved within the same memory where it suffices; a fresh one is made only while
+            # growing.
             target = column if wanted == size else np.empty(wanted, dtype=column.dtype)
             target[:stored] = column[self._begin : self._end]
             self._columns[place] = target
         self._begin, self._end = 0, stored
 
     def find(self, key: float) -> tuple[int, int] | None:
-        """The last row whose first column is at most ``key`` (row 0 where none is), and one past the last row kept without a gap after it.
+        """The last row whose first column is at most ``key`` (row 0 where none is), and one past
+        the last row kept without a gap after it.
 
         None where that row has been forgotten.
         """
@@ -91,12 +100,17 @@ class Ring:
         if start == 0 or newest[0] <= whole:
             return start + max(0, int(newest.searchsorted(whole, side="right")) - 1), self.count
         if self._head and whole < self._head_end:
-            return max(0, int(self._head[0].searchsorted(whole, side="right")) - 1), len(self._head[0])
+            return max(0, int(self._head[0].searchsorted(whole, side="right")) - 1), len(
+                self._head[0]
+            )
         return None
 
     def holds(self, first: int, end: int) -> bool:
         """Whether rows ``first`` up to ``end`` are all there."""
-        return first >= end or (end <= self.count and (first >= self._start or (bool(self._head) and end <= len(self._head[0]))))
+        return first >= end or (
+            end <= self.count
+            and (first >= self._start or (bool(self._head) and end <= len(self._head[0])))
+        )
 
     def rows(self, first: int, end: int) -> Columns:
         """Rows ``first`` up to ``end``, as views that the next :meth:`append` may overwrite.

@@ -1,6 +1,7 @@
 """A plot of some series of a run, or of a few runs at once.
 
-One run: a color a series. Several: a color a run, each series keeping its way of being drawn, and the legend switches both.
+One run: a color a series. Several: a color a run, each series keeping its way of being drawn, and
+the legend switches both.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ class Line:
     """How a series is drawn.
 
     Attributes:
-        name: of the series. optional: whether most runs have none, so that the legend names it only once it has come. sparse: whether a run may have no
-            value (NaN) at a step at which another has one; its curve then goes on. The rest: as in :meth:`CurvePlot.add_curve`.
+        name: of the series. optional: whether most runs have none, so that the legend names it only
+            once it has come. sparse: whether a run may have no value (NaN) at a step at which
+            another has one; its curve then goes on. The rest: as in :meth:`CurvePlot.add_curve`.
     """
 
     name: str
@@ -42,7 +44,8 @@ class RunSeriesPlot(CurvePlot):
     """Draws the series it knows from the blocks it is given.
 
     Args:
-        lines: what to draw. y_label, log_y, floor: as in :class:`CurvePlot`. scale: values are multiplied by it (100 for percent).
+        lines: what to draw. y_label, log_y, floor: as in :class:`CurvePlot`. scale: values are
+            multiplied by it (100 for percent).
     """
 
     def __init__(
@@ -71,10 +74,14 @@ class RunSeriesPlot(CurvePlot):
     @property
     def rows(self) -> tuple[int, ...]:
         """Which runs are drawn: those chosen, else the first eight."""
-        return self._chosen if self._chosen is not None else tuple(range(min(self._runs, MOST_RUNS)))
+        return (
+            self._chosen if self._chosen is not None else tuple(range(min(self._runs, MOST_RUNS)))
+        )
 
     def set_rows(self, rows: Sequence[int] | None) -> None:
-        """Draw these runs (at most eight) from now on, or with None the first eight; what was drawn is forgotten."""
+        """Draw these runs (at most eight) from now on, or with None the first eight; what was drawn
+        is forgotten.
+        """
         self._chosen = None if rows is None else tuple(rows)[:MOST_RUNS]
         self._set_up()
 
@@ -93,7 +100,9 @@ class RunSeriesPlot(CurvePlot):
     def _add(self, line: Line) -> None:
         several = len(self.rows) > 1
         if several:
-            self.add_group(line.name, line.label, dashes=line.dashes, pale=line.pale, shown=line.shown)
+            self.add_group(
+                line.name, line.label, dashes=line.dashes, pale=line.pale, shown=line.shown
+            )
         for place, row in enumerate(self.rows):
             self.add_curve(
                 f"{line.name}:{row}",
@@ -136,4 +145,8 @@ class RunSeriesPlot(CurvePlot):
                     if line.sparse:
                         there = np.isfinite(column)
                         steps, column = steps[there], column[there]
-                    self.append(f"{line.name}:{row}", steps, column * self._scale if self._scale != 1.0 else column)
+                    self.append(
+                        f"{line.name}:{row}",
+                        steps,
+                        column * self._scale if self._scale != 1.0 else column,
+                    )

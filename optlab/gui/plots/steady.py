@@ -1,4 +1,6 @@
-"""A range that follows data without trembling: it grows with some room to spare, and shrinks only when most of it has become empty."""
+"""A range that follows data without trembling: it grows with some room to spare, and shrinks only
+when most of it has become empty.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,10 @@ class SteadyRange:
         if now is None or span < _EMPTY * (now[1] - now[0]) or not math.isfinite(now[1] - now[0]):
             now = (low - _ROOM * span, high + _ROOM * span)
         else:
-            now = (low - _ROOM * span if low < now[0] else now[0], high + _ROOM * span if high > now[1] else now[1])
+            now = (
+                low - _ROOM * span if low < now[0] else now[0],
+                high + _ROOM * span if high > now[1] else now[1],
+            )
         if self.floor is not None and low >= self.floor:
             now = (self.floor, now[1])
         self._range = now

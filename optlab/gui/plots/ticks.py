@@ -20,7 +20,9 @@ def power_of_ten(exponent: int) -> str:
 
 
 def readable(value: float, digits: int = 4) -> str:
-    """A number with so many significant digits: ``0.1235``, ``1.235·10⁻⁷``, ``12,350``; ``not finite`` for NaN and infinities."""
+    """A number with so many significant digits: ``0.1235``, ``1.235·10⁻⁷``, ``12,350``; ``not
+    finite`` for NaN and infinities.
+    """
     if not math.isfinite(value):
         return "not finite"
     if value == 0.0:
@@ -29,35 +31,53 @@ def readable(value: float, digits: int = 4) -> str:
     if not -4 <= exponent <= 6:
         # A detour by text: 10**exponent is no number below 1e-308.
         mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
-        return f"{_trimmed(mantissa)}·{power_of_ten(int(power))}".replace("-", "−", 1 if value < 0 else 0)
+        return f"{_trimmed(mantissa)}·{power_of_ten(int(power))}".replace(
+            "-", "−", 1 if value < 0 else 0
+        )
     return _trimmed(f"{value:,.{max(0, digits - 1 - exponent)}f}").replace("-", "−")
 
 
 def step_texts(values: Sequence[float], spacing: float) -> list[str]:
-    """Steps with SI prefixes: ``0``, ``500``, ``10k``, ``2.5M``; written out where the prefix would need many decimals."""
+    """Steps with SI prefixes: ``0``, ``500``, ``10k``, ``2.5M``; written out where the prefix would
+    need many decimals.
+    """
     largest = max((abs(value) for value in values), default=0.0)
     for size, prefix in _PREFIXES:
         if largest >= size:
             places = _places(spacing / size)
             if places > 2:
                 break
-            return [f"{_trimmed(f'{value / size:.{places}f}')}{prefix}" if value else "0" for value in values]
+            return [
+                f"{_trimmed(f'{value / size:.{places}f}')}{prefix}" if value else "0"
+                for value in values
+            ]
     return [f"{value:,.{_places(spacing)}f}".replace("-", "−") for value in values]
 
 
 def value_texts(values: Sequence[float], spacing: float, exponent: int = 0) -> list[str]:
-    """Values with the decimals that the spacing asks for; powers of ten where plain digits would be many.
+    """Values with the decimals that the spacing asks for; powers of ten where plain digits would be
+    many.
 
     Args:
         exponent: the values stand for ``value * 10**exponent``.
     """
     largest = max((abs(value) for value in values), default=0.0)
-    if exponent == 0 and (largest == 0.0 or _PLAIN[0] * 5 <= largest < _PLAIN[1]) and _places(spacing) <= 6:
-        return [f"{value:.{_places(spacing)}f}".replace("-", "−") if value else "0" for value in values]
+    if (
+        exponent == 0
+        and (largest == 0.0 or _PLAIN[0] * 5 <= largest < _PLAIN[1])
+        and _places(spacing) <= 6
+    ):
+        return [
+            f"{value:.{_places(spacing)}f}".replace("-", "−") if value else "0" for value in values
+        ]
     shift = math.floor(math.log10(largest)) if largest > 0.0 else 0
     places = _places(spacing / 10.0**shift)
     return [
-        f"{value / 10.0**shift:.{places}f}·{power_of_ten(exponent + shift)}".replace("-", "−", value < 0) if value else "0"
+        f"{value / 10.0**shift:.{places}f}·{power_of_ten(exponent + shift)}".replace(
+            "-", "−", value < 0
+        )
+        if value
+        else "0"
         for value in values
     ]
 
@@ -71,13 +91,18 @@ def _trimmed(text: str) -> str:
 
 
 def linear_ticks(low: float, high: float, size: float, apart: float) -> Levels:
-    """Labeled ticks at least ``apart`` of ``size`` pixels from each other, spaced 1, 2 or 5 times a power of ten."""
+    """Labeled ticks at least ``apart`` of ``size`` pixels from each other, spaced 1, 2 or 5 times a
+    power of ten.
+    """
     span = high - low
     if not (span > 0.0 and math.isfinite(span) and size > 0.0):
         return []
     least = span * apart / size
     power = 10.0 ** math.floor(math.log10(least))
-    spacing = next((factor * power for factor in (1.0, 2.0, 5.0) if factor * power >= least * (1 - 1e-9)), 10.0 * power)
+    spacing = next(
+        (factor * power for factor in (1.0, 2.0, 5.0) if factor * power >= least * (1 - 1e-9)),
+        10.0 * power,
+    )
     first, last = math.ceil(low / spacing - 1e-9), math.floor(high / spacing + 1e-9)
     if last - first > 1000:
         return []
@@ -85,15 +110,22 @@ def linear_ticks(low: float, high: float, size: float, apart: float) -> Levels:
 
 
 def log_ticks(low: float, high: float, size: float, apart: float) -> Levels:
-    """Ticks of an axis of logarithms from ``low`` to ``high``: labeled decades, or their parts where there are few, and unlabeled ones between."""
+    """Ticks of an axis of logarithms from ``low`` to ``high``: labeled decades, or their parts
+    where there are few, and unlabeled ones between.
+    """
     span = high - low
     if not (span > 0.0 and math.isfinite(span) and size > 0.0):
         return []
     decade = size / span
     if span < 0.6 and abs(low) < 290 and abs(high) < 290:
         levels = linear_ticks(10.0**low, 10.0**high, size, apart)
-        return [(spacing, [math.log10(value) for value in values if value > 0.0]) for spacing, values in levels]
-    every = next((number for number in (1, 2, 3, 5, 10, 20, 50, 100) if number * decade >= apart), 200)
+        return [
+            (spacing, [math.log10(value) for value in values if value > 0.0])
+            for spacing, values in levels
+        ]
+    every = next(
+        (number for number in (1, 2, 3, 5, 10, 20, 50, 100) if number * decade >= apart), 200
+    )
     inside = list(range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1))
     major = [float(exponent) for exponent in inside if exponent % every == 0]
     minor: list[float] = []
@@ -101,21 +133,40 @@ def log_ticks(low: float, high: float, size: float, apart: float) -> Levels:
         factors = [2, 5] if decade * 0.3 >= apart and len(major) < 4 else []
         decades = range(math.floor(low), math.ceil(high))
         major += [exponent + math.log10(factor) for exponent in decades for factor in factors]
-        minor = [exponent + math.log10(factor) for exponent in decades for factor in range(2, 10) if factor not in factors]
+        minor = [
+            exponent + math.log10(factor)
+            for exponent in decades
+            for factor in range(2, 10)
+            if factor not in factors
+        ]
     elif every * decade > 0 and len(inside) <= 60:
         minor = [float(exponent) for exponent in inside if exponent % every]
-    return [(None, sorted(value for value in major if low <= value <= high)), (None, [value for value in minor if low <= value <= high])]
+    return [
+        (None, sorted(value for value in major if low <= value <= high)),
+        (None, [value for value in minor if low <= value <= high]),
+    ]
 
 
 def log_texts(logs: Sequence[float], *, steps: bool = False) -> list[str]:
-    """Texts of a logarithmic axis's labeled ticks, given as logarithms: all plain where all are of handy size, else all with powers of ten."""
+    """Texts of a logarithmic axis's labeled ticks, given as logarithms: all plain where all are of
+    handy size, else all with powers of ten.
+    """
     if steps:
-        return [step_texts([round(10.0**log, 6)], 10.0 ** math.floor(log + 1e-9))[0] for log in logs]
+        return [
+            step_texts([round(10.0**log, 6)], 10.0 ** math.floor(log + 1e-9))[0] for log in logs
+        ]
     if all(-3.0 - 1e-9 <= log <= 4.0 + 1e-9 for log in logs):
-        return [_trimmed(f"{10.0**log:.{6}f}") if log < 3 - 1e-9 else f"{10.0**log:,.0f}" for log in np.round(logs, 9)]
+        return [
+            _trimmed(f"{10.0**log:.{6}f}") if log < 3 - 1e-9 else f"{10.0**log:,.0f}"
+            for log in np.round(logs, 9)
+        ]
     texts = []
     for log in logs:
         exponent = math.floor(log + 1e-9)
         factor = 10.0 ** (log - exponent)
-        texts.append(power_of_ten(exponent) if abs(factor - 1.0) < 1e-6 else f"{_trimmed(f'{factor:.4g}')}·{power_of_ten(exponent)}")
+        texts.append(
+            power_of_ten(exponent)
+            if abs(factor - 1.0) < 1e-6
+            else f"{_trimmed(f'{factor:.4g}')}·{power_of_ten(exponent)}"
+        )
     return texts

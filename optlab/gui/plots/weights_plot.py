@@ -14,7 +14,9 @@ from optlab.training.events import SeriesBlock, WeightPath
 
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 2.0))
 """Every second curve is dashed, so that twelve can be told apart."""
-_NONE_FOLLOWED = "No weights are followed: name some under Measures, or look at the largest-moving ones."
+_NONE_FOLLOWED = (
+    "No weights are followed: name some under Measures, or look at the largest-moving ones."
+)
 
 
 _SHOWN = 8
@@ -22,7 +24,9 @@ _SHOWN = 8
 
 
 def short(name: str) -> str:
-    """A weight's name for a legend: ``layers.1.weight[8,5]`` is ``W1[8,5]``, ``layers.1.bias[8]`` is ``b1[8]``."""
+    """A weight's name for a legend: ``layers.1.weight[8,5]`` is ``W1[8,5]``, ``layers.1.bias[8]``
+    is ``b1[8]``.
+    """
     found = re.fullmatch(r"layers\.(\d+)\.(weight|bias)(\[.*\])", name)
     return f"{'W' if found[2] == 'weight' else 'b'}{found[1]}{found[3]}" if found else name
 
@@ -30,7 +34,8 @@ def short(name: str) -> str:
 class WeightsPlot(QWidget):
     """Two plots and the choice between them.
 
-    ``largest`` is fed from paths, few points over the whole run, ``followed`` from the series ``weights`` with a value of every step.
+    ``largest`` is fed from paths, few points over the whole run, ``followed`` from the series
+    ``weights`` with a value of every step.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -98,7 +103,9 @@ class WeightsPlot(QWidget):
         if self._run >= values.shape[1]:
             return
         for place in range(len(self._names), values.shape[2]):
-            self.followed.add_curve(str(place), f"Weight {place + 1}", place, dashes=_DASHES[place % 2])
+            self.followed.add_curve(
+                str(place), f"Weight {place + 1}", place, dashes=_DASHES[place % 2]
+            )
         for place in range(values.shape[2]):
             self.followed.append(str(place), series.steps, values[:, self._run, place])
 
@@ -115,7 +122,9 @@ class WeightsPlot(QWidget):
         for name in moved:
             if name not in self._slots:
                 self._slots[name] = next(free)
-                plot.add_curve(name, short(name), self._slots[name], dashes=_DASHES[self._slots[name] % 2])
+                plot.add_curve(
+                    name, short(name), self._slots[name], dashes=_DASHES[self._slots[name] % 2]
+                )
                 plot.legend.entry(name).setToolTip(f"Show or hide {name}")
         for column, name in enumerate(moved):
             plot.replace(name, path.steps, path.values[:, column])
@@ -140,6 +149,8 @@ class WeightsPlot(QWidget):
     def set_colors(self, colors: PlotColors) -> None:
         """Follow the theme."""
         self.setStyleSheet(f"WeightsPlot {{ background: {colors.background}; }}")
-        self._caption.setStyleSheet(f"background: transparent; color: {mixed(colors.foreground, colors.background, 0.2)};")
+        self._caption.setStyleSheet(
+            f"background: transparent; color: {mixed(colors.foreground, colors.background, 0.2)};"
+        )
         self.largest.set_colors(colors)
         self.followed.set_colors(colors)

@@ -24,7 +24,9 @@ def hessian_at(picture: SurfacePicture, point: tuple[float, ...]) -> Floats | No
 
 
 def bending(eigenvalues: Floats, flat: float) -> str:
-    """How a surface bends where its Hessian has these eigenvalues; ``flat``: up to which they count as zero."""
+    """How a surface bends where its Hessian has these eigenvalues; ``flat``: up to which they count
+    as zero.
+    """
     up, down = int((eigenvalues > flat).sum()), int((eigenvalues < -flat).sum())
     if up == len(eigenvalues):
         return "convex here"

@@ -72,7 +72,10 @@ class LinePlot(PlotFrame):
             low, high = float(finite.min()), float(finite.max())
             room = 0.06 * max(high - low, 1e-9)
             self.canvas.view.setRange(
-                xRange=(self._x[0], self._x[-1]), yRange=(low - room, high + room), padding=0.0, disableAutoRange=True
+                xRange=(self._x[0], self._x[-1]),
+                yRange=(low - room, high + room),
+                padding=0.0,
+                disableAutoRange=True,
             )
         visited = [(track, track.points[:, 0]) for track in self._tracks]
         self.visited.setData(
@@ -80,7 +83,11 @@ class LinePlot(PlotFrame):
             y=np.concatenate([self._height(x) for _, x in visited]) if visited else [],
             size=6,
             pen=None,
-            brush=[QColor(mixed(colors.curve(track.color), colors.background, 0.45)) for track, x in visited for _ in x],
+            brush=[
+                QColor(mixed(colors.curve(track.color), colors.background, 0.45))
+                for track, x in visited
+                for _ in x
+            ],
         )
         ends = [(track, float(x[-1])) for track, x in visited if np.isfinite(x[-1])]
         places = np.array([x for _, x in ends])
@@ -96,7 +103,10 @@ class LinePlot(PlotFrame):
         for track, x in ends:
             if track.gradient is not None:
                 height, slope = float(self._height(np.array([x]))[0]), float(track.gradient[0])
-                strokes += [(x - reach, height - slope * reach), (x + reach, height + slope * reach)]
+                strokes += [
+                    (x - reach, height - slope * reach),
+                    (x + reach, height + slope * reach),
+                ]
         points = np.array(strokes).reshape(-1, 2)
         self.tangents.setPen(pg.mkPen(colors.curve(1), width=1.5))
         self.tangents.setData(points[:, 0], points[:, 1])

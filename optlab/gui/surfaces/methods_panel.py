@@ -7,7 +7,16 @@ from dataclasses import replace
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from optlab.core import registry
 from optlab.gui.forms.component_form import ComponentForm
@@ -15,14 +24,19 @@ from optlab.gui.forms.section import Section
 from optlab.gui.plots.colors import PlotColors
 from optlab.tasks.surfaces import Method
 
-_KINDS = {"optimizer": "Optimizer", "clipping": "Gradient clipping", "schedule": "Learning-rate schedule"}
+_KINDS = {
+    "optimizer": "Optimizer",
+    "clipping": "Gradient clipping",
+    "schedule": "Learning-rate schedule",
+}
 MOST = 24
 
 
 class MethodsPanel(QWidget):
     """Edits the methods of a race.
 
-    Signals: ``methodsChanged()``; ``selectionChanged(int)``: another method is selected; ``pageRequested(str, str)``: kind and name.
+    Signals: ``methodsChanged()``; ``selectionChanged(int)``: another method is selected;
+    ``pageRequested(str, str)``: kind and name.
     """
 
     methodsChanged = Signal()
@@ -61,7 +75,10 @@ class MethodsPanel(QWidget):
         layout.addWidget(self.list)
         layout.addLayout(buttons)
         layout.addWidget(self.problem)
-        self.sections = {kind: Section(title, self.forms[kind], opened=kind == "optimizer") for kind, title in _KINDS.items()}
+        self.sections = {
+            kind: Section(title, self.forms[kind], opened=kind == "optimizer")
+            for kind, title in _KINDS.items()
+        }
         for section in self.sections.values():
             layout.addWidget(section)
         self.list.currentRowChanged.connect(self._selected)
@@ -164,7 +181,9 @@ class MethodsPanel(QWidget):
             self.move_start(point, everyone=False)
 
     def _show_start(self) -> None:
-        self.start.setText(", ".join(f"{coordinate:.6g}" for coordinate in self._methods[self.selected].start))
+        self.start.setText(
+            ", ".join(f"{coordinate:.6g}" for coordinate in self._methods[self.selected].start)
+        )
         self.say("")
 
     def _add(self) -> None:

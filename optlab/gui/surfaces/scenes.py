@@ -1,4 +1,6 @@
-"""Scenes: the pictures of the notes, one click each: a surface, the methods that go on it, and for how long."""
+"""Scenes: the pictures of the notes, one click each: a surface, the methods that go on it, and for
+how long.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ class Scene:
     """What the window is set to.
 
     Attributes:
-        title: in the menu. words: what to look at. surface: section. methods: in the race. steps: of each. noise: σ of each component of the gradient.
+        title: in the menu. words: what to look at. surface: section. methods: in the race. steps:
+            of each. noise: σ of each component of the gradient.
     """
 
     title: str
@@ -72,7 +75,13 @@ def scenes() -> list[Scene]:
             "ground.",
             {"name": "recurrent_cliff"},
             (
-                _method("Gradient descent", _surface("recurrent_cliff").starts()[0].point, "sgd", lr=2.0, color=1),
+                _method(
+                    "Gradient descent",
+                    _surface("recurrent_cliff").starts()[0].point,
+                    "sgd",
+                    lr=2.0,
+                    color=1,
+                ),
                 _method(
                     "Clipped",
                     _surface("recurrent_cliff").starts()[0].point,
@@ -101,9 +110,24 @@ def scenes() -> list[Scene]:
             "Where the gradient is nearly zero, plain descent stands still; methods that divide by the size of the gradient walk on.",
             {"name": "plateau"},
             (
-                _method("Gradient descent", _surface("plateau").starts()[0].point, "sgd", lr=_surface("plateau").lr, color=0),
-                _method("Momentum", _surface("plateau").starts()[0].point, "momentum", lr=_surface("plateau").lr, momentum=0.9, color=1),
-                _method("RMSProp", _surface("plateau").starts()[0].point, "rmsprop", lr=0.02, color=2),
+                _method(
+                    "Gradient descent",
+                    _surface("plateau").starts()[0].point,
+                    "sgd",
+                    lr=_surface("plateau").lr,
+                    color=0,
+                ),
+                _method(
+                    "Momentum",
+                    _surface("plateau").starts()[0].point,
+                    "momentum",
+                    lr=_surface("plateau").lr,
+                    momentum=0.9,
+                    color=1,
+                ),
+                _method(
+                    "RMSProp", _surface("plateau").starts()[0].point, "rmsprop", lr=0.02, color=2
+                ),
                 _method("Adam", _surface("plateau").starts()[0].point, "adam", lr=0.05, color=3),
             ),
             400,
@@ -114,8 +138,22 @@ def scenes() -> list[Scene]:
             {"name": "quadratic"},
             (
                 _method("Gradient descent", canyon.starts()[0].point, "sgd", lr=canyon.lr, color=1),
-                _method("Momentum", canyon.starts()[0].point, "momentum", lr=canyon.lr / 5, momentum=0.8, color=0),
-                _method("Nesterov", canyon.starts()[0].point, "nesterov", lr=canyon.lr / 5, momentum=0.8, color=2),
+                _method(
+                    "Momentum",
+                    canyon.starts()[0].point,
+                    "momentum",
+                    lr=canyon.lr / 5,
+                    momentum=0.8,
+                    color=0,
+                ),
+                _method(
+                    "Nesterov",
+                    canyon.starts()[0].point,
+                    "nesterov",
+                    lr=canyon.lr / 5,
+                    momentum=0.8,
+                    color=2,
+                ),
             ),
             60,
         ),
@@ -124,7 +162,13 @@ def scenes() -> list[Scene]:
             "The valley is found at once and followed for ever; methods that know the curvature go along it.",
             {"name": "rosenbrock"},
             (
-                _method("Gradient descent", _surface("rosenbrock").starts()[0].point, "sgd", lr=_surface("rosenbrock").lr, color=1),
+                _method(
+                    "Gradient descent",
+                    _surface("rosenbrock").starts()[0].point,
+                    "sgd",
+                    lr=_surface("rosenbrock").lr,
+                    color=1,
+                ),
                 _method(
                     "Momentum",
                     _surface("rosenbrock").starts()[0].point,
@@ -134,7 +178,13 @@ def scenes() -> list[Scene]:
                     color=0,
                 ),
                 _method("Adam", _surface("rosenbrock").starts()[0].point, "adam", lr=0.05, color=2),
-                _method("Newton", _surface("rosenbrock").starts()[0].point, "newton", damping=0.0, color=3),
+                _method(
+                    "Newton",
+                    _surface("rosenbrock").starts()[0].point,
+                    "newton",
+                    damping=0.0,
+                    color=3,
+                ),
                 _method("BFGS", _surface("rosenbrock").starts()[0].point, "bfgs", color=4),
             ),
             200,
@@ -154,7 +204,9 @@ def scenes() -> list[Scene]:
 
 
 def default_methods(surface: Surface, start: Sequence[float]) -> tuple[Method, ...]:
-    """What goes on a surface that is picked from the list: gradient descent and momentum at the rate that suits it."""
+    """What goes on a surface that is picked from the list: gradient descent and momentum at the
+    rate that suits it.
+    """
     return (
         _method("Gradient descent", start, "sgd", lr=surface.lr, color=0),
         _method("Momentum", start, "momentum", lr=surface.lr / 4, momentum=0.9, color=1),
@@ -165,7 +217,15 @@ def _surface(name: str) -> Surface:
     return cast(Surface, registry.build("surface", {"name": name}))
 
 
-def _method(label: str, start: Sequence[float], optimizer: str, *, clipping: Section | None = None, color: int, **values: float) -> Method:
+def _method(
+    label: str,
+    start: Sequence[float],
+    optimizer: str,
+    *,
+    clipping: Section | None = None,
+    color: int,
+    **values: float,
+) -> Method:
     return Method(
         label,
         tuple(start),

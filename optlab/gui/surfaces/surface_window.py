@@ -1,6 +1,8 @@
-"""The surface window: functions of one and two variables, and any number of methods that race on them.
+"""The surface window: functions of one and two variables, and any number of methods that race on
+them.
 
-Everything is computed in a worker and comes back as arrays; the window plays them. A change of the surface, a method or a start computes the race anew.
+Everything is computed in a worker and comes back as arrays; the window plays them. A change of the
+surface, a method or a start computes the race anew.
 """
 
 from __future__ import annotations
@@ -60,7 +62,15 @@ _PLURALS = {"minimum": "minima", "maximum": "maxima", "saddle": "saddles", "kink
 class RacePlan(FieldSet):
     """How long a race goes, and how noisy its gradients are."""
 
-    steps: int = integer(100, "Steps", ge=1, le=20_000, log=True, slider=(10, 2000), help="Steps that each method takes.")
+    steps: int = integer(
+        100,
+        "Steps",
+        ge=1,
+        le=20_000,
+        log=True,
+        slider=(10, 2000),
+        help="Steps that each method takes.",
+    )
     noise: float = number(
         0.0,
         "Gradient noise",
@@ -162,9 +172,13 @@ class SurfaceWindow(QMainWindow):
         plots.setSizes([1000, 520])
         plots.setChildrenCollapsible(False)
 
-        self.critical_button = self._check("Critical points", "Find minima, maxima and saddles, and mark them with their eigenvectors")
+        self.critical_button = self._check(
+            "Critical points",
+            "Find minima, maxima and saddles, and mark them with their eigenvectors",
+        )
         self.basins_button = self._check(
-            "Basins", "Color the plane by where the selected method ends from each start, darker the longer it takes"
+            "Basins",
+            "Color the plane by where the selected method ends from each start, darker the longer it takes",
         )
         self.play_button = QPushButton("Race")
         self.play_button.setObjectName("primary")
@@ -290,7 +304,11 @@ class SurfaceWindow(QMainWindow):
             return
         self._raced = self._asked()
         values = self.plan.values()
-        self.races.ask(RaceTask(self.surface_form.values(), self.methods.methods(), values["steps"], values["noise"]))
+        self.races.ask(
+            RaceTask(
+                self.surface_form.values(), self.methods.methods(), values["steps"], values["noise"]
+            )
+        )
 
     def _ask_about_surface(self) -> None:
         if not self.critical_button.isChecked():
@@ -302,7 +320,11 @@ class SurfaceWindow(QMainWindow):
         if self.basins_button.isChecked():
             self.say("Running the selected method from thousands of starts…")
             self.searches.ask(
-                BasinsTask(self.surface_form.values(), self.methods.methods()[self.methods.selected], self.plan.values()["steps"])
+                BasinsTask(
+                    self.surface_form.values(),
+                    self.methods.methods()[self.methods.selected],
+                    self.plan.values()["steps"],
+                )
             )
         elif self.critical_button.isChecked():
             self.searches.ask(CriticalTask(self.surface_form.values()))
@@ -349,24 +371,36 @@ class SurfaceWindow(QMainWindow):
             self._show_critical(found)
 
     def _show_critical(self, found: CriticalPoints) -> None:
-        self.contours.set_marks([Mark(one.kind or "degenerate", one.point, one.eigenvalues, one.eigenvectors.T) for one in found.points])
+        self.contours.set_marks(
+            [
+                Mark(one.kind or "degenerate", one.point, one.eigenvalues, one.eigenvectors.T)
+                for one in found.points
+            ]
+        )
         kinds = [one.kind or "degenerate" for one in found.points]
         counts = ", ".join(
-            f"{kinds.count(kind)} {kind if kinds.count(kind) == 1 else _PLURALS.get(kind, kind)}" for kind in dict.fromkeys(kinds)
+            f"{kinds.count(kind)} {kind if kinds.count(kind) == 1 else _PLURALS.get(kind, kind)}"
+            for kind in dict.fromkeys(kinds)
         )
         listed = "; ".join(
             f"({', '.join(readable(float(x), 3) for x in one.point)}) {one.sentence}, f = {readable(one.value, 4)}"
             for one in found.points[:6]
         )
         more = f" … and {len(found.points) - 6} more" if len(found.points) > 6 else ""
-        self.say(f"Critical points: {counts}. {listed}{more}" if found.points else "No critical point lies in this part of the plane.")
+        self.say(
+            f"Critical points: {counts}. {listed}{more}"
+            if found.points
+            else "No critical point lies in this part of the plane."
+        )
 
     def _show_basins(self, found: Basins) -> None:
         colors = theme.current().plots
         owner = found.owner.astype(int)
         inks = [QColor(colors.curve(index)) for index in range(len(found.targets))]
         elsewhere, lost = QColor(colors.grid), QColor(colors.foreground)
-        table = np.array([[ink.red(), ink.green(), ink.blue()] for ink in (*inks, lost, elsewhere)], dtype=float)
+        table = np.array(
+            [[ink.red(), ink.green(), ink.blue()] for ink in (*inks, lost, elsewhere)], dtype=float
+        )
         picture = table[np.where(owner == LOST, len(inks), owner)]  # ELSEWHERE is -1, the last row
         longest = max(1, int(found.steps.max()))
         shade = np.where(found.steps >= 0, 1.0 - 0.6 * found.steps / longest, 1.0)[..., None]
@@ -411,12 +445,17 @@ class SurfaceWindow(QMainWindow):
             self.terms.show_terms({})
             return
         tracks = [
-            self._track(race, index, methods[index].label, methods[index].color, step, index == selected) for index in range(len(methods))
+            self._track(
+                race, index, methods[index].label, methods[index].color, step, index == selected
+            )
+            for index in range(len(methods))
         ]
         for part in (self.contours, self.line, self.view):
             part.set_tracks(tracks)
         last = int(race.lengths[selected])
-        self.of_method.title.setText(f"Terms of {methods[selected].label}, step {min(step, last):,}")
+        self.of_method.title.setText(
+            f"Terms of {methods[selected].label}, step {min(step, last):,}"
+        )
         self.terms.show_terms(race.terms(selected, max(0, min(step, last) - 1)) if last else {})
         if (
             not self.critical_button.isChecked()
@@ -446,7 +485,9 @@ class SurfaceWindow(QMainWindow):
                 parts.append(f"{method.label}: diverged, {race.reasons[run]}")
             else:
                 went = f"path {readable(race.path_length(run), 3)} for a distance of {readable(race.distance(run), 3)}"
-                parts.append(f"{method.label}: f = {readable(float(race.values[-1, run]), 3)}, {went}")
+                parts.append(
+                    f"{method.label}: f = {readable(float(race.values[-1, run]), 3)}, {went}"
+                )
         return "  ·  ".join(parts)
 
     def _described(self, x: float, y: float) -> str:

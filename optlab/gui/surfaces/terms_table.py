@@ -44,7 +44,9 @@ class TermsTable(QTableWidget):
         """Show these terms, in order."""
         self.setRowCount(len(terms))
         for row, (symbol, value) in enumerate(terms.items()):
-            for column, words in enumerate((symbol, number(value), _MEANINGS.get(symbol, "what the rule remembers"))):
+            for column, words in enumerate(
+                (symbol, number(value), _MEANINGS.get(symbol, "what the rule remembers"))
+            ):
                 item = self.item(row, column)
                 if item is None:
                     self.setItem(row, column, QTableWidgetItem(words))

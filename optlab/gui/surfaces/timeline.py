@@ -21,9 +21,17 @@ class Timeline(QWidget):
     def __init__(self) -> None:
         super().__init__()
         style = self.style()
-        self.play_button = self._button(style.standardIcon(QStyle.StandardPixmap.SP_MediaPlay), "Play from here, or hold (Space)")
-        self.back_button = self._button(style.standardIcon(QStyle.StandardPixmap.SP_MediaSeekBackward), "One step back (Left)")
-        self.forward_button = self._button(style.standardIcon(QStyle.StandardPixmap.SP_MediaSeekForward), "One step forward (Right)")
+        self.play_button = self._button(
+            style.standardIcon(QStyle.StandardPixmap.SP_MediaPlay),
+            "Play from here, or hold (Space)",
+        )
+        self.back_button = self._button(
+            style.standardIcon(QStyle.StandardPixmap.SP_MediaSeekBackward), "One step back (Left)"
+        )
+        self.forward_button = self._button(
+            style.standardIcon(QStyle.StandardPixmap.SP_MediaSeekForward),
+            "One step forward (Right)",
+        )
         self.play_button.setShortcut("Space")
         self.back_button.setShortcut("Left")
         self.forward_button.setShortcut("Right")

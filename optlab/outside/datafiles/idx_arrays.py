@@ -1,6 +1,8 @@
-"""IDX files, as MNIST ships: a few bytes that say type and shape, then the values; often packed by gzip.
+"""IDX files, as MNIST ships: a few bytes that say type and shape, then the values; often packed by
+gzip.
 
-The sizes are looked at before anything is allocated, and the file must hold exactly what it announces.
+The sizes are looked at before anything is allocated, and the file must hold exactly what it
+announces.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _TRAINING, _TEST = "train", "t10k"
 
 @dataclass(frozen=True)
 class Head:
-    """What the first bytes of a file say: the shape and type of its array, and how many bytes they are."""
+    """What the first bytes of a file say: the shape and type of its array, and how many bytes they
+    are.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -56,7 +60,8 @@ def read_idx(path: Path, most: int | None = None) -> NDArray[Any]:
         most: read at most so many of its first rows (for a preview).
 
     Raises:
-        InvalidInput: see :func:`read_head`; or the file holds less or more than it announces, or a value is not finite.
+        InvalidInput: see :func:`read_head`; or the file holds less or more than it announces, or a
+            value is not finite.
     """
     with _opened(path) as stream:
         head = _head(path, stream)
@@ -76,7 +81,8 @@ def read_idx(path: Path, most: int | None = None) -> NDArray[Any]:
             filled += len(part)
         if most is None and stream.read(1):
             raise InvalidInput(
-                f"{path} has bytes left over after the {head.bytes:,} that it announces; copy or download it again.", "dataset.images"
+                f"{path} has bytes left over after the {head.bytes:,} that it announces; copy or download it again.",
+                "dataset.images",
             )
     return finite(str(path), values.astype(head.dtype.newbyteorder("="), copy=False).reshape(shape))
 
@@ -90,7 +96,9 @@ def usual_files(folder: Path) -> tuple[Path, Path, Path | None, Path | None]:
     try:
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
-        raise InvalidInput(f"{folder} cannot be read: {error.strerror or error}.", "dataset.images") from None
+        raise InvalidInput(
+            f"{folder} cannot be read: {error.strerror or error}.", "dataset.images"
+        ) from None
     images, labels = (_among(folder, names, _TRAINING, what) for what in ("images", "labels"))
     if images is None or labels is None:
         missing = "images" if images is None else "labels"
@@ -108,7 +116,11 @@ def labels_beside(images: Path) -> Path | None:
         if word not in images.name:
             return None
         images = images.with_name(images.name.replace(word, other))
-    options = (images, images.with_name(images.name.removesuffix(".gz")), images.with_name(images.name + ".gz"))
+    options = (
+        images,
+        images.with_name(images.name.removesuffix(".gz")),
+        images.with_name(images.name + ".gz"),
+    )
     return next((path for path in options if path.is_file()), None)
 
 
@@ -131,31 +143,43 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
                 yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InvalidInput(
-            f"{path} is damaged: {' '.join(str(error).split()).rstrip('.')}; copy or download it again.", "dataset.images"
+            f"{path} is damaged: {' '.join(str(error).split()).rstrip('.')}; copy or download it again.",
+            "dataset.images",
         ) from None
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.", "dataset.images") from None
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror or error}.", "dataset.images"
+        ) from None
 
 
 def _head(path: Path, stream: IO[bytes]) -> Head:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not 1 <= magic[3] <= 8:
         raise InvalidInput(
-            f"{path} is no IDX file: its first bytes are {magic.hex(' ') or 'missing'}; those of MNIST are 00 00 08 03.", "dataset.images"
+            f"{path} is no IDX file: its first bytes are {magic.hex(' ') or 'missing'}; those of MNIST are 00 00 08 03.",
+            "dataset.images",
         )
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
-        raise InvalidInput(f"{path} is cut off within its sizes; copy or download it again.", "dataset.images")
+        raise InvalidInput(
+            f"{path} is cut off within its sizes; copy or download it again.", "dataset.images"
+        )
     shape = tuple(int.from_bytes(sizes[i : i + 4], "big") for i in range(0, len(sizes), 4))
     head = Head(shape, np.dtype(_TYPES[magic[2]]), 4 + len(sizes))
     values = math.prod(shape)
     if values == 0:
-        raise InvalidInput(f"{path} announces the shape {list(shape)}, so it holds no examples.", "dataset.images")
+        raise InvalidInput(
+            f"{path} announces the shape {list(shape)}, so it holds no examples.", "dataset.images"
+        )
     if values > LARGEST_VALUES:
-        raise InvalidInput(f"{path} announces {values:,} values, more than the {LARGEST_VALUES:,} that fit.", "dataset.images")
+        raise InvalidInput(
+            f"{path} announces {values:,} values, more than the {LARGEST_VALUES:,} that fit.",
+            "dataset.images",
+        )
     there = path.stat().st_size
     if head.bytes > SMALL_BYTES and head.bytes > LARGEST_RATIO * there:
         raise InvalidInput(
-            f"{path} announces {head.bytes:,} bytes of values, but has {there:,} bytes itself, too few even packed.", "dataset.images"
+            f"{path} announces {head.bytes:,} bytes of values, but has {there:,} bytes itself, too few even packed.",
+            "dataset.images",
         )
     return head

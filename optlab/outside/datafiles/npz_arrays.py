@@ -1,7 +1,8 @@
 """NPZ files: arrays as NumPy saves them, read without trust.
 
-The zip directory and the header of an array are looked at before anything is allocated for it: what it claims to hold must be numbers or words, of a
-size that fits, and exactly what the file has. Nothing is unpickled.
+The zip directory and the header of an array are looked at before anything is allocated for it: what
+it claims to hold must be numbers or words, of a size that fits, and exactly what the file has.
+Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -39,12 +40,29 @@ LARGEST_RATIO = 500
 SMALL_BYTES = 64 * 1024 * 1024
 """An array of so many bytes is harmless however well it was packed."""
 
-PAIRS = (("x", "y"), ("X", "y"), ("X", "Y"), ("x_train", "y_train"), ("data", "target"), ("inputs", "targets"), ("images", "labels"))
+PAIRS = (
+    ("x", "y"),
+    ("X", "y"),
+    ("X", "Y"),
+    ("x_train", "y_train"),
+    ("data", "target"),
+    ("inputs", "targets"),
+    ("images", "labels"),
+)
 """Names under which inputs and targets are looked for where none are given."""
 
 _DTYPE = re.compile(r"[<>|=](?:b1|[iu][1248]|f[248]|U[1-9]\d{0,4})")
-# What zipfile raises for a damaged archive; the fourth is its answer to a method of compression that it does not know, the fifth to an encrypted member.
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError, ValueError)
+# What zipfile raises for a damaged archive; the fourth is its answer to a method of compression
+# that it does not know, the fifth to an encrypted member.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +70,8 @@ class Entry:
     """One array of a file, as its header describes it.
 
     Attributes:
-        name: without ``.npy``. shape, dtype: of the array. fortran: whether columns lie together. start: bytes before the first value.
+        name: without ``.npy``. shape, dtype: of the array. fortran: whether columns lie together.
+            start: bytes before the first value.
     """
 
     name: str
@@ -69,7 +88,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Examples:
-    """What was read: ``x`` ``[n, *inputs]`` as stored, ``y`` class numbers ``[n]`` or values ``[n, outputs]``; names of both arrays."""
+    """What was read: ``x`` ``[n, *inputs]`` as stored, ``y`` class numbers ``[n]`` or values ``[n,
+    outputs]``; names of both arrays.
+    """
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -107,10 +128,12 @@ def read_examples(path: Path, x: str = "", y: str = "", task: Asked = "auto") ->
     """Inputs and targets.
 
     Args:
-        x, y: names of the arrays; "" to look for one of the usual pairs. An ``x`` of one axis is one input a row.
+        x, y: names of the arrays; "" to look for one of the usual pairs. An ``x`` of one axis is
+            one input a row.
 
     Raises:
-        InvalidInput: an array is missing or unusable, a value is not finite, or the two differ in length.
+        InvalidInput: an array is missing or unusable, a value is not finite, or the two differ in
+            length.
     """
     with _opened(path) as archive:
         names = usual_names(path, tuple(_members(path, archive)), x, y)
@@ -118,9 +141,13 @@ def read_examples(path: Path, x: str = "", y: str = "", task: Asked = "auto") ->
         raw = _array(path, archive, names[1])
     where = f"{path}, array {shown(names[0])}"
     if inputs.dtype.kind == "U":
-        raise InvalidInput(f"{where} holds words, but inputs are numbers; words are for targets.", "dataset.x")
+        raise InvalidInput(
+            f"{where} holds words, but inputs are numbers; words are for targets.", "dataset.x"
+        )
     if inputs.ndim == 0 or inputs.size == 0:
-        raise InvalidInput(f"{where} has the shape {list(inputs.shape)}, so it holds no examples.", "dataset.x")
+        raise InvalidInput(
+            f"{where} has the shape {list(inputs.shape)}, so it holds no examples.", "dataset.x"
+        )
     if raw.ndim == 0 or len(raw) != len(inputs):
         rows = len(raw) if raw.ndim else 0
         raise InvalidInput(
@@ -129,7 +156,13 @@ def read_examples(path: Path, x: str = "", y: str = "", task: Asked = "auto") ->
         )
     place = f"{path}, array {shown(names[1])}"
     found = targets(place, finite(place, raw), task)
-    return Examples(finite(where, inputs if inputs.ndim > 1 else inputs[:, None]), found.y, found.class_names, found.task, names)
+    return Examples(
+        finite(where, inputs if inputs.ndim > 1 else inputs[:, None]),
+        found.y,
+        found.class_names,
+        found.task,
+        names,
+    )
 
 
 def usual_names(path: Path, known: tuple[str, ...], x: str, y: str) -> tuple[str, str]:
@@ -140,18 +173,22 @@ def usual_names(path: Path, known: tuple[str, ...], x: str, y: str) -> tuple[str
     """
     listing = ", ".join(shown(name) for name in known[:20]) + (", …" if len(known) > 20 else "")
     if not known:
-        raise InvalidInput(f"{path} holds no arrays; save them with numpy.savez(path, x=…, y=…).", "dataset.path")
+        raise InvalidInput(
+            f"{path} holds no arrays; save them with numpy.savez(path, x=…, y=…).", "dataset.path"
+        )
     for name, field in ((x, "x"), (y, "y")):
         if name and name not in known:
             raise InvalidInput(
-                f"{path} has no array {shown(name)}{did_you_mean(name, known)}; its arrays are: {listing}.", f"dataset.{field}"
+                f"{path} has no array {shown(name)}{did_you_mean(name, known)}; its arrays are: {listing}.",
+                f"dataset.{field}",
             )
     for first, second in ((x, y), *PAIRS):
         pair = (x or first, y or second)
         if pair[0] in known and pair[1] in known and pair[0] != pair[1]:
             return pair
     raise InvalidInput(
-        f"{path}: which arrays are inputs and targets is not clear; name them (dataset.x, dataset.y) out of: {listing}.", "dataset.x"
+        f"{path}: which arrays are inputs and targets is not clear; name them (dataset.x, dataset.y) out of: {listing}.",
+        "dataset.x",
     )
 
 
@@ -163,15 +200,22 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         size = path.stat().st_size
         if size > LARGEST_BYTES:
-            raise InvalidInput(f"{path} has {size:,} bytes, more than the {LARGEST_BYTES:,} that an NPZ file may have.", "dataset.path")
+            raise InvalidInput(
+                f"{path} has {size:,} bytes, more than the {LARGEST_BYTES:,} that an NPZ file may have.",
+                "dataset.path",
+            )
         with path.open("rb") as file:
             _look_at_directory(path, file, size)
             with zipfile.ZipFile(file) as archive:
                 yield archive
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.", "dataset.path") from None
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror or error}.", "dataset.path"
+        ) from None
     except _BROKEN as error:
-        raise InvalidInput(f"{path} is damaged or no NPZ file: {_plain(error)}.", "dataset.path") from None
+        raise InvalidInput(
+            f"{path} is damaged or no NPZ file: {_plain(error)}.", "dataset.path"
+        ) from None
 
 
 def _look_at_directory(path: Path, file: IO[bytes], size: int) -> None:
@@ -179,18 +223,25 @@ def _look_at_directory(path: Path, file: IO[bytes], size: int) -> None:
     start = file.read(8)
     if start.startswith(b"\x93NUMPY"):
         raise InvalidInput(
-            f"{path} is a single array (NPY); save inputs and targets together with numpy.savez(path, x=…, y=…).", "dataset.path"
+            f"{path} is a single array (NPY); save inputs and targets together with numpy.savez(path, x=…, y=…).",
+            "dataset.path",
         )
     if not start.startswith(b"PK"):
-        raise InvalidInput(f"{path} is no NPZ file; save it with numpy.savez(path, x=…, y=…).", "dataset.path")
+        raise InvalidInput(
+            f"{path} is no NPZ file; save it with numpy.savez(path, x=…, y=…).", "dataset.path"
+        )
     file.seek(max(0, size - 65_557))
     tail = file.read(65_557)
     end = tail.rfind(b"PK\x05\x06")
     if end < 0 or len(tail) < end + 22:
-        raise InvalidInput(f"{path} is cut off: the directory at its end is missing; copy or save it again.", "dataset.path")
+        raise InvalidInput(
+            f"{path} is cut off: the directory at its end is missing; copy or save it again.",
+            "dataset.path",
+        )
     if int.from_bytes(tail[end + 12 : end + 16], "little") > LARGEST_DIRECTORY:
         raise InvalidInput(
-            f"{path} has a directory of more than {LARGEST_DIRECTORY:,} bytes, so it is no table of examples.", "dataset.path"
+            f"{path} has a directory of more than {LARGEST_DIRECTORY:,} bytes, so it is no table of examples.",
+            "dataset.path",
         )
     file.seek(0)
 
@@ -203,7 +254,9 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
             continue
         name = info.filename.removesuffix(".npy")
         if name in found:
-            raise InvalidInput(f"{path} holds the array {shown(name)} twice; names must differ.", "dataset.path")
+            raise InvalidInput(
+                f"{path} holds the array {shown(name)} twice; names must differ.", "dataset.path"
+            )
         found[name] = info
     return found
 
@@ -213,10 +266,13 @@ def _entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry
     name = info.filename.removesuffix(".npy")
     where = f"{path}, array {shown(name)}"
     if info.flag_bits & 0x1:
-        raise InvalidInput(f"{where} is encrypted; save the file without a password.", "dataset.path")
+        raise InvalidInput(
+            f"{where} is encrypted; save the file without a password.", "dataset.path"
+        )
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InvalidInput(
-            f"{where} is packed in a way that NumPy does not use; save it with numpy.savez or savez_compressed.", "dataset.path"
+            f"{where} is packed in a way that NumPy does not use; save it with numpy.savez or savez_compressed.",
+            "dataset.path",
         )
     with archive.open(info) as stream:
         start = stream.read(8)
@@ -225,18 +281,27 @@ def _entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry
         width = 2 if start[6] == 1 else 4
         length = int.from_bytes(stream.read(width), "little")
         if length > LARGEST_HEADER:
-            raise InvalidInput(f"{where} has a header of {length:,} bytes, but at most {LARGEST_HEADER:,} are read.", "dataset.path")
+            raise InvalidInput(
+                f"{where} has a header of {length:,} bytes, but at most {LARGEST_HEADER:,} are read.",
+                "dataset.path",
+            )
         header = stream.read(length)
-    shape, descr, fortran = _header(where, header if len(header) == length else b"", "utf-8" if start[6] == 3 else "latin-1")
+    shape, descr, fortran = _header(
+        where, header if len(header) == length else b"", "utf-8" if start[6] == 3 else "latin-1"
+    )
     entry = Entry(name, shape, _dtype(where, descr), fortran, 8 + width + length)
     cells = entry.values * max(1, entry.dtype.itemsize // 8)
     if cells > LARGEST_VALUES:
-        raise InvalidInput(f"{where} claims to hold {entry.values:,} values, more than the {LARGEST_VALUES:,} that fit.", "dataset.path")
+        raise InvalidInput(
+            f"{where} claims to hold {entry.values:,} values, more than the {LARGEST_VALUES:,} that fit.",
+            "dataset.path",
+        )
     declared, there = entry.start + entry.values * entry.dtype.itemsize, info.file_size
     if declared != there:
         what = "is cut off" if there < declared else "has bytes left over"
         raise InvalidInput(
-            f"{where} {what}: its header promises {declared:,} bytes, the file has {there:,}; save it again.", "dataset.path"
+            f"{where} {what}: its header promises {declared:,} bytes, the file has {there:,}; save it again.",
+            "dataset.path",
         )
     if there > SMALL_BYTES and there > LARGEST_RATIO * max(1, info.compress_size):
         raise InvalidInput(
@@ -255,9 +320,15 @@ def _header(where: str, header: bytes, encoding: str) -> tuple[tuple[int, ...], 
     if not isinstance(said, dict) or set(said) != {"descr", "fortran_order", "shape"}:
         raise InvalidInput(f"{where} has a damaged header; save it again.", "dataset.path")
     shape, fortran = said["shape"], said["fortran_order"]
-    sound = isinstance(shape, tuple) and len(shape) <= 8 and all(type(n) is int and 0 <= n < 2**48 for n in shape)
+    sound = (
+        isinstance(shape, tuple)
+        and len(shape) <= 8
+        and all(type(n) is int and 0 <= n < 2**48 for n in shape)
+    )
     if not sound or not isinstance(fortran, bool):
-        raise InvalidInput(f"{where} has a shape that is no shape ({shown(shape)}); save it again.", "dataset.path")
+        raise InvalidInput(
+            f"{where} has a shape that is no shape ({shown(shape)}); save it again.", "dataset.path"
+        )
     return shape, said["descr"], fortran
 
 
@@ -269,13 +340,18 @@ def _dtype(where: str, descr: object) -> np.dtype[Any]:
             f"{where} holds Python objects, which are never unpacked since they could run code; save it as numbers (array.astype(float)).",
             "dataset.path",
         )
-    raise InvalidInput(f"{where} is of type {shown(descr)}; it must hold truth values, whole or real numbers, or words.", "dataset.path")
+    raise InvalidInput(
+        f"{where} is of type {shown(descr)}; it must hold truth values, whole or real numbers, or words.",
+        "dataset.path",
+    )
 
 
 def _array(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     members = _members(path, archive)
     if name not in members:
-        raise InvalidInput(f"{path} has no array {shown(name)}{did_you_mean(name, members)}.", "dataset.path")
+        raise InvalidInput(
+            f"{path} has no array {shown(name)}{did_you_mean(name, members)}.", "dataset.path"
+        )
     entry = _entry(path, archive, members[name])
     flat = np.empty(entry.values, entry.dtype)
     space = flat.view(np.uint8).data
@@ -289,9 +365,18 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
             filled += count
         stream.read(1)  # the checksum is compared at the end of the stream
     if entry.dtype.kind == "b" and flat.size and int(flat.view(np.uint8).max()) > 1:
-        raise InvalidInput(f"{path}, array {shown(name)} holds truth values that are neither true nor false.", "dataset.path")
-    if entry.dtype.kind == "U" and flat.size and int(flat.view(f"{entry.dtype.byteorder}u4").max()) > 0x10FFFF:
-        raise InvalidInput(f"{path}, array {shown(name)} holds signs that no text has.", "dataset.path")
+        raise InvalidInput(
+            f"{path}, array {shown(name)} holds truth values that are neither true nor false.",
+            "dataset.path",
+        )
+    if (
+        entry.dtype.kind == "U"
+        and flat.size
+        and int(flat.view(f"{entry.dtype.byteorder}u4").max()) > 0x10FFFF
+    ):
+        raise InvalidInput(
+            f"{path}, array {shown(name)} holds signs that no text has.", "dataset.path"
+        )
     native = flat.astype(entry.dtype.newbyteorder("="), copy=False)
     return np.asarray(native.reshape(entry.shape, order="F" if entry.fortran else "C"), order="C")
 

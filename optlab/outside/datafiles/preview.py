@@ -1,6 +1,8 @@
-"""A first look at a file of the user's: what it seems to be, its first rows, and how it would be read, for a dialog or a command to show.
+"""A first look at a file of the user's: what it seems to be, its first rows, and how it would be
+read, for a dialog or a command to show.
 
-Looking never raises: what is wrong with the file is one sentence of the result. The choices made on it become a ``[dataset]`` section.
+Looking never raises: what is wrong with the file is one sentence of the result. The choices made on
+it become a ``[dataset]`` section.
 """
 
 from __future__ import annotations
@@ -17,7 +19,15 @@ from numpy.typing import NDArray
 from optlab.core.component import Component
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import shown
-from optlab.outside.datafiles.csv_table import Decimal, Delimiter, Dialect, Header, column_kind, delimiter_name, read_rows
+from optlab.outside.datafiles.csv_table import (
+    Decimal,
+    Delimiter,
+    Dialect,
+    Header,
+    column_kind,
+    delimiter_name,
+    read_rows,
+)
 from optlab.outside.datafiles.idx_arrays import labels_beside, read_head, read_idx, usual_files
 from optlab.outside.datafiles.npz_arrays import entries, read_array, usual_names
 
@@ -28,7 +38,19 @@ COLUMNS = 64
 Kind = Literal["csv", "npz", "idx"]
 COMPONENTS: Mapping[Kind, str] = {"csv": "csv_file", "npz": "npz_file", "idx": "idx_files"}
 """Kind of file → the data set that reads it."""
-_TARGETS = ("target", "label", "labels", "class", "y", "species", "outcome", "output", "diagnosis", "quality", "price")
+_TARGETS = (
+    "target",
+    "label",
+    "labels",
+    "class",
+    "y",
+    "species",
+    "outcome",
+    "output",
+    "diagnosis",
+    "quality",
+    "price",
+)
 
 
 @dataclass(frozen=True)
@@ -44,10 +66,12 @@ class Preview:
     """What was seen.
 
     Attributes:
-        path: the file, or the folder of IDX files. kind: what it is read as. columns: at most :data:`COLUMNS`. rows: of at most :data:`ROWS`
-            examples, as texts.
-        count: examples in all, or None where the file would have to be read for it. width: columns in all.
-        target: the suggested target: a column of a table, an array of an NPZ file, "" for IDX. choices: fields of the data set, suggested or chosen.
+        path: the file, or the folder of IDX files. kind: what it is read as. columns: at most
+            :data:`COLUMNS`. rows: of at most :data:`ROWS` examples, as texts.
+        count: examples in all, or None where the file would have to be read for it. width: columns
+            in all.
+        target: the suggested target: a column of a table, an array of an NPZ file, "" for IDX.
+            choices: fields of the data set, suggested or chosen.
         problem: what is wrong, in one sentence; "" if nothing is.
     """
 
@@ -70,7 +94,8 @@ def preview(path: str | Path, **choices: Any) -> Preview:
     """Look at a file or folder.
 
     Args:
-        choices: fields of the data set that the user has chosen (``delimiter="semicolon"``, ``target="species"``); the rest is suggested.
+        choices: fields of the data set that the user has chosen (``delimiter="semicolon"``,
+            ``target="species"``); the rest is suggested.
     """
     place = Path(path).expanduser()
     try:
@@ -81,7 +106,9 @@ def preview(path: str | Path, **choices: Any) -> Preview:
         return {"csv": _csv, "npz": _npz, "idx": _idx}[kind](place.resolve(), choices)
     except InvalidInput as error:
         key = "images" if kind == "idx" else "path"
-        return Preview(str(place), kind, choices={key: str(place.resolve()), **choices}, problem=str(error))
+        return Preview(
+            str(place), kind, choices={key: str(place.resolve()), **choices}, problem=str(error)
+        )
 
 
 def dataset(section: Mapping[str, Any]) -> Component:
@@ -109,10 +136,14 @@ def kind_of(path: Path) -> Kind:
         with path.open("rb") as file:
             start = file.read(8)
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.", "dataset.path") from None
+        raise InvalidInput(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.", "dataset.path"
+        ) from None
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY")):
         if path.suffix.lower() in (".xlsx", ".ods", ".docx"):
-            raise InvalidInput(f"{path} is a spreadsheet; save the table as CSV in UTF-8.", "dataset.path")
+            raise InvalidInput(
+                f"{path} is a spreadsheet; save the table as CSV in UTF-8.", "dataset.path"
+            )
         return "npz"
     if start.startswith((b"\x1f\x8b", b"\0\0")) or "ubyte" in path.name:
         return "idx"
@@ -127,8 +158,13 @@ def _csv(path: Path, choices: Mapping[str, Any]) -> Preview:
     )
     found = read_rows(path, dialect, ROWS)
     rows = [cells for _, cells in found.rows[:ROWS]]
-    columns = tuple(Column(name, column_kind([row[i] for row in rows], found.decimal)) for i, name in enumerate(found.names[:COLUMNS]))
-    suggested = next((name for name in found.names if name.strip().lower() in _TARGETS), found.names[-1])
+    columns = tuple(
+        Column(name, column_kind([row[i] for row in rows], found.decimal))
+        for i, name in enumerate(found.names[:COLUMNS])
+    )
+    suggested = next(
+        (name for name in found.names if name.strip().lower() in _TARGETS), found.names[-1]
+    )
     target = choices.get("target") or suggested
     settled = {
         "path": str(path),
@@ -153,7 +189,15 @@ def _npz(path: Path, choices: Mapping[str, Any]) -> Preview:
             "dataset.y",
         )
     inputs, target = (read_array(path, name)[:ROWS] for name in (x, y))
-    return _arrays(path, "npz", inputs, target, (x, y), found[x].shape, {"path": str(path), "x": x, "y": y, **choices})
+    return _arrays(
+        path,
+        "npz",
+        inputs,
+        target,
+        (x, y),
+        found[x].shape,
+        {"path": str(path), "x": x, "y": y, **choices},
+    )
 
 
 def _idx(path: Path, choices: Mapping[str, Any]) -> Preview:
@@ -170,11 +214,25 @@ def _idx(path: Path, choices: Mapping[str, Any]) -> Preview:
         images, labels = path, beside
         settled = {"images": str(path), "labels": str(beside), **choices}
     head = read_head(images)
-    return _arrays(path, "idx", read_idx(images, ROWS), read_idx(labels, ROWS), ("pixel", "label"), head.shape, settled)
+    return _arrays(
+        path,
+        "idx",
+        read_idx(images, ROWS),
+        read_idx(labels, ROWS),
+        ("pixel", "label"),
+        head.shape,
+        settled,
+    )
 
 
 def _arrays(
-    path: Path, kind: Kind, x: NDArray[Any], y: NDArray[Any], names: tuple[str, str], shape: tuple[int, ...], choices: Mapping[str, Any]
+    path: Path,
+    kind: Kind,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    names: tuple[str, str],
+    shape: tuple[int, ...],
+    choices: Mapping[str, Any],
 ) -> Preview:
     if x.size == 0 or y.size == 0:
         raise InvalidInput(f"{path} holds no examples.", "dataset.path")
@@ -184,12 +242,24 @@ def _arrays(
     targets = targets[:, : COLUMNS - here]
     places = [",".join(map(str, np.unravel_index(i, x.shape[1:] or (1,)))) for i in range(here)]
     columns = [Column(f"{names[0]}[{place}]", _dtype_kind(x)) for place in places]
-    columns += [Column(names[1] if targets.shape[1] == 1 else f"{names[1]}[{i}]", _dtype_kind(y)) for i in range(targets.shape[1])]
+    columns += [
+        Column(names[1] if targets.shape[1] == 1 else f"{names[1]}[{i}]", _dtype_kind(y))
+        for i in range(targets.shape[1])
+    ]
     rows = tuple(
         tuple(_cell(v) for v in row[:here]) + tuple(_cell(v) for v in goal)
         for row, goal in zip(flat.tolist(), targets.tolist(), strict=False)
     )
-    return Preview(str(path), kind, tuple(columns), rows, shape[0], width, names[1] if kind == "npz" else "", choices)
+    return Preview(
+        str(path),
+        kind,
+        tuple(columns),
+        rows,
+        shape[0],
+        width,
+        names[1] if kind == "npz" else "",
+        choices,
+    )
 
 
 def _dtype_kind(array: NDArray[Any]) -> Literal["whole", "real", "words"]:

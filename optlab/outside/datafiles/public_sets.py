@@ -1,7 +1,8 @@
-"""Public data sets by name: fetched once from OpenML by scikit-learn's own loader, then a file of ours.
+"""Public data sets by name: fetched once from OpenML by scikit-learn's own loader, then a file of
+ours.
 
-Nothing is fetched unless it is asked for. A set is kept as an NPZ file in the user's data folder, written in one act; experiments read that file, so they
-need neither the network nor scikit-learn.
+Nothing is fetched unless it is asked for. A set is kept as an NPZ file in the user's data folder,
+written in one act; experiments read that file, so they need neither the network nor scikit-learn.
 """
 
 from __future__ import annotations
@@ -48,7 +49,11 @@ class _Canceled(BaseException):
 
 @dataclass(frozen=True)
 class PublicSet:
-    """A fetched set. ``x`` ``[n, inputs]`` may hold nan for missing values; ``y``: class numbers ``[n]`` or values ``[n, outputs]``."""
+    """A fetched set.
+
+    ``x`` ``[n, inputs]`` may hold nan for missing values; ``y``: class numbers ``[n]`` or values
+    ``[n, outputs]``.
+    """
 
     x: NDArray[np.float64]
     y: NDArray[Any]
@@ -68,7 +73,10 @@ def file_of(name: str, version: int) -> Path:
         InvalidInput: the name cannot be one at OpenML.
     """
     if not _NAME.fullmatch(name):
-        raise InvalidInput(f"{shown(name)} cannot be the name of a public data set; names are like mnist_784 or credit-g.", "dataset.set")
+        raise InvalidInput(
+            f"{shown(name)} cannot be the name of a public data set; names are like mnist_784 or credit-g.",
+            "dataset.set",
+        )
     return folder() / f"{name.lower()}-{version}.npz"
 
 
@@ -89,7 +97,11 @@ def shape_of(name: str, version: int) -> DataShape:
     if set(found) != set(_ARRAYS) or len(found["x"].shape) != 2:
         raise _damaged(path, name, version)
     classes = found["class_names"].values
-    return DataShape(found["x"].shape[1:], classes or found["y"].shape[-1], "classes" if classes else "regression")
+    return DataShape(
+        found["x"].shape[1:],
+        classes or found["y"].shape[-1],
+        "classes" if classes else "regression",
+    )
 
 
 def read(name: str, version: int) -> PublicSet:
@@ -101,10 +113,16 @@ def read(name: str, version: int) -> PublicSet:
     shape = shape_of(name, version)
     path = _there(name, version)
     x, y, input_names, class_names = (read_array(path, key) for key in _ARRAYS)
-    right = x.dtype == np.float64 and y.dtype == (np.int64 if shape.task == "classes" else np.float64) and len(x) == len(y)
+    right = (
+        x.dtype == np.float64
+        and y.dtype == (np.int64 if shape.task == "classes" else np.float64)
+        and len(x) == len(y)
+    )
     if not right or (shape.task == "classes" and not ((y >= 0) & (y < shape.outputs)).all()):
         raise _damaged(path, name, version)
-    return PublicSet(x, y, tuple(map(str, input_names.tolist())), tuple(map(str, class_names.tolist())))
+    return PublicSet(
+        x, y, tuple(map(str, input_names.tolist())), tuple(map(str, class_names.tolist()))
+    )
 
 
 def fetch(name: str, version: int = 1, progress: Progress | None = None) -> Path:
@@ -114,16 +132,15 @@ def fetch(name: str, version: int = 1, progress: Progress | None = None) -> Path
         progress: told of every part that comes.
 
     Raises:
-        InvalidInput: there is no such set, it cannot be used, there is no network, or it was canceled.
+        InvalidInput: there is no such set, it cannot be used, there is no network, or it was
+            canceled.
         MissingPart: scikit-learn is not installed. StoreError: it cannot be kept.
     """
     path = file_of(name, version)
     try:
         from sklearn.datasets import fetch_openml
     except ImportError:
-        packaged = (
-            "which the packaged OptLab leaves out; fetch it once with an OptLab that pip installed, and it is there for this one, too."
-        )
+        packaged = "which the packaged OptLab leaves out; fetch it once with an OptLab that pip installed, and it is there for this one, too."
         installable = "which is not installed; install it with: pip install scikit-learn"
         raise MissingPart(
             f"Fetching a public data set needs scikit-learn, {packaged if getattr(sys, 'frozen', False) else installable}"
@@ -132,14 +149,27 @@ def fetch(name: str, version: int = 1, progress: Progress | None = None) -> Path
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
-        raise InvalidInput(f"The folder {path.parent} cannot be created: {error.strerror or error}.") from None
+        raise InvalidInput(
+            f"The folder {path.parent} cannot be created: {error.strerror or error}."
+        ) from None
     told = f"The data set {shown(name)}, version {version},"
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as scratch, _watched(progress), warnings.catch_warnings():
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as scratch,
+        _watched(progress),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         try:
-            # liac-arff comes with scikit-learn, pandas does not: with one parser everywhere a set has the same values everywhere.
+            # liac-arff comes with scikit-learn, pandas does not: with one parser everywhere a set
+            # has the same values everywhere.
             bunch = fetch_openml(
-                name, version=version, as_frame=False, parser="liac-arff", data_home=scratch, n_retries=RETRIES, delay=PAUSE
+                name,
+                version=version,
+                as_frame=False,
+                parser="liac-arff",
+                data_home=scratch,
+                n_retries=RETRIES,
+                delay=PAUSE,
             )
         except _Canceled:
             raise InvalidInput(f"{told} was not fetched: canceled, and nothing was kept.") from None
@@ -148,7 +178,15 @@ def fetch(name: str, version: int = 1, progress: Progress | None = None) -> Path
             raise InvalidInput(
                 f"{told} could not be fetched from OpenML ({_plain(reason)}); is there a network? Nothing was kept."
             ) from None
-        except (ValueError, KeyError, TypeError, IndexError, RuntimeError, ImportError, MemoryError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            IndexError,
+            RuntimeError,
+            ImportError,
+            MemoryError,
+        ) as error:
             raise InvalidInput(f"{told} cannot be used: {_plain(error)}.") from None
     kept = _usable(told, bunch)
     with replacing(path) as temporary, temporary.open("wb") as file:
@@ -180,7 +218,9 @@ def _usable(told: str, bunch: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[
             columns.append(np.where(missing, np.nan, (column == code).astype(np.float64)))
             names.append(f"{name}={word}")
         if len(columns) * len(dense) > LARGEST_VALUES:
-            raise InvalidInput(f"{told} has words with too many different values (column {shown(str(name))}) to fit.")
+            raise InvalidInput(
+                f"{told} has words with too many different values (column {shown(str(name))}) to fit."
+            )
     if np.isinf(dense).any():
         raise InvalidInput(f"{told} holds infinite values.")
     raw = np.asarray(target)
@@ -188,8 +228,17 @@ def _usable(told: str, bunch: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[
     if raw.dtype.kind == "f" and not np.isfinite(raw).all():
         raise InvalidInput(f"{told} has targets that are missing.")
     found = targets(told.rstrip(","), raw, "classes" if raw.dtype.kind == "U" else "auto")
-    class_names = np.array(found.class_names, dtype=np.str_) if found.class_names else np.empty(0, dtype="<U1")
-    return np.ascontiguousarray(np.column_stack(columns)), found.y, np.array(names, dtype=np.str_), class_names
+    class_names = (
+        np.array(found.class_names, dtype=np.str_)
+        if found.class_names
+        else np.empty(0, dtype="<U1")
+    )
+    return (
+        np.ascontiguousarray(np.column_stack(columns)),
+        found.y,
+        np.array(names, dtype=np.str_),
+        class_names,
+    )
 
 
 def _there(name: str, version: int) -> Path:
@@ -203,7 +252,9 @@ def _there(name: str, version: int) -> Path:
 
 
 def _damaged(path: Path, name: str, version: int) -> InvalidInput:
-    return InvalidInput(f"{path} is damaged; fetch it again: optlab fetch {name} --version {version}", "dataset.set")
+    return InvalidInput(
+        f"{path} is damaged; fetch it again: optlab fetch {name} --version {version}", "dataset.set"
+    )
 
 
 def _plain(error: object) -> str:
@@ -224,7 +275,9 @@ class _Watch(urllib.request.BaseHandler):
         request.timeout = SECONDS
         return request
 
-    def http_response(self, request: urllib.request.Request, response: HTTPResponse) -> HTTPResponse:
+    def http_response(
+        self, request: urllib.request.Request, response: HTTPResponse
+    ) -> HTTPResponse:
         length = response.headers.get("Content-Length", "")
         whole = self._come + int(length) if length.isdecimal() else None
         read = response.read

@@ -1,6 +1,7 @@
 """Targets of array files: what is to be predicted, as class numbers or as real values.
 
-The choice is made by one rule for every binary format: words, truth values and few whole numbers are classes, anything else is real.
+The choice is made by one rule for every binary format: words, truth values and few whole numbers
+are classes, anything else is real.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ LARGEST_EXACT = 2**53
 
 @dataclass(frozen=True)
 class Targets:
-    """``y``: class numbers ``[n]`` int64, or values ``[n, outputs]`` float64. ``class_names``: in order; () for regression."""
+    """``y``: class numbers ``[n]`` int64, or values ``[n, outputs]`` float64. ``class_names``: in
+    order; () for regression.
+    """
 
     y: NDArray[Any]
     class_names: tuple[str, ...]
@@ -45,7 +48,8 @@ def targets(where: str, raw: NDArray[Any], asked: Asked) -> Targets:
     """
     if raw.ndim not in (1, 2) or raw.size == 0:
         raise InvalidInput(
-            f"{where} has the shape {list(raw.shape)}, but targets are one number a row, or one row of numbers.", "dataset.path"
+            f"{where} has the shape {list(raw.shape)}, but targets are one number a row, or one row of numbers.",
+            "dataset.path",
         )
     words = raw.dtype.kind in "Ub"
     values = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
@@ -57,28 +61,45 @@ def targets(where: str, raw: NDArray[Any], asked: Asked) -> Targets:
     if asked == "classes" or (asked == "auto" and values.ndim == 1 and (words or _few(values))):
         return _classes(where, values)
     if raw.dtype.kind == "U":
-        raise InvalidInput(f"{where} holds words ({shown(str(raw.flat[0]))}), but task regression needs numbers.", "dataset.task")
+        raise InvalidInput(
+            f"{where} holds words ({shown(str(raw.flat[0]))}), but task regression needs numbers.",
+            "dataset.task",
+        )
     return Targets(values.astype(np.float64).reshape(len(raw), -1), (), "regression")
 
 
 def _few(values: NDArray[Any]) -> bool:
-    """Whether numbers look like classes: few different whole ones, or integers that count 0, 1, 2, … without a gap."""
+    """Whether numbers look like classes: few different whole ones, or integers that count 0, 1, 2,
+    … without a gap.
+    """
     distinct = np.unique(values)
     if len(distinct) <= FEW_NUMBERS:
         return bool((distinct == np.floor(distinct)).all())
-    return bool(values.dtype.kind in "iu" and len(distinct) <= MOST_CLASSES and distinct[0] == 0 and distinct[-1] == len(distinct) - 1)
+    return bool(
+        values.dtype.kind in "iu"
+        and len(distinct) <= MOST_CLASSES
+        and distinct[0] == 0
+        and distinct[-1] == len(distinct) - 1
+    )
 
 
 def _classes(where: str, values: NDArray[Any]) -> Targets:
     if values.dtype.kind == "f" and not (values == np.floor(values)).all():
         row = int(np.argmax(values != np.floor(values)))
-        raise InvalidInput(f"{where}, row {row + 1}: {values[row]:g} is no whole number, so it is no class.", "dataset.task")
+        raise InvalidInput(
+            f"{where}, row {row + 1}: {values[row]:g} is no whole number, so it is no class.",
+            "dataset.task",
+        )
     distinct, numbers = np.unique(values, return_inverse=True)
     if len(distinct) < 2:
-        raise InvalidInput(f"{where} has one value only ({shown(distinct[0].item())}); there is nothing to learn.", "dataset.path")
+        raise InvalidInput(
+            f"{where} has one value only ({shown(distinct[0].item())}); there is nothing to learn.",
+            "dataset.path",
+        )
     if len(distinct) > MOST_CLASSES:
         raise InvalidInput(
-            f"{where} has {len(distinct):,} different values, more than {MOST_CLASSES:,} classes; choose task regression.", "dataset.task"
+            f"{where} has {len(distinct):,} different values, more than {MOST_CLASSES:,} classes; choose task regression.",
+            "dataset.task",
         )
     names = tuple(_class_name(value) for value in distinct)
     return Targets(numbers.reshape(-1).astype(np.int64), names, "classes")
@@ -98,13 +119,24 @@ def finite(where: str, values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind == "f":
         bad = ~np.isfinite(values)
     elif values.dtype.kind in "iu" and values.dtype.itemsize == 8:
-        bad = (values > LARGEST_EXACT) | (values < -LARGEST_EXACT) if values.dtype.kind == "i" else values > LARGEST_EXACT
+        bad = (
+            (values > LARGEST_EXACT) | (values < -LARGEST_EXACT)
+            if values.dtype.kind == "i"
+            else values > LARGEST_EXACT
+        )
     else:
         return values
     if bad.any():
         place = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), values.shape))
         column = ",".join(str(i + 1) for i in place[1:])
         value = values[place]
-        what = f"{value} is not a finite number" if values.dtype.kind == "f" else f"{value} is too large to be exact"
-        raise InvalidInput(f"{where}, row {place[0] + 1}{f', column {column}' if column else ''}: {what}.", "dataset.path")
+        what = (
+            f"{value} is not a finite number"
+            if values.dtype.kind == "f"
+            else f"{value} is too large to be exact"
+        )
+        raise InvalidInput(
+            f"{where}, row {place[0] + 1}{f', column {column}' if column else ''}: {what}.",
+            "dataset.path",
+        )
     return values

@@ -1,7 +1,9 @@
-"""What a module of the user's has to be for a run to use it, found out by trying it on a few made-up examples.
+"""What a module of the user's has to be for a run to use it, found out by trying it on a few
+made-up examples.
 
-A run keeps all that changes in one flat vector of parameters, repeats itself from its seed, and evaluates in chunks; a module that keeps changing
-state of its own, draws random numbers or mixes the examples of a batch cannot take part, and is told why.
+A run keeps all that changes in one flat vector of parameters, repeats itself from its seed, and
+evaluates in chunks; a module that keeps changing state of its own, draws random numbers or mixes
+the examples of a batch cannot take part, and is told why.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
     """Try a module.
 
     Args:
-        make: builds it. shape: of the data. flat: whether it takes examples as rows of numbers. what: what messages call it.
+        make: builds it. shape: of the data. flat: whether it takes examples as rows of numbers.
+            what: what messages call it.
 
     Raises:
         InvalidInput: it cannot take part in a run; the message says why.
@@ -48,14 +51,18 @@ def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
         _torch.manual_seed(0)
         module = built(make, what).double()
         layout = layout_of(module, shape.outputs, what)
-        x = _torch.rand(_EXAMPLES, *((shape.width,) if flat else shape.inputs), dtype=_torch.float64)
+        x = _torch.rand(
+            _EXAMPLES, *((shape.width,) if flat else shape.inputs), dtype=_torch.float64
+        )
         outputs = _tried(module.train(), x, shape, what)
         _check_dependence(module.eval(), x, what)
         parameters = list(module.parameters())
         try:
             gradients = _torch.autograd.grad(outputs.sum(), parameters, allow_unused=True)
         except RuntimeError as error:
-            raise InvalidInput(f"{what} cannot be differentiated: {explained(error)}.", "model.name") from error
+            raise InvalidInput(
+                f"{what} cannot be differentiated: {explained(error)}.", "model.name"
+            ) from error
         if all(gradient is None for gradient in gradients):
             raise InvalidInput(f"{what}: no parameter has a part in its outputs.", "model.name")
         return Examined(layout, _batched(module.train(), x))
@@ -70,7 +77,8 @@ def built(make: Make, what: str) -> torch.nn.Module:
 
 
 def layout_of(module: torch.nn.Module, outputs: int, what: str) -> Layout:
-    """The parameter tensors of a module. What each is for follows from its axes: two and more make a weight, one a bias, or a scale by its name.
+    """The parameter tensors of a module. What each is for follows from its axes: two and more make
+    a weight, one a bias, or a scale by its name.
 
     Raises:
         InvalidInput: it has no parameters, or one that cannot be trained here.
@@ -78,14 +86,19 @@ def layout_of(module: torch.nn.Module, outputs: int, what: str) -> Layout:
     found: list[Parameter] = []
     for name, parameter in module.named_parameters():
         if isinstance(parameter, _torch.nn.parameter.UninitializedParameter):
-            raise InvalidInput(f"{what}: the parameter {name} has no shape yet (a lazy layer); give its layer its sizes.", "model.name")
+            raise InvalidInput(
+                f"{what}: the parameter {name} has no shape yet (a lazy layer); give its layer its sizes.",
+                "model.name",
+            )
         if not parameter.requires_grad:
             raise InvalidInput(
-                f"{what}: the parameter {name} is frozen; make it a buffer (register_buffer) if it is a constant.", "model.name"
+                f"{what}: the parameter {name} is frozen; make it a buffer (register_buffer) if it is a constant.",
+                "model.name",
             )
         if not parameter.is_floating_point():
             raise InvalidInput(
-                f"{what}: the parameter {name} is of type {parameter.dtype}; only real numbers can be trained.", "model.name"
+                f"{what}: the parameter {name} is of type {parameter.dtype}; only real numbers can be trained.",
+                "model.name",
             )
         if parameter.ndim == 0 or parameter.numel() == 0:
             raise InvalidInput(
@@ -99,7 +112,9 @@ def layout_of(module: torch.nn.Module, outputs: int, what: str) -> Layout:
     if weights and weights[-1].shape[0] == outputs:
         last = weights[-1].name.rpartition(".")[0]
         ours = {weights[-1].name, f"{last}.bias" if last else "bias"}
-        found = [Parameter(p.name, p.shape, p.role, p.fan_in, p.fan_out, p.name in ours) for p in found]
+        found = [
+            Parameter(p.name, p.shape, p.role, p.fan_in, p.fan_out, p.name in ours) for p in found
+        ]
     return Layout(tuple(found))
 
 
@@ -107,23 +122,35 @@ def _parameter(name: str, shape: tuple[int, ...]) -> Parameter:
     if len(shape) >= 2:
         field = math.prod(shape[2:])  # the places of a convolution's kernel
         return Parameter(name, shape, "weight", shape[1] * field, shape[0] * field)
-    role: Role = "scale" if name.rpartition(".")[2] in ("weight", "scale", "gain", "gamma") else "bias"
+    role: Role = (
+        "scale" if name.rpartition(".")[2] in ("weight", "scale", "gain", "gamma") else "bias"
+    )
     return Parameter(name, shape, role, shape[0], shape[0])
 
 
 def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str) -> torch.Tensor:
-    """Outputs of a training pass, after finding that it changes nothing, draws nothing and gives what a loss can take."""
+    """Outputs of a training pass, after finding that it changes nothing, draws nothing and gives
+    what a loss can take.
+    """
     before = {name: value.detach().clone() for name, value in _state(module).items()}
     given = x.clone()
     try:
         outputs, again = module(given), module(x.clone())
     except Exception as error:
         raise InvalidInput(
-            f"{what}: its forward pass failed on examples of shape {list(x.shape[1:])} with {explained(error)}.", "model.name"
+            f"{what}: its forward pass failed on examples of shape {list(x.shape[1:])} with {explained(error)}.",
+            "model.name",
         ) from error
     if not isinstance(outputs, _torch.Tensor):
-        raise InvalidInput(f"{what}: its forward pass gives a {type(outputs).__name__}, but must give one tensor.", "model.name")
-    changed = [name for name, value in _state(module).items() if name not in before or not _torch.equal(value, before[name])]
+        raise InvalidInput(
+            f"{what}: its forward pass gives a {type(outputs).__name__}, but must give one tensor.",
+            "model.name",
+        )
+    changed = [
+        name
+        for name, value in _state(module).items()
+        if name not in before or not _torch.equal(value, before[name])
+    ]
     if changed:
         raise InvalidInput(
             f"{what}: its forward pass changes its buffer {changed[0]} in place (running statistics of batch normalization are such), and a run keeps no state "
@@ -132,12 +159,14 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
         )
     if not _torch.equal(given, x):
         raise InvalidInput(
-            f"{what}: its forward pass changes its input in place, which several runs share; copy the input first.", "model.name"
+            f"{what}: its forward pass changes its input in place, which several runs share; copy the input first.",
+            "model.name",
         )
     wanted = (_EXAMPLES, shape.outputs)
     if tuple(outputs.shape) != wanted:
         raise InvalidInput(
-            f"{what}: for {_EXAMPLES} examples it gives the shape {list(outputs.shape)}, but {list(wanted)} is needed.", "model.name"
+            f"{what}: for {_EXAMPLES} examples it gives the shape {list(outputs.shape)}, but {list(wanted)} is needed.",
+            "model.name",
         )
     if outputs.dtype != _torch.float64:
         raise InvalidInput(
@@ -155,10 +184,18 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
 def _check_dependence(module: torch.nn.Module, x: torch.Tensor, what: str) -> None:
     with _torch.no_grad():
         try:
-            together, alone = module(x.clone()), _torch.cat([module(half.clone()) for half in x.split(_EXAMPLES // 2)])
+            together, alone = (
+                module(x.clone()),
+                _torch.cat([module(half.clone()) for half in x.split(_EXAMPLES // 2)]),
+            )
         except Exception as error:
-            raise InvalidInput(f"{what}: its forward pass failed outside of training with {explained(error)}.", "model.name") from error
-    if together.shape != alone.shape or not _torch.allclose(together, alone, rtol=1e-6, atol=1e-9, equal_nan=True):
+            raise InvalidInput(
+                f"{what}: its forward pass failed outside of training with {explained(error)}.",
+                "model.name",
+            ) from error
+    if together.shape != alone.shape or not _torch.allclose(
+        together, alone, rtol=1e-6, atol=1e-9, equal_nan=True
+    ):
         raise InvalidInput(
             f"{what}: what it gives for one example depends on the others of its batch (batch normalization does), so an evaluation in parts would be wrong; "
             "use layer or group normalization.",
@@ -171,17 +208,27 @@ def _batched(module: torch.nn.Module, x: torch.Tensor) -> bool:
     names = [name for name, _ in module.named_parameters()]
     rows = [[value.detach() * factor for value in module.parameters()] for factor in (1.0, 0.5)]
     with warnings.catch_warnings(), _torch.no_grad():
-        warnings.simplefilter("error")  # torch warns where it would run one after the other in secret
+        # torch warns where it would run one after the other in secret
+        warnings.simplefilter("error")
         try:
-            together = over_runs(module, names)([_torch.stack(pair) for pair in zip(*rows, strict=True)], _torch.stack([x, x]))
-            alone = [_torch.func.functional_call(module, dict(zip(names, row, strict=True)), (x,)) for row in rows]
+            together = over_runs(module, names)(
+                [_torch.stack(pair) for pair in zip(*rows, strict=True)], _torch.stack([x, x])
+            )
+            alone = [
+                _torch.func.functional_call(module, dict(zip(names, row, strict=True)), (x,))
+                for row in rows
+            ]
         except Exception:  # noqa: BLE001 - vmap refuses in many ways, and one run after the other is always there
             return False
-    return bool(_torch.allclose(together, _torch.stack(alone), rtol=1e-9, atol=1e-12, equal_nan=True))
+    return bool(
+        _torch.allclose(together, _torch.stack(alone), rtol=1e-9, atol=1e-12, equal_nan=True)
+    )
 
 
 def over_runs(module: torch.nn.Module, names: list[str]) -> Callable[..., Any]:
-    """``(parameters [R, *shape] each, x [R, m, …])`` → outputs ``[R, m, outputs]``, all runs at once."""
+    """``(parameters [R, *shape] each, x [R, m, …])`` → outputs ``[R, m, outputs]``, all runs at
+    once.
+    """
 
     def one(parameters: list[torch.Tensor], x: torch.Tensor) -> Any:
         return _torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,))

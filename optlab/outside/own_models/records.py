@@ -1,4 +1,6 @@
-"""Which models are registered: a TOML file in the user's data folder, read anew whenever it is asked, since a confirmation may be taken back."""
+"""Which models are registered: a TOML file in the user's data folder, read anew whenever it is
+asked, since a confirmation may be taken back.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from optlab.core.files import write_atomically
 
 FORMAT = 1
 PREFIX = "own."
-"""What names of registered models begin with, so that none can stand in for a model of the catalogue."""
+"""What names of registered models begin with, so that none can stand in for a model of the
+catalogue.
+"""
 
 ArgumentKind = Literal["whole", "real", "switch", "text", "sizes"]
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
@@ -38,8 +42,10 @@ class Registration:
     """A model that the user has confirmed.
 
     Attributes:
-        name: without the prefix. origin: path of a Python file, or dotted name of a module. imported: whether it is the latter. cls: name of the class in it.
-        sha256: of the source file that was confirmed. arguments: those that become fields. fixed: those that stay at their defaults.
+        name: without the prefix. origin: path of a Python file, or dotted name of a module.
+            imported: whether it is the latter. cls: name of the class in it.
+        sha256: of the source file that was confirmed. arguments: those that become fields. fixed:
+            those that stay at their defaults.
     """
 
     name: str
@@ -74,7 +80,10 @@ def checked_name(name: str) -> str:
     """
     bare = name.removeprefix(PREFIX)
     if not _NAME.fullmatch(bare):
-        raise InvalidInput(f"{shown(name)} cannot be the name of a model; use small letters, digits and underscores, as my_net.", "name")
+        raise InvalidInput(
+            f"{shown(name)} cannot be the name of a model; use small letters, digits and underscores, as my_net.",
+            "name",
+        )
     return bare
 
 
@@ -103,9 +112,19 @@ def read() -> tuple[Registration, ...]:
                 f"{path} has the format {shown(tables.get('format'))}, but this OptLab reads format {FORMAT}; move it away or update OptLab."
             )
         found = [_registration(table) for table in tables.get("model", [])]
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        UnicodeDecodeError,
+        tomllib.TOMLDecodeError,
+        RecursionError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        raise StoreError(f"{path}, the list of your own models, is damaged ({words}); move it away and register them again.") from None
+        raise StoreError(
+            f"{path}, the list of your own models, is damaged ({words}); move it away and register them again."
+        ) from None
     return tuple(sorted(found, key=lambda registration: registration.name))
 
 
@@ -120,7 +139,8 @@ def get(name: str) -> Registration:
     if bare not in known:
         listing = ", ".join(known) if known else "none"
         raise InvalidInput(
-            f"No model {shown(bare)} is registered on this machine{did_you_mean(bare, known)}; registered are: {listing}.", "model.name"
+            f"No model {shown(bare)} is registered on this machine{did_you_mean(bare, known)}; registered are: {listing}.",
+            "model.name",
         )
     return known[bare]
 
@@ -147,7 +167,10 @@ def forget(name: str) -> Registration:
 
 def _write(registrations: list[Registration]) -> None:
     paths.writable_home()
-    write_atomically(place(), tomli_w.dumps({"format": FORMAT, "model": [document(r) for r in registrations]}).encode())
+    write_atomically(
+        place(),
+        tomli_w.dumps({"format": FORMAT, "model": [document(r) for r in registrations]}).encode(),
+    )
 
 
 def document(registration: Registration) -> dict[str, Any]:
@@ -159,7 +182,11 @@ def document(registration: Registration) -> dict[str, Any]:
         "class": registration.cls,
         "sha256": registration.sha256,
         "arguments": [
-            {"name": a.name, "kind": a.kind, "default": list(a.default) if isinstance(a.default, tuple) else a.default}
+            {
+                "name": a.name,
+                "kind": a.kind,
+                "default": list(a.default) if isinstance(a.default, tuple) else a.default,
+            }
             for a in registration.arguments
         ],
         "fixed": list(registration.fixed),
@@ -178,7 +205,15 @@ def _registration(table: Mapping[str, Any]) -> Registration:
     fixed = table["fixed"]
     if not isinstance(fixed, list) or not all(isinstance(item, str) for item in fixed):
         raise ValueError("an entry is incomplete")
-    return Registration(name, origin, table["imported"], cls, sha256, tuple(_argument(a) for a in table["arguments"]), tuple(fixed))
+    return Registration(
+        name,
+        origin,
+        table["imported"],
+        cls,
+        sha256,
+        tuple(_argument(a) for a in table["arguments"]),
+        tuple(fixed),
+    )
 
 
 def _argument(table: Mapping[str, Any]) -> Argument:
@@ -202,6 +237,8 @@ def kind_of(default: object) -> ArgumentKind | None:
         return "real" if default - default == 0.0 else None
     if isinstance(default, str):
         return "text"
-    if isinstance(default, tuple) and all(type(n) is int and 1 <= n <= LARGEST_SIZE for n in default):
+    if isinstance(default, tuple) and all(
+        type(n) is int and 1 <= n <= LARGEST_SIZE for n in default
+    ):
         return "sizes"
     return None

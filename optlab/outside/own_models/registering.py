@@ -24,7 +24,9 @@ USUAL: tuple[DataShape, ...] = tuple(
 
 @dataclass(frozen=True)
 class Registered:
-    """What came of it: the registration, and the data shape and layout on which the model was tried."""
+    """What came of it: the registration, and the data shape and layout on which the model was
+    tried.
+    """
 
     registration: Registration
     shape: DataShape
@@ -35,18 +37,23 @@ def register(source: Source, name: str, shapes: Sequence[DataShape] = USUAL) -> 
     """Execute a confirmed source, try its class, and keep it as ``own.<name>``.
 
     Raises:
-        InvalidInput: it cannot be executed or used, told of the first of ``shapes``; nothing is kept then.
+        InvalidInput: it cannot be executed or used, told of the first of ``shapes``; nothing is
+            kept then.
         StoreError: it cannot be kept.
     """
     bare = records.checked_name(name)
     cls = sources.execute(source)
     fields, fixed = sources.arguments(cls, str(source.path))
-    registration = Registration(bare, source.origin, source.imported, source.cls, source.sha256, fields, fixed)
+    registration = Registration(
+        bare, source.origin, source.imported, source.cls, source.sha256, fields, fixed
+    )
     first: InvalidInput | None = None
     for shape in shapes:
         try:
             made = functools.partial(cls, **sources.from_data(cls, shape))
-            layout = examine(made, shape, sources.takes(cls, "inputs"), f"{source.path}: {source.cls}").layout
+            layout = examine(
+                made, shape, sources.takes(cls, "inputs"), f"{source.path}: {source.cls}"
+            ).layout
         except InvalidInput as error:
             first = first or error
         else:

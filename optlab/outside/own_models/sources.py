@@ -1,7 +1,8 @@
 """Finding a model's source, and executing it: two steps, with the user's confirmation between them.
 
-The first reads the file as text (its classes are found in its syntax tree) and never executes; the second executes exactly the bytes whose
-checksum was confirmed, or, for a module of an installed package, imports it after its file was compared.
+The first reads the file as text (its classes are found in its syntax tree) and never executes; the
+second executes exactly the bytes whose checksum was confirmed, or, for a module of an installed
+package, imports it after its file was compared.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Source:
     """A class in a file, found but not executed.
 
     Attributes:
-        origin: path of the file as it is registered, or dotted name of the module. imported: whether it is the latter. path: the file. content: its bytes.
+        origin: path of the file as it is registered, or dotted name of the module. imported:
+            whether it is the latter. path: the file. content: its bytes.
         cls: name of the class.
     """
 
@@ -58,13 +60,15 @@ class Source:
 
 
 def find(what: str, cls: str = "") -> Source:
-    """The source that ``what`` names: a Python file, a module of an installed package, or either with ``:Class`` behind it. Nothing is executed.
+    """The source that ``what`` names: a Python file, a module of an installed package, or either
+    with ``:Class`` behind it. Nothing is executed.
 
     Args:
         cls: name of the class; "" for the only one that looks like a model.
 
     Raises:
-        InvalidInput: there is no such file, module or class, or it is not clear which class is meant.
+        InvalidInput: there is no such file, module or class, or it is not clear which class is
+            meant.
     """
     head, colon, tail = what.rpartition(":")
     if colon and tail.isidentifier() and not cls:
@@ -73,7 +77,10 @@ def find(what: str, cls: str = "") -> Source:
         path = Path(what).expanduser().resolve()
         return _source(str(path), False, path, cls)
     if not all(part.isidentifier() for part in what.split(".")):
-        raise InvalidInput(f"{shown(what)} is neither a Python file that is there nor the dotted name of a module.", "origin")
+        raise InvalidInput(
+            f"{shown(what)} is neither a Python file that is there nor the dotted name of a module.",
+            "origin",
+        )
     found = _module_file(what)
     if found is None and not cls and "." in what:
         module, _, last = what.rpartition(".")
@@ -82,7 +89,8 @@ def find(what: str, cls: str = "") -> Source:
             what, cls = module, last
     if found is None:
         raise InvalidInput(
-            f"{shown(what)} is no Python file and no module that can be imported here (is its package installed?).", "origin"
+            f"{shown(what)} is no Python file and no module that can be imported here (is its package installed?).",
+            "origin",
         )
     return _source(what, True, found, cls)
 
@@ -91,7 +99,8 @@ def load(registration: Registration) -> type[torch.nn.Module]:
     """The class of a registered model, executed if it is still what was confirmed.
 
     Raises:
-        InvalidInput: it is not registered any more, its file has changed or gone, or executing it fails.
+        InvalidInput: it is not registered any more, its file has changed or gone, or executing it
+            fails.
     """
     where = f"model.name is '{records.PREFIX}{registration.name}'"
     current = records.get(registration.name)
@@ -99,13 +108,22 @@ def load(registration: Registration) -> type[torch.nn.Module]:
     path = _module_file(registration.origin) if registration.imported else Path(registration.origin)
     if path is None:
         raise InvalidInput(
-            f"{where}, but the module {registration.origin} cannot be found; install its package or register the model anew.", "model.name"
+            f"{where}, but the module {registration.origin} cannot be found; install its package or register the model anew.",
+            "model.name",
         )
     content = _read(path, where)
     sha256 = hashlib.sha256(content).hexdigest()
-    if (current.origin, current.cls, current.sha256) != (registration.origin, registration.cls, sha256):
-        raise InvalidInput(f"{where}, but {path} has changed since it was confirmed; {again}.", "model.name")
-    return execute(Source(registration.origin, registration.imported, path, content, registration.cls))
+    if (current.origin, current.cls, current.sha256) != (
+        registration.origin,
+        registration.cls,
+        sha256,
+    ):
+        raise InvalidInput(
+            f"{where}, but {path} has changed since it was confirmed; {again}.", "model.name"
+        )
+    return execute(
+        Source(registration.origin, registration.imported, path, content, registration.cls)
+    )
 
 
 _executing = threading.Lock()
@@ -124,13 +142,19 @@ def execute(source: Source) -> type[torch.nn.Module]:
             module = _run(source)
             cls = getattr(module, source.cls, None)
             if not inspect.isclass(cls) or not issubclass(cls, _torch.nn.Module):
-                raise InvalidInput(f"{source.path}: {source.cls} is no class derived from torch.nn.Module.", "model.name")
+                raise InvalidInput(
+                    f"{source.path}: {source.cls} is no class derived from torch.nn.Module.",
+                    "model.name",
+                )
             _executed[key] = cls
         return _executed[key]
 
 
-def arguments(cls: type[torch.nn.Module], where: str) -> tuple[tuple[Argument, ...], tuple[str, ...]]:
-    """The constructor's arguments that can be fields, and the names of those that stay at their defaults.
+def arguments(
+    cls: type[torch.nn.Module], where: str
+) -> tuple[tuple[Argument, ...], tuple[str, ...]]:
+    """The constructor's arguments that can be fields, and the names of those that stay at their
+    defaults.
 
     Raises:
         InvalidInput: an argument has no default and is none of those that the data give.
@@ -162,13 +186,20 @@ def signature(cls: type[torch.nn.Module], where: str) -> list[inspect.Parameter]
     try:
         found = inspect.signature(cls).parameters.values()
     except (TypeError, ValueError):
-        raise InvalidInput(f"{where}: what its constructor takes cannot be read.", "origin") from None
+        raise InvalidInput(
+            f"{where}: what its constructor takes cannot be read.", "origin"
+        ) from None
     for argument in found:
         if argument.kind is inspect.Parameter.POSITIONAL_ONLY:
             raise InvalidInput(
-                f"{where}: the argument {shown(argument.name)} of its constructor can be given by position only; allow its name.", "origin"
+                f"{where}: the argument {shown(argument.name)} of its constructor can be given by position only; allow its name.",
+                "origin",
             )
-    return [a for a in found if a.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)]
+    return [
+        a
+        for a in found
+        if a.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    ]
 
 
 def takes(cls: type[torch.nn.Module], argument: str) -> bool:
@@ -177,8 +208,14 @@ def takes(cls: type[torch.nn.Module], argument: str) -> bool:
 
 
 def from_data(cls: type[torch.nn.Module], shape: DataShape) -> dict[str, Any]:
-    """What the constructor asks of the data: ``inputs`` and ``outputs`` are numbers, ``input_shape`` is a tuple."""
-    given: dict[str, Any] = {"inputs": shape.width, "outputs": shape.outputs, "input_shape": shape.inputs}
+    """What the constructor asks of the data: ``inputs`` and ``outputs`` are numbers,
+    ``input_shape`` is a tuple.
+    """
+    given: dict[str, Any] = {
+        "inputs": shape.width,
+        "outputs": shape.outputs,
+        "input_shape": shape.inputs,
+    }
     return {name: value for name, value in given.items() if takes(cls, name)}
 
 
@@ -190,7 +227,9 @@ def _source(origin: str, imported: bool, path: Path, cls: str) -> Source:
     try:
         tree = ast.parse(content, str(path))
     except SyntaxError as error:
-        raise InvalidInput(f"{path}, line {error.lineno or 1}: this is not Python ({error.msg}).", "origin") from None
+        raise InvalidInput(
+            f"{path}, line {error.lineno or 1}: this is not Python ({error.msg}).", "origin"
+        ) from None
     except (ValueError, RecursionError, MemoryError):
         raise InvalidInput(f"{path} is not Python source.", "origin") from None
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
@@ -202,12 +241,22 @@ def _source(origin: str, imported: bool, path: Path, cls: str) -> Source:
             if "Module" in bases or bases & models:
                 models.add(node.name)
         if len(models) != 1:
-            which = "no class derived from torch.nn.Module" if not models else f"several models ({', '.join(sorted(models))})"
-            raise InvalidInput(f"{path} has {which}; name the class behind a colon, as {path.name}:MyNet.", "origin")
+            which = (
+                "no class derived from torch.nn.Module"
+                if not models
+                else f"several models ({', '.join(sorted(models))})"
+            )
+            raise InvalidInput(
+                f"{path} has {which}; name the class behind a colon, as {path.name}:MyNet.",
+                "origin",
+            )
         (cls,) = models
     elif cls not in names and not imported:
         listing = ", ".join(names) or "none"
-        raise InvalidInput(f"{path} has no class {shown(cls)}{did_you_mean(cls, names)}; its classes are: {listing}.", "origin")
+        raise InvalidInput(
+            f"{path} has no class {shown(cls)}{did_you_mean(cls, names)}; its classes are: {listing}.",
+            "origin",
+        )
     return Source(origin, imported, path, content, cls)
 
 
@@ -216,14 +265,23 @@ def _read(path: Path, where: str) -> bytes:
         with path.open("rb") as file:
             content = file.read(LARGEST_SOURCE + 1)
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{where}: {path} cannot be read: {getattr(error, 'strerror', None) or error}.", "model.name") from None
+        raise InvalidInput(
+            f"{where}: {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
+            "model.name",
+        ) from None
     if len(content) > LARGEST_SOURCE:
-        raise InvalidInput(f"{where}: {path} is larger than {LARGEST_SOURCE // 1024} KiB, so it is no model's source.", "model.name")
+        raise InvalidInput(
+            f"{where}: {path} is larger than {LARGEST_SOURCE // 1024} KiB, so it is no model's source.",
+            "model.name",
+        )
     return content
 
 
 def _module_file(name: str) -> Path | None:
-    """The source file of a module. Its packages are looked for one inside the other, since importing them would execute them."""
+    """The source file of a module.
+
+    Its packages are looked for one inside the other, since importing them would execute them.
+    """
     search: list[str] | None = None
     spec: importlib.machinery.ModuleSpec | None = None
     parts = name.split(".")
@@ -232,7 +290,11 @@ def _module_file(name: str) -> Path | None:
         if spec is None:
             return None
         search = list(spec.submodule_search_locations or [])
-    return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
+    return (
+        Path(spec.origin)
+        if spec is not None and spec.origin and spec.origin.endswith(".py")
+        else None
+    )
 
 
 def _spec(name: str, search: list[str] | None) -> importlib.machinery.ModuleSpec | None:
@@ -247,7 +309,9 @@ def _spec(name: str, search: list[str] | None) -> importlib.machinery.ModuleSpec
 
 
 class _Bytes(importlib.abc.InspectLoader):
-    """Loads a module from bytes in memory: what is executed is what was compared, whatever happens to the file meanwhile."""
+    """Loads a module from bytes in memory: what is executed is what was compared, whatever happens
+    to the file meanwhile.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -272,7 +336,9 @@ def _run(source: Source) -> ModuleType:
         importlib.abc.InspectLoader.exec_module(_Bytes(source), module)
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
-        raise InvalidInput(f"Executing {source.path} failed with {explained(error)}.", "model.name") from error
+        raise InvalidInput(
+            f"Executing {source.path} failed with {explained(error)}.", "model.name"
+        ) from error
     return module
 
 

@@ -1,7 +1,7 @@
 """CSV: the table as text, for spreadsheets and everything else.
 
-Numbers are written so that reading them gives the same number back; an empty cell means that the series has no value at that
-step, ``nan`` and ``inf`` are values that were measured.
+Numbers are written so that reading them gives the same number back; an empty cell means that the
+series has no value at that step, ``nan`` and ``inf`` are values that were measured.
 """
 
 from __future__ import annotations

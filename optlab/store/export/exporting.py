@@ -34,7 +34,8 @@ def export(store: Store, run: str, format: str, path: Path, *, force: bool = Fal
     """
     if format not in FORMATS:
         raise InvalidInput(
-            f"The format is '{format}'{did_you_mean(format, FORMATS)}, but it must be one of {', '.join(FORMATS)}.", "format"
+            f"The format is '{format}'{did_you_mean(format, FORMATS)}, but it must be one of {', '.join(FORMATS)}.",
+            "format",
         )
     check_target(path, force=force)
     record = store.run(run)

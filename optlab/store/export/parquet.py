@@ -11,7 +11,8 @@ from optlab.store.export.table import Table
 
 
 def write(table: Table, path: Path) -> None:
-    """Write the table: ``step`` as int64, the others as float64, null where the series has no value. The metadata says ``optlab.…``.
+    """Write the table: ``step`` as int64, the others as float64, null where the series has no
+    value. The metadata says ``optlab.…``.
 
     Raises:
         MissingPart: pyarrow is not installed.
@@ -23,9 +24,15 @@ def write(table: Table, path: Path) -> None:
     except ImportError:
         packaged = "the packaged OptLab leaves out; export as csv, or install OptLab with pip"
         installable = "is not installed; install it with: pip install pyarrow, or export as csv"
-        raise MissingPart(f"Parquet files need pyarrow, which {packaged if getattr(sys, 'frozen', False) else installable}.") from None
-    arrays = [pyarrow.array(table.steps)] + [pyarrow.array(column.values, mask=~column.present) for column in table.columns]
+        raise MissingPart(
+            f"Parquet files need pyarrow, which {packaged if getattr(sys, 'frozen', False) else installable}."
+        ) from None
+    arrays = [pyarrow.array(table.steps)] + [
+        pyarrow.array(column.values, mask=~column.present) for column in table.columns
+    ]
     names = ["step", *(column.name for column in table.columns)]
     about = {f"optlab.{key}": text for key, text in table.about.items()}
     with replacing(path) as temporary:
-        pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, names=names).replace_schema_metadata(about), temporary)
+        pyarrow.parquet.write_table(
+            pyarrow.Table.from_arrays(arrays, names=names).replace_schema_metadata(about), temporary
+        )

@@ -1,7 +1,9 @@
-"""Benches: small laboratories that each put one statement of the notes to the test, found by walking this folder.
+"""Benches: small laboratories that each put one statement of the notes to the test, found by
+walking this folder.
 
-A bench runs the engine, so it cannot stand among the catalogue's folders, which the engine itself is built on; it is a component all the same, with
-the same declarations, one a file, and the walk below is :mod:`optlab.core.registry`'s in small. Files whose names start with an underscore, and
+A bench runs the engine, so it cannot stand among the catalogue's folders, which the engine itself
+is built on; it is a component all the same, with the same declarations, one a file, and the walk
+below is :mod:`optlab.core.registry`'s in small. Files whose names start with an underscore, and
 ``base.py``, are the folder's own. The installer reads the same walk (:func:`modules`).
 """
 
@@ -22,7 +24,11 @@ from optlab.studies.demonstrations.base import Demonstration
 def modules() -> list[str]:
     """Dotted names of all bench modules (what an installer has to include)."""
     found = (module.name for module in pkgutil.iter_modules(__path__))
-    return [f"{__name__}.{name}" for name in sorted(found) if name != "base" and not name.startswith("_")]
+    return [
+        f"{__name__}.{name}"
+        for name in sorted(found)
+        if name != "base" and not name.startswith("_")
+    ]
 
 
 def names() -> list[str]:
@@ -43,7 +49,10 @@ def get(name: str) -> type[Demonstration]:
     """
     known = _benches()
     if name not in known:
-        raise InvalidInput(f"bench is {shown(name)}{did_you_mean(str(name), known)}, but it must be one of: {', '.join(known)}.", "bench")
+        raise InvalidInput(
+            f"bench is {shown(name)}{did_you_mean(str(name), known)}, but it must be one of: {', '.join(known)}.",
+            "bench",
+        )
     return known[name]
 
 
@@ -69,7 +78,10 @@ def _benches() -> dict[str, type[Demonstration]]:
         found += [
             value
             for value in vars(module).values()
-            if inspect.isclass(value) and issubclass(value, Demonstration) and value.__module__ == module.__name__ and value.name
+            if inspect.isclass(value)
+            and issubclass(value, Demonstration)
+            and value.__module__ == module.__name__
+            and value.name
         ]
     found.sort(key=lambda demonstration: (demonstration.sort_order, demonstration.label.lower()))
     return {demonstration.name: demonstration for demonstration in found}

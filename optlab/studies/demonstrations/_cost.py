@@ -40,9 +40,11 @@ def seconds(work: Callable[[], object], device: str, repetitions: int) -> float:
 
 
 def peak_bytes(work: Callable[[], object], device: str) -> float:
-    """Largest number of bytes that one call of ``work`` holds at once beside what was there before, without what is in use inside of an operation.
+    """Largest number of bytes that one call of ``work`` holds at once beside what was there before,
+    without what is in use inside of an operation.
 
-    On an NVIDIA or AMD GPU torch's allocator tells, and counts that, too; elsewhere the results of the operations are added up.
+    On an NVIDIA or AMD GPU torch's allocator tells, and counts that, too; elsewhere the results of
+    the operations are added up.
     """
     work()
     if device == "cuda":
@@ -63,13 +65,16 @@ def peak_bytes(work: Callable[[], object], device: str) -> float:
             self.held: dict[int, tuple[Any, int]] = {}
             self.peak = 0
 
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             found = func(*args, **(kwargs or {}))
             given = {tensor.untyped_storage()._cdata for tensor in _tensors((args, kwargs or {}))}
             self.held = {key: held for key, held in self.held.items() if not held[0].expired()}
             for tensor in _tensors(found):
                 storage = tensor.untyped_storage()
-                if storage._cdata not in given:  # a view, or a result written in place, holds nothing of its own
+                # a view, or a result written in place, holds nothing of its own
+                if storage._cdata not in given:
                     self.held[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
             self.peak = max(self.peak, sum(size for _, size in self.held.values()))
             return found
@@ -91,9 +96,11 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def fitted(m: Array, cost: Array) -> tuple[float, float]:
-    """``(a, b)``, neither below zero, of the line ``a + b m`` through costs ``[S]`` of batches of sizes ``m``, with the least squared relative error.
+    """``(a, b)``, neither below zero, of the line ``a + b m`` through costs ``[S]`` of batches of
+    sizes ``m``, with the least squared relative error.
 
-    a is what a batch costs whatever its size, b what each example adds; the two are alike at ``m = a / b``.
+    a is what a batch costs whatever its size, b what each example adds; the two are alike at ``m =
+    a / b``.
     """
     rows = np.stack([1.0 / cost, m / cost], axis=1)
     (a, b), *_ = np.linalg.lstsq(rows, np.ones(len(m)), rcond=None)
@@ -101,7 +108,9 @@ def fitted(m: Array, cost: Array) -> tuple[float, float]:
         return float(a), float(b)
     # Two unknowns: the best of the two edges.
     alone = [float(row.sum() / (row @ row)) for row in rows.T]
-    errors = [float(np.square(1.0 - value * row).sum()) for value, row in zip(alone, rows.T, strict=True)]
+    errors = [
+        float(np.square(1.0 - value * row).sum()) for value, row in zip(alone, rows.T, strict=True)
+    ]
     return (alone[0], 0.0) if errors[0] <= errors[1] else (0.0, alone[1])
 
 

@@ -1,4 +1,6 @@
-"""Fits with an interval beside them: straight lines, intervals of shares, resampling, rank correlation."""
+"""Fits with an interval beside them: straight lines, intervals of shares, resampling, rank
+correlation.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,12 @@ def line(x: Array, y: Array) -> tuple[float, float]:
     return float(slope), float(intercept)
 
 
-def resampled(draws: Array, statistic: Callable[[Array], float], rng: np.random.Generator, times: int = 400) -> tuple[float, float]:
-    """95% interval of ``statistic`` by the bootstrap: the draws ``[K, …]`` are drawn again with replacement, as whole rows."""
+def resampled(
+    draws: Array, statistic: Callable[[Array], float], rng: np.random.Generator, times: int = 400
+) -> tuple[float, float]:
+    """95% interval of ``statistic`` by the bootstrap: the draws ``[K, …]`` are drawn again with
+    replacement, as whole rows.
+    """
     found = [statistic(draws[rng.integers(0, len(draws), len(draws))]) for _ in range(times)]
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)

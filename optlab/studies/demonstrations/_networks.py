@@ -1,4 +1,6 @@
-"""Small networks in double precision on fixed data, and descents of many copies of one at once: what several benches stand on."""
+"""Small networks in double precision on fixed data, and descents of many copies of one at once:
+what several benches stand on.
+"""
 
 from __future__ import annotations
 
@@ -50,11 +52,16 @@ class Network:
         """A draw of an initializer for each seed, ``[R, P]``."""
         rule = cast(Initializer, registry.build("initializer", initializer))
         seen = initialization_context(self.objective, self.training)
-        return _torch.stack([rule.start(self.objective.layout, generator(seed, "start"), seen) for seed in seeds])
+        return _torch.stack(
+            [rule.start(self.objective.layout, generator(seed, "start"), seen) for seed in seeds]
+        )
 
 
-def network(dataset: Mapping[str, Any], model: Mapping[str, Any], loss: Mapping[str, Any]) -> Network:
-    """A model of the catalogue on all examples of a data set of it: nothing is held back, as nothing is validated.
+def network(
+    dataset: Mapping[str, Any], model: Mapping[str, Any], loss: Mapping[str, Any]
+) -> Network:
+    """A model of the catalogue on all examples of a data set of it: nothing is held back, as
+    nothing is validated.
 
     Raises:
         InvalidInput: a name or value is wrong.
@@ -64,12 +71,20 @@ def network(dataset: Mapping[str, Any], model: Mapping[str, Any], loss: Mapping[
     return on(data.training, data.shape, model, loss)
 
 
-def on(training: Part, shape: DataShape, model: Mapping[str, Any], loss: Mapping[str, Any]) -> Network:
+def on(
+    training: Part, shape: DataShape, model: Mapping[str, Any], loss: Mapping[str, Any]
+) -> Network:
     """A model of the catalogue on examples of one's own."""
     # As in training: a second thread slows small networks down.
     _torch.set_num_threads(1)
-    built, own_loss = cast(Model, registry.build("model", model)), cast(Loss, registry.build("loss", loss))
-    x, y = _torch.from_numpy(np.ascontiguousarray(training.x)), _torch.from_numpy(np.ascontiguousarray(training.y))
+    built, own_loss = (
+        cast(Model, registry.build("model", model)),
+        cast(Loss, registry.build("loss", loss)),
+    )
+    x, y = (
+        _torch.from_numpy(np.ascontiguousarray(training.x)),
+        _torch.from_numpy(np.ascontiguousarray(training.y)),
+    )
     return Network(Objective(built, own_loss, shape), training, x, y)
 
 
@@ -86,14 +101,23 @@ def descents(
     methods: Sequence[Optimizer],
     seeds: Sequence[int] | None = None,
 ) -> Iterator[Taken]:
-    """Let R methods take step after step, each from its own row of ``theta`` ``[R, P]``, on the same full batch ``x``, ``y`` ``[n, …]``.
+    """Let R methods take step after step, each from its own row of ``theta`` ``[R, P]``, on the
+    same full batch ``x``, ``y`` ``[n, …]``.
 
-    The engine's own steps: what is yielded is what it computed in each, the new parameters in ``after``. Rows that are no longer finite stay so.
+    The engine's own steps: what is yielded is what it computed in each, the new parameters in
+    ``after``. Rows that are no longer finite stay so.
     """
     seeds = list(seeds) if seeds is not None else [0] * len(theta)
-    members = [Contender(method, (), seed=seed) for method, seed in zip(methods, seeds, strict=True)]
+    members = [
+        Contender(method, (), seed=seed) for method, seed in zip(methods, seeds, strict=True)
+    ]
     parts = groups(members, theta, objective.layout)
-    stepper = Stepper(objective, parts, cast(Continuation, registry.build("continuation", {"name": "none"})), seeds)
+    stepper = Stepper(
+        objective,
+        parts,
+        cast(Continuation, registry.build("continuation", {"name": "none"})),
+        seeds,
+    )
     batch_x, batch_y = (t.expand(len(theta), *t.shape) for t in (x, y))
     step = 0
     while True:

@@ -14,7 +14,9 @@ _RESAMPLED = 400
 
 @dataclass(frozen=True)
 class Slope:
-    """Slope of the logarithm of a scatter against the logarithm of the batch size, its 95% interval, and the intercept."""
+    """Slope of the logarithm of a scatter against the logarithm of the batch size, its 95%
+    interval, and the intercept.
+    """
 
     slope: float
     low: float
@@ -26,7 +28,8 @@ def slope(sizes: Array, squares: Array, rng: np.random.Generator) -> Slope:
     """Fit ``log scatter = slope · log m + intercept``.
 
     Args:
-        sizes: batch sizes m, ``[S]``. squares: squared distance of each draw from what it is an estimate of, ``[S, K]``; the scatter is the root of
+        sizes: batch sizes m, ``[S]``. squares: squared distance of each draw from what it is an
+            estimate of, ``[S, K]``; the scatter is the root of
         their mean. The interval comes from drawing the K draws of each size again with replacement.
     """
     x = np.log(sizes)
@@ -36,13 +39,18 @@ def slope(sizes: Array, squares: Array, rng: np.random.Generator) -> Slope:
 
     best = fitted(squares)
     draws = squares.shape[1]
-    again = [fitted(np.take_along_axis(squares, rng.integers(0, draws, squares.shape), axis=1))[0] for _ in range(_RESAMPLED)]
+    again = [
+        fitted(np.take_along_axis(squares, rng.integers(0, draws, squares.shape), axis=1))[0]
+        for _ in range(_RESAMPLED)
+    ]
     low, high = np.percentile(again, [2.5, 97.5])
     return Slope(best[0], float(low), float(high), best[1])
 
 
 def batches(n: int, m: int, draws: int, rng: np.random.Generator, *, replace: bool) -> Array:
-    """How often each of ``n`` examples is in each of ``draws`` random batches of size ``m``, ``[draws, n]``."""
+    """How often each of ``n`` examples is in each of ``draws`` random batches of size ``m``,
+    ``[draws, n]``.
+    """
     if replace:
         return numbers(rng.multinomial(m, np.full(n, 1.0 / n), size=draws))
     order = rng.random((draws, n)).argpartition(m - 1, axis=1)[:, :m]

@@ -1,9 +1,11 @@
-"""Random trigonometric polynomials on the torus: stationary Gaussian fields whose critical points can all be found, counted and predicted.
+"""Random trigonometric polynomials on the torus: stationary Gaussian fields whose critical points
+can all be found, counted and predicted.
 
-``f(x) = Σ_k a_k cos(k·x) + b_k sin(k·x)`` with standard normal coefficients and all wave vectors k of length at most a bound (one of each pair ±k).
-Every point of the torus looks like every other, and f has a gradient, a Hessian and a finite number of critical points. Two laws hold for those of
-index i, whatever f is: ``Σ_i (−1)^i N_i = 0`` (the torus' Euler characteristic) and ``N_i ≥ C(n, i)`` (Morse). A count that misses a point breaks the
-first one.
+``f(x) = Σ_k a_k cos(k·x) + b_k sin(k·x)`` with standard normal coefficients and all wave vectors k
+of length at most a bound (one of each pair ±k). Every point of the torus looks like every other,
+and f has a gradient, a Hessian and a finite number of critical points. Two laws hold for those of
+index i, whatever f is: ``Σ_i (−1)^i N_i = 0`` (the torus' Euler characteristic) and ``N_i ≥ C(n,
+i)`` (Morse). A count that misses a point breaks the first one.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from optlab.studies.demonstrations.base import Array, numbers
 
 _BATCHES = 40
 _QUIET = 2
-"""Batches of starts that must find nothing new, with both laws kept, before a count counts as complete."""
+"""Batches of starts that must find nothing new, with both laws kept, before a count counts as
+complete.
+"""
 _ITERATIONS = 25
 _LONGEST = 0.6
 _SAME = 1e-4
@@ -26,7 +30,11 @@ _SAME = 1e-4
 def waves(n: int, bound: int) -> Array:
     """Wave vectors ``[K, n]`` with squared length from 1 to ``bound``, one of each pair ±k."""
     reach = math.isqrt(bound)
-    found = [k for k in itertools.product(range(-reach, reach + 1), repeat=n) if 0 < sum(i * i for i in k) <= bound]
+    found = [
+        k
+        for k in itertools.product(range(-reach, reach + 1), repeat=n)
+        if 0 < sum(i * i for i in k) <= bound
+    ]
     return numbers([k for k in found if k > tuple(-i for i in k)])
 
 
@@ -68,13 +76,17 @@ class Polynomial:
         return found, _lawful(self.kinds(found))
 
     def kinds(self, points: Array) -> Array:
-        """Numbers ``[n + 1]`` of the critical points ``[q, n]`` with 0, 1, …, n negative eigenvalues."""
+        """Numbers ``[n + 1]`` of the critical points ``[q, n]`` with 0, 1, …, n negative
+        eigenvalues.
+        """
         n = points.shape[1]
         negative = (np.linalg.eigvalsh(self.slopes(points)[1]) < 0.0).sum(axis=1)
         return numbers(np.bincount(negative, minlength=n + 1))
 
     def _descended(self, x: Array) -> Array:
-        """Where Newton's method on ``∇f = 0``, in steps of bounded length, leads from ``x`` ``[p, n]``; only what it leads to."""
+        """Where Newton's method on ``∇f = 0``, in steps of bounded length, leads from ``x`` ``[p,
+        n]``; only what it leads to.
+        """
         arrived = [x[:0]]
         nearly_nothing = 1e-12 * np.eye(x.shape[1])
         for _ in range(_ITERATIONS):
@@ -96,8 +108,9 @@ def drawn(k: Array, rng: np.random.Generator) -> Polynomial:
 def expected_kinds(k: Array, rng: np.random.Generator, draws: int) -> Array:
     """Mean numbers ``[n + 1]`` of critical points of each index after Kac and Rice.
 
-    ``E N_i = (2π)^{n/2} det(Λ)^{−1/2} E[|det H| 1(index = i)]``: gradient and Hessian at a point are independent, Λ is the covariance of the one, and
-    the mean over the other is taken over ``draws`` random Hessians. No function and no critical point is looked at.
+    ``E N_i = (2π)^{n/2} det(Λ)^{−1/2} E[|det H| 1(index = i)]``: gradient and Hessian at a point
+    are independent, Λ is the covariance of the one, and the mean over the other is taken over
+    ``draws`` random Hessians. No function and no critical point is looked at.
     """
     n = k.shape[1]
     moments = k.T @ k

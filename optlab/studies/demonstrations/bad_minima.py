@@ -36,21 +36,26 @@ if TYPE_CHECKING:
 
 AXIS_X = (1.0, 10.0)
 AXIS_Y = (0.95, 0.1)
-"""Two examples on each axis whose wells, seen through the sigmoid, lie apart: at w = log 19 for the first, at w = −log(9)/10 for the second."""
+"""Two examples on each axis whose wells, seen through the sigmoid, lie apart: at w = log 19 for the
+first, at w = −log(9)/10 for the second.
+"""
 _SAME = 1e-3
 _CHUNK = 250
 _LOOKED_AT = 12
 
 
 class BadMinima(Demonstration):
-    """Starts that end at a high cost for good, in networks so small that their minima can be looked at one by one.
+    """Starts that end at a high cost for good, in networks so small that their minima can be looked
+    at one by one.
 
-    Without hidden units: one sigmoid unit judged by its squared error. Far from the answer the sigmoid is flat, so each example is a well in a plain;
-    two examples on an axis whose wells lie apart make two minima, and d axes make 2^d, of which one is global. With the cross-entropy the same unit
-    has one.
+    Without hidden units: one sigmoid unit judged by its squared error. Far from the answer the
+    sigmoid is flat, so each example is a well in a plain; two examples on an axis whose wells lie
+    apart make two minima, and d axes make 2^d, of which one is global. With the cross-entropy the
+    same unit has one.
 
-    With a few hidden units: the exclusive or, learned by a network that is just large enough. Ends are told apart by their cost and named by the
-    gradient and the eigenvalues of the Hessian there. More units make the bad ends rare: see the bench on width.
+    With a few hidden units: the exclusive or, learned by a network that is just large enough. Ends
+    are told apart by their cost and named by the gradient and the eigenvalues of the Hessian there.
+    More units make the bad ends rare: see the bench on width.
     """
 
     name: ClassVar[str] = "bad_minima"
@@ -61,29 +66,68 @@ class BadMinima(Demonstration):
         r"\text{no hidden units:}\quad J(w) = \frac{1}{2d} \sum_{i=1}^{d} \sum_{k=1}^{2} \left(\sigma\left(w_i x_k\right) - y_k\right)^2",
         r"\text{exclusive or:}\quad f(x) = v^{\top} \phi\left(W x + b\right) + c,\quad J = \text{mean}\left(f(x) - y\right)^2",
     )
-    symbols: ClassVar[dict[str, str]] = {"σ": "logistic sigmoid", "d": "number of inputs", "φ": "activation"}
+    symbols: ClassVar[dict[str, str]] = {
+        "σ": "logistic sigmoid",
+        "d": "number of inputs",
+        "φ": "activation",
+    }
     source: ClassVar[str] = (
         "Notes, section on local minima; E. Sontag, H. Sussmann (1989); P. Auer, M. Herbster, M. Warmuth, Exponentially many local minima for single "
         "neurons (1996)."
     )
-    note: ClassVar[str] = "Each step of the staircase of final costs is a place where starts end; the lowest is the global minimum."
+    note: ClassVar[str] = (
+        "Each step of the staircase of final costs is a place where starts end; the lowest is the global minimum."
+    )
 
     network: Literal["no_hidden_units", "exclusive_or"] = choice(
-        "no_hidden_units", "Network", help="One sigmoid unit, or a tiny network on the exclusive or."
+        "no_hidden_units",
+        "Network",
+        help="One sigmoid unit, or a tiny network on the exclusive or.",
     )
     inputs: int = integer(
-        2, "Inputs of the sigmoid unit", symbol="d", ge=1, le=8, slider=(1, 6), help="Number of inputs; there are 2^d minima."
+        2,
+        "Inputs of the sigmoid unit",
+        symbol="d",
+        ge=1,
+        le=8,
+        slider=(1, 6),
+        help="Number of inputs; there are 2^d minima.",
     )
-    units: int = integer(2, "Hidden units", ge=1, le=64, slider=(1, 8), help="Hidden units of the network that learns the exclusive or.")
-    activation: Literal["relu", "tanh"] = choice("relu", "Activation", symbol="φ", help="Function applied to the hidden units.")
+    units: int = integer(
+        2,
+        "Hidden units",
+        ge=1,
+        le=64,
+        slider=(1, 8),
+        help="Hidden units of the network that learns the exclusive or.",
+    )
+    activation: Literal["relu", "tanh"] = choice(
+        "relu", "Activation", symbol="φ", help="Function applied to the hidden units."
+    )
     starts: int = integer(
-        200, "Starts", ge=2, le=10_000, log=True, slider=(10, 1000), help="Number of random starts, trained side by side."
+        200,
+        "Starts",
+        ge=2,
+        le=10_000,
+        log=True,
+        slider=(10, 1000),
+        help="Number of random starts, trained side by side.",
     )
     spread: float = number(
-        3.0, "Spread of the starts", gt=0.0, slider=(0.1, 10.0), help="Weights start uniform between minus and plus this value."
+        3.0,
+        "Spread of the starts",
+        gt=0.0,
+        slider=(0.1, 10.0),
+        help="Weights start uniform between minus and plus this value.",
     )
     steps: int = integer(
-        3000, "Steps", ge=10, le=1_000_000, log=True, slider=(100, 20_000), help="Steps of descent with momentum on the full batch."
+        3000,
+        "Steps",
+        ge=10,
+        le=1_000_000,
+        log=True,
+        slider=(100, 20_000),
+        help="Steps of descent with momentum on the full batch.",
     )
 
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
@@ -110,7 +154,9 @@ class BadMinima(Demonstration):
         yield self._found(landscape, theta, 1.0)
 
     def _drawn(self, source: torch.Generator, size: int) -> torch.Tensor:
-        return self.spread * (2.0 * _torch.rand(self.starts, size, generator=source, dtype=_torch.float64) - 1.0)
+        return self.spread * (
+            2.0 * _torch.rand(self.starts, size, generator=source, dtype=_torch.float64) - 1.0
+        )
 
     def _found(self, landscape: Landscape, theta: torch.Tensor, done: float) -> DemonstrationResult:
         value, g = landscape.value_and_gradient(theta)
@@ -122,37 +168,77 @@ class BadMinima(Demonstration):
             least, kind = float("nan"), ""
             if settled and len(rows) < _LOOKED_AT:
                 verdict = named(landscape, theta[middle : middle + 1], tolerance=1e-4)
-                least, kind = float(verdict.eigenvalues[0]), verdict.kind if verdict.critical else "on its way"
-            rows.append((float(np.median(costs[members])), len(members), len(members) / len(costs), float(norms[middle]), least, kind))
+                least, kind = (
+                    float(verdict.eigenvalues[0]),
+                    verdict.kind if verdict.critical else "on its way",
+                )
+            rows.append(
+                (
+                    float(np.median(costs[members])),
+                    len(members),
+                    len(members) / len(costs),
+                    float(norms[middle]),
+                    least,
+                    kind,
+                )
+            )
         best = float(np.median(costs[_levels(costs)[0]]))
-        high = int((costs > best + 0.01 * max(costs.max() - best, 1e-12)).sum()) if len(rows) > 1 else 0
+        high = (
+            int((costs > best + 0.01 * max(costs.max() - best, 1e-12)).sum())
+            if len(rows) > 1
+            else 0
+        )
         words = f"{counted(len(costs), 'start')} end at {counted(len(rows), 'level')} of cost, from {best:.4g} to {costs.max():.4g}; "
         words += f"{high} of them ({high / len(costs):.0%}) end above the lowest."
         if self.network == "no_hidden_units":
-            words += f" There are 2^{self.inputs} = {2**self.inputs} minima, of which one is global."
+            words += (
+                f" There are 2^{self.inputs} = {2**self.inputs} minima, of which one is global."
+            )
         words += "" if settled else f" The descent is {done:.0%} on its way."
         order = np.sort(costs)
         at = np.arange(1, len(order) + 1) / len(order)
-        plots = [Plot("Final costs of all starts, in order", Axis("share of starts"), Axis("J"), (Curve("J", at, order),))]
+        plots = [
+            Plot(
+                "Final costs of all starts, in order",
+                Axis("share of starts"),
+                Axis("J"),
+                (Curve("J", at, order),),
+            )
+        ]
         if theta.shape[1] == 2:
             ends = theta.numpy()
-            scatters = tuple(Scatter(f"J = {rows[i][0]:.3g}", ends[m, 0], ends[m, 1]) for i, m in enumerate(_levels(costs)))
+            scatters = tuple(
+                Scatter(f"J = {rows[i][0]:.3g}", ends[m, 0], ends[m, 1])
+                for i, m in enumerate(_levels(costs))
+            )
             plots.append(Plot("Where they end", Axis("w₁"), Axis("w₂"), scatters=scatters))
         headings = ("J", "starts", "share", "gradient norm", "least eigenvalue", "kind")
         return DemonstrationResult(
-            table(headings, rows), tuple(plots), words, {"lowest": best, "share_above": high / len(costs), "levels": float(len(rows))}, done
+            table(headings, rows),
+            tuple(plots),
+            words,
+            {"lowest": best, "share_above": high / len(costs), "levels": float(len(rows))},
+            done,
         )
 
 
 def single_unit(w: torch.Tensor) -> torch.Tensor:
-    """The squared error ``[R]`` of one sigmoid unit with weights ``w`` ``[R, d]`` on two examples on each axis."""
+    """The squared error ``[R]`` of one sigmoid unit with weights ``w`` ``[R, d]`` on two examples
+    on each axis.
+    """
     total = sum(
-        ((_torch.sigmoid(w * x) - y).square().sum(dim=1) for x, y in zip(AXIS_X, AXIS_Y, strict=True)), start=_torch.zeros_like(w[:, 0])
+        (
+            (_torch.sigmoid(w * x) - y).square().sum(dim=1)
+            for x, y in zip(AXIS_X, AXIS_Y, strict=True)
+        ),
+        start=_torch.zeros_like(w[:, 0]),
     )
     return total / (len(AXIS_X) * w.shape[1])
 
 
-def _plain_descent(landscape: Landscape, theta: torch.Tensor, rate: float) -> Iterator[torch.Tensor]:
+def _plain_descent(
+    landscape: Landscape, theta: torch.Tensor, rate: float
+) -> Iterator[torch.Tensor]:
     """Momentum 0.9 on any landscape; points ``[R, P]``."""
     v = _torch.zeros_like(theta)
     while True:
@@ -162,7 +248,9 @@ def _plain_descent(landscape: Landscape, theta: torch.Tensor, rate: float) -> It
 
 
 def _levels(costs: Array) -> list[Array]:
-    """Indices of the starts that ended at one cost, lowest cost first; a gap of a thousandth of the whole range parts two levels."""
+    """Indices of the starts that ended at one cost, lowest cost first; a gap of a thousandth of the
+    whole range parts two levels.
+    """
     order = np.argsort(costs, kind="stable")
     values = np.where(np.isfinite(costs[order]), costs[order], np.finfo(np.float64).max)
     gaps = np.flatnonzero(np.diff(values) > max(_SAME * (values[-1] - values[0]), 1e-6)) + 1

@@ -1,9 +1,11 @@
-"""What a bench is: fields, and a run that yields what has been found so far, in a form that any surface can draw.
+"""What a bench is: fields, and a run that yields what has been found so far, in a form that any
+surface can draw.
 
-A bench knows nothing of windows or files. Each :class:`DemonstrationResult` that its run yields is whole in itself (a table, plots, a sentence with the numbers in
-it) and takes the place of the one before; the last is the result. A run asks between pieces of work whether it is to go on, so that it can be ended
-within about a second, and what was yielded by then stands. Draws come from generators named after the bench's seed: equal fields give equal numbers,
-times excepted.
+A bench knows nothing of windows or files. Each :class:`DemonstrationResult` that its run yields is
+whole in itself (a table, plots, a sentence with the numbers in it) and takes the place of the one
+before; the last is the result. A run asks between pieces of work whether it is to go on, so that it
+can be ended within about a second, and what was yielded by then stands. Draws come from generators
+named after the bench's seed: equal fields give equal numbers, times excepted.
 """
 
 from __future__ import annotations
@@ -68,8 +70,10 @@ class Curve:
     """A named line through points.
 
     Attributes:
-        x, y: ``[n]``. error: half the length of each error bar, ``[n]``, or its lower and upper part, ``[2, n]``; None for none.
-        style: "measured" for what was found, "predicted" for what a formula says (drawn dashed), "path" for a way in the plane.
+        x, y: ``[n]``. error: half the length of each error bar, ``[n]``, or its lower and upper
+            part, ``[2, n]``; None for none.
+        style: "measured" for what was found, "predicted" for what a formula says (drawn dashed),
+            "path" for a way in the plane.
     """
 
     name: str
@@ -90,7 +94,9 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Image:
-    """Values ``[rows, columns]`` over the rectangle ``x`` × ``y`` (first and last coordinate); the first row lies at the bottom."""
+    """Values ``[rows, columns]`` over the rectangle ``x`` × ``y`` (first and last coordinate); the
+    first row lies at the bottom.
+    """
 
     values: Array
     x: tuple[float, float]
@@ -114,7 +120,8 @@ class DemonstrationResult:
     """What a bench has found so far.
 
     Attributes:
-        table: everything, in numbers. plots: the same, to look at; at least one. sentence: what it says, in words, with the numbers.
+        table: everything, in numbers. plots: the same, to look at; at least one. sentence: what it
+            says, in words, with the numbers.
         numbers: the figures on which the sentence stands, by name.
         done: share of the work that is done, 1 for the last.
     """
@@ -127,14 +134,18 @@ class DemonstrationResult:
 
 
 class Progress:
-    """What a run asks and tells on its way; a surface overrides it. As it is, nothing disturbs the run."""
+    """What a run asks and tells on its way; a surface overrides it. As it is, nothing disturbs the
+    run.
+    """
 
     def going(self) -> bool:
         """Whether the run is to go on."""
         return True
 
     def told(self, done: float) -> None:
-        """Take note that the run is so far, from 0 to 1; called more often than results are yielded."""
+        """Take note that the run is so far, from 0 to 1; called more often than results are
+        yielded.
+        """
 
 
 NO_PROGRESS = Progress()
@@ -152,7 +163,13 @@ class Demonstration(Component):
     row: ClassVar[str] = ""
     note: ClassVar[str] = ""
 
-    seed: int = integer(0, "Seed", ge=0, le=2**63 - 1, help="Seed of everything that is drawn; the same seed gives the same numbers.")
+    seed: int = integer(
+        0,
+        "Seed",
+        ge=0,
+        le=2**63 - 1,
+        help="Seed of everything that is drawn; the same seed gives the same numbers.",
+    )
 
     @abstractmethod
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
@@ -165,7 +182,10 @@ class Demonstration(Component):
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
     """A table; a heading is a name, or a name and a unit as ``"time [s]"``."""
-    columns = [Column(name.strip(), unit.rstrip("] ")) for name, _, unit in (heading.partition("[") for heading in headings)]
+    columns = [
+        Column(name.strip(), unit.rstrip("] "))
+        for name, _, unit in (heading.partition("[") for heading in headings)
+    ]
     return Table(tuple(columns), tuple(tuple(row) for row in rows))
 
 

@@ -1,4 +1,6 @@
-"""The bias of contrastive divergence on a Boltzmann machine that is small enough to be solved exactly."""
+"""The bias of contrastive divergence on a Boltzmann machine that is small enough to be solved
+exactly.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import numpy as np
 
 from optlab.core.fields import integer, number
 from optlab.core.lazy import torch as _torch
-from optlab.numerics.boltzmann import Machine, exact_gradient, expected_cd_gradient, hidden_probabilities, visible_probabilities
+from optlab.numerics.boltzmann import (
+    Machine,
+    exact_gradient,
+    expected_cd_gradient,
+    hidden_probabilities,
+    visible_probabilities,
+)
 from optlab.objective.seeding import generator
 from optlab.studies.demonstrations.base import (
     NO_PROGRESS,
@@ -34,11 +42,13 @@ _ROUNDING = 1e-9
 
 
 class CdBias(Demonstration):
-    """How far the gradient that CD-k follows on average is from that of the likelihood, by k: no draw, no noise, only the bias.
+    """How far the gradient that CD-k follows on average is from that of the likelihood, by k: no
+    draw, no noise, only the bias.
 
-    The chain starts at the data and takes k steps in place of infinitely many. Its distribution is carried along over all states, so what is shown is
-    the expectation itself. In the end the bias falls by one factor a step, the second largest eigenvalue of the chain's transition matrix: the larger
-    the weights, the slower the chain mixes and the longer the bias lasts.
+    The chain starts at the data and takes k steps in place of infinitely many. Its distribution is
+    carried along over all states, so what is shown is the expectation itself. In the end the bias
+    falls by one factor a step, the second largest eigenvalue of the chain's transition matrix: the
+    larger the weights, the slower the chain mixes and the longer the bias lasts.
     """
 
     name: ClassVar[str] = "cd_bias"
@@ -58,10 +68,21 @@ class CdBias(Demonstration):
     source: ClassVar[str] = (
         "Notes, section on inexact gradients; G. Hinton (2002); M. Carreira-Perpiñán, G. Hinton, On contrastive divergence learning (2005)."
     )
-    note: ClassVar[str] = "Straight lines at the end: the bias falls by |λ₂| a step, more slowly for larger weights."
+    note: ClassVar[str] = (
+        "Straight lines at the end: the bias falls by |λ₂| a step, more slowly for larger weights."
+    )
 
-    visible: int = integer(6, "Visible units", ge=1, le=10, slider=(2, 8), help="Units that carry data; all 2^n states are enumerated.")
-    hidden: int = integer(4, "Hidden units", ge=1, le=10, slider=(1, 8), help="Units of the other side.")
+    visible: int = integer(
+        6,
+        "Visible units",
+        ge=1,
+        le=10,
+        slider=(2, 8),
+        help="Units that carry data; all 2^n states are enumerated.",
+    )
+    hidden: int = integer(
+        4, "Hidden units", ge=1, le=10, slider=(1, 8), help="Units of the other side."
+    )
     scale: float = number(
         1.0,
         "Scale of the weights",
@@ -71,17 +92,36 @@ class CdBias(Demonstration):
         help="Standard deviation of the weights; half and twice of it are shown, too.",
     )
     examples: int = integer(
-        20, "Examples", ge=1, le=10_000, log=True, slider=(1, 200), help="Data: visible states drawn at random, each unit on with 70%."
+        20,
+        "Examples",
+        ge=1,
+        le=10_000,
+        log=True,
+        slider=(1, 200),
+        help="Data: visible states drawn at random, each unit on with 70%.",
     )
     largest: int = integer(
-        20, "Largest k", symbol="k", ge=2, le=1000, log=True, slider=(2, 50), help="Steps of the chain, from 1 up to so many."
+        20,
+        "Largest k",
+        symbol="k",
+        ge=2,
+        le=1000,
+        log=True,
+        slider=(2, 50),
+        help="Steps of the chain, from 1 up to so many.",
     )
 
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         source = generator(self.seed, "bench/cd_bias")
-        v = (_torch.rand(1, self.examples, self.visible, generator=source, dtype=_torch.float64) < 0.7).double()
+        v = (
+            _torch.rand(1, self.examples, self.visible, generator=source, dtype=_torch.float64)
+            < 0.7
+        ).double()
         drawn = _torch.randn(1, self.hidden, self.visible, generator=source, dtype=_torch.float64)
-        biases = [0.3 * _torch.randn(1, units, generator=source, dtype=_torch.float64) for units in (self.visible, self.hidden)]
+        biases = [
+            0.3 * _torch.randn(1, units, generator=source, dtype=_torch.float64)
+            for units in (self.visible, self.hidden)
+        ]
         rows: list[tuple[Cell, ...]] = []
         curves: list[Curve] = []
         scales = (0.5 * self.scale, self.scale, 2.0 * self.scale)
@@ -98,7 +138,16 @@ class CdBias(Demonstration):
                 found.append(bias)
                 size = float(np.linalg.norm(exact))
                 cosine = float(here @ exact) / max(float(np.linalg.norm(here)) * size, 1e-300)
-                rows.append((scale, k, bias, bias / size, float(np.degrees(np.arccos(min(1.0, max(-1.0, cosine))))), rate))
+                rows.append(
+                    (
+                        scale,
+                        k,
+                        bias,
+                        bias / size,
+                        float(np.degrees(np.arccos(min(1.0, max(-1.0, cosine))))),
+                        rate,
+                    )
+                )
                 course.told((index + k / self.largest) / len(scales))
                 if not course.going():
                     return
@@ -107,21 +156,44 @@ class CdBias(Demonstration):
             curves.append(Curve(f"weights {scale:g}", k_axis, relative))
             # The law is one of large k, and where the bias is rounding it says nothing any more.
             late = max(1, int((relative > _ROUNDING).sum()) - 1)
-            curves.append(Curve(f"|λ₂|ᵏ, λ₂ = {rate:.3g}", k_axis, relative[late] * rate ** (k_axis - k_axis[late]), style="predicted"))
+            curves.append(
+                Curve(
+                    f"|λ₂|ᵏ, λ₂ = {rate:.3g}",
+                    k_axis,
+                    relative[late] * rate ** (k_axis - k_axis[late]),
+                    style="predicted",
+                )
+            )
             last = float(relative[late] / relative[late - 1])
-            figures |= {f"relative_bias_1 at {scale:g}": float(relative[0]), f"factor at {scale:g}": last, f"eigenvalue at {scale:g}": rate}
+            figures |= {
+                f"relative_bias_1 at {scale:g}": float(relative[0]),
+                f"factor at {scale:g}": last,
+                f"eigenvalue at {scale:g}": rate,
+            }
             words += f"{' ' if words else ''}Weights of {scale:g}: CD-1 is off by {relative[0]:.1%} of the gradient, CD-{self.largest} by "
             words += f"{relative[-1]:.1e}; the last step above rounding took a factor of {last:.4g}, and λ₂ is {rate:.4g}."
             done = (index + 1) / len(scales)
             plot = Plot(
-                f"Relative bias over {counted(self.examples, 'example')}", Axis("k"), Axis("bias / gradient", log=True), tuple(curves)
+                f"Relative bias over {counted(self.examples, 'example')}",
+                Axis("k"),
+                Axis("bias / gradient", log=True),
+                tuple(curves),
             )
-            headings = ("scale of the weights", "k", "bias", "bias / gradient", "angle to the gradient [°]", "second eigenvalue")
+            headings = (
+                "scale of the weights",
+                "k",
+                "bias",
+                "bias / gradient",
+                "angle to the gradient [°]",
+                "second eigenvalue",
+            )
             yield DemonstrationResult(table(headings, rows), (plot,), words, dict(figures), done)
 
 
 def second_eigenvalue(machine: Machine) -> float:
-    """Second largest absolute eigenvalue of one Gibbs step of one machine, as a matrix over all hidden states."""
+    """Second largest absolute eigenvalue of one Gibbs step of one machine, as a matrix over all
+    hidden states.
+    """
     tops, ends = (_states(bias.shape[1]) for bias in (machine.hidden, machine.visible))
     down = _chances(visible_probabilities(machine, tops.unsqueeze(0))[0], ends)
     up = _chances(hidden_probabilities(machine, ends.unsqueeze(0))[0], tops)
@@ -134,7 +206,9 @@ def _states(units: int) -> torch.Tensor:
 
 
 def _chances(p: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    """Probability ``[n, s]`` of each state ``[s, units]`` where the units are on with probabilities ``p`` ``[n, units]``."""
+    """Probability ``[n, s]`` of each state ``[s, units]`` where the units are on with probabilities
+    ``p`` ``[n, units]``.
+    """
     return _torch.where(states > 0.5, p.unsqueeze(1), 1.0 - p.unsqueeze(1)).prod(dim=2)
 
 

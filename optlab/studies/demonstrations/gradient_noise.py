@@ -36,11 +36,14 @@ _EXAMPLES_AT_ONCE = 100
 
 
 class GradientNoise(Demonstration):
-    """Minibatch gradients drawn again and again at chosen points of a training: their standard error falls as 1/√m.
+    """Minibatch gradients drawn again and again at chosen points of a training: their standard
+    error falls as 1/√m.
 
-    A batch of m independent examples gives the full gradient with a standard error of σ/√m, where σ² is the variance of the gradients of single
-    examples. So a hundred times the work makes the gradient ten times as precise. Measured errors are fitted by a straight line on logarithmic axes;
-    its slope is held against −½. Batches without replacement do better, as the whole set has no error at all: σ/√m times √((N − m)/(N − 1)).
+    A batch of m independent examples gives the full gradient with a standard error of σ/√m, where
+    σ² is the variance of the gradients of single examples. So a hundred times the work makes the
+    gradient ten times as precise. Measured errors are fitted by a straight line on logarithmic
+    axes; its slope is held against −½. Batches without replacement do better, as the whole set has
+    no error at all: σ/√m times √((N − m)/(N − 1)).
     """
 
     name: ClassVar[str] = "gradient_noise"
@@ -55,10 +58,16 @@ class GradientNoise(Demonstration):
         "ĝ_m": "mean of those of a batch",
         "N": "number of training examples",
     }
-    source: ClassVar[str] = "Notes, section on minibatch algorithms; Deep Learning, (5.46) and section 8.1.3."
-    note: ClassVar[str] = "Points on the dashed lines; their slope and its interval stand in the sentence below."
+    source: ClassVar[str] = (
+        "Notes, section on minibatch algorithms; Deep Learning, (5.46) and section 8.1.3."
+    )
+    note: ClassVar[str] = (
+        "Points on the dashed lines; their slope and its interval stand in the sentence below."
+    )
 
-    at: Sizes = sizes((1, 50, 500), "Steps", help="Numbers of training steps after which gradients are drawn.")
+    at: Sizes = sizes(
+        (1, 50, 500), "Steps", help="Numbers of training steps after which gradients are drawn."
+    )
     largest: int = integer(
         512,
         "Largest batch",
@@ -70,21 +79,43 @@ class GradientNoise(Demonstration):
         help="Batch sizes are powers of two up to this one.",
     )
     draws: int = integer(
-        500, "Draws", ge=10, le=100_000, log=True, slider=(50, 1000), help="Batches of each size that are drawn at each point."
+        500,
+        "Draws",
+        ge=10,
+        le=100_000,
+        log=True,
+        slider=(50, 1000),
+        help="Batches of each size that are drawn at each point.",
     )
     replacement: bool = flag(
-        True, "With replacement", help="Whether one example may be in a batch twice; off for batches as an epoch cuts them."
+        True,
+        "With replacement",
+        help="Whether one example may be in a batch twice; off for batches as an epoch cuts them.",
     )
-    hidden: Sizes = sizes((16,), "Hidden layers", unit="units", help="Units of each hidden layer of the network, which classifies digits.")
-    examples: int = integer(1000, "Examples", symbol="N", ge=20, le=1797, slider=(100, 1797), help="Training examples.")
+    hidden: Sizes = sizes(
+        (16,),
+        "Hidden layers",
+        unit="units",
+        help="Units of each hidden layer of the network, which classifies digits.",
+    )
+    examples: int = integer(
+        1000, "Examples", symbol="N", ge=20, le=1797, slider=(100, 1797), help="Training examples."
+    )
     rate: float = number(
-        0.1, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 1.0), help="Rate of the training on all examples."
+        0.1,
+        "Learning rate",
+        symbol="ε",
+        gt=0.0,
+        log=True,
+        slider=(1e-3, 1.0),
+        help="Rate of the training on all examples.",
     )
 
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         if not self.replacement and self.largest > self.examples // 2:
             raise InvalidInput(
-                f"The largest batch of {self.largest} must be at most half of the {self.examples} examples without replacement.", "largest"
+                f"The largest batch of {self.largest} must be at most half of the {self.examples} examples without replacement.",
+                "largest",
             )
         made = self._network()
         theta = made.starts([self.seed], {"name": "he"})
@@ -93,7 +124,10 @@ class GradientNoise(Demonstration):
         rows: list[tuple[Cell, ...]] = []
         curves: list[Curve] = []
         slopes: list[tuple[int, float, Slope]] = []
-        for step, taken in enumerate(descents(made.objective, made.x, made.y, theta, [optimizer("sgd", lr=self.rate)]), start=1):
+        for step, taken in enumerate(
+            descents(made.objective, made.x, made.y, theta, [optimizer("sgd", lr=self.rate)]),
+            start=1,
+        ):
             if not course.going():
                 return
             if step not in chosen:
@@ -128,17 +162,27 @@ class GradientNoise(Demonstration):
                 return
 
     def _network(self) -> Network:
-        whole_set = network({"name": "digits"}, {"name": "mlp", "hidden": list(self.hidden)}, {"name": "cross_entropy"})
+        whole_set = network(
+            {"name": "digits"},
+            {"name": "mlp", "hidden": list(self.hidden)},
+            {"name": "cross_entropy"},
+        )
         some = slice(0, self.examples)
         training = Part(whole_set.training.x[some], whole_set.training.y[some])
-        return dataclasses.replace(whole_set, training=training, x=whole_set.x[some], y=whole_set.y[some])
+        return dataclasses.replace(
+            whole_set, training=training, x=whole_set.x[some], y=whole_set.y[some]
+        )
 
     def _predicted(self, sigma: float, m: Array) -> Array:
         left = 1.0 if self.replacement else np.sqrt((self.examples - m) / (self.examples - 1))
         return numbers(sigma / np.sqrt(m) * left)
 
     def _found(
-        self, rows: list[tuple[Cell, ...]], curves: list[Curve], slopes: list[tuple[int, float, Slope]], done: float
+        self,
+        rows: list[tuple[Cell, ...]],
+        curves: list[Curve],
+        slopes: list[tuple[int, float, Slope]],
+        done: float,
     ) -> DemonstrationResult:
         words = " ".join(
             f"After {step} steps σ = {sigma:.3g}, and the fitted slope is {fit.slope:.3f} (95% interval {fit.low:.3f} to {fit.high:.3f})."
@@ -147,17 +191,40 @@ class GradientNoise(Demonstration):
         if self.replacement:
             inside = sum(fit.low <= -0.5 <= fit.high for _, _, fit in slopes)
             words += f" −½ lies within {inside} of {len(slopes)} intervals."
-        headings = ("step", "batch size", "standard error", "error of it", "predicted", "relative to the gradient", "gradient norm")
-        plot = Plot("Standard error of the gradient", Axis("batch size m", log=True), Axis("standard error", log=True), tuple(curves))
+        headings = (
+            "step",
+            "batch size",
+            "standard error",
+            "error of it",
+            "predicted",
+            "relative to the gradient",
+            "gradient norm",
+        )
+        plot = Plot(
+            "Standard error of the gradient",
+            Axis("batch size m", log=True),
+            Axis("standard error", log=True),
+            tuple(curves),
+        )
         step, _, last = slopes[-1]
         return DemonstrationResult(
-            table(headings, rows), (plot,), words, {"step": float(step), "slope": last.slope, "low": last.low, "high": last.high}, done
+            table(headings, rows),
+            (plot,),
+            words,
+            {"step": float(step), "slope": last.slope, "low": last.low, "high": last.high},
+            done,
         )
 
 
 def per_example(made: Network, theta: torch.Tensor) -> Array:
-    """Gradient ``[n, P]`` of each example: as many runs of the same parameters ``theta`` ``[1, P]`` with one example each."""
+    """Gradient ``[n, P]`` of each example: as many runs of the same parameters ``theta`` ``[1, P]``
+    with one example each.
+    """
     found = []
     for x, y in zip(made.x.split(_EXAMPLES_AT_ONCE), made.y.split(_EXAMPLES_AT_ONCE), strict=True):
-        found.append(made.objective.value_and_gradient(theta.expand(len(x), -1), x.unsqueeze(1), y.unsqueeze(1))[1])
+        found.append(
+            made.objective.value_and_gradient(
+                theta.expand(len(x), -1), x.unsqueeze(1), y.unsqueeze(1)
+            )[1]
+        )
     return numbers(_torch.cat(found))

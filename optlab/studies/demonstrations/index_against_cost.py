@@ -31,12 +31,15 @@ _SAME = 1e-7
 
 
 class IndexAgainstCost(Demonstration):
-    """Critical points of a small network, found from many points along its training: the higher the cost, the larger the share of negative eigenvalues.
+    """Critical points of a small network, found from many points along its training: the higher the
+    cost, the larger the share of negative eigenvalues.
 
-    From each point the nearest zero of the gradient is sought, whatever its kind, by minimizing ½‖g‖². Each is named by all of its eigenvalues. Were
-    there bad local minima, they would lie on the left edge (no negative eigenvalue) high up.
+    From each point the nearest zero of the gradient is sought, whatever its kind, by minimizing
+    ½‖g‖². Each is named by all of its eigenvalues. Were there bad local minima, they would lie on
+    the left edge (no negative eigenvalue) high up.
 
-    Points that are the same up to the order and sign of the hidden units have the same cost and index, and are counted once.
+    Points that are the same up to the order and sign of the hidden units have the same cost and
+    index, and are counted once.
     """
 
     name: ClassVar[str] = "index_against_cost"
@@ -53,12 +56,23 @@ class IndexAgainstCost(Demonstration):
         "H": "Hessian of the objective, weight decay included",
         "P": "number of parameters",
     }
-    source: ClassVar[str] = "Notes, section on saddle points; Y. Dauphin et al. (2014), Fig 1; A. Choromanska et al. (2015)."
-    note: ClassVar[str] = "The points rise to the right; an exception would be a dot at the left, high up."
+    source: ClassVar[str] = (
+        "Notes, section on saddle points; Y. Dauphin et al. (2014), Fig 1; A. Choromanska et al. (2015)."
+    )
+    note: ClassVar[str] = (
+        "The points rise to the right; an exception would be a dot at the left, high up."
+    )
 
-    dataset: Literal["iris", "wine"] = choice("iris", "Data", help="Data set that the network classifies.")
+    dataset: Literal["iris", "wine"] = choice(
+        "iris", "Data", help="Data set that the network classifies."
+    )
     units: int = integer(
-        4, "Hidden units", ge=1, le=32, slider=(1, 10), help="Units of the hidden layer; the time grows with the third power."
+        4,
+        "Hidden units",
+        ge=1,
+        le=32,
+        slider=(1, 10),
+        help="Units of the hidden layer; the time grows with the third power.",
     )
     decay: float = number(
         0.03,
@@ -68,7 +82,13 @@ class IndexAgainstCost(Demonstration):
         help="Coefficient of ½‖w‖²; without it the minima of separable data lie at infinity.",
     )
     runs: int = integer(
-        5, "Trainings", ge=1, le=1000, log=True, slider=(2, 100), help="Starts, with weights of spread 0.1, 0.5, 1 and 2 in turn."
+        5,
+        "Trainings",
+        ge=1,
+        le=1000,
+        log=True,
+        slider=(2, 100),
+        help="Starts, with weights of spread 0.1, 0.5, 1 and 2 in turn.",
     )
     reach: float = number(
         10.0,
@@ -79,7 +99,11 @@ class IndexAgainstCost(Demonstration):
         help="Critical points that lie farther away are left out: biases, which do not decay, may run off to "
         "where every unit is saturated and all is flat.",
     )
-    at: Sizes = sizes((5, 50, 200), "Steps", help="Numbers of training steps after which a critical point is sought.")
+    at: Sizes = sizes(
+        (5, 50, 200),
+        "Steps",
+        help="Numbers of training steps after which a critical point is sought.",
+    )
 
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = small_network(self.dataset, self.units, self.decay)
@@ -100,7 +124,9 @@ class IndexAgainstCost(Demonstration):
     def _found(self, found: list[Reached], sought: int, done: float) -> DemonstrationResult:
         distinct = different(found)
         cost = numbers([point.verdict.value for point in distinct])
-        share = numbers([point.verdict.index / len(point.verdict.eigenvalues) for point in distinct])
+        share = numbers(
+            [point.verdict.index / len(point.verdict.eigenvalues) for point in distinct]
+        )
         rows: list[tuple[Cell, ...]] = [
             (
                 v.value,
@@ -122,15 +148,21 @@ class IndexAgainstCost(Demonstration):
         saddles = sum(point.verdict.kind == "saddle" for point in distinct)
         words = f"From {counted(sought, 'point')} {counted(len(found), 'critical point was', 'critical points were')} reached, "
         words += f"{len(distinct)} of them different; {saddles} are saddles."
-        figures = {"different": float(len(distinct)), "saddles": float(saddles), "rank_correlation": correlation}
+        figures = {
+            "different": float(len(distinct)),
+            "saddles": float(saddles),
+            "rank_correlation": correlation,
+        }
         if math.isfinite(correlation):
             pairs = np.stack([share, cost], axis=1)
             rng = numpy_generator(self.seed, "bench/index_against_cost/bootstrap")
-            low, high = resampled(pairs, lambda some: float(np.nan_to_num(rank_correlation(some[:, 0], some[:, 1]))), rng)
-            figures |= {"low": low, "high": high}
-            words += (
-                f" Rank correlation of cost and share of negative eigenvalues: {correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
+            low, high = resampled(
+                pairs,
+                lambda some: float(np.nan_to_num(rank_correlation(some[:, 0], some[:, 1]))),
+                rng,
             )
+            figures |= {"low": low, "high": high}
+            words += f" Rank correlation of cost and share of negative eigenvalues: {correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
         headings = (
             "J",
             "share negative",
@@ -150,15 +182,24 @@ class IndexAgainstCost(Demonstration):
             for chosen in [numbers([point.verdict.kind == kind for point in distinct]).astype(bool)]
             if chosen.any()
         )
-        plot = Plot("Critical points", Axis("share of negative eigenvalues"), Axis("J"), scatters=scatters)
+        plot = Plot(
+            "Critical points", Axis("share of negative eigenvalues"), Axis("J"), scatters=scatters
+        )
         return DemonstrationResult(table(headings, rows), (plot,), words, figures, done)
 
 
 def different(found: list[Reached]) -> list[Reached]:
-    """One of each, lowest cost first: points whose costs and indices agree are the same network written down in another order."""
+    """One of each, lowest cost first: points whose costs and indices agree are the same network
+    written down in another order.
+    """
     kept: list[Reached] = []
     for point in sorted(found, key=lambda point: point.verdict.value):
-        near = [other for other in kept if abs(other.verdict.value - point.verdict.value) <= _SAME * (1.0 + abs(point.verdict.value))]
+        near = [
+            other
+            for other in kept
+            if abs(other.verdict.value - point.verdict.value)
+            <= _SAME * (1.0 + abs(point.verdict.value))
+        ]
         if not any(other.verdict.index == point.verdict.index for other in near):
             kept.append(point)
     return kept

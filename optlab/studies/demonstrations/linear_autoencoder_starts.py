@@ -1,4 +1,6 @@
-"""Linear autoencoders and deep linear networks from many starts: saddles on the way, the global minimum at the end."""
+"""Linear autoencoders and deep linear networks from many starts: saddles on the way, the global
+minimum at the end.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,13 @@ _CHUNK = 500
 _DRAWN = 12
 _POINTS = 400
 _ARRIVED = 1e-4
-"""Excess over the least cost, relative to the cost of explaining nothing, within which a start counts as having reached it."""
+"""Excess over the least cost, relative to the cost of explaining nothing, within which a start
+counts as having reached it.
+"""
 _PLATEAU = 0.2
-"""Share of the largest gradient norm of a run below which a local minimum of the norm counts as passing a saddle."""
+"""Share of the largest gradient norm of a run below which a local minimum of the norm counts as
+passing a saddle.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,15 @@ class _Passed:
 
 
 class LinearAutoencoderStarts(Demonstration):
-    """The same linear network trained from many starts: it lingers at saddles, and every start ends at the one least cost.
+    """The same linear network trained from many starts: it lingers at saddles, and every start ends
+    at the one least cost.
 
-    The network is to give back its inputs through k units. Its critical points are known: W₂W₁ projects on some of the principal components, and the
-    cost is the variance along all the others. Only the k largest make a minimum; every other choice is a saddle, from which a component that explains
-    more leads down. More matrices change the path, not the levels. The least cost is therefore the residual of a principal component analysis, which
-    is computed here from the covariance alone.
+    The network is to give back its inputs through k units. Its critical points are known: W₂W₁
+    projects on some of the principal components, and the cost is the variance along all the others.
+    Only the k largest make a minimum; every other choice is a saddle, from which a component that
+    explains more leads down. More matrices change the path, not the levels. The least cost is
+    therefore the residual of a principal component analysis, which is computed here from the
+    covariance alone.
     """
 
     name: ClassVar[str] = "linear_autoencoder_starts"
@@ -71,15 +80,29 @@ class LinearAutoencoderStarts(Demonstration):
         r"J(\theta) = \text{mean}\left\| W_L \cdots W_1 x - x \right\|^2,\quad x \in R^d",
         r"\nabla J = 0:\quad J = \sum_{i \notin S} \lambda_i\ \text{for some}\ S,\ |S| \leq k",
     )
-    symbols: ClassVar[dict[str, str]] = {"λ_i": "eigenvalues of the covariance of x", "S": "components that get through"}
+    symbols: ClassVar[dict[str, str]] = {
+        "λ_i": "eigenvalues of the covariance of x",
+        "S": "components that get through",
+    }
     source: ClassVar[str] = (
         "Notes, section on saddle points; P. Baldi, K. Hornik (1989); K. Kawaguchi, Deep learning without poor local minima (2016)."
     )
-    note: ClassVar[str] = "The curves fall in steps; each landing lies on a dashed line, the cost of one saddle."
+    note: ClassVar[str] = (
+        "The curves fall in steps; each landing lies on a dashed line, the cost of one saddle."
+    )
 
-    dataset: Literal["iris", "wine"] = choice("iris", "Data", help="Data set whose inputs are to be given back, standardized.")
+    dataset: Literal["iris", "wine"] = choice(
+        "iris", "Data", help="Data set whose inputs are to be given back, standardized."
+    )
     code: int = integer(
-        2, "Code", symbol="k", unit="units", ge=1, le=13, slider=(1, 4), help="Units of the narrowest layer; fewer than inputs."
+        2,
+        "Code",
+        symbol="k",
+        unit="units",
+        ge=1,
+        le=13,
+        slider=(1, 4),
+        help="Units of the narrowest layer; fewer than inputs.",
     )
     depth: int = integer(
         2,
@@ -90,7 +113,15 @@ class LinearAutoencoderStarts(Demonstration):
         slider=(2, 5),
         help="Number of matrices: 2 make a linear autoencoder, more a deep linear network.",
     )
-    starts: int = integer(50, "Starts", ge=1, le=2000, log=True, slider=(5, 200), help="Number of random starts, trained side by side.")
+    starts: int = integer(
+        50,
+        "Starts",
+        ge=1,
+        le=2000,
+        log=True,
+        slider=(5, 200),
+        help="Number of random starts, trained side by side.",
+    )
     spread: float = number(
         0.1,
         "Spread of the starts",
@@ -100,11 +131,30 @@ class LinearAutoencoderStarts(Demonstration):
         help="Standard deviation of the weights at the start; smaller means longer plateaus.",
     )
     rate: float = number(
-        0.02, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 0.1), help="Rate of gradient descent on all examples."
+        0.02,
+        "Learning rate",
+        symbol="ε",
+        gt=0.0,
+        log=True,
+        slider=(1e-3, 0.1),
+        help="Rate of gradient descent on all examples.",
     )
-    steps: int = integer(3000, "Steps", ge=10, le=1_000_000, log=True, slider=(500, 20_000), help="Steps of gradient descent.")
+    steps: int = integer(
+        3000,
+        "Steps",
+        ge=10,
+        le=1_000_000,
+        log=True,
+        slider=(500, 20_000),
+        help="Steps of gradient descent.",
+    )
     saddles: int = integer(
-        12, "Saddles named", ge=0, le=500, slider=(0, 50), help="Plateaus from which the critical point is sought and named."
+        12,
+        "Saddles named",
+        ge=0,
+        le=500,
+        slider=(0, 50),
+        help="Plateaus from which the critical point is sought and named.",
     )
 
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
@@ -112,23 +162,35 @@ class LinearAutoencoderStarts(Demonstration):
         variances = numbers(np.linalg.eigvalsh(np.cov(made.training.x.T, bias=True))[::-1])
         if self.code >= len(variances):
             raise InvalidInput(
-                f"The code has {self.code} units, but it must have fewer than the {len(variances)} inputs of {self.dataset}.", "code"
+                f"The code has {self.code} units, but it must have fewer than the {len(variances)} inputs of {self.dataset}.",
+                "code",
             )
         source = generator(self.seed, "bench/linear_autoencoder_starts")
-        theta = self.spread * _torch.randn(self.starts, made.objective.layout.total, generator=source, dtype=_torch.float64)
+        theta = self.spread * _torch.randn(
+            self.starts, made.objective.layout.total, generator=source, dtype=_torch.float64
+        )
         rule = optimizer("sgd", lr=self.rate)
         costs: list[Array] = []
         norms: list[Array] = []
         passed: list[_Passed] = []
         steepest = np.zeros(self.starts)
-        for taken in itertools.islice(descents(made.objective, made.x, made.y, theta, [rule] * self.starts), self.steps):
+        for taken in itertools.islice(
+            descents(made.objective, made.x, made.y, theta, [rule] * self.starts), self.steps
+        ):
             costs.append(numbers(taken.loss))
             norms.append(numbers(taken.norm))
             steepest = np.maximum(steepest, norms[-1])
             if len(norms) >= 3 and len(passed) < 20 * self.saddles:
-                slow = (norms[-2] < norms[-3]) & (norms[-2] < norms[-1]) & (norms[-2] < _PLATEAU * steepest)
+                slow = (
+                    (norms[-2] < norms[-3])
+                    & (norms[-2] < norms[-1])
+                    & (norms[-2] < _PLATEAU * steepest)
+                )
                 # The parameters one step on are as near to the saddle.
-                passed += [_Passed(int(run), len(norms) - 2, taken.point[run : run + 1]) for run in np.flatnonzero(slow)]
+                passed += [
+                    _Passed(int(run), len(norms) - 2, taken.point[run : run + 1])
+                    for run in np.flatnonzero(slow)
+                ]
             if len(costs) % _CHUNK == 0 and len(costs) < self.steps:
                 done = 0.9 * len(costs) / self.steps
                 course.told(done)
@@ -143,13 +205,19 @@ class LinearAutoencoderStarts(Demonstration):
         yield self._found(variances, costs, passed, critical, 1.0)
 
     def _found(
-        self, variances: Array, costs: list[Array], passed: list[_Passed], critical: list[tuple[Cell, ...]], done: float
+        self,
+        variances: Array,
+        costs: list[Array],
+        passed: list[_Passed],
+        critical: list[tuple[Cell, ...]],
+        done: float,
     ) -> DemonstrationResult:
         least, all_of_it = float(variances[self.code :].sum()), float(variances.sum())
         ends = costs[-1]
         arrived = int((ends <= least + _ARRIVED * all_of_it).sum())
         rows: list[tuple[Cell, ...]] = [
-            ("end", run, len(costs), float(cost), float((cost - least) / all_of_it), None, "", None) for run, cost in enumerate(ends)
+            ("end", run, len(costs), float(cost), float((cost - least) / all_of_it), None, "", None)
+            for run, cost in enumerate(ends)
         ]
         saddles = [row for row in critical if row[6] == "saddle"]
         off = [abs(float(row[4] or 0.0)) for row in saddles]
@@ -164,13 +232,30 @@ class LinearAutoencoderStarts(Demonstration):
             )
         history = np.stack(costs)
         at = np.unique(np.linspace(0, len(history) - 1, min(_POINTS, len(history))).astype(int))
-        curves = [Curve(f"start {run}", numbers(at), history[at, run]) for run in range(min(_DRAWN, len(ends)))]
+        curves = [
+            Curve(f"start {run}", numbers(at), history[at, run])
+            for run in range(min(_DRAWN, len(ends)))
+        ]
         ways = levels(variances, self.code)
         curves += [
-            Curve(f"components {words_of(chosen)}", numbers([0, len(history)]), numbers([cost, cost]), style="predicted")
+            Curve(
+                f"components {words_of(chosen)}",
+                numbers([0, len(history)]),
+                numbers([cost, cost]),
+                style="predicted",
+            )
             for chosen, cost in ways[:8]
         ]
-        headings = ("what", "start", "step", "J", "excess / variance", "index", "kind", "components")
+        headings = (
+            "what",
+            "start",
+            "step",
+            "J",
+            "excess / variance",
+            "index",
+            "kind",
+            "components",
+        )
         plot = Plot("Cost on the way", Axis("step"), Axis("J", log=True), tuple(curves))
         figures = {
             "least": least,
@@ -179,12 +264,18 @@ class LinearAutoencoderStarts(Demonstration):
             "saddles": float(len(saddles)),
             "off": max(off, default=0.0),
         }
-        return DemonstrationResult(table(headings, [*critical, *rows]), (plot,), words, figures, done)
+        return DemonstrationResult(
+            table(headings, [*critical, *rows]), (plot,), words, figures, done
+        )
 
 
 def reproducing(dataset: str, code: int, depth: int) -> Network:
     """A deep linear network of width ``code`` whose targets are its own inputs, centered ones."""
-    inputs = registry.build("dataset", {"name": dataset, "validation": 0.0, "test": 0.0}).load().training.x  # type: ignore[attr-defined]
+    inputs = (
+        registry.build("dataset", {"name": dataset, "validation": 0.0, "test": 0.0})  # type: ignore[attr-defined]
+        .load()
+        .training.x
+    )
     x = inputs - inputs.mean(axis=0)
     return on(
         Part(x, x),
@@ -195,10 +286,17 @@ def reproducing(dataset: str, code: int, depth: int) -> Network:
 
 
 def levels(variances: Array, code: int) -> list[tuple[tuple[int, ...], float]]:
-    """Every choice of at most ``code`` components (from 0), with the cost that it leaves, lowest first."""
-    ways = itertools.chain.from_iterable(itertools.combinations(range(len(variances)), size) for size in range(code + 1))
+    """Every choice of at most ``code`` components (from 0), with the cost that it leaves, lowest
+    first.
+    """
+    ways = itertools.chain.from_iterable(
+        itertools.combinations(range(len(variances)), size) for size in range(code + 1)
+    )
     total = float(variances.sum())
-    return sorted(((chosen, total - float(variances[list(chosen)].sum())) for chosen in ways), key=lambda way: way[1])
+    return sorted(
+        ((chosen, total - float(variances[list(chosen)].sum())) for chosen in ways),
+        key=lambda way: way[1],
+    )
 
 
 def words_of(chosen: tuple[int, ...]) -> str:

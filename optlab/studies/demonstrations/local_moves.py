@@ -39,11 +39,13 @@ _LOWER = 0.0
 
 
 class LocalMoves(Demonstration):
-    """Gradient descent from many starts around a mountain: every step is the best one locally, and many lead the wrong way or a long way round.
+    """Gradient descent from many starts around a mountain: every step is the best one locally, and
+    many lead the wrong way or a long way round.
 
-    On the left of the mountain the ground falls to a high asymptote, on the right to a low one. From the left each step downhill leads away from the
-    lower ground, or around the mountain on a path that is longer than the distance it covers. Nothing local tells; what helps is to start elsewhere:
-    where one start succeeds with probability p, the best of r does with 1 − (1 − p)^r.
+    On the left of the mountain the ground falls to a high asymptote, on the right to a low one.
+    From the left each step downhill leads away from the lower ground, or around the mountain on a
+    path that is longer than the distance it covers. Nothing local tells; what helps is to start
+    elsewhere: where one start succeeds with probability p, the best of r does with 1 − (1 − p)^r.
     """
 
     name: ClassVar[str] = "local_moves"
@@ -62,23 +64,72 @@ class LocalMoves(Demonstration):
     source: ClassVar[str] = (
         "Notes, Fig 8.4 and the section on poor correspondence between local and global structure; Deep Learning, section 8.2.7."
     )
-    note: ClassVar[str] = "Paths that bend around the mountain are those whose length exceeds the distance most."
-
-    starts: int = integer(100, "Starts", ge=2, le=5000, log=True, slider=(10, 1000), help="Starts, at random in the rectangle below.")
-    left: float = number(-2.0, "Left edge", ge=-6.0, le=5.0, slider=(-6.0, 0.0), help="Least x of a start.")
-    right: float = number(
-        0.5, "Right edge", ge=-5.0, le=6.0, slider=(-2.0, 6.0), help="Largest x of a start; it has to lie right of the left edge."
+    note: ClassVar[str] = (
+        "Paths that bend around the mountain are those whose length exceeds the distance most."
     )
-    height: float = number(1.5, "Half height", gt=0.0, le=4.0, slider=(0.1, 4.0), help="Starts lie between minus and plus this y.")
-    rate: float = number(0.5, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(0.01, 5.0), help="Rate of gradient descent.")
-    steps: int = integer(400, "Steps", ge=1, le=100_000, log=True, slider=(50, 5000), help="Steps that each start takes.")
+
+    starts: int = integer(
+        100,
+        "Starts",
+        ge=2,
+        le=5000,
+        log=True,
+        slider=(10, 1000),
+        help="Starts, at random in the rectangle below.",
+    )
+    left: float = number(
+        -2.0, "Left edge", ge=-6.0, le=5.0, slider=(-6.0, 0.0), help="Least x of a start."
+    )
+    right: float = number(
+        0.5,
+        "Right edge",
+        ge=-5.0,
+        le=6.0,
+        slider=(-2.0, 6.0),
+        help="Largest x of a start; it has to lie right of the left edge.",
+    )
+    height: float = number(
+        1.5,
+        "Half height",
+        gt=0.0,
+        le=4.0,
+        slider=(0.1, 4.0),
+        help="Starts lie between minus and plus this y.",
+    )
+    rate: float = number(
+        0.5,
+        "Learning rate",
+        symbol="ε",
+        gt=0.0,
+        log=True,
+        slider=(0.01, 5.0),
+        help="Rate of gradient descent.",
+    )
+    steps: int = integer(
+        400,
+        "Steps",
+        ge=1,
+        le=100_000,
+        log=True,
+        slider=(50, 5000),
+        help="Steps that each start takes.",
+    )
 
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         if self.right <= self.left:
-            raise InvalidInput(f"The right edge {self.right:g} must lie right of the left one, {self.left:g}.", "right")
+            raise InvalidInput(
+                f"The right edge {self.right:g} must lie right of the left one, {self.left:g}.",
+                "right",
+            )
         ground = cast(Surface, registry.build("surface", {"name": "mountain"}))
         rng = numpy_generator(self.seed, "bench/local_moves")
-        points = np.stack([rng.uniform(self.left, self.right, self.starts), rng.uniform(-self.height, self.height, self.starts)], axis=1)
+        points = np.stack(
+            [
+                rng.uniform(self.left, self.right, self.starts),
+                rng.uniform(-self.height, self.height, self.starts),
+            ],
+            axis=1,
+        )
         rule = optimizer("sgd", lr=self.rate)
         parts = np.array_split(points, max(1, min(5, self.starts)))
         ran: list[Race] = []
@@ -101,26 +152,49 @@ class LocalMoves(Demonstration):
                 start, end = path[0], path[-1]
                 reached = "lower ground" if value < _LOWER else "higher ground"
                 rows.append(
-                    (*(float(c) for c in (*start, *end)), value, length, distance, length / distance if distance > 0.0 else None, reached)
+                    (
+                        *(float(c) for c in (*start, *end)),
+                        value,
+                        length,
+                        distance,
+                        length / distance if distance > 0.0 else None,
+                        reached,
+                    )
                 )
-        values, ratios = numbers([row[4] for row in rows]), numbers([row[7] if row[7] is not None else np.nan for row in rows])
+        values, ratios = (
+            numbers([row[4] for row in rows]),
+            numbers([row[7] if row[7] is not None else np.nan for row in rows]),
+        )
         good = values < _LOWER
         share = float(good.mean())
         tries = numbers(np.arange(1, min(_MOST_TRIES, len(values)) + 1))
         measured = best_of(values, tries)
-        figures = {"share": share, "longest": float(np.nanmax(ratios)), "median": float(np.nanmedian(ratios))}
+        figures = {
+            "share": share,
+            "longest": float(np.nanmax(ratios)),
+            "median": float(np.nanmedian(ratios)),
+        }
         words = (
             f"Of {counted(len(rows), 'start')} {good.sum()} ({share:.0%}) reach the lower ground. The length of a path is {np.nanmedian(ratios):.2f} times the "
             f"distance covered in the median and {np.nanmax(ratios):.2f} times at most."
         )
         if 0.0 < share < 1.0:
             needed = int(np.ceil(np.log(0.01) / np.log(1.0 - share)))
-            words += f" The best of {counted(needed, 'start')} reaches it with a probability of 99%."
+            words += (
+                f" The best of {counted(needed, 'start')} reaches it with a probability of 99%."
+            )
             figures["needed"] = float(needed)
         along, heights = picture(ground, 101)
-        image = Image(heights, (float(along[0][0]), float(along[0][-1])), (float(along[1][0]), float(along[1][-1])))
+        image = Image(
+            heights,
+            (float(along[0][0]), float(along[0][-1])),
+            (float(along[1][0]), float(along[1][-1])),
+        )
         paths = [part.path(run) for part in ran for run in range(len(part.contenders))]
-        ways = tuple(Curve(f"path {i + 1}", path[:, 0], path[:, 1], style="path") for i, path in enumerate(paths[:_DRAWN]))
+        ways = tuple(
+            Curve(f"path {i + 1}", path[:, 0], path[:, 1], style="path")
+            for i, path in enumerate(paths[:_DRAWN])
+        )
         begun = np.stack([path[0] for path in paths])
         dots = tuple(
             Scatter(name, begun[which, 0], begun[which, 1])
@@ -134,7 +208,17 @@ class LocalMoves(Demonstration):
                 Curve("counted over all choices", tries, measured), Curve("1 − (1 − p)ʳ", tries, 1.0 - (1.0 - share) ** tries, style="predicted")
             )),
         )  # fmt: skip
-        headings = ("start x", "start y", "end x", "end y", "height", "path", "distance", "path / distance", "reached")
+        headings = (
+            "start x",
+            "start y",
+            "end x",
+            "end y",
+            "height",
+            "path",
+            "distance",
+            "path / distance",
+            "reached",
+        )
         return DemonstrationResult(table(headings, rows), plots, words, figures, done)
 
 
@@ -152,7 +236,9 @@ class _Asked:
 
 
 def best_of(values: Array, tries: Array) -> Array:
-    """Share of all choices of r different starts, for each r of ``tries``, whose best reaches the lower ground: counted, not sampled."""
+    """Share of all choices of r different starts, for each r of ``tries``, whose best reaches the
+    lower ground: counted, not sampled.
+    """
     n, bad = len(values), int((values >= _LOWER).sum())
     # The chance that all r are bad, drawn without replacement: bad/n · (bad − 1)/(n − 1) · …
     drawn = np.arange(int(tries.max()))

@@ -1,4 +1,6 @@
-"""Newton's method, saddle-free Newton and gradient descent from one start beside a saddle of a network."""
+"""Newton's method, saddle-free Newton and gradient descent from one start beside a saddle of a
+network.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,14 @@ _EVERY = 10
 
 
 class NewtonAtSaddles(Demonstration):
-    """The three methods from one start at a chosen distance from a saddle of a small network: Newton's method jumps to it, the others leave it.
+    """The three methods from one start at a chosen distance from a saddle of a small network:
+    Newton's method jumps to it, the others leave it.
 
-    The saddle is found first, as a zero of the gradient with eigenvalues of both signs. Newton's step solves for a zero of the gradient, so the
-    saddle attracts it from all sides. With absolute eigenvalues the step along directions of negative curvature has the opposite sign, and the same
-    saddle repels. Gradient descent is repelled, too, in proportion to the curvature: slowly where that is small.
+    The saddle is found first, as a zero of the gradient with eigenvalues of both signs. Newton's
+    step solves for a zero of the gradient, so the saddle attracts it from all sides. With absolute
+    eigenvalues the step along directions of negative curvature has the opposite sign, and the same
+    saddle repels. Gradient descent is repelled, too, in proportion to the curvature: slowly where
+    that is small.
     """
 
     name: ClassVar[str] = "newton_at_saddles"
@@ -53,17 +58,38 @@ class NewtonAtSaddles(Demonstration):
         r"\text{saddle-free:}\quad \theta \leftarrow \theta - (|H| + \lambda I)^{-1} g",
         r"\theta_0 = \theta_{\text{saddle}} + \rho\, u,\quad \|u\| = 1",
     )
-    symbols: ClassVar[dict[str, str]] = {"|H|": "H with the absolute values of its eigenvalues", "u": "random direction, the same for all"}
-    source: ClassVar[str] = "Notes, section on saddle points and on Newton's method; Y. Dauphin et al. (2014)."
-    note: ClassVar[str] = "Distance from the saddle: Newton's falls to rounding in a few steps, the other two grow."
+    symbols: ClassVar[dict[str, str]] = {
+        "|H|": "H with the absolute values of its eigenvalues",
+        "u": "random direction, the same for all",
+    }
+    source: ClassVar[str] = (
+        "Notes, section on saddle points and on Newton's method; Y. Dauphin et al. (2014)."
+    )
+    note: ClassVar[str] = (
+        "Distance from the saddle: Newton's falls to rounding in a few steps, the other two grow."
+    )
 
-    dataset: Literal["iris", "wine"] = choice("iris", "Data", help="Data set that the network classifies.")
-    units: int = integer(3, "Hidden units", ge=1, le=32, slider=(1, 10), help="Units of the hidden layer.")
+    dataset: Literal["iris", "wine"] = choice(
+        "iris", "Data", help="Data set that the network classifies."
+    )
+    units: int = integer(
+        3, "Hidden units", ge=1, le=32, slider=(1, 10), help="Units of the hidden layer."
+    )
     decay: float = number(
-        0.03, "Weight decay", ge=0.0, slider=(0.0, 0.1), help="Coefficient of ½‖w‖²; it keeps the objective's minima at finite places."
+        0.03,
+        "Weight decay",
+        ge=0.0,
+        slider=(0.0, 0.1),
+        help="Coefficient of ½‖w‖²; it keeps the objective's minima at finite places.",
     )
     distance: float = number(
-        0.03, "Distance", symbol="ρ", gt=0.0, log=True, slider=(1e-4, 1.0), help="How far from the saddle all three start."
+        0.03,
+        "Distance",
+        symbol="ρ",
+        gt=0.0,
+        log=True,
+        slider=(1e-4, 1.0),
+        help="How far from the saddle all three start.",
     )
     damping: float = number(
         0.03,
@@ -82,12 +108,22 @@ class NewtonAtSaddles(Demonstration):
         slider=(1e-3, 1.0),
         help="The second-order methods take full steps.",
     )
-    steps: int = integer(60, "Steps", ge=1, le=100_000, log=True, slider=(5, 1000), help="Steps that each method takes.")
+    steps: int = integer(
+        60,
+        "Steps",
+        ge=1,
+        le=100_000,
+        log=True,
+        slider=(5, 1000),
+        help="Steps that each method takes.",
+    )
 
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = small_network(self.dataset, self.units, self.decay)
         saddle = None
-        for row_number, point in enumerate(reached(made, self.seed, _SOUGHT, _SPREADS, (5, 50, 200))):
+        for row_number, point in enumerate(
+            reached(made, self.seed, _SOUGHT, _SPREADS, (5, 50, 200))
+        ):
             course.told(min(0.3, 0.03 * row_number))
             if not course.going():
                 return
@@ -95,8 +131,14 @@ class NewtonAtSaddles(Demonstration):
                 saddle = point
                 break
         if saddle is None:
-            raise RunFailed("No saddle of this network was found; use fewer hidden units, another seed or another weight decay.")
-        u = _torch.randn(saddle.theta.shape, generator=generator(self.seed, "bench/newton_at_saddles"), dtype=_torch.float64)
+            raise RunFailed(
+                "No saddle of this network was found; use fewer hidden units, another seed or another weight decay."
+            )
+        u = _torch.randn(
+            saddle.theta.shape,
+            generator=generator(self.seed, "bench/newton_at_saddles"),
+            dtype=_torch.float64,
+        )
         start = saddle.theta + self.distance * u / _torch.linalg.vector_norm(u)
         methods = (
             optimizer("newton", lr=1.0, damping=0.0, solver="exact"),
@@ -104,7 +146,10 @@ class NewtonAtSaddles(Demonstration):
             optimizer("sgd", lr=self.rate),
         )
         history = [_At(made, saddle, start.expand(len(methods), -1))]
-        for taken in itertools.islice(descents(made.objective, made.x, made.y, start.repeat(len(methods), 1), methods), self.steps):
+        for taken in itertools.islice(
+            descents(made.objective, made.x, made.y, start.repeat(len(methods), 1), methods),
+            self.steps,
+        ):
             history.append(_At(made, saddle, taken.after))
             done = 0.3 + 0.65 * (len(history) - 1) / self.steps
             course.told(done)
@@ -115,10 +160,25 @@ class NewtonAtSaddles(Demonstration):
         yield self._found(made, saddle, methods, history, 1.0, settled=True)
 
     def _found(
-        self, made: Network, saddle: Reached, methods: tuple[Optimizer, ...], history: list[_At], done: float, *, settled: bool
+        self,
+        made: Network,
+        saddle: Reached,
+        methods: tuple[Optimizer, ...],
+        history: list[_At],
+        done: float,
+        *,
+        settled: bool,
     ) -> DemonstrationResult:
         rows: list[tuple[Cell, ...]] = [
-            ("saddle", 0, saddle.verdict.value, saddle.verdict.gradient_norm, 0.0, saddle.verdict.index, saddle.verdict.kind)
+            (
+                "saddle",
+                0,
+                saddle.verdict.value,
+                saddle.verdict.gradient_norm,
+                0.0,
+                saddle.verdict.index,
+                saddle.verdict.kind,
+            )
         ]
         last = history[-1]
         for row_number, method in enumerate(methods):
@@ -128,7 +188,13 @@ class NewtonAtSaddles(Demonstration):
                 else None
             )
             index = None if verdict is None else verdict.index
-            kind = "" if verdict is None else verdict.kind if verdict.critical else f"like a {verdict.kind}, not critical"
+            kind = (
+                ""
+                if verdict is None
+                else verdict.kind
+                if verdict.critical
+                else f"like a {verdict.kind}, not critical"
+            )
             rows.append(
                 (
                     method.label,
@@ -154,18 +220,37 @@ class NewtonAtSaddles(Demonstration):
         )  # fmt: skip
         words = f"A saddle of index {saddle.verdict.index} at J = {saddle.verdict.value:.4g}; all start {self.distance:g} away. After {len(history) - 1} steps "
         words += (
-            ", ".join(f"{method.label} is {last.distances[i]:.3g} away at J = {last.values[i]:.4g}" for i, method in enumerate(methods))
+            ", ".join(
+                f"{method.label} is {last.distances[i]:.3g} away at J = {last.values[i]:.4g}"
+                for i, method in enumerate(methods)
+            )
             + "."
         )
         keys = ("newton", "saddle_free", "descent")
         figures = {f"{key}_distance": float(last.distances[i]) for i, key in enumerate(keys)}
         figures |= {f"{key}_cost": float(last.values[i]) for i, key in enumerate(keys)}
-        headings = ("method", "steps", "J", "gradient norm", "distance from the saddle", "index", "kind")
-        return DemonstrationResult(table(headings, rows), plots, words, {**figures, "saddle_cost": saddle.verdict.value}, done)
+        headings = (
+            "method",
+            "steps",
+            "J",
+            "gradient norm",
+            "distance from the saddle",
+            "index",
+            "kind",
+        )
+        return DemonstrationResult(
+            table(headings, rows),
+            plots,
+            words,
+            {**figures, "saddle_cost": saddle.verdict.value},
+            done,
+        )
 
 
 class _At:
-    """Where the methods are after a step: ``theta [R, P]``, and of each the cost, the gradient's norm and the distance from the saddle, ``[R]``."""
+    """Where the methods are after a step: ``theta [R, P]``, and of each the cost, the gradient's
+    norm and the distance from the saddle, ``[R]``.
+    """
 
     def __init__(self, made: Network, saddle: Reached, theta: torch.Tensor) -> None:
         value, g = made.landscape.value_and_gradient(theta)

@@ -38,14 +38,17 @@ _TINY = 1e-300
 
 
 class PowersOfW(Demonstration):
-    """A signal multiplied by W again and again grows or dies as the powers of the largest eigenvalue, and so does a gradient on its way back.
+    """A signal multiplied by W again and again grows or dies as the powers of the largest
+    eigenvalue, and so does a gradient on its way back.
 
-    The spectrum is made to order: the largest absolute value is the radius, all others lie below it by the gap. What t products give is held against
-    V diag(λ)ᵗ V⁻¹. With eigenvectors far from orthogonal the norm may rise for a while although all |λ| are below 1, but in the end the radius
+    The spectrum is made to order: the largest absolute value is the radius, all others lie below it
+    by the gap. What t products give is held against V diag(λ)ᵗ V⁻¹. With eigenvectors far from
+    orthogonal the norm may rise for a while although all |λ| are below 1, but in the end the radius
     decides.
 
-    Below, the same in networks that read a sequence whose answer depends on its beginning: the norm of the gradient by the input at each time step,
-    for a simple RNN whose recurrent weights have the same radius, and for an LSTM, whose cell carries the gradient past the recurrent weights.
+    Below, the same in networks that read a sequence whose answer depends on its beginning: the norm
+    of the gradient by the input at each time step, for a simple RNN whose recurrent weights have
+    the same radius, and for an LSTM, whose cell carries the gradient past the recurrent weights.
     """
 
     name: ClassVar[str] = "powers_of_w"
@@ -61,14 +64,31 @@ class PowersOfW(Demonstration):
         "V": "eigenvectors of W, in columns",
         "h_t": "the signal after t products",
     }
-    source: ClassVar[str] = "Notes, long-term dependencies, (8.11); S. Hochreiter (1991); Y. Bengio et al. (1994)."
+    source: ClassVar[str] = (
+        "Notes, long-term dependencies, (8.11); S. Hochreiter (1991); Y. Bengio et al. (1994)."
+    )
     note: ClassVar[str] = (
         "A radius of 0.9 leaves a hundred-thousandth after a hundred steps, one of 1.1 makes fourteen thousand times as much."
     )
 
-    size: int = integer(16, "Size of W", symbol="n", ge=2, le=400, log=True, slider=(2, 64), help="Rows and columns of W.")
+    size: int = integer(
+        16,
+        "Size of W",
+        symbol="n",
+        ge=2,
+        le=400,
+        log=True,
+        slider=(2, 64),
+        help="Rows and columns of W.",
+    )
     radius: float = number(
-        0.9, "Spectral radius", symbol="ρ", gt=0.0, le=10.0, slider=(0.5, 1.5), help="Largest absolute value of an eigenvalue."
+        0.9,
+        "Spectral radius",
+        symbol="ρ",
+        gt=0.0,
+        le=10.0,
+        slider=(0.5, 1.5),
+        help="Largest absolute value of an eigenvalue.",
     )
     gap: float = number(
         0.3,
@@ -96,12 +116,42 @@ class PowersOfW(Demonstration):
         slider=(1.0, 1000.0),
         help="Condition number of the eigenvectors; 1 for orthogonal ones.",
     )
-    times: int = integer(100, "Products", symbol="t", ge=2, le=10_000, log=True, slider=(10, 500), help="Number of products.")
-    length: int = integer(
-        40, "Length of the sequences", symbol="T", ge=4, le=1000, log=True, slider=(10, 200), help="Time steps of the recurrent task."
+    times: int = integer(
+        100,
+        "Products",
+        symbol="t",
+        ge=2,
+        le=10_000,
+        log=True,
+        slider=(10, 500),
+        help="Number of products.",
     )
-    units: int = integer(16, "Hidden units", ge=1, le=256, slider=(4, 64), help="Size of the hidden state of both networks.")
-    training: int = integer(0, "Training steps", ge=0, le=10_000, slider=(0, 500), help="Steps of training before the gradients are taken.")
+    length: int = integer(
+        40,
+        "Length of the sequences",
+        symbol="T",
+        ge=4,
+        le=1000,
+        log=True,
+        slider=(10, 200),
+        help="Time steps of the recurrent task.",
+    )
+    units: int = integer(
+        16,
+        "Hidden units",
+        ge=1,
+        le=256,
+        slider=(4, 64),
+        help="Size of the hidden state of both networks.",
+    )
+    training: int = integer(
+        0,
+        "Training steps",
+        ge=0,
+        le=10_000,
+        slider=(0, 500),
+        help="Steps of training before the gradients are taken.",
+    )
 
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         rng = numpy_generator(self.seed, "bench/powers_of_w")
@@ -116,10 +166,15 @@ class PowersOfW(Demonstration):
             if not course.going():
                 return
             made = self._recurrent(name)
-            theta = made.starts([self.seed], {"name": "orthogonal" if name == "rnn" else "normalized"})
+            theta = made.starts(
+                [self.seed], {"name": "orthogonal" if name == "rnn" else "normalized"}
+            )
             if name == "rnn":
                 with_radius(made, theta, self.radius)
-            for taken in itertools.islice(descents(made.objective, made.x, made.y, theta, [optimizer("adam", lr=0.003)]), self.training):
+            for taken in itertools.islice(
+                descents(made.objective, made.x, made.y, theta, [optimizer("adam", lr=0.003)]),
+                self.training,
+            ):
                 theta = taken.after
                 if not course.going():
                     return
@@ -132,7 +187,9 @@ class PowersOfW(Demonstration):
         data = {"name": "adding_problem", "length": self.length, "size": _EXAMPLES}
         return network(data, {"name": name, "units": self.units}, {"name": "squared_error"})
 
-    def _found(self, values: Array, norms: Array, difference: float, fading: dict[str, Array], done: float) -> DemonstrationResult:
+    def _found(
+        self, values: Array, norms: Array, difference: float, fading: dict[str, Array], done: float
+    ) -> DemonstrationResult:
         t = np.arange(len(norms), dtype=np.float64)
         late = t >= 0.5 * t[-1]
         kept = late & (norms[:, 0] > _TINY) & np.isfinite(norms[:, 0])
@@ -140,8 +197,16 @@ class PowersOfW(Demonstration):
         steps = max([len(t), *(len(one) for one in fading.values())])
         rows: list[tuple[Cell, ...]] = []
         for step in range(steps):
-            own: list[Cell] = [*norms[step].tolist(), self.radius**step] if step < len(norms) else [None] * 4
-            rows.append((step, *own, *(float(one[step]) if step < len(one) else None for one in fading.values())))
+            own: list[Cell] = (
+                [*norms[step].tolist(), self.radius**step] if step < len(norms) else [None] * 4
+            )
+            rows.append(
+                (
+                    step,
+                    *own,
+                    *(float(one[step]) if step < len(one) else None for one in fading.values()),
+                )
+            )
         curves = (
             Curve("signal, W multiplied", t, norms[:, 0]),
             Curve("signal, V diag(λ)ᵗ V⁻¹", t, norms[:, 1], style="predicted"),
@@ -153,17 +218,35 @@ class PowersOfW(Demonstration):
         plots = [
             Plot("Signal and gradient", Axis("products t"), Axis("norm", log=True), curves),
             Plot(
-                "Spectrum of W", Axis("real part"), Axis("imaginary part"), (circle,), (Scatter("eigenvalues", values.real, values.imag),)
+                "Spectrum of W",
+                Axis("real part"),
+                Axis("imaginary part"),
+                (circle,),
+                (Scatter("eigenvalues", values.real, values.imag),),
             ),
         ]
-        trend = "neither fades nor grows" if abs(self.radius - 1.0) < 1e-9 else "fades" if self.radius < 1.0 else "grows"
+        trend = (
+            "neither fades nor grows"
+            if abs(self.radius - 1.0) < 1e-9
+            else "fades"
+            if self.radius < 1.0
+            else "grows"
+        )
         words = f"With a radius of {self.radius:g} the signal {trend}: by a factor of {rate:.4g} a step in the second half, and by {norms[-1, 0]:.3g} in "
         words += f"{len(t) - 1} steps; both ways to compute it agree to {difference:.1e}."
         figures = {"rate": rate, "difference": difference}
         if fading:
-            at = [Curve(name, np.arange(1, len(one) + 1, dtype=np.float64), np.maximum(one, _TINY)) for name, one in fading.items()]
+            at = [
+                Curve(name, np.arange(1, len(one) + 1, dtype=np.float64), np.maximum(one, _TINY))
+                for name, one in fading.items()
+            ]
             plots.append(
-                Plot("Gradient by the input of each time step", Axis("time step"), Axis("norm of the gradient", log=True), tuple(at))
+                Plot(
+                    "Gradient by the input of each time step",
+                    Axis("time step"),
+                    Axis("norm of the gradient", log=True),
+                    tuple(at),
+                )
             )
             for name, one in fading.items():
                 share = float(one[0] / one[-1]) if one[-1] > 0.0 else math.nan
@@ -180,10 +263,14 @@ class PowersOfW(Demonstration):
         return DemonstrationResult(table(headings, rows), tuple(plots), words, figures, done)
 
 
-def matrix(n: int, radius: float, gap: float, angle: float, skew: float, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """A real matrix ``[n, n]`` with a spectrum to order, its eigenvalues ``[n]`` and eigenvectors ``[n, n]`` (complex).
+def matrix(
+    n: int, radius: float, gap: float, angle: float, skew: float, rng: np.random.Generator
+) -> tuple[Array, Array, Array]:
+    """A real matrix ``[n, n]`` with a spectrum to order, its eigenvalues ``[n]`` and eigenvectors
+    ``[n, n]`` (complex).
 
-    One real eigenvalue or a conjugate pair at ``radius``, the others uniform in (−1, 1) times what the gap leaves.
+    One real eigenvalue or a conjugate pair at ``radius``, the others uniform in (−1, 1) times what
+    the gap leaves.
     """
     blocks = np.diag(rng.uniform(-1.0, 1.0, n) * radius * (1.0 - gap))
     if angle in (0.0, math.pi):
@@ -198,8 +285,11 @@ def matrix(n: int, radius: float, gap: float, angle: float, skew: float, rng: np
     return numbers(w), values, basis @ vectors
 
 
-def powers(w: Array, values: Array, vectors: Array, x: Array, g: Array, times: int) -> tuple[Array, float]:
-    """Norms ``[times + 1, 3]`` of ``Wᵗx`` by products, of the same by eigenvalues, and of ``(Wᵀ)ᵗg``.
+def powers(
+    w: Array, values: Array, vectors: Array, x: Array, g: Array, times: int
+) -> tuple[Array, float]:
+    """Norms ``[times + 1, 3]`` of ``Wᵗx`` by products, of the same by eigenvalues, and of
+    ``(Wᵀ)ᵗg``.
 
     And how far the first two vectors are apart at most, relative to the longer one.
     """
@@ -209,7 +299,9 @@ def powers(w: Array, values: Array, vectors: Array, x: Array, g: Array, times: i
         by_values = (vectors @ (values**t * within)).real
         sizes = [float(np.linalg.norm(vector)) for vector in (forward, by_values, backward)]
         rows.append(sizes)
-        apart = max(apart, float(np.linalg.norm(forward - by_values)) / max(sizes[0], sizes[1], _TINY))
+        apart = max(
+            apart, float(np.linalg.norm(forward - by_values)) / max(sizes[0], sizes[1], _TINY)
+        )
         forward, backward = w @ forward, w.T @ backward
     return numbers(rows), apart
 

@@ -36,11 +36,14 @@ _ALONG = 41
 
 
 class Symmetry(Demonstration):
-    """Two hidden units change places, or a ReLU unit's inputs are multiplied by a and its outputs divided by a: the cost is the same, the parameters are not.
+    """Two hidden units change places, or a ReLU unit's inputs are multiplied by a and its outputs
+    divided by a: the cost is the same, the parameters are not.
 
-    A layer of n units can be arranged in n! ways and m such layers in n!^m, so every minimum has as many equals; scaling makes a curve of equals
-    through each of them. They cost the same, so they do no harm to the search. Along a scaling the cost is level, but the gradient is not: the same
-    network is a well or an ill conditioned problem depending on how it is written down. On the straight line between two arrangements the cost rises.
+    A layer of n units can be arranged in n! ways and m such layers in n!^m, so every minimum has as
+    many equals; scaling makes a curve of equals through each of them. They cost the same, so they
+    do no harm to the search. Along a scaling the cost is level, but the gradient is not: the same
+    network is a well or an ill conditioned problem depending on how it is written down. On the
+    straight line between two arrangements the cost rises.
     """
 
     name: ClassVar[str] = "symmetry"
@@ -57,12 +60,19 @@ class Symmetry(Demonstration):
         "n, m": "units of a layer, and number of such layers",
     }
     source: ClassVar[str] = "Notes, section on model identifiability; Deep Learning, section 8.2.2."
-    note: ClassVar[str] = "J before and after agree to rounding; with tanh the scalings do not, because tanh is not homogeneous."
+    note: ClassVar[str] = (
+        "J before and after agree to rounding; with tanh the scalings do not, because tanh is not homogeneous."
+    )
 
     hidden: Sizes = sizes(
-        (8, 8), "Hidden layers", unit="units", help="Units of each hidden layer of the network; two units in one layer at least."
+        (8, 8),
+        "Hidden layers",
+        unit="units",
+        help="Units of each hidden layer of the network; two units in one layer at least.",
     )
-    activation: Literal["relu", "tanh"] = choice("relu", "Activation", help="Scaling is a symmetry for relu only, swapping for both.")
+    activation: Literal["relu", "tanh"] = choice(
+        "relu", "Activation", help="Scaling is a symmetry for relu only, swapping for both."
+    )
     steps: int = integer(
         100,
         "Training steps",
@@ -73,10 +83,21 @@ class Symmetry(Demonstration):
         help="Steps of training on the iris data before anything is exchanged.",
     )
     swaps: int = integer(
-        3, "Swaps in each layer", ge=1, le=1000, slider=(1, 20), help="Pairs of units, drawn at random, that change places."
+        3,
+        "Swaps in each layer",
+        ge=1,
+        le=1000,
+        slider=(1, 20),
+        help="Pairs of units, drawn at random, that change places.",
     )
     rate: float = number(
-        0.05, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 1.0), help="Rate of the training before, with momentum 0.9."
+        0.05,
+        "Learning rate",
+        symbol="ε",
+        gt=0.0,
+        log=True,
+        slider=(1e-3, 1.0),
+        help="Rate of the training before, with momentum 0.9.",
     )
 
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
@@ -87,7 +108,9 @@ class Symmetry(Demonstration):
         )
         theta = made.starts([self.seed], {"name": "he"})
         method = optimizer("momentum", lr=self.rate)
-        for taken in itertools.islice(descents(made.objective, made.x, made.y, theta, [method]), self.steps):
+        for taken in itertools.islice(
+            descents(made.objective, made.x, made.y, theta, [method]), self.steps
+        ):
             theta = taken.after
             if not course.going():
                 return
@@ -97,22 +120,40 @@ class Symmetry(Demonstration):
         for layer, units in enumerate(self.hidden):
             for _ in range(self.swaps if units > 1 else 0):
                 one, two = (int(unit) for unit in rng.choice(units, 2, replace=False))
-                tried.add("swap", layer, f"units {one} and {two}", swapped(made.objective, theta, layer, one, two))
+                tried.add(
+                    "swap",
+                    layer,
+                    f"units {one} and {two}",
+                    swapped(made.objective, theta, layer, one, two),
+                )
             order = rng.permutation(units)
             other = arranged(made.objective, other, layer, order.tolist())
             unit = int(rng.integers(units))
             for factor in _FACTORS:
-                tried.add("scale", layer, f"unit {unit} by {factor:g}", scaled(made.objective, theta, layer, unit, factor))
+                tried.add(
+                    "scale",
+                    layer,
+                    f"unit {unit} by {factor:g}",
+                    scaled(made.objective, theta, layer, unit, factor),
+                )
             done = (layer + 1) / (len(self.hidden) + 1)
             course.told(done)
             yield self._found(tried, (), done)
             if not course.going():
                 return
         tried.add("arrange", None, "all units of all layers", other)
-        yield self._found(tried, (_between(made, theta, other), _along_scaling(made, theta)) if self.hidden else (), 1.0)
+        yield self._found(
+            tried,
+            (_between(made, theta, other), _along_scaling(made, theta)) if self.hidden else (),
+            1.0,
+        )
 
     def _found(self, tried: _Tried, plots: tuple[Plot, ...], done: float) -> DemonstrationResult:
-        exact = [abs(float(row[4])) for row in tried.rows if row[0] != "scale" or self.activation == "relu"]  # type: ignore[arg-type]
+        exact = [
+            abs(float(row[4]))  # type: ignore[arg-type]
+            for row in tried.rows
+            if row[0] != "scale" or self.activation == "relu"
+        ]
         moved = [float(row[5]) for row in tried.rows]  # type: ignore[arg-type]
         ways = math.prod(math.factorial(units) for units in self.hidden)
         worst = max(exact, default=0.0)
@@ -124,7 +165,17 @@ class Symmetry(Demonstration):
         if self.activation != "relu":
             broken = [abs(float(row[4])) for row in tried.rows if row[0] == "scale"]  # type: ignore[arg-type]
             words += f" Scaling changes the cost of these units, which are no ReLU, by up to {max(broken, default=0.0):.2g} of itself."
-        headings = ("operation", "layer", "what", "J after", "change of J / J", "distance of θ", "gradient norm", "J before", "norm before")
+        headings = (
+            "operation",
+            "layer",
+            "what",
+            "J after",
+            "change of J / J",
+            "distance of θ",
+            "gradient norm",
+            "J before",
+            "norm before",
+        )
         shown = plots or (_moved(tried),)
         figures = {
             "largest_relative_change": worst,
@@ -146,11 +197,18 @@ class _Tried:
     def add(self, operation: str, layer: int | None, what: str, after: torch.Tensor) -> None:
         value, g = self._landscape.value_and_gradient(after)
         change = (float(value) - self._value) / abs(self._value)
-        moved, norm = float(_torch.linalg.vector_norm(after - self._theta)), float(_torch.linalg.vector_norm(g))
-        self.rows.append((operation, layer, what, float(value), change, moved, norm, self._value, self._norm))
+        moved, norm = (
+            float(_torch.linalg.vector_norm(after - self._theta)),
+            float(_torch.linalg.vector_norm(g)),
+        )
+        self.rows.append(
+            (operation, layer, what, float(value), change, moved, norm, self._value, self._norm)
+        )
 
 
-def swapped(objective: Objective, theta: torch.Tensor, layer: int, one: int, two: int) -> torch.Tensor:
+def swapped(
+    objective: Objective, theta: torch.Tensor, layer: int, one: int, two: int
+) -> torch.Tensor:
     """``theta`` ``[R, P]`` with two units of a hidden layer in each other's place."""
     place = objective.layout.split(theta)[_into(objective, layer)[0]].shape[1]
     order = list(range(place))
@@ -158,7 +216,9 @@ def swapped(objective: Objective, theta: torch.Tensor, layer: int, one: int, two
     return arranged(objective, theta, layer, order)
 
 
-def arranged(objective: Objective, theta: torch.Tensor, layer: int, order: list[int]) -> torch.Tensor:
+def arranged(
+    objective: Objective, theta: torch.Tensor, layer: int, order: list[int]
+) -> torch.Tensor:
     """``theta`` with the units of a hidden layer in this order."""
     after = theta.clone()
     parts = objective.layout.split(after)
@@ -169,8 +229,12 @@ def arranged(objective: Objective, theta: torch.Tensor, layer: int, order: list[
     return after
 
 
-def scaled(objective: Objective, theta: torch.Tensor, layer: int, unit: int, factor: float) -> torch.Tensor:
-    """``theta`` with the inputs of one hidden unit multiplied by a factor and its outputs divided by it."""
+def scaled(
+    objective: Objective, theta: torch.Tensor, layer: int, unit: int, factor: float
+) -> torch.Tensor:
+    """``theta`` with the inputs of one hidden unit multiplied by a factor and its outputs divided
+    by it.
+    """
     after = theta.clone()
     parts = objective.layout.split(after)
     weight, bias, outgoing = _into(objective, layer)
@@ -181,7 +245,9 @@ def scaled(objective: Objective, theta: torch.Tensor, layer: int, unit: int, fac
 
 
 def _into(objective: Objective, layer: int) -> tuple[int, int, int]:
-    """Places of a hidden layer's weight and bias in the layout, and of the weight that its units go out by."""
+    """Places of a hidden layer's weight and bias in the layout, and of the weight that its units go
+    out by.
+    """
     stack = objective.model.stack()
     if stack is None:
         raise TypeError(f"{objective.model.label} has no stack of hidden layers")
@@ -205,11 +271,24 @@ def _along_scaling(made: Network, theta: torch.Tensor) -> Plot:
     factors = np.geomspace(0.1, 10.0, _ALONG)
     points = _torch.cat([scaled(made.objective, theta, 0, 0, float(factor)) for factor in factors])
     value, g = made.landscape.value_and_gradient(points)
-    curves = (Curve("J", factors, numbers(value)), Curve("gradient norm", factors, numbers(_torch.linalg.vector_norm(g, dim=1))))
-    return Plot("A unit of the first layer scaled", Axis("factor a", log=True), Axis("J, gradient norm", log=True), curves)
+    curves = (
+        Curve("J", factors, numbers(value)),
+        Curve("gradient norm", factors, numbers(_torch.linalg.vector_norm(g, dim=1))),
+    )
+    return Plot(
+        "A unit of the first layer scaled",
+        Axis("factor a", log=True),
+        Axis("J, gradient norm", log=True),
+        curves,
+    )
 
 
 def _moved(tried: _Tried) -> Plot:
     order = np.arange(1, len(tried.rows) + 1, dtype=np.float64)
     moved = numbers([row[5] for row in tried.rows])
-    return Plot("How far θ moves", Axis("exchange"), Axis("distance of θ"), (Curve("distance of θ", order, moved),))
+    return Plot(
+        "How far θ moves",
+        Axis("exchange"),
+        Axis("distance of θ"),
+        (Curve("distance of θ", order, moved),),
+    )

@@ -1,4 +1,6 @@
-"""Success rate against width: a size at which training fails from most starts, and the wider network of the same kind that succeeds."""
+"""Success rate against width: a size at which training fails from most starts, and the wider
+network of the same kind that succeeds.
+"""
 
 from __future__ import annotations
 
@@ -33,35 +35,76 @@ _CHUNK = 50
 
 
 class WidthSuccess(Demonstration):
-    """The same task learned by narrow and by wide networks from many starts: which share of the starts succeeds.
+    """The same task learned by narrow and by wide networks from many starts: which share of the
+    starts succeeds.
 
-    The narrowest width that can represent the answer is seldom the one that finds it. All starts of a width are trained as one population of R runs,
-    from R draws of the initializer on the same full batch. A start succeeds where its training error ends at or below the goal.
+    The narrowest width that can represent the answer is seldom the one that finds it. All starts of
+    a width are trained as one population of R runs, from R draws of the initializer on the same
+    full batch. A start succeeds where its training error ends at or below the goal.
     """
 
     name: ClassVar[str] = "width_success"
     label: ClassVar[str] = "Success rate against width"
     row: ClassVar[str] = "C18"
     sort_order: ClassVar[int] = 180
-    source: ClassVar[str] = "Notes, section on theoretical limits of optimization; Deep Learning, section 8.2.8."
-    note: ClassVar[str] = "Narrow networks fail from most starts; the same task is easy for a few times their width."
+    source: ClassVar[str] = (
+        "Notes, section on theoretical limits of optimization; Deep Learning, section 8.2.8."
+    )
+    note: ClassVar[str] = (
+        "Narrow networks fail from most starts; the same task is easy for a few times their width."
+    )
 
     dataset: Literal["circles", "moons", "spirals", "teacher"] = choice(
         "circles", "Data", help="Two classes that no straight line parts; teacher has three."
     )
-    widths: Sizes = sizes((1, 2, 3, 4, 8, 16), "Widths", unit="units", help="Hidden units of the networks, each a population of its own.")
-    starts: int = integer(32, "Starts", symbol="R", ge=2, le=2000, log=True, slider=(8, 200), help="Starts of each width.")
+    widths: Sizes = sizes(
+        (1, 2, 3, 4, 8, 16),
+        "Widths",
+        unit="units",
+        help="Hidden units of the networks, each a population of its own.",
+    )
+    starts: int = integer(
+        32,
+        "Starts",
+        symbol="R",
+        ge=2,
+        le=2000,
+        log=True,
+        slider=(8, 200),
+        help="Starts of each width.",
+    )
     steps: int = integer(
-        500, "Steps", ge=1, le=1_000_000, log=True, slider=(100, 10_000), help="Steps of training that each start is given."
+        500,
+        "Steps",
+        ge=1,
+        le=1_000_000,
+        log=True,
+        slider=(100, 10_000),
+        help="Steps of training that each start is given.",
     )
     rate: float = number(
-        0.1, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 1.0), help="Rate of gradient descent with momentum 0.9."
+        0.1,
+        "Learning rate",
+        symbol="ε",
+        gt=0.0,
+        log=True,
+        slider=(1e-3, 1.0),
+        help="Rate of gradient descent with momentum 0.9.",
     )
     goal: float = number(
-        0.01, "Goal", ge=0.0, le=1.0, slider=(0.0, 0.2), help="Training 0-1 error at or below which a start has succeeded."
+        0.01,
+        "Goal",
+        ge=0.0,
+        le=1.0,
+        slider=(0.0, 0.2),
+        help="Training 0-1 error at or below which a start has succeeded.",
     )
-    activation: Literal["relu", "tanh"] = choice("relu", "Activation", help="Function applied to the hidden units.")
-    examples: int = integer(200, "Examples", ge=20, le=20_000, log=True, slider=(50, 2000), help="Training examples.")
+    activation: Literal["relu", "tanh"] = choice(
+        "relu", "Activation", help="Function applied to the hidden units."
+    )
+    examples: int = integer(
+        200, "Examples", ge=20, le=20_000, log=True, slider=(50, 2000), help="Training examples."
+    )
 
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         widths = sorted(set(self.widths))
@@ -105,7 +148,12 @@ class WidthSuccess(Demonstration):
             {
                 "seed": 0,
                 "device": "cpu",
-                "dataset": {"name": self.dataset, "size": self.examples, "validation": 0.0, "test": 0.0},
+                "dataset": {
+                    "name": self.dataset,
+                    "size": self.examples,
+                    "validation": 0.0,
+                    "test": 0.0,
+                },
                 "model": {"name": "mlp", "hidden": [width], "activation": self.activation},
                 "loss": {"name": "cross_entropy"},
                 "initializer": {"name": "he" if self.activation == "relu" else "normalized"},
@@ -116,25 +164,60 @@ class WidthSuccess(Demonstration):
         )
         # Widths share the seeds, as a race does.
         seeds = [derived(self.seed, f"bench/width_success/{run}") for run in range(self.starts)]
-        return [dataclasses.replace(first, general=first.general.build({**first.general.values(), "seed": seed}, "")) for seed in seeds]
+        return [
+            dataclasses.replace(
+                first, general=first.general.build({**first.general.values(), "seed": seed}, "")
+            )
+            for seed in seeds
+        ]
 
-    def _found(self, rows: list[tuple[Cell, ...]], errors: list[Array], done: float) -> DemonstrationResult:
+    def _found(
+        self, rows: list[tuple[Cell, ...]], errors: list[Array], done: float
+    ) -> DemonstrationResult:
         width, share, low, high = (numbers([row[i] for row in rows]) for i in (0, 4, 5, 6))
-        curve = Curve("succeeded", width, share, error=np.maximum(np.stack([share - low, high - share]), 0.0))
-        dots = Scatter("starts", np.repeat(width, [len(error) for error in errors]), np.concatenate(errors))
+        curve = Curve(
+            "succeeded", width, share, error=np.maximum(np.stack([share - low, high - share]), 0.0)
+        )
+        dots = Scatter(
+            "starts", np.repeat(width, [len(error) for error in errors]), np.concatenate(errors)
+        )
         plots = (
-            Plot("Success rate", Axis("hidden units", log=True), Axis("share of starts that succeed"), (curve,)),
-            Plot("Where the starts end", Axis("hidden units", log=True), Axis("training error"), scatters=(dots,)),
+            Plot(
+                "Success rate",
+                Axis("hidden units", log=True),
+                Axis("share of starts that succeed"),
+                (curve,),
+            ),
+            Plot(
+                "Where the starts end",
+                Axis("hidden units", log=True),
+                Axis("training error"),
+                scatters=(dots,),
+            ),
         )
         failing, succeeding = width[share < 0.5], width[share >= 0.9]
         words = ", ".join(f"{w:g}: {s:.0%}" for w, s in zip(width, share, strict=True))
         words = f"Share of {counted(len(errors[0]), 'start')} that reach a training error of {self.goal:g}, by width: {words}."
         if len(failing):
             words += f" Training fails from most starts up to {failing.max():g} hidden units"
-            words += f", and succeeds from nine in ten with {succeeding.min():g}." if len(succeeding) else "."
+            words += (
+                f", and succeeds from nine in ten with {succeeding.min():g}."
+                if len(succeeding)
+                else "."
+            )
         figures = {
             "widest_failing": float(failing.max()) if len(failing) else 0.0,
             "narrowest_succeeding": float(succeeding.min()) if len(succeeding) else 0.0,
         }
-        headings = ("width", "parameters", "starts", "succeeded", "share", "low", "high", "median error", "median loss")
+        headings = (
+            "width",
+            "parameters",
+            "starts",
+            "succeeded",
+            "share",
+            "low",
+            "high",
+            "median error",
+            "median loss",
+        )
         return DemonstrationResult(table(headings, rows), plots, words, figures, done)

@@ -1,7 +1,9 @@
-"""The doctor's note: in words, from what was measured, what holds a run back now, with the evidence and a remedy.
+"""The doctor's note: in words, from what was measured, what holds a run back now, with the evidence
+and a remedy.
 
-A rule is a file of this folder with a function ``look(history) -> Finding | None``; it is found by walking the folder. Rules read series and the experiment,
-never the engine, and say nothing where what they need was not measured.
+A rule is a file of this folder with a function ``look(history) -> Finding | None``; it is found by
+walking the folder. Rules read series and the experiment, never the engine, and say nothing where
+what they need was not measured.
 """
 
 from __future__ import annotations
@@ -18,7 +20,11 @@ Rule = Callable[[RunHistory], Finding | None]
 
 def modules() -> list[str]:
     """Dotted names of the rules' modules (what an installer has to include)."""
-    return [f"{__name__}.{name}" for name in sorted(module.name for module in pkgutil.iter_modules(__path__)) if name != "base"]
+    return [
+        f"{__name__}.{name}"
+        for name in sorted(module.name for module in pkgutil.iter_modules(__path__))
+        if name != "base"
+    ]
 
 
 def diagnose(history: RunHistory) -> list[Finding]:

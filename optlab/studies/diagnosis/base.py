@@ -20,7 +20,8 @@ class Remedy:
     """What would help.
 
     Attributes:
-        label: words on a button. changes: dotted path of a field → value. stop: whether the run is to be stopped instead.
+        label: words on a button. changes: dotted path of a field → value. stop: whether the run is
+            to be stopped instead.
         live: whether the changes take effect in the run that is going; else with the next one.
     """
 
@@ -48,7 +49,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class FullNorms:
-    """Norm of the full gradient: at the start, at the last evaluation of it, after ``step`` steps, and at its largest."""
+    """Norm of the full gradient: at the start, at the last evaluation of it, after ``step`` steps,
+    and at its largest.
+    """
 
     start: float
     last: float
@@ -62,7 +65,8 @@ class RunHistory:
 
     Attributes:
         experiment: as it stands now, changes made on the way included.
-        series: name → (steps ``[n]``, values ``[n]`` or ``[n, K]``). columns: series → names of its K numbers.
+        series: name → (steps ``[n]``, values ``[n]`` or ``[n, K]``). columns: series → names of its
+            K numbers.
     """
 
     experiment: Experiment
@@ -86,7 +90,9 @@ class RunHistory:
         return values[-max(least, round(share * len(values))) :]
 
     def full_norms(self) -> FullNorms | None:
-        """The norm of the full gradient; None where it was not measured both at the start and later."""
+        """The norm of the full gradient; None where it was not measured both at the start and
+        later.
+        """
         steps, values = self.series.get("full_gradient_norm", (np.zeros(0, np.int64), np.zeros(0)))
         finite = np.isfinite(values)
         steps, values = steps[finite], values[finite]
@@ -104,7 +110,9 @@ class RunHistory:
         return None if lr is None else float(lr)
 
     def slower(self, factor: float) -> Remedy | None:
-        """A lower rate in the run that is going; None where the rule has no rate that can be changed."""
+        """A lower rate in the run that is going; None where the rule has no rate that can be
+        changed.
+        """
         lr = getattr(self.experiment.optimizer, "lr", None)
         if lr is None or "optimizer.lr" not in self.experiment.live_fields():
             return None

@@ -19,8 +19,14 @@ def look(history: RunHistory) -> Finding | None:
     if worst is None:
         return None
     share, name, words = worst
-    alive = Remedy("Start with biases of 0.1", {"initializer.bias": 0.1}, live=False) if words == "dead" else None
-    scaled = Remedy("Scale the start on a minibatch", {"initializer.name": "batch_scaled"}, live=False)
+    alive = (
+        Remedy("Start with biases of 0.1", {"initializer.bias": 0.1}, live=False)
+        if words == "dead"
+        else None
+    )
+    scaled = Remedy(
+        "Scale the start on a minibatch", {"initializer.name": "batch_scaled"}, live=False
+    )
     slower = history.slower(3.0)
     return Finding(
         "dead_units",

@@ -1,4 +1,5 @@
-"""The gradient-norm test (row C3): where the loss no longer falls, whether the full gradient says that a critical point is near, or rules it out.
+"""The gradient-norm test (row C3): where the loss no longer falls, whether the full gradient says
+that a critical point is near, or rules it out.
 
 Minibatch norms have no part in it: they keep the size of their noise at a minimum.
 """

@@ -12,7 +12,10 @@ _FLAT = 0.02
 
 def look(history: RunHistory) -> Finding | None:
     """Needs the gradient-noise instrument, and a training loss that no longer falls."""
-    ratio, scale = history.values("gradient_noise.signal_to_noise"), history.values("gradient_noise.noise_scale")
+    ratio, scale = (
+        history.values("gradient_noise.signal_to_noise"),
+        history.values("gradient_noise.noise_scale"),
+    )
     training = history.values("train_loss")
     if len(ratio) < FEW or len(training) < 2 * FEW:
         return None
@@ -21,7 +24,11 @@ def look(history: RunHistory) -> Finding | None:
     if signal >= _LOW or before - now > _FLAT * abs(before):
         return None
     size = history.experiment.batches.size
-    larger = Remedy(f"Use batches of {4 * size}", {"batches.size": float(4 * size)}, live=False) if size else None
+    larger = (
+        Remedy(f"Use batches of {4 * size}", {"batches.size": float(4 * size)}, live=False)
+        if size
+        else None
+    )
     wanted = (
         f" A batch of about {float(np.median(scale[-10:])):,.0f} would be as much signal as noise."
         if len(scale) and np.median(scale[-10:]) > 0

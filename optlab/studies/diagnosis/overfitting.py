@@ -15,7 +15,11 @@ def look(history: RunHistory) -> Finding | None:
         return None
     place = int(validation.argmin())
     best, now = float(validation[place]), float(validation[-1])
-    if place >= len(validation) - 3 or now <= best * (1.0 + _RISE) or training[-1] >= training[place]:
+    if (
+        place >= len(validation) - 3
+        or now <= best * (1.0 + _RISE)
+        or training[-1] >= training[place]
+    ):
         return None
     steps, _ = history.series["validation_loss"]
     stops = history.experiment.stopping.keeps_best
@@ -27,6 +31,16 @@ def look(history: RunHistory) -> Finding | None:
         0.6,
         (
             Remedy("Stop now", stop=True),
-            *(() if stops else (Remedy("Stop early next time, and keep the best", {"stopping.name": "early"}, live=False),)),
+            *(
+                ()
+                if stops
+                else (
+                    Remedy(
+                        "Stop early next time, and keep the best",
+                        {"stopping.name": "early"},
+                        live=False,
+                    ),
+                )
+            ),
         ),
     )

@@ -1,4 +1,6 @@
-"""A plateau or a flat valley: the gradient is small everywhere the run goes, and the loss hardly moves, though it is not low."""
+"""A plateau or a flat valley: the gradient is small everywhere the run goes, and the loss hardly
+moves, though it is not low.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ _FLAT = 0.01
 def look(history: RunHistory) -> Finding | None:
     """Needs the gradient norm of every step and the training loss at evaluations.
 
-    It is the norm of batches on purpose: on a plateau the gradients of single examples vanish, too, while around a minimum with noise only their mean does.
+    It is the norm of batches on purpose: on a plateau the gradients of single examples vanish, too,
+    while around a minimum with noise only their mean does.
     """
     norm, training = history.values("gradient_norm"), history.values("train_loss")
     if len(norm) < _LEAST or len(training) < 4:
@@ -23,12 +26,26 @@ def look(history: RunHistory) -> Finding | None:
     third = training[-max(3, len(training) // 3) :]
     moved = float(third.max() - third.min())
     # A run whose loss has nearly gone has arrived; only one that is still high stands on a plateau.
-    if now > _SMALL * largest or moved > _FLAT * abs(float(third[-1])) or float(training[-1]) < 0.5 * float(training[0]):
+    if (
+        now > _SMALL * largest
+        or moved > _FLAT * abs(float(third[-1]))
+        or float(training[-1]) < 0.5 * float(training[0])
+    ):
         return None
     lr = getattr(history.experiment.optimizer, "lr", None)
     live = "optimizer.lr" in history.experiment.live_fields()
-    faster = None if lr is None else Remedy(f"Raise the rate to {float(f'{4 * lr:.2g}'):g}", {"optimizer.lr": float(f"{4 * lr:.2g}")}, live)
-    adaptive = Remedy("Divide by the gradient's size (RMSProp)", {"optimizer.name": "rmsprop"}, live=False)
+    faster = (
+        None
+        if lr is None
+        else Remedy(
+            f"Raise the rate to {float(f'{4 * lr:.2g}'):g}",
+            {"optimizer.lr": float(f"{4 * lr:.2g}")},
+            live,
+        )
+    )
+    adaptive = Remedy(
+        "Divide by the gradient's size (RMSProp)", {"optimizer.name": "rmsprop"}, live=False
+    )
     return Finding(
         "plateau",
         "The gradient is tiny and the loss hardly moves, though it is still high: the run stands on a plateau, or at a minimum no lower than this.",

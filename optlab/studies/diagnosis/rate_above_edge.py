@@ -1,4 +1,6 @@
-"""The rate lies above the edge of stability 2/λ₁: along the sharpest direction every step overshoots by more than it gains."""
+"""The rate lies above the edge of stability 2/λ₁: along the sharpest direction every step
+overshoots by more than it gains.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, 
 
 
 def look(history: RunHistory) -> Finding | None:
-    """Needs the largest eigenvalue of the Hessian, and a rule whose step is a multiple of the gradient."""
+    """Needs the largest eigenvalue of the Hessian, and a rule whose step is a multiple of the
+    gradient.
+    """
     top, rate = history.last("spectrum.top"), history.rate
     optimizer = history.experiment.optimizer
     if not len(top) or rate is None or not optimizer.along_gradient or not top[0] > 0.0:

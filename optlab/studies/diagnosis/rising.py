@@ -25,7 +25,11 @@ def look(history: RunHistory) -> Finding | None:
     spread = float(np.median(np.abs(logarithms - np.median(logarithms))))
     if np.log(now / best) <= 3.0 * spread:
         return None
-    clip = None if history.experiment.clipping.active else Remedy("Clip the gradient by its norm", {"clipping.name": "norm"}, live=False)
+    clip = (
+        None
+        if history.experiment.clipping.active
+        else Remedy("Clip the gradient by its norm", {"clipping.name": "norm"}, live=False)
+    )
     return Finding(
         "rising",
         "The loss rises: the steps are too long for where the run is now.",

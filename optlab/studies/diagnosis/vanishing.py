@@ -12,8 +12,14 @@ _RATIO = 1e3
 def look(history: RunHistory) -> Finding | None:
     """Needs the gradients by layer, or by time step."""
     by_layer, left = history.last("gradients_by_layer.norm"), history.values("time_gradient.left")
-    clip = None if history.experiment.clipping.active else Remedy("Clip the gradient by its norm", {"clipping.name": "norm"}, live=False)
-    orthogonal = Remedy("Start from orthogonal weights", {"initializer.name": "orthogonal"}, live=False)
+    clip = (
+        None
+        if history.experiment.clipping.active
+        else Remedy("Clip the gradient by its norm", {"clipping.name": "norm"}, live=False)
+    )
+    orthogonal = Remedy(
+        "Start from orthogonal weights", {"initializer.name": "orthogonal"}, live=False
+    )
     if len(left):
         ratio = float(left[-1])
         if ratio > _RATIO or 0.0 <= ratio < 1.0 / _RATIO:

@@ -1,7 +1,9 @@
-"""What a figure is: numbers computed from live runs, words about them, and a drawing; in that order, so that each can be looked at without the next.
+"""What a figure is: numbers computed from live runs, words about them, and a drawing; in that
+order, so that each can be looked at without the next.
 
-Computing needs the engine and no drawing library; what comes out is a frozen dataclass of arrays, which tests hold against closed forms and which
-``--json`` prints. Drawing gets that dataclass and nothing else.
+Computing needs the engine and no drawing library; what comes out is a frozen dataclass of arrays,
+which tests hold against closed forms and which ``--json`` prints. Drawing gets that dataclass and
+nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ Data = TypeVar("Data")
 
 @dataclass(frozen=True)
 class Ground:
-    """A surface as a background: the heights ``[n, n]`` (row is y, column is x) over the axes ``x`` and ``y``, both ``[n]``."""
+    """A surface as a background: the heights ``[n, n]`` (row is y, column is x) over the axes ``x``
+    and ``y``, both ``[n]``.
+    """
 
     surface: Surface
     x: Array
@@ -44,9 +48,16 @@ class Ground:
         }
 
 
-def ground(surface: Surface, domain: Sequence[Interval] | None = None, counts: tuple[int, int] = (201, 201)) -> Ground:
-    """A surface of two variables on a grid of so many x by so many y, over a part of it; by default over its own."""
-    x, y = (np.linspace(low, high, count) for (low, high), count in zip(domain or surface.domain(), counts, strict=True))
+def ground(
+    surface: Surface, domain: Sequence[Interval] | None = None, counts: tuple[int, int] = (201, 201)
+) -> Ground:
+    """A surface of two variables on a grid of so many x by so many y, over a part of it; by default
+    over its own.
+    """
+    x, y = (
+        np.linspace(low, high, count)
+        for (low, high), count in zip(domain or surface.domain(), counts, strict=True)
+    )
     return Ground(surface, x, y, heights(surface, lattice((x, y))).reshape(len(y), len(x)))
 
 
@@ -54,7 +65,8 @@ class Figure(ABC, Generic[Data]):
     """Base of all figures.
 
     Class attributes:
-        number: as in the notes, ``"8.3"``. title: in a few words. size: width and height of the page in inches, title and caption included.
+        number: as in the notes, ``"8.3"``. title: in a few words. size: width and height of the
+            page in inches, title and caption included.
     """
 
     number: ClassVar[str]
@@ -79,11 +91,15 @@ class Figure(ABC, Generic[Data]):
 
 
 def document(value: Any) -> Any:
-    """What was computed, in the types of JSON: a dataclass as a mapping, arrays as lists, a :class:`Ground` by what it can be computed from again."""
+    """What was computed, in the types of JSON: a dataclass as a mapping, arrays as lists, a
+    :class:`Ground` by what it can be computed from again.
+    """
     if isinstance(value, Ground):
         return value.document()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: document(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: document(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, Mapping):
@@ -99,7 +115,9 @@ def signed(value: float, format: str = ".3g") -> str:
 
 
 def moving_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """Means of ``width`` neighbors, ``[n − width + 1]``: the first belongs to the place ``(width − 1) / 2``."""
+    """Means of ``width`` neighbors, ``[n − width + 1]``: the first belongs to the place ``(width −
+    1) / 2``.
+    """
     total = np.cumsum(np.concatenate([[0.0], values]))
     found: NDArray[np.float64] = (total[width:] - total[:-width]) / width
     return found

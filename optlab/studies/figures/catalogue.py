@@ -40,5 +40,7 @@ def chosen(numbers: Sequence[str]) -> tuple[Figure[Any], ...]:
     known = [figure.number for figure in figures()]
     for number in numbers:
         if number not in known:
-            raise InvalidInput(f"--only names figure '{number}', but there are these: {', '.join(known)}.", "only")
+            raise InvalidInput(
+                f"--only names figure '{number}', but there are these: {', '.join(known)}.", "only"
+            )
     return tuple(figure for figure in figures() if not numbers or figure.number in numbers)

@@ -21,7 +21,8 @@ class Track:
     """One run.
 
     Attributes:
-        positions: ``[K + 1, d]``, the start first. values: heights there, ``[K + 1]``. gradients: of the surface there, ``[K + 1, d]``.
+        positions: ``[K + 1, d]``, the start first. values: heights there, ``[K + 1]``. gradients:
+            of the surface there, ``[K + 1, d]``.
     """
 
     label: str
@@ -56,12 +57,21 @@ def surface(name: str, **values: Any) -> Surface:
     return cast(Surface, registry.build("surface", {"name": name, **values}))
 
 
-def contender(label: str, start: Point, optimizer: str, clip: float | None = None, **values: Any) -> Contender:
-    """A run to race: an optimizer of the catalogue with these values, its gradients clipped to a norm or not at all."""
+def contender(
+    label: str, start: Point, optimizer: str, clip: float | None = None, **values: Any
+) -> Contender:
+    """A run to race: an optimizer of the catalogue with these values, its gradients clipped to a
+    norm or not at all.
+    """
     method = cast(Optimizer, registry.build("optimizer", {"name": optimizer, **values}))
     if clip is None:
         return Contender(method, start, label=label)
-    return Contender(method, start, clipping=cast(Clipping, registry.build("clipping", {"name": "norm", "threshold": clip})), label=label)
+    return Contender(
+        method,
+        start,
+        clipping=cast(Clipping, registry.build("clipping", {"name": "norm", "threshold": clip})),
+        label=label,
+    )
 
 
 def tracks(on: Surface, contenders: Sequence[Contender], steps: int) -> tuple[Track, ...]:
@@ -72,4 +82,6 @@ def tracks(on: Surface, contenders: Sequence[Contender], steps: int) -> tuple[Tr
 
 def _track(ran: Race, run: int) -> Track:
     end = int(ran.lengths[run]) + 1
-    return Track(ran.contenders[run].label, ran.path(run), ran.values[:end, run], ran.gradients[:end, run])
+    return Track(
+        ran.contenders[run].label, ran.path(run), ran.values[:end, run], ran.gradients[:end, run]
+    )

@@ -1,7 +1,9 @@
-"""A page with a title, panels and a caption, and its file: the only place that knows the library that draws.
+"""A page with a title, panels and a caption, and its file: the only place that knows the library
+that draws.
 
-Matplotlib is an extra (``pip install 'optlab[figures]'``) and is imported at the first page. Only its figure objects are used, never ``pyplot``: no display is
-looked for, and nothing that a caller's own script has set is changed.
+Matplotlib is an extra (``pip install 'optlab[figures]'``) and is imported at the first page. Only
+its figure objects are used, never ``pyplot``: no display is looked for, and nothing that a caller's
+own script has set is changed.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ def require() -> None:
     except ImportError:
         packaged = "which the packaged OptLab leaves out; install OptLab with pip: pip install 'optlab[figures]'"
         installable = "which is not installed; install it with: pip install 'matplotlib>=3.8'"
-        raise InvalidInput(f"Figures are drawn by matplotlib, {packaged if getattr(sys, 'frozen', False) else installable}.") from None
+        raise InvalidInput(
+            f"Figures are drawn by matplotlib, {packaged if getattr(sys, 'frozen', False) else installable}."
+        ) from None
 
 
 @contextmanager
@@ -75,28 +79,48 @@ class Page:
         colors: of the theme. sheet: the library's own figure.
     """
 
-    def __init__(self, number: str, title: str, caption: str, size: tuple[float, float], theme: Theme) -> None:
+    def __init__(
+        self, number: str, title: str, caption: str, size: tuple[float, float], theme: Theme
+    ) -> None:
         require()
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
         self.colors: PlotColors = {"light": LIGHT, "dark": DARK}[theme]
         width, height = size
-        lines = textwrap.wrap(caption.replace(" = ", "\u00a0=\u00a0"), int(_CHARACTERS * (width - 2 * _MARGIN)))
+        lines = textwrap.wrap(
+            caption.replace(" = ", "\u00a0=\u00a0"), int(_CHARACTERS * (width - 2 * _MARGIN))
+        )
         below = _MARGIN + _LINE * len(lines)
         with self.style():
             self.sheet = Figure(figsize=size, dpi=DPI)
             layout = ConstrainedLayoutEngine(
-                rect=(0.012, (below + 0.14) / height, 0.976, 1.0 - (below + 0.14 + 0.62) / height), w_pad=0.08, h_pad=0.06
+                rect=(0.012, (below + 0.14) / height, 0.976, 1.0 - (below + 0.14 + 0.62) / height),
+                w_pad=0.08,
+                h_pad=0.06,
             )
             self.sheet.set_layout_engine(layout)
             top = 1.0 - 0.38 / height
             head = self.sheet.text(
-                _MARGIN / width, top, f"Figure {number}", fontsize=13, fontweight="bold", color=self.colors.palette[0], va="center"
+                _MARGIN / width,
+                top,
+                f"Figure {number}",
+                fontsize=13,
+                fontweight="bold",
+                color=self.colors.palette[0],
+                va="center",
             )
             box = head.get_window_extent()
             self.sheet.text((box.x1 / DPI + 0.12) / width, top, title, fontsize=13, va="center")
-            self.sheet.text(_MARGIN / width, below / height, "\n".join(lines), fontsize=8.8, va="top", linespacing=1.3, color=self.muted)
+            self.sheet.text(
+                _MARGIN / width,
+                below / height,
+                "\n".join(lines),
+                fontsize=8.8,
+                va="top",
+                linespacing=1.3,
+                color=self.muted,
+            )
 
     @property
     def muted(self) -> str:
@@ -157,18 +181,39 @@ class Page:
         axes.grid(True, linewidth=0.6)
         axes.set_axisbelow(True)
 
-    def contours(self, axes: Axes, title: str, land: Ground, levels: Array, x: str = "$x$", y: str = "$y$") -> None:
+    def contours(
+        self, axes: Axes, title: str, land: Ground, levels: Array, x: str = "$x$", y: str = "$y$"
+    ) -> None:
         """Make a panel a map: pale where it is low, with lines at the levels."""
         axes.set_title(title, loc="left")
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        axes.contourf(land.x, land.y, land.heights, levels=levels, cmap=self.heights_map(), extend="both")
-        axes.contour(land.x, land.y, land.heights, levels=levels, colors=[self.faint(self.colors.foreground, 0.62)], linewidths=0.5)
+        axes.contourf(
+            land.x, land.y, land.heights, levels=levels, cmap=self.heights_map(), extend="both"
+        )
+        axes.contour(
+            land.x,
+            land.y,
+            land.heights,
+            levels=levels,
+            colors=[self.faint(self.colors.foreground, 0.62)],
+            linewidths=0.5,
+        )
         axes.set_xlim(float(land.x[0]), float(land.x[-1]))
         axes.set_ylim(float(land.y[0]), float(land.y[-1]))
 
-    def relief(self, axes: Axes, title: str, land: Ground, azimuth: float, elevation: float, zoom: float = 1.0) -> Any:
-        """Make a panel of three dimensions a lit relief; the axes, as the library's class for three dimensions."""
+    def relief(
+        self,
+        axes: Axes,
+        title: str,
+        land: Ground,
+        azimuth: float,
+        elevation: float,
+        zoom: float = 1.0,
+    ) -> Any:
+        """Make a panel of three dimensions a lit relief; the axes, as the library's class for three
+        dimensions.
+        """
         from matplotlib.colors import LightSource
 
         solid: Any = axes
@@ -189,10 +234,16 @@ class Page:
         return solid
 
     def heights_map(self, strength: float = 0.0) -> Any:
-        """Heights as colors: from the background's own towards the first color of the palette; ``strength`` makes low ground stronger, too."""
+        """Heights as colors: from the background's own towards the first color of the palette;
+        ``strength`` makes low ground stronger, too.
+        """
         from matplotlib.colors import LinearSegmentedColormap
 
-        low = mixed(self.colors.background, self.colors.palette[0], strength if self.colors is LIGHT else 0.5 * strength)
+        low = mixed(
+            self.colors.background,
+            self.colors.palette[0],
+            strength if self.colors is LIGHT else 0.5 * strength,
+        )
         high = mixed(self.colors.background, self.colors.palette[0], min(0.32 + strength, 1.0))
         return LinearSegmentedColormap.from_list("heights", [low, high])
 
@@ -204,4 +255,9 @@ class Page:
         """
         with self.style(), files.replacing(path) as temporary:
             # No date and no version of a library: the same numbers give the same file.
-            self.sheet.savefig(temporary, format=format, dpi=DPI, metadata={"Date": None} if format == "svg" else {"Software": "OptLab"})
+            self.sheet.savefig(
+                temporary,
+                format=format,
+                dpi=DPI,
+                metadata={"Date": None} if format == "svg" else {"Software": "OptLab"},
+            )

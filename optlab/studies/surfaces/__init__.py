@@ -1,1 +1,3 @@
-"""The update rules on functions of one and two variables: races of many starts, and critical points."""
+"""The update rules on functions of one and two variables: races of many starts, and critical
+points.
+"""

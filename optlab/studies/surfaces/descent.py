@@ -1,7 +1,9 @@
-"""Descents on a surface: any number of methods from any starts, as one population that takes the same steps as a network's.
+"""Descents on a surface: any number of methods from any starts, as one population that takes the
+same steps as a network's.
 
-A method is an optimizer of the catalogue with a schedule and a clipping rule; :func:`race` lets all of them go at once and keeps everything that a rule
-computed on the way, so that each step can be looked at with its numbers. Computation is in double precision.
+A method is an optimizer of the catalogue with a schedule and a clipping rule; :func:`race` lets all
+of them go at once and keeps everything that a rule computed on the way, so that each step can be
+looked at with its numbers. Computation is in double precision.
 """
 
 from __future__ import annotations
@@ -37,14 +39,18 @@ if TYPE_CHECKING:
 DIVERGENCE_RADIUS = 1000.0
 """Widths of the picture from its middle beyond which a run counts as diverged."""
 STILL = 1e-60
-"""Slope and step below which a run counts as arrived: what follows would be arithmetic on numbers whose squares are no longer numbers."""
+"""Slope and step below which a run counts as arrived: what follows would be arithmetic on numbers
+whose squares are no longer numbers.
+"""
 Ending = Literal["finished", "arrived", "diverged"]
 
 
 @functools.cache
 def _inactive(kind: str) -> Any:
     """The component of a kind that does nothing."""
-    return registry.build(kind, {"name": {"schedule": "constant", "stopping": "never"}.get(kind, "none")})
+    return registry.build(
+        kind, {"name": {"schedule": "constant", "stopping": "never"}.get(kind, "none")}
+    )
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class Contender:
     """One run of a race: a method and its start. What it leaves out is inactive.
 
     Attributes:
-        label: words in a legend. seed: of its gradient noise; contenders with the same seed see the same noise.
+        label: words in a legend. seed: of its gradient noise; contenders with the same seed see the
+            same noise.
     """
 
     optimizer: Optimizer
@@ -61,7 +68,9 @@ class Contender:
     clipping: Clipping = dataclasses.field(default_factory=functools.partial(_inactive, "clipping"))
     label: str = ""
     seed: int = 0
-    averaging: Averaging = dataclasses.field(default_factory=functools.partial(_inactive, "averaging"))
+    averaging: Averaging = dataclasses.field(
+        default_factory=functools.partial(_inactive, "averaging")
+    )
     delay: Delay = dataclasses.field(default_factory=functools.partial(_inactive, "delay"))
     stopping: Stopping = dataclasses.field(default_factory=functools.partial(_inactive, "stopping"))
 
@@ -73,14 +82,19 @@ class Contender:
 
 @dataclass(frozen=True)
 class Race:
-    """What happened in a race of R runs over K steps. A run that ended early stays where it was in the arrays; ``lengths`` says how many steps it took.
+    """What happened in a race of R runs over K steps. A run that ended early stays where it was in
+    the arrays; ``lengths`` says how many steps it took.
 
     Attributes:
-        positions: ``[K + 1, R, d]``, the starts first. values, gradients: of the surface there, ``[K + 1, R]`` and ``[K + 1, R, d]``, without noise.
-        points: where each step took its gradient, ``[K, R, d]``. used: the gradient there with its noise. clipped: the same after clipping.
+        positions: ``[K + 1, R, d]``, the starts first. values, gradients: of the surface there,
+            ``[K + 1, R]`` and ``[K + 1, R, d]``, without noise.
+        points: where each step took its gradient, ``[K, R, d]``. used: the gradient there with its
+            noise. clipped: the same after clipping.
         rates: learning rates ``[K, R]``.
-        states: for each run, name → what the rule remembers after each number of steps, ``[K + 1, …]``; ``states[r]["v"]`` is a velocity.
-        lengths: ``[R]``. endings: how each run ended, "arrived" where slope and step became zero to rounding; reasons: in words where it diverged, else "".
+        states: for each run, name → what the rule remembers after each number of steps, ``[K + 1,
+            …]``; ``states[r]["v"]`` is a velocity.
+        lengths: ``[R]``. endings: how each run ended, "arrived" where slope and step became zero to
+            rounding; reasons: in words where it diverged, else "".
         notes: for each run, step → why that step is not what the method promises.
     """
 
@@ -112,10 +126,12 @@ class Race:
         return float(np.linalg.norm(self.path(run)[-1] - self.path(run)[0]))
 
     def terms(self, run: int, step: int) -> dict[str, Array]:
-        """What went into the step ``step`` (0, 1, …) of a run and came out of it: symbol → number or vector.
+        """What went into the step ``step`` (0, 1, …) of a run and came out of it: symbol → number
+        or vector.
 
-        ``θ``, ``f`` and ``∇f`` before it; ``θ̃`` where the rule looked ahead; the gradient ``g`` that was taken, and ``clip g`` where it was shortened; the
-        rate ``ε``; what the rule remembers after it, by the names of its formula (``v``, ``r``, …); the step ``Δθ``.
+        ``θ``, ``f`` and ``∇f`` before it; ``θ̃`` where the rule looked ahead; the gradient ``g``
+        that was taken, and ``clip g`` where it was shortened; the rate ``ε``; what the rule
+        remembers after it, by the names of its formula (``v``, ``r``, …); the step ``Δθ``.
 
         Raises:
             IndexError: the run took no such step.
@@ -141,14 +157,18 @@ class Walk:
         noise: standard deviation σ of the noise on each component of the gradient.
 
     Attributes:
-        theta: ``[R, d]``. values, gradients: there, ``[R]`` and ``[R, d]``. step: number of steps taken. groups: runs that share a rule, with their states.
-        walking: which runs have not ended, ``[R]``; arrived: which ended where it is level. lengths: steps that each took. reasons: run → why it diverged.
+        theta: ``[R, d]``. values, gradients: there, ``[R]`` and ``[R, d]``. step: number of steps
+            taken. groups: runs that share a rule, with their states.
+        walking: which runs have not ended, ``[R]``; arrived: which ended where it is level.
+            lengths: steps that each took. reasons: run → why it diverged.
 
     Raises:
         InvalidInput: a contender cannot run on a surface, or starts where it has no finite value.
     """
 
-    def __init__(self, surface: Surface, contenders: Sequence[Contender], noise: float = 0.0) -> None:
+    def __init__(
+        self, surface: Surface, contenders: Sequence[Contender], noise: float = 0.0
+    ) -> None:
         check(surface, contenders)
         self.surface = surface
         self.contenders = tuple(contenders)
@@ -163,7 +183,9 @@ class Walk:
         self._middle = tensor([0.5 * (low + high) for low, high in domain])
         self._farthest = DIVERGENCE_RADIUS * max(high - low for low, high in domain)
         self.step = 0
-        self.values, self.gradients = self._objective.value_and_gradient(self.theta, *untilted(self.theta))
+        self.values, self.gradients = self._objective.value_and_gradient(
+            self.theta, *untilted(self.theta)
+        )
         self.walking = _torch.ones(len(contenders), dtype=_torch.bool)
         self.arrived = _torch.zeros(len(contenders), dtype=_torch.bool)
         self.lengths = [0] * len(contenders)
@@ -174,7 +196,11 @@ class Walk:
         x, y = untilted(self.theta)
         taken = self._stepper.take(self.theta, self.step, self._tilt() if self._noise else x, y)
         values, gradients = self._objective.value_and_gradient(taken.after, x, y)
-        sound = _torch.isfinite(taken.after).all(dim=1) & _torch.isfinite(values) & _torch.isfinite(gradients).all(dim=1)
+        sound = (
+            _torch.isfinite(taken.after).all(dim=1)
+            & _torch.isfinite(values)
+            & _torch.isfinite(gradients).all(dim=1)
+        )
         near = (taken.after - self._middle).abs().amax(dim=1) <= self._farthest
         good = self.walking & sound & near
         for run in _torch.nonzero(self.walking & ~good).flatten().tolist():
@@ -183,7 +209,9 @@ class Walk:
         level = (gradients.abs().amax(dim=1) <= STILL) & (moved <= STILL)
         self.arrived |= good & level & (self._noise == 0.0)
         self.walking = good & ~self.arrived
-        self.lengths = [length + int(alive) for length, alive in zip(self.lengths, good.tolist(), strict=True)]
+        self.lengths = [
+            length + int(alive) for length, alive in zip(self.lengths, good.tolist(), strict=True)
+        ]
         self.theta = _torch.where(good.unsqueeze(1), taken.after, self.theta)
         self.values = _torch.where(good, values, self.values)
         self.gradients = _torch.where(good.unsqueeze(1), gradients, self.gradients)
@@ -194,7 +222,10 @@ class Walk:
 
     def _tilt(self) -> torch.Tensor:
         """The noise of this step, ``[R, 1, d]``."""
-        drawn = {seed: _torch.randn(1, self.theta.shape[1], generator=source, dtype=_torch.float64) for seed, source in self._tilts.items()}
+        drawn = {
+            seed: _torch.randn(1, self.theta.shape[1], generator=source, dtype=_torch.float64)
+            for seed, source in self._tilts.items()
+        }
         return self._noise * _torch.stack([drawn[contender.seed] for contender in self.contenders])
 
     def _reason(self, run: int, after: torch.Tensor, sound: bool) -> str:
@@ -218,7 +249,10 @@ def check(surface: Surface, contenders: Sequence[Contender]) -> None:
         optimizer = contender.optimizer
         if len(contender.start) != surface.dimension:
             wanted = "one number" if surface.dimension == 1 else f"{surface.dimension} numbers"
-            raise InvalidInput(f"The start is {place(contender.start)}, but a point on {surface.name} has {wanted}.", "start")
+            raise InvalidInput(
+                f"The start is {place(contender.start)}, but a point on {surface.name} has {wanted}.",
+                "start",
+            )
         if isinstance(optimizer, ObjectiveOptimizer):
             if optimizer.needs_predictions:
                 raise InvalidInput(
@@ -234,15 +268,22 @@ def check(surface: Surface, contenders: Sequence[Contender]) -> None:
         reason = optimizer.refusal(surface.dimension)
         if reason:
             raise InvalidInput(reason, "optimizer.name")
-    for contender, height in zip(contenders, heights(surface, [contender.start for contender in contenders]), strict=True):
+    for contender, height in zip(
+        contenders, heights(surface, [contender.start for contender in contenders]), strict=True
+    ):
         if not np.isfinite(height):
             raise InvalidInput(
-                f"The start is {place(contender.start)}, but {surface.name} has no finite value there; start somewhere else.", "start"
+                f"The start is {place(contender.start)}, but {surface.name} has no finite value there; start somewhere else.",
+                "start",
             )
 
 
 def race(
-    surface: Surface, contenders: Sequence[Contender], steps: int, noise: float = 0.0, going: Callable[[int], bool] = lambda step: True
+    surface: Surface,
+    contenders: Sequence[Contender],
+    steps: int,
+    noise: float = 0.0,
+    going: Callable[[int], bool] = lambda step: True,
 ) -> Race:
     """Let every contender take ``steps`` steps.
 
@@ -289,7 +330,10 @@ def race(
         rates=np.array(rates, dtype=np.float64).reshape(-1, len(contenders)),
         states=_by_run(walk, states),
         lengths=np.array(walk.lengths, dtype=np.int64),
-        endings=tuple("diverged" if run in walk.reasons else "arrived" if walk.arrived[run] else "finished" for run in runs),
+        endings=tuple(
+            "diverged" if run in walk.reasons else "arrived" if walk.arrived[run] else "finished"
+            for run in runs
+        ),
         reasons=tuple(walk.reasons.get(run, "") for run in runs),
         notes=notes,
     )
@@ -314,7 +358,10 @@ def _kept(good: torch.Tensor, after: State, before: State) -> State:
     """The new state of runs that go on, and the old one of those that ended."""
     if bool(good.all()):
         return after
-    return {name: _torch.where(good.view(-1, *[1] * (value.ndim - 1)), value, before[name]) for name, value in after.items()}
+    return {
+        name: _torch.where(good.view(-1, *[1] * (value.ndim - 1)), value, before[name])
+        for name, value in after.items()
+    }
 
 
 def _stacked(tensors: Sequence[Any], shape: tuple[int, ...]) -> Array:
@@ -322,11 +369,15 @@ def _stacked(tensors: Sequence[Any], shape: tuple[int, ...]) -> Array:
 
 
 def _by_run(walk: Walk, states: Sequence[Sequence[State]]) -> tuple[dict[str, Array], ...]:
-    """For each run, name → the values of its state, ``[K + 1, …]``; only what is numbers throughout."""
+    """For each run, name → the values of its state, ``[K + 1, …]``; only what is numbers
+    throughout.
+    """
     found: list[dict[str, Array]] = [{} for _ in walk.contenders]
     for group, history in zip(walk.groups, states, strict=True):
         for name in history[-1]:
-            if all(name in state and state[name].shape == history[-1][name].shape for state in history):
+            if all(
+                name in state and state[name].shape == history[-1][name].shape for state in history
+            ):
                 whole = np.stack([state[name].numpy() for state in history]).astype(np.float64)
                 for row, run in enumerate(group.rows):
                     found[run][name] = whole[:, row]

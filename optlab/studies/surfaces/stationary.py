@@ -1,7 +1,9 @@
-"""Critical points of a surface: where the gradient is zero, what the Hessian says of them, and from where each is reached.
+"""Critical points of a surface: where the gradient is zero, what the Hessian says of them, and from
+where each is reached.
 
-They are found by Newton's method on ``∇f = 0`` from a grid of starts, which goes to minima, maxima and saddles alike, in double precision. A point is named
-by the signs of its Hessian's eigenvalues; an eigenvalue that is zero beside the curvature of the surface leaves it degenerate.
+They are found by Newton's method on ``∇f = 0`` from a grid of starts, which goes to minima, maxima
+and saddles alike, in double precision. A point is named by the signs of its Hessian's eigenvalues;
+an eigenvalue that is zero beside the curvature of the surface leaves it degenerate.
 """
 
 from __future__ import annotations
@@ -19,7 +21,14 @@ from optlab.catalogue.schedules.base import Schedule
 from optlab.catalogue.surfaces.base import CriticalKind, Interval, Surface
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch as _torch
-from optlab.objective.surface_objective import Array, axes, heights, lattice, surface_batch_objective, tensor
+from optlab.objective.surface_objective import (
+    Array,
+    axes,
+    heights,
+    lattice,
+    surface_batch_objective,
+    tensor,
+)
 from optlab.studies.surfaces.descent import Contender, Walk
 
 if TYPE_CHECKING:
@@ -44,7 +53,8 @@ class Local:
     Attributes:
         point, gradient: ``[d]``. value: the height.
         eigenvalues: of the Hessian, ascending, ``[d]``. eigenvectors: ``[d, d]``, in columns.
-        bend: what the signs of the eigenvalues say of the surface there, critical or not. index: number of negative ones.
+        bend: what the signs of the eigenvalues say of the surface there, critical or not. index:
+            number of negative ones.
         kind: the name of a critical point; None where the gradient is not zero.
     """
 
@@ -71,7 +81,9 @@ class Local:
 
 @dataclass(frozen=True)
 class CriticalPoints:
-    """The critical points of a part of a surface, lowest first; ``complete`` is False where there are more than are listed."""
+    """The critical points of a part of a surface, lowest first; ``complete`` is False where there
+    are more than are listed.
+    """
 
     points: tuple[Local, ...]
     complete: bool
@@ -84,9 +96,11 @@ class Basins:
     Images are ``[n]`` for one variable and ``[n, n]`` (row is y, column is x) for two.
 
     Attributes:
-        axes: coordinates along each variable. targets: the critical points that runs ended at, lowest first.
+        axes: coordinates along each variable. targets: the critical points that runs ended at,
+            lowest first.
         ends: where each ended, ``[…, d]``; nan where the surface has no value at the start.
-        owner: index in ``targets``; :data:`ELSEWHERE` where a run ended at none, :data:`LOST` where it diverged or could not start.
+        owner: index in ``targets``; :data:`ELSEWHERE` where a run ended at none, :data:`LOST` where
+            it diverged or could not start.
         steps: steps until a run was near its target for good; -1 where it has none.
     """
 
@@ -101,33 +115,51 @@ ELSEWHERE, LOST = -1, -2
 
 
 def local(surface: Surface, point: Sequence[float]) -> Local:
-    """The surface near a point ``[d]``; it is called critical where a Newton step from it is shorter than a millionth of the picture.
+    """The surface near a point ``[d]``; it is called critical where a Newton step from it is
+    shorter than a millionth of the picture.
 
     Raises:
         InvalidInput: the surface has no finite value or curvature there.
     """
     here = _described(surface, tensor([point]), _scale(surface))[0]
     if not np.isfinite(here.value) or not np.isfinite(here.eigenvalues).all():
-        raise InvalidInput(f"{surface.name} has no finite value or curvature at ({', '.join(f'{x:.4g}' for x in point)}).", "point")
+        raise InvalidInput(
+            f"{surface.name} has no finite value or curvature at ({', '.join(f'{x:.4g}' for x in point)}).",
+            "point",
+        )
     return here
 
 
-def critical_points(surface: Surface, domain: Sequence[Interval] | None = None, count: int | None = None) -> CriticalPoints:
+def critical_points(
+    surface: Surface, domain: Sequence[Interval] | None = None, count: int | None = None
+) -> CriticalPoints:
     """All points of a part of the surface where the gradient is zero, and its known kinks.
 
     Args:
         domain: where to look; by default the surface's own.
-        count: starts along each variable; by default 201 for one and 61 for two. A finer grid finds points that lie closer together.
+        count: starts along each variable; by default 201 for one and 61 for two. A finer grid finds
+            points that lie closer together.
     """
     domain = tuple(domain or surface.domain())
     low, high = (tensor([interval[end] for interval in domain]) for end in (0, 1))
     size = high - low
     diagonal = float(size.norm())
-    known = [point for point in surface.known() if all(a <= x <= b for x, (a, b) in zip(point.point, domain, strict=True))]
+    known = [
+        point
+        for point in surface.known()
+        if all(a <= x <= b for x, (a, b) in zip(point.point, domain, strict=True))
+    ]
     kinks = [point.point for point in known if point.kind == "kink"]
     at = tensor(lattice(axes(domain, count or (201 if len(domain) == 1 else 61))))
     if known:
-        at = _torch.cat([at, tensor([point.point for point in known if point.kind != "kink"]).view(-1, len(domain))])
+        at = _torch.cat(
+            [
+                at,
+                tensor([point.point for point in known if point.kind != "kink"]).view(
+                    -1, len(domain)
+                ),
+            ]
+        )
     scale = _scale(surface, domain)
     arrived: list[torch.Tensor] = []
     for _ in range(_ITERATIONS):
@@ -137,15 +169,29 @@ def critical_points(surface: Surface, domain: Sequence[Interval] | None = None, 
         length = step.norm(dim=1, keepdim=True)
         done = solved & (length.squeeze(1) <= 1e-9 * diagonal)
         arrived.append((at + step)[done])
-        # A step across a quarter of the picture comes from a curvature that is nearly zero; shortened it still points the right way.
+        # A step across a quarter of the picture comes from a curvature that is nearly zero;
+        # shortened it still points the right way.
         at = at + step * (0.25 * diagonal / length.clamp(min=1e-300)).clamp(max=1.0)
         at = at[~done & ((at >= low - size) & (at <= high + size)).all(dim=1)]
     ends = _torch.cat(arrived)
-    found = _distinct(ends[((ends >= low - 1e-6 * size) & (ends <= high + 1e-6 * size)).all(dim=1)].numpy(), _SAME * diagonal)
-    found = [point for point in found if not any(np.linalg.norm(point - kink) <= 1e-3 * diagonal for kink in kinks)]
-    described = _described(surface, tensor(np.array(found).reshape(-1, len(domain))), scale, critical=True) if found else []
+    found = _distinct(
+        ends[((ends >= low - 1e-6 * size) & (ends <= high + 1e-6 * size)).all(dim=1)].numpy(),
+        _SAME * diagonal,
+    )
+    found = [
+        point
+        for point in found
+        if not any(np.linalg.norm(point - kink) <= 1e-3 * diagonal for kink in kinks)
+    ]
+    described = (
+        _described(surface, tensor(np.array(found).reshape(-1, len(domain))), scale, critical=True)
+        if found
+        else []
+    )
     described += [_kink(surface, kink) for kink in kinks]
-    return CriticalPoints(tuple(sorted(described, key=lambda one: one.value)[:MOST]), len(described) <= MOST)
+    return CriticalPoints(
+        tuple(sorted(described, key=lambda one: one.value)[:MOST]), len(described) <= MOST
+    )
 
 
 def basins(
@@ -166,19 +212,30 @@ def basins(
         going: asked with the number of steps taken before each; False ends the runs there.
 
     Raises:
-        InvalidInput: see :func:`optlab.studies.surfaces.descent.check`; or the surface has no finite value at any start.
+        InvalidInput: see :func:`optlab.studies.surfaces.descent.check`; or the surface has no
+            finite value at any start.
     """
     domain = tuple(domain or surface.domain())
     along = axes(domain, count)
     starts = lattice(along)
     usable = np.flatnonzero(np.isfinite(heights(surface, starts)))
     if len(usable) == 0:
-        raise InvalidInput(f"{surface.name} has no finite value anywhere in the part to show; choose another part.", "surface")
+        raise InvalidInput(
+            f"{surface.name} has no finite value anywhere in the part to show; choose another part.",
+            "surface",
+        )
     targets = critical_points(surface).points
     places = tensor(np.array([target.point for target in targets]).reshape(-1, len(domain)))
     near = 0.01 * float(np.linalg.norm([high - low for low, high in domain]))
-    parts = {name: part for name, part in (("schedule", schedule), ("clipping", clipping)) if part is not None}
-    walk = Walk(surface, [Contender(optimizer, tuple(start), **parts) for start in starts[usable].tolist()])  # type: ignore[arg-type]
+    parts = {
+        name: part
+        for name, part in (("schedule", schedule), ("clipping", clipping))
+        if part is not None
+    }
+    walk = Walk(
+        surface,
+        [Contender(optimizer, tuple(start), **parts) for start in starts[usable].tolist()],  # type: ignore[arg-type]
+    )
     owner, since = _owner(walk.theta, places, near), _torch.zeros(len(usable), dtype=_torch.int64)
     quiet = 0
     while walk.step < steps and quiet < _QUIET and bool(walk.walking.any()) and going(walk.step):
@@ -196,9 +253,17 @@ def basins(
     counts = np.full(len(starts), -1, dtype=np.int64)
     ends[usable], owners[usable], counts[usable] = walk.theta.numpy(), owner.numpy(), since.numpy()
     met = sorted({int(index) for index in owners if index >= 0})
-    renamed = np.array([met.index(index) if index >= 0 else index for index in owners.tolist()], dtype=np.int64)
+    renamed = np.array(
+        [met.index(index) if index >= 0 else index for index in owners.tolist()], dtype=np.int64
+    )
     shape = (count,) * len(along)
-    return Basins(along, tuple(targets[index] for index in met), ends.reshape(*shape, -1), renamed.reshape(shape), counts.reshape(shape))
+    return Basins(
+        along,
+        tuple(targets[index] for index in met),
+        ends.reshape(*shape, -1),
+        renamed.reshape(shape),
+        counts.reshape(shape),
+    )
 
 
 def _owner(at: torch.Tensor, places: torch.Tensor, near: float) -> torch.Tensor:
@@ -210,14 +275,19 @@ def _owner(at: torch.Tensor, places: torch.Tensor, near: float) -> torch.Tensor:
 
 
 def _newton_step(surface: Surface, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The steps ``−H⁻¹∇f`` ``[R, d]``, and where they solve ``H s = −∇f``. Where there is no finite Hessian the step is zero and solves nothing."""
+    """The steps ``−H⁻¹∇f`` ``[R, d]``, and where they solve ``H s = −∇f``.
+
+    Where there is no finite Hessian the step is zero and solves nothing.
+    """
     batch_objective = surface_batch_objective(surface, at)
     _, gradient = batch_objective.gradient(at)
     hessian = batch_objective.hessian(at)
     finite = _torch.isfinite(hessian).flatten(1).all(dim=1) & _torch.isfinite(gradient).all(dim=1)
     hessian = _torch.where(finite.view(-1, 1, 1), hessian, 0.0)
     gradient = _torch.where(finite.unsqueeze(1), gradient, 0.0)
-    step = -(_torch.linalg.pinv(hessian, rtol=1e-13, hermitian=True) @ gradient.unsqueeze(2)).squeeze(2)
+    step = -(
+        _torch.linalg.pinv(hessian, rtol=1e-13, hermitian=True) @ gradient.unsqueeze(2)
+    ).squeeze(2)
     left = ((hessian @ step.unsqueeze(2)).squeeze(2) + gradient).norm(dim=1)
     return step, finite & (left <= 1e-3 * gradient.norm(dim=1))
 
@@ -230,13 +300,19 @@ def _scale(surface: Surface, domain: Sequence[Interval] | None = None) -> float:
     return float(finite.median()) if len(finite) else 0.0
 
 
-def _described(surface: Surface, at: torch.Tensor, scale: float, critical: bool = False) -> list[Local]:
-    """What the surface is near each of the points ``[R, d]``; ``critical``: whether they are known to be critical."""
+def _described(
+    surface: Surface, at: torch.Tensor, scale: float, critical: bool = False
+) -> list[Local]:
+    """What the surface is near each of the points ``[R, d]``; ``critical``: whether they are known
+    to be critical.
+    """
     batch_objective = surface_batch_objective(surface, at)
     values, gradients = batch_objective.gradient(at)
     hessians = batch_objective.hessian(at)
     finite = _torch.isfinite(hessians).flatten(1).all(dim=1)
-    eigenvalues, eigenvectors = _torch.linalg.eigh(_torch.where(finite.view(-1, 1, 1), hessians, 0.0))
+    eigenvalues, eigenvectors = _torch.linalg.eigh(
+        _torch.where(finite.view(-1, 1, 1), hessians, 0.0)
+    )
     eigenvalues = _torch.where(finite.unsqueeze(1), eigenvalues, float("nan"))
     step, solved = _newton_step(surface, at)
     diagonal = float(np.linalg.norm([high - low for low, high in surface.domain()]))
@@ -244,7 +320,10 @@ def _described(surface: Surface, at: torch.Tensor, scale: float, critical: bool 
     found: list[Local] = []
     for row in range(len(at)):
         cut = _ZERO * max(scale, float(eigenvalues[row].abs().max()))
-        signs = [0 if abs(value) <= cut else 1 if value > 0 else -1 for value in eigenvalues[row].tolist()]
+        signs = [
+            0 if abs(value) <= cut else 1 if value > 0 else -1
+            for value in eigenvalues[row].tolist()
+        ]
         bend, kind = _names(signs)
         found.append(
             Local(
@@ -274,7 +353,16 @@ def _kink(surface: Surface, point: Sequence[float]) -> Local:
     """A point without a derivative, as the surface declares it."""
     size = len(point)
     height = float(heights(surface, [point])[0])
-    return Local(np.array(point), height, np.zeros(size), np.full(size, np.nan), np.eye(size), "flat along a direction", 0, "kink")
+    return Local(
+        np.array(point),
+        height,
+        np.zeros(size),
+        np.full(size, np.nan),
+        np.eye(size),
+        "flat along a direction",
+        0,
+        "kink",
+    )
 
 
 def _distinct(points: Array, apart: float) -> list[Array]:

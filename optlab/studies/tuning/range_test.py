@@ -1,7 +1,8 @@
 """The range test: the rate is raised geometrically, step by step, through one short run.
 
-Loss against rate falls where steps begin to matter, and blows up where they become too long. That takes one run, but every rate is met from where the smaller
-ones have led, and is taken for one step only; :mod:`optlab.studies.tuning.short_runs` then holds the rates around the suggestion constant.
+Loss against rate falls where steps begin to matter, and blows up where they become too long. That
+takes one run, but every rate is met from where the smaller ones have led, and is taken for one step
+only; :mod:`optlab.studies.tuning.short_runs` then holds the rates around the suggestion constant.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ from optlab.training.trainer import Trainer
 
 FIRST, LAST, STEPS = 1e-6, 10.0, 200
 SMOOTHING = 0.9
-"""Weight of the past in the smoothed loss: an average of about ten steps, as far as the rate moves by a factor of two."""
+"""Weight of the past in the smoothed loss: an average of about ten steps, as far as the rate moves
+by a factor of two.
+"""
 GIVEN_BACK = 0.25
-"""A rate counts as too large when this share of the way that the loss had come down is lost again, or is not made at all."""
+"""A rate counts as too large when this share of the way that the loss had come down is lost again,
+or is not made at all.
+"""
 _LOST = 4.0
 """The range test ends when the smoothed loss is this many times as large as it was at the start."""
 
@@ -37,9 +42,12 @@ class RangeTest:
     """Loss against rate.
 
     Attributes:
-        rates: ``[n]``, rising. losses: batch loss ``[n]`` at the parameters that the step of each rate started from. smoothed: ``[n]``.
-        steepest: the rate at which the smoothed loss falls fastest per factor of the rate: the suggestion. lowest: where it is lowest.
-        edge: the rate at which it has climbed back for good; None where it never does, up to the last rate.
+        rates: ``[n]``, rising. losses: batch loss ``[n]`` at the parameters that the step of each
+            rate started from. smoothed: ``[n]``.
+        steepest: the rate at which the smoothed loss falls fastest per factor of the rate: the
+            suggestion. lowest: where it is lowest.
+        edge: the rate at which it has climbed back for good; None where it never does, up to the
+            last rate.
         words: a sentence or two that explain the suggestion.
     """
 
@@ -71,20 +79,31 @@ class Rising(Schedule):
 
 
 def range_test(
-    experiment: Experiment, first: float = FIRST, last: float = LAST, steps: int = STEPS, told: ProgressCallback | None = None
+    experiment: Experiment,
+    first: float = FIRST,
+    last: float = LAST,
+    steps: int = STEPS,
+    told: ProgressCallback | None = None,
 ) -> RangeTest:
     """Raise the rate from ``first`` to ``last`` through one run of at most ``steps`` steps.
 
     The experiment's schedule and budget do not matter; everything else is as it asks.
 
     Raises:
-        InvalidInput: the optimizer has no learning rate, the range or the number of steps is no good, or the experiment cannot be run.
+        InvalidInput: the optimizer has no learning rate, the range or the number of steps is no
+            good, or the experiment cannot be run.
     """
     check(experiment, first, last)
     if first == last:
-        raise InvalidInput(f"The range begins and ends at {first:g}; a range test needs a last rate above the first.", "to")
+        raise InvalidInput(
+            f"The range begins and ends at {first:g}; a range test needs a last rate above the first.",
+            "to",
+        )
     if steps < 20:
-        raise InvalidInput(f"A range test of {steps} steps is too short to be read; take 20 steps or more.", "steps")
+        raise InvalidInput(
+            f"A range test of {steps} steps is too short to be read; take 20 steps or more.",
+            "steps",
+        )
     rising = Rising(first=first, factor=(last / first) ** (1.0 / (steps - 1)))
     trainer = Trainer([dataclasses.replace(experiment, schedule=rising)])
     losses: list[float] = []
@@ -101,13 +120,18 @@ def range_test(
         if told is not None:
             told((step + 1) / steps)
     if len(losses) < 3:
-        raise InvalidInput(f"The loss is not finite from the first steps on, at a rate of {first:g}; begin with a smaller rate.", "from")
+        raise InvalidInput(
+            f"The loss is not finite from the first steps on, at a rate of {first:g}; begin with a smaller rate.",
+            "from",
+        )
     rates = np.array([rising.rate(0.0, step) for step in range(len(losses))])
     return _read(rates, np.array(losses), ended=len(losses) < steps)
 
 
 def smoothed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Exponential average over the first axis, divided by the sum of its weights so that it begins at the first loss."""
+    """Exponential average over the first axis, divided by the sum of its weights so that it begins
+    at the first loss.
+    """
     found = np.empty_like(losses)
     average = np.zeros_like(losses[0])
     for step, loss in enumerate(losses):
@@ -124,18 +148,26 @@ def check(experiment: Experiment, first: float, last: float) -> None:
     """
     if all(field.name != "lr" for field in experiment.optimizer.fields()):
         raise InvalidInput(
-            f"{experiment.optimizer.label} has no learning rate, so there is none to choose; use another optimizer.", "optimizer.name"
+            f"{experiment.optimizer.label} has no learning rate, so there is none to choose; use another optimizer.",
+            "optimizer.name",
         )
     if not (math.isfinite(first) and math.isfinite(last) and 0.0 < first <= last):
-        raise InvalidInput(f"Rates from {first:g} to {last:g} cannot be tried; the first must be above 0 and the last no smaller.", "from")
+        raise InvalidInput(
+            f"Rates from {first:g} to {last:g} cannot be tried; the first must be above 0 and the last no smaller.",
+            "from",
+        )
 
 
 def _read(rates: NDArray[np.float64], losses: NDArray[np.float64], *, ended: bool) -> RangeTest:
     smooth = smoothed(losses)
     lowest = int(np.argmin(smooth))
     fall = smooth[0] - smooth[lowest]
-    climbed = np.flatnonzero(smooth[lowest:] > smooth[lowest] + max(GIVEN_BACK * fall, 0.02 * abs(smooth[0])))
-    edge = float(rates[lowest + climbed[0]]) if len(climbed) else float(rates[-1]) if ended else None
+    climbed = np.flatnonzero(
+        smooth[lowest:] > smooth[lowest] + max(GIVEN_BACK * fall, 0.02 * abs(smooth[0]))
+    )
+    edge = (
+        float(rates[lowest + climbed[0]]) if len(climbed) else float(rates[-1]) if ended else None
+    )
     steepest = float(rates[_steepest(np.log(rates), smooth, lowest)])
     if fall <= 0.02 * abs(smooth[0]):
         words = (
@@ -155,7 +187,8 @@ def _read(rates: NDArray[np.float64], losses: NDArray[np.float64], *, ended: boo
 
 
 def _steepest(log_rates: NDArray[np.float64], smooth: NDArray[np.float64], lowest: int) -> int:
-    """Where a line through a twentieth of the points on either side falls fastest, up to the lowest point.
+    """Where a line through a twentieth of the points on either side falls fastest, up to the lowest
+    point.
 
     The first points are left out: an average of a few losses is mostly noise.
     """

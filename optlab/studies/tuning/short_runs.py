@@ -1,8 +1,10 @@
-"""Short runs side by side: rates around the suggestion of a range test held constant, each in a run of its own.
+"""Short runs side by side: rates around the suggestion of a range test held constant, each in a run
+of its own.
 
-All runs have one start and the same batches, and are one population. Where instability begins is looked for in a second one, between the best rate and the
-first that was too large. The advice is the notes': a rate above the one that is best after the first iterations, but below instability, and from there linear
-decay (8.14).
+All runs have one start and the same batches, and are one population. Where instability begins is
+looked for in a second one, between the best rate and the first that was too large. The advice is
+the notes': a rate above the one that is best after the first iterations, but below instability, and
+from there linear decay (8.14).
 """
 
 from __future__ import annotations
@@ -17,7 +19,14 @@ from numpy.typing import NDArray
 
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
-from optlab.studies.tuning.range_test import GIVEN_BACK, ProgressCallback, RangeTest, Rising, check, smoothed
+from optlab.studies.tuning.range_test import (
+    GIVEN_BACK,
+    ProgressCallback,
+    RangeTest,
+    Rising,
+    check,
+    smoothed,
+)
 from optlab.training.trainer import Trainer
 
 RUNS, STEPS = 8, 100
@@ -34,12 +43,17 @@ class ShortRuns:
     """Runs at constant rates from one start on the same batches.
 
     Attributes:
-        rates: ``[K]``, rising. losses: batch losses ``[steps, K]``, NaN after a run has broken; smoothed: the same, smoothed.
-        train_loss: loss on the whole training set after the last step, ``[K]``; infinite where the run has broken. initial: the same before the first.
+        rates: ``[K]``, rising. losses: batch losses ``[steps, K]``, NaN after a run has broken;
+            smoothed: the same, smoothed.
+        train_loss: loss on the whole training set after the last step, ``[K]``; infinite where the
+            run has broken. initial: the same before the first.
         stable: ``[K]``; whether a rate is no larger than the best, or nearly as good.
-        best: the rate with the lowest training loss; unstable: the lowest rate above it that is not stable, None where none is.
-        advised: the rate for a full run. best and advised are None where no rate made the loss fall.
-        tau, last: step and share of ε₀ at which linear decay ends. words: a few sentences that explain the advice.
+        best: the rate with the lowest training loss; unstable: the lowest rate above it that is not
+            stable, None where none is.
+        advised: the rate for a full run. best and advised are None where no rate made the loss
+            fall.
+        tau, last: step and share of ε₀ at which linear decay ends. words: a few sentences that
+            explain the advice.
     """
 
     rates: NDArray[np.float64]
@@ -77,7 +91,9 @@ class _Held:
             return np.zeros(len(self.rates), dtype=np.bool_)
         lowest = self.train_loss[best]
         near = self.train_loss <= lowest + GIVEN_BACK * (self.initial - lowest)
-        sound: NDArray[np.bool_] = np.isfinite(self.train_loss) & (near | (np.arange(len(self.rates)) <= best))
+        sound: NDArray[np.bool_] = np.isfinite(self.train_loss) & (
+            near | (np.arange(len(self.rates)) <= best)
+        )
         return sound
 
     def unstable(self, best: int) -> int | None:
@@ -97,10 +113,17 @@ class _Held:
         )
 
 
-def short_runs(experiment: Experiment, rates: Sequence[float], steps: int = STEPS, told: ProgressCallback | None = None) -> ShortRuns:
-    """Hold each rate constant through ``steps`` steps, all as one population; then as many rates between the best and the first that is too large.
+def short_runs(
+    experiment: Experiment,
+    rates: Sequence[float],
+    steps: int = STEPS,
+    told: ProgressCallback | None = None,
+) -> ShortRuns:
+    """Hold each rate constant through ``steps`` steps, all as one population; then as many rates
+    between the best and the first that is too large.
 
-    Where none is too large the second population goes up to the largest rate, or beyond it if that is the best.
+    Where none is too large the second population goes up to the largest rate, or beyond it if that
+    is the best.
 
     Raises:
         InvalidInput: there is no rate, one is not allowed, or the experiment cannot be run.
@@ -121,8 +144,16 @@ def short_runs(experiment: Experiment, rates: Sequence[float], steps: int = STEP
     return _advise(held, steps, max(1, min(experiment.budget.steps, PASSES * held.steps_per_epoch)))
 
 
-def _hold(experiment: Experiment, rates: NDArray[np.float64], steps: int, told: ProgressCallback | None, done: float) -> _Held:
-    trainer = Trainer([dataclasses.replace(experiment, schedule=Rising(first=float(rate))) for rate in rates])
+def _hold(
+    experiment: Experiment,
+    rates: NDArray[np.float64],
+    steps: int,
+    told: ProgressCallback | None,
+    done: float,
+) -> _Held:
+    trainer = Trainer(
+        [dataclasses.replace(experiment, schedule=Rising(first=float(rate))) for rate in rates]
+    )
     initial = float(trainer.evaluate()["train_loss"][0])
     for step in range(steps):
         trainer.advance()
@@ -143,7 +174,9 @@ def _hold(experiment: Experiment, rates: NDArray[np.float64], steps: int, told: 
 
 
 def rates_around(test: RangeTest, count: int = RUNS) -> list[float]:
-    """``count`` rates, evenly spaced on a logarithmic axis, from a tenth of the suggestion to beyond the edge of instability."""
+    """``count`` rates, evenly spaced on a logarithmic axis, from a tenth of the suggestion to
+    beyond the edge of instability.
+    """
     top = 2.0 * (test.edge if test.edge is not None else float(test.rates[-1]))
     return [float(rate) for rate in np.geomspace(test.steepest / 10.0, top, count)]
 
@@ -156,17 +189,22 @@ def _advise(held: _Held, steps: int, tau: int) -> ShortRuns:
     else:
         too_large = held.unstable(place)
         top = (too_large if too_large is not None else len(held.rates)) - 1
-        best, unstable = float(held.rates[place]), float(held.rates[too_large]) if too_large is not None else None
+        best, unstable = (
+            float(held.rates[place]),
+            float(held.rates[too_large]) if too_large is not None else None,
+        )
         # Half of the way, on the logarithmic axis, to the largest rate that is sound.
         target = math.sqrt(best * held.rates[top])
         chosen = place + int(np.argmin(np.abs(np.log(held.rates[place : top + 1] / target))))
         advised = float(held.rates[chosen])
         words = f"After {steps:,} steps the training loss is lowest at a rate of {best:.3g} ({held.train_loss[place]:.4g})"
-        words += f", and {unstable:.3g} is too large. " if unstable is not None else ", and no larger rate tried is too large. "
+        words += (
+            f", and {unstable:.3g} is too large. "
+            if unstable is not None
+            else ", and no larger rate tried is too large. "
+        )
         if advised > best:
-            words += (
-                f"Over a whole run a rate above the best of the first iterations but below instability usually does best: {advised:.3g}."
-            )
+            words += f"Over a whole run a rate above the best of the first iterations but below instability usually does best: {advised:.3g}."
         else:
             words += f"No rate tried lies between the two, so it is {advised:.3g}."
         words += (

@@ -1,7 +1,9 @@
-"""What a start does, layer by layer: weights, activations on one minibatch, and gradients on the same.
+"""What a start does, layer by layer: weights, activations on one minibatch, and gradients on the
+same.
 
-An initializer is judged by what comes of it: activations that keep their scale from layer to layer, gradients that keep theirs on the way back, and units
-that are not dead from the beginning. The tables of several initializers lie side by side, for they share layers, seed and minibatch.
+An initializer is judged by what comes of it: activations that keep their scale from layer to layer,
+gradients that keep theirs on the way back, and units that are not dead from the beginning. The
+tables of several initializers lie side by side, for they share layers, seed and minibatch.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ class Spread:
     """How the values of one tensor lie.
 
     Attributes:
-        name: of the parameter tensor, or of the layer's result. shape: for one run; of activations with the examples first.
+        name: of the parameter tensor, or of the layer's result. shape: for one run; of activations
+            with the examples first.
         mean, std, least, most: over all values; std divides by their number.
         norm: Euclidean norm of all values together.
     """
@@ -44,9 +47,12 @@ class StartTable:
     """One start.
 
     Attributes:
-        initializer: name. label: in words. loss: mean loss on the minibatch, without weight decay. examples: of the minibatch.
-        weights, gradients: one a parameter tensor, in the order of the layout; gradients of the objective, weight decay included.
-        activations: one an intermediate result, in the order of the forward pass. dead: name → share of its units that are zero for every example.
+        initializer: name. label: in words. loss: mean loss on the minibatch, without weight decay.
+            examples: of the minibatch.
+        weights, gradients: one a parameter tensor, in the order of the layout; gradients of the
+            objective, weight decay included.
+        activations: one an intermediate result, in the order of the forward pass. dead: name →
+            share of its units that are zero for every example.
     """
 
     initializer: str
@@ -60,7 +66,8 @@ class StartTable:
 
 
 def start_table(experiment: Experiment) -> StartTable:
-    """The table of the experiment's own start, on the first minibatch of its run, computed in float64 on the CPU.
+    """The table of the experiment's own start, on the first minibatch of its run, computed in
+    float64 on the CPU.
 
     Raises:
         InvalidInput: the experiment cannot be run.
@@ -87,7 +94,9 @@ def start_table(experiment: Experiment) -> StartTable:
         examples=x.shape[1],
         weights=tuple(_spread(name, part[0]) for name, part in trainer.layout.named(theta).items()),
         activations=tuple(activations),
-        gradients=tuple(_spread(name, part[0]) for name, part in trainer.layout.named(gradient).items()),
+        gradients=tuple(
+            _spread(name, part[0]) for name, part in trainer.layout.named(gradient).items()
+        ),
         dead=dead,
     )
 

@@ -1,8 +1,10 @@
 """Gradients of single examples: their norms, and their mean.
 
-Where the model is a chain of affine layers, an example's gradient by a layer's weights is the outer product of its deltas and its inputs, so its norm is a
-product of two norms and the gradient itself is never formed. Every other model has a run axis: each example of the batch becomes the batch of a run of its
-own, which is what ``vmap`` would do. Only where examples of a batch are not apart, as under batch normalization, is there a backward pass for each.
+Where the model is a chain of affine layers, an example's gradient by a layer's weights is the outer
+product of its deltas and its inputs, so its norm is a product of two norms and the gradient itself
+is never formed. Every other model has a run axis: each example of the batch becomes the batch of a
+run of its own, which is what ``vmap`` would do. Only where examples of a batch are not apart, as
+under batch normalization, is there a backward pass for each.
 """
 
 from __future__ import annotations
@@ -22,12 +24,18 @@ _VALUES = 16_000_000
 
 
 def example_gradients(
-    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, gradient: torch.Tensor | None = None
+    objective: Objective,
+    theta: torch.Tensor,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    gradient: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared norms ``[R, m]`` of the gradients of each example's loss, and their mean ``[R, P]``; weight decay has no part in them.
+    """Squared norms ``[R, m]`` of the gradients of each example's loss, and their mean ``[R, P]``;
+    weight decay has no part in them.
 
     Args:
-        x, y: ``[R, m, …]``. gradient: of the objective on this batch, weight decay included, where it is known.
+        x, y: ``[R, m, …]``. gradient: of the objective on this batch, weight decay included, where
+            it is known.
     """
     if objective.model.normalizes():
         return _one_by_one(objective, theta, x, y)
@@ -40,7 +48,9 @@ def example_gradients(
     return squares, gradient if decay is None else gradient - decay
 
 
-def _from_activations(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor | None:
+def _from_activations(
+    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor | None:
     """None where the model is no chain of affine layers."""
     if objective.kept is not None and objective.kept[0] is theta:
         # What the step itself found.
@@ -65,7 +75,9 @@ def _norms(layers: Layers) -> torch.Tensor:
     return total
 
 
-def _as_runs(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def _as_runs(
+    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor:
     """Each example as the batch of a run of its own, a part of the batch at a time."""
     runs = len(theta)
     decay = objective.decay_gradient(theta)
@@ -74,16 +86,24 @@ def _as_runs(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torc
     for some_x, some_y in zip(x.split(rows, 1), y.split(rows, 1), strict=True):
         count = some_x.shape[1]
         leaf = theta.detach().unsqueeze(1).expand(runs, count, -1).flatten(0, 1).requires_grad_()
-        losses, added = objective.terms(leaf, some_x.flatten(0, 1).unsqueeze(1), some_y.flatten(0, 1).unsqueeze(1))
+        losses, added = objective.terms(
+            leaf, some_x.flatten(0, 1).unsqueeze(1), some_y.flatten(0, 1).unsqueeze(1)
+        )
         total = losses if added is None else losses + added
         (gradients,) = _torch.autograd.grad(total.sum(), leaf)
         gradients = gradients.view(runs, count, -1)
-        found.append((gradients if decay is None else gradients - decay.unsqueeze(1)).square().sum(dim=2))
+        found.append(
+            (gradients if decay is None else gradients - decay.unsqueeze(1)).square().sum(dim=2)
+        )
     return _torch.cat(found, dim=1)
 
 
-def _one_by_one(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The rows of the Jacobian of the examples' losses: one forward pass, and a backward pass for each example. Auxiliary heads have no part in it."""
+def _one_by_one(
+    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The rows of the Jacobian of the examples' losses: one forward pass, and a backward pass for
+    each example. Auxiliary heads have no part in it.
+    """
     leaf = theta.detach().requires_grad_()
     losses = objective.per_example(leaf, x, y)
     squares: list[torch.Tensor] = []

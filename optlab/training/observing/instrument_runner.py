@@ -1,7 +1,8 @@
 """The rack: the instruments that are switched on, and when each is to be taken.
 
-It stands beside the trainer, which tells it of every step; what it finds waits in the recorder and, as pictures, here. Taking an instrument reads and never
-writes, and the random numbers that a model of the user's draws on the way are given back, so the training is the same whatever is on.
+It stands beside the trainer, which tells it of every step; what it finds waits in the recorder and,
+as pictures, here. Taking an instrument reads and never writes, and the random numbers that a model
+of the user's draws on the way are given back, so the training is the same whatever is on.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
 _NEVER = 1 << 62
 _LAST = 65
-"""Plain steps, and readings, whose times are looked at to know what one takes: the last ones, of which the first of all (which imports) may be one."""
+"""Plain steps, and readings, whose times are looked at to know what one takes: the last ones, of
+which the first of all (which imports) may be one.
+"""
 
 
 @dataclass
@@ -70,20 +73,41 @@ class InstrumentRunner:
         """Name → what is switched on."""
         return self._slots
 
-    def restore(self, experiments: Sequence[Experiment], start: torch.Tensor, snapshots: Sequence[Snapshot] | None) -> None:
-        """Switch on what the experiments ask for, at the start ``[R, P]`` of the runs, or going on from snapshots."""
+    def restore(
+        self,
+        experiments: Sequence[Experiment],
+        start: torch.Tensor,
+        snapshots: Sequence[Snapshot] | None,
+    ) -> None:
+        """Switch on what the experiments ask for, at the start ``[R, P]`` of the runs, or going on
+        from snapshots.
+        """
         if snapshots is not None:
             # Of runs that had been pretrained, the start is not at hand when they go on.
-            known = _torch.tensor([not experiment.pretraining.active for experiment in experiments], device=start.device)
+            known = _torch.tensor(
+                [not experiment.pretraining.active for experiment in experiments],
+                device=start.device,
+            )
             start = _torch.where(known.unsqueeze(1), start, float("nan"))
         for instrument in experiments[0].instruments:
             found = [_kept(snapshot.memory, instrument.name) for snapshot in snapshots or ()]
             names = set.intersection(*(set(one) for one in found)) if found else set()
-            kept = {key: _torch.tensor([one[key] for one in found], dtype=_torch.float64, device=start.device) for key in names}
+            kept = {
+                key: _torch.tensor(
+                    [one[key] for one in found], dtype=_torch.float64, device=start.device
+                )
+                for key in names
+            }
             self.switch_on(instrument, start, kept)
 
-    def switch_on(self, instrument: Instrument, theta: torch.Tensor, kept: Mapping[str, torch.Tensor] | None = None) -> None:
-        """Switch an instrument on at parameters ``[R, P]``, or give it other fields; then it goes on with what it remembers.
+    def switch_on(
+        self,
+        instrument: Instrument,
+        theta: torch.Tensor,
+        kept: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
+        """Switch an instrument on at parameters ``[R, P]``, or give it other fields; then it goes
+        on with what it remembers.
 
         Args:
             kept: what it had a snapshot hold, name → ``[R]``.
@@ -103,14 +127,19 @@ class InstrumentRunner:
         self._arranged()
 
     def keeps(self, step: int) -> bool:
-        """Whether an instrument that is due after this step can use the layers that its gradient passes through."""
+        """Whether an instrument that is due after this step can use the layers that its gradient
+        passes through.
+        """
         return bool(self._of_examples) and any(step % every == 0 for every in self._of_examples)
 
-    def after(self, step: int, row: torch.Tensor, context: Callable[[], TrainingStepContext]) -> None:
+    def after(
+        self, step: int, row: torch.Tensor, context: Callable[[], TrainingStepContext]
+    ) -> None:
         """A step was taken.
 
         Args:
-            step: how many that makes. row: its step measures ``[M, R]``. sight: makes the sight of it.
+            step: how many that makes. row: its step measures ``[M, R]``. sight: makes the sight of
+                it.
         """
         for slot, place in self._watching:
             slot.instrument.watch(row, place, slot.memory)
@@ -121,13 +150,21 @@ class InstrumentRunner:
         if step < self._next:
             return
         due = [slot for slot in self._scheduled if step % slot.instrument.every == 0]
-        self._next = min(((step // slot.instrument.every + 1) * slot.instrument.every for slot in self._scheduled), default=_NEVER)
+        self._next = min(
+            (
+                (step // slot.instrument.every + 1) * slot.instrument.every
+                for slot in self._scheduled
+            ),
+            default=_NEVER,
+        )
         if due:
             self._take(due, context())
             self._left = time.perf_counter()
 
     def look(self, step: int) -> None:
-        """The session holds, or a run has ended: what has no schedule is taken of the parameters as they stand, once a step."""
+        """The session holds, or a run has ended: what has no schedule is taken of the parameters as
+        they stand, once a step.
+        """
         waiting = [slot for slot in self._slots.values() if slot.instrument.every == 0]
         if waiting and step != self._looked_at:
             self._looked_at = step
@@ -137,7 +174,11 @@ class InstrumentRunner:
     def look_with_all(self, step: int) -> None:
         """Take every instrument that was not taken in this step, of the parameters as they stand."""
         self._looked_at = step
-        waiting = [slot for slot in self._slots.values() if not slot.instrument.every or step == 0 or step % slot.instrument.every]
+        waiting = [
+            slot
+            for slot in self._slots.values()
+            if not slot.instrument.every or step == 0 or step % slot.instrument.every
+        ]
         if waiting:
             self._take(waiting, self._look())
 
@@ -145,16 +186,32 @@ class InstrumentRunner:
         """The latest pictures, and start anew."""
         found: list[InstrumentImage] = []
         for name, (step, reading) in self._pictures.items():
-            arrays = {key: values.detach().cpu().double().numpy() for key, values in reading.picture.items()}
+            arrays = {
+                key: values.detach().cpu().double().numpy()
+                for key, values in reading.picture.items()
+            }
             for run in range(len(next(iter(arrays.values())))):
-                found.append(InstrumentImage(run, step, name, {key: np.ascontiguousarray(values[run]) for key, values in arrays.items()}))
+                found.append(
+                    InstrumentImage(
+                        run,
+                        step,
+                        name,
+                        {key: np.ascontiguousarray(values[run]) for key, values in arrays.items()},
+                    )
+                )
         self._pictures = {}
         return found
 
     def costs(self) -> tuple[float, dict[str, float]]:
-        """Seconds of a plain step, as the middle of the last ones, and name → seconds of a reading; 0 and nothing before they are known."""
+        """Seconds of a plain step, as the middle of the last ones, and name → seconds of a reading;
+        0 and nothing before they are known.
+        """
         plain = statistics.median(self._plain) if self._plain else 0.0
-        return plain, {name: statistics.median(slot.seconds) for name, slot in self._slots.items() if slot.seconds}
+        return plain, {
+            name: statistics.median(slot.seconds)
+            for name, slot in self._slots.items()
+            if slot.seconds
+        }
 
     def remembered(self, run: int) -> dict[str, float]:
         """What instruments have the snapshot of a run hold."""
@@ -185,9 +242,15 @@ class InstrumentRunner:
 
     def _arranged(self) -> None:
         slots = self._slots.values()
-        self._watching = [(slot, self._recorder.place(slot.instrument.watches)) for slot in slots if slot.instrument.watches]
+        self._watching = [
+            (slot, self._recorder.place(slot.instrument.watches))
+            for slot in slots
+            if slot.instrument.watches
+        ]
         self._scheduled = [slot for slot in slots if slot.instrument.every]
-        self._of_examples = [slot.instrument.every for slot in self._scheduled if slot.instrument.of_examples]
+        self._of_examples = [
+            slot.instrument.every for slot in self._scheduled if slot.instrument.of_examples
+        ]
         self._next = 0
         self._left = 0.0
 
@@ -195,4 +258,6 @@ class InstrumentRunner:
 def _kept(memory: Mapping[str, float], name: str) -> dict[str, float]:
     """What an instrument had a snapshot's ``memory`` hold."""
     prefix = f"{INSTRUMENT}{name}."
-    return {key.removeprefix(prefix): value for key, value in memory.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value for key, value in memory.items() if key.startswith(prefix)
+    }

@@ -1,8 +1,9 @@
 """The path of a run through parameter space, kept small however long the run.
 
-Points are kept at an interval of steps; when there are too many, every second one goes and the interval doubles. The inner products of all points are kept
-up to date, so the principal components come from a small symmetric matrix instead of the points themselves. Keeping a point costs time that grows
-with P, so points also keep a distance in time: watching must not slow down what is watched.
+Points are kept at an interval of steps; when there are too many, every second one goes and the
+interval doubles. The inner products of all points are kept up to date, so the principal components
+come from a small symmetric matrix instead of the points themselves. Keeping a point costs time that
+grows with P, so points also keep a distance in time: watching must not slow down what is watched.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
 _VALUES = 8_000_000
 """Numbers that the points of a path may hold in all (32 MB in float32)."""
 _POINTS = (16, 256)
-"""Fewest and most points of a path: 256 draw a smooth curve, and their eigenvectors take milliseconds."""
+"""Fewest and most points of a path: 256 draw a smooth curve, and their eigenvectors take
+milliseconds.
+"""
 _SHARE = 0.03
 """Share of the time that keeping points may take."""
 _FREE = 24
 """Points that are kept in any case: a path moves most in its first steps."""
 _FARTHEST = 1e15
-"""Largest distance of a weight from its start that a point may have: the inner products of farther ones would overflow. A run that gets there is on its
-way to infinity."""
+"""Largest distance of a weight from its start that a point may have: the inner products of farther
+ones would overflow. A run that gets there is on its way to infinity."""
 _MOVED = 12
 """How many of the largest-moving weights are reported."""
 
@@ -57,10 +60,14 @@ class PathRecorder:
 
     def due(self, step: int) -> bool:
         """Whether a point is wanted at this step."""
-        return step >= self._next_step and (len(self._steps) < _FREE or time.perf_counter() >= self._next_time)
+        return step >= self._next_step and (
+            len(self._steps) < _FREE or time.perf_counter() >= self._next_time
+        )
 
     def add(self, step: int, theta: torch.Tensor) -> None:
-        """Keep the point ``theta`` ``[P]``; one that is already kept is not kept twice, and one beyond all measure not at all."""
+        """Keep the point ``theta`` ``[P]``; one that is already kept is not kept twice, and one
+        beyond all measure not at all.
+        """
         if self._steps and self._steps[-1] == step:
             return
         begun = time.perf_counter()
@@ -73,10 +80,14 @@ class PathRecorder:
         if len(self._steps) == self._most:
             self._thin()
         n = len(self._steps)
-        # Relative to the start: the products of far-off points would lose the digits that tell them apart.
+        # Relative to the start: the products of far-off points would lose the digits that tell them
+        # apart.
         self._points[n] = offset
-        # torch computes with the session's threads; NumPy's library would take all cores and fight over them with other runs.
-        row = _torch.mv(_torch.from_numpy(self._points[: n + 1]), _torch.from_numpy(self._points[n])).numpy()
+        # torch computes with the session's threads; NumPy's library would take all cores and fight
+        # over them with other runs.
+        row = _torch.mv(
+            _torch.from_numpy(self._points[: n + 1]), _torch.from_numpy(self._points[n])
+        ).numpy()
         self._products[n, : n + 1] = row
         self._products[: n + 1, n] = row
         self._steps.append(step)
@@ -99,7 +110,10 @@ class PathRecorder:
         mean = products.mean(axis=0)
         centered = products - mean[:, None] - mean[None, :] + mean.mean()
         found = _torch.linalg.eigh(_torch.from_numpy(centered))
-        values, vectors = np.maximum(found.eigenvalues.numpy()[::-1], 0.0), found.eigenvectors.numpy()[:, ::-1]
+        values, vectors = (
+            np.maximum(found.eigenvalues.numpy()[::-1], 0.0),
+            found.eigenvectors.numpy()[:, ::-1],
+        )
         plane = vectors[:, :2] * np.sqrt(values[:2])
         # The sign of an eigenvector is arbitrary; the path shall not flip between two drawings.
         plane *= np.where(plane[-1] - plane[0] < 0.0, -1.0, 1.0)

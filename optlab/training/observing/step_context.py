@@ -1,4 +1,5 @@
-"""What instruments see: one step that was just taken, or the parameters as they stand, with everything that can be asked of them.
+"""What instruments see: one step that was just taken, or the parameters as they stand, with
+everything that can be asked of them.
 
 What several instruments ask for is computed once. Nothing here writes to what training reads.
 """
@@ -33,10 +34,12 @@ _STATE = re.compile(r"state\.(\d+)")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What stays the same from one look to the next: the objective, and the parts of the data ``[n, …]``.
+    """What stays the same from one look to the next: the objective, and the parts of the data ``[n,
+    …]``.
 
     Attributes:
-        follows: whether training follows the gradient of the objective itself, no surrogate's and no blurred one's.
+        follows: whether training follows the gradient of the objective itself, no surrogate's and
+            no blurred one's.
     """
 
     objective: Objective
@@ -54,8 +57,8 @@ class TrainingStepContext:
 
     Args:
         step: steps taken. theta: where the gradient is taken. batch: ``[R, m, …]``.
-        loss, gradient: of the batch at ``theta`` as the step found them; None where they are still to be computed, or where the step followed another
-            gradient than that of the objective.
+        loss, gradient: of the batch at ``theta`` as the step found them; None where they are still
+            to be computed, or where the step followed another gradient than that of the objective.
     """
 
     def __init__(
@@ -81,7 +84,15 @@ class TrainingStepContext:
         self._hessians: dict[int, Hessian] = {}
 
     @classmethod
-    def of(cls, surroundings: Surroundings, number: int, taken: Taken, step: Step, x: torch.Tensor, y: torch.Tensor) -> TrainingStepContext:
+    def of(
+        cls,
+        surroundings: Surroundings,
+        number: int,
+        taken: Taken,
+        step: Step,
+        x: torch.Tensor,
+        y: torch.Tensor,
+    ) -> TrainingStepContext:
         """Of a step that was just taken, the ``number``-th."""
         return cls(
             surroundings,
@@ -98,11 +109,19 @@ class TrainingStepContext:
 
     @classmethod
     def standing(
-        cls, surroundings: Surroundings, step: int, before: torch.Tensor, theta: torch.Tensor, rates: Sequence[float], batch: Examples
+        cls,
+        surroundings: Surroundings,
+        step: int,
+        before: torch.Tensor,
+        theta: torch.Tensor,
+        rates: Sequence[float],
+        batch: Examples,
     ) -> TrainingStepContext:
         """Of the parameters as they stand, with the rates and the batch of the step to come."""
         rate: torch.Tensor = _torch.tensor(rates, dtype=theta.dtype, device=theta.device)
-        return cls(surroundings, step, theta, batch, before=before, after=theta, rate=rate, stepped=False)
+        return cls(
+            surroundings, step, theta, batch, before=before, after=theta, rate=rate, stepped=False
+        )
 
     @property
     def layout(self) -> Layout:
@@ -117,7 +136,9 @@ class TrainingStepContext:
     @property
     def gradient(self) -> torch.Tensor:
         if self._gradient is None:
-            self._loss, self._gradient = self._surroundings.objective.value_and_gradient(self.theta, self._x, self._y)
+            self._loss, self._gradient = self._surroundings.objective.value_and_gradient(
+                self.theta, self._x, self._y
+            )
         return self._gradient
 
     @functools.cached_property
@@ -148,7 +169,9 @@ class TrainingStepContext:
 
     @functools.cached_property
     def _examples_of_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return example_gradients(self._surroundings.objective, self.theta, self._x, self._y, self.gradient)
+        return example_gradients(
+            self._surroundings.objective, self.theta, self._x, self._y, self.gradient
+        )
 
     # --- curvature -----------------------------------------------------------------------------------------------------------
 
@@ -162,21 +185,48 @@ class TrainingStepContext:
                 landscape = self._on_batch
             else:
                 x, y = self._surroundings.training
-                landscape = ObjectiveLandscape(self._surroundings.objective, x[:examples], y[:examples])
+                landscape = ObjectiveLandscape(
+                    self._surroundings.objective, x[:examples], y[:examples]
+                )
             self._hessians[examples] = landscape.hessian(self.theta)
         return self._hessians[examples]
 
     def along(self, v: torch.Tensor) -> torch.Tensor:
         return self._hessian(0).along(v)
 
-    def ends(self, top: int, bottom: int, *, start: torch.Tensor | None, tolerance: float, most: int, examples: int) -> Ends:
+    def ends(
+        self,
+        top: int,
+        bottom: int,
+        *,
+        start: torch.Tensor | None,
+        tolerance: float,
+        most: int,
+        examples: int,
+    ) -> Ends:
         here = self._hessian(examples)
-        found = extremes(here.product, here.theta, top=top, bottom=bottom, start=start, tolerance=tolerance, settle="value", most=most)
-        return Ends(found.top, found.bottom, _torch.cat([found.top_vectors, found.bottom_vectors], dim=1), found.products, found.converged)
+        found = extremes(
+            here.product,
+            here.theta,
+            top=top,
+            bottom=bottom,
+            start=start,
+            tolerance=tolerance,
+            settle="value",
+            most=most,
+        )
+        return Ends(
+            found.top,
+            found.bottom,
+            _torch.cat([found.top_vectors, found.bottom_vectors], dim=1),
+            found.products,
+            found.converged,
+        )
 
     def eigenvalues(self, examples: int) -> torch.Tensor:
         matrix = self._hessian(examples).dense()
-        # A library may refuse to decompose what is not finite; a run that has broken has no eigenvalues.
+        # A library may refuse to decompose what is not finite; a run that has broken has no
+        # eigenvalues.
         sound = _torch.isfinite(matrix).all(dim=(1, 2))
         values = _torch.linalg.eigvalsh(_torch.where(sound[:, None, None], matrix, 0.0))
         return _torch.where(sound.unsqueeze(1), values, float("nan"))
@@ -185,19 +235,27 @@ class TrainingStepContext:
         found = trace_of(self._hessian(examples), probes=probes, seed=self.step)
         return found.mean, found.standard_error
 
-    def density(self, probes: int, steps: int, examples: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def density(
+        self, probes: int, steps: int, examples: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         here = self._hessian(examples)
         if not bool(_torch.isfinite(here.along(_torch.ones_like(self.theta))).all()):
             return self._without_broken(probes, steps, examples)
-        found = density_of(here, probes=probes, steps=min(steps, self.layout.total), seed=self.step, moments=3)
+        found = density_of(
+            here, probes=probes, steps=min(steps, self.layout.total), seed=self.step, moments=3
+        )
         return found.grid, found.density, found.moments
 
-    def _without_broken(self, probes: int, steps: int, examples: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _without_broken(
+        self, probes: int, steps: int, examples: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Some runs have broken: the others' densities, one run at a time, and NaN for those."""
         parts: list[tuple[torch.Tensor, ...] | None] = []
         for run in range(len(self.theta)):
             alone = self._only(run)
-            fine = bool(_torch.isfinite(alone._hessian(examples).along(_torch.ones_like(alone.theta))).all())
+            fine = bool(
+                _torch.isfinite(alone._hessian(examples).along(_torch.ones_like(alone.theta))).all()
+            )
             parts.append(alone.density(probes, steps, examples) if fine else None)
         known = next((part for part in parts if part is not None), None)
         shapes = [part.shape for part in known] if known is not None else [(1, 2), (1, 2), (1, 3)]
@@ -228,7 +286,11 @@ class TrainingStepContext:
         found: list[tuple[str, torch.Tensor]] = []
         with _torch.no_grad():
             self._surroundings.objective.outputs(
-                self.theta, self._x, ForwardContext(training=True, trace=lambda name, value: found.append((name, value)))
+                self.theta,
+                self._x,
+                ForwardContext(
+                    training=True, trace=lambda name, value: found.append((name, value))
+                ),
             )
         return found
 
@@ -247,19 +309,32 @@ class TrainingStepContext:
 
         with _torch.enable_grad():
             # The parameters need a graph, too: a state that depends on them alone would have none.
-            theta, x = self.theta.detach().requires_grad_(), self._x.detach().clone().requires_grad_()
+            theta, x = (
+                self.theta.detach().requires_grad_(),
+                self._x.detach().clone().requires_grad_(),
+            )
             if objective.model.has_own_loss():
                 losses = objective.per_example(theta, x, self._y, TRAINING)
             else:
                 losses = objective.loss.per_example(
-                    objective.outputs(theta, x, ForwardContext(training=True, trace=keep)), objective.model.targets(x, self._y)
+                    objective.outputs(theta, x, ForwardContext(training=True, trace=keep)),
+                    objective.model.targets(x, self._y),
                 )
             length = x.shape[2]
-            by, wanted = ("state", [states[t] for t in range(length)]) if len(states) == length else ("input", [x])
+            by, wanted = (
+                ("state", [states[t] for t in range(length)])
+                if len(states) == length
+                else ("input", [x])
+            )
             found = _torch.autograd.grad(losses.sum(), wanted, allow_unused=True)
-        gradients = [_torch.zeros_like(value) if one is None else one for one, value in zip(found, wanted, strict=True)]
+        gradients = [
+            _torch.zeros_like(value) if one is None else one
+            for one, value in zip(found, wanted, strict=True)
+        ]
         each = _torch.stack(gradients, dim=2) if by == "state" else gradients[0]
-        norms: torch.Tensor = _torch.linalg.vector_norm(each.flatten(3) if each.dim() > 3 else each.unsqueeze(3), dim=3).mean(dim=1)
+        norms: torch.Tensor = _torch.linalg.vector_norm(
+            each.flatten(3) if each.dim() > 3 else each.unsqueeze(3), dim=3
+        ).mean(dim=1)
         return norms, by
 
     # --- predictions ---------------------------------------------------------------------------------------------------------
@@ -274,11 +349,15 @@ class TrainingStepContext:
         rows = max(1, _CHUNK_VALUES // (runs * max(1, objective.shape.width)))
         found: list[torch.Tensor] = []
         context = (
-            ForwardContext(training=False, statistics=objective.statistics(self.after)) if objective.model.normalizes() else EVALUATION
+            ForwardContext(training=False, statistics=objective.statistics(self.after))
+            if objective.model.normalizes()
+            else EVALUATION
         )
         with _torch.no_grad():
             for some in x.split(rows):
-                predicted = objective.loss.probabilities(objective.outputs(self.after, some.expand(runs, *some.shape), context))
+                predicted = objective.loss.probabilities(
+                    objective.outputs(self.after, some.expand(runs, *some.shape), context)
+                )
                 if predicted is None:
                     return None
                 found.append(predicted)
@@ -286,7 +365,11 @@ class TrainingStepContext:
 
     def margins(self, part: PartName) -> torch.Tensor | None:
         examples = self._surroundings.part(part)
-        return None if examples is None else self._surroundings.objective.evaluate(self.after, *examples).margins
+        return (
+            None
+            if examples is None
+            else self._surroundings.objective.evaluate(self.after, *examples).margins
+        )
 
 
 _CHUNK_VALUES = 4_000_000

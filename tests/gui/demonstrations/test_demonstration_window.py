@@ -32,7 +32,9 @@ def window(qtbot: QtBot) -> Iterator[DemonstrationWindow]:
 
 
 def ended(qtbot: QtBot, window: DemonstrationWindow) -> None:
-    qtbot.waitUntil(lambda: not window.questions.active and not window.stop_button.isEnabled(), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: not window.questions.active and not window.stop_button.isEnabled(), timeout=60_000
+    )
 
 
 def test_that_every_bench_is_listed_with_its_page_and_form(window: DemonstrationWindow) -> None:
@@ -40,11 +42,15 @@ def test_that_every_bench_is_listed_with_its_page_and_form(window: Demonstration
     for name in demonstrations.names():
         window.choose(name)
         assert window.chosen() == name
-        assert window.form is not None and set(window.form.editors) == {field.name for field in demonstrations.get(name).fields()}
+        assert window.form is not None and set(window.form.editors) == {
+            field.name for field in demonstrations.get(name).fields()
+        }
         assert window.sentence.text() and window.source.text()
 
 
-def test_that_a_run_fills_plots_table_and_sentence(qtbot: QtBot, window: DemonstrationWindow, tmp_path: Path) -> None:
+def test_that_a_run_fills_plots_table_and_sentence(
+    qtbot: QtBot, window: DemonstrationWindow, tmp_path: Path
+) -> None:
     window.choose("random_matrix_index")
     window.run()
     ended(qtbot, window)
@@ -62,7 +68,9 @@ def test_that_a_run_fills_plots_table_and_sentence(qtbot: QtBot, window: Demonst
     assert float(rows[1][rows[0].index("height")]) == window.model.table.column("height")[0]
 
 
-def test_that_what_cannot_be_written_is_told(qtbot: QtBot, window: DemonstrationWindow, tmp_path: Path) -> None:
+def test_that_what_cannot_be_written_is_told(
+    qtbot: QtBot, window: DemonstrationWindow, tmp_path: Path
+) -> None:
     window.export(tmp_path / "no such folder" / "table.csv")
     assert window.words.property("problem") and "no such folder" in window.words.text()
 
@@ -76,7 +84,9 @@ def test_that_a_wrong_number_closes_run(window: DemonstrationWindow) -> None:
     assert not window.run_button.isEnabled()
 
 
-def test_that_picking_another_bench_ends_the_one_that_runs(qtbot: QtBot, window: DemonstrationWindow) -> None:
+def test_that_picking_another_bench_ends_the_one_that_runs(
+    qtbot: QtBot, window: DemonstrationWindow
+) -> None:
     window.choose("width_success")
     window.run()
     qtbot.waitUntil(lambda: window.questions.active, timeout=60_000)
@@ -111,7 +121,9 @@ def result_plot(qtbot: QtBot) -> ResultPlot:
 
 def test_that_lines_points_and_bars_lie_where_they_belong(result_plot: ResultPlot) -> None:
     x, y = np.array([1.0, 10.0, 100.0]), np.array([1.0, 2.0, 4.0])
-    result_plot.show_plot(plot(curves=(Curve("a", x, y, np.full(3, 0.5)),), scatters=(Scatter("b", x, y + 3.0),)))
+    result_plot.show_plot(
+        plot(curves=(Curve("a", x, y, np.full(3, 0.5)),), scatters=(Scatter("b", x, y + 3.0),))
+    )
     result_plot.refresh()
     (left, right), (low, high) = result_plot.canvas.view.viewRange()
     assert left < 0.0 < 2.0 < right and low < 0.5 and high > 7.0
@@ -131,7 +143,9 @@ def test_that_switching_everything_off_says_so(result_plot: ResultPlot) -> None:
 
 def test_that_an_image_is_drawn_from_below(result_plot: ResultPlot) -> None:
     values = np.array([[0.0, 0.0], [1.0, 1.0]])
-    result_plot.show_plot(Plot("Image", Axis("x"), Axis("y"), image=Image(values, (0.0, 1.0), (0.0, 1.0))))
+    result_plot.show_plot(
+        Plot("Image", Axis("x"), Axis("y"), image=Image(values, (0.0, 1.0), (0.0, 1.0)))
+    )
     result_plot.refresh()
     (item,) = result_plot._items
     shown_pixels = item.image  # type: ignore[attr-defined]
@@ -139,13 +153,18 @@ def test_that_an_image_is_drawn_from_below(result_plot: ResultPlot) -> None:
     assert shown_pixels[1, 0].sum() > shown_pixels[0, 0].sum()
 
 
-def test_that_what_is_not_positive_is_left_out_on_a_logarithmic_axis(result_plot: ResultPlot) -> None:
+def test_that_what_is_not_positive_is_left_out_on_a_logarithmic_axis(
+    result_plot: ResultPlot,
+) -> None:
     result_plot.show_plot(plot(curves=(Curve("a", np.array([-1.0, 0.0]), np.array([1.0, 2.0])),)))
     result_plot.refresh()
     assert "Nothing to draw" in result_plot.message.text()
 
 
-@pytest.mark.parametrize(("cell", "words"), [(None, "–"), (3, "3"), (12345, "12,345"), (0.125, "0.125"), ("word", "word")])
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [(None, "–"), (3, "3"), (12345, "12,345"), (0.125, "0.125"), ("word", "word")],
+)
 def test_that_cells_read_well(cell: object, words: str) -> None:
     assert shown(cell) == words  # type: ignore[arg-type]
 

@@ -16,7 +16,19 @@ from pytestqt.qtbot import QtBot
 from optlab.core import paths, registry
 from optlab.core.component import Component
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import Field, FieldSet, Sizes, Texts, choice, flag, integer, names, number, sizes, text
+from optlab.core.fields import (
+    Field,
+    FieldSet,
+    Sizes,
+    Texts,
+    choice,
+    flag,
+    integer,
+    names,
+    number,
+    sizes,
+    text,
+)
 from optlab.experiment import Experiment
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 from optlab.gui import theme
@@ -34,7 +46,9 @@ class Toy(Component):
 
     kind: ClassVar[str] = "toy"
     name: ClassVar[str] = "toy"
-    lr: float = number(0.1, "Rate", symbol="ε", gt=0.0, le=10.0, log=True, slider=(1e-4, 10.0), help="A rate.")
+    lr: float = number(
+        0.1, "Rate", symbol="ε", gt=0.0, le=10.0, log=True, slider=(1e-4, 10.0), help="A rate."
+    )
     count: int = integer(3, "Count", ge=1, le=9, slider=(1, 9), help="A count.")
     on: bool = flag(True, "On", help="A switch.")
     mode: Literal["a", "b"] = choice("a", "Mode", help="A choice.")
@@ -54,7 +68,9 @@ FIELDS = [(owner, where, field) for owner, where in OWNERS for field in owner.fi
 def wrong_texts(field: Field) -> list[str]:
     """What must be refused in a line of this kind."""
     if field.kind in ("number", "integer"):
-        wrong = ["x", "", "1 2", "nan", "-1e999", "0x10"] + (["0,5"] if field.kind == "number" else ["0.5"])
+        wrong = ["x", "", "1 2", "nan", "-1e999", "0x10"] + (
+            ["0,5"] if field.kind == "number" else ["0.5"]
+        )
         if field.ge is not None:
             wrong.append(repr(field.ge - 1))
         if field.gt is not None:
@@ -98,7 +114,15 @@ def test_that_every_kind_of_field_has_its_editor(qtbot: QtBot) -> None:
         "names": QLineEdit,
         "title": QLineEdit,
     }
-    assert form.values() == {"lr": 0.1, "count": 3, "on": True, "mode": "a", "layers": [4, 2], "names": [], "title": ""}
+    assert form.values() == {
+        "lr": 0.1,
+        "count": 3,
+        "on": True,
+        "mode": "a",
+        "layers": [4, 2],
+        "names": [],
+        "title": "",
+    }
     assert form.editors["lr"].slider is not None and form.editors["layers"].slider is None
     assert "ε" in form.editors["lr"].label.text()
     assert "A rate." in form.editors["lr"].editor().toolTip()
@@ -115,12 +139,26 @@ def test_that_editors_give_what_is_typed_and_picked(qtbot: QtBot) -> None:
     type_into(form.editors["names"], "one, two")
     form.editors["on"].editor().click()
     form.editors["mode"].editor().setCurrentText("b")
-    assert form.values() == {"lr": 0.0025, "count": 3, "on": False, "mode": "b", "layers": [8, 8, 3], "names": ["one", "two"], "title": ""}
+    assert form.values() == {
+        "lr": 0.0025,
+        "count": 3,
+        "on": False,
+        "mode": "b",
+        "layers": [8, 8, 3],
+        "names": ["one", "two"],
+        "title": "",
+    }
     assert edited == ["lr", "layers", "names", "on", "mode"]
 
 
-@pytest.mark.parametrize(("owner", "where", "field"), FIELDS, ids=lambda value: getattr(value, "name", None) or str(value))
-def test_that_bad_input_is_answered_beneath_the_field(qtbot: QtBot, owner: type[FieldSet], where: str, field: Field) -> None:
+@pytest.mark.parametrize(
+    ("owner", "where", "field"),
+    FIELDS,
+    ids=lambda value: getattr(value, "name", None) or str(value),
+)
+def test_that_bad_input_is_answered_beneath_the_field(
+    qtbot: QtBot, owner: type[FieldSet], where: str, field: Field
+) -> None:
     editor = FieldEditor(owner, field, where)
     qtbot.addWidget(editor)
     before = editor.value()
@@ -140,7 +178,14 @@ def test_that_bad_input_is_answered_beneath_the_field(qtbot: QtBot, owner: type[
 def test_that_a_bad_field_makes_no_experiment(panel: ExperimentPanel, section: str) -> None:
     changed: list[Any] = []
     panel.experimentChanged.connect(changed.append)
-    field = {"dataset": "seed", "model": "hidden", "optimizer": "lr", "budget": "steps", "batches": "size", "": "seed"}[section]
+    field = {
+        "dataset": "seed",
+        "model": "hidden",
+        "optimizer": "lr",
+        "budget": "steps",
+        "batches": "size",
+        "": "seed",
+    }[section]
     path = f"{section}.{field}" if section else field
     editor = panel._editors()[path]
     type_into(editor, "x")
@@ -161,14 +206,18 @@ def test_that_the_panel_gives_back_what_it_was_given(panel: ExperimentPanel, nam
     assert panel.experiment() == asked
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     lr=st.floats(1e-300, 1e300),
     momentum=st.floats(0.0, 0.9999999),
     seed=st.integers(0, 2**63 - 1),
     hidden=st.lists(st.integers(1, 300), max_size=4),
 )
-def test_that_numbers_survive_the_panel_exactly(panel: ExperimentPanel, lr: float, momentum: float, seed: int, hidden: list[int]) -> None:
+def test_that_numbers_survive_the_panel_exactly(
+    panel: ExperimentPanel, lr: float, momentum: float, seed: int, hidden: list[int]
+) -> None:
     asked = Experiment.from_dict(
         {
             "seed": seed,
@@ -191,10 +240,17 @@ def test_that_a_log_slider_moves_by_ratios() -> None:
     assert found.value(0) == 1e-4 and found.value(POSITIONS) == 10.0
     middle = found.value(POSITIONS // 2)
     assert middle == pytest.approx((1e-4 * 10.0) ** 0.5, rel=0.01)
-    assert [found.position(found.value(place)) for place in (0, 250, 500, 1000)] == [0, 250, 500, 1000]
+    assert [found.position(found.value(place)) for place in (0, 250, 500, 1000)] == [
+        0,
+        250,
+        500,
+        1000,
+    ]
     assert found.position(1e9) == POSITIONS and found.position(1e-9) == 0
     counts = scale(Toy.field("count"))
-    assert counts is not None and {counts.value(place) for place in range(POSITIONS + 1)} == set(range(1, 10))
+    assert counts is not None and {counts.value(place) for place in range(POSITIONS + 1)} == set(
+        range(1, 10)
+    )
 
 
 def test_that_slider_and_line_show_the_same(qtbot: QtBot) -> None:
@@ -211,7 +267,10 @@ def test_that_slider_and_line_show_the_same(qtbot: QtBot) -> None:
 
 def test_that_scrolling_over_a_form_changes_nothing(qtbot: QtBot, panel: ExperimentPanel) -> None:
     before = panel.experiment()
-    widgets = [panel.components["optimizer"].picker, panel.components["optimizer"].form.editors["lr"].slider]
+    widgets = [
+        panel.components["optimizer"].picker,
+        panel.components["optimizer"].form.editors["lr"].slider,
+    ]
     for widget in widgets:
         assert widget is not None
         center = QPointF(widget.rect().center())
@@ -278,13 +337,21 @@ def test_that_parts_that_do_not_fit_are_said_in_words(panel: ExperimentPanel) ->
     assert loss.problem.isHidden()
 
 
-@pytest.mark.parametrize("component", [c for kind in registry.kinds() for c in registry.components(kind) if c.rule], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "component",
+    [c for kind in registry.kinds() for c in registry.components(kind) if c.rule],
+    ids=lambda c: c.name,
+)
 def test_that_every_rule_can_be_typeset(qtbot: QtBot, component: type[Component]) -> None:
     for line in component.rule:
         assert typeset(line, "#000000").problem == ""
         picture = image(line, "#000000", 1.0)
         assert picture is not None and picture.width() > 10
-        inked = sum(picture.pixelColor(x, y).alpha() > 128 for x in range(picture.width()) for y in range(picture.height()))
+        inked = sum(
+            picture.pixelColor(x, y).alpha() > 128
+            for x in range(picture.width())
+            for y in range(picture.height())
+        )
         assert inked > 10
 
 

@@ -52,7 +52,9 @@ def block(**series: Any) -> SeriesBlock:
     made = {}
     for name, (values, columns) in series.items():
         array = np.asarray(values, dtype=np.float64)
-        made[name.replace("__", ".")] = Series(np.arange(1, len(array) + 1), array[:, None], columns)
+        made[name.replace("__", ".")] = Series(
+            np.arange(1, len(array) + 1), array[:, None], columns
+        )
     return SeriesBlock(10, 1.0, made)
 
 
@@ -85,7 +87,12 @@ def test_that_tables_are_shown_without_being_told(qtbot: QtBot, panel: Instrumen
 
 def test_that_numbers_and_vectors_become_curves(panel: InstrumentsPanel) -> None:
     panel.set_tables({"conditioning": {}, "gradients_by_layer": {}})
-    panel.take(block(conditioning__gg=([3.0, 2.0, 1.0], ()), gradients_by_layer__norm=([[1.0, 2.0], [3.0, 4.0]], ("a.weight", "b.weight"))))
+    panel.take(
+        block(
+            conditioning__gg=([3.0, 2.0, 1.0], ()),
+            gradients_by_layer__norm=([[1.0, 2.0], [3.0, 4.0]], ("a.weight", "b.weight")),
+        )
+    )
     panel.refresh()
     reading = panel.cards["conditioning"].plots["gg"].curve("gg").samples.reading(3)
     assert reading is not None and reading[2] == reading[3] == 1.0
@@ -97,7 +104,9 @@ def test_that_numbers_and_vectors_become_curves(panel: InstrumentsPanel) -> None
 def test_that_costs_are_told_in_steps(panel: InstrumentsPanel) -> None:
     panel.set_tables({"conditioning": {"every": 10}})
     panel.take_costs(InstrumentCosts(100, 0.001, {"conditioning": 0.0005}))
-    assert panel.cards["conditioning"].cost.text() == "a reading costs 0.5 steps, 5.0% of the training"
+    assert (
+        panel.cards["conditioning"].cost.text() == "a reading costs 0.5 steps, 5.0% of the training"
+    )
 
 
 def test_that_what_an_instrument_draws_is_shown(panel: InstrumentsPanel) -> None:
@@ -137,7 +146,9 @@ def test_that_other_pictures_are_curves_over_the_first_array() -> None:
     assert plot_of("Nothing", {}) is None
 
 
-def test_that_a_run_fills_the_cards_and_is_stored_with_them(qtbot: QtBot, window: MainWindow) -> None:
+def test_that_a_run_fills_the_cards_and_is_stored_with_them(
+    qtbot: QtBot, window: MainWindow
+) -> None:
     window.controls.start_button.click()
     idle(qtbot, window)
     plot = window.instruments.cards["conditioning"].plots["gg"]
@@ -150,17 +161,26 @@ def test_that_a_run_fills_the_cards_and_is_stored_with_them(qtbot: QtBot, window
     assert plot.keys == ("gg",) and window.instruments.cards["conditioning"].on
 
 
-def test_that_an_instrument_can_be_switched_while_a_run_goes(qtbot: QtBot, window: MainWindow) -> None:
+def test_that_an_instrument_can_be_switched_while_a_run_goes(
+    qtbot: QtBot, window: MainWindow
+) -> None:
     editor = window.experiment_panel.plain["budget"].editors["steps"]
     editor.set_value(10_000_000)
     window.controls.start_button.click()
     qtbot.waitUntil(window.controls.stop_button.isEnabled, timeout=60_000)
     window.instruments.cards["update_ratio"].set_values({"every": 5})
-    window.instruments.cards["update_ratio"].switched.emit("update_ratio", window.instruments.cards["update_ratio"].values())
-    qtbot.waitUntil(lambda: bool(window.instruments.cards["update_ratio"].plots["ratio"].keys), timeout=60_000)
+    window.instruments.cards["update_ratio"].switched.emit(
+        "update_ratio", window.instruments.cards["update_ratio"].values()
+    )
+    qtbot.waitUntil(
+        lambda: bool(window.instruments.cards["update_ratio"].plots["ratio"].keys), timeout=60_000
+    )
     window.controls.stop_button.click()
     idle(qtbot, window)
-    assert set(window.experiment_panel.experiment().to_dict()["instruments"]) == {"conditioning", "update_ratio"}
+    assert set(window.experiment_panel.experiment().to_dict()["instruments"]) == {
+        "conditioning",
+        "update_ratio",
+    }
 
 
 def test_that_one_that_does_not_exist_here_says_why_and_stays_off(window: MainWindow) -> None:

@@ -1,4 +1,6 @@
-"""The landscape window on a stored run: planes, lines, the spectrum, the critical point, and what it says when there is nothing."""
+"""The landscape window on a stored run: planes, lines, the spectrum, the critical point, and what
+it says when there is nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from optlab.gui.bridge import WorkerPrewarmer
 from optlab.gui.landscape.landscape_window import LandscapeWindow
 from optlab.runners import WorkerPool, train
 from optlab.store import Store
-from optlab.tasks.landscape import CriticalPointTask, LineTask, SliceTask, SpectrumTask, onwards, with_path
+from optlab.tasks.landscape import (
+    CriticalPointTask,
+    LineTask,
+    SliceTask,
+    SpectrumTask,
+    onwards,
+    with_path,
+)
 from optlab.tasks.subject import stored
 from optlab.training.control import Inbox
 
@@ -60,7 +69,9 @@ def window(qtbot: QtBot) -> Iterator[LandscapeWindow]:
 
 
 def settled(qtbot: QtBot, window: LandscapeWindow) -> None:
-    qtbot.waitUntil(lambda: not window.questions.active and not window.busy.isVisible(), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: not window.questions.active and not window.busy.isVisible(), timeout=60_000
+    )
 
 
 def look_at(qtbot: QtBot, window: LandscapeWindow, tab: str) -> None:
@@ -70,7 +81,9 @@ def look_at(qtbot: QtBot, window: LandscapeWindow, tab: str) -> None:
     settled(qtbot, window)
 
 
-def test_that_the_newest_run_is_shown_on_the_plane_of_its_path(qtbot: QtBot, window: LandscapeWindow) -> None:
+def test_that_the_newest_run_is_shown_on_the_plane_of_its_path(
+    qtbot: QtBot, window: LandscapeWindow
+) -> None:
     run()
     newest = run(seed=1)
     window.show()
@@ -92,7 +105,10 @@ def test_that_each_tab_computes_what_it_shows(qtbot: QtBot, window: LandscapeWin
     assert window.eigenvalues.rowCount() == 12 and "2/λ₁" in window.words.text()
     assert window.density._found is not None and len(window.density._found.grid) > 0
     look_at(qtbot, window, "Critical point")
-    assert "Where the weights are" in window.verdict.text() and "Saddle-free Newton" in window.verdict.text()
+    assert (
+        "Where the weights are" in window.verdict.text()
+        and "Saddle-free Newton" in window.verdict.text()
+    )
     assert len(window.norms.keys) == 1
 
 
@@ -117,7 +133,9 @@ def test_that_another_run_takes_away_what_was_shown(qtbot: QtBot, window: Landsc
     assert window.contours._relief is None and window.view._relief is None
 
 
-def test_that_runs_of_other_models_are_refused_in_words(qtbot: QtBot, window: LandscapeWindow) -> None:
+def test_that_runs_of_other_models_are_refused_in_words(
+    qtbot: QtBot, window: LandscapeWindow
+) -> None:
     other = run(model={"name": "mlp", "hidden": [5], "activation": "tanh"})
     run()
     window.show()
@@ -159,18 +177,24 @@ def test_that_a_slice_between_two_runs_has_their_losses_at_its_ends() -> None:
     for subject, at in ((here, 0.0), (there, 1.0)):
         column = int(np.argmin(np.abs(found.a - at)))
         assert found.a[column] == pytest.approx(at)
-        assert found.loss[column, row] == pytest.approx(float(subject.landscape.value(subject.theta)[0]), rel=1e-9)
+        assert found.loss[column, row] == pytest.approx(
+            float(subject.landscape.value(subject.theta)[0]), rel=1e-9
+        )
 
 
 def test_that_a_line_begins_at_the_weights() -> None:
     name = run()
     (found,) = LineTask(name, points=21, examples=0).run(Inbox())
     subject = stored(name)
-    assert found.loss[10] == pytest.approx(float(subject.landscape.value(subject.theta)[0]), rel=1e-9)
+    assert found.loss[10] == pytest.approx(
+        float(subject.landscape.value(subject.theta)[0]), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(("examples", "shown"), [(0, 3), (1000, 3), (20, 0)])
-def test_that_methods_go_on_from_a_critical_point_of_all_examples_only(examples: int, shown: int) -> None:
+def test_that_methods_go_on_from_a_critical_point_of_all_examples_only(
+    examples: int, shown: int
+) -> None:
     *_, found = CriticalPointTask(run(), steps=5, examples=examples).run(Inbox())
     assert len(found.onwards) == shown
 
@@ -185,9 +209,13 @@ def test_that_newton_goes_back_to_a_saddle_which_the_others_leave() -> None:
             "clipping": {"name": "norm", "threshold": 1e-6},
         }
     )
-    # Weights of zero are a saddle of a product of two matrices, which then predicts nothing: the squared length of a one-hot target is left.
+    # Weights of zero are a saddle of a product of two matrices, which then predicts nothing: the
+    # squared length of a one-hot target is left.
     point = torch.zeros(experiment.layout().total, dtype=torch.float64)
-    found = {label: (objective, distance) for label, objective, distance in onwards(experiment, point.unsqueeze(0))}
+    found = {
+        label: (objective, distance)
+        for label, objective, distance in onwards(experiment, point.unsqueeze(0))
+    }
     (descent, newton, free) = found.values()
     assert newton[1] < 5e-3 and newton[0] == pytest.approx(1.0, rel=1e-4)
     assert free[1] > 0.5 and free[0] < 0.8 * newton[0]

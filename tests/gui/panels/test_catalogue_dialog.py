@@ -32,7 +32,11 @@ def test_that_every_kind_stands_in_exactly_one_chapter() -> None:
 
 def test_that_the_tree_holds_every_component_once() -> None:
     search = CatalogueSearch(CatalogueModel())
-    everything = {(kind, component.name) for kind in registry.kinds() for component in registry.components(kind)}
+    everything = {
+        (kind, component.name)
+        for kind in registry.kinds()
+        for component in registry.components(kind)
+    }
     assert shown(search) == everything
     assert len(search.entries()) == len(everything)
 
@@ -76,10 +80,15 @@ def test_that_all_words_have_to_be_there() -> None:
 def test_that_selecting_an_entry_shows_its_page(dialog: CatalogueDialog) -> None:
     dialog.show_entry("initializer", "orthogonal")
     assert dialog.page.page is not None and dialog.page.page.name == "orthogonal"
-    assert "Random orthogonal" in dialog.page.toPlainText() or registry.get("initializer", "orthogonal").label in dialog.page.toPlainText()
+    assert (
+        "Random orthogonal" in dialog.page.toPlainText()
+        or registry.get("initializer", "orthogonal").label in dialog.page.toPlainText()
+    )
 
 
-def test_that_typing_narrows_the_tree_and_selects_a_match(qtbot: QtBot, dialog: CatalogueDialog) -> None:
+def test_that_typing_narrows_the_tree_and_selects_a_match(
+    qtbot: QtBot, dialog: CatalogueDialog
+) -> None:
     qtbot.keyClicks(dialog.search, "saddle-free")
     qtbot.waitUntil(lambda: dialog.chosen() == ("optimizer", "saddle_free_newton"))
     assert dialog.count.text().endswith("entries")
@@ -88,14 +97,18 @@ def test_that_typing_narrows_the_tree_and_selects_a_match(qtbot: QtBot, dialog: 
     assert not dialog.use_button.isEnabled()
 
 
-def test_that_the_return_key_asks_for_the_selected_entry(qtbot: QtBot, dialog: CatalogueDialog) -> None:
+def test_that_the_return_key_asks_for_the_selected_entry(
+    qtbot: QtBot, dialog: CatalogueDialog
+) -> None:
     dialog.show_entry("schedule", "cosine")
     with qtbot.waitSignal(dialog.useRequested) as asked:
         qtbot.keyClick(dialog.tree, Qt.Key.Key_Return)
     assert asked.args == ["schedule", "cosine"]
 
 
-def test_that_a_measure_cannot_be_put_into_the_experiment(qtbot: QtBot, dialog: CatalogueDialog) -> None:
+def test_that_a_measure_cannot_be_put_into_the_experiment(
+    qtbot: QtBot, dialog: CatalogueDialog
+) -> None:
     dialog.show_entry("measure", "gradient_norm")
     assert not dialog.use_button.isEnabled()
     with qtbot.assertNotEmitted(dialog.useRequested):

@@ -29,7 +29,9 @@ def visible(gallery: GalleryDialog) -> list[str]:
 def test_that_every_preset_has_a_picture_with_something_on_it(ground: str) -> None:
     for preset in presets():
         picture = QImage(str(preset.picture(ground)))
-        assert not picture.isNull(), f"{preset.name} has no picture: make pictures ARGS={preset.name}"
+        assert not picture.isNull(), (
+            f"{preset.name} has no picture: make pictures ARGS={preset.name}"
+        )
         assert (picture.width(), picture.height()) == (512, 288)
         colors = {picture.pixel(x, y) for x in range(0, 512, 3) for y in range(0, 288, 3)}
         assert len(colors) > 4, f"the picture of {preset.name} is empty"
@@ -58,7 +60,9 @@ def test_that_the_search_looks_at_what_there_is_to_see(gallery: GalleryDialog) -
 
 
 @pytest.mark.parametrize("start", [False, True])
-def test_that_a_preset_is_opened_and_started(qtbot: QtBot, gallery: GalleryDialog, start: bool) -> None:
+def test_that_a_preset_is_opened_and_started(
+    qtbot: QtBot, gallery: GalleryDialog, start: bool
+) -> None:
     asked: list[tuple[Path, bool]] = []
     gallery.openRequested.connect(lambda path, start: asked.append((path, start)))
     gallery.choose("moons-mlp")

@@ -19,7 +19,9 @@ from optlab.gui.panels.machine_dialog import MachineDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
 from optlab.outside.own_models import records
 
-TABLE = "length;width;kind\n" + "".join(f"{n},5;{n % 7};{'red' if n % 3 else 'blue'}\n" for n in range(30))
+TABLE = "length;width;kind\n" + "".join(
+    f"{n},5;{n % 7};{'red' if n % 3 else 'blue'}\n" for n in range(30)
+)
 NET = """
 import torch
 from pathlib import Path
@@ -57,7 +59,9 @@ def usable(qtbot: QtBot, dialog: ImportDialog) -> None:
     qtbot.waitUntil(dialog.use_button.isEnabled, timeout=60_000)
 
 
-def test_that_a_table_is_read_as_it_seems_to_be_written(qtbot: QtBot, importing: ImportDialog, tmp_path: Path) -> None:
+def test_that_a_table_is_read_as_it_seems_to_be_written(
+    qtbot: QtBot, importing: ImportDialog, tmp_path: Path
+) -> None:
     path = tmp_path / "table.csv"
     path.write_text(TABLE, encoding="utf-8")
     importing.look_at(str(path))
@@ -70,13 +74,22 @@ def test_that_a_table_is_read_as_it_seems_to_be_written(qtbot: QtBot, importing:
     importing.useRequested.connect(used.append)
     importing.use_button.click()
     (section,) = used
-    assert (section["name"], section["target"], section["delimiter"], section["decimal"]) == ("csv_file", "kind", "semicolon", "comma")
+    assert (section["name"], section["target"], section["delimiter"], section["decimal"]) == (
+        "csv_file",
+        "kind",
+        "semicolon",
+        "comma",
+    )
     assert registry.build("dataset", section).shape().outputs == 2  # type: ignore[attr-defined]
 
 
-def test_that_a_click_on_a_heading_chooses_the_target(qtbot: QtBot, importing: ImportDialog, tmp_path: Path) -> None:
+def test_that_a_click_on_a_heading_chooses_the_target(
+    qtbot: QtBot, importing: ImportDialog, tmp_path: Path
+) -> None:
     path = tmp_path / "table.csv"
-    path.write_text("a,b,c\n" + "".join(f"{n}.5,{n % 4},{n * 2}.25\n" for n in range(40)), encoding="utf-8")
+    path.write_text(
+        "a,b,c\n" + "".join(f"{n}.5,{n % 4},{n * 2}.25\n" for n in range(40)), encoding="utf-8"
+    )
     importing.look_at(str(path))
     usable(qtbot, importing)
     importing.table.horizontalHeader().sectionClicked.emit(0)
@@ -86,7 +99,10 @@ def test_that_a_click_on_a_heading_chooses_the_target(qtbot: QtBot, importing: I
     assert "real-valued" in importing.words.text()
 
 
-@pytest.mark.parametrize(("content", "words"), [("a,b\n1,2\n3\n", "line 3"), ("", "empty"), ("a,b\n1,2\n,3\n4,5\n", "line 3")])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("a,b\n1,2\n3\n", "line 3"), ("", "empty"), ("a,b\n1,2\n,3\n4,5\n", "line 3")],
+)
 def test_that_a_wrong_table_is_told_and_cannot_be_used(
     qtbot: QtBot, importing: ImportDialog, tmp_path: Path, content: str, words: str
 ) -> None:
@@ -98,7 +114,9 @@ def test_that_a_wrong_table_is_told_and_cannot_be_used(
     assert not importing.use_button.isEnabled()
 
 
-def test_that_a_file_that_is_not_there_is_told(qtbot: QtBot, importing: ImportDialog, tmp_path: Path) -> None:
+def test_that_a_file_that_is_not_there_is_told(
+    qtbot: QtBot, importing: ImportDialog, tmp_path: Path
+) -> None:
     importing.look_at(str(tmp_path / "nowhere.csv"))
     qtbot.waitUntil(lambda: "cannot be read" in importing.words.text(), timeout=60_000)
 
@@ -112,7 +130,9 @@ def registering(qtbot: QtBot, warmth: WorkerPrewarmer) -> Iterator[RegisterDialo
     dialog.reject()
 
 
-def test_that_nothing_is_executed_before_it_was_confirmed(qtbot: QtBot, registering: RegisterDialog, tmp_path: Path) -> None:
+def test_that_nothing_is_executed_before_it_was_confirmed(
+    qtbot: QtBot, registering: RegisterDialog, tmp_path: Path
+) -> None:
     file, trace = tmp_path / "net.py", tmp_path / "trace"
     file.write_text(NET.format(trace=str(trace)), encoding="utf-8")
     registering.look_at(str(file))
@@ -127,7 +147,9 @@ def test_that_nothing_is_executed_before_it_was_confirmed(qtbot: QtBot, register
     assert [registration.name for registration in records.read()] == ["wide_net"]
 
 
-def test_that_a_file_that_changed_after_the_look_is_not_executed(qtbot: QtBot, registering: RegisterDialog, tmp_path: Path) -> None:
+def test_that_a_file_that_changed_after_the_look_is_not_executed(
+    qtbot: QtBot, registering: RegisterDialog, tmp_path: Path
+) -> None:
     file, trace = tmp_path / "net.py", tmp_path / "trace"
     file.write_text(NET.format(trace=str(trace)), encoding="utf-8")
     registering.look_at(str(file))
@@ -137,7 +159,9 @@ def test_that_a_file_that_changed_after_the_look_is_not_executed(qtbot: QtBot, r
     assert not trace.exists() and records.read() == ()
 
 
-def test_that_a_wrong_name_or_file_closes_the_confirmation(registering: RegisterDialog, tmp_path: Path) -> None:
+def test_that_a_wrong_name_or_file_closes_the_confirmation(
+    registering: RegisterDialog, tmp_path: Path
+) -> None:
     registering.look_at(str(tmp_path / "nowhere.py"))
     assert registering.words.property("problem") and not registering.confirm_button.isEnabled()
     file = tmp_path / "net.py"
@@ -149,7 +173,9 @@ def test_that_a_wrong_name_or_file_closes_the_confirmation(registering: Register
     assert not registering.confirm_button.isEnabled()
 
 
-def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(qtbot: QtBot, registering: RegisterDialog, tmp_path: Path) -> None:
+def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(
+    qtbot: QtBot, registering: RegisterDialog, tmp_path: Path
+) -> None:
     panel = ExperimentPanel()
     qtbot.addWidget(panel)
     form = panel.components["model"]
@@ -166,7 +192,9 @@ def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(qtbot: 
     assert form.name() == "own.wide_net" and "width" in form.form.editors
 
 
-def test_that_the_machine_and_what_went_wrong_can_be_copied_together(qtbot: QtBot, warmth: WorkerPrewarmer) -> None:
+def test_that_the_machine_and_what_went_wrong_can_be_copied_together(
+    qtbot: QtBot, warmth: WorkerPrewarmer
+) -> None:
     dialog = MachineDialog(warmth, "It broke.\n\nTraceback: here")
     qtbot.addWidget(dialog)
     dialog.show()
@@ -174,5 +202,9 @@ def test_that_the_machine_and_what_went_wrong_can_be_copied_together(qtbot: QtBo
     dialog.copy_button.click()
     copied = QGuiApplication.clipboard().text()
     assert copied == dialog.text.toPlainText()
-    assert "Traceback: here" in copied and "torch" in copied.lower() and f"OptLab {__version__}" in copied
+    assert (
+        "Traceback: here" in copied
+        and "torch" in copied.lower()
+        and f"OptLab {__version__}" in copied
+    )
     dialog.reject()

@@ -24,7 +24,14 @@ from optlab.training.session import session
 
 
 def stored(status: str = "finished") -> str:
-    asked = Experiment.from_dict({"title": status, "dataset": {"name": "iris"}, "model": {"name": "linear"}, "budget": {"steps": 40}})
+    asked = Experiment.from_dict(
+        {
+            "title": status,
+            "dataset": {"name": "iris"},
+            "model": {"name": "linear"},
+            "budget": {"steps": 40},
+        }
+    )
     inbox = Inbox()
     if status == "stopped":
         inbox.put(Stop())
@@ -37,7 +44,14 @@ def stored(status: str = "finished") -> str:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 s"), (59.0, "59 s"), (61.0, "1 min 1 s"), (3600.0, "1 h 0 min"), (7325.0, "2 h 2 min")]
+    ("seconds", "words"),
+    [
+        (0.2, "1 s"),
+        (59.0, "59 s"),
+        (61.0, "1 min 1 s"),
+        (3600.0, "1 h 0 min"),
+        (7325.0, "2 h 2 min"),
+    ],
 )
 def test_that_time_spans_read_well(seconds: float, words: str) -> None:
     assert duration(seconds) == words
@@ -99,7 +113,10 @@ def test_that_a_banner_answers_and_closes(qtbot: QtBot) -> None:
     qtbot.addWidget(banner)
     done: list[str] = []
     banner.show_sentence("A question?", {"Yes": lambda: done.append("yes")})
-    assert not banner.isHidden() and [button.text() for button in banner.buttons] == ["Yes", "Dismiss"]
+    assert not banner.isHidden() and [button.text() for button in banner.buttons] == [
+        "Yes",
+        "Dismiss",
+    ]
     banner.buttons[0].click()
     assert done == ["yes"] and banner.isHidden()
     banner.show_sentence("Wrong.", problem=True)
@@ -118,7 +135,9 @@ def test_that_a_banner_answers_and_closes(qtbot: QtBot) -> None:
     ],
 )
 @pytest.mark.parametrize("dark", [False, True])
-def test_that_data_are_drawn(qtbot: QtBot, section: dict[str, object], words: str, dark: bool) -> None:
+def test_that_data_are_drawn(
+    qtbot: QtBot, section: dict[str, object], words: str, dark: bool
+) -> None:
     widget = DataPreview()
     qtbot.addWidget(widget)
     widget.resize(380, 200)
@@ -193,12 +212,16 @@ def test_that_a_damaged_row_hides_no_other_run_and_is_said(qtbot: QtBot) -> None
     assert dialog.hidden_runs.isVisible() and "'../../victim'" in dialog.hidden_runs.text()
 
 
-def test_that_a_run_is_exported_where_one_says(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_that_a_run_is_exported_where_one_says(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     stored()
     dialog = RunsDialog()
     qtbot.addWidget(dialog)
     target = tmp_path / "run.csv"
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), "CSV table (*.csv)"))
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *_: (str(target), "CSV table (*.csv)")
+    )
     dialog.export_button.click()
     assert target.read_text().startswith("step,")
     assert str(target) in dialog.words.text()

@@ -71,7 +71,9 @@ def block(names: dict[str, np.ndarray]) -> SeriesBlock:
     return SeriesBlock(10, 1.0, series)
 
 
-def test_that_a_spike_is_drawn_after_a_million_steps(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+def test_that_a_spike_is_drawn_after_a_million_steps(
+    shown: Callable[[PlotFrame], PlotFrame],
+) -> None:
     plot = curve(10)
     plot.clear()
     values = np.random.default_rng(0).uniform(1.0, 2.0, 1_000_000)
@@ -86,7 +88,9 @@ def test_that_a_spike_is_drawn_after_a_million_steps(shown: Callable[[PlotFrame]
     assert plot.view_range()[1][1] >= 77.0
 
 
-def test_that_zooming_stays_while_the_run_goes_on_and_following_comes_back(qtbot: QtBot, shown: Callable[[PlotFrame], PlotFrame]) -> None:
+def test_that_zooming_stays_while_the_run_goes_on_and_following_comes_back(
+    qtbot: QtBot, shown: Callable[[PlotFrame], PlotFrame]
+) -> None:
     plot = curve()
     shown(plot)
     plot.refresh()
@@ -104,7 +108,9 @@ def test_that_zooming_stays_while_the_run_goes_on_and_following_comes_back(qtbot
     assert plot.following and first <= 1 and last >= 2000 and high >= 50.0 and low <= 1.0
 
 
-def test_that_hovering_tells_step_and_value(qtbot: QtBot, shown: Callable[[PlotFrame], PlotFrame]) -> None:
+def test_that_hovering_tells_step_and_value(
+    qtbot: QtBot, shown: Callable[[PlotFrame], PlotFrame]
+) -> None:
     plot = curve()
     shown(plot)
     plot.refresh()
@@ -116,7 +122,9 @@ def test_that_hovering_tells_step_and_value(qtbot: QtBot, shown: Callable[[PlotF
     assert plot.readout.isHidden()
 
 
-def test_that_a_logarithmic_axis_leaves_out_what_is_not_positive(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+def test_that_a_logarithmic_axis_leaves_out_what_is_not_positive(
+    shown: Callable[[PlotFrame], PlotFrame],
+) -> None:
     plot = CurvePlot("Loss", log_y=True)
     plot.add_curve("a", "a")
     plot.append("a", np.arange(6), np.array([0.0, -3.0, 10.0, np.nan, 1000.0, np.inf]))
@@ -162,7 +170,9 @@ def test_that_the_legend_switches_curves(shown: Callable[[PlotFrame], PlotFrame]
     ],
 )
 @pytest.mark.parametrize("log", [False, True])
-def test_that_odd_values_are_drawn_without_a_word(shown: Callable[[PlotFrame], PlotFrame], values: list[float], log: bool) -> None:
+def test_that_odd_values_are_drawn_without_a_word(
+    shown: Callable[[PlotFrame], PlotFrame], values: list[float], log: bool
+) -> None:
     plot = CurvePlot("Loss", log_y=log)
     plot.add_curve("a", "a")
     plot.append("a", np.arange(len(values)) + 1_000_000_000, np.array(values))
@@ -180,7 +190,9 @@ def test_that_a_hidden_plot_draws_nothing(qtbot: QtBot) -> None:
     assert len(drawn(plot)[0]) == 0
 
 
-def test_that_marks_stand_where_something_was_changed(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+def test_that_marks_stand_where_something_was_changed(
+    shown: Callable[[PlotFrame], PlotFrame],
+) -> None:
     plot = curve()
     shown(plot)
     plot.mark(500, "ε 0.05")
@@ -192,7 +204,9 @@ def test_that_marks_stand_where_something_was_changed(shown: Callable[[PlotFrame
     assert plot.marks == ()
 
 
-def test_that_values_can_be_exported(shown: Callable[[PlotFrame], PlotFrame], tmp_path: Path) -> None:
+def test_that_values_can_be_exported(
+    shown: Callable[[PlotFrame], PlotFrame], tmp_path: Path
+) -> None:
     plot = curve(20)
     shown(plot)
     plot.refresh()
@@ -203,7 +217,9 @@ def test_that_values_can_be_exported(shown: Callable[[PlotFrame], PlotFrame], tm
     assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
-def test_that_regression_has_no_error_to_plot_and_it_says_so(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+def test_that_regression_has_no_error_to_plot_and_it_says_so(
+    shown: Callable[[PlotFrame], PlotFrame],
+) -> None:
     plot = ErrorPlot()
     plot.set_task("regression")
     shown(plot)
@@ -215,7 +231,9 @@ def test_that_regression_has_no_error_to_plot_and_it_says_so(shown: Callable[[Pl
     assert drawn(plot, "validation_error:0")[1].max() == pytest.approx(50.0)
 
 
-def test_that_runs_of_a_population_get_a_curve_each(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+def test_that_runs_of_a_population_get_a_curve_each(
+    shown: Callable[[PlotFrame], PlotFrame],
+) -> None:
     plot = LossPlot()
     plot.take(block({"batch_loss": np.array([[3.0, 2.0, 1.0], [2.0, 1.0, 0.5]])}))
     shown(plot)
@@ -226,7 +244,9 @@ def test_that_runs_of_a_population_get_a_curve_each(shown: Callable[[PlotFrame],
 
 
 @pytest.mark.parametrize("runs", [1, 3])
-def test_that_the_risk_is_in_the_legend_only_where_it_is_measured(runs: int, shown: Callable[[PlotFrame], PlotFrame]) -> None:
+def test_that_the_risk_is_in_the_legend_only_where_it_is_measured(
+    runs: int, shown: Callable[[PlotFrame], PlotFrame]
+) -> None:
     plot = LossPlot()
     values = np.array([[3.0] * runs, [2.0] * runs])
     plot.take(block({"batch_loss": values}))
@@ -290,7 +310,11 @@ def test_that_weights_show_the_largest_moving_and_the_followed(qtbot: QtBot) -> 
 
 @pytest.mark.parametrize(
     ("name", "shortened"),
-    [("layers.1.weight[8,5]", "W1[8,5]"), ("layers.0.bias[3]", "b0[3]"), ("recurrent.weight[0,1]", "recurrent.weight[0,1]")],
+    [
+        ("layers.1.weight[8,5]", "W1[8,5]"),
+        ("layers.0.bias[3]", "b0[3]"),
+        ("recurrent.weight[0,1]", "recurrent.weight[0,1]"),
+    ],
 )
 def test_that_names_of_weights_are_short_in_legends(name: str, shortened: str) -> None:
     assert short(name) == shortened
@@ -327,7 +351,9 @@ def test_that_a_tile_can_be_made_large_and_small_again(qtbot: QtBot) -> None:
 
 
 @pytest.mark.parametrize("colors", [LIGHT, DARK])
-def test_that_plots_follow_the_theme(shown: Callable[[PlotFrame], PlotFrame], colors: object) -> None:
+def test_that_plots_follow_the_theme(
+    shown: Callable[[PlotFrame], PlotFrame], colors: object
+) -> None:
     plot = curve()
     shown(plot)
     plot.mark(10, "x")

@@ -20,4 +20,6 @@ def test_that_every_plot_draws_and_reads_out() -> None:
     assert len(plots) >= 8
     for plot in plots:
         for name in ("_draw", "_update_readout"):
-            assert not getattr(getattr(plot, name), "__isabstractmethod__", False), f"{plot.__name__} has no {name}"
+            assert not getattr(getattr(plot, name), "__isabstractmethod__", False), (
+                f"{plot.__name__} has no {name}"
+            )

@@ -24,7 +24,9 @@ def series(draw: st.DrawFn, most: int = 3000) -> tuple[np.ndarray, np.ndarray, l
     """Steps, values with gaps and spikes, and where to cut them into blocks."""
     n = draw(st.integers(1, most))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    steps = np.cumsum(random.integers(1, draw(st.integers(2, 30)), n)) + draw(st.sampled_from([-1, 0, 10**9]))
+    steps = np.cumsum(random.integers(1, draw(st.integers(2, 30)), n)) + draw(
+        st.sampled_from([-1, 0, 10**9])
+    )
     values = random.normal(size=n) * 10.0 ** random.integers(-3, 4, n)
     values[random.random(n) < draw(st.sampled_from([0.0, 0.0, 0.05, 0.9]))] = np.nan
     values[random.random(n) < 0.01] = 0.0
@@ -46,10 +48,14 @@ def extremes(values: np.ndarray) -> tuple[float, float] | None:
 @settings(max_examples=150, deadline=None)
 @given(series(), st.floats(0, 1), st.floats(0, 1), st.integers(1, 300), st.booleans())
 @example((np.arange(20), np.linspace(1.0, 2.0, 20), []), 0.0, 2.2250738585e-313, 1, False)
-def test_that_a_view_holds_the_exact_extremes_of_its_range_with_two_points_a_pixel(data, a, b, pixels, log_x) -> None:
+def test_that_a_view_holds_the_exact_extremes_of_its_range_with_two_points_a_pixel(
+    data, a, b, pixels, log_x
+) -> None:
     steps, values, cuts = data
     pyramid = filled(steps, values, cuts, Pyramid(samples=4096, buckets=64, head=16, batch=16))
-    first, last = sorted((steps[0] + a * (steps[-1] - steps[0]), steps[0] + b * (steps[-1] - steps[0])))
+    first, last = sorted(
+        (steps[0] + a * (steps[-1] - steps[0]), steps[0] + b * (steps[-1] - steps[0]))
+    )
     x, y = pyramid.view(first, last, pixels, log_x=log_x)
     if log_x:
         first = max(first, 1.0)
@@ -67,18 +73,31 @@ def test_that_a_view_holds_the_exact_extremes_of_its_range_with_two_points_a_pix
 def test_that_a_neighbor_outside_does_not_hide_what_is_inside() -> None:
     values = np.zeros(74)
     values[[0, 2, 19]] = -1738.0, -1361.0, -2000.0
-    pyramid = filled(np.arange(74), values, [], Pyramid(samples=4096, buckets=64, head=16, batch=16))
+    pyramid = filled(
+        np.arange(74), values, [], Pyramid(samples=4096, buckets=64, head=16, batch=16)
+    )
     x, y = pyramid.view(0.57, 18.25, 1)
     inside = (x >= 0.57) & (x <= 18.25)
     assert (x[inside & (y < 0)].tolist(), y[inside].min()) == ([2.0], -1361.0)
 
 
 @settings(max_examples=150, deadline=None)
-@given(series(most=12_000), st.floats(0, 1), st.floats(0, 1), st.integers(1, 300), st.booleans(), st.booleans())
-def test_that_nothing_is_lost_from_a_view_of_what_has_become_coarse(data, a, b, pixels, log_x, positive) -> None:
+@given(
+    series(most=12_000),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.integers(1, 300),
+    st.booleans(),
+    st.booleans(),
+)
+def test_that_nothing_is_lost_from_a_view_of_what_has_become_coarse(
+    data, a, b, pixels, log_x, positive
+) -> None:
     steps, values, cuts = data
     pyramid = filled(steps, values, cuts, small())
-    first, last = sorted((steps[0] + a * (steps[-1] - steps[0]), steps[0] + b * (steps[-1] - steps[0])))
+    first, last = sorted(
+        (steps[0] + a * (steps[-1] - steps[0]), steps[0] + b * (steps[-1] - steps[0]))
+    )
     x, y = pyramid.view(first, last, pixels, log_x=log_x, positive=positive)
     part = values[(steps >= (max(first, 1) if log_x else first)) & (steps <= last)]
     inside = extremes(part[part > 0] if positive else part)
@@ -97,9 +116,13 @@ def test_that_nothing_is_lost_from_a_view_of_what_has_become_coarse(data, a, b, 
 def test_that_bounds_are_those_of_all_samples(data, a, b, positive) -> None:
     steps, values, cuts = data
     pyramid = filled(steps, values, cuts, Pyramid(samples=4096, buckets=64, head=16, batch=16))
-    first, last = sorted((steps[0] + a * (steps[-1] - steps[0]), steps[0] + b * (steps[-1] - steps[0])))
+    first, last = sorted(
+        (steps[0] + a * (steps[-1] - steps[0]), steps[0] + b * (steps[-1] - steps[0]))
+    )
     part = values[(steps >= first) & (steps <= last)]
-    assert pyramid.bounds(first, last, positive=positive) == extremes(part[part > 0] if positive else part)
+    assert pyramid.bounds(first, last, positive=positive) == extremes(
+        part[part > 0] if positive else part
+    )
     whole = filled(steps, values, cuts, small())
     assert whole.bounds(positive=positive) == extremes(values[values > 0] if positive else values)
 

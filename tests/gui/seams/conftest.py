@@ -1,4 +1,6 @@
-"""A real window, watched: an exception that nobody caught, in a slot, a thread or a destructor, fails the test."""
+"""A real window, watched: an exception that nobody caught, in a slot, a thread or a destructor,
+fails the test.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +42,22 @@ def uncaught(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         found.append(f"{kind.__name__}: {error}")
 
     monkeypatch.setattr(sys, "excepthook", hook)
-    monkeypatch.setattr(sys, "unraisablehook", lambda args: found.append(f"{args.exc_type.__name__}: {args.exc_value}"))
-    monkeypatch.setattr(threading, "excepthook", lambda args: found.append(f"{args.exc_type.__name__}: {args.exc_value}"))
+    monkeypatch.setattr(
+        sys,
+        "unraisablehook",
+        lambda args: found.append(f"{args.exc_type.__name__}: {args.exc_value}"),
+    )
+    monkeypatch.setattr(
+        threading,
+        "excepthook",
+        lambda args: found.append(f"{args.exc_type.__name__}: {args.exc_value}"),
+    )
 
     def message(kind: QtMsgType, context: Any, words: str) -> None:
-        if kind in (QtMsgType.QtWarningMsg, QtMsgType.QtCriticalMsg) and "propagateSizeHints" not in words:
+        if (
+            kind in (QtMsgType.QtWarningMsg, QtMsgType.QtCriticalMsg)
+            and "propagateSizeHints" not in words
+        ):
             found.append(words)
 
     before = qInstallMessageHandler(message)
@@ -88,12 +101,16 @@ def train(qtbot: QtBot, window: MainWindow) -> RunRecord:
     qtbot.waitUntil(lambda: not window.bridge.active, timeout=WAIT)
     runs = stored()
     assert len(runs) == before + 1
-    assert Experiment.from_toml(runs[0].experiment) == asked, "what the editor shows is what is trained"
+    assert Experiment.from_toml(runs[0].experiment) == asked, (
+        "what the editor shows is what is trained"
+    )
     return runs[0]
 
 
 def assert_refused(window: MainWindow, uncaught: list[str]) -> None:
-    """Start is closed and says why; asked all the same, the window refuses in words and stores nothing."""
+    """Start is closed and says why; asked all the same, the window refuses in words and stores
+    nothing.
+    """
     before = len(stored())
     problem = window.experiment_panel.problem()
     assert problem.endswith(".") and "\n" not in problem
@@ -108,8 +125,15 @@ def beside(window: MainWindow) -> list[str]:
     """What stands beside fields and pickers now."""
     panel = window.experiment_panel
     forms = [*panel.components.values(), *panel.plain.values(), panel.general]
-    editors = [editor for form in forms for editor in (form.form if hasattr(form, "form") else form).editors.values()]
-    labels = [*(editor.problem for editor in editors), *(form.problem for form in panel.components.values())]
+    editors = [
+        editor
+        for form in forms
+        for editor in (form.form if hasattr(form, "form") else form).editors.values()
+    ]
+    labels = [
+        *(editor.problem for editor in editors),
+        *(form.problem for form in panel.components.values()),
+    ]
     return [label.text() for label in labels if not label.isHidden()]
 
 
@@ -125,7 +149,9 @@ def assert_preview_is_trained(qtbot: QtBot, window: MainWindow, run: RunRecord) 
 
 
 def in_dialog(kind: type[QDialog], act: Callable[[Any], bool]) -> None:
-    """Do something in the next modal dialog of a kind, as soon as it is there and as often as it takes: ``act`` says whether it is done."""
+    """Do something in the next modal dialog of a kind, as soon as it is there and as often as it
+    takes: ``act`` says whether it is done.
+    """
 
     def look() -> None:
         dialog = QApplication.activeModalWidget()
@@ -136,7 +162,10 @@ def in_dialog(kind: type[QDialog], act: Callable[[Any], bool]) -> None:
 
 
 def write_table(path: Path, task: str) -> Path:
-    rows = [f"{n}.5,{n % 7},{'red' if n % 3 else 'blue' if task == 'classes' else ''}" for n in range(30)]
+    rows = [
+        f"{n}.5,{n % 7},{'red' if n % 3 else 'blue' if task == 'classes' else ''}"
+        for n in range(30)
+    ]
     if task == "regression":
         rows = [f"{n}.5,{n % 7},{n * 1.25}" for n in range(30)]
     path.write_text("length,width,kind\n" + "\n".join(rows) + "\n", encoding="utf-8")
@@ -152,8 +181,12 @@ def write_arrays(path: Path, task: str) -> Path:
 def write_idx(folder: Path) -> Path:
     folder.mkdir()
     images = (np.arange(50 * 9) % 251).astype(np.uint8)
-    (folder / "train-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3, 0, 0, 0, 50, 0, 0, 0, 3, 0, 0, 0, 3]) + images.tobytes())
-    (folder / "train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 50]) + bytes(n % 5 for n in range(50)))
+    (folder / "train-images-idx3-ubyte").write_bytes(
+        bytes([0, 0, 8, 3, 0, 0, 0, 50, 0, 0, 0, 3, 0, 0, 0, 3]) + images.tobytes()
+    )
+    (folder / "train-labels-idx1-ubyte").write_bytes(
+        bytes([0, 0, 8, 1, 0, 0, 0, 50]) + bytes(n % 5 for n in range(50))
+    )
     return folder
 
 

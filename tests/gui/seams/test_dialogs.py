@@ -27,7 +27,17 @@ from optlab.gui.panels.register_dialog import RegisterDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.studies.diagnosis.base import Remedy
 
-from .conftest import BASE, assert_preview_is_trained, assert_refused, beside, in_dialog, own_data, stored, train, write_table
+from .conftest import (
+    BASE,
+    assert_preview_is_trained,
+    assert_refused,
+    beside,
+    in_dialog,
+    own_data,
+    stored,
+    train,
+    write_table,
+)
 
 PRESETS = {path.stem: path for path in files()}
 
@@ -71,7 +81,9 @@ def edit(qtbot: QtBot, window: MainWindow, path: str, text: str) -> None:
 # --- import ------------------------------------------------------------------------------------------------------------------------
 
 
-def test_that_imported_data_are_previewed_and_trained(qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path) -> None:
+def test_that_imported_data_are_previewed_and_trained(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
+) -> None:
     window = open_window()
     for what, path in own_data(tmp_path).items():
         window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
@@ -81,18 +93,24 @@ def test_that_imported_data_are_previewed_and_trained(qtbot: QtBot, open_window:
         run = train(qtbot, window)
         assert run.status == "finished" and run.title == f"{path.name} · mlp · sgd"
         assert str(path) in run.experiment
-        assert Experiment.from_toml(run.experiment).loss.name == ("squared_error" if "regression" in what else "cross_entropy")
+        assert Experiment.from_toml(run.experiment).loss.name == (
+            "squared_error" if "regression" in what else "cross_entropy"
+        )
         assert_preview_is_trained(qtbot, window, run)
 
 
-def test_that_a_dropped_file_is_imported_or_opened(qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path) -> None:
+def test_that_a_dropped_file_is_imported_or_opened(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
+) -> None:
     window = open_window()
 
     def drop(path: Path) -> None:
         data = QMimeData()
         data.setUrls([QUrl.fromLocalFile(str(path))])
         buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-        entering = QDragEnterEvent(QPointF(9, 9).toPoint(), Qt.DropAction.CopyAction, data, buttons, keys)
+        entering = QDragEnterEvent(
+            QPointF(9, 9).toPoint(), Qt.DropAction.CopyAction, data, buttons, keys
+        )
         window.dragEnterEvent(entering)
         assert entering.isAccepted()
         window.dropEvent(QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, data, buttons, keys))
@@ -105,7 +123,10 @@ def test_that_a_dropped_file_is_imported_or_opened(qtbot: QtBot, open_window: Ca
     window.write_file(saved)
     window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
     drop(saved)
-    assert window.experiment_panel.chosen("dataset") == "csv_file" and train(qtbot, window).title == "prices.csv · mlp · sgd"
+    assert (
+        window.experiment_panel.chosen("dataset") == "csv_file"
+        and train(qtbot, window).title == "prices.csv · mlp · sgd"
+    )
 
 
 # --- catalogue, gallery, models, runs ------------------------------------------------------------------------------------------------
@@ -144,7 +165,9 @@ def test_that_pages_open_where_they_are_asked_for(open_window: Callable[..., Mai
         page.close()
 
 
-def test_that_the_gallery_opens_what_is_then_trained_under_its_title(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_the_gallery_opens_what_is_then_trained_under_its_title(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(shown=False)
 
     def choose(gallery: GalleryDialog) -> bool:
@@ -158,7 +181,9 @@ def test_that_the_gallery_opens_what_is_then_trained_under_its_title(qtbot: QtBo
     assert train(qtbot, window).title == "Iris · softmax regression · full batch"
 
 
-def test_that_a_preset_that_cannot_be_opened_starts_nothing(open_window: Callable[..., MainWindow], tmp_path: Path) -> None:
+def test_that_a_preset_that_cannot_be_opened_starts_nothing(
+    open_window: Callable[..., MainWindow], tmp_path: Path
+) -> None:
     window = open_window(shown=False)
     bad = tmp_path / "bad.toml"
     bad.write_text("seed = -1", encoding="utf-8")
@@ -196,7 +221,9 @@ def test_that_a_registered_model_is_picked_and_trained_and_its_new_arguments_are
         in_dialog(RegisterDialog, confirm)
         window.secondary_windows.register_model()
         assert window.experiment_panel.chosen("model") == "own.net"
-        assert ("width" in window.experiment_panel.components["model"].form.editors) == bool(arguments)
+        assert ("width" in window.experiment_panel.components["model"].form.editors) == bool(
+            arguments
+        )
         run = train(qtbot, window)
         assert run.status == "finished" and run.title == "iris · own.net · sgd"
 
@@ -229,7 +256,10 @@ def test_that_stored_runs_are_shown_and_opened_again_under_the_same_name(
     window.show_runs()
     assert window.experiment_panel.experiment() == Experiment.from_toml(first.experiment)
     again = train(qtbot, window)
-    assert again.title == first.title == "flowers.csv · mlp · sgd" and again.theta_sha256 == first.theta_sha256
+    assert (
+        again.title == first.title == "flowers.csv · mlp · sgd"
+        and again.theta_sha256 == first.theta_sha256
+    )
     in_dialog(RunsDialog, pressed("show_button"))
     window.show_runs()
     assert "flowers.csv · mlp · sgd" in window.controls.words.text()
@@ -254,14 +284,25 @@ def test_that_a_stored_run_whose_file_is_gone_is_told_in_words(
 # --- remedies and instruments ----------------------------------------------------------------------------------------------------------
 
 
-def test_that_the_changes_of_a_remedy_are_made_together(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_the_changes_of_a_remedy_are_made_together(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(shown=False, clipping={"name": "norm"}, optimizer={"name": "momentum"})
-    window.note.remedyChosen.emit(Remedy("Use Newton's method", {"optimizer.name": "newton", "clipping.name": "none"}, live=False))
+    window.note.remedyChosen.emit(
+        Remedy(
+            "Use Newton's method", {"optimizer.name": "newton", "clipping.name": "none"}, live=False
+        )
+    )
     run = train(qtbot, window)
-    assert Experiment.from_toml(run.experiment).optimizer.name == "newton" and run.title == "iris · mlp · newton"
+    assert (
+        Experiment.from_toml(run.experiment).optimizer.name == "newton"
+        and run.title == "iris · mlp · newton"
+    )
     window.note.remedyChosen.emit(Remedy("Clip", {"clipping.name": "norm"}, live=False))
     assert "asks the objective itself" in window.controls.words.text()
-    assert window.experiment_panel.chosen("clipping") == "none", "a remedy that cannot be had changes nothing"
+    assert window.experiment_panel.chosen("clipping") == "none", (
+        "a remedy that cannot be had changes nothing"
+    )
 
 
 def test_that_every_instrument_is_switched_on_in_a_run_or_says_why_not(
@@ -276,7 +317,9 @@ def test_that_every_instrument_is_switched_on_in_a_run_or_says_why_not(
         assert card.on or card.problem.text().endswith(".")
     on = {name for name, card in cards.items() if card.on}
     run = train(qtbot, window)
-    assert {instrument.name for instrument in Experiment.from_toml(run.experiment).instruments} == on
+    assert {
+        instrument.name for instrument in Experiment.from_toml(run.experiment).instruments
+    } == on
     assert len(on) >= 5 and run.status == "finished"
 
 
@@ -284,7 +327,10 @@ def test_that_every_instrument_is_switched_on_in_a_run_or_says_why_not(
 
 
 def test_that_runs_are_named_after_what_was_trained(
-    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    qtbot: QtBot,
+    open_window: Callable[..., MainWindow],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     window = open_window(shown=False)
     window.load_file(PRESETS[DEFAULT_PRESET])
@@ -304,7 +350,9 @@ def test_that_runs_are_named_after_what_was_trained(
     assert trained() == "Digits · MLP · momentum", "the edit was taken back"
     pick(window, "dataset", "moons")
     assert trained() == "moons · mlp · momentum"
-    window.secondary_windows.dataPicked.emit({"name": "csv_file", "path": str(write_table(tmp_path / "prices.csv", "regression"))})
+    window.secondary_windows.dataPicked.emit(
+        {"name": "csv_file", "path": str(write_table(tmp_path / "prices.csv", "regression"))}
+    )
     assert trained() == "prices.csv · mlp · momentum"
     edit(qtbot, window, "title", "Prices, first try")
     assert trained() == "Prices, first try"
@@ -318,7 +366,9 @@ def test_that_runs_are_named_after_what_was_trained(
     assert trained() == "other.csv · mlp · momentum"
 
 
-def test_that_a_preset_that_speaks_of_a_field_loses_its_title_with_that_field(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_a_preset_that_speaks_of_a_field_loses_its_title_with_that_field(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(shown=False)
     window.load_file(PRESETS["diverges"])
     edit(qtbot, window, "budget.steps", "2")
@@ -328,7 +378,9 @@ def test_that_a_preset_that_speaks_of_a_field_loses_its_title_with_that_field(qt
     assert train(qtbot, window).title.startswith("diabetes · ")
 
 
-def test_that_a_title_that_was_typed_outlives_a_remedy(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_a_title_that_was_typed_outlives_a_remedy(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(shown=False)
     edit(qtbot, window, "title", "Mine")
     window.note.remedyChosen.emit(Remedy("Clip", {"clipping.name": "norm"}, live=False))

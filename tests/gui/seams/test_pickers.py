@@ -18,7 +18,16 @@ from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.outside.datafiles import public_sets
 
-from .conftest import BASE, WAIT, assert_preview_is_trained, assert_refused, beside, own_data, stored, train
+from .conftest import (
+    BASE,
+    WAIT,
+    assert_preview_is_trained,
+    assert_refused,
+    beside,
+    own_data,
+    stored,
+    train,
+)
 
 FILE_FIELDS = ("path", "images", "set")
 """Fields without which a data set of the user's own cannot be read."""
@@ -32,8 +41,14 @@ def entries(picker: QComboBox) -> list[str]:
 def test_that_there_is_a_picker_for_every_kind_that_fills_a_section(qtbot: QtBot) -> None:
     panel = ExperimentPanel()
     qtbot.addWidget(panel)
-    assert set(panel.components) == set(SECTIONS) == set(registry.kinds()) - {"measure", "instrument", "surface"}
-    assert all(entries(form.picker) == registry.names(kind) for kind, form in panel.components.items())
+    assert (
+        set(panel.components)
+        == set(SECTIONS)
+        == set(registry.kinds()) - {"measure", "instrument", "surface"}
+    )
+    assert all(
+        entries(form.picker) == registry.names(kind) for kind, form in panel.components.items()
+    )
 
 
 @pytest.mark.parametrize("kind", SECTIONS)
@@ -56,17 +71,24 @@ def test_that_every_entry_is_trained_and_stored_or_refused_in_words(
             trained = Experiment.from_toml(run.experiment)
             assert getattr(trained, kind).name == name
             assert run.title == (
-                "The base" if trained == base else f"{trained.dataset.short_name()} · {trained.model.name} · {trained.optimizer.name}"
+                "The base"
+                if trained == base
+                else f"{trained.dataset.short_name()} · {trained.model.name} · {trained.optimizer.name}"
             )
             if run.status == "failed":
                 # What only the loaded data tell: one sentence that names a field, not a defect.
                 message, detail = failures.pop()
-                assert detail == "" and f"{kind}.name" in message and message.endswith("."), (name, message)
+                assert detail == "" and f"{kind}.name" in message and message.endswith("."), (
+                    name,
+                    message,
+                )
             else:
                 started += 1
         else:
             assert_refused(window, uncaught)
-            assert any(sentence == panel.problem() for sentence in beside(window)), f"{name}: nothing stands beside the field"
+            assert any(sentence == panel.problem() for sentence in beside(window)), (
+                f"{name}: nothing stands beside the field"
+            )
     assert failures == [] and uncaught == []
     assert started >= 1
 
@@ -101,7 +123,9 @@ def picked(window: MainWindow, name: str) -> QLineEdit:
     """Pick a data set of the user's own and return the line of its file."""
     form = window.experiment_panel.components["dataset"]
     form.picker.setCurrentIndex(form.picker.findData(name))
-    line = next(form.form.editors[field] for field in FILE_FIELDS if field in form.form.editors).editor()
+    line = next(
+        form.form.editors[field] for field in FILE_FIELDS if field in form.form.editors
+    ).editor()
     assert isinstance(line, QLineEdit)
     return line
 
@@ -110,7 +134,13 @@ def fetched_set(name: str) -> None:
     path = public_sets.file_of(name, 1)
     path.parent.mkdir(parents=True)
     x = np.arange(60.0).reshape(20, 3)
-    np.savez(path, x=x, y=np.arange(20) % 2, input_names=np.array(["a", "b", "c"]), class_names=np.array(["u", "v"]))
+    np.savez(
+        path,
+        x=x,
+        y=np.arange(20) % 2,
+        input_names=np.array(["a", "b", "c"]),
+        class_names=np.array(["u", "v"]),
+    )
 
 
 def test_that_data_without_a_file_are_asked_for_beside_the_field_and_nothing_else_is_previewed(
@@ -118,7 +148,11 @@ def test_that_data_without_a_file_are_asked_for_beside_the_field_and_nothing_els
 ) -> None:
     window = open_window()
     panel, preview = window.experiment_panel, window.experiment_panel.preview
-    names = [component.name for component in registry.components("dataset") if component.group == "Your own"]
+    names = [
+        component.name
+        for component in registry.components("dataset")
+        if component.group == "Your own"
+    ]
     assert len(names) >= 4
     for name in names:
         panel.pick("dataset", "iris")
@@ -148,7 +182,9 @@ def test_that_data_of_ones_own_are_trained_and_previewed_when_their_file_is_type
         trained = Experiment.from_toml(run.experiment)
         assert trained.dataset.name == name and str(path) in run.experiment
         assert trained.loss.name == ("squared_error" if "regression" in what else "cross_entropy")
-        assert ("The loss is now" in panel.note.text() and not panel.note.isHidden()) == ("regression" in what)
+        assert ("The loss is now" in panel.note.text() and not panel.note.isHidden()) == (
+            "regression" in what
+        )
         assert_preview_is_trained(qtbot, window, run)
     fetched_set("toy")
     qtbot.keyClicks(picked(window, "openml"), "toy")
@@ -157,7 +193,9 @@ def test_that_data_of_ones_own_are_trained_and_previewed_when_their_file_is_type
     assert_preview_is_trained(qtbot, window, run)
 
 
-def test_that_a_late_preview_of_other_data_is_not_shown(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_a_late_preview_of_other_data_is_not_shown(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window()
     panel = window.experiment_panel
     run: list[object] = []
@@ -172,7 +210,9 @@ def test_that_a_late_preview_of_other_data_is_not_shown(qtbot: QtBot, open_windo
     assert panel.preview.picture._preview is run[2]
 
 
-def test_that_another_model_brings_its_loss_as_other_data_do(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
+def test_that_another_model_brings_its_loss_as_other_data_do(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
     window = open_window(shown=False)
     window.experiment_panel.pick("model", "autoencoder")
     assert "does not suit this model" in window.experiment_panel.note.text()

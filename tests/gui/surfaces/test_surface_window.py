@@ -1,4 +1,6 @@
-"""The surface window, driven as a person would: pick, click a start, race, step, look for critical points and basins."""
+"""The surface window, driven as a person would: pick, click a start, race, step, look for critical
+points and basins.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +38,21 @@ def window(qtbot: QtBot) -> Iterator[SurfaceWindow]:
 def settled(qtbot: QtBot, window: SurfaceWindow) -> Race:
     def done() -> bool:
         idle = not (window.pictures.active or window.races.active or window._settling.isActive())
-        return idle and window._race is not None and window._picture is not None and window._raced == window._asked()
+        return (
+            idle
+            and window._race is not None
+            and window._picture is not None
+            and window._raced == window._asked()
+        )
 
     qtbot.waitUntil(done, timeout=60_000)
     assert window._race is not None
     return window._race
 
 
-def test_that_the_cliff_is_shown_at_first_with_its_four_runs(qtbot: QtBot, window: SurfaceWindow) -> None:
+def test_that_the_cliff_is_shown_at_first_with_its_four_runs(
+    qtbot: QtBot, window: SurfaceWindow
+) -> None:
     race = settled(qtbot, window)
     assert race.surface.name == "cliff"
     assert [window.methods.list.item(row).text() for row in range(4)] == [
@@ -77,7 +86,9 @@ def test_that_newton_ends_at_the_saddle_and_the_others_leave_it() -> None:
     assert abs(ends["Gradient descent"][1]) > 1.0 and abs(ends["Saddle-free Newton"][1]) > 1.0
 
 
-def test_that_a_click_moves_the_start_of_the_selected_method(qtbot: QtBot, window: SurfaceWindow) -> None:
+def test_that_a_click_moves_the_start_of_the_selected_method(
+    qtbot: QtBot, window: SurfaceWindow
+) -> None:
     settled(qtbot, window)
     window.methods.list.setCurrentRow(2)
     window.contours.pointPicked.emit(1.5, -0.5)
@@ -87,10 +98,15 @@ def test_that_a_click_moves_the_start_of_the_selected_method(qtbot: QtBot, windo
     assert window.methods.start.text() == "1.5, -0.5"
 
 
-def test_that_the_table_shows_the_terms_of_the_step_that_is_looked_at(qtbot: QtBot, window: SurfaceWindow) -> None:
+def test_that_the_table_shows_the_terms_of_the_step_that_is_looked_at(
+    qtbot: QtBot, window: SurfaceWindow
+) -> None:
     race = settled(qtbot, window)
     window.timeline.go(3)
-    shown = {window.terms.item(row, 0).text(): window.terms.item(row, 1).text() for row in range(window.terms.rowCount())}  # type: ignore[union-attr]
+    shown = {
+        window.terms.item(row, 0).text(): window.terms.item(row, 1).text()
+        for row in range(window.terms.rowCount())
+    }  # type: ignore[union-attr]
     assert shown["Δθ"] == number(race.positions[3, 0] - race.positions[2, 0])
     assert shown["g"] == number(race.used[2, 0])
     assert len(window.contours._tracks[0].points) == 4
@@ -98,7 +114,9 @@ def test_that_the_table_shows_the_terms_of_the_step_that_is_looked_at(qtbot: QtB
     assert "From above, clipped" in window.of_method.title.text()
 
 
-def test_that_another_surface_brings_methods_and_a_start_of_its_own(qtbot: QtBot, window: SurfaceWindow) -> None:
+def test_that_another_surface_brings_methods_and_a_start_of_its_own(
+    qtbot: QtBot, window: SurfaceWindow
+) -> None:
     settled(qtbot, window)
     window.surface_form.picker.setCurrentIndex(window.surface_form.picker.findData("rosenbrock"))
     race = settled(qtbot, window)
@@ -109,7 +127,9 @@ def test_that_another_surface_brings_methods_and_a_start_of_its_own(qtbot: QtBot
     assert not window.view_tile.isVisible() and not window.critical_button.isEnabled()
 
 
-def test_that_a_typed_formula_is_drawn_and_a_wrong_one_is_told(qtbot: QtBot, window: SurfaceWindow) -> None:
+def test_that_a_typed_formula_is_drawn_and_a_wrong_one_is_told(
+    qtbot: QtBot, window: SurfaceWindow
+) -> None:
     settled(qtbot, window)
     form = window.surface_form
     form.picker.setCurrentIndex(form.picker.findData("formula"))
@@ -118,29 +138,39 @@ def test_that_a_typed_formula_is_drawn_and_a_wrong_one_is_told(qtbot: QtBot, win
     form.form.set_values({**form.form.values(), field: "x^2 + 3*y^2"})
     form.changed.emit()
     race = settled(qtbot, window)
-    assert race.values[0, 0] == pytest.approx(race.positions[0, 0, 0] ** 2 + 3 * race.positions[0, 0, 1] ** 2)
+    assert race.values[0, 0] == pytest.approx(
+        race.positions[0, 0, 0] ** 2 + 3 * race.positions[0, 0, 1] ** 2
+    )
 
 
 def test_that_critical_points_are_marked_and_named(qtbot: QtBot, window: SurfaceWindow) -> None:
-    window.show_scene(next(scene for scene in scenes() if scene.surface["name"] == "himmelblau"), play=False)
+    window.show_scene(
+        next(scene for scene in scenes() if scene.surface["name"] == "himmelblau"), play=False
+    )
     settled(qtbot, window)
     window.critical_button.setChecked(True)
     qtbot.waitUntil(lambda: len(window.contours._marks) == 9, timeout=60_000)
-    assert sorted(mark.kind for mark in window.contours._marks) == ["maximum"] + 4 * ["minimum"] + 4 * ["saddle"]
+    assert sorted(mark.kind for mark in window.contours._marks) == ["maximum"] + 4 * [
+        "minimum"
+    ] + 4 * ["saddle"]
     assert "4 minima, 4 saddles, 1 maximum" in window.words.text()
     window.critical_button.setChecked(False)
     assert window.contours._marks == ()
 
 
 def test_that_basins_color_the_plane(qtbot: QtBot, window: SurfaceWindow) -> None:
-    window.show_scene(next(scene for scene in scenes() if scene.surface["name"] == "himmelblau"), play=False)
+    window.show_scene(
+        next(scene for scene in scenes() if scene.surface["name"] == "himmelblau"), play=False
+    )
     settled(qtbot, window)
     window.basins_button.setChecked(True)
     qtbot.waitUntil(lambda: window.contours._picture is not None, timeout=60_000)
     picture = window.contours._picture
     assert picture is not None and picture.shape == (81, 81, 3)
     # One color a quarter of the plane, as the minima lie.
-    corners = {tuple(int(part) for part in picture[row, column]) for row in (20, 60) for column in (20, 60)}
+    corners = {
+        tuple(int(part) for part in picture[row, column]) for row in (20, 60) for column in (20, 60)
+    }
     assert len(corners) == 4
     window.basins_button.setChecked(False)
     assert window.contours._picture is None
@@ -153,7 +183,9 @@ def test_that_a_wrong_race_is_told_beside_the_methods(qtbot: QtBot, window: Surf
     assert "2 numbers" in window.methods.problem.text()
     form = window.methods.forms["optimizer"]
     form.picker.setCurrentIndex(form.picker.findData("natural_gradient"))
-    qtbot.waitUntil(lambda: "a surface predicts nothing" in window.methods.problem.text(), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: "a surface predicts nothing" in window.methods.problem.text(), timeout=60_000
+    )
 
 
 def test_that_methods_can_be_added_and_removed(qtbot: QtBot, window: SurfaceWindow) -> None:
@@ -185,14 +217,26 @@ def test_that_the_timeline_plays_to_the_end_and_holds(qtbot: QtBot) -> None:
 
 @pytest.mark.parametrize(
     ("eigenvalues", "words"),
-    [((1.0, 2.0), "convex"), ((-1.0, -2.0), "concave"), ((-1.0, 2.0), "saddle"), ((0.0, 2.0), "one way"), ((0.0, 1e-9), "flat")],
+    [
+        ((1.0, 2.0), "convex"),
+        ((-1.0, -2.0), "concave"),
+        ((-1.0, 2.0), "saddle"),
+        ((0.0, 2.0), "one way"),
+        ((0.0, 1e-9), "flat"),
+    ],
 )
-def test_that_a_point_is_described_by_the_signs_of_its_eigenvalues(eigenvalues: tuple[float, ...], words: str) -> None:
+def test_that_a_point_is_described_by_the_signs_of_its_eigenvalues(
+    eigenvalues: tuple[float, ...], words: str
+) -> None:
     assert words in bending(np.array(eigenvalues), 1e-6)
 
 
-def test_that_the_readout_names_the_point_under_the_mouse(qtbot: QtBot, window: SurfaceWindow) -> None:
-    window.show_scene(next(scene for scene in scenes() if scene.surface["name"] == "saddle"), play=False)
+def test_that_the_readout_names_the_point_under_the_mouse(
+    qtbot: QtBot, window: SurfaceWindow
+) -> None:
+    window.show_scene(
+        next(scene for scene in scenes() if scene.surface["name"] == "saddle"), play=False
+    )
     settled(qtbot, window)
     assert "saddle-shaped" in window._described(0.5, 0.5)
     assert "2, 2" in window._described(0.5, 0.5).replace("−", "")

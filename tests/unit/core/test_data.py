@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from optlab.core.data import DataShape, split_indices, standardized
 
 
-@given(st.integers(1, 300), st.floats(0.0, 0.5), st.floats(0.0, 0.5), st.integers(1, 5), st.integers(0, 1000))
+@given(
+    st.integers(1, 300),
+    st.floats(0.0, 0.5),
+    st.floats(0.0, 0.5),
+    st.integers(1, 5),
+    st.integers(0, 1000),
+)
 def test_that_a_split_is_complete_disjoint_and_of_the_sizes_asked_for(
     n: int, validation: float, test: float, classes: int, seed: int
 ) -> None:
@@ -32,7 +38,8 @@ def test_that_a_stratified_split_divides_every_class_alike(n: int, classes: int,
     for label in range(classes):
         total = int((labels == label).sum())
         for part, share in zip(parts, (0.5, 0.2, 0.3), strict=True):
-            # Each class is spread evenly over the interval; a part is off by at most one at either border, and by rounding.
+            # Each class is spread evenly over the interval; a part is off by at most one at either
+            # border, and by rounding.
             assert abs(int((labels[part] == label).sum()) - share * total) <= 2.0 + classes
 
 

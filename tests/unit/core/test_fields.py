@@ -8,13 +8,37 @@ import pydantic
 import pytest
 
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import FieldSet, Sizes, Texts, choice, did_you_mean, flag, integer, names, number, shown, sizes, text
+from optlab.core.fields import (
+    FieldSet,
+    Sizes,
+    Texts,
+    choice,
+    did_you_mean,
+    flag,
+    integer,
+    names,
+    number,
+    shown,
+    sizes,
+    text,
+)
 
 
 class Sample(FieldSet):
     """All kinds."""
 
-    rate: float = number(0.1, "Rate", symbol="ε", gt=0.0, le=2.0, log=True, slider=(0.01, 1.0), unit="1/s", help="A rate.", why="It fits.")
+    rate: float = number(
+        0.1,
+        "Rate",
+        symbol="ε",
+        gt=0.0,
+        le=2.0,
+        log=True,
+        slider=(0.01, 1.0),
+        unit="1/s",
+        help="A rate.",
+        why="It fits.",
+    )
     share: float = number(0.5, "Share", ge=0.0, lt=1.0)
     count: int = integer(3, "Count", ge=1, le=9)
     on: bool = flag(True, "On")
@@ -30,12 +54,41 @@ def build(**values: Any) -> Sample:
 
 def test_that_a_field_carries_everything_that_was_declared() -> None:
     field = Sample.field("rate")
-    assert (field.kind, field.default, field.label, field.symbol, field.unit) == ("number", 0.1, "Rate", "ε", "1/s")
+    assert (field.kind, field.default, field.label, field.symbol, field.unit) == (
+        "number",
+        0.1,
+        "Rate",
+        "ε",
+        "1/s",
+    )
     assert (field.gt, field.le, field.ge, field.lt) == (0.0, 2.0, None, None)
-    assert (field.log, field.slider, field.help, field.why) == (True, (0.01, 1.0), "A rate.", "It fits.")
+    assert (field.log, field.slider, field.help, field.why) == (
+        True,
+        (0.01, 1.0),
+        "A rate.",
+        "It fits.",
+    )
     assert Sample.field("form").choices == ("a", "b")
-    assert [f.name for f in Sample.fields()] == ["rate", "share", "count", "on", "form", "hidden", "title", "chosen"]
-    assert [f.kind for f in Sample.fields()] == ["number", "number", "integer", "flag", "choice", "sizes", "text", "names"]
+    assert [f.name for f in Sample.fields()] == [
+        "rate",
+        "share",
+        "count",
+        "on",
+        "form",
+        "hidden",
+        "title",
+        "chosen",
+    ]
+    assert [f.kind for f in Sample.fields()] == [
+        "number",
+        "number",
+        "integer",
+        "flag",
+        "choice",
+        "sizes",
+        "text",
+        "names",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -75,17 +128,25 @@ def test_that_what_is_allowed_is_said_in_words(name: str, words: str) -> None:
         ("chosen", "one"),
     ],
 )
-def test_that_a_wrong_value_is_refused_with_its_path_and_what_is_allowed(name: str, value: object) -> None:
+def test_that_a_wrong_value_is_refused_with_its_path_and_what_is_allowed(
+    name: str, value: object
+) -> None:
     with pytest.raises(InvalidInput) as refusal:
         build(**{name: value})
-    assert str(refusal.value) == f"sample.{name} is {shown(value)}, but it must be {Sample.field(name).allowed}."
+    assert (
+        str(refusal.value)
+        == f"sample.{name} is {shown(value)}, but it must be {Sample.field(name).allowed}."
+    )
     assert refusal.value.field == f"sample.{name}"
 
 
 def test_that_an_unknown_field_is_refused_with_the_nearest_and_all_known() -> None:
     with pytest.raises(InvalidInput) as refusal:
         build(rat=1.0)
-    assert "sample.rat is not a field of sample (sample) (did you mean rate?); its fields are: rate, share," in str(refusal.value)
+    assert (
+        "sample.rat is not a field of sample (sample) (did you mean rate?); its fields are: rate, share,"
+        in str(refusal.value)
+    )
 
 
 def test_that_whole_numbers_are_numbers_and_lists_are_tuples() -> None:
@@ -118,7 +179,9 @@ def test_that_typed_text_is_read(name: str, typed: str, value: object) -> None:
     assert Sample.field(name).parse(typed) == value
 
 
-@pytest.mark.parametrize(("name", "typed"), [("rate", "fast"), ("count", "1.5"), ("on", "maybe"), ("hidden", "3,x")])
+@pytest.mark.parametrize(
+    ("name", "typed"), [("rate", "fast"), ("count", "1.5"), ("on", "maybe"), ("hidden", "3,x")]
+)
 def test_that_typed_text_of_another_kind_is_refused(name: str, typed: str) -> None:
     with pytest.raises((ValueError, KeyError)):
         Sample.field(name).parse(typed)

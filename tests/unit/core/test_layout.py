@@ -20,7 +20,12 @@ def test_that_splitting_gives_views_in_order() -> None:
     assert torch.equal(torch.cat([part.flatten(1) for part in parts], dim=1), theta)
     parts[1][1, 2] = -1.0
     assert theta[1, 14] == -1.0
-    assert list(NET.named(theta)) == ["layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"]
+    assert list(NET.named(theta)) == [
+        "layers.0.weight",
+        "layers.0.bias",
+        "layers.1.weight",
+        "layers.1.bias",
+    ]
     assert (NET.total, NET.sizes, NET.offsets) == (26, [12, 4, 8, 2], [0, 12, 16, 24])
 
 
@@ -44,15 +49,28 @@ def test_that_values_are_named_by_row_and_column() -> None:
     assert NET.weight_index("layers.0.weight[1, 1]") == 4
 
 
-@pytest.mark.parametrize("name", ["layers.0.weight[4,0]", "layers.0.weight[0]", "layers.0.bias[0,0]", "layers.1.bias[2]"])
+@pytest.mark.parametrize(
+    "name", ["layers.0.weight[4,0]", "layers.0.weight[0]", "layers.0.bias[0,0]", "layers.1.bias[2]"]
+)
 def test_that_a_place_outside_of_a_tensor_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput, match="lies outside of"):
         NET.weight_index(name)
 
 
-@pytest.mark.parametrize("name", ["", "layers.2.weight[0,0]", "layers.0.weight", "layers.0.weight[-1,0]", "layers.0.weight[0,0]x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "layers.2.weight[0,0]",
+        "layers.0.weight",
+        "layers.0.weight[-1,0]",
+        "layers.0.weight[0,0]x",
+    ],
+)
 def test_that_a_name_of_nothing_is_refused_with_an_example(name: str) -> None:
-    with pytest.raises(InvalidInput, match=r"names no weight; write for example layers\.0\.weight\[0,0\]"):
+    with pytest.raises(
+        InvalidInput, match=r"names no weight; write for example layers\.0\.weight\[0,0\]"
+    ):
         NET.weight_index(name)
 
 

@@ -61,8 +61,15 @@ def test_that_the_finder_ends_at_the_known_point_and_names_it(
     assert found.converged, found.problem
     torch.testing.assert_close(found.theta, point(*end), rtol=0, atol=1e-7)
     verdict = name(landscape, found.theta)
-    assert (verdict.kind, verdict.index, verdict.critical, verdict.whole) == (kind, index, True, True)
-    assert found.norms[-1] == found.norms.min() and len(found.norms) == found.steps + 1 == len(found.path)
+    assert (verdict.kind, verdict.index, verdict.critical, verdict.whole) == (
+        kind,
+        index,
+        True,
+        True,
+    )
+    assert found.norms[-1] == found.norms.min() and len(found.norms) == found.steps + 1 == len(
+        found.path
+    )
     torch.testing.assert_close(found.path[0], point(*start)[0])
     torch.testing.assert_close(found.path[-1], found.theta[0])
 
@@ -76,15 +83,22 @@ def test_that_the_finder_ends_at_the_known_point_and_names_it(
         (lambda p: 3.0 + 0.0 * p.sum(dim=1), "flat", 2),
     ],
 )
-def test_that_second_derivatives_that_do_not_decide_are_called_so(function: Function, kind: str, zeros: int) -> None:
+def test_that_second_derivatives_that_do_not_decide_are_called_so(
+    function: Function, kind: str, zeros: int
+) -> None:
     verdict = name(FunctionLandscape(function), point(0.0, 0.0))
     assert (verdict.kind, verdict.zeros, verdict.critical) == (kind, zeros, True)
 
 
 def test_that_a_saddle_with_a_flat_direction_is_still_a_saddle() -> None:
-    verdict = name(FunctionLandscape(lambda p: p[:, 0] ** 2 - p[:, 1] ** 2 + p[:, 2] ** 4), point(0.0, 0.0, 0.0))
+    verdict = name(
+        FunctionLandscape(lambda p: p[:, 0] ** 2 - p[:, 1] ** 2 + p[:, 2] ** 4),
+        point(0.0, 0.0, 0.0),
+    )
     assert (verdict.kind, verdict.index, verdict.zeros) == ("saddle", 1, 1)
-    torch.testing.assert_close(verdict.eigenvectors[0].abs(), torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64))
+    torch.testing.assert_close(
+        verdict.eigenvectors[0].abs(), torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+    )
 
 
 def test_that_the_naming_tolerance_is_relative_to_the_largest_eigenvalue() -> None:
@@ -99,7 +113,9 @@ def test_that_a_point_with_a_gradient_is_told_to_be_none() -> None:
 
 
 def test_that_a_minimum_of_the_gradient_that_is_no_zero_is_told() -> None:
-    found = find(FunctionLandscape(lambda p: p[:, 0] + p[:, 0] ** 3 + p[:, 1] ** 2), point(1.0, 1.0))
+    found = find(
+        FunctionLandscape(lambda p: p[:, 0] + p[:, 0] ** 3 + p[:, 1] ** 2), point(1.0, 1.0)
+    )
     assert not found.converged and "no" in found.problem
     assert found.gradient_norm == pytest.approx(1.0, rel=1e-3)
 
@@ -116,16 +132,26 @@ def test_that_regression_ends_at_the_least_squares_solution() -> None:
     landscape = ObjectiveLandscape(objective, x, y)
     found = find(landscape, torch.zeros(1, 4, dtype=torch.float64))
     design = torch.cat([x, torch.ones(30, 1, dtype=torch.float64)], dim=1)
-    torch.testing.assert_close(found.theta[0], torch.linalg.lstsq(design, y).solution[:, 0], rtol=0, atol=1e-7)
+    torch.testing.assert_close(
+        found.theta[0], torch.linalg.lstsq(design, y).solution[:, 0], rtol=0, atol=1e-7
+    )
     assert name(landscape, found.theta).kind == "minimum"
 
 
-def test_that_a_deep_linear_network_at_zero_is_at_a_saddle_and_near_it_the_finder_goes_there() -> None:
-    """With two matrices J has the strict saddle W = 0: the Hessian couples the factors only, so its eigenvalues come in pairs ±."""
+def test_that_a_deep_linear_network_at_zero_is_at_a_saddle_and_near_it_the_finder_goes_there() -> (
+    None
+):
+    """With two matrices J has the strict saddle W = 0: the Hessian couples the factors only, so its
+    eigenvalues come in pairs ±.
+    """
     x, y = data(3)
-    objective = Objective(DeepLinear(depth=2, width=3), SquaredError(), DataShape((3,), 3, "regression"))
+    objective = Objective(
+        DeepLinear(depth=2, width=3), SquaredError(), DataShape((3,), 3, "regression")
+    )
     landscape = ObjectiveLandscape(objective, x, y)
-    start = 0.02 * torch.randn(1, objective.layout.total, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    start = 0.02 * torch.randn(
+        1, objective.layout.total, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     found = find(landscape, start)
     assert found.converged and found.theta.abs().max() < 1e-6
     verdict = name(landscape, found.theta)
@@ -133,11 +159,15 @@ def test_that_a_deep_linear_network_at_zero_is_at_a_saddle_and_near_it_the_finde
     torch.testing.assert_close(verdict.eigenvalues, -verdict.eigenvalues.flip(0), rtol=0, atol=1e-6)
 
 
-def test_that_the_krylov_way_finds_what_the_exact_way_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_the_krylov_way_finds_what_the_exact_way_finds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     source = torch.Generator().manual_seed(3)
     x = torch.randn(60, 4, generator=source, dtype=torch.float64)
     y = torch.randint(0, 3, (60,), generator=source)
-    objective = Objective(MLP(hidden=(5,), activation="tanh"), CrossEntropy(l2=0.05), DataShape((4,), 3, "classes"))
+    objective = Objective(
+        MLP(hidden=(5,), activation="tanh"), CrossEntropy(l2=0.05), DataShape((4,), 3, "classes")
+    )
     landscape = ObjectiveLandscape(objective, x, y)
     start = 0.3 * torch.randn(1, objective.layout.total, generator=source, dtype=torch.float64)
     exact = find(landscape, start)
@@ -155,12 +185,18 @@ def test_that_the_krylov_way_finds_what_the_exact_way_finds(monkeypatch: pytest.
 
 
 def along_training(activation: str, l2: float) -> tuple[ObjectiveLandscape, list[torch.Tensor]]:
-    """A network on the irises, and 20 points of its training by plain gradient descent, from untrained to 600 steps."""
+    """A network on the irises, and 20 points of its training by plain gradient descent, from
+    untrained to 600 steps.
+    """
     part = Iris().load().training
     x, y = torch.from_numpy(part.x), torch.from_numpy(part.y)
-    objective = Objective(MLP(hidden=(6,), activation=activation), CrossEntropy(l2=l2), DataShape((4,), 3, "classes"))
+    objective = Objective(
+        MLP(hidden=(6,), activation=activation), CrossEntropy(l2=l2), DataShape((4,), 3, "classes")
+    )
     landscape = ObjectiveLandscape(objective, x, y)
-    theta = 0.5 * torch.randn(1, objective.layout.total, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    theta = 0.5 * torch.randn(
+        1, objective.layout.total, generator=torch.Generator().manual_seed(2), dtype=torch.float64
+    )
     at = {round(600 * (place / 19) ** 2) for place in range(20)}
     points = []
     for step in range(601):
@@ -170,14 +206,17 @@ def along_training(activation: str, l2: float) -> tuple[ObjectiveLandscape, list
     return landscape, points
 
 
-def test_that_the_finder_arrives_from_almost_everywhere_along_the_training_of_smooth_networks() -> None:
+def test_that_the_finder_arrives_from_almost_everywhere_along_the_training_of_smooth_networks() -> (
+    None
+):
     landscape, points = along_training("tanh", 3e-3)
     assert len(points) == 20
     ends = [find(landscape, theta, tolerance=1e-8 / 4.0, steps=100) for theta in points]
     arrived = [end for end in ends if end.converged]
     assert len(arrived) >= 18
     for end in arrived:
-        # Checked by a gradient of torch's own, and by going on from there: a critical point is left by no Newton step.
+        # Checked by a gradient of torch's own, and by going on from there: a critical point is left
+        # by no Newton step.
         assert float(landscape.value_and_gradient(end.theta)[1].norm()) <= 1e-8
         assert find(landscape, end.theta).steps == 0
     verdicts = [name(landscape, end.theta) for end in arrived]
@@ -193,19 +232,28 @@ def test_that_the_finder_gives_a_network_with_kinks_up_in_words() -> None:
     lost = [end for end in ends if not end.converged]
     assert lost and all("no" in end.problem and end.gradient_norm > 1e-8 for end in lost)
     for end in lost:
-        assert end.gradient_norm == pytest.approx(float(end.norms.min())) and end.gradient_norm == pytest.approx(float(end.norms[-1]))
+        assert end.gradient_norm == pytest.approx(
+            float(end.norms.min())
+        ) and end.gradient_norm == pytest.approx(float(end.norms[-1]))
 
 
 def test_that_the_way_down_leads_out_of_a_valley_of_the_gradients_norm() -> None:
-    """x⁴/4 − x³/3·1.9 + x²/2: its derivative x(x² − 1.9x + 1) has one zero, x = 0, and a minimum that is none near x = 1."""
+    """x⁴/4 − x³/3·1.9 + x²/2: its derivative x(x² − 1.9x + 1) has one zero, x = 0, and a minimum
+    that is none near x = 1.
+    """
     landscape = FunctionLandscape(lambda p: (p**4 / 4.0 - 1.9 * p**3 / 3.0 + p**2 / 2.0).sum(dim=1))
     found = find(landscape, point(1.2))
     assert found.converged, found.problem
     torch.testing.assert_close(found.theta, point(0.0), rtol=0, atol=1e-7)
 
 
-def test_that_a_step_downhill_turns_newtons_around_where_the_curvature_is_negative_and_ends_at_the_radius() -> None:
-    values, slopes = torch.tensor([-2.0, 4.0], dtype=torch.float64), torch.tensor([1.0, 1.0], dtype=torch.float64)
+def test_that_a_step_downhill_turns_newtons_around_where_the_curvature_is_negative_and_ends_at_the_radius() -> (
+    None
+):
+    values, slopes = (
+        torch.tensor([-2.0, 4.0], dtype=torch.float64),
+        torch.tensor([1.0, 1.0], dtype=torch.float64),
+    )
     spectrum = Spectrum(values, torch.eye(2, dtype=torch.float64), slopes)
     step, coordinates = spectrum.step(10.0)
     torch.testing.assert_close(step, torch.tensor([[-0.5, -0.25]], dtype=torch.float64))
@@ -214,25 +262,42 @@ def test_that_a_step_downhill_turns_newtons_around_where_the_curvature_is_negati
     assert float(short.norm()) == pytest.approx(0.1, rel=1e-9) and (short < 0.0).all()
 
 
-def test_that_copies_of_an_eigenvalue_at_the_ends_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Well apart from all others, so that the search has found them long before rounding brings the copies in."""
+def test_that_copies_of_an_eigenvalue_at_the_ends_are_all_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Well apart from all others, so that the search has found them long before rounding brings the
+    copies in.
+    """
     above, below = (
         [9.0, 9.0, 9.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.0],
         [-6.0, -6.0, -6.0, -5.0, -4.0, -3.5, -3.0, -2.5, -2.0, -1.5],
     )
-    curvatures = torch.cat([torch.linspace(-0.1, 0.1, 400 - len(above) - len(below)), torch.tensor(above + below)]).double()
-    turn = torch.linalg.qr(torch.randn(400, 400, generator=torch.Generator().manual_seed(1), dtype=torch.float64)).Q
+    curvatures = torch.cat(
+        [torch.linspace(-0.1, 0.1, 400 - len(above) - len(below)), torch.tensor(above + below)]
+    ).double()
+    turn = torch.linalg.qr(
+        torch.randn(400, 400, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    ).Q
     matrix = turn @ torch.diag(curvatures) @ turn.T
     landscape = FunctionLandscape(lambda p: 0.5 * (p * (p @ matrix)).sum(dim=1))
     monkeypatch.setattr(critical_points, "DENSE_UP_TO", 1)
     verdict = name(landscape, torch.zeros(1, 400, dtype=torch.float64))
     assert (verdict.kind, verdict.index, verdict.whole) == ("saddle", 8, False)
     rising = curvatures.sort().values
-    torch.testing.assert_close(verdict.eigenvalues, torch.cat([rising[:8], rising[-8:]]), rtol=0, atol=1e-3)
-    torch.testing.assert_close(verdict.eigenvectors @ verdict.eigenvectors.T, torch.eye(16, dtype=torch.float64), rtol=0, atol=1e-3)
+    torch.testing.assert_close(
+        verdict.eigenvalues, torch.cat([rising[:8], rising[-8:]]), rtol=0, atol=1e-3
+    )
+    torch.testing.assert_close(
+        verdict.eigenvectors @ verdict.eigenvectors.T,
+        torch.eye(16, dtype=torch.float64),
+        rtol=0,
+        atol=1e-3,
+    )
 
 
-def test_that_a_krylov_space_far_smaller_than_p_is_enough_for_a_well_conditioned_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_krylov_space_far_smaller_than_p_is_enough_for_a_well_conditioned_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     source = torch.Generator().manual_seed(3)
     curvatures = torch.linspace(1.0, 4.0, 200, dtype=torch.float64)
     landscape = FunctionLandscape(lambda p: (0.5 * curvatures * p**2 + 0.1 * p**4).sum(dim=1))

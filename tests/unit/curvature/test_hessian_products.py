@@ -23,7 +23,9 @@ from optlab.curvature.landscape import FunctionLandscape, ObjectiveLandscape
 from optlab.objective.objective import Objective
 
 # torch.func compiles helpers of its own with what torch deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
+)
 
 CLASSES = DataShape((4,), 3, "classes")
 VALUES = DataShape((4,), 2, "regression")
@@ -44,7 +46,9 @@ def problem(
     return objective, theta, x, y
 
 
-def reference(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def reference(
+    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor:
     """Dense Hessians ``[R, P, P]`` by torch.func, run by run."""
     objective.penalty(theta)  # keeps a mask, which must not be one of torch.func's own tensors
     found = []
@@ -69,22 +73,38 @@ MODELS = [
     DeepLinear(depth=1, width=3),
     DeepLinear(depth=4, width=3),
 ]
-LOSSES = [(CrossEntropy(l2=0.3), CLASSES), (SquaredError(l1=0.1), CLASSES), (SquaredError(l2=0.2), VALUES)]
+LOSSES = [
+    (CrossEntropy(l2=0.3), CLASSES),
+    (SquaredError(l1=0.1), CLASSES),
+    (SquaredError(l2=0.2), VALUES),
+]
 
 
 @pytest.mark.parametrize(
-    "model", MODELS, ids=lambda model: f"{model.name}-{getattr(model, 'hidden', '')}-{getattr(model, 'activation', '')}"
+    "model",
+    MODELS,
+    ids=lambda model: (
+        f"{model.name}-{getattr(model, 'hidden', '')}-{getattr(model, 'activation', '')}"
+    ),
 )
-@pytest.mark.parametrize("loss, shape", LOSSES, ids=("cross-entropy", "squared error of classes", "squared error"))
-def test_that_written_out_second_derivatives_are_those_of_autograd(model: Any, loss: Any, shape: DataShape) -> None:
+@pytest.mark.parametrize(
+    "loss, shape", LOSSES, ids=("cross-entropy", "squared error of classes", "squared error")
+)
+def test_that_written_out_second_derivatives_are_those_of_autograd(
+    model: Any, loss: Any, shape: DataShape
+) -> None:
     objective, theta, x, y = problem(model, loss, shape)
     expected = reference(objective, theta, x, y)
     here = spectrum.hessian(objective, theta, x, y)
     assert isinstance(here, WrittenOutHessian)
     torch.testing.assert_close(here.dense(), expected, rtol=1e-10, atol=1e-11)
     v = torch.randn_like(theta)
-    torch.testing.assert_close(here.product(v), torch.einsum("rpq,rq->rp", expected, v), rtol=1e-10, atol=1e-11)
-    torch.testing.assert_close(here.along(v), torch.einsum("rp,rpq,rq->r", v, expected, v), rtol=1e-10, atol=1e-11)
+    torch.testing.assert_close(
+        here.product(v), torch.einsum("rpq,rq->rp", expected, v), rtol=1e-10, atol=1e-11
+    )
+    torch.testing.assert_close(
+        here.along(v), torch.einsum("rp,rpq,rq->r", v, expected, v), rtol=1e-10, atol=1e-11
+    )
 
 
 def test_that_a_model_without_written_out_derivatives_goes_through_autograd() -> None:
@@ -101,7 +121,9 @@ def test_that_a_model_without_written_out_derivatives_goes_through_autograd() ->
         torch.testing.assert_close(here.dense(), expected, rtol=1e-9, atol=1e-10)
         v = torch.randn(1, 3, theta.shape[1], dtype=torch.float64)
         torch.testing.assert_close(here.several(v), v @ expected, rtol=1e-9, atol=1e-10)
-        torch.testing.assert_close(here.along(v[:, 0]), (v[:, 0] @ expected[0] @ v[0, 0]), rtol=1e-9, atol=1e-10)
+        torch.testing.assert_close(
+            here.along(v[:, 0]), (v[:, 0] @ expected[0] @ v[0, 0]), rtol=1e-9, atol=1e-10
+        )
 
 
 def test_that_softmax_regression_has_its_closed_form_hessian() -> None:
@@ -116,7 +138,9 @@ def test_that_softmax_regression_has_its_closed_form_hessian() -> None:
 
 
 def test_that_linear_regression_has_its_closed_form_hessian() -> None:
-    objective, theta, x, y = problem(Linear(), SquaredError(), DataShape((4,), 1, "regression"), runs=1, examples=9)
+    objective, theta, x, y = problem(
+        Linear(), SquaredError(), DataShape((4,), 1, "regression"), runs=1, examples=9
+    )
     found = spectrum.hessian(objective, theta, x, y).dense()[0]
     torch.testing.assert_close(found[:4, :4], 2.0 * x[0].T @ x[0] / 9, rtol=1e-12, atol=1e-13)
     assert found[4, 4].item() == pytest.approx(2.0, abs=1e-12)
@@ -126,26 +150,43 @@ def test_that_products_agree_with_curvlinops() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from curvlinops import HessianLinearOperator
-    objective, theta, x, y = problem(MLP(hidden=(6,), activation="tanh"), CrossEntropy(), runs=1, examples=20)
-    network = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3)).double()
+    objective, theta, x, y = problem(
+        MLP(hidden=(6,), activation="tanh"), CrossEntropy(), runs=1, examples=20
+    )
+    network = torch.nn.Sequential(
+        torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3)
+    ).double()
     with torch.no_grad():
-        for parameter, value in zip(network.parameters(), objective.layout.split(theta), strict=True):
+        for parameter, value in zip(
+            network.parameters(), objective.layout.split(theta), strict=True
+        ):
             parameter.copy_(value[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         operator = HessianLinearOperator(
-            network, torch.nn.CrossEntropyLoss(), list(network.parameters()), [(x[0], y[0])], progressbar=False, check_deterministic=False
+            network,
+            torch.nn.CrossEntropyLoss(),
+            list(network.parameters()),
+            [(x[0], y[0])],
+            progressbar=False,
+            check_deterministic=False,
         )
         v = torch.randn(theta.shape[1], dtype=torch.float64)
         expected = operator @ v
-    torch.testing.assert_close(spectrum.hvp(objective, theta, x, y, v.unsqueeze(0))[0], expected, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        spectrum.hvp(objective, theta, x, y, v.unsqueeze(0))[0], expected, rtol=1e-10, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("kept", [0, 10])
 @pytest.mark.parametrize(
-    "model", [MLP(hidden=(5,), activation="tanh"), MLP(hidden=(4, 4), activation="tanh", skip=True)], ids=("written out", "autograd")
+    "model",
+    [MLP(hidden=(5,), activation="tanh"), MLP(hidden=(4, 4), activation="tanh", skip=True)],
+    ids=("written out", "autograd"),
 )
-def test_that_chunks_of_the_data_add_up(model: Any, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_chunks_of_the_data_add_up(
+    model: Any, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     objective, theta, x, y = problem(model, CrossEntropy(l2=0.2), examples=10)
     x, y = x[0], y[0]
     everyone = x.expand(2, *x.shape), y.expand(2, *y.shape)
@@ -157,16 +198,30 @@ def test_that_chunks_of_the_data_add_up(model: Any, kept: int, monkeypatch: pyte
     for data in ((x, y), everyone):
         here = spectrum.hessian(objective, theta, *data)
         torch.testing.assert_close(here.dense(), expected, rtol=1e-9, atol=1e-11)
-        torch.testing.assert_close(here.product(v[:, 0]), torch.einsum("rpq,rq->rp", expected, v[:, 0]), rtol=1e-9, atol=1e-11)
-        torch.testing.assert_close(here.along(v[:, 0]), torch.einsum("rp,rpq,rq->r", v[:, 0], expected, v[:, 0]), rtol=1e-9, atol=1e-11)
-        torch.testing.assert_close(spectrum.hvp(objective, theta, *data, v), v @ expected, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(
+            here.product(v[:, 0]),
+            torch.einsum("rpq,rq->rp", expected, v[:, 0]),
+            rtol=1e-9,
+            atol=1e-11,
+        )
+        torch.testing.assert_close(
+            here.along(v[:, 0]),
+            torch.einsum("rp,rpq,rq->r", v[:, 0], expected, v[:, 0]),
+            rtol=1e-9,
+            atol=1e-11,
+        )
+        torch.testing.assert_close(
+            spectrum.hvp(objective, theta, *data, v), v @ expected, rtol=1e-9, atol=1e-11
+        )
         again = spectrum.gradient(objective, theta, *data)
         torch.testing.assert_close(again[0], value, rtol=1e-12, atol=1e-13)
         torch.testing.assert_close(again[1], gradient, rtol=1e-11, atol=1e-13)
 
 
 def test_that_value_and_gradient_are_of_the_whole_objective_with_weight_decay() -> None:
-    objective, theta, x, y = problem(MLP(hidden=(5,), activation="tanh"), CrossEntropy(l2=0.5, l1=0.1))
+    objective, theta, x, y = problem(
+        MLP(hidden=(5,), activation="tanh"), CrossEntropy(l2=0.5, l1=0.1)
+    )
     here = ObjectiveLandscape(objective, x, y)
     value, gradient = here.value_and_gradient(theta)
     leaf = theta.clone().requires_grad_()
@@ -179,5 +234,7 @@ def test_that_value_and_gradient_are_of_the_whole_objective_with_weight_decay() 
 
 
 def test_that_a_function_that_is_linear_has_a_zero_hessian() -> None:
-    here = FunctionLandscape(lambda theta: theta.sum(dim=1)).hessian(torch.ones(2, 3, dtype=torch.float64))
+    here = FunctionLandscape(lambda theta: theta.sum(dim=1)).hessian(
+        torch.ones(2, 3, dtype=torch.float64)
+    )
     assert here.dense().abs().max() == 0.0

@@ -26,7 +26,9 @@ Problem = tuple[Objective, torch.Tensor, torch.Tensor, torch.Tensor]
 def problem() -> Problem:
     """Three runs of a small network on 40 examples that they share; P = 102."""
     source = torch.Generator().manual_seed(2)
-    objective = Objective(MLP(hidden=(11,), activation="tanh"), CrossEntropy(l2=0.01), DataShape((5,), 3, "classes"))
+    objective = Objective(
+        MLP(hidden=(11,), activation="tanh"), CrossEntropy(l2=0.01), DataShape((5,), 3, "classes")
+    )
     theta = 0.6 * torch.randn(3, objective.layout.total, generator=source, dtype=torch.float64)
     x = torch.randn(40, 5, generator=source, dtype=torch.float64)
     return objective, theta, x, torch.randint(0, 3, (40,), generator=source)
@@ -53,7 +55,9 @@ def test_that_eigenvalues_agree_with_scipys_eigsh(problem: Problem) -> None:
 
     p = theta.shape[1]
     operator = scipy.sparse.linalg.LinearOperator((p, p), matvec=product, dtype=np.float64)
-    expected = np.sort(scipy.sparse.linalg.eigsh(operator, k=3, which="LA", return_eigenvectors=False))[::-1]
+    expected = np.sort(
+        scipy.sparse.linalg.eigsh(operator, k=3, which="LA", return_eigenvectors=False)
+    )[::-1]
     found = extremes(here.product, theta[:1], top=3)
     np.testing.assert_allclose(found.top[0].numpy(), expected, rtol=1e-8)
 
@@ -62,8 +66,15 @@ def test_that_vectors_are_unit_eigenvectors_and_residuals_are_true(problem: Prob
     found = spectrum.extreme_eigenvalues(*problem, top=3, bottom=2)
     vectors = torch.cat([found.top_vectors, found.bottom_vectors], dim=1)
     values = torch.cat([found.top, found.bottom], dim=1)
-    torch.testing.assert_close(vectors @ vectors.transpose(1, 2), torch.eye(5, dtype=torch.float64).expand(3, 5, 5), rtol=0, atol=1e-9)
-    residual = torch.linalg.vector_norm(spectrum.hvp(*problem, vectors) - values.unsqueeze(2) * vectors, dim=2).amax(dim=1)
+    torch.testing.assert_close(
+        vectors @ vectors.transpose(1, 2),
+        torch.eye(5, dtype=torch.float64).expand(3, 5, 5),
+        rtol=0,
+        atol=1e-9,
+    )
+    residual = torch.linalg.vector_norm(
+        spectrum.hvp(*problem, vectors) - values.unsqueeze(2) * vectors, dim=2
+    ).amax(dim=1)
     torch.testing.assert_close(residual / found.top[:, 0], found.residuals, rtol=1e-3, atol=1e-10)
 
 
@@ -95,40 +106,69 @@ def test_that_a_warm_start_meets_an_eigenvector_that_has_overtaken() -> None:
     assert found.top[0, 0].item() == pytest.approx(3.0, rel=1e-8)
 
 
-def test_that_settling_for_the_value_from_a_warm_start_needs_fewer_products(problem: Problem) -> None:
+def test_that_settling_for_the_value_from_a_warm_start_needs_fewer_products(
+    problem: Problem,
+) -> None:
     expected = torch.linalg.eigvalsh(spectrum.hessian(*problem).dense())[:, -1]
     start = spectrum.extreme_eigenvalues(problem[0], problem[1] + 1e-3, *problem[2:]).top_vectors
     vector = spectrum.extreme_eigenvalues(*problem, start=start)
     value = spectrum.extreme_eigenvalues(*problem, start=start, settle="value")
-    assert (value.products <= vector.products).all() and value.products.sum() < vector.products.sum()
+    assert (
+        value.products <= vector.products
+    ).all() and value.products.sum() < vector.products.sum()
     assert ((value.top[:, 0] - expected).abs() <= 1e-5 * expected).all()
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-5])
 def test_that_values_that_have_settled_are_as_good_as_was_asked_for(tolerance: float) -> None:
-    """On 30 networks: from random starts within the tolerance, from warm ones within ten times of it, where a copy of an eigenvalue may come late."""
+    """On 30 networks: from random starts within the tolerance, from warm ones within ten times of
+    it, where a copy of an eigenvalue may come late.
+    """
     for seed in range(30):
         source = torch.Generator().manual_seed(seed)
         classes = seed % 2 == 0
         activation = ("tanh", "relu", "sigmoid")[seed % 3]
         shape = DataShape((5,), 3, "classes" if classes else "regression")
         objective = Objective(
-            MLP(hidden=((6,), (8, 5), (12,))[seed // 3 % 3], activation=activation), CrossEntropy() if classes else SquaredError(), shape
+            MLP(hidden=((6,), (8, 5), (12,))[seed // 3 % 3], activation=activation),
+            CrossEntropy() if classes else SquaredError(),
+            shape,
         )
-        theta = (0.2 + 0.2 * (seed % 5)) * torch.randn(1, objective.layout.total, generator=source, dtype=torch.float64)
+        theta = (0.2 + 0.2 * (seed % 5)) * torch.randn(
+            1, objective.layout.total, generator=source, dtype=torch.float64
+        )
         x = torch.randn(40, 5, generator=source, dtype=torch.float64)
-        y = torch.randint(0, 3, (40,), generator=source) if classes else torch.randn(40, 3, generator=source, dtype=torch.float64)
+        y = (
+            torch.randint(0, 3, (40,), generator=source)
+            if classes
+            else torch.randn(40, 3, generator=source, dtype=torch.float64)
+        )
         matrix = spectrum.hessian(objective, theta, x, y).dense()
         exact = torch.linalg.eigvalsh(matrix)[0]
         scale = float(exact.abs().max())
-        shaken = torch.randn(matrix.shape[1:], generator=source, dtype=torch.float64) * 0.01 * scale / len(exact) ** 0.5
+        shaken = (
+            torch.randn(matrix.shape[1:], generator=source, dtype=torch.float64)
+            * 0.01
+            * scale
+            / len(exact) ** 0.5
+        )
         near = torch.linalg.eigh(matrix[0] + shaken + shaken.T).eigenvectors.T
         for top, bottom in ((1, 0), (2, 2)):
             wanted = torch.cat([exact.flip(0)[:top], exact[:bottom]])
             start = torch.cat([near[len(near) - top :], near[:bottom]]).unsqueeze(0)
             for begin, share in ((None, 1.0), (start, 10.0)):
-                found = extremes(multiply(matrix), theta, top=top, bottom=bottom, start=begin, tolerance=tolerance, settle="value")
-                error = float((torch.cat([found.top[0], found.bottom[0]]) - wanted).abs().max()) / scale
+                found = extremes(
+                    multiply(matrix),
+                    theta,
+                    top=top,
+                    bottom=bottom,
+                    start=begin,
+                    tolerance=tolerance,
+                    settle="value",
+                )
+                error = (
+                    float((torch.cat([found.top[0], found.bottom[0]]) - wanted).abs().max()) / scale
+                )
                 assert error <= share * tolerance, (seed, top, bottom, begin is not None)
 
 
@@ -148,16 +188,26 @@ def test_that_too_few_products_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "values, top", [((2.0,) * 5, [2.0, 2.0]), ((5.0, 5.0, 1.0, 1.0), [5.0, 5.0]), ((0.0, 0.0, 0.0), [0.0, 0.0]), ((7.0,), [7.0])]
+    "values, top",
+    [
+        ((2.0,) * 5, [2.0, 2.0]),
+        ((5.0, 5.0, 1.0, 1.0), [5.0, 5.0]),
+        ((0.0, 0.0, 0.0), [0.0, 0.0]),
+        ((7.0,), [7.0]),
+    ],
 )
-def test_that_invariant_spaces_do_not_end_the_search(values: tuple[float, ...], top: list[float]) -> None:
+def test_that_invariant_spaces_do_not_end_the_search(
+    values: tuple[float, ...], top: list[float]
+) -> None:
     diagonal = torch.tensor(values, dtype=torch.float64)
     found = extremes(multiply(torch.diag(diagonal).unsqueeze(0)), diagonal.unsqueeze(0), top=2)
     np.testing.assert_allclose(found.top[0].numpy(), top[: len(values)], rtol=1e-10, atol=1e-12)
 
 
 def test_that_a_hessian_of_nan_gives_nan_and_no_convergence() -> None:
-    matrix = torch.stack([torch.eye(6, dtype=torch.float64), torch.full((6, 6), float("nan"), dtype=torch.float64)])
+    matrix = torch.stack(
+        [torch.eye(6, dtype=torch.float64), torch.full((6, 6), float("nan"), dtype=torch.float64)]
+    )
     found = extremes(multiply(matrix), torch.zeros(2, 6, dtype=torch.float64))
     assert found.top[0, 0].item() == pytest.approx(1.0)
     assert found.top[1].isnan().all() and not found.converged[1]
@@ -180,24 +230,38 @@ def test_that_the_density_has_the_moments_of_the_spectrum(problem: Problem) -> N
     matrix = spectrum.hessian(*problem).dense()
     found = spectrum.density(*problem, probes=100, steps=20)
     assert found.products == 100 * 20
-    # 2·20 − 1 degrees are exact for the probes themselves; over the probes the mean is that of the spectrum.
+    # 2·20 − 1 degrees are exact for the probes themselves; over the probes the mean is that of the
+    # spectrum.
     source = generator(0, "density")
-    z = torch.stack([2.0 * torch.randint(0, 2, (102,), generator=source) - 1.0 for _ in range(100)]).double()
+    z = torch.stack(
+        [2.0 * torch.randint(0, 2, (102,), generator=source) - 1.0 for _ in range(100)]
+    ).double()
     for power in range(5):
         image = torch.linalg.matrix_power(matrix, power)
         seen = torch.einsum("np,rpq,nq->rn", z, image, z) / 102
         torch.testing.assert_close(found.moments[:, power], seen.mean(dim=1), rtol=1e-9, atol=0)
         exact = image.diagonal(dim1=1, dim2=2).mean(dim=1)
-        assert ((found.moments[:, power] - exact).abs() <= 4.0 * seen.std(dim=1) / 10.0 + 1e-12).all()
-    torch.testing.assert_close(torch.trapezoid(found.density, found.grid), torch.ones(3, dtype=torch.float64), rtol=2e-3, atol=0)
+        assert (
+            (found.moments[:, power] - exact).abs() <= 4.0 * seen.std(dim=1) / 10.0 + 1e-12
+        ).all()
+    torch.testing.assert_close(
+        torch.trapezoid(found.density, found.grid),
+        torch.ones(3, dtype=torch.float64),
+        rtol=2e-3,
+        atol=0,
+    )
     smoothed = torch.trapezoid(found.density * found.grid, found.grid)
     torch.testing.assert_close(smoothed, found.moments[:, 1], rtol=2e-2, atol=0)
 
 
 def test_that_a_quadrature_is_exact_for_the_probe_that_made_it() -> None:
-    """With random signs on a diagonal matrix every probe sees all eigenvalues alike, so the moments are exact up to degree 2k − 1."""
+    """With random signs on a diagonal matrix every probe sees all eigenvalues alike, so the moments
+    are exact up to degree 2k − 1.
+    """
     values = torch.linspace(-1.0, 2.0, 30, dtype=torch.float64)
-    here = FunctionLandscape(lambda theta: 0.5 * (values * theta.square()).sum(dim=1)).hessian(torch.zeros(1, 30, dtype=torch.float64))
+    here = FunctionLandscape(lambda theta: 0.5 * (values * theta.square()).sum(dim=1)).hessian(
+        torch.zeros(1, 30, dtype=torch.float64)
+    )
     found = spectrum.density_of(here, probes=1, steps=3, moments=6)
     exact = torch.stack([(values**power).mean() for power in range(6)])
     torch.testing.assert_close(found.moments[0], exact, rtol=1e-10, atol=1e-12)
@@ -206,12 +270,20 @@ def test_that_a_quadrature_is_exact_for_the_probe_that_made_it() -> None:
 
 def test_that_the_whole_spectrum_counts_signs() -> None:
     diagonal = torch.tensor([-2.0, -1.0, 0.0, 1e-9, 3.0], dtype=torch.float64)
-    here = FunctionLandscape(lambda theta: 0.5 * (diagonal * theta.square()).sum(dim=1)).hessian(torch.ones(1, 5, dtype=torch.float64))
+    here = FunctionLandscape(lambda theta: 0.5 * (diagonal * theta.square()).sum(dim=1)).hessian(
+        torch.ones(1, 5, dtype=torch.float64)
+    )
     found = spectrum.whole_of(here, vectors=True)
-    assert (int(found.negative[0]), int(found.zero[0]), float(found.negative_share[0])) == (2, 2, pytest.approx(0.4))
+    assert (int(found.negative[0]), int(found.zero[0]), float(found.negative_share[0])) == (
+        2,
+        2,
+        pytest.approx(0.4),
+    )
     assert found.vectors is not None
     torch.testing.assert_close(found.values[0], diagonal, rtol=0, atol=1e-12)
-    torch.testing.assert_close(found.vectors[0].abs(), torch.eye(5, dtype=torch.float64), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        found.vectors[0].abs(), torch.eye(5, dtype=torch.float64), rtol=0, atol=1e-6
+    )
 
 
 def test_that_convexity_is_told_along_a_path() -> None:
@@ -219,5 +291,10 @@ def test_that_convexity_is_told_along_a_path() -> None:
     landscape = FunctionLandscape(lambda p: p[:, 0] ** 4 - 2.0 * p[:, 0] ** 2 + p[:, 1] ** 2)
     x = torch.linspace(-1.0, 1.0, 21, dtype=torch.float64)
     smallest, convex = spectrum.convexity(landscape, torch.stack([x, torch.zeros_like(x)], dim=1))
-    torch.testing.assert_close(smallest, torch.minimum(12.0 * x**2 - 4.0, torch.tensor(2.0, dtype=torch.float64)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        smallest,
+        torch.minimum(12.0 * x**2 - 4.0, torch.tensor(2.0, dtype=torch.float64)),
+        rtol=0,
+        atol=1e-12,
+    )
     assert convex.tolist() == [abs(value) >= 3.0**-0.5 for value in x.tolist()]

@@ -31,7 +31,11 @@ def refusal(**changes: Any) -> InvalidInput:
 
 def test_that_data_and_model_are_enough() -> None:
     experiment = build()
-    assert (experiment.optimizer.name, experiment.loss.name, experiment.schedule.name) == ("sgd", "cross_entropy", "constant")
+    assert (experiment.optimizer.name, experiment.loss.name, experiment.schedule.name) == (
+        "sgd",
+        "cross_entropy",
+        "constant",
+    )
     assert build(dataset={"name": "diabetes"}).loss.name == "squared_error"
     assert experiment.title() == "moons · mlp · sgd"
     assert build(title="Mine").title() == "Mine"
@@ -43,25 +47,53 @@ def test_that_every_component_reads_back_from_its_file(section: str) -> None:
         tables: dict[str, Any] = {**MINIMAL, section: {"name": name}}
         try:
             experiment = Experiment.from_dict(tables)
-        except InvalidInput as error:  # parts that do not fit each other, and a file that is not named
-            places = ("loss.name", "stopping.name", "model.name", "dataset.name", "batches.name", "pretraining.name")
+        # parts that do not fit each other, and a file that is not named
+        except InvalidInput as error:
+            places = (
+                "loss.name",
+                "stopping.name",
+                "model.name",
+                "dataset.name",
+                "batches.name",
+                "pretraining.name",
+            )
             assert error.field in (*places, "dataset.path", "dataset.images", "dataset.set"), error
             continue
         assert Experiment.from_toml(experiment.to_toml()) == experiment
         assert Experiment.from_dict(experiment.to_dict()) == experiment
 
 
-@given(st.floats(1e-8, 1e8), st.integers(0, 2**63 - 1), st.lists(st.integers(1, 50), max_size=3), st.text(max_size=50))
-def test_that_any_values_survive_the_file(lr: float, seed: int, hidden: list[int], title: str) -> None:
-    experiment = build(optimizer={"name": "momentum", "lr": lr}, seed=seed, model={"name": "mlp", "hidden": hidden}, title=title)
+@given(
+    st.floats(1e-8, 1e8),
+    st.integers(0, 2**63 - 1),
+    st.lists(st.integers(1, 50), max_size=3),
+    st.text(max_size=50),
+)
+def test_that_any_values_survive_the_file(
+    lr: float, seed: int, hidden: list[int], title: str
+) -> None:
+    experiment = build(
+        optimizer={"name": "momentum", "lr": lr},
+        seed=seed,
+        model={"name": "mlp", "hidden": hidden},
+        title=title,
+    )
     assert Experiment.from_toml(experiment.to_toml()) == experiment
 
 
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
-        ({"optimizer": {"name": "sgd", "lr": -1.0}}, "optimizer.lr", "optimizer.lr is -1.0, but it must be a number above 0."),
-        ({"optimizer": {"name": "momentum", "momentun": 0.5}}, "optimizer.momentun", "did you mean momentum?"),
+        (
+            {"optimizer": {"name": "sgd", "lr": -1.0}},
+            "optimizer.lr",
+            "optimizer.lr is -1.0, but it must be a number above 0.",
+        ),
+        (
+            {"optimizer": {"name": "momentum", "momentun": 0.5}},
+            "optimizer.momentun",
+            "did you mean momentum?",
+        ),
         ({"optimizer": {"name": "sdg"}}, "optimizer.name", "did you mean sgd?"),
         ({"optimizer": 3}, "optimizer", "it must be a section, [optimizer]"),
         ({"optimiser": {"name": "sgd"}}, "optimiser", "did you mean optimizer?"),
@@ -69,15 +101,33 @@ def test_that_any_values_survive_the_file(lr: float, seed: int, hidden: list[int
         ({"seed": -1}, "seed", "a whole number at least 0"),
         ({"format": FORMAT + 1}, "format", "a newer OptLab may have written the file"),
         ({"format": True}, "format", "this OptLab reads formats 1 to"),
-        ({"dataset": {"name": "moons", "validation": 0.6, "test": 0.5}}, "dataset.validation", "must add up to less than 1"),
-        ({"loss": {"name": "cross_entropy"}, "dataset": {"name": "diabetes"}}, "loss.name", "use squared_error"),
-        ({"stopping": {"name": "target"}, "dataset": {"name": "diabetes"}}, "stopping.name", "has none (regression)"),
-        ({"model": {"name": "mlp", "hidden": [65536, 65536]}}, "model.hidden", "make model.hidden smaller"),
+        (
+            {"dataset": {"name": "moons", "validation": 0.6, "test": 0.5}},
+            "dataset.validation",
+            "must add up to less than 1",
+        ),
+        (
+            {"loss": {"name": "cross_entropy"}, "dataset": {"name": "diabetes"}},
+            "loss.name",
+            "use squared_error",
+        ),
+        (
+            {"stopping": {"name": "target"}, "dataset": {"name": "diabetes"}},
+            "stopping.name",
+            "has none (regression)",
+        ),
+        (
+            {"model": {"name": "mlp", "hidden": [65536, 65536]}},
+            "model.hidden",
+            "make model.hidden smaller",
+        ),
         ({"measures": {"chosen": ["layers.7.bias[0]"]}}, "measures.chosen", "names no weight"),
         ({"budget": {"steps": 0}}, "budget.steps", "a whole number at least 1"),
     ],
 )
-def test_that_what_is_wrong_is_said_in_one_sentence_with_its_place(changes: dict[str, Any], field: str, words: str) -> None:
+def test_that_what_is_wrong_is_said_in_one_sentence_with_its_place(
+    changes: dict[str, Any], field: str, words: str
+) -> None:
     error = refusal(**changes)
     assert error.field == field
     assert words in str(error)
@@ -87,7 +137,9 @@ def test_that_what_is_wrong_is_said_in_one_sentence_with_its_place(changes: dict
 @pytest.mark.parametrize("section", ["dataset", "model"])
 def test_that_data_and_model_must_be_given(section: str) -> None:
     tables = {key: value for key, value in MINIMAL.items() if key != section}
-    with pytest.raises(InvalidInput, match=rf"The section \[{section}\] is missing; give it a name, one of: "):
+    with pytest.raises(
+        InvalidInput, match=rf"The section \[{section}\] is missing; give it a name, one of: "
+    ):
         Experiment.from_dict(tables)
 
 
@@ -128,15 +180,22 @@ def test_that_values_are_changed_by_path() -> None:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_that_a_component_and_its_fields_are_changed_together_in_any_order(section: str) -> None:
-    """Every field of every component, given before its name and after it: the result is the same, or the same refusal."""
+    """Every field of every component, given before its name and after it: the result is the same,
+    or the same refusal.
+    """
     for name in registry.names(section):
-        fields = {f"{section}.{field.name}": field.default for field in registry.get(section, name).fields()}
+        fields = {
+            f"{section}.{field.name}": field.default
+            for field in registry.get(section, name).fields()
+        }
         outcomes: list[Experiment | str] = []
         for changes in ({f"{section}.name": name, **fields}, {**fields, f"{section}.name": name}):
             try:
                 outcomes.append(build().with_values(changes))
             except InvalidInput as error:
-                assert "is not a field of" not in str(error), "the fields are checked against another component"
+                assert "is not a field of" not in str(error), (
+                    "the fields are checked against another component"
+                )
                 outcomes.append(str(error))
         assert outcomes[0] == outcomes[1]
 
@@ -151,7 +210,10 @@ def test_that_only_the_result_of_several_changes_is_checked() -> None:
 
 
 def test_that_a_loss_that_was_chosen_is_kept_or_refused() -> None:
-    assert build().with_values({"loss.name": "squared_error", "dataset.name": "iris"}).loss.name == "squared_error"
+    assert (
+        build().with_values({"loss.name": "squared_error", "dataset.name": "iris"}).loss.name
+        == "squared_error"
+    )
     with pytest.raises(InvalidInput, match=r"loss\.name is 'cross_entropy'"):
         build().with_values({"loss.name": "cross_entropy", "dataset.name": "diabetes"})
     adapted = build().with_values({"loss.l2": 0.25, "dataset.name": "diabetes"})
@@ -159,13 +221,20 @@ def test_that_a_loss_that_was_chosen_is_kept_or_refused() -> None:
 
 
 def test_that_an_instrument_and_its_fields_are_changed_with_the_rest() -> None:
-    changes = {"instruments.clipped_steps.every": "3", "instruments.clipped_steps": "on", "clipping.name": "norm"}
+    changes = {
+        "instruments.clipped_steps.every": "3",
+        "instruments.clipped_steps": "on",
+        "clipping.name": "norm",
+    }
     for together in (changes, dict(reversed(changes.items()))):
         (instrument,) = build().with_values(together).instruments
         assert (instrument.name, instrument.every) == ("clipped_steps", 3)
 
 
-@pytest.mark.parametrize("path", ["seed", "precision", "budget.steps", "measures.weights", "instruments.conditioning.every"])
+@pytest.mark.parametrize(
+    "path",
+    ["seed", "precision", "budget.steps", "measures.weights", "instruments.conditioning.every"],
+)
 def test_that_a_title_outlives_changes_of_how_it_is_run(path: str) -> None:
     value = "float64" if path == "precision" else "7"
     assert build(title="Mine").with_value(path, value).title() == "Mine"
@@ -209,4 +278,8 @@ def test_that_a_wrong_path_or_value_is_refused(path: str, value: Any, words: str
 
 def test_that_live_fields_are_the_numbers_of_optimizer_and_clipping() -> None:
     experiment = build(optimizer={"name": "momentum"}, clipping={"name": "norm"})
-    assert set(experiment.live_fields()) == {"optimizer.lr", "optimizer.momentum", "clipping.threshold"}
+    assert set(experiment.live_fields()) == {
+        "optimizer.lr",
+        "optimizer.momentum",
+        "clipping.threshold",
+    }

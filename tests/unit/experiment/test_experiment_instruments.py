@@ -1,4 +1,6 @@
-"""The tables of instruments in an experiment: validated, written and read, and nothing where there are none."""
+"""The tables of instruments in an experiment: validated, written and read, and nothing where there
+are none.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ DIGITS: dict[str, Any] = {"dataset": {"name": "digits"}, "model": {"name": "mlp"
 
 
 def test_that_tables_survive_being_written_and_read_in_the_order_of_the_catalogue() -> None:
-    asked = Experiment.from_dict({**DIGITS, "instruments": {"spectrum": {"top": 3, "every": 7}, "conditioning": {}}})
+    asked = Experiment.from_dict(
+        {**DIGITS, "instruments": {"spectrum": {"top": 3, "every": 7}, "conditioning": {}}}
+    )
     assert [one.name for one in asked.instruments] == ["conditioning", "spectrum"]
     assert asked.instruments[1].values()["top"] == 3
     assert Experiment.from_toml(asked.to_toml()) == asked
@@ -42,8 +46,14 @@ def test_that_paths_switch_instruments_on_and_off_and_set_their_fields() -> None
     [
         ({"nothing": {}}, "No instrument is called 'nothing'"),
         ({"conditioning": 3}, "instruments.conditioning is 3, but it must be a section"),
-        ({"conditioning": {"every": -1}}, "instruments.conditioning.every is -1, but it must be a whole number at least 0"),
-        ({"conditioning": {"often": 1}}, "instruments.conditioning.often is not a field of instruments.conditioning (conditioning)"),
+        (
+            {"conditioning": {"every": -1}},
+            "instruments.conditioning.every is -1, but it must be a whole number at least 0",
+        ),
+        (
+            {"conditioning": {"often": 1}},
+            "instruments.conditioning.often is not a field of instruments.conditioning (conditioning)",
+        ),
         ({"clipped_steps": {}}, "gradients are not clipped here"),
     ],
 )
@@ -63,7 +73,9 @@ def test_that_a_wrong_table_is_refused_in_words(tables: dict[str, Any], sentence
         ({"dataset": {"name": "iris"}}, "time_gradient", "it needs sequences"),
     ],
 )
-def test_that_an_instrument_that_does_not_exist_for_an_experiment_says_why(changes: dict[str, Any], name: str, sentence: str) -> None:
+def test_that_an_instrument_that_does_not_exist_for_an_experiment_says_why(
+    changes: dict[str, Any], name: str, sentence: str
+) -> None:
     with pytest.raises(InvalidInput) as refusal:
         Experiment.from_dict({**DIGITS, **changes}).with_instrument(name, {})
     assert sentence in str(refusal.value)

@@ -29,7 +29,10 @@ def test_that_a_name_finds_every_component_that_has_it() -> None:
 
 
 def test_that_an_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(InvalidInput, match=r"Nothing in the catalogue is called 'momentun' \(did you mean momentum\?\)"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"Nothing in the catalogue is called 'momentun' \(did you mean momentum\?\)",
+    ):
         pages.find("momentun")
     with pytest.raises(InvalidInput, match="Nothing in the catalogue is called"):
         pages.find("schedule.momentum")

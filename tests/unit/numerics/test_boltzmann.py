@@ -1,4 +1,6 @@
-"""Restricted Boltzmann machines: against enumeration of all pairs of states, and chains against the distribution that they have to leave alone."""
+"""Restricted Boltzmann machines: against enumeration of all pairs of states, and chains against the
+distribution that they have to leave alone.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from optlab.numerics.boltzmann import Machine
 def drawn(runs: int, visible: int, hidden: int, seed: int = 0, scale: float = 1.0) -> Machine:
     source = torch.Generator().manual_seed(seed)
     shapes = ((runs, hidden, visible), (runs, visible), (runs, hidden))
-    return Machine(*(scale * torch.randn(shape, generator=source, dtype=torch.float64) for shape in shapes))
+    return Machine(
+        *(scale * torch.randn(shape, generator=source, dtype=torch.float64) for shape in shapes)
+    )
 
 
 def uniforms(runs: int, chains: int, seed: int = 0) -> Callable[[int], torch.Tensor]:
@@ -30,7 +34,10 @@ def all_states(units: int) -> torch.Tensor:
 
 def every_pair(weight: torch.Tensor, visible: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
     """−E of one machine at all pairs ``[2^V, 2^H]``, one pair at a time."""
-    rows = [torch.stack([v @ visible + h @ hidden + h @ weight @ v for h in all_states(len(hidden))]) for v in all_states(len(visible))]
+    rows = [
+        torch.stack([v @ visible + h @ hidden + h @ weight @ v for h in all_states(len(hidden))])
+        for v in all_states(len(visible))
+    ]
     return torch.stack(rows)
 
 
@@ -48,21 +55,32 @@ def test_that_energies_agree_with_their_definition() -> None:
         mine = boltzmann.energy(machine, v, h)[run].view(16, 8)
         torch.testing.assert_close(mine, -every_pair(*(part[run] for part in machine)))
         free = boltzmann.free_energy(machine, all_states(4).expand(2, -1, -1))[run]
-        torch.testing.assert_close(free, -torch.logsumexp(every_pair(*(part[run] for part in machine)), dim=1))
+        torch.testing.assert_close(
+            free, -torch.logsumexp(every_pair(*(part[run] for part in machine)), dim=1)
+        )
 
 
 @pytest.mark.parametrize(("visible", "hidden"), [(5, 3), (3, 5), (4, 4)])
-def test_that_the_exact_likelihood_and_its_gradient_are_those_of_all_pairs(visible: int, hidden: int) -> None:
+def test_that_the_exact_likelihood_and_its_gradient_are_those_of_all_pairs(
+    visible: int, hidden: int
+) -> None:
     machine = drawn(2, visible, hidden)
     v = data(2, 7, visible)
-    nll, gradient = boltzmann.negative_log_likelihood(machine, v), boltzmann.exact_gradient(machine, v)
+    nll, gradient = (
+        boltzmann.negative_log_likelihood(machine, v),
+        boltzmann.exact_gradient(machine, v),
+    )
     for run in range(2):
         leaves = [part[run].clone().requires_grad_() for part in machine]
         pairs = every_pair(*leaves)
         places = [int("".join(str(int(bit)) for bit in row), 2) for row in v[run]]
-        batch_objective = torch.logsumexp(pairs.flatten(), dim=0) - torch.logsumexp(pairs, dim=1)[places]
+        batch_objective = (
+            torch.logsumexp(pairs.flatten(), dim=0) - torch.logsumexp(pairs, dim=1)[places]
+        )
         torch.testing.assert_close(nll[run], batch_objective.detach())
-        for mine, theirs in zip(gradient, torch.autograd.grad(batch_objective.mean(), leaves), strict=True):
+        for mine, theirs in zip(
+            gradient, torch.autograd.grad(batch_objective.mean(), leaves), strict=True
+        ):
             torch.testing.assert_close(mine[run], theirs, rtol=1e-10, atol=1e-12)
 
 
@@ -71,8 +89,12 @@ def test_that_conditional_probabilities_are_those_of_all_pairs() -> None:
     joint = every_pair(*(part[0] for part in machine)).flatten().softmax(0).view(16, 8)
     of_h = (joint @ all_states(3)) / joint.sum(dim=1, keepdim=True)
     of_v = (joint.T @ all_states(4)) / joint.sum(dim=0).unsqueeze(1)
-    torch.testing.assert_close(boltzmann.hidden_probabilities(machine, all_states(4)[None])[0], of_h)
-    torch.testing.assert_close(boltzmann.visible_probabilities(machine, all_states(3)[None])[0], of_v)
+    torch.testing.assert_close(
+        boltzmann.hidden_probabilities(machine, all_states(4)[None])[0], of_h
+    )
+    torch.testing.assert_close(
+        boltzmann.visible_probabilities(machine, all_states(3)[None])[0], of_v
+    )
 
 
 def test_that_the_gradient_of_the_contrast_is_that_of_contrastive_divergence() -> None:
@@ -85,24 +107,42 @@ def test_that_the_gradient_of_the_contrast_is_that_of_contrastive_divergence() -
 
 
 def test_that_a_gibbs_step_leaves_the_machines_distribution_alone() -> None:
-    """Chains that start with all states in their exact shares are in the same shares after steps, up to the error of counting."""
+    """Chains that start with all states in their exact shares are in the same shares after steps,
+    up to the error of counting.
+    """
     machine = drawn(1, 3, 2, seed=5)
     states = all_states(3)
     p = torch.softmax(-boltzmann.free_energy(machine, states[None])[0], dim=0)
     chains = 200_000
-    places = torch.multinomial(p, chains, replacement=True, generator=torch.Generator().manual_seed(1))
+    places = torch.multinomial(
+        p, chains, replacement=True, generator=torch.Generator().manual_seed(1)
+    )
     end = boltzmann.chain(machine, states[places][None], 3, uniforms(1, chains, seed=2))[0]
-    share = torch.bincount((end @ torch.tensor([4.0, 2.0, 1.0], dtype=torch.float64)).long(), minlength=8) / chains
+    share = (
+        torch.bincount(
+            (end @ torch.tensor([4.0, 2.0, 1.0], dtype=torch.float64)).long(), minlength=8
+        )
+        / chains
+    )
     assert float(((share - p).abs() / (p * (1 - p) / chains).sqrt()).max()) < 4.0
     assert p.max() < 0.6  # several states take part
     # One step from somewhere else is far from it: the test would see a chain that stands still.
-    wrong = boltzmann.chain(machine, torch.zeros(1, chains, 3, dtype=torch.float64), 1, uniforms(1, chains, seed=2))[0]
-    share = torch.bincount((wrong @ torch.tensor([4.0, 2.0, 1.0], dtype=torch.float64)).long(), minlength=8) / chains
+    wrong = boltzmann.chain(
+        machine, torch.zeros(1, chains, 3, dtype=torch.float64), 1, uniforms(1, chains, seed=2)
+    )[0]
+    share = (
+        torch.bincount(
+            (wrong @ torch.tensor([4.0, 2.0, 1.0], dtype=torch.float64)).long(), minlength=8
+        )
+        / chains
+    )
     assert float(((share - p).abs() / (p * (1 - p) / chains).sqrt()).max()) > 20.0
 
 
 def trained(steps: int) -> tuple[Machine, torch.Tensor]:
-    """A small machine after descent on its exact likelihood of two patterns and their noisy neighbors."""
+    """A small machine after descent on its exact likelihood of two patterns and their noisy
+    neighbors.
+    """
     source = torch.Generator().manual_seed(0)
     patterns = torch.tensor([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]], dtype=torch.float64)
     rows = patterns[torch.randint(2, (40,), generator=source)]
@@ -110,7 +150,12 @@ def trained(steps: int) -> tuple[Machine, torch.Tensor]:
     v = torch.where(flipped, 1.0 - rows, rows)[None]
     machine = drawn(1, 6, 4, seed=1, scale=0.1)
     for _ in range(steps):
-        machine = Machine(*(part - 0.1 * g for part, g in zip(machine, boltzmann.exact_gradient(machine, v), strict=True)))
+        machine = Machine(
+            *(
+                part - 0.1 * g
+                for part, g in zip(machine, boltzmann.exact_gradient(machine, v), strict=True)
+            )
+        )
     return machine, v
 
 
@@ -134,13 +179,17 @@ def test_that_sampled_chains_agree_with_what_they_are_on_average() -> None:
         end = boltzmann.chain(machine, many, k, uniforms(1, many.shape[1], seed=k))
         expected = flat(boltzmann.expected_cd_gradient(machine, v, k))
         found = flat(boltzmann.cd_gradient(machine, many, end))
-        assert float((found - expected).abs().max()) < 5.0 * 0.5 / many.shape[1] ** 0.5  # a unit's standard deviation is at most one half
+        # a unit's standard deviation is at most one half
+        assert float((found - expected).abs().max()) < 5.0 * 0.5 / many.shape[1] ** 0.5
 
 
 def test_that_contrastive_divergence_is_biased_and_less_so_with_longer_chains() -> None:
     machine, v = trained(600)
     exact = flat(boltzmann.exact_gradient(machine, v))
-    biases = [float((flat(boltzmann.expected_cd_gradient(machine, v, k)) - exact).norm()) for k in (1, 2, 4, 8, 16, 32, 4000)]
+    biases = [
+        float((flat(boltzmann.expected_cd_gradient(machine, v, k)) - exact).norm())
+        for k in (1, 2, 4, 8, 16, 32, 4000)
+    ]
     assert all(longer < shorter for shorter, longer in zip(biases, biases[1:], strict=False))
     assert biases[0] > 0.015
     assert biases[-1] < 1e-6
@@ -152,7 +201,16 @@ def test_that_sampled_chains_of_many_steps_give_the_exact_gradient() -> None:
     exact = flat(boltzmann.exact_gradient(machine, v))
     far, near = (
         float(
-            (flat(boltzmann.cd_gradient(machine, many, boltzmann.chain(machine, many, k, uniforms(1, many.shape[1], seed=k)))) - exact)
+            (
+                flat(
+                    boltzmann.cd_gradient(
+                        machine,
+                        many,
+                        boltzmann.chain(machine, many, k, uniforms(1, many.shape[1], seed=k)),
+                    )
+                )
+                - exact
+            )
             .abs()
             .max()
         )
@@ -167,4 +225,7 @@ def test_that_a_machine_with_many_units_on_both_sides_has_no_exact_likelihood() 
         boltzmann.negative_log_likelihood(drawn(1, 21, 21), v)
     assert not boltzmann.enumerable(21, 21)
     free = Machine(*(torch.zeros_like(part) for part in drawn(1, 21, 18)))
-    torch.testing.assert_close(boltzmann.negative_log_likelihood(free, v), torch.full((1, 2), 21 * 0.6931471805599453, dtype=torch.float64))
+    torch.testing.assert_close(
+        boltzmann.negative_log_likelihood(free, v),
+        torch.full((1, 2), 21 * 0.6931471805599453, dtype=torch.float64),
+    )

@@ -11,12 +11,16 @@ from optlab.numerics.conjugate_gradients import Product, solve
 
 
 def definite(runs: int, size: int, seed: int = 0) -> torch.Tensor:
-    a = torch.randn(runs, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    a = torch.randn(
+        runs, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
     return a @ a.transpose(1, 2) / size + 0.1 * torch.eye(size, dtype=torch.float64)
 
 
 def draw(runs: int, size: int, seed: int = 1) -> torch.Tensor:
-    return torch.randn(runs, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(
+        runs, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def product_with(a: torch.Tensor) -> Product:
@@ -33,7 +37,14 @@ def test_that_systems_are_solved_as_directly() -> None:
 def test_that_every_iterate_is_scipys() -> None:
     a, b = definite(1, 15), draw(1, 15)
     iterates: list[np.ndarray] = []
-    scipy.sparse.linalg.cg(a[0].numpy(), b[0].numpy(), rtol=1e-14, atol=0.0, maxiter=8, callback=lambda x: iterates.append(x.copy()))
+    scipy.sparse.linalg.cg(
+        a[0].numpy(),
+        b[0].numpy(),
+        rtol=1e-14,
+        atol=0.0,
+        maxiter=8,
+        callback=lambda x: iterates.append(x.copy()),
+    )
     for number, theirs in enumerate(iterates, start=1):
         ours = solve(product_with(a), b, iterations=number, tolerance=1e-14)
         np.testing.assert_allclose(ours.x[0].numpy(), theirs, rtol=1e-9, atol=1e-11)
@@ -43,7 +54,12 @@ def test_that_every_iterate_is_scipys() -> None:
 def test_that_as_many_products_are_enough_as_there_are_distinct_eigenvalues() -> None:
     eigenvalues = torch.tensor([1.0, 1.0, 5.0, 5.0, 5.0, 40.0], dtype=torch.float64)
     q = torch.linalg.qr(definite(1, 6)[0]).Q
-    found = solve(product_with((q * eigenvalues @ q.T).unsqueeze(0)), draw(1, 6), iterations=50, tolerance=1e-10)
+    found = solve(
+        product_with((q * eigenvalues @ q.T).unsqueeze(0)),
+        draw(1, 6),
+        iterations=50,
+        tolerance=1e-10,
+    )
     assert found.iterations.item() == 3
 
 
@@ -65,7 +81,12 @@ def test_that_a_system_gets_in_company_what_it_gets_alone() -> None:
     together = solve(product_with(a), b, iterations=most, tolerance=tolerance)
     for run in range(3):
         here = slice(run, run + 1)
-        alone = solve(product_with(a[here]), b[here], iterations=int(most[run]), tolerance=float(tolerance[run]))
+        alone = solve(
+            product_with(a[here]),
+            b[here],
+            iterations=int(most[run]),
+            tolerance=float(tolerance[run]),
+        )
         torch.testing.assert_close(together.x[here], alone.x, rtol=1e-12, atol=1e-14)
         assert together.iterations[run] == alone.iterations[0]
     assert together.iterations[1] == 4 and together.iterations[2] == 0

@@ -9,7 +9,9 @@ from optlab.numerics.symmetric import dense, solve
 
 
 def indefinite(runs: int, size: int) -> torch.Tensor:
-    a = torch.randn(runs, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    a = torch.randn(
+        runs, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     return a + a.transpose(1, 2)
 
 
@@ -23,8 +25,12 @@ def test_that_indefinite_systems_are_solved_as_numpy_does() -> None:
     found = solve(a, b, damping)
     for run in range(3):
         damped = a[run].numpy() + float(damping[run]) * np.eye(9)
-        np.testing.assert_allclose(found.x[run].numpy(), np.linalg.solve(damped, b[run].numpy()), rtol=1e-9, atol=1e-11)
-    np.testing.assert_allclose(found.eigenvalues.numpy(), np.linalg.eigvalsh(a.numpy()), rtol=1e-10, atol=1e-11)
+        np.testing.assert_allclose(
+            found.x[run].numpy(), np.linalg.solve(damped, b[run].numpy()), rtol=1e-9, atol=1e-11
+        )
+    np.testing.assert_allclose(
+        found.eigenvalues.numpy(), np.linalg.eigvalsh(a.numpy()), rtol=1e-10, atol=1e-11
+    )
     assert (found.eigenvalues < 0).any() and (found.eigenvalues > 0).any()
 
 

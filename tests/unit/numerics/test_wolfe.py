@@ -1,4 +1,6 @@
-"""The line search: the conditions it promises, on functions with known minima, and what it says where it cannot keep them."""
+"""The line search: the conditions it promises, on functions with known minima, and what it says
+where it cannot keep them.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,18 @@ GRADIENT = torch.zeros(1, 1)
 FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
     "quadratic": (lambda t: (t - 3.0) ** 2, lambda t: 2.0 * (t - 3.0)),
     "steep": (lambda t: math.cosh(5.0 * (t - 1.0)), lambda t: 5.0 * math.sinh(5.0 * (t - 1.0))),
-    "wavy": (lambda t: 0.05 * t * t - t - 0.4 * math.sin(4.0 * t), lambda t: 0.1 * t - 1.0 - 1.6 * math.cos(4.0 * t)),
+    "wavy": (
+        lambda t: 0.05 * t * t - t - 0.4 * math.sin(4.0 * t),
+        lambda t: 0.1 * t - 1.0 - 1.6 * math.cos(4.0 * t),
+    ),
     # Moré and Thuente (1994), function (5.1).
     "more_thuente": (lambda t: -t / (t * t + 2.0), lambda t: (t * t - 2.0) / (t * t + 2.0) ** 2),
 }
 
 
-def line(value: Callable[[float], float], slope: Callable[[float], float], asked: list[float]) -> Along:
+def line(
+    value: Callable[[float], float], slope: Callable[[float], float], asked: list[float]
+) -> Along:
     def along(t: float) -> tuple[float, float, torch.Tensor]:
         asked.append(t)
         return value(t), slope(t), GRADIENT + t
@@ -32,7 +39,9 @@ def line(value: Callable[[float], float], slope: Callable[[float], float], asked
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("first", [1e-3, 0.1, 1.0, 10.0, 100.0])
 @pytest.mark.parametrize(("c1", "c2"), [(1e-4, 0.9), (1e-4, 0.1), (0.1, 0.2)])
-def test_that_the_step_found_keeps_the_strong_wolfe_conditions(name: str, first: float, c1: float, c2: float) -> None:
+def test_that_the_step_found_keeps_the_strong_wolfe_conditions(
+    name: str, first: float, c1: float, c2: float
+) -> None:
     value, slope = FUNCTIONS[name]
     asked: list[float] = []
     start = Trial(0.0, value(0.0), slope(0.0), GRADIENT)
@@ -42,7 +51,9 @@ def test_that_the_step_found_keeps_the_strong_wolfe_conditions(name: str, first:
     assert best.t > 0.0
     assert best.value == value(best.t) <= start.value + c1 * best.t * start.slope
     assert abs(slope(best.t)) <= c2 * abs(start.slope)
-    assert best.gradient.item() == pytest.approx(best.t), "the gradient handed back is that of the step taken"
+    assert best.gradient.item() == pytest.approx(best.t), (
+        "the gradient handed back is that of the step taken"
+    )
     assert found.evaluations == len(asked) <= 25
 
 
@@ -70,7 +81,9 @@ def test_that_scipy_accepts_the_same_kind_of_point() -> None:
         return float(scipy.optimize.rosen(at)), float(gradient @ d), gradient.unsqueeze(0)
 
     found = search(along, Trial(0.0, *along(0.0)), 1.0, c1=1e-4, c2=0.1)
-    t = scipy.optimize.line_search(scipy.optimize.rosen, scipy.optimize.rosen_der, x.numpy(), d.numpy(), c1=1e-4, c2=0.1)[0]
+    t = scipy.optimize.line_search(
+        scipy.optimize.rosen, scipy.optimize.rosen_der, x.numpy(), d.numpy(), c1=1e-4, c2=0.1
+    )[0]
     assert not found.problem
     assert found.best.t == pytest.approx(t, rel=0.2)
 

@@ -1,4 +1,6 @@
-"""The oracle against torch.func, against explicit Jacobians, and against closed forms of linear and softmax regression."""
+"""The oracle against torch.func, against explicit Jacobians, and against closed forms of linear and
+softmax regression.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ MODELS: list[dict[str, Any]] = [
     {"name": "mlp", "hidden": [4, 3], "activation": "relu"},
 ]
 LOSSES = ["cross_entropy", "squared_error"]
-every_case = pytest.mark.parametrize(("model", "loss"), [(model, loss) for model in MODELS for loss in LOSSES], ids=str)
+every_case = pytest.mark.parametrize(
+    ("model", "loss"), [(model, loss) for model in MODELS for loss in LOSSES], ids=str
+)
 
 
 def build(model: dict[str, Any], loss: str, task: str = "classes", **decay: float) -> Objective:
@@ -50,13 +54,18 @@ def alone(objective: Objective, x: torch.Tensor, y: torch.Tensor, run: int) -> A
     def value(theta: torch.Tensor) -> torch.Tensor:
         row = theta.unsqueeze(0)
         penalty = objective.penalty(row)
-        return (objective.losses(row, x[run : run + 1], y[run : run + 1]) + (0.0 if penalty is None else penalty)).squeeze(0)
+        return (
+            objective.losses(row, x[run : run + 1], y[run : run + 1])
+            + (0.0 if penalty is None else penalty)
+        ).squeeze(0)
 
     return value
 
 
 @every_case
-def test_that_value_gradient_hessian_and_products_are_torchs(model: dict[str, Any], loss: str) -> None:
+def test_that_value_gradient_hessian_and_products_are_torchs(
+    model: dict[str, Any], loss: str
+) -> None:
     objective = build(model, loss, l2=0.3)
     theta, x, y = draw(objective)
     asked = batch_objective(objective, x, y)
@@ -67,15 +76,21 @@ def test_that_value_gradient_hessian_and_products_are_torchs(model: dict[str, An
         function = alone(objective, x, y, run)
         torch.testing.assert_close(asked.loss(theta)[run], function(theta[run]))
         torch.testing.assert_close(value[run], function(theta[run]))
-        torch.testing.assert_close(gradient[run], torch.func.grad(function)(theta[run]), rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(
+            gradient[run], torch.func.grad(function)(theta[run]), rtol=1e-10, atol=1e-12
+        )
         theirs = torch.func.jacrev(torch.func.grad(function))(theta[run])
         torch.testing.assert_close(hessian[run], theirs, rtol=1e-9, atol=1e-11)
         torch.testing.assert_close(product[run], theirs @ v[run], rtol=1e-9, atol=1e-11)
 
 
 @every_case
-def test_that_the_fisher_matrix_is_the_expectation_over_the_models_own_targets(model: dict[str, Any], loss: str) -> None:
-    """``E[s sᵀ]`` with the score s of each possible class, weighted by its probability; of a Gaussian of variance ½: ``2 JᵀJ``."""
+def test_that_the_fisher_matrix_is_the_expectation_over_the_models_own_targets(
+    model: dict[str, Any], loss: str
+) -> None:
+    """``E[s sᵀ]`` with the score s of each possible class, weighted by its probability; of a
+    Gaussian of variance ½: ``2 JᵀJ``.
+    """
     objective = build(model, loss, l2=0.3)
     theta, x, y = draw(objective)
     asked = batch_objective(objective, x, y)
@@ -85,7 +100,9 @@ def test_that_the_fisher_matrix_is_the_expectation_over_the_models_own_targets(m
         for example in range(M):
 
             def outputs(at: torch.Tensor, run: int = run, example: int = example) -> torch.Tensor:
-                return objective.outputs(at.unsqueeze(0), x[run : run + 1, example : example + 1])[0, 0]
+                return objective.outputs(at.unsqueeze(0), x[run : run + 1, example : example + 1])[
+                    0, 0
+                ]
 
             jacobian = torch.func.jacrev(outputs)(theta[run])
             if loss == "squared_error":
@@ -93,10 +110,14 @@ def test_that_the_fisher_matrix_is_the_expectation_over_the_models_own_targets(m
                 continue
             p = outputs(theta[run]).softmax(0)
             for k in range(OUTPUTS):
-                score = (torch.nn.functional.one_hot(torch.tensor(k), OUTPUTS).double() - p) @ jacobian
+                score = (
+                    torch.nn.functional.one_hot(torch.tensor(k), OUTPUTS).double() - p
+                ) @ jacobian
                 theirs += p[k] * torch.outer(score, score) / M
         torch.testing.assert_close(fisher[run], theirs, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(dense(asked.fisher_product(theta), theta), fisher, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        dense(asked.fisher_product(theta), theta), fisher, rtol=1e-10, atol=1e-12
+    )
     assert torch.linalg.eigvalsh(fisher).min() > -1e-12
 
 
@@ -112,13 +133,19 @@ def test_that_the_hessian_of_linear_regression_is_its_closed_form() -> None:
     objective = build({"name": "linear"}, "squared_error", task="regression")
     theta, x, y = draw(objective)
     design = torch.cat([x, torch.ones(R, M, 1, dtype=torch.float64)], dim=2)
-    moment = 2.0 * design.transpose(1, 2) @ design / M  # per output; the layout lists all weights before the biases
-    places = [[output * INPUTS + i for i in range(INPUTS)] + [OUTPUTS * INPUTS + output] for output in range(OUTPUTS)]
+    # per output; the layout lists all weights before the biases
+    moment = 2.0 * design.transpose(1, 2) @ design / M
+    places = [
+        [output * INPUTS + i for i in range(INPUTS)] + [OUTPUTS * INPUTS + output]
+        for output in range(OUTPUTS)
+    ]
     theirs = torch.zeros(R, theta.shape[1], theta.shape[1], dtype=torch.float64)
     for place in places:
         index = torch.tensor(place)
         theirs[:, index.unsqueeze(1), index] = moment
-    torch.testing.assert_close(batch_objective(objective, x, y).hessian(theta), theirs, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(
+        batch_objective(objective, x, y).hessian(theta), theirs, rtol=1e-12, atol=1e-13
+    )
 
 
 def test_that_the_hessian_of_softmax_regression_is_its_closed_form() -> None:
@@ -133,21 +160,37 @@ def test_that_the_hessian_of_softmax_regression_is_its_closed_form() -> None:
 
 
 @pytest.mark.parametrize("model", [{"name": "mlp", "hidden": [14]}], ids=str)
-def test_that_a_matrix_of_more_columns_than_are_computed_at_once_is_whole(model: dict[str, Any]) -> None:
+def test_that_a_matrix_of_more_columns_than_are_computed_at_once_is_whole(
+    model: dict[str, Any],
+) -> None:
     objective = build(model, "cross_entropy", l2=0.1)
     theta, x, y = draw(objective)
     assert theta.shape[1] > 100
     asked = batch_objective(objective, x, y)
-    torch.testing.assert_close(asked.hessian(theta), dense(asked.hessian_product(theta), theta), rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(asked.fisher(theta), dense(asked.fisher_product(theta), theta), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        asked.hessian(theta), dense(asked.hessian_product(theta), theta), rtol=1e-10, atol=1e-12
+    )
+    torch.testing.assert_close(
+        asked.fisher(theta), dense(asked.fisher_product(theta), theta), rtol=1e-10, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", registry.names("model"))
 def test_that_products_exist_for_every_model_of_the_catalogue(name: str) -> None:
     """Against central differences of the gradient along a direction."""
     dataset: Any = registry.build("dataset", {"name": "digits"})
-    model: Any = registry.build("model", {"name": name, **{f.name: [6] for f in registry.get("model", name).fields() if f.kind == "sizes"}})
-    loss = "cross_entropy" if model.target_shape(dataset.shape()).task == "classes" else "squared_error"
+    model: Any = registry.build(
+        "model",
+        {
+            "name": name,
+            **{f.name: [6] for f in registry.get("model", name).fields() if f.kind == "sizes"},
+        },
+    )
+    loss = (
+        "cross_entropy"
+        if model.target_shape(dataset.shape()).task == "classes"
+        else "squared_error"
+    )
     objective = Objective(model, registry.build("loss", {"name": loss}), dataset.shape())  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(0)
     theta = 0.2 * torch.randn(2, objective.layout.total, dtype=torch.float64, generator=generator)
@@ -181,10 +224,20 @@ def test_that_the_oracle_of_one_run_is_that_run() -> None:
     theta, x, y = draw(objective)
     asked = batch_objective(objective, x, y)
     one = asked.only(1)
-    torch.testing.assert_close(one.hessian(theta[1:2]), asked.hessian(theta)[1:2], rtol=1e-12, atol=1e-13)
-    torch.testing.assert_close(one.fisher(theta[1:2]), asked.fisher(theta)[1:2], rtol=1e-12, atol=1e-13)
-    assert torch.equal(torch.rand(4, generator=one.generator(0, "draws")), torch.rand(4, generator=asked.generator(1, "draws")))
-    assert not torch.equal(torch.rand(4, generator=asked.generator(0, "draws")), torch.rand(4, generator=asked.generator(1, "draws")))
+    torch.testing.assert_close(
+        one.hessian(theta[1:2]), asked.hessian(theta)[1:2], rtol=1e-12, atol=1e-13
+    )
+    torch.testing.assert_close(
+        one.fisher(theta[1:2]), asked.fisher(theta)[1:2], rtol=1e-12, atol=1e-13
+    )
+    assert torch.equal(
+        torch.rand(4, generator=one.generator(0, "draws")),
+        torch.rand(4, generator=asked.generator(1, "draws")),
+    )
+    assert not torch.equal(
+        torch.rand(4, generator=asked.generator(0, "draws")),
+        torch.rand(4, generator=asked.generator(1, "draws")),
+    )
 
 
 class _Tilted(Loss):
@@ -195,7 +248,11 @@ class _Tilted(Loss):
 
 
 def test_that_a_linear_objective_has_a_hessian_of_zeros() -> None:
-    objective = Objective(registry.build("model", {"name": "linear"}), _Tilted(), DataShape((INPUTS,), OUTPUTS, "classes"))  # type: ignore[arg-type]
+    objective = Objective(
+        registry.build("model", {"name": "linear"}),
+        _Tilted(),
+        DataShape((INPUTS,), OUTPUTS, "classes"),
+    )  # type: ignore[arg-type]
     theta, x, y = draw(objective)
     asked = batch_objective(objective, x, y)
     assert not asked.hessian(theta).any()
@@ -203,7 +260,11 @@ def test_that_a_linear_objective_has_a_hessian_of_zeros() -> None:
 
 
 def test_that_a_loss_that_is_no_likelihood_has_no_fisher_matrix_and_says_so() -> None:
-    objective = Objective(registry.build("model", {"name": "linear"}), _Tilted(), DataShape((INPUTS,), OUTPUTS, "classes"))  # type: ignore[arg-type]
+    objective = Objective(
+        registry.build("model", {"name": "linear"}),
+        _Tilted(),
+        DataShape((INPUTS,), OUTPUTS, "classes"),
+    )  # type: ignore[arg-type]
     theta, x, y = draw(objective)
     with pytest.raises(InvalidInput, match="no negative log-likelihood"):
         batch_objective(objective, x, y).fisher(theta)

@@ -17,7 +17,9 @@ def test_that_the_processor_is_always_there() -> None:
     assert device.describe("cpu").startswith("CPU, ")
 
 
-def test_that_auto_takes_a_gpu_only_where_there_is_enough_to_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_auto_takes_a_gpu_only_where_there_is_enough_to_compute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     machine(monkeypatch, "cuda")
     assert device.resolve("auto", device.GPU_WORTHWHILE - 1, "float32") == "cpu"
     assert device.resolve("auto", device.GPU_WORTHWHILE, "float32") == "cuda"
@@ -25,7 +27,9 @@ def test_that_auto_takes_a_gpu_only_where_there_is_enough_to_compute(monkeypatch
     assert device.resolve("auto", 10**12, "float32") == "cpu"
 
 
-def test_that_auto_leaves_double_precision_to_devices_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_auto_leaves_double_precision_to_devices_that_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     machine(monkeypatch, "mps")
     assert device.resolve("auto", 10**12, "float32") == "mps"
     assert device.resolve("auto", 10**12, "float64") == "cpu"
@@ -34,8 +38,13 @@ def test_that_auto_leaves_double_precision_to_devices_that_have_it(monkeypatch: 
     assert refusal.value.field == "precision"
 
 
-def test_that_a_device_that_is_not_there_is_refused_with_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_device_that_is_not_there_is_refused_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     machine(monkeypatch)
-    with pytest.raises(InvalidInput, match="device is 'cuda', but this machine offers: cpu; use one of them, or auto") as refusal:
+    with pytest.raises(
+        InvalidInput,
+        match="device is 'cuda', but this machine offers: cpu; use one of them, or auto",
+    ) as refusal:
         device.resolve("cuda", 1, "float32")
     assert refusal.value.field == "device"

@@ -24,19 +24,29 @@ ACTIVATIONS = {
 }
 
 
-def make(hidden: list[int], activation: str, loss: str, task: str = "classes", **decay: float) -> tuple[Objective, DataShape]:
+def make(
+    hidden: list[int], activation: str, loss: str, task: str = "classes", **decay: float
+) -> tuple[Objective, DataShape]:
     shape = DataShape((4,), 3, task)  # type: ignore[arg-type]
-    model: Any = registry.build("model", {"name": "mlp", "hidden": hidden, "activation": activation})
+    model: Any = registry.build(
+        "model", {"name": "mlp", "hidden": hidden, "activation": activation}
+    )
     built: Any = registry.build("loss", {"name": loss, **decay})
     return Objective(model, built, shape), shape
 
 
-def draw(objective: Objective, task: str = "classes") -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def draw(
+    objective: Objective, task: str = "classes"
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(4)
     theta = torch.randn(R, objective.layout.total, dtype=torch.float64, generator=generator)
     x = torch.randn(R, M, 4, dtype=torch.float64, generator=generator)
     y = torch.randint(0, 3, (R, M), generator=generator)
-    return theta, x, y if task == "classes" else torch.randn(R, M, 3, dtype=torch.float64, generator=generator)
+    return (
+        theta,
+        x,
+        y if task == "classes" else torch.randn(R, M, 3, dtype=torch.float64, generator=generator),
+    )
 
 
 def torch_network(hidden: list[int], activation: str, theta: torch.Tensor) -> torch.nn.Sequential:
@@ -59,8 +69,13 @@ def torch_loss(name: str, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tenso
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("hidden", [[], [5], [6, 5]])
-@pytest.mark.parametrize(("loss", "task"), [("cross_entropy", "classes"), ("squared_error", "classes"), ("squared_error", "regression")])
-def test_that_value_and_gradient_are_those_of_a_torch_network(activation: str, hidden: list[int], loss: str, task: str) -> None:
+@pytest.mark.parametrize(
+    ("loss", "task"),
+    [("cross_entropy", "classes"), ("squared_error", "classes"), ("squared_error", "regression")],
+)
+def test_that_value_and_gradient_are_those_of_a_torch_network(
+    activation: str, hidden: list[int], loss: str, task: str
+) -> None:
     objective, _ = make(hidden, activation, loss, task)
     theta, x, y = draw(objective, task)
     losses, gradient = objective.value_and_gradient(theta, x, y)
@@ -101,36 +116,55 @@ def test_that_losses_do_not_count_weight_decay_but_the_gradient_does() -> None:
     torch.testing.assert_close(losses, again, rtol=0.0, atol=0.0)
     difference = plain.layout.named(with_decay - gradient)
     for name, part in plain.layout.named(theta).items():
-        expected = 0.3 * part + 0.1 * part.sign() if name.endswith("weight") else torch.zeros_like(part)
+        expected = (
+            0.3 * part + 0.1 * part.sign() if name.endswith("weight") else torch.zeros_like(part)
+        )
         torch.testing.assert_close(difference[name], expected, rtol=1e-10, atol=1e-12)
 
 
 def test_that_the_penalty_is_of_weights_only_and_reported_apart() -> None:
     objective, _ = make([5], "tanh", "cross_entropy", l1=0.1, l2=0.3)
     theta, _, _ = draw(objective)
-    weights = [part for name, part in objective.layout.named(theta).items() if name.endswith("weight")]
-    expected = sum(0.1 * w.abs().sum(dim=(1, 2)) + 0.15 * w.square().sum(dim=(1, 2)) for w in weights)
+    weights = [
+        part for name, part in objective.layout.named(theta).items() if name.endswith("weight")
+    ]
+    expected = sum(
+        0.1 * w.abs().sum(dim=(1, 2)) + 0.15 * w.square().sum(dim=(1, 2)) for w in weights
+    )
     torch.testing.assert_close(objective.penalty(theta), expected)
     assert make([5], "tanh", "cross_entropy")[0].penalty(theta) is None
 
 
 @pytest.mark.parametrize("rows", [1, 4, 10**6])
-def test_that_an_evaluation_in_chunks_is_the_evaluation_at_once(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_an_evaluation_in_chunks_is_the_evaluation_at_once(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     objective, shape = make([5], "tanh", "cross_entropy", l2=0.5)
     theta, _, _ = draw(objective)
     generator = torch.Generator().manual_seed(6)
-    x, y = torch.randn(50, 4, dtype=torch.float64, generator=generator), torch.randint(0, 3, (50,), generator=generator)
+    x, y = (
+        torch.randn(50, 4, dtype=torch.float64, generator=generator),
+        torch.randint(0, 3, (50,), generator=generator),
+    )
     monkeypatch.setattr(module, "_EVALUATION_VALUES", rows * R * shape.width)
     losses, errors, margins = objective.evaluate(theta, x, y)
     assert errors is not None and margins is not None
     for run in range(R):
         outputs = torch_network([5], "tanh", theta[run])(x).detach()
-        torch.testing.assert_close(losses[run], torch.nn.functional.cross_entropy(outputs, y, reduction="none"), rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(
+            losses[run],
+            torch.nn.functional.cross_entropy(outputs, y, reduction="none"),
+            rtol=1e-12,
+            atol=1e-13,
+        )
         assert torch.equal(errors[run], (outputs.argmax(dim=1) != y).double())
         by_hand = [
-            float(row[label] - max(value for k, value in enumerate(row) if k != label)) for row, label in zip(outputs, y, strict=True)
+            float(row[label] - max(value for k, value in enumerate(row) if k != label))
+            for row, label in zip(outputs, y, strict=True)
         ]
-        torch.testing.assert_close(margins[run], torch.tensor(by_hand, dtype=torch.float64), rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(
+            margins[run], torch.tensor(by_hand, dtype=torch.float64), rtol=1e-12, atol=1e-13
+        )
 
 
 def test_that_regression_has_no_zero_one_error() -> None:

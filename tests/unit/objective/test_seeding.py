@@ -15,14 +15,27 @@ def test_that_a_purpose_always_draws_the_same() -> None:
 
 def test_that_seeds_and_purposes_draw_independently() -> None:
     draws = torch.stack(
-        [torch.randn(4000, generator=generator(seed, purpose)) for seed in (0, 1, 11) for purpose in ("start", "batches", "1:start")]
+        [
+            torch.randn(4000, generator=generator(seed, purpose))
+            for seed in (0, 1, 11)
+            for purpose in ("start", "batches", "1:start")
+        ]
     )
     correlations = torch.corrcoef(draws) - torch.eye(len(draws))
     assert correlations.abs().max() < 5.0 / 4000**0.5
 
 
 def test_that_seed_and_purpose_cannot_be_confused() -> None:
-    assert len({derived(seed, purpose) for seed in range(50) for purpose in ("a", "b", "batches/0", "batches/1")}) == 200
+    assert (
+        len(
+            {
+                derived(seed, purpose)
+                for seed in range(50)
+                for purpose in ("a", "b", "batches/0", "batches/1")
+            }
+        )
+        == 200
+    )
 
 
 def test_that_derived_seeds_fit_what_torch_takes() -> None:

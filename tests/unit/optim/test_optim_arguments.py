@@ -27,18 +27,40 @@ def parameter() -> torch.nn.Parameter:
         ("SGD", {"lr": "fast"}, "SGD: lr is 'fast', but it must be a number above 0."),
         ("SGD", {"lr": True}, "SGD: lr is true, but it must be a number above 0."),
         ("SGD", {"lr": torch.tensor(-0.5)}, "SGD: lr is -0.5, but it must be a number above 0."),
-        ("Momentum", {"momentum": 1.0}, "Momentum: momentum is 1.0, but it must be a number at least 0 and below 1."),
-        ("Momentum", {"form": "pytorch"}, "Momentum: form is 'pytorch', but it must be one of notes, torch."),
-        ("Adam", {"betas": (0.9, 1.0)}, "Adam: betas[1] is 1.0, but it must be a number at least 0 and below 1."),
+        (
+            "Momentum",
+            {"momentum": 1.0},
+            "Momentum: momentum is 1.0, but it must be a number at least 0 and below 1.",
+        ),
+        (
+            "Momentum",
+            {"form": "pytorch"},
+            "Momentum: form is 'pytorch', but it must be one of notes, torch.",
+        ),
+        (
+            "Adam",
+            {"betas": (0.9, 1.0)},
+            "Adam: betas[1] is 1.0, but it must be a number at least 0 and below 1.",
+        ),
         ("Adam", {"betas": 0.9}, "Adam: betas is 0.9, but it must be a tuple of 2 numbers."),
         ("Adam", {"betas": (0.9,)}, "Adam: betas is (0.9,), but it must be a tuple of 2 numbers."),
         ("Adam", {"eps": 0.0}, "Adam: eps is 0.0, but it must be a number above 0."),
-        ("Adam", {"weight_decay": -1}, "Adam: weight_decay is -1.0, but it must be a number at least 0."),
-        ("Adam", {"weight_decay": None}, "Adam: weight_decay is None, but it must be a number at least 0."),
+        (
+            "Adam",
+            {"weight_decay": -1},
+            "Adam: weight_decay is -1.0, but it must be a number at least 0.",
+        ),
+        (
+            "Adam",
+            {"weight_decay": None},
+            "Adam: weight_decay is None, but it must be a number at least 0.",
+        ),
         ("Nesterov", {"maximize": 1}, "Nesterov: maximize is 1, but it must be true or false."),
     ],
 )
-def test_that_a_value_that_is_not_allowed_is_refused_in_one_sentence(name: str, arguments: dict[str, object], sentence: str) -> None:
+def test_that_a_value_that_is_not_allowed_is_refused_in_one_sentence(
+    name: str, arguments: dict[str, object], sentence: str
+) -> None:
     with pytest.raises(ValueError) as refusal:
         getattr(optlab.optim, name)([parameter()], **arguments)
     assert str(refusal.value) == sentence
@@ -46,7 +68,8 @@ def test_that_a_value_that_is_not_allowed_is_refused_in_one_sentence(name: str, 
 
 def test_that_an_unknown_argument_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        TypeError, match=r"Momentum: got an unexpected keyword argument 'beta'; its signature is Momentum\(params, lr=0.01, \*, mom"
+        TypeError,
+        match=r"Momentum: got an unexpected keyword argument 'beta'; its signature is Momentum\(params, lr=0.01, \*, mom",
     ):
         optlab.optim.Momentum([parameter()], beta=0.9)
 
@@ -63,11 +86,20 @@ def test_that_the_signature_is_torchs_where_torch_has_the_argument() -> None:
     assert list(ours) == ["params", "lr", "betas", "eps", "weight_decay", "maximize"]
     for name in ("lr", "betas", "eps", "maximize"):
         assert ours[name].default == theirs[name].default
-    assert list(inspect.signature(optlab.optim.Momentum).parameters) == ["params", "lr", "momentum", "form", "weight_decay", "maximize"]
+    assert list(inspect.signature(optlab.optim.Momentum).parameters) == [
+        "params",
+        "lr",
+        "momentum",
+        "form",
+        "weight_decay",
+        "maximize",
+    ]
 
 
 def test_that_whole_numbers_numpy_scalars_and_lists_are_numbers() -> None:
-    optimizer = optlab.optim.Adam([parameter()], lr=1, betas=[np.float32(0.5), 0], eps=np.float64(1e-6), weight_decay=1)
+    optimizer = optlab.optim.Adam(
+        [parameter()], lr=1, betas=[np.float32(0.5), 0], eps=np.float64(1e-6), weight_decay=1
+    )
     assert optimizer.param_groups[0]["betas"] == (0.5, 0)
 
 
@@ -102,14 +134,19 @@ def test_that_sparse_gradients_are_refused_before_anything_moves() -> None:
     dense.grad = torch.ones(3)
     table(torch.tensor([1, 2])).sum().backward()
     optimizer = optlab.optim.SGD([dense, table.weight], lr=0.1)
-    with pytest.raises(RuntimeError, match="SGD does not support sparse gradients; make the layer that has them dense"):
+    with pytest.raises(
+        RuntimeError,
+        match="SGD does not support sparse gradients; make the layer that has them dense",
+    ):
         optimizer.step()
     assert torch.equal(dense, torch.ones(3))
 
 
 def test_that_a_class_is_documented_by_its_components_page() -> None:
     text = inspect.getdoc(optlab.optim.Nesterov) or ""
-    assert text.startswith("Momentum with the gradient taken where the velocity is about to carry the parameters.")
+    assert text.startswith(
+        "Momentum with the gradient taken where the velocity is about to carry the parameters."
+    )
     for piece in (
         r"v \leftarrow \alpha v - \epsilon\, g",
         "momentum: momentum α",
@@ -125,7 +162,9 @@ def test_that_a_class_is_documented_by_its_components_page() -> None:
 
 def test_that_the_module_lists_its_classes_and_names_them_when_one_is_missing() -> None:
     assert {"SGD", "Momentum", "Nesterov", "Adam", "RuleOptimizer"} <= set(dir(optlab.optim))
-    assert issubclass(optlab.optim.SGD, RuleOptimizer) and issubclass(optlab.optim.SGD, torch.optim.Optimizer)
+    assert issubclass(optlab.optim.SGD, RuleOptimizer) and issubclass(
+        optlab.optim.SGD, torch.optim.Optimizer
+    )
     assert optlab.optim.SGD is optlab.optim.SGD
     with pytest.raises(AttributeError, match=r"has no optimizer 'Sgd'; it has: .*SGD"):
         _ = optlab.optim.Sgd

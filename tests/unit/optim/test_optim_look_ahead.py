@@ -1,4 +1,6 @@
-"""Rules that want their gradient ahead of the iterate: with closures, without, and from one to the other."""
+"""Rules that want their gradient ahead of the iterate: with closures, without, and from one to the
+other.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ CURVATURE = torch.tensor([0.5, 3.0, 12.0], dtype=torch.float64)
 START = torch.tensor([1.0, -2.0, 0.7], dtype=torch.float64)
 
 
-def algorithm(steps: int, momentum: Callable[[int], float] = lambda step: ALPHA) -> list[torch.Tensor]:
+def algorithm(
+    steps: int, momentum: Callable[[int], float] = lambda step: ALPHA
+) -> list[torch.Tensor]:
     """θ after each step of Algorithm 8.3, written out."""
     theta, v, found = START.clone(), torch.zeros(3, dtype=torch.float64), []
     for step in range(steps):
@@ -62,13 +66,18 @@ def test_that_steps_with_a_closure_follow_the_algorithm() -> None:
 def test_that_a_closure_is_evaluated_once_at_the_interim_point_and_its_loss_returned() -> None:
     problem = Problem()
     problem.with_closure()
-    theta, v = problem.parameter.detach().clone(), problem.optimizer.state[problem.parameter]["v"].clone()
+    theta, v = (
+        problem.parameter.detach().clone(),
+        problem.optimizer.state[problem.parameter]["v"].clone(),
+    )
     problem.seen.clear()
     loss = problem.with_closure()
     assert len(problem.seen) == 1
     interim = theta + ALPHA * v
     torch.testing.assert_close(problem.seen[0], interim, rtol=1e-15, atol=0.0)
-    assert loss.item() == pytest.approx(0.5 * (CURVATURE * interim.square()).sum().item(), rel=1e-14)
+    assert loss.item() == pytest.approx(
+        0.5 * (CURVATURE * interim.square()).sum().item(), rel=1e-14
+    )
 
 
 def test_that_steps_without_a_closure_follow_the_same_iterates() -> None:
@@ -83,7 +92,9 @@ def test_that_between_steps_without_a_closure_the_parameters_are_the_interim_poi
     for _ in range(5):
         problem.without_closure()
     v = problem.optimizer.state[problem.parameter]["v"]
-    torch.testing.assert_close(problem.parameter.detach(), problem.iterate + ALPHA * v, rtol=1e-14, atol=0.0)
+    torch.testing.assert_close(
+        problem.parameter.detach(), problem.iterate + ALPHA * v, rtol=1e-14, atol=0.0
+    )
 
 
 def test_that_looking_at_the_iterate_does_not_change_the_training() -> None:
@@ -100,7 +111,9 @@ def test_that_looking_at_the_iterate_does_not_change_the_training() -> None:
 
 
 def test_that_looking_does_not_move_the_point_though_the_momentum_has_changed() -> None:
-    """The gradient may have been taken already: a scheduler steps between ``backward()`` and the look."""
+    """The gradient may have been taken already: a scheduler steps between ``backward()`` and the
+    look.
+    """
     problem = Problem()
     for _ in range(3):
         problem.without_closure()
@@ -118,7 +131,9 @@ def test_that_parameters_changed_at_the_iterate_are_looked_ahead_from_there() ->
     with problem.optimizer.at_iterate(), torch.no_grad():
         problem.parameter.copy_(new)
     torch.testing.assert_close(problem.iterate, new)
-    torch.testing.assert_close(problem.parameter.detach(), new + ALPHA * problem.optimizer.state[problem.parameter]["v"])
+    torch.testing.assert_close(
+        problem.parameter.detach(), new + ALPHA * problem.optimizer.state[problem.parameter]["v"]
+    )
 
 
 def test_that_a_change_of_the_parameters_between_steps_moves_the_iterate_with_them() -> None:
@@ -145,7 +160,9 @@ def test_that_a_step_without_a_closure_after_steps_with_one_is_refused_in_words(
     for _ in range(3):
         problem.with_closure()
     before = problem.parameter.detach().clone()
-    with pytest.raises(RuntimeError, match=r"Nesterov: this step has no closure.*call look_ahead\(\)"):
+    with pytest.raises(
+        RuntimeError, match=r"Nesterov: this step has no closure.*call look_ahead\(\)"
+    ):
         problem.without_closure()
     assert torch.equal(problem.parameter, before)
     assert problem.optimizer.state[problem.parameter]["step"] == 3

@@ -1,4 +1,6 @@
-"""The torch face of rules that ask the objective: the engine's numbers, what a closure may be, and state that can be saved."""
+"""The torch face of rules that ask the objective: the engine's numbers, what a closure may be, and
+state that can be saved.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,16 @@ def iris(rule: str, **values: Any) -> Experiment:
 
 def network() -> torch.nn.Sequential:
     torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
+    return torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)
+    ).double()
 
 
 def data() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(20, 3, dtype=torch.float64, generator=generator), torch.randint(0, 2, (20,), generator=generator)
+    return torch.randn(20, 3, dtype=torch.float64, generator=generator), torch.randint(
+        0, 2, (20,), generator=generator
+    )
 
 
 def loss_of(model: torch.nn.Module) -> Any:
@@ -51,11 +57,20 @@ def flat(model: torch.nn.Module) -> torch.Tensor:
 
 @pytest.mark.parametrize(("face", "rule"), NEWTONS)
 @pytest.mark.parametrize("solver", ["exact", "products"])
-def test_that_two_hundred_steps_on_minibatches_are_the_engines(face: str, rule: str, solver: str) -> None:
-    values: dict[str, Any] = {"lr": 0.3, "damping": 0.5, "solver": solver, **({"krylov": 6} if rule == "saddle_free_newton" else {})}
+def test_that_two_hundred_steps_on_minibatches_are_the_engines(
+    face: str, rule: str, solver: str
+) -> None:
+    values: dict[str, Any] = {
+        "lr": 0.3,
+        "damping": 0.5,
+        "solver": solver,
+        **({"krylov": 6} if rule == "saddle_free_newton" else {}),
+    }
     experiment = iris(rule, **values)
     trainer = Trainer([experiment])
-    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 3)).double()
+    model = torch.nn.Sequential(
+        torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 3)
+    ).double()
     torch.nn.utils.vector_to_parameters(trainer.theta[0].clone(), model.parameters())
     optimizer = getattr(optlab.optim, face)(model.parameters(), **values)
     part = experiment.dataset.load().training
@@ -106,7 +121,9 @@ def test_that_a_note_says_where_newton_climbs() -> None:
     assert parameter.detach().abs().max() < 1e-14
 
 
-def test_that_a_rule_that_moves_between_product_and_use_gets_the_product_of_where_it_asked() -> None:
+def test_that_a_rule_that_moves_between_product_and_use_gets_the_product_of_where_it_asked() -> (
+    None
+):
     from optlab.optim.objective_rule import ClosureObjective
 
     model = network()
@@ -145,7 +162,9 @@ def test_that_a_closure_that_called_backward_is_refused_and_nothing_moves() -> N
         (lambda loss: None, "and not NoneType"),
     ],
 )
-def test_that_a_closure_that_returns_no_differentiable_number_is_refused_in_words(wrong: Any, words: str) -> None:
+def test_that_a_closure_that_returns_no_differentiable_number_is_refused_in_words(
+    wrong: Any, words: str
+) -> None:
     model = network()
     optimizer: Any = optlab.optim.SaddleFreeNewton(model.parameters())
     with pytest.raises(RuntimeError, match=words):
@@ -197,14 +216,23 @@ def test_that_frozen_parameters_stay_and_unused_ones_get_no_step_of_their_own() 
     before = loss_of(model)().item()
     optimizer: Any = optlab.optim.Newton([*model.parameters(), unused], damping=0.5)
     optimizer.step(loss_of(model))
-    assert torch.equal(model[0].weight, kept) and torch.equal(unused, torch.ones(2, dtype=torch.float64))
+    assert torch.equal(model[0].weight, kept) and torch.equal(
+        unused, torch.ones(2, dtype=torch.float64)
+    )
     assert loss_of(model)().item() < before
 
 
 @pytest.mark.parametrize(
-    ("face", "values"), [("LBFGS", {}), ("HessianDiagonal", {"before": "adam", "solver": "products", "rho": 0.9}), ("BFGS", {})]
+    ("face", "values"),
+    [
+        ("LBFGS", {}),
+        ("HessianDiagonal", {"before": "adam", "solver": "products", "rho": 0.9}),
+        ("BFGS", {}),
+    ],
 )
-def test_that_saved_state_goes_on_as_if_nothing_had_happened(face: str, values: dict[str, Any]) -> None:
+def test_that_saved_state_goes_on_as_if_nothing_had_happened(
+    face: str, values: dict[str, Any]
+) -> None:
     make = getattr(optlab.optim, face)
     model = network()
     optimizer = make(model.parameters(), **values)
@@ -236,7 +264,9 @@ def test_that_random_rules_follow_their_seed() -> None:
     ends = []
     for seed in (1, 1, 2):
         model = network()
-        optimizer: Any = optlab.optim.HessianDiagonal(model.parameters(), solver="products", draws=1, seed=seed)
+        optimizer: Any = optlab.optim.HessianDiagonal(
+            model.parameters(), solver="products", draws=1, seed=seed
+        )
         for _ in range(3):
             optimizer.step(loss_of(model))
         ends.append(flat(model))
@@ -248,7 +278,9 @@ def test_that_two_hundred_natural_steps_on_minibatches_are_the_engines(solver: s
     values: dict[str, Any] = {"lr": 0.3, "damping": 0.1, "solver": solver}
     experiment = iris("natural_gradient", **values)
     trainer = Trainer([experiment])
-    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 3)).double()
+    model = torch.nn.Sequential(
+        torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 3)
+    ).double()
     torch.nn.utils.vector_to_parameters(trainer.theta[0].clone(), model.parameters())
     optimizer: Any = optlab.optim.NaturalGradient(model.parameters(), **values)
     part = experiment.dataset.load().training
@@ -279,10 +311,16 @@ def test_that_the_fisher_matrix_is_the_one_of_the_predictions(likelihood: str) -
     outputs = model(x)
     p = outputs.softmax(dim=1).detach()
     categorical = torch.diag_embed(p) - p.unsqueeze(2) * p.unsqueeze(1)
-    weights = categorical if likelihood == "cross_entropy" else 2.0 * torch.eye(2, dtype=torch.float64).expand(20, 2, 2)
+    weights = (
+        categorical
+        if likelihood == "cross_entropy"
+        else 2.0 * torch.eye(2, dtype=torch.float64).expand(20, 2, 2)
+    )
     fisher = torch.einsum("mkp,mkl,mlq->pq", jacobian, weights, jacobian) / 20
     before = flat(model)
-    optimizer: Any = optlab.optim.NaturalGradient(model.parameters(), lr=1.0, damping=0.01, solver="exact", likelihood=likelihood)
+    optimizer: Any = optlab.optim.NaturalGradient(
+        model.parameters(), lr=1.0, damping=0.01, solver="exact", likelihood=likelihood
+    )
 
     def closure() -> tuple[torch.Tensor, torch.Tensor]:
         outputs = model(x)
@@ -293,10 +331,14 @@ def test_that_the_fisher_matrix_is_the_one_of_the_predictions(likelihood: str) -
             else (outputs - target).square().sum(dim=1).mean()
         ), outputs
 
-    gradient = torch.cat([part.reshape(-1) for part in torch.autograd.grad(closure()[0], list(model.parameters()))])
+    gradient = torch.cat(
+        [part.reshape(-1) for part in torch.autograd.grad(closure()[0], list(model.parameters()))]
+    )
     optimizer.step(closure)
     damped = fisher + 0.01 * torch.eye(len(fisher), dtype=torch.float64)
-    torch.testing.assert_close(flat(model), before - torch.linalg.solve(damped, gradient), rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(
+        flat(model), before - torch.linalg.solve(damped, gradient), rtol=1e-9, atol=1e-11
+    )
 
 
 def test_that_a_closure_without_predictions_is_refused_and_moves_nothing() -> None:

@@ -23,7 +23,9 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
 
 def network() -> torch.nn.Sequential:
     torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Linear(64, 12), torch.nn.Tanh(), torch.nn.Linear(12, 10)).double()
+    return torch.nn.Sequential(
+        torch.nn.Linear(64, 12), torch.nn.Tanh(), torch.nn.Linear(12, 10)
+    ).double()
 
 
 def batch_loss(model: torch.nn.Module, step: int) -> torch.Tensor:
@@ -33,7 +35,9 @@ def batch_loss(model: torch.nn.Module, step: int) -> torch.Tensor:
 
 
 def train(
-    make: Callable[[Any], torch.optim.Optimizer], steps: int = STEPS, schedule: Callable[[torch.optim.Optimizer], Any] | None = None
+    make: Callable[[Any], torch.optim.Optimizer],
+    steps: int = STEPS,
+    schedule: Callable[[torch.optim.Optimizer], Any] | None = None,
 ) -> tuple[torch.Tensor, torch.optim.Optimizer]:
     """Parameters after a run with ``loss.backward(); step()``, and the optimizer."""
     model = network()
@@ -50,25 +54,34 @@ def train(
 
 def agree(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = 1e-12) -> None:
     start = torch.nn.utils.parameters_to_vector(network().parameters()).detach()
-    assert (theirs - start).abs().max() > 1e-2, "the oracle did not move, so there is nothing to compare"
+    assert (theirs - start).abs().max() > 1e-2, (
+        "the oracle did not move, so there is nothing to compare"
+    )
     torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
 def ours_and_theirs(
-    ours: Callable[[Any], torch.optim.Optimizer], theirs: Callable[[Any], torch.optim.Optimizer], **kwargs: Any
+    ours: Callable[[Any], torch.optim.Optimizer],
+    theirs: Callable[[Any], torch.optim.Optimizer],
+    **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     return train(ours, **kwargs)[0], train(theirs, **kwargs)[0]
 
 
 def test_that_sgd_equals_torch() -> None:
-    agree(*ours_and_theirs(lambda p: optlab.optim.SGD(p, lr=0.3), lambda p: torch.optim.SGD(p, lr=0.3)))
+    agree(
+        *ours_and_theirs(
+            lambda p: optlab.optim.SGD(p, lr=0.3), lambda p: torch.optim.SGD(p, lr=0.3)
+        )
+    )
 
 
 @pytest.mark.parametrize("form", ["notes", "torch"])
 def test_that_momentum_equals_torch_at_a_constant_rate(form: str) -> None:
     agree(
         *ours_and_theirs(
-            lambda p: optlab.optim.Momentum(p, 0.05, momentum=0.9, form=form), lambda p: torch.optim.SGD(p, 0.05, momentum=0.9)
+            lambda p: optlab.optim.Momentum(p, 0.05, momentum=0.9, form=form),
+            lambda p: torch.optim.SGD(p, 0.05, momentum=0.9),
         )
     )
 
@@ -108,25 +121,45 @@ def test_that_nesterov_equals_torch_after_the_change_of_variables() -> None:
         optimizer.step(closure)
     theta = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
     phi, batch_objective = train(lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, nesterov=True))
-    buffers = torch.cat([batch_objective.state[p]["momentum_buffer"].flatten() for p in batch_objective.param_groups[0]["params"]])
+    buffers = torch.cat(
+        [
+            batch_objective.state[p]["momentum_buffer"].flatten()
+            for p in batch_objective.param_groups[0]["params"]
+        ]
+    )
     agree(theta, phi + 0.9 * 0.05 * buffers)
 
 
-PAIRS: dict[str, tuple[Callable[..., torch.optim.Optimizer], Callable[..., torch.optim.Optimizer]]] = {
-    "sgd": (lambda p, **k: optlab.optim.SGD(p, lr=0.1, **k), lambda p, **k: torch.optim.SGD(p, lr=0.1, **k)),
-    "momentum": (lambda p, **k: optlab.optim.Momentum(p, lr=0.02, **k), lambda p, **k: torch.optim.SGD(p, lr=0.02, momentum=0.9, **k)),
+PAIRS: dict[
+    str, tuple[Callable[..., torch.optim.Optimizer], Callable[..., torch.optim.Optimizer]]
+] = {
+    "sgd": (
+        lambda p, **k: optlab.optim.SGD(p, lr=0.1, **k),
+        lambda p, **k: torch.optim.SGD(p, lr=0.1, **k),
+    ),
+    "momentum": (
+        lambda p, **k: optlab.optim.Momentum(p, lr=0.02, **k),
+        lambda p, **k: torch.optim.SGD(p, lr=0.02, momentum=0.9, **k),
+    ),
     "nesterov": (
         lambda p, **k: optlab.optim.Nesterov(p, lr=0.02, **k),
         lambda p, **k: torch.optim.SGD(p, lr=0.02, momentum=0.9, nesterov=True, **k),
     ),
-    "adam": (lambda p, **k: optlab.optim.Adam(p, lr=0.002, **k), lambda p, **k: torch.optim.Adam(p, lr=0.002, **k)),
+    "adam": (
+        lambda p, **k: optlab.optim.Adam(p, lr=0.002, **k),
+        lambda p, **k: torch.optim.Adam(p, lr=0.002, **k),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_that_weight_decay_equals_torch(name: str) -> None:
     ours, theirs = PAIRS[name]
-    agree(*ours_and_theirs(lambda p: ours(p, weight_decay=0.05), lambda p: theirs(p, weight_decay=0.05), steps=200))
+    agree(
+        *ours_and_theirs(
+            lambda p: ours(p, weight_decay=0.05), lambda p: theirs(p, weight_decay=0.05), steps=200
+        )
+    )
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -134,7 +167,9 @@ def test_that_maximize_equals_torch(name: str) -> None:
     ours, theirs = PAIRS[name]
     agree(
         *ours_and_theirs(
-            lambda p: ours(p, maximize=True, weight_decay=0.1), lambda p: theirs(p, maximize=True, weight_decay=0.1), steps=40
+            lambda p: ours(p, maximize=True, weight_decay=0.1),
+            lambda p: theirs(p, maximize=True, weight_decay=0.1),
+            steps=40,
         ),
         tolerance=1e-10,
     )
@@ -147,13 +182,18 @@ def test_that_groups_with_rates_and_decays_of_their_own_equal_torch(name: str) -
         return [{"params": members[:2], "lr": 0.001}, {"params": members[2:], "weight_decay": 0.1}]
 
     ours, theirs = PAIRS[name]
-    agree(*ours_and_theirs(lambda p: ours(groups(p)), lambda p: theirs(groups(p)), steps=100), tolerance=1e-11)
+    agree(
+        *ours_and_theirs(lambda p: ours(groups(p)), lambda p: theirs(groups(p)), steps=100),
+        tolerance=1e-11,
+    )
 
 
 SCHEDULERS: dict[str, Callable[[torch.optim.Optimizer], Any]] = {
     "step": lambda o: torch.optim.lr_scheduler.StepLR(o, step_size=20, gamma=0.3),
     "one_cycle": lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=0.05, total_steps=101),
-    "cyclic": lambda o: torch.optim.lr_scheduler.CyclicLR(o, base_lr=0.001, max_lr=0.05, step_size_up=15),
+    "cyclic": lambda o: torch.optim.lr_scheduler.CyclicLR(
+        o, base_lr=0.001, max_lr=0.05, step_size_up=15
+    ),
     "cosine": lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=80),
 }
 
@@ -173,10 +213,15 @@ def test_that_the_torch_form_equals_torch_under_a_scheduler(scheduler: str, nest
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_that_adam_equals_torch_under_a_scheduler_that_also_cycles_its_first_decay(scheduler: str) -> None:
+def test_that_adam_equals_torch_under_a_scheduler_that_also_cycles_its_first_decay(
+    scheduler: str,
+) -> None:
     agree(
         *ours_and_theirs(
-            lambda p: optlab.optim.Adam(p, 0.002), lambda p: torch.optim.Adam(p, 0.002), steps=100, schedule=SCHEDULERS[scheduler]
+            lambda p: optlab.optim.Adam(p, 0.002),
+            lambda p: torch.optim.Adam(p, 0.002),
+            steps=100,
+            schedule=SCHEDULERS[scheduler],
         )
     )
 
@@ -196,7 +241,10 @@ def test_that_a_rate_in_a_tensor_is_a_rate(name: str) -> None:
     ours, _ = PAIRS[name]
     rate = ours([torch.nn.Parameter(torch.zeros(1))]).param_groups[0]["lr"]
     make = getattr(optlab.optim, {"sgd": "SGD"}.get(name, name.capitalize()))
-    for tensor in (torch.tensor(rate, dtype=torch.float64), torch.tensor([rate], dtype=torch.float64)):
+    for tensor in (
+        torch.tensor(rate, dtype=torch.float64),
+        torch.tensor([rate], dtype=torch.float64),
+    ):
         agree(train(lambda p, lr=tensor: make(p, lr=lr), 60)[0], train(ours, 60)[0])
 
 

@@ -17,7 +17,9 @@ NAMES = ["SGD", "Momentum", "Nesterov", "Adam"]
 
 
 def step(optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter, number: int) -> None:
-    parameter.grad = torch.sin(torch.arange(parameter.numel(), dtype=parameter.dtype) + number).view_as(parameter)
+    parameter.grad = torch.sin(
+        torch.arange(parameter.numel(), dtype=parameter.dtype) + number
+    ).view_as(parameter)
     optimizer.step()
 
 
@@ -134,7 +136,9 @@ def test_that_what_a_rule_keeps_is_not_the_memory_of_parameter_or_gradient() -> 
             return {"first": theta, "last": theta, "g": theta}
 
         @staticmethod
-        def update(theta: torch.Tensor, g: torch.Tensor, state: State, h: Any) -> tuple[torch.Tensor, State]:
+        def update(
+            theta: torch.Tensor, g: torch.Tensor, state: State, h: Any
+        ) -> tuple[torch.Tensor, State]:
             return theta - g, {"first": state["first"], "last": theta, "g": g}
 
         @classmethod

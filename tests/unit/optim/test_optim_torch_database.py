@@ -1,7 +1,7 @@
 """torch's own database of optimizer inputs, and its generic checks, over our classes.
 
-From ``torch.testing._internal.common_optimizers`` (SGD's and Adam's entries) as far as arguments are shared, with the checks of torch's
-``test_optim.py`` rewritten for them.
+From ``torch.testing._internal.common_optimizers`` (SGD's and Adam's entries) as far as arguments
+are shared, with the checks of torch's ``test_optim.py`` rewritten for them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ import optlab.optim
 
 CPU = "cpu"
 ENTRIES = {
-    "SGD": (database.optim_inputs_func_sgd, database.optim_error_inputs_func_sgd, torch.optim.SGD, {"lr": 0.01}, {"lr": 0.01}),
+    "SGD": (
+        database.optim_inputs_func_sgd,
+        database.optim_error_inputs_func_sgd,
+        torch.optim.SGD,
+        {"lr": 0.01},
+        {"lr": 0.01},
+    ),
     "Momentum": (
         database.optim_inputs_func_sgd,
         database.optim_error_inputs_func_sgd,
@@ -34,7 +40,13 @@ ENTRIES = {
         {"lr": 0.01},
         {"lr": 0.01, "momentum": 0.9, "nesterov": True},
     ),
-    "Adam": (database.optim_inputs_func_adam, database.optim_error_inputs_func_adam, torch.optim.Adam, {}, {}),
+    "Adam": (
+        database.optim_inputs_func_adam,
+        database.optim_error_inputs_func_adam,
+        torch.optim.Adam,
+        {},
+        {},
+    ),
 }
 
 
@@ -53,7 +65,8 @@ ERRORS = [
     pytest.param(name, entry, id=f"{name}: {entry.optimizer_error_input.desc}")
     for name, (_, errors, *_) in ENTRIES.items()
     for entry in errors(CPU, torch.float64)
-    if shared(name, entry.optimizer_error_input.kwargs) and "betas must be either" not in (entry.error_regex or "")
+    if shared(name, entry.optimizer_error_input.kwargs)
+    and "betas must be either" not in (entry.error_regex or "")
 ]
 OUR_WORDS = {
     "Invalid beta parameter at index 0: 1.0": r"betas\[0\] is 1.0, but it must be",
@@ -71,7 +84,12 @@ def problem() -> tuple[torch.nn.Parameter, torch.nn.Parameter, torch.Tensor]:
     return weight, bias, torch.randn(5, generator=generator, dtype=torch.float64)
 
 
-def closure_for(optimizer: torch.optim.Optimizer, weight: torch.nn.Parameter, bias: torch.nn.Parameter, x: torch.Tensor) -> Any:
+def closure_for(
+    optimizer: torch.optim.Optimizer,
+    weight: torch.nn.Parameter,
+    bias: torch.nn.Parameter,
+    x: torch.Tensor,
+) -> Any:
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
         loss = (weight.mv(x) + bias).pow(2).sum()
@@ -92,13 +110,19 @@ def test_that_the_database_has_inputs_and_errors_for_every_class() -> None:
 
 
 @pytest.mark.parametrize(("name", "kwargs"), INPUTS)
-def test_that_an_input_of_the_database_gives_torchs_numbers(name: str, kwargs: dict[str, Any]) -> None:
+def test_that_an_input_of_the_database_gives_torchs_numbers(
+    name: str, kwargs: dict[str, Any]
+) -> None:
     _, _, batch_objective, ours_base, theirs_base = ENTRIES[name]
     found = []
     for ours in (True, False):
         weight, bias, x = problem()
         both = [weight, bias]
-        optimizer = make(name, both, {**ours_base, **kwargs}) if ours else batch_objective(both, **copy.deepcopy({**theirs_base, **kwargs}))
+        optimizer = (
+            make(name, both, {**ours_base, **kwargs})
+            if ours
+            else batch_objective(both, **copy.deepcopy({**theirs_base, **kwargs}))
+        )
         closure = closure_for(optimizer, weight, bias, x)
         for _ in range(30):
             closure()
@@ -122,7 +146,9 @@ def test_that_a_wrong_input_of_the_database_is_refused(name: str, entry: Any) ->
 
 @pytest.mark.parametrize(("name", "kwargs"), INPUTS)
 @pytest.mark.parametrize("with_closure", [False, True])
-def test_that_a_state_dict_round_trip_goes_on_alike(name: str, kwargs: dict[str, Any], with_closure: bool) -> None:
+def test_that_a_state_dict_round_trip_goes_on_alike(
+    name: str, kwargs: dict[str, Any], with_closure: bool
+) -> None:
     weight, bias, x = problem()
     optimizer = make(name, [weight, bias], kwargs)
     closure = closure_for(optimizer, weight, bias, x)

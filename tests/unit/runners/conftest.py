@@ -11,7 +11,11 @@ from optlab.runners import TrainJob, WorkerPool
 
 
 def experiment(steps: int = 200, **sections: object) -> Experiment:
-    tables = {"dataset": {"name": "moons", "size": 200}, "model": {"name": "mlp"}, "budget": {"steps": steps}}
+    tables = {
+        "dataset": {"name": "moons", "size": 200},
+        "model": {"name": "mlp"},
+        "budget": {"steps": steps},
+    }
     return Experiment.from_dict({**tables, **sections})
 
 

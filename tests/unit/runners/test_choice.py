@@ -25,7 +25,9 @@ def test_that_a_thread_is_taken_where_nothing_draws(monkeypatch):
     assert choice.choose("auto", 0.0) == "thread"
 
 
-@pytest.mark.parametrize(("kept", "expected"), [(0.95, "thread"), (0.9, "thread"), (0.89, "process"), (0.2, "process")])
+@pytest.mark.parametrize(
+    ("kept", "expected"), [(0.95, "thread"), (0.9, "thread"), (0.89, "process"), (0.2, "process")]
+)
 def test_that_the_measured_speed_decides_and_is_measured_once(monkeypatch, kept, expected):
     calls = []
     monkeypatch.setattr(choice, "_measure", lambda share: calls.append(share) or kept)

@@ -17,7 +17,16 @@ from optlab.runners.outbox import Outbox
 from optlab.store import Store
 from optlab.tasks.preview import PreviewTask
 from optlab.training.control import Inbox, Stop
-from optlab.training.events import Event, RunEnded, Series, SeriesBlock, SessionEnded, SessionFailed, SessionStarted, SnapshotTaken
+from optlab.training.events import (
+    Event,
+    RunEnded,
+    Series,
+    SeriesBlock,
+    SessionEnded,
+    SessionFailed,
+    SessionStarted,
+    SnapshotTaken,
+)
 from optlab.training.snapshot import Snapshot
 
 _JOB = PreviewTask({"name": "moons"})
@@ -61,7 +70,9 @@ def _all(owner: JobHandle) -> list[Event]:
 
 
 def test_that_all_events_arrive_in_order_through_a_small_outbox():
-    owner = JobHandle(_JOB, Scripted(lambda inbox: iter([_block(step) for step in range(500)])), capacity=3)
+    owner = JobHandle(
+        _JOB, Scripted(lambda inbox: iter([_block(step) for step in range(500)])), capacity=3
+    )
     owner.start()
     owner.start()
     steps: list[int] = []
@@ -126,12 +137,21 @@ def test_that_a_fault_that_lasts_is_told_once_and_the_run_goes_on(tmp_path):
         owner.start()
         told = _all(owner)
         complaints = [event for event in told if isinstance(event, NotRecorded)]
-        assert len(complaints) == 1 and "not recorded" in complaints[0].words and "cannot be written" in complaints[0].words
-        assert [event for event in told if not isinstance(event, NotRecorded)] == [*blocks, SessionEnded()]
+        assert (
+            len(complaints) == 1
+            and "not recorded" in complaints[0].words
+            and "cannot be written" in complaints[0].words
+        )
+        assert [event for event in told if not isinstance(event, NotRecorded)] == [
+            *blocks,
+            SessionEnded(),
+        ]
         assert store.run(owner.run_ids[0]).status == "interrupted"
 
 
-@pytest.mark.parametrize("end", [lambda owner: owner.send(Stop()), lambda owner: owner.cancel()], ids=["stop", "cancel"])
+@pytest.mark.parametrize(
+    "end", [lambda owner: owner.send(Stop()), lambda owner: owner.cancel()], ids=["stop", "cancel"]
+)
 def test_that_a_run_that_waits_for_room_can_be_ended(tmp_path, end):
     experiment = Experiment.from_dict({"dataset": {"name": "moons"}, "model": {"name": "mlp"}})
     with Store.open(tmp_path) as store:
@@ -149,13 +169,17 @@ def test_that_a_run_that_waits_for_room_can_be_ended(tmp_path, end):
         end(owner)
         assert owner.join(30)
         told = owner.drain()
-        assert next(event.words for event in told if isinstance(event, NotRecorded)).endswith("on another disk.")
+        assert next(event.words for event in told if isinstance(event, NotRecorded)).endswith(
+            "on another disk."
+        )
         assert isinstance(told[-1], SessionEnded)
         assert store.run(owner.run_ids[0]).status == "interrupted"
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-def test_that_cancel_ends_a_run_in_a_worker_within_three_seconds(tmp_path, doomed_pool, endless, hangs):
+def test_that_cancel_ends_a_run_in_a_worker_within_three_seconds(
+    tmp_path, doomed_pool, endless, hangs
+):
     worker = doomed_pool.take()
     doomed_pool.give_back(worker)
     with Store.open(tmp_path) as store:
@@ -178,7 +202,9 @@ def test_that_cancel_ends_a_run_in_a_worker_within_three_seconds(tmp_path, doome
 
 
 def test_that_training_is_recorded_before_it_is_told(tmp_path):
-    experiment = Experiment.from_dict({"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 50}})
+    experiment = Experiment.from_dict(
+        {"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 50}}
+    )
     owner = train([experiment, experiment, experiment], store=tmp_path)
     assert owner.runner == "thread"
     told = _all(owner)
@@ -194,13 +220,17 @@ def test_that_training_is_recorded_before_it_is_told(tmp_path):
 
 
 def test_that_a_run_that_is_not_recorded_needs_no_store(tmp_path):
-    experiment = Experiment.from_dict({"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 20}})
+    experiment = Experiment.from_dict(
+        {"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 20}}
+    )
     owner = train([experiment])
     assert owner.run_ids == () and isinstance(_all(owner)[-1], SessionEnded)
 
 
 def test_that_a_failed_start_is_recorded_and_can_be_resumed(tmp_path):
-    good = Experiment.from_dict({"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 20}})
+    good = Experiment.from_dict(
+        {"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 20}}
+    )
     other = good.with_value("budget.steps", 30)
     owner = train([good, other], store=tmp_path)
     assert "differs" in _all(owner)[-1].message

@@ -28,9 +28,16 @@ def test_that_a_training_job_ends_with_its_result(short):
 
 
 def test_that_the_log_is_applied_at_its_steps(short):
-    job = TrainJob(short.experiments, None, ((120, SetValue("optimizer.lr", 0.5)), (7, SetValue("optimizer.lr", 0.25))))
+    job = TrainJob(
+        short.experiments,
+        None,
+        ((120, SetValue("optimizer.lr", 0.5)), (7, SetValue("optimizer.lr", 0.25))),
+    )
     applied = [event for event in perform(job, Inbox()) if isinstance(event, MessageApplied)]
-    assert applied == [MessageApplied(7, SetValue("optimizer.lr", 0.25)), MessageApplied(120, SetValue("optimizer.lr", 0.5))]
+    assert applied == [
+        MessageApplied(7, SetValue("optimizer.lr", 0.25)),
+        MessageApplied(120, SetValue("optimizer.lr", 0.5)),
+    ]
 
 
 def test_that_an_error_of_the_user_is_told_without_a_traceback():
@@ -54,7 +61,12 @@ def test_that_digits_are_shown_as_the_images_of_the_source():
         assert source[(np.round(image) + 0.0).ravel().tobytes()] == label
         np.testing.assert_allclose(image, np.round(image), atol=1e-9)
     assert seen.class_counts == tuple(np.bincount(y)) and sum(seen.counts.values()) == 1797
-    assert (seen.inputs, seen.outputs, seen.task, seen.class_names) == ((8, 8), 10, "classes", tuple("0123456789"))
+    assert (seen.inputs, seen.outputs, seen.task, seen.class_names) == (
+        (8, 8),
+        10,
+        "classes",
+        tuple("0123456789"),
+    )
 
 
 def test_that_points_in_the_plane_are_shown_as_they_are():
@@ -80,11 +92,15 @@ def test_that_wider_data_are_shown_in_the_plane_of_their_principal_components():
 
 def test_that_a_preview_of_nothing_is_an_error_in_words():
     events = list(perform(PreviewTask({"name": "no such"}), Inbox()))
-    assert len(events) == 1 and isinstance(events[0], SessionFailed) and "no such" in events[0].message
+    assert (
+        len(events) == 1 and isinstance(events[0], SessionFailed) and "no such" in events[0].message
+    )
 
 
 @pytest.mark.parametrize("name", registry.names("dataset"))
 def test_that_every_dataset_that_loads_has_a_preview(name):
     events = list(perform(PreviewTask({"name": name}), Inbox()))
     # A data set that reads a file asks for one.
-    assert isinstance(events[0], TaskResult) or (isinstance(events[0], SessionFailed) and not events[0].detail)
+    assert isinstance(events[0], TaskResult) or (
+        isinstance(events[0], SessionFailed) and not events[0].detail
+    )

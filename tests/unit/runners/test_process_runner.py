@@ -15,7 +15,15 @@ from optlab.runners import ProcessRunner, ThreadRunner, TrainJob, WorkerPool
 from optlab.runners.worker import WorkerDied
 from optlab.tasks.preview import PreviewTask
 from optlab.training.control import Inbox, Pause, Stop
-from optlab.training.events import ActivityChanged, RunEnded, SeriesBlock, SessionEnded, SessionFailed, SessionStarted, TaskResult
+from optlab.training.events import (
+    ActivityChanged,
+    RunEnded,
+    SeriesBlock,
+    SessionEnded,
+    SessionFailed,
+    SessionStarted,
+    TaskResult,
+)
 
 
 def _idle_pid(pool: WorkerPool) -> int:
@@ -29,13 +37,24 @@ def _result(events) -> RunEnded:
 
 
 def _series(events, name: str) -> np.ndarray:
-    return np.concatenate([event.series[name].values for event in events if isinstance(event, SeriesBlock) and name in event.series])
+    return np.concatenate(
+        [
+            event.series[name].values
+            for event in events
+            if isinstance(event, SeriesBlock) and name in event.series
+        ]
+    )
 
 
 def test_that_thread_and_process_give_the_same_numbers_on_digits(pool):
     from optlab.experiment import Experiment
 
-    digits = {"dataset": {"name": "digits"}, "model": {"name": "mlp"}, "optimizer": {"name": "adam"}, "budget": {"steps": 300}}
+    digits = {
+        "dataset": {"name": "digits"},
+        "model": {"name": "mlp"},
+        "optimizer": {"name": "adam"},
+        "budget": {"steps": 300},
+    }
     job = TrainJob((Experiment.from_dict(digits).to_toml(),))
     here = list(ThreadRunner().events(job, Inbox()))
     there = list(ProcessRunner(pool).events(job, Inbox()))
@@ -49,14 +68,18 @@ def test_that_thread_and_process_give_the_same_numbers_on_digits(pool):
 def test_that_a_worker_serves_one_job_after_another(pool, short):
     pid = _idle_pid(pool)
     assert isinstance(list(ProcessRunner(pool).events(short, Inbox()))[-1], SessionEnded)
-    assert isinstance(list(ProcessRunner(pool).events(PreviewTask({"name": "moons"}), Inbox()))[-1], TaskResult)
+    assert isinstance(
+        list(ProcessRunner(pool).events(PreviewTask({"name": "moons"}), Inbox()))[-1], TaskResult
+    )
     # An error of the user says nothing against the worker.
     failed = list(ProcessRunner(pool).events(TrainJob(("",)), Inbox()))
     assert isinstance(failed[-1], SessionFailed)
     assert _idle_pid(pool) == pid
 
 
-def test_that_messages_reach_a_worker_and_one_left_over_does_not_reach_its_next_job(pool, endless, short):
+def test_that_messages_reach_a_worker_and_one_left_over_does_not_reach_its_next_job(
+    pool, endless, short
+):
     inbox = Inbox()
     told = []
     for event in ProcessRunner(pool).events(endless, inbox):
@@ -136,5 +159,7 @@ print("torch" in sys.modules, "sklearn" in sys.modules)
 
 def test_that_choosing_and_importing_runners_need_no_torch():
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    found = subprocess.run([sys.executable, "-c", _CHOICE], capture_output=True, text=True, check=True, env=environment)
+    found = subprocess.run(
+        [sys.executable, "-c", _CHOICE], capture_output=True, text=True, check=True, env=environment
+    )
     assert found.stdout.split() == ["False", "False"]

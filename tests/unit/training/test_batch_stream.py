@@ -32,7 +32,11 @@ def order(name: str, size: int) -> Any:
 
 
 NAMES = registry.names("batches")
-COVERING = [component.name for component in registry.components("batches") if cast(type[Batches], component).covers]
+COVERING = [
+    component.name
+    for component in registry.components("batches")
+    if cast(type[Batches], component).covers
+]
 
 
 @pytest.mark.parametrize("name", COVERING)

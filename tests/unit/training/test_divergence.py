@@ -1,4 +1,6 @@
-"""Runs that break: found within the step, named, and kept at their last finite state, on the device as on the host."""
+"""Runs that break: found within the step, named, and kept at their last finite state, on the device
+as on the host.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def start_from(experiment: Experiment, theta: list[float] | None, deferred: bool
     """A trainer at given parameters (the start where None)."""
     if theta is None:
         return Trainer([experiment], deferred=deferred)
-    snapshot = dataclasses.replace(Trainer([experiment]).snapshot(0, 0.0, "asked"), theta=np.array(theta))
+    snapshot = dataclasses.replace(
+        Trainer([experiment]).snapshot(0, 0.0, "asked"), theta=np.array(theta)
+    )
     return Trainer([experiment], [snapshot], deferred=deferred)
 
 
@@ -45,9 +49,19 @@ def run_out(trainer: Trainer, steps: int) -> Trainer:
 CASES: dict[str, tuple[dict[str, Any], list[float] | None, str, int]] = {
     # name: experiment, start, what breaks, step whose state is kept
     "outputs of a later layer": (DEEP, [1e200] * 10 + [0.0, 1e200, 0.0], "layers.1", 0),
-    "outputs after a huge step": ({**DEEP, "optimizer": {"name": "sgd", "lr": 1e160}}, [0.1] * 10 + [0.0, 0.1, 0.0], "layers.1", 0),
+    "outputs after a huge step": (
+        {**DEEP, "optimizer": {"name": "sgd", "lr": 1e160}},
+        [0.1] * 10 + [0.0, 0.1, 0.0],
+        "layers.1",
+        0,
+    ),
     "loss": (DEEP, [0.0] * 12 + [1e200], "loss", 0),
-    "loss after a huge step": ({**REGRESSION, "model": {"name": "linear"}, "optimizer": {"name": "sgd", "lr": 1e200}}, None, "loss", 0),
+    "loss after a huge step": (
+        {**REGRESSION, "model": {"name": "linear"}, "optimizer": {"name": "sgd", "lr": 1e200}},
+        None,
+        "loss",
+        0,
+    ),
     "gradient": (DEEP, [0.0] * 11 + [1e200, 1e150], "gradient of layers.0.weight", 0),
     "parameters": (
         {**REGRESSION, "model": {"name": "linear"}, "optimizer": {"name": "sgd", "lr": 1.7e308}},
@@ -55,14 +69,26 @@ CASES: dict[str, tuple[dict[str, Any], list[float] | None, str, int]] = {
         "layers.0.weight",
         0,
     ),
-    "after some steps": ({**REGRESSION, "model": {"name": "linear"}, "optimizer": {"name": "sgd", "lr": 1e30}}, None, "loss", -1),
-    "with momentum": ({**REGRESSION, "model": {"name": "linear"}, "optimizer": {"name": "nesterov", "lr": 1e30}}, None, "loss", -1),
+    "after some steps": (
+        {**REGRESSION, "model": {"name": "linear"}, "optimizer": {"name": "sgd", "lr": 1e30}},
+        None,
+        "loss",
+        -1,
+    ),
+    "with momentum": (
+        {**REGRESSION, "model": {"name": "linear"}, "optimizer": {"name": "nesterov", "lr": 1e30}},
+        None,
+        "loss",
+        -1,
+    ),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("deferred", [False, True])
-def test_that_a_broken_run_ends_as_diverged_and_names_what_broke(build: Build, case: str, deferred: bool) -> None:
+def test_that_a_broken_run_ends_as_diverged_and_names_what_broke(
+    build: Build, case: str, deferred: bool
+) -> None:
     changes, theta, broken, kept = CASES[case]
     trainer = run_out(start_from(build(**changes), theta, deferred), 12)
     ending = trainer.endings[0]
@@ -75,7 +101,9 @@ def test_that_a_broken_run_ends_as_diverged_and_names_what_broke(build: Build, c
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_that_the_check_on_the_device_ends_a_run_as_the_check_on_the_host(build: Build, case: str) -> None:
+def test_that_the_check_on_the_device_ends_a_run_as_the_check_on_the_host(
+    build: Build, case: str
+) -> None:
     changes, theta, _, _ = CASES[case]
     host = run_out(start_from(build(**changes), theta, False), 12)
     device = run_out(start_from(build(**changes), theta, True), 12)
@@ -83,11 +111,15 @@ def test_that_the_check_on_the_device_ends_a_run_as_the_check_on_the_host(build:
     assert torch.equal(device.theta, host.theta)
     first, second = device.snapshot(0, 0.0, "end"), host.snapshot(0, 0.0, "end")
     assert first.step == second.step
-    assert {name: value.tobytes() for name, value in first.state.items()} == {name: value.tobytes() for name, value in second.state.items()}
+    assert {name: value.tobytes() for name, value in first.state.items()} == {
+        name: value.tobytes() for name, value in second.state.items()
+    }
 
 
 def test_that_the_kept_state_is_that_of_the_named_step(build: Build) -> None:
-    experiment = build(**REGRESSION, model={"name": "linear"}, optimizer={"name": "momentum", "lr": 1e30})
+    experiment = build(
+        **REGRESSION, model={"name": "linear"}, optimizer={"name": "momentum", "lr": 1e30}
+    )
     trainer = run_out(Trainer([experiment]), 12)
     ending = trainer.endings[0]
     assert ending.step > 0
@@ -97,14 +129,18 @@ def test_that_the_kept_state_is_that_of_the_named_step(build: Build) -> None:
     assert torch.equal(trainer.theta, again.theta)
     again.advance()
     if ending.told == ending.step + 2:
-        assert torch.isfinite(again.theta).all(), "the parameters after the kept step are finite, but their loss is not"
+        assert torch.isfinite(again.theta).all(), (
+            "the parameters after the kept step are finite, but their loss is not"
+        )
         again.advance()
     assert again.endings[0] == ending
 
 
 @pytest.mark.parametrize("deferred", [False, True])
 @pytest.mark.parametrize("rate", [1e30, 1e160, 1.7e308])
-def test_that_one_run_dies_and_the_others_finish_as_if_alone(build: Build, advanced: Any, deferred: bool, rate: float) -> None:
+def test_that_one_run_dies_and_the_others_finish_as_if_alone(
+    build: Build, advanced: Any, deferred: bool, rate: float
+) -> None:
     def member(lr: float, name: str = "sgd") -> Experiment:
         return build(**REGRESSION, model={"name": "linear"}, optimizer={"name": name, "lr": lr})
 
@@ -119,11 +155,16 @@ def test_that_one_run_dies_and_the_others_finish_as_if_alone(build: Build, advan
         torch.testing.assert_close(together.theta[run], alone.theta[0], rtol=1e-10, atol=1e-12)
     for run in (1, 3):
         alone = run_out(Trainer([experiments[run]]), 12)
-        assert (together.endings[run].step, together.endings[run].told) == (alone.endings[0].step, alone.endings[0].told)
+        assert (together.endings[run].step, together.endings[run].told) == (
+            alone.endings[0].step,
+            alone.endings[0].told,
+        )
         torch.testing.assert_close(together.theta[run], alone.theta[0], rtol=1e-9, atol=0.0)
 
 
-def test_that_a_run_that_ended_by_itself_stays_where_it_ended_while_others_break(build: Build) -> None:
+def test_that_a_run_that_ended_by_itself_stays_where_it_ended_while_others_break(
+    build: Build,
+) -> None:
     stays = build(**REGRESSION, model={"name": "linear"}, optimizer={"name": "sgd", "lr": 0.01})
     breaks = build(**REGRESSION, model={"name": "linear"}, optimizer={"name": "sgd", "lr": 1e30})
     for deferred in (False, True):
@@ -144,20 +185,38 @@ def test_that_a_run_that_ended_by_itself_stays_where_it_ended_while_others_break
 def test_that_a_session_tells_the_fatal_step_and_keeps_finite_parameters(
     build: Build, script: Any, ended: Any, deferred: bool, every: int
 ) -> None:
-    experiment = build(**REGRESSION, model={"name": "linear"}, optimizer={"name": "sgd", "lr": 1e30}, measures={"evaluate_every": every})
+    experiment = build(
+        **REGRESSION,
+        model={"name": "linear"},
+        optimizer={"name": "sgd", "lr": 1e30},
+        measures={"evaluate_every": every},
+    )
     events = list(_Session(Trainer([experiment], deferred=deferred), script(), None).events())
     end = ended(events)
     assert end.status == "diverged"
     assert end.broken == "loss"
     losses = np.concatenate(
-        [e.series["batch_loss"].values[:, 0] for e in events if isinstance(e, SeriesBlock) and "batch_loss" in e.series]
+        [
+            e.series["batch_loss"].values[:, 0]
+            for e in events
+            if isinstance(e, SeriesBlock) and "batch_loss" in e.series
+        ]
     )
     assert len(losses) == end.steps + 2
     assert np.isfinite(losses[:-1]).all()
     assert not math.isfinite(losses[-1])
-    evaluated = [step for e in events if isinstance(e, SeriesBlock) and "train_loss" in e.series for step in e.series["train_loss"].steps]
+    evaluated = [
+        step
+        for e in events
+        if isinstance(e, SeriesBlock) and "train_loss" in e.series
+        for step in e.series["train_loss"].steps
+    ]
     assert max(evaluated) <= end.steps + 1
-    (snapshot,) = [e.snapshot for e in events if isinstance(e, SnapshotTaken) and e.snapshot.reason == "last_finite"]
+    (snapshot,) = [
+        e.snapshot
+        for e in events
+        if isinstance(e, SnapshotTaken) and e.snapshot.reason == "last_finite"
+    ]
     assert np.isfinite(snapshot.theta).all()
     assert end.theta_sha256 == hashlib.sha256(snapshot.theta.tobytes()).hexdigest()
     assert snapshot.step == end.steps
@@ -165,7 +224,12 @@ def test_that_a_session_tells_the_fatal_step_and_keeps_finite_parameters(
 
 def test_that_both_checks_make_the_same_session(build: Build, script: Any) -> None:
     def member(lr: float) -> Experiment:
-        return build(**REGRESSION, model={"name": "linear"}, optimizer={"name": "sgd", "lr": lr}, measures={"evaluate_every": 3})
+        return build(
+            **REGRESSION,
+            model={"name": "linear"},
+            optimizer={"name": "sgd", "lr": lr},
+            measures={"evaluate_every": 3},
+        )
 
     experiments = [member(0.01), member(1e30), member(1e60)]
     told = []
@@ -179,22 +243,30 @@ def test_that_both_checks_make_the_same_session(build: Build, script: Any) -> No
         joined = {name: np.concatenate([s.values for s in parts]) for name, parts in values.items()}
         steps = {name: np.concatenate([s.steps for s in parts]) for name, parts in values.items()}
         ends = [
-            dataclasses.replace(e, seconds=0.0) for e in sorted((e for e in events if type(e).__name__ == "RunEnded"), key=lambda e: e.run)
+            dataclasses.replace(e, seconds=0.0)
+            for e in sorted(
+                (e for e in events if type(e).__name__ == "RunEnded"), key=lambda e: e.run
+            )
         ]
         told.append((ends, joined, steps))
     assert told[0][0] == told[1][0]
     for name in ("batch_loss", "gradient_norm", "update_norm"):
         np.testing.assert_array_equal(told[0][2][name], told[1][2][name])
         for run in range(3):
-            # These runs break by their loss: its step is told, and it is the second after the state that is kept.
+            # These runs break by their loss: its step is told, and it is the second after the state
+            # that is kept.
             last = told[0][0][run].steps + (2 if told[0][0][run].status == "diverged" else 0)
             for _, values, _ in told:
-                np.testing.assert_array_equal(values[name][:last, run], told[0][1][name][:last, run], err_msg=name)
+                np.testing.assert_array_equal(
+                    values[name][:last, run], told[0][1][name][:last, run], err_msg=name
+                )
                 assert np.isnan(values[name][last:, run]).all()
 
 
 def test_that_a_value_changed_after_a_run_broke_does_not_rewrite_why(build: Build) -> None:
-    experiment = build(**REGRESSION, model={"name": "linear"}, optimizer={"name": "sgd", "lr": 1e30})
+    experiment = build(
+        **REGRESSION, model={"name": "linear"}, optimizer={"name": "sgd", "lr": 1e30}
+    )
     trainer = Trainer([experiment], deferred=True)
     for _ in range(12):
         trainer.advance()
@@ -202,8 +274,12 @@ def test_that_a_value_changed_after_a_run_broke_does_not_rewrite_why(build: Buil
     assert trainer.endings[0] == run_out(Trainer([experiment]), 12).endings[0]
 
 
-def test_that_a_rate_raised_too_far_on_the_way_ends_the_run(build: Build, play: Any, ended: Any) -> None:
-    experiment = build(**REGRESSION, model={"name": "linear"}, optimizer={"name": "sgd", "lr": 0.01})
+def test_that_a_rate_raised_too_far_on_the_way_ends_the_run(
+    build: Build, play: Any, ended: Any
+) -> None:
+    experiment = build(
+        **REGRESSION, model={"name": "linear"}, optimizer={"name": "sgd", "lr": 0.01}
+    )
     end = ended(play(experiment, at={20: [SetValue("optimizer.lr", 1.7e308)]}))
     assert end.status == "diverged"
     assert end.steps in (20, 21)

@@ -18,7 +18,10 @@ STEPS = 200
 
 def members(build: Build, kind: str) -> list[Experiment]:
     if kind == "rates_and_seeds":
-        return [build(seed=seed, optimizer={"lr": lr}) for seed, lr in [(1, 0.01), (2, 0.05), (3, 0.2), (1, 0.05)]]
+        return [
+            build(seed=seed, optimizer={"lr": lr})
+            for seed, lr in [(1, 0.01), (2, 0.05), (3, 0.2), (1, 0.05)]
+        ]
     if kind == "optimizers":
         return [
             build(optimizer={"name": "adam", "lr": 0.01}),
@@ -32,7 +35,9 @@ def members(build: Build, kind: str) -> list[Experiment]:
         return [
             build(),
             build(schedule={"name": "linear_decay", "tau": 100}),
-            build(schedule={"name": "linear_decay", "tau": 37, "last": 0.2}, optimizer={"name": "sgd"}),
+            build(
+                schedule={"name": "linear_decay", "tau": 37, "last": 0.2}, optimizer={"name": "sgd"}
+            ),
         ]
     if kind == "clipping":
         return [
@@ -41,16 +46,25 @@ def members(build: Build, kind: str) -> list[Experiment]:
             build(clipping={"name": "norm", "threshold": 0.5}),
         ]
     assert kind == "orders"
-    return [build(batches={"name": name, "size": 16}) for name in ("shuffled", "shuffled_once", "never_shuffled")] + [build(seed=9)]
+    return [
+        build(batches={"name": name, "size": 16})
+        for name in ("shuffled", "shuffled_once", "never_shuffled")
+    ] + [build(seed=9)]
 
 
-@pytest.mark.parametrize("kind", ["rates_and_seeds", "optimizers", "schedules", "clipping", "orders"])
-def test_that_a_run_in_a_population_gives_the_numbers_of_the_run_alone(build: Build, advanced: Any, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["rates_and_seeds", "optimizers", "schedules", "clipping", "orders"]
+)
+def test_that_a_run_in_a_population_gives_the_numbers_of_the_run_alone(
+    build: Build, advanced: Any, kind: str
+) -> None:
     experiments = members(build, kind)
     together = advanced(experiments, STEPS)
     series = together.recorder.flush()
     evaluated = together.evaluate()
-    assert len({row.tobytes() for row in together.theta.numpy()}) == len(experiments), "the runs do not differ"
+    assert len({row.tobytes() for row in together.theta.numpy()}) == len(experiments), (
+        "the runs do not differ"
+    )
     for run, experiment in enumerate(experiments):
         alone = advanced(experiment, STEPS)
         torch.testing.assert_close(together.theta[run], alone.theta[0], rtol=1e-10, atol=1e-12)
@@ -61,10 +75,18 @@ def test_that_a_run_in_a_population_gives_the_numbers_of_the_run_alone(build: Bu
             assert not series["clipped_share"].values[:, run].any()
         for name, values in mine.items():
             np.testing.assert_array_equal(values.steps, series[name].steps)
-            np.testing.assert_allclose(series[name].values[:, run], values.values[:, 0], rtol=1e-10, atol=1e-12, err_msg=name)
+            np.testing.assert_allclose(
+                series[name].values[:, run],
+                values.values[:, 0],
+                rtol=1e-10,
+                atol=1e-12,
+                err_msg=name,
+            )
         for name, values in alone.evaluate().items():
             np.testing.assert_allclose(evaluated[name][run], values[0], rtol=1e-10, err_msg=name)
-        torch.testing.assert_close(together.full_gradient_norm()[run], alone.full_gradient_norm()[0], rtol=1e-9, atol=0.0)
+        torch.testing.assert_close(
+            together.full_gradient_norm()[run], alone.full_gradient_norm()[0], rtol=1e-9, atol=0.0
+        )
 
 
 def test_that_a_changed_value_reaches_one_run_only(build: Build, advanced: Any) -> None:
@@ -80,7 +102,9 @@ def test_that_a_changed_value_reaches_one_run_only(build: Build, advanced: Any) 
     torch.testing.assert_close(together.theta[2], untouched.theta[0], rtol=1e-10, atol=1e-12)
 
 
-def test_that_snapshots_of_a_population_go_on_as_the_population(build: Build, advanced: Any) -> None:
+def test_that_snapshots_of_a_population_go_on_as_the_population(
+    build: Build, advanced: Any
+) -> None:
     experiments = [build(), build(optimizer={"name": "adam"}), build(seed=5)]
     straight = advanced(experiments, 30)
     half = advanced(experiments, 17)
@@ -101,7 +125,11 @@ def test_that_snapshots_of_a_population_go_on_as_the_population(build: Build, ad
         ({"batches": {"name": "shuffled", "size": 8}}, "batches.size"),
     ],
 )
-def test_that_what_a_population_shares_must_agree(build: Build, advanced: Any, change: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidInput, match="Run 2 of a population differs from run 1 in") as refusal:
+def test_that_what_a_population_shares_must_agree(
+    build: Build, advanced: Any, change: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(
+        InvalidInput, match="Run 2 of a population differs from run 1 in"
+    ) as refusal:
         advanced([build(), build(**change)], 0)
     assert refusal.value.field == field

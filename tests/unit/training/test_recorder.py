@@ -76,6 +76,8 @@ def test_that_rows_after_a_step_are_dropped_from_all_series() -> None:
 
 def test_that_the_hash_of_parameters_is_of_their_little_endian_bytes() -> None:
     theta = torch.tensor([1.0, -2.5, 3.25], dtype=torch.float64).numpy()
-    assert theta_sha256(theta) == theta_sha256(theta.astype(">f8")) == theta_sha256(theta[::-1][::-1])
+    assert (
+        theta_sha256(theta) == theta_sha256(theta.astype(">f8")) == theta_sha256(theta[::-1][::-1])
+    )
     assert theta_sha256(theta) != theta_sha256(theta.astype("<f4"))
     assert theta_sha256(theta) == hashlib.sha256(struct.pack("<3d", 1.0, -2.5, 3.25)).hexdigest()

@@ -38,14 +38,24 @@ def of(events: list[Event], kind: type[Any]) -> list[Any]:
 
 def series(events: list[Event], name: str) -> tuple[np.ndarray, np.ndarray]:
     parts = [block.series[name] for block in of(events, SeriesBlock) if name in block.series]
-    return np.concatenate([part.steps for part in parts]), np.concatenate([part.values for part in parts])
+    return np.concatenate([part.steps for part in parts]), np.concatenate(
+        [part.values for part in parts]
+    )
 
 
-def test_that_a_session_begins_with_its_setting_and_ends_with_its_end(build: Build, play: Any) -> None:
+def test_that_a_session_begins_with_its_setting_and_ends_with_its_end(
+    build: Build, play: Any
+) -> None:
     events = play(build())
     started = events[0]
     assert isinstance(started, SessionStarted)
-    assert (started.runs, started.parameters, started.device, started.steps, started.step) == (1, 27, "cpu", 60, 0)
+    assert (started.runs, started.parameters, started.device, started.steps, started.step) == (
+        1,
+        27,
+        "cpu",
+        60,
+        0,
+    )
     assert (started.steps_per_epoch, started.batch, started.last_batch) == (5, 16, 8)
     assert len(started.tracked) == 8
     assert isinstance(events[-1], SessionEnded)
@@ -57,7 +67,9 @@ def test_that_a_session_begins_with_its_setting_and_ends_with_its_end(build: Bui
     assert not of(events[events.index(end) :], SeriesBlock)
 
 
-def test_that_every_step_is_told_once_and_in_order(build: Build, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_every_step_is_told_once_and_in_order(
+    build: Build, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 0.0)
     events = play(build(measures={"evaluate_every": 7}))
     assert len(of(events, SeriesBlock)) >= 60
@@ -74,11 +86,17 @@ def test_that_evaluations_are_once_an_epoch_by_default(build: Build, play: Any) 
     assert series(play(build()), "validation_loss")[0].tolist() == list(range(0, 61, 5))
 
 
-def test_that_a_full_recorder_makes_a_block(build: Build, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_full_recorder_makes_a_block(
+    build: Build, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 1e9)
     monkeypatch.setattr("optlab.training.session.MAX_ROWS", 10)
     events = play(build())
-    sizes = [len(block.series["batch_loss"].steps) for block in of(events, SeriesBlock) if "batch_loss" in block.series]
+    sizes = [
+        len(block.series["batch_loss"].steps)
+        for block in of(events, SeriesBlock)
+        if "batch_loss" in block.series
+    ]
     assert sizes == [10] * 6
 
 
@@ -103,22 +121,37 @@ def test_that_a_finished_run_says_what_it_reached(build: Build, play: Any, ended
 
 def test_that_what_has_no_meaning_is_none(build: Build, play: Any, ended: Any) -> None:
     regression = build(
-        dataset={"name": "diabetes", "validation": 0.0}, loss={"name": "squared_error"}, optimizer={"name": "sgd", "lr": 0.01}
+        dataset={"name": "diabetes", "validation": 0.0},
+        loss={"name": "squared_error"},
+        optimizer={"name": "sgd", "lr": 0.01},
     )
     final = ended(play(regression)).final
-    assert {name for name, value in final.items() if value is None} == {"validation_loss", "train_error", "validation_error", "test_error"}
+    assert {name for name, value in final.items() if value is None} == {
+        "validation_loss",
+        "train_error",
+        "validation_error",
+        "test_error",
+    }
 
 
-def test_that_a_pause_holds_advance_steps_and_resume_goes_on(build: Build, play: Any, ended: Any) -> None:
+def test_that_a_pause_holds_advance_steps_and_resume_goes_on(
+    build: Build, play: Any, ended: Any
+) -> None:
     events = play(build(), at={10: [Pause()]}, idle=[Advance(3), Advance(), Resume()])
     changes = [(event.step, event.activity) for event in of(events, ActivityChanged)]
     assert changes == [(10, "paused"), (13, "paused"), (14, "paused"), (14, "running")]
-    kept = [event.snapshot.step for event in of(events, SnapshotTaken) if event.snapshot.reason == "paused"]
+    kept = [
+        event.snapshot.step
+        for event in of(events, SnapshotTaken)
+        if event.snapshot.reason == "paused"
+    ]
     assert kept == [10, 13, 14]
     assert ended(events).theta_sha256 == ended(play(build())).theta_sha256
 
 
-def test_that_everything_measured_is_told_before_a_hold(build: Build, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_everything_measured_is_told_before_a_hold(
+    build: Build, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("optlab.training.observing.path._SHARE", 1e9)  # a point at every step
     events = play(build(), at={10: [Pause()]}, idle=[Resume()])
     hold = next(place for place, event in enumerate(events) if isinstance(event, ActivityChanged))
@@ -131,25 +164,39 @@ def test_that_a_run_may_be_stopped_while_it_holds(build: Build, play: Any, ended
     assert (end.status, end.steps, end.reason) == ("stopped", 10, "stopped by the user")
 
 
-def test_that_advance_beyond_the_budget_ends_with_the_budget(build: Build, play: Any, ended: Any) -> None:
+def test_that_advance_beyond_the_budget_ends_with_the_budget(
+    build: Build, play: Any, ended: Any
+) -> None:
     end = ended(play(build(), at={50: [Pause()]}, idle=[Advance(1000)]))
     assert (end.status, end.steps) == ("finished", 60)
 
 
-def test_that_every_message_is_reported_with_the_step_at_which_it_was_applied(build: Build, play: Any) -> None:
-    messages = {3: [SetValue("optimizer.lr", 0.1)], 8: [TakeSnapshot(), SetValue("optimizer.lr", -1.0)], 9: [SetValue("seed", 3.0)]}
+def test_that_every_message_is_reported_with_the_step_at_which_it_was_applied(
+    build: Build, play: Any
+) -> None:
+    messages = {
+        3: [SetValue("optimizer.lr", 0.1)],
+        8: [TakeSnapshot(), SetValue("optimizer.lr", -1.0)],
+        9: [SetValue("seed", 3.0)],
+    }
     events = play(build(), at=messages)
     applied = of(events, MessageApplied)
-    assert [(event.step, event.message) for event in applied] == [(step, m) for step, members in messages.items() for m in members]
+    assert [(event.step, event.message) for event in applied] == [
+        (step, m) for step, members in messages.items() for m in members
+    ]
     assert applied[0].problem == applied[1].problem == ""
     assert applied[2].problem == "optimizer.lr is -1.0, but it must be a number above 0."
-    assert applied[3].problem.startswith("seed cannot be changed while a run goes; these can: optimizer.lr")
+    assert applied[3].problem.startswith(
+        "seed cannot be changed while a run goes; these can: optimizer.lr"
+    )
     rates = series(events, "learning_rate")[1][:, 0]
     assert rates[:3].tolist() == [0.05] * 3
     assert rates[3:].tolist() == [0.1] * 57
 
 
-def test_that_a_snapshot_that_was_asked_for_is_of_that_step(build: Build, play: Any, advanced: Any) -> None:
+def test_that_a_snapshot_that_was_asked_for_is_of_that_step(
+    build: Build, play: Any, advanced: Any
+) -> None:
     events = play(build(), at={8: [TakeSnapshot()]})
     (kept,) = [event for event in of(events, SnapshotTaken) if event.snapshot.reason == "asked"]
     assert kept.snapshot.step == 8
@@ -162,7 +209,11 @@ def test_that_weights_may_be_followed_by_name_on_the_way(build: Build, play: Any
     applied = of(events, MessageApplied)
     assert [bool(event.problem) for event in applied] == [False, True, False]
     assert "names no weight" in applied[1].problem
-    widths = {int(step): values.shape[-1] for b in of(events, SeriesBlock) for step, values in zip(*_weights(b), strict=True)}
+    widths = {
+        int(step): values.shape[-1]
+        for b in of(events, SeriesBlock)
+        for step, values in zip(*_weights(b), strict=True)
+    }
     assert [widths[step] for step in (10, 11, 20, 21)] == [8, 2, 2, 8]
 
 
@@ -178,10 +229,14 @@ def test_that_a_budget_of_seconds_ends_the_run(build: Build, play: Any, ended: A
     assert 0 < end.steps < 10**9
 
 
-def test_that_time_on_hold_does_not_count(build: Build, play: Any, ended: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_time_on_hold_does_not_count(
+    build: Build, play: Any, ended: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun = time.perf_counter()
     now = [begun]
-    monkeypatch.setattr("optlab.training.session.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(
+        "optlab.training.session.time", SimpleNamespace(perf_counter=lambda: now[0])
+    )
 
     class Slow:
         """A control that lets an hour pass while the session holds."""
@@ -204,8 +259,14 @@ def test_that_time_on_hold_does_not_count(build: Build, play: Any, ended: Any, m
     assert abs(end.seconds) < 1800.0
 
 
-def test_that_a_target_ends_the_run_at_the_first_evaluation_that_meets_it(build: Build, play: Any, ended: Any) -> None:
-    experiment = build(stopping={"name": "target", "error": 0.2}, optimizer={"name": "adam", "lr": 0.05}, budget={"steps": 2000})
+def test_that_a_target_ends_the_run_at_the_first_evaluation_that_meets_it(
+    build: Build, play: Any, ended: Any
+) -> None:
+    experiment = build(
+        stopping={"name": "target", "error": 0.2},
+        optimizer={"name": "adam", "lr": 0.05},
+        budget={"steps": 2000},
+    )
     events = play(experiment)
     end = ended(events)
     steps, errors = series(events, "validation_error")
@@ -219,13 +280,23 @@ def test_that_a_target_ends_the_run_at_the_first_evaluation_that_meets_it(build:
 class ThirdEvaluation(Stopping):
     """Stops at the third evaluation it is asked about."""
 
-    def verdict(self, memory: Memory, step: int, values: Mapping[str, float], gradient_norm: FullGradientNorm) -> tuple[Memory, str | None]:
+    def verdict(
+        self,
+        memory: Memory,
+        step: int,
+        values: Mapping[str, float],
+        gradient_norm: FullGradientNorm,
+    ) -> tuple[Memory, str | None]:
         seen = memory.get("seen", 0.0) + 1.0
         return {"seen": seen}, "seen three times" if seen == 3.0 else None
 
 
-def test_that_a_stopping_rule_is_told_again_what_it_remembers_also_after_a_resume(build: Build, play: Any, ended: Any) -> None:
-    experiment = dataclasses.replace(build(measures={"evaluate_every": 7}), stopping=ThirdEvaluation())
+def test_that_a_stopping_rule_is_told_again_what_it_remembers_also_after_a_resume(
+    build: Build, play: Any, ended: Any
+) -> None:
+    experiment = dataclasses.replace(
+        build(measures={"evaluate_every": 7}), stopping=ThirdEvaluation()
+    )
     end = ended(play(experiment))
     assert (end.status, end.steps, end.reason) == ("finished", 21, "seen three times")
     first = play(experiment, at={16: [Stop()]})
@@ -236,13 +307,18 @@ def test_that_runs_end_one_by_one_and_the_others_go_on(build: Build, play: Any, 
     def member(**changes: Any) -> Experiment:
         return build(budget={"steps": 300}, **changes)
 
-    quick = member(stopping={"name": "target", "error": 0.2}, optimizer={"name": "adam", "lr": 0.05})
+    quick = member(
+        stopping={"name": "target", "error": 0.2}, optimizer={"name": "adam", "lr": 0.05}
+    )
     slow = member(optimizer={"name": "sgd", "lr": 1e-3})
     events = play([quick, slow])
     assert [event.run for event in of(events, RunEnded)] == [0, 1]
     first, second = ended(events, 0), ended(events, 1)
     assert first.steps < 300 == second.steps
-    assert first.theta_sha256 == [e.snapshot for e in of(events, SnapshotTaken) if e.run == 0][-1].theta_sha256
+    assert (
+        first.theta_sha256
+        == [e.snapshot for e in of(events, SnapshotTaken) if e.run == 0][-1].theta_sha256
+    )
     alone = ended(play(slow))
     assert second.final == pytest.approx(alone.final, rel=1e-9)
     steps, losses = series(events, "batch_loss")
@@ -250,14 +326,18 @@ def test_that_runs_end_one_by_one_and_the_others_go_on(build: Build, play: Any, 
     assert np.isfinite(losses[:, 1]).all()
 
 
-def test_that_an_experiment_that_cannot_run_is_refused_before_the_first_event(build: Build, play: Any) -> None:
+def test_that_an_experiment_that_cannot_run_is_refused_before_the_first_event(
+    build: Build, play: Any
+) -> None:
     with pytest.raises(InvalidInput, match="names no weight"):
         play(build(measures={"chosen": ["layers.9.weight[0,0]"]}))
     with pytest.raises(InvalidInput, match="differs from run 1"):
         play([build(), build(budget={"steps": 61})])
 
 
-def test_that_a_resumed_session_counts_time_and_steps_from_its_snapshot(build: Build, play: Any, ended: Any) -> None:
+def test_that_a_resumed_session_counts_time_and_steps_from_its_snapshot(
+    build: Build, play: Any, ended: Any
+) -> None:
     first = play(build(), at={20: [Stop()]})
     snapshot = of(first, SnapshotTaken)[-1].snapshot
     events = play(build(), snapshots=[snapshot])
@@ -268,7 +348,12 @@ def test_that_a_resumed_session_counts_time_and_steps_from_its_snapshot(build: B
 
 
 def test_that_a_step_that_keeps_no_promise_is_told_once(build: Build, play: Any) -> None:
-    events = play(build(model={"name": "mlp", "hidden": [3]}, optimizer={"name": "newton", "damping": 1e-6, "solver": "exact"}))
+    events = play(
+        build(
+            model={"name": "mlp", "hidden": [3]},
+            optimizer={"name": "newton", "damping": 1e-6, "solver": "exact"},
+        )
+    )
     words = [event.words for event in of(events, StepWarning)]
     assert words
     assert len(set(words)) == len(words)

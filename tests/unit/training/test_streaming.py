@@ -1,4 +1,6 @@
-"""Streaming: fresh examples for ever, named by seed and step; their gradient is unbiased for the risk, that of stored examples is not."""
+"""Streaming: fresh examples for ever, named by seed and step; their gradient is unbiased for the
+risk, that of stored examples is not.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,15 @@ def stream_of(name: str, size: int, seed: int = 0, dataset: Any = LINE) -> Batch
     return BatchStream(*tensors(data.training, "cpu", torch.float64), [order], [seed], fresh.draw)
 
 
-def batch_gradients(stream: BatchStream, theta: NDArray[np.float64], steps: range) -> NDArray[np.float64]:
-    """Gradients ``[steps, P]`` of the mean squared error of a linear model at one point, a batch each."""
-    experiment = Experiment.from_dict({"dataset": {"name": "least_squares", **LINE.values()}, "model": {"name": "linear"}})
+def batch_gradients(
+    stream: BatchStream, theta: NDArray[np.float64], steps: range
+) -> NDArray[np.float64]:
+    """Gradients ``[steps, P]`` of the mean squared error of a linear model at one point, a batch
+    each.
+    """
+    experiment = Experiment.from_dict(
+        {"dataset": {"name": "least_squares", **LINE.values()}, "model": {"name": "linear"}}
+    )
     objective = Objective(experiment.model, experiment.loss, LINE.shape())
     rows = [stream.at(step) for step in steps]
     x, y = torch.cat([x for x, _ in rows]), torch.cat([y for _, y in rows])
@@ -50,12 +58,17 @@ def risk_gradient(theta: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def test_that_the_streamed_gradient_is_an_unbiased_estimate_of_that_of_the_risk() -> None:
     theta = np.append(LINE.weights() + np.array([0.5, -0.3, 0.2, 0.8, -1.0, 0.1]), 0.4)
-    gradients = batch_gradients(stream_of("streaming", 20), theta, range(6000))  # 2,000 epochs: no second pass anywhere
+    # 2,000 epochs: no second pass anywhere
+    gradients = batch_gradients(stream_of("streaming", 20), theta, range(6000))
     error = gradients.std(axis=0, ddof=1) / np.sqrt(len(gradients))
     deviation = (gradients.mean(axis=0) - risk_gradient(theta)) / error
     assert np.abs(deviation).max() < 4.0
-    assert np.linalg.norm(error) < 0.02 * np.linalg.norm(risk_gradient(theta)), "the estimate is sharp enough to tell"
-    assert np.abs(np.corrcoef(gradients[:-1, 0], gradients[1:, 0])[0, 1]) < 4.0 / np.sqrt(len(gradients)), "batches are independent"
+    assert np.linalg.norm(error) < 0.02 * np.linalg.norm(risk_gradient(theta)), (
+        "the estimate is sharp enough to tell"
+    )
+    assert np.abs(np.corrcoef(gradients[:-1, 0], gradients[1:, 0])[0, 1]) < 4.0 / np.sqrt(
+        len(gradients)
+    ), "batches are independent"
 
 
 def test_that_a_second_pass_over_stored_examples_is_biased_and_the_stream_is_not() -> None:
@@ -69,7 +82,9 @@ def test_that_a_second_pass_over_stored_examples_is_biased_and_the_stream_is_not
     errors = [gradients.std(axis=0, ddof=1) / np.sqrt(6000) for gradients in (stored, streamed)]
     assert np.abs((streamed.mean(axis=0) - truth) / errors[1]).max() < 4.0
     assert np.abs((stored.mean(axis=0) - truth) / errors[0]).max() > 20.0, "biased against the risk"
-    assert np.abs(stored.mean(axis=0) / errors[0]).max() < 4.0, "unbiased for the empirical risk, whose gradient is zero here"
+    assert np.abs(stored.mean(axis=0) / errors[0]).max() < 4.0, (
+        "unbiased for the empirical risk, whose gradient is zero here"
+    )
 
 
 def test_that_no_example_is_seen_twice() -> None:
@@ -97,7 +112,9 @@ def test_that_an_epoch_has_as_many_examples_as_the_training_set_and_batches_of_a
 
 
 @pytest.mark.parametrize("values", [1, 100, 10**6])
-def test_that_a_streamed_batch_does_not_depend_on_which_were_asked_for_before(values: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_streamed_batch_does_not_depend_on_which_were_asked_for_before(
+    values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_PIECE_VALUES", values)
     expected = [stream_of("streaming", 8).at(step)[0].clone() for step in range(30)]
     stream = stream_of("streaming", 8)
@@ -106,9 +123,16 @@ def test_that_a_streamed_batch_does_not_depend_on_which_were_asked_for_before(va
     assert not torch.equal(stream_of("streaming", 8, seed=1).at(0)[0], expected[0])
 
 
-def test_that_runs_of_a_population_have_streams_of_their_own_and_each_that_which_it_has_alone(build: Build, advanced: Any) -> None:
+def test_that_runs_of_a_population_have_streams_of_their_own_and_each_that_which_it_has_alone(
+    build: Build, advanced: Any
+) -> None:
     streaming = {"name": "streaming", "size": 16}
-    experiments = [build(batches=streaming), build(batches=streaming, seed=9), build(), build(batches=streaming, optimizer={"name": "sgd"})]
+    experiments = [
+        build(batches=streaming),
+        build(batches=streaming, seed=9),
+        build(),
+        build(batches=streaming, optimizer={"name": "sgd"}),
+    ]
     together = advanced(experiments, 40)
     assert len({row.tobytes() for row in together.theta.numpy()}) == 4
     for run, experiment in enumerate(experiments):
@@ -116,7 +140,9 @@ def test_that_runs_of_a_population_have_streams_of_their_own_and_each_that_which
         torch.testing.assert_close(together.theta[run], alone.theta[0], rtol=1e-10, atol=1e-12)
 
 
-def test_that_a_streamed_run_goes_on_from_a_snapshot_as_if_it_had_not_stopped(build: Build, advanced: Any) -> None:
+def test_that_a_streamed_run_goes_on_from_a_snapshot_as_if_it_had_not_stopped(
+    build: Build, advanced: Any
+) -> None:
     experiment = build(batches={"name": "streaming", "size": 16})
     whole, half = advanced(experiment, 40), advanced(experiment, 17)
     rest = Trainer([experiment], [half.snapshot(0, 0.0, "test")])
@@ -127,9 +153,18 @@ def test_that_a_streamed_run_goes_on_from_a_snapshot_as_if_it_had_not_stopped(bu
 
 def test_that_streaming_is_refused_where_the_distribution_is_not_known() -> None:
     with pytest.raises(InvalidInput) as refusal:
-        Experiment.from_dict({"dataset": {"name": "digits"}, "model": {"name": "linear"}, "batches": {"name": "streaming"}})
+        Experiment.from_dict(
+            {
+                "dataset": {"name": "digits"},
+                "model": {"name": "linear"},
+                "batches": {"name": "streaming"},
+            }
+        )
     assert refusal.value.field == "batches.name"
     words = str(refusal.value)
     assert "'digits' is not known" in words
-    assert all(name in words for name in ("gaussian_mixture", "moons", "teacher", "least_squares", "copy_task"))
+    assert all(
+        name in words
+        for name in ("gaussian_mixture", "moons", "teacher", "least_squares", "copy_task")
+    )
     assert "iris" not in words and "csv" not in words

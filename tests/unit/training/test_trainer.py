@@ -1,4 +1,6 @@
-"""The trainer's step: against a loop written with torch alone, exact replay, snapshots, and measures that change nothing."""
+"""The trainer's step: against a loop written with torch alone, exact replay, snapshots, and
+measures that change nothing.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,18 @@ def test_that_training_equals_a_loop_written_with_torch_alone(build: Build, adva
     ours = advanced(experiment, 0)
     data = experiment.dataset.load().training
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
-    model = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)).double()
+    model = torch.nn.Sequential(
+        torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)
+    ).double()
     torch.nn.utils.vector_to_parameters(ours.theta[0].clone(), model.parameters())
     weights = [p for p in model.parameters() if p.dim() == 2]
     biases = [p for p in model.parameters() if p.dim() == 1]
-    batch_objective = torch.optim.SGD([{"params": weights, "weight_decay": 0.0}, {"params": biases}], lr=0.05, momentum=0.9)
-    scheduler = torch.optim.lr_scheduler.LinearLR(batch_objective, start_factor=1.0, end_factor=0.1, total_iters=30)
+    batch_objective = torch.optim.SGD(
+        [{"params": weights, "weight_decay": 0.0}, {"params": biases}], lr=0.05, momentum=0.9
+    )
+    scheduler = torch.optim.lr_scheduler.LinearLR(
+        batch_objective, start_factor=1.0, end_factor=0.1, total_iters=30
+    )
     losses = []
     for step in range(50):
         rows = slice(step % 5 * 16, min((step % 5 + 1) * 16, 72))
@@ -78,12 +86,20 @@ def test_that_the_same_seed_gives_the_same_parameters_bit_for_bit(
 def test_that_a_stopped_run_resumed_from_its_snapshot_is_the_run_that_was_not_stopped(
     build: Build, play: Any, ended: Any, optimizer: dict[str, Any], stop: int
 ) -> None:
-    experiment = build(optimizer=optimizer, schedule={"name": "linear_decay", "tau": 50}, clipping={"name": "norm", "threshold": 0.5})
+    experiment = build(
+        optimizer=optimizer,
+        schedule={"name": "linear_decay", "tau": 50},
+        clipping={"name": "norm", "threshold": 0.5},
+    )
     straight = ended(play(experiment))
     first = play(experiment, at={stop: [Stop()]})
     assert ended(first).status == "stopped"
     assert ended(first).steps == stop
-    (snapshot,) = [event.snapshot for event in first if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end"]
+    (snapshot,) = [
+        event.snapshot
+        for event in first
+        if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end"
+    ]
     assert snapshot.step == stop
     resumed = ended(play(experiment, snapshots=[snapshot]))
     assert resumed.status == "finished"
@@ -92,7 +108,9 @@ def test_that_a_stopped_run_resumed_from_its_snapshot_is_the_run_that_was_not_st
     assert resumed.final == straight.final
 
 
-def test_that_values_changed_on_the_way_are_replayed_exactly_from_the_log(build: Build, play: Any, ended: Any, script: Any) -> None:
+def test_that_values_changed_on_the_way_are_replayed_exactly_from_the_log(
+    build: Build, play: Any, ended: Any, script: Any
+) -> None:
     experiment = build(clipping={"name": "norm", "threshold": 5.0})
     changes = {
         3: [SetValue("optimizer.lr", 0.2)],
@@ -100,17 +118,29 @@ def test_that_values_changed_on_the_way_are_replayed_exactly_from_the_log(build:
         40: [SetValue("optimizer.lr", 0.01)],
     }
     events = play(experiment, at=changes)
-    log = [(event.step, event.message) for event in events if isinstance(event, MessageApplied) and not event.problem]
+    log = [
+        (event.step, event.message)
+        for event in events
+        if isinstance(event, MessageApplied) and not event.problem
+    ]
     assert [step for step, _ in log] == [3, 17, 17, 40]
     replayed = ended(list(session([experiment], Replay(log))))
-    assert replayed.theta_sha256 == ended(events).theta_sha256 != ended(play(experiment)).theta_sha256
+    assert (
+        replayed.theta_sha256 == ended(events).theta_sha256 != ended(play(experiment)).theta_sha256
+    )
 
 
-def test_that_a_snapshot_carries_the_values_that_were_changed(build: Build, play: Any, ended: Any) -> None:
+def test_that_a_snapshot_carries_the_values_that_were_changed(
+    build: Build, play: Any, ended: Any
+) -> None:
     experiment = build()
     straight = ended(play(experiment, at={10: [SetValue("optimizer.lr", 0.2)]}))
     first = play(experiment, at={10: [SetValue("optimizer.lr", 0.2)], 30: [Stop()]})
-    (snapshot,) = [event.snapshot for event in first if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end"]
+    (snapshot,) = [
+        event.snapshot
+        for event in first
+        if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end"
+    ]
     assert snapshot.values == {"optimizer.lr": 0.2}
     assert ended(play(experiment, snapshots=[snapshot])).theta_sha256 == straight.theta_sha256
 
@@ -126,17 +156,27 @@ def test_that_a_snapshot_carries_the_values_that_were_changed(build: Build, play
         {"chosen": ["layers.1.bias[0]", "layers.0.weight[3,1]"]},
     ],
 )
-def test_that_what_is_measured_does_not_change_the_training(build: Build, play: Any, ended: Any, measures: dict[str, Any]) -> None:
+def test_that_what_is_measured_does_not_change_the_training(
+    build: Build, play: Any, ended: Any, measures: dict[str, Any]
+) -> None:
     assert ended(play(build(measures=measures))).theta_sha256 == ended(play(build())).theta_sha256
 
 
-def test_that_blocks_do_not_change_the_training(build: Build, play: Any, ended: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_blocks_do_not_change_the_training(
+    build: Build, play: Any, ended: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = ended(play(build())).theta_sha256
     monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 0.0)
     monkeypatch.setattr("optlab.training.session.CHECKPOINT_SECONDS", 0.0)
     events = play(build())
     assert ended(events).theta_sha256 == plain
-    assert sum(isinstance(event, SnapshotTaken) and event.snapshot.reason == "checkpoint" for event in events) == 60
+    assert (
+        sum(
+            isinstance(event, SnapshotTaken) and event.snapshot.reason == "checkpoint"
+            for event in events
+        )
+        == 60
+    )
 
 
 def test_that_series_are_what_they_say(build: Build, advanced: Any) -> None:
@@ -162,8 +202,12 @@ def test_that_evaluation_measures_are_means_over_whole_parts(build: Build, advan
         x, y = torch.from_numpy(part.x), torch.from_numpy(part.y)
         outputs = torch.tanh(x @ w0.T + b0) @ w1.T + b1
         values = trainer.evaluate()
-        assert values[f"{name}_loss"].item() == pytest.approx(torch.nn.functional.cross_entropy(outputs, y).item(), rel=1e-12)
-        assert values[f"{name}_error"].item() == pytest.approx((outputs.argmax(1) != y).double().mean().item(), rel=1e-12)
+        assert values[f"{name}_loss"].item() == pytest.approx(
+            torch.nn.functional.cross_entropy(outputs, y).item(), rel=1e-12
+        )
+        assert values[f"{name}_error"].item() == pytest.approx(
+            (outputs.argmax(1) != y).double().mean().item(), rel=1e-12
+        )
 
 
 @pytest.mark.parametrize("values", [2, 100, 4_000_000])
@@ -183,7 +227,9 @@ def test_that_the_full_gradient_is_that_of_the_objective_on_the_whole_training_s
     assert trainer.full_gradient_norm().item() == pytest.approx(gradient.norm().item(), rel=1e-11)
 
 
-def test_that_a_snapshot_of_another_model_or_optimizer_is_refused(build: Build, advanced: Any) -> None:
+def test_that_a_snapshot_of_another_model_or_optimizer_is_refused(
+    build: Build, advanced: Any
+) -> None:
     snapshot = advanced(build(), 3).snapshot(0, 0.0, "asked")
     with pytest.raises(InvalidInput, match="it is of another model"):
         advanced(build(model={"name": "mlp", "hidden": [6]}), 0, snapshots=[snapshot])
@@ -205,20 +251,30 @@ def test_that_a_snapshot_is_a_copy(build: Build, advanced: Any) -> None:
     assert set(snapshot.state) == {"v"}
 
 
-def test_that_a_snapshot_carries_what_the_stopping_rule_remembers(build: Build, advanced: Any) -> None:
+def test_that_a_snapshot_carries_what_the_stopping_rule_remembers(
+    build: Build, advanced: Any
+) -> None:
     trainer = advanced([build(), build(seed=2)], 3)
     trainer.memories[1] = {"best": 0.25}
     snapshots = [trainer.snapshot(run, 0.0, "asked") for run in range(2)]
     assert [dict(snapshot.memory) for snapshot in snapshots] == [{}, {"best": 0.25}]
-    assert advanced([build(), build(seed=2)], 0, snapshots=snapshots).memories == [{}, {"best": 0.25}]
+    assert advanced([build(), build(seed=2)], 0, snapshots=snapshots).memories == [
+        {},
+        {"best": 0.25},
+    ]
 
 
-def test_that_a_field_that_is_not_live_or_a_value_that_is_not_allowed_is_refused(build: Build, advanced: Any) -> None:
+def test_that_a_field_that_is_not_live_or_a_value_that_is_not_allowed_is_refused(
+    build: Build, advanced: Any
+) -> None:
     trainer = advanced(build(), 1)
     with pytest.raises(
-        InvalidInput, match=r"dataset\.size cannot be changed while a run goes; these can: optimizer\.lr, optimizer\.momentum"
+        InvalidInput,
+        match=r"dataset\.size cannot be changed while a run goes; these can: optimizer\.lr, optimizer\.momentum",
     ):
         trainer.set_value("dataset.size", 3)
-    with pytest.raises(InvalidInput, match=r"optimizer\.lr is -1\.0, but it must be a number above 0"):
+    with pytest.raises(
+        InvalidInput, match=r"optimizer\.lr is -1\.0, but it must be a number above 0"
+    ):
         trainer.set_value("optimizer.lr", -1.0)
     assert trainer.current[0] == trainer.asked[0]

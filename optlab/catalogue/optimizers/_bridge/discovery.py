@@ -1,14 +1,16 @@
-"""Which optimizers there are beyond the catalogue's own: those of torch, and those that installed packages register.
+"""Which optimizers there are beyond the catalogue's own: those of torch, and those that installed
+packages register.
 
-torch's own are known by a table; a newer torch may have more, whose constructors are read from its source. A package registers its optimizers
-by the entry-point group ``optlab.optimizers``::
+torch's own are known by a table; a newer torch may have more, whose constructors are read from its
+source. A package registers its optimizers by the entry-point group ``optlab.optimizers``::
 
     [project.entry-points."optlab.optimizers"]
     "acme.lamb" = "acme.optim:Lamb"
 
-The name in front is what files and flags use; it must begin with the name of a package and a dot, so that no package can stand in for a
-component of the catalogue. Only what is registered here can be named: an experiment file never says what to import. Registered packages are
-imported when the optimizers are first listed; one that cannot be used gives one sentence and takes nothing else down.
+The name in front is what files and flags use; it must begin with the name of a package and a dot,
+so that no package can stand in for a component of the catalogue. Only what is registered here can
+be named: an experiment file never says what to import. Registered packages are imported when the
+optimizers are first listed; one that cannot be used gives one sentence and takes nothing else down.
 """
 
 from __future__ import annotations
@@ -46,16 +48,27 @@ def found() -> tuple[list[type[TorchRule]], dict[str, str]]:
         except Unfit as error:
             refused[name] = str(error)
     taken = {rule.name for rule in rules} | set(refused)
-    for point in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value)):
+    for point in sorted(
+        importlib.metadata.entry_points(group=ENTRY_POINTS),
+        key=lambda point: (point.name, point.value),
+    ):
         if point.name in taken or not _NAME.fullmatch(point.name):
-            reason = "it is taken" if point.name in taken else "it must be like package.name, in small letters"
-            refused[point.value] = f"{_package(point)} registers an optimizer as '{point.name}', which cannot be its name: {reason}."
+            reason = (
+                "it is taken"
+                if point.name in taken
+                else "it must be like package.name, in small letters"
+            )
+            refused[point.value] = (
+                f"{_package(point)} registers an optimizer as '{point.name}', which cannot be its name: {reason}."
+            )
             continue
         taken.add(point.name)
         try:
             rules.append(_registered(point))
         except Unfit as error:
-            refused[point.name] = f"{_package(point)} registers the optimizer {point.name}, which cannot be used: {error}"
+            refused[point.name] = (
+                f"{_package(point)} registers the optimizer {point.name}, which cannot be used: {error}"
+            )
     return rules, refused
 
 
@@ -63,14 +76,25 @@ def classes_of_torch(optim: Any) -> Iterator[type]:
     """The optimizer classes of the module ``torch.optim``, by name."""
     for name in sorted(vars(optim)):
         value = vars(optim)[name]
-        if inspect.isclass(value) and issubclass(value, optim.Optimizer) and value is not optim.Optimizer:
+        if (
+            inspect.isclass(value)
+            and issubclass(value, optim.Optimizer)
+            and value is not optim.Optimizer
+        ):
             yield value
 
 
 @functools.cache
 def _of_torch(signature: Signature, name: str) -> type[TorchRule]:
     """One class for good, however often the catalogue is walked."""
-    return rule(signature, name, f"{signature.cls} (torch)", "torch.optim", 500, words.ABOUT.get(signature.cls))
+    return rule(
+        signature,
+        name,
+        f"{signature.cls} (torch)",
+        "torch.optim",
+        500,
+        words.ABOUT.get(signature.cls),
+    )
 
 
 @functools.cache
@@ -94,20 +118,30 @@ def _registered(point: importlib.metadata.EntryPoint) -> type[TorchRule]:
         raise Unfit(f"{point.value} is no class derived from torch.optim.Optimizer.")
     step = inspect.signature(cls.step).parameters
     if "closure" in step and step["closure"].default is inspect.Parameter.empty:
-        raise Unfit(f"the step() of {point.value} needs a closure, but a rule here gets one gradient a step.")
+        raise Unfit(
+            f"the step() of {point.value} needs a closure, but a rule here gets one gradient a step."
+        )
     try:
         signature = read(cls)
     except (TypeError, ValueError) as error:
-        raise Unfit(f"what the constructor of {point.value} takes cannot be read ({error}).") from None
+        raise Unfit(
+            f"what the constructor of {point.value} takes cannot be read ({error})."
+        ) from None
     return _of_package(cast(Any, cls), signature, point.name, _package(point))
 
 
 def _package(point: importlib.metadata.EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value.partition(".")[0].partition(":")[0]
+    return (
+        f"{point.dist.name} {point.dist.version}"
+        if point.dist is not None
+        else point.value.partition(".")[0].partition(":")[0]
+    )
 
 
 def _newer() -> Iterator[Signature]:
-    """Optimizers of the installed torch that the table does not know, read from torch's source without importing it."""
+    """Optimizers of the installed torch that the table does not know, read from torch's source
+    without importing it.
+    """
     spec = importlib.util.find_spec("torch")
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
     folder = Path(places[0]) / "optim" if places else None
@@ -115,10 +149,19 @@ def _newer() -> Iterator[Signature]:
         return  # packed without sources: then torch is the one the table was made of
     known = {signature.cls for signature in KNOWN} | {"Optimizer"}
     imports = re.findall(
-        r"^from torch\.optim\.(\w+) import (\w+) as (\w+)$", (folder / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE
+        r"^from torch\.optim\.(\w+) import (\w+) as (\w+)$",
+        (folder / "__init__.py").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
     for module, name, exported in imports:
-        if name == exported and name[:1].isupper() and name not in known and (folder / f"{module}.py").is_file():
-            signature = read_source((folder / f"{module}.py").read_text(encoding="utf-8"), "torch.optim", name)
+        if (
+            name == exported
+            and name[:1].isupper()
+            and name not in known
+            and (folder / f"{module}.py").is_file()
+        ):
+            signature = read_source(
+                (folder / f"{module}.py").read_text(encoding="utf-8"), "torch.optim", name
+            )
             if signature is not None:
                 yield signature

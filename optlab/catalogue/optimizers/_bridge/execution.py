@@ -1,8 +1,10 @@
-"""Real torch optimizers, one a run, over one flat ``theta [R, P]``: loaded from a state, stepped, read back.
+"""Real torch optimizers, one a run, over one flat ``theta [R, P]``: loaded from a state, stepped,
+read back.
 
-What an optimizer remembers lies in its ``state`` (by parameter), in its parameter groups (beside the constructor's arguments) and, for some, in
-attributes of its own. Each remembered entry is a :class:`Slot`; the slots are found by a few dry steps on copies, because optimizers make their
-state at their first step. A state is a dictionary of tensors with a leading run axis:
+What an optimizer remembers lies in its ``state`` (by parameter), in its parameter groups (beside
+the constructor's arguments) and, for some, in attributes of its own. Each remembered entry is a
+:class:`Slot`; the slots are found by a few dry steps on copies, because optimizers make their state
+at their first step. A state is a dictionary of tensors with a leading run axis:
 
 - ``*/exp_avg`` ``[R, P]``: entries in the shape of their parameter, in the order of ``theta``;
 - ``*/step`` ``[R, K]``: single numbers, one for each of the K parameters;
@@ -10,7 +12,8 @@ state at their first step. A state is a dictionary of tensors with a leading run
 - ``group.0/k``, ``self/k`` ``[R]``: numbers of a group or of the optimizer itself;
 - ``present`` ``[R, slots]``: whether an entry is there (1), is None (2) or not there yet (0).
 
-Entries that are tensors are views of these buffers, so that a step writes straight into them; reading back is one copy a buffer.
+Entries that are tensors are views of these buffers, so that a step writes straight into them;
+reading back is one copy a buffer.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
     import torch
 
 Values = Mapping[str, Any]
-Build = Callable[[Sequence[tuple[Parameter, "torch.Tensor"]], Values], "list[torch.optim.Optimizer]"]
+Build = Callable[
+    [Sequence[tuple[Parameter, "torch.Tensor"]], Values], "list[torch.optim.Optimizer]"
+]
 """Parameters of one run, and values of its fields → the optimizers that train them."""
 Assign = Callable[["list[torch.optim.Optimizer]", Values], bool]
 """Give optimizers that are there other values; False where they have to be built anew."""
@@ -48,7 +53,8 @@ class Slot:
 
     Attributes:
         owner, key: where it lies. shape, dtype: of its tensor (of a number: [] and how it is kept).
-        number: the Python type, for what is no tensor. host: whether its tensor lies on the CPU whatever the device.
+        number: the Python type, for what is no tensor. host: whether its tensor lies on the CPU
+            whatever the device.
         packed: whether it shares a buffer with the same entry of the other parameters.
     """
 
@@ -70,12 +76,14 @@ class Population:
     """The optimizers of R runs.
 
     Args:
-        theta: parameters ``[R, P]``; only their shape, type and device are used, and their values for the dry steps.
+        theta: parameters ``[R, P]``; only their shape, type and device are used, and their values
+            for the dry steps.
         values: fields of each run.
         ignored: names in parameter groups that are the constructor's arguments.
 
     Raises:
-        InvalidInput: torch refuses the values, or what the optimizer remembers cannot be kept in a state.
+        InvalidInput: torch refuses the values, or what the optimizer remembers cannot be kept in a
+            state.
     """
 
     def __init__(
@@ -93,11 +101,16 @@ class Population:
         self._theta, self._g = theta.clone(), _torch.zeros_like(theta)
         self._values = [dict(own) for own in values]
         self._parameters = [self._split(run) for run in range(len(values))]
-        self._optimizers = [self._built(parameters, own) for parameters, own in zip(self._parameters, values, strict=True)]
+        self._optimizers = [
+            self._built(parameters, own)
+            for parameters, own in zip(self._parameters, values, strict=True)
+        ]
         self._slots = self._found_slots()
         self._places = {(slot.owner, slot.key): place for place, slot in enumerate(self._slots)}
         self._buffers = self._made_buffers()
-        self._views = [[self._view(slot, run) for slot in self._slots] for run in range(len(values))]
+        self._views = [
+            [self._view(slot, run) for slot in self._slots] for run in range(len(values))
+        ]
         self._codes = [[_ABSENT] * len(self._slots) for _ in values]
         self._last: State = {}
         self._present = self._coded()
@@ -111,8 +124,12 @@ class Population:
         self._present = self._coded()
         return self._read()
 
-    def step(self, theta: torch.Tensor, g: torch.Tensor, state: State, values: Sequence[Values]) -> tuple[torch.Tensor, State]:
-        """One step of every run from ``theta`` and ``state`` with the gradients ``g``; nothing that is given is written to."""
+    def step(
+        self, theta: torch.Tensor, g: torch.Tensor, state: State, values: Sequence[Values]
+    ) -> tuple[torch.Tensor, State]:
+        """One step of every run from ``theta`` and ``state`` with the gradients ``g``; nothing that
+        is given is written to.
+        """
         self._set_values(values)
         if not self._is_last(state):
             self._load(state)
@@ -130,10 +147,14 @@ class Population:
 
     def _is_last(self, state: State) -> bool:
         """Whether this is what the last step returned: then it lies in the buffers already."""
-        return bool(self._last) and all(state.get(name) is value for name, value in self._last.items())
+        return bool(self._last) and all(
+            state.get(name) is value for name, value in self._last.items()
+        )
 
     def _read(self) -> State:
-        self._last = {name: buffer.to(self._theta.device, copy=True) for name, buffer in self._buffers.items()}
+        self._last = {
+            name: buffer.to(self._theta.device, copy=True) for name, buffer in self._buffers.items()
+        }
         self._last[PRESENT] = self._present
         return dict(self._last)
 
@@ -150,14 +171,24 @@ class Population:
             for optimizer in optimizers:
                 optimizer.state.clear()
             containers = dict(_containers(optimizers, self._parameters[run], every=True))
-            for slot, code, view in zip(self._slots, self._codes[run], self._views[run], strict=True):
+            for slot, code, view in zip(
+                self._slots, self._codes[run], self._views[run], strict=True
+            ):
                 if code == _ABSENT:
                     continue
-                value = None if code == _NONE else view if slot.number is None else slot.number(view.item())
+                value = (
+                    None
+                    if code == _NONE
+                    else view
+                    if slot.number is None
+                    else slot.number(view.item())
+                )
                 containers[slot.owner][slot.key] = value
 
     def _gather(self, run: int) -> bool:
-        """What the optimizers of a run remember, into the buffers; whether other entries are there than before."""
+        """What the optimizers of a run remember, into the buffers; whether other entries are there
+        than before.
+        """
         codes = [_ABSENT] * len(self._slots)
         views = self._views[run]
         for owner, container in _containers(self._optimizers[run], self._parameters[run]):
@@ -187,7 +218,9 @@ class Population:
         return changed
 
     def _coded(self) -> torch.Tensor:
-        return _torch.tensor(self._codes, dtype=_torch.uint8, device=self._theta.device).reshape(len(self._values), len(self._slots))
+        return _torch.tensor(self._codes, dtype=_torch.uint8, device=self._theta.device).reshape(
+            len(self._values), len(self._slots)
+        )
 
     # --- values ----------------------------------------------------------------------------------------------------------------
 
@@ -200,22 +233,33 @@ class Population:
                 self._last = {}  # the new ones remember nothing yet
             self._values[run] = dict(own)
 
-    def _built(self, parameters: Sequence[tuple[Parameter, torch.Tensor]], values: Values) -> list[torch.optim.Optimizer]:
+    def _built(
+        self, parameters: Sequence[tuple[Parameter, torch.Tensor]], values: Values
+    ) -> list[torch.optim.Optimizer]:
         try:
             return self._build(parameters, values)
         except (ValueError, TypeError, AssertionError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
-            raise InvalidInput(f"{self._title} refuses these settings: {reason}.", "optimizer.name") from None
+            raise InvalidInput(
+                f"{self._title} refuses these settings: {reason}.", "optimizer.name"
+            ) from None
 
     # --- what there is to remember -------------------------------------------------------------------------------------------------
 
-    def _split(self, run: int, theta: torch.Tensor | None = None) -> list[tuple[Parameter, torch.Tensor]]:
-        """The parameters of a run as torch's, views of the flat storage, with their gradients likewise."""
+    def _split(
+        self, run: int, theta: torch.Tensor | None = None
+    ) -> list[tuple[Parameter, torch.Tensor]]:
+        """The parameters of a run as torch's, views of the flat storage, with their gradients
+        likewise.
+        """
         whole = self._theta if theta is None else theta
         gradient = self._g if theta is None else _torch.full_like(whole, 1e-3)
         found: list[tuple[Parameter, torch.Tensor]] = []
         for spec, part, g in zip(
-            self._layout.parameters, self._layout.split(whole[run : run + 1]), self._layout.split(gradient[run : run + 1]), strict=True
+            self._layout.parameters,
+            self._layout.split(whole[run : run + 1]),
+            self._layout.split(gradient[run : run + 1]),
+            strict=True,
         ):
             parameter = _torch.nn.Parameter(part[0])
             parameter.grad = g[0]
@@ -223,13 +267,21 @@ class Population:
         return found
 
     def _found_slots(self) -> list[Slot]:
-        """Dry steps of every kind of run: which of its numbers are zero can decide what is remembered, and they may change on the way."""
+        """Dry steps of every kind of run: which of its numbers are zero can decide what is
+        remembered, and they may change on the way.
+        """
         found: dict[tuple[Owner, str], Slot] = {}
         seen: set[tuple[Any, ...]] = set()
         for run, own in enumerate(self._values):
-            lifted = {name: 0.1 if type(value) is float and value == 0.0 else value for name, value in own.items()}
+            lifted = {
+                name: 0.1 if type(value) is float and value == 0.0 else value
+                for name, value in own.items()
+            }
             for values, required in ((own, True), (lifted, False)):
-                kind = tuple(value if isinstance(value, bool | str) else value == 0 for value in values.values())
+                kind = tuple(
+                    value if isinstance(value, bool | str) else value == 0
+                    for value in values.values()
+                )
                 if kind in seen:
                     continue
                 seen.add(kind)
@@ -242,16 +294,29 @@ class Population:
                     continue
                 for slot in self._dry(optimizers, parameters):
                     other = found.setdefault((slot.owner, slot.key), slot)
-                    if (other.shape, other.dtype, other.number) != (slot.shape, slot.dtype, slot.number):
+                    if (other.shape, other.dtype, other.number) != (
+                        slot.shape,
+                        slot.dtype,
+                        slot.number,
+                    ):
                         raise InvalidInput(
-                            f"{self._title} keeps '{slot.key}' in changing shapes, which cannot be part of a snapshot.", "optimizer.name"
+                            f"{self._title} keeps '{slot.key}' in changing shapes, which cannot be part of a snapshot.",
+                            "optimizer.name",
                         )
         return self._arranged(list(found.values()))
 
-    def _dry(self, optimizers: list[torch.optim.Optimizer], parameters: list[tuple[Parameter, torch.Tensor]]) -> Iterator[Slot]:
+    def _dry(
+        self,
+        optimizers: list[torch.optim.Optimizer],
+        parameters: list[tuple[Parameter, torch.Tensor]],
+    ) -> Iterator[Slot]:
         before = [_own_values(optimizer) for optimizer in optimizers]
         arguments = [
-            [{k: v for k, v in group.items() if k in self._ignored} for group in optimizer.param_groups] for optimizer in optimizers
+            [
+                {k: v for k, v in group.items() if k in self._ignored}
+                for group in optimizer.param_groups
+            ]
+            for optimizer in optimizers
         ]
         names: list[set[tuple[Owner, str]]] = []
         for _ in range(_DRY_STEPS):
@@ -261,7 +326,8 @@ class Population:
                 except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises, these settings do not work here
                     reason = " ".join(str(error).split()).rstrip(".") or "no reason given"
                     raise InvalidInput(
-                        f"{self._title} failed in a trial step with {type(error).__name__}: {reason}.", "optimizer.name"
+                        f"{self._title} failed in a trial step with {type(error).__name__}: {reason}.",
+                        "optimizer.name",
                     ) from None
             remembered = [
                 (owner, key)
@@ -272,14 +338,16 @@ class Population:
             names.append(set(remembered))
         if names[0] != names[-1]:
             raise InvalidInput(
-                f"{self._title} remembers ever more from step to step, which cannot be part of a snapshot.", "optimizer.name"
+                f"{self._title} remembers ever more from step to step, which cannot be part of a snapshot.",
+                "optimizer.name",
             )
         for optimizer, kept in zip(optimizers, arguments, strict=True):
             for group, own in zip(optimizer.param_groups, kept, strict=True):
                 for key, value in own.items():
                     if not _same(group[key], value):
                         raise InvalidInput(
-                            f"{self._title} changes its own setting '{key}', so that it could not be repeated.", "optimizer.name"
+                            f"{self._title} changes its own setting '{key}', so that it could not be repeated.",
+                            "optimizer.name",
                         )
         for number, (optimizer, own) in enumerate(zip(optimizers, before, strict=True)):
             for key, value in _own_values(optimizer).items():
@@ -296,7 +364,11 @@ class Population:
         if owner.startswith("self."):
             return False  # found by its changes
         if owner.startswith("group."):
-            return key not in self._ignored and not isinstance(value, bool) and isinstance(value, int | float | _torch.Tensor)
+            return (
+                key not in self._ignored
+                and not isinstance(value, bool)
+                and isinstance(value, int | float | _torch.Tensor)
+            )
         return value is not None
 
     def _slot(self, owner: Owner, key: str, value: Any) -> Slot:
@@ -308,19 +380,30 @@ class Population:
             dtype = {bool: _torch.bool, int: _torch.int64, float: wide}[type(value)]
             return Slot(owner, key, (), dtype, type(value), True, False)
         raise InvalidInput(
-            f"{self._title} remembers '{key}', a {type(value).__name__}, which cannot be part of a snapshot.", "optimizer.name"
+            f"{self._title} remembers '{key}', a {type(value).__name__}, which cannot be part of a snapshot.",
+            "optimizer.name",
         )
 
     def _arranged(self, slots: list[Slot]) -> list[Slot]:
         """Entries that lie in one buffer marked as such, all in a fixed order."""
         shapes = {spec.name: spec.shape for spec in self._layout.parameters}
         arranged: list[Slot] = []
-        for key, group in itertools.groupby(sorted(slots, key=lambda slot: slot.key), key=lambda slot: slot.key):
+        for key, group in itertools.groupby(
+            sorted(slots, key=lambda slot: slot.key), key=lambda slot: slot.key
+        ):
             members = list(group)
-            alike = len({(slot.dtype, slot.number, slot.host) for slot in members}) == 1 and all(slot.owner in shapes for slot in members)
-            whole = alike and all(slot.shape == shapes[slot.owner] and slot.shape and slot.dtype == self._theta.dtype for slot in members)
+            alike = len({(slot.dtype, slot.number, slot.host) for slot in members}) == 1 and all(
+                slot.owner in shapes for slot in members
+            )
+            whole = alike and all(
+                slot.shape == shapes[slot.owner] and slot.shape and slot.dtype == self._theta.dtype
+                for slot in members
+            )
             numbers = alike and all(slot.shape == () for slot in members)
-            arranged += [Slot(s.owner, key, s.shape, s.dtype, s.number, s.host, whole or numbers) for s in members]
+            arranged += [
+                Slot(s.owner, key, s.shape, s.dtype, s.number, s.host, whole or numbers)
+                for s in members
+            ]
         return sorted(arranged, key=lambda slot: (slot.owner, slot.key))
 
     def _made_buffers(self) -> State:
@@ -328,8 +411,16 @@ class Population:
         made: State = {}
         for slot in self._slots:
             if slot.buffer not in made:
-                extent = slot.shape if not slot.packed else (self._layout.total,) if slot.shape else (len(self._layout.parameters),)
-                made[slot.buffer] = _torch.zeros(runs, *extent, dtype=slot.dtype, device="cpu" if slot.host else device)
+                extent = (
+                    slot.shape
+                    if not slot.packed
+                    else (self._layout.total,)
+                    if slot.shape
+                    else (len(self._layout.parameters),)
+                )
+                made[slot.buffer] = _torch.zeros(
+                    runs, *extent, dtype=slot.dtype, device="cpu" if slot.host else device
+                )
         return made
 
     def _view(self, slot: Slot, run: int) -> torch.Tensor:
@@ -337,7 +428,9 @@ class Population:
         row = self._buffers[slot.buffer][run]
         if not slot.packed:
             return row
-        place = next(place for place, spec in enumerate(self._layout.parameters) if spec.name == slot.owner)
+        place = next(
+            place for place, spec in enumerate(self._layout.parameters) if spec.name == slot.owner
+        )
         if not slot.shape:
             return row[place]
         begin = self._layout.offsets[place]
@@ -345,9 +438,14 @@ class Population:
 
 
 def _containers(
-    optimizers: Sequence[torch.optim.Optimizer], parameters: Sequence[tuple[Parameter, torch.Tensor]], *, every: bool = False
+    optimizers: Sequence[torch.optim.Optimizer],
+    parameters: Sequence[tuple[Parameter, torch.Tensor]],
+    *,
+    every: bool = False,
 ) -> Iterator[tuple[Owner, dict[Any, Any]]]:
-    """The dictionaries in which the optimizers of a run keep what they remember; ``every``: also those of parameters of which nothing is remembered yet."""
+    """The dictionaries in which the optimizers of a run keep what they remember; ``every``: also
+    those of parameters of which nothing is remembered yet.
+    """
     owners = {id(parameter): spec.name for spec, parameter in parameters}
     count = itertools.count()
     for number, optimizer in enumerate(optimizers):
@@ -363,7 +461,9 @@ class _Beside(dict[Any, Any]):
     """A parameter group without its parameters."""
 
     def __init__(self, group: dict[str, Any]) -> None:
-        super().__init__({key: value for key, value in group.items() if key not in ("params", "param_names")})
+        super().__init__(
+            {key: value for key, value in group.items() if key not in ("params", "param_names")}
+        )
         self._group = group
 
     def __setitem__(self, key: Any, value: Any) -> None:

@@ -1,7 +1,8 @@
 """Component classes made of constructors: each steps the real optimizer, a run at a time.
 
-From the outside such a rule is as pure as any: ``update`` takes a state and gives a new one. Inside, the optimizers of the last steps are kept (a
-few a thread), so that the next step finds its state already in place. Rules of this kind are not offered by ``optlab.optim``: people have them
+From the outside such a rule is as pure as any: ``update`` takes a state and gives a new one.
+Inside, the optimizers of the last steps are kept (a few a thread), so that the next step finds its
+state already in place. Rules of this kind are not offered by ``optlab.optim``: people have them
 from torch.
 """
 
@@ -47,7 +48,9 @@ class TorchRule(Optimizer):
     extra: ClassVar[dict[str, tuple[Any, Any]]] = {}
     """Fields beside the constructor's arguments: name → annotation and declaration."""
     loaded: ClassVar[Any] = None
-    """The optimizer class where it was imported to be read; torch's own are found when they are first needed."""
+    """The optimizer class where it was imported to be read; torch's own are found when they are
+    first needed.
+    """
 
     @classmethod
     def start(cls, theta: torch.Tensor) -> State:
@@ -58,7 +61,9 @@ class TorchRule(Optimizer):
         return cls._population(theta, h, _rows(cls, theta, h), fresh=True).state()
 
     @classmethod
-    def update(cls, theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters) -> tuple[torch.Tensor, State]:
+    def update(
+        cls, theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
+    ) -> tuple[torch.Tensor, State]:
         values = _rows(cls, theta, h)
         return cls._population(theta, h, values).step(theta, g, state, values)
 
@@ -76,20 +81,26 @@ class TorchRule(Optimizer):
         found = getattr(importlib.import_module(cls.signature.module), cls.signature.cls, None)
         if found is None:
             version = importlib.metadata.version("torch")
-            message = (
-                f"optimizer.name is '{cls.name}', but the installed torch {version} has no {cls.signature.cls}; install a newer torch."
-            )
+            message = f"optimizer.name is '{cls.name}', but the installed torch {version} has no {cls.signature.cls}; install a newer torch."
             raise InvalidInput(message, "optimizer.name")
         return found
 
     @classmethod
-    def made(cls, parameters: Sequence[tuple[Parameter, torch.Tensor]], values: Values) -> list[torch.optim.Optimizer]:
+    def made(
+        cls, parameters: Sequence[tuple[Parameter, torch.Tensor]], values: Values
+    ) -> list[torch.optim.Optimizer]:
         """Optimizers of one run's parameters with the values of its fields."""
-        return [cls.optimizer_class()([parameter for _, parameter in parameters], **cls.arguments(values))]
+        return [
+            cls.optimizer_class()(
+                [parameter for _, parameter in parameters], **cls.arguments(values)
+            )
+        ]
 
     @classmethod
     def assigned(cls, optimizers: list[torch.optim.Optimizer], values: Values) -> bool:
-        """Give optimizers other values; False where some are not settings of parameter groups, so that the optimizers have to be made anew."""
+        """Give optimizers other values; False where some are not settings of parameter groups, so
+        that the optimizers have to be made anew.
+        """
         wanted = cls.arguments(values)
         groups = [group for optimizer in optimizers for group in optimizer.param_groups]
         if any(set(wanted) - set(group) for group in groups):
@@ -104,18 +115,30 @@ class TorchRule(Optimizer):
         return {binding.argument: binding.value(values) for binding in cls.bindings}
 
     @classmethod
-    def _population(cls, theta: torch.Tensor, h: Hyperparameters, values: list[dict[str, Any]], *, fresh: bool = False) -> Population:
+    def _population(
+        cls,
+        theta: torch.Tensor,
+        h: Hyperparameters,
+        values: list[dict[str, Any]],
+        *,
+        fresh: bool = False,
+    ) -> Population:
         layout: Layout = getattr(h, "layout", None) or _one_tensor(theta.shape[1])
         discrete = tuple(value for value in values[0].values() if isinstance(value, bool | str))
         key = (cls, id(layout), tuple(theta.shape), theta.dtype, theta.device, discrete)
         kept = _kept()
         if fresh or key not in kept:
             ignored = frozenset(argument.name for argument in cls.signature.arguments) | FIXED
-            population = Population(cls.label, cls.made, cls.assigned, ignored, layout, theta, values)
+            population = Population(
+                cls.label, cls.made, cls.assigned, ignored, layout, theta, values
+            )
             while len(kept) >= _KEPT:
                 kept.pop(next(iter(kept)), None)
             # The layout is its trainer's: when that is gone, so are its optimizers.
-            kept[key] = (weakref.ref(layout, lambda _, key=key, kept=kept: kept.pop(key, None)), population)  # type: ignore[misc]
+            kept[key] = (
+                weakref.ref(layout, lambda _, key=key, kept=kept: kept.pop(key, None)),  # type: ignore[misc]
+                population,
+            )
         return kept[key][1]
 
 
@@ -147,8 +170,16 @@ class MuonRule(TorchRule):
     }
 
     @classmethod
-    def made(cls, parameters: Sequence[tuple[Parameter, torch.Tensor]], values: Values) -> list[torch.optim.Optimizer]:
-        matrices = [p for spec, p in parameters if p.dim() == 2 and spec.role == "weight" and (values["output_by_muon"] or not spec.output)]
+    def made(
+        cls, parameters: Sequence[tuple[Parameter, torch.Tensor]], values: Values
+    ) -> list[torch.optim.Optimizer]:
+        matrices = [
+            p
+            for spec, p in parameters
+            if p.dim() == 2
+            and spec.role == "weight"
+            and (values["output_by_muon"] or not spec.output)
+        ]
         chosen = {id(p) for p in matrices}
         rest = [p for _, p in parameters if id(p) not in chosen]
         found: list[torch.optim.Optimizer] = []
@@ -161,7 +192,11 @@ class MuonRule(TorchRule):
     @classmethod
     def assigned(cls, optimizers: list[torch.optim.Optimizer], values: Values) -> bool:
         for optimizer in optimizers:
-            wanted = cls.arguments(values) if isinstance(optimizer, cls.optimizer_class()) else _rest(values)
+            wanted = (
+                cls.arguments(values)
+                if isinstance(optimizer, cls.optimizer_class())
+                else _rest(values)
+            )
             for group in optimizer.param_groups:
                 group.update(wanted)
         return True
@@ -175,7 +210,9 @@ _BASES: dict[str, type[TorchRule]] = {"Muon": MuonRule}
 """Classes of torch that need more than their constructor."""
 
 
-def rule(signature: Signature, name: str, label: str, group: str, place: int, about: About | None) -> type[TorchRule]:
+def rule(
+    signature: Signature, name: str, label: str, group: str, place: int, about: About | None
+) -> type[TorchRule]:
     """The component class of an optimizer.
 
     Args:
@@ -198,7 +235,9 @@ def rule(signature: Signature, name: str, label: str, group: str, place: int, ab
             declarations |= declared.declarations
             bindings.append(declared.binding)
         elif argument.default == NO_DEFAULT:
-            raise Unfit(f"its argument '{argument.name}' has no default that could be shown in a form.")
+            raise Unfit(
+                f"its argument '{argument.name}' has no default that could be shown in a form."
+            )
         else:
             fixed.append(argument.name)
     annotations |= {field: annotation for field, (annotation, _) in base.extra.items()}
@@ -217,7 +256,9 @@ def rule(signature: Signature, name: str, label: str, group: str, place: int, ab
         "source": about.source if about is not None else f"The class {signature.cls} of {group}.",
         "signature": signature,
         "bindings": tuple(bindings),
-        "torch_arguments": {binding.argument: binding.fields for binding in bindings if binding.bundled},
+        "torch_arguments": {
+            binding.argument: binding.fields for binding in bindings if binding.bundled
+        },
         **declarations,
     }
     return type(f"Torch{signature.cls}", (base,), body)
@@ -233,7 +274,9 @@ def _page(signature: Signature, group: str, about: About | None, fixed: Sequence
         ]
     ways = ", ".join(name for name in fixed if name in FIXED)
     rest = ", ".join(name for name in fixed if name not in FIXED)
-    words = f"The step is made by {signature.module}.{signature.cls} itself, one run after the other."
+    words = (
+        f"The step is made by {signature.module}.{signature.cls} itself, one run after the other."
+    )
     if ways or rest:
         words += f" These arguments stay at their defaults: {', '.join(part for part in (rest, ways) if part)}."
     return "\n\n".join([*(part for part in paragraphs if part), words])

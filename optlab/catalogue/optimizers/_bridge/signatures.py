@@ -1,6 +1,8 @@
-"""What the constructor of an optimizer takes: names, defaults and annotations, read from the class or, without importing it, from its source.
+"""What the constructor of an optimizer takes: names, defaults and annotations, read from the class
+or, without importing it, from its source.
 
-Only values that a file can hold are kept as defaults: numbers, switches, texts, None and tuples of these.
+Only values that a file can hold are kept as defaults: numbers, switches, texts, None and tuples of
+these.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 NO_DEFAULT = "<no default>"
-"""Stands for the default of an argument that has to be given; ``OPAQUE`` for one that is of no kind that a field can have."""
+"""Stands for the default of an argument that has to be given; ``OPAQUE`` for one that is of no kind
+that a field can have.
+"""
 OPAQUE = "<opaque>"
 
 
@@ -31,7 +35,9 @@ class Argument:
 
 @dataclass(frozen=True)
 class Signature:
-    """The arguments of an optimizer's constructor after the parameters, in order; ``module`` and ``cls`` say which class."""
+    """The arguments of an optimizer's constructor after the parameters, in order; ``module`` and
+    ``cls`` say which class.
+    """
 
     module: str
     cls: str
@@ -46,7 +52,11 @@ def read(cls: type) -> Signature:
     """
     parameters = list(inspect.signature(cls).parameters.values())[1:]
     arguments = [
-        Argument(p.name, NO_DEFAULT if p.default is p.empty else plain(p.default), _annotation(p.annotation))
+        Argument(
+            p.name,
+            NO_DEFAULT if p.default is p.empty else plain(p.default),
+            _annotation(p.annotation),
+        )
         for p in parameters
         if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]
@@ -54,12 +64,23 @@ def read(cls: type) -> Signature:
 
 
 def read_source(text: str, module: str, cls: str) -> Signature | None:
-    """The signature of class ``cls`` from the source of its module; None where the source does not tell."""
+    """The signature of class ``cls`` from the source of its module; None where the source does not
+    tell.
+    """
     tree = ast.parse(text)
-    definition = next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls), None)
+    definition = next(
+        (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls), None
+    )
     if definition is None:
         return None
-    init = next((node for node in definition.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"), None)
+    init = next(
+        (
+            node
+            for node in definition.body
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+        ),
+        None,
+    )
     if init is None or init.args.kwarg is not None or init.args.vararg is not None:
         return None
     constants = {
@@ -71,7 +92,10 @@ def read_source(text: str, module: str, cls: str) -> Signature | None:
     }
     positional = [*init.args.posonlyargs, *init.args.args]
     missing: list[ast.expr | None] = [None] * (len(positional) - len(init.args.defaults))
-    pairs = [*zip(positional, [*missing, *init.args.defaults], strict=True), *zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)]
+    pairs = [
+        *zip(positional, [*missing, *init.args.defaults], strict=True),
+        *zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True),
+    ]
     arguments = [
         Argument(
             argument.arg,
@@ -106,4 +130,10 @@ def _literal(node: ast.expr, constants: dict[str, ast.expr]) -> Any:
 def _annotation(annotation: Any) -> str:
     if annotation is inspect.Parameter.empty:
         return ""
-    return annotation if isinstance(annotation, str) else annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return (
+        annotation
+        if isinstance(annotation, str)
+        else annotation.__name__
+        if isinstance(annotation, type)
+        else str(annotation)
+    )

@@ -1,4 +1,5 @@
-"""What the optimizers of torch take: written by ``packaging/torch_signatures.py`` from torch 2.13.0, checked by a test.
+"""What the optimizers of torch take: written by ``packaging/torch_signatures.py`` from torch
+2.13.0, checked by a test.
 
 Listing optimizers must not import torch, which takes seconds; so their signatures are kept here.
 """

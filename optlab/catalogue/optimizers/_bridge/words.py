@@ -1,4 +1,6 @@
-"""What the pages say of torch's own optimizers: a sentence, an explanation, the rule, its symbols and where it comes from."""
+"""What the pages say of torch's own optimizers: a sentence, an explanation, the rule, its symbols
+and where it comes from.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,11 @@ class About:
     symbols: Mapping[str, str] = field(default_factory=dict)
 
 
-_THETA = {"θ": "parameters", "g": "gradient of the objective on the batch", "t": "number of the step, from 1"}
+_THETA = {
+    "θ": "parameters",
+    "g": "gradient of the objective on the batch",
+    "t": "number of the step, from 1",
+}
 _MOMENTS = {**_THETA, "s": "first moment, 0 at first", "r": "second moment, 0 at first"}
 _S = r"s \leftarrow \rho_1 s + (1 - \rho_1)\, g"
 _R = r"r \leftarrow \rho_2 r + (1 - \rho_2)\, g \odot g"
@@ -38,7 +44,11 @@ ABOUT: Mapping[str, About] = {
         "The rate multiplies the velocity after it was made, so that a schedule rescales old gradients, too; the catalogue's own "
         "momentum follows the notes, where the rate is folded into the velocity. The two part where the rate changes. The first "
         "velocity is the gradient itself, without dampening.",
-        (_PENALTY, r"v \leftarrow \alpha v + (1 - \tau)\, g", r"\theta \leftarrow \theta - \epsilon v"),
+        (
+            _PENALTY,
+            r"v \leftarrow \alpha v + (1 - \tau)\, g",
+            r"\theta \leftarrow \theta - \epsilon v",
+        ),
         "torch.optim.SGD; I. Sutskever et al. (2013).",
         {**_THETA, "v": "velocity", "τ": "dampening"},
     ),
@@ -121,7 +131,11 @@ ABOUT: Mapping[str, About] = {
             r"\theta \leftarrow \theta - \epsilon d",
         ),
         "torch.optim.Adadelta; M. Zeiler (2012).",
-        {**_THETA, "r": "mean of the squared gradients, 0 at first", "u": "mean of the squared steps, 0 at first"},
+        {
+            **_THETA,
+            "r": "mean of the squared gradients, 0 at first",
+            "u": "mean of the squared steps, 0 at first",
+        },
     ),
     "RMSprop": About(
         "RMSProp as torch computes it, with momentum and centering.",
@@ -145,7 +159,11 @@ ABOUT: Mapping[str, About] = {
             r"\theta \leftarrow \theta - \Delta \odot \mathrm{sign}(g)",
         ),
         "torch.optim.Rprop; M. Riedmiller, H. Braun (1993).",
-        {**_THETA, "g'": "gradient of the step before", "Δ": "size of each value's step, ε at first"},
+        {
+            **_THETA,
+            "g'": "gradient of the step before",
+            "Δ": "size of each value's step, ε at first",
+        },
     ),
     "ASGD": About(
         "Gradient descent with a falling rate, and an average of its iterates beside it.",

@@ -22,7 +22,9 @@ _CLOSE = ((-3.4, 3.0), (-2.0, 2.0))
 
 @dataclass(frozen=True)
 class Cliff:
-    """The cliff ``land`` nearby and ``wide`` with the ground onto which it throws, and four descents; ``lr`` and ``threshold`` are the surface's own."""
+    """The cliff ``land`` nearby and ``wide`` with the ground onto which it throws, and four
+    descents; ``lr`` and ``threshold`` are the surface's own.
+    """
 
     land: Ground
     wide: Ground
@@ -54,7 +56,9 @@ class CliffFigure(Figure[Cliff]):
             ],
             STEPS,
         )
-        return Cliff(ground(on, _CLOSE, (241, 61)), ground(on, _WIDE, (321, 81)), on.lr, on.threshold, *runs)
+        return Cliff(
+            ground(on, _CLOSE, (241, 61)), ground(on, _WIDE, (321, 81)), on.lr, on.threshold, *runs
+        )
 
     def caption(self, data: Cliff) -> str:
         return (
@@ -66,34 +70,78 @@ class CliffFigure(Figure[Cliff]):
         )
 
     def numbers(self, data: Cliff) -> Mapping[str, Number]:
-        found: dict[str, Number] = {"learning rate": data.lr, "threshold of clipping": data.threshold, "steps": STEPS}
+        found: dict[str, Number] = {
+            "learning rate": data.lr,
+            "threshold of clipping": data.threshold,
+            "steps": STEPS,
+        }
         for track in (data.above, data.above_clipped, data.below, data.below_clipped):
             found[f"{track.label}: longest step"] = float(track.steps.max())
             found[f"{track.label}: largest gradient"] = _steepest(track)
             found[f"{track.label}: end"] = track.positions[-1].tolist()
-            found[f"{track.label}: height at the start, at the end"] = [float(track.values[0]), float(track.values[-1])]
+            found[f"{track.label}: height at the start, at the end"] = [
+                float(track.values[0]),
+                float(track.values[-1]),
+            ]
         return found
 
     def draw(self, data: Cliff, page: Page) -> None:
         colors = page.colors
         grid = page.sheet.add_gridspec(2, 2, width_ratios=(1.0, 1.12))
         solid = page.relief(
-            page.sheet.add_subplot(grid[:, 0], projection="3d"), "The cliff", data.land, azimuth=-118.0, elevation=34.0, zoom=1.05
+            page.sheet.add_subplot(grid[:, 0], projection="3d"),
+            "The cliff",
+            data.land,
+            azimuth=-118.0,
+            elevation=34.0,
+            zoom=1.05,
         )
         levels = np.concatenate([np.linspace(0.0, 3.5, 8), np.linspace(4.5, 13.5, 10)])
         free, clipped = page.sheet.add_subplot(grid[0, 1]), page.sheet.add_subplot(grid[1, 1])
         page.contours(free, "Without clipping", data.wide, levels)
         page.contours(clipped, rf"Clipped to $\|g\|\leq {data.threshold:g}$", data.land, levels)
         chosen = (colors.palette[1], colors.palette[2])
-        for axes, pair in ((free, (data.above, data.below)), (clipped, (data.above_clipped, data.below_clipped))):
+        for axes, pair in (
+            (free, (data.above, data.below)),
+            (clipped, (data.above_clipped, data.below_clipped)),
+        ):
             for track, color in zip(pair, chosen, strict=True):
-                axes.plot(*track.positions.T, "o-", color=color, markersize=2.6, linewidth=1.1, label=track.label.split(",")[0])
-                axes.plot(*track.positions[0], "o", markerfacecolor="none", markeredgecolor=color, markersize=9, markeredgewidth=1.4)
+                axes.plot(
+                    *track.positions.T,
+                    "o-",
+                    color=color,
+                    markersize=2.6,
+                    linewidth=1.1,
+                    label=track.label.split(",")[0],
+                )
+                axes.plot(
+                    *track.positions[0],
+                    "o",
+                    markerfacecolor="none",
+                    markeredgecolor=color,
+                    markersize=9,
+                    markeredgewidth=1.4,
+                )
                 if track in (data.above_clipped, data.below_clipped):
                     # A little above the ground, which would hide half of a line that lies in it.
-                    solid.plot(*track.positions.T, track.values + 0.25, "o-", color=color, markersize=2.6, linewidth=1.4, zorder=5)
+                    solid.plot(
+                        *track.positions.T,
+                        track.values + 0.25,
+                        "o-",
+                        color=color,
+                        markersize=2.6,
+                        linewidth=1.4,
+                        zorder=5,
+                    )
         clipped.set_ylim(-0.4, 2.0)
-        free.legend(loc="upper left", ncols=2, frameon=True, framealpha=0.85, facecolor=colors.background, edgecolor="none")
+        free.legend(
+            loc="upper left",
+            ncols=2,
+            frameon=True,
+            framealpha=0.85,
+            facecolor=colors.background,
+            edgecolor="none",
+        )
         wall = float(heights(data.land.surface, [[3.0, 0.0]])[0])
         solid.set_zlim(0.0, wall + 1.0)
         solid.set_xlabel("$x$", labelpad=-4)

@@ -30,8 +30,10 @@ class Kind:
     """One critical point.
 
     Attributes:
-        x, f: the function, ``[n]``. point, value: where the slope is zero, as the engine found it. slope, curvature: there.
-        left, right: heights a little to either side, less the value. track: gradient descent that starts near.
+        x, f: the function, ``[n]``. point, value: where the slope is zero, as the engine found it.
+            slope, curvature: there.
+        left, right: heights a little to either side, less the value. track: gradient descent that
+            starts near.
     """
 
     title: str
@@ -56,7 +58,9 @@ class Kinds:
 
 
 class CriticalPointsFigure(Figure[Kinds]):
-    """A minimum, a maximum and a saddle of one variable, each with what gradient descent does near it."""
+    """A minimum, a maximum and a saddle of one variable, each with what gradient descent does near
+    it.
+    """
 
     number: ClassVar[str] = "4.2"
     title: ClassVar[str] = "Points of zero slope in one dimension"
@@ -76,12 +80,20 @@ class CriticalPointsFigure(Figure[Kinds]):
 
     def numbers(self, data: Kinds) -> Mapping[str, Number]:
         found: dict[str, Number] = {"steps of gradient descent": STEPS}
-        for kind, (_, _, _, start, lr) in zip((data.minimum, data.maximum, data.saddle), _PANELS, strict=True):
+        for kind, (_, _, _, start, lr) in zip(
+            (data.minimum, data.maximum, data.saddle), _PANELS, strict=True
+        ):
             name = kind.title.lower()
             found[f"{name}: where, height"] = [kind.point, kind.value]
             found[f"{name}: slope, curvature"] = [kind.slope, kind.curvature]
-            found[f"{name}: {_NEAR:g} to the left, to the right, higher by"] = [kind.left, kind.right]
-            found[f"{name}: descent at a rate of {lr:g} from, to"] = [start, float(kind.track.positions[-1, 0])]
+            found[f"{name}: {_NEAR:g} to the left, to the right, higher by"] = [
+                kind.left,
+                kind.right,
+            ]
+            found[f"{name}: descent at a rate of {lr:g} from, to"] = [
+                start,
+                float(kind.track.positions[-1, 0]),
+            ]
         return found
 
     def draw(self, data: Kinds, page: Page) -> None:
@@ -92,15 +104,36 @@ class CriticalPointsFigure(Figure[Kinds]):
             axes.plot(kind.x, kind.f, color=colors.palette[0], linewidth=2.0)
             low, high = float(kind.x[0]), float(kind.x[-1])
             reach = 0.22 * (high - low)
-            axes.plot([kind.point - reach, kind.point + reach], [kind.value] * 2, color=page.muted, linewidth=1.0, linestyle="--")
+            axes.plot(
+                [kind.point - reach, kind.point + reach],
+                [kind.value] * 2,
+                color=page.muted,
+                linewidth=1.0,
+                linestyle="--",
+            )
             x, f = kind.track.positions[:, 0], kind.track.values
             shown = (x >= low) & (x <= high)
             axes.plot(x[shown], f[shown], "o", color=colors.palette[2], markersize=3.2, zorder=3)
-            axes.plot(x[:1], f[:1], "o", markerfacecolor="none", markeredgecolor=colors.palette[2], markersize=9, zorder=3)
-            axes.plot([kind.point], [kind.value], "D", color=colors.palette[1], markersize=6.5, zorder=4)
+            axes.plot(
+                x[:1],
+                f[:1],
+                "o",
+                markerfacecolor="none",
+                markeredgecolor=colors.palette[2],
+                markersize=9,
+                zorder=3,
+            )
+            axes.plot(
+                [kind.point], [kind.value], "D", color=colors.palette[1], markersize=6.5, zorder=4
+            )
             # Within a rounding of zero the sign says nothing.
             curvature = 0.0 if abs(kind.curvature) < 1e-6 else kind.curvature
-            axes.set_title(f"$f''={curvature:+.3g}$" if curvature else "$f''=0$", loc="right", fontsize=9, color=page.muted)
+            axes.set_title(
+                f"$f''={curvature:+.3g}$" if curvature else "$f''=0$",
+                loc="right",
+                fontsize=9,
+                color=page.muted,
+            )
             axes.set_xlim(low, high)
             axes.margins(y=0.12)
 
@@ -112,4 +145,15 @@ def _kind(name: str, title: str, domain: Interval, start: float, lr: float) -> K
     at = float(point.point[0])
     left, right = heights(on, [[at - _NEAR], [at + _NEAR]]) - point.value
     (track,) = tracks(on, [contender(title, (start,), "sgd", lr=lr)], STEPS)
-    return Kind(title, x, f, at, point.value, float(point.gradient[0]), float(point.eigenvalues[0]), float(left), float(right), track)
+    return Kind(
+        title,
+        x,
+        f,
+        at,
+        point.value,
+        float(point.gradient[0]),
+        float(point.eigenvalues[0]),
+        float(left),
+        float(right),
+        track,
+    )

@@ -22,7 +22,9 @@ _START = 1.8
 
 @dataclass(frozen=True)
 class Downhill:
-    """The parabola ``f`` and its derivative ``slope`` at ``x``, all ``[n]``; gradient descent from the left and from the right."""
+    """The parabola ``f`` and its derivative ``slope`` at ``x``, all ``[n]``; gradient descent from
+    the left and from the right.
+    """
 
     x: Array
     f: Array
@@ -41,9 +43,18 @@ class DownhillFigure(Figure[Downhill]):
     def compute(self) -> Downhill:
         parabola = surface("parabola")
         (x,), f = picture(parabola, 201)
-        slope = surface_batch_objective(parabola, tensor(x[:, None])).gradient(tensor(x[:, None]))[1].numpy()[:, 0]
+        slope = (
+            surface_batch_objective(parabola, tensor(x[:, None]))
+            .gradient(tensor(x[:, None]))[1]
+            .numpy()[:, 0]
+        )
         left, right = tracks(
-            parabola, [contender("from the left", (-_START,), "sgd", lr=LR), contender("from the right", (_START,), "sgd", lr=LR)], STEPS
+            parabola,
+            [
+                contender("from the left", (-_START,), "sgd", lr=LR),
+                contender("from the right", (_START,), "sgd", lr=LR),
+            ],
+            STEPS,
         )
         return Downhill(x, f, slope, left, right)
 
@@ -58,9 +69,17 @@ class DownhillFigure(Figure[Downhill]):
         return {
             "learning rate": LR,
             "steps": STEPS,
-            "start on the left, on the right": [float(data.from_left.positions[0, 0]), float(data.from_right.positions[0, 0])],
-            "end of either": [float(data.from_left.positions[-1, 0]), float(data.from_right.positions[-1, 0])],
-            "factor of x in a step": float(data.from_right.positions[1, 0] / data.from_right.positions[0, 0]),
+            "start on the left, on the right": [
+                float(data.from_left.positions[0, 0]),
+                float(data.from_right.positions[0, 0]),
+            ],
+            "end of either": [
+                float(data.from_left.positions[-1, 0]),
+                float(data.from_right.positions[-1, 0]),
+            ],
+            "factor of x in a step": float(
+                data.from_right.positions[1, 0] / data.from_right.positions[0, 0]
+            ),
             "height at the end": float(data.from_right.values[-1]),
         }
 
@@ -70,8 +89,17 @@ class DownhillFigure(Figure[Downhill]):
         page.curves(axes, "", "$x$", "")
         axes.axhline(0.0, color=page.muted, linewidth=0.8)
         axes.axvline(0.0, color=page.muted, linewidth=0.8, linestyle=":")
-        axes.plot(data.x, data.f, color=colors.palette[0], linewidth=2.0, label=r"$f(x)=\frac{1}{2}x^2$")
-        axes.plot(data.x, data.slope, color=colors.palette[1], linewidth=1.6, linestyle="--", label=r"$f'(x)=x$")
+        axes.plot(
+            data.x, data.f, color=colors.palette[0], linewidth=2.0, label=r"$f(x)=\frac{1}{2}x^2$"
+        )
+        axes.plot(
+            data.x,
+            data.slope,
+            color=colors.palette[1],
+            linewidth=1.6,
+            linestyle="--",
+            label=r"$f'(x)=x$",
+        )
         for track in (data.from_left, data.from_right):
             x, f = track.positions[:, 0], track.values
             for here, there, before, after in zip(x[:4], x[1:5], f[:4], f[1:5], strict=True):
@@ -79,9 +107,22 @@ class DownhillFigure(Figure[Downhill]):
                     "",
                     (there, after),
                     (here, before),
-                    arrowprops={"arrowstyle": "-|>", "color": colors.palette[2], "linewidth": 1.3, "shrinkA": 3, "shrinkB": 3},
+                    arrowprops={
+                        "arrowstyle": "-|>",
+                        "color": colors.palette[2],
+                        "linewidth": 1.3,
+                        "shrinkA": 3,
+                        "shrinkB": 3,
+                    },
                 )
-            axes.plot(x, f, "o", color=colors.palette[2], markersize=5, label="gradient descent" if track is data.from_left else None)
+            axes.plot(
+                x,
+                f,
+                "o",
+                color=colors.palette[2],
+                markersize=5,
+                label="gradient descent" if track is data.from_left else None,
+            )
         place: dict[str, Any] = {
             "ha": "center",
             "va": "center",

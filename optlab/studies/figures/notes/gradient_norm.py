@@ -35,8 +35,10 @@ class GradientNorms:
     Attributes:
         steps, norms: number of each step from 1, and the norm of its batch gradient, ``[K]``.
         smooth_steps, smooth: middle and mean of each :data:`WIDTH` neighbors, ``[K − WIDTH + 1]``.
-        full_at, full_norms: steps taken, and the norm of the gradient on the whole training set then, ``[F]``.
-        at, error: steps taken, and the share of the validation set that is classified wrong then, ``[E]``.
+        full_at, full_norms: steps taken, and the norm of the gradient on the whole training set
+            then, ``[F]``.
+        at, error: steps taken, and the share of the validation set that is classified wrong then,
+            ``[E]``.
         parameters: of the network.
     """
 
@@ -75,7 +77,11 @@ class GradientNormFigure(Figure[GradientNorms]):
                 "budget": {"steps": STEPS},
             }
         )
-        found: dict[str, list[tuple[Array, Array]]] = {"gradient_norm": [], "full_gradient_norm": [], "validation_error": []}
+        found: dict[str, list[tuple[Array, Array]]] = {
+            "gradient_norm": [],
+            "full_gradient_norm": [],
+            "validation_error": [],
+        }
         parameters = 0
         for event in session([experiment], Replay([])):
             parameters = getattr(event, "parameters", parameters)
@@ -83,13 +89,29 @@ class GradientNormFigure(Figure[GradientNorms]):
                 for name, parts in found.items():
                     if name in event.series:
                         series = event.series[name]
-                        parts.append((series.steps.astype(np.float64), series.values[:, 0].astype(np.float64)))
+                        parts.append(
+                            (
+                                series.steps.astype(np.float64),
+                                series.values[:, 0].astype(np.float64),
+                            )
+                        )
         (steps, norms), (full_at, full_norms), (at, error) = (
-            tuple(np.concatenate([part[column] for part in parts]) for column in (0, 1)) for parts in found.values()
+            tuple(np.concatenate([part[column] for part in parts]) for column in (0, 1))
+            for parts in found.values()
         )
         half = (WIDTH - 1) // 2
         smooth_steps = steps[half : len(steps) - half]
-        return GradientNorms(steps, norms, smooth_steps, moving_mean(norms, WIDTH), full_at, full_norms, at, error, parameters)
+        return GradientNorms(
+            steps,
+            norms,
+            smooth_steps,
+            moving_mean(norms, WIDTH),
+            full_at,
+            full_norms,
+            at,
+            error,
+            parameters,
+        )
 
     def caption(self, data: GradientNorms) -> str:
         full = data.full_norms
@@ -110,10 +132,19 @@ class GradientNormFigure(Figure[GradientNorms]):
             "batch": BATCH,
             "seed": SEED,
             "steps": len(data.steps),
-            "smoothed gradient norm at the start, at the end": [float(data.smooth[0]), float(data.smooth[-1])],
+            "smoothed gradient norm at the start, at the end": [
+                float(data.smooth[0]),
+                float(data.smooth[-1]),
+            ],
             "growth": data.growth,
-            "norm on the whole training set at the start, at the end": [float(data.full_norms[0]), float(data.full_norms[-1])],
-            "validation error at the start, at the end": [float(data.error[0]), float(data.error[-1])],
+            "norm on the whole training set at the start, at the end": [
+                float(data.full_norms[0]),
+                float(data.full_norms[-1]),
+            ],
+            "validation error at the start, at the end": [
+                float(data.error[0]),
+                float(data.error[-1]),
+            ],
         }
 
     def draw(self, data: GradientNorms, page: Page) -> None:
@@ -121,10 +152,30 @@ class GradientNormFigure(Figure[GradientNorms]):
         left, right = page.sheet.subplots(1, 2)
         page.curves(left, "Gradient norm", "step", r"$\|g\|$")
         left.plot(
-            data.steps, data.norms, ".", color=page.faint(colors.palette[0], 0.55), markersize=2.2, label="each step", rasterized=True
+            data.steps,
+            data.norms,
+            ".",
+            color=page.faint(colors.palette[0], 0.55),
+            markersize=2.2,
+            label="each step",
+            rasterized=True,
         )
-        left.plot(data.smooth_steps, data.smooth, color=colors.palette[1], linewidth=2.0, label=f"mean of {WIDTH} steps")
-        left.plot(data.full_at, data.full_norms, "o-", color=colors.palette[2], markersize=3, linewidth=1.6, label="whole training set")
+        left.plot(
+            data.smooth_steps,
+            data.smooth,
+            color=colors.palette[1],
+            linewidth=2.0,
+            label=f"mean of {WIDTH} steps",
+        )
+        left.plot(
+            data.full_at,
+            data.full_norms,
+            "o-",
+            color=colors.palette[2],
+            markersize=3,
+            linewidth=1.6,
+            label="whole training set",
+        )
         left.set_ylim(0.0, float(np.quantile(data.norms, 0.997)) * 1.05)
         left.legend(loc="upper left", markerscale=3)
         page.curves(right, "Validation error", "step", "share classified wrong")

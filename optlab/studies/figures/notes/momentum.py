@@ -37,8 +37,10 @@ class Canyon:
     Attributes:
         angle: of the canyon against the x-axis, degrees.
         gradient, momentum, best: gradient descent, momentum as drawn, and momentum at its best.
-        arrows: the step that gradient descent would take from each of the first positions of ``momentum``, ``[n, 2]``.
-        speeds: of momentum as drawn on a constant slope of 1, after each step, ``[K]``. terminal: ε/(1 − α), what (8.17) says they tend to.
+        arrows: the step that gradient descent would take from each of the first positions of
+            ``momentum``, ``[n, 2]``.
+        speeds: of momentum as drawn on a constant slope of 1, after each step, ``[K]``. terminal:
+            ε/(1 − α), what (8.17) says they tend to.
     """
 
     land: Ground
@@ -66,17 +68,36 @@ class MomentumFigure(Figure[Canyon]):
             [
                 contender("gradient descent", start, "sgd", lr=LR),
                 contender("momentum", start, "momentum", lr=MOMENTUM_LR, momentum=MOMENTUM),
-                contender("momentum at its best", start, "momentum", lr=BEST_LR, momentum=BEST_MOMENTUM),
+                contender(
+                    "momentum at its best", start, "momentum", lr=BEST_LR, momentum=BEST_MOMENTUM
+                ),
             ],
             STEPS,
         )
         slope = surface("formula", expression="x", x_from=-10.0, x_to=10.0)
         (sliding,) = tracks(
-            slope, [contender("sliding", (0.0,) * slope.dimension, "momentum", lr=MOMENTUM_LR, momentum=MOMENTUM)], _SLOPE_STEPS
+            slope,
+            [
+                contender(
+                    "sliding",
+                    (0.0,) * slope.dimension,
+                    "momentum",
+                    lr=MOMENTUM_LR,
+                    momentum=MOMENTUM,
+                )
+            ],
+            _SLOPE_STEPS,
         )
         arrows = -LR * momentum.gradients[:_ARROWS]
         return Canyon(
-            ground(on, _SHOWN), float(on.values()["angle"]), gradient, momentum, best, arrows, sliding.steps, MOMENTUM_LR / (1.0 - MOMENTUM)
+            ground(on, _SHOWN),
+            float(on.values()["angle"]),
+            gradient,
+            momentum,
+            best,
+            arrows,
+            sliding.steps,
+            MOMENTUM_LR / (1.0 - MOMENTUM),
         )
 
     def caption(self, data: Canyon) -> str:
@@ -97,7 +118,11 @@ class MomentumFigure(Figure[Canyon]):
             "gradient descent: learning rate": LR,
             "momentum: learning rate, α": [MOMENTUM_LR, MOMENTUM],
             "momentum at its best: learning rate, α": [BEST_LR, BEST_MOMENTUM],
-            "length of the path: gradient descent, momentum, at its best": [data.gradient.length, data.momentum.length, data.best.length],
+            "length of the path: gradient descent, momentum, at its best": [
+                data.gradient.length,
+                data.momentum.length,
+                data.best.length,
+            ],
             "steps until 1% of the distance is left: gradient descent, momentum, at its best": [
                 float(left(track, 0.01)) for track in (data.gradient, data.momentum, data.best)
             ],
@@ -105,7 +130,10 @@ class MomentumFigure(Figure[Canyon]):
                 float(crossings(data.gradient, data.angle)),
                 float(crossings(data.momentum, data.angle)),
             ],
-            f"speed on a slope of 1 after {_SLOPE_STEPS} steps, and ε/(1 − α)": [float(data.speeds[-1]), data.terminal],
+            f"speed on a slope of 1 after {_SLOPE_STEPS} steps, and ε/(1 − α)": [
+                float(data.speeds[-1]),
+                data.terminal,
+            ],
         }
 
     def draw(self, data: Canyon, page: Page) -> None:
@@ -115,7 +143,11 @@ class MomentumFigure(Figure[Canyon]):
         levels = 0.5 * np.linspace(0.0, 60.0, 19)[1:] ** 2
         page.contours(axes, "The canyon", data.land, levels)
         axes.set_aspect("equal")
-        chosen = {data.gradient.label: colors.palette[0], data.momentum.label: colors.palette[1], data.best.label: colors.palette[2]}
+        chosen = {
+            data.gradient.label: colors.palette[0],
+            data.momentum.label: colors.palette[1],
+            data.best.label: colors.palette[2],
+        }
         for place, arrow in zip(data.momentum.positions, data.arrows, strict=False):
             axes.annotate(
                 "", place + arrow, place,
@@ -132,26 +164,51 @@ class MomentumFigure(Figure[Canyon]):
                 label=track.label,
                 zorder=3,
             )
-        axes.plot([], [], color=page.muted, marker=">", markersize=4, linewidth=0.9, label="step of gradient descent")
-        axes.legend(loc="lower left", frameon=True, framealpha=0.85, facecolor=colors.background, edgecolor="none")
+        axes.plot(
+            [],
+            [],
+            color=page.muted,
+            marker=">",
+            markersize=4,
+            linewidth=0.9,
+            label="step of gradient descent",
+        )
+        axes.legend(
+            loc="lower left",
+            frameon=True,
+            framealpha=0.85,
+            facecolor=colors.background,
+            edgecolor="none",
+        )
         page.curves(race, "Distance to the minimum", "step", r"$\|\theta-\theta^*\|$")
         for track in (data.gradient, data.momentum, data.best):
             far = np.linalg.norm(track.positions, axis=1)
-            race.semilogy(far, "o-", color=chosen[track.label], markersize=2.6, linewidth=1.4, label=track.label)
+            race.semilogy(
+                far,
+                "o-",
+                color=chosen[track.label],
+                markersize=2.6,
+                linewidth=1.4,
+                label=track.label,
+            )
         race.set_xlim(0.0, STEPS)
         race.set_ylim(1e-5, 1e2)
         race.legend(loc="upper right")
 
 
 def left(track: Track, share: float) -> int:
-    """Steps until no more than a share of the first distance to the minimum is left, for good; -1 if that is not reached."""
+    """Steps until no more than a share of the first distance to the minimum is left, for good; -1
+    if that is not reached.
+    """
     far = np.linalg.norm(track.positions, axis=1)
     outside = np.flatnonzero(far > share * far[0])
     return int(outside[-1]) + 1 if outside[-1] < len(far) - 1 else -1
 
 
 def crossings(track: Track, angle: float) -> int:
-    """How often a path passes from one side of the canyon to the other, as long as it is a thousandth of its first distance away."""
+    """How often a path passes from one side of the canyon to the other, as long as it is a
+    thousandth of its first distance away.
+    """
     turn = math.radians(angle)
     across = track.positions[:, 1] * math.cos(turn) - track.positions[:, 0] * math.sin(turn)
     across = across[np.abs(across) > 1e-3 * abs(across[0])]

@@ -27,8 +27,10 @@ class Mountain:
     """The mountain between two asymptotes.
 
     Attributes:
-        x, section: heights along the axis y = 0, ``[n]``. summit: the only critical point, ``[2]``, and its height ``top``.
-        wrong, around, right: descents from the wrong side on the axis, from the wrong side beside it, and from the right side on the axis.
+        x, section: heights along the axis y = 0, ``[n]``. summit: the only critical point, ``[2]``,
+            and its height ``top``.
+        wrong, around, right: descents from the wrong side on the axis, from the wrong side beside
+            it, and from the right side on the axis.
     """
 
     land: Ground
@@ -76,14 +78,21 @@ class MountainFigure(Figure[Mountain]):
         )
 
     def numbers(self, data: Mountain) -> Mapping[str, Number]:
-        found: dict[str, Number] = {"learning rate": LR, "steps": STEPS, "summit": data.summit.tolist(), "height of the summit": data.top}
+        found: dict[str, Number] = {
+            "learning rate": LR,
+            "steps": STEPS,
+            "summit": data.summit.tolist(),
+            "height of the summit": data.top,
+        }
         for track in (data.wrong, data.around, data.right):
             reached = track.first_below(LOW)
             found[f"{track.label}: start"] = track.positions[0].tolist()
             found[f"{track.label}: end"] = track.positions[-1].tolist()
             found[f"{track.label}: height at the end"] = float(track.values[-1])
             found[f"{track.label}: length of the path, distance"] = [track.length, track.distance]
-            found[f"{track.label}: steps until below {LOW:g}"] = "never" if reached is None else reached
+            found[f"{track.label}: steps until below {LOW:g}"] = (
+                "never" if reached is None else reached
+            )
         return found
 
     def draw(self, data: Mountain, page: Page) -> None:
@@ -93,7 +102,11 @@ class MountainFigure(Figure[Mountain]):
         left.plot(data.x, data.section, color=colors.palette[0], linewidth=2.0)
         left.set_xlim(-6.0, 6.0)
         left.set_ylim(-1.4, 2.7)
-        chosen = {data.wrong.label: colors.palette[1], data.around.label: colors.palette[3], data.right.label: colors.palette[2]}
+        chosen = {
+            data.wrong.label: colors.palette[1],
+            data.around.label: colors.palette[3],
+            data.right.label: colors.palette[2],
+        }
         page.contours(right, "From above", data.land, np.linspace(-1.0, 2.25, 14))
         right.set_aspect("equal")
         for track in (data.wrong, data.around, data.right):
@@ -113,9 +126,27 @@ class MountainFigure(Figure[Mountain]):
             left.plot(x, on_axis, color=chosen[track.label], linewidth=1.8)
             left.plot(x[:1], on_axis[:1], "o", color=chosen[track.label], markersize=6)
         left.annotate(
-            "starts on the wrong side\nand goes away", (-2.2, 1.2), (-5.8, 2.2), fontsize=8.5, color=chosen[data.wrong.label], va="center"
+            "starts on the wrong side\nand goes away",
+            (-2.2, 1.2),
+            (-5.8, 2.2),
+            fontsize=8.5,
+            color=chosen[data.wrong.label],
+            va="center",
         )
-        left.annotate("starts on the right side", (0.6, 1.4), (1.0, 1.75), fontsize=8.5, color=chosen[data.right.label], va="center")
+        left.annotate(
+            "starts on the right side",
+            (0.6, 1.4),
+            (1.0, 1.75),
+            fontsize=8.5,
+            color=chosen[data.right.label],
+            va="center",
+        )
         left.text(-5.8, 0.72, "asymptote at 1", fontsize=8.5, color=page.muted)
         left.text(5.8, -1.25, "asymptote at −1", fontsize=8.5, color=page.muted, ha="right")
-        right.legend(loc="lower left", frameon=True, framealpha=0.85, facecolor=colors.background, edgecolor="none")
+        right.legend(
+            loc="lower left",
+            frameon=True,
+            framealpha=0.85,
+            facecolor=colors.background,
+            edgecolor="none",
+        )

@@ -1,4 +1,6 @@
-"""Figure 4.5: a saddle of two variables, with the directions along which it is a minimum and a maximum."""
+"""Figure 4.5: a saddle of two variables, with the directions along which it is a minimum and a
+maximum.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,11 @@ class SaddlePoint:
     """The saddle ``x₁² − x₂²``.
 
     Attributes:
-        point, value: the critical point ``[2]`` as the engine found it. index: number of negative eigenvalues.
+        point, value: the critical point ``[2]`` as the engine found it. index: number of negative
+            eigenvalues.
         eigenvalues: of the Hessian there, ascending, ``[2]``. eigenvectors: ``[2, 2]``, one a row.
-        along: distances from the point, ``[n]``. sections: heights there along each eigenvector, ``[2, n]``.
+        along: distances from the point, ``[n]``. sections: heights there along each eigenvector,
+            ``[2, n]``.
         descent, newton: gradient descent from beside the ridge, and Newton's method from the slope.
     """
 
@@ -59,14 +63,28 @@ class SaddleFigure(Figure[SaddlePoint]):
         # The sign of an eigenvector is arbitrary; a picture wants them to point the usual way.
         vectors *= np.where(vectors.sum(axis=1, keepdims=True) < 0.0, -1.0, 1.0)
         along = np.linspace(-_REACH, _REACH, 81)
-        sections = np.stack([heights(on, found.point + along[:, None] * vector) for vector in vectors])
+        sections = np.stack(
+            [heights(on, found.point + along[:, None] * vector) for vector in vectors]
+        )
         descent, newton = tracks(
             on,
-            [contender("gradient descent", _START, "sgd", lr=LR), contender("Newton's method", _NEWTON_START, "newton", damping=0.0)],
+            [
+                contender("gradient descent", _START, "sgd", lr=LR),
+                contender("Newton's method", _NEWTON_START, "newton", damping=0.0),
+            ],
             STEPS,
         )
         return SaddlePoint(
-            ground(on, counts=(81, 81)), found.point, found.value, found.index, found.eigenvalues, vectors, along, sections, descent, newton
+            ground(on, counts=(81, 81)),
+            found.point,
+            found.value,
+            found.index,
+            found.eigenvalues,
+            vectors,
+            along,
+            sections,
+            descent,
+            newton,
         )
 
     def caption(self, data: SaddlePoint) -> str:
@@ -90,7 +108,9 @@ class SaddleFigure(Figure[SaddlePoint]):
             "start of gradient descent, of Newton's method": [*_START, *_NEWTON_START],
             "learning rate of gradient descent": LR,
             "nearest to the saddle, after steps": [float(near.min()), int(near.argmin())],
-            f"end of gradient descent after {len(near) - 1} steps": data.descent.positions[-1].tolist(),
+            f"end of gradient descent after {len(near) - 1} steps": data.descent.positions[
+                -1
+            ].tolist(),
             "end of Newton's method": data.newton.positions[-1].tolist(),
         }
 
@@ -98,23 +118,53 @@ class SaddleFigure(Figure[SaddlePoint]):
         colors = page.colors
         grid = page.sheet.add_gridspec(1, 2, width_ratios=(1.15, 1.0))
         solid = page.relief(
-            page.sheet.add_subplot(grid[0], projection="3d"), "$f(x)=x_1^2-x_2^2$", data.land, azimuth=-58.0, elevation=32.0, zoom=1.12
+            page.sheet.add_subplot(grid[0], projection="3d"),
+            "$f(x)=x_1^2-x_2^2$",
+            data.land,
+            azimuth=-58.0,
+            elevation=32.0,
+            zoom=1.12,
         )
         chosen = (colors.palette[1], colors.palette[2])
         for vector, section, color in zip(data.eigenvectors, data.sections, chosen, strict=True):
             line = data.point[:, None] + vector[:, None] * data.along
             # What falls off beyond the ridge is out of sight from here, so it is dotted.
             hidden = (data.along > 0.4) & (section < data.value)
-            solid.plot(line[0, ~hidden], line[1, ~hidden], section[~hidden] + 0.05, color=color, linewidth=2.2, zorder=5)
-            solid.plot(line[0, hidden], line[1, hidden], section[hidden] + 0.05, color=color, linewidth=1.1, linestyle=":", zorder=5)
-        solid.plot([data.point[0]], [data.point[1]], [data.value + 0.05], "o", color=colors.foreground, markersize=5, zorder=6)
+            solid.plot(
+                line[0, ~hidden],
+                line[1, ~hidden],
+                section[~hidden] + 0.05,
+                color=color,
+                linewidth=2.2,
+                zorder=5,
+            )
+            solid.plot(
+                line[0, hidden],
+                line[1, hidden],
+                section[hidden] + 0.05,
+                color=color,
+                linewidth=1.1,
+                linestyle=":",
+                zorder=5,
+            )
+        solid.plot(
+            [data.point[0]],
+            [data.point[1]],
+            [data.value + 0.05],
+            "o",
+            color=colors.foreground,
+            markersize=5,
+            zorder=6,
+        )
         solid.set_xlabel("$x_1$", labelpad=-4)
         solid.set_ylabel("$x_2$", labelpad=-4)
         solid.tick_params(pad=-2)
         solid.set_xticks([-2, -1, 0, 1, 2])
         solid.set_yticks([-2, -1, 0, 1, 2])
         axes = page.sheet.add_subplot(grid[1])
-        page.contours(axes, "Eigenvectors and paths", data.land, np.linspace(-3.5, 3.5, 15), "$x_1$", "$x_2$")
+        page.contours(
+            axes, "Eigenvectors and paths", data.land, np.linspace(-3.5, 3.5, 15), "$x_1$", "$x_2$"
+        )
         axes.set_aspect("equal")
         for vector, value, color in zip(data.eigenvectors, data.eigenvalues, chosen, strict=True):
             tip = data.point - 0.9 * vector
@@ -122,15 +172,47 @@ class SaddleFigure(Figure[SaddlePoint]):
                 "",
                 tuple(tip),
                 tuple(data.point),
-                arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 2.2, "shrinkA": 0, "shrinkB": 0},
+                arrowprops={
+                    "arrowstyle": "-|>",
+                    "color": color,
+                    "linewidth": 2.2,
+                    "shrinkA": 0,
+                    "shrinkB": 0,
+                },
             )
             level = abs(vector[0]) > 0.5
             x, y = tip + (np.array([-0.1, -0.22]) if level else np.array([0.12, 0.0]))
-            axes.text(x, y, rf"$\lambda={value:+.3g}$", color=color, ha="center" if level else "left", va="center", fontsize=10)
+            axes.text(
+                x,
+                y,
+                rf"$\lambda={value:+.3g}$",
+                color=color,
+                ha="center" if level else "left",
+                va="center",
+                fontsize=10,
+            )
         axes.plot(
-            *data.descent.positions.T, "o-", color=colors.palette[0], markersize=3.2, linewidth=1.2, label="gradient descent", zorder=3
+            *data.descent.positions.T,
+            "o-",
+            color=colors.palette[0],
+            markersize=3.2,
+            linewidth=1.2,
+            label="gradient descent",
+            zorder=3,
         )
         axes.plot(
-            *data.newton.positions[:2].T, "D--", color=colors.palette[3], markersize=4.5, linewidth=1.4, label="Newton's method", zorder=2
+            *data.newton.positions[:2].T,
+            "D--",
+            color=colors.palette[3],
+            markersize=4.5,
+            linewidth=1.4,
+            label="Newton's method",
+            zorder=2,
         )
-        axes.legend(loc="lower left", frameon=True, framealpha=0.85, facecolor=colors.background, edgecolor="none")
+        axes.legend(
+            loc="lower left",
+            frameon=True,
+            framealpha=0.85,
+            facecolor=colors.background,
+            edgecolor="none",
+        )

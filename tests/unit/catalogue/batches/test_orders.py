@@ -1,4 +1,6 @@
-"""Sampling orders: independent draws, the correlated case, a buffer kept by hand, and a curriculum judged by scikit-learn."""
+"""Sampling orders: independent draws, the correlated case, a buffer kept by hand, and a curriculum
+judged by scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,17 @@ from optlab.objective.seeding import generators
 
 N = 60
 CLASSES = Examples(torch.linspace(-1.0, 1.0, 2 * N).view(N, 2), torch.arange(N) * 7 % 3)
-VALUES = Examples(CLASSES.x, torch.stack([torch.arange(N).double() * 7 % 13, -torch.arange(N).double()], dim=1))
+VALUES = Examples(
+    CLASSES.x, torch.stack([torch.arange(N).double() * 7 % 13, -torch.arange(N).double()], dim=1)
+)
 
 
 def load(name: str) -> Examples:
-    part = Experiment.from_dict({"dataset": {"name": name}, "model": {"name": "linear"}}).dataset.load().training
+    part = (
+        Experiment.from_dict({"dataset": {"name": name}, "model": {"name": "linear"}})
+        .dataset.load()
+        .training
+    )
     return Examples(torch.from_numpy(part.x), torch.from_numpy(part.y))
 
 
@@ -34,7 +42,9 @@ def test_that_an_order_is_a_pure_function_of_seed_and_epoch(name: str, examples:
         found = order.epoch_order(examples, epoch, generators(5))
         assert found.dtype == torch.int64 and found.shape == (N,)
         assert int(found.min()) >= 0 and int(found.max()) < N
-        again = order.epoch_order(Examples(examples.x.clone(), examples.y.clone()), epoch, generators(5))
+        again = order.epoch_order(
+            Examples(examples.x.clone(), examples.y.clone()), epoch, generators(5)
+        )
         assert torch.equal(found, again)
 
 
@@ -57,9 +67,15 @@ def test_that_classes_come_one_after_another_and_values_in_order() -> None:
 
 @pytest.mark.parametrize("arrivals", ["stored", "sorted"])
 @pytest.mark.parametrize(("capacity", "size"), [(1, 8), (10, 8), (90, 7), (10**6, 16)])
-def test_that_a_batch_is_drawn_from_what_a_buffer_kept_by_hand_holds(arrivals: str, capacity: int, size: int) -> None:
+def test_that_a_batch_is_drawn_from_what_a_buffer_kept_by_hand_holds(
+    arrivals: str, capacity: int, size: int
+) -> None:
     order = ReplayBuffer(capacity=capacity, size=size, arrivals=arrivals)  # type: ignore[arg-type]
-    stream = list(range(N)) if arrivals == "stored" else SortedByClass().epoch_order(CLASSES, 0, generators(0)).tolist()
+    stream = (
+        list(range(N))
+        if arrivals == "stored"
+        else SortedByClass().epoch_order(CLASSES, 0, generators(0)).tolist()
+    )
     held: list[set[int]] = []  # one a step of three epochs
     drawn: list[set[int]] = [set() for _ in range(3 * order.steps_per_epoch(N))]
     buffer: list[int] = []
@@ -77,7 +93,9 @@ def test_that_a_batch_is_drawn_from_what_a_buffer_kept_by_hand_holds(arrivals: s
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("digits", 10), ("breast_cancer", 2)])
-def test_that_difficulty_agrees_with_a_softmax_regression_of_scikit_learn(name: str, sizes: int) -> None:
+def test_that_difficulty_agrees_with_a_softmax_regression_of_scikit_learn(
+    name: str, sizes: int
+) -> None:
     examples = load(name)
     x, y = examples.x.flatten(1).numpy(), examples.y.numpy()
     p = LogisticRegression(C=1.0, max_iter=2000).fit(x, y).predict_proba(x)
@@ -97,7 +115,9 @@ def test_that_the_difficulty_of_values_is_the_residual_of_least_squares() -> Non
 
 
 @pytest.mark.parametrize("first", ["easy", "hard", "random"])
-def test_that_the_available_share_grows_linearly_and_what_comes_first_is_at_its_start(first: str) -> None:
+def test_that_the_available_share_grows_linearly_and_what_comes_first_is_at_its_start(
+    first: str,
+) -> None:
     examples = load("diabetes")
     n = len(examples)
     order = Curriculum(first=first, epochs=4, share=0.2)  # type: ignore[arg-type]

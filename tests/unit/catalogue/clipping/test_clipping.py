@@ -16,7 +16,9 @@ from optlab.experiment import Experiment
 
 
 def clipped(g: torch.Tensor, threshold: object) -> torch.Tensor:
-    return ClipByNorm().clip(g, torch.linalg.vector_norm(g, dim=1), Hyperparameters(threshold=threshold))
+    return ClipByNorm().clip(
+        g, torch.linalg.vector_norm(g, dim=1), Hyperparameters(threshold=threshold)
+    )
 
 
 @pytest.mark.parametrize("threshold", [0.01, 1.0, 3.0, 100.0])
@@ -28,7 +30,9 @@ def test_that_clipping_by_norm_is_torchs_but_for_its_small_constant(threshold: f
     torch.testing.assert_close(clipped(g, threshold)[0], parameter.grad, rtol=1e-6, atol=0.0)
 
 
-def test_that_a_clipped_gradient_has_exactly_the_threshold_as_norm_and_keeps_its_direction() -> None:
+def test_that_a_clipped_gradient_has_exactly_the_threshold_as_norm_and_keeps_its_direction() -> (
+    None
+):
     g = torch.tensor([[3.0, -4.0]], dtype=torch.float64)
     assert clipped(g, 2.0).tolist() == [[pytest.approx(1.2), pytest.approx(-1.6)]]
     assert torch.equal(clipped(g, 5.0), g)
@@ -37,7 +41,9 @@ def test_that_a_clipped_gradient_has_exactly_the_threshold_as_norm_and_keeps_its
 def test_that_each_run_is_clipped_by_its_own_norm_and_threshold() -> None:
     g = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]], dtype=torch.float64)
     column = torch.tensor([[1.0], [0.25], [1.0]], dtype=torch.float64)
-    torch.testing.assert_close(clipped(g, column), torch.tensor([[0.6, 0.8], [0.15, 0.2], [0.0, 0.0]], dtype=torch.float64))
+    torch.testing.assert_close(
+        clipped(g, column), torch.tensor([[0.6, 0.8], [0.15, 0.2], [0.0, 0.0]], dtype=torch.float64)
+    )
 
 
 @pytest.mark.parametrize("threshold", [0.01, 0.5, 1.0, 100.0])
@@ -57,7 +63,10 @@ def test_that_clipping_by_value_is_torchs(threshold: float) -> None:
 def test_that_each_run_is_clipped_by_value_at_its_own_threshold() -> None:
     g = torch.tensor([[3.0, -0.2], [3.0, -0.2]], dtype=torch.float64)
     h = Hyperparameters(threshold=torch.tensor([[1.0], [0.1]], dtype=torch.float64))
-    assert ClipByValue().clip(g, torch.linalg.vector_norm(g, dim=1), h).tolist() == [[1.0, -0.2], [0.1, -0.1]]
+    assert ClipByValue().clip(g, torch.linalg.vector_norm(g, dim=1), h).tolist() == [
+        [1.0, -0.2],
+        [0.1, -0.1],
+    ]
     assert ClipByValue().touched(g, torch.linalg.vector_norm(g, dim=1), h).tolist() == [0.5, 1.0]
 
 
@@ -66,11 +75,17 @@ def test_that_by_norm_all_components_are_touched_or_none() -> None:
     norm = torch.linalg.vector_norm(g, dim=1)
     assert ClipByNorm().touched(g, norm, Hyperparameters(threshold=0.6)).tolist() == [1.0, 0.0, 0.0]
     column = torch.tensor([[6.0], [0.4], [1.0]], dtype=torch.float64)
-    assert ClipByNorm().touched(g, norm, Hyperparameters(threshold=column)).tolist() == [0.0, 1.0, 0.0]
+    assert ClipByNorm().touched(g, norm, Hyperparameters(threshold=column)).tolist() == [
+        0.0,
+        1.0,
+        0.0,
+    ]
     assert NoClipping().touched(g, norm, Hyperparameters()).tolist() == [0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("clipping", [{"name": "norm", "threshold": 0.3}, {"name": "value", "threshold": 0.05}])
+@pytest.mark.parametrize(
+    "clipping", [{"name": "norm", "threshold": 0.3}, {"name": "value", "threshold": 0.05}]
+)
 def test_that_a_run_tells_the_share_that_was_clipped_and_an_unclipped_one_has_no_such_series(
     build: Callable[..., Experiment], advanced: Any, clipping: dict[str, Any]
 ) -> None:
@@ -82,10 +97,13 @@ def test_that_a_run_tells_the_share_that_was_clipped_and_an_unclipped_one_has_no
     for step in range(40):
         before = trainer.theta.clone()
         trainer.advance()
-        # The step of plain descent is the clipped gradient: at the threshold in as many places as were told.
+        # The step of plain descent is the clipped gradient: at the threshold in as many places as
+        # were told.
         g = (before - trainer.theta) / 0.1
         if clipping["name"] == "value":
-            assert ((g.abs() - 0.05).abs() < 1e-12).double().mean().item() == pytest.approx(values[step, 0])
+            assert ((g.abs() - 0.05).abs() < 1e-12).double().mean().item() == pytest.approx(
+                values[step, 0]
+            )
         else:
             assert (abs(g.norm().item() - 0.3) < 1e-12) == (values[step, 0] == 1.0)
     assert "clipped_share" not in advanced(clipped[1:], 3).recorder.flush()

@@ -1,4 +1,6 @@
-"""Data sets: real ones against scikit-learn's raw values, generated ones against their distribution, and the split of both."""
+"""Data sets: real ones against scikit-learn's raw values, generated ones against their
+distribution, and the split of both.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ REAL = {
     "iris": raw.load_iris,
     "diabetes": raw.load_diabetes,
 }
-GENERATED = {"moons": {"size": 400}, "spirals": {"size": 400}, "gaussian_mixture": {"size": 400, "dimension": 3}}
+GENERATED = {
+    "moons": {"size": 400},
+    "spirals": {"size": 400},
+    "gaussian_mixture": {"size": 400, "dimension": 3},
+}
 
 
 def make(name: str, **values: Any) -> Any:
@@ -28,7 +34,9 @@ def make(name: str, **values: Any) -> Any:
 
 
 def rows(data: Data) -> np.ndarray:
-    return np.concatenate([part.x.reshape(len(part), -1) for part in (data.training, data.validation, data.test)])
+    return np.concatenate(
+        [part.x.reshape(len(part), -1) for part in (data.training, data.validation, data.test)]
+    )
 
 
 def lines(x: np.ndarray, y: np.ndarray) -> list[tuple[float, ...]]:
@@ -43,7 +51,9 @@ def test_that_a_real_set_holds_scikit_learns_values(name: str, standardize: bool
     if name == "diabetes":
         y = (y - y.mean()) / y.std()
     ours = rows(data) * np.ravel(data.scale) + np.ravel(data.offset)
-    targets = np.concatenate([part.y for part in (data.training, data.validation, data.test)]).reshape(len(x))
+    targets = np.concatenate(
+        [part.y for part in (data.training, data.validation, data.test)]
+    ).reshape(len(x))
     np.testing.assert_allclose(lines(ours, targets), lines(x, y), rtol=1e-9, atol=2e-9)
     assert standardize or (not data.offset.any() and (data.scale == 1.0).all())
 
@@ -72,13 +82,18 @@ def test_that_the_parts_are_disjoint_and_together_everything(name: str) -> None:
     sizes = [len(part) for part in (data.training, data.validation, data.test)]
     assert sum(sizes) == len(x)
     assert sizes[1:] == [round(0.2 * len(x))] * 2
-    np.testing.assert_array_equal(np.sort(rows(data), axis=0), np.sort(x.reshape(len(x), -1), axis=0))
+    np.testing.assert_array_equal(
+        np.sort(rows(data), axis=0), np.sort(x.reshape(len(x), -1), axis=0)
+    )
 
 
 @pytest.mark.parametrize("name", ["digits", "breast_cancer", "wine", "iris", "moons"])
 def test_that_every_part_has_each_class_in_its_proportion(name: str) -> None:
     data = make(name).load()
-    counts = [np.bincount(part.y, minlength=data.shape.outputs) for part in (data.training, data.validation, data.test)]
+    counts = [
+        np.bincount(part.y, minlength=data.shape.outputs)
+        for part in (data.training, data.validation, data.test)
+    ]
     whole = sum(counts)
     for part, count in zip((data.training, data.validation, data.test), counts, strict=True):
         assert np.abs(count - whole * len(part) / whole.sum()).max() <= 2.0
@@ -109,7 +124,9 @@ def test_that_examples_of_a_part_do_not_cycle_through_the_classes() -> None:
     assert repeats == pytest.approx(1.0 / 3.0, abs=5.0 * math.sqrt(2.0 / 9.0 / len(y)))
 
 
-def test_that_empty_validation_and_test_parts_are_possible_and_an_empty_training_part_is_not() -> None:
+def test_that_empty_validation_and_test_parts_are_possible_and_an_empty_training_part_is_not() -> (
+    None
+):
     data = make("iris", validation=0.0, test=0.0).load()
     assert (len(data.training), len(data.validation), len(data.test)) == (150, 0, 0)
     with pytest.raises(InvalidInput, match="leave no example of 10 for training"):

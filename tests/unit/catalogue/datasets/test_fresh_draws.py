@@ -1,4 +1,6 @@
-"""Fresh examples: from the distribution of the stored ones, with their teacher, centers and axes, in the units that training sees."""
+"""Fresh examples: from the distribution of the stored ones, with their teacher, centers and axes,
+in the units that training sees.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,11 @@ from optlab.catalogue.datasets.base import Dataset
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 
-ENDLESS = [component.name for component in registry.components("dataset") if cast(type[Dataset], component).endless]
+ENDLESS = [
+    component.name
+    for component in registry.components("dataset")
+    if cast(type[Dataset], component).endless
+]
 N = 20_000
 
 
@@ -25,7 +31,11 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def test_that_every_generated_set_is_endless_and_no_other_is() -> None:
-    generated = [component.name for component in registry.components("dataset") if component.group.startswith("Generated")]
+    generated = [
+        component.name
+        for component in registry.components("dataset")
+        if component.group.startswith("Generated")
+    ]
     assert sorted(ENDLESS) == sorted(generated)
     assert len(ENDLESS) >= 8
 
@@ -35,7 +45,11 @@ def test_that_fresh_and_stored_examples_have_one_distribution(name: str) -> None
     dataset = make(name, size=N)
     stored_x, stored_y = dataset.examples(dataset.rng("examples"))
     part = dataset.fresh(rng(), N)
-    assert part.x.shape == stored_x.shape and part.y.shape == stored_y.shape and part.y.dtype == stored_y.dtype
+    assert (
+        part.x.shape == stored_x.shape
+        and part.y.shape == stored_y.shape
+        and part.y.dtype == stored_y.dtype
+    )
     assert not np.array_equal(part.x, stored_x)
     stored, fresh = stored_x.reshape(N, -1), part.x.reshape(N, -1)
     if dataset.shape().task == "regression":
@@ -44,7 +58,9 @@ def test_that_fresh_and_stored_examples_have_one_distribution(name: str) -> None
     else:
         counts = [np.bincount(y, minlength=dataset.shape().outputs) / N for y in (stored_y, part.y)]
         assert np.abs(counts[0] - counts[1]).max() < 5.0 * np.sqrt(0.5 / N)
-        groups = [(stored[stored_y == label], fresh[part.y == label]) for label in np.unique(stored_y)]
+        groups = [
+            (stored[stored_y == label], fresh[part.y == label]) for label in np.unique(stored_y)
+        ]
     for old, new in groups:
         spread = np.maximum(old.std(axis=0), 1e-9)
         error = np.sqrt(1.0 / len(old) + 1.0 / len(new))
@@ -61,13 +77,18 @@ def test_that_fresh_targets_follow_from_their_inputs_as_the_stored_ones_do() -> 
     part = teacher.fresh(rng(), 500)
     assert np.array_equal(part.y, teacher.scores(part.x).argmax(axis=1))
     adding = make("adding_problem", length=7).fresh(rng(), 500)
-    np.testing.assert_array_equal(adding.y[:, 0], (adding.x[:, :, 0] * adding.x[:, :, 1]).sum(axis=1))
+    np.testing.assert_array_equal(
+        adding.y[:, 0], (adding.x[:, :, 0] * adding.x[:, :, 1]).sum(axis=1)
+    )
     copied = make("copy_task", noise=0.0).fresh(rng(), 500)
     assert np.array_equal(copied.x[:, 0].argmax(axis=1), copied.y)
     line = make("least_squares", noise=0.0, seed=4)
     part = line.fresh(rng(), 500)
     np.testing.assert_allclose(part.y[:, 0], part.x @ line.weights(), rtol=0, atol=1e-12)
-    for mixture in (make("gaussian_mixture", seed=5, distance=50.0), make("gaussian_mixture", seed=6, distance=50.0)):
+    for mixture in (
+        make("gaussian_mixture", seed=5, distance=50.0),
+        make("gaussian_mixture", seed=6, distance=50.0),
+    ):
         part = mixture.fresh(rng(), 500)
         distances = np.linalg.norm(part.x[:, None] - mixture.centers(), axis=2)
         assert np.array_equal(distances.argmin(axis=1), part.y)
@@ -88,7 +109,9 @@ def test_that_fresh_examples_of_least_squares_have_the_stated_covariance() -> No
 
 @pytest.mark.parametrize("name", ENDLESS)
 @pytest.mark.parametrize("standardize", [True, False])
-def test_that_fresh_examples_are_in_the_units_that_training_sees(name: str, standardize: bool) -> None:
+def test_that_fresh_examples_are_in_the_units_that_training_sees(
+    name: str, standardize: bool
+) -> None:
     dataset = make(name, standardize=standardize, seed=2)
     data = dataset.load()
     raw, part = dataset.fresh(rng(), 300), dataset.fresh(rng(), 300, data.offset, data.scale)
@@ -96,7 +119,12 @@ def test_that_fresh_examples_are_in_the_units_that_training_sees(name: str, stan
     np.testing.assert_array_equal(part.y, raw.y)
     both = np.concatenate([data.training.x, data.validation.x, data.test.x])
     stored_x, _ = dataset.examples(dataset.rng("examples"))
-    np.testing.assert_allclose(np.sort(both.ravel()), np.sort(((stored_x - data.offset) / data.scale).ravel()), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        np.sort(both.ravel()),
+        np.sort(((stored_x - data.offset) / data.scale).ravel()),
+        rtol=1e-12,
+        atol=1e-12,
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +140,9 @@ def test_that_fresh_examples_are_in_the_units_that_training_sees(name: str, stan
         ("least_squares", 705.4436090921117, 3.3588672163233158),
     ],
 )
-def test_that_stored_examples_are_those_of_the_first_release(name: str, inputs: float, targets: float) -> None:
+def test_that_stored_examples_are_those_of_the_first_release(
+    name: str, inputs: float, targets: float
+) -> None:
     dataset = make(name, size=333, seed=5)
     x, y = dataset.examples(dataset.rng("examples"))
     assert np.abs(x).sum() == pytest.approx(inputs, rel=1e-9)

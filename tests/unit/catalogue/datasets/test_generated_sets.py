@@ -1,4 +1,6 @@
-"""Generated sets against closed forms: circles, teachers, least squares of a condition number, sequences with a lag."""
+"""Generated sets against closed forms: circles, teachers, least squares of a condition number,
+sequences with a lag.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def test_that_a_generated_set_has_the_shape_it_states(name: str) -> None:
     assert [len(part) for part in (data.training, data.validation, data.test)] == [180, 60, 60]
     assert data.training.x.shape[1:] == shape.inputs and data.training.x.dtype == np.float64
     if shape.task == "classes":
-        assert data.training.y.dtype == np.int64 and set(data.training.y.tolist()) == set(range(shape.outputs))
+        assert data.training.y.dtype == np.int64 and set(data.training.y.tolist()) == set(
+            range(shape.outputs)
+        )
         assert len(data.class_names) in (0, shape.outputs)
     else:
         assert data.training.y.shape[1:] == (shape.outputs,)
@@ -77,14 +81,22 @@ def test_that_a_teacher_is_the_network_of_its_weights(task: str) -> None:
     dataset = make("teacher", size=200, task=task, dimension=6, hidden=5, outputs=3)
     x, y = drawn(dataset)
     first, second = dataset.weights()
-    network = nn.Sequential(nn.Linear(6, 5, bias=False), nn.Tanh(), nn.Linear(5, 3, bias=False)).double()
-    network.load_state_dict({"0.weight": torch.from_numpy(first), "2.weight": torch.from_numpy(second)})
+    network = nn.Sequential(
+        nn.Linear(6, 5, bias=False), nn.Tanh(), nn.Linear(5, 3, bias=False)
+    ).double()
+    network.load_state_dict(
+        {"0.weight": torch.from_numpy(first), "2.weight": torch.from_numpy(second)}
+    )
     scores = network(torch.from_numpy(x)).detach().numpy()
-    np.testing.assert_allclose(y, scores.argmax(axis=1) if task == "classes" else scores, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        y, scores.argmax(axis=1) if task == "classes" else scores, rtol=1e-12, atol=1e-12
+    )
 
 
 def test_that_the_weights_and_noise_of_a_teacher_have_the_stated_sizes() -> None:
-    dataset = make("teacher", size=3000, task="regression", dimension=100, hidden=400, outputs=4, noise=0.5)
+    dataset = make(
+        "teacher", size=3000, task="regression", dimension=100, hidden=400, outputs=4, noise=0.5
+    )
     first, second = dataset.weights()
     assert first.std() == pytest.approx(2.0 / 10.0, rel=0.02)
     assert second.std() == pytest.approx(1.0 / 20.0, rel=0.1)
@@ -101,15 +113,21 @@ def test_that_more_examples_have_the_same_teacher() -> None:
 
 
 @pytest.mark.parametrize("condition", [1.0, 100.0, 1e6])
-def test_that_the_hessian_of_least_squares_has_the_condition_number_asked_for(condition: float) -> None:
-    dataset = make("least_squares", size=200, dimension=6, condition=condition, validation=0.0, test=0.0)
+def test_that_the_hessian_of_least_squares_has_the_condition_number_asked_for(
+    condition: float,
+) -> None:
+    dataset = make(
+        "least_squares", size=200, dimension=6, condition=condition, validation=0.0, test=0.0
+    )
     x = dataset.load().training.x
     np.testing.assert_allclose(x.mean(axis=0), 0.0, atol=1e-14)
     hessian = 2.0 * x.T @ x / len(x)
     eigenvalues = np.linalg.eigvalsh(hessian)
     np.testing.assert_allclose(eigenvalues, 2.0 * condition ** -np.linspace(1.0, 0.0, 6), rtol=1e-8)
     np.testing.assert_allclose(hessian, 2.0 * dataset.covariance(), atol=1e-13)
-    assert condition == 1.0 or np.abs(hessian - np.diag(np.diag(hessian))).max() > 0.05, "the axes are not those of the inputs"
+    assert condition == 1.0 or np.abs(hessian - np.diag(np.diag(hessian))).max() > 0.05, (
+        "the axes are not those of the inputs"
+    )
 
 
 def test_that_the_minimum_of_least_squares_is_where_its_gradient_is_zero() -> None:
@@ -141,10 +159,15 @@ def test_that_the_noise_of_least_squares_is_what_remains_at_the_true_weights() -
 
 
 def test_that_too_few_examples_for_least_squares_are_refused_in_words() -> None:
-    with pytest.raises(InvalidInput, match=r"dataset\.size is 10, .* must be at least 22") as refusal:
+    with pytest.raises(
+        InvalidInput, match=r"dataset\.size is 10, .* must be at least 22"
+    ) as refusal:
         make("least_squares", size=10, dimension=20).load()
     assert refusal.value.field == "dataset.size"
-    assert len(make("least_squares", size=22, dimension=20, validation=0.0, test=0.0).load().training) == 22
+    assert (
+        len(make("least_squares", size=22, dimension=20, validation=0.0, test=0.0).load().training)
+        == 22
+    )
 
 
 @pytest.mark.parametrize("length", [2, 7, 20])
@@ -152,14 +175,18 @@ def test_that_the_adding_problem_asks_for_the_sum_of_two_marked_numbers(length: 
     x, y = drawn(make("adding_problem", size=4000, length=length))
     numbers, marks = x[:, :, 0], x[:, :, 1]
     assert set(np.unique(marks)) <= {0.0, 1.0}
-    assert (marks[:, : length // 2].sum(axis=1) == 1).all() and (marks[:, length // 2 :].sum(axis=1) == 1).all()
+    assert (marks[:, : length // 2].sum(axis=1) == 1).all() and (
+        marks[:, length // 2 :].sum(axis=1) == 1
+    ).all()
     for example in range(50):
         first, second = np.flatnonzero(marks[example])
         assert y[example, 0] == numbers[example, first] + numbers[example, second]
     assert numbers.min() >= 0.0 and numbers.max() <= 1.0
     # The sum of two uniform numbers has mean 1, variance 1/6 and fourth central moment 1/15.
     assert y.mean() == pytest.approx(1.0, abs=5.0 * math.sqrt(1.0 / 6.0 / 4000.0))
-    assert y.var() == pytest.approx(1.0 / 6.0, abs=5.0 * math.sqrt((1.0 / 15.0 - 1.0 / 36.0) / 4000.0))
+    assert y.var() == pytest.approx(
+        1.0 / 6.0, abs=5.0 * math.sqrt((1.0 / 15.0 - 1.0 / 36.0) / 4000.0)
+    )
     assert (marks.sum(axis=0) > 0).all(), "every step is marked in some example"
 
 
@@ -173,7 +200,9 @@ def test_that_the_copy_task_shows_its_answer_at_the_first_step_only() -> None:
 
 
 def test_that_the_noise_of_the_copy_task_is_on_every_input() -> None:
-    clean, noisy = (drawn(make("copy_task", size=2000, delay=3, noise=noise)) for noise in (0.0, 0.2))
+    clean, noisy = (
+        drawn(make("copy_task", size=2000, delay=3, noise=noise)) for noise in (0.0, 0.2)
+    )
     np.testing.assert_array_equal(clean[1], noisy[1])
     spread = (noisy[0] - clean[0]).std(axis=0)
     np.testing.assert_allclose(spread, 0.2, rtol=5.0 / math.sqrt(2.0 * 2000.0))

@@ -40,7 +40,9 @@ def test_that_diabetes_is_scaled_as_the_loader_scales_it() -> None:
     x, y = dataset("diabetes").examples(np.random.default_rng(0))
     theirs = raw.load_diabetes()
     np.testing.assert_array_equal(x, theirs.data)
-    np.testing.assert_array_equal(y[:, 0], (theirs.target - theirs.target.mean()) / theirs.target.std())
+    np.testing.assert_array_equal(
+        y[:, 0], (theirs.target - theirs.target.mean()) / theirs.target.std()
+    )
     assert list(dataset("diabetes").input_names()) == theirs.feature_names
 
 
@@ -50,7 +52,9 @@ def test_that_loading_data_imports_neither_scikit_learn_nor_scipy() -> None:
         "[registry.build('dataset', {'name': name}).examples(numpy.random.default_rng(0)) for name in "
         "('digits', 'iris', 'wine', 'breast_cancer', 'diabetes')]; print(sorted({'sklearn', 'scipy'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"
 
 

@@ -1,4 +1,6 @@
-"""Initializers: bounds and moments against closed forms, and against torch.nn.init where it has the same."""
+"""Initializers: bounds and moments against closed forms, and against torch.nn.init where it has the
+same.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ NORMAL = [
 ]
 
 
-@pytest.mark.parametrize(("values", "bound"), UNIFORM, ids=lambda v: v["name"] if isinstance(v, dict) else "")
+@pytest.mark.parametrize(
+    ("values", "bound"), UNIFORM, ids=lambda v: v["name"] if isinstance(v, dict) else ""
+)
 def test_that_a_uniform_start_fills_its_range_evenly(values: dict[str, Any], bound: float) -> None:
     w = draw(**values).flatten() / bound
     assert w.abs().max() <= 1.0
@@ -45,7 +49,9 @@ def test_that_a_uniform_start_fills_its_range_evenly(values: dict[str, Any], bou
     assert ((w.sort().values + 1.0) / 2.0 - ranks).abs().max() < 2.7 / math.sqrt(N)
 
 
-@pytest.mark.parametrize(("values", "std"), NORMAL, ids=lambda v: v["name"] if isinstance(v, dict) else "")
+@pytest.mark.parametrize(
+    ("values", "std"), NORMAL, ids=lambda v: v["name"] if isinstance(v, dict) else ""
+)
 def test_that_a_normal_start_has_its_distribution(values: dict[str, Any], std: float) -> None:
     w = draw(**values).flatten() / std
     ranks = (torch.arange(N, dtype=torch.float64) + 0.5) / N
@@ -63,17 +69,23 @@ def test_that_a_normal_start_has_its_distribution(values: dict[str, Any], std: f
     ],
     ids=lambda v: v["name"] if isinstance(v, dict) else "",
 )
-def test_that_the_scale_is_that_of_torchs_initializer(values: dict[str, Any], batch_objective: Any) -> None:
+def test_that_the_scale_is_that_of_torchs_initializer(
+    values: dict[str, Any], batch_objective: Any
+) -> None:
     torch.manual_seed(0)
     theirs = batch_objective(torch.empty(OUT, IN, dtype=torch.float64))
-    assert draw(**values).std().item() == pytest.approx(theirs.std().item(), rel=8.0 / math.sqrt(2.0 * N))
+    assert draw(**values).std().item() == pytest.approx(
+        theirs.std().item(), rel=8.0 / math.sqrt(2.0 * N)
+    )
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (60, 25), (25, 60)])
 def test_that_an_orthogonal_start_keeps_norms_times_its_gain(shape: tuple[int, int]) -> None:
     w = draw(Parameter("w", shape, "weight", shape[1], shape[0]), name="orthogonal", gain=1.5)
     gram = w.T @ w if shape[0] >= shape[1] else w @ w.T
-    torch.testing.assert_close(gram, 2.25 * torch.eye(min(shape), dtype=torch.float64), rtol=0.0, atol=1e-12)
+    torch.testing.assert_close(
+        gram, 2.25 * torch.eye(min(shape), dtype=torch.float64), rtol=0.0, atol=1e-12
+    )
 
 
 def test_that_orthogonal_matrices_are_uniform_over_rotations_and_reflections() -> None:
@@ -110,6 +122,8 @@ def test_that_a_start_depends_on_its_seed_only(name: str) -> None:
     assert first.shape == (tensors.total,)
     assert torch.equal(first, initializer.start(tensors, generator(3, "start")))
     named = tensors.named(first.unsqueeze(0))
-    assert all(set(part.flatten().tolist()) == {0.1} for key, part in named.items() if key.endswith("bias"))
+    assert all(
+        set(part.flatten().tolist()) == {0.1} for key, part in named.items() if key.endswith("bias")
+    )
     if name not in ("zero", "constant"):
         assert not torch.equal(first, initializer.start(tensors, generator(4, "start")))

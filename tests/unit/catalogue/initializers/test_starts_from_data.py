@@ -1,4 +1,6 @@
-"""Starts that look at the training set: marginal output biases, the best of several, and scales from a minibatch."""
+"""Starts that look at the training set: marginal output biases, the best of several, and scales
+from a minibatch.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,24 @@ def named(theta: torch.Tensor, objective: Objective) -> dict[str, torch.Tensor]:
     return {name: part[0] for name, part in objective.layout.named(theta.unsqueeze(0)).items()}
 
 
-def test_that_with_weights_of_zero_the_marginal_bias_predicts_the_class_frequencies(build: Build) -> None:
-    experiment = build(dataset={"name": "breast_cancer"}, initializer={"name": "zero", "bias": 0.3, "output_bias": "marginal"})
+def test_that_with_weights_of_zero_the_marginal_bias_predicts_the_class_frequencies(
+    build: Build,
+) -> None:
+    experiment = build(
+        dataset={"name": "breast_cancer"},
+        initializer={"name": "zero", "bias": 0.3, "output_bias": "marginal"},
+    )
     theta, objective = started(experiment)
     training = experiment.dataset.load().training
     frequencies = np.bincount(training.y) / len(training)
     outputs = objective.outputs(theta.unsqueeze(0), torch.from_numpy(training.x).unsqueeze(0))
-    np.testing.assert_allclose(outputs.softmax(dim=2)[0], np.broadcast_to(frequencies, (len(training), 2)), rtol=1e-12)
+    np.testing.assert_allclose(
+        outputs.softmax(dim=2)[0], np.broadcast_to(frequencies, (len(training), 2)), rtol=1e-12
+    )
     entropy = float(-(frequencies * np.log(frequencies)).sum())
-    assert initialization_context(objective, training).losses(theta) == pytest.approx(entropy, rel=1e-12)
+    assert initialization_context(objective, training).losses(theta) == pytest.approx(
+        entropy, rel=1e-12
+    )
     parts = named(theta, objective)
     assert set(parts["layers.0.bias"].tolist()) == {0.3}, "hidden biases are left alone"
     torch.testing.assert_close(parts["layers.1.bias"], torch.from_numpy(np.log(frequencies)))
@@ -64,7 +75,9 @@ def test_that_a_class_without_examples_has_a_finite_bias() -> None:
 
 
 @pytest.mark.parametrize("name", registry.names("initializer"))
-def test_that_the_best_of_several_starts_is_the_lowest_of_those_that_would_be_drawn(build: Build, name: str) -> None:
+def test_that_the_best_of_several_starts_is_the_lowest_of_those_that_would_be_drawn(
+    build: Build, name: str
+) -> None:
     loss = {"name": "cross_entropy", "l2": 0.01}
     experiment = build(initializer={"name": name, "tries": 7}, loss=loss)
     theta, objective = started(experiment)
@@ -74,7 +87,9 @@ def test_that_the_best_of_several_starts_is_the_lowest_of_those_that_would_be_dr
     draws = [one.start(objective.layout, source, seen) for _ in range(7)]
     costs = [seen.losses(draw) for draw in draws]
     assert torch.equal(theta, draws[int(np.argmin(costs))])
-    assert torch.equal(started(build(initializer={"name": name}, loss=loss))[0], draws[0]), "the first is the one that is drawn alone"
+    assert torch.equal(started(build(initializer={"name": name}, loss=loss))[0], draws[0]), (
+        "the first is the one that is drawn alone"
+    )
     if name not in ("zero", "constant"):
         assert len(set(costs)) == 7
 
@@ -84,10 +99,19 @@ def test_that_the_cost_of_a_start_is_the_objective_with_its_weight_decay(build: 
     theta, objective = started(experiment)
     training = experiment.dataset.load().training
     parts = named(theta, objective)
-    outputs = torch.tanh(torch.from_numpy(training.x) @ parts["layers.0.weight"].T + parts["layers.0.bias"]) @ parts["layers.1.weight"].T
-    expected = torch.nn.functional.cross_entropy(outputs + parts["layers.1.bias"], torch.from_numpy(training.y))
+    outputs = (
+        torch.tanh(
+            torch.from_numpy(training.x) @ parts["layers.0.weight"].T + parts["layers.0.bias"]
+        )
+        @ parts["layers.1.weight"].T
+    )
+    expected = torch.nn.functional.cross_entropy(
+        outputs + parts["layers.1.bias"], torch.from_numpy(training.y)
+    )
     expected += 0.25 * sum(parts[f"layers.{number}.weight"].square().sum() for number in range(2))
-    assert initialization_context(objective, training).losses(theta) == pytest.approx(expected.item(), rel=1e-12)
+    assert initialization_context(objective, training).losses(theta) == pytest.approx(
+        expected.item(), rel=1e-12
+    )
 
 
 MODELS = [
@@ -99,7 +123,9 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model['name']}-{len(model.get('hidden', []))}")
+@pytest.mark.parametrize(
+    "model", MODELS, ids=lambda model: f"{model['name']}-{len(model.get('hidden', []))}"
+)
 @pytest.mark.parametrize(("spread", "bias"), [(1.0, 0.0), (2.5, 0.1)])
 def test_that_pre_activations_on_a_minibatch_have_the_spread_in_every_layer(
     build: Build, model: dict[str, Any], spread: float, bias: float
@@ -115,27 +141,41 @@ def test_that_pre_activations_on_a_minibatch_have_the_spread_in_every_layer(
         found[name] = value.std(correction=0).item()
 
     objective.outputs(theta.unsqueeze(0), x.unsqueeze(0), ForwardContext(trace=look))
-    layers = [name.removesuffix(".weight") for name in named(theta, objective) if name.endswith(".weight")]
+    layers = [
+        name.removesuffix(".weight") for name in named(theta, objective) if name.endswith(".weight")
+    ]
     assert [found[layer] for layer in layers] == pytest.approx([spread] * len(layers), rel=1e-9)
     fewer, _ = started(build(dataset=dataset, model=model, initializer={**values, "examples": 64}))
     objective.outputs(fewer.unsqueeze(0), x.unsqueeze(0), ForwardContext(trace=look))
-    assert all(0.5 * spread < found[layer] < 2.0 * spread for layer in layers), "a minibatch tells about as much as the whole"
+    assert all(0.5 * spread < found[layer] < 2.0 * spread for layer in layers), (
+        "a minibatch tells about as much as the whole"
+    )
     assert not torch.equal(fewer, theta)
     plain: Any = experiment.initializer
-    drawn = named(plain.start(objective.layout, generator(experiment.general.seed, "start")), objective)
+    drawn = named(
+        plain.start(objective.layout, generator(experiment.general.seed, "start")), objective
+    )
     for name, part in named(theta, objective).items():
         ratio = part / drawn[name] if name.endswith("weight") else part - drawn[name] + 1.0
         torch.testing.assert_close(ratio, ratio.flatten()[0].expand_as(ratio), rtol=1e-9, atol=0.0)
 
 
 def test_that_a_layer_that_nothing_reaches_keeps_its_draw(build: Build) -> None:
-    # With a bias far below zero every rectifier is off, so the output layer's pre-activations do not vary.
-    experiment = build(model={"name": "mlp", "hidden": [6], "activation": "relu"}, initializer={"name": "batch_scaled", "bias": -50.0})
+    # With a bias far below zero every rectifier is off, so the output layer's pre-activations do
+    # not vary.
+    experiment = build(
+        model={"name": "mlp", "hidden": [6], "activation": "relu"},
+        initializer={"name": "batch_scaled", "bias": -50.0},
+    )
     assert bool(torch.isfinite(started(experiment)[0]).all())
 
 
-@pytest.mark.parametrize("values", [{"output_bias": "marginal"}, {"tries": 5}, {"name": "batch_scaled"}])
-def test_that_runs_of_a_population_start_as_alone_in_any_precision(build: Build, advanced: Any, values: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "values", [{"output_bias": "marginal"}, {"tries": 5}, {"name": "batch_scaled"}]
+)
+def test_that_runs_of_a_population_start_as_alone_in_any_precision(
+    build: Build, advanced: Any, values: dict[str, Any]
+) -> None:
     members = [build(initializer={"name": "normalized", **values}, seed=seed) for seed in range(3)]
     together = advanced(members, 0).theta
     for run, member in enumerate(members):

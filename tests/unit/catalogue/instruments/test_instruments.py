@@ -1,4 +1,6 @@
-"""Each instrument against an independent way to the same number, in float64, from the trainer's own steps."""
+"""Each instrument against an independent way to the same number, in float64, from the trainer's own
+steps.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from optlab.training.observing.example_gradients import example_gradients
 from optlab.training.observing.step_context import TrainingStepContext
 from optlab.training.trainer import Trainer
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
+)
 
 Build = Callable[..., Experiment]
 
@@ -30,7 +34,9 @@ def instrument(name: str, **values: Any) -> Instrument:
     return found
 
 
-def catch(experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Trainer, TrainingStepContext]:
+def catch(
+    experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Trainer, TrainingStepContext]:
     """The trainer after some steps, and the sight of the last of them."""
     trainer = Trainer([experiment.with_instrument("update_ratio", {"every": 1})])
     seen: list[TrainingStepContext] = []
@@ -46,7 +52,9 @@ def catch(experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch) -
     return trainer, seen[-1]
 
 
-def value(objective: Objective, x: torch.Tensor, y: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+def value(
+    objective: Objective, x: torch.Tensor, y: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
     """The objective of one run as a function of its flat parameters ``[P]``."""
     objective.penalty(torch.zeros(1, objective.layout.total, dtype=torch.float64))
 
@@ -66,8 +74,12 @@ LOSS = {"name": "cross_entropy", "l2": 0.01}
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])
-def test_that_conditioning_is_that_of_the_dense_hessian(build: Build, monkeypatch: pytest.MonkeyPatch, optimizer: str) -> None:
-    trainer, context = catch(build(optimizer={"name": optimizer, "lr": 0.3}, loss=LOSS), 4, monkeypatch)
+def test_that_conditioning_is_that_of_the_dense_hessian(
+    build: Build, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    trainer, context = catch(
+        build(optimizer={"name": optimizer, "lr": 0.3}, loss=LOSS), 4, monkeypatch
+    )
     x, y = trainer.batch_of(3)
     function = value(trainer.objective, x, y)
     point = context.theta[0]
@@ -89,27 +101,43 @@ def test_that_conditioning_is_that_of_the_dense_hessian(build: Build, monkeypatc
     step = trainer.theta[0] - point
     predicted = float(g @ step + 0.5 * step @ hessian @ step)
     assert float(numbers(taken, "predicted")) == pytest.approx(predicted, rel=1e-9)
-    assert float(numbers(taken, "actual")) == pytest.approx(float(function(trainer.theta[0]) - function(point)), rel=1e-9)
+    assert float(numbers(taken, "actual")) == pytest.approx(
+        float(function(trainer.theta[0]) - function(point)), rel=1e-9
+    )
     if optimizer != "adam":  # of Nesterov, too: from the interim point it goes −εg
         assert float(numbers(taken, "predicted")) == pytest.approx(expected["predicted"], rel=1e-9)
     else:
         assert predicted != pytest.approx(expected["predicted"], rel=1e-3)
 
 
-def test_that_a_step_beyond_the_largest_rate_is_trouble(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a quadratic the prediction is exact, and the largest rate parts the steps downhill from those uphill."""
-    base = {"model": {"name": "linear"}, "dataset": {"name": "diabetes"}, "loss": {"name": "squared_error"}}
+def test_that_a_step_beyond_the_largest_rate_is_trouble(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a quadratic the prediction is exact, and the largest rate parts the steps downhill from
+    those uphill.
+    """
+    base = {
+        "model": {"name": "linear"},
+        "dataset": {"name": "diabetes"},
+        "loss": {"name": "squared_error"},
+    }
     _, context = catch(build(**base, optimizer={"name": "sgd", "lr": 1e-3}), 1, monkeypatch)
     limit = float(numbers(instrument("conditioning").take(context, {}), "largest_rate"))
     for factor, trouble in ((0.99, 0.0), (1.01, 1.0)):
-        _, context = catch(build(**base, optimizer={"name": "sgd", "lr": factor * limit}), 1, monkeypatch)
+        _, context = catch(
+            build(**base, optimizer={"name": "sgd", "lr": factor * limit}), 1, monkeypatch
+        )
         found = instrument("conditioning").take(context, {})
         assert float(numbers(found, "trouble")) == trouble
-        assert float(numbers(found, "predicted")) == pytest.approx(float(numbers(found, "actual")), rel=1e-6)
+        assert float(numbers(found, "predicted")) == pytest.approx(
+            float(numbers(found, "actual")), rel=1e-6
+        )
         assert (float(numbers(found, "actual")) > 0.0) == bool(trouble)
 
 
-def looped(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def looped(
+    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor:
     """Gradients ``[R, m, P]`` of each example's loss, one at a time, without weight decay."""
     rows = []
     for run in range(len(theta)):
@@ -118,27 +146,49 @@ def looped(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.
             if objective.model.normalizes():
                 loss = objective.per_example(leaf, x[run : run + 1], y[run : run + 1])[0, example]
             else:
-                loss = objective.per_example(leaf, x[run : run + 1, example : example + 1], y[run : run + 1, example : example + 1])[0, 0]
+                loss = objective.per_example(
+                    leaf,
+                    x[run : run + 1, example : example + 1],
+                    y[run : run + 1, example : example + 1],
+                )[0, 0]
             rows.append(torch.autograd.grad(loss, leaf)[0][0])
     return torch.stack(rows).view(len(theta), x.shape[1], -1)
 
 
 NOISY: list[dict[str, Any]] = [
     {"model": {"name": "mlp", "hidden": [6, 5], "activation": "tanh"}},
-    {"model": {"name": "mlp", "hidden": [6], "activation": "gelu"}, "loss": {"name": "squared_error", "l2": 0.02}},
+    {
+        "model": {"name": "mlp", "hidden": [6], "activation": "gelu"},
+        "loss": {"name": "squared_error", "l2": 0.02},
+    },
     {"model": {"name": "mlp", "hidden": [6, 4], "batch_norm": True}},
     {"model": {"name": "mlp", "hidden": [6, 6], "skip": True}},
     {"model": {"name": "linear"}},
     {"model": {"name": "deep_linear", "depth": 3, "width": 4}},
-    {"model": {"name": "autoencoder", "code": 1, "hidden": [3]}, "loss": {"name": "squared_error", "l2": 0.02}},
+    {
+        "model": {"name": "autoencoder", "code": 1, "hidden": [3]},
+        "loss": {"name": "squared_error", "l2": 0.02},
+    },
     {"model": {"name": "cnn", "channels": [3]}, "dataset": {"name": "digits", "validation": 0.0}},
-    {"model": {"name": "rnn", "units": 4}, "dataset": {"name": "adding_problem", "length": 5}, "loss": {"name": "squared_error"}},
+    {
+        "model": {"name": "rnn", "units": 4},
+        "dataset": {"name": "adding_problem", "length": 5},
+        "loss": {"name": "squared_error"},
+    },
 ]
 
 
-@pytest.mark.parametrize("case", NOISY, ids=lambda case: " ".join(str(value) for value in case["model"].values()))
-def test_that_gradient_noise_is_that_of_a_loop_over_examples(build: Build, case: dict[str, Any]) -> None:
-    case = {"loss": {"name": "cross_entropy", "l1": 0.01, "l2": 0.02}, "batches": {"name": "shuffled", "size": 7}, **case}
+@pytest.mark.parametrize(
+    "case", NOISY, ids=lambda case: " ".join(str(value) for value in case["model"].values())
+)
+def test_that_gradient_noise_is_that_of_a_loop_over_examples(
+    build: Build, case: dict[str, Any]
+) -> None:
+    case = {
+        "loss": {"name": "cross_entropy", "l1": 0.01, "l2": 0.02},
+        "batches": {"name": "shuffled", "size": 7},
+        **case,
+    }
     trainer = Trainer([build(seed=seed, **case) for seed in (1, 2)])
     x, y = trainer.batch_of(0)
     gradients = looped(trainer.objective, trainer.theta, x, y)
@@ -152,14 +202,18 @@ def test_that_gradient_noise_is_that_of_a_loop_over_examples(build: Build, case:
     norm = gradients.mean(dim=1).norm(dim=1)
     torch.testing.assert_close(numbers(found, "standard_error"), error, rtol=1e-8, atol=0.0)
     torch.testing.assert_close(numbers(found, "signal_to_noise"), norm / error, rtol=1e-8, atol=0.0)
-    torch.testing.assert_close(numbers(found, "noise_scale"), 7 * (error / norm) ** 2, rtol=1e-8, atol=0.0)
+    torch.testing.assert_close(
+        numbers(found, "noise_scale"), 7 * (error / norm) ** 2, rtol=1e-8, atol=0.0
+    )
     shares = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], dtype=torch.float64)
     expected = torch.quantile(gradients.norm(dim=2), shares, dim=1).T
     torch.testing.assert_close(numbers(found, "norms"), expected, rtol=1e-9, atol=1e-12)
     assert (found.picture["counts"].sum(dim=1) == 7).all()
 
 
-def test_that_chains_of_affine_layers_need_no_gradient_of_an_example(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_chains_of_affine_layers_need_no_gradient_of_an_example(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*arguments: Any) -> Any:
         raise AssertionError("the gradients of single examples were formed")
 
@@ -169,10 +223,22 @@ def test_that_chains_of_affine_layers_need_no_gradient_of_an_example(build: Buil
         example_gradients(trainer.objective, trainer.theta, *trainer.batch_of(0))
 
 
-@pytest.mark.parametrize("case", [NOISY[0], NOISY[1], NOISY[4], NOISY[6]], ids=["mlp", "mlp squared error", "linear", "autoencoder"])
-def test_that_a_step_leaves_what_the_norms_are_found_from(build: Build, case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In training nothing is computed again: the layers are those that the step's own gradient passed through."""
-    case = {**case, "instruments": {"gradient_noise": {"every": 3}}, "optimizer": {"name": "nesterov", "lr": 0.1}}
+@pytest.mark.parametrize(
+    "case",
+    [NOISY[0], NOISY[1], NOISY[4], NOISY[6]],
+    ids=["mlp", "mlp squared error", "linear", "autoencoder"],
+)
+def test_that_a_step_leaves_what_the_norms_are_found_from(
+    build: Build, case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In training nothing is computed again: the layers are those that the step's own gradient
+    passed through.
+    """
+    case = {
+        **case,
+        "instruments": {"gradient_noise": {"every": 3}},
+        "optimizer": {"name": "nesterov", "lr": 0.1},
+    }
 
     def refuse(*arguments: Any) -> Any:
         raise AssertionError("the layers were computed again")
@@ -190,20 +256,35 @@ def test_that_a_step_leaves_what_the_norms_are_found_from(build: Build, case: di
     for place, step in enumerate((2, 5)):
         norms = looped(trainer.objective, *points[step]).norm(dim=2)
         shares = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], dtype=torch.float64)
-        np.testing.assert_allclose(found["gradient_noise.norms"].values[place], torch.quantile(norms, shares, dim=1).T, rtol=1e-9)
+        np.testing.assert_allclose(
+            found["gradient_noise.norms"].values[place],
+            torch.quantile(norms, shares, dim=1).T,
+            rtol=1e-9,
+        )
 
 
-def test_that_many_examples_are_taken_a_part_at_a_time(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_many_examples_are_taken_a_part_at_a_time(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer = Trainer([build(model={"name": "mlp", "hidden": [6, 6], "skip": True})])
     whole = example_gradients(trainer.objective, trainer.theta, *trainer.batch_of(0))
-    monkeypatch.setattr("optlab.training.observing.example_gradients._VALUES", 3 * trainer.layout.total)
+    monkeypatch.setattr(
+        "optlab.training.observing.example_gradients._VALUES", 3 * trainer.layout.total
+    )
     parts = example_gradients(trainer.objective, trainer.theta, *trainer.batch_of(0))
     torch.testing.assert_close(parts, whole, rtol=1e-12, atol=1e-15)
 
 
 def test_that_the_standard_error_is_the_spread_of_gradients_over_batches(build: Build) -> None:
     """What it estimates from one batch, seen over many: batches drawn with replacement."""
-    trainer = Trainer([build(batches={"name": "with_replacement", "size": 24}, optimizer={"name": "sgd", "lr": 1e-12})])
+    trainer = Trainer(
+        [
+            build(
+                batches={"name": "with_replacement", "size": 24},
+                optimizer={"name": "sgd", "lr": 1e-12},
+            )
+        ]
+    )
     gradients, errors = [], []
     for step in range(400):
         x, y = trainer.batch_of(step)
@@ -214,26 +295,40 @@ def test_that_the_standard_error_is_the_spread_of_gradients_over_batches(build: 
     assert spread == pytest.approx(float(np.mean(errors)), rel=0.1)
 
 
-def test_that_eigenvalues_are_those_of_the_dense_hessian(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_eigenvalues_are_those_of_the_dense_hessian(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer, context = catch(build(loss=LOSS), 5, monkeypatch)
     x, y = trainer.batch_of(4)
-    exact = torch.linalg.eigvalsh(torch.func.hessian(value(trainer.objective, x, y))(context.theta[0]))
+    exact = torch.linalg.eigvalsh(
+        torch.func.hessian(value(trainer.objective, x, y))(context.theta[0])
+    )
     taken = instrument("spectrum", top=3, bottom=2, probes=400, tolerance=1e-10)
     memory: dict[str, Any] = {}
     for _ in range(2):
         found = taken.take(context, memory)
-        torch.testing.assert_close(numbers(found, "top")[0], exact.flip(0)[:3], rtol=1e-8, atol=1e-9)
+        torch.testing.assert_close(
+            numbers(found, "top")[0], exact.flip(0)[:3], rtol=1e-8, atol=1e-9
+        )
         torch.testing.assert_close(numbers(found, "bottom")[0], exact[:2], rtol=1e-8, atol=1e-9)
-        assert float(numbers(found, "largest_rate")) == pytest.approx(2.0 / float(exact[-1]), rel=1e-8)
+        assert float(numbers(found, "largest_rate")) == pytest.approx(
+            2.0 / float(exact[-1]), rel=1e-8
+        )
         margin = 1e-6 * float(exact.abs().max())
-        assert float(numbers(found, "negative_share")) == pytest.approx(float((exact < -margin).double().mean()))
+        assert float(numbers(found, "negative_share")) == pytest.approx(
+            float((exact < -margin).double().mean())
+        )
     off = abs(float(numbers(found, "trace")) - float(exact.sum()))
     assert off < 4.0 * float(numbers(found, "trace_error"))
     assert memory["vectors"].shape == (1, 5, trainer.layout.total)
 
 
-def test_that_a_warm_start_takes_fewer_products_and_finds_the_same(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, context = catch(build(model={"name": "mlp", "hidden": [12, 12]}, loss=LOSS), 30, monkeypatch)
+def test_that_a_warm_start_takes_fewer_products_and_finds_the_same(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, context = catch(
+        build(model={"name": "mlp", "hidden": [12, 12]}, loss=LOSS), 30, monkeypatch
+    )
     taken = instrument("spectrum", tolerance=1e-6)
     memory: dict[str, Any] = {}
     cold = taken.take(context, memory)
@@ -242,15 +337,23 @@ def test_that_a_warm_start_takes_fewer_products_and_finds_the_same(build: Build,
     torch.testing.assert_close(numbers(warm, "top"), numbers(cold, "top"), rtol=1e-5, atol=0.0)
     some = instrument("spectrum", examples=50, tolerance=1e-8).take(context, {})
     data = trainer.asked[0].dataset.load().training
-    here = value(trainer.objective, torch.from_numpy(data.x[:50]).unsqueeze(0), torch.from_numpy(data.y[:50]).unsqueeze(0))
+    here = value(
+        trainer.objective,
+        torch.from_numpy(data.x[:50]).unsqueeze(0),
+        torch.from_numpy(data.y[:50]).unsqueeze(0),
+    )
     exact = torch.linalg.eigvalsh(torch.func.hessian(here)(context.theta[0]))
     assert float(numbers(some, "top")) == pytest.approx(float(exact[-1]), rel=1e-7)
 
 
-def test_that_the_spectral_density_has_the_moments_of_the_dense_hessian(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_the_spectral_density_has_the_moments_of_the_dense_hessian(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer, context = catch(build(loss=LOSS), 5, monkeypatch)
     x, y = trainer.batch_of(4)
-    exact = torch.linalg.eigvalsh(torch.func.hessian(value(trainer.objective, x, y))(context.theta[0]))
+    exact = torch.linalg.eigvalsh(
+        torch.func.hessian(value(trainer.objective, x, y))(context.theta[0])
+    )
     found = instrument("spectral_density", probes=200, steps=27).take(context, {})
     spread = float(exact.std(correction=0))
     assert float(numbers(found, "mean")) == pytest.approx(float(exact.mean()), abs=0.1 * spread)
@@ -266,35 +369,61 @@ def test_that_what_has_broken_has_no_spectrum_and_the_others_have_theirs(build: 
     theta[0] = math.nan
     trainer.theta = theta
     broken = trainer._sight()
-    for name in ("spectrum", "spectral_density", "conditioning", "gradient_noise", "activations", "reliability", "margins", "excess_error"):
+    for name in (
+        "spectrum",
+        "spectral_density",
+        "conditioning",
+        "gradient_noise",
+        "activations",
+        "reliability",
+        "margins",
+        "excess_error",
+    ):
         taken = instrument(name)
         mixed, whole = taken.take(broken, {}), taken.take(sound, {})
         for key in mixed.series:
             found, expected = numbers(mixed, key), numbers(whole, key)
             if key not in ("products", "excess", "slope", "left"):
-                torch.testing.assert_close(found[1], expected[1], rtol=1e-6, atol=1e-9, msg=f"{name}.{key}")
+                torch.testing.assert_close(
+                    found[1], expected[1], rtol=1e-6, atol=1e-9, msg=f"{name}.{key}"
+                )
     assert bool(instrument("spectral_density").take(broken, {}).series["mean"].isnan()[0])
     assert bool(instrument("spectrum").take(broken, {}).series["negative_share"].isnan()[0])
 
 
-@pytest.mark.parametrize(("activation", "inverse"), [("relu", None), ("tanh", np.arctanh), ("sigmoid", None)])
+@pytest.mark.parametrize(
+    ("activation", "inverse"), [("relu", None), ("tanh", np.arctanh), ("sigmoid", None)]
+)
 def test_that_activations_are_those_of_the_same_network_in_torch(
     build: Build, monkeypatch: pytest.MonkeyPatch, activation: str, inverse: Any
 ) -> None:
     trainer, context = catch(
-        build(model={"name": "mlp", "hidden": [40], "activation": activation}, optimizer={"name": "sgd", "lr": 3.0}), 12, monkeypatch
+        build(
+            model={"name": "mlp", "hidden": [40], "activation": activation},
+            optimizer={"name": "sgd", "lr": 3.0},
+        ),
+        12,
+        monkeypatch,
     )
     x = trainer.batch_of(11)[0][0]
     parts = {name: part[0].numpy() for name, part in trainer.layout.named(context.theta).items()}
     z = x.numpy() @ parts["layers.0.weight"].T + parts["layers.0.bias"]
-    function: Any = {"relu": lambda v: np.maximum(v, 0.0), "tanh": np.tanh, "sigmoid": lambda v: 1.0 / (1.0 + np.exp(-v))}[activation]
+    function: Any = {
+        "relu": lambda v: np.maximum(v, 0.0),
+        "tanh": np.tanh,
+        "sigmoid": lambda v: 1.0 / (1.0 + np.exp(-v)),
+    }[activation]
     h = function(z)
     outputs = h @ parts["layers.1.weight"].T + parts["layers.1.bias"]
     found = instrument("activations", saturation=0.5).take(context, {})
     mean: Any = found.series["mean"]
     assert mean.names == ("layers.0", f"layers.0.{activation}", "layers.1")
-    np.testing.assert_allclose(mean.values[0], [z.mean(), h.mean(), outputs.mean()], rtol=1e-10, atol=1e-13)
-    np.testing.assert_allclose(numbers(found, "std")[0], [z.std(), h.std(), outputs.std()], rtol=1e-10)
+    np.testing.assert_allclose(
+        mean.values[0], [z.mean(), h.mean(), outputs.mean()], rtol=1e-10, atol=1e-13
+    )
+    np.testing.assert_allclose(
+        numbers(found, "std")[0], [z.std(), h.std(), outputs.std()], rtol=1e-10
+    )
     assert float(numbers(found, "dead")) == pytest.approx((h == 0.0).all(axis=0).mean())
     if activation == "relu":
         assert (h == 0.0).all(axis=0).any(), "the case has a dead unit"
@@ -315,35 +444,57 @@ def test_that_a_channel_of_an_image_and_a_state_over_time_are_units(build: Build
     dead: Any = taken.take(images._sight(), {}).series["dead"]
     assert float(dead.values[0, dead.names.index("convolutions.0.relu")]) == 0.25
     sequences = Trainer(
-        [build(model={"name": "rnn", "units": 3}, dataset={"name": "adding_problem", "length": 6}, loss={"name": "squared_error"})]
+        [
+            build(
+                model={"name": "rnn", "units": 3},
+                dataset={"name": "adding_problem", "length": 6},
+                loss={"name": "squared_error"},
+            )
+        ]
     )
     found = taken.take(sequences._sight(), {})
     mean: Any = found.series["mean"]
     assert mean.names == ("state", "output")
-    states = torch.cat([state for name, state in sequences._sight().traced() if name.startswith("state")], dim=1)
+    states = torch.cat(
+        [state for name, state in sequences._sight().traced() if name.startswith("state")], dim=1
+    )
     assert float(mean.values[0, 0]) == pytest.approx(float(states.mean()))
     saturated: Any = found.series["saturated"]
     assert saturated.names == ("state",)
 
 
-def test_that_gradients_and_updates_are_told_by_tensor(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, context = catch(build(loss=LOSS, optimizer={"name": "adam", "lr": 0.01}), 6, monkeypatch)
+def test_that_gradients_and_updates_are_told_by_tensor(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, context = catch(
+        build(loss=LOSS, optimizer={"name": "adam", "lr": 0.01}), 6, monkeypatch
+    )
     before = Trainer([build(loss=LOSS, optimizer={"name": "adam", "lr": 0.01})])
     for _ in range(5):
         before.advance()
-    gradient = torch.func.grad(value(trainer.objective, *trainer.batch_of(5)))(before.theta[0]).unsqueeze(0)
+    gradient = torch.func.grad(value(trainer.objective, *trainer.batch_of(5)))(
+        before.theta[0]
+    ).unsqueeze(0)
     found = instrument("gradients_by_layer").take(context, {})
     norm: Any = found.series["norm"]
     assert norm.names == tuple(spec.name for spec in trainer.layout.parameters)
     for place, part in enumerate(trainer.layout.split(gradient)):
         assert float(norm.values[0, place]) == pytest.approx(float(part.norm()), rel=1e-9)
-        assert float(numbers(found, "std")[0, place]) == pytest.approx(float(part.std(correction=0)), rel=1e-9)
+        assert float(numbers(found, "std")[0, place]) == pytest.approx(
+            float(part.std(correction=0)), rel=1e-9
+        )
     ratio = numbers(instrument("update_ratio").take(context, {}), "ratio")[0]
-    for place, (new, old) in enumerate(zip(trainer.layout.split(trainer.theta), trainer.layout.split(before.theta), strict=True)):
-        assert float(ratio[place]) == pytest.approx(float((new - old).norm() / old.norm()), rel=1e-9)
+    for place, (new, old) in enumerate(
+        zip(trainer.layout.split(trainer.theta), trainer.layout.split(before.theta), strict=True)
+    ):
+        assert float(ratio[place]) == pytest.approx(
+            float((new - old).norm() / old.norm()), rel=1e-9
+        )
 
 
-def test_that_a_tensor_of_zeros_has_no_update_ratio(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_tensor_of_zeros_has_no_update_ratio(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, context = catch(build(), 1, monkeypatch)
     ratio: Any = instrument("update_ratio").take(context, {}).series["ratio"]
     assert bool(ratio.values[0, ratio.names.index("layers.0.bias")].isnan())
@@ -351,24 +502,39 @@ def test_that_a_tensor_of_zeros_has_no_update_ratio(build: Build, monkeypatch: p
 
 
 def test_that_distance_and_length_are_those_of_the_parameters_themselves(build: Build) -> None:
-    trainer = Trainer([build(optimizer={"name": "sgd", "lr": 0.5}, instruments={"distance": {"every": 7}})])
+    trainer = Trainer(
+        [build(optimizer={"name": "sgd", "lr": 0.5}, instruments={"distance": {"every": 7}})]
+    )
     path = [trainer.theta.clone()]
     for _ in range(21):
         trainer.advance()
         path.append(trainer.theta.clone())
     found = trainer.recorder.flush()
     for place, step in enumerate((7, 14, 21)):
-        length = sum(float((b - a).norm()) for a, b in zip(path[:step], path[1 : step + 1], strict=True))
+        length = sum(
+            float((b - a).norm()) for a, b in zip(path[:step], path[1 : step + 1], strict=True)
+        )
         distance = float((path[step] - path[0]).norm())
         assert found["distance.length"].steps[place] == step
         assert found["distance.length"].values[place, 0] == pytest.approx(length, rel=1e-12)
         assert found["distance.distance"].values[place, 0] == pytest.approx(distance, rel=1e-12)
-        assert found["distance.straightness"].values[place, 0] == pytest.approx(distance / length, rel=1e-12)
+        assert found["distance.straightness"].values[place, 0] == pytest.approx(
+            distance / length, rel=1e-12
+        )
 
 
-def test_that_clipped_steps_are_counted_since_the_last_reading(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_clipped_steps_are_counted_since_the_last_reading(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("optlab.catalogue.instruments.clipped_steps._MAX_ROWS", 4)
-    trainer = Trainer([build(clipping={"name": "norm", "threshold": 0.4}, instruments={"clipped_steps": {"every": 10}})])
+    trainer = Trainer(
+        [
+            build(
+                clipping={"name": "norm", "threshold": 0.4},
+                instruments={"clipped_steps": {"every": 10}},
+            )
+        ]
+    )
     for _ in range(40):
         trainer.advance()
     found = trainer.recorder.flush()
@@ -384,7 +550,11 @@ def test_that_gradients_by_time_are_those_of_finite_differences(build: Build, mo
         "loss": {"name": "squared_error"},
         "batches": {"name": "shuffled", "size": 3},
     }
-    sizes = {"rnn": {"units": 4}, "lstm": {"units": 3}, "transformer": {"width": 4, "heads": 2, "hidden": 4, "blocks": 1}}[model]
+    sizes = {
+        "rnn": {"units": 4},
+        "lstm": {"units": 3},
+        "transformer": {"width": 4, "heads": 2, "hidden": 4, "blocks": 1},
+    }[model]
     trainer = Trainer([build(seed=seed, model={"name": model, **sizes}, **case) for seed in (1, 2)])
     x, y = trainer.batch_of(0)
     context = trainer._sight()
@@ -398,9 +568,14 @@ def test_that_gradients_by_time_are_those_of_finite_differences(build: Build, mo
             for entry in range(x.shape[3]):
                 moved = torch.zeros_like(x)
                 moved[:, :, t, entry] = 1e-6
-                up, down = (trainer.objective.per_example(trainer.theta, x + sign * moved, y) for sign in (1.0, -1.0))
+                up, down = (
+                    trainer.objective.per_example(trainer.theta, x + sign * moved, y)
+                    for sign in (1.0, -1.0)
+                )
                 differences[:, :, t, entry] = (up - down) / 2e-6
-        torch.testing.assert_close(norm.values, differences.norm(dim=3).mean(dim=1), rtol=1e-5, atol=1e-9)
+        torch.testing.assert_close(
+            norm.values, differences.norm(dim=3).mean(dim=1), rtol=1e-5, atol=1e-9
+        )
         return
     assert norm.names == tuple(f"state.{t}" for t in range(5))
     if model == "rnn":
@@ -410,13 +585,24 @@ def test_that_gradients_by_time_are_those_of_finite_differences(build: Build, mo
         outputs = trainer.objective.outputs(trainer.theta, x)
         delta = torch.einsum("rmo,rou->rmu", 2.0 * (outputs - y), parts["output.weight"])
         for t in range(4, -1, -1):
-            torch.testing.assert_close(norm.values[:, t], delta.norm(dim=2).mean(dim=1), rtol=1e-9, atol=1e-12)
-            delta = torch.einsum("rmv,rvu->rmu", delta * (1.0 - states[t].square()), parts["recurrent.weight"])
+            torch.testing.assert_close(
+                norm.values[:, t], delta.norm(dim=2).mean(dim=1), rtol=1e-9, atol=1e-12
+            )
+            delta = torch.einsum(
+                "rmv,rvu->rmu", delta * (1.0 - states[t].square()), parts["recurrent.weight"]
+            )
 
 
-def test_that_reliability_is_that_of_scikit_learn(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_reliability_is_that_of_scikit_learn(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer, context = catch(
-        build(dataset={"name": "moons", "size": 400, "noise": 0.4}, optimizer={"name": "sgd", "lr": 1.0}), 30, monkeypatch
+        build(
+            dataset={"name": "moons", "size": 400, "noise": 0.4},
+            optimizer={"name": "sgd", "lr": 1.0},
+        ),
+        30,
+        monkeypatch,
     )
     taken = instrument("reliability", part="training", bins=8)
     found = taken.take(context, {})
@@ -432,18 +618,28 @@ def test_that_reliability_is_that_of_scikit_learn(build: Build, monkeypatch: pyt
     np.testing.assert_array_equal(found.picture["count"][0], counts)
     error = (counts[counts > 0] * np.abs(accuracy - mean)).sum() / len(data)
     assert float(numbers(found, "ece")) == pytest.approx(error, rel=1e-12)
-    assert float(numbers(found, "overconfidence")) == pytest.approx(confidence.mean() - right.mean(), rel=1e-9)
+    assert float(numbers(found, "overconfidence")) == pytest.approx(
+        confidence.mean() - right.mean(), rel=1e-9
+    )
 
 
-def test_that_margins_are_those_of_the_outputs(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, context = catch(build(model={"name": "linear"}, dataset={"name": "iris"}), 20, monkeypatch)
+def test_that_margins_are_those_of_the_outputs(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, context = catch(
+        build(model={"name": "linear"}, dataset={"name": "iris"}), 20, monkeypatch
+    )
     found = instrument("margins", bins=12).take(context, {})
     data = trainer.asked[0].dataset.load().training
-    outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[0].numpy()
+    outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[
+        0
+    ].numpy()
     right = outputs[np.arange(len(data)), data.y]
     outputs[np.arange(len(data)), data.y] = -np.inf
     margins = right - outputs.max(axis=1)
-    np.testing.assert_allclose(numbers(found, "quartiles")[0], np.quantile(margins, [0.0, 0.25, 0.5, 0.75, 1.0]), rtol=1e-9)
+    np.testing.assert_allclose(
+        numbers(found, "quartiles")[0], np.quantile(margins, [0.0, 0.25, 0.5, 0.75, 1.0]), rtol=1e-9
+    )
     assert float(numbers(found, "negative")) == pytest.approx((margins < 0.0).mean())
     counts, edges = np.histogram(margins, bins=12)
     np.testing.assert_array_equal(found.picture["counts"][0], counts)
@@ -466,15 +662,23 @@ def test_that_the_slope_of_the_excess_is_the_order_of_convergence(order: float) 
     taken: Any = instrument("excess_error", known=True, minimum=0.25)
     memory: dict[str, Any] = {}
     for step in range(0, 2001, 10):
-        reading = taken.take(Falling(step, [0.25 + 3.0 / max(step, 1) ** order, 0.25 + 2.0 * 0.99**step]), memory)
+        reading = taken.take(
+            Falling(step, [0.25 + 3.0 / max(step, 1) ** order, 0.25 + 2.0 * 0.99**step]), memory
+        )
     assert float(numbers(reading, "slope")[0]) == pytest.approx(-order, rel=1e-9)
     assert float(numbers(reading, "left")[1]) == pytest.approx(0.99, rel=1e-9)
     assert float(numbers(reading, "excess")[0]) == pytest.approx(3.0 / 2000**order, rel=1e-9)
     name = {0.5: "1/√k", 1.0: "1/k", 2.0: "1/k²"}[order]
     late = reading.picture["steps"][0] >= 200
-    torch.testing.assert_close(reading.picture[name][0][late], reading.picture["excess"][0][late], rtol=1e-9, atol=0.0)
-    torch.testing.assert_close(reading.picture["fit"][0][late], reading.picture["excess"][0][late], rtol=1e-9, atol=0.0)
-    torch.testing.assert_close(reading.picture["linear"][1][late], reading.picture["excess"][1][late], rtol=1e-7, atol=0.0)
+    torch.testing.assert_close(
+        reading.picture[name][0][late], reading.picture["excess"][0][late], rtol=1e-9, atol=0.0
+    )
+    torch.testing.assert_close(
+        reading.picture["fit"][0][late], reading.picture["excess"][0][late], rtol=1e-9, atol=0.0
+    )
+    torch.testing.assert_close(
+        reading.picture["linear"][1][late], reading.picture["excess"][1][late], rtol=1e-7, atol=0.0
+    )
 
 
 def test_that_the_best_seen_stands_for_a_minimum_that_is_not_known() -> None:
@@ -498,7 +702,9 @@ def test_that_a_long_run_keeps_a_bounded_number_of_points(monkeypatch: pytest.Mo
     assert float(numbers(reading, "slope")) == pytest.approx(-1.0, rel=1e-9)
 
 
-def test_that_the_objective_is_the_evaluation_with_weight_decay(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_the_objective_is_the_evaluation_with_weight_decay(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer, context = catch(build(loss=LOSS), 8, monkeypatch)
     found = float(numbers(instrument("excess_error").take(context, {}), "objective"))
     evaluated = trainer.evaluate()
@@ -507,7 +713,9 @@ def test_that_the_objective_is_the_evaluation_with_weight_decay(build: Build, mo
 
 def test_that_quartiles_and_histograms_are_those_of_numpy() -> None:
     values = torch.randn(3, 29, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    np.testing.assert_allclose(quartiles(values).values, np.quantile(values.numpy(), [0.0, 0.25, 0.5, 0.75, 1.0], axis=1).T)
+    np.testing.assert_allclose(
+        quartiles(values).values, np.quantile(values.numpy(), [0.0, 0.25, 0.5, 0.75, 1.0], axis=1).T
+    )
     edges, counts = histogram(values, 6)
     for row in range(3):
         expected, places = np.histogram(values[row].numpy(), bins=6)

@@ -18,19 +18,28 @@ def loss(name: str) -> Any:
 
 def draw() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return 3.0 * torch.randn(2, 6, 4, dtype=torch.float64, generator=generator), torch.randint(0, 4, (2, 6), generator=generator)
+    return 3.0 * torch.randn(2, 6, 4, dtype=torch.float64, generator=generator), torch.randint(
+        0, 4, (2, 6), generator=generator
+    )
 
 
 def test_that_cross_entropy_is_torchs_for_each_example() -> None:
     outputs, y = draw()
     ours = loss("cross_entropy").per_example(outputs, y)
     for run in range(2):
-        torch.testing.assert_close(ours[run], functional.cross_entropy(outputs[run], y[run], reduction="none"), rtol=1e-13, atol=1e-14)
+        torch.testing.assert_close(
+            ours[run],
+            functional.cross_entropy(outputs[run], y[run], reduction="none"),
+            rtol=1e-13,
+            atol=1e-14,
+        )
 
 
 def test_that_cross_entropy_of_huge_logits_is_finite_and_exact() -> None:
     outputs = torch.tensor([[[1e4, 0.0], [0.0, 1e4]]], dtype=torch.float64)
-    assert loss("cross_entropy").per_example(outputs, torch.tensor([[1, 1]])).tolist() == [[1e4, 0.0]]
+    assert loss("cross_entropy").per_example(outputs, torch.tensor([[1, 1]])).tolist() == [
+        [1e4, 0.0]
+    ]
     value, gradient = loss("cross_entropy").with_gradient(outputs.clone(), torch.tensor([[1, 1]]))
     assert value.tolist() == [5e3]
     assert gradient.tolist() == [[[0.5, -0.5], [0.0, 0.0]]]

@@ -1,4 +1,6 @@
-"""The norm of the full gradient: its value against plain torch, when it is recorded, and what the gradient-norm test makes of it."""
+"""The norm of the full gradient: its value against plain torch, when it is recorded, and what the
+gradient-norm test makes of it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def recorded(events: list[Any], run: int = 0) -> dict[int, float]:
 
 @pytest.mark.parametrize("l2", [0.0, 0.3])
 @pytest.mark.parametrize("kind", ["mlp", "linear regression"])
-def test_that_it_is_the_norm_of_the_gradient_by_plain_torch(build: Build, kind: str, l2: float) -> None:
+def test_that_it_is_the_norm_of_the_gradient_by_plain_torch(
+    build: Build, kind: str, l2: float
+) -> None:
     if kind == "mlp":
         experiment = build(loss={"name": "cross_entropy", "l2": l2})
     else:
@@ -52,25 +56,34 @@ def test_that_it_is_the_norm_of_the_gradient_by_plain_torch(build: Build, kind: 
     parts = [part[0].clone().requires_grad_() for part in trainer.layout.split(trainer.theta)]
     if kind == "mlp":
         w0, b0, w1, b1 = parts
-        loss, weights = torch.nn.functional.cross_entropy(torch.tanh(x @ w0.T + b0) @ w1.T + b1, y), [w0, w1]
+        loss, weights = (
+            torch.nn.functional.cross_entropy(torch.tanh(x @ w0.T + b0) @ w1.T + b1, y),
+            [w0, w1],
+        )
     else:
         w, b = parts
         loss, weights = (x @ w.T + b - y).square().sum(dim=1).mean(), [w]
     objective = loss + 0.5 * l2 * sum(weight.square().sum() for weight in weights)
     gradient = torch.cat([part.flatten() for part in torch.autograd.grad(objective, parts)])
     assert trainer.theta.dtype == torch.float64
-    assert trainer.evaluate(gradient=True)["full_gradient_norm"].item() == pytest.approx(gradient.norm().item(), rel=1e-12)
+    assert trainer.evaluate(gradient=True)["full_gradient_norm"].item() == pytest.approx(
+        gradient.norm().item(), rel=1e-12
+    )
     assert "full_gradient_norm" not in trainer.evaluate()
 
 
-def test_that_it_is_recorded_at_the_start_at_its_multiples_and_at_the_end(build: Build, play: Any, ended: Any, advanced: Any) -> None:
+def test_that_it_is_recorded_at_the_start_at_its_multiples_and_at_the_end(
+    build: Build, play: Any, ended: Any, advanced: Any
+) -> None:
     experiment = build(measures={"evaluate_every": 6, "gradient_every": 10}, budget={"steps": 32})
     events = play(experiment)
     norms = recorded(events)
     # The first evaluations at or after steps 10, 20 and 30.
     assert list(norms) == [0, 12, 24, 30, 32]
     for step, norm in norms.items():
-        assert norm == pytest.approx(advanced(experiment, step).full_gradient_norm().item(), rel=1e-13)
+        assert norm == pytest.approx(
+            advanced(experiment, step).full_gradient_norm().item(), rel=1e-13
+        )
     final = ended(events).final
     assert final["gradient_norm"] == norms[32] and final["gradient_norm_at_start"] == norms[0]
 
@@ -89,7 +102,13 @@ def test_that_a_run_in_a_population_records_what_it_records_alone(build: Build, 
         {"name": "early", "patience": 3},
     ]
     members = [
-        build(stopping=rule, seed=seed, optimizer={"name": "momentum", "lr": 0.2}, budget={"steps": 120}, measures={"evaluate_every": 5})
+        build(
+            stopping=rule,
+            seed=seed,
+            optimizer={"name": "momentum", "lr": 0.2},
+            budget={"steps": 120},
+            measures={"evaluate_every": 5},
+        )
         for seed, rule in enumerate(rules)
     ]
     together = play(members)
@@ -98,14 +117,22 @@ def test_that_a_run_in_a_population_records_what_it_records_alone(build: Build, 
         mine = recorded(together, run)
         assert list(mine) == list(alone) and len(alone) >= 2
         np.testing.assert_allclose(list(mine.values()), list(alone.values()), rtol=1e-10)
-    assert len(recorded(together, 2)) == 25, "a rule that asks for the norm has it recorded at each evaluation"
+    assert len(recorded(together, 2)) == 25, (
+        "a rule that asks for the norm has it recorded at each evaluation"
+    )
     assert max(recorded(together, 1)) < 120, "early stopping ended no run"
 
 
-def test_that_a_resumed_run_knows_its_norm_at_the_start(build: Build, play: Any, ended: Any) -> None:
+def test_that_a_resumed_run_knows_its_norm_at_the_start(
+    build: Build, play: Any, ended: Any
+) -> None:
     experiment = build(budget={"steps": 40})
     events = play(experiment, at={20: [Stop()]})
-    snapshot = next(event.snapshot for event in events if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end")
+    snapshot = next(
+        event.snapshot
+        for event in events
+        if isinstance(event, SnapshotTaken) and event.snapshot.reason == "end"
+    )
     resumed = play(experiment, snapshots=[snapshot])
     assert ended(resumed).final == ended(play(experiment)).final
     assert ended(resumed).final["gradient_norm_at_start"] == recorded(events)[0]
@@ -134,12 +161,21 @@ def test_that_streaming_runs_have_it_on_held_examples_and_others_on_their_traini
     error = (weights - torch.from_numpy(dataset.weights())).squeeze(0)
     along = 2.0 * torch.from_numpy(dataset.covariance()) @ error
     exact = math.hypot(along.norm().item(), 2.0 * bias.item())
-    assert alone[0].item() == pytest.approx(exact, abs=5.0 * 2.0 * math.sqrt(6.0) / math.sqrt(full_gradient.HELD))
+    assert alone[0].item() == pytest.approx(
+        exact, abs=5.0 * 2.0 * math.sqrt(6.0) / math.sqrt(full_gradient.HELD)
+    )
 
 
-def test_that_at_the_minimum_it_vanishes_and_the_batch_norm_keeps_its_noise(build: Build, play: Any) -> None:
+def test_that_at_the_minimum_it_vanishes_and_the_batch_norm_keeps_its_noise(
+    build: Build, play: Any
+) -> None:
     experiment = build(
-        **{**REGRESSION, "batches": {"name": "shuffled", "size": 4}, "optimizer": {"name": "sgd", "lr": 0.002}, "budget": {"steps": 1}}
+        **{
+            **REGRESSION,
+            "batches": {"name": "shuffled", "size": 4},
+            "optimizer": {"name": "sgd", "lr": 0.002},
+            "budget": {"steps": 1},
+        }
     )
     trainer = Trainer([experiment])
     training = experiment.dataset.load().training
@@ -150,7 +186,9 @@ def test_that_at_the_minimum_it_vanishes_and_the_batch_norm_keeps_its_noise(buil
     errors = 2.0 * (x @ solution - training.y[:, 0])[:, None] * x
     floor = math.sqrt(float(errors.var(axis=0).sum()) / 4)
     batches = [
-        torch.linalg.vector_norm(trainer.objective.value_and_gradient(trainer.theta, *trainer.batch_of(step))[1]).item()
+        torch.linalg.vector_norm(
+            trainer.objective.value_and_gradient(trainer.theta, *trainer.batch_of(step))[1]
+        ).item()
         for step in range(400)
     ]
     assert math.sqrt(float(np.square(batches).mean())) == pytest.approx(floor, rel=0.1)
@@ -173,7 +211,9 @@ def test_that_at_the_minimum_it_vanishes_and_the_batch_norm_keeps_its_noise(buil
         (1.0, math.inf, None, "undecided"),
     ],
 )
-def test_that_the_test_compares_with_the_start(start: float | None, now: float | None, largest: float | None, outcome: str) -> None:
+def test_that_the_test_compares_with_the_start(
+    start: float | None, now: float | None, largest: float | None, outcome: str
+) -> None:
     assert gradient_test(start, now, largest).outcome == outcome
 
 
@@ -184,7 +224,9 @@ def test_that_a_small_norm_is_a_critical_point_and_no_minimum() -> None:
     assert "decides nothing" in gradient_test(None, 0.9).sentence
 
 
-def test_that_early_stopping_can_leave_a_large_full_gradient(build: Build, play: Any, ended: Any) -> None:
+def test_that_early_stopping_can_leave_a_large_full_gradient(
+    build: Build, play: Any, ended: Any
+) -> None:
     experiment = build(
         dataset={"name": "digits"},
         model={"name": "mlp", "hidden": [64]},
@@ -198,4 +240,7 @@ def test_that_early_stopping_can_leave_a_large_full_gradient(build: Build, play:
     end = ended(events)
     assert end.steps < 200 and "has not fallen below" in end.reason
     assert recorded(events)[end.steps] == end.final["gradient_norm"]
-    assert gradient_test(end.final["gradient_norm_at_start"], end.final["gradient_norm"]).outcome == "not shrunk"
+    assert (
+        gradient_test(end.final["gradient_norm_at_start"], end.final["gradient_norm"]).outcome
+        == "not shrunk"
+    )

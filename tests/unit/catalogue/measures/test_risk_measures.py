@@ -1,4 +1,6 @@
-"""Risk against closed forms, and measuring it leaves the training as it is; penalty, margins and weight norm against NumPy."""
+"""Risk against closed forms, and measuring it leaves the training as it is; penalty, margins and
+weight norm against NumPy.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def values(trainer: Trainer) -> dict[str, float]:
 
 
 def test_that_the_risk_of_a_linear_model_is_its_closed_form(build: Build, advanced: Any) -> None:
-    trainer = advanced(build(dataset=LINE, model={"name": "linear"}, measures={"fresh": 40_000}), 30)
+    trainer = advanced(
+        build(dataset=LINE, model={"name": "linear"}, measures={"fresh": 40_000}), 30
+    )
     theta = trainer.theta[0].numpy()
     dataset = trainer.asked[0].dataset
     assert isinstance(dataset, LeastSquares)
@@ -44,8 +48,18 @@ def test_that_the_risk_of_the_teacher_itself_is_the_noise(
     monkeypatch.setattr(module, "_PIECE_VALUES", piece)
     number = 300 if piece == 10 else 20_000
     for noise in (0.0, 0.4):
-        chosen = {"name": "teacher", "task": "regression", "noise": noise, "standardize": standardize, "size": 100}
-        experiment = build(dataset=chosen, model={"name": "mlp", "hidden": [4], "activation": "tanh"}, measures={"fresh": number})
+        chosen = {
+            "name": "teacher",
+            "task": "regression",
+            "noise": noise,
+            "standardize": standardize,
+            "size": 100,
+        }
+        experiment = build(
+            dataset=chosen,
+            model={"name": "mlp", "hidden": [4], "activation": "tanh"},
+            measures={"fresh": number},
+        )
         trainer, dataset = Trainer([experiment]), experiment.dataset
         assert isinstance(dataset, Teacher)
         (first, second), data = dataset.weights(), dataset.load()
@@ -55,39 +69,62 @@ def test_that_the_risk_of_the_teacher_itself_is_the_noise(
             "layers.1.weight": second,
             "layers.1.bias": np.zeros(3),
         }
-        trainer.theta = torch.from_numpy(np.concatenate([parts[spec.name].ravel() for spec in trainer.layout.parameters])).unsqueeze(0)
+        trainer.theta = torch.from_numpy(
+            np.concatenate([parts[spec.name].ravel() for spec in trainer.layout.parameters])
+        ).unsqueeze(0)
         risk, expected = values(trainer)["risk_loss"], 3.0 * noise**2
         assert abs(risk - expected) < 1e-20 + 4.0 * expected * np.sqrt(2.0 / 3.0 / number)
 
 
-def test_that_the_risk_of_the_best_classifier_of_two_gaussians_is_a_tail_of_the_normal_distribution(build: Build) -> None:
-    chosen = {"name": "gaussian_mixture", "classes": 2, "dimension": 3, "distance": 1.0, "standardize": False, "size": 50}
+def test_that_the_risk_of_the_best_classifier_of_two_gaussians_is_a_tail_of_the_normal_distribution(
+    build: Build,
+) -> None:
+    chosen = {
+        "name": "gaussian_mixture",
+        "classes": 2,
+        "dimension": 3,
+        "distance": 1.0,
+        "standardize": False,
+        "size": 50,
+    }
     trainer = Trainer([build(dataset=chosen, model={"name": "linear"}, measures={"fresh": 50_000})])
     centers: Any = trainer.asked[0].dataset.centers()  # type: ignore[attr-defined]
     # The discriminant of nearest centers: f_k(x) = c_k·x − ½‖c_k‖².
-    trainer.theta = torch.from_numpy(np.append(centers.ravel(), -0.5 * np.square(centers).sum(axis=1))).unsqueeze(0)
+    trainer.theta = torch.from_numpy(
+        np.append(centers.ravel(), -0.5 * np.square(centers).sum(axis=1))
+    ).unsqueeze(0)
     distance = torch.tensor(np.linalg.norm(centers[0] - centers[1]))
     tail = float(torch.special.ndtr(-distance / 2.0))
     assert abs(values(trainer)["risk_error"] - tail) < 4.0 * np.sqrt(tail * (1.0 - tail) / 50_000)
 
 
-def test_that_each_look_draws_anew_and_all_runs_look_at_the_same(build: Build, advanced: Any) -> None:
+def test_that_each_look_draws_anew_and_all_runs_look_at_the_same(
+    build: Build, advanced: Any
+) -> None:
     still = build(optimizer={"name": "sgd", "lr": 1e-300}, measures={"fresh": 50})
-    trainer = advanced([still, build(optimizer={"name": "sgd", "lr": 1e-300}, measures={"fresh": 50}, seed=7)], 0)
+    trainer = advanced(
+        [still, build(optimizer={"name": "sgd", "lr": 1e-300}, measures={"fresh": 50}, seed=7)], 0
+    )
     trainer.theta = trainer.theta[:1].repeat(2, 1)
     first, again = trainer.evaluate()["risk_loss"], trainer.evaluate()["risk_loss"]
     assert torch.equal(first, again) and first[0] == first[1]
     trainer.advance()
     assert trainer.evaluate()["risk_loss"][0] != first[0]
     alone = advanced(still, 1)
-    assert alone.evaluate()["risk_loss"][0] == pytest.approx(float(trainer.evaluate()["risk_loss"][0]), rel=1e-12)
+    assert alone.evaluate()["risk_loss"][0] == pytest.approx(
+        float(trainer.evaluate()["risk_loss"][0]), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("order", ["shuffled", "streaming"])
-def test_that_measuring_the_risk_never_changes_the_training(order: str, build: Build, play: Any, ended: Any) -> None:
+def test_that_measuring_the_risk_never_changes_the_training(
+    order: str, build: Build, play: Any, ended: Any
+) -> None:
     digests = set()
     for number in (0, 500):
-        experiment = build(batches={"name": order, "size": 16}, measures={"fresh": number, "evaluate_every": 5})
+        experiment = build(
+            batches={"name": order, "size": 16}, measures={"fresh": number, "evaluate_every": 5}
+        )
         digests.add(ended(play(experiment)).theta_sha256)
     assert len(digests) == 1
 
@@ -96,31 +133,48 @@ def test_that_the_risk_is_measured_only_where_it_is_asked_for_and_known(build: B
     risks = {"risk_loss", "risk_error", "risk_gap"}
     assert risks <= set(values(Trainer([build(measures={"fresh": 10})])))
     assert not risks & set(values(Trainer([build()])))
-    assert not risks & set(values(Trainer([build(dataset={"name": "iris"}, measures={"fresh": 10})])))
+    assert not risks & set(
+        values(Trainer([build(dataset={"name": "iris"}, measures={"fresh": 10})]))
+    )
 
 
-def test_that_penalty_and_weight_norm_are_of_the_weights_alone_and_apart_from_the_loss(build: Build, advanced: Any) -> None:
+def test_that_penalty_and_weight_norm_are_of_the_weights_alone_and_apart_from_the_loss(
+    build: Build, advanced: Any
+) -> None:
     loss = {"name": "cross_entropy", "l1": 0.01, "l2": 0.3}
     trainer = advanced(build(loss=loss), 10)
-    weights = [part[0].numpy() for name, part in trainer.layout.named(trainer.theta).items() if name.endswith("weight")]
+    weights = [
+        part[0].numpy()
+        for name, part in trainer.layout.named(trainer.theta).items()
+        if name.endswith("weight")
+    ]
     flat = np.concatenate([weight.ravel() for weight in weights])
     found = values(trainer)
-    assert found["penalty"] == pytest.approx(0.01 * np.abs(flat).sum() + 0.15 * np.square(flat).sum(), rel=1e-12)
+    assert found["penalty"] == pytest.approx(
+        0.01 * np.abs(flat).sum() + 0.15 * np.square(flat).sum(), rel=1e-12
+    )
     assert found["weight_norm"] == pytest.approx(np.linalg.norm(flat), rel=1e-12)
     plain = Trainer([build()])
     plain.theta = trainer.theta
     without = values(plain)
     assert "penalty" not in without
-    assert without["train_loss"] == pytest.approx(found["train_loss"], rel=1e-12), "the loss on data, without the penalty"
+    assert without["train_loss"] == pytest.approx(found["train_loss"], rel=1e-12), (
+        "the loss on data, without the penalty"
+    )
 
 
-def test_that_margins_are_of_the_right_output_over_the_best_of_the_others(build: Build, advanced: Any) -> None:
+def test_that_margins_are_of_the_right_output_over_the_best_of_the_others(
+    build: Build, advanced: Any
+) -> None:
     experiment = build(dataset={"name": "iris"}, model={"name": "linear"})
     trainer = advanced(experiment, 20)
     data, theta = experiment.dataset.load(), trainer.theta[0].numpy()
     weight, bias = theta[:12].reshape(3, 4), theta[12:]
     for name, part in (("margin", data.training), ("validation_margin", data.validation)):
         outputs = part.x @ weight.T + bias
-        by_hand = [row[label] - np.delete(row, label).max() for row, label in zip(outputs, part.y, strict=True)]
+        by_hand = [
+            row[label] - np.delete(row, label).max()
+            for row, label in zip(outputs, part.y, strict=True)
+        ]
         assert values(trainer)[name] == pytest.approx(np.mean(by_hand), rel=1e-12)
     assert "margin" not in values(Trainer([build(dataset=LINE, model={"name": "linear"})]))

@@ -1,4 +1,6 @@
-"""The autoencoder: reconstruction against a torch network, its linear case against principal components, and an experiment without classes."""
+"""The autoencoder: reconstruction against a torch network, its linear case against principal
+components, and an experiment without classes.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,12 @@ def experiment(**values: Any) -> Experiment:
     )
 
 
-def test_that_loss_and_gradient_are_those_of_a_torch_network_that_is_given_its_inputs_as_targets() -> None:
-    model: Any = registry.build("model", {"name": "autoencoder", "code": 2, "hidden": [5, 4], "activation": "tanh"})
+def test_that_loss_and_gradient_are_those_of_a_torch_network_that_is_given_its_inputs_as_targets() -> (
+    None
+):
+    model: Any = registry.build(
+        "model", {"name": "autoencoder", "code": 2, "hidden": [5, 4], "activation": "tanh"}
+    )
     objective = Objective(model, registry.build("loss", {"name": "squared_error"}), SHAPE)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(0)
     theta = torch.randn(2, objective.layout.total, dtype=torch.float64, generator=generator)
@@ -55,12 +61,19 @@ def test_that_loss_and_gradient_are_those_of_a_torch_network_that_is_given_its_i
         theirs = 6.0 * nn.functional.mse_loss(network(flat), flat)
         theirs.backward()
         torch.testing.assert_close(loss[run], theirs.detach(), rtol=1e-12, atol=0.0)
-        torch.testing.assert_close(gradient[run], torch.cat([p.grad.flatten() for p in network.parameters()]), rtol=1e-11, atol=1e-13)  # type: ignore[union-attr]
+        torch.testing.assert_close(
+            gradient[run],
+            torch.cat([p.grad.flatten() for p in network.parameters()]),
+            rtol=1e-11,
+            atol=1e-13,
+        )  # type: ignore[union-attr]
     by_autograd = theta.clone().requires_grad_()
     (expected,) = torch.autograd.grad(objective.losses(by_autograd, x, y).sum(), by_autograd)
     torch.testing.assert_close(gradient, expected, rtol=1e-11, atol=1e-13)
     assert objective.evaluate(theta, x[0], y[0]).errors is None
-    assert objective.layout == registry.build("model", {"name": "mlp", "hidden": widths[1:-1]}).layout(DataShape((6,), 6, "regression"))  # type: ignore[attr-defined]
+    assert objective.layout == registry.build(
+        "model", {"name": "mlp", "hidden": widths[1:-1]}
+    ).layout(DataShape((6,), 6, "regression"))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("code", [1, 2, 3])
@@ -93,13 +106,19 @@ def test_that_its_task_is_regression_whatever_that_of_the_data() -> None:
 
 
 def test_that_losses_and_stopping_rules_for_classes_are_refused_in_words() -> None:
-    with pytest.raises(InvalidInput, match=r"those of model 'autoencoder' are regression; use squared_error\.") as refusal:
+    with pytest.raises(
+        InvalidInput, match=r"those of model 'autoencoder' are regression; use squared_error\."
+    ) as refusal:
         experiment(loss={"name": "cross_entropy"})
     assert refusal.value.field == "loss.name"
-    rules = [rule.name for rule in registry.components("stopping") if "regression" not in rule.tasks]  # type: ignore[attr-defined]
+    rules = [
+        rule.name for rule in registry.components("stopping") if "regression" not in rule.tasks
+    ]  # type: ignore[attr-defined]
     assert rules
     for rule in rules:
-        with pytest.raises(InvalidInput, match="looks at the 0-1 error, but model 'autoencoder' has none"):
+        with pytest.raises(
+            InvalidInput, match="looks at the 0-1 error, but model 'autoencoder' has none"
+        ):
             experiment(stopping={"name": rule})
 
 
@@ -112,9 +131,16 @@ def test_that_choosing_it_takes_a_loss_that_fits_and_leaving_it_keeps_one() -> N
 
 
 def test_that_the_output_biases_can_start_at_the_mean_of_the_inputs() -> None:
-    asked = experiment(dataset={"name": "iris", "standardize": False}, initializer={"name": "normalized", "output_bias": "marginal"})
+    asked = experiment(
+        dataset={"name": "iris", "standardize": False},
+        initializer={"name": "normalized", "output_bias": "marginal"},
+    )
     training = asked.dataset.load().training
     objective = Objective(asked.model, asked.loss, asked.dataset.shape())
-    theta = asked.initializer.start(objective.layout, torch.Generator().manual_seed(0), initialization_context(objective, training))
+    theta = asked.initializer.start(
+        objective.layout,
+        torch.Generator().manual_seed(0),
+        initialization_context(objective, training),
+    )
     bias = objective.layout.named(theta.unsqueeze(0))["layers.1.bias"][0]
     assert np.allclose(bias.numpy(), training.x.mean(axis=0), rtol=1e-12)

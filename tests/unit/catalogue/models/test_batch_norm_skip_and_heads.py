@@ -1,4 +1,6 @@
-"""Batch normalization, skip connections and auxiliary heads: against plain torch modules and autograd in float64, alone and in a population."""
+"""Batch normalization, skip connections and auxiliary heads: against plain torch modules and
+autograd in float64, alone and in a population.
+"""
 
 from __future__ import annotations
 
@@ -32,17 +34,28 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 
 
 class Reference(nn.Module):
-    """The same network, written with torch's modules; ``heads`` holds the outputs of the auxiliary heads of the last pass."""
+    """The same network, written with torch's modules; ``heads`` holds the outputs of the auxiliary
+    heads of the last pass.
+    """
 
-    def __init__(self, hidden: list[int], kind: dict[str, Any], activation: Callable[[torch.Tensor], torch.Tensor] = torch.tanh) -> None:
+    def __init__(
+        self,
+        hidden: list[int],
+        kind: dict[str, Any],
+        activation: Callable[[torch.Tensor], torch.Tensor] = torch.tanh,
+    ) -> None:
         super().__init__()
         self.kind, self.activation = kind, activation
         widths = [4, *hidden]
         normed = kind.get("batch_norm", False)
-        self.layers = nn.ModuleList([nn.Linear(a, b, bias=not normed) for a, b in zip(widths, widths[1:], strict=False)])
+        self.layers = nn.ModuleList(
+            [nn.Linear(a, b, bias=not normed) for a, b in zip(widths, widths[1:], strict=False)]
+        )
         self.layers.append(nn.Linear(widths[-1], 3))
         if normed:
-            self.norms = nn.ModuleList([nn.BatchNorm1d(width, eps=kind.get("epsilon", 1e-5)) for width in hidden])
+            self.norms = nn.ModuleList(
+                [nn.BatchNorm1d(width, eps=kind.get("epsilon", 1e-5)) for width in hidden]
+            )
         if "auxiliary" in kind:
             self.heads = nn.ModuleList([nn.Linear(width, 3) for width in hidden[:-1]])
         self.double()
@@ -56,14 +69,20 @@ class Reference(nn.Module):
             out = self.activation(z)
             h = h + out if self.kind.get("skip") and h.shape[1] == out.shape[1] else out
             found.append(h)
-        heads = [head(h) for head, h in zip(self.heads, found[:-1], strict=True)] if "auxiliary" in self.kind else []
+        heads = (
+            [head(h) for head, h in zip(self.heads, found[:-1], strict=True)]
+            if "auxiliary" in self.kind
+            else []
+        )
         return self.layers[-1](h), heads
 
     def objective(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss of the last head, and the sum with the others."""
         outputs, heads = self(x)
         loss = nn.functional.cross_entropy(outputs, y)
-        return loss, loss + self.kind.get("auxiliary", 0.0) * sum(nn.functional.cross_entropy(head, y) for head in heads)
+        return loss, loss + self.kind.get("auxiliary", 0.0) * sum(
+            nn.functional.cross_entropy(head, y) for head in heads
+        )
 
     def load(self, named: dict[str, torch.Tensor]) -> None:
         mine = dict(self.named_parameters())
@@ -73,7 +92,9 @@ class Reference(nn.Module):
                 mine[name].copy_(value)
 
     def set_running(self, x: torch.Tensor) -> None:
-        """The exact moments of ``x`` as the running ones: a pass with momentum 1, the variance over n in place of n − 1."""
+        """The exact moments of ``x`` as the running ones: a pass with momentum 1, the variance over
+        n in place of n − 1.
+        """
         for norm in self.norms:
             norm.momentum = 1.0
         self.train()
@@ -83,31 +104,51 @@ class Reference(nn.Module):
         self.eval()
 
 
-def build(kind: dict[str, Any], sample: torch.Tensor | None = None, l2: float = 0.0, hidden: tuple[int, ...] = (4, 6, 6)) -> Objective:
-    model: Any = registry.build("model", {"name": "mlp", "hidden": list(hidden), "activation": "tanh", **kind})
+def build(
+    kind: dict[str, Any],
+    sample: torch.Tensor | None = None,
+    l2: float = 0.0,
+    hidden: tuple[int, ...] = (4, 6, 6),
+) -> Objective:
+    model: Any = registry.build(
+        "model", {"name": "mlp", "hidden": list(hidden), "activation": "tanh", **kind}
+    )
     loss: Any = registry.build("loss", {"name": "cross_entropy", "l2": l2})
     return Objective(model, loss, SHAPE, sample)
 
 
-def draw(objective: Objective, runs: int = 3, m: int = 7, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def draw(
+    objective: Objective, runs: int = 3, m: int = 7, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    theta = 0.7 * torch.randn(runs, objective.layout.total, dtype=torch.float64, generator=generator)
+    theta = 0.7 * torch.randn(
+        runs, objective.layout.total, dtype=torch.float64, generator=generator
+    )
     x = torch.randn(runs, m, 4, dtype=torch.float64, generator=generator)
     return theta, x, torch.randint(0, 3, (runs, m), generator=generator)
 
 
-def reference(objective: Objective, theta: torch.Tensor, kind: dict[str, Any], hidden: tuple[int, ...] = (4, 6, 6)) -> Reference:
+def reference(
+    objective: Objective,
+    theta: torch.Tensor,
+    kind: dict[str, Any],
+    hidden: tuple[int, ...] = (4, 6, 6),
+) -> Reference:
     found = Reference(list(hidden), kind)
     found.load({name: part[0] for name, part in objective.layout.named(theta).items()})
     return found
 
 
-def gradients(module: Reference, x: torch.Tensor, y: torch.Tensor, objective: Objective) -> tuple[torch.Tensor, torch.Tensor]:
+def gradients(
+    module: Reference, x: torch.Tensor, y: torch.Tensor, objective: Objective
+) -> tuple[torch.Tensor, torch.Tensor]:
     module.zero_grad()
     loss, total = module.objective(x, y)
     total.backward()
     named = dict(module.named_parameters())
-    return loss.detach(), torch.cat([named[spec.name].grad.flatten() for spec in objective.layout.parameters])  # type: ignore[union-attr]
+    return loss.detach(), torch.cat(
+        [named[spec.name].grad.flatten() for spec in objective.layout.parameters]
+    )  # type: ignore[union-attr]
 
 
 @every_kind
@@ -116,7 +157,9 @@ def test_that_loss_and_gradient_are_those_of_a_plain_torch_network(kind: dict[st
     theta, x, y = draw(objective)
     loss, gradient = objective.value_and_gradient(theta, x, y)
     for run in range(3):
-        theirs = gradients(reference(objective, theta[run : run + 1], kind), x[run], y[run], objective)
+        theirs = gradients(
+            reference(objective, theta[run : run + 1], kind), x[run], y[run], objective
+        )
         torch.testing.assert_close((loss[run], gradient[run]), theirs, rtol=1e-11, atol=1e-13)
 
 
@@ -130,8 +173,15 @@ def test_that_a_run_of_a_population_is_the_run_alone(kind: dict[str, Any]) -> No
     for run in range(3):
         here = slice(run, run + 1)
         alone = objective.value_and_gradient(theta[here], x[here], y[here])
-        torch.testing.assert_close(tuple(part[here] for part in together), alone, rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(seen.losses[here], objective.evaluate(theta[here], x[0], y[0]).losses, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(
+            tuple(part[here] for part in together), alone, rtol=1e-10, atol=1e-12
+        )
+        torch.testing.assert_close(
+            seen.losses[here],
+            objective.evaluate(theta[here], x[0], y[0]).losses,
+            rtol=1e-10,
+            atol=1e-12,
+        )
 
 
 def test_that_the_number_added_to_the_variance_is_torchs() -> None:
@@ -148,21 +198,33 @@ def test_that_the_number_added_to_the_variance_is_torchs() -> None:
 
 def test_that_evaluation_takes_the_moments_of_the_training_set_layer_by_layer() -> None:
     kind = {"batch_norm": True, "skip": True}
-    sample = 2.0 * torch.randn(40, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5)) + 1.0
+    sample = (
+        2.0 * torch.randn(40, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+        + 1.0
+    )
     objective = build(kind, sample)
     theta, x, y = draw(objective)
     module = reference(objective, theta[:1], kind)
     module.set_running(sample)
     # With momentum 1 a training pass over the whole set leaves each layer's exact moments behind.
     expected = nn.functional.cross_entropy(module(x[0])[0], y[0], reduction="none").detach()
-    torch.testing.assert_close(objective.evaluate(theta[:1], x[0], y[0]).losses[0], expected, rtol=1e-11, atol=1e-13)
-    torch.testing.assert_close(objective.outputs(theta[:1], x[:1], EVALUATION)[0], module(x[0])[0].detach(), rtol=1e-11, atol=1e-13)
+    torch.testing.assert_close(
+        objective.evaluate(theta[:1], x[0], y[0]).losses[0], expected, rtol=1e-11, atol=1e-13
+    )
+    torch.testing.assert_close(
+        objective.outputs(theta[:1], x[:1], EVALUATION)[0],
+        module(x[0])[0].detach(),
+        rtol=1e-11,
+        atol=1e-13,
+    )
     by_batch = objective.per_example(theta[:1], x[:1], y[:1], ForwardContext(training=True))
     assert (by_batch[0] - expected).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("values", [30, 4 * 40 * 6, 10**7])
-def test_that_an_evaluation_does_not_depend_on_how_it_is_cut(values: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_an_evaluation_does_not_depend_on_how_it_is_cut(
+    values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sample = torch.randn(40, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     objective = build({"batch_norm": True}, sample)
     theta, x, y = draw(objective, m=23)
@@ -173,15 +235,25 @@ def test_that_an_evaluation_does_not_depend_on_how_it_is_cut(values: int, monkey
     assert torch.equal(cut.errors, whole.errors)
     torch.testing.assert_close(cut.losses, whole.losses, rtol=1e-12, atol=1e-13)
     # Nor on the others that are evaluated with it.
-    torch.testing.assert_close(objective.evaluate(theta, x[0, :1], y[0, :1]).losses, whole.losses[:, :1], rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(
+        objective.evaluate(theta, x[0, :1], y[0, :1]).losses,
+        whole.losses[:, :1],
+        rtol=1e-12,
+        atol=1e-13,
+    )
 
 
 def test_that_at_most_the_first_examples_give_the_moments() -> None:
-    sample = torch.randn(SAMPLE + 500, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    sample = torch.randn(
+        SAMPLE + 500, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5)
+    )
     changed = sample.clone()
     changed[SAMPLE:] = 100.0
     theta, x, y = draw(build({"batch_norm": True}), runs=1)
-    first, second = (build({"batch_norm": True}, one).evaluate(theta, x[0], y[0]).losses for one in (sample, changed))
+    first, second = (
+        build({"batch_norm": True}, one).evaluate(theta, x[0], y[0]).losses
+        for one in (sample, changed)
+    )
     assert torch.equal(first, second)
 
 
@@ -208,22 +280,39 @@ def test_that_a_batch_of_one_example_normalizes_to_the_shift() -> None:
 def test_that_scales_start_at_one_and_are_not_decayed() -> None:
     objective = build({"batch_norm": True}, l2=0.1)
     roles = {spec.name: spec.role for spec in objective.layout.parameters}
-    assert roles["norms.0.weight"] == "scale" and roles["norms.0.bias"] == "bias" and "layers.0.bias" not in roles
+    assert (
+        roles["norms.0.weight"] == "scale"
+        and roles["norms.0.bias"] == "bias"
+        and "layers.0.bias" not in roles
+    )
     initializer: Any = registry.build("initializer", {"name": "normalized", "bias": 0.25})
-    named = objective.layout.named(initializer.start(objective.layout, torch.Generator().manual_seed(0)).unsqueeze(0))
+    named = objective.layout.named(
+        initializer.start(objective.layout, torch.Generator().manual_seed(0)).unsqueeze(0)
+    )
     assert (named["norms.0.weight"] == 1.0).all() and (named["norms.0.bias"] == 0.25).all()
     theta, x, y = draw(objective)
-    difference = objective.value_and_gradient(theta, x, y)[1] - build({"batch_norm": True}).value_and_gradient(theta, x, y)[1]
+    difference = (
+        objective.value_and_gradient(theta, x, y)[1]
+        - build({"batch_norm": True}).value_and_gradient(theta, x, y)[1]
+    )
     for name, part in objective.layout.named(difference).items():
-        expected = 0.1 * objective.layout.named(theta)[name] if roles[name] == "weight" else torch.zeros_like(part)
+        expected = (
+            0.1 * objective.layout.named(theta)[name]
+            if roles[name] == "weight"
+            else torch.zeros_like(part)
+        )
         torch.testing.assert_close(part, expected, rtol=1e-8, atol=1e-12)
 
 
 def test_that_the_gradient_does_not_stretch_what_is_normalized_away() -> None:
-    """The loss does not depend on the length of a row of weights, so its gradient is perpendicular to the row."""
+    """The loss does not depend on the length of a row of weights, so its gradient is perpendicular
+    to the row.
+    """
     objective = build({"batch_norm": True, "epsilon": 1e-12})
     theta, x, y = draw(objective)
-    gradient = objective.layout.named(objective.value_and_gradient(theta, x, y)[1])["layers.1.weight"]
+    gradient = objective.layout.named(objective.value_and_gradient(theta, x, y)[1])[
+        "layers.1.weight"
+    ]
     along = (gradient * objective.layout.named(theta)["layers.1.weight"]).sum(dim=2)
     assert along.abs().max() < 1e-8 < gradient.abs().max()
 
@@ -232,9 +321,12 @@ def test_that_heads_are_in_the_gradient_but_not_in_the_reported_loss() -> None:
     objective, plain = build({"auxiliary": 0.5}, l2=0.1), build({})
     theta, x, y = draw(objective)
     loss, gradient = objective.value_and_gradient(theta, x, y)
-    torch.testing.assert_close(loss, plain.losses(theta[:, : plain.layout.total], x, y), rtol=1e-13, atol=0.0)
     torch.testing.assert_close(
-        objective.evaluate(theta, x[0], y[0]).losses, plain.evaluate(theta[:, : plain.layout.total], x[0], y[0]).losses
+        loss, plain.losses(theta[:, : plain.layout.total], x, y), rtol=1e-13, atol=0.0
+    )
+    torch.testing.assert_close(
+        objective.evaluate(theta, x[0], y[0]).losses,
+        plain.evaluate(theta[:, : plain.layout.total], x[0], y[0]).losses,
     )
     added = objective.added(theta, x, y)
     assert added is not None
@@ -246,7 +338,9 @@ def test_that_heads_are_in_the_gradient_but_not_in_the_reported_loss() -> None:
     torch.testing.assert_close(gradient, whole, rtol=1e-12, atol=1e-14)
     asked = BatchObjective(objective, x, y, [0, 1, 2], 0)
     torch.testing.assert_close(asked.loss(theta), loss + added, rtol=1e-13, atol=0.0)
-    torch.testing.assert_close(asked.gradient(theta), (loss + added, gradient), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(
+        asked.gradient(theta), (loss + added, gradient), rtol=1e-12, atol=1e-14
+    )
 
 
 def test_that_one_hidden_layer_has_no_auxiliary_head() -> None:
@@ -259,7 +353,9 @@ def test_that_a_skip_leads_around_layers_that_keep_their_width_only() -> None:
     theta, x, _ = draw(objective)
     objective.outputs(theta, x, ForwardContext(training=True, trace=seen.__setitem__))
     assert [name for name in seen if name.endswith(".sum")] == ["layers.0.sum", "layers.2.sum"]
-    torch.testing.assert_close(seen["layers.0.sum"], x + seen["layers.0.tanh"], rtol=1e-14, atol=0.0)
+    torch.testing.assert_close(
+        seen["layers.0.sum"], x + seen["layers.0.tanh"], rtol=1e-14, atol=0.0
+    )
 
 
 @every_kind
@@ -267,7 +363,10 @@ def test_that_products_with_the_hessian_are_exact(kind: dict[str, Any]) -> None:
     objective = build(kind)
     theta, x, y = draw(objective, runs=2)
     asked = BatchObjective(objective, x, y, [0, 1], 0)
-    v = torch.nn.functional.normalize(torch.randn(theta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3)), dim=1)
+    v = torch.nn.functional.normalize(
+        torch.randn(theta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3)),
+        dim=1,
+    )
     theirs = (asked.gradient(theta + 1e-6 * v)[1] - asked.gradient(theta - 1e-6 * v)[1]) / 2e-6
     torch.testing.assert_close(asked.hessian_product(theta)(v), theirs, rtol=1e-5, atol=1e-7)
 
@@ -297,7 +396,9 @@ def experiment(optimizer: dict[str, Any], kind: dict[str, Any], **more: Any) -> 
     ids=lambda values: values["name"],
 )
 def test_that_optimizers_work_on_a_normalized_network(optimizer: dict[str, Any]) -> None:
-    trainer = Trainer([experiment(optimizer, {"batch_norm": True}, batches={"name": "never_shuffled", "size": 0})])
+    trainer = Trainer(
+        [experiment(optimizer, {"batch_norm": True}, batches={"name": "never_shuffled", "size": 0})]
+    )
     first = float(trainer.evaluate()["train_loss"][0])
     for _ in range(15):
         trainer.advance()
@@ -308,20 +409,30 @@ def test_that_optimizers_work_on_a_normalized_network(optimizer: dict[str, Any])
 @pytest.mark.parametrize("name", ["lbfgs", "newton"])
 def test_that_the_batch_loss_of_an_asking_rule_is_without_the_heads(name: str) -> None:
     """On the whole training set the batch loss of a step is the training loss before it."""
-    trainer = Trainer([experiment({"name": name}, {"auxiliary": 0.5}, batches={"name": "never_shuffled", "size": 0})])
+    trainer = Trainer(
+        [
+            experiment(
+                {"name": name}, {"auxiliary": 0.5}, batches={"name": "never_shuffled", "size": 0}
+            )
+        ]
+    )
     before = float(trainer.evaluate()["train_loss"][0])
     trainer.advance()
     assert trainer.recorder.flush()["batch_loss"].values[0, 0] == pytest.approx(before, rel=1e-10)
 
 
 def test_that_heads_are_refused_where_a_rule_needs_the_predictions() -> None:
-    with pytest.raises(InvalidInput, match="knows the predictions of the last head only") as refusal:
+    with pytest.raises(
+        InvalidInput, match="knows the predictions of the last head only"
+    ) as refusal:
         experiment({"name": "natural_gradient"}, {"auxiliary": 0.5})
     assert refusal.value.field == "model.auxiliary"
 
 
 def test_that_training_with_a_last_batch_of_one_example_goes_on_and_resumes_exactly() -> None:
-    asked = experiment({"name": "adam", "lr": 0.01}, {"batch_norm": True}, batches={"name": "shuffled", "size": 15})
+    asked = experiment(
+        {"name": "adam", "lr": 0.01}, {"batch_norm": True}, batches={"name": "shuffled", "size": 15}
+    )
     assert len(asked.dataset.load().training) % 15 == 1
     trainer = Trainer([asked])
     for _ in range(20):
@@ -339,12 +450,19 @@ def test_that_training_with_a_last_batch_of_one_example_goes_on_and_resumes_exac
     }
 
 
-def test_that_the_full_gradient_of_a_normalized_network_is_that_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(full_gradient, "_CHUNK_VALUES", 40)  # other models' is taken on so many values at once
+def test_that_the_full_gradient_of_a_normalized_network_is_that_of_one_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # other models' is taken on so many values at once
+    monkeypatch.setattr(full_gradient, "_CHUNK_VALUES", 40)
     asked = experiment({"name": "sgd"}, {"batch_norm": True})
-    trainer = Trainer([asked, dataclasses.replace(asked, general=asked.general.model_copy(update={"seed": 1}))])
+    trainer = Trainer(
+        [asked, dataclasses.replace(asked, general=asked.general.model_copy(update={"seed": 1}))]
+    )
     training = asked.dataset.load().training
     for run in range(2):
         x, y = torch.from_numpy(training.x).unsqueeze(0), torch.from_numpy(training.y).unsqueeze(0)
         gradient = trainer.objective.value_and_gradient(trainer.theta[run : run + 1], x, y)[1]
-        assert float(trainer.full_gradient_norm()[run]) == pytest.approx(float(gradient.norm()), rel=1e-12)
+        assert float(trainer.full_gradient_norm()[run]) == pytest.approx(
+            float(gradient.norm()), rel=1e-12
+        )

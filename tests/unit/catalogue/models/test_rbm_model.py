@@ -1,4 +1,6 @@
-"""The restricted Boltzmann machine in a run: its gradient, its losses, its draws, and what it refuses."""
+"""The restricted Boltzmann machine in a run: its gradient, its losses, its draws, and what it
+refuses.
+"""
 
 from __future__ import annotations
 
@@ -58,14 +60,19 @@ def test_that_a_step_is_one_of_contrastive_divergence_with_draws_of_seed_and_ste
         return torch.rand(x.shape[1], units, generator=source, dtype=torch.float64)[None]
 
     v = x.flatten(2)
-    gradient = boltzmann.cd_gradient(machine(asked, before), v, boltzmann.chain(machine(asked, before), v, 3, draw))
+    gradient = boltzmann.cd_gradient(
+        machine(asked, before), v, boltzmann.chain(machine(asked, before), v, 3, draw)
+    )
     trainer.advance()
     flat = torch.cat([part.flatten() for part in gradient])
     torch.testing.assert_close(trainer.theta[0], before[0] - 0.1 * flat, rtol=1e-12, atol=1e-14)
 
 
 def test_that_weight_decay_is_part_of_the_gradient_and_spares_the_biases() -> None:
-    plain, decayed = (Trainer([experiment(loss={"name": "squared_error", "l2": l2, "l1": l1})]) for l2, l1 in ((0.0, 0.0), (0.5, 0.25)))
+    plain, decayed = (
+        Trainer([experiment(loss={"name": "squared_error", "l2": l2, "l1": l1})])
+        for l2, l1 in ((0.0, 0.0), (0.5, 0.25))
+    )
     before = machine(plain.asked[0], plain.theta)
     for trainer in (plain, decayed):
         trainer.advance()
@@ -81,7 +88,9 @@ def test_that_its_reported_loss_is_the_error_of_a_reconstruction_without_draws()
     training = torch.from_numpy(asked.dataset.load().training.x).flatten(1)
     weight, visible, hidden = (part[0] for part in machine(asked, trainer.theta))
     again = torch.sigmoid(torch.sigmoid(training @ weight.T + hidden) @ weight + visible)
-    torch.testing.assert_close(trainer.evaluate()["train_loss"][0], (again - training).square().sum(dim=1).mean())
+    torch.testing.assert_close(
+        trainer.evaluate()["train_loss"][0], (again - training).square().sum(dim=1).mean()
+    )
     x, y = trainer._stream.at(20)
     loss, _ = trainer.objective.value_and_gradient(trainer.theta, x, y)
     again = torch.sigmoid(torch.sigmoid(x[0].flatten(1) @ weight.T + hidden) @ weight + visible)
@@ -98,8 +107,14 @@ def test_that_hidden_units_are_those_of_scikit_learn() -> None:
     theirs.components_, theirs.intercept_hidden_ = weight, hidden
     x = asked.dataset.load().validation.x
     seen: dict[str, torch.Tensor] = {}
-    trainer.objective.outputs(trainer.theta, torch.from_numpy(x)[None], ForwardContext(training=False, trace=seen.__setitem__))
-    np.testing.assert_allclose(seen["hidden"][0].numpy(), theirs.transform(x.reshape(len(x), -1)), rtol=1e-12)
+    trainer.objective.outputs(
+        trainer.theta,
+        torch.from_numpy(x)[None],
+        ForwardContext(training=False, trace=seen.__setitem__),
+    )
+    np.testing.assert_allclose(
+        seen["hidden"][0].numpy(), theirs.transform(x.reshape(len(x), -1)), rtol=1e-12
+    )
     assert list(seen) == ["hidden", "visible"]
 
 
@@ -107,9 +122,14 @@ def test_that_hidden_units_are_those_of_scikit_learn() -> None:
 
 
 def test_that_the_exact_gradient_is_that_of_the_likelihood_that_is_reported() -> None:
-    shape, model = DataShape((5,), 2, "classes"), experiment({"learning": "exact", "hidden": 3}).model
+    shape, model = (
+        DataShape((5,), 2, "classes"),
+        experiment({"learning": "exact", "hidden": 3}).model,
+    )
     objective = Objective(model, experiment().loss, shape)
-    theta = torch.randn(2, objective.layout.total, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    theta = torch.randn(
+        2, objective.layout.total, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     x = torch.rand(2, 7, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     machines = Machine(*objective.layout.split(theta))
     loss, gradient = objective.value_and_gradient(theta, x, torch.zeros(2, 7))
@@ -117,20 +137,35 @@ def test_that_the_exact_gradient_is_that_of_the_likelihood_that_is_reported() ->
     exact = boltzmann.exact_gradient(machines, x)
     torch.testing.assert_close(gradient, torch.cat([part.flatten(1) for part in exact], dim=1))
     own_loss = objective.evaluate(theta, x[0], torch.zeros(7))
-    torch.testing.assert_close(own_loss.losses[0], boltzmann.negative_log_likelihood(machines, x[:1].expand(2, -1, -1))[0])
+    torch.testing.assert_close(
+        own_loss.losses[0], boltzmann.negative_log_likelihood(machines, x[:1].expand(2, -1, -1))[0]
+    )
     assert own_loss.errors is None
 
 
 def test_that_contrastive_divergence_can_report_the_likelihood_and_lowers_it() -> None:
     events = all_events(experiment({"reported": "likelihood"}, budget={"steps": 300}))
-    told = np.concatenate([e.series["train_loss"].values[:, 0] for e in events if isinstance(e, SeriesBlock) and "train_loss" in e.series])
+    told = np.concatenate(
+        [
+            e.series["train_loss"].values[:, 0]
+            for e in events
+            if isinstance(e, SeriesBlock) and "train_loss" in e.series
+        ]
+    )
     assert told[0] > 64 * np.log(2.0) - 1.0  # nearly all 64 pixels are coins at the start
     assert told[-1] < told[0] - 15.0
 
 
-def test_that_a_rule_that_asks_for_values_can_train_a_small_machine_by_its_exact_likelihood() -> None:
+def test_that_a_rule_that_asks_for_values_can_train_a_small_machine_by_its_exact_likelihood() -> (
+    None
+):
     exact = {"learning": "exact", "hidden": 6}
-    asked = experiment(exact, optimizer={"name": "lbfgs"}, batches={"name": "shuffled", "size": 0}, budget={"steps": 15})
+    asked = experiment(
+        exact,
+        optimizer={"name": "lbfgs"},
+        batches={"name": "shuffled", "size": 0},
+        budget={"steps": 15},
+    )
     (ended,) = [event for event in all_events(asked) if isinstance(event, RunEnded)]
     assert ended.status == "finished" and ended.final["train_loss"] is not None
     assert ended.final["train_loss"] < 30.0
@@ -146,7 +181,9 @@ def test_that_a_run_in_a_population_is_the_run_alone() -> None:
     ]
     together = advanced(Trainer(runs), 30)
     for run, alone in enumerate(runs):
-        torch.testing.assert_close(together[run], advanced(Trainer([alone]), 30)[0], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(
+            together[run], advanced(Trainer([alone]), 30)[0], rtol=1e-10, atol=1e-12
+        )
     assert not torch.equal(together[0], together[1])
 
 
@@ -159,7 +196,9 @@ def test_that_a_resumed_run_goes_on_as_if_it_had_not_stopped() -> None:
 
 
 def test_that_a_blurred_objective_draws_each_time_anew() -> None:
-    blurred = experiment(continuation={"name": "blur", "sigma": 0.05, "length": 3, "stages": 2, "samples": 2})
+    blurred = experiment(
+        continuation={"name": "blur", "sigma": 0.05, "length": 3, "stages": 2, "samples": 2}
+    )
     assert torch.equal(advanced(Trainer([blurred]), 5), advanced(Trainer([blurred]), 5))
     assert not torch.equal(advanced(Trainer([blurred]), 5), advanced(Trainer([experiment()]), 5))
 
@@ -167,30 +206,47 @@ def test_that_a_blurred_objective_draws_each_time_anew() -> None:
 def test_that_the_norm_of_the_whole_gradient_is_the_same_whenever_it_is_asked() -> None:
     trainer = Trainer([experiment(), experiment(seed=3)])
     assert torch.equal(trainer.full_gradient_norm(), trainer.full_gradient_norm())
-    torch.testing.assert_close(trainer.full_gradient_norm()[1:], Trainer([experiment(seed=3)]).full_gradient_norm(), rtol=1e-10, atol=0.0)
+    torch.testing.assert_close(
+        trainer.full_gradient_norm()[1:],
+        Trainer([experiment(seed=3)]).full_gradient_norm(),
+        rtol=1e-10,
+        atol=0.0,
+    )
 
 
 def test_that_without_draws_the_gradient_is_that_of_the_loss() -> None:
-    """For instruments, which look at the loss and its curvature: theirs must be the gradient of what they see."""
+    """For instruments, which look at the loss and its curvature: theirs must be the gradient of
+    what they see.
+    """
     trainer = Trainer([experiment()])
     x, y = trainer._stream.at(0)
     leaf = trainer.theta.clone().requires_grad_()
     (expected,) = torch.autograd.grad(trainer.objective.losses(leaf, x, y).sum(), leaf)
-    torch.testing.assert_close(trainer.objective.value_and_gradient(trainer.theta, x, y)[1], expected)
+    torch.testing.assert_close(
+        trainer.objective.value_and_gradient(trainer.theta, x, y)[1], expected
+    )
 
 
 def test_that_the_norm_of_the_whole_gradient_is_that_of_what_training_follows() -> None:
-    """Chains of many steps from the whole set come close to the exact gradient, which the machine is small enough for."""
+    """Chains of many steps from the whole set come close to the exact gradient, which the machine
+    is small enough for.
+    """
     asked = experiment({"k": 200, "hidden": 4})
     trainer = Trainer([asked])
     advanced(trainer, 3)
     v = torch.from_numpy(asked.dataset.load().training.x).flatten(1)[None]
-    exact = torch.cat([part.flatten() for part in boltzmann.exact_gradient(machine(asked, trainer.theta), v)]).norm()
+    exact = torch.cat(
+        [part.flatten() for part in boltzmann.exact_gradient(machine(asked, trainer.theta), v)]
+    ).norm()
     assert float(trainer.full_gradient_norm()[0]) == pytest.approx(float(exact), rel=0.05)
 
 
 def test_that_a_machine_that_breaks_is_ended_and_what_broke_is_named() -> None:
-    (ended,) = [e for e in all_events(experiment(optimizer={"name": "sgd", "lr": 1.7e308})) if isinstance(e, RunEnded)]
+    (ended,) = [
+        e
+        for e in all_events(experiment(optimizer={"name": "sgd", "lr": 1.7e308}))
+        if isinstance(e, RunEnded)
+    ]
     assert ended.status == "diverged" and ended.broken
 
 
@@ -200,14 +256,41 @@ def test_that_a_machine_that_breaks_is_ended_and_what_broke_is_named() -> None:
 @pytest.mark.parametrize(
     ("model", "changes", "field", "words"),
     [
-        ({"learning": "exact", "hidden": 21}, {}, "model.hidden", "only where the smaller side has at most 20 units"),
-        ({"reported": "likelihood", "hidden": 40}, {}, "model.hidden", "model.reported to reconstruction"),
-        ({}, {"optimizer": {"name": "lbfgs"}}, "optimizer.name", "follows a gradient that is not that of its loss"),
-        ({"learning": "exact"}, {"optimizer": {"name": "natural_gradient"}}, "optimizer.name", "has a loss of its own and predicts none"),
-        ({}, {"loss": {"name": "cross_entropy"}}, "loss.name", "those of model 'rbm' are regression"),
+        (
+            {"learning": "exact", "hidden": 21},
+            {},
+            "model.hidden",
+            "only where the smaller side has at most 20 units",
+        ),
+        (
+            {"reported": "likelihood", "hidden": 40},
+            {},
+            "model.hidden",
+            "model.reported to reconstruction",
+        ),
+        (
+            {},
+            {"optimizer": {"name": "lbfgs"}},
+            "optimizer.name",
+            "follows a gradient that is not that of its loss",
+        ),
+        (
+            {"learning": "exact"},
+            {"optimizer": {"name": "natural_gradient"}},
+            "optimizer.name",
+            "has a loss of its own and predicts none",
+        ),
+        (
+            {},
+            {"loss": {"name": "cross_entropy"}},
+            "loss.name",
+            "those of model 'rbm' are regression",
+        ),
     ],
 )
-def test_that_what_does_not_fit_is_refused_in_words(model: dict[str, Any], changes: dict[str, Any], field: str, words: str) -> None:
+def test_that_what_does_not_fit_is_refused_in_words(
+    model: dict[str, Any], changes: dict[str, Any], field: str, words: str
+) -> None:
     with pytest.raises(InvalidInput) as refusal:
         experiment(model, **changes)
     assert refusal.value.field == field
@@ -215,7 +298,9 @@ def test_that_what_does_not_fit_is_refused_in_words(model: dict[str, Any], chang
 
 
 @pytest.mark.parametrize("dataset", [{"name": "digits"}, {"name": "digits", "standardize": False}])
-def test_that_inputs_that_are_no_probabilities_are_refused_when_the_run_begins(dataset: dict[str, Any]) -> None:
+def test_that_inputs_that_are_no_probabilities_are_refused_when_the_run_begins(
+    dataset: dict[str, Any],
+) -> None:
     with pytest.raises(InvalidInput, match=r"set dataset\.unit_range to true") as refusal:
         Trainer([experiment(dataset=dataset)])
     assert refusal.value.field == "dataset.unit_range"

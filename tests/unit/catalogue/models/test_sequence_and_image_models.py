@@ -1,4 +1,6 @@
-"""Models of images, sequences and products of matrices: each against torch's own modules in float64, alone and in a population."""
+"""Models of images, sequences and products of matrices: each against torch's own modules in
+float64, alone and in a population.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,19 @@ BatchObjective = Callable[[Named, torch.Tensor], torch.Tensor]
 
 
 def product_of_matrices(named: Named, x: torch.Tensor) -> torch.Tensor:
-    return x.flatten(1) @ torch.linalg.multi_dot([named[f"layers.{number}.weight"] for number in (3, 2, 1, 0)]).T
+    return (
+        x.flatten(1)
+        @ torch.linalg.multi_dot([named[f"layers.{number}.weight"] for number in (3, 2, 1, 0)]).T
+    )
 
 
 def pooled(h: torch.Tensor) -> torch.Tensor:
     """Means over windows of two by two, those at the edge over what is there, one window at a time."""
     height, width = h.shape[2:]
-    rows = [torch.stack([h[:, :, i : i + 2, j : j + 2].mean((2, 3)) for j in range(0, width, 2)], 2) for i in range(0, height, 2)]
+    rows = [
+        torch.stack([h[:, :, i : i + 2, j : j + 2].mean((2, 3)) for j in range(0, width, 2)], 2)
+        for i in range(0, height, 2)
+    ]
     return torch.stack(rows, 2)
 
 
@@ -62,7 +70,9 @@ def recurrent(nonlinearity: str) -> BatchObjective:
 
 def long_short_term_memory(named: Named, x: torch.Tensor) -> torch.Tensor:
     module = nn.LSTM(4, 7, batch_first=True, dtype=torch.float64)
-    biases = torch.cat([named[f"{name}.bias"] for name in ("input_gate", "forget_gate", "cell", "output_gate")])
+    biases = torch.cat(
+        [named[f"{name}.bias"] for name in ("input_gate", "forget_gate", "cell", "output_gate")]
+    )
     cells = {
         "weight_ih_l0": named["input.weight"],
         "weight_hh_l0": named["recurrent.weight"],
@@ -74,14 +84,29 @@ def long_short_term_memory(named: Named, x: torch.Tensor) -> torch.Tensor:
 
 
 def encoder(named: Named, x: torch.Tensor) -> torch.Tensor:
-    layer = nn.TransformerEncoderLayer(8, 2, 10, dropout=0.0, batch_first=True, norm_first=True, dtype=torch.float64)
-    module = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(8, dtype=torch.float64), enable_nested_tensor=False)
-    names = {"norm1": "norm1", "self_attn.out_proj": "mixing", "norm2": "norm2", "linear1": "hidden", "linear2": "back"}
+    layer = nn.TransformerEncoderLayer(
+        8, 2, 10, dropout=0.0, batch_first=True, norm_first=True, dtype=torch.float64
+    )
+    module = nn.TransformerEncoder(
+        layer, 2, norm=nn.LayerNorm(8, dtype=torch.float64), enable_nested_tensor=False
+    )
+    names = {
+        "norm1": "norm1",
+        "self_attn.out_proj": "mixing",
+        "norm2": "norm2",
+        "linear1": "hidden",
+        "linear2": "back",
+    }
     values = {f"norm.{part}": named[f"norm.{part}"] for part in ("weight", "bias")}
     for number in range(2):
         for part in ("weight", "bias"):
-            values[f"layers.{number}.self_attn.in_proj_{part}"] = named[f"blocks.{number}.attention.{part}"]
-            values |= {f"layers.{number}.{theirs}.{part}": named[f"blocks.{number}.{ours}.{part}"] for theirs, ours in names.items()}
+            values[f"layers.{number}.self_attn.in_proj_{part}"] = named[
+                f"blocks.{number}.attention.{part}"
+            ]
+            values |= {
+                f"layers.{number}.{theirs}.{part}": named[f"blocks.{number}.{ours}.{part}"]
+                for theirs, ours in names.items()
+            }
     assert set(values) == set(module.state_dict())
     h = x @ named["embedding.weight"].T + named["embedding.bias"] + named["positions.weight"]
     h = torch.func.functional_call(module, values, (h,))
@@ -89,28 +114,48 @@ def encoder(named: Named, x: torch.Tensor) -> torch.Tensor:
 
 
 CASES: dict[str, tuple[dict[str, Any], DataShape, BatchObjective]] = {
-    "deep_linear": ({"name": "deep_linear", "depth": 4, "width": 6}, DataShape((2, 3), 3, "classes"), product_of_matrices),
-    "cnn": ({"name": "cnn", "channels": [3, 4], "activation": "tanh"}, DataShape((8, 8), 3, "classes"), convolutions),
+    "deep_linear": (
+        {"name": "deep_linear", "depth": 4, "width": 6},
+        DataShape((2, 3), 3, "classes"),
+        product_of_matrices,
+    ),
+    "cnn": (
+        {"name": "cnn", "channels": [3, 4], "activation": "tanh"},
+        DataShape((8, 8), 3, "classes"),
+        convolutions,
+    ),
     "cnn-planes": (
         {"name": "cnn", "channels": [3, 4], "kernel": 5, "activation": "tanh"},
         DataShape((2, 5, 6), 3, "classes"),
         convolutions,
     ),
-    "cnn-thin": ({"name": "cnn", "channels": [3, 4], "activation": "tanh"}, DataShape((2, 8), 3, "classes"), convolutions),
+    "cnn-thin": (
+        {"name": "cnn", "channels": [3, 4], "activation": "tanh"},
+        DataShape((2, 8), 3, "classes"),
+        convolutions,
+    ),
     "rnn-tanh": ({"name": "rnn", "units": 7}, SEQUENCE, recurrent("tanh")),
     "rnn-relu": ({"name": "rnn", "units": 7, "activation": "relu"}, SEQUENCE, recurrent("relu")),
     "lstm": ({"name": "lstm", "units": 7}, SEQUENCE, long_short_term_memory),
-    "transformer": ({"name": "transformer", "width": 8, "heads": 2, "hidden": 10}, SEQUENCE, encoder),
+    "transformer": (
+        {"name": "transformer", "width": 8, "heads": 2, "hidden": 10},
+        SEQUENCE,
+        encoder,
+    ),
 }
 
 
 @pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest) -> tuple[Any, DataShape, BatchObjective, torch.Tensor, torch.Tensor]:
+def case(
+    request: pytest.FixtureRequest,
+) -> tuple[Any, DataShape, BatchObjective, torch.Tensor, torch.Tensor]:
     """Model, shape, oracle, parameters ``[R, P]``, inputs ``[R, m, *inputs]``."""
     values, shape, batch_objective = CASES[request.param]
     model: Any = registry.build("model", values)
     generator = torch.Generator().manual_seed(3)
-    theta = 0.5 * torch.randn(RUNS, model.layout(shape).total, dtype=torch.float64, generator=generator)
+    theta = 0.5 * torch.randn(
+        RUNS, model.layout(shape).total, dtype=torch.float64, generator=generator
+    )
     x = torch.randn(RUNS, BATCH, *shape.inputs, dtype=torch.float64, generator=generator)
     return model, shape, batch_objective, theta, x
 
@@ -122,7 +167,9 @@ def test_that_a_model_is_what_torch_makes_of_the_same_parameters(case: Any) -> N
     assert outputs.shape == (RUNS, BATCH, shape.outputs)
     for run in range(RUNS):
         named = {name: value[0] for name, value in layout.named(theta[run : run + 1]).items()}
-        torch.testing.assert_close(outputs[run], batch_objective(named, x[run]), rtol=1e-11, atol=1e-12)
+        torch.testing.assert_close(
+            outputs[run], batch_objective(named, x[run]), rtol=1e-11, atol=1e-12
+        )
 
 
 def test_that_a_run_in_a_population_is_the_run_alone(case: Any) -> None:
@@ -132,8 +179,18 @@ def test_that_a_run_in_a_population_is_the_run_alone(case: Any) -> None:
     shared = model.forward(split(theta), x[0].expand(RUNS, *x[0].shape), ForwardContext())
     for run in range(RUNS):
         mine = theta[run : run + 1]
-        torch.testing.assert_close(together[run], model.forward(split(mine), x[run : run + 1], ForwardContext())[0], rtol=1e-12, atol=1e-13)
-        torch.testing.assert_close(shared[run], model.forward(split(mine), x[:1], ForwardContext())[0], rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(
+            together[run],
+            model.forward(split(mine), x[run : run + 1], ForwardContext())[0],
+            rtol=1e-12,
+            atol=1e-13,
+        )
+        torch.testing.assert_close(
+            shared[run],
+            model.forward(split(mine), x[:1], ForwardContext())[0],
+            rtol=1e-12,
+            atol=1e-13,
+        )
 
 
 def test_that_the_gradient_is_that_of_the_torch_module(case: Any) -> None:
@@ -155,7 +212,9 @@ def test_that_a_trace_changes_nothing_and_ends_with_the_outputs(case: Any) -> No
     parts = model.layout(shape).split(theta)
     seen: list[torch.Tensor] = []
     outputs = model.forward(parts, x, ForwardContext(trace=lambda name, value: seen.append(value)))
-    assert torch.equal(outputs, model.forward(parts, x, ForwardContext())) and torch.equal(outputs, seen[-1])
+    assert torch.equal(outputs, model.forward(parts, x, ForwardContext())) and torch.equal(
+        outputs, seen[-1]
+    )
     assert all(value.shape[:2] == (RUNS, BATCH) for value in seen)
 
 
@@ -170,7 +229,9 @@ def test_that_a_trace_changes_nothing_and_ends_with_the_outputs(case: Any) -> No
         ("transformer", (12,), "needs sequences"),
     ],
 )
-def test_that_data_of_another_shape_are_refused_in_words(name: str, inputs: tuple[int, ...], words: str) -> None:
+def test_that_data_of_another_shape_are_refused_in_words(
+    name: str, inputs: tuple[int, ...], words: str
+) -> None:
     model: Any = registry.build("model", {"name": name})
     with pytest.raises(InvalidInput, match=words) as refusal:
         model.layout(DataShape(inputs, 3, "classes"))
@@ -197,19 +258,29 @@ def test_that_the_forget_gate_starts_open_and_the_other_biases_as_asked(name: st
 
 def test_that_a_width_that_the_heads_do_not_divide_is_refused_in_words() -> None:
     model: Any = registry.build("model", {"name": "transformer", "width": 10, "heads": 4})
-    with pytest.raises(InvalidInput, match=r"model\.width is 10, but it must be a multiple of model\.heads \(4\)"):
+    with pytest.raises(
+        InvalidInput, match=r"model\.width is 10, but it must be a multiple of model\.heads \(4\)"
+    ):
         model.layout(SEQUENCE)
 
 
 def test_that_normalizations_of_a_transformer_start_as_they_are_and_are_not_decayed() -> None:
-    model: Any = registry.build("model", {"name": "transformer", "width": 8, "heads": 2, "blocks": 1})
+    model: Any = registry.build(
+        "model", {"name": "transformer", "width": 8, "heads": 2, "blocks": 1}
+    )
     layout = model.layout(SEQUENCE)
     roles = {spec.name: spec.role for spec in layout.parameters if "norm" in spec.name}
-    places, parts = ("blocks.0.norm1", "blocks.0.norm2", "norm"), {"weight": "scale", "bias": "bias"}
+    places, parts = (
+        ("blocks.0.norm1", "blocks.0.norm2", "norm"),
+        {"weight": "scale", "bias": "bias"},
+    )
     assert roles == {f"{place}.{part}": role for place in places for part, role in parts.items()}
     initializer: Any = registry.build("initializer", {"name": "he"})
     named = layout.named(initializer.start(layout, torch.Generator().manual_seed(0)).unsqueeze(0))
-    assert all(bool((named[name] == (1.0 if role == "scale" else 0.0)).all()) for name, role in roles.items())
+    assert all(
+        bool((named[name] == (1.0 if role == "scale" else 0.0)).all())
+        for name, role in roles.items()
+    )
 
 
 def test_that_a_transformer_has_second_derivatives() -> None:
@@ -229,5 +300,9 @@ def test_that_a_transformer_has_second_derivatives() -> None:
     leaf = theta.clone().requires_grad_()
     (curved,) = torch.autograd.grad((gradient(leaf, True) * direction).sum(), leaf)
     small = 1e-5
-    differences = (gradient(theta + small * direction) - gradient(theta - small * direction)) / (2.0 * small)
-    torch.testing.assert_close(curved, differences, rtol=1e-4, atol=1e-6 * float(curved.abs().max()))
+    differences = (gradient(theta + small * direction) - gradient(theta - small * direction)) / (
+        2.0 * small
+    )
+    torch.testing.assert_close(
+        curved, differences, rtol=1e-4, atol=1e-6 * float(curved.abs().max())
+    )

@@ -1,4 +1,6 @@
-"""Objectives given by a formula, for rules that ask the objective itself: float64, and every question is counted."""
+"""Objectives given by a formula, for rules that ask the objective itself: float64, and every
+question is counted.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ Function = Callable[[torch.Tensor], torch.Tensor]
 class Formula:
     """An objective ``[K, P]`` → ``[K]`` that is the same in every run and at every step."""
 
-    def __init__(self, function: Function, runs: int = 1, step: int = 0, seeds: list[int] | None = None) -> None:
+    def __init__(
+        self, function: Function, runs: int = 1, step: int = 0, seeds: list[int] | None = None
+    ) -> None:
         self.function = function
         self.seeds = list(range(runs)) if seeds is None else seeds
         self.step = step
@@ -47,7 +51,11 @@ class Formula:
 
 
 def descend(
-    rule: type[ObjectiveOptimizer], function: Function, theta: torch.Tensor, steps: int, **fields: Any
+    rule: type[ObjectiveOptimizer],
+    function: Function,
+    theta: torch.Tensor,
+    steps: int,
+    **fields: Any,
 ) -> tuple[list[Outcome], int]:
     """Outcomes of some steps from ``theta`` ``[R, P]``, and the gradients that they took."""
     values: dict[str, Any] = {**rule().values(), **fields}
@@ -62,18 +70,30 @@ def descend(
         kept = theta.clone(), {name: value.clone() for name, value in state.items()}
         outcome = rule.step(theta, objective, state, h)  # type: ignore[arg-type]
         asked += objective.asked[0]
-        assert torch.equal(theta, kept[0]) and all(torch.equal(state[name], kept[1][name]) for name in state), "a step writes to nothing"
+        assert torch.equal(theta, kept[0]) and all(
+            torch.equal(state[name], kept[1][name]) for name in state
+        ), "a step writes to nothing"
         assert {name: (value.shape, value.dtype) for name, value in outcome.state.items()} == shapes
         outcomes.append(outcome)
         theta, state = outcome.theta, outcome.state
     return outcomes, asked
 
 
-def quadratic(size: int, condition: float = 50.0, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, Function]:
+def quadratic(
+    size: int, condition: float = 50.0, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, Function]:
     """A, b and ``½θᵀAθ − bᵀθ`` with eigenvalues from 1 to ``condition``."""
     source = torch.Generator().manual_seed(seed)
     basis = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64, generator=source))[0]
-    a = basis @ torch.diag(torch.logspace(0.0, float(torch.log10(torch.tensor(condition))), size, dtype=torch.float64)) @ basis.T
+    a = (
+        basis
+        @ torch.diag(
+            torch.logspace(
+                0.0, float(torch.log10(torch.tensor(condition))), size, dtype=torch.float64
+            )
+        )
+        @ basis.T
+    )
     a = 0.5 * (a + a.T)
     b = torch.randn(size, dtype=torch.float64, generator=source)
     return a, b, lambda theta: 0.5 * ((theta @ a) * theta).sum(dim=1) - theta @ b
@@ -81,7 +101,9 @@ def quadratic(size: int, condition: float = 50.0, seed: int = 0) -> tuple[torch.
 
 def rosenbrock(theta: torch.Tensor) -> torch.Tensor:
     """The banana-shaped valley; minimum 0 at (1, …, 1)."""
-    return (100.0 * (theta[:, 1:] - theta[:, :-1].square()).square() + (1.0 - theta[:, :-1]).square()).sum(dim=1)
+    return (
+        100.0 * (theta[:, 1:] - theta[:, :-1].square()).square() + (1.0 - theta[:, :-1]).square()
+    ).sum(dim=1)
 
 
 @pytest.fixture(name="formula")

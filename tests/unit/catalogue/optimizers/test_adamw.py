@@ -36,18 +36,30 @@ def test_that_without_decay_it_is_adam() -> None:
 
 
 def test_that_the_decay_is_taken_of_the_parameters_before_the_step() -> None:
-    after, _ = AdamW.update(numbers(3.0), numbers(4.0), AdamW.start(numbers(3.0)), hyper(1, lr=0.5, weight_decay=0.5, eps=1.0))
+    after, _ = AdamW.update(
+        numbers(3.0),
+        numbers(4.0),
+        AdamW.start(numbers(3.0)),
+        hyper(1, lr=0.5, weight_decay=0.5, eps=1.0),
+    )
     assert after.item() == pytest.approx(3.0 * 0.75 - 0.5 * 4.0 / (4.0 + 1.0), rel=1e-14)
 
 
 def test_that_adamw_equals_torch() -> None:
     gradients = torch.randn(200, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     parameter = torch.nn.Parameter(torch.ones(5, dtype=torch.float64))
-    batch_objective = torch.optim.AdamW([parameter], lr=0.01, betas=(0.85, 0.99), eps=1e-3, weight_decay=0.3)
+    batch_objective = torch.optim.AdamW(
+        [parameter], lr=0.01, betas=(0.85, 0.99), eps=1e-3, weight_decay=0.3
+    )
     theta = parameter.detach().clone().unsqueeze(0)
     state = AdamW.start(theta)
     for step, g in enumerate(gradients, start=1):
         parameter.grad = g
         batch_objective.step()
-        theta, state = AdamW.update(theta, g.unsqueeze(0), state, hyper(step, lr=0.01, beta1=0.85, beta2=0.99, eps=1e-3, weight_decay=0.3))
+        theta, state = AdamW.update(
+            theta,
+            g.unsqueeze(0),
+            state,
+            hyper(step, lr=0.01, beta1=0.85, beta2=0.99, eps=1e-3, weight_decay=0.3),
+        )
     torch.testing.assert_close(theta[0], parameter.detach(), rtol=1e-12, atol=1e-14)

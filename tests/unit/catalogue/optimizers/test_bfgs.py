@@ -15,14 +15,22 @@ from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
 
 
-def test_that_the_inverse_hessian_is_the_true_one_after_p_exact_steps_on_a_quadratic(descend: Any, quadratic: Any) -> None:
+def test_that_the_inverse_hessian_is_the_true_one_after_p_exact_steps_on_a_quadratic(
+    descend: Any, quadratic: Any
+) -> None:
     a, b, function = quadratic(5)
     outcomes, _ = descend(BFGS, function, torch.zeros(1, 5, dtype=torch.float64), 5, c2=1e-9)
-    torch.testing.assert_close(outcomes[-1].state["inverse"][0], torch.linalg.inv(a), rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(outcomes[-1].theta[0], torch.linalg.solve(a, b), rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(
+        outcomes[-1].state["inverse"][0], torch.linalg.inv(a), rtol=1e-5, atol=1e-7
+    )
+    torch.testing.assert_close(
+        outcomes[-1].theta[0], torch.linalg.solve(a, b), rtol=1e-6, atol=1e-8
+    )
 
 
-def test_that_each_update_is_the_rule_in_matrix_form_and_satisfies_the_secant_equation(descend: Any, rosenbrock: Any) -> None:
+def test_that_each_update_is_the_rule_in_matrix_form_and_satisfies_the_secant_equation(
+    descend: Any, rosenbrock: Any
+) -> None:
     theta = torch.tensor([[-1.2, 1.0, 0.3]], dtype=torch.float64)
     outcomes, _ = descend(BFGS, rosenbrock, theta, 12)
     identity = torch.eye(3, dtype=torch.float64)
@@ -43,7 +51,9 @@ def test_that_each_update_is_the_rule_in_matrix_form_and_satisfies_the_secant_eq
         before = outcome.theta[0]
 
 
-def test_that_it_reaches_scipys_minimum_of_rosenbrock_at_a_comparable_price(descend: Any, rosenbrock: Any) -> None:
+def test_that_it_reaches_scipys_minimum_of_rosenbrock_at_a_comparable_price(
+    descend: Any, rosenbrock: Any
+) -> None:
     start = torch.tensor([[-1.2, 1.0, -0.5, 0.8]], dtype=torch.float64)
     calls = 0
 
@@ -56,8 +66,12 @@ def test_that_it_reaches_scipys_minimum_of_rosenbrock_at_a_comparable_price(desc
 
     reference = minimize(both, start[0].numpy(), jac=True, method="BFGS", options={"gtol": 1e-7})
     outcomes, _ = descend(BFGS, rosenbrock, start, 80)
-    small = next(step for step, outcome in enumerate(outcomes) if float(outcome.gradient.norm()) < 1e-7)
-    torch.testing.assert_close(outcomes[small].theta[0], torch.tensor(reference.x), rtol=1e-5, atol=1e-5)
+    small = next(
+        step for step, outcome in enumerate(outcomes) if float(outcome.gradient.norm()) < 1e-7
+    )
+    torch.testing.assert_close(
+        outcomes[small].theta[0], torch.tensor(reference.x), rtol=1e-5, atol=1e-5
+    )
     _, asked = descend(BFGS, rosenbrock, start, small)
     assert asked - small < 1.6 * calls
     # The last steps converge faster than any geometric sequence.
@@ -65,10 +79,15 @@ def test_that_it_reaches_scipys_minimum_of_rosenbrock_at_a_comparable_price(desc
     assert norms[2] / norms[1] < 0.2 and norms[1] < 1e-2
 
 
-def test_that_a_matrix_that_leads_uphill_is_forgotten_and_told(formula: Any, quadratic: Any) -> None:
+def test_that_a_matrix_that_leads_uphill_is_forgotten_and_told(
+    formula: Any, quadratic: Any
+) -> None:
     _, _, function = quadratic(3)
     theta = torch.ones(1, 3, dtype=torch.float64)
-    state = {"inverse": -torch.eye(3, dtype=torch.float64).unsqueeze(0), "pairs": torch.ones(1, 1, dtype=torch.int64)}
+    state = {
+        "inverse": -torch.eye(3, dtype=torch.float64).unsqueeze(0),
+        "pairs": torch.ones(1, 1, dtype=torch.int64),
+    }
     outcome = BFGS.step(theta, formula(function), state, Hyperparameters(**BFGS().values(), step=2))
     assert "does not lead downhill" in outcome.notes[0] and "forgotten" in outcome.notes[0]
     assert float(function(outcome.theta)) < float(function(theta))
@@ -76,19 +95,29 @@ def test_that_a_matrix_that_leads_uphill_is_forgotten_and_told(formula: Any, qua
 
 
 def test_that_a_search_that_gives_up_forgets_the_matrix_and_is_told(descend: Any) -> None:
-    outcomes, _ = descend(BFGS, lambda theta: -theta.sum(dim=1), torch.zeros(1, 2, dtype=torch.float64), 1)
+    outcomes, _ = descend(
+        BFGS, lambda theta: -theta.sum(dim=1), torch.zeros(1, 2, dtype=torch.float64), 1
+    )
     assert "the line search gave up" in outcomes[0].notes[0] and "forgotten" in outcomes[0].notes[0]
     assert torch.equal(outcomes[0].state["inverse"][0], torch.eye(2, dtype=torch.float64))
 
 
 def test_that_a_zero_gradient_keeps_parameters_and_state(descend: Any, quadratic: Any) -> None:
-    outcomes, asked = descend(BFGS, lambda theta: theta.square().sum(dim=1), torch.zeros(2, 3, dtype=torch.float64), 2)
+    outcomes, asked = descend(
+        BFGS, lambda theta: theta.square().sum(dim=1), torch.zeros(2, 3, dtype=torch.float64), 2
+    )
     assert asked == 4 and not outcomes[-1].theta.any() and not any(outcomes[-1].notes)
 
 
 def test_that_a_model_too_large_for_its_matrix_is_refused_in_words() -> None:
-    tables: dict[str, Any] = {"dataset": {"name": "digits"}, "model": {"name": "mlp", "hidden": [64]}, "optimizer": {"name": "bfgs"}}
-    with pytest.raises(InvalidInput, match=r"up to 3,000 parameters, but the model has 4,810; use lbfgs\.") as refusal:
+    tables: dict[str, Any] = {
+        "dataset": {"name": "digits"},
+        "model": {"name": "mlp", "hidden": [64]},
+        "optimizer": {"name": "bfgs"},
+    }
+    with pytest.raises(
+        InvalidInput, match=r"up to 3,000 parameters, but the model has 4,810; use lbfgs\."
+    ) as refusal:
         Experiment.from_dict(tables)
     assert refusal.value.field == "optimizer.name"
     with pytest.raises(InvalidInput, match="use lbfgs"):
@@ -98,6 +127,11 @@ def test_that_a_model_too_large_for_its_matrix_is_refused_in_words() -> None:
 
 @pytest.mark.parametrize("scale", [1e-120, 1e-80, 1.0, 1e80])
 def test_that_an_update_does_not_depend_on_the_length_of_the_step(scale: float) -> None:
-    s, y = torch.tensor([[1.0, 2.0]], dtype=torch.float64), torch.tensor([[2.0, 3.0]], dtype=torch.float64)
+    s, y = (
+        torch.tensor([[1.0, 2.0]], dtype=torch.float64),
+        torch.tensor([[2.0, 3.0]], dtype=torch.float64),
+    )
     identity = torch.eye(2, dtype=torch.float64).unsqueeze(0)
-    torch.testing.assert_close(_updated(identity, scale * s, scale * y), _updated(identity, s, y), rtol=1e-12, atol=0.0)
+    torch.testing.assert_close(
+        _updated(identity, scale * s, scale * y), _updated(identity, s, y), rtol=1e-12, atol=0.0
+    )

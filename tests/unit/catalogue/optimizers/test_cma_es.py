@@ -17,28 +17,57 @@ from optlab.experiment import Experiment
 from optlab.training.trainer import Trainer
 
 
-def by_hand(formula: Any, function: Any, start: np.ndarray, generations: int, sigma: float, population: int | None) -> list[CMA]:
-    """The library's own object through all generations, seeded anew in each; the states are told by copies of its numbers."""
+def by_hand(
+    formula: Any,
+    function: Any,
+    start: np.ndarray,
+    generations: int,
+    sigma: float,
+    population: int | None,
+) -> list[CMA]:
+    """The library's own object through all generations, seeded anew in each; the states are told by
+    copies of its numbers.
+    """
     library = CMA(mean=start, sigma=sigma, population_size=population)
     seen = []
     for step in range(generations):
-        library.reseed_rng(int(torch.randint(2**32, (1,), generator=formula(function, step=step).generator(0, "population"))))
+        library.reseed_rng(
+            int(
+                torch.randint(
+                    2**32, (1,), generator=formula(function, step=step).generator(0, "population")
+                )
+            )
+        )
         drawn = [library.ask() for _ in range(library.population_size)]
         library.tell([(x, float(function(torch.tensor(x).unsqueeze(0)))) for x in drawn])
         saved = library.__getstate__()
-        seen.append({name: np.copy(saved[name]) for name in ("_mean", "_sigma", "_p_sigma", "_pc", "_c_1d", "_g")})
+        seen.append(
+            {
+                name: np.copy(saved[name])
+                for name in ("_mean", "_sigma", "_p_sigma", "_pc", "_c_1d", "_g")
+            }
+        )
     return seen
 
 
 @pytest.mark.parametrize("population", [0, 12])
-def test_that_it_is_the_library_driven_by_hand_with_the_same_seeds(descend: Any, formula: Any, rosenbrock: Any, population: int) -> None:
+def test_that_it_is_the_library_driven_by_hand_with_the_same_seeds(
+    descend: Any, formula: Any, rosenbrock: Any, population: int
+) -> None:
     start = torch.tensor([[-1.2, 1.0, 0.4]], dtype=torch.float64)
     outcomes, asked = descend(CMAES, rosenbrock, start, 40, sigma=0.5, population=population)
     reference = by_hand(formula, rosenbrock, start[0].numpy(), 40, 0.5, population or None)
     for outcome, expected in zip(outcomes, reference, strict=True):
         assert outcome.notes == ()
-        for ours, theirs in (("mean", "_mean"), ("path_sigma", "_p_sigma"), ("path_c", "_pc"), ("covariance", "_c_1d")):
-            np.testing.assert_allclose(outcome.state[ours][0].numpy(), expected[theirs], rtol=1e-7, atol=1e-10)
+        for ours, theirs in (
+            ("mean", "_mean"),
+            ("path_sigma", "_p_sigma"),
+            ("path_c", "_pc"),
+            ("covariance", "_c_1d"),
+        ):
+            np.testing.assert_allclose(
+                outcome.state[ours][0].numpy(), expected[theirs], rtol=1e-7, atol=1e-10
+            )
         assert float(outcome.state["sigma"]) == pytest.approx(float(expected["_sigma"]), rel=1e-8)
         assert int(outcome.state["generation"]) == int(expected["_g"])
         assert torch.equal(outcome.theta, outcome.state["mean"])
@@ -47,7 +76,9 @@ def test_that_it_is_the_library_driven_by_hand_with_the_same_seeds(descend: Any,
 
 def test_that_the_minimum_is_found_and_then_kept_with_a_word(descend: Any, rosenbrock: Any) -> None:
     outcomes, _ = descend(CMAES, rosenbrock, torch.tensor([[-1.2, 1.0]], dtype=torch.float64), 400)
-    torch.testing.assert_close(outcomes[-1].theta, torch.ones(1, 2, dtype=torch.float64), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        outcomes[-1].theta, torch.ones(1, 2, dtype=torch.float64), rtol=1e-9, atol=1e-9
+    )
     assert "narrower than rounding" in outcomes[-1].notes[0]
     assert torch.equal(outcomes[-1].theta, outcomes[-2].theta)
 
@@ -57,10 +88,14 @@ def test_that_points_without_a_value_rank_last(descend: Any) -> None:
         return theta.sum(dim=1) - theta.log().sum(dim=1)
 
     outcomes, _ = descend(CMAES, log_barrier, torch.full((1, 3), 0.2, dtype=torch.float64), 200)
-    torch.testing.assert_close(outcomes[-1].theta, torch.ones(1, 3, dtype=torch.float64), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        outcomes[-1].theta, torch.ones(1, 3, dtype=torch.float64), rtol=1e-6, atol=1e-6
+    )
 
 
-def test_that_a_population_without_any_value_leaves_the_parameters_and_is_told(descend: Any) -> None:
+def test_that_a_population_without_any_value_leaves_the_parameters_and_is_told(
+    descend: Any,
+) -> None:
     start = torch.zeros(1, 2, dtype=torch.float64)
     outcomes, _ = descend(CMAES, lambda theta: theta.sum(dim=1) * float("nan"), start, 1)
     assert "finite at no point" in outcomes[0].notes[0]
@@ -74,8 +109,15 @@ def test_that_runs_in_float32_keep_their_distribution_in_float64() -> None:
 
 
 def test_that_a_model_too_large_for_its_matrix_is_refused_in_words() -> None:
-    tables: dict[str, Any] = {"dataset": {"name": "digits"}, "model": {"name": "mlp", "hidden": [32]}, "optimizer": {"name": "cma_es"}}
-    with pytest.raises(InvalidInput, match=r"up to 1,000 parameters, but the model has 2,410; use evolution_strategy\."):
+    tables: dict[str, Any] = {
+        "dataset": {"name": "digits"},
+        "model": {"name": "mlp", "hidden": [32]},
+        "optimizer": {"name": "cma_es"},
+    }
+    with pytest.raises(
+        InvalidInput,
+        match=r"up to 1,000 parameters, but the model has 2,410; use evolution_strategy\.",
+    ):
         Experiment.from_dict(tables)
     with pytest.raises(InvalidInput, match="use evolution_strategy"):
         CMAES.begin(torch.zeros(1, 1001), Hyperparameters(**CMAES().values()))
@@ -83,6 +125,8 @@ def test_that_a_model_too_large_for_its_matrix_is_refused_in_words() -> None:
 
 def test_that_a_missing_library_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cmaes", None)
-    experiment = Experiment.from_dict({"dataset": {"name": "moons"}, "model": {"name": "linear"}, "optimizer": {"name": "cma_es"}})
+    experiment = Experiment.from_dict(
+        {"dataset": {"name": "moons"}, "model": {"name": "linear"}, "optimizer": {"name": "cma_es"}}
+    )
     with pytest.raises(MissingPart, match="pip install cmaes"):
         Trainer([experiment])

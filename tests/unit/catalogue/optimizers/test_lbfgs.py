@@ -30,34 +30,54 @@ SOFTMAX: dict[str, Any] = {
 }
 
 
-def test_that_with_all_steps_kept_the_direction_is_that_of_bfgs_from_the_same_scaling(descend: Any, rosenbrock: Any) -> None:
+def test_that_with_all_steps_kept_the_direction_is_that_of_bfgs_from_the_same_scaling(
+    descend: Any, rosenbrock: Any
+) -> None:
     theta = torch.tensor([[-1.2, 1.0, 0.3, 0.6]], dtype=torch.float64)
     outcomes, _ = descend(LBFGS, rosenbrock, theta, 8, history=8)
     for steps, outcome in enumerate(outcomes, start=1):
         s, y = outcome.state["s"], outcome.state["y"]
         assert int(outcome.state["pairs"]) == steps
         newest_s, newest_y = s[:, -1], y[:, -1]
-        matrix = (newest_s @ newest_y.T / (newest_y @ newest_y.T)) * torch.eye(4, dtype=torch.float64).unsqueeze(0)
+        matrix = (newest_s @ newest_y.T / (newest_y @ newest_y.T)) * torch.eye(
+            4, dtype=torch.float64
+        ).unsqueeze(0)
         for i in range(8 - steps, 8):
             matrix = _updated(matrix, s[:, i], y[:, i])
         g = torch.randn(1, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(steps))
-        torch.testing.assert_close(lbfgs._product(g, s, y, steps), (matrix @ g.unsqueeze(2)).squeeze(2), rtol=1e-8, atol=1e-12)
+        torch.testing.assert_close(
+            lbfgs._product(g, s, y, steps),
+            (matrix @ g.unsqueeze(2)).squeeze(2),
+            rtol=1e-8,
+            atol=1e-12,
+        )
 
 
-def test_that_the_oldest_pair_makes_room_and_pairs_are_those_of_the_path(descend: Any, rosenbrock: Any) -> None:
+def test_that_the_oldest_pair_makes_room_and_pairs_are_those_of_the_path(
+    descend: Any, rosenbrock: Any
+) -> None:
     theta = torch.tensor([[-1.2, 1.0, 0.3]], dtype=torch.float64)
     outcomes, _ = descend(LBFGS, rosenbrock, theta, 7, history=3)
     places = torch.cat([outcome.theta for outcome in outcomes[3:]])
     gradients = torch.cat([outcome.gradient for outcome in outcomes[5:]])
-    torch.testing.assert_close(outcomes[-1].state["s"][0], places.diff(dim=0), rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(outcomes[-1].state["y"][0, 1:2], gradients.diff(dim=0), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        outcomes[-1].state["s"][0], places.diff(dim=0), rtol=1e-9, atol=1e-12
+    )
+    torch.testing.assert_close(
+        outcomes[-1].state["y"][0, 1:2], gradients.diff(dim=0), rtol=1e-9, atol=1e-9
+    )
     assert int(outcomes[-1].state["pairs"]) == 3
 
 
 def test_that_the_direction_is_the_one_torch_computes_from_the_same_pairs(rosenbrock: Any) -> None:
     parameter = torch.nn.Parameter(torch.tensor([-1.2, 1.0, 0.3, -0.4], dtype=torch.float64))
     optimizer = torch.optim.LBFGS(
-        [parameter], max_iter=9, history_size=5, line_search_fn="strong_wolfe", tolerance_change=0.0, tolerance_grad=0.0
+        [parameter],
+        max_iter=9,
+        history_size=5,
+        line_search_fn="strong_wolfe",
+        tolerance_change=0.0,
+        tolerance_grad=0.0,
     )
 
     def closure() -> torch.Tensor:
@@ -68,18 +88,32 @@ def test_that_the_direction_is_the_one_torch_computes_from_the_same_pairs(rosenb
 
     optimizer.step(closure)
     memory = optimizer.state[parameter]
-    s, y = torch.stack(memory["old_stps"]).unsqueeze(0), torch.stack(memory["old_dirs"]).unsqueeze(0)
+    s, y = (
+        torch.stack(memory["old_stps"]).unsqueeze(0),
+        torch.stack(memory["old_dirs"]).unsqueeze(0),
+    )
     assert s.shape == (1, 5, 4)
-    torch.testing.assert_close(-lbfgs._product(memory["prev_flat_grad"].unsqueeze(0), s, y, 5)[0], memory["d"], rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(
+        -lbfgs._product(memory["prev_flat_grad"].unsqueeze(0), s, y, 5)[0],
+        memory["d"],
+        rtol=1e-9,
+        atol=1e-12,
+    )
 
 
 def minimum(history: int) -> tuple[torch.Tensor, float, int]:
-    """Parameters, objective and gradients taken until the gradient of softmax regression on iris is below 1e-6."""
-    trainer = Trainer([Experiment.from_dict({**SOFTMAX, "optimizer": {"name": "lbfgs", "history": history}})])
+    """Parameters, objective and gradients taken until the gradient of softmax regression on iris is
+    below 1e-6.
+    """
+    trainer = Trainer(
+        [Experiment.from_dict({**SOFTMAX, "optimizer": {"name": "lbfgs", "history": history}})]
+    )
     batch_objective = whole()
     theta, state = trainer.theta, LBFGS.begin(trainer.theta, Hyperparameters(history=history))
     for step in range(100):
-        outcome = LBFGS.step(theta, batch_objective, state, Hyperparameters(history=history, c2=0.9, step=step + 1))
+        outcome = LBFGS.step(
+            theta, batch_objective, state, Hyperparameters(history=history, c2=0.9, step=step + 1)
+        )
         if float(outcome.gradient.norm()) < 1e-6:
             return theta, float(outcome.loss), batch_objective.gradients[0] - step
         theta, state = outcome.theta, outcome.state
@@ -90,7 +124,13 @@ def whole() -> BatchObjective:
     experiment = Experiment.from_dict(SOFTMAX)
     data = experiment.dataset.load()
     x, y = torch.from_numpy(data.training.x).double(), torch.from_numpy(data.training.y)
-    return BatchObjective(Objective(experiment.model, experiment.loss, data.shape), x.unsqueeze(0), y.unsqueeze(0), [0], 0)
+    return BatchObjective(
+        Objective(experiment.model, experiment.loss, data.shape),
+        x.unsqueeze(0),
+        y.unsqueeze(0),
+        [0],
+        0,
+    )
 
 
 def test_that_softmax_regression_ends_where_scipy_and_torch_end_at_a_comparable_price() -> None:
@@ -101,14 +141,25 @@ def test_that_softmax_regression_ends_where_scipy_and_torch_end_at_a_comparable_
         found, g = batch_objective.gradient(torch.tensor(at).unsqueeze(0))
         return float(found), g[0].numpy()
 
-    reference = minimize(both, start.numpy(), jac=True, method="L-BFGS-B", options={"gtol": 1e-7, "ftol": 0.0, "maxcor": 10})
+    reference = minimize(
+        both,
+        start.numpy(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"gtol": 1e-7, "ftol": 0.0, "maxcor": 10},
+    )
     assert value == pytest.approx(reference.fun, rel=1e-10)
     np.testing.assert_allclose(theta[0].numpy(), reference.x, atol=1e-4)
     assert asked < 1.6 * reference.nfev
 
     parameter = torch.nn.Parameter(start.clone())
     optimizer = torch.optim.LBFGS(
-        [parameter], max_iter=200, history_size=10, line_search_fn="strong_wolfe", tolerance_grad=1e-7, tolerance_change=0.0
+        [parameter],
+        max_iter=200,
+        history_size=10,
+        line_search_fn="strong_wolfe",
+        tolerance_grad=1e-7,
+        tolerance_change=0.0,
     )
 
     def closure() -> torch.Tensor:
@@ -125,20 +176,33 @@ def test_that_pairs_that_lead_uphill_are_forgotten_and_told(formula: Any, quadra
     _, _, function = quadratic(3)
     theta = torch.ones(1, 3, dtype=torch.float64)
     state = LBFGS.begin(theta, Hyperparameters(history=2))
-    state["s"][0, -1], state["y"][0, -1], state["pairs"] = torch.ones(3), -torch.ones(3), torch.ones(1, 1, dtype=torch.int64)
-    outcome = LBFGS.step(theta, formula(function), state, Hyperparameters(**{**LBFGS().values(), "history": 2}, step=2))
+    state["s"][0, -1], state["y"][0, -1], state["pairs"] = (
+        torch.ones(3),
+        -torch.ones(3),
+        torch.ones(1, 1, dtype=torch.int64),
+    )
+    outcome = LBFGS.step(
+        theta,
+        formula(function),
+        state,
+        Hyperparameters(**{**LBFGS().values(), "history": 2}, step=2),
+    )
     assert "does not lead downhill" in outcome.notes[0]
     assert float(function(outcome.theta)) < float(function(theta))
     assert int(outcome.state["pairs"]) == 1
 
 
 def test_that_a_search_that_gives_up_forgets_the_pairs_and_is_told(descend: Any) -> None:
-    outcomes, _ = descend(LBFGS, lambda theta: -theta.sum(dim=1), torch.zeros(1, 2, dtype=torch.float64), 1)
+    outcomes, _ = descend(
+        LBFGS, lambda theta: -theta.sum(dim=1), torch.zeros(1, 2, dtype=torch.float64), 1
+    )
     assert "the line search gave up" in outcomes[0].notes[0]
     assert int(outcomes[0].state["pairs"]) == 0
 
 
-def test_that_at_a_minimum_no_evaluation_is_spent_on_what_rounding_hides(descend: Any, quadratic: Any) -> None:
+def test_that_at_a_minimum_no_evaluation_is_spent_on_what_rounding_hides(
+    descend: Any, quadratic: Any
+) -> None:
     _, _, function = quadratic(4)
     outcomes, _ = descend(LBFGS, function, torch.zeros(1, 4, dtype=torch.float64), 60)
     settled, asked = descend(LBFGS, function, outcomes[-1].theta, 5)
@@ -147,7 +211,10 @@ def test_that_at_a_minimum_no_evaluation_is_spent_on_what_rounding_hides(descend
 
 
 def test_that_the_history_shapes_the_state_and_so_is_fixed_while_a_run_goes() -> None:
-    experiments = [Experiment.from_dict({**SOFTMAX, "optimizer": {"name": "lbfgs", "history": m}}) for m in (2, 4)]
+    experiments = [
+        Experiment.from_dict({**SOFTMAX, "optimizer": {"name": "lbfgs", "history": m}})
+        for m in (2, 4)
+    ]
     assert set(experiments[0].live_fields()) == {"optimizer.c2"}
     trainer = Trainer(experiments)
     with pytest.raises(InvalidInput, match="cannot be changed while a run goes"):
@@ -158,10 +225,20 @@ def test_that_the_history_shapes_the_state_and_so_is_fixed_while_a_run_goes() ->
 
 
 def test_that_a_network_of_85_000_parameters_is_trained_in_memory_that_grows_with_p() -> None:
-    tables = {**SOFTMAX, "precision": "float32", "dataset": {"name": "digits"}, "model": {"name": "mlp", "hidden": [256, 256]}}
-    trainer = Trainer([Experiment.from_dict({**tables, "optimizer": {"name": "lbfgs", "history": 5}})])
+    tables = {
+        **SOFTMAX,
+        "precision": "float32",
+        "dataset": {"name": "digits"},
+        "model": {"name": "mlp", "hidden": [256, 256]},
+    }
+    trainer = Trainer(
+        [Experiment.from_dict({**tables, "optimizer": {"name": "lbfgs", "history": 5}})]
+    )
     first = float(trainer.evaluate()["train_loss"])
     for _ in range(12):
         trainer.advance()
     assert float(trainer.evaluate()["train_loss"]) < 0.3 * first
-    assert sum(value.size for value in trainer.snapshot(0, 0.0, "asked").state.values()) == 2 * 5 * trainer.layout.total + 1
+    assert (
+        sum(value.size for value in trainer.snapshot(0, 0.0, "asked").state.values())
+        == 2 * 5 * trainer.layout.total + 1
+    )

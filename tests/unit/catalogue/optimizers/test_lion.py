@@ -16,8 +16,13 @@ def hyper(step: int = 1, **values: float) -> Hyperparameters:
     return Hyperparameters(**{**Lion().values(), **values, "step": step})
 
 
-def published(p: float, m: float, g: float, lr: float, beta1: float, beta2: float, weight_decay: float) -> tuple[float, float]:
-    """Program 1 of Chen et al. (2023) on plain numbers, in its own order: interpolate, sign, interpolate, decay, scale."""
+def published(
+    p: float, m: float, g: float, lr: float, beta1: float, beta2: float, weight_decay: float
+) -> tuple[float, float]:
+    """Program 1 of Chen et al.
+
+    (2023) on plain numbers, in its own order: interpolate, sign, interpolate, decay, scale.
+    """
     update = g * (1.0 - beta1) + m * beta1
     update = float(update > 0.0) - float(update < 0.0)
     m = g * (1.0 - beta2) + m * beta2
@@ -34,8 +39,15 @@ def test_that_200_steps_are_those_of_the_published_program() -> None:
     for step, g in enumerate(gradients, start=1):
         theta, state = Lion.update(theta, g.unsqueeze(0), state, hyper(step, **h))
         mine = [published(p, m, float(part), **h) for (p, m), part in zip(mine, g, strict=True)]
-    torch.testing.assert_close(theta[0], torch.tensor([p for p, _ in mine], dtype=torch.float64), rtol=1e-12, atol=1e-14)
-    torch.testing.assert_close(state["m"][0], torch.tensor([m for _, m in mine], dtype=torch.float64), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(
+        theta[0], torch.tensor([p for p, _ in mine], dtype=torch.float64), rtol=1e-12, atol=1e-14
+    )
+    torch.testing.assert_close(
+        state["m"][0],
+        torch.tensor([m for _, m in mine], dtype=torch.float64),
+        rtol=1e-12,
+        atol=1e-14,
+    )
 
 
 def test_that_a_step_is_the_rate_whatever_the_size_of_the_gradient() -> None:
@@ -45,7 +57,9 @@ def test_that_a_step_is_the_rate_whatever_the_size_of_the_gradient() -> None:
 
 
 def test_that_step_and_memory_weigh_the_present_gradient_differently() -> None:
-    """With m = 1 and g = −12 the step goes against m at β₁ = 0.9 (0.9 − 1.2 < 0), but the memory at β₂ = 0.99 keeps its sign (0.99 − 0.12)."""
+    """With m = 1 and g = −12 the step goes against m at β₁ = 0.9 (0.9 − 1.2 < 0), but the memory at
+    β₂ = 0.99 keeps its sign (0.99 − 0.12).
+    """
     after, state = Lion.update(numbers(0.0), numbers(-12.0), {"m": numbers(1.0)}, hyper(lr=1.0))
     assert after.item() == 1.0
     torch.testing.assert_close(state["m"], numbers(0.87), rtol=1e-12, atol=0.0)

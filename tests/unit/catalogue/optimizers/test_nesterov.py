@@ -39,7 +39,9 @@ def test_that_a_critically_damped_quadratic_follows_its_closed_form() -> None:
         h = hyper("notes", lr, alpha)
         g = curvature * Nesterov.point(theta, state, h)
         theta, state = Nesterov.update(theta, g, state, h)
-        assert theta.item() == pytest.approx((start + step * (first / root - start)) * root**step, rel=1e-9)
+        assert theta.item() == pytest.approx(
+            (start + step * (first / root - start)) * root**step, rel=1e-9
+        )
 
 
 def test_that_both_forms_follow_one_path_seen_from_two_points() -> None:
@@ -65,7 +67,9 @@ def test_that_the_torch_form_equals_torch_while_the_rate_falls() -> None:
         batch_objective.param_groups[0]["lr"] = 0.1 / step
         parameter.grad = g
         batch_objective.step()
-        theta, state = Nesterov.update(theta, g.unsqueeze(0), state, hyper("torch", 0.1 / step, 0.8))
+        theta, state = Nesterov.update(
+            theta, g.unsqueeze(0), state, hyper("torch", 0.1 / step, 0.8)
+        )
     torch.testing.assert_close(theta[0], parameter.detach(), rtol=1e-13, atol=1e-13)
 
 

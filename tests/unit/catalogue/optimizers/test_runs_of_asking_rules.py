@@ -1,4 +1,6 @@
-"""Rules that take each run alone, in the trainer: populations, snapshots, batches that change, and what is counted and told."""
+"""Rules that take each run alone, in the trainer: populations, snapshots, batches that change, and
+what is counted and told.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ RULES: list[dict[str, Any]] = [
     {"name": "cma_es"},
     {"name": "evolution_strategy", "pairs": 5},
 ]
-each = pytest.mark.parametrize("rule", RULES, ids=lambda rule: " ".join(str(value) for value in rule.values()))
+each = pytest.mark.parametrize(
+    "rule", RULES, ids=lambda rule: " ".join(str(value) for value in rule.values())
+)
 
 
 def build(rule: dict[str, Any], seed: int = 1, **changes: Any) -> Experiment:
@@ -52,25 +56,38 @@ def advanced(experiments: list[Experiment], steps: int, **kwargs: Any) -> Traine
 
 
 @each
-def test_that_a_run_in_a_population_gives_the_numbers_of_the_run_alone(rule: dict[str, Any]) -> None:
-    field = {"conjugate_gradient": "c2", "bfgs": "c2", "lbfgs": "c2", "cma_es": "sigma"}.get(rule["name"], "lr")
-    experiments = [build({**rule, field: value}, seed) for seed, value in ((1, 0.05), (2, 0.2), (3, 0.05))]
+def test_that_a_run_in_a_population_gives_the_numbers_of_the_run_alone(
+    rule: dict[str, Any],
+) -> None:
+    field = {"conjugate_gradient": "c2", "bfgs": "c2", "lbfgs": "c2", "cma_es": "sigma"}.get(
+        rule["name"], "lr"
+    )
+    experiments = [
+        build({**rule, field: value}, seed) for seed, value in ((1, 0.05), (2, 0.2), (3, 0.05))
+    ]
     together = advanced(experiments, 40)
     assert len(together._groups) == 1
     for run, experiment in enumerate(experiments):
-        torch.testing.assert_close(together.theta[run], advanced([experiment], 40).theta[0], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(
+            together.theta[run], advanced([experiment], 40).theta[0], rtol=1e-10, atol=1e-12
+        )
 
 
 @each
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_that_a_run_goes_on_from_a_snapshot_bit_for_bit(rule: dict[str, Any], precision: str) -> None:
+def test_that_a_run_goes_on_from_a_snapshot_bit_for_bit(
+    rule: dict[str, Any], precision: str
+) -> None:
     experiment = build(rule, precision=precision)
     half = advanced([experiment], 11)
     snapshot = half.snapshot(0, 0.0, "asked")
     straight, resumed = advanced([experiment], 23), advanced([experiment], 12, snapshots=[snapshot])
     assert torch.equal(straight.theta, resumed.theta)
     ours, theirs = (trainer.snapshot(0, 0.0, "asked").state for trainer in (straight, resumed))
-    assert all((ours[name] == theirs[name]).all() and ours[name].dtype == theirs[name].dtype for name in ours)
+    assert all(
+        (ours[name] == theirs[name]).all() and ours[name].dtype == theirs[name].dtype
+        for name in ours
+    )
 
 
 @each
@@ -78,7 +95,10 @@ def test_that_the_objective_falls_and_everything_asked_is_counted(rule: dict[str
     experiment = build(rule, batches={"name": "never_shuffled", "size": 0})
     trainer = advanced([experiment], 0)
     data = experiment.dataset.load()
-    x, y = torch.from_numpy(data.training.x).double().unsqueeze(0), torch.from_numpy(data.training.y).unsqueeze(0)
+    x, y = (
+        torch.from_numpy(data.training.x).double().unsqueeze(0),
+        torch.from_numpy(data.training.y).unsqueeze(0),
+    )
     objective = Objective(experiment.model, experiment.loss, data.shape)
     assert isinstance(experiment.optimizer, ObjectiveOptimizer)
     theta, h = trainer.theta, Hyperparameters(**experiment.optimizer.values(), step=1)
@@ -89,11 +109,15 @@ def test_that_the_objective_falls_and_everything_asked_is_counted(rule: dict[str
         h.step = step + 1
         outcome = experiment.optimizer.step(theta, batch_objective, state, h)
         value, g = BatchObjective(objective, x, y, [1], step).gradient(theta)
-        assert torch.equal(outcome.loss, value) and torch.equal(outcome.gradient, g), "at the parameters before the step"
+        assert torch.equal(outcome.loss, value) and torch.equal(outcome.gradient, g), (
+            "at the parameters before the step"
+        )
         assert batch_objective.gradients[0] >= 1
         theta, state = outcome.theta, outcome.state
     assert float(BatchObjective(objective, x, y, [1], 0).loss(theta)) < first
-    assert first == pytest.approx(float(BatchObjective(objective, x, y, [1], 0).gradient(trainer.theta)[0]), rel=1e-12)
+    assert first == pytest.approx(
+        float(BatchObjective(objective, x, y, [1], 0).gradient(trainer.theta)[0]), rel=1e-12
+    )
 
 
 def test_that_what_one_run_asks_counts_for_it_in_the_whole() -> None:
@@ -101,7 +125,9 @@ def test_that_what_one_run_asks_counts_for_it_in_the_whole() -> None:
     data = experiment.dataset.load()
     x = torch.from_numpy(data.training.x).double()[:20].reshape(2, 10, 2)
     y = torch.from_numpy(data.training.y)[:20].reshape(2, 10)
-    batch_objective = BatchObjective(Objective(experiment.model, experiment.loss, data.shape), x, y, [0, 1], 0)
+    batch_objective = BatchObjective(
+        Objective(experiment.model, experiment.loss, data.shape), x, y, [0, 1], 0
+    )
     theta = Trainer([experiment]).theta
     second = batch_objective.only(1)
     second.gradient(theta)

@@ -1,4 +1,6 @@
-"""Newton, saddle-free Newton, natural gradient and diagonal preconditioning against NumPy, SciPy and closed forms."""
+"""Newton, saddle-free Newton, natural gradient and diagonal preconditioning against NumPy, SciPy
+and closed forms.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,13 @@ class Function:
         raise AssertionError("not asked for here")
 
 
-def stepped(rule: type[ObjectiveOptimizer], theta: torch.Tensor, objective: Any, steps: int = 1, **values: Any) -> Outcome:
+def stepped(
+    rule: type[ObjectiveOptimizer],
+    theta: torch.Tensor,
+    objective: Any,
+    steps: int = 1,
+    **values: Any,
+) -> Outcome:
     """The outcome of the last of some steps."""
     h = Hyperparameters(**{**rule().values(), **values}, step=1)
     state = rule.begin(theta, h)
@@ -95,17 +103,30 @@ def numbers(*rows: Sequence[float]) -> torch.Tensor:
 
 
 def asked(
-    model: dict[str, Any], loss: str, task: str = "classes", runs: int = 1, m: int = 40, **decay: float
+    model: dict[str, Any],
+    loss: str,
+    task: str = "classes",
+    runs: int = 1,
+    m: int = 40,
+    **decay: float,
 ) -> tuple[BatchObjective, torch.Tensor]:
     """The oracle of a small model on random data, and a start."""
     built: Any = registry.build("model", model)
     own_loss: Any = registry.build("loss", {"name": loss, **decay})
     objective = Objective(built, own_loss, DataShape((4,), 3, task))  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(2)
-    x = torch.randn(runs, m, 4, dtype=torch.float64, generator=generator) * torch.tensor([1.0, 10.0, 0.1, 3.0], dtype=torch.float64)
+    x = torch.randn(runs, m, 4, dtype=torch.float64, generator=generator) * torch.tensor(
+        [1.0, 10.0, 0.1, 3.0], dtype=torch.float64
+    )
     y = torch.randint(0, 3, (runs, m), generator=generator)
-    targets = y if task == "classes" else torch.randn(runs, m, 3, dtype=torch.float64, generator=generator)
-    theta = 0.3 * torch.randn(runs, objective.layout.total, dtype=torch.float64, generator=generator)
+    targets = (
+        y
+        if task == "classes"
+        else torch.randn(runs, m, 3, dtype=torch.float64, generator=generator)
+    )
+    theta = 0.3 * torch.randn(
+        runs, objective.layout.total, dtype=torch.float64, generator=generator
+    )
     return BatchObjective(objective, x, targets, list(range(runs)), 0), theta
 
 
@@ -116,7 +137,12 @@ def saddle(theta: torch.Tensor) -> torch.Tensor:
 def bent(theta: torch.Tensor) -> torch.Tensor:
     """Curved in every direction, with curvature of both signs and off the axes."""
     a, b, c, d = theta.unbind(1)
-    return (a * a + b * b * 0.5 - 2.0 * c * c + 0.3 * d * d * d) + 0.7 * a * c + torch.sin(b * d) + 0.1 * torch.exp(a - d)
+    return (
+        (a * a + b * b * 0.5 - 2.0 * c * c + 0.3 * d * d * d)
+        + 0.7 * a * c
+        + torch.sin(b * d)
+        + 0.1 * torch.exp(a - d)
+    )
 
 
 START = numbers([0.4, -0.7, 0.9, -0.5], [1.0, 0.2, -0.3, 0.8])
@@ -128,10 +154,14 @@ START = numbers([0.4, -0.7, 0.9, -0.5], [1.0, 0.2, -0.3, 0.8])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_that_newton_solves_linear_regression_in_one_step(solver: str) -> None:
     batch_objective, theta = asked({"name": "linear"}, "squared_error", "regression")
-    after = stepped(Newton, theta, batch_objective, solver=solver, damping=0.0, tolerance=1e-14, iterations=500).theta
+    after = stepped(
+        Newton, theta, batch_objective, solver=solver, damping=0.0, tolerance=1e-14, iterations=500
+    ).theta
     design = np.column_stack([batch_objective._x[0].numpy(), np.ones(40)])
     best = np.linalg.lstsq(design, batch_objective._y[0].numpy(), rcond=None)[0]
-    np.testing.assert_allclose(after[0].numpy(), np.concatenate([best[:4].T.ravel(), best[4]]), rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(
+        after[0].numpy(), np.concatenate([best[:4].T.ravel(), best[4]]), rtol=1e-8, atol=1e-10
+    )
 
 
 def test_that_newtons_step_is_the_damped_solve_and_the_rate_scales_it() -> None:
@@ -140,7 +170,9 @@ def test_that_newtons_step_is_the_damped_solve_and_the_rate_scales_it() -> None:
     after = stepped(Newton, START, objective, damping=0.2, lr=0.5, solver="exact").theta
     for run in range(2):
         direction = np.linalg.solve(hessian[run].numpy() + 0.2 * np.eye(4), g[run].numpy())
-        np.testing.assert_allclose(after[run].numpy(), START[run].numpy() - 0.5 * direction, rtol=1e-10)
+        np.testing.assert_allclose(
+            after[run].numpy(), START[run].numpy() - 0.5 * direction, rtol=1e-10
+        )
 
 
 def test_that_newton_reaches_the_minimum_that_scipy_finds() -> None:
@@ -152,20 +184,26 @@ def test_that_newton_reaches_the_minimum_that_scipy_finds() -> None:
         loss, g = batch_objective.gradient(torch.from_numpy(flat).unsqueeze(0))
         return loss.item(), g[0].numpy()
 
-    theirs = scipy.optimize.minimize(value, theta[0].numpy(), jac=True, method="BFGS", options={"gtol": 1e-10}).x
+    theirs = scipy.optimize.minimize(
+        value, theta[0].numpy(), jac=True, method="BFGS", options={"gtol": 1e-10}
+    ).x
     np.testing.assert_allclose(batch_objective.loss(after).item(), value(theirs)[0], rtol=1e-12)
     assert batch_objective.gradient(after)[1].norm() < 1e-9
 
 
 def test_that_newton_jumps_to_a_saddle_and_says_that_it_climbs() -> None:
     outcome = stepped(Newton, numbers([0.1, 0.5], [0.5, 0.1]), Function(saddle), damping=0.0)
-    torch.testing.assert_close(outcome.theta, torch.zeros(2, 2, dtype=torch.float64), rtol=0.0, atol=1e-14)
+    torch.testing.assert_close(
+        outcome.theta, torch.zeros(2, 2, dtype=torch.float64), rtol=0.0, atol=1e-14
+    )
     assert "uphill" in outcome.notes[0] and "saddle" in outcome.notes[0]
     assert outcome.notes[1] == ""
 
 
 def test_that_newton_jumps_to_a_maximum() -> None:
-    outcome = stepped(Newton, numbers([0.3, -0.2]), Function(lambda t: -(t**2).sum(dim=1)), damping=0.0)
+    outcome = stepped(
+        Newton, numbers([0.3, -0.2]), Function(lambda t: -(t**2).sum(dim=1)), damping=0.0
+    )
     assert outcome.theta.abs().max() < 1e-14
     assert "uphill" in outcome.notes[0]
 
@@ -179,11 +217,21 @@ def test_that_conjugate_gradients_tell_of_negative_curvature_and_lead_downhill()
 
 
 def test_that_newton_takes_the_least_norm_step_where_the_hessian_is_singular() -> None:
-    """Softmax regression: adding a constant to all outputs changes nothing, and the step has no part along that."""
+    """Softmax regression: adding a constant to all outputs changes nothing, and the step has no
+    part along that.
+    """
     batch_objective, theta = asked({"name": "linear"}, "cross_entropy")
     after = stepped(Newton, theta, batch_objective, damping=0.0).theta
-    hessian, g = batch_objective.hessian(theta)[0].numpy(), batch_objective.gradient(theta)[1][0].numpy()
-    np.testing.assert_allclose((after - theta)[0].numpy(), -np.linalg.pinv(hessian, rcond=1e-12, hermitian=True) @ g, rtol=1e-6, atol=1e-9)
+    hessian, g = (
+        batch_objective.hessian(theta)[0].numpy(),
+        batch_objective.gradient(theta)[1][0].numpy(),
+    )
+    np.testing.assert_allclose(
+        (after - theta)[0].numpy(),
+        -np.linalg.pinv(hessian, rcond=1e-12, hermitian=True) @ g,
+        rtol=1e-6,
+        atol=1e-9,
+    )
     assert abs((after - theta)[0, 12:].sum().item()) < 1e-9
 
 
@@ -194,32 +242,48 @@ def test_that_newton_takes_the_least_norm_step_where_the_hessian_is_singular() -
 def test_that_the_saddle_free_step_takes_absolute_eigenvalues(solver: str) -> None:
     objective = Function(bent)
     hessian, g = objective.hessian(START), objective.gradient(START)[1]
-    after = stepped(SaddleFreeNewton, START, objective, damping=0.05, lr=0.7, solver=solver, krylov=4).theta
+    after = stepped(
+        SaddleFreeNewton, START, objective, damping=0.05, lr=0.7, solver=solver, krylov=4
+    ).theta
     for run in range(2):
         values, vectors = np.linalg.eigh(hessian[run].numpy())
         assert values[0] < 0.0 < values[-1]
         direction = vectors @ ((vectors.T @ g[run].numpy()) / (np.abs(values) + 0.05))
-        np.testing.assert_allclose(after[run].numpy(), START[run].numpy() - 0.7 * direction, rtol=1e-9)
+        np.testing.assert_allclose(
+            after[run].numpy(), START[run].numpy() - 0.7 * direction, rtol=1e-9
+        )
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_that_saddle_free_newton_leaves_the_saddle_that_newton_jumps_to(solver: str) -> None:
     start = numbers([0.5, 1e-3])
     assert stepped(Newton, start, Function(saddle), steps=5, damping=0.0).theta.norm() < 1e-12
-    after = stepped(SaddleFreeNewton, start, Function(saddle), steps=5, solver=solver, damping=0.0).theta
+    after = stepped(
+        SaddleFreeNewton, start, Function(saddle), steps=5, solver=solver, damping=0.0
+    ).theta
     torch.testing.assert_close(after, numbers([0.0, 1e-3 * 2.0**5]), rtol=1e-9, atol=1e-12)
 
 
 def test_that_on_a_convex_problem_saddle_free_newton_is_newton() -> None:
     batch_objective, theta = asked({"name": "linear"}, "cross_entropy", l2=0.1, runs=2)
-    ours, theirs = (stepped(rule, theta, batch_objective, damping=0.01, solver="exact").theta for rule in (SaddleFreeNewton, Newton))
+    ours, theirs = (
+        stepped(rule, theta, batch_objective, damping=0.01, solver="exact").theta
+        for rule in (SaddleFreeNewton, Newton)
+    )
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
 def test_that_within_a_small_krylov_space_the_step_is_that_of_the_projected_hessian() -> None:
-    batch_objective, theta = asked({"name": "mlp", "hidden": [5], "activation": "tanh"}, "cross_entropy")
-    hessian, g = batch_objective.hessian(theta)[0].numpy(), batch_objective.gradient(theta)[1][0].numpy()
-    basis = np.linalg.qr(np.column_stack([g / np.linalg.norm(g), hessian @ g, hessian @ hessian @ g]))[0]
+    batch_objective, theta = asked(
+        {"name": "mlp", "hidden": [5], "activation": "tanh"}, "cross_entropy"
+    )
+    hessian, g = (
+        batch_objective.hessian(theta)[0].numpy(),
+        batch_objective.gradient(theta)[1][0].numpy(),
+    )
+    basis = np.linalg.qr(
+        np.column_stack([g / np.linalg.norm(g), hessian @ g, hessian @ hessian @ g])
+    )[0]
     values, vectors = np.linalg.eigh(basis.T @ hessian @ basis)
     step = basis @ vectors @ ((vectors.T @ basis.T @ g) / (np.abs(values) + 1e-3))
     after = stepped(SaddleFreeNewton, theta, batch_objective, solver="products", krylov=3).theta
@@ -243,19 +307,30 @@ def test_that_the_natural_gradient_of_softmax_regression_uses_the_exact_expectat
     g = batch_objective.gradient(theta)[1][0].numpy()
     after = stepped(NaturalGradient, theta, batch_objective, damping=0.01, lr=0.5).theta
     np.testing.assert_allclose(
-        after[0].numpy(), theta[0].numpy() - 0.5 * np.linalg.solve(fisher + 0.01 * np.eye(15), g), rtol=1e-8, atol=1e-10
+        after[0].numpy(),
+        theta[0].numpy() - 0.5 * np.linalg.solve(fisher + 0.01 * np.eye(15), g),
+        rtol=1e-8,
+        atol=1e-10,
     )
 
 
 def test_that_natural_gradient_is_newton_with_a_linear_model_and_is_not_with_a_network() -> None:
-    for model, same in (({"name": "linear"}, True), ({"name": "mlp", "hidden": [4], "activation": "tanh"}, False)):
+    for model, same in (
+        ({"name": "linear"}, True),
+        ({"name": "mlp", "hidden": [4], "activation": "tanh"}, False),
+    ):
         batch_objective, theta = asked(model, "cross_entropy")
-        ours, theirs = (stepped(rule, theta, batch_objective, damping=0.1, solver="exact").theta for rule in (NaturalGradient, Newton))
+        ours, theirs = (
+            stepped(rule, theta, batch_objective, damping=0.1, solver="exact").theta
+            for rule in (NaturalGradient, Newton)
+        )
         assert torch.allclose(ours, theirs, rtol=1e-8, atol=1e-10) == same
 
 
 def test_that_a_natural_gradient_step_on_a_large_network_needs_no_matrix() -> None:
-    """P = 85,002: a matrix would hold 58 GB; a step reduces the loss and no tensor in it is larger than a few P."""
+    """P = 85,002: a matrix would hold 58 GB; a step reduces the loss and no tensor in it is larger
+    than a few P.
+    """
     objective = Objective(
         registry.build("model", {"name": "mlp", "hidden": [256, 256]}),  # type: ignore[arg-type]
         registry.build("loss", {"name": "cross_entropy"}),  # type: ignore[arg-type]
@@ -263,24 +338,33 @@ def test_that_a_natural_gradient_step_on_a_large_network_needs_no_matrix() -> No
     )
     generator = torch.Generator().manual_seed(0)
     theta = 0.06 * torch.randn(1, objective.layout.total, generator=generator)
-    x, y = torch.rand(1, 128, 64, generator=generator), torch.randint(0, 10, (1, 128), generator=generator)
+    x, y = (
+        torch.rand(1, 128, 64, generator=generator),
+        torch.randint(0, 10, (1, 128), generator=generator),
+    )
     assert theta.shape[1] > 80_000
     largest = 0
 
     class Watch(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             nonlocal largest
             found = func(*args, **(kwargs or {}))
             for tensor in found if isinstance(found, (tuple, list)) else (found,):
                 if isinstance(tensor, torch.Tensor):
-                    largest = max(largest, tensor.untyped_storage().nbytes() // tensor.element_size())
+                    largest = max(
+                        largest, tensor.untyped_storage().nbytes() // tensor.element_size()
+                    )
             return found
 
     batch_objective = BatchObjective(objective, x, y, [0], 0)
     first = batch_objective.loss(theta)
     with Watch():
         for _ in range(2):
-            theta = stepped(NaturalGradient, theta, batch_objective, iterations=10, damping=0.1).theta
+            theta = stepped(
+                NaturalGradient, theta, batch_objective, iterations=10, damping=0.1
+            ).theta
     assert batch_objective.loss(theta) < 0.9 * first
     assert theta.shape[1] <= largest <= 4 * theta.shape[1]
 
@@ -293,26 +377,39 @@ def test_that_preconditioning_divides_by_the_absolute_diagonal() -> None:
     diagonal = objective.hessian(START).diagonal(dim1=1, dim2=2)
     assert (diagonal < 0.0).any()
     after = stepped(HessianDiagonal, START, objective, lr=0.3, damping=0.05).theta
-    torch.testing.assert_close(after, START - 0.3 * objective.gradient(START)[1] / (diagonal.abs() + 0.05), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        after,
+        START - 0.3 * objective.gradient(START)[1] / (diagonal.abs() + 0.05),
+        rtol=1e-12,
+        atol=1e-12,
+    )
 
 
 def test_that_a_scaled_quadratic_is_solved_in_one_step_whatever_its_scales() -> None:
     scales = numbers([1e-3, 1.0, 1e5])
     after = stepped(
-        HessianDiagonal, torch.ones(1, 3, dtype=torch.float64), Function(lambda t: (scales * t**2).sum(dim=1)), lr=1.0, damping=0.0
+        HessianDiagonal,
+        torch.ones(1, 3, dtype=torch.float64),
+        Function(lambda t: (scales * t**2).sum(dim=1)),
+        lr=1.0,
+        damping=0.0,
     )
     assert after.theta.abs().max() < 1e-12
 
 
 def test_that_the_estimate_is_exact_for_a_diagonal_hessian_and_unbiased_for_others() -> None:
-    """Signs square to one, so off-diagonal entries are the only source of error: variance Σⱼ≠ᵢ Hᵢⱼ² for one draw."""
+    """Signs square to one, so off-diagonal entries are the only source of error: variance Σⱼ≠ᵢ Hᵢⱼ²
+    for one draw.
+    """
     a = torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     a = a @ a.T + torch.eye(6, dtype=torch.float64)
     start = torch.ones(1, 6, dtype=torch.float64)
 
     def estimate(matrix: torch.Tensor, draws: int) -> torch.Tensor:
         objective = Function(lambda t: 0.5 * ((t @ matrix) * t).sum(dim=1))
-        h = Hyperparameters(**{**HessianDiagonal().values(), "solver": "products", "draws": draws}, step=1)
+        h = Hyperparameters(
+            **{**HessianDiagonal().values(), "solver": "products", "draws": draws}, step=1
+        )
         state = HessianDiagonal.step(start, objective, HessianDiagonal.begin(start, h), h).state
         assert objective.products == draws
         return state["hessian_diagonal"][0]
@@ -332,7 +429,9 @@ def test_that_the_memory_of_the_diagonal_is_corrected_for_its_start() -> None:
 
 
 @pytest.mark.parametrize("before", HessianDiagonal.field("before").choices)
-def test_that_the_rule_behind_sees_the_preconditioned_gradient_where_it_wants_it(before: str) -> None:
+def test_that_the_rule_behind_sees_the_preconditioned_gradient_where_it_wants_it(
+    before: str,
+) -> None:
     objective: Any = Function(bent)
     behind: Any = registry.get("optimizer", before)
     values = {**behind().values(), "lr": 0.05}
@@ -341,7 +440,9 @@ def test_that_the_rule_behind_sees_the_preconditioned_gradient_where_it_wants_it
         h = Hyperparameters(**values, step=step)
         point = behind.point(theta, state, h)
         diagonal = objective.hessian(point).diagonal(dim1=1, dim2=2)
-        theta, state = behind.update(theta, objective.gradient(point)[1] / (diagonal.abs() + 0.01), state, h)
+        theta, state = behind.update(
+            theta, objective.gradient(point)[1] / (diagonal.abs() + 0.01), state, h
+        )
     ours = stepped(HessianDiagonal, START, objective, steps=5, before=before, lr=0.05)
     torch.testing.assert_close(ours.theta, theta, rtol=1e-12, atol=1e-14)
 
@@ -351,9 +452,13 @@ def test_that_the_rule_behind_sees_the_preconditioned_gradient_where_it_wants_it
 
 @pytest.mark.parametrize("rule", [Newton, SaddleFreeNewton, NaturalGradient])
 def test_that_both_solvers_agree_where_the_products_are_many(rule: Any) -> None:
-    batch_objective, theta = asked({"name": "mlp", "hidden": [4], "activation": "tanh"}, "cross_entropy", runs=2)
+    batch_objective, theta = asked(
+        {"name": "mlp", "hidden": [4], "activation": "tanh"}, "cross_entropy", runs=2
+    )
     values = {"iterations": 2000, "tolerance": 1e-14, "krylov": 100, "damping": 2.0}
-    ours, theirs = (stepped(rule, theta, batch_objective, solver=solver, **values) for solver in SOLVERS)
+    ours, theirs = (
+        stepped(rule, theta, batch_objective, solver=solver, **values) for solver in SOLVERS
+    )
     torch.testing.assert_close(ours.theta, theirs.theta, rtol=1e-8, atol=1e-9)
     assert not any(theirs.notes) and not torch.equal(ours.theta, theta)
 
@@ -361,14 +466,23 @@ def test_that_both_solvers_agree_where_the_products_are_many(rule: Any) -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_that_auto_is_exact_for_few_parameters_only(rule: Any) -> None:
     for hidden, same in (([20], "exact"), ([90], "products")):
-        batch_objective, theta = asked({"name": "mlp", "hidden": hidden, "activation": "tanh"}, "cross_entropy")
-        auto, other = (stepped(rule, theta, batch_objective, solver=solver, damping=0.5).theta for solver in ("auto", same))
+        batch_objective, theta = asked(
+            {"name": "mlp", "hidden": hidden, "activation": "tanh"}, "cross_entropy"
+        )
+        auto, other = (
+            stepped(rule, theta, batch_objective, solver=solver, damping=0.5).theta
+            for solver in ("auto", same)
+        )
         assert torch.equal(auto, other)
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_that_a_matrix_too_large_to_build_is_refused_in_words(rule: Any) -> None:
-    tables = {"dataset": {"name": "digits"}, "model": {"name": "mlp", "hidden": [256]}, "optimizer": {"name": rule.name, "solver": "exact"}}
+    tables = {
+        "dataset": {"name": "digits"},
+        "model": {"name": "mlp", "hidden": [256]},
+        "optimizer": {"name": rule.name, "solver": "exact"},
+    }
     with pytest.raises(InvalidInput, match="use products"):
         Experiment.from_dict(tables)
     Experiment.from_dict({**tables, "optimizer": {"name": rule.name}})
@@ -378,7 +492,11 @@ def test_that_natural_gradient_is_refused_for_a_loss_that_is_no_likelihood() -> 
     class Unlikely(SquaredError):
         fisher_product = Loss.fisher_product
 
-    tables = {"dataset": {"name": "digits"}, "model": {"name": "linear"}, "optimizer": {"name": "natural_gradient"}}
+    tables = {
+        "dataset": {"name": "digits"},
+        "model": {"name": "linear"},
+        "optimizer": {"name": "natural_gradient"},
+    }
     experiment = dataclasses.replace(Experiment.from_dict(tables), loss=Unlikely())
     with pytest.raises(InvalidInput, match="no negative log-likelihood"):
         experiment.check()
@@ -424,18 +542,32 @@ def test_that_a_population_gets_the_numbers_of_its_runs_alone(rule: Any, solver:
                 "device": "cpu",
                 "dataset": {"name": "moons", "size": 80},
                 "model": {"name": "mlp", "hidden": [4], "activation": "tanh"},
-                "optimizer": {"name": rule.name, "solver": solver, "lr": 0.1, "damping": damping, **values},
+                "optimizer": {
+                    "name": rule.name,
+                    "solver": solver,
+                    "lr": 0.1,
+                    "damping": damping,
+                    **values,
+                },
                 "batches": {"name": "shuffled", "size": 16},
             }
         )
 
     whole = {"krylov": (5, 3, 9), "iterations": (8, 3, 20), "draws": (1, 3, 2)}
-    chosen = [{name: numbers[run] for name, numbers in whole.items() if name in rule.model_fields} for run in range(3)]
-    experiments = [experiment(seed, damping, **values) for seed, damping, values in zip((1, 2, 3), (0.5, 0.2, 1.0), chosen, strict=True)]
+    chosen = [
+        {name: numbers[run] for name, numbers in whole.items() if name in rule.model_fields}
+        for run in range(3)
+    ]
+    experiments = [
+        experiment(seed, damping, **values)
+        for seed, damping, values in zip((1, 2, 3), (0.5, 0.2, 1.0), chosen, strict=True)
+    ]
     together = Trainer(experiments)
     alone = [Trainer([one]) for one in experiments]
     for _ in range(60):
         together.advance()
         for trainer in alone:
             trainer.advance()
-    torch.testing.assert_close(together.theta, torch.cat([trainer.theta for trainer in alone]), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        together.theta, torch.cat([trainer.theta for trainer in alone]), rtol=1e-10, atol=1e-10
+    )

@@ -13,7 +13,9 @@ def test_that_sgd_on_a_quadratic_shrinks_by_one_minus_lr_times_curvature_each_st
     start = torch.tensor([[2.0, -1.0]], dtype=torch.float64)
     theta, state = start, SGD.start(start)
     for step in range(1, 41):
-        theta, state = SGD.update(theta, curvature * theta, state, Hyperparameters(lr=0.1, step=step))
+        theta, state = SGD.update(
+            theta, curvature * theta, state, Hyperparameters(lr=0.1, step=step)
+        )
     torch.testing.assert_close(theta, start * (1.0 - 0.1 * curvature) ** 40, rtol=1e-12, atol=0.0)
 
 

@@ -74,7 +74,9 @@ def end_of(asked: Experiment) -> tuple[RunEnded, list[str]]:
 
 
 def test_that_supervised_pretraining_of_one_hidden_layer_is_training_the_network() -> None:
-    """Full batches: the same numbers as the trainer's own steps, by its own gradients and momentum, the output layer included."""
+    """Full batches: the same numbers as the trainer's own steps, by its own gradients and momentum,
+    the output layer included.
+    """
     plain = experiment(
         {"name": "none"},
         model={"name": "mlp", "hidden": [20], "activation": "tanh"},
@@ -85,7 +87,13 @@ def test_that_supervised_pretraining_of_one_hidden_layer_is_training_the_network
     for _ in range(12):
         steps.advance()
     values = {"name": "supervised", "epochs": 12, "lr": 0.1, "momentum": 0.9, "size": 0}
-    greedy = trainer(experiment(values, model=plain.model.values() | {"name": "mlp"}, loss=plain.loss.values() | {"name": "cross_entropy"}))
+    greedy = trainer(
+        experiment(
+            values,
+            model=plain.model.values() | {"name": "mlp"},
+            loss=plain.loss.values() | {"name": "cross_entropy"},
+        )
+    )
     torch.testing.assert_close(greedy.theta, steps.theta, rtol=1e-10, atol=1e-12)
     assert float((steps.theta[0] - start_of(plain)).norm()) > 0.1
 
@@ -98,15 +106,22 @@ def test_that_an_output_layer_that_is_not_kept_is_the_initializers() -> None:
 
 
 def test_that_a_second_layer_is_trained_on_the_activations_of_the_first_which_stands() -> None:
-    """Against torch.nn and torch.optim on the activations that the first layer gives, in the same order of examples."""
+    """Against torch.nn and torch.optim on the activations that the first layer gives, in the same
+    order of examples.
+    """
     values = {"name": "supervised", "epochs": 2, "lr": 0.2, "momentum": 0.0, "size": 100}
     asked = experiment(values)
     data = asked.dataset.load()
     found, drawn = parts(asked, trainer(asked).theta), parts(asked, start_of(asked))
     with torch.no_grad():
-        h = torch.sigmoid(torch.from_numpy(data.training.x).flatten(1) @ found["layers.0.weight"].T + found["layers.0.bias"])
+        h = torch.sigmoid(
+            torch.from_numpy(data.training.x).flatten(1) @ found["layers.0.weight"].T
+            + found["layers.0.bias"]
+        )
     y = torch.from_numpy(data.training.y)
-    network = torch.nn.Sequential(torch.nn.Linear(20, 16), torch.nn.Sigmoid(), torch.nn.Linear(16, 10)).double()
+    network = torch.nn.Sequential(
+        torch.nn.Linear(20, 16), torch.nn.Sigmoid(), torch.nn.Linear(16, 10)
+    ).double()
     names = ("layers.1.weight", "layers.1.bias", "layers.2.weight", "layers.2.bias")
     with torch.no_grad():
         for parameter, name in zip(network.parameters(), names, strict=True):
@@ -123,9 +138,18 @@ def test_that_a_second_layer_is_trained_on_the_activations_of_the_first_which_st
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_that_a_linear_autoencoder_layer_reaches_the_residual_of_principal_components(tied: bool) -> None:
+def test_that_a_linear_autoencoder_layer_reaches_the_residual_of_principal_components(
+    tied: bool,
+) -> None:
     asked = experiment(
-        {"name": "autoencoder", "tied": tied, "epochs": 2000, "lr": 0.3, "momentum": 0.9, "size": 0},
+        {
+            "name": "autoencoder",
+            "tied": tied,
+            "epochs": 2000,
+            "lr": 0.3,
+            "momentum": 0.9,
+            "size": 0,
+        },
         dataset={"name": "wine"},
         model={"name": "mlp", "hidden": [3], "activation": "identity"},
     )
@@ -143,26 +167,40 @@ def test_that_a_linear_autoencoder_layer_reaches_the_residual_of_principal_compo
 
 
 def test_that_the_layers_of_boltzmann_pretraining_are_those_of_contrastive_divergence() -> None:
-    asked = experiment({"name": "rbm", "epochs": 2, "lr": 0.1, "momentum": 0.5, "size": 200, "k": 2}, seed=4)
+    asked = experiment(
+        {"name": "rbm", "epochs": 2, "lr": 0.1, "momentum": 0.5, "size": 200, "k": 2}, seed=4
+    )
     found, drawn = parts(asked, trainer(asked).theta), parts(asked, start_of(asked))
     h = torch.from_numpy(asked.dataset.load().training.x).flatten(1)
     for number in (0, 1):
         visible = h.mean(dim=0).clamp(0.01, 0.99).logit()
-        machine = Machine(drawn[f"layers.{number}.weight"][None], visible[None], drawn[f"layers.{number}.bias"][None])
+        machine = Machine(
+            drawn[f"layers.{number}.weight"][None],
+            visible[None],
+            drawn[f"layers.{number}.bias"][None],
+        )
         velocity = [torch.zeros_like(part) for part in machine]
-        order, uniform = (generator(4, f"pretraining/{number + 1}/{purpose}") for purpose in ("order", "chain"))
+        order, uniform = (
+            generator(4, f"pretraining/{number + 1}/{purpose}") for purpose in ("order", "chain")
+        )
         for _ in range(2):
             for rows in torch.randperm(len(h), generator=order).split(200):
                 v = h[rows][None]
 
-                def draw(units: int, rows: torch.Tensor = rows, uniform: torch.Generator = uniform) -> torch.Tensor:
+                def draw(
+                    units: int, rows: torch.Tensor = rows, uniform: torch.Generator = uniform
+                ) -> torch.Tensor:
                     return torch.rand(1, len(rows), units, generator=uniform, dtype=torch.float64)
 
                 gradient = boltzmann.cd_gradient(machine, v, boltzmann.chain(machine, v, 2, draw))
                 velocity = [0.5 * old - 0.1 * g for old, g in zip(velocity, gradient, strict=True)]
                 machine = Machine(*(part + v for part, v in zip(machine, velocity, strict=True)))
-        torch.testing.assert_close(found[f"layers.{number}.weight"], machine.weight[0], rtol=1e-12, atol=1e-14)
-        torch.testing.assert_close(found[f"layers.{number}.bias"], machine.hidden[0], rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(
+            found[f"layers.{number}.weight"], machine.weight[0], rtol=1e-12, atol=1e-14
+        )
+        torch.testing.assert_close(
+            found[f"layers.{number}.bias"], machine.hidden[0], rtol=1e-12, atol=1e-14
+        )
         h = boltzmann.hidden_probabilities(machine, h[None])[0]
     assert torch.equal(found["layers.2.weight"], drawn["layers.2.weight"])
 
@@ -195,7 +233,10 @@ def errors(pretraining: dict[str, Any], dataset: dict[str, Any]) -> list[float]:
 def test_that_every_kind_gives_a_deep_sigmoid_network_a_better_start() -> None:
     """The network without it has hardly begun: more than half of the validation set is wrong."""
     plain, standardized = {"name": "digits", "unit_range": True}, {"name": "digits"}
-    without = {name: errors({"name": "none"}, data) for name, data in (("unit", plain), ("standardized", standardized))}
+    without = {
+        name: errors({"name": "none"}, data)
+        for name, data in (("unit", plain), ("standardized", standardized))
+    }
     assert min(without["unit"]) > 0.5
     for values, data, least in (
         ({"name": "rbm"}, "unit", 0.3),
@@ -219,13 +260,18 @@ def test_that_it_is_a_function_of_the_seed_alone(name: str) -> None:
         return hashlib.sha256(theta.numpy().tobytes()).hexdigest()
 
     assert digest() == digest()
-    assert digest() == digest(precision="float32", optimizer={"name": "adam"}, batches={"name": "shuffled", "size": 7})
+    assert digest() == digest(
+        precision="float32", optimizer={"name": "adam"}, batches={"name": "shuffled", "size": 7}
+    )
     assert digest() != digest(seed=1)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_that_runs_of_a_population_start_as_they_do_alone(name: str) -> None:
-    asked = [experiment({"name": name, "epochs": epochs, "size": 200}, seed=seed) for seed, epochs in ((0, 1), (1, 1), (0, 2), (0, 1))]
+    asked = [
+        experiment({"name": name, "epochs": epochs, "size": 200}, seed=seed)
+        for seed, epochs in ((0, 1), (1, 1), (0, 2), (0, 1))
+    ]
     asked.append(experiment({"name": "none"}))
     together = Trainer(asked)
     for run, alone in enumerate(asked):
@@ -249,22 +295,40 @@ def test_that_going_on_from_a_snapshot_pretrains_nothing_and_says_nothing() -> N
 def test_that_a_session_tells_before_the_first_step_what_each_layer_reached() -> None:
     _, words = end_of(experiment({"name": "autoencoder", "epochs": 1}))
     (told,) = words
-    assert told.startswith("pretraining took ") and "layer 1:" in told and "layer 2:" in told and "layer 3:" not in told
+    assert (
+        told.startswith("pretraining took ")
+        and "layer 1:" in told
+        and "layer 2:" in told
+        and "layer 3:" not in told
+    )
     assert end_of(experiment({"name": "none"}))[1] == []
 
 
 def test_that_the_reconstruction_error_that_is_told_is_a_share_of_the_variance() -> None:
     """A layer that learns nothing to speak of leaves all of it."""
-    asked = experiment({"name": "autoencoder", "epochs": 1, "lr": 1e-12}, dataset={"name": "wine"}, initializer={"name": "zero"})
+    asked = experiment(
+        {"name": "autoencoder", "epochs": 1, "lr": 1e-12},
+        dataset={"name": "wine"},
+        initializer={"name": "zero"},
+    )
     data = asked.dataset.load()
     objective = Objective(asked.model, asked.loss, data.shape)
-    assert "layer 1: 100.00% of its inputs' variance" in pretrained(asked, objective, data.training, start_of(asked)).words
+    assert (
+        "layer 1: 100.00% of its inputs' variance"
+        in pretrained(asked, objective, data.training, start_of(asked)).words
+    )
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_that_a_rate_that_is_too_large_is_told_in_words(name: str) -> None:
-    asked = experiment({"name": name, "lr": 1.7e308, "epochs": 3}, model={"name": "mlp", "hidden": [9], "activation": "sigmoid"})
-    with pytest.raises(InvalidInput, match=r"hidden layer 1: its weights are not finite any more; make pretraining\.lr") as refusal:
+    asked = experiment(
+        {"name": name, "lr": 1.7e308, "epochs": 3},
+        model={"name": "mlp", "hidden": [9], "activation": "sigmoid"},
+    )
+    with pytest.raises(
+        InvalidInput,
+        match=r"hidden layer 1: its weights are not finite any more; make pretraining\.lr",
+    ) as refusal:
         trainer(asked)
     assert refusal.value.field == "pretraining.lr"
 
@@ -274,13 +338,27 @@ def test_that_a_rate_that_is_too_large_is_told_in_words(name: str) -> None:
     [
         ({"name": "linear"}, "supervised", "model 'linear' as it is set has none that stand alone"),
         ({"name": "mlp", "hidden": []}, "autoencoder", "has none that stand alone"),
-        ({"name": "mlp", "hidden": [8, 8], "skip": True}, "autoencoder", "has none that stand alone"),
-        ({"name": "mlp", "hidden": [8], "batch_norm": True}, "supervised", "has none that stand alone"),
+        (
+            {"name": "mlp", "hidden": [8, 8], "skip": True},
+            "autoencoder",
+            "has none that stand alone",
+        ),
+        (
+            {"name": "mlp", "hidden": [8], "batch_norm": True},
+            "supervised",
+            "has none that stand alone",
+        ),
         ({"name": "cnn"}, "rbm", "has none that stand alone"),
-        ({"name": "mlp", "activation": "relu"}, "rbm", "layers of sigmoid units, but model.activation is 'relu'"),
+        (
+            {"name": "mlp", "activation": "relu"},
+            "rbm",
+            "layers of sigmoid units, but model.activation is 'relu'",
+        ),
     ],
 )
-def test_that_models_it_cannot_pretrain_are_refused_in_words(model: dict[str, Any], pretraining: str, words: str) -> None:
+def test_that_models_it_cannot_pretrain_are_refused_in_words(
+    model: dict[str, Any], pretraining: str, words: str
+) -> None:
     with pytest.raises(InvalidInput) as refusal:
         experiment({"name": pretraining}, model=model)
     assert words in str(refusal.value)
@@ -305,11 +383,19 @@ def test_that_inputs_are_scaled_by_the_training_part_alone() -> None:
     data = asked.dataset.load()
     assert data.training.x.min(axis=0).tolist() == [0.0] * 13
     assert data.training.x.max(axis=0).tolist() == [1.0] * 13
-    raw = asked.with_value("dataset.unit_range", False).with_value("dataset.standardize", False).dataset.load()
+    raw = (
+        asked.with_value("dataset.unit_range", False)
+        .with_value("dataset.standardize", False)
+        .dataset.load()
+    )
 
     def restored(part: Part) -> np.ndarray[Any, np.dtype[np.float64]]:
         return part.x * data.scale + data.offset
 
-    pairs: Sequence[tuple[Part, Part]] = ((data.training, raw.training), (data.validation, raw.validation), (data.test, raw.test))
+    pairs: Sequence[tuple[Part, Part]] = (
+        (data.training, raw.training),
+        (data.validation, raw.validation),
+        (data.test, raw.test),
+    )
     for mine, original in pairs:
         np.testing.assert_allclose(restored(mine), original.x, rtol=1e-12, atol=1e-12)

@@ -15,22 +15,54 @@ from optlab.experiment.pages import page
 LR = 0.3
 PAIRS: list[tuple[dict[str, Any], Callable[[torch.optim.Optimizer], Any], int]] = [
     ({"name": "constant"}, lambda o: batch_objective.ConstantLR(o, factor=1.0), 50),
-    ({"name": "linear_decay", "tau": 40, "last": 0.05}, lambda o: batch_objective.LinearLR(o, 1.0, 0.05, total_iters=40), 100),
-    ({"name": "inverse", "tau": 7}, lambda o: batch_objective.LambdaLR(o, lambda k: 1.0 / (1.0 + k / 7)), 100),
-    ({"name": "step_decay", "every": 9, "factor": 0.4}, lambda o: batch_objective.StepLR(o, 9, 0.4), 60),
-    ({"name": "exponential", "half_life": 12}, lambda o: batch_objective.ExponentialLR(o, 2.0 ** (-1.0 / 12.0)), 60),
-    ({"name": "cosine", "tau": 50, "last": 0.1}, lambda o: batch_objective.CosineAnnealingLR(o, T_max=50, eta_min=0.1 * LR), 51),
-    ({"name": "warm_up", "steps": 20, "start": 0.1}, lambda o: batch_objective.LinearLR(o, start_factor=0.1, total_iters=20), 60),
+    (
+        {"name": "linear_decay", "tau": 40, "last": 0.05},
+        lambda o: batch_objective.LinearLR(o, 1.0, 0.05, total_iters=40),
+        100,
+    ),
+    (
+        {"name": "inverse", "tau": 7},
+        lambda o: batch_objective.LambdaLR(o, lambda k: 1.0 / (1.0 + k / 7)),
+        100,
+    ),
+    (
+        {"name": "step_decay", "every": 9, "factor": 0.4},
+        lambda o: batch_objective.StepLR(o, 9, 0.4),
+        60,
+    ),
+    (
+        {"name": "exponential", "half_life": 12},
+        lambda o: batch_objective.ExponentialLR(o, 2.0 ** (-1.0 / 12.0)),
+        60,
+    ),
+    (
+        {"name": "cosine", "tau": 50, "last": 0.1},
+        lambda o: batch_objective.CosineAnnealingLR(o, T_max=50, eta_min=0.1 * LR),
+        51,
+    ),
+    (
+        {"name": "warm_up", "steps": 20, "start": 0.1},
+        lambda o: batch_objective.LinearLR(o, start_factor=0.1, total_iters=20),
+        60,
+    ),
     (
         {"name": "one_cycle", "tau": 80, "rise": 0.25, "divisor": 10.0},
-        lambda o: batch_objective.OneCycleLR(o, LR, total_steps=80, pct_start=0.25, div_factor=10.0, cycle_momentum=False),
+        lambda o: batch_objective.OneCycleLR(
+            o, LR, total_steps=80, pct_start=0.25, div_factor=10.0, cycle_momentum=False
+        ),
         80,
     ),
 ]
 
 
-@pytest.mark.parametrize(("values", "make", "steps"), PAIRS, ids=lambda value: value["name"] if isinstance(value, dict) else "")
-def test_that_the_rate_is_torchs(values: dict[str, Any], make: Callable[[torch.optim.Optimizer], Any], steps: int) -> None:
+@pytest.mark.parametrize(
+    ("values", "make", "steps"),
+    PAIRS,
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)
+def test_that_the_rate_is_torchs(
+    values: dict[str, Any], make: Callable[[torch.optim.Optimizer], Any], steps: int
+) -> None:
     ours: Any = registry.build("schedule", values)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
     scheduler = make(optimizer)
@@ -42,7 +74,11 @@ def test_that_the_rate_is_torchs(values: dict[str, Any], make: Callable[[torch.o
 
 
 def test_that_every_schedule_is_compared() -> None:
-    watching = {schedule.name for schedule in registry.components("schedule") if getattr(schedule, "watches", False)}
+    watching = {
+        schedule.name
+        for schedule in registry.components("schedule")
+        if getattr(schedule, "watches", False)
+    }
     assert watching == {"plateau"}, "which is compared in a file of its own"
     assert {values["name"] for values, _, _ in PAIRS} | watching == set(registry.names("schedule"))
 
@@ -74,7 +110,11 @@ CONDITIONS = [
 ]
 
 
-@pytest.mark.parametrize(("values", "diverges", "converge"), CONDITIONS, ids=lambda value: value["name"] if isinstance(value, dict) else "")
+@pytest.mark.parametrize(
+    ("values", "diverges", "converge"),
+    CONDITIONS,
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)
 def test_that_the_conditions_for_convergence_are_those_of_the_rates_themselves(
     values: dict[str, Any], diverges: bool, converge: bool
 ) -> None:
@@ -82,8 +122,12 @@ def test_that_the_conditions_for_convergence_are_those_of_the_rates_themselves(
     assert (schedule.sum_diverges, schedule.squares_converge) == (diverges, converge)
 
     def growth(power: int) -> float:
-        # Cauchy's condensation: a sum diverges if stretches of doubling length do not add less and less.
-        first, second = (sum(schedule.rate(LR, step) ** power for step in range(begin, 2 * begin)) for begin in (4096, 8192))
+        # Cauchy's condensation: a sum diverges if stretches of doubling length do not add less and
+        # less.
+        first, second = (
+            sum(schedule.rate(LR, step) ** power for step in range(begin, 2 * begin))
+            for begin in (4096, 8192)
+        )
         return second / first if first > 0.0 else 0.0
 
     assert (growth(1) > 0.95) == diverges
@@ -94,7 +138,12 @@ def test_that_every_schedule_is_asked_for_its_conditions() -> None:
     assert {values["name"] for values, _, _ in CONDITIONS} == set(registry.names("schedule"))
 
 
-@pytest.mark.parametrize(("name", "first", "second"), [("inverse", "yes", "yes"), ("constant", "yes", "no"), ("exponential", "no", "yes")])
-def test_that_the_page_tells_whether_the_conditions_hold(name: str, first: str, second: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [("inverse", "yes", "yes"), ("constant", "yes", "no"), ("exponential", "no", "yes")],
+)
+def test_that_the_page_tells_whether_the_conditions_hold(
+    name: str, first: str, second: str
+) -> None:
     words = f"With these defaults Σ ε_k = ∞ (8.12): {first}; Σ ε_k² < ∞ (8.13): {second}."
     assert page(registry.get("schedule", name)).explanation[-1] == words

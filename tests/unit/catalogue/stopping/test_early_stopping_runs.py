@@ -1,4 +1,6 @@
-"""Early stopping in the engine: the restored parameters are those of the best evaluation, in every way a run can be taken up."""
+"""Early stopping in the engine: the restored parameters are those of the best evaluation, in every
+way a run can be taken up.
+"""
 
 from __future__ import annotations
 
@@ -31,29 +33,45 @@ def series(events: list[Any], name: str) -> dict[int, list[float]]:
 
 def kept(events: list[Any], reason: str = "end", run: int = 0) -> Any:
     return next(
-        event.snapshot for event in events if isinstance(event, SnapshotTaken) and event.snapshot.reason == reason and event.run == run
+        event.snapshot
+        for event in events
+        if isinstance(event, SnapshotTaken) and event.snapshot.reason == reason and event.run == run
     )
 
 
-@pytest.mark.parametrize("strategies", [{}, {"averaging": {"name": "polyak"}, "delay": {"name": "fixed", "steps": 2}}])
+@pytest.mark.parametrize(
+    "strategies", [{}, {"averaging": {"name": "polyak"}, "delay": {"name": "fixed", "steps": 2}}]
+)
 @pytest.mark.parametrize("clipped", [False, True])
 def test_that_the_parameters_of_the_best_evaluation_are_the_result(
     build: Build, play: Any, ended: Any, advanced: Any, strategies: dict[str, Any], clipped: bool
 ) -> None:
-    experiment = build(stopping=EARLY, **NOISY, **strategies, **({"clipping": {"name": "norm", "threshold": 1.0}} if clipped else {}))
+    experiment = build(
+        stopping=EARLY,
+        **NOISY,
+        **strategies,
+        **({"clipping": {"name": "norm", "threshold": 1.0}} if clipped else {}),
+    )
     events = play(experiment)
     result = ended(events)
-    errors = {step: values[0] for step, values in series(events, "validation_error").items() if step > 0}
+    errors = {
+        step: values[0] for step, values in series(events, "validation_error").items() if step > 0
+    }
     best = min(errors, key=lambda step: (errors[step], step))
     assert result.status == "finished" and result.steps == best + 6 * 5 == max(errors)
     assert result.final["validation_error"] == errors[best]
     there = advanced(experiment, best)
     assert result.theta_sha256 == theta_sha256(there.theta[0].numpy()) == kept(events).theta_sha256
     norm = advanced(experiment, result.steps).full_gradient_norm().item()
-    assert f"the norm of the gradient on the whole training set is {norm:.3g}; the parameters of step {best} are restored" in result.reason
+    assert (
+        f"the norm of the gradient on the whole training set is {norm:.3g}; the parameters of step {best} are restored"
+        in result.reason
+    )
 
 
-def test_that_without_restoring_the_last_parameters_are_the_result(build: Build, play: Any, ended: Any, advanced: Any) -> None:
+def test_that_without_restoring_the_last_parameters_are_the_result(
+    build: Build, play: Any, ended: Any, advanced: Any
+) -> None:
     experiment = build(stopping={**EARLY, "restore_best": False}, **NOISY)
     events = play(experiment)
     result = ended(events)
@@ -63,7 +81,9 @@ def test_that_without_restoring_the_last_parameters_are_the_result(build: Build,
 
 
 @pytest.mark.parametrize("back", [1, 5, 8, 29, 33])
-def test_that_a_run_taken_up_before_its_halt_halts_as_if_it_had_not_been_stopped(build: Build, play: Any, ended: Any, back: int) -> None:
+def test_that_a_run_taken_up_before_its_halt_halts_as_if_it_had_not_been_stopped(
+    build: Build, play: Any, ended: Any, back: int
+) -> None:
     experiment = build(stopping=EARLY, **NOISY)
     straight = play(experiment)
     stop = ended(straight).steps - back
@@ -76,8 +96,16 @@ def test_that_a_run_taken_up_before_its_halt_halts_as_if_it_had_not_been_stopped
         np.testing.assert_array_equal(kept(resumed).state[name], values)
 
 
-def test_that_runs_of_a_population_halt_and_are_restored_as_alone(build: Build, play: Any, ended: Any) -> None:
-    rules = [EARLY, {"name": "never"}, {**EARLY, "patience": 3}, {**EARLY, "restore_best": False}, {**EARLY, "patience": 2}]
+def test_that_runs_of_a_population_halt_and_are_restored_as_alone(
+    build: Build, play: Any, ended: Any
+) -> None:
+    rules = [
+        EARLY,
+        {"name": "never"},
+        {**EARLY, "patience": 3},
+        {**EARLY, "restore_best": False},
+        {**EARLY, "patience": 2},
+    ]
     changes = {**NOISY, "budget": {"steps": 300}}
     members = [build(stopping=rule, seed=seed, **changes) for seed, rule in enumerate(rules)]
     together = play(members)
@@ -85,7 +113,10 @@ def test_that_runs_of_a_population_halt_and_are_restored_as_alone(build: Build, 
         alone = play(member)
         assert ended(together, run).steps == ended(alone).steps
         torch.testing.assert_close(
-            torch.from_numpy(kept(together, run=run).theta), torch.from_numpy(kept(alone).theta), rtol=1e-10, atol=1e-12
+            torch.from_numpy(kept(together, run=run).theta),
+            torch.from_numpy(kept(alone).theta),
+            rtol=1e-10,
+            atol=1e-12,
         )
     assert len({ended(together, run).steps for run in range(len(members))}) > 2
 
@@ -94,7 +125,9 @@ def test_that_runs_of_a_population_halt_and_are_restored_as_alone(build: Build, 
 def test_that_what_is_kept_as_best_survives_that_another_run_ends_and_the_run_itself_breaks(
     build: Build, advanced: Any, deferred: bool
 ) -> None:
-    trainer = advanced([build(stopping=EARLY, seed=1), build(stopping=EARLY, seed=2)], 10, deferred=deferred)
+    trainer = advanced(
+        [build(stopping=EARLY, seed=1), build(stopping=EARLY, seed=2)], 10, deferred=deferred
+    )
     best = trainer.theta.clone()
     trainer.keep_best(0)
     trainer.keep_best(1)
@@ -105,7 +138,9 @@ def test_that_what_is_kept_as_best_survives_that_another_run_ends_and_the_run_it
     trainer.sync_divergence()
     assert trainer.endings[0].status == "diverged"
     for run in range(2):
-        np.testing.assert_array_equal(trainer.snapshot(run, 0.0, "end").state["best.theta"], best[run].numpy())
+        np.testing.assert_array_equal(
+            trainer.snapshot(run, 0.0, "end").state["best.theta"], best[run].numpy()
+        )
         trainer.restore_best(run)
     assert torch.equal(trainer.theta, best)
 
@@ -114,7 +149,8 @@ def test_that_what_is_kept_as_best_survives_that_another_run_ends_and_the_run_it
 def test_that_what_is_kept_as_best_goes_with_what_the_rule_remembers_even_if_the_next_loss_breaks(
     build: Build, advanced: Any, deferred: bool
 ) -> None:
-    # A broken loss puts the state back by a step, to before the evaluation; the rule's memory of that evaluation stays.
+    # A broken loss puts the state back by a step, to before the evaluation; the rule's memory of
+    # that evaluation stays.
     trainer = advanced(build(stopping=EARLY), 10, deferred=deferred)
     trainer.theta = torch.full_like(trainer.theta, 1e308)
     trainer.keep_best(0)
@@ -126,12 +162,18 @@ def test_that_what_is_kept_as_best_goes_with_what_the_rule_remembers_even_if_the
     assert set(snapshot.state["best.theta"].tolist()) == {1e308}
 
 
-def test_that_a_run_whose_budget_ends_first_keeps_its_last_parameters(build: Build, play: Any, ended: Any, advanced: Any) -> None:
+def test_that_a_run_whose_budget_ends_first_keeps_its_last_parameters(
+    build: Build, play: Any, ended: Any, advanced: Any
+) -> None:
     experiment = build(stopping={**EARLY, "patience": 1000}, **{**NOISY, "budget": {"steps": 80}})
-    assert ended(play(experiment)).theta_sha256 == theta_sha256(advanced(experiment, 80).theta[0].numpy())
+    assert ended(play(experiment)).theta_sha256 == theta_sha256(
+        advanced(experiment, 80).theta[0].numpy()
+    )
 
 
-def test_that_a_run_ends_where_the_gradient_of_the_whole_objective_is_small(build: Build, play: Any, ended: Any) -> None:
+def test_that_a_run_ends_where_the_gradient_of_the_whole_objective_is_small(
+    build: Build, play: Any, ended: Any
+) -> None:
     experiment = build(
         model={"name": "linear"},
         loss={"name": "cross_entropy", "l2": 0.1},

@@ -17,12 +17,18 @@ def unasked() -> float:
     raise AssertionError("the gradient was asked for, which costs a pass")
 
 
-def halt(rule: Stopping, errors: list[float], name: str = "validation_error") -> tuple[int, dict[str, float], str]:
-    """Number of the evaluation (at steps 10, 20, …) that ends the run, what the rule remembers then, and its reason."""
+def halt(
+    rule: Stopping, errors: list[float], name: str = "validation_error"
+) -> tuple[int, dict[str, float], str]:
+    """Number of the evaluation (at steps 10, 20, …) that ends the run, what the rule remembers
+    then, and its reason.
+    """
     memory: dict[str, float] = {}
     for number, error in enumerate(errors, start=1):
         before = dict(memory)
-        found, reason = rule.verdict(memory, 10 * number, {name: error, "train_loss": 0.0}, lambda: 2.5)
+        found, reason = rule.verdict(
+            memory, 10 * number, {name: error, "train_loss": 0.0}, lambda: 2.5
+        )
         assert memory == before, "not written to"
         memory = dict(found)
         if reason is not None:
@@ -37,7 +43,10 @@ def test_that_never_never_stops() -> None:
 def test_that_a_target_stops_at_the_first_error_that_meets_it() -> None:
     rule = Target(error=0.05)
     assert rule.verdict({}, 1, {"validation_error": 0.0501}, unasked)[1] is None
-    assert rule.verdict({}, 2, {"validation_error": 0.05}, unasked)[1] == "validation error 0.0500 is at most 0.05"
+    assert (
+        rule.verdict({}, 2, {"validation_error": 0.05}, unasked)[1]
+        == "validation error 0.0500 is at most 0.05"
+    )
 
 
 def test_that_a_target_without_a_validation_part_goes_on() -> None:
@@ -71,17 +80,30 @@ def test_that_early_stopping_looks_at_the_validation_loss_where_there_is_no_erro
     assert halt(EarlyStopping(patience=1), [2.0, 1.0, 3.0], "validation_loss")[0] == 3
     rule = EarlyStopping(patience=1)
     memory, _ = rule.verdict({}, 1, {"validation_error": 0.5, "validation_loss": 1.0}, unasked)
-    assert rule.verdict(memory, 2, {"validation_error": 0.4, "validation_loss": 9.0}, unasked)[1] is None
+    assert (
+        rule.verdict(memory, 2, {"validation_error": 0.4, "validation_loss": 9.0}, unasked)[1]
+        is None
+    )
 
 
 def test_that_early_stopping_without_a_validation_part_is_refused() -> None:
-    tables = {"dataset": {"name": "iris", "validation": 0.0}, "model": {"name": "linear"}, "stopping": {"name": "early"}}
-    with pytest.raises(InvalidInput, match=r"stopping\.name is 'early', which looks at the validation part, but dataset\.validation is 0"):
+    tables = {
+        "dataset": {"name": "iris", "validation": 0.0},
+        "model": {"name": "linear"},
+        "stopping": {"name": "early"},
+    }
+    with pytest.raises(
+        InvalidInput,
+        match=r"stopping\.name is 'early', which looks at the validation part, but dataset\.validation is 0",
+    ):
         Experiment.from_dict(tables)
 
 
 def test_that_a_small_gradient_ends_a_run_and_a_larger_one_does_not() -> None:
     rule = GradientNorm(bound=0.1)
     assert rule.verdict({}, 1, {}, lambda: 0.1001)[1] is None
-    assert rule.verdict({}, 1, {}, lambda: 0.1)[1] == "the norm of the gradient on the whole training set, 0.1, is at most 0.1"
+    assert (
+        rule.verdict({}, 1, {}, lambda: 0.1)[1]
+        == "the norm of the gradient on the whole training set, 0.1, is at most 0.1"
+    )
     assert rule.verdict({}, 1, {}, lambda: float("nan"))[1] is None

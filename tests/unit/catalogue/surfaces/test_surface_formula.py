@@ -17,7 +17,9 @@ from optlab.catalogue.surfaces.formula import Formula
 from optlab.core.errors import InvalidInput
 
 Written = tuple[str, Callable[[Any, Any], Any]]
-"""A formula as text, and the same as a NumPy function: both are built side by side, neither from the other."""
+"""A formula as text, and the same as a NumPy function: both are built side by side, neither from
+the other.
+"""
 POINTS = np.array([[0.3, -1.7], [1.9, 0.4], [-2.2, 3.1], [0.0, 0.0]])
 ONE = {
     "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh, "abs": np.abs,
@@ -26,20 +28,36 @@ ONE = {
 TWO = {"min": np.minimum, "max": np.maximum}
 SIGNS = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
 
-numbers = st.floats(0.0, 50.0).map(lambda n: (f"{n:.6g}", lambda x, y, n=float(f"{n:.6g}"): n + 0.0 * x))
+numbers = st.floats(0.0, 50.0).map(
+    lambda n: (f"{n:.6g}", lambda x, y, n=float(f"{n:.6g}"): n + 0.0 * x)
+)
 names = st.sampled_from(
-    [("x", lambda x, y: x), ("y", lambda x, y: y), ("x1", lambda x, y: x), ("x2", lambda x, y: y), ("pi", lambda x, y: math.pi + 0 * x)]
+    [
+        ("x", lambda x, y: x),
+        ("y", lambda x, y: y),
+        ("x1", lambda x, y: x),
+        ("x2", lambda x, y: y),
+        ("pi", lambda x, y: math.pi + 0 * x),
+    ]
 )
 
 
 def grown(inner: st.SearchStrategy[Written]) -> st.SearchStrategy[Written]:
     return st.one_of(
-        st.tuples(st.sampled_from(sorted(ONE)), inner).map(lambda p: (f"{p[0]}({p[1][0]})", lambda x, y: ONE[p[0]](p[1][1](x, y)))),
+        st.tuples(st.sampled_from(sorted(ONE)), inner).map(
+            lambda p: (f"{p[0]}({p[1][0]})", lambda x, y: ONE[p[0]](p[1][1](x, y)))
+        ),
         st.tuples(st.sampled_from(sorted(TWO)), inner, inner).map(
-            lambda p: (f"{p[0]}({p[1][0]}, {p[2][0]})", lambda x, y: TWO[p[0]](p[1][1](x, y), p[2][1](x, y)))
+            lambda p: (
+                f"{p[0]}({p[1][0]}, {p[2][0]})",
+                lambda x, y: TWO[p[0]](p[1][1](x, y), p[2][1](x, y)),
+            )
         ),
         st.tuples(st.sampled_from(sorted(SIGNS)), inner, inner).map(
-            lambda p: (f"({p[1][0]}){p[0]} ({p[2][0]})", lambda x, y: SIGNS[p[0]](p[1][1](x, y), p[2][1](x, y)))
+            lambda p: (
+                f"({p[1][0]}){p[0]} ({p[2][0]})",
+                lambda x, y: SIGNS[p[0]](p[1][1](x, y), p[2][1](x, y)),
+            )
         ),
         inner.map(lambda p: (f"-({p[0]})", lambda x, y: -p[1](x, y))),
         st.tuples(inner, st.sampled_from(["^", "**"]), st.integers(0, 4)).map(
@@ -50,7 +68,9 @@ def grown(inner: st.SearchStrategy[Written]) -> st.SearchStrategy[Written]:
 
 def computed(text: str, *points: tuple[float, float]) -> list[float]:
     at = torch.tensor(points or POINTS, dtype=torch.float64)
-    found: list[float] = torch.broadcast_to(evaluate(parse(text), at.unbind(-1)), (len(at),)).tolist()
+    found: list[float] = torch.broadcast_to(
+        evaluate(parse(text), at.unbind(-1)), (len(at),)
+    ).tolist()
     return found
 
 
@@ -62,13 +82,18 @@ def test_that_a_formula_means_what_numpy_computes(written: Written) -> None:
         return
     with np.errstate(all="ignore"):
         expected = function(POINTS[:, 0], POINTS[:, 1])
-    large = np.abs(expected) > 1e12  # there trigonometric functions of rounding are noise, and so are differences
+    # there trigonometric functions of rounding are noise, and so are differences
+    large = np.abs(expected) > 1e12
     found = np.array(computed(text))
-    assert np.allclose(found[~large], expected[~large], rtol=1e-6, atol=1e-6, equal_nan=True) or _wild(text, function)
+    assert np.allclose(
+        found[~large], expected[~large], rtol=1e-6, atol=1e-6, equal_nan=True
+    ) or _wild(text, function)
 
 
 def _wild(text: str, function: Callable[[Any, Any], Any]) -> bool:
-    """Whether a nudge of 1e-13 changes the value more than the tolerance: then no two libraries agree."""
+    """Whether a nudge of 1e-13 changes the value more than the tolerance: then no two libraries
+    agree.
+    """
     with np.errstate(all="ignore"):
         a = function(POINTS[:, 0], POINTS[:, 1])
         b = function(POINTS[:, 0] * (1 + 1e-13) + 1e-15, POINTS[:, 1] * (1 - 1e-13) + 1e-15)
@@ -132,7 +157,14 @@ def test_that_what_is_no_formula_is_refused_with_its_place(text: str, words: str
 
 
 @pytest.mark.parametrize(
-    "text", ["(" * 300 + "x", "-" * 300 + "x", "x^" * 190 + "x", "sin(" * 99 + "x", "(" * (DEEPEST + 1) + "x" + ")" * (DEEPEST + 1)]
+    "text",
+    [
+        "(" * 300 + "x",
+        "-" * 300 + "x",
+        "x^" * 190 + "x",
+        "sin(" * 99 + "x",
+        "(" * (DEEPEST + 1) + "x" + ")" * (DEEPEST + 1),
+    ],
 )
 def test_that_depth_is_bounded(text: str) -> None:
     with pytest.raises(InvalidInput, match="nested more than"):

@@ -14,7 +14,9 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput
 
 EVERY = [cast(type[Surface], component) for component in registry.components("surface")]
-each = pytest.mark.parametrize("surface", [component() for component in EVERY], ids=[component.name for component in EVERY])
+each = pytest.mark.parametrize(
+    "surface", [component() for component in EVERY], ids=[component.name for component in EVERY]
+)
 
 
 def make(name: str, **values: object) -> Surface:
@@ -31,8 +33,13 @@ def gradient(surface: Surface, points: torch.Tensor) -> torch.Tensor:
 
 
 def scattered(surface: Surface, count: int) -> torch.Tensor:
-    low, high = (torch.tensor([interval[end] for interval in surface.domain()], dtype=torch.float64) for end in (0, 1))
-    return low + (high - low) * torch.rand(count, surface.dimension, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    low, high = (
+        torch.tensor([interval[end] for interval in surface.domain()], dtype=torch.float64)
+        for end in (0, 1)
+    )
+    return low + (high - low) * torch.rand(
+        count, surface.dimension, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
 
 
 @each
@@ -48,7 +55,9 @@ def test_that_the_gradient_agrees_with_finite_differences(surface: Surface) -> N
 
 
 @each
-def test_that_values_are_computed_over_any_leading_axes_and_are_finite_in_the_domain(surface: Surface) -> None:
+def test_that_values_are_computed_over_any_leading_axes_and_are_finite_in_the_domain(
+    surface: Surface,
+) -> None:
     points = scattered(surface, 24)
     values = surface.value(points)
     assert values.shape == (24,) and torch.isfinite(values).all()
@@ -61,7 +70,9 @@ def test_that_starts_lie_in_the_domain_and_have_different_names(surface: Surface
     starts = surface.starts()
     assert starts and len({start.label for start in starts}) == len(starts)
     for start in starts:
-        assert all(low <= x <= high for x, (low, high) in zip(start.point, surface.domain(), strict=True))
+        assert all(
+            low <= x <= high for x, (low, high) in zip(start.point, surface.domain(), strict=True)
+        )
 
 
 @each
@@ -69,10 +80,16 @@ def test_that_known_points_have_their_height_and_no_slope(surface: Surface) -> N
     for known in surface.known():
         assert value(surface, *known.point) == pytest.approx(known.value, abs=1e-6)
         assert gradient(surface, torch.tensor([known.point], dtype=torch.float64)).norm() < 2e-6
-        ring = torch.randn(200, surface.dimension, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-        around = torch.tensor(known.point, dtype=torch.float64) + 0.05 * ring / ring.norm(dim=1, keepdim=True)
+        ring = torch.randn(
+            200, surface.dimension, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+        )
+        around = torch.tensor(known.point, dtype=torch.float64) + 0.05 * ring / ring.norm(
+            dim=1, keepdim=True
+        )
         higher = float((surface.value(around) > known.value).double().mean())
-        expected = {"minimum": (1.0, 1.0), "kink": (1.0, 1.0), "maximum": (0.0, 0.0)}.get(known.kind, (0.2, 0.8))
+        expected = {"minimum": (1.0, 1.0), "kink": (1.0, 1.0), "maximum": (0.0, 0.0)}.get(
+            known.kind, (0.2, 0.8)
+        )
         assert expected[0] <= higher <= expected[1]
 
 
@@ -97,12 +114,24 @@ def test_that_known_points_have_their_height_and_no_slope(surface: Surface) -> N
         ("styblinski_tang", (1.0, 1.0), -10.0),
     ],
 )
-def test_that_heights_away_from_the_minima_are_those_of_the_literature(name: str, point: tuple[float, ...], height: float) -> None:
+def test_that_heights_away_from_the_minima_are_those_of_the_literature(
+    name: str, point: tuple[float, ...], height: float
+) -> None:
     assert value(make(name), *point) == pytest.approx(height, abs=1e-12)
 
 
 @pytest.mark.parametrize(
-    "name", ["quadratic", "rosenbrock", "beale", "himmelblau", "rastrigin", "goldstein_price", "styblinski_tang", "valleys"]
+    "name",
+    [
+        "quadratic",
+        "rosenbrock",
+        "beale",
+        "himmelblau",
+        "rastrigin",
+        "goldstein_price",
+        "styblinski_tang",
+        "valleys",
+    ],
 )
 def test_that_scipy_comes_to_the_known_minima(name: str) -> None:
     surface = make(name)
@@ -110,16 +139,23 @@ def test_that_scipy_comes_to_the_known_minima(name: str) -> None:
         if known.kind == "minimum":
             begin = np.array(known.point) + 0.02
             found = scipy.optimize.minimize(
-                lambda p: value(surface, *p), begin, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-14}
+                lambda p: value(surface, *p),
+                begin,
+                method="Nelder-Mead",
+                options={"xatol": 1e-9, "fatol": 1e-14},
             )
             assert found.x == pytest.approx(known.point, abs=1e-6)
             assert found.fun == pytest.approx(known.value, abs=1e-6)
 
 
 @pytest.mark.parametrize(("condition", "angle"), [(5.0, -45.0), (1.0, 0.0), (300.0, 20.0)])
-def test_that_the_quadratic_has_the_condition_and_the_direction_that_were_asked_for(condition: float, angle: float) -> None:
+def test_that_the_quadratic_has_the_condition_and_the_direction_that_were_asked_for(
+    condition: float, angle: float
+) -> None:
     surface = make("quadratic", condition=condition, angle=angle)
-    hessian = torch.autograd.functional.hessian(surface.value, torch.tensor([1.0, 2.0], dtype=torch.float64)).numpy()
+    hessian = torch.autograd.functional.hessian(
+        surface.value, torch.tensor([1.0, 2.0], dtype=torch.float64)
+    ).numpy()
     eigenvalues, vectors = np.linalg.eigh(hessian)
     assert eigenvalues == pytest.approx([1.0, condition])
     if condition > 1.0:
@@ -129,7 +165,9 @@ def test_that_the_quadratic_has_the_condition_and_the_direction_that_were_asked_
 
 def test_that_the_mountain_has_its_lower_asymptote_on_the_right() -> None:
     surface = make("mountain")
-    assert value(surface, 400.0, 0.0) == pytest.approx(-1.0) and value(surface, -400.0, 0.0) == pytest.approx(1.0)
+    assert value(surface, 400.0, 0.0) == pytest.approx(-1.0) and value(
+        surface, -400.0, 0.0
+    ) == pytest.approx(1.0)
 
 
 def test_that_ackleys_minimum_has_a_gradient_of_zero_and_none_that_is_not_a_number() -> None:
@@ -137,5 +175,7 @@ def test_that_ackleys_minimum_has_a_gradient_of_zero_and_none_that_is_not_a_numb
 
 
 def test_that_a_formulas_part_must_have_a_width() -> None:
-    with pytest.raises(InvalidInput, match=r"surface.x_from is 2, but it must be below surface.x_to, 2"):
+    with pytest.raises(
+        InvalidInput, match=r"surface.x_from is 2, but it must be below surface.x_to, 2"
+    ):
         make("formula", x_from=2.0)

@@ -43,7 +43,12 @@ def test_that_the_same_table_is_read_however_it_is_written(tmp_path: Path, conte
     table = read_table(write(tmp_path, content), Dialect())
     np.testing.assert_array_equal(table.x, [[1.0, 2.5], [3.0, 4.0], [5.0, 6.0]])
     np.testing.assert_array_equal(table.y, [0, 1, 0])
-    assert (table.names, table.target, table.class_names, table.task) == (("a", "b"), "species", ("x", "y"), "classes")
+    assert (table.names, table.target, table.class_names, table.task) == (
+        ("a", "b"),
+        "species",
+        ("x", "y"),
+        "classes",
+    )
 
 
 def test_that_a_table_without_header_numbers_its_columns(tmp_path: Path) -> None:
@@ -53,9 +58,18 @@ def test_that_a_table_without_header_numbers_its_columns(tmp_path: Path) -> None
 
 
 def test_that_the_task_follows_the_target(tmp_path: Path) -> None:
-    assert read_table(write(tmp_path, "a,b\n1,0\n2,1\n3,10\n"), Dialect()).class_names == ("0", "1", "10")
+    assert read_table(write(tmp_path, "a,b\n1,0\n2,1\n3,10\n"), Dialect()).class_names == (
+        "0",
+        "1",
+        "10",
+    )
     assert read_table(write(tmp_path, "a,b\n1,0.5\n2,1.5\n"), Dialect()).task == "regression"
-    assert read_table(write(tmp_path, "a,b\n" + "".join(f"1,{n}\n" for n in range(40))), Dialect()).task == "regression"
+    assert (
+        read_table(
+            write(tmp_path, "a,b\n" + "".join(f"1,{n}\n" for n in range(40))), Dialect()
+        ).task
+        == "regression"
+    )
 
 
 def test_that_missing_values_are_dropped_or_filled_where_asked(tmp_path: Path) -> None:
@@ -74,16 +88,36 @@ WRONG: dict[str, tuple[str | bytes, Dialect, list[str]]] = {
     "one column": ("a\n1\n2\n", Dialect(), ["one column"]),
     "ragged": ("a,b,c\n1,2,3\n4,5\n", Dialect(delimiter="comma"), ["line 3", "2 columns", "3"]),
     "too long a row": ("a,b\n1,2\n1,2,3\n", Dialect(delimiter="comma"), ["line 3", "3 columns"]),
-    "a word among numbers": ("a,b,t\n1,2,0\n1,oops,1\n", Dialect(header="yes"), ["line 3", "'b'", "'oops'", "not a number"]),
+    "a word among numbers": (
+        "a,b,t\n1,2,0\n1,oops,1\n",
+        Dialect(header="yes"),
+        ["line 3", "'b'", "'oops'", "not a number"],
+    ),
     "a missing value": ("a,b,t\n1,,0\n", Dialect(header="yes"), ["line 2", "'b'", "missing"]),
-    "every row incomplete": ("a,b,t\n1,,0\n,1,1\n", Dialect(header="yes", missing="drop"), ["none is left"]),
-    "an empty column": ("a,b,t\n1,,0\n2,,1\n", Dialect(header="yes", missing="mean"), ["'b'", "every value is missing"]),
+    "every row incomplete": (
+        "a,b,t\n1,,0\n,1,1\n",
+        Dialect(header="yes", missing="drop"),
+        ["none is left"],
+    ),
+    "an empty column": (
+        "a,b,t\n1,,0\n2,,1\n",
+        Dialect(header="yes", missing="mean"),
+        ["'b'", "every value is missing"],
+    ),
     "infinity": ("a,t\n1,0\ninf,1\n", Dialect(), ["line 3", "'inf'", "finite"]),
     "the same name twice": ("a,a,t\n1,2,0\n", Dialect(), ["'a'", "twice"]),
-    "no such target": (GOOD, Dialect(target="specis"), ["'specis'", "did you mean species", "a, b, species"]),
+    "no such target": (
+        GOOD,
+        Dialect(target="specis"),
+        ["'specis'", "did you mean species", "a, b, species"],
+    ),
     "a target number too high": (GOOD, Dialect(target="9"), ["'9'"]),
     "one class": ("a,t\n1,x\n2,x\n", Dialect(), ["one value only"]),
-    "words as real targets": (GOOD, Dialect(task="regression"), ["line 2", "'species'", "'x'", "not a number"]),
+    "words as real targets": (
+        GOOD,
+        Dialect(task="regression"),
+        ["line 2", "'species'", "'x'", "not a number"],
+    ),
     "latin-1": ("a,t\n1,caf\xe9\n".encode("latin-1"), Dialect(), ["line 2", "UTF-8"]),
     "binary": (b"PK\x03\x04\x00\x00", Dialect(), ["no text file"]),
     "an open quote": ('a,t\n"1,2\n3,4\n', Dialect(delimiter="comma"), ["quotes"]),
@@ -93,8 +127,16 @@ WRONG: dict[str, tuple[str | bytes, Dialect, list[str]]] = {
         ["line 2", "'1,5'", "not a number"],
     ),
     "underscores": ("a,t\n1_000,0\n2,1\n", Dialect(header="yes"), ["'1_000'", "not a number"]),
-    "thousands": ("a;t\n1.000,5;0\n2,0;1\n", Dialect(decimal="comma", header="yes"), ["'1.000,5'", "not a number"]),
-    "too many classes": ("a,t\n" + "".join(f"1,w{n}\n" for n in range(1200)), Dialect(), ["1,200", "classes"]),
+    "thousands": (
+        "a;t\n1.000,5;0\n2,0;1\n",
+        Dialect(decimal="comma", header="yes"),
+        ["'1.000,5'", "not a number"],
+    ),
+    "too many classes": (
+        "a,t\n" + "".join(f"1,w{n}\n" for n in range(1200)),
+        Dialect(),
+        ["1,200", "classes"],
+    ),
 }
 
 
@@ -118,7 +160,9 @@ def test_that_the_command_line_refuses_it_and_writes_nothing(
     monkeypatch.setenv("OPTLAB_HOME", str(home))
     path = write(tmp_path, WRONG[case][0])
     file = write(
-        tmp_path, f'[dataset]\nname = "csv_file"\npath = \'{path}\'\nheader = "yes"\n[model]\nname = "linear"\n', "experiment.toml"
+        tmp_path,
+        f'[dataset]\nname = "csv_file"\npath = \'{path}\'\nheader = "yes"\n[model]\nname = "linear"\n',
+        "experiment.toml",
     )
     assert main(["run", str(file)]) == 2
     out, err = capsys.readouterr()
@@ -147,7 +191,10 @@ def test_that_a_table_of_ones_own_trains(tmp_path: Path) -> None:
     )
     assert Experiment.from_toml(asked.to_toml()) == asked
     ended = [event for event in session([asked], Inbox()) if isinstance(event, events.RunEnded)]
-    assert ended[0].final["validation_error"] is not None and ended[0].final["validation_error"] <= 0.05
+    assert (
+        ended[0].final["validation_error"] is not None
+        and ended[0].final["validation_error"] <= 0.05
+    )
 
 
 def test_that_a_changed_file_is_read_anew(tmp_path: Path) -> None:

@@ -39,7 +39,9 @@ def build(**values: Any) -> Any:
 @pytest.mark.parametrize("pack", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize("dtype", ["bool", "<u1", "<i8", ">i2", "<f2", ">f4", "<f8", "<U3", ">U2"])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_that_an_array_is_read_as_numpy_reads_it(tmp_path: Path, pack: Any, dtype: str, order: Any) -> None:
+def test_that_an_array_is_read_as_numpy_reads_it(
+    tmp_path: Path, pack: Any, dtype: str, order: Any
+) -> None:
     array = np.asarray(np.arange(24).reshape(4, 3, 2) % 7, dtype=dtype, order=order)
     pack(tmp_path / "a.npz", a=array, b=np.zeros(0))
     read = read_array(tmp_path / "a.npz", "a")
@@ -59,13 +61,17 @@ def test_that_an_array_is_read_as_numpy_reads_it(tmp_path: Path, pack: Any, dtyp
         (np.ones((3, 2)), "regression", ()),
     ],
 )
-def test_that_the_task_follows_the_targets(tmp_path: Path, y: np.ndarray, task: str, classes: tuple[str, ...]) -> None:
+def test_that_the_task_follows_the_targets(
+    tmp_path: Path, y: np.ndarray, task: str, classes: tuple[str, ...]
+) -> None:
     np.savez(tmp_path / "a.npz", X=np.ones((3, 4)), y=y)
     found = read_examples(tmp_path / "a.npz")
     assert (found.task, found.class_names) == (task, classes)
     assert found.y.shape == ((3,) if task == "classes" else (3, 2 if y.ndim == 2 else 1))
     if classes:
-        assert [classes[number] for number in found.y] == [str(v.item() if v.dtype.kind != "f" else int(v)) for v in y.ravel()]
+        assert [classes[number] for number in found.y] == [
+            str(v.item() if v.dtype.kind != "f" else int(v)) for v in y.ravel()
+        ]
 
 
 def test_that_many_integers_without_a_gap_are_classes_and_others_are_not(tmp_path: Path) -> None:
@@ -82,33 +88,50 @@ def test_that_an_npz_file_trains(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", points=x, side=np.where(x[:, 0, 0] > 0, "right", "left"))
     asked = Experiment.from_dict(
         {
-            "dataset": {"name": "npz_file", "path": str(tmp_path / "a.npz"), "x": "points", "y": "side"},
+            "dataset": {
+                "name": "npz_file",
+                "path": str(tmp_path / "a.npz"),
+                "x": "points",
+                "y": "side",
+            },
             "model": {"name": "linear"},
             "optimizer": {"name": "sgd", "lr": 0.5},
             "budget": {"steps": 200},
         }
     )
-    assert asked.dataset.shape().inputs == (1, 2) and list(asked.dataset.class_names()) == ["left", "right"]
+    assert asked.dataset.shape().inputs == (1, 2) and list(asked.dataset.class_names()) == [
+        "left",
+        "right",
+    ]
     (ended,) = [event for event in session([asked], Inbox()) if isinstance(event, events.RunEnded)]
     assert ended.final["validation_error"] is not None and ended.final["validation_error"] <= 0.05
 
 
 @pytest.mark.parametrize("dtype", CODES)
 @pytest.mark.parametrize("packed", [False, True])
-def test_that_an_idx_file_is_read_as_it_was_written(tmp_path: Path, dtype: str, packed: bool) -> None:
+def test_that_an_idx_file_is_read_as_it_was_written(
+    tmp_path: Path, dtype: str, packed: bool
+) -> None:
     array = np.arange(30).reshape(5, 3, 2).astype(dtype)
     (tmp_path / "a").write_bytes(gzip.compress(idx(array)) if packed else idx(array))
     np.testing.assert_array_equal(read_idx(tmp_path / "a"), array)
     np.testing.assert_array_equal(read_idx(tmp_path / "a", most=2), array[:2])
 
 
-def folder_of_digits(folder: Path, test: bool = True, packed: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def folder_of_digits(
+    folder: Path, test: bool = True, packed: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
-    images, labels = rng.integers(0, 256, (40, 4, 3)).astype("u1"), (np.arange(40) % 3 + 4).astype("u1")
+    images, labels = (
+        rng.integers(0, 256, (40, 4, 3)).astype("u1"),
+        (np.arange(40) % 3 + 4).astype("u1"),
+    )
     for part, rows in (("train", slice(0, 30)), ("t10k", slice(30, 40)))[: 2 if test else 1]:
         for what, number, array in (("images", 3, images[rows]), ("labels", 1, labels[rows])):
             name, content = f"{part}-{what}-idx{number}-ubyte", idx(array)
-            (folder / (name + ".gz" if packed else name)).write_bytes(gzip.compress(content) if packed else content)
+            (folder / (name + ".gz" if packed else name)).write_bytes(
+                gzip.compress(content) if packed else content
+            )
     return images, labels
 
 
@@ -121,7 +144,9 @@ def test_that_a_folder_of_mnist_files_gives_its_own_test_part(tmp_path: Path, pa
     np.testing.assert_array_equal(data.test.x, images[30:])
     np.testing.assert_array_equal(data.test.y, labels[30:] - 4)
     standardized = build(name="idx_files", images=str(tmp_path)).load()
-    np.testing.assert_allclose(standardized.test.x * standardized.scale + standardized.offset, images[30:], atol=1e-9)
+    np.testing.assert_allclose(
+        standardized.test.x * standardized.scale + standardized.offset, images[30:], atol=1e-9
+    )
 
 
 def test_that_without_a_test_pair_the_share_is_drawn(tmp_path: Path) -> None:
@@ -131,12 +156,16 @@ def test_that_without_a_test_pair_the_share_is_drawn(tmp_path: Path) -> None:
         assert (len(data.training), len(data.validation), len(data.test)) == (18, 6, 6)
 
 
-def test_that_a_test_part_without_every_class_keeps_the_numbers_of_the_classes(tmp_path: Path) -> None:
+def test_that_a_test_part_without_every_class_keeps_the_numbers_of_the_classes(
+    tmp_path: Path,
+) -> None:
     folder_of_digits(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(
         gzip.compress(idx(np.full(10, 6, "u1").astype("u1") - np.arange(10, dtype="u1") % 2))
     )
     assert set(build(name="idx_files", images=str(tmp_path)).load().test.y.tolist()) == {1, 2}
-    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.arange(10, dtype="u1"))))
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(
+        gzip.compress(idx(np.arange(10, dtype="u1")))
+    )
     with pytest.raises(InvalidInput, match="the class 0 of its labels"):
         build(name="idx_files", images=str(tmp_path)).load()

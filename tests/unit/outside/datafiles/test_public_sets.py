@@ -1,4 +1,6 @@
-"""Public sets: fetched through scikit-learn's loader from a made-up OpenML, never from the network; then read offline."""
+"""Public sets: fetched through scikit-learn's loader from a made-up OpenML, never from the network;
+then read offline.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,12 @@ def described() -> dict[str, Any]:
     import hashlib
 
     def feature(index: int, name: str, kind: str, **more: str) -> dict[str, Any]:
-        flags = {"is_target": "false", "is_ignore": "false", "is_row_identifier": "false", "number_of_missing_values": "0"}
+        flags = {
+            "is_target": "false",
+            "is_ignore": "false",
+            "is_row_identifier": "false",
+            "number_of_missing_values": "0",
+        }
         return {"index": str(index), "name": name, "data_type": kind, **flags, **more}
 
     features = [
@@ -50,9 +57,17 @@ def described() -> dict[str, Any]:
         "description": "A toy.",
     }
     return {
-        "/data/list/": {"data": {"dataset": [{"did": 7, "name": "toy", "version": 2, "status": "active", "format": "ARFF"}]}},
+        "/data/list/": {
+            "data": {
+                "dataset": [
+                    {"did": 7, "name": "toy", "version": 2, "status": "active", "format": "ARFF"}
+                ]
+            }
+        },
         "/data/features/": {"data_features": {"feature": features}},
-        "/data/qualities/": {"data_qualities": {"quality": [{"name": "NumberOfInstances", "value": "6.0"}]}},
+        "/data/qualities/": {
+            "data_qualities": {"quality": [{"name": "NumberOfInstances", "value": "6.0"}]}
+        },
         "/download/": ARFF,
         "/api/v1/json/data/7": {"data_set_description": description},
     }
@@ -74,7 +89,11 @@ class MadeUp(urllib.request.BaseHandler):
         answer = next((answer for part, answer in described().items() if part in url), None)
         if answer is None:
             raise urllib.error.HTTPError(
-                url, 412, "Precondition Failed", email.message.Message(), io.BytesIO(b'{"error": {"message": "none"}}')
+                url,
+                412,
+                "Precondition Failed",
+                email.message.Message(),
+                io.BytesIO(b'{"error": {"message": "none"}}'),
             )
         content = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
         headers = email.message.Message()
@@ -106,48 +125,73 @@ def _network(monkeypatch: pytest.MonkeyPatch) -> Callable[..., MadeUp]:
 
 
 def left() -> list[str]:
-    return [str(path.relative_to(paths.home())) for path in paths.home().rglob("*") if path.is_file()]
+    return [
+        str(path.relative_to(paths.home())) for path in paths.home().rglob("*") if path.is_file()
+    ]
 
 
 def unreachable(url: str) -> None:
     raise urllib.error.URLError(OSError(-2, "Name or service not known"))
 
 
-def test_that_a_fetched_set_is_read_offline(network: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_fetched_set_is_read_offline(
+    network: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     network()
     assert main(["fetch", "toy", "--version", "2"]) == 0
     output = capsys.readouterr()
     assert "2 classes" in output.out
     assert left() == ["datasets/toy-2.npz"]
     made = network(unreachable)
-    dataset: Any = registry.build("dataset", {"name": "openml", "set": "Toy", "version": 2, "missing": "drop"})
-    assert (dataset.shape().inputs, dataset.shape().outputs, dataset.shape().task) == ((3,), 2, "classes")
-    assert list(dataset.input_names()) == ["a", "color=red", "color=blue"] and list(dataset.class_names()) == ["x", "y"]
+    dataset: Any = registry.build(
+        "dataset", {"name": "openml", "set": "Toy", "version": 2, "missing": "drop"}
+    )
+    assert (dataset.shape().inputs, dataset.shape().outputs, dataset.shape().task) == (
+        (3,),
+        2,
+        "classes",
+    )
+    assert list(dataset.input_names()) == ["a", "color=red", "color=blue"] and list(
+        dataset.class_names()
+    ) == ["x", "y"]
     x, y = dataset.examples(np.random.default_rng(0))
     np.testing.assert_array_equal(x, [[1, 1, 0], [2.5, 0, 1], [5, 0, 1], [6, 1, 0]])
     np.testing.assert_array_equal(y, [0, 1, 0, 1])
-    mean, _ = registry.build("dataset", {**{"name": "openml", "set": "toy", "version": 2}, "missing": "mean"}).examples(None)  # type: ignore[attr-defined]
+    mean, _ = registry.build(
+        "dataset", {**{"name": "openml", "set": "toy", "version": 2}, "missing": "mean"}
+    ).examples(None)  # type: ignore[attr-defined]
     np.testing.assert_allclose(mean[2:4], [[3.7, 1, 0], [4, 0.6, 0.4]])
     with pytest.raises(InvalidInput, match=r"row 3, column a: the value is missing"):
         registry.build("dataset", {"name": "openml", "set": "toy", "version": 2}).examples(None)  # type: ignore[attr-defined]
     assert made.asked == []
 
 
-def test_that_without_a_network_one_sentence_says_so_and_nothing_is_kept(network: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_without_a_network_one_sentence_says_so_and_nothing_is_kept(
+    network: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     network(unreachable)
     assert main(["fetch", "toy"]) == 2
     output = capsys.readouterr()
-    assert output.out == "" and output.err.count("\n") == 1 and "is there a network?" in output.err and "Traceback" not in output.err
+    assert (
+        output.out == ""
+        and output.err.count("\n") == 1
+        and "is there a network?" in output.err
+        and "Traceback" not in output.err
+    )
     assert left() == []
 
 
-def test_that_an_unknown_set_is_told(network: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_an_unknown_set_is_told(
+    network: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = network()
     assert made is not None
 
     def no_list(url: str) -> None:
         if "/data/list/" in url:
-            raise urllib.error.HTTPError(url, 412, "Precondition Failed", email.message.Message(), io.BytesIO(b"{}"))
+            raise urllib.error.HTTPError(
+                url, 412, "Precondition Failed", email.message.Message(), io.BytesIO(b"{}")
+            )
 
     network(no_list)
     assert main(["fetch", "nothing-like-it"]) == 2
@@ -157,7 +201,9 @@ def test_that_an_unknown_set_is_told(network: Any, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("how", ["ctrl-c", "progress", "cut off"])
-def test_that_what_ends_in_the_middle_leaves_nothing(network: Any, capsys: pytest.CaptureFixture[str], how: str) -> None:
+def test_that_what_ends_in_the_middle_leaves_nothing(
+    network: Any, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
     def cut(url: str) -> None:
         if "/download/" in url:
             if how == "ctrl-c":
@@ -182,10 +228,17 @@ def test_that_progress_is_told_with_the_bytes_that_come(network: Any) -> None:
     assert told == sorted(told, key=lambda pair: pair[0]) and told[-1][0] == told[-1][1] > len(ARFF)
 
 
-@pytest.mark.parametrize(("name", "words"), [("toy", "optlab fetch toy --version 1"), ("../evil", "cannot be the name"), ("", "is empty")])
-def test_that_a_set_that_was_not_fetched_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("toy", "optlab fetch toy --version 1"), ("../evil", "cannot be the name"), ("", "is empty")],
+)
+def test_that_a_set_that_was_not_fetched_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, words: str
+) -> None:
     file = tmp_path / "e.toml"
-    file.write_text(f'[dataset]\nname = "openml"\nset = "{name}"\n[model]\nname = "linear"\n', encoding="utf-8")
+    file.write_text(
+        f'[dataset]\nname = "openml"\nset = "{name}"\n[model]\nname = "linear"\n', encoding="utf-8"
+    )
     assert main(["run", str(file)]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and words in err
@@ -195,9 +248,17 @@ def test_that_a_set_that_was_not_fetched_says_what_to_do(tmp_path: Path, capsys:
 def test_that_a_damaged_file_asks_to_be_fetched_again(network: Any) -> None:
     network()
     path = public_sets.fetch("toy", 2)
-    np.savez(path, x=np.ones((3, 2)), y=np.array([0, 1, 9]), input_names=np.array(["a", "b"]), class_names=np.array(["p", "q"]))
+    np.savez(
+        path,
+        x=np.ones((3, 2)),
+        y=np.array([0, 1, 9]),
+        input_names=np.array(["a", "b"]),
+        class_names=np.array(["p", "q"]),
+    )
     with pytest.raises(InvalidInput, match="fetch it again"):
         public_sets.read("toy", 2)
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(InvalidInput, match="cut off"):
-        Experiment.from_dict({"dataset": {"name": "openml", "set": "toy", "version": 2}, "model": {"name": "linear"}})
+        Experiment.from_dict(
+            {"dataset": {"name": "openml", "set": "toy", "version": 2}, "model": {"name": "linear"}}
+        )

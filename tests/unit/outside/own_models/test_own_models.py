@@ -1,4 +1,6 @@
-"""Models of the user's own: what is registered trains as the same module does in torch, and nothing else is ever executed."""
+"""Models of the user's own: what is registered trains as the same module does in torch, and nothing
+else is ever executed.
+"""
 
 from __future__ import annotations
 
@@ -63,21 +65,29 @@ def asked(**changes: Any) -> Experiment:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_that_fifty_steps_are_those_of_torch_on_the_same_module(tmp_path: Path, optimizer: str) -> None:
+def test_that_fifty_steps_are_those_of_torch_on_the_same_module(
+    tmp_path: Path, optimizer: str
+) -> None:
     path = registered(tmp_path)
-    experiment = asked(optimizer={"name": optimizer, "lr": 0.02}, batches={"name": "never_shuffled", "size": 64})
+    experiment = asked(
+        optimizer={"name": optimizer, "lr": 0.02}, batches={"name": "never_shuffled", "size": 64}
+    )
     trainer = Trainer([experiment])
     data = experiment.dataset.load()
     x, y = torch.tensor(data.training.x), torch.tensor(data.training.y)
     module = sources.execute(sources.find(str(path)))(inputs=4, outputs=3).double()
     torch.nn.utils.vector_to_parameters(trainer.theta[0].clone(), module.parameters())
-    step = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[optimizer](module.parameters(), lr=0.02)
+    step = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[optimizer](
+        module.parameters(), lr=0.02
+    )
     starts = range(0, len(x), 64)
     losses = []
     for number in range(50):
         start = starts[number % len(starts)]
         step.zero_grad()
-        loss = torch.nn.functional.cross_entropy(module(x[start : start + 64]), y[start : start + 64])
+        loss = torch.nn.functional.cross_entropy(
+            module(x[start : start + 64]), y[start : start + 64]
+        )
         loss.backward()
         losses.append(loss.item())
         step.step()
@@ -97,7 +107,9 @@ def test_that_runs_side_by_side_are_those_alone(tmp_path: Path) -> None:
         for _ in range(20):
             trainer.advance()
         trainer.sync_divergence()
-    torch.testing.assert_close(together.theta, torch.cat([trainer.theta for trainer in alone]), rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(
+        together.theta, torch.cat([trainer.theta for trainer in alone]), rtol=1e-9, atol=1e-10
+    )
 
 
 BRANCHING = (
@@ -136,11 +148,15 @@ def test_that_a_module_knows_whether_it_is_trained_or_evaluated(tmp_path: Path) 
     parameters, x = layout.split(torch.randn(2, layout.total)), torch.randn(2, 5, 4)
     for runs in (slice(0, 1), slice(0, 2)):
         here = [part[runs] for part in parameters]
-        training, evaluation = (model.forward(here, x[runs], context) for context in (TRAINING, EVALUATION))
+        training, evaluation = (
+            model.forward(here, x[runs], context) for context in (TRAINING, EVALUATION)
+        )
         torch.testing.assert_close(training, evaluation + 1.0)
 
 
-def test_that_a_worker_process_trains_a_registered_model_to_the_same_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_worker_process_trains_a_registered_model_to_the_same_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     registered(tmp_path)
     file = experiment_file(tmp_path, "own.net")
     reached = []
@@ -164,7 +180,9 @@ def test_that_layers_are_traced_and_named_as_their_weights(tmp_path: Path) -> No
     parameters = layout.split(theta)
     outputs = model.forward(parameters, x, ForwardContext(training=True, trace=seen.__setitem__))
     assert list(seen) == ["first", "norm", "last"] and seen["first"].shape == (2, 5, 7)
-    torch.testing.assert_close(seen["first"], x @ parameters[0].transpose(1, 2) + parameters[1].unsqueeze(1))
+    torch.testing.assert_close(
+        seen["first"], x @ parameters[0].transpose(1, 2) + parameters[1].unsqueeze(1)
+    )
     torch.testing.assert_close(seen["last"], outputs)
 
 
@@ -194,16 +212,27 @@ def test_that_images_keep_their_shape_where_the_constructor_asks_for_it(tmp_path
     )
     model: Any = registry.build("model", {"name": "own.net"})
     layout = model.layout(DataShape((6, 5), 2, "classes"))
-    assert [(p.fan_in, p.fan_out) for p in layout.parameters if p.role == "weight"] == [(9, 27), (36, 2)]
+    assert [(p.fan_in, p.fan_out) for p in layout.parameters if p.role == "weight"] == [
+        (9, 27),
+        (36, 2),
+    ]
 
 
 # --- what is executed, and when ----------------------------------------------------------------------------------------------------
 
-EVIL = HEAD + "from pathlib import Path\nPath(__file__).with_name('executed').write_text('x')\n" + NET.removeprefix(HEAD)
+EVIL = (
+    HEAD
+    + "from pathlib import Path\nPath(__file__).with_name('executed').write_text('x')\n"
+    + NET.removeprefix(HEAD)
+)
 
 
 def experiment_file(folder: Path, name: str) -> Path:
-    return write(folder, f'[dataset]\nname = "iris"\n[model]\nname = "{name}"\n[budget]\nsteps = 3\n', "experiment.toml")
+    return write(
+        folder,
+        f'[dataset]\nname = "iris"\n[model]\nname = "{name}"\n[budget]\nsteps = 3\n',
+        "experiment.toml",
+    )
 
 
 @pytest.mark.parametrize("named", ["own.evil", "evil", "evil.py:Net", "evil.Net", "{path}"])
@@ -237,7 +266,9 @@ def test_that_nothing_is_executed_before_it_is_confirmed(
     assert [registration.name for registration in records.read()] == ["evil"]
 
 
-def test_that_a_changed_file_is_refused_until_it_is_confirmed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_changed_file_is_refused_until_it_is_confirmed_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = registered(tmp_path)
     file = experiment_file(tmp_path, "own.net")
     assert main(["run", str(file), "--no-store"]) == 0
@@ -245,13 +276,19 @@ def test_that_a_changed_file_is_refused_until_it_is_confirmed_again(tmp_path: Pa
     capsys.readouterr()
     assert main(["run", str(file), "--no-store"]) == 2
     err = capsys.readouterr().err
-    assert err.count("\n") == 1 and "has changed since it was confirmed" in err and "optlab model register" in err
+    assert (
+        err.count("\n") == 1
+        and "has changed since it was confirmed" in err
+        and "optlab model register" in err
+    )
     assert not (tmp_path / "executed").exists()
     assert main(["model", "register", str(path), "--name", "net", "--yes"]) == 0
     assert main(["run", str(file), "--no-store"]) == 0
 
 
-def test_that_a_forgotten_model_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_forgotten_model_is_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     registered(tmp_path)
     held = asked()
     assert main(["model", "list", "--json"]) == 0
@@ -273,15 +310,23 @@ def test_that_listing_loads_neither_torch_nor_the_users_file(tmp_path: Path) -> 
         "assert [f.name for f in page.fields] == ['hidden', 'slope', 'gate', 'layers']\n"
         "assert 'torch' not in sys.modules\n"
     )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "executed").exists()
 
 
-def test_that_a_module_of_a_package_is_found_without_importing_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_module_of_a_package_is_found_without_importing_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "ownpack"
     package.mkdir()
-    write(package, "from pathlib import Path\nPath(__file__).with_name('imported').write_text('x')\n", "__init__.py")
+    write(
+        package,
+        "from pathlib import Path\nPath(__file__).with_name('imported').write_text('x')\n",
+        "__init__.py",
+    )
     write(package, NET, "nets.py")
     monkeypatch.syspath_prepend(str(tmp_path))
     for said in ("ownpack.nets.Net", "ownpack.nets:Net", "ownpack.nets"):
@@ -298,7 +343,9 @@ def test_that_a_module_of_a_package_is_found_without_importing_the_package(tmp_p
         sys.modules.pop(name, None)
 
 
-def test_that_damaged_registrations_are_told_and_take_no_other_model_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_damaged_registrations_are_told_and_take_no_other_model_down(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     registered(tmp_path)
     records.place().write_text("format = 1\n[[model]]\nname = 3\n", encoding="utf-8")
     assert "mlp" in registry.names("model") and "own.net" not in registry.names("model")
@@ -318,34 +365,68 @@ def net(init: str, forward: str, signature: str = "self, inputs, outputs") -> st
 
 LINEAR = "self.a = nn.Linear(inputs, outputs)"
 UNFIT: dict[str, tuple[str, str]] = {
-    "running statistics": (net(f"{LINEAR}\nself.n = nn.BatchNorm1d(outputs)", "return self.n(self.a(x))"), "running"),
+    "running statistics": (
+        net(f"{LINEAR}\nself.n = nn.BatchNorm1d(outputs)", "return self.n(self.a(x))"),
+        "running",
+    ),
     "batch statistics": (
-        net(f"{LINEAR}\nself.n = nn.BatchNorm1d(outputs, track_running_stats=False)", "return self.n(self.a(x))"),
+        net(
+            f"{LINEAR}\nself.n = nn.BatchNorm1d(outputs, track_running_stats=False)",
+            "return self.n(self.a(x))",
+        ),
         "depends on the others",
     ),
     "dropout": (net(f"{LINEAR}\nself.d = nn.Dropout(0.5)", "return self.d(self.a(x))"), "random"),
     "input changed in place": (net(LINEAR, "x.mul_(2)\nreturn self.a(x)"), "in place"),
-    "counter in a buffer": (net(f"{LINEAR}\nself.register_buffer('n', torch.zeros(1))", "self.n += 1\nreturn self.a(x)"), "buffer n"),
-    "wrong shape": (net("self.a = nn.Linear(inputs, 1)", "return self.a(x).squeeze(1)"), "is needed"),
+    "counter in a buffer": (
+        net(
+            f"{LINEAR}\nself.register_buffer('n', torch.zeros(1))", "self.n += 1\nreturn self.a(x)"
+        ),
+        "buffer n",
+    ),
+    "wrong shape": (
+        net("self.a = nn.Linear(inputs, 1)", "return self.a(x).squeeze(1)"),
+        "is needed",
+    ),
     "a tuple": (net(LINEAR, "return self.a(x), x"), "tuple"),
     "float32": (net(LINEAR, "return self.a(x).float()"), "float64"),
     "no parameters": (net("pass", "return x"), "no parameters"),
-    "a frozen parameter": (net(f"{LINEAR}\nself.a.bias.requires_grad_(False)", "return self.a(x)"), "frozen"),
+    "a frozen parameter": (
+        net(f"{LINEAR}\nself.a.bias.requires_grad_(False)", "return self.a(x)"),
+        "frozen",
+    ),
     "a lazy layer": (net("self.a = nn.LazyLinear(outputs)", "return self.a(x)"), "lazy"),
-    "a parameter without axes": (net(f"{LINEAR}\nself.s = nn.Parameter(torch.tensor(1.0))", "return self.s * self.a(x)"), "axis"),
+    "a parameter without axes": (
+        net(f"{LINEAR}\nself.s = nn.Parameter(torch.tensor(1.0))", "return self.s * self.a(x)"),
+        "axis",
+    ),
     "cut off from its parameters": (net(LINEAR, "return self.a(x).detach()"), "differentiated"),
     "an error in forward": (net(LINEAR, "raise ValueError('no such luck')"), "no such luck"),
-    "an error in the constructor": (net("raise ValueError('no such luck')", "return x"), "no such luck"),
-    "an argument without default": (net(LINEAR, "return self.a(x)", "self, inputs, outputs, depth"), "'depth'"),
+    "an error in the constructor": (
+        net("raise ValueError('no such luck')", "return x"),
+        "no such luck",
+    ),
+    "an argument without default": (
+        net(LINEAR, "return self.a(x)", "self, inputs, outputs, depth"),
+        "'depth'",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", UNFIT)
-def test_that_a_module_that_cannot_take_part_is_refused_with_the_reason(tmp_path: Path, case: str) -> None:
+def test_that_a_module_that_cannot_take_part_is_refused_with_the_reason(
+    tmp_path: Path, case: str
+) -> None:
     source, words = UNFIT[case]
     state = torch.random.get_rng_state()
     with pytest.raises(InvalidInput) as refused:
         registered(tmp_path, source)
-    assert words in str(refused.value) and "\n" not in str(refused.value) and str(tmp_path) in str(refused.value)
+    assert (
+        words in str(refused.value)
+        and "\n" not in str(refused.value)
+        and str(tmp_path) in str(refused.value)
+    )
     assert records.read() == ()
-    assert torch.equal(torch.random.get_rng_state(), state), "trying a module leaves torch's random numbers alone"
+    assert torch.equal(torch.random.get_rng_state(), state), (
+        "trying a module leaves torch's random numbers alone"
+    )

@@ -29,15 +29,21 @@ def result(name: str, **values: Any) -> DemonstrationResult:
 
 
 def test_that_per_example_gradients_are_those_of_a_loop_and_average_to_the_batch() -> None:
-    made = network({"name": "iris"}, {"name": "mlp", "hidden": [4]}, {"name": "cross_entropy", "l2": 0.1})
+    made = network(
+        {"name": "iris"}, {"name": "mlp", "hidden": [4]}, {"name": "cross_entropy", "l2": 0.1}
+    )
     theta = made.starts([0], {"name": "he"})
     each = per_example(made, theta)
     for i in (0, 70, 149):
-        one = made.objective.value_and_gradient(theta, made.x[None, i : i + 1], made.y[None, i : i + 1])[1][0]
+        one = made.objective.value_and_gradient(
+            theta, made.x[None, i : i + 1], made.y[None, i : i + 1]
+        )[1][0]
         np.testing.assert_allclose(each[i], one.numpy(), rtol=1e-12, atol=1e-14)
     some = torch.tensor([3, 3, 99, 120])
     whole = made.objective.value_and_gradient(theta, made.x[None, some], made.y[None, some])[1][0]
-    np.testing.assert_allclose(each[some.numpy()].mean(axis=0), whole.numpy(), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        each[some.numpy()].mean(axis=0), whole.numpy(), rtol=1e-12, atol=1e-14
+    )
 
 
 def test_that_random_batches_have_their_size_and_their_moments() -> None:
@@ -66,8 +72,19 @@ def test_that_the_slope_of_known_noise_is_found_with_an_interval_that_holds_it()
 
 @pytest.mark.parametrize("replacement", [True, False])
 def test_that_measured_standard_errors_lie_on_the_law(replacement: bool) -> None:
-    found = result("gradient_noise", at=[2, 20], largest=64, draws=600, hidden=[4], examples=150, replacement=replacement)
-    measured, error, predicted = (np.array(found.table.column(name)) for name in ("standard error", "error of it", "predicted"))
+    found = result(
+        "gradient_noise",
+        at=[2, 20],
+        largest=64,
+        draws=600,
+        hidden=[4],
+        examples=150,
+        replacement=replacement,
+    )
+    measured, error, predicted = (
+        np.array(found.table.column(name))
+        for name in ("standard error", "error of it", "predicted")
+    )
     assert np.abs((measured - predicted) / error).max() < 4.5
     sizes = np.array(found.table.column("batch size"), dtype=float)
     law = predicted * np.sqrt(sizes) / (1.0 if replacement else np.sqrt((150 - sizes) / 149))
@@ -75,7 +92,15 @@ def test_that_measured_standard_errors_lie_on_the_law(replacement: bool) -> None
         mine = law[np.array(found.table.column("step")) == step]
         np.testing.assert_allclose(mine, mine[0], rtol=1e-12)
     # One example is a random one either way.
-    other = result("gradient_noise", at=[2], largest=4, draws=10, hidden=[4], examples=150, replacement=not replacement)
+    other = result(
+        "gradient_noise",
+        at=[2],
+        largest=4,
+        draws=10,
+        hidden=[4],
+        examples=150,
+        replacement=not replacement,
+    )
     assert other.table.column("predicted")[0] == pytest.approx(predicted[0], rel=1e-12)
     assert (found.numbers["low"] <= -0.5 <= found.numbers["high"]) == replacement
 
@@ -86,7 +111,12 @@ def test_that_sigma_is_that_of_a_loop_over_the_digits() -> None:
     x, y = made.x[:60], made.y[:60]
     theta = made.starts([0], {"name": "he"})
     theta = theta - 0.1 * made.objective.value_and_gradient(theta, x[None], y[None])[1]
-    loop = [made.objective.value_and_gradient(theta, x[None, i : i + 1], y[None, i : i + 1])[1][0].numpy() for i in range(60)]
+    loop = [
+        made.objective.value_and_gradient(theta, x[None, i : i + 1], y[None, i : i + 1])[1][
+            0
+        ].numpy()
+        for i in range(60)
+    ]
     sigma = math.sqrt(float(np.square(np.stack(loop) - np.mean(loop, axis=0)).sum(axis=1).mean()))
     assert found.table.column("predicted")[0] == pytest.approx(sigma, rel=1e-10)
 
@@ -117,7 +147,8 @@ def test_that_the_peak_is_what_results_hold_at_once() -> None:
         a = x + 1.0  # 8,000 bytes
         b = a * 2.0  # and as many
         a.add_(1.0)  # in place: nothing
-        c = b.view(10, 100) if x.view(10, 100).ndim == 2 else b  # views, of what there was before as well: nothing
+        # views, of what there was before as well: nothing
+        c = b.view(10, 100) if x.view(10, 100).ndim == 2 else b
         del a
         return c.sum() + b.exp().sum()  # 8,000 more, beside two numbers
 
@@ -126,7 +157,9 @@ def test_that_the_peak_is_what_results_hold_at_once() -> None:
     assert peak_bytes(lambda: kept.extend(x + i for i in range(5)), "cpu") == 40_000
 
 
-def test_that_the_time_of_one_call_is_the_median_of_measurements_that_are_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_the_time_of_one_call_is_the_median_of_measurements_that_are_long_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now, calls = [0.0], [0]
 
     def work() -> None:
@@ -134,7 +167,8 @@ def test_that_the_time_of_one_call_is_the_median_of_measurements_that_are_long_e
         now[0] += 0.0001 if calls[0] % 50 else 0.01
 
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    # Batches of some twenty calls: every third or so has one that is a hundred times as long, which a median of batches does not see.
+    # Batches of some twenty calls: every third or so has one that is a hundred times as long, which
+    # a median of batches does not see.
     assert seconds(work, "cpu", 9) == pytest.approx(0.0001, rel=1e-6)
     assert calls[0] > 9 * 20
 
@@ -142,11 +176,14 @@ def test_that_the_time_of_one_call_is_the_median_of_measurements_that_are_long_e
 def test_that_the_memory_of_a_step_grows_by_the_activations_of_an_example() -> None:
     found = result("batch_cost", hidden=[32], largest=256, repetitions=1, device="cpu")
     figures = found.numbers
-    # At least the hidden layer before and after its activation and the outputs, 4 bytes each; at most a few times that.
+    # At least the hidden layer before and after its activation and the outputs, 4 bytes each; at
+    # most a few times that.
     assert 4 * (2 * 32 + 10) <= figures["bytes_per_example"] <= 4 * 6 * (2 * 32 + 10)
     parameters = 64 * 32 + 32 + 32 * 10 + 10
     assert 4 * parameters <= figures["fixed_bytes"] <= 12 * parameters
-    assert math.isinf(figures["bend"]) or figures["bend"] * figures["seconds_per_example"] == pytest.approx(figures["fixed_seconds"])
+    assert math.isinf(figures["bend"]) or figures["bend"] * figures[
+        "seconds_per_example"
+    ] == pytest.approx(figures["fixed_seconds"])
 
 
 # --- B6 --------------------------------------------------------------------------------------------------------------------------
@@ -155,36 +192,71 @@ def test_that_the_memory_of_a_step_grows_by_the_activations_of_an_example() -> N
 def test_that_spreads_of_gradient_and_newton_step_agree_with_their_laws() -> None:
     """Linear regression by NumPy alone: gradients of single examples, and ordinary least squares."""
     d, m = 4, 256
-    found = result("first_and_second_order", dimension=d, condition=30.0, noise=0.5, smallest=m, largest=m * 2, draws=400)
+    found = result(
+        "first_and_second_order",
+        dimension=d,
+        condition=30.0,
+        noise=0.5,
+        smallest=m,
+        largest=m * 2,
+        draws=400,
+    )
     place = found.table.column("batch size").index(m)
     dataset: Any = registry.build(
-        "dataset", {"name": "least_squares", "dimension": d, "condition": 30.0, "noise": 0.5, "validation": 0.0, "test": 0.0}
+        "dataset",
+        {
+            "name": "least_squares",
+            "dimension": d,
+            "condition": 30.0,
+            "noise": 0.5,
+            "validation": 0.0,
+            "test": 0.0,
+        },
     )
-    theta = 0.5 * torch.randn(1, d + 1, generator=generator(0, "bench/first_and_second_order"), dtype=torch.float64).numpy()[0]
+    theta = (
+        0.5
+        * torch.randn(
+            1, d + 1, generator=generator(0, "bench/first_and_second_order"), dtype=torch.float64
+        ).numpy()[0]
+    )
     part = dataset.fresh(np.random.default_rng(5), 400_000)
     x = np.column_stack([part.x, np.ones(len(part.x))])
     each = 2.0 * x * (x @ theta - part.y[:, 0])[:, None]
     g, hessian = each.mean(axis=0), 2.0 * x.T @ x / len(x)
     newton = np.linalg.solve(hessian, each.T).T
-    spread = [math.sqrt(one.var(axis=0).sum() / m) / np.linalg.norm(one.mean(axis=0)) for one in (each, newton)]
+    spread = [
+        math.sqrt(one.var(axis=0).sum() / m) / np.linalg.norm(one.mean(axis=0))
+        for one in (each, newton)
+    ]
     assert found.table.column("spread of g")[place] == pytest.approx(spread[0], rel=0.08)
-    assert found.table.column("spread of H⁻¹g, exact H")[place] == pytest.approx(spread[1], rel=0.08)
-    # With g and H of one batch the step is θ less that batch's least-squares solution, whose covariance is σ²(XᵀX)⁻¹.
+    assert found.table.column("spread of H⁻¹g, exact H")[place] == pytest.approx(
+        spread[1], rel=0.08
+    )
+    # With g and H of one batch the step is θ less that batch's least-squares solution, whose
+    # covariance is σ²(XᵀX)⁻¹.
     step = np.linalg.solve(hessian, g)
     own = math.sqrt(0.25 * np.trace(np.linalg.inv(x.T @ x / len(x))) / m) / np.linalg.norm(step)
-    assert found.table.column("spread of H⁻¹g, H of the same batch")[place] == pytest.approx(own, rel=0.12)
+    assert found.table.column("spread of H⁻¹g, H of the same batch")[place] == pytest.approx(
+        own, rel=0.12
+    )
     # With H of another batch there is no law so simple: batches drawn by hand.
     cut, apart = x[: 2 * m * 700].reshape(700, 2, m, d + 1), []
-    for gradients, (first, second) in zip(each[: 2 * m * 700].reshape(700, 2, m, d + 1), cut, strict=True):
+    for gradients, (first, second) in zip(
+        each[: 2 * m * 700].reshape(700, 2, m, d + 1), cut, strict=True
+    ):
         assert first.shape == second.shape == (m, d + 1)
         apart.append(np.linalg.solve(2.0 * second.T @ second / m, gradients[0].mean(axis=0)) - step)
     by_hand = math.sqrt(float(np.square(apart).sum(axis=1).mean())) / np.linalg.norm(step)
-    assert found.table.column("spread of H⁻¹g, H of another batch")[place] == pytest.approx(by_hand, rel=0.12)
+    assert found.table.column("spread of H⁻¹g, H of another batch")[place] == pytest.approx(
+        by_hand, rel=0.12
+    )
 
 
 def test_that_the_newton_step_needs_larger_batches_the_worse_the_condition() -> None:
     ratios = [
-        result("first_and_second_order", dimension=4, condition=kappa, draws=60, largest=1024).numbers["ratio"]
+        result(
+            "first_and_second_order", dimension=4, condition=kappa, draws=60, largest=1024
+        ).numbers["ratio"]
         for kappa in (1.0, 30.0, 1000.0)
     ]
     assert ratios[0] < 3.0 < ratios[1] < 60.0 < ratios[2]

@@ -17,7 +17,13 @@ from optlab.curvature.critical_points import name as named
 from optlab.objective.seeding import numpy_generator
 from optlab.studies import demonstrations
 from optlab.studies.demonstrations import bad_minima, random_matrix_index, symmetry
-from optlab.studies.demonstrations._fits import line, rank_correlation, ranks, resampled, share_interval
+from optlab.studies.demonstrations._fits import (
+    line,
+    rank_correlation,
+    ranks,
+    resampled,
+    share_interval,
+)
 from optlab.studies.demonstrations._networks import network
 from optlab.studies.demonstrations._trigonometric import drawn, expected_kinds, waves
 from optlab.studies.demonstrations.base import DemonstrationResult
@@ -52,39 +58,62 @@ def test_that_fits_agree_with_scipy() -> None:
 
 @pytest.fixture(scope="module")
 def relu_network() -> tuple[Any, torch.Tensor]:
-    made = network({"name": "iris"}, {"name": "mlp", "hidden": [4, 3], "activation": "relu"}, {"name": "cross_entropy"})
+    made = network(
+        {"name": "iris"},
+        {"name": "mlp", "hidden": [4, 3], "activation": "relu"},
+        {"name": "cross_entropy"},
+    )
     return made, made.starts([3], {"name": "he", "bias": 0.1})
 
 
-def test_that_a_swap_exchanges_units_and_leaves_every_output(relu_network: tuple[Any, torch.Tensor]) -> None:
+def test_that_a_swap_exchanges_units_and_leaves_every_output(
+    relu_network: tuple[Any, torch.Tensor],
+) -> None:
     made, theta = relu_network
     for layer, one, two in ((0, 0, 3), (1, 1, 2)):
         after = symmetry.swapped(made.objective, theta, layer, one, two)
         before, now = made.objective.layout.named(theta), made.objective.layout.named(after)
-        torch.testing.assert_close(now[f"layers.{layer}.weight"][0, one], before[f"layers.{layer}.weight"][0, two], rtol=0, atol=0)
         torch.testing.assert_close(
-            now[f"layers.{layer + 1}.weight"][0, :, two], before[f"layers.{layer + 1}.weight"][0, :, one], rtol=0, atol=0
+            now[f"layers.{layer}.weight"][0, one],
+            before[f"layers.{layer}.weight"][0, two],
+            rtol=0,
+            atol=0,
+        )
+        torch.testing.assert_close(
+            now[f"layers.{layer + 1}.weight"][0, :, two],
+            before[f"layers.{layer + 1}.weight"][0, :, one],
+            rtol=0,
+            atol=0,
         )
         assert (after - theta).norm() > 0.5
         outputs = [made.objective.outputs(point, made.x.unsqueeze(0)) for point in (theta, after)]
         torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-12, atol=1e-13)
 
 
-def test_that_a_relu_unit_can_be_scaled_and_its_gradient_scales_the_other_way(relu_network: tuple[Any, torch.Tensor]) -> None:
+def test_that_a_relu_unit_can_be_scaled_and_its_gradient_scales_the_other_way(
+    relu_network: tuple[Any, torch.Tensor],
+) -> None:
     made, theta = relu_network
     after = symmetry.scaled(made.objective, theta, 0, 1, 4.0)
     outputs = [made.objective.outputs(point, made.x.unsqueeze(0)) for point in (theta, after)]
     torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-12, atol=1e-13)
     # J(D θ) = J(θ) for a diagonal D, so its gradient there is D⁻¹ g.
-    before, now = (made.objective.layout.named(made.landscape.value_and_gradient(point)[1]) for point in (theta, after))
+    before, now = (
+        made.objective.layout.named(made.landscape.value_and_gradient(point)[1])
+        for point in (theta, after)
+    )
     torch.testing.assert_close(now["layers.0.weight"][0, 1], before["layers.0.weight"][0, 1] / 4.0)
-    torch.testing.assert_close(now["layers.1.weight"][0, :, 1], before["layers.1.weight"][0, :, 1] * 4.0)
+    torch.testing.assert_close(
+        now["layers.1.weight"][0, :, 1], before["layers.1.weight"][0, :, 1] * 4.0
+    )
 
 
 def test_that_the_symmetry_bench_counts_arrangements_and_sees_that_tanh_does_not_scale() -> None:
     found = result("symmetry", hidden=[3, 4], steps=20, swaps=2)
     assert found.numbers["arrangements"] == math.factorial(3) * math.factorial(4)
-    assert found.numbers["largest_relative_change"] < 1e-14 and found.numbers["largest_distance"] > 1.0
+    assert (
+        found.numbers["largest_relative_change"] < 1e-14 and found.numbers["largest_distance"] > 1.0
+    )
     assert all(abs(change) < 1e-13 for change in found.table.column("change of J / J"))
     ends = found.plots[0].curves[0].y
     assert ends[0] == pytest.approx(ends[-1], rel=1e-12) and ends.max() > 1.5 * ends[0]
@@ -100,15 +129,23 @@ def test_that_the_symmetry_bench_counts_arrangements_and_sees_that_tanh_does_not
 
 def test_that_one_sigmoid_unit_has_two_minima_on_each_axis_and_the_bench_finds_all_levels() -> None:
     def one(w: float) -> float:
-        return 0.5 * sum((1.0 / (1.0 + math.exp(-w * x)) - y) ** 2 for x, y in zip(bad_minima.AXIS_X, bad_minima.AXIS_Y, strict=True))
+        return 0.5 * sum(
+            (1.0 / (1.0 + math.exp(-w * x)) - y) ** 2
+            for x, y in zip(bad_minima.AXIS_X, bad_minima.AXIS_Y, strict=True)
+        )
 
     grid = np.linspace(-12.0, 12.0, 4801)
     heights = np.array([one(w) for w in grid])
     inside = np.flatnonzero((heights[1:-1] < heights[:-2]) & (heights[1:-1] < heights[2:])) + 1
-    minima = sorted(scipy.optimize.minimize_scalar(one, bracket=(grid[i - 1], grid[i], grid[i + 1])).fun for i in inside)
+    minima = sorted(
+        scipy.optimize.minimize_scalar(one, bracket=(grid[i - 1], grid[i], grid[i + 1])).fun
+        for i in inside
+    )
     assert len(minima) == 2
     found = result("bad_minima", inputs=3, starts=300)
-    expected = sorted({round(float(np.mean(choice)), 6) for choice in itertools.product(minima, repeat=3)})
+    expected = sorted(
+        {round(float(np.mean(choice)), 6) for choice in itertools.product(minima, repeat=3)}
+    )
     np.testing.assert_allclose(found.table.column("J"), expected, atol=2e-6)
     assert set(found.table.column("kind")) == {"minimum"}
     assert sum(found.table.column("starts")) == 300 and 0.5 < found.numbers["share_above"] < 1.0
@@ -141,12 +178,23 @@ def test_that_every_critical_point_is_found(n: int, count: int) -> None:
     step = 1e-5
     for axis in range(n):
         shift = step * np.eye(n)[axis]
-        np.testing.assert_allclose((function.values(points + shift) - function.values(points - shift)) / (2 * step), 0.0, atol=1e-7)
-        by_differences = (function.slopes(points + shift)[0] - function.slopes(points - shift)[0]) / (2 * step)
+        np.testing.assert_allclose(
+            (function.values(points + shift) - function.values(points - shift)) / (2 * step),
+            0.0,
+            atol=1e-7,
+        )
+        by_differences = (
+            function.slopes(points + shift)[0] - function.slopes(points - shift)[0]
+        ) / (2 * step)
         np.testing.assert_allclose(by_differences, hessians[:, axis], atol=1e-6)
     other = np.random.default_rng(99).uniform(0.0, 2 * math.pi, (count, n))
     for start in other:
-        root = scipy.optimize.root(lambda x: function.slopes(x[None])[0][0], start, jac=lambda x: function.slopes(x[None])[1][0], tol=1e-12)
+        root = scipy.optimize.root(
+            lambda x: function.slopes(x[None])[0][0],
+            start,
+            jac=lambda x: function.slopes(x[None])[1][0],
+            tol=1e-12,
+        )
         if root.success:
             away = np.abs(np.exp(1j * root.x) - np.exp(1j * points)).max(axis=1)
             assert away.min() < 1e-5, "scipy found a critical point that the count has not"
@@ -154,19 +202,21 @@ def test_that_every_critical_point_is_found(n: int, count: int) -> None:
 
 def test_that_the_wave_vectors_hold_one_of_each_pair() -> None:
     k = waves(2, 2)
-    assert {tuple(row) for row in k.astype(int).tolist()} | {tuple(-i for i in row) for row in k.astype(int).tolist()} == {
-        (i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)
-    }
+    assert {tuple(row) for row in k.astype(int).tolist()} | {
+        tuple(-i for i in row) for row in k.astype(int).tolist()
+    } == {(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)}
     assert len(k) == 4
 
 
 def test_that_the_expected_counts_agree_with_rice_and_with_isotropic_fields() -> None:
     rng = np.random.default_rng(0)
-    # In one dimension f' is a stationary Gaussian process, and Rice's formula is exact: 2 √(λ₄/λ₂) zeros a turn.
+    # In one dimension f' is a stationary Gaussian process, and Rice's formula is exact: 2 √(λ₄/λ₂)
+    # zeros a turn.
     k = waves(1, 9)
     rice = 2.0 * math.sqrt(float((k**4).sum() / (k**2).sum()))
     assert expected_kinds(k, rng, 400_000).sum() == pytest.approx(rice, rel=5e-3)
-    # In two dimensions saddles are half of all, whatever the field (the Euler characteristic is zero), and minima a quarter.
+    # In two dimensions saddles are half of all, whatever the field (the Euler characteristic is
+    # zero), and minima a quarter.
     kinds = expected_kinds(waves(2, 3), rng, 400_000)
     assert kinds / kinds.sum() == pytest.approx([0.25, 0.5, 0.25], abs=5e-3)
     for n in (1, 2):
@@ -178,7 +228,10 @@ def test_that_the_expected_counts_agree_with_rice_and_with_isotropic_fields() ->
             counts.append(function.kinds(function.critical_points(own)[0]))
         found = np.stack(counts)
         error = found.sum(axis=1).std(ddof=1) / math.sqrt(len(found)) + 1e-9
-        assert abs(found.sum(axis=1).mean() - expected_kinds(k, rng, 200_000).sum()) < 4.0 * error + 0.05
+        assert (
+            abs(found.sum(axis=1).mean() - expected_kinds(k, rng, 200_000).sum())
+            < 4.0 * error + 0.05
+        )
 
 
 def test_that_saddles_outnumber_minima_by_a_factor_with_each_dimension() -> None:
@@ -186,26 +239,40 @@ def test_that_saddles_outnumber_minima_by_a_factor_with_each_dimension() -> None
     per_minimum = found.table.column("critical points per minimum")
     assert per_minimum[0] == 2.0
     assert found.table.column("complete counts") == found.table.column("functions") == [10, 10, 10]
-    assert found.numbers["factor_low"] > 1.5 and found.numbers["factor_low"] < found.numbers["factor"] < found.numbers["factor_high"]
+    assert (
+        found.numbers["factor_low"] > 1.5
+        and found.numbers["factor_low"] < found.numbers["factor"] < found.numbers["factor_high"]
+    )
     np.testing.assert_allclose(per_minimum, found.table.column("predicted per minimum"), rtol=0.25)
     assert found.table.column("share of saddles") == sorted(found.table.column("share of saddles"))
 
 
 def test_that_the_semicircle_law_is_the_integral_of_a_semicircle() -> None:
     for h in (-2.5, -1.3, 0.0, 0.7, 2.0, 3.0):
-        integral = scipy.integrate.quad(lambda x: math.sqrt(max(0.0, 4.0 - x * x)) / (2.0 * math.pi), -2.0, min(max(h, -2.0), 2.0))[0]
-        assert float(random_matrix_index.semicircle(np.array([h]))[0]) == pytest.approx(integral, abs=1e-6)
+        integral = scipy.integrate.quad(
+            lambda x: math.sqrt(max(0.0, 4.0 - x * x)) / (2.0 * math.pi),
+            -2.0,
+            min(max(h, -2.0), 2.0),
+        )[0]
+        assert float(random_matrix_index.semicircle(np.array([h]))[0]) == pytest.approx(
+            integral, abs=1e-6
+        )
 
 
 def test_that_random_matrices_have_their_law_and_their_known_chances() -> None:
     values = random_matrix_index.eigenvalues(40, 100, 0, demonstrations.base.NO_PROGRESS)
     assert values is not None
-    assert np.square(values).mean() == pytest.approx(1.0 + 1.0 / 40, rel=0.02)  # tr M² / n = (n − 1)/n + 2/n
+    # tr M² / n = (n − 1)/n + 2/n
+    assert np.square(values).mean() == pytest.approx(1.0 + 1.0 / 40, rel=0.02)
     found = result("random_matrix_index", sizes=[60], matrices=60, heights=9, signs=100_000)
     assert found.numbers["largest_deviation"] < 0.01
     chances = {row[1]: row[3] for row in found.table.rows if row[0] == "all positive"}
     # Exact for the Gaussian orthogonal ensemble of size 1, 2 and 3.
-    exact = {1: 0.5, 2: (2.0 - math.sqrt(2.0)) / 4.0, 3: (math.pi - 2.0 * math.sqrt(2.0)) / (4.0 * math.pi)}
+    exact = {
+        1: 0.5,
+        2: (2.0 - math.sqrt(2.0)) / 4.0,
+        3: (math.pi - 2.0 * math.sqrt(2.0)) / (4.0 * math.pi),
+    }
     for n, chance in exact.items():
         assert chances[n] == pytest.approx(chance, abs=4.0 * math.sqrt(chance / 100_000))
 
@@ -213,14 +280,28 @@ def test_that_random_matrices_have_their_law_and_their_known_chances() -> None:
 # --- C9, C10, C11 ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("dataset", "code", "depth", "steps"), [("iris", 1, 2, 2500), ("iris", 2, 3, 4500)])
-def test_that_linear_autoencoders_end_at_the_residual_of_pca(dataset: str, code: int, depth: int, steps: int) -> None:
+@pytest.mark.parametrize(
+    ("dataset", "code", "depth", "steps"), [("iris", 1, 2, 2500), ("iris", 2, 3, 4500)]
+)
+def test_that_linear_autoencoders_end_at_the_residual_of_pca(
+    dataset: str, code: int, depth: int, steps: int
+) -> None:
     from sklearn.decomposition import PCA
 
-    found = result("linear_autoencoder_starts", dataset=dataset, code=code, depth=depth, starts=8, steps=steps, spread=0.3)
+    found = result(
+        "linear_autoencoder_starts",
+        dataset=dataset,
+        code=code,
+        depth=depth,
+        starts=8,
+        steps=steps,
+        spread=0.3,
+    )
     x = reproducing(dataset, code, depth).training.x
     fitted = PCA(n_components=code).fit(x)
-    residual = float(np.square(x - fitted.inverse_transform(fitted.transform(x))).sum(axis=1).mean())
+    residual = float(
+        np.square(x - fitted.inverse_transform(fitted.transform(x))).sum(axis=1).mean()
+    )
     assert found.numbers["least"] == pytest.approx(residual, rel=1e-9)
     assert found.numbers["arrived"] == 1.0
     ends = [row[3] for row in found.table.rows if row[0] == "end"]
@@ -231,7 +312,9 @@ def test_that_plateaus_are_saddles_at_costs_that_a_choice_of_components_leaves()
     found = result("linear_autoencoder_starts", starts=20, steps=1500, saddles=5)
     plateaus = [row for row in found.table.rows if row[0] == "plateau"]
     assert len(plateaus) == 5 and found.numbers["saddles"] == 5
-    assert all(row[6] == "saddle" and int(row[5]) > 0 and abs(float(row[4])) < 1e-9 for row in plateaus)  # type: ignore[arg-type]
+    assert all(
+        row[6] == "saddle" and int(row[5]) > 0 and abs(float(row[4])) < 1e-9 for row in plateaus
+    )  # type: ignore[arg-type]
     variances = np.array([3.0, 2.0, 0.5])
     assert dict(levels(variances, 1)) == pytest.approx({(): 5.5, (0,): 2.5, (1,): 3.5, (2,): 5.0})
 
@@ -247,7 +330,12 @@ def test_that_critical_points_are_critical_and_rise_with_their_index() -> None:
 def test_that_newton_is_drawn_to_a_saddle_that_the_others_leave() -> None:
     found = result("newton_at_saddles", units=2, steps=40)
     figures = found.numbers
-    assert figures["newton_distance"] < 1e-6 < 0.03 < min(figures["saddle_free_distance"], figures["descent_distance"])
+    assert (
+        figures["newton_distance"]
+        < 1e-6
+        < 0.03
+        < min(figures["saddle_free_distance"], figures["descent_distance"])
+    )
     assert figures["newton_cost"] == pytest.approx(figures["saddle_cost"], abs=1e-9)
     assert max(figures["saddle_free_cost"], figures["descent_cost"]) < figures["saddle_cost"] - 1e-4
     assert found.table.column("kind")[:2] == ["saddle", "saddle"]
@@ -260,8 +348,13 @@ def test_that_a_saddle_is_named_by_the_same_numbers_as_a_dense_hessian_gives() -
     made = small_network("iris", 2, 0.03)
     point = next(one for one in reached(made, 0, 4, (0.5,), (5,)) if one is not None)
     dense = torch.autograd.functional.hessian(
-        lambda t: made.landscape._of(t.unsqueeze(0), made.x.unsqueeze(0), made.y.unsqueeze(0))[0], point.theta[0]
+        lambda t: made.landscape._of(t.unsqueeze(0), made.x.unsqueeze(0), made.y.unsqueeze(0))[0],
+        point.theta[0],
     )
     values = torch.linalg.eigvalsh(dense)
     torch.testing.assert_close(values, point.verdict.eigenvalues, rtol=1e-8, atol=1e-9)
-    assert point.verdict.index == int((values < -point.verdict.threshold).sum()) == named(made.landscape, point.theta).index
+    assert (
+        point.verdict.index
+        == int((values < -point.verdict.threshold).sum())
+        == named(made.landscape, point.theta).index
+    )

@@ -31,7 +31,9 @@ def result(name: str, **values: Any) -> DemonstrationResult:
 @pytest.mark.parametrize(("angle", "skew"), [(0.0, 1.0), (0.7, 1.0), (math.pi, 50.0), (2.0, 50.0)])
 def test_that_a_matrix_has_the_spectrum_that_was_asked_for(angle: float, skew: float) -> None:
     w, values, vectors = powers_of_w.matrix(7, 0.8, 0.25, angle, skew, np.random.default_rng(0))
-    np.testing.assert_allclose(np.sort_complex(np.linalg.eigvals(w)), np.sort_complex(values.astype(complex)), atol=1e-9)
+    np.testing.assert_allclose(
+        np.sort_complex(np.linalg.eigvals(w)), np.sort_complex(values.astype(complex)), atol=1e-9
+    )
     sizes = np.sort(np.abs(values))[::-1]
     pair = 1 if angle in (0.0, math.pi) else 2
     assert sizes[:pair] == pytest.approx([0.8] * pair) and (sizes[pair:] <= 0.6 + 1e-12).all()
@@ -48,7 +50,9 @@ def test_that_powers_agree_with_numpys_and_grow_or_fade_by_the_radius() -> None:
     norms, apart = powers_of_w.powers(w, values, vectors, x, g, 12)
     for t in (0, 1, 12):
         power = np.linalg.matrix_power(w, t)
-        assert norms[t] == pytest.approx([np.linalg.norm(power @ x), np.linalg.norm(power @ x), np.linalg.norm(power.T @ g)])
+        assert norms[t] == pytest.approx(
+            [np.linalg.norm(power @ x), np.linalg.norm(power @ x), np.linalg.norm(power.T @ g)]
+        )
     assert apart < 1e-12
     for radius, words in ((0.8, "fades"), (1.0, "neither"), (1.2, "grows")):
         found = result("powers_of_w", size=6, radius=radius, times=200, length=4, units=3)
@@ -58,7 +62,9 @@ def test_that_powers_agree_with_numpys_and_grow_or_fade_by_the_radius() -> None:
 
 def test_that_the_gradient_by_the_input_of_a_linear_rnn_goes_with_powers_of_its_weights() -> None:
     data = {"name": "adding_problem", "length": 9, "size": 12}
-    made = network(data, {"name": "rnn", "units": 4, "activation": "identity"}, {"name": "squared_error"})
+    made = network(
+        data, {"name": "rnn", "units": 4, "activation": "identity"}, {"name": "squared_error"}
+    )
     theta = made.starts([0], {"name": "gaussian", "std": 0.5})
     powers_of_w.with_radius(made, theta, 0.7)
     named = {name: value[0].numpy() for name, value in made.objective.layout.named(theta).items()}
@@ -67,8 +73,12 @@ def test_that_the_gradient_by_the_input_of_a_linear_rnn_goes_with_powers_of_its_
         residual = (made.objective.outputs(theta, made.x[None])[0] - made.y).numpy()[:, 0]
     found = powers_of_w.by_time_step(made, theta)
     for t in range(9):
-        back = np.linalg.matrix_power(named["recurrent.weight"].T, 8 - t) @ named["output.weight"][0]
-        expected = np.linalg.norm(2.0 / 12 * residual) * np.linalg.norm(named["input.weight"].T @ back)
+        back = (
+            np.linalg.matrix_power(named["recurrent.weight"].T, 8 - t) @ named["output.weight"][0]
+        )
+        expected = np.linalg.norm(2.0 / 12 * residual) * np.linalg.norm(
+            named["input.weight"].T @ back
+        )
         assert found[t] == pytest.approx(expected, rel=1e-9)
 
 
@@ -87,45 +97,64 @@ def test_that_the_second_eigenvalue_is_that_of_the_chain_by_enumeration() -> Non
     machine = Machine(*(torch.from_numpy(part).unsqueeze(0) for part in (w, b, c)))
     visible, hidden = (np.array(list(itertools.product((0.0, 1.0), repeat=n))) for n in (3, 2))
     joint = np.exp(visible @ b + (hidden @ c)[:, None] + hidden @ w @ visible.T)  # [h, v]
-    chain = (joint / joint.sum(axis=1, keepdims=True)) @ (joint / joint.sum(axis=0, keepdims=True)).T
+    chain = (joint / joint.sum(axis=1, keepdims=True)) @ (
+        joint / joint.sum(axis=0, keepdims=True)
+    ).T
     values = np.sort(np.abs(np.linalg.eigvals(chain)))[::-1]
     assert values[0] == pytest.approx(1.0)
     assert cd_bias.second_eigenvalue(machine) == pytest.approx(values[1], rel=1e-10)
 
 
-def test_that_the_bias_falls_with_k_by_the_second_eigenvalue_and_is_larger_for_larger_weights() -> None:
+def test_that_the_bias_falls_with_k_by_the_second_eigenvalue_and_is_larger_for_larger_weights() -> (
+    None
+):
     found = result("cd_bias", visible=4, hidden=3, examples=10, largest=12)
     for scale in (0.5, 1.0, 2.0):
         bias = [row[3] for row in found.table.rows if row[0] == scale]
         seen = [value for value in bias if value > 1e-9]
         assert seen == sorted(seen, reverse=True) and len(seen) > 3
         if scale >= 1.0:
-            assert found.numbers[f"factor at {scale:g}"] == pytest.approx(found.numbers[f"eigenvalue at {scale:g}"], rel=0.02)
+            assert found.numbers[f"factor at {scale:g}"] == pytest.approx(
+                found.numbers[f"eigenvalue at {scale:g}"], rel=0.02
+            )
     first = [found.numbers[f"relative_bias_1 at {scale:g}"] for scale in (0.5, 1.0, 2.0)]
     assert first[0] < first[2]
 
 
 def test_that_the_bias_is_that_of_a_gradient_by_enumeration() -> None:
-    """CD-1's expectation and the exact gradient from the joint distribution written out, for the bench's own draws."""
+    """CD-1's expectation and the exact gradient from the joint distribution written out, for the
+    bench's own draws.
+    """
     found = result("cd_bias", visible=3, hidden=2, examples=5, largest=2)
     source = generator(0, "bench/cd_bias")
     v = (torch.rand(1, 5, 3, generator=source, dtype=torch.float64) < 0.7).double()[0].numpy()
     w = torch.randn(1, 2, 3, generator=source, dtype=torch.float64)[0].numpy()
-    b, c = (0.3 * torch.randn(1, units, generator=source, dtype=torch.float64)[0].numpy() for units in (3, 2))
+    b, c = (
+        0.3 * torch.randn(1, units, generator=source, dtype=torch.float64)[0].numpy()
+        for units in (3, 2)
+    )
     visible, hidden = (np.array(list(itertools.product((0.0, 1.0), repeat=n))) for n in (3, 2))
     joint = np.exp(visible @ b + (hidden @ c)[:, None] + hidden @ w @ visible.T)
     up, down = joint / joint.sum(axis=0, keepdims=True), joint / joint.sum(axis=1, keepdims=True)
 
     def statistics(p: Any) -> Any:
         h = scipy.special.expit(visible @ w.T + c)
-        return np.concatenate([((p[:, None, None] * h[:, :, None]) * visible[:, None, :]).sum(axis=0).ravel(), p @ visible, p @ h])
+        return np.concatenate(
+            [
+                ((p[:, None, None] * h[:, :, None]) * visible[:, None, :]).sum(axis=0).ravel(),
+                p @ visible,
+                p @ h,
+            ]
+        )
 
     data = np.array([(v == state).all(axis=1).mean() for state in visible])
     once = down.T @ (up @ data)
     exact = statistics(joint.sum(axis=0) / joint.sum()) - statistics(data)
     bias = np.linalg.norm(statistics(once) - statistics(data) - exact)
     row = next(row for row in found.table.rows if row[0] == 1.0 and row[1] == 1)
-    assert row[2] == pytest.approx(bias, rel=1e-9) and row[3] == pytest.approx(bias / np.linalg.norm(exact), rel=1e-9)
+    assert row[2] == pytest.approx(bias, rel=1e-9) and row[3] == pytest.approx(
+        bias / np.linalg.norm(exact), rel=1e-9
+    )
 
 
 # --- C17 -------------------------------------------------------------------------------------------------------------------------
@@ -134,14 +163,18 @@ def test_that_the_bias_is_that_of_a_gradient_by_enumeration() -> None:
 def test_that_the_best_of_several_starts_is_counted_over_all_choices() -> None:
     values = np.array([-1.0, 0.9, 0.8, -0.5, 0.7, 0.6])
     tries = np.array([1.0, 2.0, 3.0, 5.0])
-    expected = [np.mean([min(some) < 0.0 for some in itertools.combinations(values, int(r))]) for r in tries]
+    expected = [
+        np.mean([min(some) < 0.0 for some in itertools.combinations(values, int(r))]) for r in tries
+    ]
     np.testing.assert_allclose(best_of(values, tries), expected, rtol=1e-12)
 
 
 def test_that_left_of_the_mountain_descent_fails_on_the_axis_and_goes_around_beside_it() -> None:
     found = result("local_moves", starts=40, steps=600)
     rows = found.table.rows
-    assert all(row[6] <= row[5] * (1.0 + 1e-12) for row in rows), "no path is shorter than the distance that it covers"  # type: ignore[operator]
+    assert all(row[6] <= row[5] * (1.0 + 1e-12) for row in rows), (
+        "no path is shorter than the distance that it covers"
+    )  # type: ignore[operator]
     assert all((row[8] == "lower ground") == (row[4] < 0.0) for row in rows)  # type: ignore[operator]
     assert 0.2 < found.numbers["share"] < 1.0 and found.numbers["longest"] > 1.3
     lost = result("local_moves", starts=20, left=-3.0, right=-1.2, height=0.001, steps=100)
@@ -149,8 +182,15 @@ def test_that_left_of_the_mountain_descent_fails_on_the_axis_and_goes_around_bes
     right = result("local_moves", starts=20, left=0.5, right=2.0, steps=300)
     assert right.numbers["share"] == 1.0
     image = found.plots[0].image
-    assert image is not None and image.values.shape == (101, 101) and image.x == (-6.0, 6.0) and image.y == (-4.0, 4.0)
-    assert image.values[50, 0] == pytest.approx(1.0, abs=1e-3) and image.values[50, -1] == pytest.approx(-1.0, abs=1e-3)
+    assert (
+        image is not None
+        and image.values.shape == (101, 101)
+        and image.x == (-6.0, 6.0)
+        and image.y == (-4.0, 4.0)
+    )
+    assert image.values[50, 0] == pytest.approx(1.0, abs=1e-3) and image.values[
+        50, -1
+    ] == pytest.approx(-1.0, abs=1e-3)
     with pytest.raises(InvalidInput, match="must lie right of the left one"):
         result("local_moves", left=1.0, right=0.5)
 
@@ -164,5 +204,8 @@ def test_that_narrow_networks_fail_and_wide_ones_succeed() -> None:
     narrow, wide = found.table.rows
     assert narrow[4] == 0.0 and float(wide[4]) >= 0.8  # type: ignore[arg-type]
     assert narrow[1] == 2 * 2 + 2 + 2 * 2 + 2 and wide[1] == 2 * 8 + 8 + 8 * 2 + 2
-    assert (found.numbers["widest_failing"], found.numbers["narrowest_succeeding"]) == (2.0, 8.0 if float(wide[4]) >= 0.9 else 0.0)  # type: ignore[arg-type]
+    assert (found.numbers["widest_failing"], found.numbers["narrowest_succeeding"]) == (
+        2.0,
+        8.0 if float(wide[4]) >= 0.9 else 0.0,
+    )  # type: ignore[arg-type]
     assert len(found.plots[1].scatters[0].x) == 32

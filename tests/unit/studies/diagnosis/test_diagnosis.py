@@ -1,4 +1,6 @@
-"""The doctor's note: each rule on numbers that make it speak, on numbers that keep it silent, and on real runs."""
+"""The doctor's note: each rule on numbers that make it speak, on numbers that keep it silent, and
+on real runs.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,20 @@ def asked(**sections: Any) -> Experiment:
     )
 
 
-def history(columns: dict[str, tuple[str, ...]] | None = None, experiment: Experiment | None = None, **series: Any) -> RunHistory:
-    found = {name.replace("__", "."): np.asarray(values, dtype=np.float64) for name, values in series.items()}
-    return RunHistory(experiment or asked(), {name: (np.arange(len(values)), values) for name, values in found.items()}, columns or {})
+def history(
+    columns: dict[str, tuple[str, ...]] | None = None,
+    experiment: Experiment | None = None,
+    **series: Any,
+) -> RunHistory:
+    found = {
+        name.replace("__", "."): np.asarray(values, dtype=np.float64)
+        for name, values in series.items()
+    }
+    return RunHistory(
+        experiment or asked(),
+        {name: (np.arange(len(values)), values) for name, values in found.items()},
+        columns or {},
+    )
 
 
 def named(findings: list[Finding], name: str) -> Finding | None:
@@ -74,7 +87,12 @@ def test_that_the_edge_is_no_matter_of_adaptive_rules() -> None:
 def test_that_uphill_steps_are_ill_conditioning() -> None:
     finding = named(
         diagnose(
-            history(conditioning__trouble=[0, 1, 1, 1], conditioning__gg=[1.0] * 4, conditioning__ghg=[50.0] * 4, learning_rate=[0.1] * 4)
+            history(
+                conditioning__trouble=[0, 1, 1, 1],
+                conditioning__gg=[1.0] * 4,
+                conditioning__ghg=[50.0] * 4,
+                learning_rate=[0.1] * 4,
+            )
         ),
         "ill_conditioned",
     )
@@ -90,20 +108,38 @@ def test_that_a_rising_loss_is_told_with_clipping_for_the_next_run() -> None:
     assert finding is not None
     assert [remedy.live for remedy in finding.remedies] == [True, False]
     assert finding.remedies[1].changes == {"clipping.name": "norm"}
-    assert named(diagnose(history(batch_loss=loss, experiment=asked(clipping={"name": "norm"}))), "rising").remedies[-1].live  # type: ignore[union-attr]
+    assert (
+        named(
+            diagnose(history(batch_loss=loss, experiment=asked(clipping={"name": "norm"}))),
+            "rising",
+        )
+        .remedies[-1]
+        .live
+    )  # type: ignore[union-attr]
 
 
 def test_that_overfitting_is_seen_in_the_validation_loss_alone_turning() -> None:
     training = np.linspace(1.0, 0.1, 12)
     validation = np.concatenate([np.linspace(1.1, 0.5, 6), np.linspace(0.52, 0.9, 6)])
-    finding = named(diagnose(history(train_loss=training, validation_loss=validation)), "overfitting")
+    finding = named(
+        diagnose(history(train_loss=training, validation_loss=validation)), "overfitting"
+    )
     assert finding is not None and "after 5 steps" in finding.evidence
     assert finding.remedies[0].stop
-    assert named(diagnose(history(train_loss=training[::-1].copy(), validation_loss=validation)), "overfitting") is None
+    assert (
+        named(
+            diagnose(history(train_loss=training[::-1].copy(), validation_loss=validation)),
+            "overfitting",
+        )
+        is None
+    )
 
 
 def test_that_noise_dominates_only_where_the_loss_no_longer_falls() -> None:
-    parts = {"gradient_noise__signal_to_noise": [0.1] * 5, "gradient_noise__noise_scale": [900.0] * 5}
+    parts = {
+        "gradient_noise__signal_to_noise": [0.1] * 5,
+        "gradient_noise__noise_scale": [900.0] * 5,
+    }
     finding = named(diagnose(history(train_loss=[0.5] * 8, **parts)), "noise")
     assert finding is not None and "900" in finding.evidence
     assert finding.remedies[1].changes == {"batches.size": 128.0}
@@ -112,19 +148,47 @@ def test_that_noise_dominates_only_where_the_loss_no_longer_falls() -> None:
 
 def test_that_a_plateau_is_high_flat_and_without_gradient() -> None:
     norm = np.concatenate([np.full(50, 1.0), np.full(200, 0.01)])
-    assert named(diagnose(history(gradient_norm=norm, train_loss=[1.0] + 9 * [0.9])), "plateau") is not None
-    assert named(diagnose(history(gradient_norm=norm, train_loss=[1.0] + 9 * [0.01])), "plateau") is None
-    assert named(diagnose(history(gradient_norm=np.full(250, 1.0), train_loss=[1.0] + 9 * [0.9])), "plateau") is None
+    assert (
+        named(diagnose(history(gradient_norm=norm, train_loss=[1.0] + 9 * [0.9])), "plateau")
+        is not None
+    )
+    assert (
+        named(diagnose(history(gradient_norm=norm, train_loss=[1.0] + 9 * [0.01])), "plateau")
+        is None
+    )
+    assert (
+        named(
+            diagnose(history(gradient_norm=np.full(250, 1.0), train_loss=[1.0] + 9 * [0.9])),
+            "plateau",
+        )
+        is None
+    )
 
 
 def test_that_a_saddle_is_a_small_gradient_and_a_bend_downwards() -> None:
     norm = [1.0, 0.3, 0.05]
     finding = named(
-        diagnose(history(full_gradient_norm=norm, spectrum__top=np.array([[2.0]]), spectrum__bottom=np.array([[-0.5]]))), "saddle"
+        diagnose(
+            history(
+                full_gradient_norm=norm,
+                spectrum__top=np.array([[2.0]]),
+                spectrum__bottom=np.array([[-0.5]]),
+            )
+        ),
+        "saddle",
     )
     assert finding is not None and finding.remedies[0].changes == {"optimizer.momentum": 0.9}
     assert (
-        named(diagnose(history(full_gradient_norm=norm, spectrum__top=np.array([[2.0]]), spectrum__bottom=np.array([[-0.01]]))), "saddle")
+        named(
+            diagnose(
+                history(
+                    full_gradient_norm=norm,
+                    spectrum__top=np.array([[2.0]]),
+                    spectrum__bottom=np.array([[-0.01]]),
+                )
+            ),
+            "saddle",
+        )
         is None
     )
 
@@ -132,14 +196,24 @@ def test_that_a_saddle_is_a_small_gradient_and_a_bend_downwards() -> None:
 def test_that_small_batch_gradients_do_not_make_a_saddle() -> None:
     norm = np.concatenate([np.full(50, 1.0), np.full(30, 0.05)])
     bends = {"spectrum__top": np.array([[2.0]]), "spectrum__bottom": np.array([[-0.5]])}
-    assert named(diagnose(history(gradient_norm=norm, full_gradient_norm=[1.0, 0.9], **bends)), "saddle") is None
+    assert (
+        named(
+            diagnose(history(gradient_norm=norm, full_gradient_norm=[1.0, 0.9], **bends)), "saddle"
+        )
+        is None
+    )
     assert named(diagnose(history(gradient_norm=norm, **bends)), "saddle") is None
 
 
-@pytest.mark.parametrize(("norms", "word"), [((1e-6, 1e-3, 1.0), "vanishes"), ((1e3, 1.0, 1e-2), "explodes"), ((0.5, 0.7, 1.0), "")])
+@pytest.mark.parametrize(
+    ("norms", "word"),
+    [((1e-6, 1e-3, 1.0), "vanishes"), ((1e3, 1.0, 1e-2), "explodes"), ((0.5, 0.7, 1.0), "")],
+)
 def test_that_gradients_are_compared_between_layers(norms: tuple[float, ...], word: str) -> None:
     columns = {"gradients_by_layer.norm": ("layers.0.weight", "layers.1.weight", "layers.2.weight")}
-    finding = named(diagnose(history(columns, gradients_by_layer__norm=np.array([norms]))), "vanishing")
+    finding = named(
+        diagnose(history(columns, gradients_by_layer__norm=np.array([norms]))), "vanishing"
+    )
     assert (finding is not None) == bool(word)
     if finding is not None:
         assert word in finding.sentence
@@ -155,15 +229,27 @@ def test_that_gradients_are_compared_between_time_steps(left: float, word: str) 
 
 def test_that_dead_units_are_named_with_their_layer() -> None:
     columns = {"activations.dead": ("layers.0.relu", "layers.1.relu")}
-    finding = named(diagnose(history(columns, activations__dead=np.array([[0.1, 0.8]]))), "dead_units")
+    finding = named(
+        diagnose(history(columns, activations__dead=np.array([[0.1, 0.8]]))), "dead_units"
+    )
     assert finding is not None and "layers.1.relu" in finding.sentence and "80%" in finding.evidence
-    assert named(diagnose(history(columns, activations__dead=np.array([[0.1, 0.2]]))), "dead_units") is None
+    assert (
+        named(diagnose(history(columns, activations__dead=np.array([[0.1, 0.2]]))), "dead_units")
+        is None
+    )
 
 
 def test_that_the_gravest_comes_first_and_every_remedy_can_be_applied() -> None:
     columns = {"activations.dead": ("layers.0.relu",)}
     loss = np.concatenate([np.linspace(2, 0.2, 150), np.linspace(0.2, 3.0, 150)])
-    found = diagnose(history(columns, batch_loss=loss, spectrum__top=np.array([[100.0]]), activations__dead=np.array([[0.9]])))
+    found = diagnose(
+        history(
+            columns,
+            batch_loss=loss,
+            spectrum__top=np.array([[100.0]]),
+            activations__dead=np.array([[0.9]]),
+        )
+    )
     assert found[0].name == "rate_above_edge" and len(found) == 3
     experiment = asked()
     for finding in found:
@@ -185,7 +271,11 @@ def measured(experiment: Experiment) -> RunHistory:
             for name, series in event.series.items():
                 parts.setdefault(name, []).append((series.steps, series.values[:, 0]))
     return RunHistory(
-        experiment, {name: tuple(np.concatenate(column) for column in zip(*pairs, strict=True)) for name, pairs in parts.items()}
+        experiment,
+        {
+            name: tuple(np.concatenate(column) for column in zip(*pairs, strict=True))
+            for name, pairs in parts.items()
+        },
     )  # type: ignore[misc]
 
 
@@ -214,15 +304,32 @@ def test_that_memorizing_is_found_in_a_real_run() -> None:
     assert named(diagnose(measured(small)), "overfitting") is not None
 
 
-@pytest.mark.parametrize(("last", "words"), [(0.5, "no local minimum"), (0.07, ""), (0.001, "close to a critical point")])
+@pytest.mark.parametrize(
+    ("last", "words"), [(0.5, "no local minimum"), (0.07, ""), (0.001, "close to a critical point")]
+)
 def test_that_the_gradient_norm_rules_a_minimum_out_or_not(last: float, words: str) -> None:
     norm = [1.0, 0.6, last]
-    finding = named(diagnose(history(full_gradient_norm=norm, train_loss=[2.0, 1.0] + 8 * [0.1])), "gradient_norm")
+    finding = named(
+        diagnose(history(full_gradient_norm=norm, train_loss=[2.0, 1.0] + 8 * [0.1])),
+        "gradient_norm",
+    )
     assert (finding is not None) == bool(words)
     if finding is not None:
         assert words in finding.sentence
-    assert named(diagnose(history(full_gradient_norm=norm, train_loss=np.linspace(2.0, 0.1, 10))), "gradient_norm") is None
-    assert named(diagnose(history(full_gradient_norm=[last], train_loss=[2.0, 1.0] + 8 * [0.1])), "gradient_norm") is None
+    assert (
+        named(
+            diagnose(history(full_gradient_norm=norm, train_loss=np.linspace(2.0, 0.1, 10))),
+            "gradient_norm",
+        )
+        is None
+    )
+    assert (
+        named(
+            diagnose(history(full_gradient_norm=[last], train_loss=[2.0, 1.0] + 8 * [0.1])),
+            "gradient_norm",
+        )
+        is None
+    )
 
 
 def test_that_without_a_value_at_the_start_the_gradient_norm_decides_nothing() -> None:
@@ -248,9 +355,15 @@ SOFTMAX = {
 
 @pytest.mark.parametrize(
     ("convex", "steps"),
-    [(LEAST_SQUARES, 5000), pytest.param(LEAST_SQUARES, 20_000, marks=pytest.mark.slow), (SOFTMAX, 8000)],
+    [
+        (LEAST_SQUARES, 5000),
+        pytest.param(LEAST_SQUARES, 20_000, marks=pytest.mark.slow),
+        (SOFTMAX, 8000),
+    ],
 )
-def test_that_at_the_minimum_of_a_convex_problem_no_minimum_is_ruled_out(convex: dict[str, Any], steps: int) -> None:
+def test_that_at_the_minimum_of_a_convex_problem_no_minimum_is_ruled_out(
+    convex: dict[str, Any], steps: int
+) -> None:
     kept = measured(asked(**convex, budget={"steps": steps}, measures={"evaluate_every": 500}))
     # The norm of batches is of no use here: it has not shrunk, because of its noise.
     batch = kept.values("gradient_norm")
@@ -258,7 +371,9 @@ def test_that_at_the_minimum_of_a_convex_problem_no_minimum_is_ruled_out(convex:
     found = diagnose(kept)
     finding = named(found, "gradient_norm")
     assert finding is not None and "close to a critical point" in finding.sentence
-    assert all("no local minimum" not in one.sentence and "plateau" not in one.sentence for one in found)
+    assert all(
+        "no local minimum" not in one.sentence and "plateau" not in one.sentence for one in found
+    )
 
 
 def test_that_a_file_is_a_rule() -> None:

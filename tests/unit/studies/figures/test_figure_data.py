@@ -11,8 +11,20 @@ import pytest
 from optlab.studies.figures.base import document, ground, moving_mean, signed
 from optlab.studies.figures.catalogue import chosen, figures
 from optlab.studies.figures.live import surface
-from optlab.studies.figures.notes import cliff, critical_points, downhill, momentum, mountain, saddle
-from optlab.studies.figures.notes.gradient_norm import STEPS, WIDTH, GradientNormFigure, GradientNorms
+from optlab.studies.figures.notes import (
+    cliff,
+    critical_points,
+    downhill,
+    momentum,
+    mountain,
+    saddle,
+)
+from optlab.studies.figures.notes.gradient_norm import (
+    STEPS,
+    WIDTH,
+    GradientNormFigure,
+    GradientNorms,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +43,15 @@ def along_and_across(positions: np.ndarray) -> np.ndarray:
 
 
 def test_that_there_are_the_figures_of_the_notes_in_their_order() -> None:
-    assert [figure.number for figure in figures()] == ["4.1", "4.2", "4.5", "8.1", "8.3", "8.4", "8.5"]
+    assert [figure.number for figure in figures()] == [
+        "4.1",
+        "4.2",
+        "4.5",
+        "8.1",
+        "8.3",
+        "8.4",
+        "8.5",
+    ]
     assert [figure.number for figure in chosen(["8.5", "4.1"])] == ["4.1", "8.5"]
 
 
@@ -52,13 +72,19 @@ def test_that_curvature_and_neighbors_tell_the_three_kinds_apart() -> None:
     assert [kind.curvature for kind in kinds] == pytest.approx([1.0, -1.0, 0.0], abs=1e-9)
     assert data.minimum.left == data.minimum.right == pytest.approx(math.sqrt(1.01) - 1.0)
     assert data.maximum.left == data.maximum.right == pytest.approx(math.exp(-0.005) - 1.0)
-    assert data.saddle.left == pytest.approx(-1e-3 + 0.75e-4) and data.saddle.right == pytest.approx(1e-3 + 0.75e-4)
+    assert data.saddle.left == pytest.approx(
+        -1e-3 + 0.75e-4
+    ) and data.saddle.right == pytest.approx(1e-3 + 0.75e-4)
     assert abs(data.minimum.track.positions[-1, 0]) < 1e-12
     assert data.maximum.track.positions[-1, 0] > 2.0
-    assert (data.saddle.track.positions[:, 0] > 0.0).all() and data.saddle.track.positions[-1, 0] < 0.02
+    assert (data.saddle.track.positions[:, 0] > 0.0).all() and data.saddle.track.positions[
+        -1, 0
+    ] < 0.02
 
 
-def test_that_the_saddle_has_its_eigenvalues_along_its_axes_and_descent_is_a_power_of_each() -> None:
+def test_that_the_saddle_has_its_eigenvalues_along_its_axes_and_descent_is_a_power_of_each() -> (
+    None
+):
     data = saddle.SaddleFigure().compute()
     np.testing.assert_allclose(data.eigenvalues, [-2.0, 2.0])
     np.testing.assert_allclose(data.eigenvectors, [[0.0, 1.0], [1.0, 0.0]], atol=1e-12)
@@ -66,18 +92,25 @@ def test_that_the_saddle_has_its_eigenvalues_along_its_axes_and_descent_is_a_pow
     assert data.index == 1 and data.point == pytest.approx([0.0, 0.0], abs=1e-12)
     steps = np.arange(len(data.descent.positions))
     x, y = data.descent.positions[0]
-    expected = np.stack([x * (1.0 - 2.0 * saddle.LR) ** steps, y * (1.0 + 2.0 * saddle.LR) ** steps], axis=1)
+    expected = np.stack(
+        [x * (1.0 - 2.0 * saddle.LR) ** steps, y * (1.0 + 2.0 * saddle.LR) ** steps], axis=1
+    )
     np.testing.assert_allclose(data.descent.positions, expected, rtol=1e-12)
     np.testing.assert_allclose(data.newton.positions[1], [0.0, 0.0], atol=1e-12)
 
 
-def test_that_gradient_descent_zigzags_down_the_canyon_by_its_two_factors(canyon: momentum.Canyon) -> None:
+def test_that_gradient_descent_zigzags_down_the_canyon_by_its_two_factors(
+    canyon: momentum.Canyon,
+) -> None:
     steps = np.arange(momentum.STEPS + 1)
     start = along_and_across(canyon.gradient.positions[:1])[0]
     np.testing.assert_allclose(start, [-25.0, 12.0], rtol=1e-12)
-    # At the rate 2/(1 + κ) both coordinates shrink by (κ − 1)/(κ + 1) a step; that across the canyon changes sides each time.
+    # At the rate 2/(1 + κ) both coordinates shrink by (κ − 1)/(κ + 1) a step; that across the
+    # canyon changes sides each time.
     expected = np.stack([-25.0 * (2.0 / 3.0) ** steps, 12.0 * (-2.0 / 3.0) ** steps], axis=1)
-    np.testing.assert_allclose(along_and_across(canyon.gradient.positions), expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        along_and_across(canyon.gradient.positions), expected, rtol=1e-9, atol=1e-12
+    )
     assert momentum.crossings(canyon.gradient, canyon.angle) >= 15
     assert momentum.crossings(canyon.momentum, canyon.angle) <= 6
     length = 3.0 * math.hypot(25.0 / 3.0, 12.0 * 5.0 / 3.0) * (1.0 - (2.0 / 3.0) ** momentum.STEPS)
@@ -85,7 +118,9 @@ def test_that_gradient_descent_zigzags_down_the_canyon_by_its_two_factors(canyon
     assert canyon.momentum.length < 0.6 * canyon.gradient.length
 
 
-def test_that_momentum_follows_its_recurrence_and_its_best_pair_shrinks_by_the_root_of_the_momentum(canyon: momentum.Canyon) -> None:
+def test_that_momentum_follows_its_recurrence_and_its_best_pair_shrinks_by_the_root_of_the_momentum(
+    canyon: momentum.Canyon,
+) -> None:
     for track, lr, alpha in (
         (canyon.momentum, momentum.MOMENTUM_LR, momentum.MOMENTUM),
         (canyon.best, momentum.BEST_LR, momentum.BEST_MOMENTUM),
@@ -104,17 +139,25 @@ def test_that_momentum_follows_its_recurrence_and_its_best_pair_shrinks_by_the_r
     assert momentum.left(canyon.best, 0.01) < momentum.left(canyon.gradient, 0.01)
 
 
-def test_that_arrows_are_steps_of_gradient_descent_from_the_points_of_momentum(canyon: momentum.Canyon) -> None:
+def test_that_arrows_are_steps_of_gradient_descent_from_the_points_of_momentum(
+    canyon: momentum.Canyon,
+) -> None:
     hessian = np.array([[3.0, 2.0], [2.0, 3.0]])  # eigenvalue 5 along (1, 1), 1 along (1, −1)
     expected = -momentum.LR * canyon.momentum.positions[: len(canyon.arrows)] @ hessian
     np.testing.assert_allclose(canyon.arrows, expected, rtol=1e-12)
 
 
-def test_that_momentum_on_a_constant_slope_reaches_its_terminal_speed(canyon: momentum.Canyon) -> None:
+def test_that_momentum_on_a_constant_slope_reaches_its_terminal_speed(
+    canyon: momentum.Canyon,
+) -> None:
     count = np.arange(1, len(canyon.speeds) + 1)
     lr, alpha = momentum.MOMENTUM_LR, momentum.MOMENTUM
     np.testing.assert_allclose(canyon.speeds, lr * (1.0 - alpha**count) / (1.0 - alpha), rtol=1e-12)
-    assert canyon.terminal == pytest.approx(lr / (1.0 - alpha)) == pytest.approx(canyon.speeds[-1], rel=1e-12)
+    assert (
+        canyon.terminal
+        == pytest.approx(lr / (1.0 - alpha))
+        == pytest.approx(canyon.speeds[-1], rel=1e-12)
+    )
 
 
 def test_that_clipping_bounds_every_step_from_either_side_and_nothing_else_does() -> None:
@@ -124,7 +167,8 @@ def test_that_clipping_bounds_every_step_from_either_side_and_nothing_else_does(
         np.testing.assert_array_equal(free.positions[0], clipped.positions[0])
         assert free.steps.max() > 20.0 * bound
         assert clipped.steps.max() <= bound * (1.0 + 1e-12)
-        # Where the gradient is longer than the threshold the step has exactly the bound, and its direction.
+        # Where the gradient is longer than the threshold the step has exactly the bound, and its
+        # direction.
         gradient = clipped.gradients[:-1]
         long = np.linalg.norm(gradient, axis=1) >= data.threshold
         step = np.diff(clipped.positions, axis=0)
@@ -138,8 +182,12 @@ def test_that_clipping_bounds_every_step_from_either_side_and_nothing_else_does(
 
 def test_that_the_mountain_sends_descent_away_or_the_long_way_around() -> None:
     data = mountain.MountainFigure().compute()
-    assert data.summit == pytest.approx([math.atanh(-0.25), 0.0], abs=1e-9) and data.top == pytest.approx(2.125)
-    assert data.wrong.positions[-1, 0] < -4.0 and data.wrong.values[-1] == pytest.approx(1.0, abs=1e-3)
+    assert data.summit == pytest.approx(
+        [math.atanh(-0.25), 0.0], abs=1e-9
+    ) and data.top == pytest.approx(2.125)
+    assert data.wrong.positions[-1, 0] < -4.0 and data.wrong.values[-1] == pytest.approx(
+        1.0, abs=1e-3
+    )
     assert data.wrong.first_below(mountain.LOW) is None
     around, right = data.around.first_below(mountain.LOW), data.right.first_below(mountain.LOW)
     assert around is not None and right is not None and around > 50 * right
@@ -149,8 +197,14 @@ def test_that_the_mountain_sends_descent_away_or_the_long_way_around() -> None:
         assert (np.diff(track.values) <= 1e-12).all()
 
 
-def test_that_the_gradient_norm_grows_threefold_while_the_validation_error_falls_to_a_fifth(norms: GradientNorms) -> None:
-    assert norms.steps.tolist() == list(range(1, STEPS + 1)) and norms.at[0] == 0 and norms.at[-1] == STEPS
+def test_that_the_gradient_norm_grows_threefold_while_the_validation_error_falls_to_a_fifth(
+    norms: GradientNorms,
+) -> None:
+    assert (
+        norms.steps.tolist() == list(range(1, STEPS + 1))
+        and norms.at[0] == 0
+        and norms.at[-1] == STEPS
+    )
     assert norms.growth > 3.0
     assert norms.smooth[-200:].min() > 3.0 * norms.smooth[0]
     assert norms.error[0] > 0.8 and norms.error[-1] < 0.2 * norms.error[0]
@@ -163,17 +217,26 @@ def test_that_the_gradient_norm_grows_threefold_while_the_validation_error_falls
 
 def test_that_a_moving_mean_is_the_mean_of_neighbors() -> None:
     values = np.random.default_rng(0).normal(size=40)
-    np.testing.assert_allclose(moving_mean(values, 7), np.convolve(values, np.ones(7) / 7.0, mode="valid"), atol=1e-14)
+    np.testing.assert_allclose(
+        moving_mean(values, 7), np.convolve(values, np.ones(7) / 7.0, mode="valid"), atol=1e-14
+    )
 
 
 def test_that_a_ground_has_x_along_its_rows_and_is_told_by_what_it_is_computed_from() -> None:
     land = ground(surface("cliff"), ((-1.0, 2.0), (0.0, 1.0)), (7, 3))
     assert land.heights.shape == (3, 7)
     x, y = land.x[5], land.y[1]
-    expected = 8.0 / (1.0 + math.exp(-(x - 0.1 * y**2) / 0.05)) + math.sqrt(0.01 + x**2) + 0.25 * y**2
+    expected = (
+        8.0 / (1.0 + math.exp(-(x - 0.1 * y**2) / 0.05)) + math.sqrt(0.01 + x**2) + 0.25 * y**2
+    )
     assert land.heights[1, 5] == pytest.approx(expected)
     told = document(land)
-    assert told == {"surface": {"name": "cliff", "height": 8.0, "width": 0.05}, "x": [-1.0, 2.0], "y": [0.0, 1.0], "points": [3, 7]}
+    assert told == {
+        "surface": {"name": "cliff", "height": 8.0, "width": 0.05},
+        "x": [-1.0, 2.0],
+        "y": [0.0, 1.0],
+        "points": [3, 7],
+    }
 
 
 def test_that_what_was_computed_can_be_told_in_json(canyon: momentum.Canyon) -> None:

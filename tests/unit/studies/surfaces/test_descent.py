@@ -1,4 +1,6 @@
-"""Races on surfaces against closed forms, torch and what the notes say of cliffs, plateaus, saddles and the mountain."""
+"""Races on surfaces against closed forms, torch and what the notes say of cliffs, plateaus, saddles
+and the mountain.
+"""
 
 from __future__ import annotations
 
@@ -30,23 +32,35 @@ def clip(threshold: float) -> Clipping:
     return cast(Clipping, registry.build("clipping", {"name": "norm", "threshold": threshold}))
 
 
-def alone(surface: Surface, optimizer: Optimizer, start: tuple[float, ...], steps: int, **more: Any) -> Race:
+def alone(
+    surface: Surface, optimizer: Optimizer, start: tuple[float, ...], steps: int, **more: Any
+) -> Race:
     return race(surface, [Contender(optimizer, start, **more)], steps)
 
 
 def eigenbasis(surface: Any) -> tuple[np.ndarray, np.ndarray]:
     turn = np.radians(surface.angle)
-    return np.array([1.0, surface.condition]), np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return np.array([1.0, surface.condition]), np.array(
+        [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    )
 
 
-def test_that_gradient_descent_on_a_quadratic_shrinks_each_eigencoordinate_by_its_own_factor() -> None:
+def test_that_gradient_descent_on_a_quadratic_shrinks_each_eigencoordinate_by_its_own_factor() -> (
+    None
+):
     surface = ground("quadratic", condition=7.0, angle=30.0)
     eigenvalues, basis = eigenbasis(surface)
     found = alone(surface, method("sgd", lr=0.2), (3.0, -5.0), 40)
     powers = (1.0 - 0.2 * eigenvalues)[None, :] ** np.arange(41)[:, None]
-    assert found.positions[:, 0] == pytest.approx((powers * (basis.T @ (3.0, -5.0))) @ basis.T, abs=1e-12)
-    assert found.values[:, 0] == pytest.approx(0.5 * (eigenvalues * (found.positions[:, 0] @ basis) ** 2).sum(axis=1), abs=1e-12)
-    assert found.gradients[:, 0] == pytest.approx(found.positions[:, 0] @ (basis @ np.diag(eigenvalues) @ basis.T), abs=1e-12)
+    assert found.positions[:, 0] == pytest.approx(
+        (powers * (basis.T @ (3.0, -5.0))) @ basis.T, abs=1e-12
+    )
+    assert found.values[:, 0] == pytest.approx(
+        0.5 * (eigenvalues * (found.positions[:, 0] @ basis) ** 2).sum(axis=1), abs=1e-12
+    )
+    assert found.gradients[:, 0] == pytest.approx(
+        found.positions[:, 0] @ (basis @ np.diag(eigenvalues) @ basis.T), abs=1e-12
+    )
 
 
 def test_that_momentum_on_a_quadratic_follows_the_powers_of_its_matrix() -> None:
@@ -56,7 +70,9 @@ def test_that_momentum_on_a_quadratic_follows_the_powers_of_its_matrix() -> None
     found = alone(surface, method("momentum", lr=lr, momentum=alpha), tuple(start), 50)
     for place, eigenvalue in enumerate(eigenvalues):
         matrix = np.array([[1.0 - lr * eigenvalue, alpha], [-lr * eigenvalue, alpha]])
-        expected = np.array([np.linalg.matrix_power(matrix, k) @ (basis[:, place] @ start, 0.0) for k in range(51)])
+        expected = np.array(
+            [np.linalg.matrix_power(matrix, k) @ (basis[:, place] @ start, 0.0) for k in range(51)]
+        )
         assert found.positions[:, 0] @ basis[:, place] == pytest.approx(expected[:, 0], abs=1e-11)
         assert found.states[0]["v"] @ basis[:, place] == pytest.approx(expected[:, 1], abs=1e-11)
 
@@ -64,14 +80,20 @@ def test_that_momentum_on_a_quadratic_follows_the_powers_of_its_matrix() -> None
 def test_that_momentum_on_a_slope_tends_to_its_terminal_speed() -> None:
     surface = ground("formula", expression="3*x - 4*y", x_from=-100.0, x_to=100.0)
     found = alone(surface, method("momentum", lr=0.02, momentum=0.9), (0.0, 0.0), 300)
-    assert np.linalg.norm(found.states[0]["v"][-1]) == pytest.approx(0.02 * 5.0 / (1.0 - 0.9), rel=1e-9)
+    assert np.linalg.norm(found.states[0]["v"][-1]) == pytest.approx(
+        0.02 * 5.0 / (1.0 - 0.9), rel=1e-9
+    )
 
 
 def test_that_nesterovs_gradient_is_taken_ahead() -> None:
     found = alone(ground("rosenbrock"), method("nesterov", lr=1e-4, momentum=0.9), (-1.2, 1.0), 30)
-    assert found.points[1:, 0] == pytest.approx(found.positions[1:-1, 0] + 0.9 * found.states[0]["v"][1:-1], abs=1e-14)
+    assert found.points[1:, 0] == pytest.approx(
+        found.positions[1:-1, 0] + 0.9 * found.states[0]["v"][1:-1], abs=1e-14
+    )
     terms = found.terms(0, 7)
-    assert terms["θ̃"] == pytest.approx(found.points[7, 0]) and terms["v"] == pytest.approx(terms["Δθ"])
+    assert terms["θ̃"] == pytest.approx(found.points[7, 0]) and terms["v"] == pytest.approx(
+        terms["Δθ"]
+    )
     assert terms["g"] != pytest.approx(terms["∇f"])
 
 
@@ -82,9 +104,12 @@ def test_that_newton_arrives_in_one_step_whatever_the_condition() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "fields", "reference"), [("adam", {"lr": 0.05}, torch.optim.Adam), ("adagrad", {"lr": 0.3}, torch.optim.Adagrad)]
+    ("name", "fields", "reference"),
+    [("adam", {"lr": 0.05}, torch.optim.Adam), ("adagrad", {"lr": 0.3}, torch.optim.Adagrad)],
 )
-def test_that_a_path_on_rosenbrock_is_that_of_torch(name: str, fields: dict[str, float], reference: Any) -> None:
+def test_that_a_path_on_rosenbrock_is_that_of_torch(
+    name: str, fields: dict[str, float], reference: Any
+) -> None:
     surface = ground("rosenbrock")
     found = alone(surface, method(name, **fields), (-1.2, 1.0), 60)
     point = torch.tensor([-1.2, 1.0], dtype=torch.float64, requires_grad=True)
@@ -99,13 +124,22 @@ def test_that_a_path_on_rosenbrock_is_that_of_torch(name: str, fields: dict[str,
 def test_that_newton_is_drawn_to_the_saddle_and_saddle_free_newton_leaves_it() -> None:
     surface = ground("saddle")
     names = ("newton", "saddle_free_newton", "sgd")
-    found = race(surface, [Contender(method(name, **({"lr": 0.05} if name == "sgd" else {})), (0.1, 0.8)) for name in names], 80)
+    found = race(
+        surface,
+        [
+            Contender(method(name, **({"lr": 0.05} if name == "sgd" else {})), (0.1, 0.8))
+            for name in names
+        ],
+        80,
+    )
     newton, free, descent = (found.path(run)[-1] for run in range(3))
     assert np.linalg.norm(newton) < 1e-12
     assert abs(free[0]) < 1e-6 and abs(free[1]) > 2.0
     assert abs(descent[1]) > 2.0
     assert found.notes[0] and "uphill" in found.notes[0][0]
-    assert alone(surface, method("sgd", lr=0.05), (0.8, 0.0), 500).path(0)[-1] == pytest.approx([0.0, 0.0], abs=1e-12)
+    assert alone(surface, method("sgd", lr=0.05), (0.8, 0.0), 500).path(0)[-1] == pytest.approx(
+        [0.0, 0.0], abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("label", ["from above", "from below"])
@@ -113,7 +147,11 @@ def test_that_clipping_keeps_the_progress_that_the_cliff_throws_away(label: str)
     surface = ground("cliff")
     start = next(start.point for start in surface.starts() if start.label == label)
     descent = method("sgd", lr=surface.lr)
-    found = race(surface, [Contender(descent, start), Contender(descent, start, clipping=clip(surface.threshold))], 100)
+    found = race(
+        surface,
+        [Contender(descent, start), Contender(descent, start, clipping=clip(surface.threshold))],
+        100,
+    )
     thrown, kept = (np.linalg.norm(np.diff(found.path(run), axis=0), axis=1) for run in range(2))
     assert thrown.max() > 8.0
     assert kept.max() == pytest.approx(surface.lr * surface.threshold)
@@ -128,7 +166,9 @@ def test_that_only_methods_that_divide_by_the_gradients_size_cross_the_plateau()
     surface = ground("plateau")
     start = surface.starts()[0].point
     crossing, staying = ("rmsprop", "adam", "lion"), ("sgd", "momentum", "nesterov")
-    found = race(surface, [Contender(method(name, lr=0.05), start) for name in (*crossing, *staying)], 300)
+    found = race(
+        surface, [Contender(method(name, lr=0.05), start) for name in (*crossing, *staying)], 300
+    )
     ends = dict(zip((*crossing, *staying), found.values[-1].tolist(), strict=True))
     assert all(ends[name] < 0.01 for name in crossing)
     assert all(ends[name] > 0.999 for name in staying)
@@ -139,8 +179,14 @@ def test_that_only_methods_that_divide_by_the_gradients_size_cross_the_plateau()
 def test_that_the_wrong_side_of_the_mountain_is_left_on_a_long_path_or_not_at_all() -> None:
     surface = ground("mountain")
     on, beside, right = (start.point for start in surface.starts())
-    found = race(surface, [Contender(method("sgd", lr=surface.lr), start) for start in (on, beside, right)], 4000)
-    assert found.values[-1, 0] > 0.99 and found.values[-1, 1] < -0.99 and found.values[-1, 2] < -0.99
+    found = race(
+        surface,
+        [Contender(method("sgd", lr=surface.lr), start) for start in (on, beside, right)],
+        4000,
+    )
+    assert (
+        found.values[-1, 0] > 0.99 and found.values[-1, 1] < -0.99 and found.values[-1, 2] < -0.99
+    )
     assert found.path_length(1) > 2.0 * found.distance(1)
     assert found.path_length(2) < 1.1 * found.distance(2)
 
@@ -184,7 +230,9 @@ def test_that_a_schedule_and_clipping_act_and_can_be_read_off_the_terms() -> Non
     found = alone(ground("parabola"), optimizer, (1.9,), 12, schedule=schedule, clipping=clip(0.25))
     assert found.rates[:, 0] == pytest.approx([schedule.rate(0.5, step) for step in range(12)])
     terms = found.terms(0, 3)
-    assert abs(terms["clip g"]) == pytest.approx([0.25]) and terms["Δθ"] == pytest.approx(-terms["ε"] * terms["clip g"])
+    assert abs(terms["clip g"]) == pytest.approx([0.25]) and terms["Δθ"] == pytest.approx(
+        -terms["ε"] * terms["clip g"]
+    )
     assert terms["θ"] + terms["Δθ"] == pytest.approx(found.positions[4, 0])
     with pytest.raises(IndexError):
         found.terms(0, 12)
@@ -200,7 +248,10 @@ def test_that_a_run_that_diverges_stops_where_it_was_and_says_why_while_others_g
     found = race(surface, contenders, 30)
     assert found.endings == ("diverged", "finished", "diverged")
     assert "more than 1000 widths" in found.reasons[0] or "not finite" in found.reasons[0]
-    assert "where the function or its slope is not finite" in found.reasons[2] and found.reasons[1] == ""
+    assert (
+        "where the function or its slope is not finite" in found.reasons[2]
+        and found.reasons[1] == ""
+    )
     assert np.isfinite(found.positions).all() and found.lengths[1] == 30 and found.lengths[2] < 30
     assert (found.positions[found.lengths[2] :, 2] == found.path(2)[-1]).all()
     far = alone(ground("parabola"), method("sgd", lr=3.0), (1.0,), 60)
@@ -218,10 +269,19 @@ def test_that_a_run_that_arrived_stops_before_its_arithmetic_breaks() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in registry.names("optimizer") if not getattr(registry.get("optimizer", name), "needs_predictions", False)]
+    "name",
+    [
+        name
+        for name in registry.names("optimizer")
+        if not getattr(registry.get("optimizer", name), "needs_predictions", False)
+    ],
 )
 def test_that_every_optimizer_goes_downhill_on_a_quadratic(name: str) -> None:
-    found = race(ground("quadratic"), [Contender(method(name), (2.0, 1.0)), Contender(method(name), (-1.0, 2.0))], 25)
+    found = race(
+        ground("quadratic"),
+        [Contender(method(name), (2.0, 1.0)), Contender(method(name), (-1.0, 2.0))],
+        25,
+    )
     assert (found.values[-1] < found.values[0]).all()
     assert set(found.endings) <= {"finished", "arrived"}
 
@@ -241,15 +301,23 @@ def test_that_what_cannot_run_is_refused_in_words() -> None:
 
 
 def test_that_a_race_can_be_ended_between_two_steps() -> None:
-    found = race(ground("saddle"), [Contender(method("sgd"), (1.0, 1.0))], 1000, going=lambda step: step < 7)
+    found = race(
+        ground("saddle"), [Contender(method("sgd"), (1.0, 1.0))], 1000, going=lambda step: step < 7
+    )
     assert found.positions.shape == (8, 1, 2) and found.lengths[0] == 7
 
 
 def test_that_a_recurrent_unit_has_a_cliff_that_clipping_takes_the_danger_from() -> None:
     surface = ground("recurrent_cliff")
     sgd, start = method("sgd", lr=surface.lr), surface.starts()[0].point
-    found = race(surface, [Contender(sgd, start), Contender(sgd, start, clipping=clip(surface.threshold))], 200)
-    longest = [float(np.linalg.norm(np.diff(found.path(run), axis=0), axis=1).max()) for run in (0, 1)]
+    found = race(
+        surface,
+        [Contender(sgd, start), Contender(sgd, start, clipping=clip(surface.threshold))],
+        200,
+    )
+    longest = [
+        float(np.linalg.norm(np.diff(found.path(run), axis=0), axis=1).max()) for run in (0, 1)
+    ]
     assert longest[0] > 20.0 and longest[1] <= surface.lr * surface.threshold * (1 + 1e-9)
     assert found.values[-1, 0] > 0.05 > 0.01 > found.values[-1, 1]
 

@@ -1,4 +1,6 @@
-"""Choosing a rate: on problems whose edge of stability is known, and on digits, where the advice has to train well."""
+"""Choosing a rate: on problems whose edge of stability is known, and on digits, where the advice
+has to train well.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,22 @@ Build = Callable[..., Experiment]
 
 def bowl(build: Build, condition: float = 30.0, **changes: Any) -> Experiment:
     """Full-batch gradient descent on least squares."""
-    data = {"name": "least_squares", "size": 200, "condition": condition, "validation": 0.0, "test": 0.0}
-    return build(**{"dataset": data, "model": {"name": "linear"}, "optimizer": {"name": "sgd"}, "batches": {"size": 0}, **changes})
+    data = {
+        "name": "least_squares",
+        "size": 200,
+        "condition": condition,
+        "validation": 0.0,
+        "test": 0.0,
+    }
+    return build(
+        **{
+            "dataset": data,
+            "model": {"name": "linear"},
+            "optimizer": {"name": "sgd"},
+            "batches": {"size": 0},
+            **changes,
+        }
+    )
 
 
 def stability_edge(experiment: Experiment) -> float:
@@ -32,11 +48,15 @@ def stability_edge(experiment: Experiment) -> float:
 
 
 @pytest.mark.parametrize("condition", [1.0, 30.0, 1000.0])
-def test_that_on_a_quadratic_instability_is_found_at_two_over_the_largest_curvature(build: Build, condition: float) -> None:
+def test_that_on_a_quadratic_instability_is_found_at_two_over_the_largest_curvature(
+    build: Build, condition: float
+) -> None:
     experiment = bowl(build, condition)
     edge = stability_edge(experiment)
     test = range_test(experiment)
-    assert test.edge is not None and edge < test.edge < 10.0 * edge, "each rate is taken once, so a growing component is seen late"
+    assert test.edge is not None and edge < test.edge < 10.0 * edge, (
+        "each rate is taken once, so a growing component is seen late"
+    )
     assert test.steepest < edge
     runs = short_runs(experiment, rates_around(test))
     assert runs.best is not None and runs.unstable is not None and runs.advised is not None
@@ -61,7 +81,9 @@ def test_that_a_range_test_takes_the_steps_of_descent_at_rising_rates(build: Bui
     for rate, ours in zip(test.rates, test.losses, strict=True):
         loss = torch.nn.functional.mse_loss(model(x), y)
         assert ours == pytest.approx(loss.item(), rel=1e-9)
-        for parameter, g in zip(model.parameters(), torch.autograd.grad(loss, list(model.parameters())), strict=True):
+        for parameter, g in zip(
+            model.parameters(), torch.autograd.grad(loss, list(model.parameters())), strict=True
+        ):
             parameter.data -= rate * g
     assert test.edge is None and "larger ones may do better" in test.words
 
@@ -73,30 +95,51 @@ def test_that_smoothing_is_an_average_whose_weights_add_up_to_one() -> None:
         np.testing.assert_allclose(row, weights @ losses[: step + 1] / weights.sum(), rtol=1e-12)
 
 
-def test_that_short_runs_are_those_of_runs_alone_at_their_rates(build: Build, advanced: Any) -> None:
+def test_that_short_runs_are_those_of_runs_alone_at_their_rates(
+    build: Build, advanced: Any
+) -> None:
     rates = [0.02, 0.3]
-    experiment = build(optimizer={"name": "momentum", "lr": 123.0}, schedule={"name": "linear_decay"})
+    experiment = build(
+        optimizer={"name": "momentum", "lr": 123.0}, schedule={"name": "linear_decay"}
+    )
     runs = short_runs(experiment, rates, steps=30)
     for place, rate in enumerate(runs.rates):
         trainer = advanced(build(optimizer={"name": "momentum", "lr": float(rate)}), 30)
-        assert runs.train_loss[place] == pytest.approx(trainer.evaluate()["train_loss"].item(), rel=1e-9)
-        np.testing.assert_allclose(runs.losses[:, place], trainer.recorder.flush()["batch_loss"].values[:, 0], rtol=1e-9)
+        assert runs.train_loss[place] == pytest.approx(
+            trainer.evaluate()["train_loss"].item(), rel=1e-9
+        )
+        np.testing.assert_allclose(
+            runs.losses[:, place], trainer.recorder.flush()["batch_loss"].values[:, 0], rtol=1e-9
+        )
     assert set(rates) <= set(runs.rates.tolist())
 
 
-def test_that_on_digits_the_advised_rate_trains_better_than_a_tenth_of_it_and_does_not_diverge(play: Any, ended: Any) -> None:
-    experiment = Experiment.load(paths.presets() / "digits-mlp.toml").with_value("device", "cpu").with_value("budget.steps", "300")
+def test_that_on_digits_the_advised_rate_trains_better_than_a_tenth_of_it_and_does_not_diverge(
+    play: Any, ended: Any
+) -> None:
+    experiment = (
+        Experiment.load(paths.presets() / "digits-mlp.toml")
+        .with_value("device", "cpu")
+        .with_value("budget.steps", "300")
+    )
     test = range_test(experiment)
     runs = short_runs(experiment, rates_around(test))
     assert runs.advised is not None and runs.best is not None and runs.unstable is not None
     assert runs.best < runs.advised < runs.unstable
     assert (runs.tau, runs.last) == (300, 0.01)
     for suggested in (test.steepest, runs.advised):
-        advised = experiment.with_value("schedule.name", "linear_decay").with_value("schedule.tau", str(runs.tau))
-        results = [ended(play(advised.with_value("optimizer.lr", str(rate)))) for rate in (suggested, suggested / 10.0)]
+        advised = experiment.with_value("schedule.name", "linear_decay").with_value(
+            "schedule.tau", str(runs.tau)
+        )
+        results = [
+            ended(play(advised.with_value("optimizer.lr", str(rate))))
+            for rate in (suggested, suggested / 10.0)
+        ]
         assert results[0].status == "finished"
         assert results[0].final["train_loss"] < 0.7 * results[1].final["train_loss"]
-    assert ended(play(experiment.with_value("optimizer.lr", "2.0"))).final["train_loss"] > 1.0, "this is what instability looks like"
+    assert ended(play(experiment.with_value("optimizer.lr", "2.0"))).final["train_loss"] > 1.0, (
+        "this is what instability looks like"
+    )
     assert f"{runs.advised:.3g}" in runs.words and f"{test.steepest:.3g}" in test.words
 
 

@@ -26,12 +26,23 @@ def agrees(spread: Spread, values: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("initializer", [{"name": "he"}, {"name": "uniform", "bias": -0.3}])
-def test_that_weights_activations_and_gradients_are_those_that_hooks_see(build: Build, initializer: dict[str, Any]) -> None:
-    experiment = build(model=DEEP, initializer=initializer, precision="float32", loss={"name": "cross_entropy", "l2": 0.01})
+def test_that_weights_activations_and_gradients_are_those_that_hooks_see(
+    build: Build, initializer: dict[str, Any]
+) -> None:
+    experiment = build(
+        model=DEEP,
+        initializer=initializer,
+        precision="float32",
+        loss={"name": "cross_entropy", "l2": 0.01},
+    )
     table = start_table(experiment)
     trainer = Trainer([build(model=DEEP, initializer=initializer)])
     network = torch.nn.Sequential(
-        torch.nn.Linear(2, 7), torch.nn.ReLU(), torch.nn.Linear(7, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2)
+        torch.nn.Linear(2, 7),
+        torch.nn.ReLU(),
+        torch.nn.Linear(7, 6),
+        torch.nn.ReLU(),
+        torch.nn.Linear(6, 2),
     ).double()
     torch.nn.utils.vector_to_parameters(trainer.theta[0], network.parameters())
     seen: list[torch.Tensor] = []
@@ -47,12 +58,20 @@ def test_that_weights_activations_and_gradients_are_those_that_hooks_see(build: 
         agrees(spread, parameter.detach())
     for spread, values in zip(table.activations, seen, strict=True):
         agrees(spread, values)
-        assert table.dead[spread.name] == pytest.approx((values == 0.0).all(dim=0).double().mean().item())
+        assert table.dead[spread.name] == pytest.approx(
+            (values == 0.0).all(dim=0).double().mean().item()
+        )
     for spread, parameter in zip(table.gradients, network.parameters(), strict=True):
         assert parameter.grad is not None
         agrees(spread, parameter.grad)
     assert [spread.name for spread in table.weights] == [spread.name for spread in table.gradients]
-    assert [spread.name for spread in table.activations] == ["layers.0", "layers.0.relu", "layers.1", "layers.1.relu", "layers.2"]
+    assert [spread.name for spread in table.activations] == [
+        "layers.0",
+        "layers.0.relu",
+        "layers.1",
+        "layers.1.relu",
+        "layers.2",
+    ]
     if initializer["name"] == "uniform":
         assert table.dead["layers.1.relu"] > 0.0, "biases below zero leave some units dead"
 
@@ -60,10 +79,18 @@ def test_that_weights_activations_and_gradients_are_those_that_hooks_see(build: 
 def test_that_initializers_show_what_they_are_known_for(build: Build) -> None:
     deep = {"name": "mlp", "hidden": [100] * 6, "activation": "tanh"}
     data = {"name": "digits"}
-    tables = start_tables(build(dataset=data, model=deep, batches={"size": 128}), ["fan_in", "normalized", "orthogonal", "zero"])
+    tables = start_tables(
+        build(dataset=data, model=deep, batches={"size": 128}),
+        ["fan_in", "normalized", "orthogonal", "zero"],
+    )
     assert [table.initializer for table in tables] == ["fan_in", "normalized", "orthogonal", "zero"]
-    last = [next(spread for spread in table.activations if spread.name == "layers.5.tanh").std for table in tables]
-    assert last[0] < 0.2 * last[1], "U(±1/√m) lets the signal shrink by √3 a layer, the normalized one much less"
+    last = [
+        next(spread for spread in table.activations if spread.name == "layers.5.tanh").std
+        for table in tables
+    ]
+    assert last[0] < 0.2 * last[1], (
+        "U(±1/√m) lets the signal shrink by √3 a layer, the normalized one much less"
+    )
     assert min(last[1:3]) > 0.2 and last[3] == 0.0
     first = [table.gradients[0].std for table in tables]
     assert first[0] < 0.1 * first[1] and first[3] == 0.0
@@ -76,8 +103,13 @@ def test_that_an_unknown_initializer_is_refused(build: Build) -> None:
         start_tables(build(), ["he", "nonsense"])
 
 
-@pytest.mark.parametrize("model", [{"name": "cnn"}, {"name": "transformer"}, {"name": "deep_linear"}])
+@pytest.mark.parametrize(
+    "model", [{"name": "cnn"}, {"name": "transformer"}, {"name": "deep_linear"}]
+)
 def test_that_every_kind_of_network_has_a_table(build: Build, model: dict[str, Any]) -> None:
     table = start_table(build(dataset={"name": "digits"}, model=model))
     assert len(table.weights) == len(table.gradients) > 1 and len(table.activations) > 1
-    assert all(spread.most >= spread.mean >= spread.least for spread in (*table.weights, *table.activations, *table.gradients))
+    assert all(
+        spread.most >= spread.mean >= spread.least
+        for spread in (*table.weights, *table.activations, *table.gradients)
+    )

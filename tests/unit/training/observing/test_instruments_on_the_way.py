@@ -1,4 +1,6 @@
-"""Instruments in a session: taken when they should be, told as series and pictures, switched on the way, and without a trace in the training."""
+"""Instruments in a session: taken when they should be, told as series and pictures, switched on the
+way, and without a trace in the training.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def of(events: list[Event], kind: type[Any]) -> list[Any]:
 
 def series(events: list[Event], name: str) -> tuple[list[int], np.ndarray]:
     parts = [block.series[name] for block in of(events, SeriesBlock) if name in block.series]
-    return [int(step) for part in parts for step in part.steps], np.concatenate([part.values for part in parts])
+    return [int(step) for part in parts for step in part.steps], np.concatenate(
+        [part.values for part in parts]
+    )
 
 
 def equipped(experiment: Experiment, every: int = 1) -> Experiment:
@@ -54,7 +58,9 @@ def equipped(experiment: Experiment, every: int = 1) -> Experiment:
     return experiment
 
 
-def test_that_the_default_experiment_has_none_and_its_file_says_nothing_of_them(build: Build) -> None:
+def test_that_the_default_experiment_has_none_and_its_file_says_nothing_of_them(
+    build: Build,
+) -> None:
     assert build().instruments == ()
     assert "instruments" not in build().to_dict()
 
@@ -71,19 +77,31 @@ CASES: list[dict[str, Any]] = [
     {"model": {"name": "deep_linear"}},
     {"model": {"name": "autoencoder", "code": 1}, "loss": {"name": "squared_error"}},
     {"model": {"name": "cnn", "channels": [2]}, "dataset": {"name": "digits"}},
-    {"model": {"name": "rnn", "units": 3}, "dataset": {"name": "adding_problem", "length": 4}, "loss": {"name": "squared_error"}},
+    {
+        "model": {"name": "rnn", "units": 3},
+        "dataset": {"name": "adding_problem", "length": 4},
+        "loss": {"name": "squared_error"},
+    },
     {"model": {"name": "lstm", "units": 3}, "dataset": {"name": "copy_task"}},
     {
         "model": {"name": "transformer", "width": 4, "heads": 2},
         "dataset": {"name": "adding_problem", "length": 4},
         "loss": {"name": "squared_error"},
     },
-    {"model": {"name": "rbm", "hidden": 5}, "dataset": {"name": "digits", "unit_range": True}, "loss": {"name": "squared_error"}},
+    {
+        "model": {"name": "rbm", "hidden": 5},
+        "dataset": {"name": "digits", "unit_range": True},
+        "loss": {"name": "squared_error"},
+    },
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(str(part.get("name")) for part in case.values()))
-def test_that_instruments_leave_no_trace_in_the_training(build: Build, play: Any, ended: Any, case: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: "-".join(str(part.get("name")) for part in case.values())
+)
+def test_that_instruments_leave_no_trace_in_the_training(
+    build: Build, play: Any, ended: Any, case: dict[str, Any]
+) -> None:
     plain = build(**case, budget={"steps": 8}, measures={"weights": 2, "evaluate_every": 3})
     on = equipped(plain)
     assert len(on.instruments) >= 6
@@ -98,11 +116,18 @@ def test_that_instruments_leave_no_trace_in_the_training(build: Build, play: Any
     assert not [applied.problem for applied in of(switched, MessageApplied) if applied.problem]
     digests = {ended(events).theta_sha256 for events in (without, with_all, switched)}
     assert len(digests) == 1
-    states = [of(events, SnapshotTaken)[-1].snapshot.state for events in (without, with_all, switched)]
+    states = [
+        of(events, SnapshotTaken)[-1].snapshot.state for events in (without, with_all, switched)
+    ]
     for name, value in states[0].items():
         assert all(np.array_equal(value, other[name]) for other in states)
     for one in on.instruments:
-        told = {name for block in of(with_all, SeriesBlock) for name in block.series if name.startswith(f"{one.name}.")}
+        told = {
+            name
+            for block in of(with_all, SeriesBlock)
+            for name in block.series
+            if name.startswith(f"{one.name}.")
+        }
         assert told, f"{one.name} said nothing"
         assert told <= {f"{one.name}.{quantity.name}" for quantity in one.gives}
         for name in told:
@@ -112,7 +137,9 @@ def test_that_instruments_leave_no_trace_in_the_training(build: Build, play: Any
             assert (series(with_all, name)[1].ndim == 3) == vectors[name.partition(".")[2]]
 
 
-def test_that_a_module_of_the_users_own_is_measured_and_trains_the_same(build: Build, play: Any, ended: Any, tmp_path: Path) -> None:
+def test_that_a_module_of_the_users_own_is_measured_and_trains_the_same(
+    build: Build, play: Any, ended: Any, tmp_path: Path
+) -> None:
     """With dropout, which draws from torch's own generator."""
     path = tmp_path / "net.py"
     path.write_text(
@@ -127,11 +154,17 @@ def test_that_a_module_of_the_users_own_is_measured_and_trains_the_same(build: B
     assert ended(events).theta_sha256 == ended(play(plain)).theta_sha256
     norms = series(events, "gradient_noise.norms")[1]
     assert norms.shape == (6, 1, 5) and bool((np.diff(norms, axis=2) >= 0.0).all())
-    names = next(block.series["activations.mean"].columns for block in of(events, SeriesBlock) if "activations.mean" in block.series)
+    names = next(
+        block.series["activations.mean"].columns
+        for block in of(events, SeriesBlock)
+        if "activations.mean" in block.series
+    )
     assert names == ("a", "relu", "b")
 
 
-def test_that_draws_of_the_global_generator_are_given_back(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_draws_of_the_global_generator_are_given_back(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer = Trainer([build(instruments={"conditioning": {"every": 1}})])
     cls = type(trainer.asked[0].instruments[0])
     take = cls.take
@@ -147,8 +180,13 @@ def test_that_draws_of_the_global_generator_are_given_back(build: Build, monkeyp
 
 
 @pytest.mark.parametrize("deferred", [False, True])
-def test_that_runs_of_a_population_are_told_what_they_are_told_alone(build: Build, deferred: bool) -> None:
-    members = [equipped(build(seed=seed, optimizer={"name": name})) for seed, name in ((1, "sgd"), (2, "momentum"), (3, "adam"))]
+def test_that_runs_of_a_population_are_told_what_they_are_told_alone(
+    build: Build, deferred: bool
+) -> None:
+    members = [
+        equipped(build(seed=seed, optimizer={"name": name}))
+        for seed, name in ((1, "sgd"), (2, "momentum"), (3, "adam"))
+    ]
     together = Trainer(members, deferred=deferred)
     for _ in range(7):
         together.advance()
@@ -161,13 +199,24 @@ def test_that_runs_of_a_population_are_told_what_they_are_told_alone(build: Buil
         for name, found in alone.recorder.flush().items():
             # The best that any run of a population has reached is everyone's.
             if "." in name and not name.startswith("excess_error") and name != "spectrum.products":
-                np.testing.assert_allclose(told[name].values[:, run], found.values[:, 0], rtol=1e-6, atol=1e-9, err_msg=name)
+                np.testing.assert_allclose(
+                    told[name].values[:, run],
+                    found.values[:, 0],
+                    rtol=1e-6,
+                    atol=1e-9,
+                    err_msg=name,
+                )
                 assert told[name].columns == found.columns
 
 
-def test_that_runs_that_have_ended_are_not_told_of_and_do_not_end_the_others(build: Build, play: Any) -> None:
+def test_that_runs_that_have_ended_are_not_told_of_and_do_not_end_the_others(
+    build: Build, play: Any
+) -> None:
     quadratic = {"model": {"name": "linear"}, "loss": {"name": "squared_error"}}
-    members = [equipped(build(seed=1, **quadratic, optimizer={"name": "sgd", "lr": lr})) for lr in (0.1, 1e40)]
+    members = [
+        equipped(build(seed=1, **quadratic, optimizer={"name": "sgd", "lr": lr}))
+        for lr in (0.1, 1e40)
+    ]
     events = play(members)
     ends = {end.run: end for end in of(events, RunEnded)}
     assert (ends[0].status, ends[1].status) == ("finished", "diverged")
@@ -179,14 +228,24 @@ def test_that_runs_that_have_ended_are_not_told_of_and_do_not_end_the_others(bui
 
 def test_that_a_schedule_is_kept_and_none_means_pauses_and_the_end(build: Build, play: Any) -> None:
     experiment = build(
-        instruments={"conditioning": {"every": 25}, "spectral_density": {"probes": 1, "steps": 5}, "update_ratio": {"every": 0}}
+        instruments={
+            "conditioning": {"every": 25},
+            "spectral_density": {"probes": 1, "steps": 5},
+            "update_ratio": {"every": 0},
+        }
     )
     events = play(experiment, {10: [Pause()]}, [Advance(3), Resume()])
     assert series(events, "conditioning.ghg")[0] == [25, 50]
     assert series(events, "spectral_density.mean")[0] == [10, 13, 60]
     assert series(events, "update_ratio.ratio")[0] == [10, 13, 60]
-    held = [place for place, event in enumerate(events) if isinstance(event, ActivityChanged) and event.activity == "paused"]
-    pictures = [(place, event) for place, event in enumerate(events) if isinstance(event, InstrumentImage)]
+    held = [
+        place
+        for place, event in enumerate(events)
+        if isinstance(event, ActivityChanged) and event.activity == "paused"
+    ]
+    pictures = [
+        (place, event) for place, event in enumerate(events) if isinstance(event, InstrumentImage)
+    ]
     assert [event.step for _, event in pictures] == [10, 13, 60]
     assert pictures[0][0] < held[0], "what is found on a pause is told before the pause"
     (end,) = of(events, RunEnded)
@@ -195,9 +254,16 @@ def test_that_a_schedule_is_kept_and_none_means_pauses_and_the_end(build: Build,
     assert pictures[0][1].arrays["density"].shape == (256,)
 
 
-def test_that_parameters_as_they_stand_are_looked_at_with_the_batch_of_the_next_step(build: Build) -> None:
+def test_that_parameters_as_they_stand_are_looked_at_with_the_batch_of_the_next_step(
+    build: Build,
+) -> None:
     trainer = Trainer(
-        [build(optimizer={"name": "sgd", "lr": 0.1}, instruments={"conditioning": {"every": 0}, "update_ratio": {"every": 0}})]
+        [
+            build(
+                optimizer={"name": "sgd", "lr": 0.1},
+                instruments={"conditioning": {"every": 0}, "update_ratio": {"every": 0}},
+            )
+        ]
     )
     for _ in range(4):
         trainer.advance()
@@ -208,13 +274,19 @@ def test_that_parameters_as_they_stand_are_looked_at_with_the_batch_of_the_next_
     trainer.advance()
     row = trainer.recorder.flush()
     assert standing["conditioning.gg"].steps.tolist() == [4], "once a step"
-    assert standing["conditioning.gg"].values[0, 0] == pytest.approx(row["gradient_norm"].values[0, 0] ** 2, rel=1e-12)
+    assert standing["conditioning.gg"].values[0, 0] == pytest.approx(
+        row["gradient_norm"].values[0, 0] ** 2, rel=1e-12
+    )
     assert float(standing["update_ratio.ratio"].values[0, 0, 0]) > 0.0
     assert not torch.equal(before, trainer.theta)
 
 
 def test_that_a_switch_that_cannot_be_made_is_answered_in_words(build: Build, play: Any) -> None:
-    asked = [SwitchInstrument("no_such", {}), SwitchInstrument("time_gradient", {}), SwitchInstrument("conditioning", {"every": -1})]
+    asked = [
+        SwitchInstrument("no_such", {}),
+        SwitchInstrument("time_gradient", {}),
+        SwitchInstrument("conditioning", {"every": -1}),
+    ]
     problems = [applied.problem for applied in of(play(build(), {3: asked}), MessageApplied)]
     assert "No instrument is called 'no_such'" in problems[0]
     assert "it needs sequences" in problems[1]
@@ -223,12 +295,27 @@ def test_that_a_switch_that_cannot_be_made_is_answered_in_words(build: Build, pl
 
 def test_that_another_schedule_keeps_what_an_instrument_remembers(build: Build, play: Any) -> None:
     whole = play(build(instruments={"distance": {"every": 5}}))
-    changed = play(build(instruments={"distance": {"every": 50}}), {30: [SwitchInstrument("distance", {"every": 5})]})
+    changed = play(
+        build(instruments={"distance": {"every": 50}}),
+        {30: [SwitchInstrument("distance", {"every": 5})]},
+    )
     late = play(build(), {30: [SwitchInstrument("distance", {"every": 5})]})
     there = {step: value[0] for step, value in zip(*series(whole, "distance.length"), strict=True)}
-    kept = dict(zip(series(changed, "distance.length")[0], series(changed, "distance.length")[1][:, 0], strict=True))
+    kept = dict(
+        zip(
+            series(changed, "distance.length")[0],
+            series(changed, "distance.length")[1][:, 0],
+            strict=True,
+        )
+    )
     assert kept == pytest.approx({step: there[step] for step in (35, 40, 45, 50, 55, 60)})
-    fresh = dict(zip(series(late, "distance.length")[0], series(late, "distance.length")[1][:, 0], strict=True))
+    fresh = dict(
+        zip(
+            series(late, "distance.length")[0],
+            series(late, "distance.length")[1][:, 0],
+            strict=True,
+        )
+    )
     assert fresh[60] == pytest.approx(there[60] - there[30])
 
 
@@ -240,37 +327,70 @@ def test_that_a_way_goes_on_after_a_resume(build: Build, play: Any) -> None:
     assert snapshot.memory["instrument.distance.length"] > 0.0
     again = play(experiment, snapshots=[snapshot])
     for name in ("length", "distance"):
-        rest = {step: value[0] for step, value in zip(*series(whole, f"distance.{name}"), strict=True) if step > 23}
-        assert dict(zip(series(again, f"distance.{name}")[0], series(again, f"distance.{name}")[1][:, 0], strict=True)) == pytest.approx(
-            rest, rel=1e-12
-        )
+        rest = {
+            step: value[0]
+            for step, value in zip(*series(whole, f"distance.{name}"), strict=True)
+            if step > 23
+        }
+        assert dict(
+            zip(
+                series(again, f"distance.{name}")[0],
+                series(again, f"distance.{name}")[1][:, 0],
+                strict=True,
+            )
+        ) == pytest.approx(rest, rel=1e-12)
     assert of(again, RunEnded)[0].theta_sha256 == of(whole, RunEnded)[0].theta_sha256
 
 
 def test_that_costs_are_measured_and_told(build: Build, play: Any) -> None:
-    told = of(play(build(instruments={"conditioning": {"every": 2}, "spectral_density": {"probes": 1, "steps": 4}})), InstrumentCosts)
+    told = of(
+        play(
+            build(
+                instruments={
+                    "conditioning": {"every": 2},
+                    "spectral_density": {"probes": 1, "steps": 4},
+                }
+            )
+        ),
+        InstrumentCosts,
+    )
     assert told[-1].plain > 0.0
     assert set(told[-1].readings) == {"conditioning", "spectral_density"}
     assert all(seconds > 0.0 for seconds in told[-1].readings.values())
 
 
-def test_that_the_hot_path_makes_no_sight_where_nothing_is_due(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_the_hot_path_makes_no_sight_where_nothing_is_due(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*arguments: Any) -> Any:
         raise AssertionError("a sight was made")
 
     monkeypatch.setattr("optlab.training.observing.step_context.TrainingStepContext.of", refuse)
-    trainer = Trainer([build(instruments={"conditioning": {"every": 100}, "distance": {"every": 100}})])
+    trainer = Trainer(
+        [build(instruments={"conditioning": {"every": 100}, "distance": {"every": 100}})]
+    )
     for _ in range(20):
         trainer.advance()
 
 
 def test_that_thread_and_process_train_the_same_with_all_with_none_and_switched() -> None:
-    digits = {"dataset": {"name": "digits"}, "model": {"name": "mlp"}, "optimizer": {"name": "adam"}, "budget": {"steps": 24}}
+    digits = {
+        "dataset": {"name": "digits"},
+        "model": {"name": "mlp"},
+        "optimizer": {"name": "adam"},
+        "budget": {"steps": 24},
+    }
     plain = Experiment.from_dict(digits)
     on = equipped(plain, every=6)
-    switches: list[tuple[int, Any]] = [(7, SwitchInstrument(one.name, one.values())) for one in on.instruments]
+    switches: list[tuple[int, Any]] = [
+        (7, SwitchInstrument(one.name, one.values())) for one in on.instruments
+    ]
     switches += [(15, SwitchInstrument(one.name, None)) for one in on.instruments]
-    jobs = [TrainJob((plain.to_toml(),)), TrainJob((on.to_toml(),)), TrainJob((plain.to_toml(),), None, tuple(switches))]
+    jobs = [
+        TrainJob((plain.to_toml(),)),
+        TrainJob((on.to_toml(),)),
+        TrainJob((plain.to_toml(),), None, tuple(switches)),
+    ]
     digests = set()
     found: dict[str, list[np.ndarray]] = {}
     pool = WorkerPool()

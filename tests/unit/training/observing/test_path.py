@@ -25,7 +25,9 @@ def _always_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def walk(steps: int, seed: int = 0) -> torch.Tensor:
     """Points ``[steps + 1, P]`` of a walk with a drift, far from the origin."""
     generator = torch.Generator().manual_seed(seed)
-    moves = torch.randn(steps + 1, LAYOUT.total, dtype=torch.float64, generator=generator) * torch.linspace(0.1, 3.0, LAYOUT.total)
+    moves = torch.randn(
+        steps + 1, LAYOUT.total, dtype=torch.float64, generator=generator
+    ) * torch.linspace(0.1, 3.0, LAYOUT.total)
     return 100.0 + moves.cumsum(dim=0)
 
 
@@ -61,7 +63,9 @@ def test_that_the_plane_is_that_of_the_two_largest_singular_vectors(steps: int) 
 
 
 def test_that_a_straight_line_is_explained_by_one_direction() -> None:
-    direction = torch.randn(LAYOUT.total, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    direction = torch.randn(
+        LAYOUT.total, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
     path = told(record(torch.arange(30.0, dtype=torch.float64).unsqueeze(1) * direction))
     np.testing.assert_allclose(path.explained, [1.0, 0.0], atol=1e-6)
     np.testing.assert_allclose(np.diff(path.plane[:, 0]), float(direction.norm()), rtol=1e-4)

@@ -1,4 +1,6 @@
-"""What is found: the table of torch's signatures, a newer torch, and optimizers that packages register."""
+"""What is found: the table of torch's signatures, a newer torch, and optimizers that packages
+register.
+"""
 
 from __future__ import annotations
 
@@ -93,10 +95,17 @@ def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     real = importlib.metadata.entry_points
 
     def put(**points: str) -> None:
-        made = [importlib.metadata.EntryPoint(name.replace("__", "."), value, discovery.ENTRY_POINTS) for name, value in points.items()]
+        made = [
+            importlib.metadata.EntryPoint(name.replace("__", "."), value, discovery.ENTRY_POINTS)
+            for name, value in points.items()
+        ]
 
         def fake(**asked: Any) -> Any:
-            return importlib.metadata.EntryPoints(made) if asked.get("group") == discovery.ENTRY_POINTS else real(**asked)
+            return (
+                importlib.metadata.EntryPoints(made)
+                if asked.get("group") == discovery.ENTRY_POINTS
+                else real(**asked)
+            )
 
         monkeypatch.setattr(importlib.metadata, "entry_points", fake)
         registry.rescan()
@@ -125,7 +134,9 @@ def experiment(name: str, **fields: Any) -> Experiment:
 
 
 def test_that_the_table_is_what_the_installed_torch_takes() -> None:
-    """Fails when torch changes: run packaging/torch_signatures.py, read the difference, and look at fields.py and words.py."""
+    """Fails when torch changes: run packaging/torch_signatures.py, read the difference, and look at
+    fields.py and words.py.
+    """
     read = [signatures.read(cls) for cls in discovery.classes_of_torch(torch.optim)]
     assert [(s.cls, s.arguments) for s in table.KNOWN] == [(s.cls, s.arguments) for s in read]
 
@@ -133,15 +144,27 @@ def test_that_the_table_is_what_the_installed_torch_takes() -> None:
 def test_that_a_constructor_is_read_from_source_as_from_the_class() -> None:
     folder = Path(torch.optim.__file__).parent
     for cls in discovery.classes_of_torch(torch.optim):
-        files = [path for path in folder.glob("*.py") if f"class {cls.__name__}(Optimizer)" in path.read_text(encoding="utf-8")]
+        files = [
+            path
+            for path in folder.glob("*.py")
+            if f"class {cls.__name__}(Optimizer)" in path.read_text(encoding="utf-8")
+        ]
         if files:  # AdamW is an Adam with a constructor of its own
-            found = signatures.read_source(files[0].read_text(encoding="utf-8"), "torch.optim", cls.__name__)
+            found = signatures.read_source(
+                files[0].read_text(encoding="utf-8"), "torch.optim", cls.__name__
+            )
             assert found is not None
-            assert [(a.name, a.default) for a in found.arguments] == [(a.name, a.default) for a in signatures.read(cls).arguments]
+            assert [(a.name, a.default) for a in found.arguments] == [
+                (a.name, a.default) for a in signatures.read(cls).arguments
+            ]
 
 
-def test_that_an_optimizer_that_only_a_newer_torch_has_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "KNOWN", tuple(s for s in table.KNOWN if s.cls not in ("NAdam", "Muon")))
+def test_that_an_optimizer_that_only_a_newer_torch_has_is_a_choice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        discovery, "KNOWN", tuple(s for s in table.KNOWN if s.cls not in ("NAdam", "Muon"))
+    )
     rules, _ = discovery.found()
     by_name = {rule.name: rule for rule in rules}
     assert by_name["torch.nadam"].signature.arguments[0].name == "lr"
@@ -159,7 +182,13 @@ def test_that_an_optimizer_that_only_a_newer_torch_has_is_a_choice(monkeypatch: 
 
 def test_that_listing_the_optimizers_of_torch_does_not_import_it() -> None:
     program = "import sys\nfrom optlab.cli.app import main\nassert main(['list', 'optimizers']) == 0\nassert 'torch' not in sys.modules\n"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "torch.adamw" in done.stdout and "torch.muon" in done.stdout
 
@@ -167,25 +196,47 @@ def test_that_listing_the_optimizers_of_torch_does_not_import_it() -> None:
 def test_that_an_older_torch_without_the_class_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = experiment("torch.muon")
     monkeypatch.delattr(torch.optim, "Muon")
-    with pytest.raises(InvalidInput, match=r"the installed torch .* has no Muon; install a newer torch"):
+    with pytest.raises(
+        InvalidInput, match=r"the installed torch .* has no Muon; install a newer torch"
+    ):
         Trainer([asked])
 
 
 def test_that_fields_carry_bounds_and_bundles_are_taken_apart() -> None:
     adam = registry.get("optimizer", "torch.adam")
-    assert [field.name for field in adam.fields()] == ["lr", "beta1", "beta2", "eps", "weight_decay", "amsgrad", "decoupled_weight_decay"]
-    assert adam.field("lr").gt == 0.0 and adam.field("beta2").lt == 1.0 and adam.field("weight_decay").ge == 0.0
+    assert [field.name for field in adam.fields()] == [
+        "lr",
+        "beta1",
+        "beta2",
+        "eps",
+        "weight_decay",
+        "amsgrad",
+        "decoupled_weight_decay",
+    ]
+    assert (
+        adam.field("lr").gt == 0.0
+        and adam.field("beta2").lt == 1.0
+        and adam.field("weight_decay").ge == 0.0
+    )
     assert adam.field("amsgrad").kind == "flag" and adam.field("weight_decay").default == 0.0
-    assert registry.get("optimizer", "torch.muon").field("adjust_lr_fn").choices == ("original", "match_rms_adamw")
+    assert registry.get("optimizer", "torch.muon").field("adjust_lr_fn").choices == (
+        "original",
+        "match_rms_adamw",
+    )
     assert registry.get("optimizer", "torch.adamw").label == "AdamW (torch)"
-    with pytest.raises(InvalidInput, match=r"optimizer\.beta1 is 1\.0, but it must be a number at least 0 and below 1"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"optimizer\.beta1 is 1\.0, but it must be a number at least 0 and below 1",
+    ):
         experiment("torch.adam", beta1=1.0)
 
 
 # --- packages ------------------------------------------------------------------------------------------------------------------------
 
 
-def test_that_a_registered_optimizer_is_everywhere_and_trains(register: Register, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_registered_optimizer_is_everywhere_and_trains(
+    register: Register, capsys: pytest.CaptureFixture[str]
+) -> None:
     register(acme__toy="acme_toy:Toy")
     component = registry.get("optimizer", "acme.toy")
     assert component.label == "Toy (acme)" and component.group == "acme_toy"
@@ -223,7 +274,9 @@ def test_that_a_registered_optimizer_is_everywhere_and_trains(register: Register
     torch.testing.assert_close(alone.theta[0], trainer.theta[0], rtol=1e-10, atol=1e-12)
 
 
-def test_that_a_setting_that_is_no_entry_of_the_groups_can_change_on_the_way(register: Register) -> None:
+def test_that_a_setting_that_is_no_entry_of_the_groups_can_change_on_the_way(
+    register: Register,
+) -> None:
     register(acme__toy="acme_toy:Toy")
     trainer = Trainer([experiment("acme.toy", times=1.0)])
     other = Trainer([experiment("acme.toy", times=3.0)])
@@ -252,12 +305,17 @@ def test_that_it_is_gone_when_the_package_is() -> None:
             r"acme_broken registers the optimizer acme\.thing, which cannot be used: importing .* failed with ModuleNotFoundError: ",
         ),
         ("acme_toy:Missing", "failed with AttributeError"),
-        ("acme_toy:OUTSIDE", r"acme_toy:OUTSIDE is no class derived from torch\.optim\.Optimizer\."),
+        (
+            "acme_toy:OUTSIDE",
+            r"acme_toy:OUTSIDE is no class derived from torch\.optim\.Optimizer\.",
+        ),
         ("acme_toy:Greedy", "needs a closure"),
         ("acme_toy:Demanding", "its argument 'table' has no default that could be shown in a form"),
     ],
 )
-def test_that_a_package_that_cannot_be_used_gives_one_sentence_and_takes_nothing_down(register: Register, value: str, reason: str) -> None:
+def test_that_a_package_that_cannot_be_used_gives_one_sentence_and_takes_nothing_down(
+    register: Register, value: str, reason: str
+) -> None:
     register(acme__thing=value, acme__toy="acme_toy:Toy")
     assert {"acme.toy", "adam", "torch.adam"} <= set(registry.names("optimizer"))
     with pytest.raises(InvalidInput, match=reason) as refusal:
@@ -266,28 +324,48 @@ def test_that_a_package_that_cannot_be_used_gives_one_sentence_and_takes_nothing
     with pytest.raises(InvalidInput, match=reason):
         pages.find("acme.thing")
     (finding,) = [finding for finding in doctor.examine() if finding.part == "extension"]
-    assert not finding.good and not finding.essential and finding.words.startswith("acme.thing: ") and finding.advice
+    assert (
+        not finding.good
+        and not finding.essential
+        and finding.words.startswith("acme.thing: ")
+        and finding.advice
+    )
 
 
 @pytest.mark.parametrize("name", ["adam", "torch.adam", "Acme.Toy", "acme", "../x.y", "acme.a b"])
-def test_that_a_package_cannot_take_a_name_that_is_not_its_own(register: Register, name: str) -> None:
+def test_that_a_package_cannot_take_a_name_that_is_not_its_own(
+    register: Register, name: str
+) -> None:
     before = registry.get("optimizer", "adam"), registry.get("optimizer", "torch.adam").signature  # type: ignore[attr-defined]
     register(**{name.replace(".", "__"): "acme_toy:Toy"})
-    assert (registry.get("optimizer", "adam"), registry.get("optimizer", "torch.adam").signature) == before  # type: ignore[attr-defined]
-    assert f"registers an optimizer as '{name}', which cannot be its name" in registry.refused("optimizer")["acme_toy:Toy"]
+    assert (
+        registry.get("optimizer", "adam"),
+        registry.get("optimizer", "torch.adam").signature,
+    ) == before  # type: ignore[attr-defined]
+    assert (
+        f"registers an optimizer as '{name}', which cannot be its name"
+        in registry.refused("optimizer")["acme_toy:Toy"]
+    )
 
 
 @pytest.mark.parametrize("name", ["acme_toy:Toy", "acme_toy.Toy", "torch.optim.Adam", "os.system"])
-def test_that_a_file_names_only_what_is_registered_and_nothing_is_imported_for_it(register: Register, name: str) -> None:
+def test_that_a_file_names_only_what_is_registered_and_nothing_is_imported_for_it(
+    register: Register, name: str
+) -> None:
     register()
     with pytest.raises(InvalidInput, match="no optimizer is called that"):
         experiment(name)
     assert "acme_toy" not in sys.modules
 
 
-def test_that_what_cannot_be_kept_in_a_snapshot_is_refused_before_training(register: Register) -> None:
+def test_that_what_cannot_be_kept_in_a_snapshot_is_refused_before_training(
+    register: Register,
+) -> None:
     register(acme__hoarder="acme_toy:Hoarder")
-    with pytest.raises(InvalidInput, match=r"Hoarder \(acme\) remembers 'past', a list, which cannot be part of a snapshot"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"Hoarder \(acme\) remembers 'past', a list, which cannot be part of a snapshot",
+    ):
         Trainer([experiment("acme.hoarder")])
 
 

@@ -19,7 +19,9 @@ def preset(name: str) -> Experiment:
     return Experiment.load(paths.presets() / f"{name}.toml")
 
 
-def test_that_adamw_digits_comes_below_5_percent_and_its_decay_keeps_weights_and_validation_loss_small() -> None:
+def test_that_adamw_digits_comes_below_5_percent_and_its_decay_keeps_weights_and_validation_loss_small() -> (
+    None
+):
     asked = preset("adamw-digits")
     trainer, final = trained(asked)
     free, without = trained(asked.with_value("optimizer.weight_decay", 0.0))

@@ -1,4 +1,6 @@
-"""Every bridged optimizer of torch, in the trainer: against plain torch, in a population, stopped and resumed, and frozen."""
+"""Every bridged optimizer of torch, in the trainer: against plain torch, in a population, stopped
+and resumed, and frozen.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,11 @@ from optlab.experiment import Experiment
 from optlab.training.snapshot import Snapshot
 from optlab.training.trainer import Trainer
 
-RULES = [cast("type[TorchRule]", rule) for rule in registry.components("optimizer") if issubclass(rule, TorchRule)]
+RULES = [
+    cast("type[TorchRule]", rule)
+    for rule in registry.components("optimizer")
+    if issubclass(rule, TorchRule)
+]
 SETTINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("ASGD", {"lr": 0.05, "lambd": 0.01, "alpha": 0.6, "t0": 20.0, "weight_decay": 0.01}, {}),
     ("Adadelta", {"lr": 0.7, "rho": 0.8, "eps": 1e-4, "weight_decay": 0.01}, {}),
@@ -28,19 +34,37 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"lr": 0.05, "d": 1.5, "eps": (None, 0.01), "weight_decay": 0.02},
     ),
     ("Adafactor", {"beta2_decay": -0.5, "eps1": 0.01}, {"beta2_decay": -0.5, "eps": (0.01, 1e-3)}),
-    ("Adagrad", {"lr": 0.1, "lr_decay": 0.01, "initial_accumulator_value": 0.2, "weight_decay": 0.01}, {}),
-    ("Adam", {"lr": 0.02, "beta1": 0.8, "beta2": 0.95, "amsgrad": True}, {"lr": 0.02, "betas": (0.8, 0.95), "amsgrad": True}),
+    (
+        "Adagrad",
+        {"lr": 0.1, "lr_decay": 0.01, "initial_accumulator_value": 0.2, "weight_decay": 0.01},
+        {},
+    ),
+    (
+        "Adam",
+        {"lr": 0.02, "beta1": 0.8, "beta2": 0.95, "amsgrad": True},
+        {"lr": 0.02, "betas": (0.8, 0.95), "amsgrad": True},
+    ),
     ("AdamW", {"lr": 0.02, "weight_decay": 0.3}, {}),
     ("Adamax", {"lr": 0.02, "beta2": 0.9}, {"lr": 0.02, "betas": (0.9, 0.9)}),
-    ("NAdam", {"lr": 0.02, "momentum_decay": 0.01, "decoupled_weight_decay": True, "weight_decay": 0.1}, {}),
+    (
+        "NAdam",
+        {"lr": 0.02, "momentum_decay": 0.01, "decoupled_weight_decay": True, "weight_decay": 0.1},
+        {},
+    ),
     ("RAdam", {"lr": 0.02, "weight_decay": 0.1}, {}),
     ("RMSprop", {"lr": 0.01, "alpha": 0.9, "momentum": 0.5, "centered": True}, {}),
-    ("Rprop", {"eta1": 0.4, "eta2": 1.1, "step_size1": 1e-4, "step_size2": 0.1}, {"etas": (0.4, 1.1), "step_sizes": (1e-4, 0.1)}),
+    (
+        "Rprop",
+        {"eta1": 0.4, "eta2": 1.1, "step_size1": 1e-4, "step_size2": 0.1},
+        {"etas": (0.4, 1.1), "step_sizes": (1e-4, 0.1)},
+    ),
     ("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01}, {}),
     ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True}, {}),
     ("SGD", {"lr": 0.05}, {}),
 ]
-"""Class, fields, and the constructor's arguments where they are not the fields; numbers far from the defaults, so that one that gets lost is seen."""
+"""Class, fields, and the constructor's arguments where they are not the fields; numbers far from
+the defaults, so that one that gets lost is seen.
+"""
 each = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 
 
@@ -59,10 +83,17 @@ def experiment(name: str, seed: int = 1, **fields: Any) -> Experiment:
 
 
 def network() -> torch.nn.Sequential:
-    return torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)).double()
+    return torch.nn.Sequential(
+        torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)
+    ).double()
 
 
-def trained_by_torch(model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], asked: Experiment, steps: int = 200) -> torch.Tensor:
+def trained_by_torch(
+    model: torch.nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    asked: Experiment,
+    steps: int = 200,
+) -> torch.Tensor:
     """The module's parameters after training on the experiment's batches."""
     data = asked.dataset.load().training
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
@@ -83,23 +114,40 @@ def advanced(trainer: Trainer, steps: int) -> Trainer:
 
 def test_that_every_optimizer_of_torch_is_a_choice_or_refused_in_words() -> None:
     choices = {rule.signature.cls for rule in RULES}
-    every = {name for name, value in vars(torch.optim).items() if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)}
+    every = {
+        name
+        for name, value in vars(torch.optim).items()
+        if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
+    }
     assert every - choices == {"Optimizer", "SparseAdam", "LBFGS"}
-    assert {cls for cls, *_ in SETTINGS} == choices - {"Muon"}, "every one is checked against plain torch below"
-    with pytest.raises(InvalidInput, match=r"optimizer\.name is 'torch\.sparseadam', which is no choice here: .* sparse gradients only"):
+    assert {cls for cls, *_ in SETTINGS} == choices - {"Muon"}, (
+        "every one is checked against plain torch below"
+    )
+    with pytest.raises(
+        InvalidInput,
+        match=r"optimizer\.name is 'torch\.sparseadam', which is no choice here: .* sparse gradients only",
+    ):
         experiment("torch.sparseadam")
     with pytest.raises(InvalidInput, match="use lbfgs"):
         experiment("torch.lbfgs")
     assert "lbfgs" in registry.names("optimizer")
 
 
-@pytest.mark.parametrize(("cls", "fields", "arguments"), SETTINGS, ids=[f"{cls}-{number}" for number, (cls, *_) in enumerate(SETTINGS)])
-def test_that_200_steps_are_those_of_plain_torch(cls: str, fields: dict[str, Any], arguments: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("cls", "fields", "arguments"),
+    SETTINGS,
+    ids=[f"{cls}-{number}" for number, (cls, *_) in enumerate(SETTINGS)],
+)
+def test_that_200_steps_are_those_of_plain_torch(
+    cls: str, fields: dict[str, Any], arguments: dict[str, Any]
+) -> None:
     asked = experiment(f"torch.{cls.lower()}", **fields)
     trainer, model = Trainer([asked]), network()
     start = trainer.theta.clone()
     torch.nn.utils.vector_to_parameters(start[0].clone(), model.parameters())
-    theirs = trained_by_torch(model, [getattr(torch.optim, cls)(model.parameters(), **(arguments or fields))], asked)
+    theirs = trained_by_torch(
+        model, [getattr(torch.optim, cls)(model.parameters(), **(arguments or fields))], asked
+    )
     advanced(trainer, 200)
     assert not torch.allclose(trainer.theta, start)
     torch.testing.assert_close(trainer.theta[0], theirs, rtol=1e-10, atol=1e-10)
@@ -108,13 +156,25 @@ def test_that_200_steps_are_those_of_plain_torch(cls: str, fields: dict[str, Any
 @pytest.mark.parametrize("output_by_muon", [False, True])
 def test_that_muon_trains_the_hidden_weights_and_adamw_the_rest(output_by_muon: bool) -> None:
     asked = experiment(
-        "torch.muon", lr=0.02, weight_decay=0.05, rest_rate=0.25, output_by_muon=output_by_muon, adjust_lr_fn="match_rms_adamw", ns_steps=4
+        "torch.muon",
+        lr=0.02,
+        weight_decay=0.05,
+        rest_rate=0.25,
+        output_by_muon=output_by_muon,
+        adjust_lr_fn="match_rms_adamw",
+        ns_steps=4,
     )
     trainer, model = Trainer([asked]), network()
     torch.nn.utils.vector_to_parameters(trainer.theta[0].clone(), model.parameters())
     matrices = [model[0].weight, *([model[2].weight] if output_by_muon else [])]
-    rest = [parameter for parameter in model.parameters() if all(parameter is not matrix for matrix in matrices)]
-    muon = torch.optim.Muon(matrices, lr=0.02, weight_decay=0.05, ns_steps=4, adjust_lr_fn="match_rms_adamw")
+    rest = [
+        parameter
+        for parameter in model.parameters()
+        if all(parameter is not matrix for matrix in matrices)
+    ]
+    muon = torch.optim.Muon(
+        matrices, lr=0.02, weight_decay=0.05, ns_steps=4, adjust_lr_fn="match_rms_adamw"
+    )
     adamw = torch.optim.AdamW(rest, lr=0.005, weight_decay=0.05)
     theirs = trained_by_torch(model, [muon, adamw], asked)
     torch.testing.assert_close(advanced(trainer, 200).theta[0], theirs, rtol=1e-10, atol=1e-10)
@@ -123,14 +183,21 @@ def test_that_muon_trains_the_hidden_weights_and_adamw_the_rest(output_by_muon: 
 @each
 def test_that_a_run_in_a_population_is_the_run_alone(rule: type[TorchRule]) -> None:
     rate = rule.field("lr").default
-    asked = [experiment(rule.name, seed=seed, lr=rate * factor) for seed, factor in ((1, 1.0), (2, 0.5), (3, 2.0))]
+    asked = [
+        experiment(rule.name, seed=seed, lr=rate * factor)
+        for seed, factor in ((1, 1.0), (2, 0.5), (3, 2.0))
+    ]
     together = advanced(Trainer(asked), 60)
     for row, alone in enumerate(asked):
-        torch.testing.assert_close(together.theta[row], advanced(Trainer([alone]), 60).theta[0], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(
+            together.theta[row], advanced(Trainer([alone]), 60).theta[0], rtol=1e-10, atol=1e-12
+        )
 
 
 @each
-def test_that_a_run_stopped_and_resumed_is_the_run_in_one_go_bit_for_bit(rule: type[TorchRule]) -> None:
+def test_that_a_run_stopped_and_resumed_is_the_run_in_one_go_bit_for_bit(
+    rule: type[TorchRule],
+) -> None:
     asked = [experiment(rule.name, seed=seed) for seed in (1, 2)]
     first = advanced(Trainer(asked), 30)
     snapshots = [first.snapshot(run, 0.0, "asked") for run in (0, 1)]
@@ -144,17 +211,25 @@ def test_that_a_run_stopped_and_resumed_is_the_run_in_one_go_bit_for_bit(rule: t
 
 @each
 def test_that_an_earlier_state_can_be_stepped_from_again(rule: type[TorchRule]) -> None:
-    """Nothing that was handed out is written to later, and nothing that is kept inside decides what a step gives."""
+    """Nothing that was handed out is written to later, and nothing that is kept inside decides what
+    a step gives.
+    """
     h = Hyperparameters(**rule().values(), step=1, layout=experiment(rule.name).layout())
-    draws = torch.randn(7, 2, h.layout.total, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    draws = torch.randn(
+        7, 2, h.layout.total, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     theta, state = draws[0], rule.begin(draws[0], h)
     path = []
     for g in draws[1:]:
-        path.append((theta, state, theta.clone(), {name: value.clone() for name, value in state.items()}))
+        path.append(
+            (theta, state, theta.clone(), {name: value.clone() for name, value in state.items()})
+        )
         theta, state = rule.update(theta, g, state, h)
     for place in (2, 0):
         before, memory, kept, kept_memory = path[place]
-        assert torch.equal(before, kept) and all(torch.equal(value, kept_memory[name]) for name, value in memory.items())
+        assert torch.equal(before, kept) and all(
+            torch.equal(value, kept_memory[name]) for name, value in memory.items()
+        )
         for g in draws[1 + place :]:
             before, memory = rule.update(before, g, memory, h)
         assert torch.equal(before, theta)
@@ -162,7 +237,11 @@ def test_that_an_earlier_state_can_be_stepped_from_again(rule: type[TorchRule]) 
 
 def test_that_a_trainers_optimizers_go_with_it() -> None:
     trainer = advanced(Trainer([experiment("torch.adam")]), 3)
-    kept = [weakref.ref(population) for layout, population in rules._kept().values() if layout() is trainer.layout]
+    kept = [
+        weakref.ref(population)
+        for layout, population in rules._kept().values()
+        if layout() is trainer.layout
+    ]
     assert [population() for population in kept] != [None] and kept
     del trainer
     gc.collect()
@@ -180,7 +259,9 @@ def test_that_two_trainers_on_one_thread_do_not_disturb_each_other() -> None:
 
 
 @pytest.mark.parametrize("deferred", [False, True])
-def test_that_a_run_that_has_ended_is_frozen_with_its_state_while_the_others_go_on(deferred: bool) -> None:
+def test_that_a_run_that_has_ended_is_frozen_with_its_state_while_the_others_go_on(
+    deferred: bool,
+) -> None:
     asked = [experiment("torch.adamw", seed=seed, lr=0.02) for seed in (1, 2)]
     trainer = advanced(Trainer(asked, deferred=deferred), 10)
     trainer.end(0, "stopped", "asked for")
@@ -193,7 +274,9 @@ def test_that_a_run_that_has_ended_is_frozen_with_its_state_while_the_others_go_
 
 
 def test_that_a_change_of_a_field_on_the_way_is_torchs_own() -> None:
-    """The velocity begins only when momentum is above zero: what is remembered comes into being in the middle of the run."""
+    """The velocity begins only when momentum is above zero: what is remembered comes into being in
+    the middle of the run.
+    """
     asked = experiment("torch.sgd", lr=0.05, momentum=0.0)
     trainer, model = Trainer([asked]), network()
     torch.nn.utils.vector_to_parameters(trainer.theta[0].clone(), model.parameters())
@@ -211,7 +294,9 @@ def test_that_a_change_of_a_field_on_the_way_is_torchs_own() -> None:
 
 
 def test_that_a_schedule_sets_the_rate_of_every_step() -> None:
-    asked = Experiment.from_dict({**experiment("torch.adam", lr=0.1).to_dict(), "schedule": {"name": "inverse"}})
+    asked = Experiment.from_dict(
+        {**experiment("torch.adam", lr=0.1).to_dict(), "schedule": {"name": "inverse"}}
+    )
     trainer, model = Trainer([asked]), network()
     torch.nn.utils.vector_to_parameters(trainer.theta[0].clone(), model.parameters())
     batch_objective = torch.optim.Adam(model.parameters(), lr=0.1)
@@ -229,7 +314,9 @@ def test_that_a_schedule_sets_the_rate_of_every_step() -> None:
 
 def test_that_averages_and_delays_stand_beside_the_state() -> None:
     tables = experiment("torch.adafactor").to_dict()
-    asked = Experiment.from_dict({**tables, "averaging": {"name": "polyak"}, "delay": {"name": "fixed"}})
+    asked = Experiment.from_dict(
+        {**tables, "averaging": {"name": "polyak"}, "delay": {"name": "fixed"}}
+    )
     first = advanced(Trainer([asked]), 20)
     snapshot = first.snapshot(0, 0.0, "asked")
     assert {"layers.0.weight/row_var", "averaging.average", "delay.1"} <= set(snapshot.state)
@@ -239,7 +326,8 @@ def test_that_averages_and_delays_stand_beside_the_state() -> None:
 
 def test_that_settings_that_torch_refuses_are_refused_in_its_words() -> None:
     with pytest.raises(
-        InvalidInput, match=r"SGD \(torch\) refuses these settings: Nesterov momentum requires a momentum and zero dampening\."
+        InvalidInput,
+        match=r"SGD \(torch\) refuses these settings: Nesterov momentum requires a momentum and zero dampening\.",
     ):
         Trainer([experiment("torch.sgd", nesterov=True)])
 
@@ -251,7 +339,9 @@ def test_that_a_zero_that_stands_for_torchs_own_default_is_passed_on_as_none() -
 
 
 def test_that_an_unknown_argument_is_refused_in_words() -> None:
-    with pytest.raises(InvalidInput, match=r"optimizer\.betas is not a field of optimizer \(torch\.adam\)"):
+    with pytest.raises(
+        InvalidInput, match=r"optimizer\.betas is not a field of optimizer \(torch\.adam\)"
+    ):
         experiment("torch.adam", betas=[0.9, 0.99])
     with pytest.raises(InvalidInput, match=r"optimizer\.foreach is not a field"):
         experiment("torch.adam", foreach=True)
