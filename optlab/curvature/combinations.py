@@ -10,14 +10,10 @@ enough that all they give stays in the processor's cache. The points ``[K, P]`` 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from optlab.catalogue.models.base import EVALUATION, ForwardContext, Stack
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
-
-if TYPE_CHECKING:
-    import torch
 
 _CHUNK_VALUES = 300_000
 """Values that the widest layer may hold at once, over points and examples: about a processor's
@@ -54,7 +50,7 @@ class Combinations:
         Args:
             coefficients: ``[K, D]``.
         """
-        with _torch.no_grad():
+        with torch.no_grad():
             stack = self._objective.model.stack()
             yield from (
                 self._through_the_model(coefficients)
@@ -74,23 +70,23 @@ class Combinations:
         loss = self._objective.loss
         if loss.l1 == 0.0:
             # A quadratic form of the coefficients.
-            basis = _torch.cat([self._origin.unsqueeze(0), self._directions])
+            basis = torch.cat([self._origin.unsqueeze(0), self._directions])
             decay = self._objective.decay_product(basis)
             if decay is None:
                 return None
-            every = _torch.cat(
+            every = torch.cat(
                 [coefficients.new_ones(len(coefficients), 1), coefficients], dim=1
             ).to(basis)
             return 0.5 * (every @ (basis @ decay.T) * every).sum(dim=1)
         rows = max(1, _CHUNK_VALUES // len(self._origin))
         found = [self._objective.penalty(self._points(some)) for some in coefficients.split(rows)]
-        return _torch.cat([part for part in found if part is not None])
+        return torch.cat([part for part in found if part is not None])
 
     def _through_the_layers(
         self, stack: Stack, coefficients: torch.Tensor
     ) -> Iterator[tuple[slice, slice, torch.Tensor]]:
         objective = self._objective
-        basis = _torch.cat([self._origin.unsqueeze(0), self._directions]).to(self._x)
+        basis = torch.cat([self._origin.unsqueeze(0), self._directions]).to(self._x)
         tensors = objective.layout.split(basis)
         layers = [
             (tensors[weight], tensors[bias]) for weight, bias in (*stack.layers, stack.output)
@@ -100,7 +96,7 @@ class Combinations:
             # Units before examples: so the products need no transposed copies, and a softmax goes
             # along the examples.
             inputs = x.flatten(1).T.expand(len(basis), -1, -1)
-            first = _torch.baddbmm(layers[0][1].unsqueeze(2), layers[0][0], inputs)
+            first = torch.baddbmm(layers[0][1].unsqueeze(2), layers[0][0], inputs)
             # The inputs are shared: what a point adds are its units, and its weights above the
             # first layer, which are written and read.
             units, weights = (
@@ -113,7 +109,7 @@ class Combinations:
                 some = coefficients[points]
                 z = _combined(first, some)
                 for weight, bias in layers[1:]:
-                    z = _torch.baddbmm(
+                    z = torch.baddbmm(
                         _combined(bias, some).unsqueeze(2),
                         _combined(weight, some),
                         stack.activate(z),
@@ -149,7 +145,7 @@ class Combinations:
         return self._objective.loss.per_example(outputs, targets)
 
     def _points(self, coefficients: torch.Tensor) -> torch.Tensor:
-        return _torch.addmm(self._origin, coefficients.to(self._directions), self._directions)
+        return torch.addmm(self._origin, coefficients.to(self._directions), self._directions)
 
     def _rows(self) -> int:
         """Examples whose values at one point fill the cache."""
@@ -167,7 +163,7 @@ def _combined(basis: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
     columns = coefficients.view(*coefficients.shape, *(1 for _ in basis.shape[1:]))
     # One pass over the result for each direction: a matrix product over so short a sum is slower by
     # far.
-    found = _torch.addcmul(basis[0], columns[:, 0], basis[1])
+    found = torch.addcmul(basis[0], columns[:, 0], basis[1])
     for place in range(2, len(basis)):
         found.addcmul_(columns[:, place - 1], basis[place])
     return found

@@ -9,14 +9,10 @@ what limits the learning rate.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.objective.objective import Objective
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class Conditioning:
         """The rate ``2gᵀg/gᵀHg`` beyond which the step goes uphill, infinite where the curvature
         along g is not positive.
         """
-        return _torch.where(self.ghg > 0.0, 2.0 * self.gg / self.ghg, float("inf"))
+        return torch.where(self.ghg > 0.0, 2.0 * self.gg / self.ghg, float("inf"))
 
 
 def along_gradient(
@@ -75,7 +71,7 @@ def conditioning(
     value: torch.Tensor | None = None
     if gradient is None:
         value, gradient = landscape.value_and_gradient(theta)
-    epsilon = _torch.as_tensor(rate, dtype=theta.dtype, device=theta.device).expand(theta.shape[0])
+    epsilon = torch.as_tensor(rate, dtype=theta.dtype, device=theta.device).expand(theta.shape[0])
     gg = gradient.square().sum(dim=1)
     ghg = landscape.hessian(theta).along(gradient)
     uphill, downhill = 0.5 * epsilon.square() * ghg, epsilon * gg

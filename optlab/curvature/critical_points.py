@@ -31,18 +31,15 @@ index not known; one sign makes no more than that end's word.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.extremes import extremes
 from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import Landscape
 from optlab.curvature.newton_steps import Equations, Spectrum
 from optlab.curvature.spectrum import DENSE_UP_TO, zero_share
 from optlab.numerics.lanczos import lanczos
-
-if TYPE_CHECKING:
-    import torch
 
 Kind = Literal["minimum", "maximum", "saddle", "degenerate", "flat"]
 
@@ -168,7 +165,7 @@ class _At:
         self.theta = theta
         value, self.g = landscape.value_and_gradient(theta)
         self.value = float(value)
-        self.norm = float(_torch.linalg.vector_norm(self.g))
+        self.norm = float(torch.linalg.vector_norm(self.g))
 
 
 class _Search:
@@ -265,9 +262,9 @@ class _Search:
             not problem,
             place,
             self._products,
-            float(_torch.linalg.vector_norm(end.theta - self._path[0])),
-            _torch.cat(path),
-            _torch.tensor(self._norms[: place + 1], dtype=_torch.float64),
+            float(torch.linalg.vector_norm(end.theta - self._path[0])),
+            torch.cat(path),
+            torch.tensor(self._norms[: place + 1], dtype=torch.float64),
             problem,
         )
 
@@ -288,16 +285,16 @@ class _Search:
     def _equations(self) -> Equations:
         here, g = self._landscape.hessian(self.at.theta), self.at.g
         if g.shape[1] <= _EXACT_UP_TO:
-            values, vectors = _torch.linalg.eigh(here.dense()[0])
-            found = Equations(vectors.T, _torch.diag(values), vectors.T @ g[0])
+            values, vectors = torch.linalg.eigh(here.dense()[0])
+            found = Equations(vectors.T, torch.diag(values), vectors.T @ g[0])
         else:
             krylov = lanczos(here.product, g, _KRYLOV + 1)
             size = int(krylov.sizes[0])
             # The last vector of the space is needed for what H makes of the one before it; where
             # the space is invariant there is no such vector.
             inside = size if size <= _KRYLOV else size - 1
-            c = _torch.zeros(size, dtype=g.dtype, device=g.device)
-            c[0] = _torch.linalg.vector_norm(g)
+            c = torch.zeros(size, dtype=g.dtype, device=g.device)
+            c[0] = torch.linalg.vector_norm(g)
             found = Equations(krylov.basis[0, :inside], krylov.matrix[0, :size, :inside], c)
         self._products += here.products
         return found
@@ -305,12 +302,12 @@ class _Search:
     def _spectrum(self) -> Spectrum:
         here, g = self._landscape.hessian(self.at.theta), self.at.g
         if g.shape[1] <= _EXACT_UP_TO:
-            values, columns = _torch.linalg.eigh(here.dense()[0])
+            values, columns = torch.linalg.eigh(here.dense()[0])
             vectors = columns.T
         else:
             krylov = lanczos(here.product, g, _KRYLOV)
             size = int(krylov.sizes[0])
-            values, columns = _torch.linalg.eigh(krylov.matrix[0, :size, :size])
+            values, columns = torch.linalg.eigh(krylov.matrix[0, :size, :size])
             vectors = columns.T @ krylov.basis[0, :size]
         self._products += here.products
         return Spectrum(values, vectors, vectors @ g[0])
@@ -331,18 +328,18 @@ def name(
             one counts as zero.
     """
     value, g = landscape.value_and_gradient(theta)
-    norm = float(_torch.linalg.vector_norm(g))
+    norm = float(torch.linalg.vector_norm(g))
     allowed = (_tolerance(theta) if tolerance is None else tolerance) * (1.0 + abs(float(value)))
     here = landscape.hessian(theta)
     parameters = theta.shape[1]
     whole = parameters <= DENSE_UP_TO
     if whole:
-        values, columns = _torch.linalg.eigh(here.dense()[0])
+        values, columns = torch.linalg.eigh(here.dense()[0])
         vectors = columns.T
     else:
         values, vectors = _both_ends(here)
     largest = float(values.abs().max())
-    rounding = 64.0 * float(_torch.finfo(theta.dtype).eps) * (1.0 + abs(float(value)))
+    rounding = 64.0 * float(torch.finfo(theta.dtype).eps) * (1.0 + abs(float(value)))
     threshold = max((zero_share(theta.dtype) if zero is None else zero) * largest, rounding)
     negative, zeros = int((values < -threshold).sum()), int((values.abs() <= threshold).sum())
     positive = len(values) - negative - zeros
@@ -374,8 +371,8 @@ def _both_ends(here: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
     among them.
     """
     ends = extremes(here.product, here.theta, top=_ENDS, bottom=_ENDS, tolerance=_ENDS_TOLERANCE)
-    values = _torch.cat([ends.bottom[0], ends.top[0].flip(0)])
-    vectors = _torch.cat([ends.bottom_vectors[0], ends.top_vectors[0].flip(0)])
+    values = torch.cat([ends.bottom[0], ends.top[0].flip(0)])
+    vectors = torch.cat([ends.bottom_vectors[0], ends.top_vectors[0].flip(0)])
     for again in range(1, 1 + _ENDS):
         # One start sees one direction of those that share an eigenvalue. The others are at the ends
         # of what is left when the known ones are taken out, by giving them a value in the middle.
@@ -393,15 +390,15 @@ def _both_ends(here: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
         below, above = more.bottom[0] < low - margin, more.top[0] > high + margin
         if not (below.any() or above.any()):
             break
-        values = _torch.cat([values, more.bottom[0, below], more.top[0, above]])
-        vectors = _torch.linalg.qr(
-            _torch.cat([vectors, more.bottom_vectors[0, below], more.top_vectors[0, above]]).T
+        values = torch.cat([values, more.bottom[0, below], more.top[0, above]])
+        vectors = torch.linalg.qr(
+            torch.cat([vectors, more.bottom_vectors[0, below], more.top_vectors[0, above]]).T
         ).Q.T
         order = values.argsort()
-        chosen = _torch.cat([order[:_ENDS], order[-_ENDS:]])
+        chosen = torch.cat([order[:_ENDS], order[-_ENDS:]])
         values, vectors = values[chosen], vectors[chosen]
     return values, vectors
 
 
 def _tolerance(theta: torch.Tensor) -> float:
-    return 1e-8 if theta.dtype == _torch.float64 else 1e-5
+    return 1e-8 if theta.dtype == torch.float64 else 1e-5

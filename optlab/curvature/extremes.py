@@ -10,17 +10,14 @@ at which it converged: a run gets among others what it would get alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
 from optlab.objective.seeding import generator
-
-if TYPE_CHECKING:
-    import torch
 
 Settle = Literal["vector", "value"]
 """When an eigenpair is good enough: by the residual of its vector, or by the error of its value,
@@ -118,7 +115,7 @@ class _Search:
         self.basis = like.new_zeros(self.runs, min(self.size, 24), self.parameters)
         self.matrix = np.zeros((self.runs, self.size, self.size))
         self.random = generator(seed, "lanczos")
-        self.epsilon = float(_torch.finfo(like.dtype).eps)
+        self.epsilon = float(torch.finfo(like.dtype).eps)
         self.more = _MORE
         self.patience = np.zeros(self.runs, dtype=int)
         self.settled: list[tuple[int, NDArray[Any]] | None] = [None] * self.runs
@@ -151,7 +148,7 @@ class _Search:
                     break
                 if full:
                     dimension = self._restart(values, vectors, dimension)
-            v = w / _torch.as_tensor(
+            v = w / torch.as_tensor(
                 np.where(broken, 1.0, beta), dtype=w.dtype, device=w.device
             ).unsqueeze(1)
             if broken.any():
@@ -160,7 +157,7 @@ class _Search:
 
     def _draw(self) -> torch.Tensor:
         # The same start for every run, so that a run among others begins as it would alone.
-        drawn = _torch.randn(self.parameters, generator=self.random, dtype=_torch.float64).to(
+        drawn = torch.randn(self.parameters, generator=self.random, dtype=torch.float64).to(
             self.like
         )
         return _unit(drawn.expand(self.runs, self.parameters))
@@ -168,7 +165,7 @@ class _Search:
     def _put(self, place: int, v: torch.Tensor) -> None:
         if place == self.basis.shape[1]:
             more = min(self.size, 2 * place) - place
-            self.basis = _torch.cat(
+            self.basis = torch.cat(
                 [self.basis, self.basis.new_zeros(self.runs, more, self.parameters)], dim=1
             )
         self.basis[:, place] = v
@@ -181,14 +178,14 @@ class _Search:
         """
         done = self.basis[:, :dimension]
         column = w.unsqueeze(2)
-        first = _torch.bmm(done, column)
-        column = _torch.baddbmm(column, done.transpose(1, 2), first, alpha=-1.0)
+        first = torch.bmm(done, column)
+        column = torch.baddbmm(column, done.transpose(1, 2), first, alpha=-1.0)
         # Once leaves rounding errors of the order of the cancellation; twice is enough.
-        again = _torch.bmm(done, column)
-        column = _torch.baddbmm(column, done.transpose(1, 2), again, alpha=-1.0)
+        again = torch.bmm(done, column)
+        column = torch.baddbmm(column, done.transpose(1, 2), again, alpha=-1.0)
         w = column.squeeze(2)
-        beta = _torch.linalg.vector_norm(w, dim=1, keepdim=True)
-        told = _torch.cat([(first + again).squeeze(2), beta], dim=1).double().cpu().numpy()
+        beta = torch.linalg.vector_norm(w, dim=1, keepdim=True)
+        told = torch.cat([(first + again).squeeze(2), beta], dim=1).double().cpu().numpy()
         self.matrix[:, :dimension, dimension - 1] = told[:, :-1]
         self.matrix[:, dimension - 1, :dimension] = told[:, :-1]
         return w, told[:, -1]
@@ -275,7 +272,7 @@ class _Search:
         dimension = len(values)
         if not np.isfinite(self.matrix[run, :dimension, :dimension]).all():
             values, residual, good = np.full_like(values, np.nan), float("nan"), False
-        chosen = _torch.as_tensor(vectors[:, wanted].T.copy()).to(self.like)
+        chosen = torch.as_tensor(vectors[:, wanted].T.copy()).to(self.like)
         self.found[run] = (
             values[wanted],
             _unit(chosen @ self.basis[run, :dimension]),
@@ -292,10 +289,10 @@ class _Search:
         at_top = self.top + (spare if not self.bottom else spare // 2) if self.top else 0
         at_bottom = self.bottom + (spare if not self.top else spare // 2) if self.bottom else 0
         kept = [*range(at_bottom), *range(dimension - at_top, dimension)]
-        rotation = _torch.as_tensor(
-            np.ascontiguousarray(vectors[:, :, kept].transpose(0, 2, 1))
-        ).to(self.like)
-        self.basis[:, : len(kept)] = _torch.bmm(rotation, self.basis[:, :dimension])
+        rotation = torch.as_tensor(np.ascontiguousarray(vectors[:, :, kept].transpose(0, 2, 1))).to(
+            self.like
+        )
+        self.basis[:, : len(kept)] = torch.bmm(rotation, self.basis[:, :dimension])
         self.matrix[:] = 0.0
         places = np.arange(len(kept))
         self.matrix[:, places, places] = values[:, kept]
@@ -307,23 +304,23 @@ class _Search:
         done = self.basis[:, :dimension]
         for _ in range(2):
             fresh = _unit(
-                fresh - _torch.einsum("rk,rkp->rp", _torch.einsum("rkp,rp->rk", done, fresh), done)
+                fresh - torch.einsum("rk,rkp->rp", torch.einsum("rkp,rp->rk", done, fresh), done)
             )
-        return _torch.where(_torch.as_tensor(broken, device=v.device).unsqueeze(1), fresh, v)
+        return torch.where(torch.as_tensor(broken, device=v.device).unsqueeze(1), fresh, v)
 
     def _gathered(self) -> Extremes:
         rows = [found for found in self.found if found is not None]
-        values = _torch.as_tensor(np.stack([row[0] for row in rows])).to(self.like)
-        vectors = _torch.stack([row[1] for row in rows])
+        values = torch.as_tensor(np.stack([row[0] for row in rows])).to(self.like)
+        vectors = torch.stack([row[1] for row in rows])
         top = min(self.top, values.shape[1])
         return Extremes(
             top=values[:, :top],
             top_vectors=vectors[:, :top],
             bottom=values[:, top:],
             bottom_vectors=vectors[:, top:],
-            residuals=_torch.tensor([row[2] for row in rows]).to(self.like),
-            products=_torch.tensor([row[3] for row in rows]),
-            converged=_torch.tensor([row[4] for row in rows]),
+            residuals=torch.tensor([row[2] for row in rows]).to(self.like),
+            products=torch.tensor([row[3] for row in rows]),
+            converged=torch.tensor([row[4] for row in rows]),
         )
 
 
@@ -347,7 +344,7 @@ def _value_errors(residuals: NDArray[Any], values: NDArray[Any], wanted: list[in
 
 
 def _unit(v: torch.Tensor) -> torch.Tensor:
-    found: torch.Tensor = v / _torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(
-        _torch.finfo(v.dtype).tiny
+    found: torch.Tensor = v / torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(
+        torch.finfo(v.dtype).tiny
     )
     return found

@@ -12,14 +12,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from optlab.catalogue.models.base import Linearized
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
-
-if TYPE_CHECKING:
-    import torch
 
 _COLUMNS = 64
 """Vectors that are multiplied at once: bounds the memory of the batched pass."""
@@ -44,7 +40,7 @@ class Hessian(ABC):
     def several(self, vectors: torch.Tensor) -> torch.Tensor:
         """``H v`` for ``k`` vectors of each run at once, ``[R, k, P]``."""
         self.products += vectors.shape[1]
-        return _torch.cat([self._several(part) for part in vectors.split(_COLUMNS, dim=1)], dim=1)
+        return torch.cat([self._several(part) for part in vectors.split(_COLUMNS, dim=1)], dim=1)
 
     def along(self, v: torch.Tensor) -> torch.Tensor:
         """``vᵀHv`` ``[R]``."""
@@ -58,9 +54,9 @@ class Hessian(ABC):
         for begin in range(0, parameters, _COLUMNS):
             count = min(_COLUMNS, parameters - begin)
             units = self.theta.new_zeros(count, parameters)
-            units[_torch.arange(count), _torch.arange(begin, begin + count)] = 1.0
+            units[torch.arange(count), torch.arange(begin, begin + count)] = 1.0
             parts.append(self.several(units.expand(runs, count, parameters)))
-        matrix = _torch.cat(parts, dim=1)
+        matrix = torch.cat(parts, dim=1)
         return 0.5 * (matrix + matrix.transpose(1, 2))
 
     @abstractmethod
@@ -78,21 +74,19 @@ class GraphHessian(Hessian):
     ) -> None:
         super().__init__(theta)
         self._leaf = self.theta.clone().requires_grad_()
-        (gradient,) = _torch.autograd.grad(
-            function(self._leaf).sum(), self._leaf, create_graph=True
-        )
+        (gradient,) = torch.autograd.grad(function(self._leaf).sum(), self._leaf, create_graph=True)
         # Where the function is linear its gradient is a constant and has no graph: its Hessian is
         # zero, not an error.
         self._gradient = gradient if gradient.requires_grad else gradient + 0.0 * self._leaf
 
     def _product(self, v: torch.Tensor) -> torch.Tensor:
-        (found,) = _torch.autograd.grad(
+        (found,) = torch.autograd.grad(
             self._gradient, self._leaf, v, retain_graph=True, materialize_grads=True
         )
         return found
 
     def _several(self, vectors: torch.Tensor) -> torch.Tensor:
-        (found,) = _torch.autograd.grad(
+        (found,) = torch.autograd.grad(
             self._gradient,
             self._leaf,
             vectors.transpose(0, 1),
@@ -125,12 +119,12 @@ class WrittenOutHessian(Hessian):
 
     def _product(self, v: torch.Tensor) -> torch.Tensor:
         objective = self._objective
-        with _torch.no_grad():
+        with torch.no_grad():
             if not self._differentiated:
                 # Not before it is needed: a second-order forward pass does without.
                 self._found.differentiate(self._delta)
                 self._differentiated = True
-            found = _torch.empty_like(self.theta)
+            found = torch.empty_like(self.theta)
             split = objective.layout.split
             self._found.product(split(v), self._bend, split(found))
             decay = objective.decay_product(v)
@@ -140,7 +134,7 @@ class WrittenOutHessian(Hessian):
         """``vᵀHv`` ``[R]``, by a second-order forward pass."""
         self.products += 1
         objective = self._objective
-        with _torch.no_grad():
+        with torch.no_grad():
             first, second = self._found.second_order(objective.layout.split(v))
             found = (first * self._bend(first)).add_(self._delta * second).sum(dim=(1, 2))
             decay = objective.decay_product(v)
@@ -182,7 +176,7 @@ class SumHessian(Hessian):
         self._parts = parts
 
     def _product(self, v: torch.Tensor) -> torch.Tensor:
-        total = _torch.zeros_like(v)
+        total = torch.zeros_like(v)
         for part, share in self._parts():
             total += share * part.product(v)
         return total
@@ -190,13 +184,13 @@ class SumHessian(Hessian):
     def along(self, v: torch.Tensor) -> torch.Tensor:
         """``vᵀHv`` ``[R]``."""
         self.products += 1
-        total = _torch.zeros_like(v[:, 0])
+        total = torch.zeros_like(v[:, 0])
         for part, share in self._parts():
             total += share * part.along(v)
         return total
 
     def _several(self, vectors: torch.Tensor) -> torch.Tensor:
-        total = _torch.zeros_like(vectors)
+        total = torch.zeros_like(vectors)
         for part, share in self._parts():
             total += share * part.several(vectors)
         return total
@@ -212,7 +206,7 @@ def linearized(
     """
     if not objective.loss.canonical:
         return None
-    with _torch.no_grad():
+    with torch.no_grad():
         found = objective.model.linearized(objective.layout.split(theta.detach()), x)
         if found is None:
             return None

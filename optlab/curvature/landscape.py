@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.hessian import (
     GraphHessian,
     Hessian,
@@ -20,9 +19,6 @@ from optlab.curvature.hessian import (
     linearized,
 )
 from optlab.objective.objective import Objective
-
-if TYPE_CHECKING:
-    import torch
 
 _CHUNK_VALUES = 4_000_000
 """Input values, over all runs, that one chunk of examples may hold: bounds the memory of the
@@ -58,13 +54,13 @@ class FunctionLandscape(Landscape):
         self._function = function
 
     def value(self, theta: torch.Tensor) -> torch.Tensor:
-        with _torch.no_grad():
+        with torch.no_grad():
             return self._function(theta)
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         leaf = theta.detach().requires_grad_()
         values = self._function(leaf)
-        (gradient,) = _torch.autograd.grad(values.sum(), leaf)
+        (gradient,) = torch.autograd.grad(values.sum(), leaf)
         return values.detach(), gradient
 
     def hessian(self, theta: torch.Tensor) -> Hessian:
@@ -88,14 +84,14 @@ class ObjectiveLandscape(Landscape):
         self._shared = x.dim() == 1 + len(objective.shape.inputs)
 
     def value(self, theta: torch.Tensor) -> torch.Tensor:
-        total = _torch.zeros_like(theta[:, 0])
-        with _torch.no_grad():
+        total = torch.zeros_like(theta[:, 0])
+        with torch.no_grad():
             for x, y, share in self._chunks(theta):
                 total += share * self._of(theta, x, y)
         return total
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        total, gradient = _torch.zeros_like(theta[:, 0]), _torch.zeros_like(theta)
+        total, gradient = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
         for x, y, share in self._chunks(theta):
             losses, here = self._objective.value_and_gradient(theta, x, y)
             added = self._objective.added(theta, x, y)

@@ -4,12 +4,7 @@ of the gradient, and downhill.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _NO_CURVATURE = 1e-10
 """Share of the largest absolute eigenvalue below which a direction counts as one without curvature.
@@ -24,7 +19,7 @@ class Equations:
 
     def __init__(self, basis: torch.Tensor, matrix: torch.Tensor, c: torch.Tensor) -> None:
         self._basis = basis
-        u, self._singular, v = _torch.linalg.svd(matrix, full_matrices=False)
+        u, self._singular, v = torch.linalg.svd(matrix, full_matrices=False)
         self._right = v.T
         self._c = u.T @ c
         # What lies outside of A's image no step can take away.
@@ -37,8 +32,8 @@ class Equations:
         scale = float(self._singular.max()) if len(self._singular) else 0.0
         mu = damping * scale**2
         size = self._singular.square() + mu
-        factor = _torch.where(
-            size > 0.0, self._singular / size.clamp_min(_torch.finfo(size.dtype).tiny), 0.0
+        factor = torch.where(
+            size > 0.0, self._singular / size.clamp_min(torch.finfo(size.dtype).tiny), 0.0
         )
         left = self._c * (1.0 - factor * self._singular)
         y = -(self._right @ (factor * self._c))
@@ -59,7 +54,7 @@ class Spectrum:
         value, at most as long as ``radius``; and its coordinates.
         """
         size = self.values.abs().clamp_min(
-            max(_NO_CURVATURE * self.scale, _torch.finfo(self.values.dtype).tiny)
+            max(_NO_CURVATURE * self.scale, torch.finfo(self.values.dtype).tiny)
         )
         found = -self.c / size
         if not float(found.norm()) <= radius:

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from optlab.core.errors import InvalidInput
 from optlab.core.layout import Layout
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.combinations import Combinations
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,8 @@ class Plane:
 
     def points(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Parameters ``[K, P]`` at coordinates ``a``, ``b`` ``[K]``."""
-        return _torch.addmm(
-            self.origin, _torch.stack([a, b], dim=1), _torch.stack([self.first, self.second])
+        return torch.addmm(
+            self.origin, torch.stack([a, b], dim=1), torch.stack([self.first, self.second])
         )
 
     def coordinates(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,22 +45,22 @@ class Plane:
         Raises:
             InvalidInput: the two directions are parallel, or one of them is zero.
         """
-        directions = _torch.stack([self.first, self.second]).double()
+        directions = torch.stack([self.first, self.second]).double()
         offsets = points.double() - self.origin.double()
         gram = directions @ directions.T
-        if not float(_torch.linalg.det(gram)) > 1e-20 * float(gram[0, 0] * gram[1, 1]):
+        if not float(torch.linalg.det(gram)) > 1e-20 * float(gram[0, 0] * gram[1, 1]):
             raise InvalidInput(
                 "The two directions of the slice are parallel or zero, so there is no plane; choose others."
             )
-        found = _torch.linalg.solve(gram, directions @ offsets.T).T
-        return found, _torch.linalg.vector_norm(offsets - found @ directions, dim=1)
+        found = torch.linalg.solve(gram, directions @ offsets.T).T
+        return found, torch.linalg.vector_norm(offsets - found @ directions, dim=1)
 
     def explained(self, path: torch.Tensor) -> float:
         """Share of the variance of a path ``[K, P]`` that the plane holds; nan for a path that does
         not move.
         """
         deviations = path.double() - path.double().mean(dim=0)
-        basis = _torch.linalg.qr(_torch.stack([self.first, self.second], dim=1).double()).Q
+        basis = torch.linalg.qr(torch.stack([self.first, self.second], dim=1).double()).Q
         total = float(deviations.square().sum())
         return float((deviations @ basis).square().sum()) / total if total > 0.0 else float("nan")
 
@@ -93,20 +89,20 @@ def filter_normalized(layout: Layout, theta: torch.Tensor, source: torch.Generat
     So a step of length one is as large for every unit as the unit's own weights, whatever scale the
     layers have (H. Li et al., *Visualizing the loss landscape of neural nets*, 2018).
     """
-    drawn = _torch.randn(theta.shape, generator=source, dtype=_torch.float64).to(theta)
+    drawn = torch.randn(theta.shape, generator=source, dtype=torch.float64).to(theta)
     parts = []
     for spec, weight, direction in zip(
         layout.parameters, theta.split(layout.sizes), drawn.split(layout.sizes), strict=True
     ):
         if spec.role != "weight" or len(spec.shape) < 2:
-            parts.append(_torch.zeros_like(direction))
+            parts.append(torch.zeros_like(direction))
             continue
         rows, ours = weight.view(spec.shape[0], -1), direction.view(spec.shape[0], -1)
-        length = _torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         parts.append(
-            (ours * length / _torch.linalg.vector_norm(ours, dim=1, keepdim=True)).flatten()
+            (ours * length / torch.linalg.vector_norm(ours, dim=1, keepdim=True)).flatten()
         )
-    return _torch.cat(parts)
+    return torch.cat(parts)
 
 
 def random_plane(layout: Layout, theta: torch.Tensor, seed: int = 0) -> Plane:
@@ -132,12 +128,12 @@ def path_plane(path: torch.Tensor) -> Plane:
         )
     deviations = (path - path.mean(dim=0)).double()
     # From the small matrix of inner products: K points of P numbers, K far below P.
-    values, vectors = _torch.linalg.eigh(deviations @ deviations.T)
+    values, vectors = torch.linalg.eigh(deviations @ deviations.T)
     if not float(values[-2]) > 1e-12 * float(values[-1]):
         raise InvalidInput("The path lies on a line, so it has no plane of its own.")
     directions = (vectors[:, [-1, -2]] / values[[-1, -2]].sqrt()).T @ deviations
     # The sign of an eigenvector is arbitrary: the path ends on the positive side.
-    directions = directions * _torch.where(
+    directions = directions * torch.where(
         (directions @ (deviations[-1] - deviations[0])) < 0.0, -1.0, 1.0
     ).unsqueeze(1)
     shares = (values[[-1, -2]] / values.clamp_min(0.0).sum()).tolist()
@@ -160,7 +156,7 @@ def gradient_plane(theta: torch.Tensor, gradient: torch.Tensor, vector: torch.Te
     """The plane through ``theta`` of the gradient and the top eigenvector, made orthonormal in this
     order; all ``[P]``.
     """
-    first = gradient / _torch.linalg.vector_norm(gradient)
+    first = gradient / torch.linalg.vector_norm(gradient)
     return Plane(
         theta,
         first,
@@ -188,9 +184,9 @@ def grid(
         precision: of the evaluations in between; single is enough for a picture and takes about
             half the time. That of the plane without it.
     """
-    coefficients = _torch.stack([a.repeat_interleave(len(b)), b.repeat(len(a))], dim=1)
+    coefficients = torch.stack([a.repeat_interleave(len(b)), b.repeat(len(a))], dim=1)
     here = _combinations(
-        objective, plane.origin, _torch.stack([plane.first, plane.second]), x, y, precision
+        objective, plane.origin, torch.stack([plane.first, plane.second]), x, y, precision
     )
     return _objective_at(here, coefficients, plane.origin, penalty).view(len(a), len(b))
 
@@ -262,5 +258,5 @@ def _objective_at(
 def _orthogonal(v: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
     """``v`` without its part along ``to``, as long as ``to``."""
     rest = v - (v @ to) / (to @ to) * to
-    found: torch.Tensor = rest * _torch.linalg.vector_norm(to) / _torch.linalg.vector_norm(rest)
+    found: torch.Tensor = rest * torch.linalg.vector_norm(to) / torch.linalg.vector_norm(rest)
     return found

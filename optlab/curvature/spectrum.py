@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from optlab.core.errors import InvalidInput
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.extremes import Extremes, Settle, extremes
 from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import Landscape, ObjectiveLandscape
 from optlab.numerics.lanczos import lanczos
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
-
-if TYPE_CHECKING:
-    import torch
 
 DENSE_UP_TO = 1500
 """P up to which the whole spectrum is computed without being asked for: seconds."""
@@ -170,7 +166,7 @@ def trace_of(here: Hessian, *, probes: int = 32, seed: int = 0) -> Trace:
             "probes",
         )
     source = generator(seed, "trace")
-    values = _torch.stack([here.along(_signs(here.theta, source)) for _ in range(probes)])
+    values = torch.stack([here.along(_signs(here.theta, source)) for _ in range(probes)])
     return Trace(values.mean(dim=0), values.std(dim=0) / math.sqrt(probes), probes)
 
 
@@ -221,23 +217,23 @@ def density_of(
     all_nodes, all_weights = [], []
     for _ in range(probes):
         krylov = lanczos(here.product, _signs(here.theta, source), steps)
-        values, vectors = _torch.linalg.eigh(krylov.matrix)
+        values, vectors = torch.linalg.eigh(krylov.matrix)
         # Rows beyond a run's own space are zero, and no part of the first basis vector: their
         # weight is zero, too.
         all_nodes.append(values)
         all_weights.append(vectors[:, 0, :].square())
-    nodes, weights = _torch.cat(all_nodes, dim=1), _torch.cat(all_weights, dim=1) / probes
+    nodes, weights = torch.cat(all_nodes, dim=1), torch.cat(all_weights, dim=1) / probes
     low, high = nodes.amin(dim=1, keepdim=True), nodes.amax(dim=1, keepdim=True)
-    scale = _torch.maximum(low.abs(), high.abs()).clamp_min(_torch.finfo(nodes.dtype).tiny)
-    spread = _torch.maximum(high - low, 1e-3 * scale)
+    scale = torch.maximum(low.abs(), high.abs()).clamp_min(torch.finfo(nodes.dtype).tiny)
+    spread = torch.maximum(high - low, 1e-3 * scale)
     width = spread / 100.0
-    place = _torch.linspace(0.0, 1.0, points, dtype=nodes.dtype, device=nodes.device)
+    place = torch.linspace(0.0, 1.0, points, dtype=nodes.dtype, device=nodes.device)
     grid = low - 4.0 * width + place * (high - low + 8.0 * width)
     away = (grid.unsqueeze(2) - nodes.unsqueeze(1)) / width.unsqueeze(2)
-    smooth = (weights.unsqueeze(1) * _torch.exp(-0.5 * away.square())).sum(dim=2) / (
+    smooth = (weights.unsqueeze(1) * torch.exp(-0.5 * away.square())).sum(dim=2) / (
         width * math.sqrt(2.0 * math.pi)
     )
-    powers = _torch.stack([(weights * nodes**power).sum(dim=1) for power in range(moments)], dim=1)
+    powers = torch.stack([(weights * nodes**power).sum(dim=1) for power in range(moments)], dim=1)
     return Density(
         grid, smooth, nodes, weights, width.squeeze(1), powers, probes, here.products - before
     )
@@ -268,10 +264,10 @@ def whole_of(here: Hessian, *, vectors: bool = False) -> Whole:
         )
     matrix = here.dense()
     if vectors:
-        values, columns = _torch.linalg.eigh(matrix)
+        values, columns = torch.linalg.eigh(matrix)
         found = columns.transpose(1, 2)
     else:
-        values, found = _torch.linalg.eigvalsh(matrix), None
+        values, found = torch.linalg.eigvalsh(matrix), None
     threshold = zero_share(values.dtype) * values.abs().amax(dim=1, keepdim=True)
     return Whole(
         values, found, (values < -threshold).sum(dim=1), (values.abs() <= threshold).sum(dim=1)
@@ -293,17 +289,17 @@ def convexity(
     for point in path.split(1):
         here = landscape.hessian(point)
         if point.shape[1] <= DENSE_UP_TO:
-            values = _torch.linalg.eigvalsh(here.dense())
+            values = torch.linalg.eigvalsh(here.dense())
             low, high = values[:, 0], values.abs().amax(dim=1)
         else:
             found = extremes(here.product, point, top=1, bottom=1, tolerance=1e-4)
             low, high = (
                 found.bottom[:, 0],
-                _torch.maximum(found.top[:, 0].abs(), found.bottom[:, 0].abs()),
+                torch.maximum(found.top[:, 0].abs(), found.bottom[:, 0].abs()),
             )
         smallest.append(low)
         largest.append(high)
-    low, high = _torch.cat(smallest), _torch.cat(largest)
+    low, high = torch.cat(smallest), torch.cat(largest)
     return low, low >= -share * high
 
 
@@ -311,12 +307,12 @@ def zero_share(dtype: torch.dtype) -> float:
     """Share of the largest absolute eigenvalue below which one counts as zero: what products in
     this precision can tell apart, and a margin.
     """
-    return ZERO if dtype == _torch.float64 else 100.0 * ZERO
+    return ZERO if dtype == torch.float64 else 100.0 * ZERO
 
 
 def _signs(like: torch.Tensor, source: torch.Generator) -> torch.Tensor:
     """Random signs ``[R, P]``, the same for every run, so that runs are compared by the same
     probes.
     """
-    drawn = _torch.randint(0, 2, (like.shape[1],), generator=source)
+    drawn = torch.randint(0, 2, (like.shape[1],), generator=source)
     return (2.0 * drawn - 1.0).to(like).expand(like.shape)

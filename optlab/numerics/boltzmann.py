@@ -9,14 +9,10 @@ numbers that are handed in, so that whoever calls decides what is random.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from optlab.core.errors import InvalidInput
-from optlab.core.lazy import functional
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import functional, torch
 
 MOST_ENUMERATED = 20
 """Units of the smaller side up to which its 2ⁿ states are enumerated."""
@@ -47,7 +43,7 @@ class Machine(NamedTuple):
 
 def energy(machine: Machine, v: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
     """E ``[R, n]`` of pairs of states ``v`` ``[R, n, V]``, ``h`` ``[R, n, H]``."""
-    pairs = (_torch.bmm(v, machine.weight.transpose(1, 2)) * h).sum(dim=2)
+    pairs = (torch.bmm(v, machine.weight.transpose(1, 2)) * h).sum(dim=2)
     return -(pairs + _along(v, machine.visible) + _along(h, machine.hidden))
 
 
@@ -89,7 +85,7 @@ def chain(machine: Machine, v: torch.Tensor, k: int, uniforms: Uniforms) -> torc
     """States after k Gibbs steps from ``v``: its own start makes contrastive divergence, the end of
     the last one persistent chains.
     """
-    with _torch.no_grad():
+    with torch.no_grad():
         for _ in range(k):
             v = gibbs(machine, v, uniforms)
     return v
@@ -123,7 +119,7 @@ def log_partition(machine: Machine) -> torch.Tensor:
         InvalidInput: both sides have too many units.
     """
     small, bias = _small_side(machine)
-    hidden, checkpoint = bias is machine.hidden, _torch.utils.checkpoint
+    hidden, checkpoint = bias is machine.hidden, torch.utils.checkpoint
     found: list[torch.Tensor] = []
     for states in _states(small, machine):
         # A graph through all states would hold them all; so the backward pass computes each part
@@ -138,7 +134,7 @@ def log_partition(machine: Machine) -> torch.Tensor:
                 preserve_rng_state=False,
             )
         )
-    return _torch.logsumexp(_torch.cat(found, dim=1), dim=1)
+    return torch.logsumexp(torch.cat(found, dim=1), dim=1)
 
 
 def negative_log_likelihood(machine: Machine, v: torch.Tensor) -> torch.Tensor:
@@ -160,7 +156,7 @@ def exact_gradient(machine: Machine, v: torch.Tensor) -> Machine:
     small, bias = _small_side(machine)
     hidden = bias is machine.hidden
     log_z = log_partition(machine).unsqueeze(1)
-    model = [_torch.zeros_like(part) for part in machine]
+    model = [torch.zeros_like(part) for part in machine]
     for states in _states(small, machine):
         p = (_log_weights(machine, states, hidden=hidden) - log_z).exp().unsqueeze(2)
         here = states.expand(len(p), *states.shape)
@@ -168,7 +164,7 @@ def exact_gradient(machine: Machine, v: torch.Tensor) -> Machine:
             visible_probabilities(machine, here) if hidden else hidden_probabilities(machine, here)
         )
         h, v_model = (here, other) if hidden else (other, here)
-        model[0] += _torch.bmm((p * h).transpose(1, 2), v_model)
+        model[0] += torch.bmm((p * h).transpose(1, 2), v_model)
         model[1] += (p * v_model).sum(dim=1)
         model[2] += (p * h).sum(dim=1)
     return Machine(
@@ -192,7 +188,7 @@ def expected_cd_gradient(machine: Machine, v: torch.Tensor, k: int) -> Machine:
         )
     runs = len(machine.weight)
     ends, tops = (
-        _torch.cat(list(_states(bias[0], machine))).expand(runs, -1, -1)
+        torch.cat(list(_states(bias[0], machine))).expand(runs, -1, -1)
         for bias in (machine.visible, machine.hidden)
     )
     up = _probabilities(hidden_probabilities(machine, ends), tops)
@@ -204,7 +200,7 @@ def expected_cd_gradient(machine: Machine, v: torch.Tensor, k: int) -> Machine:
     weights = (q @ down).transpose(1, 2)
     h = hidden_probabilities(machine, ends)
     model = (
-        _torch.bmm((weights * h).transpose(1, 2), ends),
+        torch.bmm((weights * h).transpose(1, 2), ends),
         (weights * ends).sum(dim=1),
         (weights * h).sum(dim=1),
     )
@@ -223,7 +219,7 @@ def _statistics(machine: Machine, v: torch.Tensor) -> Machine:
     states.
     """
     h = hidden_probabilities(machine, v)
-    return Machine(_torch.bmm(h.transpose(1, 2), v) / v.shape[1], v.mean(dim=1), h.mean(dim=1))
+    return Machine(torch.bmm(h.transpose(1, 2), v) / v.shape[1], v.mean(dim=1), h.mean(dim=1))
 
 
 def _probabilities(p: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
@@ -231,19 +227,19 @@ def _probabilities(p: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     probability ``p`` ``[R, n, units]``.
     """
     p, states = p.unsqueeze(2), states.unsqueeze(1)
-    return _torch.where(states > 0.5, p, 1.0 - p).prod(dim=3)
+    return torch.where(states > 0.5, p, 1.0 - p).prod(dim=3)
 
 
 def _along(states: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    return _torch.bmm(states, bias.unsqueeze(2)).squeeze(2)
+    return torch.bmm(states, bias.unsqueeze(2)).squeeze(2)
 
 
 def _hidden_inputs(machine: Machine, v: torch.Tensor) -> torch.Tensor:
-    return _torch.baddbmm(machine.hidden.unsqueeze(1), v, machine.weight.transpose(1, 2))
+    return torch.baddbmm(machine.hidden.unsqueeze(1), v, machine.weight.transpose(1, 2))
 
 
 def _visible_inputs(machine: Machine, h: torch.Tensor) -> torch.Tensor:
-    return _torch.baddbmm(machine.visible.unsqueeze(1), h, machine.weight)
+    return torch.baddbmm(machine.visible.unsqueeze(1), h, machine.weight)
 
 
 def _small_side(machine: Machine) -> tuple[torch.Tensor, torch.Tensor]:
@@ -261,9 +257,9 @@ def _small_side(machine: Machine) -> tuple[torch.Tensor, torch.Tensor]:
 def _states(like: torch.Tensor, machine: Machine) -> Iterator[torch.Tensor]:
     """All 2ⁿ states of n units, in chunks ``[s, n]``."""
     n = len(like)
-    bits = _torch.arange(n, device=like.device)
+    bits = torch.arange(n, device=like.device)
     runs, hidden, visible = machine.weight.shape
-    for part in _torch.arange(2**n, device=like.device).split(
+    for part in torch.arange(2**n, device=like.device).split(
         max(1, _VALUES_AT_ONCE // (runs * max(hidden, visible)))
     ):
         yield (part.unsqueeze(1) >> bits & 1).to(like.dtype)

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 Product = Callable[["torch.Tensor"], "torch.Tensor"]
 """``v [R, P]`` → ``A v [R, P]``, each run with its own matrix."""
@@ -47,17 +44,17 @@ def solve(product: Product, b: torch.Tensor, *, iterations: Any, tolerance: Any)
         iterations: most products to take; tolerance: relative residual. Numbers, or columns ``[R,
             1]`` where systems differ.
     """
-    most = _torch.as_tensor(iterations, device=b.device).reshape(-1)
-    allowed = _torch.as_tensor(tolerance, dtype=b.dtype, device=b.device).reshape(-1)
-    x = _torch.zeros_like(b)
+    most = torch.as_tensor(iterations, device=b.device).reshape(-1)
+    allowed = torch.as_tensor(tolerance, dtype=b.dtype, device=b.device).reshape(-1)
+    x = torch.zeros_like(b)
     r = b.clone()
     d = r
     rr = _dot(r, r)
     enough = allowed.square() * rr
     # A residual of nan goes on into x, so that what is broken is seen to be.
     going = rr != 0.0
-    negative = _torch.zeros_like(going)
-    taken = _torch.zeros(b.shape[0], dtype=_torch.int64, device=b.device)
+    negative = torch.zeros_like(going)
+    taken = torch.zeros(b.shape[0], dtype=torch.int64, device=b.device)
     for number in range(int(most.max())):
         going = going & (number < most)
         if not bool(going.any()):
@@ -69,17 +66,17 @@ def solve(product: Product, b: torch.Tensor, *, iterations: Any, tolerance: Any)
         if bool(bad.any()):
             negative |= bad
             if number == 0:
-                x = _torch.where(bad.unsqueeze(1), b, x)
-                r = _torch.where(bad.unsqueeze(1), b - product_d, r)
-                rr = _torch.where(bad, _dot(r, r), rr)
+                x = torch.where(bad.unsqueeze(1), b, x)
+                r = torch.where(bad.unsqueeze(1), b - product_d, r)
+                rr = torch.where(bad, _dot(r, r), rr)
             going = going & ~bad
-        alpha = _torch.where(going, rr / curvature, 0.0).unsqueeze(1)
-        x = _torch.where(going.unsqueeze(1), x + alpha * d, x)
-        r = _torch.where(going.unsqueeze(1), r - alpha * product_d, r)
+        alpha = torch.where(going, rr / curvature, 0.0).unsqueeze(1)
+        x = torch.where(going.unsqueeze(1), x + alpha * d, x)
+        r = torch.where(going.unsqueeze(1), r - alpha * product_d, r)
         rr_next = _dot(r, r)
-        beta = _torch.where(going, rr_next / rr, 0.0).unsqueeze(1)
-        d = _torch.where(going.unsqueeze(1), r + beta * d, d)
-        rr = _torch.where(going, rr_next, rr)
+        beta = torch.where(going, rr_next / rr, 0.0).unsqueeze(1)
+        d = torch.where(going.unsqueeze(1), r + beta * d, d)
+        rr = torch.where(going, rr_next, rr)
         going = going & (rr > enough)
     return Solution(x, rr.sqrt(), taken, negative)
 

@@ -7,13 +7,10 @@ soon as an eigenvalue converges, and ghosts of it would appear.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Krylov:
         """Ritz values ``[R, k]``, ascending, and vectors ``[R, k, P]``; those of a smaller space
         are padded with zeros.
         """
-        values, vectors = _torch.linalg.eigh(self.matrix)
+        values, vectors = torch.linalg.eigh(self.matrix)
         return values, vectors.transpose(1, 2) @ self.basis
 
 
@@ -48,31 +45,31 @@ def lanczos(product: Product, start: torch.Tensor, size: Any) -> Krylov:
         size: dimension k, a number or a column ``[R, 1]``; more than P is P.
     """
     runs, parameters = start.shape
-    most = _torch.as_tensor(size, device=start.device).reshape(-1)
+    most = torch.as_tensor(size, device=start.device).reshape(-1)
     size = min(int(most.max()), parameters)
     basis = start.new_zeros(runs, size, parameters)
     matrix = start.new_zeros(runs, size, size)
-    norm = _torch.linalg.vector_norm(start, dim=1, keepdim=True)
-    v = start / norm.clamp_min(_torch.finfo(start.dtype).tiny)
+    norm = torch.linalg.vector_norm(start, dim=1, keepdim=True)
+    v = start / norm.clamp_min(torch.finfo(start.dtype).tiny)
     # A start of nan goes on into the basis, so that what is broken is seen to be.
     going = (norm.squeeze(1) != 0.0) & (most > 0)
-    sizes = _torch.zeros(runs, dtype=_torch.int64, device=start.device)
-    scale = _torch.zeros(runs, dtype=start.dtype, device=start.device)
+    sizes = torch.zeros(runs, dtype=torch.int64, device=start.device)
+    scale = torch.zeros(runs, dtype=start.dtype, device=start.device)
     for k in range(size):
-        basis[:, k] = _torch.where(going.unsqueeze(1), v, 0.0)
+        basis[:, k] = torch.where(going.unsqueeze(1), v, 0.0)
         sizes += going
         w = product(basis[:, k])
         here = (basis[:, k] * w).sum(dim=1)
-        matrix[:, k, k] = _torch.where(going, here, 0.0)
-        scale = _torch.maximum(scale, _torch.linalg.vector_norm(w, dim=1))
+        matrix[:, k, k] = torch.where(going, here, 0.0)
+        scale = torch.maximum(scale, torch.linalg.vector_norm(w, dim=1))
         if k + 1 == size:
             break
         done = basis[:, : k + 1]
         # once leaves rounding errors of the order of the cancellation; twice is enough
         for _ in range(2):
-            w = w - _torch.einsum("rk,rkp->rp", _torch.einsum("rkp,rp->rk", done, w), done)
-        beta = _torch.linalg.vector_norm(w, dim=1)
-        going = going & (k + 1 < most) & (beta > 1e3 * _torch.finfo(start.dtype).eps * scale)
-        matrix[:, k, k + 1] = matrix[:, k + 1, k] = _torch.where(going, beta, 0.0)
-        v = w / beta.clamp_min(_torch.finfo(start.dtype).tiny).unsqueeze(1)
+            w = w - torch.einsum("rk,rkp->rp", torch.einsum("rkp,rp->rk", done, w), done)
+        beta = torch.linalg.vector_norm(w, dim=1)
+        going = going & (k + 1 < most) & (beta > 1e3 * torch.finfo(start.dtype).eps * scale)
+        matrix[:, k, k + 1] = matrix[:, k + 1, k] = torch.where(going, beta, 0.0)
+        v = w / beta.clamp_min(torch.finfo(start.dtype).tiny).unsqueeze(1)
     return Krylov(basis, matrix, sizes)

@@ -9,13 +9,10 @@ to rounding, and the solution of least norm has none: they are left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -39,16 +36,16 @@ def solve(
         matrix: symmetric, ``[R, P, P]``. b: ``[R, P]``. damping: λ, a number or a column ``[R,
             1]``.
     """
-    finite = _torch.isfinite(matrix).flatten(1).all(dim=1)
-    eye = _torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
-    values, vectors = _torch.linalg.eigh(_torch.where(finite.view(-1, 1, 1), matrix, eye))
+    finite = torch.isfinite(matrix).flatten(1).all(dim=1)
+    eye = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
+    values, vectors = torch.linalg.eigh(torch.where(finite.view(-1, 1, 1), matrix, eye))
     scaled = (values.abs() if absolute else values) + damping
     size = scaled.abs()
-    kept = size > matrix.shape[1] * _torch.finfo(matrix.dtype).eps * size.amax(dim=1, keepdim=True)
-    inverse = _torch.where(kept, 1.0 / scaled, 0.0)
-    inverse = _torch.where(finite.unsqueeze(1), inverse, float("nan"))
-    coefficients = _torch.einsum("rpi,rp->ri", vectors, b)
-    return Spectral(_torch.einsum("rpi,ri->rp", vectors, inverse * coefficients), values)
+    kept = size > matrix.shape[1] * torch.finfo(matrix.dtype).eps * size.amax(dim=1, keepdim=True)
+    inverse = torch.where(kept, 1.0 / scaled, 0.0)
+    inverse = torch.where(finite.unsqueeze(1), inverse, float("nan"))
+    coefficients = torch.einsum("rpi,rp->ri", vectors, b)
+    return Spectral(torch.einsum("rpi,ri->rp", vectors, inverse * coefficients), values)
 
 
 def dense(product: Product, like: torch.Tensor) -> torch.Tensor:
@@ -57,7 +54,7 @@ def dense(product: Product, like: torch.Tensor) -> torch.Tensor:
     """
     columns = []
     for place in range(like.shape[1]):
-        unit = _torch.zeros_like(like)
+        unit = torch.zeros_like(like)
         unit[:, place] = 1.0
         columns.append(product(unit))
-    return _torch.stack(columns, dim=2)
+    return torch.stack(columns, dim=2)

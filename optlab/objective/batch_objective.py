@@ -9,16 +9,12 @@ and memory that grows with P.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from optlab.catalogue.models.base import TRAINING
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
-
-if TYPE_CHECKING:
-    import torch
 
 _COLUMNS = 64
 """Columns of a Hessian that are computed at once: bounds the memory of the batched backward pass.
@@ -71,7 +67,7 @@ class BatchObjective:
 
     def loss(self, theta: torch.Tensor) -> torch.Tensor:
         """The objective ``[R]`` at ``theta`` ``[R, P]``."""
-        with _torch.no_grad():
+        with torch.no_grad():
             return self._value(theta)
 
     def values(self, points: torch.Tensor) -> torch.Tensor:
@@ -83,7 +79,7 @@ class BatchObjective:
         wide = max(parameters, examples * max(1, self._objective.shape.width))
         count = max(1, _POPULATION_VALUES // (runs * wide))
         found: list[torch.Tensor] = []
-        with _torch.no_grad():
+        with torch.no_grad():
             for part in points.split(count, dim=1):
                 size = part.shape[1]
                 x, y = (
@@ -95,7 +91,7 @@ class BatchObjective:
                 found.append(
                     self._value(part.reshape(runs * size, parameters), x, y).view(runs, size)
                 )
-        return _torch.cat(found, dim=1)
+        return torch.cat(found, dim=1)
 
     def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The objective ``[R]`` and its gradient ``[R, P]`` at ``theta``."""
@@ -110,7 +106,7 @@ class BatchObjective:
 
         def product(v: torch.Tensor) -> torch.Tensor:
             self._count(2)
-            (found,) = _torch.autograd.grad(
+            (found,) = torch.autograd.grad(
                 gradient, leaf, v, retain_graph=True, materialize_grads=True
             )
             return found
@@ -121,7 +117,7 @@ class BatchObjective:
         """The Hessians ``[R, P, P]`` at ``theta``; for small P."""
         leaf, gradient = self._differentiable(theta)
         rows = [
-            _torch.autograd.grad(
+            torch.autograd.grad(
                 gradient,
                 leaf,
                 units,
@@ -132,7 +128,7 @@ class BatchObjective:
             for units in _units(theta)
         ]
         self._count(2 * theta.shape[1])
-        return _symmetric(_torch.cat(rows))
+        return _symmetric(torch.cat(rows))
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
         """``v [R, P]`` → ``F v`` with the Fisher matrix of the model's own predictions on the batch
@@ -148,9 +144,9 @@ class BatchObjective:
         def product(v: torch.Tensor) -> torch.Tensor:
             self._count(2)
             # Jᵀu is linear in u, so its derivative by u along v is Jv.
-            (pushed,) = _torch.autograd.grad(pulled, probe, v, retain_graph=True)
+            (pushed,) = torch.autograd.grad(pulled, probe, v, retain_graph=True)
             weighted = self._objective.loss.fisher_product(predicted, pushed) / m
-            (found,) = _torch.autograd.grad(outputs, leaf, weighted, retain_graph=True)
+            (found,) = torch.autograd.grad(outputs, leaf, weighted, retain_graph=True)
             return found
 
         return product
@@ -161,7 +157,7 @@ class BatchObjective:
         _, m, width = outputs.shape
         rows: list[torch.Tensor] = []
         for units in _units(theta):
-            (pushed,) = _torch.autograd.grad(
+            (pushed,) = torch.autograd.grad(
                 pulled, probe, units, retain_graph=True, is_grads_batched=True
             )
             predicted = outputs.detach().expand(pushed.shape).reshape(-1, m, width)
@@ -172,12 +168,12 @@ class BatchObjective:
                 / m
             )
             rows.append(
-                _torch.autograd.grad(
+                torch.autograd.grad(
                     outputs, leaf, weighted, retain_graph=True, is_grads_batched=True
                 )[0]
             )
         self._count(2 * theta.shape[1])
-        return _symmetric(_torch.cat(rows))
+        return _symmetric(torch.cat(rows))
 
     def _pulled(
         self, theta: torch.Tensor
@@ -185,14 +181,14 @@ class BatchObjective:
         """Leaf, outputs, a probe u of their shape, and ``Jᵀu`` as a function of u."""
         leaf = theta.detach().requires_grad_()
         outputs = self._objective.outputs(leaf, self._x, TRAINING)
-        probe = _torch.zeros_like(outputs, requires_grad=True)
-        (pulled,) = _torch.autograd.grad(outputs, leaf, probe, create_graph=True)
+        probe = torch.zeros_like(outputs, requires_grad=True)
+        (pulled,) = torch.autograd.grad(outputs, leaf, probe, create_graph=True)
         return leaf, outputs, probe, pulled
 
     def _differentiable(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self._count(1)
         leaf = theta.detach().requires_grad_()
-        (gradient,) = _torch.autograd.grad(self._value(leaf).sum(), leaf, create_graph=True)
+        (gradient,) = torch.autograd.grad(self._value(leaf).sum(), leaf, create_graph=True)
         # Where the objective is linear the gradient is a constant and has no graph: its Hessian is
         # zero, not an error.
         return leaf, gradient if gradient.requires_grad else gradient + 0.0 * leaf
@@ -217,8 +213,8 @@ def _units(theta: torch.Tensor) -> Iterator[torch.Tensor]:
     runs, parameters = theta.shape
     for begin in range(0, parameters, _COLUMNS):
         count = min(_COLUMNS, parameters - begin)
-        units = _torch.zeros(count, runs, parameters, dtype=theta.dtype, device=theta.device)
-        units[_torch.arange(count), :, _torch.arange(begin, begin + count)] = 1.0
+        units = torch.zeros(count, runs, parameters, dtype=theta.dtype, device=theta.device)
+        units[torch.arange(count), :, torch.arange(begin, begin + count)] = 1.0
         yield units
 
 

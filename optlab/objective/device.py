@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from optlab.core.errors import InvalidInput
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 GPU_WORTHWHILE = 2_000_000
 """Multiply-adds in a step's forward pass from which ``auto`` prefers a GPU: below, launching
@@ -14,9 +14,9 @@ nanosecond)."""
 def available() -> list[str]:
     """Devices that can be chosen on this machine, the processor first."""
     found = ["cpu"]
-    if _torch.cuda.is_available():
+    if torch.cuda.is_available():
         found.append("cuda")
-    if _torch.backends.mps.is_available():
+    if torch.backends.mps.is_available():
         found.append("mps")
     return found
 
@@ -24,10 +24,10 @@ def available() -> list[str]:
 def describe(device: str) -> str:
     """The device's own name, for people."""
     if device == "cuda":
-        return str(_torch.cuda.get_device_name(0))
+        return str(torch.cuda.get_device_name(0))
     if device == "mps":
         return "Apple GPU (Metal)"
-    threads = _torch.get_num_threads()
+    threads = torch.get_num_threads()
     return f"CPU, {threads} thread" + ("" if threads == 1 else "s")
 
 

@@ -7,7 +7,7 @@ own gradient.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from optlab.catalogue.losses.base import Loss, margin, zero_one
 from optlab.catalogue.models.base import (
@@ -20,10 +20,7 @@ from optlab.catalogue.models.base import (
     Uniforms,
 )
 from optlab.core.data import DataShape
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _EVALUATION_VALUES = 4_000_000
 """Input values that one evaluation chunk may hold, over all runs: bounds the memory of an
@@ -148,7 +145,7 @@ class Objective:
         losses, added = self.terms(leaf, x, y)
         total = losses if added is None else losses + added
         # Ones in place of a sum: the same gradient with one operation less each way.
-        (gradient,) = _torch.autograd.grad(total, leaf, _torch.ones_like(total))
+        (gradient,) = torch.autograd.grad(total, leaf, torch.ones_like(total))
         return losses.detach(), gradient
 
     def _detour(
@@ -161,8 +158,8 @@ class Objective:
             self.penalty(leaf),
         )
         total = value if penalty is None else value + penalty
-        (gradient,) = _torch.autograd.grad(total, leaf, _torch.ones_like(total))
-        with _torch.no_grad():
+        (gradient,) = torch.autograd.grad(total, leaf, torch.ones_like(total))
+        with torch.no_grad():
             return self.losses(theta, x, y, EVALUATION), gradient
 
     def terms(
@@ -176,7 +173,7 @@ class Objective:
         heads: list[torch.Tensor] = []
         losses = self.losses(theta, x, y, ForwardContext(training=True, branch=heads.append))
         targets = self.model.targets(x, y)
-        added = _torch.zeros_like(losses)
+        added = torch.zeros_like(losses)
         for outputs in heads:
             added = added + self.model.auxiliary_weight() * self.loss.per_example(
                 outputs, targets
@@ -188,7 +185,7 @@ class Objective:
         """The second of :meth:`terms`, without a graph; the batch is looked at only where there are
         auxiliary heads.
         """
-        with _torch.no_grad():
+        with torch.no_grad():
             return self.terms(theta, x, y)[1] if self._branching else self.penalty(theta)
 
     def statistics(self, theta: torch.Tensor) -> list[Moments]:
@@ -210,7 +207,7 @@ class Objective:
         seen = self._sample
         widest = max(self.shape.width, *(spec.shape[0] for spec in self.layout.parameters))
         parts: list[list[Moments]] = []
-        with _torch.no_grad():
+        with torch.no_grad():
             for some in theta.split(max(1, _EVALUATION_VALUES // (len(seen) * widest))):
                 found: list[Moments] = []
                 everyone = seen.expand(len(some), *seen.shape)
@@ -222,8 +219,8 @@ class Objective:
                 parts.append(found)
         return [
             (
-                _torch.cat([mean for mean, _ in layer]),
-                _torch.cat([variance for _, variance in layer]),
+                torch.cat([mean for mean, _ in layer]),
+                torch.cat([variance for _, variance in layer]),
             )
             for layer in zip(*parts, strict=True)
         ]
@@ -234,7 +231,7 @@ class Objective:
         """Loss and gradient by the backward passes that model and loss bring along; None where one
         of them has none.
         """
-        with _torch.no_grad():
+        with torch.no_grad():
             parameters = self.layout.split(theta)
             recorded = self.model.record(parameters, x)
             if recorded is None:
@@ -244,7 +241,7 @@ class Objective:
             if own_loss is None:
                 return None
             losses, delta = own_loss
-            gradient = _torch.empty_like(theta)
+            gradient = torch.empty_like(theta)
             layers: Layers | None = [] if self.keeping else None
             self.model.backward(parameters, tape, delta, self.layout.split(gradient), layers)
             self.kept = None if layers is None else (theta, layers)
@@ -259,7 +256,7 @@ class Objective:
         if self.loss.l1 == 0.0 and self.loss.l2 == 0.0:
             return None
         if self.loss.l1 == 0.0:
-            return _torch.mul(theta, self._mask(theta)).mul_(self.loss.l2)
+            return torch.mul(theta, self._mask(theta)).mul_(self.loss.l2)
         return self._mask(theta) * (self.loss.l2 * theta + self.loss.l1 * theta.sign())
 
     def decay_product(self, v: torch.Tensor) -> torch.Tensor | None:
@@ -270,7 +267,7 @@ class Objective:
 
     def weight_norm(self, theta: torch.Tensor) -> torch.Tensor:
         """Euclidean norm ``[R]`` of the weights, biases left out."""
-        norm: torch.Tensor = _torch.linalg.vector_norm(theta * self._mask(theta), dim=1)
+        norm: torch.Tensor = torch.linalg.vector_norm(theta * self._mask(theta), dim=1)
         return norm
 
     def evaluate(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> OwnLoss:
@@ -290,7 +287,7 @@ class Objective:
             if self.model.normalizes()
             else EVALUATION
         )
-        with _torch.no_grad():
+        with torch.no_grad():
             for chunk_x, chunk_y in zip(x.split(rows), y.split(rows), strict=True):
                 inputs = chunk_x.expand(runs, *chunk_x.shape)
                 everyone = self.model.targets(inputs, chunk_y.expand(runs, *chunk_y.shape))
@@ -303,9 +300,9 @@ class Objective:
                     errors.append(zero_one(outputs, everyone))
                     margins.append(margin(outputs, everyone))
         if not errors:
-            return OwnLoss(_torch.cat(losses, dim=1), None, None)
+            return OwnLoss(torch.cat(losses, dim=1), None, None)
         return OwnLoss(
-            _torch.cat(losses, dim=1), _torch.cat(errors, dim=1), _torch.cat(margins, dim=1)
+            torch.cat(losses, dim=1), torch.cat(errors, dim=1), torch.cat(margins, dim=1)
         )
 
     def _mask(self, theta: torch.Tensor) -> torch.Tensor:
@@ -316,8 +313,8 @@ class Objective:
             or self._decay_mask.dtype != theta.dtype
         ):
             parts = [
-                _torch.full((spec.size,), float(spec.role == "weight"))
+                torch.full((spec.size,), float(spec.role == "weight"))
                 for spec in self.layout.parameters
             ]
-            self._decay_mask = _torch.cat(parts).to(theta)
+            self._decay_mask = torch.cat(parts).to(theta)
         return self._decay_mask

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 def derived(seed: int, purpose: str) -> int:
@@ -26,7 +22,7 @@ def derived(seed: int, purpose: str) -> int:
 
 def generator(seed: int, purpose: str) -> torch.Generator:
     """A fresh torch generator for one purpose of a run with this seed."""
-    return _torch.Generator().manual_seed(derived(seed, purpose))
+    return torch.Generator().manual_seed(derived(seed, purpose))
 
 
 def numpy_generator(seed: int, purpose: str) -> np.random.Generator:
@@ -49,10 +45,10 @@ def random_units(
 
     def draw(units: int) -> torch.Tensor:
         drawn = [
-            _torch.rand(x.shape[1], units, generator=source, dtype=_torch.float64)
+            torch.rand(x.shape[1], units, generator=source, dtype=torch.float64)
             for source in sources
         ]
-        return _torch.stack(drawn).to(x).expand(x.shape[0], -1, -1)
+        return torch.stack(drawn).to(x).expand(x.shape[0], -1, -1)
 
     return draw
 

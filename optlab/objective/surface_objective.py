@@ -10,7 +10,6 @@ Hessian that of f.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pydantic
@@ -21,12 +20,9 @@ from optlab.catalogue.models.base import ForwardContext, Model
 from optlab.catalogue.surfaces.base import Interval, Surface
 from optlab.core.data import DataShape
 from optlab.core.layout import Layout, Parameter
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
-
-if TYPE_CHECKING:
-    import torch
 
 Array = NDArray[np.float64]
 
@@ -91,12 +87,12 @@ def lattice(along: Sequence[Array]) -> Array:
 
 def tensor(points: ArrayLike) -> torch.Tensor:
     """Points ``[n, d]`` in double precision."""
-    return _torch.as_tensor(np.asarray(points, dtype=np.float64).copy())
+    return torch.as_tensor(np.asarray(points, dtype=np.float64).copy())
 
 
 def heights(surface: Surface, points: ArrayLike) -> Array:
     """Values ``[n]`` at points ``[n, d]``; nan or infinite where the surface has none."""
-    with _torch.no_grad():
+    with torch.no_grad():
         found: Array = surface.value(tensor(points)).numpy()
     return found
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature import critical_points
 from optlab.curvature.extremes import extremes
 from optlab.curvature.spectrum import convexity, density_of, trace_of, whole_of
@@ -23,9 +23,6 @@ from optlab.tasks.subject import Subject, stored, trained
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
 from optlab.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    import torch
 
 Floats = NDArray[np.float64]
 FEW = 12
@@ -286,15 +283,15 @@ def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, flo
         for method in methods
     ]
     trainer = Trainer(population)
-    aside = _torch.randn(point.shape, generator=generator(0, "onwards"), dtype=_torch.float64)
-    start = point.double() + START_OFFSET * aside / _torch.linalg.vector_norm(aside)
+    aside = torch.randn(point.shape, generator=generator(0, "onwards"), dtype=torch.float64)
+    start = point.double() + START_OFFSET * aside / torch.linalg.vector_norm(aside)
     trainer.theta = start.expand(len(methods), -1).clone()
     for _ in range(ONWARDS):
         trainer.advance()
     losses = trainer.evaluate()["train_loss"].tolist()
     penalty = trainer.objective.penalty(trainer.theta)
     added = [0.0] * len(methods) if penalty is None else penalty.tolist()
-    away = _torch.linalg.vector_norm(trainer.theta - point.double(), dim=1).tolist()
+    away = torch.linalg.vector_norm(trainer.theta - point.double(), dim=1).tolist()
     labels = [run_id.optimizer.label for run_id in population]
     return tuple(
         (label, loss + more, distance)

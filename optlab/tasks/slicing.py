@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.core.errors import InvalidInput
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature import slices
 from optlab.curvature.extremes import extremes
 from optlab.curvature.slices import Plane
@@ -86,19 +86,19 @@ def cut_plane(
     coordinates, off = plane.coordinates(here.path)
     low, high = coordinates.amin(dim=0), coordinates.amax(dim=0)
     if reach:
-        low, high = _torch.full_like(low, -reach), _torch.full_like(high, reach)
+        low, high = torch.full_like(low, -reach), torch.full_like(high, reach)
     elif along == "path":
         margin = 0.2 * (high - low)
         low, high = low - margin, high + margin
     elif along == "runs":
         low, high = (
-            _torch.tensor([-0.5, -1.0], dtype=low.dtype),
-            _torch.tensor([1.5, 1.0], dtype=low.dtype),
+            torch.tensor([-0.5, -1.0], dtype=low.dtype),
+            torch.tensor([1.5, 1.0], dtype=low.dtype),
         )
     else:
-        low, high = _torch.full_like(low, -1.0), _torch.full_like(high, 1.0)
+        low, high = torch.full_like(low, -1.0), torch.full_like(high, 1.0)
     a, b = (
-        _torch.linspace(float(low[axis]), float(high[axis]), points, dtype=_torch.float64)
+        torch.linspace(float(low[axis]), float(high[axis]), points, dtype=torch.float64)
         for axis in (0, 1)
     )
     return PlaneSlice(
@@ -136,7 +136,7 @@ def cut_line(
     else:
         direction = slices.filter_normalized(here.objective.layout, theta, generator(seed, "slice"))
         low, high, label = -(reach or 1.0), reach or 1.0, "random direction"
-    at = _torch.linspace(low, high, points, dtype=_torch.float64)
+    at = torch.linspace(low, high, points, dtype=torch.float64)
     found = slices.line(here.objective, theta, direction, here.x, here.y, at, batch=batch)
     return LineSlice(
         label,

@@ -5,18 +5,14 @@ run, or of an experiment that is trained for a while.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from optlab.core.errors import InvalidInput, OptLabError
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.experiment import Experiment
 from optlab.objective.objective import Objective
 from optlab.store import Store
 from optlab.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    import torch
 
 _PATH_POINTS = 200
 """Points that are kept of a path, about."""
@@ -71,7 +67,7 @@ def trained(experiment: Experiment, steps: int, examples: int = 0) -> Subject:
                 )
             path.append(trainer.theta.double().clone())
             at_steps.append(step)
-    return _subject(trainer, _torch.cat(path), tuple(at_steps), examples)
+    return _subject(trainer, torch.cat(path), tuple(at_steps), examples)
 
 
 def stored(run: str, examples: int = 0) -> Subject:
@@ -89,9 +85,7 @@ def stored(run: str, examples: int = 0) -> Subject:
     if not snapshots:
         raise InvalidInput(f"The run {record.id} has no stored weights to look at.")
     experiment = Experiment.from_toml(record.experiment).with_value("device", "cpu")
-    path = _torch.stack(
-        [_torch.from_numpy(snapshot.theta.copy()).double() for snapshot in snapshots]
-    )
+    path = torch.stack([torch.from_numpy(snapshot.theta.copy()).double() for snapshot in snapshots])
     return _subject(
         Trainer([experiment], [snapshots[-1]]),
         path,
@@ -105,7 +99,7 @@ def _subject(
 ) -> Subject:
     experiment = trainer.asked[0]
     part = experiment.dataset.load().training
-    x, y = _torch.from_numpy(part.x), _torch.from_numpy(part.y)
+    x, y = torch.from_numpy(part.x), torch.from_numpy(part.y)
     some = slice(0, examples or len(x))
     return Subject(
         experiment.title(),

@@ -10,15 +10,11 @@ has.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from optlab.catalogue.batches.base import Batches as Order
 from optlab.catalogue.batches.base import Examples
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.seeding import generators
-
-if TYPE_CHECKING:
-    import torch
 
 _GATHERED_VALUES = 4_000_000
 """Input values gathered at once, over all runs (16 MB in float32)."""
@@ -66,7 +62,7 @@ class BatchStream:
         self._pieces: dict[int, tuple[int, torch.Tensor, torch.Tensor]] = {}
         self._held = (-1, -1)
         self._order_epoch = -1
-        self._order: torch.Tensor = _torch.empty(0)
+        self._order: torch.Tensor = torch.empty(0)
 
     def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch of ``step`` (0, 1, …): ``x`` ``[R, m, *inputs]`` and ``y`` ``[R, m]`` or ``[R,
@@ -97,7 +93,7 @@ class BatchStream:
                 order.epoch_order(self._examples, epoch, generators(seed))
                 for order, seed in self._streams
             ]
-            self._order = _torch.stack(orders).to(self._x.device)
+            self._order = torch.stack(orders).to(self._x.device)
             self._order_epoch = epoch
         length = self._steps_held * self._size
         return self._order[:, block * length : (block + 1) * length]
@@ -123,7 +119,7 @@ class BatchStream:
                 found.append(self._chosen(stored[place]))
         if len(found) == 1:
             return found[0][0].unsqueeze(0), found[0][1].unsqueeze(0)
-        return _torch.stack([x for x, _ in found]), _torch.stack([y for _, y in found])
+        return torch.stack([x for x, _ in found]), torch.stack([y for _, y in found])
 
     def _streamed(
         self, place: int, seed: int, begin: int, end: int
@@ -146,4 +142,4 @@ class BatchStream:
             found.append((x[here], y[here]))
         if len(found) == 1:
             return found[0]
-        return _torch.cat([x for x, _ in found]), _torch.cat([y for _, y in found])
+        return torch.cat([x for x, _ in found]), torch.cat([y for _, y in found])

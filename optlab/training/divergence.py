@@ -4,14 +4,9 @@ trace.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from optlab.catalogue.models.base import ForwardContext
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
-
-if TYPE_CHECKING:
-    import torch
 
 
 def first_broken(
@@ -28,23 +23,23 @@ def first_broken(
     found: list[str] = []
 
     def trace(name: str, value: torch.Tensor) -> None:
-        if not found and not bool(_torch.isfinite(value).all()):
+        if not found and not bool(torch.isfinite(value).all()):
             found.append(name)
 
     for name, part in objective.layout.named(point).items():
-        if not bool(_torch.isfinite(part).all()):
+        if not bool(torch.isfinite(part).all()):
             return name, "parameters where the gradient was to be taken"
-    with _torch.no_grad():
+    with torch.no_grad():
         loss = objective.losses(point, x, y, ForwardContext(training=True, trace=trace))
     if found:
         return found[0], "outputs of this layer"
-    if not bool(_torch.isfinite(loss).all()):
+    if not bool(torch.isfinite(loss).all()):
         return "loss", "loss on the batch"
     _, gradient = objective.value_and_gradient(point, x, y)
     for name, part in objective.layout.named(gradient).items():
-        if not bool(_torch.isfinite(part).all()):
+        if not bool(torch.isfinite(part).all()):
             return f"gradient of {name}", "gradient of this tensor"
     for name, part in objective.layout.named(after).items():
-        if not bool(_torch.isfinite(part).all()):
+        if not bool(torch.isfinite(part).all()):
             return name, "parameters after the step"
     return "optimizer state", "state of the update rule"

@@ -8,17 +8,13 @@ pieces, so that it need not fit into memory.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import Data, Part
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.seeding import numpy_generator
-
-if TYPE_CHECKING:
-    import torch
 
 _PIECE_VALUES = 1_000_000
 """Input values drawn in one piece (8 MB)."""
@@ -59,6 +55,6 @@ def tensors(part: Part, device: str, dtype: torch.dtype) -> tuple[torch.Tensor, 
     """Inputs and targets on a device; real values in the precision of the run, class numbers as
     int64.
     """
-    x = _torch.from_numpy(part.x).to(device=device, dtype=dtype)
-    y = _torch.from_numpy(part.y).to(device=device)
+    x = torch.from_numpy(part.x).to(device=device, dtype=dtype)
+    y = torch.from_numpy(part.y).to(device=device)
     return x, y.to(dtype) if y.is_floating_point() else y

@@ -7,14 +7,10 @@ minimum, the full gradient vanishes there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.objective import SAMPLE, Objective
 from optlab.objective.seeding import random_units
-
-if TYPE_CHECKING:
-    import torch
 
 Examples = tuple["torch.Tensor", "torch.Tensor"]
 
@@ -81,7 +77,7 @@ class FullGradient:
             self._held = self._draw(HELD)
         if all(self._streams):
             return self._norms_on(theta, *self._held)
-        found = _torch.empty_like(theta[:, 0])
+        found = torch.empty_like(theta[:, 0])
         for streams, examples in ((False, self._training), (True, self._held)):
             rows = [row for row, its in enumerate(self._streams) if its == streams]
             found[rows] = self._norms_on(theta[rows], *examples)
@@ -94,7 +90,7 @@ class FullGradient:
             if one_batch
             else self._by_chunks(theta, x, y)
         )
-        norms: torch.Tensor = _torch.linalg.vector_norm(gradient, dim=1)
+        norms: torch.Tensor = torch.linalg.vector_norm(gradient, dim=1)
         return norms
 
     def _by_chunks(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -103,7 +99,7 @@ class FullGradient:
         rows = max(
             1, _CHUNK_VALUES // ((_RUNS_OF_A_DRAW if draws else runs) * max(1, x[0].numel()))
         )
-        total = _torch.zeros_like(theta)
+        total = torch.zeros_like(theta)
         for part_x, part_y in zip(x.split(rows), y.split(rows), strict=True):
             everyone = (part_x.expand(runs, *part_x.shape), part_y.expand(runs, *part_y.shape))
             uniforms = random_units([0], "surrogate", everyone[0]) if draws else None
@@ -115,7 +111,7 @@ class FullGradient:
 
     def _on_one_batch(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """One run at a time, to bound the memory."""
-        return _torch.cat(
+        return torch.cat(
             [
                 self._objective.value_and_gradient(
                     one.unsqueeze(0), x.unsqueeze(0), y.unsqueeze(0)

@@ -8,19 +8,15 @@ it is the same everywhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from optlab.catalogue.initializers.base import InitializationContext
 from optlab.catalogue.models.base import ForwardContext
 from optlab.core.data import Part
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 from optlab.training.pretraining import pretrained
-
-if TYPE_CHECKING:
-    import torch
 
 
 def starts(
@@ -54,7 +50,7 @@ def starts(
         found.append(theta)
         if words:
             notes[run] = words
-    return _torch.stack(found), notes
+    return torch.stack(found), notes
 
 
 def start(experiment: Experiment, objective: Objective, training: Part) -> torch.Tensor:
@@ -67,7 +63,7 @@ def start(experiment: Experiment, objective: Objective, training: Part) -> torch
 
 def initialization_context(objective: Objective, training: Part) -> InitializationContext:
     """What an initializer may look at, see there; nothing is computed until it does."""
-    x, y = _torch.from_numpy(training.x), _torch.from_numpy(training.y)
+    x, y = torch.from_numpy(training.x), torch.from_numpy(training.y)
 
     def losses(theta: torch.Tensor) -> float:
         everyone = theta.unsqueeze(0)
@@ -81,7 +77,7 @@ def initialization_context(objective: Objective, training: Part) -> Initializati
         def keep(name: str, value: torch.Tensor) -> None:
             found[name] = value[0].clone()
 
-        with _torch.no_grad():
+        with torch.no_grad():
             objective.outputs(
                 theta.unsqueeze(0), x[rows].unsqueeze(0), ForwardContext(training=True, trace=keep)
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from optlab.catalogue.averaging.base import Averaging
 from optlab.catalogue.clipping.base import Clipping
@@ -21,15 +21,12 @@ from optlab.core.component import Component
 from optlab.core.errors import InvalidInput
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.layout import Layout
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.experiment.sections import General
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.seeding import generators
 from optlab.training.snapshot import INSTRUMENT, NORM_AT_START
-
-if TYPE_CHECKING:
-    import torch
 
 _SHARED = ("dataset", "model", "loss", "continuation", "budget", "measures", "instruments")
 
@@ -105,7 +102,7 @@ class Group:
         self.rows = rows
         self._layout = layout
         everyone = rows == list(range(len(experiments)))
-        self.index = None if everyone else _torch.tensor(rows, device=theta.device)
+        self.index = None if everyone else torch.tensor(rows, device=theta.device)
         self.memories: list[Mapping[str, float]] = [{} for _ in rows]
         self.refresh(experiments, theta)
         here = self.select(theta)
@@ -262,7 +259,7 @@ class Group:
         return (
             past[0]
             if len(set(ages)) == 1
-            else _torch.stack([whole[row] for row, whole in enumerate(past)])
+            else torch.stack([whole[row] for row, whole in enumerate(past)])
         )
 
 
@@ -326,4 +323,4 @@ def _columns(members: Sequence[Component], theta: torch.Tensor) -> Hyperparamete
 def _number_or_column(values: list[float], theta: torch.Tensor) -> Any:
     if all(value == values[0] for value in values):
         return values[0]
-    return _torch.tensor(values, dtype=theta.dtype, device=theta.device).unsqueeze(1)
+    return torch.tensor(values, dtype=theta.dtype, device=theta.device).unsqueeze(1)

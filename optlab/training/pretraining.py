@@ -10,19 +10,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from optlab.catalogue.pretraining.base import Layer
 from optlab.core.data import Part
 from optlab.core.layout import layout, linear
-from optlab.core.lazy import functional
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import functional, torch
 from optlab.experiment import Experiment
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ def pretrained(
     assert stack is not None, "an experiment is checked before it runs"
     theta = theta.clone()
     parts = [part[0] for part in objective.layout.split(theta.unsqueeze(0))]
-    x, y = _torch.from_numpy(training.x).flatten(1), _torch.from_numpy(training.y)
+    x, y = torch.from_numpy(training.x).flatten(1), torch.from_numpy(training.y)
     reached: list[str] = []
     for number, (weight, bias) in enumerate(stack.layers, start=1):
         topmost = number == len(stack.layers)
@@ -77,7 +72,7 @@ def pretrained(
             for part, value in zip(output, learned.head, strict=True):
                 part.copy_(value)
         reached.append(f"layer {number}: {learned.words}")
-        with _torch.no_grad():
+        with torch.no_grad():
             x = stack.activate(functional.linear(x, parts[weight], parts[bias]))
     seconds = time.perf_counter() - began
     return Pretrained(theta, f"pretraining took {seconds:.1f} s; {'; '.join(reached)}")

@@ -7,16 +7,12 @@ step wait for a GPU.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optlab.catalogue.measures.base import Step, StepMeasure
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.training.events import Series
-
-if TYPE_CHECKING:
-    import torch
 
 MAX_ROWS = 4096
 """Steps after which a block is made in any case: bounds what waits."""
@@ -50,7 +46,7 @@ class Recorder:
         """Measure step ``number`` (1, 2, …; without gaps) and return the row of scalars ``[M, R]``."""
         if not self._rows:
             self._first = number
-        row = _torch.stack([measure.take(step) for measure in self._scalars])
+        row = torch.stack([measure.take(step) for measure in self._scalars])
         self._rows.append(row)
         for measure in self._vectors:
             self._vector_rows[measure.name].append(measure.take(step))
@@ -81,7 +77,7 @@ class Recorder:
         """
         steps, kept = self._sparse.setdefault((name, columns), ([], []))
         if steps and steps[-1] == number:
-            kept[-1] = _torch.where(_torch.isnan(kept[-1]), values, kept[-1])
+            kept[-1] = torch.where(torch.isnan(kept[-1]), values, kept[-1])
             return
         steps.append(number)
         kept.append(values)
@@ -91,11 +87,11 @@ class Recorder:
         found: dict[str, Series] = {}
         if self._rows:
             steps = np.arange(self._first, self._first + len(self._rows), dtype=np.int64)
-            table = _torch.stack(self._rows).cpu().double().numpy()
+            table = torch.stack(self._rows).cpu().double().numpy()
             for column, measure in enumerate(self._scalars):
                 found[measure.name] = Series(steps, np.ascontiguousarray(table[:, column]))
             for measure in self._vectors:
-                values = _torch.stack(self._vector_rows[measure.name]).cpu().double().numpy()
+                values = torch.stack(self._vector_rows[measure.name]).cpu().double().numpy()
                 if values.shape[-1]:
                     found[measure.name] = Series(steps, values)
                 self._vector_rows[measure.name] = []
@@ -103,7 +99,7 @@ class Recorder:
         for (name, columns), (numbers, kept) in self._sparse.items():
             found[name] = Series(
                 np.array(numbers, dtype=np.int64),
-                _torch.stack(kept).cpu().double().numpy(),
+                torch.stack(kept).cpu().double().numpy(),
                 columns,
             )
         self._sparse = {}

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from optlab.catalogue.continuation.base import Continuation
 from optlab.catalogue.optimizers.base import State
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator, random_units
 from optlab.training.population import Group
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ class Stepper:
             theta, [group.point(group.select(theta), step) for group in self._groups]
         )
         loss, gradient = self._gradient(point, step, x, y)
-        norm = _torch.linalg.vector_norm(gradient, dim=1)
+        norm = torch.linalg.vector_norm(gradient, dim=1)
         updated = [
             group.update(group.select(theta), group.select(gradient), group.select(norm))
             for group in self._groups
@@ -130,7 +126,7 @@ class Stepper:
                 point = group.point(here, step)
                 loss, gradient = self._objective.value_and_gradient(point, its_x, its_y)
                 after, state = group.update(
-                    here, gradient, _torch.linalg.vector_norm(gradient, dim=1)
+                    here, gradient, torch.linalg.vector_norm(gradient, dim=1)
                 )
             points.append(point)
             losses.append(loss.unsqueeze(1))
@@ -139,7 +135,7 @@ class Stepper:
             states.append(state)
         loss = self._together(theta[:, :1], losses).squeeze(1)
         gradient = self._together(theta, gradients)
-        norm = _torch.linalg.vector_norm(gradient, dim=1)
+        norm = torch.linalg.vector_norm(gradient, dim=1)
         point, after = self._together(theta, points), self._together(theta, afters)
         return Taken(
             point, loss, gradient, norm, after, states, rates, notes, self._clipped(gradient, norm)
@@ -170,11 +166,11 @@ class Stepper:
             return self._objective.value_and_gradient(point, x, y, uniforms)
         sources = [generator(seed, f"continuation/{step}") for seed in self._seeds]
         draws = self._continuation.draws()
-        loss, gradient = _torch.zeros_like(point[:, 0]), _torch.zeros_like(point)
+        loss, gradient = torch.zeros_like(point[:, 0]), torch.zeros_like(point)
         for _ in range(draws):
-            noise = _torch.stack(
+            noise = torch.stack(
                 [
-                    _torch.randn(point.shape[1], generator=source, dtype=_torch.float64)
+                    torch.randn(point.shape[1], generator=source, dtype=torch.float64)
                     for source in sources
                 ]
             ).to(point)
@@ -189,7 +185,7 @@ class Stepper:
         """Rows of the groups, put back in the order of the runs."""
         if len(parts) == 1:
             return parts[0]
-        whole = _torch.empty_like(like)
+        whole = torch.empty_like(like)
         for group, part in zip(self._groups, parts, strict=True):
             whole[group.index] = part
         return whole

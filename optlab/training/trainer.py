@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from optlab.catalogue.measures.base import Evaluation, EvaluationMeasure, Step, 
 from optlab.catalogue.optimizers.base import State
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.objective.device import resolve
 from optlab.objective.objective import Objective
@@ -38,9 +38,6 @@ from optlab.training.population import Group, check_compatible, divided, groups
 from optlab.training.recorder import Recorder
 from optlab.training.snapshot import NORM_AT_START, Snapshot
 from optlab.training.stepping import Stepper
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -92,20 +89,20 @@ class Trainer:
     ) -> None:
         check_compatible(experiments)
         first = experiments[0]
-        _torch.set_num_threads(first.general.threads)
+        torch.set_num_threads(first.general.threads)
         self.asked = tuple(experiments)
         self.current = list(experiments)
         data = first.dataset.load()
         for experiment in experiments:
             experiment.check_data(data)
         self.objective = Objective(
-            first.model, first.loss, data.shape, _torch.from_numpy(data.training.x)
+            first.model, first.loss, data.shape, torch.from_numpy(data.training.x)
         )
         self.layout = self.objective.layout
         self.batch = first.batches.batch_size(len(data.training))
         work = len(experiments) * self.layout.total * self.batch
         self.device = resolve(first.general.device, work, first.general.precision)
-        self.dtype: torch.dtype = getattr(_torch, first.general.precision)
+        self.dtype: torch.dtype = getattr(torch, first.general.precision)
         self.deferred = self.device != "cpu" if deferred is None else deferred
 
         self._training = tensors(data.training, self.device, self.dtype)
@@ -147,7 +144,7 @@ class Trainer:
             self.theta,
             [group.state for group in self._groups],
         )
-        self._alive = _torch.ones(self.runs, dtype=_torch.bool, device=self.device)
+        self._alive = torch.ones(self.runs, dtype=torch.bool, device=self.device)
         self._watched: list[torch.Tensor] = []
         self._watched_from = 0
 
@@ -203,7 +200,7 @@ class Trainer:
             self.asked[0].measures.weights
         )
         self.tracked = tuple(self.layout.weight_name(place) for place in places)
-        self._tracked: torch.Tensor = _torch.tensor(places, dtype=_torch.int64, device=self.device)
+        self._tracked: torch.Tensor = torch.tensor(places, dtype=torch.int64, device=self.device)
 
     # --- training ------------------------------------------------------------------------------------------------------------
 
@@ -216,7 +213,7 @@ class Trainer:
         taken = self._stepper.take(theta, number, x, y)
         if taken.rates != self._rates:
             self._rates = taken.rates
-            self._rate: torch.Tensor = _torch.tensor(
+            self._rate: torch.Tensor = torch.tensor(
                 taken.rates, dtype=self.dtype, device=self.device
             )
         seen = Step(
@@ -262,14 +259,14 @@ class Trainer:
         """Without reading anything from the device: a run whose loss or parameters are not finite
         stays at its last finite state.
         """
-        sound = self._alive & _torch.isfinite(loss)
+        sound = self._alive & torch.isfinite(loss)
         self._safe = self._chosen(
             sound, self.theta, [group.state for group in self._groups], *self._safe
         )
-        self._alive = sound & _torch.isfinite(after).all(dim=1)
+        self._alive = sound & torch.isfinite(after).all(dim=1)
         if not self._watched:
             self._watched_from = self.step
-        self._watched.append(_torch.stack([sound, self._alive]))
+        self._watched.append(torch.stack([sound, self._alive]))
         return self._chosen(self._alive, after, states, *self._safe)
 
     def _end_broken(
@@ -280,11 +277,11 @@ class Trainer:
         fatal: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     ) -> tuple[torch.Tensor, list[State]]:
         """The same, reading: a broken run is ended and what broke is named."""
-        sound = self._alive & _torch.isfinite(loss)
+        sound = self._alive & torch.isfinite(loss)
         self._safe = self._chosen(
             sound, self.theta, [group.state for group in self._groups], *self._safe
         )
-        lasting = sound & _torch.isfinite(after).all(dim=1)
+        lasting = sound & torch.isfinite(after).all(dim=1)
         for run in self.alive:
             if not bool(lasting[run]):
                 point, x, y = (tensor[run : run + 1] for tensor in fatal)
@@ -321,7 +318,7 @@ class Trainer:
         """
         if not self._watched:
             return
-        sound, lasting = _torch.stack(self._watched, dim=1).cpu().numpy()
+        sound, lasting = torch.stack(self._watched, dim=1).cpu().numpy()
         self._watched = []
         for run in self.alive:
             if not lasting[-1, run]:
@@ -368,11 +365,11 @@ class Trainer:
             here = group.select(mask)
             chosen.append(
                 {
-                    name: _torch.where(here.view(-1, *[1] * (value.dim() - 1)), value, other[name])
+                    name: torch.where(here.view(-1, *[1] * (value.dim() - 1)), value, other[name])
                     for name, value in state.items()
                 }
             )
-        return _torch.where(mask.unsqueeze(1), theta, other_theta), chosen
+        return torch.where(mask.unsqueeze(1), theta, other_theta), chosen
 
     def observe(self, values: Mapping[str, Sequence[float]]) -> None:
         """Let schedules that watch see an evaluation: series name → value of every run."""
@@ -385,7 +382,7 @@ class Trainer:
         self._alive = self._alive.clone()
         self._alive[run] = False
         # Frozen from now on at this state, not at the one before.
-        mask = _torch.ones_like(self._alive)
+        mask = torch.ones_like(self._alive)
         mask[run] = False
         self._safe = self._chosen(
             mask, *self._safe, self.theta, [group.state for group in self._groups]
@@ -525,7 +522,7 @@ class Trainer:
         number = self.asked[0].measures.fresh
         if self._fresh is None or number == 0:
             return None, None
-        loss = _torch.zeros_like(self.theta[:, 0])
+        loss = torch.zeros_like(self.theta[:, 0])
         error: torch.Tensor | None = None
         for x, y in self._fresh.pieces(self.asked[0].dataset.seed, f"risk/{self.step}", number):
             losses, errors, _ = self.objective.evaluate(self.theta, x, y)
@@ -618,7 +615,7 @@ class Trainer:
                 )
         self.step = steps.pop()
         theta = np.stack([snapshot.theta for snapshot in snapshots])
-        self.theta = _torch.from_numpy(theta).to(device=self.device, dtype=self.dtype)
+        self.theta = torch.from_numpy(theta).to(device=self.device, dtype=self.dtype)
         for run, snapshot in enumerate(snapshots):
             self.memories[run] = divided(snapshot.memory)[0]
             self.norms_at_start[run] = snapshot.memory.get(NORM_AT_START)
@@ -634,7 +631,7 @@ class Trainer:
                     f"The snapshot's optimizer state is not that of {group.optimizer.label}; it is of another optimizer."
                 )
             group.state = {
-                name: _torch.from_numpy(np.stack([member.state[name] for member in members])).to(
+                name: torch.from_numpy(np.stack([member.state[name] for member in members])).to(
                     device=self.device, dtype=value.dtype
                 )
                 for name, value in group.state.items()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 from weakref import WeakKeyDictionary
 
 from optlab.catalogue.batches.base import Batches, Examples, Generators
 from optlab.core.fields import choice, integer, number
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _FIT_STEPS = 200
 """Steps of gradient descent of the softmax regression that judges how hard examples are."""
@@ -67,14 +64,14 @@ class Curriculum(Batches):
         share = self.share + (1.0 - self.share) * min(epoch / self.epochs, 1.0)
         count = min(n, max(1, math.ceil(share * n - 1e-9)))
         source = generators(f"batches/{epoch}")
-        rounds = [_torch.randperm(count, generator=source) for _ in range(-(-n // count))]
-        order: torch.Tensor = self._sorted(examples, generators)[_torch.cat(rounds)[:n]]
+        rounds = [torch.randperm(count, generator=source) for _ in range(-(-n // count))]
+        order: torch.Tensor = self._sorted(examples, generators)[torch.cat(rounds)[:n]]
         return order
 
     def _sorted(self, examples: Examples, generators: Generators) -> torch.Tensor:
         """Indices ``[n]``, what comes first in front."""
         if self.first == "random":
-            return _torch.randperm(len(examples), generator=generators("curriculum"))
+            return torch.randperm(len(examples), generator=generators("curriculum"))
         return difficulty(examples).argsort(stable=True, descending=self.first == "hard")
 
 
@@ -84,9 +81,9 @@ def difficulty(examples: Examples) -> torch.Tensor:
     """
     found = _DIFFICULTIES.get(examples)
     if found is None:
-        with _torch.no_grad():
+        with torch.no_grad():
             x = examples.x.cpu().double().flatten(1)
-            x = _torch.cat([x, _torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
+            x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
             y = examples.y.cpu()
             found = _residuals(x, y.double()) if y.is_floating_point() else _surprise(x, y)
         _DIFFICULTIES[examples] = found
@@ -100,7 +97,7 @@ def _residuals(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Squared residuals ``[n]`` of least squares."""
     y = y.reshape(len(y), -1)
     # gelsd: sound where columns are constant or depend on each other.
-    weight = _torch.linalg.lstsq(x, y, driver="gelsd").solution
+    weight = torch.linalg.lstsq(x, y, driver="gelsd").solution
     residuals: torch.Tensor = (y - x @ weight).square().sum(dim=1)
     return residuals
 
@@ -111,10 +108,10 @@ def _surprise(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """
     n, classes = len(x), int(y.max()) + 1
     # The Hessian is at most half of X^T X / n, so this rate cannot overshoot.
-    rate = 2.0 * n / _torch.linalg.matrix_norm(x, 2).square()
-    weight = _torch.zeros(x.shape[1], classes, dtype=x.dtype)
-    target = _torch.nn.functional.one_hot(y, classes).to(x.dtype)
+    rate = 2.0 * n / torch.linalg.matrix_norm(x, 2).square()
+    weight = torch.zeros(x.shape[1], classes, dtype=x.dtype)
+    target = torch.nn.functional.one_hot(y, classes).to(x.dtype)
     for _ in range(_FIT_STEPS):
         weight -= rate * (x.t() @ ((x @ weight).softmax(dim=1) - target)) / n
-    surprise: torch.Tensor = _torch.nn.functional.cross_entropy(x @ weight, y, reduction="none")
+    surprise: torch.Tensor = torch.nn.functional.cross_entropy(x @ weight, y, reduction="none")
     return surprise

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.batches.base import Batches, Examples, Generators
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class NeverShuffled(Batches):
@@ -24,4 +21,4 @@ class NeverShuffled(Batches):
     source: ClassVar[str] = "Notes, batch and minibatch algorithms."
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
-        return _torch.arange(len(examples))
+        return torch.arange(len(examples))

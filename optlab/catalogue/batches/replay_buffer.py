@@ -4,14 +4,11 @@ of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from optlab.catalogue.batches.base import Batches, Examples, Generators
 from optlab.core.fields import choice, integer
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class ReplayBuffer(Batches):
@@ -57,10 +54,10 @@ class ReplayBuffer(Batches):
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
         n = len(examples)
         size = self.batch_size(n)
-        batch = _torch.arange(n) // size
+        batch = torch.arange(n) // size
         arrived = epoch * n + ((batch + 1) * size).clamp(max=n)
         held = arrived.clamp(max=self.capacity)
-        uniform = _torch.rand(n, generator=generators(f"batches/{epoch}"), dtype=_torch.float64)
-        age = _torch.minimum((uniform * held).long(), held - 1)
+        uniform = torch.rand(n, generator=generators(f"batches/{epoch}"), dtype=torch.float64)
+        age = torch.minimum((uniform * held).long(), held - 1)
         drawn = (arrived - 1 - age) % n
         return examples.by_target()[drawn] if self.arrivals == "sorted" else drawn

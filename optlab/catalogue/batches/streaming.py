@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.batches.base import Batches, Examples, Generators
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Streaming(Batches):
@@ -42,4 +39,4 @@ class Streaming(Batches):
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
         """The examples drawn for an epoch are independent already: they come as they are drawn."""
-        return _torch.arange(len(examples))
+        return torch.arange(len(examples))

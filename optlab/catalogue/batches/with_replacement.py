@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.batches.base import Batches, Examples, Generators
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class WithReplacement(Batches):
@@ -30,4 +27,4 @@ class WithReplacement(Batches):
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
         n = len(examples)
-        return _torch.randint(n, (n,), generator=generators(f"batches/{epoch}"))
+        return torch.randint(n, (n,), generator=generators(f"batches/{epoch}"))

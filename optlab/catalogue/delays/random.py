@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from optlab.catalogue.delays.base import Delay, Generators
 from optlab.core.fields import integer
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 
 class RandomDelay(Delay):
@@ -38,4 +38,4 @@ class RandomDelay(Delay):
         return self.steps
 
     def staleness(self, step: int, generators: Generators) -> int:
-        return int(_torch.randint(self.steps + 1, (), generator=generators(f"delay/{step}")))
+        return int(torch.randint(self.steps + 1, (), generator=generators(f"delay/{step}")))

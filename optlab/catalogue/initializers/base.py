@@ -11,15 +11,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from optlab.core.component import Component
 from optlab.core.fields import choice, integer, number
 from optlab.core.layout import Layout, Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,7 @@ class Initializer(Component):
         return theta
 
     def _drawn(self, layout: Layout, generator: torch.Generator) -> torch.Tensor:
-        return _torch.cat(
+        return torch.cat(
             [self._part(parameter, generator).reshape(-1) for parameter in layout.parameters]
         )
 
@@ -141,7 +138,7 @@ class Initializer(Component):
         if parameter.role == "weight":
             return self.weight(parameter, generator)
         constant = {"bias": self.bias, "gate": self.gate_bias, "scale": 1.0}[parameter.role]
-        return _torch.full(parameter.shape, constant, dtype=_torch.float64)
+        return torch.full(parameter.shape, constant, dtype=torch.float64)
 
 
 def marginal(y: torch.Tensor, outputs: int) -> torch.Tensor:
@@ -152,5 +149,5 @@ def marginal(y: torch.Tensor, outputs: int) -> torch.Tensor:
     """
     if y.is_floating_point():
         return y.reshape(len(y), -1).double().mean(dim=0)
-    counts = _torch.bincount(y, minlength=outputs).double()
+    counts = torch.bincount(y, minlength=outputs).double()
     return (counts.clamp(min=0.5) / len(y)).log()

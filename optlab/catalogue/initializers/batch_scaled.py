@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.initializers.base import InitializationContext, Initializer
 from optlab.core.fields import integer, number
 from optlab.core.layout import Layout, Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class BatchScaled(Initializer):
@@ -60,7 +57,7 @@ class BatchScaled(Initializer):
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
-        return _torch.randn(parameter.shape, generator=generator, dtype=_torch.float64) / math.sqrt(
+        return torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / math.sqrt(
             parameter.fan_in
         )
 
@@ -71,7 +68,7 @@ class BatchScaled(Initializer):
         generator: torch.Generator,
         initialization_context: InitializationContext,
     ) -> torch.Tensor:
-        rows = _torch.randperm(len(initialization_context.y), generator=generator)[: self.examples]
+        rows = torch.randperm(len(initialization_context.y), generator=generator)[: self.examples]
         theta = theta.clone()
         views = layout.named(theta.unsqueeze(0))  # what is done to them is done to theta
         weights = {

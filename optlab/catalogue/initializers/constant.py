@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
 from optlab.core.fields import number
 from optlab.core.layout import Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class ConstantWeights(Initializer):
@@ -40,4 +37,4 @@ class ConstantWeights(Initializer):
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
-        return _torch.full(parameter.shape, self.value, dtype=_torch.float64)
+        return torch.full(parameter.shape, self.value, dtype=torch.float64)

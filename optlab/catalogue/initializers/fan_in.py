@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
 from optlab.core.layout import Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class FanIn(Initializer):
@@ -33,5 +30,5 @@ class FanIn(Initializer):
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         bound = 1.0 / math.sqrt(parameter.fan_in)
         return (
-            2.0 * _torch.rand(parameter.shape, generator=generator, dtype=_torch.float64) - 1.0
+            2.0 * torch.rand(parameter.shape, generator=generator, dtype=torch.float64) - 1.0
         ) * bound

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
 from optlab.core.fields import number
 from optlab.core.layout import Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Gaussian(Initializer):
@@ -40,4 +37,4 @@ class Gaussian(Initializer):
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
-        return self.std * _torch.randn(parameter.shape, generator=generator, dtype=_torch.float64)
+        return self.std * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
 from optlab.core.layout import Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class He(Initializer):
@@ -30,4 +27,4 @@ class He(Initializer):
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         scale = math.sqrt(2.0 / parameter.fan_in)
-        return scale * _torch.randn(parameter.shape, generator=generator, dtype=_torch.float64)
+        return scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)

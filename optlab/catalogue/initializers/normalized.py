@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
 from optlab.core.layout import Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Normalized(Initializer):
@@ -38,5 +35,5 @@ class Normalized(Initializer):
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         bound = math.sqrt(6.0 / (parameter.fan_in + parameter.fan_out))
-        uniform = _torch.rand(parameter.shape, generator=generator, dtype=_torch.float64)
+        uniform = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
         return (2.0 * uniform - 1.0) * bound

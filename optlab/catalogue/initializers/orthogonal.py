@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
 from optlab.core.fields import number
 from optlab.core.layout import Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Orthogonal(Initializer):
@@ -46,10 +43,10 @@ class Orthogonal(Initializer):
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         rows = parameter.shape[0]
         columns = parameter.size // rows
-        normal = _torch.randn(
-            (max(rows, columns), min(rows, columns)), generator=generator, dtype=_torch.float64
+        normal = torch.randn(
+            (max(rows, columns), min(rows, columns)), generator=generator, dtype=torch.float64
         )
-        q, r = _torch.linalg.qr(normal)
+        q, r = torch.linalg.qr(normal)
         # Without the signs of R's diagonal Q would not be uniform over the orthogonal matrices.
         q = q * r.diagonal().sign()
         matrix: torch.Tensor = q if rows >= columns else q.t()

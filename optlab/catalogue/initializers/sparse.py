@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
 from optlab.core.fields import integer, number
 from optlab.core.layout import Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Sparse(Initializer):
@@ -61,12 +58,12 @@ class Sparse(Initializer):
         inputs = parameter.size // units
         kept = min(self.count, inputs)
         # The first k of a random order of each unit's inputs.
-        chosen = _torch.rand((units, inputs), generator=generator, dtype=_torch.float64).argsort(
+        chosen = torch.rand((units, inputs), generator=generator, dtype=torch.float64).argsort(
             dim=1
         )[:, :kept]
-        values = self.std * _torch.randn((units, kept), generator=generator, dtype=_torch.float64)
+        values = self.std * torch.randn((units, kept), generator=generator, dtype=torch.float64)
         return (
-            _torch.zeros((units, inputs), dtype=_torch.float64)
+            torch.zeros((units, inputs), dtype=torch.float64)
             .scatter_(1, chosen, values)
             .reshape(parameter.shape)
         )

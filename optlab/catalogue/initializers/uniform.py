@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
 from optlab.core.fields import number
 from optlab.core.layout import Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Uniform(Initializer):
@@ -41,5 +38,5 @@ class Uniform(Initializer):
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         return (
-            2.0 * _torch.rand(parameter.shape, generator=generator, dtype=_torch.float64) - 1.0
+            2.0 * torch.rand(parameter.shape, generator=generator, dtype=torch.float64) - 1.0
         ) * self.bound

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.initializers.base import Initializer
 from optlab.core.layout import Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Zero(Initializer):
@@ -29,4 +26,4 @@ class Zero(Initializer):
     differences: ClassVar[str] = "As torch.nn.init.zeros_."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
-        return _torch.zeros(parameter.shape, dtype=_torch.float64)
+        return torch.zeros(parameter.shape, dtype=torch.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from optlab.catalogue.instruments.base import (
     Instrument,
@@ -14,10 +14,7 @@ from optlab.catalogue.instruments.base import (
     schedule,
 )
 from optlab.core.fields import number
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _OVER_TIME = re.compile(r"(.*)\.\d+")
 _FIRST = re.compile(r"state\.0")
@@ -63,17 +60,17 @@ class Activations(Instrument):
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         layers = self._layers(context)
         flat = [value.flatten(1) for _, value in layers]
-        spread = [_torch.var_mean(value, dim=1, correction=0) for value in flat]
+        spread = [torch.var_mean(value, dim=1, correction=0) for value in flat]
         names = tuple(name for name, _ in layers)
         series: dict[str, torch.Tensor | Named] = {
-            "mean": Named(_torch.stack([mean for _, mean in spread], dim=1), names),
-            "std": Named(_torch.stack([variance for variance, _ in spread], dim=1).sqrt(), names),
+            "mean": Named(torch.stack([mean for _, mean in spread], dim=1), names),
+            "std": Named(torch.stack([variance for variance, _ in spread], dim=1).sqrt(), names),
         }
         active = [
             (name, value) for name, value in layers if self._activation(name, context.activation)
         ]
         if active:
-            shares = _torch.stack([self._dead(value) for _, value in active], dim=1)
+            shares = torch.stack([self._dead(value) for _, value in active], dim=1)
             series["dead"] = Named(shares, tuple(name for name, _ in active))
         bounded = [
             (name, value)
@@ -81,7 +78,7 @@ class Activations(Instrument):
             if self._activation(name, context.activation) in ("tanh", "sigmoid")
         ]
         if bounded:
-            shares = _torch.stack(
+            shares = torch.stack(
                 [
                     self._saturated(value, self._activation(name, context.activation))
                     for name, value in bounded
@@ -120,7 +117,7 @@ class Activations(Instrument):
             repeated = _OVER_TIME.fullmatch(name)
             found.setdefault(repeated[1] if repeated else name, []).append(value)
         return [
-            (name, values[0] if len(values) == 1 else _torch.cat(values, dim=1))
+            (name, values[0] if len(values) == 1 else torch.cat(values, dim=1))
             for name, values in found.items()
         ]
 

@@ -14,7 +14,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
+from typing import Any, ClassVar, Literal, Protocol, cast
 
 from optlab.core import registry
 from optlab.core.component import Component
@@ -22,10 +22,7 @@ from optlab.core.data import DataShape, LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, integer, shown
 from optlab.core.layout import Layout
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 PartName = Literal["training", "validation"]
 
@@ -315,9 +312,9 @@ def _between(
     and how far from the one below.
     """
     places = [share * (count - 1) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    low = _torch.tensor([math.floor(place) for place in places], device=device)
-    high = _torch.tensor([math.ceil(place) for place in places], device=device)
-    return low, high, _torch.tensor([place % 1.0 for place in places], dtype=dtype, device=device)
+    low = torch.tensor([math.floor(place) for place in places], device=device)
+    high = torch.tensor([math.ceil(place) for place in places], device=device)
+    return low, high, torch.tensor([place % 1.0 for place in places], dtype=dtype, device=device)
 
 
 def histogram(values: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -325,11 +322,11 @@ def histogram(values: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tens
     many lie between them, ``[R, bins]``.
     """
     low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
-    width = (high - low).clamp_min(_torch.finfo(values.dtype).tiny)
+    width = (high - low).clamp_min(torch.finfo(values.dtype).tiny)
     place = ((values - low) / width * bins).nan_to_num(0.0).long().clamp(0, bins - 1)
-    counts = _torch.zeros(len(values), bins, dtype=values.dtype, device=values.device)
-    counts.scatter_add_(1, place, _torch.ones_like(values))
-    return low + width * _torch.linspace(
+    counts = torch.zeros(len(values), bins, dtype=values.dtype, device=values.device)
+    counts.scatter_add_(1, place, torch.ones_like(values))
+    return low + width * torch.linspace(
         0.0, 1.0, bins + 1, dtype=values.dtype, device=values.device
     ), counts
 

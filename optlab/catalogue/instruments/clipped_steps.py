@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from optlab.catalogue.instruments.base import (
     Instrument,
@@ -12,10 +12,7 @@ from optlab.catalogue.instruments.base import (
     StepContext,
     schedule,
 )
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _MAX_ROWS = 512
 """Steps whose measures may wait."""
@@ -46,7 +43,7 @@ class ClippedSteps(Instrument):
         )
 
     def begin(self, theta: torch.Tensor, memory: dict[str, Any]) -> None:
-        memory.update(rows=[], steps=0, clipped=_torch.zeros_like(theta[:, 0]))
+        memory.update(rows=[], steps=0, clipped=torch.zeros_like(theta[:, 0]))
 
     def watch(self, row: torch.Tensor, place: int, memory: dict[str, Any]) -> None:
         # Counted later: this is done at every step.
@@ -60,7 +57,7 @@ class ClippedSteps(Instrument):
         share = (
             memory["clipped"] / memory["steps"]
             if memory["steps"]
-            else _torch.full_like(memory["clipped"], float("nan"))
+            else torch.full_like(memory["clipped"], float("nan"))
         )
         self.begin(context.after, memory)
         return Reading({"share": share})
@@ -71,7 +68,7 @@ class ClippedSteps(Instrument):
     @staticmethod
     def _count(memory: dict[str, Any]) -> None:
         if memory["rows"]:
-            shares = _torch.stack(memory["rows"])[:, memory["place"]]
+            shares = torch.stack(memory["rows"])[:, memory["place"]]
             memory["clipped"] = memory["clipped"] + (shares > 0.0).to(shares).sum(dim=0)
             memory["steps"] += len(memory["rows"])
             memory["rows"] = []

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, StepContext, schedule
 from optlab.core.fields import choice
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Conditioning(Instrument):
@@ -91,4 +88,4 @@ class Conditioning(Instrument):
     @staticmethod
     def _largest(gg: torch.Tensor, ghg: torch.Tensor) -> torch.Tensor:
         """Without a limit, infinite: the curvature along the gradient is not positive."""
-        return _torch.where(ghg > 0.0, 2.0 * gg / ghg, float("inf"))
+        return torch.where(ghg > 0.0, 2.0 * gg / ghg, float("inf"))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, StepContext, schedule
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _MAX_ROWS = 512
 """Steps whose measures may wait."""
@@ -53,7 +50,7 @@ class Distance(Instrument):
 
     def begin(self, theta: torch.Tensor, memory: dict[str, Any]) -> None:
         memory["origin"] = theta
-        memory["length"] = _torch.zeros_like(theta[:, 0], dtype=_torch.float64)
+        memory["length"] = torch.zeros_like(theta[:, 0], dtype=torch.float64)
         memory["rows"] = []
 
     def watch(self, row: torch.Tensor, place: int, memory: dict[str, Any]) -> None:
@@ -70,8 +67,8 @@ class Distance(Instrument):
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         self._add(memory)
         length = memory["length"].to(context.after)
-        distance = _torch.linalg.vector_norm(context.after - memory["origin"], dim=1)
-        straightness = _torch.where(length > 0.0, distance / length, float("nan"))
+        distance = torch.linalg.vector_norm(context.after - memory["origin"], dim=1)
+        straightness = torch.where(length > 0.0, distance / length, float("nan"))
         return Reading({"distance": distance, "length": length, "straightness": straightness})
 
     def cost(self) -> str:
@@ -81,6 +78,6 @@ class Distance(Instrument):
     def _add(memory: dict[str, Any]) -> None:
         """Add up the norms that wait; in double precision, for a way of millions of steps."""
         if memory["rows"]:
-            norms = _torch.stack(memory["rows"])[:, memory["place"]]
-            memory["length"] = memory["length"] + norms.sum(dim=0, dtype=_torch.float64)
+            norms = torch.stack(memory["rows"])[:, memory["place"]]
+            memory["length"] = memory["length"] + norms.sum(dim=0, dtype=torch.float64)
             memory["rows"] = []

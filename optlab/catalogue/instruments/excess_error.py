@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, StepContext, schedule
 from optlab.core.fields import flag, number
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _MOST_POINTS = 1024
 """Readings that are kept; of more, every other one goes."""
@@ -78,8 +75,8 @@ class ExcessError(Instrument):
         if len(points) > _MOST_POINTS:
             memory["points"], memory["stride"] = points[::2], 2 * stride
         kept = memory["points"]
-        steps = _torch.tensor([float(step) for step, _ in kept], dtype=_torch.float64)
-        values = _torch.stack([found for _, found in kept]).double().cpu()
+        steps = torch.tensor([float(step) for step, _ in kept], dtype=torch.float64)
+        values = torch.stack([found for _, found in kept]).double().cpu()
         lowest = values.nan_to_num(float("inf")).amin()
         memory["best"] = best = min(
             float(lowest),
@@ -109,22 +106,22 @@ class ExcessError(Instrument):
         """
         runs = excess.shape[1]
         slope, level, left = (
-            _torch.full((runs,), float("nan"), dtype=_torch.float64) for _ in range(3)
+            torch.full((runs,), float("nan"), dtype=torch.float64) for _ in range(3)
         )
-        first = _torch.zeros(runs, dtype=_torch.int64)
+        first = torch.zeros(runs, dtype=torch.int64)
         for run in range(runs):
             usable = (
                 (steps > 0.0)
                 & (steps >= 0.1 * steps[-1])
                 & (excess[:, run] > 0.0)
-                & _torch.isfinite(excess[:, run])
+                & torch.isfinite(excess[:, run])
             )
             if int(usable.sum()) < _FEWEST:
                 continue
             k, e = steps[usable], excess[usable, run].log()
             slope[run], level[run] = _line(k.log(), e)
             left[run] = _line(k, e)[0].exp()
-            first[run] = int(usable.to(_torch.int64).argmax())
+            first[run] = int(usable.to(torch.int64).argmax())
         return slope, level, left, first
 
     @staticmethod

@@ -4,7 +4,7 @@ examples.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from optlab.catalogue.instruments.base import (
     Instrument,
@@ -16,10 +16,7 @@ from optlab.catalogue.instruments.base import (
     quartiles,
     schedule,
 )
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class GradientNoise(Instrument):
@@ -80,7 +77,7 @@ class GradientNoise(Instrument):
         variance = (
             squares.sum(dim=1).sub_(signal, alpha=m).clamp_min_(0.0).div_(m * (m - 1))
             if m > 1
-            else _torch.full_like(signal, float("nan"))
+            else torch.full_like(signal, float("nan"))
         )
         error, norms = variance.sqrt(), squares.sqrt()
         series: dict[str, torch.Tensor | Named] = {

@@ -12,7 +12,7 @@ from optlab.catalogue.instruments.base import (
     StepContext,
     schedule,
 )
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 
 class GradientsByLayer(Instrument):
@@ -39,12 +39,12 @@ class GradientsByLayer(Instrument):
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         found = [
-            _torch.var_mean(part, dim=1, correction=0)
+            torch.var_mean(part, dim=1, correction=0)
             for part in context.gradient.split(context.layout.sizes, 1)
         ]
-        variance = _torch.stack([spread for spread, _ in found], dim=1)
-        mean = _torch.stack([mean for _, mean in found], dim=1)
-        sizes = _torch.tensor(context.layout.sizes).to(variance)
+        variance = torch.stack([spread for spread, _ in found], dim=1)
+        mean = torch.stack([mean for _, mean in found], dim=1)
+        sizes = torch.tensor(context.layout.sizes).to(variance)
         names = tuple(spec.name for spec in context.layout.parameters)
         return Reading(
             {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from optlab.catalogue.instruments.base import (
     Instrument,
@@ -14,10 +14,7 @@ from optlab.catalogue.instruments.base import (
 )
 from optlab.core.data import LearningTask
 from optlab.core.fields import choice, integer
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Reliability(Instrument):
@@ -82,10 +79,10 @@ class Reliability(Instrument):
         confidence, predicted = probabilities.max(dim=2)
         right = (predicted == y).to(confidence)
         place = (confidence * self.bins).nan_to_num(0.0).long().clamp(0, self.bins - 1)
-        empty = _torch.zeros(
+        empty = torch.zeros(
             len(confidence), self.bins, dtype=confidence.dtype, device=confidence.device
         )
-        count = empty.scatter_add(1, place, _torch.ones_like(confidence))
+        count = empty.scatter_add(1, place, torch.ones_like(confidence))
         total_confidence, total_right = (
             empty.scatter_add(1, place, confidence),
             empty.scatter_add(1, place, right),
@@ -93,7 +90,7 @@ class Reliability(Instrument):
         error = (total_right - total_confidence).abs().sum(dim=1) / confidence.shape[1]
 
         def draw() -> dict[str, torch.Tensor]:
-            edges = _torch.linspace(
+            edges = torch.linspace(
                 0.0, 1.0, self.bins + 1, dtype=count.dtype, device=count.device
             ).expand(len(count), -1)
             return {

@@ -4,7 +4,7 @@ eigenvalues.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from optlab.catalogue.instruments.base import (
     Instrument,
@@ -15,10 +15,7 @@ from optlab.catalogue.instruments.base import (
     schedule,
 )
 from optlab.core.fields import integer, number
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _SHARE_UP_TO = 600
 """P up to which all eigenvalues are computed in a reading."""
@@ -123,12 +120,12 @@ class Spectrum(Instrument):
             most=_MOST,
             examples=self.examples,
         )
-        if bool(_torch.isfinite(found.vectors).all()):
+        if bool(torch.isfinite(found.vectors).all()):
             memory["vectors"] = found.vectors
         largest = found.top[:, 0]
         series: dict[str, torch.Tensor | Named] = {
             "top": Named(found.top, tuple(f"λ{rank}" for rank in range(1, found.top.shape[1] + 1))),
-            "largest_rate": _torch.where(largest > 0.0, 2.0 / largest, float("inf")),
+            "largest_rate": torch.where(largest > 0.0, 2.0 / largest, float("inf")),
             "products": found.products.to(largest),
         }
         if found.bottom.shape[1]:
@@ -152,8 +149,8 @@ class Spectrum(Instrument):
     @staticmethod
     def _negative(values: torch.Tensor) -> torch.Tensor:
         """What lies within rounding of zero has no sign."""
-        margin = (1e-6 if values.dtype == _torch.float64 else 1e-4) * values.abs().amax(
+        margin = (1e-6 if values.dtype == torch.float64 else 1e-4) * values.abs().amax(
             dim=1, keepdim=True
         )
         share: torch.Tensor = (values < -margin).to(values).mean(dim=1)
-        return _torch.where(_torch.isfinite(values).all(dim=1), share, float("nan"))
+        return torch.where(torch.isfinite(values).all(dim=1), share, float("nan"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from optlab.catalogue.instruments.base import (
     Instrument,
@@ -12,10 +12,7 @@ from optlab.catalogue.instruments.base import (
     StepContext,
     schedule,
 )
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class UpdateRatio(Instrument):
@@ -47,7 +44,7 @@ class UpdateRatio(Instrument):
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         update = self._norms(context, context.after - context.before)
         weight = self._norms(context, context.before)
-        ratio = _torch.where(weight > 0.0, update / weight, float("nan"))
+        ratio = torch.where(weight > 0.0, update / weight, float("nan"))
         return Reading(
             {"ratio": Named(ratio, tuple(spec.name for spec in context.layout.parameters))}
         )
@@ -57,9 +54,9 @@ class UpdateRatio(Instrument):
 
     @staticmethod
     def _norms(context: StepContext, values: torch.Tensor) -> torch.Tensor:
-        return _torch.stack(
+        return torch.stack(
             [
-                _torch.linalg.vector_norm(part, dim=1)
+                torch.linalg.vector_norm(part, dim=1)
                 for part in values.split(context.layout.sizes, 1)
             ],
             dim=1,

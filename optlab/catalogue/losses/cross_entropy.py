@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.losses.base import Loss
 from optlab.core.data import LearningTask
-from optlab.core.lazy import functional
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import functional, torch
 
 
 class CrossEntropy(Loss):
@@ -42,12 +38,12 @@ class CrossEntropy(Loss):
     def with_gradient(
         self, outputs: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        log_p = _torch.log_softmax(outputs.transpose(1, 2), dim=1)
+        log_p = torch.log_softmax(outputs.transpose(1, 2), dim=1)
         correct = y.unsqueeze(1)
         loss = log_p.gather(1, correct).mean(dim=(1, 2)).neg()
         # softmax − one-hot, over m.
         delta = log_p.exp_()
-        delta.scatter_add_(1, correct, _torch.full_like(correct, -1, dtype=delta.dtype))
+        delta.scatter_add_(1, correct, torch.full_like(correct, -1, dtype=delta.dtype))
         return loss, delta.div_(y.shape[1]).transpose(1, 2)
 
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.measures.base import Step, StepMeasure
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class UpdateNorm(StepMeasure):
@@ -22,5 +19,5 @@ class UpdateNorm(StepMeasure):
     log: ClassVar[bool] = True
 
     def take(self, step: Step) -> torch.Tensor:
-        norm: torch.Tensor = _torch.linalg.vector_norm(step.after - step.before, dim=1)
+        norm: torch.Tensor = torch.linalg.vector_norm(step.after - step.before, dim=1)
         return norm

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from optlab.core.lazy import functional
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import functional, torch
 
 Activation = Literal["relu", "tanh", "sigmoid", "softplus", "gelu", "identity"]
 
@@ -22,9 +18,9 @@ Second = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 def forward(name: Activation) -> Forward:
     """The function: pre-activations ``z`` → activations."""
     return {
-        "relu": _torch.relu,
-        "tanh": _torch.tanh,
-        "sigmoid": _torch.sigmoid,
+        "relu": torch.relu,
+        "tanh": torch.tanh,
+        "sigmoid": torch.sigmoid,
         "softplus": functional.softplus,
         "gelu": functional.gelu,
         "identity": lambda z: z,
@@ -35,7 +31,7 @@ def backward(name: Activation) -> Backward:
     """The gradient: (gradient of the activations, pre-activations ``z``, activations ``h``) →
     gradient of ``z``.
     """
-    aten = _torch.ops.aten
+    aten = torch.ops.aten
     table: dict[str, Backward] = {
         "relu": lambda delta, z, h: aten.threshold_backward(delta, h, 0),
         "tanh": lambda delta, z, h: aten.tanh_backward(delta, h),
@@ -55,11 +51,9 @@ def second(name: Activation) -> Second | None:
         "tanh": lambda z, h: -2.0 * h * (1.0 - h.square()),
         "sigmoid": lambda z, h: h * (1.0 - h) * (1.0 - 2.0 * h),
         # Above 20 torch's softplus is the identity.
-        "softplus": lambda z, h: _torch.where(
-            z > 20.0, 0.0, _torch.sigmoid(z) * _torch.sigmoid(-z)
-        ),
+        "softplus": lambda z, h: torch.where(z > 20.0, 0.0, torch.sigmoid(z) * torch.sigmoid(-z)),
         "gelu": lambda z, h: (
-            _torch.exp(-0.5 * z.square()) * (2.0 - z.square()) / math.sqrt(2.0 * math.pi)
+            torch.exp(-0.5 * z.square()) * (2.0 - z.square()) / math.sqrt(2.0 * math.pi)
         ),
     }
     return table.get(name)

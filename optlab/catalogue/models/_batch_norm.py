@@ -8,13 +8,8 @@ run depends on another.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from optlab.catalogue.models.base import Moments
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 def moments(z: torch.Tensor) -> Moments:
@@ -33,6 +28,6 @@ def normalized(
             units]``. epsilon: δ.
     """
     mean, variance = known
-    return _torch.addcmul(
+    return torch.addcmul(
         shift.unsqueeze(1), (z - mean) * (epsilon + variance).rsqrt(), scale.unsqueeze(1)
     )

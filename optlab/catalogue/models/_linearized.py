@@ -10,15 +10,11 @@ units, m]``, where the products need no transposed copies.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models.base import Bend, Linearized
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 Layer = tuple["torch.Tensor", "torch.Tensor | None"]
 """Weight ``[R, out, in]`` and bias ``[R, out]`` (or None) of one affine map."""
@@ -45,15 +41,15 @@ class LinearizedLayers(Linearized):
         self._bends: list[torch.Tensor | None] = []
         for number, (weight, bias) in enumerate(layers):
             z = (
-                _torch.bmm(weight, h)
+                torch.bmm(weight, h)
                 if bias is None
-                else _torch.baddbmm(bias.unsqueeze(2), weight, h)
+                else torch.baddbmm(bias.unsqueeze(2), weight, h)
             )
             if number == len(layers) - 1:
                 break
             h = function(z)
             self._slopes.append(
-                None if activation == "identity" else backward(_torch.ones_like(z), z, h)
+                None if activation == "identity" else backward(torch.ones_like(z), z, h)
             )
             self._bends.append(None if second is None else second(z, h))
             self._inputs.append(h)
@@ -65,7 +61,7 @@ class LinearizedLayers(Linearized):
         here = delta.transpose(1, 2)
         deltas, folds = [here], []
         for number in range(len(self._weights) - 1, 0, -1):
-            before = _torch.bmm(self._weights[number].transpose(1, 2), here)
+            before = torch.bmm(self._weights[number].transpose(1, 2), here)
             slope, bend = self._slopes[number - 1], self._bends[number - 1]
             folds.append(None if bend is None else before * bend)
             here = before if slope is None else before * slope
@@ -74,9 +70,9 @@ class LinearizedLayers(Linearized):
 
     def gradient(self, out: list[torch.Tensor]) -> None:
         for number, (weight, bias) in enumerate(self._grouped(out)):
-            _torch.bmm(self._deltas[number], self._inputs[number].transpose(1, 2), out=weight)
+            torch.bmm(self._deltas[number], self._inputs[number].transpose(1, 2), out=weight)
             if bias is not None:
-                _torch.sum(self._deltas[number], dim=2, out=bias)
+                torch.sum(self._deltas[number], dim=2, out=bias)
 
     def squared_norms(self) -> torch.Tensor:
         # What an example adds is the outer product of its delta and its input.
@@ -95,13 +91,13 @@ class LinearizedLayers(Linearized):
             z1 = _affine(weight, self._inputs[number], bias)
             z2: torch.Tensor | None = None
             if first is not None:
-                z1 = _torch.baddbmm(z1, self._weights[number], first)
-                z2 = _torch.bmm(weight, first).mul_(2.0)
+                z1 = torch.baddbmm(z1, self._weights[number], first)
+                z2 = torch.bmm(weight, first).mul_(2.0)
             if second is not None:
                 z2 = (
-                    _torch.bmm(self._weights[number], second)
+                    torch.bmm(self._weights[number], second)
                     if z2 is None
-                    else _torch.baddbmm(z2, self._weights[number], second)
+                    else torch.baddbmm(z2, self._weights[number], second)
                 )
             if number == len(self._weights) - 1:
                 break
@@ -111,7 +107,7 @@ class LinearizedLayers(Linearized):
             if bend is not None:
                 bent = z1.square().mul_(bend)
                 second = bent if second is None else second + bent
-        return z1.transpose(1, 2), (_torch.zeros_like(z1) if z2 is None else z2).transpose(1, 2)
+        return z1.transpose(1, 2), (torch.zeros_like(z1) if z2 is None else z2).transpose(1, 2)
 
     def product(self, directions: list[torch.Tensor], bend: Bend, out: list[torch.Tensor]) -> None:
         grouped = self._grouped(directions)
@@ -121,7 +117,7 @@ class LinearizedLayers(Linearized):
             z1 = _affine(weight, self._inputs[number], bias)
             before = moved[number]
             if before is not None:
-                z1 = _torch.baddbmm(z1, self._weights[number], before)
+                z1 = torch.baddbmm(z1, self._weights[number], before)
             changes.append(z1)
             if number < len(self._weights) - 1:
                 slope = self._slopes[number]
@@ -130,15 +126,15 @@ class LinearizedLayers(Linearized):
         targets = self._grouped(out)
         for number in range(len(self._weights) - 1, -1, -1):
             weight, bias = targets[number]
-            _torch.bmm(delta, self._inputs[number].transpose(1, 2), out=weight)
+            torch.bmm(delta, self._inputs[number].transpose(1, 2), out=weight)
             change = moved[number]
             if change is not None:
                 weight.baddbmm_(self._deltas[number], change.transpose(1, 2))
             if bias is not None:
-                _torch.sum(delta, dim=2, out=bias)
+                torch.sum(delta, dim=2, out=bias)
             if number == 0:
                 break
-            before = _torch.bmm(grouped[number][0].transpose(1, 2), self._deltas[number])
+            before = torch.bmm(grouped[number][0].transpose(1, 2), self._deltas[number])
             before = before.baddbmm_(self._weights[number].transpose(1, 2), delta)
             slope, fold = self._slopes[number - 1], self._folds[number - 1]
             delta = before if slope is None else before.mul_(slope)
@@ -156,4 +152,4 @@ class LinearizedLayers(Linearized):
 
 
 def _affine(weight: torch.Tensor, h: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    return _torch.bmm(weight, h) if bias is None else _torch.baddbmm(bias.unsqueeze(2), weight, h)
+    return torch.bmm(weight, h) if bias is None else torch.baddbmm(bias.unsqueeze(2), weight, h)

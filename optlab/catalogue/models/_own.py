@@ -10,20 +10,17 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from optlab.catalogue.models.base import ForwardContext, Model, Trace
 from optlab.core.data import DataShape
 from optlab.core.errors import RunFailed, StoreError
 from optlab.core.fields import Sizes, flag, integer, number, sizes, text
 from optlab.core.layout import Layout
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.outside.own_models import records, sources
 from optlab.outside.own_models.examination import Examined, built, examine, over_runs
 from optlab.outside.own_models.records import Argument, Registration
-
-if TYPE_CHECKING:
-    import torch
 
 _KEPT = 32
 """Laid-out models that are remembered, and modules that a thread keeps ready."""
@@ -69,7 +66,7 @@ class OwnModel(Model):
             if examined.batched:
                 together: torch.Tensor = over_runs(module, names)(parameters, x)
                 return together
-            return _torch.stack(
+            return torch.stack(
                 [
                     _call(module, names, list(row[1:]), row[0])
                     for row in zip(x, *parameters, strict=True)
@@ -102,7 +99,7 @@ class OwnModel(Model):
 
         def watch(name: str) -> Callable[..., None]:
             def hook(layer: Any, inputs: Any, given: Any) -> None:
-                if isinstance(given, _torch.Tensor):
+                if isinstance(given, torch.Tensor):
                     told.setdefault(name, []).append(given)
 
             return hook
@@ -121,8 +118,8 @@ class OwnModel(Model):
                 handle.remove()
         for name, values in told.items():
             if len(values) == len(x):  # a layer used twice in a pass has no single result
-                trace(name, _torch.stack(values))
-        return _torch.stack(outputs)
+                trace(name, torch.stack(values))
+        return torch.stack(outputs)
 
     def _module(self, shape: DataShape, x: torch.Tensor, training: bool) -> torch.nn.Module:
         """A module of this thread's own: the forward pass puts parameters into it, so two threads
@@ -135,9 +132,9 @@ class OwnModel(Model):
         if key not in kept:
             while len(kept) >= _KEPT:
                 kept.pop(next(iter(kept)))
-            with _torch.random.fork_rng(devices=[]):
+            with torch.random.fork_rng(devices=[]):
                 # constants drawn by the constructor are the same in every module
-                _torch.manual_seed(0)
+                torch.manual_seed(0)
                 made = built(_maker(self, sources.load(self.registration), shape), _called(self))
             kept[key] = made.to(device=x.device, dtype=x.dtype).train(training)
         return kept[key]
@@ -168,7 +165,7 @@ def _call(
 ) -> torch.Tensor:
     return cast(
         "torch.Tensor",
-        _torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,)),
+        torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,)),
     )
 
 

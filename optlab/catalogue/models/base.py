@@ -9,15 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.core.component import Component
 from optlab.core.data import DataShape
 from optlab.core.layout import Layout
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 Trace = Callable[[str, "torch.Tensor"], None]
 Tape = list["torch.Tensor"]
@@ -242,7 +239,7 @@ def affine(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.T
     Computed as ``(W xᵀ + b)ᵀ``: so autograd's gradient of ``weight`` comes out in its own layout,
     and is not copied through a transpose.
     """
-    return _torch.baddbmm(bias.unsqueeze(2), weight, x.transpose(1, 2)).transpose(1, 2)
+    return torch.baddbmm(bias.unsqueeze(2), weight, x.transpose(1, 2)).transpose(1, 2)
 
 
 def affine_backward(
@@ -260,12 +257,10 @@ def affine_backward(
             and bias, written to.
         inputs: whether the gradient of ``x`` ``[R, m, in]`` is wanted; it is returned.
     """
-    _torch.bmm(delta.transpose(1, 2), x, out=gradients[0])
-    _torch.sum(delta, dim=1, out=gradients[1])
+    torch.bmm(delta.transpose(1, 2), x, out=gradients[0])
+    torch.sum(delta, dim=1, out=gradients[1])
     # In the memory layout that affine gives its results, so that what follows walks both in the
     # same order.
     return (
-        _torch.bmm(weight.transpose(1, 2), delta.transpose(1, 2)).transpose(1, 2)
-        if inputs
-        else None
+        torch.bmm(weight.transpose(1, 2), delta.transpose(1, 2)).transpose(1, 2) if inputs else None
     )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.models._linearized import LinearizedLayers
 from optlab.catalogue.models.base import ForwardContext, Model
 from optlab.core.data import DataShape
 from optlab.core.fields import integer
 from optlab.core.layout import Layout, Parameter, layout
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class DeepLinear(Model):
@@ -73,7 +70,7 @@ class DeepLinear(Model):
     ) -> torch.Tensor:
         h = x.flatten(2)
         for number, weight in enumerate(parameters):
-            h = _torch.bmm(weight, h.transpose(1, 2)).transpose(1, 2)
+            h = torch.bmm(weight, h.transpose(1, 2)).transpose(1, 2)
             if context.trace is not None:
                 context.trace(f"layers.{number}", h)
         return h

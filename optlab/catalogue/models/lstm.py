@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.models._sequences import sequence_inputs
 from optlab.catalogue.models.base import ForwardContext, Model, affine
 from optlab.core.data import DataShape
 from optlab.core.fields import integer
 from optlab.core.layout import Layout, Parameter, layout, linear
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class LSTM(Model):
@@ -74,14 +71,14 @@ class LSTM(Model):
     ) -> torch.Tensor:
         entering, recurrent, *biases = parameters[:6]
         runs, m, length = x.shape[:3]
-        driven = affine(x.flatten(1, 2), entering, _torch.cat(biases, dim=1)).view(
+        driven = affine(x.flatten(1, 2), entering, torch.cat(biases, dim=1)).view(
             runs, m, length, 4 * self.units
         )
         across = recurrent.transpose(1, 2)
         h = x.new_zeros(runs, m, self.units)
         c = x.new_zeros(runs, m, self.units)
         for t in range(length):
-            i, f, g, o = _torch.baddbmm(driven[:, :, t], h, across).chunk(4, dim=2)
+            i, f, g, o = torch.baddbmm(driven[:, :, t], h, across).chunk(4, dim=2)
             c = f.sigmoid() * c + i.sigmoid() * g.tanh()
             h = o.sigmoid() * c.tanh()
             if context.trace is not None:

@@ -4,7 +4,7 @@ optimize.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.models import _activations, _chain
 from optlab.catalogue.models._activations import Activation
@@ -14,10 +14,7 @@ from optlab.catalogue.models.base import ForwardContext, Layers, Model, Stack, T
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, flag, number, sizes
 from optlab.core.layout import Layout, Parameter, layout, linear
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class MLP(Model):
@@ -159,7 +156,7 @@ class MLP(Model):
         layers: list[torch.Tensor] = []
         for index in range(len(self.hidden)):
             if self.batch_norm:
-                z = _torch.bmm(next(rest), h.transpose(1, 2)).transpose(1, 2)
+                z = torch.bmm(next(rest), h.transpose(1, 2)).transpose(1, 2)
                 if trace is not None:
                     trace(f"layers.{index}", z)
                 known = moments(z) if given is None else given[index]

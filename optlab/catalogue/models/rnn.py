@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._sequences import sequence_inputs
@@ -10,10 +10,7 @@ from optlab.catalogue.models.base import ForwardContext, Model, affine
 from optlab.core.data import DataShape
 from optlab.core.fields import choice, integer
 from optlab.core.layout import Layout, Parameter, layout, linear
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class RNN(Model):
@@ -75,7 +72,7 @@ class RNN(Model):
         across = recurrent.transpose(1, 2)
         h = x.new_zeros(runs, m, self.units)
         for t in range(length):
-            h = activate(_torch.baddbmm(driven[:, :, t], h, across))
+            h = activate(torch.baddbmm(driven[:, :, t], h, across))
             if context.trace is not None:
                 context.trace(f"state.{t}", h)
         outputs = affine(h, *reading)

@@ -4,7 +4,7 @@ of one a step.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.models._sequences import sequence_inputs
 from optlab.catalogue.models.base import ForwardContext, Model, affine
@@ -12,11 +12,7 @@ from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import integer
 from optlab.core.layout import Layout, Parameter, layout, linear
-from optlab.core.lazy import functional
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import functional, torch
 
 _EPSILON = 1e-5
 """Added to the variance that a normalization divides by; torch's value."""
@@ -165,7 +161,7 @@ class Transformer(Model):
             h = h + mixed
             z = affine(_normalized(h, scale2, shift2), up, up_bias)
             see(f"{block}.hidden", z)
-            active = _torch.relu(z)
+            active = torch.relu(z)
             see(f"{block}.hidden.relu", active)
             returned = affine(active, back, back_bias)
             see(f"{block}.back", returned)
@@ -189,9 +185,9 @@ class Transformer(Model):
         # Axes: r run, m example, t step that looks, s step that is looked at, h head, w unit of a
         # head.
         scores = (
-            _torch.einsum("rmthw,rmshw->rmhts", queries, keys) / (self.width // self.heads) ** 0.5
+            torch.einsum("rmthw,rmshw->rmhts", queries, keys) / (self.width // self.heads) ** 0.5
         )
-        taken: torch.Tensor = _torch.einsum("rmhts,rmshw->rmthw", scores.softmax(dim=4), values)
+        taken: torch.Tensor = torch.einsum("rmhts,rmshw->rmthw", scores.softmax(dim=4), values)
         return taken.flatten(3)
 
 
@@ -204,6 +200,6 @@ def _norm(name: str, units: int) -> list[Parameter]:
 
 def _normalized(h: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """Layer normalization with scales and biases ``[R, units]`` of each run's own."""
-    return _torch.addcmul(
+    return torch.addcmul(
         shift.unsqueeze(1), functional.layer_norm(h, h.shape[2:], eps=_EPSILON), scale.unsqueeze(1)
     )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from optlab.catalogue.optimizers.base import Objective
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 @runtime_checkable
@@ -23,4 +20,4 @@ def values(objective: Objective, points: torch.Tensor) -> torch.Tensor:
     """Values ``[K]`` of the objective of one run at ``points`` ``[K, P]``."""
     if isinstance(objective, Together):
         return objective.values(points.unsqueeze(0)).squeeze(0)
-    return _torch.cat([objective.loss(point.unsqueeze(0)) for point in points])
+    return torch.cat([objective.loss(point.unsqueeze(0)) for point in points])

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optlab.catalogue.optimizers.base import Objective, Outcome, State
 from optlab.core.hyperparameters import Hyperparameters
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.numerics.wolfe import Search, Trial, search
-
-if TYPE_CHECKING:
-    import torch
 
 One = Callable[["torch.Tensor", Objective, State, Hyperparameters], Outcome]
 """A step of one run: parameters ``[1, P]``, its objective, its state with a run axis of 1, and
@@ -44,10 +41,10 @@ def each(
     if runs == 1:
         return taken[0]
     return Outcome(
-        theta=_torch.cat([outcome.theta for outcome in taken]),
-        state={name: _torch.cat([outcome.state[name] for outcome in taken]) for name in state},
-        loss=_torch.cat([outcome.loss for outcome in taken]),
-        gradient=_torch.cat([outcome.gradient for outcome in taken]),
+        theta=torch.cat([outcome.theta for outcome in taken]),
+        state={name: torch.cat([outcome.state[name] for outcome in taken]) for name in state},
+        loss=torch.cat([outcome.loss for outcome in taken]),
+        gradient=torch.cat([outcome.gradient for outcome in taken]),
         notes=tuple(note for outcome in taken for note in (outcome.notes or ("",))),
     )
 
@@ -58,7 +55,7 @@ def alone(h: Hyperparameters, run: int) -> Hyperparameters:
 
 
 def _number(value: Any, run: int) -> Any:
-    if not isinstance(value, _torch.Tensor):
+    if not isinstance(value, torch.Tensor):
         return value
     return value.reshape(-1)[run].item()
 
@@ -80,7 +77,7 @@ def line_search(
         first: the length to try first. c2: share of the slope at the start that may be left.
     """
     start = Trial(0.0, value.item(), dot(g, d), g)
-    if 0.0 < -first * start.slope <= 4.0 * _torch.finfo(theta.dtype).eps * abs(start.value):
+    if 0.0 < -first * start.slope <= 4.0 * torch.finfo(theta.dtype).eps * abs(start.value):
         return Search(
             start, 0, "the decrease to be expected is below the rounding of the objective's value"
         )
@@ -108,4 +105,4 @@ def curved(s: torch.Tensor, y: torch.Tensor) -> bool:
     """Whether the gradient grew along a step by more than rounding, so that the pair can be learned
     from: ``sᵀy > 0``.
     """
-    return dot(s, y) > float(_torch.finfo(s.dtype).eps) * math.sqrt(dot(s, s) * dot(y, y))
+    return dot(s, y) > float(torch.finfo(s.dtype).eps) * math.sqrt(dot(s, s) * dot(y, y))

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from optlab.catalogue.optimizers.base import Outcome
 from optlab.core.fields import choice, integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.numerics import conjugate_gradients, symmetric
 from optlab.numerics.conjugate_gradients import Product
 
 if TYPE_CHECKING:
-    import torch
-
     from optlab.core.hyperparameters import Hyperparameters
 
 Solver = Literal["auto", "exact", "products"]
@@ -160,5 +158,5 @@ def outcome(
 
 def coefficients(basis: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """``basis · v``, ``[R, k]``, for a basis ``[R, k, P]``."""
-    found: torch.Tensor = _torch.einsum("rkp,rp->rk", basis, v)
+    found: torch.Tensor = torch.einsum("rkp,rp->rk", basis, v)
     return found

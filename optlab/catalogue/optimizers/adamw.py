@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
-    import torch
-
     from optlab.core.hyperparameters import Hyperparameters
 
 
@@ -96,7 +94,7 @@ class AdamW(Optimizer):
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:
-        return {"s": _torch.zeros_like(theta), "r": _torch.zeros_like(theta)}
+        return {"s": torch.zeros_like(theta), "r": torch.zeros_like(theta)}
 
     @staticmethod
     def update(

@@ -8,11 +8,9 @@ from optlab.catalogue.optimizers._runs import curved, dot, each, first_length, l
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
-    import torch
-
     from optlab.core.hyperparameters import Hyperparameters
 
 LARGEST = 3_000
@@ -90,10 +88,10 @@ class BFGS(ObjectiveOptimizer):
         reason = BFGS().refusal(parameters)
         if reason:
             raise InvalidInput(reason, "optimizer.name")
-        identity = _torch.eye(parameters, dtype=theta.dtype, device=theta.device).repeat(runs, 1, 1)
+        identity = torch.eye(parameters, dtype=theta.dtype, device=theta.device).repeat(runs, 1, 1)
         return {
             "inverse": identity,
-            "pairs": _torch.zeros(runs, 1, dtype=_torch.int64, device=theta.device),
+            "pairs": torch.zeros(runs, 1, dtype=torch.int64, device=theta.device),
         }
 
     @staticmethod
@@ -136,7 +134,7 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
             )
     return Outcome(
         after,
-        {"inverse": matrix, "pairs": _torch.full_like(state["pairs"], pairs)},
+        {"inverse": matrix, "pairs": torch.full_like(state["pairs"], pairs)},
         value,
         g,
         ("; ".join(notes),),
@@ -160,4 +158,4 @@ def _updated(matrix: torch.Tensor, s: torch.Tensor, y: torch.Tensor) -> torch.Te
 
 
 def _identity(matrix: torch.Tensor) -> torch.Tensor:
-    return _torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device).unsqueeze(0)
+    return torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device).unsqueeze(0)

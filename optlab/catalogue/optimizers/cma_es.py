@@ -11,10 +11,9 @@ from optlab.catalogue.optimizers._runs import each
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.errors import InvalidInput, MissingPart
 from optlab.core.fields import integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
-    import torch
     from cmaes import CMA
 
     from optlab.core.hyperparameters import Hyperparameters
@@ -107,16 +106,16 @@ class CMAES(ObjectiveOptimizer):
         _library()
         # float64 also for runs in float32: the distribution's width falls below the rounding of its
         # mean. MPS devices have no float64.
-        exact = theta if theta.device.type == "mps" else theta.to(_torch.float64)
-        rows, columns = _torch.triu_indices(parameters, parameters, device=theta.device)
+        exact = theta if theta.device.type == "mps" else theta.to(torch.float64)
+        rows, columns = torch.triu_indices(parameters, parameters, device=theta.device)
         return {
             "mean": exact.clone(),
-            "sigma": _torch.ones_like(exact[:, :1]) * h.sigma,
+            "sigma": torch.ones_like(exact[:, :1]) * h.sigma,
             # As the library saves it: the upper triangle, row by row.
             "covariance": (rows == columns).to(exact).repeat(runs, 1),
-            "path_sigma": _torch.zeros_like(exact),
-            "path_c": _torch.zeros_like(exact),
-            "generation": _torch.zeros(runs, 1, dtype=_torch.int64, device=theta.device),
+            "path_sigma": torch.zeros_like(exact),
+            "path_c": torch.zeros_like(exact),
+            "generation": torch.zeros(runs, 1, dtype=torch.int64, device=theta.device),
         }
 
     @staticmethod
@@ -130,13 +129,13 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     value, g = objective.gradient(theta)
     library = _restored(state, h)
     library.reseed_rng(
-        int(_torch.randint(2**32, (1,), generator=objective.generator(0, "population")).item())
+        int(torch.randint(2**32, (1,), generator=objective.generator(0, "population")).item())
     )
     if library.should_stop():
         note = "the distribution is narrower than rounding, or degenerate; the parameters were left as they are"
         return Outcome(theta, state, value, g, (note,))
     drawn = [library.ask() for _ in range(library.population_size)]
-    points = _torch.stack([_torch.from_numpy(point) for point in drawn]).to(theta)
+    points = torch.stack([torch.from_numpy(point) for point in drawn]).to(theta)
     # A point at which the objective is not a number ranks last.
     worth = values(objective, points).double().nan_to_num(nan=float("inf")).tolist()
     if min(worth) == float("inf"):
@@ -186,11 +185,11 @@ def _restored(state: State, h: Hyperparameters) -> CMA:
 def _saved(library: CMA, state: State) -> State:
     saved = {**library.__getstate__()}
     after = {
-        ours: _torch.from_numpy(saved[theirs]).to(state[ours]).unsqueeze(0)
+        ours: torch.from_numpy(saved[theirs]).to(state[ours]).unsqueeze(0)
         for theirs, ours in _SAVED.items()
     }
-    after["sigma"] = _torch.full_like(state["sigma"], float(saved["_sigma"]))
-    after["generation"] = _torch.full_like(state["generation"], int(saved["_g"]))
+    after["sigma"] = torch.full_like(state["sigma"], float(saved["_sigma"]))
+    after["generation"] = torch.full_like(state["generation"], int(saved["_g"]))
     return after
 
 

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from optlab.catalogue.optimizers._runs import dot, each, first_length, line_search
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.fields import choice, integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
-    import torch
-
     from optlab.core.hyperparameters import Hyperparameters
 
 
@@ -92,10 +90,10 @@ class ConjugateGradient(ObjectiveOptimizer):
     def start(theta: torch.Tensor) -> State:
         column = theta.new_zeros(theta.shape[0], 1)
         return {
-            "d": _torch.zeros_like(theta),
+            "d": torch.zeros_like(theta),
             "beta": column,
             "gain": column,
-            "since": _torch.zeros_like(column, dtype=_torch.int64),
+            "since": torch.zeros_like(column, dtype=torch.int64),
         }
 
     @staticmethod
@@ -137,9 +135,9 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         beta, since = 0.0, 0
     after: State = {
         "d": d,
-        "beta": _torch.full_like(state["beta"], beta),
-        "gain": _torch.full_like(state["gain"], 0.0 if found.problem else best.t * slope),
-        "since": _torch.full_like(state["since"], since),
+        "beta": torch.full_like(state["beta"], beta),
+        "gain": torch.full_like(state["gain"], 0.0 if found.problem else best.t * slope),
+        "since": torch.full_like(state["since"], since),
     }
     return Outcome(theta + best.t * d, after, value, g, ("; ".join(notes),))
 

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from optlab.catalogue.optimizers._runs import dot, each, line_search
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.fields import choice, integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
-    import torch
-
     from optlab.core.hyperparameters import Hyperparameters
 
 _EXACT = 1e-6
@@ -93,10 +91,10 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     parameters, size = theta.shape[1], int(h.block)
     blocks = -(-parameters // size)
     if h.order == "random":
-        number = int(_torch.randint(blocks, (1,), generator=objective.generator(0, "block")).item())
+        number = int(torch.randint(blocks, (1,), generator=objective.generator(0, "block")).item())
     else:
         number = (h.step - 1) % blocks
-    d = _torch.zeros_like(g)
+    d = torch.zeros_like(g)
     here = slice(number * size, (number + 1) * size)
     d[:, here] = -g[:, here]
     if h.length == "rate" or not dot(d, d) > 0.0:

@@ -8,11 +8,9 @@ from optlab.catalogue.optimizers._population import values
 from optlab.catalogue.optimizers._runs import each
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.fields import integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
-    import torch
-
     from optlab.core.hyperparameters import Hyperparameters
 
 
@@ -101,19 +99,19 @@ large P.
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
     value, g = objective.gradient(theta)
     source = objective.generator(0, "perturbations")
-    estimate = _torch.zeros_like(theta)
+    estimate = torch.zeros_like(theta)
     left, most = int(h.pairs), max(1, _NUMBERS // (2 * theta.shape[1]))
     while left:
         count = min(left, most)
         left -= count
         # One draw a pair, so that the numbers do not depend on how many are drawn together.
-        z = _torch.stack(
+        z = torch.stack(
             [
-                _torch.randn(theta.shape[1], generator=source, dtype=_torch.float64)
+                torch.randn(theta.shape[1], generator=source, dtype=torch.float64)
                 for _ in range(count)
             ]
         ).to(theta)
-        found = values(objective, _torch.cat([theta + h.sigma * z, theta - h.sigma * z]))
+        found = values(objective, torch.cat([theta + h.sigma * z, theta - h.sigma * z]))
         slopes = (found[:count] - found[count:]) / (2.0 * h.sigma)
         estimate += slopes.unsqueeze(0) @ z
     return Outcome(theta - (h.lr / int(h.pairs)) * estimate, state, value, g)

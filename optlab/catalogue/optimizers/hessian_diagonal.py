@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import ClassVar, Literal, cast
 
 from optlab.catalogue.optimizers import _second_order as second_order
 from optlab.catalogue.optimizers._second_order import Solver
@@ -16,10 +16,7 @@ from optlab.catalogue.optimizers.base import (
 from optlab.core import registry
 from optlab.core.fields import choice, integer, number
 from optlab.core.hyperparameters import Hyperparameters
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _DIAGONAL = "hessian_diagonal"
 """Entry of the state that is not the inner rule's."""
@@ -125,7 +122,7 @@ class HessianDiagonal(ObjectiveOptimizer):
     @classmethod
     def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
         behind, its_h = _behind(h)
-        return {**behind.begin(theta, its_h), _DIAGONAL: _torch.zeros_like(theta)}
+        return {**behind.begin(theta, its_h), _DIAGONAL: torch.zeros_like(theta)}
 
     @staticmethod
     def step(
@@ -169,12 +166,12 @@ def _estimate(theta: torch.Tensor, objective: Objective, h: Hyperparameters) -> 
     runs, parameters = theta.shape
     product = objective.hessian_product(theta)
     sources = [objective.generator(run, "hessian_diagonal") for run in range(runs)]
-    wanted = _torch.as_tensor(h.draws, dtype=theta.dtype, device=theta.device).reshape(-1, 1)
-    total = _torch.zeros_like(theta)
+    wanted = torch.as_tensor(h.draws, dtype=theta.dtype, device=theta.device).reshape(-1, 1)
+    total = torch.zeros_like(theta)
     for index in range(int(wanted.max())):
-        bits = _torch.stack(
-            [_torch.randint(0, 2, (parameters,), generator=source) for source in sources]
+        bits = torch.stack(
+            [torch.randint(0, 2, (parameters,), generator=source) for source in sources]
         )
         z = bits.to(theta) * 2.0 - 1.0
-        total = _torch.where(index < wanted, total + z * product(z), total)
+        total = torch.where(index < wanted, total + z * product(z), total)
     return total / wanted

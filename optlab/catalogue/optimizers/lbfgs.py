@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from optlab.catalogue.optimizers._runs import curved, dot, each, first_length, line_search
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.fields import integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
-    import torch
-
     from optlab.core.hyperparameters import Hyperparameters
 
 
@@ -88,7 +86,7 @@ class LBFGS(ObjectiveOptimizer):
         return {
             "s": theta.new_zeros(shape),
             "y": theta.new_zeros(shape),
-            "pairs": _torch.zeros(runs, 1, dtype=_torch.int64, device=theta.device),
+            "pairs": torch.zeros(runs, 1, dtype=torch.int64, device=theta.device),
         }
 
     @staticmethod
@@ -122,13 +120,13 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         # Sure to be positive where the strong Wolfe conditions hold, but for rounding.
         if curved(s, y):
             after = {
-                name: _torch.cat([state[name][:, 1:], new.unsqueeze(1)], dim=1)
+                name: torch.cat([state[name][:, 1:], new.unsqueeze(1)], dim=1)
                 for name, new in (("s", s), ("y", y))
             }
             pairs = min(pairs + 1, state["s"].shape[1])
         else:
             notes.append("the gradient did not change along the step; the pair was left out")
-    after["pairs"] = _torch.full_like(state["pairs"], pairs)
+    after["pairs"] = torch.full_like(state["pairs"], pairs)
     return Outcome(theta + best.t * d, after, value, g, ("; ".join(notes),))
 
 

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import choice, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
-    import torch
-
     from optlab.core.hyperparameters import Hyperparameters
 
 
@@ -70,7 +68,7 @@ class Momentum(Optimizer):
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:
-        return {"v": _torch.zeros_like(theta)}
+        return {"v": torch.zeros_like(theta)}
 
     @staticmethod
     def update(

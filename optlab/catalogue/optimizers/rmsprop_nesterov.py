@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
-    import torch
-
     from optlab.core.hyperparameters import Hyperparameters
 
 
@@ -87,7 +85,7 @@ class RMSPropNesterov(Optimizer):
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:
-        return {"r": _torch.zeros_like(theta), "v": _torch.zeros_like(theta)}
+        return {"r": torch.zeros_like(theta), "v": torch.zeros_like(theta)}
 
     @staticmethod
     def point(theta: torch.Tensor, state: State, h: Hyperparameters) -> torch.Tensor:

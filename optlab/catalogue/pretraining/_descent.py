@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from optlab.catalogue.pretraining.base import Greedy, Layer
 from optlab.core.errors import InvalidInput
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 Gradient = Callable[[list["torch.Tensor"], "torch.Tensor"], Sequence["torch.Tensor"]]
 """Tensors and the numbers of a batch's examples ``[m]`` → a gradient by each tensor."""
@@ -28,15 +24,15 @@ def descend(
     size = min(plan.size or n, n)
     order = layer.generator("order")
     tensors = [tensor.detach().clone() for tensor in start]
-    velocities = [_torch.zeros_like(tensor) for tensor in tensors]
+    velocities = [torch.zeros_like(tensor) for tensor in tensors]
     for _ in range(plan.epochs):
-        for rows in _torch.randperm(n, generator=order).split(size):
+        for rows in torch.randperm(n, generator=order).split(size):
             found = gradient(tensors, rows)
             velocities = [
                 plan.momentum * v - plan.lr * g for v, g in zip(velocities, found, strict=True)
             ]
             tensors = [tensor + v for tensor, v in zip(tensors, velocities, strict=True)]
-        if not all(bool(_torch.isfinite(tensor).all()) for tensor in tensors):
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
             raise InvalidInput(
                 f"Pretraining broke in hidden layer {layer.number}: its weights are not finite any more; make pretraining.lr ({plan.lr:g}) smaller.",
                 "pretraining.lr",
@@ -49,6 +45,6 @@ def by_autograd(cost: Callable[[list[torch.Tensor], torch.Tensor], torch.Tensor]
 
     def gradient(tensors: list[torch.Tensor], rows: torch.Tensor) -> Sequence[torch.Tensor]:
         leaves = [tensor.detach().requires_grad_() for tensor in tensors]
-        return _torch.autograd.grad(cost(leaves, rows), leaves)
+        return torch.autograd.grad(cost(leaves, rows), leaves)
 
     return gradient

@@ -4,16 +4,12 @@ inputs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.pretraining._descent import by_autograd, descend
 from optlab.catalogue.pretraining.base import Greedy, Layer, Learned
 from optlab.core.fields import flag
-from optlab.core.lazy import functional
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import functional, torch
 
 
 class AutoencoderPretraining(Greedy):
@@ -54,7 +50,7 @@ class AutoencoderPretraining(Greedy):
             decoder = tensors[0].T if self.tied else tensors[3]
             return (functional.linear(code, decoder, tensors[2]) - x).square().mean()
 
-        start = [layer.weight, layer.bias, _torch.zeros_like(layer.x[0])]
+        start = [layer.weight, layer.bias, torch.zeros_like(layer.x[0])]
         if not self.tied:
             # A start that the encoder's draw determines: as wide as its own, and of no draw that
             # another run would have to share.
@@ -62,12 +58,10 @@ class AutoencoderPretraining(Greedy):
         tensors = descend(
             start, by_autograd(lambda parts, rows: cost(parts, layer.x[rows])), self, layer
         )
-        with _torch.no_grad():
+        with torch.no_grad():
             reached = float(
                 cost(tensors, layer.x)
-                / layer.x.var(dim=0, correction=0)
-                .mean()
-                .clamp_min(_torch.finfo(layer.x.dtype).tiny)
+                / layer.x.var(dim=0, correction=0).mean().clamp_min(torch.finfo(layer.x.dtype).tiny)
             )
         return Learned(
             tensors[0], tensors[1], f"{reached:.2%} of its inputs' variance is not reconstructed"

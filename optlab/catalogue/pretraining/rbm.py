@@ -5,18 +5,15 @@ inputs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.pretraining._descent import descend
 from optlab.catalogue.pretraining.base import Greedy, Layer, Learned
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import integer
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.numerics import boltzmann
 from optlab.numerics.boltzmann import Machine
-
-if TYPE_CHECKING:
-    import torch
 
 
 class BoltzmannPretraining(Greedy):
@@ -78,8 +75,8 @@ class BoltzmannPretraining(Greedy):
                 machine,
                 v,
                 self.k,
-                lambda units: _torch.rand(
-                    1, len(rows), units, generator=uniform, dtype=_torch.float64
+                lambda units: torch.rand(
+                    1, len(rows), units, generator=uniform, dtype=torch.float64
                 ),
             )
             return [part[0] for part in boltzmann.cd_gradient(machine, v, end)]

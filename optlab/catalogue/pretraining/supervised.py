@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.pretraining._descent import by_autograd, descend
 from optlab.catalogue.pretraining.base import Greedy, Layer, Learned
 from optlab.core.fields import flag
-from optlab.core.lazy import functional
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import functional, torch
 
 
 class SupervisedPretraining(Greedy):
@@ -60,7 +56,7 @@ class SupervisedPretraining(Greedy):
             )
 
         tensors = descend((layer.weight, layer.bias, *layer.head), by_autograd(cost), self, layer)
-        with _torch.no_grad():
+        with torch.no_grad():
             reached = float(
                 layer.cost(outputs(tensors, layer.x), layer.y, [tensors[0], tensors[2]])
             )

@@ -19,14 +19,11 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 LONGEST = 400
 """Characters that a formula may have."""
@@ -79,8 +76,8 @@ FUNCTIONS: Mapping[str, tuple[int, int, Callable[..., Any]]] = {
     "tanh": (1, 1, lambda a: a.tanh()),
     "sigmoid": (1, 1, lambda a: a.sigmoid()),
     "abs": (1, 1, lambda a: a.abs()),
-    "min": (2, 8, lambda *a: functools.reduce(_torch.minimum, _torch.broadcast_tensors(*a))),
-    "max": (2, 8, lambda *a: functools.reduce(_torch.maximum, _torch.broadcast_tensors(*a))),
+    "min": (2, 8, lambda *a: functools.reduce(torch.minimum, torch.broadcast_tensors(*a))),
+    "max": (2, 8, lambda *a: functools.reduce(torch.maximum, torch.broadcast_tensors(*a))),
 }
 """Operation → fewest and most arguments, and what it does with tensors."""
 _TYPED = [name for name in FUNCTIONS if name.isalpha() and name != "neg"]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.surfaces.base import Interval, Known, Start, Surface
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Ackley(Surface):
@@ -42,6 +39,6 @@ class Ackley(Surface):
         mean = points.square().mean(dim=-1)
         there = mean == 0.0
         # The root has no derivative at zero; the inner where keeps its infinity out of the graph.
-        distance = _torch.where(there, 0.0, _torch.where(there, 1.0, mean).sqrt())
-        waves = _torch.cos(2.0 * math.pi * points).mean(dim=-1)
-        return -20.0 * _torch.expm1(-0.2 * distance) - math.e * _torch.expm1(waves - 1.0)
+        distance = torch.where(there, 0.0, torch.where(there, 1.0, mean).sqrt())
+        waves = torch.cos(2.0 * math.pi * points).mean(dim=-1)
+        return -20.0 * torch.expm1(-0.2 * distance) - math.e * torch.expm1(waves - 1.0)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.surfaces.base import Interval, Start, Surface
 from optlab.core.fields import number
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Cliff(Surface):
@@ -58,5 +55,5 @@ class Cliff(Surface):
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
         x, y = points[..., 0], points[..., 1]
-        wall = self.height * _torch.sigmoid((x - 0.1 * y.square()) / self.width)
-        return wall + _torch.sqrt(0.01 + x.square()) + 0.25 * y.square()
+        wall = self.height * torch.sigmoid((x - 0.1 * y.square()) / self.width)
+        return wall + torch.sqrt(0.01 + x.square()) + 0.25 * y.square()

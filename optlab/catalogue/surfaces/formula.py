@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 import pydantic
 
@@ -11,10 +11,7 @@ from optlab.catalogue.surfaces._formula import LONGEST, Node, evaluate, parse, v
 from optlab.catalogue.surfaces.base import Interval, Start, Surface
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import number, text
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _parsed = functools.lru_cache(maxsize=64)(parse)
 
@@ -70,6 +67,6 @@ class Formula(Surface):
         # A constant has no gradient of its own: the broadcast and the zero give it the shape and
         # the graph that a surface's values have.
         return (
-            _torch.broadcast_to(evaluate(self.tree(), points.unbind(dim=-1)), points.shape[:-1])
+            torch.broadcast_to(evaluate(self.tree(), points.unbind(dim=-1)), points.shape[:-1])
             + 0.0 * points[..., 0]
         )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.surfaces.base import Interval, Known, Start, Surface
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Maximum(Surface):
@@ -36,4 +33,4 @@ class Maximum(Surface):
         return (Known((0.0,), 1.0, "maximum"),)
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
-        return _torch.exp(-0.5 * points[..., 0].square())
+        return torch.exp(-0.5 * points[..., 0].square())

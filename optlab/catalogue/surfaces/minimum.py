@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.surfaces.base import Interval, Known, Start, Surface
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Minimum(Surface):
@@ -36,5 +33,5 @@ class Minimum(Surface):
         return (Known((0.0,), 0.0),)
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = _torch.sqrt(1.0 + points[..., 0].square()) - 1.0
+        found: torch.Tensor = torch.sqrt(1.0 + points[..., 0].square()) - 1.0
         return found

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.surfaces.base import Interval, Known, Start, Surface
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _HEIGHT = 2.0
 
@@ -55,5 +52,5 @@ class Mountain(Surface):
     def value(self, points: torch.Tensor) -> torch.Tensor:
         x, y = points[..., 0], points[..., 1]
         # 1/cosh²x as 4σ(2x)σ(−2x): finite for every x.
-        bump = 4.0 * _torch.sigmoid(2.0 * x) * _torch.sigmoid(-2.0 * x)
-        return _HEIGHT * _torch.exp(-0.5 * y.square()) * bump - _torch.tanh(x)
+        bump = 4.0 * torch.sigmoid(2.0 * x) * torch.sigmoid(-2.0 * x)
+        return _HEIGHT * torch.exp(-0.5 * y.square()) * bump - torch.tanh(x)

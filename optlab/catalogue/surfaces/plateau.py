@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.surfaces.base import Interval, Known, Start, Surface
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Plateau(Surface):
@@ -39,4 +36,4 @@ class Plateau(Surface):
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
         # expm1 keeps the digits of small values near the well.
-        return -_torch.expm1(-0.5 * points.square().sum(dim=-1))
+        return -torch.expm1(-0.5 * points.square().sum(dim=-1))

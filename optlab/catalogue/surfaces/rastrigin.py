@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.surfaces.base import Interval, Known, Start, Surface
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class Rastrigin(Surface):
@@ -39,4 +36,4 @@ class Rastrigin(Surface):
         return (Known((0.0, 0.0), 0.0),)
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
-        return (10.0 + points.square() - 10.0 * _torch.cos(2.0 * math.pi * points)).sum(dim=-1)
+        return (10.0 + points.square() - 10.0 * torch.cos(2.0 * math.pi * points)).sum(dim=-1)

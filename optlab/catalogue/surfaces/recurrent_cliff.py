@@ -4,14 +4,11 @@ two parameters.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.surfaces.base import Interval, Start, Surface
 from optlab.core.fields import integer, number
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 
 class RecurrentCliff(Surface):
@@ -70,7 +67,7 @@ class RecurrentCliff(Surface):
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
         weight, bias = points[..., 0], points[..., 1]
-        x = _torch.full_like(weight, 0.5)
+        x = torch.full_like(weight, 0.5)
         for _ in range(self.steps):
-            x = weight * _torch.sigmoid(x) + bias
-        return (_torch.sigmoid(x) - self.target).square()
+            x = weight * torch.sigmoid(x) + bias
+        return (torch.sigmoid(x) - self.target).square()

@@ -12,16 +12,13 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.layout import Layout, Parameter, Role
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.outside.own_models.sources import explained
-
-if TYPE_CHECKING:
-    import torch
 
 _EXAMPLES = 4
 """Examples that are tried."""
@@ -47,18 +44,16 @@ def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
     Raises:
         InvalidInput: it cannot take part in a run; the message says why.
     """
-    with _torch.random.fork_rng(devices=[]):
-        _torch.manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
         module = built(make, what).double()
         layout = layout_of(module, shape.outputs, what)
-        x = _torch.rand(
-            _EXAMPLES, *((shape.width,) if flat else shape.inputs), dtype=_torch.float64
-        )
+        x = torch.rand(_EXAMPLES, *((shape.width,) if flat else shape.inputs), dtype=torch.float64)
         outputs = _tried(module.train(), x, shape, what)
         _check_dependence(module.eval(), x, what)
         parameters = list(module.parameters())
         try:
-            gradients = _torch.autograd.grad(outputs.sum(), parameters, allow_unused=True)
+            gradients = torch.autograd.grad(outputs.sum(), parameters, allow_unused=True)
         except RuntimeError as error:
             raise InvalidInput(
                 f"{what} cannot be differentiated: {explained(error)}.", "model.name"
@@ -85,7 +80,7 @@ def layout_of(module: torch.nn.Module, outputs: int, what: str) -> Layout:
     """
     found: list[Parameter] = []
     for name, parameter in module.named_parameters():
-        if isinstance(parameter, _torch.nn.parameter.UninitializedParameter):
+        if isinstance(parameter, torch.nn.parameter.UninitializedParameter):
             raise InvalidInput(
                 f"{what}: the parameter {name} has no shape yet (a lazy layer); give its layer its sizes.",
                 "model.name",
@@ -141,7 +136,7 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
             f"{what}: its forward pass failed on examples of shape {list(x.shape[1:])} with {explained(error)}.",
             "model.name",
         ) from error
-    if not isinstance(outputs, _torch.Tensor):
+    if not isinstance(outputs, torch.Tensor):
         raise InvalidInput(
             f"{what}: its forward pass gives a {type(outputs).__name__}, but must give one tensor.",
             "model.name",
@@ -149,7 +144,7 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
     changed = [
         name
         for name, value in _state(module).items()
-        if name not in before or not _torch.equal(value, before[name])
+        if name not in before or not torch.equal(value, before[name])
     ]
     if changed:
         raise InvalidInput(
@@ -157,7 +152,7 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
             "beside its parameters; use layer or group normalization.",
             "model.name",
         )
-    if not _torch.equal(given, x):
+    if not torch.equal(given, x):
         raise InvalidInput(
             f"{what}: its forward pass changes its input in place, which several runs share; copy the input first.",
             "model.name",
@@ -168,12 +163,12 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
             f"{what}: for {_EXAMPLES} examples it gives the shape {list(outputs.shape)}, but {list(wanted)} is needed.",
             "model.name",
         )
-    if outputs.dtype != _torch.float64:
+    if outputs.dtype != torch.float64:
         raise InvalidInput(
             f"{what}: it gives {outputs.dtype} for inputs and parameters of float64; keep to their type (x.dtype) in the forward pass.",
             "model.name",
         )
-    if not _torch.equal(outputs, again):
+    if not torch.equal(outputs, again):
         raise InvalidInput(
             f"{what}: two training passes over the same examples differ; random numbers in the forward pass (dropout) would not repeat from the run's seed.",
             "model.name",
@@ -182,18 +177,18 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
 
 
 def _check_dependence(module: torch.nn.Module, x: torch.Tensor, what: str) -> None:
-    with _torch.no_grad():
+    with torch.no_grad():
         try:
             together, alone = (
                 module(x.clone()),
-                _torch.cat([module(half.clone()) for half in x.split(_EXAMPLES // 2)]),
+                torch.cat([module(half.clone()) for half in x.split(_EXAMPLES // 2)]),
             )
         except Exception as error:
             raise InvalidInput(
                 f"{what}: its forward pass failed outside of training with {explained(error)}.",
                 "model.name",
             ) from error
-    if together.shape != alone.shape or not _torch.allclose(
+    if together.shape != alone.shape or not torch.allclose(
         together, alone, rtol=1e-6, atol=1e-9, equal_nan=True
     ):
         raise InvalidInput(
@@ -207,22 +202,20 @@ def _batched(module: torch.nn.Module, x: torch.Tensor) -> bool:
     """Whether vmap over runs works, and gives what one run after the other gives."""
     names = [name for name, _ in module.named_parameters()]
     rows = [[value.detach() * factor for value in module.parameters()] for factor in (1.0, 0.5)]
-    with warnings.catch_warnings(), _torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad():
         # torch warns where it would run one after the other in secret
         warnings.simplefilter("error")
         try:
             together = over_runs(module, names)(
-                [_torch.stack(pair) for pair in zip(*rows, strict=True)], _torch.stack([x, x])
+                [torch.stack(pair) for pair in zip(*rows, strict=True)], torch.stack([x, x])
             )
             alone = [
-                _torch.func.functional_call(module, dict(zip(names, row, strict=True)), (x,))
+                torch.func.functional_call(module, dict(zip(names, row, strict=True)), (x,))
                 for row in rows
             ]
         except Exception:  # noqa: BLE001 - vmap refuses in many ways, and one run after the other is always there
             return False
-    return bool(
-        _torch.allclose(together, _torch.stack(alone), rtol=1e-9, atol=1e-12, equal_nan=True)
-    )
+    return bool(torch.allclose(together, torch.stack(alone), rtol=1e-9, atol=1e-12, equal_nan=True))
 
 
 def over_runs(module: torch.nn.Module, names: list[str]) -> Callable[..., Any]:
@@ -231,9 +224,9 @@ def over_runs(module: torch.nn.Module, names: list[str]) -> Callable[..., Any]:
     """
 
     def one(parameters: list[torch.Tensor], x: torch.Tensor) -> Any:
-        return _torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,))
+        return torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,))
 
-    found: Callable[..., Any] = _torch.func.vmap(one)
+    found: Callable[..., Any] = torch.func.vmap(one)
     return found
 
 

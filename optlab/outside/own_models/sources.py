@@ -19,17 +19,14 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.outside.own_models import records
 from optlab.outside.own_models.records import Argument, Registration, kind_of
-
-if TYPE_CHECKING:
-    import torch
 
 LARGEST_SOURCE = 1024 * 1024
 """Bytes that a source file may have."""
@@ -141,7 +138,7 @@ def execute(source: Source) -> type[torch.nn.Module]:
         if key not in _executed:
             module = _run(source)
             cls = getattr(module, source.cls, None)
-            if not inspect.isclass(cls) or not issubclass(cls, _torch.nn.Module):
+            if not inspect.isclass(cls) or not issubclass(cls, torch.nn.Module):
                 raise InvalidInput(
                     f"{source.path}: {source.cls} is no class derived from torch.nn.Module.",
                     "model.name",

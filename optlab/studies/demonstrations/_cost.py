@@ -5,15 +5,12 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.studies.demonstrations.base import Array, numbers
-
-if TYPE_CHECKING:
-    import torch
 
 _LONG_ENOUGH = 0.002
 """Seconds that one measurement takes at least: the work is repeated until it does."""
@@ -49,11 +46,11 @@ def peak_bytes(work: Callable[[], object], device: str) -> float:
     work()
     if device == "cuda":
         _wait(device)
-        before = int(_torch.cuda.memory_allocated())
-        _torch.cuda.reset_peak_memory_stats()
+        before = int(torch.cuda.memory_allocated())
+        torch.cuda.reset_peak_memory_stats()
         work()
         _wait(device)
-        return float(int(_torch.cuda.max_memory_allocated()) - before)
+        return float(int(torch.cuda.max_memory_allocated()) - before)
     from torch.multiprocessing.reductions import StorageWeakRef
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -86,7 +83,7 @@ def peak_bytes(work: Callable[[], object], device: str) -> float:
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
     """The tensors in what an operation takes or gives."""
-    if isinstance(value, _torch.Tensor):
+    if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, Mapping):
         yield from _tensors(list(value.values()))
@@ -116,9 +113,9 @@ def fitted(m: Array, cost: Array) -> tuple[float, float]:
 
 def _wait(device: str) -> None:
     if device == "cuda":
-        _torch.cuda.synchronize()
+        torch.cuda.synchronize()
     elif device == "mps":
-        _torch.mps.synchronize()
+        torch.mps.synchronize()
 
 
 def powers_of_two(largest: int) -> Array:

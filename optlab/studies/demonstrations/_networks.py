@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from optlab.catalogue.models.base import Model
 from optlab.catalogue.optimizers.base import Optimizer
 from optlab.core import registry
 from optlab.core.data import Data, DataShape, Part
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
@@ -25,9 +25,6 @@ from optlab.studies.surfaces.descent import Contender
 from optlab.training.initialization import initialization_context
 from optlab.training.population import groups
 from optlab.training.stepping import Stepper, Taken
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Network:
         """A draw of an initializer for each seed, ``[R, P]``."""
         rule = cast(Initializer, registry.build("initializer", initializer))
         seen = initialization_context(self.objective, self.training)
-        return _torch.stack(
+        return torch.stack(
             [rule.start(self.objective.layout, generator(seed, "start"), seen) for seed in seeds]
         )
 
@@ -76,14 +73,14 @@ def on(
 ) -> Network:
     """A model of the catalogue on examples of one's own."""
     # As in training: a second thread slows small networks down.
-    _torch.set_num_threads(1)
+    torch.set_num_threads(1)
     built, own_loss = (
         cast(Model, registry.build("model", model)),
         cast(Loss, registry.build("loss", loss)),
     )
     x, y = (
-        _torch.from_numpy(np.ascontiguousarray(training.x)),
-        _torch.from_numpy(np.ascontiguousarray(training.y)),
+        torch.from_numpy(np.ascontiguousarray(training.x)),
+        torch.from_numpy(np.ascontiguousarray(training.y)),
     )
     return Network(Objective(built, own_loss, shape), training, x, y)
 

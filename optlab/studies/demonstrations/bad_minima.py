@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from optlab.core.data import DataShape, Part
 from optlab.core.fields import choice, integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.critical_points import name as named
 from optlab.curvature.landscape import FunctionLandscape, Landscape
 from optlab.objective.seeding import generator
@@ -30,9 +30,6 @@ from optlab.studies.demonstrations.base import (
     numbers,
     table,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 AXIS_X = (1.0, 10.0)
 AXIS_Y = (0.95, 0.1)
@@ -155,12 +152,12 @@ class BadMinima(Demonstration):
 
     def _drawn(self, source: torch.Generator, size: int) -> torch.Tensor:
         return self.spread * (
-            2.0 * _torch.rand(self.starts, size, generator=source, dtype=_torch.float64) - 1.0
+            2.0 * torch.rand(self.starts, size, generator=source, dtype=torch.float64) - 1.0
         )
 
     def _found(self, landscape: Landscape, theta: torch.Tensor, done: float) -> DemonstrationResult:
         value, g = landscape.value_and_gradient(theta)
-        costs, norms = numbers(value), numbers(_torch.linalg.vector_norm(g, dim=1))
+        costs, norms = numbers(value), numbers(torch.linalg.vector_norm(g, dim=1))
         settled = done == 1.0
         rows: list[tuple[Cell, ...]] = []
         for members in _levels(costs):
@@ -228,10 +225,10 @@ def single_unit(w: torch.Tensor) -> torch.Tensor:
     """
     total = sum(
         (
-            (_torch.sigmoid(w * x) - y).square().sum(dim=1)
+            (torch.sigmoid(w * x) - y).square().sum(dim=1)
             for x, y in zip(AXIS_X, AXIS_Y, strict=True)
         ),
-        start=_torch.zeros_like(w[:, 0]),
+        start=torch.zeros_like(w[:, 0]),
     )
     return total / (len(AXIS_X) * w.shape[1])
 
@@ -240,7 +237,7 @@ def _plain_descent(
     landscape: Landscape, theta: torch.Tensor, rate: float
 ) -> Iterator[torch.Tensor]:
     """Momentum 0.9 on any landscape; points ``[R, P]``."""
-    v = _torch.zeros_like(theta)
+    v = torch.zeros_like(theta)
     while True:
         v = 0.9 * v - rate * landscape.value_and_gradient(theta)[1]
         theta = theta + v

@@ -11,7 +11,7 @@ from optlab.catalogue.models.base import Model
 from optlab.core import registry
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, integer, sizes
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.device import describe, resolve
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
@@ -105,14 +105,14 @@ class BatchCost(Demonstration):
         # One number per step is too small for auto to weigh: where a GPU is there, its cost is what
         # is asked for.
         device = resolve(self.device, 10**12, "float32")
-        _torch.set_num_threads(self.threads)
+        torch.set_num_threads(self.threads)
         model = cast(Model, registry.build("model", {"name": "mlp", "hidden": list(self.hidden)}))
         loss = cast(Loss, registry.build("loss", {"name": "cross_entropy"}))
         objective = Objective(model, loss, DataShape((_INPUTS,), _CLASSES, "classes"))
         source = generator(self.seed, "bench/batch_cost")
-        theta = 0.1 * _torch.randn(1, objective.layout.total, generator=source)
-        everyone = _torch.randn(1, self.largest, _INPUTS, generator=source)
-        classes = _torch.randint(_CLASSES, (1, self.largest), generator=source)
+        theta = 0.1 * torch.randn(1, objective.layout.total, generator=source)
+        everyone = torch.randn(1, self.largest, _INPUTS, generator=source)
+        classes = torch.randint(_CLASSES, (1, self.largest), generator=source)
         theta, everyone, classes = (part.to(device) for part in (theta, everyone, classes))
         sizes_ = powers_of_two(self.largest)
         times: list[float] = []

@@ -5,12 +5,12 @@ exactly.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from optlab.core.fields import integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.numerics.boltzmann import (
     Machine,
     exact_gradient,
@@ -33,9 +33,6 @@ from optlab.studies.demonstrations.base import (
     numbers,
     table,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 _ROUNDING = 1e-9
 """Relative bias below which it is partly rounding."""
@@ -114,12 +111,11 @@ class CdBias(Demonstration):
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         source = generator(self.seed, "bench/cd_bias")
         v = (
-            _torch.rand(1, self.examples, self.visible, generator=source, dtype=_torch.float64)
-            < 0.7
+            torch.rand(1, self.examples, self.visible, generator=source, dtype=torch.float64) < 0.7
         ).double()
-        drawn = _torch.randn(1, self.hidden, self.visible, generator=source, dtype=_torch.float64)
+        drawn = torch.randn(1, self.hidden, self.visible, generator=source, dtype=torch.float64)
         biases = [
-            0.3 * _torch.randn(1, units, generator=source, dtype=_torch.float64)
+            0.3 * torch.randn(1, units, generator=source, dtype=torch.float64)
             for units in (self.visible, self.hidden)
         ]
         rows: list[tuple[Cell, ...]] = []
@@ -197,20 +193,20 @@ def second_eigenvalue(machine: Machine) -> float:
     tops, ends = (_states(bias.shape[1]) for bias in (machine.hidden, machine.visible))
     down = _chances(visible_probabilities(machine, tops.unsqueeze(0))[0], ends)
     up = _chances(hidden_probabilities(machine, ends.unsqueeze(0))[0], tops)
-    return float(_torch.linalg.eigvals(down @ up).abs().sort(descending=True).values[1])
+    return float(torch.linalg.eigvals(down @ up).abs().sort(descending=True).values[1])
 
 
 def _states(units: int) -> torch.Tensor:
     """All states ``[2ⁿ, n]``."""
-    return (_torch.arange(2**units).unsqueeze(1) >> _torch.arange(units) & 1).double()
+    return (torch.arange(2**units).unsqueeze(1) >> torch.arange(units) & 1).double()
 
 
 def _chances(p: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     """Probability ``[n, s]`` of each state ``[s, units]`` where the units are on with probabilities
     ``p`` ``[n, units]``.
     """
-    return _torch.where(states > 0.5, p.unsqueeze(1), 1.0 - p.unsqueeze(1)).prod(dim=2)
+    return torch.where(states > 0.5, p.unsqueeze(1), 1.0 - p.unsqueeze(1)).prod(dim=2)
 
 
 def _flat(gradient: Machine) -> Array:
-    return numbers(_torch.cat([part.flatten() for part in gradient]))
+    return numbers(torch.cat([part.flatten() for part in gradient]))

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core import registry
 from optlab.core.fields import choice, integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.objective.seeding import derived, generator, numpy_generator
 from optlab.studies.demonstrations._networks import Network, network
@@ -32,9 +32,6 @@ from optlab.studies.demonstrations.base import (
     table,
 )
 from optlab.training.fresh import FreshExamples
-
-if TYPE_CHECKING:
-    import torch
 
 _AT_ONCE = 400_000
 """Input values that are drawn at once."""
@@ -141,11 +138,11 @@ class FirstAndSecondOrder(Demonstration):
     def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made, fresh = self._network()
         parameters = made.objective.layout.total
-        theta = 0.5 * _torch.randn(
+        theta = 0.5 * torch.randn(
             1,
             parameters,
             generator=generator(self.seed, "bench/first_and_second_order"),
-            dtype=_torch.float64,
+            dtype=torch.float64,
         )
         reference = fresh.draw(
             self.seed, "bench/first_and_second_order/reference", max(100_000, 8 * self.largest)
@@ -219,7 +216,7 @@ class FirstAndSecondOrder(Demonstration):
             loss = {"name": "cross_entropy", "l2": 1e-3}
         values |= {"validation": 0.0, "test": 0.0, "size": 1000}
         dataset = cast(Dataset, registry.build("dataset", values))
-        fresh = FreshExamples(dataset, dataset.load(), "cpu", _torch.float64)
+        fresh = FreshExamples(dataset, dataset.load(), "cpu", torch.float64)
         return network(values, {"name": "linear"}, loss), fresh
 
     def _parts(
@@ -230,10 +227,10 @@ class FirstAndSecondOrder(Demonstration):
         """
         landscape = ObjectiveLandscape(made.objective, x, y)
         g = landscape.value_and_gradient(theta)[1]
-        eye = _torch.eye(theta.shape[1], dtype=theta.dtype)
+        eye = torch.eye(theta.shape[1], dtype=theta.dtype)
         # The softmax has a direction without curvature, in which g has no part: the least-norm
         # solution leaves it out.
-        return g, _torch.linalg.pinv(
+        return g, torch.linalg.pinv(
             landscape.hessian(theta).dense() + self.damping * eye, hermitian=True, rtol=1e-9
         )
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from optlab.core.data import Part
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Sizes, flag, integer, number, sizes
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.seeding import numpy_generator
 from optlab.studies.demonstrations._networks import Network, descents, network, optimizer
 from optlab.studies.demonstrations._noise import Slope, batches, slope
@@ -28,9 +28,6 @@ from optlab.studies.demonstrations.base import (
     numbers,
     table,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 _EXAMPLES_AT_ONCE = 100
 
@@ -227,4 +224,4 @@ def per_example(made: Network, theta: torch.Tensor) -> Array:
                 theta.expand(len(x), -1), x.unsqueeze(1), y.unsqueeze(1)
             )[1]
         )
-    return numbers(_torch.cat(found))
+    return numbers(torch.cat(found))

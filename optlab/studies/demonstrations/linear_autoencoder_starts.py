@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from optlab.core import registry
 from optlab.core.data import DataShape, Part
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import choice, integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.critical_points import find
 from optlab.curvature.critical_points import name as named
 from optlab.objective.seeding import generator
@@ -34,9 +34,6 @@ from optlab.studies.demonstrations.base import (
     numbers,
     table,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 _CHUNK = 500
 _DRAWN = 12
@@ -166,8 +163,8 @@ class LinearAutoencoderStarts(Demonstration):
                 "code",
             )
         source = generator(self.seed, "bench/linear_autoencoder_starts")
-        theta = self.spread * _torch.randn(
-            self.starts, made.objective.layout.total, generator=source, dtype=_torch.float64
+        theta = self.spread * torch.randn(
+            self.starts, made.objective.layout.total, generator=source, dtype=torch.float64
         )
         rule = optimizer("sgd", lr=self.rate)
         costs: list[Array] = []

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from optlab.catalogue.optimizers.base import Optimizer
 from optlab.core.errors import RunFailed
 from optlab.core.fields import choice, integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.critical_points import name as named
 from optlab.objective.seeding import generator
 from optlab.studies.demonstrations._critical import Reached, reached, small_network
@@ -29,9 +29,6 @@ from optlab.studies.demonstrations.base import (
     numbers,
     table,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 _SPREADS = (0.1, 0.5, 1.0)
 _SOUGHT = 60
@@ -134,12 +131,12 @@ class NewtonAtSaddles(Demonstration):
             raise RunFailed(
                 "No saddle of this network was found; use fewer hidden units, another seed or another weight decay."
             )
-        u = _torch.randn(
+        u = torch.randn(
             saddle.theta.shape,
             generator=generator(self.seed, "bench/newton_at_saddles"),
-            dtype=_torch.float64,
+            dtype=torch.float64,
         )
-        start = saddle.theta + self.distance * u / _torch.linalg.vector_norm(u)
+        start = saddle.theta + self.distance * u / torch.linalg.vector_norm(u)
         methods = (
             optimizer("newton", lr=1.0, damping=0.0, solver="exact"),
             optimizer("saddle_free_newton", lr=1.0, damping=self.damping, solver="exact"),
@@ -184,7 +181,7 @@ class NewtonAtSaddles(Demonstration):
         for row_number, method in enumerate(methods):
             verdict = (
                 named(made.landscape, last.theta[row_number : row_number + 1])
-                if settled and bool(_torch.isfinite(last.theta[row_number]).all())
+                if settled and bool(torch.isfinite(last.theta[row_number]).all())
                 else None
             )
             index = None if verdict is None else verdict.index
@@ -256,5 +253,5 @@ class _At:
         value, g = made.landscape.value_and_gradient(theta)
         self.theta = theta
         self.values: Array = numbers(value)
-        self.norms: Array = numbers(_torch.linalg.vector_norm(g, dim=1))
-        self.distances: Array = numbers(_torch.linalg.vector_norm(theta - saddle.theta, dim=1))
+        self.norms: Array = numbers(torch.linalg.vector_norm(g, dim=1))
+        self.distances: Array = numbers(torch.linalg.vector_norm(theta - saddle.theta, dim=1))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from optlab.core import registry
 from optlab.core.fields import integer, number
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.seeding import numpy_generator
 from optlab.studies.demonstrations._fits import line
 from optlab.studies.demonstrations._networks import Network, descents, network, optimizer
@@ -29,9 +29,6 @@ from optlab.studies.demonstrations.base import (
     numbers,
     table,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 _EXAMPLES = 32
 _TINY = 1e-300
@@ -309,12 +306,12 @@ def powers(
 def with_radius(made: Network, theta: torch.Tensor, radius: float) -> None:
     """Scale the recurrent weights of a simple RNN in ``theta`` ``[1, P]`` to this spectral radius."""
     u = made.objective.layout.named(theta)["recurrent.weight"]
-    u *= radius / float(_torch.linalg.eigvals(u[0]).abs().max())
+    u *= radius / float(torch.linalg.eigvals(u[0]).abs().max())
 
 
 def by_time_step(made: Network, theta: torch.Tensor) -> Array:
     """Norm ``[T]`` over the examples of the gradient of the loss by the input of each time step."""
     x = made.x.unsqueeze(0).clone().requires_grad_()
     loss = made.objective.losses(theta, x, made.y.unsqueeze(0))
-    (g,) = _torch.autograd.grad(loss.sum(), x)
-    return numbers(_torch.linalg.vector_norm(g[0], dim=(0, 2)))
+    (g,) = torch.autograd.grad(loss.sum(), x)
+    return numbers(torch.linalg.vector_norm(g[0], dim=(0, 2)))

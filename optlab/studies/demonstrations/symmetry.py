@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from optlab.core.fields import Sizes, choice, integer, number, sizes
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import numpy_generator
 from optlab.studies.demonstrations._networks import Network, descents, network, optimizer
@@ -27,9 +27,6 @@ from optlab.studies.demonstrations.base import (
     numbers,
     table,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 _FACTORS = (0.1, 0.5, 2.0, 10.0)
 _ALONG = 41
@@ -191,15 +188,15 @@ class _Tried:
     def __init__(self, made: Network, theta: torch.Tensor) -> None:
         self._landscape, self._theta = made.landscape, theta
         value, g = self._landscape.value_and_gradient(theta)
-        self._value, self._norm = float(value), float(_torch.linalg.vector_norm(g))
+        self._value, self._norm = float(value), float(torch.linalg.vector_norm(g))
         self.rows: list[tuple[Cell, ...]] = []
 
     def add(self, operation: str, layer: int | None, what: str, after: torch.Tensor) -> None:
         value, g = self._landscape.value_and_gradient(after)
         change = (float(value) - self._value) / abs(self._value)
         moved, norm = (
-            float(_torch.linalg.vector_norm(after - self._theta)),
-            float(_torch.linalg.vector_norm(g)),
+            float(torch.linalg.vector_norm(after - self._theta)),
+            float(torch.linalg.vector_norm(g)),
         )
         self.rows.append(
             (operation, layer, what, float(value), change, moved, norm, self._value, self._norm)
@@ -258,7 +255,7 @@ def _into(objective: Objective, layer: int) -> tuple[int, int, int]:
 
 def _between(made: Network, theta: torch.Tensor, other: torch.Tensor) -> Plot:
     t = np.linspace(0.0, 1.0, _ALONG)
-    points = theta + _torch.from_numpy(t).unsqueeze(1) * (other - theta)
+    points = theta + torch.from_numpy(t).unsqueeze(1) * (other - theta)
     return Plot(
         "On the straight line between two arrangements",
         Axis("share of the way"),
@@ -269,11 +266,11 @@ def _between(made: Network, theta: torch.Tensor, other: torch.Tensor) -> Plot:
 
 def _along_scaling(made: Network, theta: torch.Tensor) -> Plot:
     factors = np.geomspace(0.1, 10.0, _ALONG)
-    points = _torch.cat([scaled(made.objective, theta, 0, 0, float(factor)) for factor in factors])
+    points = torch.cat([scaled(made.objective, theta, 0, 0, float(factor)) for factor in factors])
     value, g = made.landscape.value_and_gradient(points)
     curves = (
         Curve("J", factors, numbers(value)),
-        Curve("gradient norm", factors, numbers(_torch.linalg.vector_norm(g, dim=1))),
+        Curve("gradient norm", factors, numbers(torch.linalg.vector_norm(g, dim=1))),
     )
     return Plot(
         "A unit of the first layer scaled",

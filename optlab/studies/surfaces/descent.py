@@ -12,7 +12,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +26,12 @@ from optlab.catalogue.stopping.base import Stopping
 from optlab.catalogue.surfaces.base import Point, Surface
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.experiment.sections import General
 from optlab.objective.seeding import generator
 from optlab.objective.surface_objective import Array, heights, surface_objective, tensor, untilted
 from optlab.training.population import groups
 from optlab.training.stepping import Stepper, Taken
-
-if TYPE_CHECKING:
-    import torch
 
 DIVERGENCE_RADIUS = 1000.0
 """Widths of the picture from its middle beyond which a run counts as diverged."""
@@ -186,8 +183,8 @@ class Walk:
         self.values, self.gradients = self._objective.value_and_gradient(
             self.theta, *untilted(self.theta)
         )
-        self.walking = _torch.ones(len(contenders), dtype=_torch.bool)
-        self.arrived = _torch.zeros(len(contenders), dtype=_torch.bool)
+        self.walking = torch.ones(len(contenders), dtype=torch.bool)
+        self.arrived = torch.zeros(len(contenders), dtype=torch.bool)
         self.lengths = [0] * len(contenders)
         self.reasons: dict[int, str] = {}
 
@@ -197,13 +194,13 @@ class Walk:
         taken = self._stepper.take(self.theta, self.step, self._tilt() if self._noise else x, y)
         values, gradients = self._objective.value_and_gradient(taken.after, x, y)
         sound = (
-            _torch.isfinite(taken.after).all(dim=1)
-            & _torch.isfinite(values)
-            & _torch.isfinite(gradients).all(dim=1)
+            torch.isfinite(taken.after).all(dim=1)
+            & torch.isfinite(values)
+            & torch.isfinite(gradients).all(dim=1)
         )
         near = (taken.after - self._middle).abs().amax(dim=1) <= self._farthest
         good = self.walking & sound & near
-        for run in _torch.nonzero(self.walking & ~good).flatten().tolist():
+        for run in torch.nonzero(self.walking & ~good).flatten().tolist():
             self.reasons[run] = self._reason(run, taken.after[run], bool(sound[run]))
         moved = (taken.after - self.theta).abs().amax(dim=1)
         level = (gradients.abs().amax(dim=1) <= STILL) & (moved <= STILL)
@@ -212,9 +209,9 @@ class Walk:
         self.lengths = [
             length + int(alive) for length, alive in zip(self.lengths, good.tolist(), strict=True)
         ]
-        self.theta = _torch.where(good.unsqueeze(1), taken.after, self.theta)
-        self.values = _torch.where(good, values, self.values)
-        self.gradients = _torch.where(good.unsqueeze(1), gradients, self.gradients)
+        self.theta = torch.where(good.unsqueeze(1), taken.after, self.theta)
+        self.values = torch.where(good, values, self.values)
+        self.gradients = torch.where(good.unsqueeze(1), gradients, self.gradients)
         for group, state in zip(self.groups, taken.states, strict=True):
             group.state = _kept(group.select(good), state, group.state)
         self.step += 1
@@ -223,16 +220,16 @@ class Walk:
     def _tilt(self) -> torch.Tensor:
         """The noise of this step, ``[R, 1, d]``."""
         drawn = {
-            seed: _torch.randn(1, self.theta.shape[1], generator=source, dtype=_torch.float64)
+            seed: torch.randn(1, self.theta.shape[1], generator=source, dtype=torch.float64)
             for seed, source in self._tilts.items()
         }
-        return self._noise * _torch.stack([drawn[contender.seed] for contender in self.contenders])
+        return self._noise * torch.stack([drawn[contender.seed] for contender in self.contenders])
 
     def _reason(self, run: int, after: torch.Tensor, sound: bool) -> str:
         number = self.step + 1
         if sound:
             return f"step {number} led to {place(after.tolist())}, more than {DIVERGENCE_RADIUS:g} widths of the picture away"
-        if bool(_torch.isfinite(after).all()):
+        if bool(torch.isfinite(after).all()):
             return f"step {number} led to {place(after.tolist())}, where the function or its slope is not finite"
         return f"step {number} from {place(self.theta[run].tolist())} led to coordinates that are not finite"
 
@@ -349,7 +346,7 @@ def _clipped(walk: Walk, taken: Taken) -> torch.Tensor:
     found = taken.gradient.clone()
     for group in walk.groups:
         if group.clipping.active:
-            rows = _torch.tensor(group.rows)
+            rows = torch.tensor(group.rows)
             found[rows] = group.clipping.clip(taken.gradient[rows], taken.norm[rows], group.clip_h)
     return found
 
@@ -359,13 +356,13 @@ def _kept(good: torch.Tensor, after: State, before: State) -> State:
     if bool(good.all()):
         return after
     return {
-        name: _torch.where(good.view(-1, *[1] * (value.ndim - 1)), value, before[name])
+        name: torch.where(good.view(-1, *[1] * (value.ndim - 1)), value, before[name])
         for name, value in after.items()
     }
 
 
 def _stacked(tensors: Sequence[Any], shape: tuple[int, ...]) -> Array:
-    return _torch.stack(list(tensors)).numpy() if tensors else np.empty(shape)
+    return torch.stack(list(tensors)).numpy() if tensors else np.empty(shape)
 
 
 def _by_run(walk: Walk, states: Sequence[Sequence[State]]) -> tuple[dict[str, Array], ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from optlab.catalogue.optimizers.base import Optimizer
 from optlab.catalogue.schedules.base import Schedule
 from optlab.catalogue.surfaces.base import CriticalKind, Interval, Surface
 from optlab.core.errors import InvalidInput
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.objective.surface_objective import (
     Array,
     axes,
@@ -30,9 +30,6 @@ from optlab.objective.surface_objective import (
     tensor,
 )
 from optlab.studies.surfaces.descent import Contender, Walk
-
-if TYPE_CHECKING:
-    import torch
 
 MOST = 1000
 """Critical points that are listed; more mean that they fill a line or the plane."""
@@ -152,7 +149,7 @@ def critical_points(
     kinks = [point.point for point in known if point.kind == "kink"]
     at = tensor(lattice(axes(domain, count or (201 if len(domain) == 1 else 61))))
     if known:
-        at = _torch.cat(
+        at = torch.cat(
             [
                 at,
                 tensor([point.point for point in known if point.kind != "kink"]).view(
@@ -173,7 +170,7 @@ def critical_points(
         # shortened it still points the right way.
         at = at + step * (0.25 * diagonal / length.clamp(min=1e-300)).clamp(max=1.0)
         at = at[~done & ((at >= low - size) & (at <= high + size)).all(dim=1)]
-    ends = _torch.cat(arrived)
+    ends = torch.cat(arrived)
     found = _distinct(
         ends[((ends >= low - 1e-6 * size) & (ends <= high + 1e-6 * size)).all(dim=1)].numpy(),
         _SAME * diagonal,
@@ -236,14 +233,14 @@ def basins(
         surface,
         [Contender(optimizer, tuple(start), **parts) for start in starts[usable].tolist()],  # type: ignore[arg-type]
     )
-    owner, since = _owner(walk.theta, places, near), _torch.zeros(len(usable), dtype=_torch.int64)
+    owner, since = _owner(walk.theta, places, near), torch.zeros(len(usable), dtype=torch.int64)
     quiet = 0
     while walk.step < steps and quiet < _QUIET and bool(walk.walking.any()) and going(walk.step):
         before = walk.theta
         walk.advance()
         quiet = quiet + 1 if float((walk.theta - before).abs().max()) <= 1e-12 * near else 0
         now = _owner(walk.theta, places, near)
-        since = _torch.where(now == owner, since, walk.step)
+        since = torch.where(now == owner, since, walk.step)
         owner = now
     lost = list(walk.reasons)
     owner[lost] = LOST
@@ -269,9 +266,9 @@ def basins(
 def _owner(at: torch.Tensor, places: torch.Tensor, near: float) -> torch.Tensor:
     """Which of ``places`` ``[T, d]`` each point ``[R, d]`` is near, else :data:`ELSEWHERE`."""
     if len(places) == 0:
-        return _torch.full((len(at),), ELSEWHERE)
-    distance, index = _torch.cdist(at, places).min(dim=1)
-    return _torch.where(distance <= near, index, ELSEWHERE)
+        return torch.full((len(at),), ELSEWHERE)
+    distance, index = torch.cdist(at, places).min(dim=1)
+    return torch.where(distance <= near, index, ELSEWHERE)
 
 
 def _newton_step(surface: Surface, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -282,11 +279,11 @@ def _newton_step(surface: Surface, at: torch.Tensor) -> tuple[torch.Tensor, torc
     batch_objective = surface_batch_objective(surface, at)
     _, gradient = batch_objective.gradient(at)
     hessian = batch_objective.hessian(at)
-    finite = _torch.isfinite(hessian).flatten(1).all(dim=1) & _torch.isfinite(gradient).all(dim=1)
-    hessian = _torch.where(finite.view(-1, 1, 1), hessian, 0.0)
-    gradient = _torch.where(finite.unsqueeze(1), gradient, 0.0)
+    finite = torch.isfinite(hessian).flatten(1).all(dim=1) & torch.isfinite(gradient).all(dim=1)
+    hessian = torch.where(finite.view(-1, 1, 1), hessian, 0.0)
+    gradient = torch.where(finite.unsqueeze(1), gradient, 0.0)
     step = -(
-        _torch.linalg.pinv(hessian, rtol=1e-13, hermitian=True) @ gradient.unsqueeze(2)
+        torch.linalg.pinv(hessian, rtol=1e-13, hermitian=True) @ gradient.unsqueeze(2)
     ).squeeze(2)
     left = ((hessian @ step.unsqueeze(2)).squeeze(2) + gradient).norm(dim=1)
     return step, finite & (left <= 1e-3 * gradient.norm(dim=1))
@@ -296,7 +293,7 @@ def _scale(surface: Surface, domain: Sequence[Interval] | None = None) -> float:
     """The curvature of the surface: the median over a coarse grid of the largest eigenvalue's size."""
     at = tensor(lattice(axes(domain or surface.domain(), 9)))
     hessian = surface_batch_objective(surface, at).hessian(at).flatten(1).norm(dim=1)
-    finite = hessian[_torch.isfinite(hessian)]
+    finite = hessian[torch.isfinite(hessian)]
     return float(finite.median()) if len(finite) else 0.0
 
 
@@ -309,11 +306,9 @@ def _described(
     batch_objective = surface_batch_objective(surface, at)
     values, gradients = batch_objective.gradient(at)
     hessians = batch_objective.hessian(at)
-    finite = _torch.isfinite(hessians).flatten(1).all(dim=1)
-    eigenvalues, eigenvectors = _torch.linalg.eigh(
-        _torch.where(finite.view(-1, 1, 1), hessians, 0.0)
-    )
-    eigenvalues = _torch.where(finite.unsqueeze(1), eigenvalues, float("nan"))
+    finite = torch.isfinite(hessians).flatten(1).all(dim=1)
+    eigenvalues, eigenvectors = torch.linalg.eigh(torch.where(finite.view(-1, 1, 1), hessians, 0.0))
+    eigenvalues = torch.where(finite.unsqueeze(1), eigenvalues, float("nan"))
     step, solved = _newton_step(surface, at)
     diagonal = float(np.linalg.norm([high - low for low, high in surface.domain()]))
     zero_slope = solved & (step.norm(dim=1) <= 1e-6 * diagonal)

@@ -11,15 +11,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from optlab.catalogue.models.base import ForwardContext
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ def start_table(experiment: Experiment) -> StartTable:
         activations.append(_spread(name, here))
         dead[name] = float((here == 0.0).all(dim=0).double().mean())
 
-    with _torch.no_grad():
+    with torch.no_grad():
         loss = float(objective.losses(theta, x, y, ForwardContext(training=True, trace=trace))[0])
     gradient = objective.value_and_gradient(theta, x, y)[1]
     return StartTable(
@@ -119,5 +115,5 @@ def _spread(name: str, values: torch.Tensor) -> Spread:
         std=float(flat.std(correction=0)),
         least=float(flat.min()),
         most=float(flat.max()),
-        norm=float(_torch.linalg.vector_norm(flat)),
+        norm=float(torch.linalg.vector_norm(flat)),
     )

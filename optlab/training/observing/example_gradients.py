@@ -9,15 +9,10 @@ under batch normalization, is there a backward pass for each.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from optlab.catalogue.models.base import Layers
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.hessian import linearized
 from optlab.objective.objective import Objective
-
-if TYPE_CHECKING:
-    import torch
 
 _VALUES = 16_000_000
 """Numbers that the gradients of single examples may hold at once."""
@@ -59,7 +54,7 @@ def _from_activations(
     if found is None:
         return None
     layers, delta = found
-    with _torch.no_grad():
+    with torch.no_grad():
         layers.differentiate(delta)
         # The deltas are those of the mean loss, each example's 1/m of its own.
         return layers.squared_norms().mul_(x.shape[1] ** 2)
@@ -90,12 +85,12 @@ def _as_runs(
             leaf, some_x.flatten(0, 1).unsqueeze(1), some_y.flatten(0, 1).unsqueeze(1)
         )
         total = losses if added is None else losses + added
-        (gradients,) = _torch.autograd.grad(total.sum(), leaf)
+        (gradients,) = torch.autograd.grad(total.sum(), leaf)
         gradients = gradients.view(runs, count, -1)
         found.append(
             (gradients if decay is None else gradients - decay.unsqueeze(1)).square().sum(dim=2)
         )
-    return _torch.cat(found, dim=1)
+    return torch.cat(found, dim=1)
 
 
 def _one_by_one(
@@ -107,9 +102,9 @@ def _one_by_one(
     leaf = theta.detach().requires_grad_()
     losses = objective.per_example(leaf, x, y)
     squares: list[torch.Tensor] = []
-    total = _torch.zeros_like(theta)
+    total = torch.zeros_like(theta)
     for example in losses.unbind(dim=1):
-        (gradient,) = _torch.autograd.grad(example.sum(), leaf, retain_graph=True)
+        (gradient,) = torch.autograd.grad(example.sum(), leaf, retain_graph=True)
         squares.append(gradient.square().sum(dim=1))
         total += gradient
-    return _torch.stack(squares, dim=1), total / losses.shape[1]
+    return torch.stack(squares, dim=1), total / losses.shape[1]

@@ -12,20 +12,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from optlab.catalogue.instruments.base import Instrument, Named, Reading
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.training.events import InstrumentImage
 from optlab.training.observing.step_context import TrainingStepContext
 from optlab.training.recorder import Recorder
 from optlab.training.snapshot import INSTRUMENT, Snapshot
-
-if TYPE_CHECKING:
-    import torch
 
 _NEVER = 1 << 62
 _LAST = 65
@@ -84,17 +81,17 @@ class InstrumentRunner:
         """
         if snapshots is not None:
             # Of runs that had been pretrained, the start is not at hand when they go on.
-            known = _torch.tensor(
+            known = torch.tensor(
                 [not experiment.pretraining.active for experiment in experiments],
                 device=start.device,
             )
-            start = _torch.where(known.unsqueeze(1), start, float("nan"))
+            start = torch.where(known.unsqueeze(1), start, float("nan"))
         for instrument in experiments[0].instruments:
             found = [_kept(snapshot.memory, instrument.name) for snapshot in snapshots or ()]
             names = set.intersection(*(set(one) for one in found)) if found else set()
             kept = {
-                key: _torch.tensor(
-                    [one[key] for one in found], dtype=_torch.float64, device=start.device
+                key: torch.tensor(
+                    [one[key] for one in found], dtype=torch.float64, device=start.device
                 )
                 for key in names
             }
@@ -223,7 +220,7 @@ class InstrumentRunner:
 
     def _take(self, slots: Sequence[ActiveInstrument], context: TrainingStepContext) -> None:
         device = context.theta.device
-        with _torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             for slot in slots:
                 begun = time.perf_counter()
                 reading = slot.instrument.take(context, slot.memory)

@@ -9,17 +9,13 @@ grows with P, so points also keep a distance in time: watching must not slow dow
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optlab.core.layout import Layout
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.training.events import WeightPath
-
-if TYPE_CHECKING:
-    import torch
 
 _VALUES = 8_000_000
 """Numbers that the points of a path may hold in all (32 MB in float32)."""
@@ -85,8 +81,8 @@ class PathRecorder:
         self._points[n] = offset
         # torch computes with the session's threads; NumPy's library would take all cores and fight
         # over them with other runs.
-        row = _torch.mv(
-            _torch.from_numpy(self._points[: n + 1]), _torch.from_numpy(self._points[n])
+        row = torch.mv(
+            torch.from_numpy(self._points[: n + 1]), torch.from_numpy(self._points[n])
         ).numpy()
         self._products[n, : n + 1] = row
         self._products[: n + 1, n] = row
@@ -109,7 +105,7 @@ class PathRecorder:
         products = self._products[:n, :n]
         mean = products.mean(axis=0)
         centered = products - mean[:, None] - mean[None, :] + mean.mean()
-        found = _torch.linalg.eigh(_torch.from_numpy(centered))
+        found = torch.linalg.eigh(torch.from_numpy(centered))
         values, vectors = (
             np.maximum(found.eigenvalues.numpy()[::-1], 0.0),
             found.eigenvectors.numpy()[:, ::-1],

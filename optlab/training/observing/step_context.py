@@ -10,13 +10,12 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from optlab.catalogue.instruments.base import Ends, PartName
 from optlab.catalogue.measures.base import Step
 from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
 from optlab.core.layout import Layout
-from optlab.core.lazy import torch as _torch
+from optlab.core.lazy import torch
 from optlab.curvature.extremes import extremes
 from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import ObjectiveLandscape
@@ -24,9 +23,6 @@ from optlab.curvature.spectrum import density_of, trace_of
 from optlab.objective.objective import Objective
 from optlab.training.observing.example_gradients import example_gradients
 from optlab.training.stepping import Taken
-
-if TYPE_CHECKING:
-    import torch
 
 Examples = tuple["torch.Tensor", "torch.Tensor"]
 _STATE = re.compile(r"state\.(\d+)")
@@ -118,7 +114,7 @@ class TrainingStepContext:
         batch: Examples,
     ) -> TrainingStepContext:
         """Of the parameters as they stand, with the rates and the batch of the step to come."""
-        rate: torch.Tensor = _torch.tensor(rates, dtype=theta.dtype, device=theta.device)
+        rate: torch.Tensor = torch.tensor(rates, dtype=theta.dtype, device=theta.device)
         return cls(
             surroundings, step, theta, batch, before=before, after=theta, rate=rate, stepped=False
         )
@@ -150,7 +146,7 @@ class TrainingStepContext:
 
     def value(self, theta: torch.Tensor) -> torch.Tensor:
         # In one piece, as the step itself took it.
-        with _torch.no_grad():
+        with torch.no_grad():
             losses, added = self._surroundings.objective.terms(theta, self._x, self._y)
         return losses if added is None else losses + added
 
@@ -218,7 +214,7 @@ class TrainingStepContext:
         return Ends(
             found.top,
             found.bottom,
-            _torch.cat([found.top_vectors, found.bottom_vectors], dim=1),
+            torch.cat([found.top_vectors, found.bottom_vectors], dim=1),
             found.products,
             found.converged,
         )
@@ -227,9 +223,9 @@ class TrainingStepContext:
         matrix = self._hessian(examples).dense()
         # A library may refuse to decompose what is not finite; a run that has broken has no
         # eigenvalues.
-        sound = _torch.isfinite(matrix).all(dim=(1, 2))
-        values = _torch.linalg.eigvalsh(_torch.where(sound[:, None, None], matrix, 0.0))
-        return _torch.where(sound.unsqueeze(1), values, float("nan"))
+        sound = torch.isfinite(matrix).all(dim=(1, 2))
+        values = torch.linalg.eigvalsh(torch.where(sound[:, None, None], matrix, 0.0))
+        return torch.where(sound.unsqueeze(1), values, float("nan"))
 
     def trace(self, probes: int, examples: int) -> tuple[torch.Tensor, torch.Tensor]:
         found = trace_of(self._hessian(examples), probes=probes, seed=self.step)
@@ -239,7 +235,7 @@ class TrainingStepContext:
         self, probes: int, steps: int, examples: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         here = self._hessian(examples)
-        if not bool(_torch.isfinite(here.along(_torch.ones_like(self.theta))).all()):
+        if not bool(torch.isfinite(here.along(torch.ones_like(self.theta))).all()):
             return self._without_broken(probes, steps, examples)
         found = density_of(
             here, probes=probes, steps=min(steps, self.layout.total), seed=self.step, moments=3
@@ -254,14 +250,14 @@ class TrainingStepContext:
         for run in range(len(self.theta)):
             alone = self._only(run)
             fine = bool(
-                _torch.isfinite(alone._hessian(examples).along(_torch.ones_like(alone.theta))).all()
+                torch.isfinite(alone._hessian(examples).along(torch.ones_like(alone.theta))).all()
             )
             parts.append(alone.density(probes, steps, examples) if fine else None)
         known = next((part for part in parts if part is not None), None)
         shapes = [part.shape for part in known] if known is not None else [(1, 2), (1, 2), (1, 3)]
         nothing = tuple(self.theta.new_full(tuple(shape), float("nan")) for shape in shapes)
         columns = list(zip(*(nothing if part is None else part for part in parts), strict=True))
-        return _torch.cat(columns[0]), _torch.cat(columns[1]), _torch.cat(columns[2])
+        return torch.cat(columns[0]), torch.cat(columns[1]), torch.cat(columns[2])
 
     def _only(self, run: int) -> TrainingStepContext:
         here = slice(run, run + 1)
@@ -284,7 +280,7 @@ class TrainingStepContext:
     @functools.cached_property
     def _traced(self) -> list[tuple[str, torch.Tensor]]:
         found: list[tuple[str, torch.Tensor]] = []
-        with _torch.no_grad():
+        with torch.no_grad():
             self._surroundings.objective.outputs(
                 self.theta,
                 self._x,
@@ -307,7 +303,7 @@ class TrainingStepContext:
             if found:
                 states[int(found[1])] = value
 
-        with _torch.enable_grad():
+        with torch.enable_grad():
             # The parameters need a graph, too: a state that depends on them alone would have none.
             theta, x = (
                 self.theta.detach().requires_grad_(),
@@ -326,13 +322,13 @@ class TrainingStepContext:
                 if len(states) == length
                 else ("input", [x])
             )
-            found = _torch.autograd.grad(losses.sum(), wanted, allow_unused=True)
+            found = torch.autograd.grad(losses.sum(), wanted, allow_unused=True)
         gradients = [
-            _torch.zeros_like(value) if one is None else one
+            torch.zeros_like(value) if one is None else one
             for one, value in zip(found, wanted, strict=True)
         ]
-        each = _torch.stack(gradients, dim=2) if by == "state" else gradients[0]
-        norms: torch.Tensor = _torch.linalg.vector_norm(
+        each = torch.stack(gradients, dim=2) if by == "state" else gradients[0]
+        norms: torch.Tensor = torch.linalg.vector_norm(
             each.flatten(3) if each.dim() > 3 else each.unsqueeze(3), dim=3
         ).mean(dim=1)
         return norms, by
@@ -353,7 +349,7 @@ class TrainingStepContext:
             if objective.model.normalizes()
             else EVALUATION
         )
-        with _torch.no_grad():
+        with torch.no_grad():
             for some in x.split(rows):
                 predicted = objective.loss.probabilities(
                     objective.outputs(self.after, some.expand(runs, *some.shape), context)
@@ -361,7 +357,7 @@ class TrainingStepContext:
                 if predicted is None:
                     return None
                 found.append(predicted)
-        return _torch.cat(found, dim=1), y
+        return torch.cat(found, dim=1), y
 
     def margins(self, part: PartName) -> torch.Tensor | None:
         examples = self._surroundings.part(part)

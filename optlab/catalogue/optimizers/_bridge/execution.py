@@ -21,15 +21,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optlab.catalogue.optimizers.base import State
 from optlab.core.errors import InvalidInput, RunFailed
 from optlab.core.layout import Layout, Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 Values = Mapping[str, Any]
 Build = Callable[
@@ -98,7 +95,7 @@ class Population:
     ) -> None:
         self._title, self._build, self._assign, self._ignored = title, build, assign, ignored
         self._layout = Layout(layout.parameters)  # its own, so that the one it was made for may go
-        self._theta, self._g = theta.clone(), _torch.zeros_like(theta)
+        self._theta, self._g = theta.clone(), torch.zeros_like(theta)
         self._values = [dict(own) for own in values]
         self._parameters = [self._split(run) for run in range(len(values))]
         self._optimizers = [
@@ -133,7 +130,7 @@ class Population:
         self._set_values(values)
         if not self._is_last(state):
             self._load(state)
-        with _torch.no_grad():
+        with torch.no_grad():
             self._theta.copy_(theta)
             self._g.copy_(g)
         for run, optimizers in enumerate(self._optimizers):
@@ -218,7 +215,7 @@ class Population:
         return changed
 
     def _coded(self) -> torch.Tensor:
-        return _torch.tensor(self._codes, dtype=_torch.uint8, device=self._theta.device).reshape(
+        return torch.tensor(self._codes, dtype=torch.uint8, device=self._theta.device).reshape(
             len(self._values), len(self._slots)
         )
 
@@ -253,7 +250,7 @@ class Population:
         likewise.
         """
         whole = self._theta if theta is None else theta
-        gradient = self._g if theta is None else _torch.full_like(whole, 1e-3)
+        gradient = self._g if theta is None else torch.full_like(whole, 1e-3)
         found: list[tuple[Parameter, torch.Tensor]] = []
         for spec, part, g in zip(
             self._layout.parameters,
@@ -261,7 +258,7 @@ class Population:
             self._layout.split(gradient[run : run + 1]),
             strict=True,
         ):
-            parameter = _torch.nn.Parameter(part[0])
+            parameter = torch.nn.Parameter(part[0])
             parameter.grad = g[0]
             found.append((spec, parameter))
         return found
@@ -367,17 +364,17 @@ class Population:
             return (
                 key not in self._ignored
                 and not isinstance(value, bool)
-                and isinstance(value, int | float | _torch.Tensor)
+                and isinstance(value, int | float | torch.Tensor)
             )
         return value is not None
 
     def _slot(self, owner: Owner, key: str, value: Any) -> Slot:
-        if isinstance(value, _torch.Tensor):
+        if isinstance(value, torch.Tensor):
             host = value.device.type == "cpu" and self._theta.device.type != "cpu"
             return Slot(owner, key, tuple(value.shape), value.dtype, None, host, False)
         if type(value) in (bool, int, float):
-            wide = _torch.float32 if self._theta.device.type == "mps" else _torch.float64
-            dtype = {bool: _torch.bool, int: _torch.int64, float: wide}[type(value)]
+            wide = torch.float32 if self._theta.device.type == "mps" else torch.float64
+            dtype = {bool: torch.bool, int: torch.int64, float: wide}[type(value)]
             return Slot(owner, key, (), dtype, type(value), True, False)
         raise InvalidInput(
             f"{self._title} remembers '{key}', a {type(value).__name__}, which cannot be part of a snapshot.",
@@ -418,7 +415,7 @@ class Population:
                     if slot.shape
                     else (len(self._layout.parameters),)
                 )
-                made[slot.buffer] = _torch.zeros(
+                made[slot.buffer] = torch.zeros(
                     runs, *extent, dtype=slot.dtype, device="cpu" if slot.host else device
                 )
         return made
@@ -474,13 +471,13 @@ class _Beside(dict[Any, Any]):
 def _own_values(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Numbers and tensors among the optimizer's own attributes."""
     return {
-        key: value.clone() if isinstance(value, _torch.Tensor) else value
+        key: value.clone() if isinstance(value, torch.Tensor) else value
         for key, value in vars(optimizer).items()
-        if isinstance(value, int | float | _torch.Tensor)
+        if isinstance(value, int | float | torch.Tensor)
     }
 
 
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, _torch.Tensor) and isinstance(other, _torch.Tensor):
-        return one.shape == other.shape and bool(_torch.equal(one, other))
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return one.shape == other.shape and bool(torch.equal(one, other))
     return type(one) is type(other) and bool(one == other)

@@ -14,7 +14,7 @@ import importlib.metadata
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from optlab.catalogue.optimizers._bridge.execution import Population, Values
 from optlab.catalogue.optimizers._bridge.fields import FIXED, Binding, declare
@@ -25,10 +25,7 @@ from optlab.core.errors import InvalidInput
 from optlab.core.fields import flag, number
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.layout import Layout, Parameter
-from optlab.core.lazy import torch as _torch
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import torch
 
 _KEPT = 16
 """Populations of optimizers that a thread keeps ready."""
@@ -186,7 +183,7 @@ class MuonRule(TorchRule):
         if matrices:
             found.append(cls.optimizer_class()(matrices, **cls.arguments(values)))
         if rest:
-            found.append(_torch.optim.AdamW(rest, **_rest(values)))
+            found.append(torch.optim.AdamW(rest, **_rest(values)))
         return found
 
     @classmethod
@@ -288,7 +285,7 @@ def _rows(cls: type[TorchRule], theta: torch.Tensor, h: Hyperparameters) -> list
     rows: list[dict[str, Any]] = [{} for _ in range(runs)]
     for field in cls.fields():
         value = getattr(h, field.name)
-        column = value.flatten().tolist() if isinstance(value, _torch.Tensor) else [value] * runs
+        column = value.flatten().tolist() if isinstance(value, torch.Tensor) else [value] * runs
         for row, own in zip(rows, column, strict=True):
             row[field.name] = round(own) if field.kind == "integer" else own
     return rows
