@@ -1,7 +1,8 @@
 # make run     install what is missing and open the window
 # make test    install what is missing and run the tests; ARGS="tests/unit -k adam" chooses
 # make soak    the tests that take many minutes: every fault of the disk in turn (needs a C compiler)
-# make check   ruff and mypy
+# make test-fast  the same without the tests marked slow, in under a minute
+# make check   formatter, ruff and mypy
 # make bench   the benchmarks
 # make package the packages of this system, in dist: on Linux a .deb, a tarball, wheel and source archive
 # make test-package   prove them in a bare Debian (as root; some minutes)
@@ -41,7 +42,11 @@ test: install-dev
 soak: install-dev
 	$(BIN)/python -m pytest -m soak -s -o faulthandler_timeout=7200 $(ARGS)
 
+test-fast: install-dev
+	$(BIN)/python -m pytest -n 2 -m "not slow and not soak" $(ARGS)
+
 check: install-dev
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
