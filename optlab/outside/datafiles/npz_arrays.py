@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from optlab.core.data import LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
-from optlab.outside.datafiles.csv_table import Asked
+from optlab.outside.datafiles.dialect import Asked
 from optlab.outside.datafiles.targets import finite, targets
 
 LARGEST_VALUES = 2**27
