@@ -9,6 +9,7 @@ input, 130 stopped by Ctrl-C.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import sys
@@ -40,7 +41,7 @@ from optlab.cli import (
 from optlab.cli import list as list_command
 from optlab.cli import range as range_command
 from optlab.cli import slice as slice_command
-from optlab.cli.output import ReaderGone, say, say_json
+from optlab.cli.output import ReaderGone, only_documents, say, say_json
 from optlab.core import paths
 from optlab.core.errors import InvalidInput, OptLabError
 
@@ -109,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A terminal or pipe that has no ε must not end the command.
             stream.reconfigure(errors="replace")
     try:
-        code = _invoke(words)
+        with only_documents() if "--json" in words else contextlib.nullcontext():
+            code = _invoke(words)
         sys.stdout.flush()
     except (ReaderGone, BrokenPipeError):
         _discard_output()

@@ -7,13 +7,14 @@ every terminal's encoding reads it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
 
 from optlab.core.fields import Field
 
@@ -22,6 +23,24 @@ class ReaderGone(Exception):
     """Whoever read standard output has closed it (``optlab list optimizers | head -1``): the
     command ends without a word.
     """
+
+
+_document_stream: TextIO | None = None
+
+
+@contextlib.contextmanager
+def only_documents() -> Iterator[None]:
+    """Let nothing but JSON documents reach standard output; all else goes to standard error.
+
+    A module or an optimizer of the user's may print while it runs.
+    """
+    global _document_stream
+    _document_stream, before = sys.stdout, _document_stream
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _document_stream = before
 
 
 def say(text: str = "") -> None:
@@ -42,7 +61,11 @@ def say_json(document: Any) -> None:
     Raises:
         ReaderGone: nobody reads it any more.
     """
-    say(json.dumps(plain(document), indent=2, allow_nan=False))
+    text = json.dumps(plain(document), indent=2, allow_nan=False)
+    try:
+        print(text, file=_document_stream, flush=True)
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def plain(value: Any) -> Any:

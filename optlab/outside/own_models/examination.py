@@ -18,7 +18,7 @@ from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.layout import Layout, Parameter, Role
 from optlab.core.lazy import torch
-from optlab.outside.own_models.sources import explained
+from optlab.outside.own_models.sources import USER_ERRORS, explained
 
 _EXAMPLES = 4
 """Examples that are tried."""
@@ -67,7 +67,7 @@ def built(make: Make, what: str) -> torch.nn.Module:
     """The module, its constructor's errors told as a sentence."""
     try:
         return make()
-    except Exception as error:
+    except USER_ERRORS as error:
         raise InvalidInput(f"{what} cannot be built: {explained(error)}.", "model.name") from error
 
 
@@ -131,7 +131,7 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
     given = x.clone()
     try:
         outputs, again = module(given), module(x.clone())
-    except Exception as error:
+    except USER_ERRORS as error:
         raise InvalidInput(
             f"{what}: its forward pass failed on examples of shape {list(x.shape[1:])} with {explained(error)}.",
             "model.name",
@@ -183,7 +183,7 @@ def _check_dependence(module: torch.nn.Module, x: torch.Tensor, what: str) -> No
                 module(x.clone()),
                 torch.cat([module(half.clone()) for half in x.split(_EXAMPLES // 2)]),
             )
-        except Exception as error:
+        except USER_ERRORS as error:
             raise InvalidInput(
                 f"{what}: its forward pass failed outside of training with {explained(error)}.",
                 "model.name",

@@ -123,6 +123,8 @@ def load(registration: Registration) -> type[torch.nn.Module]:
     )
 
 
+USER_ERRORS = (Exception, SystemExit)
+"""What code of the user's may raise: every error, and ``sys.exit``, which must not end OptLab."""
 _executing = threading.Lock()
 _executed: dict[tuple[str, str, str], type[torch.nn.Module]] = {}
 
@@ -331,7 +333,7 @@ def _run(source: Source) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # dataclasses and the like look their module up
         importlib.abc.InspectLoader.exec_module(_Bytes(source), module)
-    except (Exception, SystemExit) as error:
+    except USER_ERRORS as error:
         sys.modules.pop(name, None)
         raise InvalidInput(
             f"Executing {source.path} failed with {explained(error)}.", "model.name"
