@@ -46,8 +46,8 @@ from optlab.core import paths
 from optlab.core.errors import InvalidInput, OptLabError
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it (128 + SIGINT): told apart from a failure, and no
-success either.
+"""Exit code after Ctrl-C, as shells have it (128 + SIGINT): different from a failure,
+and not a success either.
 """
 _USAGE_ERRORS = cast("tuple[type[Exception], ...]", typer.BadParameter.__bases__)
 """The class of all usage errors, which typer itself does not export."""
@@ -59,11 +59,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help=(
-        "A laboratory in which deep-learning optimization can be seen.\n\nWithout a command, or with one experiment "
+        "A laboratory in which deep-learning optimization can be seen.\n\nWithout a command, or "
+        "with one experiment "
         "file, optlab opens its window. "
         "A first run without it: optlab run digits-mlp. What there is to try: optlab list."
     ),
-    epilog="Exit codes: 0 fine, 1 the run failed or diverged, 2 bad usage or bad input, 130 stopped by Ctrl-C. "
+    epilog="Exit codes: 0 fine, 1 the run failed or diverged, 2 bad usage or bad input, 130 "
+    "stopped by Ctrl-C. "
     "OPTLAB_HOME names the folder for runs; OPTLAB_DEBUG=1 shows tracebacks.",
 )
 
@@ -181,9 +183,7 @@ def _report(words: Sequence[str], error: Exception) -> str:
 
 
 def _discard_output() -> None:
-    """Let the interpreter's last flush go nowhere, so that it does not complain about the closed
-    pipe.
-    """
+    """Send the interpreter's last flush nowhere: it would complain about the closed pipe."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

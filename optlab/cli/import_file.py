@@ -1,4 +1,4 @@
-"""``optlab import``: look at a file of one's own, and write an experiment that trains on it."""
+"""``optlab import``: inspect a data file and write an experiment that trains on it."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Look at a data file of your own (CSV, NPZ, or a folder of IDX files) and write an experiment file that trains on it.\n\n"
-    "Try: optlab import table.csv --target species, then optlab run table.toml. What cannot be used is told with its row and column, and "
+    "Inspect a data file of your own (CSV, NPZ, or a folder of IDX files) and write an experiment "
+    "file that trains on it.\n\n"
+    "Try: optlab import table.csv --target species, then optlab run table.toml. What cannot be "
+    "used is refused with its row and column, and "
     "nothing is written."
 )
 
@@ -74,14 +76,16 @@ def import_file(
         list[str] | None,
         typer.Option(
             metavar="COLUMN",
-            help="A column of a table that is not an input, by name or number from 1; may be repeated.",
+            help="A column of a table that is not an input, by name or number from 1; may be "
+            "repeated.",
         ),
     ] = None,
     to: Annotated[
         str,
         typer.Option(
             metavar="FILE",
-            help="Where to write the experiment; by default the file's name with .toml, in this folder.",
+            help="Where to write the experiment; by default the file's name with .toml, in this "
+            "folder.",
         ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
@@ -93,7 +97,11 @@ def import_file(
         ),
     ] = False,
 ) -> None:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     seen = preview(path)
     choices = {
         "target" if seen.kind == "csv" else "y": target,

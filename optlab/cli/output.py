@@ -14,18 +14,20 @@ import math
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, TextIO
 
 from optlab.core.fields import Field
 
 
 class ReaderGone(Exception):
-    """Whoever read standard output has closed it (``optlab list optimizers | head -1``): the
-    command ends without a word.
+    """Whoever read standard output has closed it (``optlab list optimizers | head -1``).
+
+    The command ends without a word.
     """
 
 
-_document_stream: TextIO | None = None
+_document_stream: ContextVar[TextIO | None] = ContextVar("document stream", default=None)
 
 
 @contextlib.contextmanager
@@ -34,13 +36,12 @@ def only_documents() -> Iterator[None]:
 
     A module or an optimizer of the user's may print while it runs.
     """
-    global _document_stream
-    _document_stream, before = sys.stdout, _document_stream
+    token = _document_stream.set(sys.stdout)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
-        _document_stream = before
+        _document_stream.reset(token)
 
 
 def say(text: str = "") -> None:
@@ -63,13 +64,17 @@ def say_json(document: Any) -> None:
     """
     text = json.dumps(plain(document), indent=2, allow_nan=False)
     try:
-        print(text, file=_document_stream, flush=True)
+        print(text, file=_document_stream.get(), flush=True)
     except BrokenPipeError:
         raise ReaderGone from None
 
 
 def plain(value: Any) -> Any:
-    """``value`` in JSON's own types: mappings, lists, texts, finite numbers, true, false and null."""
+    """Return ``value`` in JSON's own types; a number that is not finite becomes None.
+
+    Raises:
+        TypeError: the value has no form in JSON.
+    """
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

@@ -1,5 +1,6 @@
-"""A first look at a file of the user's: what it seems to be, its first rows, and how it would be
-read, for a dialog or a command to show.
+"""A first look at a file of the user's.
+
+What it seems to be, its first rows, and how it would be read, for a dialog or a command to show.
 
 Looking never raises: what is wrong with the file is one sentence of the result. The choices made on
 it become a ``[dataset]`` section.
@@ -134,7 +135,7 @@ def kind_of(path: Path) -> Kind:
     """What a file seems to be, by its first bytes; a folder is one of IDX files.
 
     Raises:
-        InvalidInput: it cannot be read, or is of a kind that is told from others and not read.
+        InvalidInput: it cannot be read, or is of a kind that is recognized but not read.
     """
     try:
         if path.is_dir():
@@ -221,7 +222,8 @@ def _npz(path: Path, choices: Mapping[str, Any]) -> Preview:
     x, y = usual_names(path, tuple(found), choices.get("x", ""), choices.get("y", ""))
     if found[x].shape[:1] != found[y].shape[:1] or not found[x].shape:
         raise InvalidInput(
-            f"{path}: array {shown(x)} has the shape {list(found[x].shape)}, but {shown(y)} has {list(found[y].shape)}; every example needs its target.",
+            f"{path}: array {shown(x)} has the shape {list(found[x].shape)}, but {shown(y)} has "
+            f"{list(found[y].shape)}; every example needs its target.",
             "dataset.y",
         )
     inputs, targets = (read_array(path, name) for name in (x, y))
@@ -251,7 +253,8 @@ def _idx(path: Path, choices: Mapping[str, Any]) -> Preview:
         beside = Path(choices["labels"]) if choices.get("labels") else labels_beside(path)
         if beside is None:
             raise InvalidInput(
-                f"No file of labels is found beside {path}; give the file of images with its labels beside it, or the folder.",
+                f"No file of labels is found beside {path}; give the file of images with its "
+                "labels beside it, or the folder.",
                 "dataset.labels",
             )
         images, labels = path, beside

@@ -24,8 +24,9 @@ LARGEST_EXACT = 2**53
 
 @dataclass(frozen=True)
 class Targets:
-    """``y``: class numbers ``[n]`` int64, or values ``[n, outputs]`` float64. ``class_names``: in
-    order; () for regression.
+    """``y``: class numbers ``[n]`` int64, or values ``[n, outputs]`` float64.
+
+    ``class_names``: in order; () for regression.
     """
 
     y: NDArray[Any]
@@ -49,7 +50,8 @@ def targets(where: str, raw: NDArray[Any], asked: Asked) -> Targets:
     """
     if raw.ndim not in (1, 2) or raw.size == 0:
         raise InvalidInput(
-            f"{where} has the shape {list(raw.shape)}, but targets are one number a row, or one row of numbers.",
+            f"{where} has the shape {list(raw.shape)}, but targets are one number a row, or one "
+            "row of numbers.",
             "dataset.path",
         )
     words = raw.dtype.kind in "Ub"
@@ -58,7 +60,8 @@ def targets(where: str, raw: NDArray[Any], asked: Asked) -> Targets:
         values = values.argmax(axis=1)
     if asked == "classes" and values.ndim == 2:
         raise InvalidInput(
-            f"{where} has {raw.shape[1]} columns that are not one-hot (a 1 and else 0 in every row), "
+            f"{where} has {raw.shape[1]} columns that are not one-hot (a 1 and else 0 in every "
+            "row), "
             "but classes are one number or word a row.",
             "dataset.task",
         )
@@ -86,8 +89,9 @@ def is_one_hot(values: NDArray[Any]) -> bool:
 
 
 def _few(values: NDArray[Any]) -> bool:
-    """Whether numbers look like classes: few different whole ones, or integers that count 0, 1, 2,
-    … without a gap.
+    """Whether numbers look like classes.
+
+    Few different whole ones, or integers that count 0, 1, 2, … without a gap.
     """
     distinct = np.unique(values)
     if len(distinct) <= MAX_NUMERIC_CLASSES:
@@ -115,7 +119,8 @@ def _classes(where: str, values: NDArray[Any]) -> Targets:
         )
     if len(distinct) > MAX_CLASSES:
         raise InvalidInput(
-            f"{where} has {len(distinct):,} different values, more than {MAX_CLASSES:,} classes; choose task regression.",
+            f"{where} has {len(distinct):,} different values, more than {MAX_CLASSES:,} classes; "
+            "choose task regression.",
             "dataset.task",
         )
     names = tuple(_class_name(value) for value in distinct)

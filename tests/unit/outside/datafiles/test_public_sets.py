@@ -181,7 +181,7 @@ def test_that_without_a_network_one_sentence_says_so_and_nothing_is_kept(
     assert left() == []
 
 
-def test_that_an_unknown_set_is_told(
+def test_that_an_unknown_set_is_reported(
     network: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = network()
@@ -221,11 +221,13 @@ def test_that_what_ends_in_the_middle_leaves_nothing(
     assert [path.name for path in public_sets.folder().iterdir()] == []
 
 
-def test_that_progress_is_told_with_the_bytes_that_come(network: Any) -> None:
+def test_that_progress_is_reported_with_the_bytes_that_come(network: Any) -> None:
     network()
-    told: list[tuple[int, int | None]] = []
-    public_sets.fetch("toy", 2, lambda come, whole: told.append((come, whole)) is None)
-    assert told == sorted(told, key=lambda pair: pair[0]) and told[-1][0] == told[-1][1] > len(ARFF)
+    reported: list[tuple[int, int | None]] = []
+    public_sets.fetch("toy", 2, lambda come, whole: reported.append((come, whole)) is None)
+    assert reported == sorted(reported, key=lambda pair: pair[0]) and reported[-1][0] == reported[
+        -1
+    ][1] > len(ARFF)
 
 
 @pytest.mark.parametrize(
