@@ -216,8 +216,9 @@ class Builder:
         )
 
     def sbom(self) -> None:
-        """What is inside, as a CycloneDX document: the distributions that the program is made of,
-        with versions and licenses.
+        """What is inside, as a CycloneDX document.
+
+        The distributions that the program is made of, with versions and licenses.
         """
         package = self.out / f"optlab-{self.version}-{sys.platform}.cdx.json"
         arguments = [

@@ -45,8 +45,9 @@ def draw(size: int) -> bytes:
 
 
 def ico(pictures: dict[int, bytes]) -> bytes:
-    """A Windows icon: a directory of the pictures, then the pictures; a size of 256 is written as
-    0.
+    """A Windows icon.
+
+    A directory of the pictures, then the pictures; a size of 256 is written as 0.
     """
     head, place = struct.pack("<HHH", 0, 1, len(pictures)), 6 + 16 * len(pictures)
     for size, picture in pictures.items():

@@ -1,5 +1,7 @@
-"""What Linux gets around the frozen folder: menu entry, icons, file type, page of the manual; and
-the two packages made of both, a .deb and a tarball.
+"""What Linux gets around the frozen folder.
+
+Menu entry, icons, file type, page of the manual; and the two packages made of both, a .deb and a
+tarball.
 
 The frozen folder is the same in both, and so are the files beside it; a .deb says what it needs of
 the system in its control file, the tarball's install script looks for itself.
@@ -218,7 +220,8 @@ def deb(
         DEPENDS=", ".join(depends),
     )
     sums = [
-        f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}  {path.relative_to(tree)}"
+        f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}  "
+        f"{path.relative_to(tree)}"
         for path in sorted(files)
     ]
     write(tree / "DEBIAN" / "control", control)
@@ -239,8 +242,9 @@ def deb(
 
 
 def tarball(frozen: Path, icons: Path, out: Path, version: str, day: datetime.date) -> Path:
-    """The tarball for other Linuxes: the frozen folder, what a desktop reads, and the script that
-    puts both in their places.
+    """The tarball for other Linuxes.
+
+    The frozen folder, what a desktop reads, and the script that puts both in their places.
     """
     name = f"optlab-{version}-linux-{os.uname().machine}"
     tree = ROOT / "build" / name

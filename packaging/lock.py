@@ -1,5 +1,6 @@
-"""Writes packaging/requirements.txt: every distribution that the packaged program is built from, in
-one version, with its files' hashes.
+"""Writes packaging/requirements.txt.
+
+Every distribution that the packaged program is built from, in one version, with its files' hashes.
 
 Versions come from constraints.txt, names from pyproject.toml, hashes from the package indexes that
 uv is set up with; ``make lock`` runs this after either changed. Packages hold the CPU build of

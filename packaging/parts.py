@@ -98,8 +98,9 @@ def left_out(name: str, source: str = "") -> bool:
 
 
 def kept(collected: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """The entries of a PyInstaller table (name, source, kind) that go into the program; links to
-    files that stay out stay out, too.
+    """The entries of a PyInstaller table (name, source, kind) that go into the program.
+
+    Links to files that stay out stay out, too.
     """
     remaining = [entry for entry in collected if not left_out(entry[0], entry[1])]
     names = {name for name, _, _ in remaining}
@@ -112,8 +113,9 @@ def kept(collected: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]
 
 
 def code(collected: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """The entries of a PyInstaller table of Python modules that go into the program: all but five
-    hundred languages that a terminal could color.
+    """The entries of a PyInstaller table of Python modules that go into the program.
+
+    All but five hundred languages that a terminal could color.
     """
     return [
         entry
@@ -151,8 +153,9 @@ def tables() -> list[tuple[str, str]]:
 
 
 def requirements(root: Path) -> list[str]:
-    """Names of all distributions that the program is made of: OptLab's requirements, the window's,
-    and theirs in turn.
+    """Names of all distributions that the program is made of.
+
+    OptLab's requirements, the window's, and theirs in turn.
     """
     import tomllib
 
@@ -175,8 +178,9 @@ def requirements(root: Path) -> list[str]:
 
 
 def papers(root: Path) -> list[tuple[str, str]]:
-    """Each distribution's version and licenses, as (source, folder) pairs: what ``optlab doctor``
-    reads, and what licenses ask to be passed on.
+    """Each distribution's version and licenses, as (source, folder) pairs.
+
+    What ``optlab doctor`` reads, and what licenses ask to be passed on.
 
     The other records of an installation (where it came from, which files it wrote) are about the
     machine that builds, and stay there.

@@ -5,7 +5,7 @@ person has to do where this script may not. In order: the interpreter, the syste
 loads, the virtual environment, torch in the build that was asked for, OptLab and the rest. A second
 call finds its own note in the environment and is done in a moment.
 
-Standard library only, and readable by an old Python, so that it gets as far as being told that it
+Standard library only, and readable by an old Python, so that it gets as far as being reported that it
 is too old.
 """
 
@@ -74,11 +74,13 @@ def check_interpreter(version: tuple[int, ...], has_venv: bool, name: str = "pyt
         found = ".".join(str(part) for part in version[:3])
         wanted = ".".join(str(part) for part in OLDEST)
         raise CannotPrepare(
-            f"OptLab needs Python {wanted} or newer, but {name} is {found}: install a newer one and name it, as in make run PYTHON=python3.12."
+            f"OptLab needs Python {wanted} or newer, but {name} is {found}: install a newer one "
+            "and name it, as in make run PYTHON=python3.12."
         )
     if not has_venv:
         raise CannotPrepare(
-            "Python's venv module is missing: install it (Debian, Ubuntu: apt-get install python3-venv) and try again."
+            "Python's venv module is missing: install it (Debian, Ubuntu: apt-get install "
+            "python3-venv) and try again."
         )
 
 
@@ -92,8 +94,9 @@ def loads(library: str) -> bool:
 
 
 def missing_libraries() -> list[str]:
-    """The shared libraries of :data:`LIBRARIES` that are not there; none are asked for outside
-    Linux.
+    """The shared libraries of :data:`LIBRARIES` that are not there.
+
+    None are asked for outside Linux.
     """
     return (
         [library for library in LIBRARIES if not loads(library)] if sys.platform == "linux" else []
@@ -112,8 +115,9 @@ def has_font() -> bool:
 
 
 def wanted_packages(missing: list[str], font: bool, virtual_screen: bool) -> list[str]:
-    """Debian packages for what is missing: ``font`` and ``virtual_screen`` tell whether those are
-    there.
+    """Debian packages for what is missing.
+
+    ``font`` and ``virtual_screen`` tell whether those are there.
     """
     packages = [LIBRARIES[library] for library in missing]
     return packages + ([] if font else ["fonts-dejavu-core"]) + ([] if virtual_screen else ["xvfb"])

@@ -1,5 +1,6 @@
-"""Which of torch's modules training loads, and which of these read their own source: found by
-watching torch do what training does.
+"""Which of torch's modules training loads, and which of these read their own source.
+
+Found by watching torch do what training does.
 
 Many modules are named by no import statement, and others are of no use without their source:
 configuration modules read their own comments, operators and scripted functions are compiled from
@@ -41,8 +42,9 @@ def watched(work: Callable[[], None]) -> set[str]:
 
 
 def training() -> None:
-    """What training does with torch: modules, every optimizer, derivatives of derivatives, without
-    what the package leaves out.
+    """What training does with torch.
+
+    Modules, every optimizer, derivatives of derivatives, without what the package leaves out.
     """
     for name in parts.LEFT_OUT:
         sys.modules[name] = None  # type: ignore[assignment]

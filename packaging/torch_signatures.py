@@ -1,5 +1,6 @@
-"""Writes ``optlab/catalogue/optimizers/_bridge/table.py``: what the optimizers of the installed
-torch take.
+"""Writes ``optlab/catalogue/optimizers/_bridge/table.py``.
+
+What the optimizers of the installed torch take.
 
 Run it after a new release of torch (the test of the table says so) and read what changed: ``python
 packaging/torch_signatures.py``.

@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class Story:
-    """What a run told: series name → (steps, values), its path, its last parameters."""
+    """What a run reported: series name → (steps, values), its path, its last parameters."""
 
     experiment: Experiment
     series: dict[str, tuple[list[Floats], list[Floats]]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Story:
 
 
 def tell(experiment: Experiment) -> Story:
-    """Run an experiment to its end and keep what it told."""
+    """Run an experiment to its end and keep what it reported."""
     story = Story(experiment)
     for event in session([experiment], Inbox()):
         match event:

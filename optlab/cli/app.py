@@ -9,6 +9,7 @@ input, 130 stopped by Ctrl-C.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import sys
@@ -40,13 +41,13 @@ from optlab.cli import (
 from optlab.cli import list as list_command
 from optlab.cli import range as range_command
 from optlab.cli import slice as slice_command
-from optlab.cli.output import ReaderGone, say, say_json
+from optlab.cli.output import ReaderGone, only_documents, say, say_json
 from optlab.core import paths
 from optlab.core.errors import InvalidInput, OptLabError
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it (128 + SIGINT): told apart from a failure, and no
-success either.
+"""Exit code after Ctrl-C, as shells have it (128 + SIGINT): different from a failure,
+and not a success either.
 """
 _USAGE_ERRORS = cast("tuple[type[Exception], ...]", typer.BadParameter.__bases__)
 """The class of all usage errors, which typer itself does not export."""
@@ -58,11 +59,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help=(
-        "A laboratory in which deep-learning optimization can be seen.\n\nWithout a command, or with one experiment "
+        "A laboratory in which deep-learning optimization can be seen.\n\nWithout a command, or "
+        "with one experiment "
         "file, optlab opens its window. "
         "A first run without it: optlab run digits-mlp. What there is to try: optlab list."
     ),
-    epilog="Exit codes: 0 fine, 1 the run failed or diverged, 2 bad usage or bad input, 130 stopped by Ctrl-C. "
+    epilog="Exit codes: 0 fine, 1 the run failed or diverged, 2 bad usage or bad input, 130 "
+    "stopped by Ctrl-C. "
     "OPTLAB_HOME names the folder for runs; OPTLAB_DEBUG=1 shows tracebacks.",
 )
 
@@ -109,7 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A terminal or pipe that has no ε must not end the command.
             stream.reconfigure(errors="replace")
     try:
-        code = _invoke(words)
+        with only_documents() if "--json" in words else contextlib.nullcontext():
+            code = _invoke(words)
         sys.stdout.flush()
     except (ReaderGone, BrokenPipeError):
         _discard_output()
@@ -179,9 +183,7 @@ def _report(words: Sequence[str], error: Exception) -> str:
 
 
 def _discard_output() -> None:
-    """Let the interpreter's last flush go nowhere, so that it does not complain about the closed
-    pipe.
-    """
+    """Send the interpreter's last flush nowhere: it would complain about the closed pipe."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

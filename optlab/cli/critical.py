@@ -23,10 +23,14 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Go from the weights of a stored RUN, or of an experiment FILE or PRESET trained for --steps first, to a critical point of its objective near by, and "
-    "name it by the eigenvalues of the Hessian: minimum, maximum, saddle (with its index), degenerate or flat.\n\n"
-    "The point is sought as a zero of the gradient on the training examples, whatever its kind: saddles attract as minima do. Everything is computed in "
-    "double precision. An eigenvalue counts as zero where it is at most --zero times the largest. Try: optlab critical iris-softmax --steps 50."
+    "Go from the weights of a stored RUN, or of an experiment FILE or PRESET trained for --steps "
+    "first, to a critical point of its objective near by, and "
+    "name it by the eigenvalues of the Hessian: minimum, maximum, saddle (with its index), "
+    "degenerate or flat.\n\n"
+    "The point is sought as a zero of the gradient on the training examples, whatever its kind: "
+    "saddles attract as minima do. Everything is computed in "
+    "double precision. An eigenvalue counts as zero where it is at most --zero times the largest. "
+    "Try: optlab critical iris-softmax --steps 50."
 )
 
 
@@ -70,10 +74,15 @@ def critical(
         typer.Option("--json", help="One JSON array on standard output, an object for each point."),
     ] = False,
 ) -> int:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     if most < 1 or not 0.0 <= zero < 1.0:
         raise InvalidInput(
-            f"--most must be 1 or more and --zero at least 0 and below 1, but they are {most} and {zero:g}."
+            f"--most must be 1 or more and --zero at least 0 and below 1, but they are {most} and "
+            f"{zero:g}."
         )
     documents = []
     for source in sources:
@@ -132,5 +141,6 @@ def _say(looked_at: Subject, found: CriticalPointResult | None, verdict: Verdict
     say(f"  objective          {verdict.value:.10g}, gradient norm {verdict.gradient_norm:.3g}")
     low, high = float(verdict.eigenvalues[0]), float(verdict.eigenvalues[-1])
     say(
-        f"  eigenvalues        from {low:.6g} to {high:.6g}; {verdict.index} negative, {verdict.zeros} zero (below {verdict.threshold:.2g})"
+        f"  eigenvalues        from {low:.6g} to {high:.6g}; {verdict.index} negative, "
+        f"{verdict.zeros} zero (below {verdict.threshold:.2g})"
     )

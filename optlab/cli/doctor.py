@@ -19,8 +19,10 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Say what works on this machine and what to do about what does not: versions, devices, display, data folder, stored runs.\n\n"
-    "Nothing is changed. The exit code is 0 unless something is broken that training needs; then it is 1."
+    "Say what works on this machine and what to do about what does not: versions, devices, "
+    "display, data folder, stored runs.\n\n"
+    "Nothing is changed. The exit code is 0 unless something is broken that training needs; then "
+    "it is 1."
 )
 
 
@@ -30,7 +32,7 @@ def doctor(
         typer.Option("--json", help="One JSON document on standard output: ok, and the findings."),
     ] = False,
 ) -> int:
-    """See the module."""
+    """Run the command."""
     findings = examine()
     broken = any(finding.essential and not finding.good for finding in findings)
     if json:

@@ -1,4 +1,4 @@
-"""``optlab explore``: the benches, each a statement of the notes put to the test."""
+"""``optlab explore``: the demonstrations, each of which puts a statement of the notes to the test."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from optlab.studies.demonstrations.base import (
 )
 
 _ROWS = 30
-"""Rows that are printed, at most; the file has all."""
+"""Largest number of rows that are printed; the file has all."""
 
 
 def register(app: typer.Typer) -> None:
@@ -44,37 +44,43 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Run the bench NAME: a small laboratory that puts one statement of the notes to the test, and says what it found in a table and a sentence. "
+    "Run the demonstration NAME: a small experiment that puts one statement of the notes to the test, and "
+    "says what it found in a table and a sentence. "
     "optlab explore list gives the names, --about the page of one.\n\n"
-    "Try: optlab explore random_functions, or optlab explore powers_of_w --set radius=1.1 --to powers.csv."
+    "Try: optlab explore random_functions, or optlab explore powers_of_w --set radius=1.1 --to "
+    "powers.csv."
 )
 
 
 def explore(
     name: Annotated[
-        str, typer.Argument(metavar="list|NAME", help="A bench, as symmetry; list for all of them.")
+        str,
+        typer.Argument(
+            metavar="list|NAME", help="A demonstration, as symmetry; list shows all of them."
+        ),
     ] = "list",
     changes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="FIELD=VALUE", help="Change a field of the bench; may be repeated."
-        ),
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field; may be repeated."),
     ] = None,
     to: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the whole table there, as CSV.")
     ] = None,
     about: Annotated[
         bool,
-        typer.Option(
-            "--about", help="Show the page of the bench: rule, fields, source; do not run it."
-        ),
+        typer.Option("--about", help="Show its page (rule, fields, source) without running it."),
     ] = False,
     json: Annotated[
         bool,
         typer.Option("--json", help="One JSON document on standard output, with table and curves."),
     ] = False,
 ) -> None:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+        OptLabError: the demonstration gave no result, or its table cannot be written.
+    """
     if name == "list":
         _say_list(json)
         return
@@ -84,16 +90,17 @@ def explore(
         return
     if to is not None and not to.absolute().parent.is_dir():
         raise InvalidInput(
-            f"--to is {str(to)!r}, but there is no folder {str(to.absolute().parent)!r}; make it first.",
+            f"--to is {str(to)!r}, but there is no folder {str(to.absolute().parent)!r}; make it "
+            "first.",
             "to",
         )
     built = demonstrations.build(name, values(demonstration, changes or []))
     found = None
-    with _course(silent=json) as course:
-        for found in built.run(course):
-            course.told(found.done)
+    with _progress_bar(silent=json) as progress:
+        for found in built.run(progress):
+            progress.told(found.done)
     if found is None:
-        raise OptLabError(f"The bench {name} found nothing.")
+        raise OptLabError(f"The demonstration {name} gave no result.")
     if to is not None:
         write(found.table, to)
     if json:
@@ -116,14 +123,16 @@ def values(demonstration: type[Demonstration], changes: Sequence[str]) -> dict[s
         if not equals or key not in known:
             close = did_you_mean(key, known)
             raise InvalidInput(
-                f"--set is {shown(change)}{close}, but it must be FIELD=VALUE with a field of {demonstration.name}: {', '.join(known)}.",
+                f"--set is {shown(change)}{close}, but it must be FIELD=VALUE with a field of "
+                f"{demonstration.name}: {', '.join(known)}.",
                 key,
             )
         try:
             found[key] = known[key].parse(text)
         except (ValueError, KeyError):
             raise InvalidInput(
-                f"{demonstration.name}.{key} is {shown(text.strip())}, but it must be {known[key].allowed}.",
+                f"{demonstration.name}.{key} is {shown(text.strip())}, but it must be "
+                f"{known[key].allowed}.",
                 key,
             ) from None
     return found
@@ -155,7 +164,7 @@ def write(table: Table, to: Path) -> None:
 def document(demonstration: Demonstration, found: DemonstrationResult) -> dict[str, Any]:
     """A result as JSON has it."""
     return {
-        "bench": demonstration.name,
+        "demonstration": demonstration.name,
         "row": demonstration.row,
         "fields": demonstration.values(),
         "sentence": found.sentence,
@@ -262,8 +271,8 @@ def _cell(cell: Cell) -> str:
     return "" if cell is None else f"{cell:.5g}" if isinstance(cell, float) else str(cell)
 
 
-class _Telling(Progress):
-    """A course that moves a bar."""
+class _BarProgress(Progress):
+    """Progress that moves a bar."""
 
     def __init__(self, progress: Any) -> None:
         self._progress, self._task = progress, progress.add_task("exploring", total=1.0)
@@ -273,7 +282,7 @@ class _Telling(Progress):
 
 
 @contextmanager
-def _course(*, silent: bool) -> Iterator[Progress]:
+def _progress_bar(*, silent: bool) -> Iterator[Progress]:
     """A bar on standard error, where that is a terminal."""
     if silent or not sys.stderr.isatty():
         yield Progress()
@@ -284,4 +293,4 @@ def _course(*, silent: bool) -> Iterator[Progress]:
     with ProgressBar(
         console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
     ) as progress:
-        yield _Telling(progress)
+        yield _BarProgress(progress)

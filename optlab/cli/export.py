@@ -21,8 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Write the series of a stored RUN to a file: one row a step, one column a series, followed weights by name.\n\n"
-    "A cell is empty where the series has no value at that step. The file is written whole or not at all. Parquet also "
+    "Write the series of a stored RUN to a file: one row a step, one column a series, followed "
+    "weights by name.\n\n"
+    "A cell is empty where the series has no value at that step. The file is written whole or not "
+    "at all. Parquet also "
     "carries the experiment and the run's end as metadata, and needs pyarrow."
 )
 
@@ -40,7 +42,7 @@ def export(
     to: Annotated[Path, typer.Option("--to", metavar="PATH", help="The file to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
-    """See the module."""
+    """Run the command."""
     with Store.open_readonly() as store:
         table = export_run(store, run, format, to, force=force)
     say(f"{to}: {len(table.steps):,} rows, {len(table.columns)} series of run {table.about['run']}")

@@ -22,7 +22,8 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "Fetch the public data set NAME from OpenML and keep it in the data folder.\n\n"
-    'Try: optlab fetch credit-g, then optlab run FILE with name = "openml" and set = "credit-g" below [dataset]. Ctrl-C cancels, '
+    'Try: optlab fetch credit-g, then optlab run FILE with name = "openml" and set = "credit-g" '
+    "below [dataset]. Ctrl-C cancels, "
     "and nothing half-fetched is kept. Only this command uses the network; a run never does."
 )
 
@@ -36,11 +37,16 @@ def fetch(
         bool,
         typer.Option(
             "--json",
-            help="One JSON document on standard output, and nothing else there or on standard error.",
+            help="One JSON document on standard output, and nothing else there or on standard "
+            "error.",
         ),
     ] = False,
 ) -> None:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     if version < 1:
         raise InvalidInput(
             f"--version is {version}, but it must be a whole number at least 1.", "version"
@@ -62,13 +68,15 @@ def fetch(
     what = f"{shape.outputs} classes" if shape.task == "classes" else "a real-valued target"
     say(f"{name}, version {version}: {shape.width:,} inputs, {what}; kept as {path}")
     say(
-        f'In an experiment file: [dataset] with name = "openml", set = "{name}", version = {version}'
+        f'In an experiment file: [dataset] with name = "openml", set = "{name}", version = '
+        f"{version}"
     )
 
 
 def _progress() -> public_sets.Progress:
-    """Tells how much has come on standard error: one line that changes on a terminal, a few lines
-    elsewhere.
+    """Tells how much has come on standard error.
+
+    One line that changes on a terminal, a few lines elsewhere.
     """
     terminal, next_line = sys.stderr.isatty(), _EVERY_BYTES
 

@@ -23,9 +23,11 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Draw the figures of the notes from live runs: a file each in the folder --to, with title and caption, and the numbers that they were made from on "
+    "Draw the figures of the notes from live runs: a file each in the folder --to, with title and "
+    "caption, and the numbers that they were made from on "
     "standard output.\n\n"
-    "Figures: 4.1 following the derivative; 4.2 critical points of one variable; 4.5 a saddle; 8.1 gradient norm against error; 8.3 a cliff; 8.4 a mountain; "
+    "Figures: 4.1 following the derivative; 4.2 critical points of one variable; 4.5 a saddle; "
+    "8.1 gradient norm against error; 8.3 a cliff; 8.4 a mountain; "
     "8.5 momentum. They need matplotlib (pip install 'matplotlib>=3.8') and no display."
 )
 
@@ -52,7 +54,11 @@ def figures(
         typer.Option("--json", help="One JSON document on standard output, with every number."),
     ] = False,
 ) -> None:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     for name, value, allowed in (("theme", theme, THEMES), ("format", format, FORMATS)):
         if value not in allowed:
             raise InvalidInput(
@@ -98,13 +104,15 @@ def _prepare(to: Path, files: list[Path], force: bool) -> None:
         to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(
-            f"--to is {to}, which cannot be made a folder ({error.strerror or error}); choose another.",
+            f"--to is {to}, which cannot be made a folder ({error.strerror or error}); choose "
+            "another.",
             "to",
         ) from None
     there = [path.name for path in files if path.exists()]
     if there and not force:
         raise InvalidInput(
-            f"{to} has {', '.join(there)} already; choose another folder, or replace them with --force.",
+            f"{to} has {', '.join(there)} already; choose another folder, or replace them with "
+            "--force.",
             "to",
         )
 

@@ -25,7 +25,7 @@ FINAL = (
     "gradient_norm_at_start",
 )
 """What is known of a run's end, in the order in which it is shown."""
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 """How long at most the command waits before it looks for a signal."""
 LAST_SECONDS = 5.0
 """How long it waits for the end of a run that was given up."""
@@ -92,8 +92,8 @@ class Outcome:
             "recording_error": self.recording_error or None,
         }
 
-    def hear(self, event: Event) -> None:
-        """Take notice of an event."""
+    def on_event(self, event: Event) -> None:
+        """Record an event."""
         match event:
             case SessionStarted():
                 self.device, self.parameters, self.steps = (
@@ -117,9 +117,10 @@ class Outcome:
             case _:
                 pass
 
-    def over(self, run_ids: Sequence[str], runner: str) -> None:
-        """Nothing follows: the stored names of the population's runs, none where it is not stored,
-        and where it ran.
+    def on_end(self, run_ids: Sequence[str], runner: str) -> None:
+        """Nothing follows.
+
+        The stored names of the population's runs, none where it is not stored, and where it ran.
         """
         if self.asked_to_stop and self.status == "failed":
             self.status = "interrupted"
@@ -130,23 +131,24 @@ class Outcome:
 
 
 class Listener(Protocol):
-    """Someone who keeps what is known of a population."""
+    """Records what happens to a population."""
 
     asked_to_stop: int
 
-    def hear(self, event: Event) -> None:
-        """Take notice of an event."""
+    def on_event(self, event: Event) -> None:
+        """Record an event."""
 
-    def over(self, run_ids: Sequence[str], runner: str) -> None:
-        """Nothing follows; see :meth:`Outcome.over`."""
+    def on_end(self, run_ids: Sequence[str], runner: str) -> None:
+        """Nothing follows; see :meth:`Outcome.on_end`."""
 
 
-Heard = TypeVar("Heard", bound=Listener)
+Observer = TypeVar("Observer", bound=Listener)
 
 
 class _Signals:
-    """Signals that ask for the end of the run: noticed at once, acted upon between two looks at its
-    events.
+    """Signals that ask for the end of the run.
+
+    Noticed at once, acted on between two looks at its events.
 
     A handler that did more could interrupt the code that it calls.
     """
@@ -166,7 +168,7 @@ class _Signals:
             signal.signal(*self._before.popitem())
 
 
-def follow(begin: Callable[[], JobHandle], outcome: Heard, view: View) -> Heard:
+def follow(begin: Callable[[], JobHandle], outcome: Observer, view: View) -> Observer:
     """Begin a run, or a population, and wait until it is over, showing what it says.
 
     The first Ctrl-C (or SIGTERM) stops the run between two steps, so that it is stored with what it
@@ -174,49 +176,49 @@ def follow(begin: Callable[[], JobHandle], outcome: Heard, view: View) -> Heard:
     they always do.
 
     Args:
-        begin: gives the owner; called when signals are already taken care of.
+        begin: gives the job; called when signals are already taken care of.
         outcome: what is known of the run, which is completed and returned.
 
     Raises:
         OptLabError: what ``begin`` raises; a :class:`StoreError` then says in JSON, too, that
             nothing is recorded.
     """
-    noticed = _Signals()
+    signals = _Signals()
     try:
         try:
-            owner = begin()
+            job = begin()
         except StoreError as error:
             error.facts = {"recorded": False}
             raise
         try:
-            _watch(owner, outcome, view, noticed)
+            _drain_events(job, outcome, view, signals)
         finally:
             view.close()
-            # Nothing to an owner that has ended; one that has not must not keep the process alive.
-            owner.cancel()
-            owner.join(LAST_SECONDS)
+            # Nothing to an job that has ended; one that has not must not keep the process alive.
+            job.cancel()
+            job.join(LAST_SECONDS)
     finally:
-        noticed.restore()
-    outcome.over(owner.run_ids, owner.runner)
+        signals.restore()
+    outcome.on_end(job.run_ids, job.runner)
     return outcome
 
 
-def _watch(owner: JobHandle, outcome: Listener, view: View, noticed: _Signals) -> None:
+def _drain_events(job: JobHandle, outcome: Listener, view: View, signals: _Signals) -> None:
     acted = 0
     while True:
         # Asked before draining: what is said in between is drained in the next round.
-        alive = owner.alive
-        for event in owner.drain():
-            outcome.hear(event)
+        alive = job.alive
+        for event in job.drain():
+            outcome.on_event(event)
             view.show(event)
         if not alive:
             return
-        if len(noticed.asked) > acted:
+        if len(signals.asked) > acted:
             acted += 1
             if acted == 1:
-                outcome.asked_to_stop = noticed.asked[0]
-                owner.send(Stop())
+                outcome.asked_to_stop = signals.asked[0]
+                job.send(Stop())
             else:
-                owner.cancel()
-                noticed.restore()
-        owner.wait(LOOK_SECONDS)
+                job.cancel()
+                signals.restore()
+        job.wait(POLL_SECONDS)

@@ -1,19 +1,30 @@
-"""``optlab import``: look at a file of one's own, and write an experiment that trains on it."""
+"""``optlab import``: inspect a data file and write an experiment that trains on it."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from optlab.cli.output import say, say_json, say_table
+from optlab.core import registry
 from optlab.core.errors import InvalidInput
+from optlab.core.fields import shown
 from optlab.core.files import write_atomically
 from optlab.experiment import Experiment
-from optlab.outside.datafiles.preview import Preview, dataset, preview
+from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview, dataset, preview
 
 _SHOWN_ROWS, _SHOWN_COLUMNS = 5, 8
+_KINDS: dict[Kind, str] = {"csv": "a CSV table", "npz": "an NPZ file", "idx": "IDX files"}
+
+
+def _choices(field: str, sentence: str) -> str:
+    """Return the help of an option that fills a field of a CSV table."""
+    declared = registry.get("dataset", COMPONENTS["csv"]).field(field)
+    return f"{sentence}: {', '.join(declared.choices)}."
 
 
 def register(app: typer.Typer) -> None:
@@ -26,8 +37,10 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Look at a data file of your own (CSV, NPZ, or a folder of IDX files) and write an experiment file that trains on it.\n\n"
-    "Try: optlab import table.csv --target species, then optlab run table.toml. What cannot be used is told with its row and column, and "
+    "Inspect a data file of your own (CSV, NPZ, or a folder of IDX files) and write an experiment "
+    "file that trains on it.\n\n"
+    "Try: optlab import table.csv --target species, then optlab run table.toml. What cannot be "
+    "used is refused with its row and column, and "
     "nothing is written."
 )
 
@@ -42,11 +55,37 @@ def import_file(
             metavar="COLUMN", help="What to predict: a column of a table, an array of an NPZ file."
         ),
     ] = "",
+    delimiter: Annotated[
+        str, typer.Option(metavar="NAME", help=_choices("delimiter", "What separates columns"))
+    ] = "",
+    decimal: Annotated[
+        str, typer.Option(metavar="NAME", help=_choices("decimal", "The decimal sign"))
+    ] = "",
+    header: Annotated[
+        str,
+        typer.Option(metavar="NAME", help=_choices("header", "Whether the first row is a header")),
+    ] = "",
+    missing: Annotated[
+        str,
+        typer.Option(metavar="NAME", help=_choices("missing", "What to do with missing values")),
+    ] = "",
+    task: Annotated[
+        str, typer.Option(metavar="NAME", help=_choices("task", "What the target is"))
+    ] = "",
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column of a table that is not an input, by name or number from 1; may be "
+            "repeated.",
+        ),
+    ] = None,
     to: Annotated[
         str,
         typer.Option(
             metavar="FILE",
-            help="Where to write the experiment; by default the file's name with .toml, in this folder.",
+            help="Where to write the experiment; by default the file's name with .toml, in this "
+            "folder.",
         ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
@@ -58,15 +97,25 @@ def import_file(
         ),
     ] = False,
 ) -> None:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     seen = preview(path)
-    if target:
-        if seen.kind == "idx":
-            raise InvalidInput(
-                f"--target is '{target}', but IDX files have one target only, their labels.",
-                "target",
-            )
-        seen = preview(path, **{"target" if seen.kind == "csv" else "y": target})
+    choices = {
+        "target" if seen.kind == "csv" else "y": target,
+        "delimiter": delimiter,
+        "decimal": decimal,
+        "header": header,
+        "missing": missing,
+        "task": task,
+        "ignore": ignore or [],
+    }
+    choices = {key: value for key, value in choices.items() if value}
+    if choices:
+        _check_choices(seen.kind, choices)
+        seen = preview(path, **choices)
     if seen.problem:
         raise InvalidInput(seen.problem, "path")
     place = Path(to).expanduser() if to else Path(f"{Path(seen.path).stem or 'experiment'}.toml")
@@ -90,10 +139,38 @@ def import_file(
             | {"inputs": list(shape.inputs), "outputs": shape.outputs, "task": shape.task}
         )
         return
+    for note in seen.notes:
+        print(note, file=sys.stderr)
     _say(seen)
     what = f"{shape.outputs} classes" if shape.task == "classes" else "a real-valued target"
     say(f"{seen.path}: {shape.width:,} inputs, {what}")
     say(f"Written: {place}; train it with: optlab run {place}")
+
+
+def _check_choices(kind: Kind, choices: Mapping[str, Any]) -> None:
+    """Refuse options that the data set of a kind of file does not have, and values they cannot take.
+
+    Raises:
+        InvalidInput: the message names the option.
+    """
+    fields = {field.name: field for field in registry.get("dataset", COMPONENTS[kind]).fields()}
+    for key, value in choices.items():
+        option = "target" if key == "y" else key
+        if key not in fields:
+            only = " or ".join(
+                label
+                for other, label in _KINDS.items()
+                if key in registry.get("dataset", COMPONENTS[other]).model_fields
+            )
+            raise InvalidInput(
+                f"--{option} is {shown(value)}, but the file is read as {_KINDS[kind]}; the option "
+                f"is for {only or 'a table or an NPZ file'}.",
+                option,
+            )
+        if fields[key].choices and value not in fields[key].choices:
+            raise InvalidInput(
+                f"--{option} is {shown(value)}, but it must be {fields[key].allowed}.", option
+            )
 
 
 def _document(seen: Preview, place: Path, section: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +181,7 @@ def _document(seen: Preview, place: Path, section: dict[str, Any]) -> dict[str, 
         "dataset": section,
         "columns": [{"name": column.name, "kind": column.kind} for column in seen.columns],
         "rows": [list(row) for row in seen.rows],
+        "notes": list(seen.notes),
         "width": seen.width,
         "target": seen.target,
     }

@@ -24,7 +24,8 @@ _HELP = (
     "List what there is of a KIND: "
     + ", ".join([*registry.FOLDERS.values(), "presets", "devices"])
     + ".\n\n"
-    "Each line gives a name, as files and flags use it, and what it is. Without KIND, list the kinds. Read more "
+    "Each line gives a name, as files and flags use it, and what it is. Without KIND, list the "
+    "kinds. Read more "
     "about one with optlab show NAME."
 )
 
@@ -37,11 +38,12 @@ def list_kind(
         bool,
         typer.Option(
             "--json",
-            help="One JSON array on standard output: name, label, sentence, kind, group and fields of each.",
+            help="One JSON array on standard output: name, label, sentence, kind, group and "
+            "fields of each.",
         ),
     ] = False,
 ) -> None:
-    """See the module."""
+    """Run the command."""
     if not kind:
         _say_kinds(json)
         return
@@ -84,7 +86,8 @@ def _items(kind: str) -> list[dict[str, Any]]:
             return items()
     known = [*registry.FOLDERS.values(), *others]
     raise InvalidInput(
-        f"'{kind}' is no kind of thing that OptLab lists{did_you_mean(wanted, known)}; the kinds are: {', '.join(known)}."
+        f"'{kind}' is no kind of thing that OptLab lists{did_you_mean(wanted, known)}; the kinds "
+        f"are: {', '.join(known)}."
     )
 
 

@@ -1,5 +1,7 @@
-"""``optlab measure``: what instruments find, at the weights of a stored run or while an experiment
-is trained for some steps.
+"""``optlab measure``.
+
+What instruments find, at the weights of a stored run or while an experiment is trained for some
+steps.
 """
 
 from __future__ import annotations
@@ -30,10 +32,13 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Take instruments of an experiment FILE or PRESET while it is trained for --steps, or of a stored RUN from its latest weights on.\n\n"
-    "Each is taken on its schedule, and those that were not due in the last step once more at the end, of the parameters as they stand. "
+    "Take instruments of an experiment FILE or PRESET while it is trained for --steps, or of a "
+    "stored RUN from its latest weights on.\n\n"
+    "Each is taken on its schedule, and those that were not due in the last step once more at the "
+    "end, of the parameters as they stand. "
     "Without --instruments, those that the experiment asks for, "
-    "or else the usual ones. Nothing is stored, and a stored run stays as it is. Try: optlab measure digits-mlp --instruments gradient_noise,spectrum "
+    "or else the usual ones. Nothing is stored, and a stored run stays as it is. Try: optlab "
+    "measure digits-mlp --instruments gradient_noise,spectrum "
     "--steps 200. What there is: optlab list instruments; fields: --set instruments.spectrum.top=3."
 )
 
@@ -58,7 +63,11 @@ def measure(
         bool, typer.Option("--json", help="One JSON document on standard output.")
     ] = False,
 ) -> int:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     if steps < 0:
         raise InvalidInput(f"--steps is {steps}, but it must be 0 or more.")
     trainer = _trainer(source, instruments, changes or [])
@@ -96,7 +105,8 @@ def _trainer(source: str, words: str, changes: list[str]) -> Trainer:
     others = [change for change in changes if not change.strip().startswith("instruments.")]
     if others:
         raise InvalidInput(
-            f"'{source}' is a stored run, which is measured as it is: only instruments can be set, and --set {others[0]} does not go with it."
+            f"'{source}' is a stored run, which is measured as it is: only instruments can be "
+            f"set, and --set {others[0]} does not go with it."
         )
     return Trainer(
         [_with_instruments(changed(Experiment.from_toml(record.experiment), changes), words)],

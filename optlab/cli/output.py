@@ -7,21 +7,41 @@ every terminal's encoding reads it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, TextIO
 
 from optlab.core.fields import Field
 
 
 class ReaderGone(Exception):
-    """Whoever read standard output has closed it (``optlab list optimizers | head -1``): the
-    command ends without a word.
+    """Whoever read standard output has closed it (``optlab list optimizers | head -1``).
+
+    The command ends without a word.
     """
+
+
+_document_stream: ContextVar[TextIO | None] = ContextVar("document stream", default=None)
+
+
+@contextlib.contextmanager
+def only_documents() -> Iterator[None]:
+    """Let nothing but JSON documents reach standard output; all else goes to standard error.
+
+    A module or an optimizer of the user's may print while it runs.
+    """
+    token = _document_stream.set(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _document_stream.reset(token)
 
 
 def say(text: str = "") -> None:
@@ -42,11 +62,19 @@ def say_json(document: Any) -> None:
     Raises:
         ReaderGone: nobody reads it any more.
     """
-    say(json.dumps(plain(document), indent=2, allow_nan=False))
+    text = json.dumps(plain(document), indent=2, allow_nan=False)
+    try:
+        print(text, file=_document_stream.get(), flush=True)
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def plain(value: Any) -> Any:
-    """``value`` in JSON's own types: mappings, lists, texts, finite numbers, true, false and null."""
+    """Return ``value`` in JSON's own types; a number that is not finite becomes None.
+
+    Raises:
+        TypeError: the value has no form in JSON.
+    """
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

@@ -1,5 +1,6 @@
-"""``optlab model``: models of one's own, registered with a look at what will be executed, listed
-and forgotten.
+"""``optlab model``.
+
+Models of one's own, registered with a look at what will be executed, listed and forgotten.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def register_model(
         return 0
     fields = ", ".join(argument.name for argument in done.registration.arguments) or "none"
     say(
-        f"Registered as {records.PREFIX}{bare}: {done.layout.total:,} parameters on inputs of shape {list(done.shape.inputs)}; fields: {fields}"
+        f"Registered as {records.PREFIX}{bare}: {done.layout.total:,} parameters on inputs of "
+        f"shape {list(done.shape.inputs)}; fields: {fields}"
     )
     say(f'In an experiment file: [model] with name = "{records.PREFIX}{bare}"')
     return 0
@@ -139,8 +141,10 @@ def _show(source: Source, name: str) -> None:
     """What will be executed, on standard error."""
     how = f"module   {source.origin} (with the packages around it)\n" if source.imported else ""
     print(
-        f"This will be executed, now and whenever an experiment on this machine names {records.PREFIX}{name}:\n"
-        f"{how}file     {source.path}\nSHA-256  {source.sha256}\nclass    {source.cls}\nIt can do whatever you can do on this machine.",
+        "This will be executed, now and whenever an experiment on this machine names "
+        f"{records.PREFIX}{name}:\n"
+        f"{how}file     {source.path}\nSHA-256  {source.sha256}\nclass    {source.cls}\nIt can do "
+        "whatever you can do on this machine.",
         file=sys.stderr,
     )
 
@@ -148,7 +152,8 @@ def _show(source: Source, name: str) -> None:
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise InvalidInput(
-            "A model is registered only after you have confirmed it, and nobody can be asked here; give --yes if you have looked at it.",
+            "A model is registered only after you have confirmed it, and nobody can be asked "
+            "here; give --yes if you have looked at it.",
             "yes",
         )
     return typer.confirm("Execute and register it?", err=True)

@@ -1,5 +1,6 @@
-"""What is seen of a run while it goes: a bar on a terminal, a few lines in a file or pipe, nothing
-for a program that wants JSON.
+"""What is seen of a run while it goes.
+
+A bar on a terminal, a few lines in a file or pipe, nothing for a program that wants JSON.
 
 All of it goes to standard error, so that standard output holds the result alone.
 """
@@ -23,25 +24,26 @@ passed.
 
 
 def warn(event: Event) -> None:
-    """Say on standard error that a run is not stored any more, or waits for room; other events are
-    no warning.
+    """Say on standard error that a run is not stored any more, or waits for room.
+
+    Other events are no warning.
     """
     if isinstance(event, NotRecorded | RecordingHeld | RecordingWentOn):
         print(event.words, file=sys.stderr, flush=True)
 
 
 class View(Protocol):
-    """Someone who watches a run."""
+    """Shows the progress of a run."""
 
     def show(self, event: Event) -> None:
-        """Something was said by the session."""
+        """Show an event of the session."""
 
     def close(self) -> None:
-        """Nothing follows; safe to call twice."""
+        """Stop showing; safe to call twice."""
 
 
 class Silence:
-    """Shows nothing but what cannot be kept quiet."""
+    """Shows warnings only."""
 
     def show(self, event: Event) -> None:
         """See :class:`View`."""
@@ -52,7 +54,7 @@ class Silence:
 
 
 class RunProgress:
-    """How a run goes, in words: what the bar and the lines have in common."""
+    """The progress of a run as text, for the bar and for plain lines."""
 
     def __init__(self, experiment: Experiment) -> None:
         self._budget = experiment.budget
@@ -63,16 +65,16 @@ class RunProgress:
     def started(self, event: SessionStarted) -> str:
         """The first line."""
         self._step = event.step
-        whence = f" from step {event.step:,}" if event.step else ""
-        return f"{event.parameters:,} parameters, {event.steps:,} steps{whence}, {event.steps_per_epoch:,} an epoch, on {event.device_name}"
+        origin = f" from step {event.step:,}" if event.step else ""
+        return f"{event.parameters:,} parameters, {event.steps:,} steps{origin}, {event.steps_per_epoch:,} an epoch, on {event.device_name}"
 
-    def heard(self, block: SeriesBlock) -> None:
-        """Take notice of new values."""
+    def take(self, block: SeriesBlock) -> None:
+        """Record new values."""
         self._step, self._seconds = block.step, block.seconds
         for name in ("batch_loss", "train_loss", "validation_error", "validation_loss"):
             if name in block.series and len(block.series[name].values):
                 row = block.series[name].values[-1]
-                # Of several runs the best that goes on.
+                # Of several runs, the best that is still finite.
                 sound = row[np.isfinite(row)]
                 self._latest[name] = float(sound.min()) if len(sound) else math.nan
 
@@ -86,7 +88,7 @@ class RunProgress:
 
     @property
     def place(self) -> str:
-        """Where the run is."""
+        """The current step."""
         return f"step {self._step:,} of {self._budget.steps:,}"
 
     @property
@@ -106,21 +108,19 @@ class Lines:
     """A few plain lines."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self._course = RunProgress(experiment)
+        self._run = RunProgress(experiment)
         self._next = 1.0 / LINES
 
     def show(self, event: Event) -> None:
         """See :class:`View`."""
         match event:
             case SessionStarted():
-                print(self._course.started(event), file=sys.stderr, flush=True)
+                print(self._run.started(event), file=sys.stderr, flush=True)
             case SeriesBlock():
-                self._course.heard(event)
-                if self._course.share >= self._next:
-                    self._next = (math.floor(self._course.share * LINES) + 1) / LINES
-                    print(
-                        f"{self._course.place}: {self._course.words}", file=sys.stderr, flush=True
-                    )
+                self._run.take(event)
+                if self._run.share >= self._next:
+                    self._next = (math.floor(self._run.share * LINES) + 1) / LINES
+                    print(f"{self._run.place}: {self._run.words}", file=sys.stderr, flush=True)
             case StepWarning():
                 print(f"step {event.step:,}: {event.words}", file=sys.stderr, flush=True)
             case _:
@@ -138,7 +138,7 @@ class Bar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
         from rich.table import Column
 
-        self._course = RunProgress(experiment)
+        self._run = RunProgress(experiment)
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
             TextColumn("{task.fields[place]}"),
@@ -159,14 +159,14 @@ class Bar:
         """See :class:`View`."""
         match event:
             case SessionStarted():
-                self._console.print(self._course.started(event), markup=False)
+                self._console.print(self._run.started(event), markup=False)
             case SeriesBlock():
-                self._course.heard(event)
+                self._run.take(event)
                 self._progress.update(
                     self._task,
-                    completed=self._course.share,
-                    place=self._course.place.removeprefix("step ").replace(" of ", "/"),
-                    words=self._course.words.replace("validation", "val."),
+                    completed=self._run.share,
+                    place=self._run.place.removeprefix("step ").replace(" of ", "/"),
+                    words=self._run.words.replace("validation", "val."),
                 )
             case StepWarning():
                 self._console.print(f"step {event.step:,}: {event.words}", markup=False)

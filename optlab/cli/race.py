@@ -1,5 +1,6 @@
-"""``optlab race``: the same start and the same batches for several optimizers or values, as one
-population.
+"""``optlab race``.
+
+The same start and the same batches for several optimizers or values, as one population.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from optlab.store import Store
 from optlab.training.events import Event
 from optlab.training.population import check_compatible
 
-MOST = 256
+MAX_RUNS = 256
 """Runs of one race."""
 _LISTS = ("sizes", "names", "text")
 """Kinds of fields in which a comma belongs to the value."""
@@ -43,11 +44,15 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Race several optimizers, or several values of a field, from one start on the same batches, and store each as a run of its own.\n\n"
-    "Try: optlab race digits-mlp --optimizers sgd,momentum,adam, or optlab race digits-mlp --set optimizer.lr=0.1,0.01,0.001 --steps 500. Values "
-    "separated by commas are tried in all combinations. An optimizer other than the experiment's own has its default fields. Runs of a race share data, "
+    "Race several optimizers, or several values of a field, from one start on the same batches, "
+    "and store each as a run of its own.\n\n"
+    "Try: optlab race digits-mlp --optimizers sgd,momentum,adam, or optlab race digits-mlp --set "
+    "optimizer.lr=0.1,0.01,0.001 --steps 500. Values "
+    "separated by commas are tried in all combinations. An optimizer other than the experiment's "
+    "own has its default fields. Runs of a race share data, "
     "model, loss, batch size and budget; other seeds mean other starts.\n\n"
-    "Each run gives the numbers that it would give alone. Exit codes: 0 at least one run finished, 1 all failed or diverged, or one was "
+    "Each run gives the numbers that it would give alone. Exit codes: 0 at least one run "
+    "finished, 1 all failed or diverged, or one was "
     "not recorded to its end, 2 bad input (then nothing was "
     "stored), 130 stopped by Ctrl-C."
 )
@@ -98,7 +103,11 @@ def race(
         bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
     ] = False,
 ) -> int:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     asked = next((name for name in RUNNERS if name == runner), None)
     if asked is None:
         raise InvalidInput(
@@ -159,17 +168,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Draft:
-    """Path → text of what one run changes, and of those the values that are not the same for all
-    runs.
-    """
+    """What one run changes: path → text, and those of them in which runs differ."""
 
     changes: dict[str, str]
     differs: dict[str, str]
 
 
 def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
-    """Return all combinations of the values in ``path=value,value,…`` texts; those of one run are
-    applied together.
+    """Return all combinations of the values in ``path=value,value,…`` texts.
+
+    Those of one run are applied together.
 
     Raises:
         InvalidInput: a text is not of that form, names no field, a value is not allowed, or fewer
@@ -182,11 +190,14 @@ def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
         (assignment(change) for change in changes), key=lambda pair: not pair[0].endswith(".name")
     ):
         drafts = [after for draft in drafts for after in _branched(base, draft, path, text)]
-        if len(drafts) > MOST:
-            raise InvalidInput(f"This race would have more than {MOST} runs; give fewer values.")
+        if len(drafts) > MAX_RUNS:
+            raise InvalidInput(
+                f"This race would have more than {MAX_RUNS} runs; give fewer values."
+            )
     if len(drafts) < 2:
         raise InvalidInput(
-            "A race needs two runs or more; give several optimizers (--optimizers sgd,adam) or values (--set optimizer.lr=0.1,0.01)."
+            "A race needs two runs or more; give several optimizers (--optimizers sgd,adam) or "
+            "values (--set optimizer.lr=0.1,0.01)."
         )
     return [_titled(Entry(base.with_values(draft.changes), draft.differs)) for draft in drafts]
 
@@ -235,8 +246,9 @@ def _titled(entry: Entry) -> Entry:
 
 
 def _common_title(base: Experiment, entries: Sequence[Entry]) -> str:
-    """Return the title of a race: the experiment's own, or data and model where its title does not
-    hold for all runs.
+    """Return the title of a race.
+
+    The experiment's own, or data and model where its title does not hold for all runs.
     """
     if all(entry.experiment.title().startswith(base.title()) for entry in entries):
         return base.title()
@@ -254,16 +266,16 @@ class Race:
         ]
         self.asked_to_stop = 0
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take notice of an event."""
         for outcome in self.outcomes:
-            outcome.hear(event)
+            outcome.on_event(event)
 
-    def over(self, run_ids: Sequence[str], runner: str) -> None:
+    def on_end(self, run_ids: Sequence[str], runner: str) -> None:
         """Nothing follows."""
         for outcome in self.outcomes:
             outcome.asked_to_stop = self.asked_to_stop
-            outcome.over(run_ids, runner)
+            outcome.on_end(run_ids, runner)
 
     def ranked(self) -> list[tuple[Entry, Outcome]]:
         """By training loss, runs that broke last."""
@@ -276,8 +288,9 @@ class Race:
         return sorted(zip(self.entries, self.outcomes, strict=True), key=rank)
 
     def document(self, title: str) -> dict[str, Any]:
-        """The document that ``race --json`` prints: each run as ``run --json`` has it, and what it
-        differs in.
+        """The document that ``race --json`` prints.
+
+        Each run as ``run --json`` has it, and what it differs in.
         """
         first = self.outcomes[0]
         return {

@@ -1,4 +1,4 @@
-"""``optlab range``: which learning rate, and how it is to decay."""
+"""``optlab range``: find a learning rate and its decay."""
 
 from __future__ import annotations
 
@@ -38,8 +38,10 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "Find a learning rate for what an experiment FILE or a PRESET asks for.\n\n"
-    "A range test raises the rate through one short run until the loss blows up. Then rates around its suggestion are held constant, each in a short run "
-    "from the same start on the same batches. The advice is a rate above the one that is best after the first steps but below instability, and a linear "
+    "A range test raises the rate through one short run until the loss explodes. Then rates "
+    "around its suggestion are held constant, each in a short run "
+    "from the same start on the same batches. The advice is a rate above the one that is best "
+    "after the first steps but below instability, and a linear "
     "decay from there. Nothing is stored. Try: optlab range digits-mlp."
 )
 
@@ -71,7 +73,7 @@ def find_range(
         typer.Option(
             "--short-runs",
             metavar="K",
-            help="Rates that are held constant side by side; 0 for none.",
+            help="Number of constant rates to compare side by side; 0 for none.",
         ),
     ] = RUNS,
     length: Annotated[
@@ -81,7 +83,11 @@ def find_range(
         bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
     ] = False,
 ) -> None:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")
@@ -90,10 +96,10 @@ def find_range(
             f"--short-runs is {count}, but it must be 0, or from 2 to 64.", "short_runs"
         )
     experiment = changed(load(source), changes or [])
-    with _course(silent=json) as tell:
-        test = range_test(experiment, first, last, steps, tell("range test"))
+    with _progress_bars(silent=json) as bar:
+        test = range_test(experiment, first, last, steps, bar("range test"))
         runs = (
-            short_runs(experiment, rates_around(test, count), length, tell("short runs"))
+            short_runs(experiment, rates_around(test, count), length, bar("short runs"))
             if count
             else None
         )
@@ -104,8 +110,9 @@ def find_range(
 
 
 def document(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) -> dict[str, Any]:
-    """Both as JSON has them; ``short_runs`` and ``advice`` are null where there is none. A loss
-    that is not finite is null.
+    """Both as JSON has them; ``short_runs`` and ``advice`` are null where there is none.
+
+    A loss that is not finite is null.
     """
     return {
         "title": experiment.title(),
@@ -152,7 +159,8 @@ def _advice(runs: ShortRuns | None) -> Mapping[str, Any]:
 
 def _say(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) -> None:
     say(
-        f"{experiment.title()}: smoothed batch loss while the rate rises from {test.rates[0]:.3g} to {test.rates[-1]:.3g}\n"
+        f"{experiment.title()}: smoothed batch loss while the rate rises from {test.rates[0]:.3g} "
+        f"to {test.rates[-1]:.3g}\n"
     )
     marks = {"s": test.steepest, "m": test.lowest} | (
         {"e": test.edge} if test.edge is not None else {}
@@ -172,7 +180,8 @@ def _say(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) -> Non
     if runs is None:
         return
     say(
-        f"\nTraining loss after {len(runs.losses):,} steps at constant rates ({runs.initial:.4g} at the start)\n"
+        f"\nTraining loss after {len(runs.losses):,} steps at constant rates ({runs.initial:.4g} "
+        "at the start)\n"
     )
     rows = []
     for rate, loss, stable in zip(runs.rates, runs.train_loss, runs.stable, strict=True):
@@ -190,8 +199,8 @@ def _say(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) -> Non
         )
 
 
-class _Tell:
-    """Gives each task someone to tell of its progress."""
+class _ProgressBars:
+    """Make a progress callback for each part of the work."""
 
     def __init__(self, progress: Any) -> None:
         self._progress = progress
@@ -201,17 +210,17 @@ class _Tell:
             return None
         task = self._progress.add_task(words, total=1.0)
 
-        def told(done: float) -> None:
+        def on_progress(done: float) -> None:
             self._progress.update(task, completed=done)
 
-        return told
+        return on_progress
 
 
 @contextmanager
-def _course(*, silent: bool) -> Iterator[_Tell]:
+def _progress_bars(*, silent: bool) -> Iterator[_ProgressBars]:
     """A bar on standard error, where that is a terminal."""
     if silent or not sys.stderr.isatty():
-        yield _Tell(None)
+        yield _ProgressBars(None)
         return
     from rich.console import Console
     from rich.progress import Progress
@@ -219,4 +228,4 @@ def _course(*, silent: bool) -> Iterator[_Tell]:
     with Progress(
         console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
     ) as progress:
-        yield _Tell(progress)
+        yield _ProgressBars(progress)

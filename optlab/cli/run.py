@@ -35,11 +35,15 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "Train what an experiment FILE or a PRESET asks for, and store the run.\n\n"
-    "Try: optlab run digits-mlp, then optlab run digits-mlp --set optimizer.lr=0.5 --steps 500. Presets: optlab list presets. "
-    "Fields that --set can change: optlab show NAME; all changes are applied together, in any order. Giving a section another name "
+    "Try: optlab run digits-mlp, then optlab run digits-mlp --set optimizer.lr=0.5 --steps 500. "
+    "Presets: optlab list presets. "
+    "Fields that --set can change: optlab show NAME; all changes are applied together, in any "
+    "order. Giving a section another name "
     "(--set optimizer.name=adam) starts it from that component's defaults.\n\n"
-    "Ctrl-C stops the run between two steps; it is kept, and --resume goes on with it. Exit codes: 0 finished, 1 failed, diverged or "
-    "not recorded to its end (a full disk is waited for), 2 bad input (then nothing was stored), 130 stopped by Ctrl-C."
+    "Ctrl-C stops the run between two steps; it is kept, and --resume goes on with it. Exit "
+    "codes: 0 finished, 1 failed, diverged or "
+    "not recorded to its end (a full disk is waited for), 2 bad input (then nothing was stored), "
+    "130 stopped by Ctrl-C."
 )
 
 
@@ -87,20 +91,23 @@ def run(
     ] = "auto",
     resume: Annotated[
         str,
-        typer.Option(
-            metavar="RUN", help="Go on with a stopped or interrupted run, in place of FILE."
-        ),
+        typer.Option(metavar="RUN", help="Resume a stopped or interrupted run, in place of FILE."),
     ] = "",
     no_store: Annotated[bool, typer.Option("--no-store", help="Do not store the run.")] = False,
     json: Annotated[
         bool,
         typer.Option(
             "--json",
-            help="One JSON document on standard output, and nothing else there or on standard error.",
+            help="One JSON document on standard output, and nothing else there or on standard "
+            "error.",
         ),
     ] = False,
 ) -> int:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     asked = next((name for name in RUNNERS if name == runner), None)
     if asked is None:
         raise InvalidInput(
@@ -138,7 +145,8 @@ def _fresh(
     """The experiment asked for, found to be sound, and what begins it."""
     if not source:
         raise InvalidInput(
-            "What is to be run is missing; give an experiment file or a preset (optlab list presets), or --resume with a stored run."
+            "What is to be run is missing; give an experiment file or a preset (optlab list "
+            "presets), or --resume with a stored run."
         )
     experiment = changed(load(source), changes)
     check_surroundings(experiment)
@@ -159,7 +167,8 @@ def _resumed(
     if source or changes or no_store:
         extra = source or (f"--set {changes[0]}" if changes else "--no-store")
         raise InvalidInput(
-            f"--resume goes on with a stored run as it was asked for, so '{extra}' cannot be given with it."
+            f"--resume goes on with a stored run as it was asked for, so '{extra}' cannot be "
+            "given with it."
         )
     # Read first: a name that is not there must not create a store.
     with Store.open_readonly() as store:
@@ -185,13 +194,15 @@ def load(source: str) -> Experiment:
     if path.exists() or path.suffix or path.name != source:
         return Experiment.load(path)
     raise InvalidInput(
-        f"'{source}' is neither a file nor a preset{did_you_mean(source, known)}; presets are: {', '.join(known)}."
+        f"'{source}' is neither a file nor a preset{did_you_mean(source, known)}; presets are: "
+        f"{', '.join(known)}."
     )
 
 
 def changed(experiment: Experiment, changes: list[str]) -> Experiment:
-    """Return the experiment with all ``path=value`` texts applied together; of two for one path the
-    last one counts.
+    """Return the experiment with all ``path=value`` texts applied together.
+
+    Of two for one path the last one counts.
 
     Raises:
         InvalidInput: a text is not of that form, names no field, or the value is not allowed.
@@ -224,8 +235,9 @@ def switched(word: str) -> list[str]:
 
 
 def check_surroundings(experiment: Experiment) -> None:
-    """Check before a run is stored what only this machine can tell: whether the device is there,
-    the data can be had, and the experiment fits them.
+    """Check before a run is stored what only this machine can tell.
+
+    Whether the device is there, the data can be had, and the experiment fits them.
 
     Raises:
         InvalidInput: one of these does not hold.
@@ -241,13 +253,15 @@ def _say(outcome: Outcome) -> None:
         print(" ".join(outcome.reason.splitlines()) or "The run failed.", file=sys.stderr)
         if outcome.run:
             say(
-                f"{outcome.status}: stored as {outcome.run}; go on with it: optlab run --resume {outcome.run}"
+                f"{outcome.status}: stored as {outcome.run}; resume it with: optlab run --resume "
+                f"{outcome.run}"
             )
         return
     say(f"{outcome.title}: {outcome.status}, {outcome.reason}")
     speed = f" ({outcome.steps_per_second:,.0f} steps/s)" if outcome.steps_per_second else ""
     say(
-        f"  steps              {outcome.steps:,} in {outcome.seconds:.2f} s{speed}, {outcome.device}, {outcome.runner}"
+        f"  steps              {outcome.steps:,} in {outcome.seconds:.2f} s{speed}, "
+        f"{outcome.device}, {outcome.runner}"
     )
     for part, label in (
         ("train", "training loss"),
@@ -264,7 +278,8 @@ def _say(outcome: Outcome) -> None:
     if norm is not None:
         say(f"  full gradient norm {norm:.4g}")
         say(
-            f"                     {gradient_test(outcome.final.get('gradient_norm_at_start'), norm).sentence}"
+            "                     "
+            f"{gradient_test(outcome.final.get('gradient_norm_at_start'), norm).sentence}"
         )
     say(f"  weights' SHA-256   {outcome.theta_sha256}")
     if outcome.run:
@@ -273,4 +288,4 @@ def _say(outcome: Outcome) -> None:
             + (" (only in part)" if outcome.recorded is False else "")
         )
         if outcome.status == "stopped" or outcome.recorded is False:
-            say(f"Go on with it: optlab run --resume {outcome.run}")
+            say(f"Resume it with: optlab run --resume {outcome.run}")

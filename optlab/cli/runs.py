@@ -21,7 +21,8 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "List the stored runs, the newest first.\n\n"
-    "The name in the first column is what optlab export and optlab run --resume take; its beginning is enough "
+    "The name in the first column is what optlab export and optlab run --resume take; its "
+    "beginning is enough "
     "where no other run begins alike."
 )
 
@@ -35,7 +36,7 @@ def runs(
         ),
     ] = False,
 ) -> None:
-    """See the module."""
+    """Run the command."""
     with Store.open_readonly() as store:
         records, hidden = store.runs(), store.hidden
     if hidden:

@@ -30,8 +30,10 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Show the page of NAME: its rule, symbols, fields with defaults and bounds, source, and how to ask for it in a file or by flag.\n\n"
-    "NAME is a name that optlab list gives, as momentum. Where several kinds have it, all are shown; clipping.none "
+    "Show the page of NAME: its rule, symbols, fields with defaults and bounds, source, and how "
+    "to ask for it in a file or by flag.\n\n"
+    "NAME is a name that optlab list gives, as momentum. Where several kinds have it, all are "
+    "shown; clipping.none "
     "means one. For a preset, show its file."
 )
 
@@ -44,7 +46,7 @@ def show(
         bool, typer.Option("--json", help="One JSON array of pages on standard output.")
     ] = False,
 ) -> None:
-    """See the module."""
+    """Run the command."""
     preset = next((path for path in presets.files() if path.stem == name), None)
     if preset is not None:
         text = preset.read_text(encoding="utf-8").rstrip("\n")
@@ -141,7 +143,7 @@ def _field_lines(field: Field, width: int) -> Iterator[str]:
 def _usage(page: Page) -> Iterator[str]:
     if page.kind == "measure":
         return  # taken by itself in every run to which it applies; no section asks for it
-    if page.kind == "bench":
+    if page.kind == "demonstration":
         yield from (
             "",
             "By flags",

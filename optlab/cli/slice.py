@@ -27,10 +27,14 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "The objective on a plane through the weights of a stored RUN, or of an experiment FILE or PRESET trained for --steps first.\n\n"
-    "--along random: two filter-normalized random directions. path: the first two principal components of the way there. gradient: the gradient and the "
-    "top eigenvector of the Hessian. runs: from one to another (--to), and a random direction across. line: a line alone, with error bars over batches: to "
-    "--to, or along a random direction. The share of the path's variance that a plane holds is told. Try: optlab slice digits-mlp --steps 200 --along path."
+    "The objective on a plane through the weights of a stored RUN, or of an experiment FILE or "
+    "PRESET trained for --steps first.\n\n"
+    "--along random: two filter-normalized random directions. path: the first two principal "
+    "components of the way there. gradient: the gradient and the "
+    "top eigenvector of the Hessian. runs: from one to another (--to), and a random direction "
+    "across. line: a line alone, with error bars over batches: to "
+    "--to, or along a random direction. The share of the path's variance that a plane holds is "
+    "shown. Try: optlab slice digits-mlp --steps 200 --along path."
 )
 
 
@@ -73,7 +77,11 @@ def slice_(
         bool, typer.Option("--json", help="One JSON document on standard output, with every value.")
     ] = False,
 ) -> int:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     if along not in ALONG:
         raise InvalidInput(f"--along is '{along}', but it must be one of {', '.join(ALONG)}.")
     if not 2 <= points <= 1001 or reach < 0.0 or batch < 1:
@@ -147,7 +155,8 @@ def _line(found: LineSlice) -> dict[str, Any]:
 
 def _say(document: dict[str, Any]) -> None:
     say(
-        f"{document['title']}, step {document['step']:,}: the objective along {' and '.join(document['labels'])}"
+        f"{document['title']}, step {document['step']:,}: the objective along "
+        f"{' and '.join(document['labels'])}"
     )
     a = document["a"]
     rows = range(0, len(a), max(1, len(a) // _STEPS))
@@ -168,5 +177,6 @@ def _say(document: dict[str, Any]) -> None:
     if path["explained"] is not None:
         farthest = max(path["off_plane"])
         say(
-            f"  the plane holds {path['explained']:.1%} of the path's variance; the path's points are up to {farthest:.3g} off it"
+            f"  the plane holds {path['explained']:.1%} of the path's variance; the path's points "
+            f"are up to {farthest:.3g} off it"
         )

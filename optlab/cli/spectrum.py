@@ -21,10 +21,13 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Eigenvalues of the Hessian of the objective on the training examples, at the weights of a stored RUN, or of an experiment FILE or PRESET trained for "
+    "Eigenvalues of the Hessian of the objective on the training examples, at the weights of a "
+    "stored RUN, or of an experiment FILE or PRESET trained for "
     "--steps first.\n\n"
-    "The largest and smallest by Lanczos on Hessian products, the trace by random signs with its standard error, the density (--density) by stochastic "
-    "Lanczos quadrature, all of them (--whole) for small models. Try: optlab spectrum digits-mlp --steps 200 --density."
+    "The largest and smallest by Lanczos on Hessian products, the trace by random signs with its "
+    "standard error, the density (--density) by stochastic "
+    "Lanczos quadrature, all of them (--whole) for small models. Try: optlab spectrum digits-mlp "
+    "--steps 200 --density."
 )
 
 
@@ -60,10 +63,15 @@ def spectrum(
         bool, typer.Option("--json", help="One JSON document on standard output.")
     ] = False,
 ) -> int:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     if top < 0 or bottom < 0 or top + bottom < 1 or not tolerance > 0.0 or probes < 0:
         raise InvalidInput(
-            "--top and --bottom must ask for one eigenvalue at least, --tolerance be above 0 and --probes 0 or more."
+            "--top and --bottom must ask for one eigenvalue at least, --tolerance be above 0 and "
+            "--probes 0 or more."
         )
     looked_at = subject(source, changes or [], steps, examples)
     here = looked_at.landscape.hessian(looked_at.theta)
@@ -117,7 +125,8 @@ def _say(document: dict[str, Any]) -> None:
     say(f"{document['title']}, step {document['step']:,}: {document['parameters']:,} parameters")
     reached = "converged" if document["converged"] else "not converged"
     say(
-        f"  {reached} after {document['products']:,} Hessian products, relative residual {document['residual']:.2g}"
+        f"  {reached} after {document['products']:,} Hessian products, relative residual "
+        f"{document['residual']:.2g}"
     )
     rows = [
         (f"λ{number}", f"{value:.10g}") for number, value in enumerate(document["top"], start=1)
@@ -130,16 +139,19 @@ def _say(document: dict[str, Any]) -> None:
     trace = document["trace"]
     if trace is not None:
         say(
-            f"  trace              {trace['mean']:.6g} ± {trace['standard_error']:.2g} ({trace['probes']} probes)"
+            f"  trace              {trace['mean']:.6g} ± {trace['standard_error']:.2g} "
+            f"({trace['probes']} probes)"
         )
     every = document["whole"]
     if every is not None:
         say(
-            f"  all eigenvalues    {every['negative']} negative ({every['negative_share']:.1%}), {every['zero']} zero"
+            f"  all eigenvalues    {every['negative']} negative ({every['negative_share']:.1%}), "
+            f"{every['zero']} zero"
         )
     smooth = document["density"]
     if smooth is not None:
         moments = ", ".join(f"{value:.4g}" for value in smooth["moments"])
         say(
-            f"  density            moments tr(Hʲ)/P for j = 0, 1, …: {moments}; the curve itself is in --json"
+            f"  density            moments tr(Hʲ)/P for j = 0, 1, …: {moments}; the curve itself "
+            "is in --json"
         )

@@ -25,9 +25,12 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Show the starting point of what an experiment FILE or a PRESET asks for, layer by layer: weights, activations on the first minibatch, and gradients.\n\n"
-    "Activations and gradients should keep their scale from layer to layer; a dead unit is zero for every example of the minibatch. "
-    "Try: optlab start digits-mlp --set model.hidden=64,64,64 --compare fan_in,normalized,he,orthogonal. Initializers: optlab list initializers."
+    "Show the starting point of what an experiment FILE or a PRESET asks for, layer by layer: "
+    "weights, activations on the first minibatch, and gradients.\n\n"
+    "Activations and gradients should keep their scale from layer to layer; a dead unit is zero "
+    "for every example of the minibatch. "
+    "Try: optlab start digits-mlp --set model.hidden=64,64,64 --compare "
+    "fan_in,normalized,he,orthogonal. Initializers: optlab list initializers."
 )
 
 
@@ -56,7 +59,11 @@ def start(
         bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
     ] = False,
 ) -> None:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")
@@ -64,7 +71,8 @@ def start(
     names = [name.strip() for name in compare.split(",") if name.strip()]
     if compare and len(set(names)) < 2:
         raise InvalidInput(
-            f"--compare is '{compare}', but it must name two initializers or more, as he,normalized.",
+            f"--compare is '{compare}', but it must name two initializers or more, as "
+            "he,normalized.",
             "compare",
         )
     tables = (
@@ -74,7 +82,8 @@ def start(
         say_json({"title": experiment.title(), "starts": [_document(table) for table in tables]})
         return
     say(
-        f"{experiment.title()}: start with seed {experiment.general.seed}, looked at on a minibatch of {tables[0].examples:,} examples\n"
+        f"{experiment.title()}: start with seed {experiment.general.seed}, looked at on a "
+        f"minibatch of {tables[0].examples:,} examples\n"
     )
     if names:
         _say_compared(tables)

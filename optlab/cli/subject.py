@@ -1,5 +1,6 @@
-"""What ``optlab critical``, ``spectrum`` and ``slice`` look at, by the name that was given: a file,
-a preset, or a stored run.
+"""What ``optlab critical``, ``spectrum`` and ``slice`` look at, by the name that was given.
+
+A file, a preset, or a stored run.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def subject(source: str, changes: list[str], steps: int, examples: int = 0) -> S
             raise
     if changes or steps:
         raise InvalidInput(
-            f"'{source}' is a stored run, whose latest weights are looked at as they are: --set and --steps do not go with it."
+            f"'{source}' is a stored run, whose latest weights are looked at as they are: --set "
+            "and --steps do not go with it."
         )
     return stored(source, examples)

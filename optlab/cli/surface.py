@@ -1,5 +1,6 @@
-"""``optlab surface``: methods race on a function of one or two variables; its critical points and
-their basins.
+"""``optlab surface``.
+
+Methods race on a function of one or two variables; its critical points and their basins.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from optlab.studies.surfaces.stationary import (
     critical_points,
 )
 
-MOST_STEPS = 1_000_000
-MOST_STARTS = 501
+MAX_STEPS = 1_000_000
+MAX_STARTS = 501
 """Starts along each variable in a picture of basins: a quarter of a million runs for two."""
 _SECTIONS = ("surface", "optimizer", "schedule", "clipping")
 
@@ -45,9 +46,11 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "Let methods race on a surface NAME (optlab list surfaces), and say where each ends.\n\n"
-    "Try: optlab surface cliff --clip 1, or optlab surface saddle --optimizer sgd,newton,saddle_free_newton, or "
+    "Try: optlab surface cliff --clip 1, or optlab surface saddle --optimizer "
+    "sgd,newton,saddle_free_newton, or "
     'optlab surface formula --set "surface.expression=x^4 - x^2 + y^2" --critical.\n\n'
-    "Without --optimizer gradient descent goes at the rate that suits the surface. With --critical alone nothing races."
+    "Without --optimizer gradient descent goes at the rate that suits the surface. With "
+    "--critical alone nothing races."
 )
 
 
@@ -80,7 +83,8 @@ def surface(
         str,
         typer.Option(
             metavar="C",
-            help="Clip gradients by this norm; the same as --set clipping.name=norm with its threshold.",
+            help="Clip gradients by this norm; the same as --set clipping.name=norm with its "
+            "threshold.",
         ),
     ] = "",
     changes: Annotated[
@@ -88,7 +92,8 @@ def surface(
         typer.Option(
             "--set",
             metavar="PATH=VALUE",
-            help="A field of the surface, of the optimizers that have it, of schedule or clipping; may be repeated.",
+            help="A field of the surface, of the optimizers that have it, of schedule or "
+            "clipping; may be repeated.",
         ),
     ] = None,
     critical: Annotated[
@@ -110,10 +115,14 @@ def surface(
         bool, typer.Option("--json", help="One JSON document on standard output, with every path.")
     ] = False,
 ) -> None:
-    """See the module."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: an argument or an option is not allowed.
+    """
     for label, value, least, most in (
-        ("steps", steps, 1, MOST_STEPS),
-        ("grid", grid, 2, MOST_STARTS),
+        ("steps", steps, 1, MAX_STEPS),
+        ("grid", grid, 2, MAX_STARTS),
         ("seed", seed, 0, 2**63 - 1),
     ):
         if not least <= value <= most:
@@ -182,7 +191,8 @@ def _tables(changes: Sequence[str]) -> dict[str, dict[str, str]]:
         section, dot, field = path.strip().partition(".")
         if not equals or not dot or section not in _SECTIONS:
             raise InvalidInput(
-                f"--set is {shown(change)}, but it must be PATH=VALUE with a path in {', '.join(_SECTIONS)}, as surface.condition=20.",
+                f"--set is {shown(change)}, but it must be PATH=VALUE with a path in "
+                f"{', '.join(_SECTIONS)}, as surface.condition=20.",
                 path,
             )
         found[section][field] = text.strip()
@@ -226,7 +236,8 @@ def _methods(ground: Surface, names: str, rates: str, fields: Mapping[str, str])
     for key in fields:
         if key not in known:
             raise InvalidInput(
-                f"optimizer.{key} is no field of {', '.join(wanted or ['sgd'])}{did_you_mean(key, known)}.",
+                f"optimizer.{key} is no field of "
+                f"{', '.join(wanted or ['sgd'])}{did_you_mean(key, known)}.",
                 f"optimizer.{key}",
             )
     built: list[Optimizer] = []
@@ -256,7 +267,8 @@ def _starts(ground: Surface, words: str) -> tuple[Start, ...]:
     except ValueError:
         labels = [start.label for start in own]
         raise InvalidInput(
-            f"--start is {shown(words)}, but it must be coordinates, as {','.join(f'{x:g}' for x in own[0].point)}, or one of: all, {', '.join(labels)}.",
+            f"--start is {shown(words)}, but it must be coordinates, as "
+            f"{','.join(f'{x:g}' for x in own[0].point)}, or one of: all, {', '.join(labels)}.",
             "start",
         ) from None
     return (Start(place(point), point),)

@@ -15,7 +15,7 @@ def plot(
 
     Args:
         x: rising and above 0. y: values that are not finite are left out.
-        marks: character → place on the x axis, told below the axis.
+        marks: character → place on the x axis, explained below the axis.
         log_y: whether the y axis is logarithmic; only where all values are above 0.
     """
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]

@@ -103,6 +103,21 @@ def split_indices(
     return training_part, validation_part, test_part
 
 
+def filled(x: NDArray[np.float64], training: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return ``x`` ``[n, *inputs]`` with each nan replaced by the input's mean over ``training``.
+
+    Only the rows ``training`` count, so that nothing of the other parts reaches the training data.
+    An input without any value there becomes 0.
+    """
+    missing = np.isnan(x)
+    if not missing.any():
+        return x
+    present = ~missing[training]
+    counts = present.sum(axis=0)
+    means = np.where(present, x[training], 0.0).sum(axis=0) / np.maximum(counts, 1)
+    return np.where(missing, means, x)
+
+
 def unit_ranged(
     x: NDArray[np.float64], training: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -113,8 +128,7 @@ def unit_ranged(
     """
     offset = x[training].min(axis=0)
     scale = x[training].max(axis=0) - offset
-    scale = np.where(scale > 1e-12 * np.maximum(1.0, np.abs(offset)), scale, 1.0)
-    return (x - offset) / scale, offset, scale
+    return _scaled(x, offset, scale)
 
 
 def standardized(
@@ -127,5 +141,16 @@ def standardized(
     """
     offset = x[training].mean(axis=0)
     scale = x[training].std(axis=0)
-    scale = np.where(scale > 1e-12 * np.maximum(1.0, np.abs(offset)), scale, 1.0)
+    return _scaled(x, offset, scale)
+
+
+def _scaled(
+    x: NDArray[np.float64], offset: NDArray[np.float64], scale: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return ``(x - offset) / scale``, offset and scale; the scale is 1 where an input is constant.
+
+    Constant means that the values differ by rounding alone, relative to their own size: an input of
+    picofarads varies as much as one of farads.
+    """
+    scale = np.where(scale > 1e-12 * np.abs(offset), scale, 1.0)
     return (x - offset) / scale, offset, scale

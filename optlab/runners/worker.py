@@ -137,6 +137,9 @@ def _interrupts_held_back() -> Iterator[None]:
 
 def _work(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Standard output is the command's, which may owe one JSON document to a program. What a module
+    # of the user's prints goes to standard error, at the level of the descriptor: C code prints too.
+    os.dup2(2, 1)
     jobs: queue.SimpleQueue[tuple[Job, Inbox]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, jobs), name="optlab-listener", daemon=True).start()
     import torch  # noqa: F401 - so that a spare worker is warm when a job comes

@@ -104,7 +104,8 @@ class Bare:
         for program in ("debootstrap", "Xvfb", "xdotool", "strace"):
             if shutil.which(program) is None:
                 raise CannotProve(
-                    f"{program} is missing: install it with apt-get install debootstrap xvfb xdotool strace."
+                    f"{program} is missing: install it with apt-get install debootstrap xvfb "
+                    "xdotool strace."
                 )
         if os.geteuid() != 0:
             raise CannotProve(
@@ -116,13 +117,13 @@ class Bare:
             if "=" in line
         )["VERSION_CODENAME"].strip('"')
         format_ = "$(REPO_URI) $(CODENAME) $(COMPONENT)"
-        told = subprocess.run(
+        reported = subprocess.run(
             ["apt-get", "indextargets", "--format", format_, "Created-By: Packages"],
             capture_output=True,
             text=True,
             check=True,
         )
-        sites = [line.split() for line in told.stdout.splitlines()]
+        sites = [line.split() for line in reported.stdout.splitlines()]
         mirrors = [
             site
             for site, name, component in sites

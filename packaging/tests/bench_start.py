@@ -68,7 +68,8 @@ def main() -> None:
             f"{name}: {statistics.median(turn[name] for turn in turns):.2f} s to the first window"
         )
     print(
-        f"packed against source: {statistics.median(turn['packed'] / turn['source'] for turn in turns):.2f}"
+        "packed against source: "
+        f"{statistics.median(turn['packed'] / turn['source'] for turn in turns):.2f}"
     )
 
 

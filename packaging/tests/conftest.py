@@ -35,8 +35,10 @@ def package() -> Path:
 def earlier() -> Path:
     """The same program under a lower version, packed lightly."""
     code = (
-        "import datetime, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import linux; root = Path(sys.argv[2]); "
-        "linux.deb(root / 'dist' / 'optlab', root / 'build' / 'icons', root / 'build', '0.0.1', datetime.date(2026, 1, 1), level=1)"
+        "import datetime, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import "
+        "linux; root = Path(sys.argv[2]); "
+        "linux.deb(root / 'dist' / 'optlab', root / 'build' / 'icons', root / 'build', '0.0.1', "
+        "datetime.date(2026, 1, 1), level=1)"
     )
     subprocess.run([sys.executable, "-c", code, str(HERE.parent), str(ROOT)], check=True)
     return next(BUILD.glob("optlab_0.0.1_*.deb"))

@@ -40,12 +40,13 @@ def picture(path: Path) -> tuple[int, int, int]:
     """Width, height and number of colors of a picture."""
     code = (
         "import sys; from PySide6.QtGui import QImage; image = QImage(sys.argv[1]); "
-        "print(image.width(), image.height(), len({image.pixel(x, y) for x in range(0, image.width(), 4) for y in range(0, image.height(), 4)}))"
+        "print(image.width(), image.height(), len({image.pixel(x, y) for x in range(0, "
+        "image.width(), 4) for y in range(0, image.height(), 4)}))"
     )
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
     )
-    width, height, colors = (int(word) for word in told.stdout.split())
+    width, height, colors = (int(word) for word in reported.stdout.split())
     return width, height, colors
 
 
@@ -60,8 +61,8 @@ def trial(bare: Bare, screen: Screen, name: str, **environment: str) -> Path:
 
 
 def runs(bare: Bare) -> list[dict[str, Any]]:
-    told = answer(bare, "runs")
-    return list(told["runs"] if isinstance(told, dict) else told)
+    reported = answer(bare, "runs")
+    return list(reported["runs"] if isinstance(reported, dict) else reported)
 
 
 # --- installed ------------------------------------------------------------------------------------------------------------------
@@ -114,13 +115,13 @@ def test_that_sizes_are_within_their_bounds(bare: Bare, package: Path) -> None:
 
 def test_that_every_library_is_there(bare: Bare) -> None:
     find = 'find /usr/lib/optlab -name "*.so*" -type f -exec ldd {} + 2>/dev/null'
-    told = bare.command(
+    reported = bare.command(
         "/bin/sh", "-c", f"LD_LIBRARY_PATH=/usr/lib/optlab/_internal {find}", check=False
     ).stdout
-    missing = set(re.findall(r"^\s*(\S+) => not found", told, re.MULTILINE))
+    missing = set(re.findall(r"^\s*(\S+) => not found", reported, re.MULTILINE))
     # Wayland's own come with every Wayland desktop, and are recommended.
     assert {name for name in missing if not name.startswith("libwayland")} == set()
-    assert "libtorch_cpu.so =>" in told
+    assert "libtorch_cpu.so =>" in reported
 
 
 # --- used -----------------------------------------------------------------------------------------------------------------------
@@ -178,8 +179,11 @@ def test_that_every_preset_takes_its_first_steps(bare: Bare) -> None:
 
 
 def test_that_every_optimizer_that_suits_a_network_takes_a_step(bare: Bare) -> None:
-    told = answer(bare, "list", "optimizers")
-    names = [each["name"] for each in (told["optimizers"] if isinstance(told, dict) else told)]
+    reported = answer(bare, "list", "optimizers")
+    names = [
+        each["name"]
+        for each in (reported["optimizers"] if isinstance(reported, dict) else reported)
+    ]
     assert len(names) >= 25
 
     def step(name: str) -> str:
@@ -371,18 +375,20 @@ def test_that_nothing_in_it_names_the_machine_that_built_it(bare: Bare) -> None:
     code = (
         "import sys; from PyInstaller.archive.readers import CArchiveReader\n"
         "archive = CArchiveReader(sys.argv[1]); modules = archive.open_embedded_archive('PYZ.pyz')\n"
-        "def names(code): return [code.co_filename, *(name for each in code.co_consts if hasattr(each, 'co_filename') for name in names(each))]\n"
+        "def names(code): return [code.co_filename, *(name for each in code.co_consts if "
+        "hasattr(each, 'co_filename') for name in names(each))]\n"
         "found = [modules.extract(name) for name in modules.toc]\n"
-        "print(*sorted({name for each in found if hasattr(each, 'co_filename') for name in names(each) if name.startswith('/')}), sep='\\n')"
+        "print(*sorted({name for each in found if hasattr(each, 'co_filename') for name in "
+        "names(each) if name.startswith('/')}), sep='\\n')"
     )
     python = BUILD / "environment" / "bin" / "python"
-    told = subprocess.run(
+    reported = subprocess.run(
         [str(python), "-c", code, str(bare.root / "usr/lib/optlab/optlab")],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.strip() == ""
+    assert reported.stdout.strip() == ""
 
 
 # --- removed --------------------------------------------------------------------------------------------------------------------

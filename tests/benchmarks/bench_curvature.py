@@ -317,7 +317,8 @@ def main() -> None:
             print(f"  {what}: {found['steps']:.2f} steps{more}")
     for name, figures in results["slices"].items():
         print(
-            f"{name}: 51 × 51 points at once: {figures.pop('at once, ms'):.1f} ms; others against it:"
+            f"{name}: 51 × 51 points at once: {figures.pop('at once, ms'):.1f} ms; others against "
+            "it:"
         )
         for what, ratio in figures.items():
             print(f"  {what}: {ratio:.1f} x")

@@ -139,8 +139,10 @@ def main() -> None:
         return
     for what, name in (("appended", "append"), ("read", "read")):
         print(
-            f"series {what}: {result[f'{name}_ratio']:,.0f} x TensorBoard ({median[name]:,.0f} rows/s against "
-            f"{median[f'peer_{name}']:,.0f}, 8 values a row; store {min(rates[name]):,.0f} to {max(rates[name]):,.0f})"
+            f"series {what}: {result[f'{name}_ratio']:,.0f} x TensorBoard ({median[name]:,.0f} "
+            "rows/s against "
+            f"{median[f'peer_{name}']:,.0f}, 8 values a row; store {min(rates[name]):,.0f} to "
+            f"{max(rates[name]):,.0f})"
         )
 
 

@@ -136,7 +136,8 @@ def main() -> None:
         return
     for name, figures in results.items():
         print(
-            f"{name}: {figures['ratio']:.2f} x (lowest {figures['lowest_ratio']:.2f}); {figures['ours']:,.0f} against {figures['peer']:,.0f} steps/s"
+            f"{name}: {figures['ratio']:.2f} x (lowest {figures['lowest_ratio']:.2f}); "
+            f"{figures['ours']:,.0f} against {figures['peer']:,.0f} steps/s"
         )
 
 

@@ -89,14 +89,14 @@ def test_that_a_data_folder_that_is_a_file_is_fatal(
     assert not found["data folder"]["good"] and "OPTLAB_HOME" in found["data folder"]["advice"]
 
 
-def test_that_a_full_disk_is_told(
+def test_that_a_full_disk_is_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "LOW_DISK_BYTES", 2**80)
     assert "Make room" in findings(capsys)["data folder"]["advice"]
 
 
-def test_that_the_qt_that_crashes_on_this_python_is_told(
+def test_that_the_qt_that_crashes_on_this_python_is_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = doctor._installed
@@ -106,7 +106,7 @@ def test_that_the_qt_that_crashes_on_this_python_is_told(
     assert findings(capsys)["window"]["good"] is (sys.version_info >= (3, 12))
 
 
-def test_that_a_damaged_store_is_told_and_not_fatal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_damaged_store_is_reported_and_not_fatal(capsys: pytest.CaptureFixture[str]) -> None:
     paths.home().mkdir()
     (paths.home() / "optlab.sqlite").write_bytes(b"this is no database" * 100)
     assert not findings(capsys)["runs"]["good"]

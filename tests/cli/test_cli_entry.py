@@ -32,7 +32,7 @@ def _python(*arguments: str, **environment: str | None) -> subprocess.CompletedP
     )
 
 
-def test_that_the_version_is_told() -> None:
+def test_that_the_version_is_reported() -> None:
     done = optlab("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"optlab {__version__}\n", "")
 
@@ -83,7 +83,7 @@ def test_that_a_display_that_does_not_answer_is_refused_in_one_sentence() -> Non
     assert done.stderr.count("\n") == 1 and "does not answer" in done.stderr
 
 
-def test_that_a_missing_window_library_is_told_with_its_cure(
+def test_that_a_missing_window_library_is_reported_with_its_cure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(display, "problem", lambda: "")

@@ -30,7 +30,9 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return said.err
 
 
-def test_that_every_bench_is_listed_and_has_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_every_demonstration_is_listed_and_has_a_page(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     listed = document(["explore", "list"], capsys)
     assert [item["name"] for item in listed] == demonstrations.names()
     assert all(item["row"] and item["sentence"].endswith(".") and item["fields"] for item in listed)
@@ -47,11 +49,15 @@ def test_that_every_bench_is_listed_and_has_a_page(capsys: pytest.CaptureFixture
         assert document(["explore", name, "--about"], capsys)["name"] == name
 
 
-def test_that_a_bench_is_run_with_its_fields_and_tells_everything_as_json(
+def test_that_a_demonstration_is_run_with_its_fields_and_tells_everything_as_json(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = document(["explore", "cd_bias", *SMALL], capsys)
-    assert (found["bench"], found["row"], found["fields"]["largest"]) == ("cd_bias", "C16", 3)
+    assert (found["demonstration"], found["row"], found["fields"]["largest"]) == (
+        "cd_bias",
+        "C16",
+        3,
+    )
     names = [column["name"] for column in found["table"]["columns"]]
     assert len(found["table"]["rows"]) == 9 and all(
         len(row) == len(names) for row in found["table"]["rows"]

@@ -105,7 +105,7 @@ def test_that_parquet_holds_the_same_and_says_what_run_it_was(run: str, tmp_path
     assert Experiment.from_toml(about["optlab.experiment"]) == Experiment.from_toml(DOCUMENT)
 
 
-def test_that_a_measured_nan_is_told_from_an_empty_cell(tmp_path: Path) -> None:
+def test_that_a_measured_nan_is_reported_from_an_empty_cell(tmp_path: Path) -> None:
     series = {
         "loss": StoredSeries(np.array([1, 2, 3]), np.array([1.0, np.nan, np.inf])),
         "weights": StoredSeries(
@@ -138,7 +138,7 @@ def test_that_a_run_without_series_is_an_empty_table() -> None:
     assert table.steps.tolist() == [] and table.columns == ()
 
 
-def test_that_an_existing_file_is_kept_unless_told_otherwise(
+def test_that_an_existing_file_is_kept_unless_reported_otherwise(
     run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "precious.csv"
@@ -170,13 +170,13 @@ def test_that_a_failed_export_leaves_what_was_there_and_no_rest(
 
 
 @pytest.mark.parametrize(
-    ("place", "told"), [("", "is a folder"), ("nowhere/run.csv", "does not exist")]
+    ("place", "reported"), [("", "is a folder"), ("nowhere/run.csv", "does not exist")]
 )
 def test_that_a_place_that_cannot_be_written_is_refused(
-    place: str, told: str, run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: str, reported: str, run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", run, "--format", "csv", "--to", str(tmp_path / place)]) == 2
-    assert told in capsys.readouterr().err
+    assert reported in capsys.readouterr().err
 
 
 def test_that_parquet_without_pyarrow_says_what_to_do(

@@ -1,4 +1,4 @@
-"""``optlab figures``: files, what is told about them, and refusals."""
+"""``optlab figures``: files, what is reported about them, and refusals."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def test_that_every_figure_is_drawn_in_its_size_on_its_ground_and_with_room_arou
         )
         == 0
     )
-    told = json.loads(capsys.readouterr().out)
+    reported = json.loads(capsys.readouterr().out)
     wanted = chosen(only.split(",") if only else [])
-    assert told["theme"] == theme and [one["number"] for one in told["figures"]] == [
+    assert reported["theme"] == theme and [one["number"] for one in reported["figures"]] == [
         figure.number for figure in wanted
     ]
     background = rgb(colors.background)
-    for figure, one in zip(wanted, told["figures"], strict=True):
+    for figure, one in zip(wanted, reported["figures"], strict=True):
         image = pixels(Path(one["file"]))
         assert image.shape[:2] == (round(figure.size[1] * DPI), round(figure.size[0] * DPI))
         inked = (np.abs(image - background) > 12).any(axis=2)

@@ -45,11 +45,11 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 def test_that_range_advises_a_rate_that_can_be_set_and_stores_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = document(
+    reported = document(
         ["range", "iris-softmax", "--steps", "120", "--short-runs", "5", "--short-steps", "60"],
         capsys,
     )
-    test, short, advice = told["range_test"], told["short_runs"], told["advice"]
+    test, short, advice = reported["range_test"], reported["short_runs"], reported["advice"]
     assert len(test["rates"]) == len(test["losses"]) == len(test["smoothed"]) <= 120
     assert test["rates"] == sorted(test["rates"]) and test["rates"][0] == 1e-6
     assert short["steps"] == 60 and short["best"] in [run["rate"] for run in short["runs"]]
@@ -135,8 +135,8 @@ def test_that_a_plot_has_its_extremes_in_its_corners() -> None:
 
 
 def test_that_start_tells_every_layer(capsys: pytest.CaptureFixture[str]) -> None:
-    told = document(["start", "digits-mlp", "--set", "model.hidden=20,10"], capsys)
-    (table,) = told["starts"]
+    reported = document(["start", "digits-mlp", "--set", "model.hidden=20,10"], capsys)
+    (table,) = reported["starts"]
     assert table["examples"] == 32 and [w["shape"] for w in table["weights"]][:2] == [
         [20, 64],
         [20],
@@ -168,14 +168,14 @@ def test_that_start_compares_initializers_column_by_column(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["start", "digits-mlp", "--compare", "he,orthogonal,zero,he"]
-    told = document(arguments, capsys)
-    assert [table["initializer"] for table in told["starts"]] == ["he", "orthogonal", "zero"]
+    reported = document(arguments, capsys)
+    assert [table["initializer"] for table in reported["starts"]] == ["he", "orthogonal", "zero"]
     alone = document(["start", "digits-mlp", "--set", "initializer.name=orthogonal"], capsys)
-    assert told["starts"][1] == alone["starts"][0]
+    assert reported["starts"][1] == alone["starts"][0]
     assert main(arguments) == 0
     said = capsys.readouterr().out
     row = next(line for line in said.splitlines() if line.startswith("layers.0.weight"))
-    assert all(f"{table['weights'][0]['std']:.3g} [" in row for table in told["starts"])
+    assert all(f"{table['weights'][0]['std']:.3g} [" in row for table in reported["starts"])
 
 
 # --- race ------------------------------------------------------------------------------------------------------------------------
@@ -188,16 +188,16 @@ FAST = ["--steps", "40", "--set", "precision=float64", "--set", "loss.l2=0.01"]
 def test_that_every_run_of_a_race_gives_the_numbers_of_the_run_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = document(
+    reported = document(
         ["race", "iris-softmax", "--optimizers", "momentum,adam,lbfgs", "--seed", "3,4", *FAST],
         capsys,
     )
-    assert len(told["runs"]) == 6
-    losses = [run["final"]["train_loss"] for run in told["runs"]]
+    assert len(reported["runs"]) == 6
+    losses = [run["final"]["train_loss"] for run in reported["runs"]]
     assert losses == sorted(losses)
     with Store.open_readonly() as store:
         assert len(store.runs()) == 6
-        for run in told["runs"]:
+        for run in reported["runs"]:
             changes = [
                 word
                 for path, value in run["differs"].items()
@@ -225,7 +225,7 @@ def test_that_every_run_of_a_race_gives_the_numbers_of_the_run_alone(
 def test_that_values_race_in_all_combinations_and_one_that_diverges_is_last(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = document(
+    reported = document(
         [
             *(
                 "race",
@@ -239,21 +239,21 @@ def test_that_values_race_in_all_combinations_and_one_that_diverges_is_last(
         ],
         capsys,
     )
-    assert len(told["runs"]) == 6 and not paths.home().exists()
-    assert {tuple(run["differs"].values()) for run in told["runs"]} == {
+    assert len(reported["runs"]) == 6 and not paths.home().exists()
+    assert {tuple(run["differs"].values()) for run in reported["runs"]} == {
         (lr, m) for lr in ("1e30", "0.05", "0.01") for m in ("0.5", "0")
     }
-    assert [run["status"] for run in told["runs"]] == ["finished"] * 4 + ["diverged"] * 2
+    assert [run["status"] for run in reported["runs"]] == ["finished"] * 4 + ["diverged"] * 2
     assert all(
-        run["differs"]["optimizer.lr"] == "1e30" and run["broken"] for run in told["runs"][4:]
+        run["differs"]["optimizer.lr"] == "1e30" and run["broken"] for run in reported["runs"][4:]
     )
-    assert told["runs"][0]["run"] is None
+    assert reported["runs"][0]["run"] is None
 
 
 def test_that_a_comma_belongs_to_the_value_where_the_field_is_a_list(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = document(
+    reported = document(
         [
             "race",
             "digits-mlp",
@@ -267,14 +267,17 @@ def test_that_a_comma_belongs_to_the_value_where_the_field_is_a_list(
         ],
         capsys,
     )
-    assert len(told["runs"]) == 2 and told["parameters"] == 64 * 5 + 5 + 5 * 4 + 4 + 4 * 10 + 10
+    assert (
+        len(reported["runs"]) == 2
+        and reported["parameters"] == 64 * 5 + 5 + 5 * 4 + 4 + 4 * 10 + 10
+    )
 
 
 def test_that_a_race_in_which_all_diverge_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
-    told = document(
+    reported = document(
         ["race", "diabetes-linear", "--set", "optimizer.lr=1e30,1e31", "--no-store"], capsys, code=1
     )
-    assert [run["status"] for run in told["runs"]] == ["diverged"] * 2
+    assert [run["status"] for run in reported["runs"]] == ["diverged"] * 2
 
 
 def test_that_people_get_a_table_by_training_loss(capsys: pytest.CaptureFixture[str]) -> None:

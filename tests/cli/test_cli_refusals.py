@@ -72,12 +72,12 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 def test_that_a_bad_file_is_refused_in_one_sentence(
     what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content, told = BAD_TEXTS[what]
+    content, reported = BAD_TEXTS[what]
     path = tmp_path / "bad.toml"
     path.write_text(content, encoding="utf-8")
     sentence = refused(["run", str(path)], capsys)
     assert str(path) in sentence
-    assert told in sentence
+    assert reported in sentence
 
 
 def _noise(path: Path) -> None:
@@ -101,7 +101,7 @@ def _zeros(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "reported"),
     [
         (_noise, "larger than"),
         (_short_noise, "not a text file"),
@@ -114,17 +114,20 @@ def _zeros(path: Path) -> None:
     ids=["noise", "short noise", "latin-1", "utf-16", "zeros", "folder", "missing"],
 )
 def test_that_what_is_no_experiment_file_is_refused(
-    make: Callable[[Path], object], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make: Callable[[Path], object],
+    reported: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "bad.toml"
     make(path)
     sentence = refused(["run", str(path)], capsys)
     assert str(path) in sentence
-    assert told in sentence
+    assert reported in sentence
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (["--set", "optimizer.lr=fast"], "optimizer.lr is 'fast'"),
         (["--set", "optimizer.lr=-1"], "above 0"),
@@ -151,13 +154,13 @@ def test_that_what_is_no_experiment_file_is_refused(
     ],
 )
 def test_that_a_wrong_option_is_refused_in_one_sentence(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], reported: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told in refused(["run", "digits-mlp", *arguments], capsys)
+    assert reported in refused(["run", "digits-mlp", *arguments], capsys)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (["run"], "optlab list presets"),
         (["run", "digits-mpl"], "did you mean digits-mlp?"),
@@ -172,9 +175,9 @@ def test_that_a_wrong_option_is_refused_in_one_sentence(
     ],
 )
 def test_that_bad_usage_is_refused_in_one_sentence(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], reported: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told in refused(arguments, capsys)
+    assert reported in refused(arguments, capsys)
 
 
 @pytest.mark.parametrize(

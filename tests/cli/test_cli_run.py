@@ -68,31 +68,33 @@ def stored() -> list[RunRecord]:
         return store.runs()
 
 
-def test_that_a_finished_run_is_told_in_full_and_stored(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_finished_run_is_reported_in_full_and_stored(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     before = signal.getsignal(signal.SIGINT)
-    told = document(["iris-softmax", "--steps", "20", "--set", "title=Mine"], capsys)
+    reported = document(["iris-softmax", "--steps", "20", "--set", "title=Mine"], capsys)
     assert signal.getsignal(signal.SIGINT) is before
-    assert (told["status"], told["steps"], told["title"], told["device"]) == (
+    assert (reported["status"], reported["steps"], reported["title"], reported["device"]) == (
         "finished",
         20,
         "Mine",
         "cpu",
     )
-    assert told["runner"] in ("thread", "process") and told["parameters"] == 4 * 3 + 3
-    assert told["broken"] is None and "20 steps" in told["reason"]
-    assert all(isinstance(value, float) for value in told["final"].values())
-    assert told["steps_per_second"] == pytest.approx(20 / told["seconds"])
+    assert reported["runner"] in ("thread", "process") and reported["parameters"] == 4 * 3 + 3
+    assert reported["broken"] is None and "20 steps" in reported["reason"]
+    assert all(isinstance(value, float) for value in reported["final"].values())
+    assert reported["steps_per_second"] == pytest.approx(20 / reported["seconds"])
     (record,) = stored()
-    assert record.id == told["run"] and record.theta_sha256 == told["theta_sha256"]
-    assert record.final == told["final"] and record.status == "finished"
+    assert record.id == reported["run"] and record.theta_sha256 == reported["theta_sha256"]
+    assert record.final == reported["final"] and record.status == "finished"
 
 
 def test_that_what_has_no_meaning_is_null(capsys: pytest.CaptureFixture[str]) -> None:
-    told = document(
+    reported = document(
         ["diabetes-linear", "--steps", "5", "--set", "dataset.validation=0", "--no-store"], capsys
     )
-    assert told["run"] is None
-    assert {name for name, value in told["final"].items() if value is None} == {
+    assert reported["run"] is None
+    assert {name for name, value in reported["final"].items() if value is None} == {
         "validation_loss",
         "train_error",
         "validation_error",
@@ -104,9 +106,9 @@ def test_that_what_has_no_meaning_is_null(capsys: pytest.CaptureFixture[str]) ->
 def test_that_a_diverged_run_ends_with_code_1_and_says_what_broke(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = document(["diverges"], capsys, code=1)
-    assert told["status"] == "diverged" and told["broken"] and told["steps"] < 5000
-    assert told["broken"] in told["reason"]
+    reported = document(["diverges"], capsys, code=1)
+    assert reported["status"] == "diverged" and reported["broken"] and reported["steps"] < 5000
+    assert reported["broken"] in reported["reason"]
     assert stored()[0].status == "diverged"
 
 
@@ -117,8 +119,8 @@ def test_that_a_failed_run_ends_with_code_1_and_one_sentence(
         yield SessionFailed("The device is on fire.", "a traceback")
 
     monkeypatch.setattr("optlab.runners.jobs.session", failing)
-    told = document(["iris-softmax", "--runner", "thread"], capsys, code=1)
-    assert (told["status"], told["reason"], told["theta_sha256"]) == (
+    reported = document(["iris-softmax", "--runner", "thread"], capsys, code=1)
+    assert (reported["status"], reported["reason"], reported["theta_sha256"]) == (
         "failed",
         "The device is on fire.",
         None,

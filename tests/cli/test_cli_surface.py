@@ -17,7 +17,7 @@ def document(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(output.out)
 
 
-def test_that_methods_race_from_one_start_and_every_path_is_told(
+def test_that_methods_race_from_one_start_and_every_path_is_reported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = document(

@@ -213,12 +213,12 @@ MODELS: dict[str, tuple[bytes, str]] = {
 
 def check(
     arguments: list[str],
-    told: str,
+    reported: str,
     folder: Path,
     capsys: pytest.CaptureFixture[str],
     lines: int = 1,
 ) -> None:
-    """Exit code 2, one sentence that says ``told``, nothing written anywhere."""
+    """Exit code 2, one sentence that says ``reported``, nothing written anywhere."""
     before = sorted(folder.rglob("*"))
     assert main(arguments) == 2
     output = capsys.readouterr()
@@ -226,7 +226,7 @@ def check(
     assert len(output.err.splitlines()) == lines and output.err.endswith(
         ".\n" if lines == 1 else "\n"
     )
-    assert told in output.err.splitlines()[-1]
+    assert reported in output.err.splitlines()[-1]
     assert sorted(folder.rglob("*")) == before and not paths.home().exists()
 
 
@@ -240,11 +240,14 @@ def experiment(folder: Path, dataset: str) -> str:
 def test_that_a_wrong_npz_file_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
-    content, told = NPZ[case]
+    content, reported = NPZ[case]
     path = tmp_path / "data.npz"
     path.write_bytes(content)
     check(
-        ["run", experiment(tmp_path, f"name = 'npz_file'\npath = '{path}'")], told, tmp_path, capsys
+        ["run", experiment(tmp_path, f"name = 'npz_file'\npath = '{path}'")],
+        reported,
+        tmp_path,
+        capsys,
     )
     check(["import", str(path), "--to", str(tmp_path / "new.toml")], "data.npz", tmp_path, capsys)
 
@@ -263,7 +266,7 @@ def test_that_what_unpacks_to_far_more_than_it_is_is_refused_before_it_is_unpack
 def test_that_wrong_idx_files_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
-    images, labels, told = IDX[case]
+    images, labels, reported = IDX[case]
     folder = tmp_path / "digits"
     folder.mkdir()
     for name, content in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
@@ -271,7 +274,7 @@ def test_that_wrong_idx_files_are_refused(
             (folder / name).write_bytes(content)
     check(
         ["run", experiment(tmp_path, f"name = 'idx_files'\nimages = '{folder}'")],
-        told,
+        reported,
         tmp_path,
         capsys,
     )
@@ -284,29 +287,29 @@ def test_that_wrong_idx_files_are_refused(
 def test_that_a_wrong_table_is_not_imported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
-    content, told = TABLES[case]
+    content, reported = TABLES[case]
     path = tmp_path / "table.csv"
     path.write_bytes(content)
-    check(["import", str(path), "--to", str(tmp_path / "new.toml")], told, tmp_path, capsys)
+    check(["import", str(path), "--to", str(tmp_path / "new.toml")], reported, tmp_path, capsys)
 
 
 @pytest.mark.parametrize("case", MODELS)
 def test_that_a_wrong_model_file_is_not_registered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
-    content, told = MODELS[case]
+    content, reported = MODELS[case]
     path = tmp_path / "net.py"
     path.write_bytes(content)
     before = sorted(tmp_path.rglob("*"))
     assert main(["model", "register", str(path), "--yes"]) == 2
     output = capsys.readouterr()
     assert output.out == "" and "Traceback" not in output.err
-    assert told in output.err.splitlines()[-1] and str(path) in output.err.splitlines()[-1]
+    assert reported in output.err.splitlines()[-1] and str(path) in output.err.splitlines()[-1]
     assert sorted(tmp_path.rglob("*")) == before and not paths.home().exists()
 
 
 @pytest.mark.parametrize(
-    ("dataset", "told"),
+    ("dataset", "reported"),
     [
         ("name = 'npz_file'", "dataset.path is empty"),
         ("name = 'npz_file'\npath = 'nowhere.npz'", "cannot be read"),
@@ -325,13 +328,13 @@ def test_that_a_wrong_model_file_is_not_registered(
     ],
 )
 def test_that_an_experiment_about_such_files_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], dataset: str, told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dataset: str, reported: str
 ) -> None:
-    check(["run", experiment(tmp_path, dataset)], told, tmp_path, capsys)
+    check(["run", experiment(tmp_path, dataset)], reported, tmp_path, capsys)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (["import", "nowhere.csv"], "cannot be read"),
         (["import", "{good}", "--target", "oops"], "no column 'oops'"),
@@ -346,11 +349,11 @@ def test_that_an_experiment_about_such_files_is_refused(
     ],
 )
 def test_that_wrong_usage_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], reported: str
 ) -> None:
     good = tmp_path / "good.csv"
     good.write_text("a,b,t\n1,2,x\n2,3,y\n", encoding="utf-8")
-    check([word.format(good=good) for word in arguments], told, tmp_path, capsys)
+    check([word.format(good=good) for word in arguments], reported, tmp_path, capsys)
 
 
 STARTS = [

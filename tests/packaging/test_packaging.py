@@ -75,8 +75,10 @@ def test_that_uvs_answer_becomes_one_line_of_torch_a_system(
 ) -> None:
     one, two = "a" * 64, "b" * 64
     compiled = (
-        f"numpy==2.4.6 \\\n    --hash=sha256:{one}\nnvidia-cublas==1 ; x \\\n    --hash=sha256:{one}\n"
-        f"torch==2.13.0 ; a or b \\\n    --hash=sha256:{one}\ntorch==2.13.0+cpu ; c \\\n    --hash=sha256:{two}\n"
+        f"numpy==2.4.6 \\\n    --hash=sha256:{one}\nnvidia-cublas==1 ; x \\\n    "
+        f"--hash=sha256:{one}\n"
+        f"torch==2.13.0 ; a or b \\\n    --hash=sha256:{one}\ntorch==2.13.0+cpu ; c \\\n    "
+        f"--hash=sha256:{two}\n"
     )
     assert load("lock", monkeypatch).merged(compiled).splitlines()[1:] == [
         "numpy==2.4.6 \\",

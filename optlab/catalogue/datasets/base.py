@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.core.component import Component
-from optlab.core.data import Data, DataShape, Part, split_indices, standardized, unit_ranged
+from optlab.core.data import (
+    Data,
+    DataShape,
+    Part,
+    filled,
+    split_indices,
+    standardized,
+    unit_ranged,
+)
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import flag, integer, number
 
@@ -68,8 +76,10 @@ class Dataset(Component):
     def examples(
         self, rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
-        """All examples: ``x`` ``[n, *inputs]``, ``y`` ``[n]`` classes or ``[n, outputs]`` values.
-        ``rng`` is for generators.
+        """Return all examples: ``x`` ``[n, *inputs]``, ``y`` ``[n]`` classes or ``[n, outputs]`` values.
+
+        A missing input is nan; :meth:`load` fills it from the training part. ``rng`` is for
+        generators.
         """
 
     def draw(
@@ -146,6 +156,7 @@ class Dataset(Component):
                 "training; they must add up to less than 1.",
                 "dataset.validation",
             )
+        x = filled(x, rows[0])
         offset, scale = np.zeros(x.shape[1:]), np.ones(x.shape[1:])
         if self.unit_range:
             x, offset, scale = unit_ranged(x, rows[0])

@@ -13,17 +13,9 @@ from numpy.typing import NDArray
 from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import choice, text
-from optlab.outside.datafiles.csv_table import (
-    Asked,
-    Decimal,
-    Delimiter,
-    Dialect,
-    Header,
-    Missing,
-    Table,
-    read_table,
-)
+from optlab.core.fields import Texts, choice, names, text
+from optlab.outside.datafiles.csv_table import Table, read_table
+from optlab.outside.datafiles.dialect import Asked, Decimal, Delimiter, Dialect, Header, Missing
 
 
 class CSVFile(Dataset):
@@ -63,7 +55,13 @@ class CSVFile(Dataset):
     missing: Missing = choice(
         "refuse",
         "Missing values",
-        help="Whether a missing value is an error, drops its row, or is replaced by the mean of its column.",
+        help="Whether a missing value is an error, drops its row, or is replaced by the mean of its "
+        "column over the training part.",
+    )
+    ignore: Texts = names(
+        (),
+        "Ignored columns",
+        help="Columns that are not inputs, by name or number from 1: an identifier, a row number.",
     )
 
     def shape(self) -> DataShape:
@@ -92,7 +90,13 @@ class CSVFile(Dataset):
     def dialect(self) -> Dialect:
         """How the file is to be read."""
         return Dialect(
-            self.delimiter, self.decimal, self.header, self.missing, self.target, self.task
+            self.delimiter,
+            self.decimal,
+            self.header,
+            self.missing,
+            self.target,
+            self.task,
+            self.ignore,
         )
 
     def _table(self) -> Table:

@@ -14,7 +14,7 @@ from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import choice, text
-from optlab.outside.datafiles.csv_table import Asked
+from optlab.outside.datafiles.dialect import Asked
 from optlab.outside.datafiles.npz_arrays import Examples, read_examples
 
 

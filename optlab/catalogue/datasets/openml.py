@@ -77,8 +77,7 @@ class OpenML(Dataset):
                 f"The data set '{self.set}', column {found.input_names[empty]}: every value is missing; choose another set.",
                 "dataset.missing",
             )
-        means = np.where(absent, 0.0, found.x).sum(axis=0) / counts
-        return np.where(absent, means, found.x), found.y.copy()
+        return found.x.copy(), found.y.copy()
 
     def input_names(self) -> Sequence[str]:
         return self._found().input_names

@@ -72,15 +72,7 @@ class OwnModel(Model):
                     for row in zip(x, *parameters, strict=True)
                 ]
             )
-        except (
-            TypeError,
-            ValueError,
-            IndexError,
-            KeyError,
-            AttributeError,
-            ArithmeticError,
-            AssertionError,
-        ) as error:
+        except sources.USER_ERRORS as error:
             raise RunFailed(
                 f"model.name is '{self.name}': its forward pass failed with {sources.explained(error)}."
             ) from error

@@ -1,5 +1,6 @@
-"""IDX files, as MNIST ships: a few bytes that say type and shape, then the values; often packed by
-gzip.
+"""IDX files, as MNIST ships.
+
+A few bytes that say type and shape, then the values; often packed by gzip.
 
 The sizes are looked at before anything is allocated, and the file must hold exactly what it
 announces.
@@ -29,8 +30,9 @@ _TRAINING, _TEST = "train", "t10k"
 
 @dataclass(frozen=True)
 class Head:
-    """What the first bytes of a file say: the shape and type of its array, and how many bytes they
-    are.
+    """What the first bytes of a file say.
+
+    The shape and type of its array, and how many bytes they are.
     """
 
     shape: tuple[int, ...]
@@ -54,10 +56,10 @@ def read_head(path: Path) -> Head:
 
 
 def read_idx(path: Path, most: int | None = None) -> NDArray[Any]:
-    """The array of a file, in the machine's own byte order.
+    """Return the array ``[n, …]`` of a file, in the machine's byte order.
 
     Args:
-        most: read at most so many of its first rows (for a preview).
+        most: number of rows to read at most, for a preview.
 
     Raises:
         InvalidInput: see :func:`read_head`; or the file holds less or more than it announces, or a
@@ -74,14 +76,16 @@ def read_idx(path: Path, most: int | None = None) -> NDArray[Any]:
             part = stream.read(min(2**20, len(space) - filled))
             if not part:
                 raise InvalidInput(
-                    f"{path} is cut off: it announces {head.bytes:,} bytes of values, but has {filled:,}; copy or download it again.",
+                    f"{path} is cut off: it announces {head.bytes:,} bytes of values, but has "
+                    f"{filled:,}; copy or download it again.",
                     "dataset.images",
                 )
             space[filled : filled + len(part)] = part
             filled += len(part)
         if most is None and stream.read(1):
             raise InvalidInput(
-                f"{path} has bytes left over after the {head.bytes:,} that it announces; copy or download it again.",
+                f"{path} has bytes left over after the {head.bytes:,} that it announces; copy or "
+                "download it again.",
                 "dataset.images",
             )
     return finite(str(path), values.astype(head.dtype.newbyteorder("="), copy=False).reshape(shape))
@@ -103,7 +107,8 @@ def usual_files(folder: Path) -> tuple[Path, Path, Path | None, Path | None]:
     if images is None or labels is None:
         missing = "images" if images is None else "labels"
         raise InvalidInput(
-            f"{folder} has no training {missing}: a file like train-{missing}-idx{3 if images is None else 1}-ubyte, or with .gz, is looked for.",
+            f"{folder} has no training {missing}: a file like "
+            f"train-{missing}-idx{3 if images is None else 1}-ubyte, or with .gz, is looked for.",
             "dataset.images",
         )
     test = [_among(folder, names, _TEST, what) for what in ("images", "labels")]
@@ -143,7 +148,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
                 yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InvalidInput(
-            f"{path} is damaged: {' '.join(str(error).split()).rstrip('.')}; copy or download it again.",
+            f"{path} is damaged: {' '.join(str(error).split()).rstrip('.')}; copy or download it "
+            "again.",
             "dataset.images",
         ) from None
     except OSError as error:
@@ -156,7 +162,8 @@ def _head(path: Path, stream: IO[bytes]) -> Head:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not 1 <= magic[3] <= 8:
         raise InvalidInput(
-            f"{path} is no IDX file: its first bytes are {magic.hex(' ') or 'missing'}; those of MNIST are 00 00 08 03.",
+            f"{path} is no IDX file: its first bytes are {magic.hex(' ') or 'missing'}; those of "
+            "MNIST are 00 00 08 03.",
             "dataset.images",
         )
     sizes = stream.read(4 * magic[3])
@@ -179,7 +186,8 @@ def _head(path: Path, stream: IO[bytes]) -> Head:
     there = path.stat().st_size
     if head.bytes > SMALL_BYTES and head.bytes > LARGEST_RATIO * there:
         raise InvalidInput(
-            f"{path} announces {head.bytes:,} bytes of values, but has {there:,} bytes itself, too few even packed.",
+            f"{path} announces {head.bytes:,} bytes of values, but has {there:,} bytes itself, "
+            "too few even packed.",
             "dataset.images",
         )
     return head

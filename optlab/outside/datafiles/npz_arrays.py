@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from optlab.core.data import LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
-from optlab.outside.datafiles.csv_table import Asked
+from optlab.outside.datafiles.dialect import Asked
 from optlab.outside.datafiles.targets import finite, targets
 
 LARGEST_VALUES = 2**27
@@ -88,8 +88,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Examples:
-    """What was read: ``x`` ``[n, *inputs]`` as stored, ``y`` class numbers ``[n]`` or values ``[n,
-    outputs]``; names of both arrays.
+    """What was read.
+
+    ``x`` ``[n, *inputs]`` as stored, ``y`` class numbers ``[n]`` or values ``[n, outputs]``; names
+    of both arrays.
     """
 
     x: NDArray[Any]
@@ -115,7 +117,7 @@ def entries(path: Path) -> dict[str, Entry]:
 
 
 def read_array(path: Path, name: str) -> NDArray[Any]:
-    """One array, in C order.
+    """Return one array, in C order, of the shape ``[n, …]`` that its header states.
 
     Raises:
         InvalidInput: it is not there, not usable, or not whole.
@@ -151,7 +153,8 @@ def read_examples(path: Path, x: str = "", y: str = "", task: Asked = "auto") ->
     if raw.ndim == 0 or len(raw) != len(inputs):
         rows = len(raw) if raw.ndim else 0
         raise InvalidInput(
-            f"{path}: array {shown(names[0])} has {len(inputs):,} rows, but {shown(names[1])} has {rows:,}; every example needs its target.",
+            f"{path}: array {shown(names[0])} has {len(inputs):,} rows, but {shown(names[1])} has "
+            f"{rows:,}; every example needs its target.",
             "dataset.y",
         )
     place = f"{path}, array {shown(names[1])}"
@@ -179,7 +182,8 @@ def usual_names(path: Path, known: tuple[str, ...], x: str, y: str) -> tuple[str
     for name, field in ((x, "x"), (y, "y")):
         if name and name not in known:
             raise InvalidInput(
-                f"{path} has no array {shown(name)}{did_you_mean(name, known)}; its arrays are: {listing}.",
+                f"{path} has no array {shown(name)}{did_you_mean(name, known)}; its arrays are: "
+                f"{listing}.",
                 f"dataset.{field}",
             )
     for first, second in ((x, y), *PAIRS):
@@ -187,7 +191,8 @@ def usual_names(path: Path, known: tuple[str, ...], x: str, y: str) -> tuple[str
         if pair[0] in known and pair[1] in known and pair[0] != pair[1]:
             return pair
     raise InvalidInput(
-        f"{path}: which arrays are inputs and targets is not clear; name them (dataset.x, dataset.y) out of: {listing}.",
+        f"{path}: which arrays are inputs and targets is not clear; name them (dataset.x, "
+        f"dataset.y) out of: {listing}.",
         "dataset.x",
     )
 
@@ -201,7 +206,8 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         size = path.stat().st_size
         if size > LARGEST_BYTES:
             raise InvalidInput(
-                f"{path} has {size:,} bytes, more than the {LARGEST_BYTES:,} that an NPZ file may have.",
+                f"{path} has {size:,} bytes, more than the {LARGEST_BYTES:,} that an NPZ file may "
+                "have.",
                 "dataset.path",
             )
         with path.open("rb") as file:
@@ -223,7 +229,8 @@ def _look_at_directory(path: Path, file: IO[bytes], size: int) -> None:
     start = file.read(8)
     if start.startswith(b"\x93NUMPY"):
         raise InvalidInput(
-            f"{path} is a single array (NPY); save inputs and targets together with numpy.savez(path, x=…, y=…).",
+            f"{path} is a single array (NPY); save inputs and targets together with "
+            "numpy.savez(path, x=…, y=…).",
             "dataset.path",
         )
     if not start.startswith(b"PK"):
@@ -240,7 +247,8 @@ def _look_at_directory(path: Path, file: IO[bytes], size: int) -> None:
         )
     if int.from_bytes(tail[end + 12 : end + 16], "little") > LARGEST_DIRECTORY:
         raise InvalidInput(
-            f"{path} has a directory of more than {LARGEST_DIRECTORY:,} bytes, so it is no table of examples.",
+            f"{path} has a directory of more than {LARGEST_DIRECTORY:,} bytes, so it is no table "
+            "of examples.",
             "dataset.path",
         )
     file.seek(0)
@@ -271,7 +279,8 @@ def _entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry
         )
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InvalidInput(
-            f"{where} is packed in a way that NumPy does not use; save it with numpy.savez or savez_compressed.",
+            f"{where} is packed in a way that NumPy does not use; save it with numpy.savez or "
+            "savez_compressed.",
             "dataset.path",
         )
     with archive.open(info) as stream:
@@ -282,7 +291,8 @@ def _entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry
         length = int.from_bytes(stream.read(width), "little")
         if length > LARGEST_HEADER:
             raise InvalidInput(
-                f"{where} has a header of {length:,} bytes, but at most {LARGEST_HEADER:,} are read.",
+                f"{where} has a header of {length:,} bytes, but at most {LARGEST_HEADER:,} are "
+                "read.",
                 "dataset.path",
             )
         header = stream.read(length)
@@ -293,19 +303,22 @@ def _entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry
     cells = entry.values * max(1, entry.dtype.itemsize // 8)
     if cells > LARGEST_VALUES:
         raise InvalidInput(
-            f"{where} claims to hold {entry.values:,} values, more than the {LARGEST_VALUES:,} that fit.",
+            f"{where} claims to hold {entry.values:,} values, more than the {LARGEST_VALUES:,} "
+            "that fit.",
             "dataset.path",
         )
     declared, there = entry.start + entry.values * entry.dtype.itemsize, info.file_size
     if declared != there:
         what = "is cut off" if there < declared else "has bytes left over"
         raise InvalidInput(
-            f"{where} {what}: its header promises {declared:,} bytes, the file has {there:,}; save it again.",
+            f"{where} {what}: its header promises {declared:,} bytes, the file has {there:,}; "
+            "save it again.",
             "dataset.path",
         )
     if there > SMALL_BYTES and there > LARGEST_RATIO * max(1, info.compress_size):
         raise InvalidInput(
-            f"{where} would unpack to more than {LARGEST_RATIO} times its size in the file, as no data do; save it without compression if it is sound.",
+            f"{where} would unpack to more than {LARGEST_RATIO} times its size in the file, as no "
+            "data do; save it without compression if it is sound.",
             "dataset.path",
         )
     return entry
@@ -337,11 +350,13 @@ def _dtype(where: str, descr: object) -> np.dtype[Any]:
         return np.dtype(descr)
     if isinstance(descr, str) and descr.lstrip("<>|=").startswith("O"):
         raise InvalidInput(
-            f"{where} holds Python objects, which are never unpacked since they could run code; save it as numbers (array.astype(float)).",
+            f"{where} holds Python objects, which are never unpacked since they could run code; "
+            "save it as numbers (array.astype(float)).",
             "dataset.path",
         )
     raise InvalidInput(
-        f"{where} is of type {shown(descr)}; it must hold truth values, whole or real numbers, or words.",
+        f"{where} is of type {shown(descr)}; it must hold truth values, whole or real numbers, or "
+        "words.",
         "dataset.path",
     )
 

@@ -1,5 +1,6 @@
-"""A first look at a file of the user's: what it seems to be, its first rows, and how it would be
-read, for a dialog or a command to show.
+"""A first look at a file of the user's.
+
+What it seems to be, its first rows, and how it would be read, for a dialog or a command to show.
 
 Looking never raises: what is wrong with the file is one sentence of the result. The choices made on
 it become a ``[dataset]`` section.
@@ -8,7 +9,7 @@ it become a ``[dataset]`` section.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -19,17 +20,21 @@ from numpy.typing import NDArray
 from optlab.core.component import Component
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import shown
-from optlab.outside.datafiles.csv_table import (
+from optlab.outside.datafiles.csv_table import read_rows
+from optlab.outside.datafiles.dialect import (
+    MISSING,
     Decimal,
     Delimiter,
     Dialect,
     Header,
-    column_kind,
     delimiter_name,
-    read_rows,
+    is_index,
+    is_number,
+    with_point,
 )
 from optlab.outside.datafiles.idx_arrays import labels_beside, read_head, read_idx, usual_files
 from optlab.outside.datafiles.npz_arrays import entries, read_array, usual_names
+from optlab.outside.datafiles.targets import is_one_hot
 
 ROWS = 50
 COLUMNS = 64
@@ -72,7 +77,8 @@ class Preview:
             in all.
         target: the suggested target: a column of a table, an array of an NPZ file, "" for IDX.
             choices: fields of the data set, suggested or chosen.
-        problem: what is wrong, in one sentence; "" if nothing is.
+        problem: what is wrong, in one sentence; "" if nothing is. notes: what to look at before
+            training, a sentence each.
     """
 
     path: str
@@ -84,6 +90,7 @@ class Preview:
     target: str = ""
     choices: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
     def section(self, **changes: Any) -> dict[str, Any]:
         """The ``[dataset]`` section that reads it, with other choices where given."""
@@ -128,7 +135,7 @@ def kind_of(path: Path) -> Kind:
     """What a file seems to be, by its first bytes; a folder is one of IDX files.
 
     Raises:
-        InvalidInput: it cannot be read, or is of a kind that is told from others and not read.
+        InvalidInput: it cannot be read, or is of a kind that is recognized but not read.
     """
     try:
         if path.is_dir():
@@ -159,7 +166,7 @@ def _csv(path: Path, choices: Mapping[str, Any]) -> Preview:
     found = read_rows(path, dialect, ROWS)
     rows = [cells for _, cells in found.rows[:ROWS]]
     columns = tuple(
-        Column(name, column_kind([row[i] for row in rows], found.decimal))
+        Column(name, _column_kind([row[i] for row in rows], found.decimal))
         for i, name in enumerate(found.names[:COLUMNS])
     )
     suggested = next(
@@ -177,7 +184,37 @@ def _csv(path: Path, choices: Mapping[str, Any]) -> Preview:
     if not found.has_header and not choices.get("target"):
         settled["target"] = str(found.names.index(suggested) + 1)
     shown_rows = tuple(row[:COLUMNS] for row in rows)
-    return Preview(str(path), "csv", columns, shown_rows, None, len(found.names), target, settled)
+    notes = tuple(_index_notes(found.names, rows, target, choices.get("ignore", ())))
+    return Preview(
+        str(path), "csv", columns, shown_rows, None, len(found.names), target, settled, notes=notes
+    )
+
+
+def _index_notes(
+    names: Sequence[str], rows: Sequence[tuple[str, ...]], target: str, ignored: Sequence[str]
+) -> Iterator[str]:
+    """Yield a note for each column that counts the rows and would be an input."""
+    for number, name in enumerate(names):
+        chosen = {name, str(number + 1)} & {target, *ignored}
+        stored = "" if name == f"column {number + 1}" else name
+        if not chosen and is_index(stored, [row[number] for row in rows]):
+            yield (
+                f"Column {shown(name)} counts the rows. As an input it may give the target away; "
+                f"leave it out by dataset.ignore (--ignore {shown(name)})."
+            )
+
+
+def _column_kind(
+    cells: Sequence[str], decimal: str
+) -> Literal["whole", "real", "words", "missing"]:
+    """Return what the cells of a column hold, missing ones aside."""
+    present = [cell for cell in cells if cell.lower() not in MISSING]
+    if not present:
+        return "missing"
+    if not all(is_number(cell, decimal) for cell in present):
+        return "words"
+    integers = all(float(with_point(cell, decimal)).is_integer() for cell in present)
+    return "whole" if integers else "real"
 
 
 def _npz(path: Path, choices: Mapping[str, Any]) -> Preview:
@@ -185,19 +222,27 @@ def _npz(path: Path, choices: Mapping[str, Any]) -> Preview:
     x, y = usual_names(path, tuple(found), choices.get("x", ""), choices.get("y", ""))
     if found[x].shape[:1] != found[y].shape[:1] or not found[x].shape:
         raise InvalidInput(
-            f"{path}: array {shown(x)} has the shape {list(found[x].shape)}, but {shown(y)} has {list(found[y].shape)}; every example needs its target.",
+            f"{path}: array {shown(x)} has the shape {list(found[x].shape)}, but {shown(y)} has "
+            f"{list(found[y].shape)}; every example needs its target.",
             "dataset.y",
         )
-    inputs, target = (read_array(path, name)[:ROWS] for name in (x, y))
-    return _arrays(
+    inputs, targets = (read_array(path, name) for name in (x, y))
+    seen = _arrays(
         path,
         "npz",
-        inputs,
-        target,
+        inputs[:ROWS],
+        targets[:ROWS],
         (x, y),
         found[x].shape,
         {"path": str(path), "x": x, "y": y, **choices},
     )
+    if choices.get("task", "auto") == "regression" or not is_one_hot(targets):
+        return seen
+    note = (
+        f"Array {shown(y)} is one-hot: its {targets.shape[1]} columns are read as classes; for a "
+        "regression onto its numbers set dataset.task to regression."
+    )
+    return dataclasses.replace(seen, notes=(note,))
 
 
 def _idx(path: Path, choices: Mapping[str, Any]) -> Preview:
@@ -208,7 +253,8 @@ def _idx(path: Path, choices: Mapping[str, Any]) -> Preview:
         beside = Path(choices["labels"]) if choices.get("labels") else labels_beside(path)
         if beside is None:
             raise InvalidInput(
-                f"No file of labels is found beside {path}; give the file of images with its labels beside it, or the folder.",
+                f"No file of labels is found beside {path}; give the file of images with its "
+                "labels beside it, or the folder.",
                 "dataset.labels",
             )
         images, labels = path, beside

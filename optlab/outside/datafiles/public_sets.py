@@ -1,5 +1,6 @@
-"""Public data sets by name: fetched once from OpenML by scikit-learn's own loader, then a file of
-ours.
+"""Public data sets by name.
+
+Fetched once from OpenML by scikit-learn's own loader, then a file of ours.
 
 Nothing is fetched unless it is asked for. A set is kept as an NPZ file in the user's data folder,
 written in one act; experiments read that file, so they need neither the network nor scikit-learn.
@@ -74,7 +75,8 @@ def file_of(name: str, version: int) -> Path:
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput(
-            f"{shown(name)} cannot be the name of a public data set; names are like mnist_784 or credit-g.",
+            f"{shown(name)} cannot be the name of a public data set; names are like mnist_784 or "
+            "credit-g.",
             "dataset.set",
         )
     return folder() / f"{name.lower()}-{version}.npz"
@@ -129,7 +131,7 @@ def fetch(name: str, version: int = 1, progress: Progress | None = None) -> Path
     """Fetch a set and keep it; what has come until an error or a cancel is thrown away.
 
     Args:
-        progress: told of every part that comes.
+        progress: called with the bytes received so far.
 
     Raises:
         InvalidInput: there is no such set, it cannot be used, there is no network, or it was
@@ -140,10 +142,14 @@ def fetch(name: str, version: int = 1, progress: Progress | None = None) -> Path
     try:
         from sklearn.datasets import fetch_openml
     except ImportError:
-        packaged = "which the packaged OptLab leaves out; fetch it once with an OptLab that pip installed, and it is there for this one, too."
+        packaged = (
+            "which the packaged OptLab leaves out; fetch the set once with an OptLab that pip "
+            "installed, and this one finds it, too."
+        )
         installable = "which is not installed; install it with: pip install scikit-learn"
         raise MissingPart(
-            f"Fetching a public data set needs scikit-learn, {packaged if getattr(sys, 'frozen', False) else installable}"
+            "Fetching a public data set needs scikit-learn, "
+            f"{packaged if getattr(sys, 'frozen', False) else installable}"
         ) from None
     paths.writable_home()
     try:
@@ -152,7 +158,7 @@ def fetch(name: str, version: int = 1, progress: Progress | None = None) -> Path
         raise InvalidInput(
             f"The folder {path.parent} cannot be created: {error.strerror or error}."
         ) from None
-    told = f"The data set {shown(name)}, version {version},"
+    subject = f"The data set {shown(name)}, version {version},"
     with (
         tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as scratch,
         _watched(progress),
@@ -172,11 +178,14 @@ def fetch(name: str, version: int = 1, progress: Progress | None = None) -> Path
                 delay=PAUSE,
             )
         except _Canceled:
-            raise InvalidInput(f"{told} was not fetched: canceled, and nothing was kept.") from None
+            raise InvalidInput(
+                f"{subject} was not fetched: canceled, and nothing was kept."
+            ) from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise InvalidInput(
-                f"{told} could not be fetched from OpenML ({_plain(reason)}); is there a network? Nothing was kept."
+                f"{subject} could not be fetched from OpenML ({_plain(reason)}); is there a network? "
+                "Nothing was kept."
             ) from None
         except (
             ValueError,
@@ -187,21 +196,24 @@ def fetch(name: str, version: int = 1, progress: Progress | None = None) -> Path
             ImportError,
             MemoryError,
         ) as error:
-            raise InvalidInput(f"{told} cannot be used: {_plain(error)}.") from None
-    kept = _usable(told, bunch)
+            raise InvalidInput(f"{subject} cannot be used: {_plain(error)}.") from None
+    kept = _usable(subject, bunch)
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **dict(zip(_ARRAYS, kept, strict=True)))
     return path
 
 
-def _usable(told: str, bunch: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _usable(
+    subject: str, bunch: Any
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     """What the loader gave as arrays of ours; a column of words becomes one column a word."""
     data, target = bunch.data, bunch.target
     if target is None or getattr(target, "size", 0) == 0:
-        raise InvalidInput(f"{told} has no target, so there is nothing to learn.")
+        raise InvalidInput(f"{subject} has no target, so there is nothing to learn.")
     if data.shape[0] * data.shape[1] > LARGEST_VALUES:
         raise InvalidInput(
-            f"{told} has {data.shape[0]:,} examples of {data.shape[1]:,} values, more than the {LARGEST_VALUES:,} values that fit."
+            f"{subject} has {data.shape[0]:,} examples of {data.shape[1]:,} values, more than the "
+            f"{LARGEST_VALUES:,} values that fit."
         )
     dense = np.asarray(data.toarray() if hasattr(data, "toarray") else data, dtype=np.float64)
     columns: list[NDArray[np.float64]] = []
@@ -219,15 +231,16 @@ def _usable(told: str, bunch: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[
             names.append(f"{name}={word}")
         if len(columns) * len(dense) > LARGEST_VALUES:
             raise InvalidInput(
-                f"{told} has words with too many different values (column {shown(str(name))}) to fit."
+                f"{subject} has words with too many different values (column {shown(str(name))}) to "
+                "fit."
             )
     if np.isinf(dense).any():
-        raise InvalidInput(f"{told} holds infinite values.")
+        raise InvalidInput(f"{subject} holds infinite values.")
     raw = np.asarray(target)
     raw = raw.astype(np.str_) if raw.dtype == object else raw
     if raw.dtype.kind == "f" and not np.isfinite(raw).all():
-        raise InvalidInput(f"{told} has targets that are missing.")
-    found = targets(told.rstrip(","), raw, "classes" if raw.dtype.kind == "U" else "auto")
+        raise InvalidInput(f"{subject} has targets that are missing.")
+    found = targets(subject.rstrip(","), raw, "classes" if raw.dtype.kind == "U" else "auto")
     class_names = (
         np.array(found.class_names, dtype=np.str_)
         if found.class_names
@@ -245,7 +258,8 @@ def _there(name: str, version: int) -> Path:
     path = file_of(name, version)
     if not path.is_file():
         raise InvalidInput(
-            f"The data set {shown(name)}, version {version}, is not on this machine; fetch it first: optlab fetch {name} --version {version}",
+            f"The data set {shown(name)}, version {version}, is not on this machine; fetch it "
+            f"first: optlab fetch {name} --version {version}",
             "dataset.set",
         )
     return path

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from optlab.core.data import LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import shown
-from optlab.outside.datafiles.csv_table import FEW_NUMBERS, MOST_CLASSES, Asked
+from optlab.outside.datafiles.csv_table import MAX_CLASSES, MAX_NUMERIC_CLASSES
+from optlab.outside.datafiles.dialect import Asked
 
 LARGEST_EXACT = 2**53
 """Whole numbers beyond this are not exact in float64."""
@@ -23,8 +24,9 @@ LARGEST_EXACT = 2**53
 
 @dataclass(frozen=True)
 class Targets:
-    """``y``: class numbers ``[n]`` int64, or values ``[n, outputs]`` float64. ``class_names``: in
-    order; () for regression.
+    """``y``: class numbers ``[n]`` int64, or values ``[n, outputs]`` float64.
+
+    ``class_names``: in order; () for regression.
     """
 
     y: NDArray[Any]
@@ -48,14 +50,19 @@ def targets(where: str, raw: NDArray[Any], asked: Asked) -> Targets:
     """
     if raw.ndim not in (1, 2) or raw.size == 0:
         raise InvalidInput(
-            f"{where} has the shape {list(raw.shape)}, but targets are one number a row, or one row of numbers.",
+            f"{where} has the shape {list(raw.shape)}, but targets are one number a row, or one "
+            "row of numbers.",
             "dataset.path",
         )
     words = raw.dtype.kind in "Ub"
     values = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
+    if asked != "regression" and is_one_hot(values):
+        values = values.argmax(axis=1)
     if asked == "classes" and values.ndim == 2:
         raise InvalidInput(
-            f"{where} has {raw.shape[1]} columns, but classes are one number or word a row (for one-hot rows, save their argmax).",
+            f"{where} has {raw.shape[1]} columns that are not one-hot (a 1 and else 0 in every "
+            "row), "
+            "but classes are one number or word a row.",
             "dataset.task",
         )
     if asked == "classes" or (asked == "auto" and values.ndim == 1 and (words or _few(values))):
@@ -68,16 +75,30 @@ def targets(where: str, raw: NDArray[Any], asked: Asked) -> Targets:
     return Targets(values.astype(np.float64).reshape(len(raw), -1), (), "regression")
 
 
+def is_one_hot(values: NDArray[Any]) -> bool:
+    """Return whether every row of ``values`` ``[n, K]`` is a 1 and else 0, as classes are encoded.
+
+    A column without any 1 is a class without an example, which an encoder does not write.
+    """
+    if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "biuf":
+        return False
+    ones = values == 1
+    return bool(
+        (ones | (values == 0)).all() and (ones.sum(axis=1) == 1).all() and ones.any(axis=0).all()
+    )
+
+
 def _few(values: NDArray[Any]) -> bool:
-    """Whether numbers look like classes: few different whole ones, or integers that count 0, 1, 2,
-    … without a gap.
+    """Whether numbers look like classes.
+
+    Few different whole ones, or integers that count 0, 1, 2, … without a gap.
     """
     distinct = np.unique(values)
-    if len(distinct) <= FEW_NUMBERS:
+    if len(distinct) <= MAX_NUMERIC_CLASSES:
         return bool((distinct == np.floor(distinct)).all())
     return bool(
         values.dtype.kind in "iu"
-        and len(distinct) <= MOST_CLASSES
+        and len(distinct) <= MAX_CLASSES
         and distinct[0] == 0
         and distinct[-1] == len(distinct) - 1
     )
@@ -96,9 +117,10 @@ def _classes(where: str, values: NDArray[Any]) -> Targets:
             f"{where} has one value only ({shown(distinct[0].item())}); there is nothing to learn.",
             "dataset.path",
         )
-    if len(distinct) > MOST_CLASSES:
+    if len(distinct) > MAX_CLASSES:
         raise InvalidInput(
-            f"{where} has {len(distinct):,} different values, more than {MOST_CLASSES:,} classes; choose task regression.",
+            f"{where} has {len(distinct):,} different values, more than {MAX_CLASSES:,} classes; "
+            "choose task regression.",
             "dataset.task",
         )
     names = tuple(_class_name(value) for value in distinct)

@@ -1,9 +1,8 @@
-"""What a module of the user's has to be for a run to use it, found out by trying it on a few
-made-up examples.
+"""Check on a few made-up examples that a run can use a module of the user's.
 
 A run keeps all that changes in one flat vector of parameters, repeats itself from its seed, and
 evaluates in chunks; a module that keeps changing state of its own, draws random numbers or mixes
-the examples of a batch cannot take part, and is told why.
+the examples of a batch cannot take part, and the user learns why.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.layout import Layout, Parameter, Role
 from optlab.core.lazy import torch
-from optlab.outside.own_models.sources import explained
+from optlab.outside.own_models.sources import USER_ERRORS, explained
 
 _EXAMPLES = 4
 """Examples that are tried."""
@@ -64,16 +63,22 @@ def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
 
 
 def built(make: Make, what: str) -> torch.nn.Module:
-    """The module, its constructor's errors told as a sentence."""
+    """Build the module.
+
+    Raises:
+        InvalidInput: the constructor failed; the message holds its error.
+    """
     try:
         return make()
-    except Exception as error:
+    except USER_ERRORS as error:
         raise InvalidInput(f"{what} cannot be built: {explained(error)}.", "model.name") from error
 
 
 def layout_of(module: torch.nn.Module, outputs: int, what: str) -> Layout:
-    """The parameter tensors of a module. What each is for follows from its axes: two and more make
-    a weight, one a bias, or a scale by its name.
+    """The parameter tensors of a module.
+
+    What each is for follows from its axes: two and more make a weight, one a bias, or a scale by
+    its name.
 
     Raises:
         InvalidInput: it has no parameters, or one that cannot be trained here.
@@ -82,22 +87,26 @@ def layout_of(module: torch.nn.Module, outputs: int, what: str) -> Layout:
     for name, parameter in module.named_parameters():
         if isinstance(parameter, torch.nn.parameter.UninitializedParameter):
             raise InvalidInput(
-                f"{what}: the parameter {name} has no shape yet (a lazy layer); give its layer its sizes.",
+                f"{what}: the parameter {name} has no shape yet (a lazy layer); give its layer "
+                "its sizes.",
                 "model.name",
             )
         if not parameter.requires_grad:
             raise InvalidInput(
-                f"{what}: the parameter {name} is frozen; make it a buffer (register_buffer) if it is a constant.",
+                f"{what}: the parameter {name} is frozen; make it a buffer (register_buffer) if "
+                "it is a constant.",
                 "model.name",
             )
         if not parameter.is_floating_point():
             raise InvalidInput(
-                f"{what}: the parameter {name} is of type {parameter.dtype}; only real numbers can be trained.",
+                f"{what}: the parameter {name} is of type {parameter.dtype}; only real numbers "
+                "can be trained.",
                 "model.name",
             )
         if parameter.ndim == 0 or parameter.numel() == 0:
             raise InvalidInput(
-                f"{what}: the parameter {name} has the shape {list(parameter.shape)}; give it at least one axis and one value.",
+                f"{what}: the parameter {name} has the shape {list(parameter.shape)}; give it at "
+                "least one axis and one value.",
                 "model.name",
             )
         found.append(_parameter(name, tuple(parameter.shape)))
@@ -124,16 +133,15 @@ def _parameter(name: str, shape: tuple[int, ...]) -> Parameter:
 
 
 def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str) -> torch.Tensor:
-    """Outputs of a training pass, after finding that it changes nothing, draws nothing and gives
-    what a loss can take.
-    """
+    """Return the outputs of a training pass, checked: no side effects, no random draws, a shape that fits."""
     before = {name: value.detach().clone() for name, value in _state(module).items()}
     given = x.clone()
     try:
         outputs, again = module(given), module(x.clone())
-    except Exception as error:
+    except USER_ERRORS as error:
         raise InvalidInput(
-            f"{what}: its forward pass failed on examples of shape {list(x.shape[1:])} with {explained(error)}.",
+            f"{what}: its forward pass failed on examples of shape {list(x.shape[1:])} with "
+            f"{explained(error)}.",
             "model.name",
         ) from error
     if not isinstance(outputs, torch.Tensor):
@@ -148,29 +156,34 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
     ]
     if changed:
         raise InvalidInput(
-            f"{what}: its forward pass changes its buffer {changed[0]} in place (running statistics of batch normalization are such), and a run keeps no state "
+            f"{what}: its forward pass changes its buffer {changed[0]} in place (running "
+            "statistics of batch normalization are such), and a run keeps no state "
             "beside its parameters; use layer or group normalization.",
             "model.name",
         )
     if not torch.equal(given, x):
         raise InvalidInput(
-            f"{what}: its forward pass changes its input in place, which several runs share; copy the input first.",
+            f"{what}: its forward pass changes its input in place, which several runs share; copy "
+            "the input first.",
             "model.name",
         )
     wanted = (_EXAMPLES, shape.outputs)
     if tuple(outputs.shape) != wanted:
         raise InvalidInput(
-            f"{what}: for {_EXAMPLES} examples it gives the shape {list(outputs.shape)}, but {list(wanted)} is needed.",
+            f"{what}: for {_EXAMPLES} examples it gives the shape {list(outputs.shape)}, but "
+            f"{list(wanted)} is needed.",
             "model.name",
         )
     if outputs.dtype != torch.float64:
         raise InvalidInput(
-            f"{what}: it gives {outputs.dtype} for inputs and parameters of float64; keep to their type (x.dtype) in the forward pass.",
+            f"{what}: it gives {outputs.dtype} for inputs and parameters of float64; keep to "
+            "their type (x.dtype) in the forward pass.",
             "model.name",
         )
     if not torch.equal(outputs, again):
         raise InvalidInput(
-            f"{what}: two training passes over the same examples differ; random numbers in the forward pass (dropout) would not repeat from the run's seed.",
+            f"{what}: two training passes over the same examples differ; random numbers in the "
+            "forward pass (dropout) would not repeat from the run's seed.",
             "model.name",
         )
     return outputs
@@ -183,7 +196,7 @@ def _check_dependence(module: torch.nn.Module, x: torch.Tensor, what: str) -> No
                 module(x.clone()),
                 torch.cat([module(half.clone()) for half in x.split(_EXAMPLES // 2)]),
             )
-        except Exception as error:
+        except USER_ERRORS as error:
             raise InvalidInput(
                 f"{what}: its forward pass failed outside of training with {explained(error)}.",
                 "model.name",
@@ -192,7 +205,8 @@ def _check_dependence(module: torch.nn.Module, x: torch.Tensor, what: str) -> No
         together, alone, rtol=1e-6, atol=1e-9, equal_nan=True
     ):
         raise InvalidInput(
-            f"{what}: what it gives for one example depends on the others of its batch (batch normalization does), so an evaluation in parts would be wrong; "
+            f"{what}: what it gives for one example depends on the others of its batch (batch "
+            "normalization does), so an evaluation in parts would be wrong; "
             "use layer or group normalization.",
             "model.name",
         )
@@ -219,9 +233,7 @@ def _batched(module: torch.nn.Module, x: torch.Tensor) -> bool:
 
 
 def over_runs(module: torch.nn.Module, names: list[str]) -> Callable[..., Any]:
-    """``(parameters [R, *shape] each, x [R, m, …])`` → outputs ``[R, m, outputs]``, all runs at
-    once.
-    """
+    """Return a function from parameters ``[R, *shape]`` and ``x`` ``[R, m, …]`` to ``[R, m, outputs]``."""
 
     def one(parameters: list[torch.Tensor], x: torch.Tensor) -> Any:
         return torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,))

@@ -1,5 +1,7 @@
-"""Which models are registered: a TOML file in the user's data folder, read anew whenever it is
-asked, since a confirmation may be taken back.
+"""Which models are registered.
+
+A TOML file in the user's data folder, read anew whenever it is asked, since a confirmation may be
+taken back.
 """
 
 from __future__ import annotations
@@ -81,7 +83,8 @@ def checked_name(name: str) -> str:
     bare = name.removeprefix(PREFIX)
     if not _NAME.fullmatch(bare):
         raise InvalidInput(
-            f"{shown(name)} cannot be the name of a model; use small letters, digits and underscores, as my_net.",
+            f"{shown(name)} cannot be the name of a model; use small letters, digits and "
+            "underscores, as my_net.",
             "name",
         )
     return bare
@@ -109,7 +112,8 @@ def read() -> tuple[Registration, ...]:
         tables = tomllib.loads(content.decode("utf-8"))
         if tables.get("format") != FORMAT:
             raise StoreError(
-                f"{path} has the format {shown(tables.get('format'))}, but this OptLab reads format {FORMAT}; move it away or update OptLab."
+                f"{path} has the format {shown(tables.get('format'))}, but this OptLab reads "
+                f"format {FORMAT}; move it away or update OptLab."
             )
         found = [_registration(table) for table in tables.get("model", [])]
     except (
@@ -123,7 +127,8 @@ def read() -> tuple[Registration, ...]:
     ) as error:
         words = " ".join(str(error).split()) or type(error).__name__
         raise StoreError(
-            f"{path}, the list of your own models, is damaged ({words}); move it away and register them again."
+            f"{path}, the list of your own models, is damaged ({words}); move it away and "
+            "register them again."
         ) from None
     return tuple(sorted(found, key=lambda registration: registration.name))
 
@@ -139,7 +144,8 @@ def get(name: str) -> Registration:
     if bare not in known:
         listing = ", ".join(known) if known else "none"
         raise InvalidInput(
-            f"No model {shown(bare)} is registered on this machine{did_you_mean(bare, known)}; registered are: {listing}.",
+            f"No model {shown(bare)} is registered on this machine{did_you_mean(bare, known)}; "
+            f"registered are: {listing}.",
             "model.name",
         )
     return known[bare]

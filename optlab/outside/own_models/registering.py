@@ -24,8 +24,9 @@ USUAL: tuple[DataShape, ...] = tuple(
 
 @dataclass(frozen=True)
 class Registered:
-    """What came of it: the registration, and the data shape and layout on which the model was
-    tried.
+    """What came of it.
+
+    The registration, and the data shape and layout on which the model was tried.
     """
 
     registration: Registration
@@ -37,7 +38,7 @@ def register(source: Source, name: str, shapes: Sequence[DataShape] = USUAL) -> 
     """Execute a confirmed source, try its class, and keep it as ``own.<name>``.
 
     Raises:
-        InvalidInput: it cannot be executed or used, told of the first of ``shapes``; nothing is
+        InvalidInput: it cannot be executed or used with the first of ``shapes``; nothing is
             kept then.
         StoreError: it cannot be kept.
     """

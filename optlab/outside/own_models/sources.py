@@ -57,8 +57,10 @@ class Source:
 
 
 def find(what: str, cls: str = "") -> Source:
-    """The source that ``what`` names: a Python file, a module of an installed package, or either
-    with ``:Class`` behind it. Nothing is executed.
+    """The source that ``what`` names.
+
+    A Python file, a module of an installed package, or either with ``:Class`` behind it. Nothing is
+    executed.
 
     Args:
         cls: name of the class; "" for the only one that looks like a model.
@@ -86,7 +88,8 @@ def find(what: str, cls: str = "") -> Source:
             what, cls = module, last
     if found is None:
         raise InvalidInput(
-            f"{shown(what)} is no Python file and no module that can be imported here (is its package installed?).",
+            f"{shown(what)} is no Python file and no module that can be imported here (is its "
+            "package installed?).",
             "origin",
         )
     return _source(what, True, found, cls)
@@ -105,7 +108,8 @@ def load(registration: Registration) -> type[torch.nn.Module]:
     path = _module_file(registration.origin) if registration.imported else Path(registration.origin)
     if path is None:
         raise InvalidInput(
-            f"{where}, but the module {registration.origin} cannot be found; install its package or register the model anew.",
+            f"{where}, but the module {registration.origin} cannot be found; install its package "
+            "or register the model anew.",
             "model.name",
         )
     content = _read(path, where)
@@ -123,6 +127,8 @@ def load(registration: Registration) -> type[torch.nn.Module]:
     )
 
 
+USER_ERRORS = (Exception, SystemExit)
+"""What code of the user's may raise: every error, and ``sys.exit``, which must not end OptLab."""
 _executing = threading.Lock()
 _executed: dict[tuple[str, str, str], type[torch.nn.Module]] = {}
 
@@ -150,8 +156,7 @@ def execute(source: Source) -> type[torch.nn.Module]:
 def arguments(
     cls: type[torch.nn.Module], where: str
 ) -> tuple[tuple[Argument, ...], tuple[str, ...]]:
-    """The constructor's arguments that can be fields, and the names of those that stay at their
-    defaults.
+    """Return the constructor's arguments that can be fields, and the names of the others.
 
     Raises:
         InvalidInput: an argument has no default and is none of those that the data give.
@@ -164,7 +169,8 @@ def arguments(
             continue
         if argument.default is inspect.Parameter.empty:
             raise InvalidInput(
-                f"{where}: the argument {shown(argument.name)} of its constructor has no default; give it one (only {', '.join(GIVEN)} come from the data).",
+                f"{where}: the argument {shown(argument.name)} of its constructor has no default; "
+                f"give it one (only {', '.join(GIVEN)} come from the data).",
                 "origin",
             )
         if kind is None:
@@ -189,7 +195,8 @@ def signature(cls: type[torch.nn.Module], where: str) -> list[inspect.Parameter]
     for argument in found:
         if argument.kind is inspect.Parameter.POSITIONAL_ONLY:
             raise InvalidInput(
-                f"{where}: the argument {shown(argument.name)} of its constructor can be given by position only; allow its name.",
+                f"{where}: the argument {shown(argument.name)} of its constructor can be given by "
+                "position only; allow its name.",
                 "origin",
             )
     return [
@@ -205,8 +212,9 @@ def takes(cls: type[torch.nn.Module], argument: str) -> bool:
 
 
 def from_data(cls: type[torch.nn.Module], shape: DataShape) -> dict[str, Any]:
-    """What the constructor asks of the data: ``inputs`` and ``outputs`` are numbers,
-    ``input_shape`` is a tuple.
+    """What the constructor asks of the data.
+
+    ``inputs`` and ``outputs`` are numbers, ``input_shape`` is a tuple.
     """
     given: dict[str, Any] = {
         "inputs": shape.width,
@@ -251,7 +259,8 @@ def _source(origin: str, imported: bool, path: Path, cls: str) -> Source:
     elif cls not in names and not imported:
         listing = ", ".join(names) or "none"
         raise InvalidInput(
-            f"{path} has no class {shown(cls)}{did_you_mean(cls, names)}; its classes are: {listing}.",
+            f"{path} has no class {shown(cls)}{did_you_mean(cls, names)}; its classes are: "
+            f"{listing}.",
             "origin",
         )
     return Source(origin, imported, path, content, cls)
@@ -268,7 +277,8 @@ def _read(path: Path, where: str) -> bytes:
         ) from None
     if len(content) > LARGEST_SOURCE:
         raise InvalidInput(
-            f"{where}: {path} is larger than {LARGEST_SOURCE // 1024} KiB, so it is no model's source.",
+            f"{where}: {path} is larger than {LARGEST_SOURCE // 1024} KiB, so it is no model's "
+            "source.",
             "model.name",
         )
     return content
@@ -306,8 +316,9 @@ def _spec(name: str, search: list[str] | None) -> importlib.machinery.ModuleSpec
 
 
 class _Bytes(importlib.abc.InspectLoader):
-    """Loads a module from bytes in memory: what is executed is what was compared, whatever happens
-    to the file meanwhile.
+    """Loads a module from bytes in memory.
+
+    What is executed is what was compared, whatever happens to the file meanwhile.
     """
 
     def __init__(self, source: Source) -> None:
@@ -331,7 +342,7 @@ def _run(source: Source) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # dataclasses and the like look their module up
         importlib.abc.InspectLoader.exec_module(_Bytes(source), module)
-    except (Exception, SystemExit) as error:
+    except USER_ERRORS as error:
         sys.modules.pop(name, None)
         raise InvalidInput(
             f"Executing {source.path} failed with {explained(error)}.", "model.name"

@@ -159,7 +159,7 @@ class Demonstration(Component):
         note: what to look for, in a sentence or two.
     """
 
-    kind: ClassVar[str] = "bench"
+    kind: ClassVar[str] = "demonstration"
     row: ClassVar[str] = ""
     note: ClassVar[str] = ""
 

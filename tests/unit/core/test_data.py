@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optlab.core.data import DataShape, split_indices, standardized
+from optlab.core.data import DataShape, split_indices, standardized, unit_ranged
 
 
 @given(
@@ -55,3 +58,20 @@ def test_that_standardizing_looks_at_training_rows_only_and_leaves_constants_in_
 def test_that_a_shape_knows_its_flat_width() -> None:
     assert DataShape((8, 8), 10, "classes").width == 64
     assert DataShape((3,), 1, "regression").width == 3
+
+
+@pytest.mark.parametrize("scale", [standardized, unit_ranged])
+@pytest.mark.parametrize("size", [1e-150, 1e-13, 1.0, 1e13, 1e150])
+def test_that_inputs_are_scaled_whatever_their_unit(scale: Any, size: float) -> None:
+    x = np.random.default_rng(0).standard_normal((50, 2)) + [0.0, 3.0]
+    training = np.arange(30)
+    expected = scale(x, training)[0]
+    np.testing.assert_allclose(scale(x * size, training)[0], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [standardized, unit_ranged])
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e-13, 1e13])
+def test_that_a_constant_input_becomes_zero(scale: Any, value: float) -> None:
+    x, _, used = scale(np.full((50, 1), value), np.arange(30))
+    np.testing.assert_allclose(x, 0.0, atol=1e-3 * abs(value))
+    assert used == 1.0

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.entry import main
 from optlab.experiment import Experiment
-from optlab.outside.datafiles.csv_table import Dialect, read_table
+from optlab.outside.datafiles.csv_table import Table, read_rows, read_table
+from optlab.outside.datafiles.dialect import Dialect
 from optlab.training import events
 from optlab.training.control import Inbox
 from optlab.training.session import session
@@ -72,13 +77,31 @@ def test_that_the_task_follows_the_target(tmp_path: Path) -> None:
     )
 
 
-def test_that_missing_values_are_dropped_or_filled_where_asked(tmp_path: Path) -> None:
+def test_that_missing_values_are_dropped_or_left_for_the_training_part_to_fill(
+    tmp_path: Path,
+) -> None:
     path = write(tmp_path, "a,b,t\n1,NA,x\n3,4,y\n,8,x\n5,6,x\n")
     dropped = read_table(path, Dialect(missing="drop"))
     assert dropped.dropped == 2
-    filled = read_table(path, Dialect(missing="mean"))
+    kept = read_table(path, Dialect(missing="mean"))
+    nan = np.nan
     np.testing.assert_array_equal(dropped.x, [[3.0, 4.0], [5.0, 6.0]])
-    np.testing.assert_array_equal(filled.x, [[1.0, 6.0], [3.0, 4.0], [3.0, 8.0], [5.0, 6.0]])
+    np.testing.assert_array_equal(kept.x, [[1.0, nan], [3.0, 4.0], [nan, 8.0], [5.0, 6.0]])
+
+
+def test_that_missing_values_are_filled_with_the_mean_of_the_training_part_alone(
+    tmp_path: Path,
+) -> None:
+    rows = [f"{number},{number % 2}" for number in range(40)]
+    rows[3], rows[17] = ",1", "NA,1"
+    path = write(tmp_path, "a,t\n" + "\n".join(rows) + "\n")
+    section = {"name": "csv_file", "path": str(path), "missing": "mean", "standardize": False}
+    data = registry.build("dataset", section).load()  # type: ignore[attr-defined]
+    parts = (data.training.x, data.validation.x, data.test.x)
+    known = {float(number) for number in range(40)} - {3.0, 17.0}
+    of_training = [value for value in data.training.x[:, 0] if value in known]
+    guesses = {value for part in parts for value in part[:, 0]} - known
+    assert guesses == {np.mean(of_training)}
 
 
 WRONG: dict[str, tuple[str | bytes, Dialect, list[str]]] = {
@@ -119,7 +142,7 @@ WRONG: dict[str, tuple[str | bytes, Dialect, list[str]]] = {
         ["line 2", "'species'", "'x'", "not a number"],
     ),
     "latin-1": ("a,t\n1,caf\xe9\n".encode("latin-1"), Dialect(), ["line 2", "UTF-8"]),
-    "binary": (b"PK\x03\x04\x00\x00", Dialect(), ["no text file"]),
+    "binary": (b"PK\x03\x04\x00\x00", Dialect(), ["not a text file"]),
     "an open quote": ('a,t\n"1,2\n3,4\n', Dialect(delimiter="comma"), ["quotes"]),
     "decimal comma said to be a point": (
         "a;t\n1,5;0\n2,5;1\n",
@@ -203,3 +226,193 @@ def test_that_a_changed_file_is_read_anew(tmp_path: Path) -> None:
     assert dataset.shape().outputs == 2  # type: ignore[attr-defined]
     write(tmp_path, GOOD + "7,8,z and more\n")
     assert dataset.shape().outputs == 3  # type: ignore[attr-defined]
+
+
+# --- what other people's tables look like (shared with other tools' bug reports) --------------------
+
+
+def table_of(folder: Path, content: str, **dialect: Any) -> Table:
+    return read_table(write(folder, content), Dialect(**dialect))
+
+
+def test_that_a_header_of_numbers_over_a_column_of_classes_is_a_header(tmp_path: Path) -> None:
+    body = "".join(f"{i / 7:.3f},{i / 3:.3f},{'abc'[i % 3]}x\n" for i in range(30))
+    table = table_of(tmp_path, "0,1,species\n" + body)
+    assert (len(table.x), table.names, table.class_names) == (30, ("0", "1"), ("ax", "bx", "cx"))
+
+
+def test_that_a_first_row_of_data_is_not_taken_for_a_header(tmp_path: Path) -> None:
+    body = "".join(f"{i / 7:.3f},{'abc'[i % 3]}x\n" for i in range(30))
+    assert len(table_of(tmp_path, body).x) == 30
+    # A word that occurs once among words that occur once is no evidence.
+    names = "".join(f"{i},{name}\n" for i, name in enumerate(("ada", "bob", "cy", "dee")))
+    assert len(table_of(tmp_path, names, task="classes").x) == 4
+
+
+def test_that_a_number_is_one_class_however_it_is_written(tmp_path: Path) -> None:
+    table = table_of(tmp_path, "a,t\n1,0\n2,1\n3,0.0\n4,1.0\n5,1e0\n6,-0\n")
+    assert table.class_names == ("0", "1")
+    np.testing.assert_array_equal(table.y, [0, 1, 0, 1, 1, 0])
+
+
+def test_that_codes_with_leading_zeros_stay_apart(tmp_path: Path) -> None:
+    table = table_of(tmp_path, "a,t\n1,007\n2,7\n3,007\n4,7\n", task="classes")
+    assert set(table.class_names) == {"007", "7"}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_that_numbers_with_thousands_are_refused_with_advice(
+    tmp_path: Path, delimiter: str
+) -> None:
+    rows = [f'{i}{delimiter}"{i + 100},{i + 200}"' for i in range(30)]
+    content = f"area{delimiter}price\n" + "\n".join(rows) + "\n"
+    dialect = {"decimal": "point"} if delimiter == ";" else {}
+    with pytest.raises(InvalidInput, match="separates thousands.*dataset.decimal to comma"):
+        table_of(tmp_path, content, **dialect)
+    asked = table_of(tmp_path, content, decimal="comma")
+    assert asked.task == "regression" and asked.y[0, 0] == 100.2
+    assert len(table_of(tmp_path, content, task="classes", **dialect).class_names) == 30
+
+
+def test_that_thousands_in_an_input_are_refused_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="line 2, column 'price'.*separates thousands"):
+        table_of(tmp_path, 'price,t\n"1,234",0\n"5,678",1\n')
+
+
+def test_that_quoted_decimal_commas_are_read(tmp_path: Path) -> None:
+    table = table_of(tmp_path, 'a,t\n"1,5","0,25"\n"2,5","1,75"\n3,"2,0"\n')
+    assert table.task == "regression"
+    np.testing.assert_array_equal(table.x[:, 0], [1.5, 2.5, 3.0])
+    np.testing.assert_array_equal(table.y[:, 0], [0.25, 1.75, 2.0])
+
+
+def test_that_a_class_for_almost_every_row_is_never_silent(tmp_path: Path) -> None:
+    content = "a,who\n" + "".join(f"{i},person {i}\n" for i in range(20))
+    with pytest.raises(InvalidInput, match="20 different words in 20 rows"):
+        table_of(tmp_path, content)
+    assert len(table_of(tmp_path, content, task="classes").class_names) == 20
+
+
+@pytest.mark.parametrize("missing", ["refuse", "drop", "mean"])
+def test_that_none_is_a_class_among_words(tmp_path: Path, missing: Any) -> None:
+    content = "a,finding\n" + "".join(
+        f"{i},{('none', 'mild', 'severe')[i % 3]}\n" for i in range(12)
+    )
+    table = table_of(tmp_path, content, missing=missing)
+    assert table.class_names == ("mild", "none", "severe") and table.dropped == 0
+
+
+def test_that_none_is_missing_among_numbers(tmp_path: Path) -> None:
+    table = table_of(tmp_path, "a,t\n1,0\n2,none\n3,1\n", missing="drop")
+    assert table.class_names == ("0", "1") and table.dropped == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("a|b|t\n1|2|0\n3|4|1\n", ("a", "b")),
+        ("a,b,t,\n1,2,0,\n3,4,1,\n", ("a", "b")),
+        ("1,0;2,5;0\n3,0;4,5;1\n", ("column 1", "column 2")),
+        (",a,t\n0,1,0\n1,3,1\n", ("column 1", "a")),
+    ],
+)
+def test_that_tables_as_they_come_are_read(
+    tmp_path: Path, content: str, names: tuple[str, ...]
+) -> None:
+    table = table_of(tmp_path, content)
+    assert (table.names, len(table.x)) == (names, 2)
+
+
+def test_that_ignored_columns_are_neither_inputs_nor_the_last_column(tmp_path: Path) -> None:
+    table = table_of(tmp_path, "id,a,t,note\n1,2,0,x\n2,4,1,y\n", ignore=("id", "4"))
+    assert (table.names, table.target) == (("a",), "t")
+    with pytest.raises(InvalidInput, match="no column 'idd'.*did you mean id") as refused:
+        table_of(tmp_path, "id,a,t\n1,2,0\n2,4,1\n", ignore=("idd",))
+    assert refused.value.field == "dataset.ignore"
+    with pytest.raises(InvalidInput, match="leaves no input"):
+        table_of(tmp_path, "a,t\n2,0\n4,1\n", ignore=("a",))
+
+
+def test_that_a_last_column_that_fills_late_is_not_lost(tmp_path: Path) -> None:
+    rows = [f"{i},{i % 2}," for i in range(300)] + ["7,1,5", "8,0,6"]
+    table = table_of(tmp_path, "a,b,\n" + "\n".join(rows) + "\n", missing="drop")
+    assert (table.names, table.target, len(table.x)) == (("a", "b"), "column 3", 2)
+
+
+@pytest.mark.parametrize("reader", ["fast", "slow"])
+def test_that_an_infinite_target_is_refused_with_its_line(tmp_path: Path, reader: str) -> None:
+    quote = '"' if reader == "slow" else ""
+    with pytest.raises(InvalidInput, match="line 3, column 't': 'inf' is not a finite number"):
+        table_of(tmp_path, f"{quote}a{quote},t\n1,0.5\n2,inf\n3,1.5\n")
+
+
+# --- the two readers --------------------------------------------------------------------------------
+
+_NUMBER_CELLS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.integers(-(10**6), 10**6).map(str),
+    st.sampled_from(["NA", "", "nan", "-", " 1.5 ", "1e5", ".5", "+3", "inf", "1_0", "x", "1,5"]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(_NUMBER_CELLS, _NUMBER_CELLS, st.sampled_from(["0", "1", "1.0", "b", "NA", ""])),
+        min_size=1,
+        max_size=12,
+    ),
+    missing=st.sampled_from(["refuse", "drop", "mean"]),
+    task=st.sampled_from(["auto", "classes", "regression"]),
+    header=st.booleans(),
+    ending=st.sampled_from(["\n", "\r\n"]),
+)
+def test_that_both_readers_give_the_same_table_or_the_same_refusal(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str, str]],
+    missing: Any,
+    task: Any,
+    header: bool,
+    ending: str,
+) -> None:
+    lines = (["a;b;t"] if header else []) + [";".join(row) for row in rows]
+    path = write(tmp_path_factory.mktemp("readers"), ending.join(lines))
+    dialect = Dialect("semicolon", "point", "yes" if header else "no", missing, "", task)
+
+    def result() -> Any:
+        try:
+            return read_table(path, dialect)
+        except InvalidInput as error:
+            return str(error)
+
+    fast = result()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("optlab.outside.datafiles.arrow_table.read", lambda *_: None)
+        slow = result()
+    if isinstance(slow, str) or isinstance(fast, str):
+        assert fast == slow
+        return
+    np.testing.assert_array_equal(fast.x, slow.x)
+    np.testing.assert_array_equal(fast.y, slow.y)
+    assert dataclasses.replace(fast, x=slow.x, y=slow.y) == slow
+
+
+def test_that_a_plain_table_is_read_by_the_fast_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optlab.outside.datafiles.csv_table._checked_columns", None)
+    assert len(table_of(tmp_path, "a,b,t\n1,2,x\n3,,y\n5,6,y\n", missing="drop").x) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "inputs"),
+    [
+        ("0,001;0,299;-0,274\n-0,455;-0,992;0,06\n-0,492;-0,62;0,49\n", 2),
+        ("1,2,a;b\n3,4,c;d\n5,6,a;b\n", 2),
+        ("1\t0,5\tx\n2\t1,5\ty\n3\t2,5\tx\n", 2),
+        ('"Smith, J";1;x\n"Doe, J";2;y\n"Roe, R";3;x\n', 2),
+    ],
+)
+def test_that_the_delimiter_leaves_clean_cells(tmp_path: Path, content: str, inputs: int) -> None:
+    rows = read_rows(write(tmp_path, content), Dialect())
+    assert len(rows.names) == inputs + 1 and len(rows.rows) == 3

@@ -15,6 +15,7 @@ from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.outside.datafiles.idx_arrays import read_idx
 from optlab.outside.datafiles.npz_arrays import entries, read_array, read_examples
+from optlab.outside.datafiles.preview import preview
 from optlab.training import events
 from optlab.training.control import Inbox
 from optlab.training.session import session
@@ -169,3 +170,40 @@ def test_that_a_test_part_without_every_class_keeps_the_numbers_of_the_classes(
     )
     with pytest.raises(InvalidInput, match="the class 0 of its labels"):
         build(name="idx_files", images=str(tmp_path)).load()
+
+
+def one_hot(folder: Path, y: Any) -> Path:
+    path = folder / "one_hot.npz"
+    np.savez(path, x=np.arange(12.0).reshape(6, 2), y=y)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["float64", "int64", "bool"])
+def test_that_one_hot_targets_are_classes(tmp_path: Path, kind: str) -> None:
+    path = one_hot(tmp_path, np.eye(3)[[2, 0, 1, 1, 0, 2]].astype(kind))
+    found = read_examples(path, "x", "y", "auto")
+    assert found.class_names == ("0", "1", "2")
+    np.testing.assert_array_equal(found.y, [2, 0, 1, 1, 0, 2])
+    (note,) = preview(path).notes
+    assert "one-hot" in note and "dataset.task to regression" in note
+
+
+@pytest.mark.parametrize("change", ["two ones", "no one", "half", "an empty class"])
+def test_that_what_is_not_one_hot_stays_a_regression(tmp_path: Path, change: str) -> None:
+    y = np.eye(3)[[2, 0, 1, 1, 0, 2]]
+    if change == "an empty class":
+        y = np.eye(4)[[2, 0, 1, 1, 0, 2]]
+    else:
+        y[0] = {"two ones": [1, 0, 1], "no one": [0, 0, 0], "half": [0.5, 0.5, 0]}[change]
+    path = one_hot(tmp_path, y)
+    assert read_examples(path, "x", "y", "auto").task == "regression"
+    assert preview(path).notes == ()
+    with pytest.raises(InvalidInput, match="not one-hot"):
+        read_examples(path, "x", "y", "classes")
+
+
+def test_that_one_hot_numbers_can_be_a_regression(tmp_path: Path) -> None:
+    path = one_hot(tmp_path, np.eye(3)[[2, 0, 1, 1, 0, 2]])
+    found = read_examples(path, "x", "y", "regression")
+    assert (found.task, found.y.shape) == ("regression", (6, 3))
+    assert preview(path, task="regression").notes == ()

@@ -157,10 +157,10 @@ def test_that_a_fetched_set_is_read_offline(
     x, y = dataset.examples(np.random.default_rng(0))
     np.testing.assert_array_equal(x, [[1, 1, 0], [2.5, 0, 1], [5, 0, 1], [6, 1, 0]])
     np.testing.assert_array_equal(y, [0, 1, 0, 1])
-    mean, _ = registry.build(
-        "dataset", {**{"name": "openml", "set": "toy", "version": 2}, "missing": "mean"}
-    ).examples(None)  # type: ignore[attr-defined]
-    np.testing.assert_allclose(mean[2:4], [[3.7, 1, 0], [4, 0.6, 0.4]])
+    whole = {"validation": 0.0, "test": 0.0, "standardize": False, "missing": "mean"}
+    filled: Any = registry.build("dataset", {"name": "openml", "set": "toy", "version": 2, **whole})
+    rows = filled.load().training.x.round(9).tolist()
+    assert [3.7, 1.0, 0.0] in rows and [4.0, 0.6, 0.4] in rows
     with pytest.raises(InvalidInput, match=r"row 3, column a: the value is missing"):
         registry.build("dataset", {"name": "openml", "set": "toy", "version": 2}).examples(None)  # type: ignore[attr-defined]
     assert made.asked == []
@@ -181,7 +181,7 @@ def test_that_without_a_network_one_sentence_says_so_and_nothing_is_kept(
     assert left() == []
 
 
-def test_that_an_unknown_set_is_told(
+def test_that_an_unknown_set_is_reported(
     network: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = network()
@@ -221,11 +221,13 @@ def test_that_what_ends_in_the_middle_leaves_nothing(
     assert [path.name for path in public_sets.folder().iterdir()] == []
 
 
-def test_that_progress_is_told_with_the_bytes_that_come(network: Any) -> None:
+def test_that_progress_is_reported_with_the_bytes_that_come(network: Any) -> None:
     network()
-    told: list[tuple[int, int | None]] = []
-    public_sets.fetch("toy", 2, lambda come, whole: told.append((come, whole)) is None)
-    assert told == sorted(told, key=lambda pair: pair[0]) and told[-1][0] == told[-1][1] > len(ARFF)
+    reported: list[tuple[int, int | None]] = []
+    public_sets.fetch("toy", 2, lambda come, whole: reported.append((come, whole)) is None)
+    assert reported == sorted(reported, key=lambda pair: pair[0]) and reported[-1][0] == reported[
+        -1
+    ][1] > len(ARFF)
 
 
 @pytest.mark.parametrize(

@@ -343,7 +343,7 @@ def test_that_a_module_of_a_package_is_found_without_importing_the_package(
         sys.modules.pop(name, None)
 
 
-def test_that_damaged_registrations_are_told_and_take_no_other_model_down(
+def test_that_damaged_registrations_are_reported_and_take_no_other_model_down(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registered(tmp_path)

@@ -1,0 +1,185 @@
+"""How a table is written: what the user stated, and what its first rows suggest.
+
+Nothing here converts data. A guess is made from at most :data:`SAMPLE` rows, so that it does not
+depend on the size of the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+Delimiter = Literal["auto", "comma", "semicolon", "tab", "pipe", "space"]
+Decimal = Literal["auto", "point", "comma"]
+Header = Literal["auto", "yes", "no"]
+Missing = Literal["refuse", "drop", "mean"]
+Asked = Literal["auto", "classes", "regression"]
+Row = tuple[int, tuple[str, ...]]
+"""Line number in the file, counted from 1, and the cells of the line."""
+
+SAMPLE = 200
+"""Rows from which the dialect is guessed."""
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
+"""Cells that stand for a missing value, in lower case."""
+CLASS_WORDS = frozenset({"none"})
+"""Words among :data:`MISSING` that are a class in a target column of words ("none, mild, severe")."""
+
+_SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+_LEADING_ZERO = re.compile(r"[+-]?0\d")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file is written, and what its columns are for.
+
+    Attributes:
+        target: name of the target column, or its number from 1; "" for the last one.
+        ignore: names or numbers of columns that are neither inputs nor the target.
+    """
+
+    delimiter: Delimiter = "auto"
+    decimal: Decimal = "auto"
+    header: Header = "auto"
+    missing: Missing = "refuse"
+    target: str = ""
+    task: Asked = "auto"
+    ignore: tuple[str, ...] = ()
+
+
+def delimiter_sign(dialect: Dialect, text: str) -> str:
+    """Return the delimiter: the stated one, or the likely one of a text."""
+    return _SIGNS[dialect.delimiter] if dialect.delimiter != "auto" else _likely_delimiter(text)
+
+
+def delimiter_name(sign: str) -> Delimiter:
+    """Return the name of a delimiter (``"comma"`` for ",")."""
+    return cast(Delimiter, next(name for name, own in _SIGNS.items() if own == sign))
+
+
+def decimal_sign(dialect: Dialect, rows: Sequence[Row], delimiter: str) -> str:
+    """Return the decimal sign: the stated one, or the likely one of some rows."""
+    if dialect.decimal != "auto":
+        return "," if dialect.decimal == "comma" else "."
+    cells = [cell for _, row in rows[:SAMPLE] for cell in row]
+    with_comma = [cell for cell in cells if "," in cell and is_number(cell, ",")]
+    with_point = sum("." in cell and is_number(cell, ".") for cell in cells)
+    if delimiter == ",":
+        # Quoted cells. Three digits after every comma may as well be thousands, which is for the
+        # user to say.
+        if with_point or all(is_thousands(cell) for cell in with_comma):
+            return "."
+        return ","
+    return "," if len(with_comma) > with_point else "."
+
+
+def has_header(dialect: Dialect, rows: Sequence[Row], decimal: str) -> bool:
+    """Return whether the first row names the columns, as stated or as it seems."""
+    if dialect.header != "auto":
+        return dialect.header == "yes"
+    first, rest = rows[0][1], [cells for _, cells in rows[1:SAMPLE]]
+    if not rest:
+        return not all(is_number(cell, decimal) for cell in first)
+    columns = list(zip(*rest, strict=True))
+    return any(
+        _names_a_column(cell, column, decimal) for cell, column in zip(first, columns, strict=True)
+    )
+
+
+def is_number(cell: str, decimal: str) -> bool:
+    """Return whether a cell is a number with this decimal sign."""
+    try:
+        float(with_point(cell, decimal))
+    except ValueError:
+        return False
+    return True
+
+
+def with_point(cell: str, decimal: str) -> str:
+    """Return the cell of a number with a decimal point, for ``float``.
+
+    Raises:
+        ValueError: the cell uses the other sign, or an underscore, which ``float`` would take.
+    """
+    if decimal == ",":
+        if "." in cell:
+            raise ValueError(cell)
+        cell = cell.replace(",", ".")
+    if "_" in cell:
+        raise ValueError(cell)
+    return cell
+
+
+def is_thousands(cell: str) -> bool:
+    """Return whether a cell may be a number with thousands separators (``"1,234"``)."""
+    return _THOUSANDS.fullmatch(cell) is not None
+
+
+def class_name(cell: str, decimal: str) -> str:
+    """Return the name of a cell's class; a number has one name however it is written.
+
+    ``1``, ``1.0`` and ``1e0`` are the class ``1``. A number with leading zeros, as a code has, and
+    words keep their spelling.
+    """
+    if _LEADING_ZERO.match(cell) or not is_number(cell, decimal):
+        return cell
+    value = float(with_point(cell, decimal))
+    if not math.isfinite(value):
+        return cell
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+
+
+def is_index(name: str, cells: Sequence[str]) -> bool:
+    """Return whether a column counts the rows, as pandas writes its index."""
+    if len(cells) < 3 or not all(cell.isascii() and cell.isdigit() for cell in cells):
+        return False
+    first = int(cells[0])
+    counts = all(int(cell) == first + number for number, cell in enumerate(cells))
+    return counts and (first in (0, 1) or name == "" or name.lower().startswith("unnamed"))
+
+
+def _likely_delimiter(text: str) -> str:
+    """Return the sign that divides the first lines evenly, into the cleanest and most cells.
+
+    A cell is clean if it is a number or holds no other sign: a semicolon divides ``0,5;1,5`` into
+    two clean cells, a comma into three that are not.
+    """
+    lines = [line for line in text.splitlines()[:50] if line.strip()]
+    candidates: dict[tuple[float, int], str] = {}
+    for sign in (" ", ",", "|", "\t", ";"):
+        try:
+            rows = list(csv.reader(lines, delimiter=sign, skipinitialspace=True))
+        except csv.Error:
+            continue
+        widths = {len(cells) for cells in rows}
+        if len(widths) == 1 and (width := widths.pop()) > 1:
+            cells = [cell.strip() for row in rows for cell in row]
+            clean = sum(_is_clean(cell, sign) for cell in cells) / len(cells)
+            candidates[clean, width] = sign
+    if candidates:
+        return candidates[max(candidates)]
+    # Ragged whatever divides it: take the one that occurs most, so that the message is about the
+    # ragged row.
+    return max((";", "\t", "|", ","), key=lambda sign: sum(line.count(sign) for line in lines))
+
+
+def _is_clean(cell: str, delimiter: str) -> bool:
+    if is_number(cell, ".") or is_number(cell, ","):
+        return True
+    return not any(sign in cell for sign in (",", ";", "\t", "|") if sign != delimiter)
+
+
+def _names_a_column(cell: str, column: Sequence[str], decimal: str) -> bool:
+    """Return whether the first cell of a column is its name: it is unlike all cells below it."""
+    if is_number(cell, decimal) or cell.lower() in MISSING:
+        return False
+    numbers = all(is_number(other, decimal) or other.lower() in MISSING for other in column)
+    if numbers:
+        return True
+    # A column of classes: every value occurs again, its name does not.
+    distinct = set(column)
+    return len(column) >= 4 * len(distinct) and cell not in distinct

@@ -1,0 +1,115 @@
+"""``optlab import``: tables as other programs write them, and the options for how they are written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optlab.entry import main
+from optlab.experiment import Experiment
+
+
+def write(folder: Path, content: str) -> str:
+    path = folder / "table.csv"
+    path.write_text(content, encoding="utf-8")
+    return str(path)
+
+
+def imported(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    """Return the document that the command prints."""
+    assert main(["import", *arguments, "--to", "experiment.toml", "--json"]) == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_that_an_index_column_is_warned_of_and_can_be_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(
+        tmp_path, ",a,b,target\n" + "".join(f"{i},{i % 7},{i % 5},{i % 2}\n" for i in range(20))
+    )
+    (note,) = imported(capsys, path)["notes"]
+    assert note.startswith("Column 'column 1' counts the rows.")
+    assert main(["import", path, "--to", "again.toml"]) == 0
+    output = capsys.readouterr()
+    assert note in output.err and note not in output.out
+    document = imported(capsys, path, "--force", "--ignore", "column 1")
+    assert (document["notes"], document["inputs"]) == ([], [2])
+    data = Experiment.load(Path("experiment.toml")).dataset.load()
+    assert data.input_names == ("a", "b")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_that_a_named_column_that_counts_the_rows_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], first: int
+) -> None:
+    rows = "".join(f"{i + first},{i % 7},{i % 2}\n" for i in range(20))
+    assert len(imported(capsys, write(tmp_path, "id,a,t\n" + rows))["notes"]) == 1
+    # A year or a count that skips is an input like any other.
+    rows = "".join(f"{i + 1990},{i % 7},{i % 2}\n" for i in range(20))
+    assert imported(capsys, write(tmp_path, "year,a,t\n" + rows), "--force")["notes"] == []
+
+
+def test_that_every_option_reaches_the_experiment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{i};{i},5;{i % 3};x\n" for i in range(12)) + "7;NA;1;x\n"
+    path = write(tmp_path, rows)
+    options = {
+        "delimiter": "semicolon",
+        "decimal": "comma",
+        "header": "no",
+        "missing": "mean",
+        "task": "regression",
+        "target": "3",
+    }
+    flags = [word for name, value in options.items() for word in (f"--{name}", value)]
+    document = imported(capsys, path, *flags, "--ignore", "1", "--ignore", "4")
+    assert {name: document["dataset"][name] for name in options} == options
+    assert document["dataset"]["ignore"] == ["1", "4"]
+    assert (document["inputs"], document["task"]) == ([1], "regression")
+    assert Experiment.load(Path("experiment.toml")).dataset.values()["ignore"] == ["1", "4"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--delimiter", "colon"], "--delimiter is 'colon', but it must be one of auto, comma"),
+        (["--task", "guess"], "--task is 'guess', but it must be one of auto, classes"),
+        (["--ignore", "nowhere"], "has no column 'nowhere'"),
+    ],
+)
+def test_that_a_wrong_option_is_one_sentence_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], sentence: str
+) -> None:
+    path = write(tmp_path, "a,t\n1,0\n2,1\n3,0\n")
+    assert main(["import", path, "--to", "experiment.toml", *flags]) == 2
+    output = capsys.readouterr()
+    assert sentence in output.err and output.err.count("\n") == 1
+    assert not Path("experiment.toml").exists()
+
+
+def test_that_an_option_for_tables_is_refused_for_arrays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "a.npz", x=np.eye(6), y=np.arange(6) % 2)
+    assert main(["import", "a.npz", "--to", "experiment.toml", "--decimal", "comma"]) == 2
+    assert "read as an NPZ file; the option is for a CSV table" in capsys.readouterr().err
+    assert imported(capsys, "a.npz", "--task", "regression")["task"] == "regression"
+
+
+def test_that_a_table_with_a_class_called_none_trains_on_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{i},{('none', 'mild', 'severe')[i % 3]}\n" for i in range(30))
+    document = imported(capsys, write(tmp_path, "a,finding\n" + rows), "--missing", "drop")
+    assert document["outputs"] == 3
