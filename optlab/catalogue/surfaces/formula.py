@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 from typing import ClassVar, Self
 
 import pydantic
 
-from optlab.catalogue.surfaces._formula import LONGEST, Node, evaluate, parse, variables
+from optlab.catalogue.surfaces._formula import MAX_LENGTH, evaluate, parse, variables
 from optlab.catalogue.surfaces.base import Interval, Start, Surface
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import number, text
@@ -31,7 +32,7 @@ class Formula(Surface):
     sort_order: ClassVar[int] = 400
 
     expression: str = text(
-        "x^2 - y^2 + y^4/4", "Formula", help="The function, as x^2 + sin(3*y).", longest=LONGEST
+        "x^2 - y^2 + y^4/4", "Formula", help="The function, as x^2 + sin(3*y).", longest=MAX_LENGTH
     )
     x_from: float = number(-2.0, "From x", ge=-1e9, le=1e9, help="Left end of the part to show.")
     x_to: float = number(2.0, "To x", ge=-1e9, le=1e9, help="Right end of the part to show.")
@@ -49,8 +50,8 @@ class Formula(Surface):
                 )
         return self
 
-    def tree(self) -> Node:
-        """The parsed formula."""
+    def tree(self) -> ast.expr:
+        """Return the syntax tree of the formula."""
         return _parsed(self.expression)
 
     def domain(self) -> tuple[Interval, ...]:
