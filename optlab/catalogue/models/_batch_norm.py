@@ -8,7 +8,7 @@ run depends on another.
 
 from __future__ import annotations
 
-from optlab.catalogue.models.base import Moments
+from optlab.catalogue.models.capabilities import Moments
 from optlab.core.lazy import torch
 
 

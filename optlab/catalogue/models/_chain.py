@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
-from optlab.catalogue.models.base import Layers, Tape, Trace, affine, affine_backward
+from optlab.catalogue.models.base import Trace, affine, affine_backward
+from optlab.catalogue.models.capabilities import Layers, Tape
 from optlab.core.layout import Layout, Parameter, layout, linear
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def backward(
     layers: Layers | None = None,
 ) -> None:
     """Write the gradients that belong to ``delta`` ``[R, m, outputs]``, the gradient of the
-    outputs; see :meth:`optlab.catalogue.models.base.Model.backward`.
+    outputs; see :meth:`optlab.catalogue.models.capabilities.WrittenOutGradient.backward`.
     """
     derive = _activations.backward(activation)
     for number in range(len(parameters) // 2 - 1, -1, -1):

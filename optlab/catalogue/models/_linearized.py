@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
-from optlab.catalogue.models.base import Bend, Linearized
+from optlab.catalogue.models.capabilities import Linearized, OutputHessian
 from optlab.core.lazy import torch
 
 Layer = tuple["torch.Tensor", "torch.Tensor | None"]
@@ -109,7 +109,7 @@ class LinearizedLayers(Linearized):
                 second = bent if second is None else second + bent
         return z1.transpose(1, 2), (torch.zeros_like(z1) if z2 is None else z2).transpose(1, 2)
 
-    def product(self, directions: list[torch.Tensor], bend: Bend, out: list[torch.Tensor]) -> None:
+    def product(self, directions: list[torch.Tensor], bend: OutputHessian, out: list[torch.Tensor]) -> None:
         grouped = self._grouped(directions)
         moved: list[torch.Tensor | None] = [None]
         changes: list[torch.Tensor] = []

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from optlab.catalogue.models import _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models.base import ForwardContext, Layers, Model, Tape
+from optlab.catalogue.models.base import ForwardContext, Model
+from optlab.catalogue.models.capabilities import Layers, Tape
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, integer, sizes
 from optlab.core.layout import Layout

@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models.base import (
-    ForwardContext,
-    Layers,
-    Model,
-    Tape,
-    affine,
-    affine_backward,
-)
+from optlab.catalogue.models.base import ForwardContext, Model, affine, affine_backward
+from optlab.catalogue.models.capabilities import Layers, Tape
 from optlab.core.data import DataShape
 from optlab.core.layout import Layout, layout, linear
 

@@ -10,7 +10,8 @@ from optlab.catalogue.models import _activations, _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._batch_norm import moments, normalized
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models.base import ForwardContext, Layers, Model, Stack, Tape, affine
+from optlab.catalogue.models.base import ForwardContext, Model, affine
+from optlab.catalogue.models.capabilities import Layers, Stack, Tape
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, flag, number, sizes
 from optlab.core.layout import Layout, Parameter, layout, linear

@@ -7,7 +7,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from optlab.catalogue.models.base import ForwardContext, Model, Uniforms
+from optlab.catalogue.models.base import ForwardContext, Model
+from optlab.catalogue.models.capabilities import Uniforms
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import choice, integer
