@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Linear(Model):
     """One affine map from inputs to outputs.
 
-    With the cross-entropy it is softmax regression, with the squared error linear regression. Both
-    objectives are convex, so every minimum that a method finds is a global one; what remains is
+    With cross-entropy it is softmax regression, with squared error it is linear regression. Both
+    objectives are convex, so every local minimum is global; the only remaining difficulty is
     ill-conditioning.
     """
 

@@ -34,7 +34,7 @@ def recorded(events: list[Any], run: int = 0) -> dict[int, float]:
     for event in events:
         if isinstance(event, SeriesBlock) and "full_gradient_norm" in event.series:
             series = event.series["full_gradient_norm"]
-            assert not set(series.steps.tolist()) & set(found), "one step is told twice"
+            assert not set(series.steps.tolist()) & set(found), "one step is recorded twice"
             found |= dict(zip(series.steps.tolist(), series.values[:, run].tolist(), strict=True))
     return {step: value for step, value in found.items() if not math.isnan(value)}
 

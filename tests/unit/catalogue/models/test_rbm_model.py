@@ -145,15 +145,15 @@ def test_that_the_exact_gradient_is_that_of_the_likelihood_that_is_reported() ->
 
 def test_that_contrastive_divergence_can_report_the_likelihood_and_lowers_it() -> None:
     events = all_events(experiment({"reported": "likelihood"}, budget={"steps": 300}))
-    told = np.concatenate(
+    reported = np.concatenate(
         [
             e.series["train_loss"].values[:, 0]
             for e in events
             if isinstance(e, SeriesBlock) and "train_loss" in e.series
         ]
     )
-    assert told[0] > 64 * np.log(2.0) - 1.0  # nearly all 64 pixels are coins at the start
-    assert told[-1] < told[0] - 15.0
+    assert reported[0] > 64 * np.log(2.0) - 1.0  # nearly all 64 pixels are coins at the start
+    assert reported[-1] < reported[0] - 15.0
 
 
 def test_that_a_rule_that_asks_for_values_can_train_a_small_machine_by_its_exact_likelihood() -> (

@@ -149,7 +149,7 @@ CASES: dict[str, tuple[dict[str, Any], DataShape, BatchObjective]] = {
 def case(
     request: pytest.FixtureRequest,
 ) -> tuple[Any, DataShape, BatchObjective, torch.Tensor, torch.Tensor]:
-    """Model, shape, oracle, parameters ``[R, P]``, inputs ``[R, m, *inputs]``."""
+    """Return model, shape, reference, parameters ``[R, P]``, inputs ``[R, m, *inputs]``."""
     values, shape, batch_objective = CASES[request.param]
     model: Any = registry.build("model", values)
     generator = torch.Generator().manual_seed(3)
