@@ -35,12 +35,12 @@ class MLP(Model):
     rule: ClassVar[tuple[str, ...]] = (
         r"h_0 = x,\quad h_l = \phi\left(W_l h_{l-1} + b_l\right)",
         r"f(x;\theta) = W_L h_{L-1} + b_L",
-        r"\text{batch norm:}\quad h_l = \phi\left(\gamma_l \frac{W_l h_{l-1} - \mu_l}{\sigma_l} + "
-        r"\beta_l\right),\quad "
+        r"\text{batch norm:}\quad "
+        r"h_l = \phi\left(\gamma_l \frac{W_l h_{l-1} - \mu_l}{\sigma_l} + \beta_l\right),\quad "
         r"\sigma_l = \sqrt{\delta + \text{var}\left(W_l h_{l-1}\right)}",
         r"\text{skip:}\quad h_l = h_{l-1} + \phi\left(W_l h_{l-1} + b_l\right)",
-        r"\text{auxiliary heads:}\quad J = \ell\left(f, y\right) + \alpha \sum_l \ell\left(V_l "
-        r"h_l + c_l, y\right)",
+        r"\text{auxiliary heads:}\quad "
+        r"J = \ell\left(f, y\right) + \alpha \sum_l \ell\left(V_l h_l + c_l, y\right)",
     )
     symbols: ClassVar[dict[str, str]] = {
         "φ": "activation",
@@ -147,8 +147,8 @@ class MLP(Model):
             indices[:depth],
             indices[depth],
             self.activation,
-            lambda z: _activations.forward(self.activation)(z),
-        )  # noqa: PLW0108
+            lambda z: _activations.forward(self.activation)(z),  # noqa: PLW0108
+        )
 
     def normalizes(self) -> bool:
         return self.batch_norm and len(self.hidden) > 0

@@ -692,7 +692,7 @@ def test_that_the_best_seen_stands_for_a_minimum_that_is_not_known() -> None:
 
 
 def test_that_a_long_run_keeps_a_bounded_number_of_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optlab.catalogue.instruments.excess_error._MOST_POINTS", 16)
+    monkeypatch.setattr("optlab.catalogue.instruments.excess_error._MAX_POINTS", 16)
     taken: Any = instrument("excess_error", known=True)
     memory: dict[str, Any] = {}
     for step in range(1, 1001):
