@@ -162,7 +162,7 @@ class StepContext(Protocol):
         """Return the objective ``[R]`` on the entire training set, at ``after``."""
 
     def along(self, v: torch.Tensor) -> torch.Tensor:
-        """Return ``vᵀHv`` ``[R]`` for ``v`` ``[R, P]``, with the Hessian H on the batch at theta."""
+        """Return ``vᵀHv`` ``[R]`` for ``v`` ``[R, P]``; H is the Hessian on the batch at theta."""
 
     def ends(
         self,

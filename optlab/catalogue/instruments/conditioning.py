@@ -91,8 +91,7 @@ class Conditioning(Instrument):
 
     @staticmethod
     def _largest(gg: torch.Tensor, ghg: torch.Tensor) -> torch.Tensor:
-        """Return the largest rate ``[R]`` that goes downhill; infinite where ``ghg`` is not
-        positive.
+        """Return the largest rate ``[R]`` that goes downhill, infinite without positive ``ghg``.
 
         Args:
             gg: squared norms ``[R]``.
