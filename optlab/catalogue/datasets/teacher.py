@@ -34,7 +34,7 @@ class Teacher(Dataset):
         "W, V": "weights of the teacher, standard normal, fixed by the data seed",
         "d": "number of inputs",
         "h": "hidden units of the teacher",
-        "n": "standard normal noise, on the scores before the largest is taken",
+        "n": "standard normal noise, on the scores before the argmax",
     }
     source: ClassVar[str] = (
         "E. Gardner, B. Derrida (1989); D. Saad, S. Solla (1995), Exact solution for on-line "

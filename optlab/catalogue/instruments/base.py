@@ -152,7 +152,7 @@ class StepContext(Protocol):
         """Return the gradient ``[R, P]`` of the objective on the batch at ``theta``."""
 
     @property
-    def here(self) -> torch.Tensor:
+    def batch_value(self) -> torch.Tensor:
         """Return the objective ``[R]`` on the batch at ``theta``."""
 
     def value(self, theta: torch.Tensor) -> torch.Tensor:
@@ -289,14 +289,14 @@ class Instrument(Component):
             memory: state of the instrument.
         """
 
-    def watch(self, row: torch.Tensor, place: int, memory: dict[str, Any]) -> None:
+    def watch(self, row: torch.Tensor, index: int, memory: dict[str, Any]) -> None:
         """Receive the step measure that the instrument :attr:`watches`.
 
         Called at every step, so it must be fast.
 
         Args:
             row: values ``[M, R]`` of the step measures.
-            place: index of the measure in the first axis.
+            index: index of the measure in the first axis.
             memory: state of the instrument.
         """
 

@@ -46,10 +46,10 @@ class ClippedSteps(Instrument):
     def begin(self, theta: torch.Tensor, memory: dict[str, Any]) -> None:
         memory.update(rows=[], steps=0, clipped=torch.zeros_like(theta[:, 0]))
 
-    def watch(self, row: torch.Tensor, place: int, memory: dict[str, Any]) -> None:
+    def watch(self, row: torch.Tensor, index: int, memory: dict[str, Any]) -> None:
         # Counted later, since this runs at every step.
         memory["rows"].append(row)
-        memory["place"] = place
+        memory["index"] = index
         if len(memory["rows"]) >= _MAX_ROWS:
             self._count(memory)
 
@@ -69,7 +69,7 @@ class ClippedSteps(Instrument):
     @staticmethod
     def _count(memory: dict[str, Any]) -> None:
         if memory["rows"]:
-            shares = torch.stack(memory["rows"])[:, memory["place"]]
+            shares = torch.stack(memory["rows"])[:, memory["index"]]
             memory["clipped"] = memory["clipped"] + (shares > 0.0).to(shares).sum(dim=0)
             memory["steps"] += len(memory["rows"])
             memory["rows"] = []

@@ -78,7 +78,7 @@ class Conditioning(Instrument):
                 "gg": gg,
                 "ghg": ghg,
                 "predicted": bend + slope,
-                "actual": context.value(end) - context.here,
+                "actual": context.value(end) - context.batch_value,
                 "trouble": (bend > -slope).to(gg),
                 "largest_rate": self._largest(gg, ghg),
             }

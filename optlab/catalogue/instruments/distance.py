@@ -55,10 +55,10 @@ class Distance(Instrument):
         memory["length"] = torch.zeros_like(theta[:, 0], dtype=torch.float64)
         memory["rows"] = []
 
-    def watch(self, row: torch.Tensor, place: int, memory: dict[str, Any]) -> None:
+    def watch(self, row: torch.Tensor, index: int, memory: dict[str, Any]) -> None:
         # Added up later, since this runs at every step.
         memory["rows"].append(row)
-        memory["place"] = place
+        memory["index"] = index
         if len(memory["rows"]) >= _MAX_ROWS:
             self._add(memory)
 
@@ -80,6 +80,6 @@ class Distance(Instrument):
     def _add(memory: dict[str, Any]) -> None:
         """Add up the pending norms, in double precision for a path of millions of steps."""
         if memory["rows"]:
-            norms = torch.stack(memory["rows"])[:, memory["place"]]
+            norms = torch.stack(memory["rows"])[:, memory["index"]]
             memory["length"] = memory["length"] + norms.sum(dim=0, dtype=torch.float64)
             memory["rows"] = []

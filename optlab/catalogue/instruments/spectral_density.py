@@ -65,7 +65,7 @@ class SpectralDensity(Instrument):
         ge=0,
         le=10**7,
         slider=(0, 5000),
-        help="Number of training examples on which the Hessian is computed, from the first; 0 for "
+        help="Number of training examples on which the Hessian is computed; 0 for "
         "the batch of the step.",
     )
 

@@ -60,7 +60,7 @@ class Spectrum(Instrument):
         Quantity("trace", "Trace"),
         Quantity("trace_error", "Standard error of the trace"),
         Quantity("negative_share", "Share of negative eigenvalues"),
-        Quantity("products", "Hessian products taken"),
+        Quantity("products", "Hessian products"),
     )
 
     every: int = schedule(
@@ -99,7 +99,7 @@ class Spectrum(Instrument):
         ge=0,
         le=10**7,
         slider=(0, 5000),
-        help="Number of training examples on which the Hessian is computed, from the first; 0 for "
+        help="Number of training examples on which the Hessian is computed; 0 for "
         "the batch of the step.",
         why="The batch is cheapest, but each batch has another Hessian, so the eigenvalues jump "
         "from reading to reading.",

@@ -1,4 +1,4 @@
-"""What a step was taken with, and where it led: rate, clipping, tracked weights."""
+"""Learning rate, clipping and tracked weights of each step."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from optlab.core.lazy import torch
 
 
 class RecurrentCliff(Surface):
-    """The loss of one recurrent unit as a function of its two parameters: it has walls by itself.
+    """The loss of one recurrent unit as a function of its two parameters: a natural cliff.
 
     The unit feeds itself for many time steps and should end at a target. The same weight is used at
     every time step, so the effect of a small change is repeated. Where the fixed points of the unit

@@ -69,10 +69,10 @@ def grown(inner: st.SearchStrategy[Written]) -> st.SearchStrategy[Written]:
 
 def computed(text: str, *points: tuple[float, float]) -> list[float]:
     at = torch.tensor(points or POINTS, dtype=torch.float64)
-    found: list[float] = torch.broadcast_to(
+    result: list[float] = torch.broadcast_to(
         evaluate(parse(text), at.unbind(-1)), (len(at),)
     ).tolist()
-    return found
+    return result
 
 
 @settings(max_examples=150, deadline=None)
@@ -85,9 +85,9 @@ def test_that_a_formula_means_what_numpy_computes(written: Written) -> None:
         expected = function(POINTS[:, 0], POINTS[:, 1])
     # there trigonometric functions of rounding are noise, and so are differences
     large = np.abs(expected) > 1e12
-    found = np.array(computed(text))
+    result = np.array(computed(text))
     assert np.allclose(
-        found[~large], expected[~large], rtol=1e-6, atol=1e-6, equal_nan=True
+        result[~large], expected[~large], rtol=1e-6, atol=1e-6, equal_nan=True
     ) or _wild(text, function)
 
 
@@ -125,7 +125,7 @@ def test_that_operators_bind_as_in_mathematics(text: str, expected: float) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "at character 1: it is empty"),
         ("x +", "at character 4: the formula ends where"),
@@ -150,10 +150,10 @@ def test_that_operators_bind_as_in_mathematics(text: str, expected: float) -> No
         ("tanhh(x)", "did you mean tanh?"),
     ],
 )
-def test_that_what_is_no_formula_is_refused_with_its_place(text: str, words: str) -> None:
+def test_that_an_invalid_formula_is_refused_with_a_position(text: str, message: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         Formula.build({"expression": text}, "surface")
-    assert words in str(refusal.value) and refusal.value.field == "surface.expression"
+    assert message in str(refusal.value) and refusal.value.field == "surface.expression"
     assert str(refusal.value).count("\n") == 0
 
 
@@ -246,9 +246,9 @@ def test_that_sensible_depth_and_length_are_allowed_and_more_is_not() -> None:
         parse("+".join(["x"] * 201))
 
 
-def test_that_what_is_not_defined_is_not_a_number_and_raises_nothing() -> None:
-    found = computed("log(x) + sqrt(y)", (-1.0, 1.0), (1.0, 4.0), (1.0, -1.0))
-    assert math.isnan(found[0]) and found[1] == 2.0 and math.isnan(found[2])
+def test_that_undefined_values_are_nan_and_raise_nothing() -> None:
+    result = computed("log(x) + sqrt(y)", (-1.0, 1.0), (1.0, 4.0), (1.0, -1.0))
+    assert math.isnan(result[0]) and result[1] == 2.0 and math.isnan(result[2])
     assert computed("1/x", (0.0, 0.0)) == [math.inf]
 
 
