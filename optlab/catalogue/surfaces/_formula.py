@@ -216,8 +216,8 @@ class _Reader:
                 raise self._wrong(
                     f"the parenthesis opened at character {start} is not closed", token.position
                 )
-        words = (repr(float(t.text)) if t.kind == "number" else t.text for t in tokens)
-        return " ".join(words).strip().replace("^", "**")
+        spelled = (repr(float(t.text)) if t.kind == "number" else t.text for t in tokens)
+        return " ".join(spelled).strip().replace("^", "**")
 
     def too_deep(self, position: int = 0) -> InvalidInput:
         """Return the error of a formula that is nested too deeply."""

@@ -712,9 +712,7 @@ def test_that_the_objective_is_the_evaluation_with_weight_decay(
     trainer, context = catch(build(loss=LOSS), 8, monkeypatch)
     value = float(numbers(instrument("excess_error").take(context, {}), "objective"))
     evaluated = trainer.evaluate()
-    assert value == pytest.approx(
-        float(evaluated["train_loss"] + evaluated["penalty"]), rel=1e-12
-    )
+    assert value == pytest.approx(float(evaluated["train_loss"] + evaluated["penalty"]), rel=1e-12)
 
 
 def test_that_quartiles_and_histograms_are_those_of_numpy() -> None:

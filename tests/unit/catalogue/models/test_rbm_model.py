@@ -118,7 +118,7 @@ def test_that_hidden_units_are_those_of_scikit_learn() -> None:
     assert list(traced) == ["hidden", "visible"]
 
 
-# --- exact likelihood ----------------------------------------------------------------------------------------------------
+# --- exact likelihood ---
 
 
 def test_that_the_exact_gradient_is_that_of_the_likelihood_that_is_reported() -> None:
@@ -169,7 +169,7 @@ def test_that_a_closure_based_rule_can_train_a_small_machine_by_its_exact_likeli
     assert ended.final["train_loss"] < 30.0
 
 
-# --- that it can be relied on ------------------------------------------------------------------------------------------------
+# --- that it can be relied on ---
 
 
 def test_that_a_run_in_a_population_is_the_run_alone() -> None:
@@ -248,7 +248,7 @@ def test_that_a_machine_that_diverges_is_ended_and_the_tensor_is_named() -> None
     assert ended.status == "diverged" and ended.broken
 
 
-# --- refusals ------------------------------------------------------------------------------------------------------------
+# --- refusals ---
 
 
 @pytest.mark.parametrize(
