@@ -1,6 +1,7 @@
 """A component: one idea of the catalogue, with its fields and its page.
 
-Each file of a catalogue folder (``optlab/catalogue/optimizers/momentum.py``) holds one component.
+Each file of a catalogue folder (``optlab/catalogue/optimizers/momentum.py``) holds one component,
+or a table of small ones.
 The class carries what a surface shows about it, so that the picker, the form, the page, the flags
 and the tests need no second declaration.
 """
@@ -17,7 +18,7 @@ class Component(FieldSet):
 
     Class attributes:
         kind: the experiment's section it fills (``"optimizer"``).
-        name: key in files and flags; also the name of its source file.
+        name: key in files and flags; also the name of its source file, unless its folder holds tables.
         label: words in the picker.
         rule: LaTeX lines of its formula, drawn typeset; empty where it has none.
         symbols: symbol → meaning, for what stands in the rule and is no field.

@@ -1,8 +1,9 @@
 """The catalogue: components found by walking their folders.
 
 A file dropped into ``optlab/catalogue/optimizers/`` is an optimizer from then on, in every surface.
-Files whose names start with an underscore, and ``base.py``, are the folder's own. The installer
-reads the same walk (:func:`modules`).
+Files whose names start with an underscore, ``base.py`` and ``capabilities.py`` are the folder's
+own. A file holds one component that has its name, or, in a folder whose package declares ``TABLE =
+True``, several. The installer reads the same walk (:func:`modules`).
 
 A folder may contribute components that are no files of its own: its package then has a function
 ``generated()``, which gives component classes, and name → sentence for each that there might be but
@@ -111,7 +112,9 @@ def build(kind: str, values: Mapping[str, Any], where: str = "") -> Component:
 def _module_names(folder: str) -> list[str]:
     package = importlib.import_module(f"optlab.catalogue.{folder}")
     found = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(name for name in found if name != "base" and not name.startswith("_"))
+    return sorted(
+        name for name in found if name not in ("base", "capabilities") and not name.startswith("_")
+    )
 
 
 def refused(kind: str) -> Mapping[str, str]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optlab.catalogue.models.base import EVALUATION, ForwardContext, Stack
+from optlab.catalogue.models.base import EVALUATION, ForwardContext
+from optlab.catalogue.models.capabilities import Stack
 from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
 

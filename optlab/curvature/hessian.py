@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
-from optlab.catalogue.models.base import Linearized
+from optlab.catalogue.models.capabilities import Linearized
 from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
 

@@ -10,15 +10,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from optlab.catalogue.losses.base import Loss, margin, zero_one
-from optlab.catalogue.models.base import (
-    EVALUATION,
-    TRAINING,
-    ForwardContext,
-    Layers,
-    Model,
-    Moments,
-    Uniforms,
-)
+from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext, Model
+from optlab.catalogue.models.capabilities import Layers, Moments, Uniforms
 from optlab.core.data import DataShape
 from optlab.core.lazy import torch
 

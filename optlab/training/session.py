@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from optlab.catalogue.measures.full_gradient_norm import FullGradientNorm
+from optlab.catalogue.measures.norms import FullGradientNorm
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.objective.device import describe

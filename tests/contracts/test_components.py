@@ -45,19 +45,25 @@ def test_that_a_component_says_what_it_is(component: type[Component]) -> None:
 
 
 @pytest.mark.parametrize("component", WRITTEN, ids=identity)
-def test_that_a_component_is_alone_in_a_file_of_its_name_in_the_folder_of_its_kind(
+def test_that_a_component_is_alone_in_a_file_of_its_name_or_in_a_table_of_its_kind(
     component: type[Component],
 ) -> None:
-    folder, name = component.__module__.split(".")[2:]
-    assert folder == registry.FOLDERS[component.kind]
-    assert name == component.name
+    package, name = component.__module__.rsplit(".", 1)
+    assert package == f"optlab.catalogue.{registry.FOLDERS[component.kind]}"
     module = importlib.import_module(component.__module__)
-    mine = [
+    public = [
         v
         for v in vars(module).values()
-        if inspect.isclass(v) and issubclass(v, Component) and v.__module__ == module.__name__
+        if inspect.isclass(v)
+        and issubclass(v, Component)
+        and v.__module__ == module.__name__
+        and not v.__name__.startswith("_")
     ]
-    assert mine == [component]
+    if getattr(importlib.import_module(package), "TABLE", False):
+        assert all(v.name and v.kind == component.kind for v in public)
+    else:
+        assert name == component.name
+        assert public == [component]
     assert component.__module__ in registry.modules()
 
 
@@ -139,13 +145,11 @@ def test_that_names_and_labels_of_a_kind_are_distinct(kind: str) -> None:
     assert len({member.label for member in members}) == len(members)
     assert len({member.name for member in members}) == len(members)
     written = [member for member in members if member in WRITTEN]
-    assert len(written) == len(
-        [
-            m
-            for m in registry.modules()
-            if m.startswith(f"optlab.catalogue.{registry.FOLDERS[kind]}.")
-        ]
-    )
+    assert {member.__module__ for member in written} == {
+        module
+        for module in registry.modules()
+        if module.startswith(f"optlab.catalogue.{registry.FOLDERS[kind]}.")
+    }
     assert all("." in member.name for member in members if member not in written), (
         "a generated name cannot be that of a file"
     )

@@ -1,1 +1,1 @@
-"""Batches: how many examples a step sees, and in which order."""
+"""Batches: how many examples a step uses, and in which order."""

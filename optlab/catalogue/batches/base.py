@@ -1,7 +1,6 @@
-"""What a sampling order is: the examples of each epoch as a pure function of the seed and the
-epoch.
+"""What a sampling order is: the examples of an epoch as a pure function of seed and epoch.
 
-Because nothing is remembered, any step's batch can be named without the ones before it: resuming,
+An order has no state, so the batch of any step can be computed without those before it: resuming,
 replaying and forking need no generator state.
 """
 
@@ -24,12 +23,13 @@ Generators = Callable[[str], "torch.Generator"]
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """The training set as an order sees it; two are equal only if they are one, so that what is
-    found out about it can be kept.
+    """The training set, on the device of the run.
+
+    Two are equal only if they are the same object, so that results can be cached for them.
 
     Attributes:
-        x: inputs ``[n, *inputs]``. y: class numbers ``[n]`` or values ``[n, outputs]``. On the
-            device of the run.
+        x: inputs ``[n, *inputs]``.
+        y: class numbers ``[n]`` or values ``[n, outputs]``.
     """
 
     x: torch.Tensor
@@ -39,8 +39,9 @@ class Examples:
         return len(self.y)
 
     def by_target(self) -> torch.Tensor:
-        """Indices (int64, ``[n]``, CPU) sorted by class, or by the first target value; ties as they
-        are stored.
+        """Return indices (int64, ``[n]``, CPU) sorted by class, or by the first target value.
+
+        Ties keep the order in which they are stored.
         """
         y = self.y.cpu()
         return (y if y.dim() == 1 else y[:, 0]).argsort(stable=True)
@@ -51,9 +52,9 @@ class Batches(Component):
 
     kind: ClassVar[str] = "batches"
     covers: ClassVar[bool] = True
-    """Whether each epoch holds every example exactly once."""
+    """Whether each epoch contains every example exactly once."""
     streams: ClassVar[bool] = False
-    """Whether each epoch has fresh examples of the distribution in place of the stored ones."""
+    """Whether each epoch has fresh examples of the distribution instead of the stored ones."""
 
     size: int = integer(
         32,
@@ -64,13 +65,16 @@ class Batches(Component):
         le=10_000_000,
         log=True,
         slider=(1, 1024),
-        help="Examples in a step; 0 for the whole training set. Where it does not divide the set, the last batch of an epoch is smaller.",
-        why="Small enough for noise that regularizes, large enough to use the machine; powers of two from 16 to 256 are common.",
+        help="Examples per step; 0 for the entire training set. Unless it divides the size of the "
+        "set, the last batch of an epoch is smaller.",
+        why="Small enough for noise that regularizes, large enough to use the hardware well; "
+        "powers "
+        "of two from 16 to 256 are common.",
     )
 
     @abstractmethod
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
-        """Indices (int64, ``[n]``, CPU) of the examples of an epoch, in order.
+        """Return the indices (int64, ``[n]``, CPU) of the examples of an epoch, in order.
 
         Args:
             examples: the training set, n examples.
@@ -79,9 +83,9 @@ class Batches(Component):
         """
 
     def batch_size(self, n: int) -> int:
-        """Examples in a full batch of a training set of ``n``."""
+        """Return the number of examples in a full batch of a training set of ``n``."""
         return min(self.size, n) if self.size > 0 else n
 
     def steps_per_epoch(self, n: int) -> int:
-        """Number of steps in a pass through ``n`` examples, the smaller last batch included."""
+        """Return the number of steps in a pass through ``n`` examples, rounded up."""
         return -(-n // self.batch_size(n))

@@ -1,4 +1,4 @@
-"""Curriculum: the easy examples first, then more and more of the others."""
+"""Curriculum: easy examples first, then gradually the others."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch
 
 _FIT_STEPS = 200
-"""Steps of gradient descent of the softmax regression that judges how hard examples are."""
+"""Steps of gradient descent of the softmax regression that rates the difficulty of examples."""
 
 
 class Curriculum(Batches):
-    """Training begins with a part of the examples, sorted by difficulty, and the part grows to the
-    whole set.
+    """Training begins with the easiest examples, and adds the others over several epochs.
 
-    How hard an example is, is its loss under a linear model that is fitted beforehand: a softmax
-    regression for classes, least squares for real values. Within the part that is available
-    examples are shuffled, and an epoch still has n of them, some more than once. After the last
-    epoch of the growth every epoch is a plain shuffled one. Random order with the same growth tells
-    what is due to the order and what to the smaller set.
+    The difficulty of an example is its loss under a linear model that is fitted beforehand: a
+    softmax regression for classes, least squares for real values. The available examples are
+    shuffled, and an epoch still has n of them, some more than once. After the last epoch of growth
+    every epoch is a plain shuffled one. A random order with the same growth separates the effect of
+    the order from that of the smaller set.
     """
 
     name: ClassVar[str] = "curriculum"
@@ -47,7 +46,7 @@ class Curriculum(Batches):
         ge=1,
         log=True,
         slider=(1, 100),
-        help="Epoch from which on all examples are available.",
+        help="Epoch from which all examples are available.",
     )
     share: float = number(
         0.2,
@@ -69,42 +68,44 @@ class Curriculum(Batches):
         return order
 
     def _sorted(self, examples: Examples, generators: Generators) -> torch.Tensor:
-        """Indices ``[n]``, what comes first in front."""
+        """Return indices ``[n]`` in the order in which examples become available."""
         if self.first == "random":
             return torch.randperm(len(examples), generator=generators("curriculum"))
         return difficulty(examples).argsort(stable=True, descending=self.first == "hard")
 
 
 def difficulty(examples: Examples) -> torch.Tensor:
-    """Loss ``[n]`` (float64, CPU) of each example under a linear model fitted to all of them; a
-    pure function of the examples.
+    """Return the loss ``[n]`` (float64, CPU) of each example under a linear model fitted to all.
+
+    A pure function of the examples.
     """
-    found = _DIFFICULTIES.get(examples)
-    if found is None:
+    losses = _DIFFICULTIES.get(examples)
+    if losses is None:
         with torch.no_grad():
             x = examples.x.cpu().double().flatten(1)
             x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
             y = examples.y.cpu()
-            found = _residuals(x, y.double()) if y.is_floating_point() else _surprise(x, y)
-        _DIFFICULTIES[examples] = found
-    return found
+            losses = _residuals(x, y.double()) if y.is_floating_point() else _surprise(x, y)
+        _DIFFICULTIES[examples] = losses
+    return losses
 
 
 _DIFFICULTIES: WeakKeyDictionary[Examples, torch.Tensor] = WeakKeyDictionary()
 
 
 def _residuals(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Squared residuals ``[n]`` of least squares."""
+    """Return squared residuals ``[n]`` of least squares."""
     y = y.reshape(len(y), -1)
-    # gelsd: sound where columns are constant or depend on each other.
+    # gelsd also works for constant or linearly dependent columns.
     weight = torch.linalg.lstsq(x, y, driver="gelsd").solution
     residuals: torch.Tensor = (y - x @ weight).square().sum(dim=1)
     return residuals
 
 
 def _surprise(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Negative log-likelihood ``[n]`` under a softmax regression after a few steps of gradient
-    descent.
+    """Return the negative log-likelihood ``[n]`` under a softmax regression.
+
+    It is fitted by a fixed number of steps of gradient descent.
     """
     n, classes = len(x), int(y.max()) + 1
     # The Hessian is at most half of X^T X / n, so this rate cannot overshoot.

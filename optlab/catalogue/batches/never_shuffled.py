@@ -1,4 +1,4 @@
-"""Never shuffled: the order in which the examples lie."""
+"""Never shuffled: the order in which the examples are stored."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from optlab.core.lazy import torch
 class NeverShuffled(Batches):
     """The examples in the order in which they are stored.
 
-    The split has already mixed them; sorted data in this order gives batches that are strongly
-    correlated and can seriously reduce what a method achieves.
+    The split has already shuffled them. For sorted data this order gives strongly correlated
+    batches and can seriously reduce the effectiveness of a method.
     """
 
     name: ClassVar[str] = "never_shuffled"

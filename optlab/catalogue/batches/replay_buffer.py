@@ -1,6 +1,4 @@
-"""Experience replay: examples arrive in an order nobody chose, and batches are drawn from the last
-of them.
-"""
+"""Experience replay: batches are drawn from the examples that arrived last."""
 
 from __future__ import annotations
 
@@ -12,12 +10,12 @@ from optlab.core.lazy import torch
 
 
 class ReplayBuffer(Batches):
-    """Each batch is drawn at random, with replacement, from the last arrivals.
+    """Each batch is drawn at random, with replacement, from the latest arrivals.
 
-    Examples arrive one after another, pass after pass, as many as a batch holds before each step. A
-    bounded buffer keeps the newest; drawing from it breaks the correlation of what arrives
-    together, the more the larger it is. What the buffer holds at a step follows from the step
-    alone, so it is not kept in memory.
+    Examples arrive one after another, pass after pass; a batch of them before each step. A bounded
+    buffer keeps the newest. Drawing from it reduces the correlation of examples that arrive
+    together, and more so the larger it is. The content of the buffer follows from the step number,
+    so it is not stored.
     """
 
     name: ClassVar[str] = "replay_buffer"
@@ -42,13 +40,14 @@ class ReplayBuffer(Batches):
         le=10_000_000,
         log=True,
         slider=(1, 10_000),
-        help="Number of arrivals that the buffer keeps; repeated passes count anew.",
-        why="Several classes of the smaller data sets fit at once.",
+        help="Number of arrivals that the buffer keeps; each pass counts again.",
+        why="Holds several classes of the smaller data sets at once.",
     )
     arrivals: Literal["sorted", "stored"] = choice(
         "sorted",
         "Arrivals",
-        help="Order in which examples arrive: sorted by class (the correlated case), or as they are stored.",
+        help="Order in which examples arrive: sorted by class (the correlated case), or as they "
+        "are stored.",
     )
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:

@@ -11,8 +11,8 @@ from optlab.core.lazy import torch
 class Shuffled(Batches):
     """Every epoch goes through all examples once, in a new random order.
 
-    Minibatches have to be independent of each other for their gradients to be; within an epoch they
-    are nearly so.
+    Independent gradients require independent minibatches; within an epoch they are nearly
+    independent.
     """
 
     name: ClassVar[str] = "shuffled"

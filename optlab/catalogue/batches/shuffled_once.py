@@ -11,7 +11,7 @@ from optlab.core.lazy import torch
 class ShuffledOnce(Batches):
     """One random order, the same in every epoch.
 
-    For very large sets it is usually enough; every pass then sees the same batches.
+    This is usually enough for very large sets; every pass uses the same batches.
     """
 
     name: ClassVar[str] = "shuffled_once"

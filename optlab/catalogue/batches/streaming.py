@@ -1,4 +1,4 @@
-"""Streaming: online learning, where no example comes twice."""
+"""Streaming: online learning, where no example is used twice."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from optlab.core.lazy import torch
 
 
 class Streaming(Batches):
-    """Every batch is drawn anew from the distribution that made the data; no example is seen twice.
+    """Every batch is drawn anew from the distribution of the data; no example is used twice.
 
-    The gradient of such a batch is an unbiased estimate of the gradient of the risk J*, at every
-    step. On stored examples that holds in the first pass only: from the second on, the parameters
-    depend on the examples that the gradient is taken on. The stored training set serves for
-    measuring alone (an epoch is as many fresh examples as it has, and so is a batch of size 0), so
-    the training loss is then that of examples which training never saw. For data sets whose
-    distribution is known. What is drawn follows from seed and step, so that a run that is resumed
-    sees what it would have seen.
+    The gradient of such a batch is an unbiased estimate of the gradient of the risk J* at every
+    step. With stored examples that holds only in the first pass: from the second on, the parameters
+    depend on the examples of the batch. The stored training set is only used for evaluation, so
+    the training loss is that of examples which were not used for training. An epoch, and a batch of
+    size 0, have as many fresh examples as the stored set. For data sets with a known distribution.
+    Examples follow from seed and step, so a resumed run uses the same ones.
     """
 
     name: ClassVar[str] = "streaming"
-    label: ClassVar[str] = "Streaming (fresh examples for ever)"
+    label: ClassVar[str] = "Streaming (always fresh examples)"
     sort_order: ClassVar[int] = 27
     covers: ClassVar[bool] = False
     streams: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
-        r"x_i, y_i \sim p_{\text{data}},\quad \mathbb{E}\left[\frac{1}{m} \sum_i \nabla_\theta L(f(x_i; \theta), y_i)\right] = \nabla_\theta J^*(\theta)",
+        r"x_i, y_i \sim p_{\text{data}},\quad \mathbb{E}\left[\frac{1}{m} \sum_i "
+        r"\nabla_\theta L(f(x_i; \theta), y_i)\right] = \nabla_\theta J^*(\theta)",
     )
     symbols: ClassVar[dict[str, str]] = {
-        "p_data": "the distribution that makes the data",
+        "p_data": "the distribution that generates the data",
         "J*": "the risk: the expected loss of a fresh example, (8.2)",
     }
     source: ClassVar[str] = (
-        "Notes, batch and minibatch algorithms: streaming and generalization error; L. Bottou (1998), Online learning."
+        "Notes, batch and minibatch algorithms: streaming and generalization error; L. Bottou "
+        "(1998), Online learning."
     )
-    differences: ClassVar[str] = "torch.utils.data.IterableDataset with a generator of one's own."
+    differences: ClassVar[str] = "torch.utils.data.IterableDataset with a custom generator."
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
-        """The examples drawn for an epoch are independent already: they come as they are drawn."""
+        """Return the indices ``[n]`` in order: the examples of an epoch are already independent."""
         return torch.arange(len(examples))

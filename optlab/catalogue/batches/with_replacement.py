@@ -9,11 +9,11 @@ from optlab.core.lazy import torch
 
 
 class WithReplacement(Batches):
-    """Every example of every batch is drawn anew from the whole training set.
+    """Every example of every batch is drawn anew from the entire training set.
 
-    What theory assumes: minibatches are independent, and their gradients unbiased for the whole set
-    at every step. In n draws about 37% of n examples do not come up at all; a pass is only a count
-    of n draws.
+    This is what theory assumes: minibatches are independent, and their gradients are unbiased
+    estimates of the full gradient at every step. In n draws about 37% of n examples do not occur at
+    all; an epoch is only a count of n draws.
     """
 
     name: ClassVar[str] = "with_replacement"

@@ -1,3 +1,1 @@
-"""Data sets: real ones that ship inside an installed library, and generators with a known
-distribution.
-"""
+"""Data sets: real ones that ship with a library, generated ones, and files of the user."""

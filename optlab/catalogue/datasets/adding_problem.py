@@ -13,12 +13,11 @@ from optlab.core.fields import flag, integer
 
 
 class AddingProblem(Dataset):
-    """Sequences of random numbers of which two are marked, one in each half; the target is their
-    sum.
+    """Sequences of random numbers with two marked ones; the target is the sum of the two.
 
-    The best constant prediction, 1, has a squared error of 1/6. To do better, a network has to
-    carry the first number over about half the sequence: the gradient must neither vanish nor
-    explode on the way.
+    There is a mark in each half. The best constant prediction, 1, has a squared error of 1/6. To do
+    better, a network has to remember the first number over about half the sequence: the gradient
+    must neither vanish nor explode over that distance.
     """
 
     name: ClassVar[str] = "adding_problem"
@@ -27,7 +26,8 @@ class AddingProblem(Dataset):
     sort_order: ClassVar[int] = 70
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
-        r"x_t = (u_t,\ m_t),\quad u_t \sim U(0, 1),\quad m_t = 1\ \text{for two}\ t,\ 0\ \text{for all others}",
+        r"x_t = (u_t,\ m_t),\quad u_t \sim U(0, 1),\quad "
+        r"m_t = 1\ \text{for two}\ t,\ 0\ \text{for all others}",
         r"y = \sum_t m_t u_t",
     )
     symbols: ClassVar[dict[str, str]] = {
@@ -36,7 +36,8 @@ class AddingProblem(Dataset):
         "T": "length of the sequence",
     }
     source: ClassVar[str] = (
-        "S. Hochreiter, J. Schmidhuber (1997), Long short-term memory; notes, long-term dependencies."
+        "S. Hochreiter, J. Schmidhuber (1997), Long short-term memory; notes, long-term "
+        "dependencies."
     )
 
     size: int = integer(
@@ -63,7 +64,8 @@ class AddingProblem(Dataset):
         False,
         "Standardize",
         help="Shift and scale every input to mean 0 and standard deviation 1 on the training part.",
-        why="Off: each step would be scaled by its own few marks, and the same number would mean different things at different steps.",
+        why="Off: each step would be scaled by its own few marks, so the same number would mean "
+        "different things at different steps.",
     )
 
     def shape(self) -> DataShape:

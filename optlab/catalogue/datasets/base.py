@@ -1,7 +1,7 @@
 """What a data set is: fields, a shape that is known before loading, and a way to load.
 
-Splitting and standardizing happen here, once, for all: by ``seed``, so that runs with different
-seeds of their own still see the same examples.
+The base class splits and standardizes all data sets by their data seed, so that runs with different
+seeds still share the same examples.
 """
 
 from __future__ import annotations
@@ -33,66 +33,77 @@ class Dataset(Component):
 
     kind: ClassVar[str] = "dataset"
     endless: ClassVar[bool] = False
-    """Whether the distribution is known, so that fresh examples can be drawn from it for ever
-    (:meth:`draw`).
-    """
+    """Whether the distribution is known, so that :meth:`draw` can draw any number of examples."""
 
     validation: float = number(
         0.2,
         "Validation share",
         ge=0.0,
         le=0.9,
-        help="Share of all examples kept for choosing and stopping.",
+        help="Share of all examples held out for model selection and early stopping.",
     )
     test: float = number(
-        0.2, "Test share", ge=0.0, le=0.9, help="Share of all examples that training never sees."
+        0.2,
+        "Test share",
+        ge=0.0,
+        le=0.9,
+        help="Share of all examples held out for the final test.",
     )
     standardize: bool = flag(
         True,
         "Standardize",
         help="Shift and scale every input to mean 0 and standard deviation 1 on the training part.",
-        why="Inputs of very different sizes make the Hessian ill-conditioned before training begins.",
+        why="Inputs on very different scales make the Hessian ill-conditioned from the start.",
     )
     unit_range: bool = flag(
         False,
         "Scale to [0, 1]",
-        help="In place of standardizing, shift and scale every input so that 0 is its smallest and 1 its largest value on the training part.",
-        why="Off, since most models learn faster from standardized inputs; Boltzmann machines take inputs for probabilities and need it.",
+        help="Instead of standardizing, shift and scale every input to the range 0 to 1 on the "
+        "training part.",
+        why="Off, since most models learn faster from standardized inputs; Boltzmann machines need "
+        "it, since they treat inputs as probabilities.",
     )
     seed: int = integer(
         0,
         "Data seed",
         ge=0,
         le=2**63 - 1,
-        help="Seed of the split (and of the draw, for generators). Separate from the run's seed, so that runs which differ in seed "
-        "share their data.",
+        help="Seed of the split, and of the examples of generated data sets. Independent of the "
+        "run's seed, so that runs with different seeds share their data.",
     )
 
     @abstractmethod
     def shape(self) -> DataShape:
-        """Shape of the data, known without loading it where the source allows."""
+        """Return the shape of the data, without loading them where the source allows."""
 
     @abstractmethod
     def examples(
         self, rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
-        """Return all examples: ``x`` ``[n, *inputs]``, ``y`` ``[n]`` classes or ``[n, outputs]`` values.
+        """Return all examples.
 
-        A missing input is nan; :meth:`load` fills it from the training part. ``rng`` is for
-        generators.
+        Args:
+            rng: source of random numbers, for generated data sets.
+
+        Returns:
+            Inputs ``[n, *inputs]``, and classes ``[n]`` or values ``[n, outputs]``. A missing input
+            is nan; :meth:`load` fills it from the training part.
         """
 
     def draw(
         self, rng: np.random.Generator, n: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
-        """``n`` independent examples of the distribution, raw: ``x`` ``[n, *inputs]`` and ``y`` as
-        in :meth:`examples`.
+        """Draw ``n`` independent examples of the distribution, not standardized.
+
+        Returns:
+            Inputs ``[n, *inputs]``, and targets as in :meth:`examples`.
 
         Raises:
             InvalidInput: the data set is not ``endless``.
         """
         raise InvalidInput(
-            f"dataset.name is {self.name!r}, whose distribution is not known, so no fresh examples can be drawn from it.",
+            f"dataset.name is {self.name!r}, whose distribution is not known, so no fresh examples "
+            "can be drawn from it.",
             "dataset.name",
         )
 
@@ -103,8 +114,14 @@ class Dataset(Component):
         offset: NDArray[np.float64] | float = 0.0,
         scale: NDArray[np.float64] | float = 1.0,
     ) -> Part:
-        """``n`` fresh examples, in the units that training sees where ``offset`` and ``scale``
-        ``[*inputs]`` are those of the loaded data.
+        """Draw ``n`` fresh examples, shifted and scaled.
+
+        Args:
+            rng: source of random numbers.
+            n: number of examples.
+            offset: subtracted from the inputs, ``[*inputs]``; that of the loaded data gives the
+                units of the training set.
+            scale: divides the inputs, ``[*inputs]``.
 
         Raises:
             InvalidInput: the data set is not ``endless``.
@@ -115,45 +132,46 @@ class Dataset(Component):
     def test_examples(
         self,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]] | None:
-        """Examples of a test part that the source keeps apart, as :meth:`examples`; None where the
-        test share of all examples is drawn.
+        """Return the examples of a separate test part, where the source has one.
+
+        Returns:
+            Inputs ``[n, *inputs]`` and targets as in :meth:`examples`; None where the test part is
+            the test share of all examples.
         """
         return None
 
     def input_names(self) -> Sequence[str]:
-        """A name for each input value, or an empty sequence."""
+        """Return a name for each input value, or an empty sequence."""
         return ()
 
     def class_names(self) -> Sequence[str]:
-        """A name for each class, or an empty sequence."""
+        """Return a name for each class, or an empty sequence."""
         return ()
 
     def short_name(self) -> str:
-        """Return what a run on these data is named after: the name of the data set, or that of the
-        file where the data are the user's own.
-        """
+        """Return the name of the data set, or of the user's file, for the names of runs."""
         return self.name
 
     def load(self) -> Data:
-        """The data, split and standardized.
+        """Load the data, split and standardized.
 
         Raises:
             InvalidInput: the shares leave no training example.
         """
         x, y = self.examples(self.rng("examples"))
-        apart = self.test_examples()
+        separate_test = self.test_examples()
         by_class = y.astype(np.int64) if self.shape().task == "classes" else None
         rows = split_indices(
             len(x),
             self.validation,
-            self.test if apart is None else 0.0,
+            self.test if separate_test is None else 0.0,
             self.rng("split"),
             by_class,
         )
         if len(rows[0]) == 0:
             raise InvalidInput(
-                f"dataset.validation ({self.validation:g}) and dataset.test ({self.test:g}) leave no example of {len(x)} for "
-                "training; they must add up to less than 1.",
+                f"dataset.validation ({self.validation:g}) and dataset.test ({self.test:g}) leave "
+                f"no example of {len(x)} for training; they must add up to less than 1.",
                 "dataset.validation",
             )
         x = filled(x, rows[0])
@@ -166,8 +184,8 @@ class Dataset(Component):
         training, validation, test = (
             Part(np.ascontiguousarray(x[r]), np.ascontiguousarray(targets[r])) for r in rows
         )
-        if apart is not None:
-            test = Part((apart[0] - offset) / scale, apart[1])
+        if separate_test is not None:
+            test = Part((separate_test[0] - offset) / scale, separate_test[1])
         return Data(
             self.shape(),
             training,
@@ -180,8 +198,6 @@ class Dataset(Component):
         )
 
     def rng(self, purpose: str) -> np.random.Generator:
-        """A generator of its own for each purpose, so that changing one draw leaves the others as
-        they were.
-        """
+        """Return a separate generator for each purpose, so that no draw affects another."""
         digest = hashlib.sha256(f"{self.seed}:{purpose}".encode()).digest()
         return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))

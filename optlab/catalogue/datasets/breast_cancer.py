@@ -1,4 +1,4 @@
-"""Breast cancer: two classes from thirty measurements of very different sizes."""
+"""Breast cancer: two classes from thirty measurements on very different scales."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from optlab.core.data import DataShape
 class BreastCancer(Dataset):
     """569 breast masses described by 30 measurements of cell nuclei; malignant or benign.
 
-    Inputs differ in size by four powers of ten: without standardization it is a real,
-    ill-conditioned problem.
+    The scales of the inputs differ by four orders of magnitude: without standardization it is an
+    ill-conditioned problem on real data.
     """
 
     name: ClassVar[str] = "breast_cancer"
@@ -25,7 +25,8 @@ class BreastCancer(Dataset):
     group: ClassVar[str] = "Real, classes"
     sort_order: ClassVar[int] = 20
     source: ClassVar[str] = (
-        "W. Wolberg et al. (1995), UCI Machine Learning Repository; sklearn.datasets.load_breast_cancer."
+        "W. Wolberg et al. (1995), UCI Machine Learning Repository; "
+        "sklearn.datasets.load_breast_cancer."
     )
 
     def shape(self) -> DataShape:

@@ -1,4 +1,4 @@
-"""Two concentric circles: classes that no straight line separates, with noise of a chosen size."""
+"""Two concentric circles: classes that no straight line separates, with adjustable noise."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from optlab.core.fields import integer, number
 
 
 class Circles(Dataset):
-    """A circle of radius 1 and a smaller one inside it, with Gaussian noise; two classes in the
-    plane.
+    """A circle of radius 1 and a smaller one inside it: two classes in the plane.
 
-    By symmetry the best softmax regression has weights of zero and the loss log 2: what is left of
-    it is no fault of the optimizer.
+    The points have Gaussian noise. By symmetry the best softmax regression has zero weights and the
+    loss log 2, so a remaining loss is not the fault of the optimizer.
     """
 
     name: ClassVar[str] = "circles"
@@ -34,7 +33,8 @@ class Circles(Dataset):
         "r": "radius of the inner circle",
     }
     source: ClassVar[str] = (
-        "As sklearn.datasets.make_circles, with t drawn instead of evenly spaced, so that examples are independent."
+        "Like sklearn.datasets.make_circles, but with random instead of evenly spaced t, so that "
+        "examples are independent."
     )
 
     size: int = integer(
@@ -53,8 +53,8 @@ class Circles(Dataset):
         ge=0.0,
         lt=1.0,
         slider=(0.0, 0.99),
-        help="Radius of the inner circle; that of the outer one is 1.",
-        why="Half leaves room for noise of 0.1 with hardly an overlap.",
+        help="Radius of the inner circle; the outer one has radius 1.",
+        why="At 0.5, noise of 0.1 causes hardly any overlap.",
     )
     noise: float = number(
         0.1,

@@ -1,4 +1,4 @@
-"""Copy task: a symbol is shown at the beginning and asked for at the end."""
+"""Copy task: recall a symbol from the beginning of a sequence at its end."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from optlab.core.fields import flag, integer, number
 
 
 class CopyTask(Dataset):
-    """One of several symbols at the first step, a delay with nothing but noise, and at the last
-    step a signal to answer.
+    """A symbol at the first step, a delay of pure noise, and a signal to answer at the last step.
 
-    The answer depends on the first step only. At a step of the delay the gradient passes through
-    the recurrent weights once more: the longer the delay, the less of it arrives, or the more.
+    The answer depends only on the first step. For each step of the delay the gradient passes
+    through the recurrent weights once: the longer the delay, the more it vanishes or explodes.
     """
 
     name: ClassVar[str] = "copy_task"
@@ -30,13 +29,14 @@ class CopyTask(Dataset):
         r"x_t \leftarrow x_t + \sigma n",
     )
     symbols: ClassVar[dict[str, str]] = {
-        "e_j": "vector of k + 1 values: 1 in place j, 0 elsewhere",
+        "e_j": "vector of k + 1 values: 1 at index j, 0 elsewhere",
         "y": "the symbol, drawn uniformly from 1, …, k",
         "D": "delay",
         "n": "standard normal noise",
     }
     source: ClassVar[str] = (
-        "After S. Hochreiter, J. Schmidhuber (1997), with one symbol to recall instead of several; notes, long-term dependencies."
+        "After S. Hochreiter, J. Schmidhuber (1997), with one symbol to recall instead of several; "
+        "notes, long-term dependencies."
     )
 
     size: int = integer(
@@ -80,7 +80,7 @@ class CopyTask(Dataset):
         False,
         "Standardize",
         help="Shift and scale every input to mean 0 and standard deviation 1 on the training part.",
-        why="Off: it would blow the noise of the delay up to the size of the symbols.",
+        why="Off: it would scale the noise of the delay up to the size of the symbols.",
     )
 
     def shape(self) -> DataShape:

@@ -1,4 +1,4 @@
-"""A CSV file of the user's own."""
+"""A CSV file of the user."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from optlab.outside.datafiles.dialect import Asked, Decimal, Delimiter, Dialect,
 
 
 class CSVFile(Dataset):
-    """A table of your own: a row an example, a column an input, one column the target.
+    """Your own table: one example per row, one input per column, and one column for the target.
 
-    Nothing is guessed silently: what cannot be read is refused with its line and column. Words in
-    the target column become classes; a real-valued target is used as it stands in the file.
+    Nothing is guessed silently: an error names the line and column that cannot be read. Words in
+    the target column become classes; a real-valued target is used as stored in the file.
     """
 
     name: ClassVar[str] = "csv_file"
     label: ClassVar[str] = "CSV file…"
     group: ClassVar[str] = "Your own"
     sort_order: ClassVar[int] = 90
-    source: ClassVar[str] = "The user's own."
+    source: ClassVar[str] = "Your own data."
 
     path: str = text(
         "",
         "File",
         longest=4096,
-        help="Path of the file; a relative one starts from the folder in which OptLab was started.",
+        help="Path of the file; a relative path starts from the folder in which OptLab was "
+        "started.",
     )
     target: str = text(
         "",
@@ -45,9 +46,10 @@ class CSVFile(Dataset):
     task: Asked = choice(
         "auto",
         "Task",
-        help="Whether the target is a class or a real number; auto: classes if it holds words or few whole numbers.",
+        help="Whether the target is a class or a real number; auto: classes if the column holds "
+        "words or few distinct integers.",
     )
-    delimiter: Delimiter = choice("auto", "Delimiter", help="What stands between columns.")
+    delimiter: Delimiter = choice("auto", "Delimiter", help="Character between columns.")
     decimal: Decimal = choice(
         "auto", "Decimal sign", help="Whether numbers are written 1.5 or 1,5."
     )
@@ -88,7 +90,7 @@ class CSVFile(Dataset):
         return self._table().class_names
 
     def dialect(self) -> Dialect:
-        """How the file is to be read."""
+        """Return the options for reading the file."""
         return Dialect(
             self.delimiter,
             self.decimal,
@@ -109,7 +111,8 @@ class CSVFile(Dataset):
             state = path.stat()
         except (OSError, ValueError) as error:  # ValueError: a path with a zero byte in it
             raise InvalidInput(
-                f"dataset.path: {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
+                f"dataset.path: {path} cannot be read: "
+                f"{getattr(error, 'strerror', None) or error}.",
                 "dataset.path",
             ) from None
         return _read(path, self.dialect(), state.st_mtime_ns, state.st_size)
@@ -117,5 +120,5 @@ class CSVFile(Dataset):
 
 @functools.lru_cache(maxsize=2)
 def _read(path: Path, dialect: Dialect, modified: int, size: int) -> Table:
-    """The table of a file; read anew when the file has changed."""
+    """Read the table of a file, again when the file has changed."""
     return read_table(path, dialect)

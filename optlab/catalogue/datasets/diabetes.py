@@ -1,4 +1,4 @@
-"""Diabetes: regression on real data, with the target standardized too."""
+"""Diabetes: regression on real data, with a standardized target."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from optlab.core.data import DataShape
 
 
 class Diabetes(Dataset):
-    """442 patients described by ten measurements; the target is the progression of diabetes a year
-    later.
+    """442 patients with ten measurements; the target is disease progression one year later.
 
-    The target is given in standard deviations from its mean over all patients, so that a squared
-    error of 1 is what the best constant prediction reaches.
+    The target is in standard deviations from its mean over all patients, so the best constant
+    prediction has a squared error of 1.
     """
 
     name: ClassVar[str] = "diabetes"
@@ -37,7 +36,7 @@ class Diabetes(Dataset):
             read("diabetes_data_raw.csv.gz", delimiter=None),
             read("diabetes_target.csv.gz").ravel(),
         )
-        # As scikit-learn gives them: every column has mean 0 and length 1.
+        # As in scikit-learn: every column has mean 0 and length 1.
         scaled = (x - x.mean(axis=0)) / x.std(axis=0) / len(x) ** 0.5
         return scaled, ((y - y.mean()) / y.std())[:, None]
 

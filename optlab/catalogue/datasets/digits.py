@@ -1,4 +1,4 @@
-"""Handwritten digits: the main data set of the laboratory, real and small enough to watch."""
+"""Handwritten digits: real data, small enough to watch the training."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from optlab.core.data import DataShape
 class Digits(Dataset):
     """1,797 handwritten digits as 8 × 8 gray images, ten classes.
 
-    The test part of the UCI "Optical recognition of handwritten digits" set, as scikit-learn ships
-    it; no download.
+    The test part of the UCI data set "Optical recognition of handwritten digits", as shipped with
+    scikit-learn; no download.
     """
 
     name: ClassVar[str] = "digits"
@@ -25,7 +25,8 @@ class Digits(Dataset):
     group: ClassVar[str] = "Real, classes"
     sort_order: ClassVar[int] = 10
     source: ClassVar[str] = (
-        "E. Alpaydin, C. Kaynak (1998), UCI Machine Learning Repository; sklearn.datasets.load_digits."
+        "E. Alpaydin, C. Kaynak (1998), UCI Machine Learning Repository; "
+        "sklearn.datasets.load_digits."
     )
 
     def shape(self) -> DataShape:

@@ -13,8 +13,9 @@ from optlab.core.fields import integer, number
 
 
 class GaussianMixture(Dataset):
-    """One spherical Gaussian of unit variance for each class, around centers at a chosen distance
-    from the origin.
+    """One spherical Gaussian of unit variance for each class.
+
+    All centers have the same distance from the origin.
     """
 
     name: ClassVar[str] = "gaussian_mixture"
@@ -57,7 +58,7 @@ class GaussianMixture(Dataset):
         return DataShape((self.dimension,), self.classes, "classes")
 
     def centers(self) -> NDArray[np.float64]:
-        """The centers, ``[classes, dimension]``."""
+        """Return the centers, ``[classes, dimension]``."""
         directions = self.rng("centers").standard_normal((self.classes, self.dimension))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         return self.distance * directions

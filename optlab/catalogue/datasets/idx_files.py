@@ -1,4 +1,4 @@
-"""IDX files of the user's own: MNIST and its kin, as they are distributed."""
+"""IDX files of the user: MNIST and similar sets, as they are distributed."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ class _Pair:
 
 
 class IDXFiles(Dataset):
-    """Images and their labels in two files, as MNIST ships, packed by gzip or not.
+    """Images and their labels in two files, like MNIST, with or without gzip compression.
 
-    Give the folder, and the usual names are found in it; where it holds a test pair (t10k), that is
-    the test part, and the test share is not used.
+    Give a folder to use the files with the usual names in it. If it holds a test pair (t10k), that
+    is the test part, and the test share is ignored.
     """
 
     name: ClassVar[str] = "idx_files"
     label: ClassVar[str] = "IDX files (MNIST)…"
     group: ClassVar[str] = "Your own"
     sort_order: ClassVar[int] = 92
-    source: ClassVar[str] = "The user's own; the format is that of Y. LeCun's MNIST files."
+    source: ClassVar[str] = "Your own data, in the format of Y. LeCun's MNIST files."
 
     images: str = text(
         "",
         "Images",
         longest=4096,
-        help="A folder with the usual files, or the file of images itself (packed by gzip or not).",
+        help="A folder with the usual files, or the file of images itself (gzip or not).",
     )
     labels: str = text(
         "",
         "Labels",
         longest=4096,
-        help="The file of labels; empty for the one that belongs to the images by its name.",
+        help="The file of labels; empty for the file whose name matches the images.",
     )
     test_images: str = text(
         "",
         "Test images",
         longest=4096,
-        help="A file of images that training never sees; empty for none, or the folder's own.",
+        help="A file of images for the test part; empty for none, or for that of the folder.",
     )
     test_labels: str = text(
         "",
         "Test labels",
         longest=4096,
-        help="The labels of the test images; empty for the file that belongs to them by its name.",
+        help="The labels of the test images; empty for the file whose name matches them.",
     )
 
     def shape(self) -> DataShape:
@@ -103,26 +103,28 @@ class IDXFiles(Dataset):
             for p in (self.labels, self.test_images, self.test_labels)
         )
         if images.is_dir():
-            images, beside, usual_images, usual_labels = usual_files(images)
-            labels = labels or beside
+            images, usual_labels, usual_test_images, usual_test_labels = usual_files(images)
+            labels = labels or usual_labels
             if test_images is None:
-                test_images, test_labels = usual_images, test_labels or usual_labels
+                test_images, test_labels = usual_test_images, test_labels or usual_test_labels
         training = _pair(images, labels, "labels")
         if test_images is None:
             return training, None
         test = _pair(test_images, test_labels, "test_labels")
         if test.images.shape[1:] != training.images.shape[1:]:
             raise InvalidInput(
-                f"{test_images} has images of shape {list(test.images.shape[1:])}, but those of {images} are {list(training.images.shape[1:])}.",
+                f"{test_images} has images of shape {list(test.images.shape[1:])}, but those of "
+                f"{images} have the shape {list(training.images.shape[1:])}.",
                 "dataset.test_images",
             )
         unknown = sorted(set(test.labels.class_names) - set(training.labels.class_names))
         if unknown:
             raise InvalidInput(
-                f"{test_images}: the class {unknown[0]} of its labels is not among those of the training part.",
+                f"{test_images}: the class {unknown[0]} of its labels is not among those of the "
+                "training part.",
                 "dataset.test_labels",
             )
-        # The same label is the same class, also where the test part lacks one.
+        # A label is the same class in both parts, even if the test part lacks some classes.
         number = np.array(
             [training.labels.class_names.index(name) for name in test.labels.class_names],
             dtype=np.int64,
@@ -136,7 +138,7 @@ def _pair(images: Path, labels: Path | None, field: str) -> _Pair:
     labels = labels or labels_beside(images)
     if labels is None:
         raise InvalidInput(
-            f"No file of labels is found beside {images}; name it (dataset.{field}).",
+            f"No file of labels is found beside {images}; specify it (dataset.{field}).",
             f"dataset.{field}",
         )
     states: list[int] = []
@@ -154,18 +156,22 @@ def _pair(images: Path, labels: Path | None, field: str) -> _Pair:
 
 @functools.lru_cache(maxsize=4)
 def _read(images: Path, labels: Path, state: tuple[int, ...]) -> _Pair:
-    """Two files; read anew when one has changed. Kept as stored: bytes take an eighth of the room
-    that floats do.
+    """Read two files, again when one has changed.
+
+    Images keep their stored type: bytes take an eighth of the memory of floats.
     """
     x, y = read_idx(images), read_idx(labels)
     if y.ndim != 1:
         raise InvalidInput(
-            f"{labels} has the shape {list(y.shape)}, but labels are one number an image (are images and labels swapped?).",
+            f"{labels} has the shape {list(y.shape)}, but labels are one number an image (are "
+            "images and labels swapped?).",
             "dataset.labels",
         )
     if len(x) != len(y):
         raise InvalidInput(
-            f"{images} has {len(x):,} images, but {labels} has {len(y):,} labels; every image needs its own.",
+            f"{images} has {len(x):,} images, but {labels} has {len(y):,} labels; every image "
+            "needs "
+            "its own.",
             "dataset.labels",
         )
     return _Pair(x, targets(str(labels), y, "classes"))

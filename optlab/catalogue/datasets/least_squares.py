@@ -1,4 +1,4 @@
-"""Least squares of a chosen condition number: the quadratic bowl, as a data set."""
+"""Least squares with a chosen condition number: the quadratic bowl, as a data set."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from optlab.core.fields import flag, integer, number
 
 
 class LeastSquares(Dataset):
-    """Linear regression whose Hessian has a condition number of one's choice, with noise on the
-    targets.
+    """Noisy linear regression whose Hessian has a condition number that you choose.
 
-    The variances of the inputs along random directions fall geometrically from 1 to 1/κ. The inputs
-    are centered and uncorrelated exactly, over all examples, not only on average: with no
-    validation and test part the Hessian of the squared error is twice the stated covariance. Fresh
-    examples are normal with that covariance, drawn independently, so the risk is known: see
+    The variances of the inputs along random directions fall geometrically from 1 to 1/κ. Over all
+    examples the inputs are exactly centered and uncorrelated, not only in expectation: without
+    validation and test parts the Hessian of the squared error is exactly twice the covariance.
+    Fresh examples are independent and normal with that covariance, so the risk is known: see
     :meth:`risk`.
     """
 
@@ -30,7 +29,8 @@ class LeastSquares(Dataset):
     sort_order: ClassVar[int] = 65
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
-        r"\frac{1}{n} \sum_i x_i x_i^\top = Q\, \text{diag}\left(1, \ldots, \kappa^{-1}\right) Q^\top,\quad \sum_i x_i = 0",
+        r"\frac{1}{n} \sum_i x_i x_i^\top = "
+        r"Q\, \text{diag}\left(1, \ldots, \kappa^{-1}\right) Q^\top,\quad \sum_i x_i = 0",
         r"y = w^\top x + \sigma n",
     )
     symbols: ClassVar[dict[str, str]] = {
@@ -57,7 +57,7 @@ class LeastSquares(Dataset):
         le=1000,
         log=True,
         slider=(2, 100),
-        help="Number of input values; there must be more examples than inputs by two.",
+        help="Number of input values; at most the number of examples minus 2.",
     )
     condition: float = number(
         100.0,
@@ -67,7 +67,8 @@ class LeastSquares(Dataset):
         le=1e12,
         log=True,
         slider=(1.0, 1e6),
-        help="Largest curvature divided by the smallest; gradient descent needs a number of steps in proportion to it.",
+        help="Largest curvature divided by the smallest; the number of steps that gradient descent "
+        "needs is proportional to it.",
     )
     noise: float = number(
         0.1,
@@ -81,20 +82,20 @@ class LeastSquares(Dataset):
         False,
         "Standardize",
         help="Shift and scale every input to mean 0 and standard deviation 1 on the training part.",
-        why="Off, because it would change the condition number that was asked for.",
+        why="Off, because it would change the condition number.",
     )
 
     def shape(self) -> DataShape:
         return DataShape((self.dimension,), 1, "regression")
 
     def weights(self) -> NDArray[np.float64]:
-        """The true weights ``w``, ``[dimension]``."""
+        """Return the true weights ``w``, ``[dimension]``."""
         w = self.rng("weights").standard_normal(self.dimension)
         direction: NDArray[np.float64] = w / np.linalg.norm(w)
         return direction
 
     def covariance(self) -> NDArray[np.float64]:
-        """The second moments of the inputs, ``[dimension, dimension]``."""
+        """Return the second moments of the inputs, ``[dimension, dimension]``."""
         q, variances = self._axes()
         moments: NDArray[np.float64] = (q * variances) @ q.T
         return moments
@@ -102,14 +103,15 @@ class LeastSquares(Dataset):
     def minimum(
         self, x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], float, float]:
-        """The minimum of the mean squared error over some examples, by orthogonal factorization.
+        """Compute the minimum of the mean squared error by orthogonal factorization.
 
         Args:
-            x: inputs ``[n, dimension]``, of any part, standardized or not. y: targets ``[n, 1]``.
+            x: inputs ``[n, dimension]`` of any examples, standardized or not.
+            y: targets ``[n, 1]``.
 
         Returns:
-            Weights ``[dimension]``, bias, and the mean squared error there: no linear model has a
-                lower one on these examples.
+            Weights ``[dimension]``, bias, and mean squared error: no linear model has a lower one
+            on these examples.
         """
         design = np.column_stack([x, np.ones(len(x))])
         solution = np.linalg.lstsq(design, y[:, 0], rcond=None)[0].astype(np.float64)
@@ -120,21 +122,22 @@ class LeastSquares(Dataset):
         )
 
     def risk(self, weights: NDArray[np.float64], bias: float) -> float:
-        """J* (8.2): the expected squared error of a linear model on fresh examples, in raw units.
+        """Return J* (8.2): the expected squared error of a linear model on fresh examples.
 
         Args:
-            weights: ``[dimension]``.
+            weights: ``[dimension]``, for inputs that are not standardized.
+            bias: bias of the model.
         """
         error = weights - self.weights()
         return float(error @ self.covariance() @ error + bias**2 + self.noise**2)
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        # White inputs by factorization: the condition number is then the stated one for every draw.
+        # White inputs by factorization, so that the condition number is exact for every draw.
         n = self.size
         if n < self.dimension + 2:
             raise InvalidInput(
-                f"dataset.size is {n}, too few examples for inputs that are uncorrelated exactly; with dataset.dimension {self.dimension} it must be "
-                f"at least {self.dimension + 2}.",
+                f"dataset.size is {n}, too few examples for exactly uncorrelated inputs; with "
+                f"dataset.dimension {self.dimension} it must be at least {self.dimension + 2}.",
                 "dataset.size",
             )
         draws = rng.standard_normal((n, self.dimension))

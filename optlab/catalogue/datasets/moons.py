@@ -1,4 +1,4 @@
-"""Two moons: a curved boundary in the plane, with noise of a chosen size."""
+"""Two moons: a curved boundary in the plane, with adjustable noise."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class Moons(Dataset):
         "n": "standard normal noise in the plane",
     }
     source: ClassVar[str] = (
-        "As sklearn.datasets.make_moons, with t drawn instead of evenly spaced, so that examples are independent."
+        "Like sklearn.datasets.make_moons, but with random instead of evenly spaced t, so that "
+        "examples are independent."
     )
 
     size: int = integer(

@@ -1,4 +1,4 @@
-"""An NPZ file of the user's own."""
+"""An NPZ file of the user."""
 
 from __future__ import annotations
 
@@ -19,49 +19,53 @@ from optlab.outside.datafiles.npz_arrays import Examples, read_examples
 
 
 class NPZFile(Dataset):
-    """Arrays of your own, as numpy.savez writes them: one of inputs, one of targets.
+    """Your own arrays, as written by numpy.savez: one of inputs, one of targets.
 
-    The first axis of both counts the examples; the inputs may have further axes, as images have.
-    Object arrays are refused, since unpacking them could run code.
+    The first axis of both is that of the examples; the inputs may have further axes, as images
+    have. Object arrays are rejected, since loading them could run code.
     """
 
     name: ClassVar[str] = "npz_file"
     label: ClassVar[str] = "NPZ file…"
     group: ClassVar[str] = "Your own"
     sort_order: ClassVar[int] = 91
-    source: ClassVar[str] = "The user's own."
+    source: ClassVar[str] = "Your own data."
 
     path: str = text(
         "",
         "File",
         longest=4096,
-        help="Path of the file; a relative one starts from the folder in which OptLab was started.",
+        help="Path of the file; a relative path starts from the folder in which OptLab was "
+        "started.",
     )
     x: str = text(
         "",
         "Inputs",
-        help="Name of the array of inputs; empty for a usual one (x, X, x_train, data, inputs, images).",
+        help="Name of the array of inputs; empty for a common name (x, X, x_train, data, inputs, "
+        "images).",
     )
     y: str = text(
         "",
         "Targets",
-        help="Name of the array of targets; empty for the one that usually goes with the inputs (y, target, labels).",
+        help="Name of the array of targets; empty for the common name that matches the inputs (y, "
+        "target, labels).",
     )
     task: Asked = choice(
         "auto",
         "Task",
-        help="Whether the target is a class or a real number; auto: classes if it holds words or few whole numbers.",
+        help="Whether the target is a class or a real number; auto: classes if the array holds "
+        "words or few distinct integers.",
     )
 
     def shape(self) -> DataShape:
-        found = self._examples()
-        return DataShape(found.x.shape[1:], found.outputs, found.task)
+        examples = self._examples()
+        return DataShape(examples.x.shape[1:], examples.outputs, examples.task)
 
     def examples(
         self, rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
-        found = self._examples()
-        return found.x.astype(np.float64), found.y.copy()
+        examples = self._examples()
+        return examples.x.astype(np.float64), examples.y.copy()
 
     def short_name(self) -> str:
         return Path(self.path).name or self.name
@@ -79,7 +83,8 @@ class NPZFile(Dataset):
             state = path.stat()
         except (OSError, ValueError) as error:
             raise InvalidInput(
-                f"dataset.path: {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
+                f"dataset.path: {path} cannot be read: "
+                f"{getattr(error, 'strerror', None) or error}.",
                 "dataset.path",
             ) from None
         return _read(path, self.x, self.y, self.task, state.st_mtime_ns, state.st_size)
@@ -87,5 +92,5 @@ class NPZFile(Dataset):
 
 @functools.lru_cache(maxsize=2)
 def _read(path: Path, x: str, y: str, task: Asked, modified: int, size: int) -> Examples:
-    """The examples of a file; read anew when the file has changed."""
+    """Read the examples of a file, again when the file has changed."""
     return read_examples(path, x, y, task)

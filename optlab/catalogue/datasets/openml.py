@@ -1,4 +1,4 @@
-"""Public data sets of OpenML, fetched beforehand."""
+"""Public data sets of OpenML, read from this machine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from optlab.outside.datafiles.public_sets import PublicSet
 
 
 class OpenML(Dataset):
-    """A public data set by its name at OpenML, fetched once and then read from this machine.
+    """A public data set of OpenML, fetched once and then read from this machine.
 
-    Fetch it with optlab fetch NAME; a run never uses the network. Columns of words become one
-    column a word.
+    Fetch it with optlab fetch NAME; a run never uses the network. A column of words becomes one
+    column per word.
     """
 
     name: ClassVar[str] = "openml"
@@ -33,15 +33,17 @@ class OpenML(Dataset):
     set: str = text(
         "",
         "Name",
-        help="Name of the set at OpenML, as mnist_784; fetch it first with optlab fetch NAME.",
+        help="Name of the set at OpenML, for example mnist_784; fetch it first with optlab fetch "
+        "NAME.",
     )
     version: int = integer(
-        1, "Version", ge=1, le=10_000, help="Version of the set; each keeps its values for good."
+        1, "Version", ge=1, le=10_000, help="Version of the set; a version never changes."
     )
     missing: Literal["refuse", "drop", "mean"] = choice(
         "refuse",
         "Missing values",
-        help="Whether a missing value is an error, drops its row, or is replaced by the mean of its column.",
+        help="Whether a missing value is an error, drops its row, or is replaced by the mean of "
+        "its column.",
     )
 
     def shape(self) -> DataShape:
@@ -51,57 +53,62 @@ class OpenML(Dataset):
     def examples(
         self, rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
-        found = self._found()
-        absent = np.isnan(found.x)
+        data = self._data()
+        absent = np.isnan(data.x)
         if not absent.any():
-            return found.x.copy(), found.y.copy()
+            return data.x.copy(), data.y.copy()
         if self.missing == "refuse":
             row, column = np.unravel_index(int(np.argmax(absent)), absent.shape)
             raise InvalidInput(
-                f"The data set '{self.set}', row {row + 1}, column {found.input_names[column]}: the value is missing; choose what to do with missing values "
-                "(dataset.missing: drop, mean).",
+                f"The data set '{self.set}', row {row + 1}, column {data.input_names[column]}: the "
+                "value is missing; choose what to do with missing values (dataset.missing: drop, "
+                "mean).",
                 "dataset.missing",
             )
         if self.missing == "drop":
-            whole_rows = ~absent.any(axis=1)
-            if not whole_rows.any():
+            complete = ~absent.any(axis=1)
+            if not complete.any():
                 raise InvalidInput(
                     f"The data set '{self.set}': every row has a missing value, so none is left.",
                     "dataset.missing",
                 )
-            return found.x[whole_rows], found.y[whole_rows]
+            return data.x[complete], data.y[complete]
         counts = (~absent).sum(axis=0)
         if (counts == 0).any():
             empty = int(np.argmin(counts))
             raise InvalidInput(
-                f"The data set '{self.set}', column {found.input_names[empty]}: every value is missing; choose another set.",
+                f"The data set '{self.set}', column {data.input_names[empty]}: every value is "
+                "missing; choose another set.",
                 "dataset.missing",
             )
-        return found.x.copy(), found.y.copy()
+        return data.x.copy(), data.y.copy()
 
     def input_names(self) -> Sequence[str]:
-        return self._found().input_names
+        return self._data().input_names
 
     def short_name(self) -> str:
         return self.set or self.name
 
     def class_names(self) -> Sequence[str]:
-        return self._found().class_names
+        return self._data().class_names
 
     def _check(self) -> None:
         if not self.set:
-            there = ", ".join(
+            fetched = ", ".join(
                 f"{name} (version {version})" for name, version in public_sets.fetched()
             )
-            words = (
-                f"fetched are: {there}" if there else "none is fetched yet, see optlab fetch --help"
+            choices = (
+                f"fetched are: {fetched}"
+                if fetched
+                else "none is fetched yet, see optlab fetch --help"
             )
             raise InvalidInput(
-                f"dataset.set is empty; it must be the name of a public set, as mnist_784; {words}.",
+                "dataset.set is empty; it must be the name of a public set, as mnist_784; "
+                f"{choices}.",
                 "dataset.set",
             )
 
-    def _found(self) -> PublicSet:
+    def _data(self) -> PublicSet:
         self._check()
         path = public_sets.file_of(self.set, self.version)
         return _read(
@@ -111,5 +118,5 @@ class OpenML(Dataset):
 
 @functools.lru_cache(maxsize=1)
 def _read(name: str, version: int, modified: int, path: str) -> PublicSet:
-    """A set; read anew when it was fetched anew."""
+    """Read a set, again when it has been fetched again."""
     return public_sets.read(name, version)

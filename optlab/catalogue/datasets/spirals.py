@@ -1,4 +1,4 @@
-"""Interleaved spirals: a boundary that a small network finds hard to bend."""
+"""Interleaved spirals: a boundary that is hard to learn for a small network."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from optlab.core.fields import integer, number
 
 
 class Spirals(Dataset):
-    """Interleaved spiral arms in the plane, one class an arm.
+    """Interleaved spiral arms in the plane, one class per arm.
 
-    The more turns, the longer a plateau the loss shows before a network finds the arms.
+    The more turns, the longer the plateau of the loss before a network learns the arms.
     """
 
     name: ClassVar[str] = "spirals"
@@ -27,7 +27,7 @@ class Spirals(Dataset):
         r"x = r\,(\cos\phi,\ \sin\phi) + \sigma n,\quad \phi = 2\pi\left(T r + y / C\right)",
     )
     symbols: ClassVar[dict[str, str]] = {
-        "r": "radius, the root of a uniform number, so that examples fill the disk evenly",
+        "r": "radius, the square root of a uniform number, so that examples fill the disk evenly",
         "T": "turns",
         "C": "number of arms",
         "n": "standard normal noise in the plane",

@@ -1,6 +1,4 @@
-"""Teacher network: targets that a random network gives, so that what there is to learn is known to
-be learnable.
-"""
+"""Teacher network: targets computed by a random network, so that they are known to be learnable."""
 
 from __future__ import annotations
 
@@ -17,9 +15,9 @@ from optlab.core.fields import choice, integer, number
 class Teacher(Dataset):
     """Gaussian inputs, with targets from a random network of one hidden layer.
 
-    A student with tanh units, at least as many as the teacher's, can represent the targets exactly,
-    so the least cost is known: what remains above it is the optimizer's. A student that is wider
-    than its teacher finds it more easily.
+    A student with tanh units, at least as many as the teacher, can represent the targets exactly,
+    so the smallest cost is known: what remains above it is due to the optimizer. The smallest cost
+    is easier to reach for a student that is wider than its teacher.
     """
 
     name: ClassVar[str] = "teacher"
@@ -28,17 +26,19 @@ class Teacher(Dataset):
     sort_order: ClassVar[int] = 64
     endless: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (
-        r"x \sim N(0, I),\quad s = \frac{1}{\sqrt{h}}\, V \tanh\left(\frac{2}{\sqrt{d}}\, W x\right) + \sigma n",
+        r"x \sim N(0, I),\quad "
+        r"s = \frac{1}{\sqrt{h}}\, V \tanh\left(\frac{2}{\sqrt{d}}\, W x\right) + \sigma n",
         r"y = s\ \text{for regression},\quad y = \text{argmax}_k\, s_k\ \text{for classes}",
     )
     symbols: ClassVar[dict[str, str]] = {
         "W, V": "weights of the teacher, standard normal, fixed by the data seed",
         "d": "number of inputs",
         "h": "hidden units of the teacher",
-        "n": "standard normal noise, on the scores before the largest is taken",
+        "n": "standard normal noise, on the scores before the argmax",
     }
     source: ClassVar[str] = (
-        "E. Gardner, B. Derrida (1989); D. Saad, S. Solla (1995), Exact solution for on-line learning in multilayer neural networks."
+        "E. Gardner, B. Derrida (1989); D. Saad, S. Solla (1995), Exact solution for on-line "
+        "learning in multilayer neural networks."
     )
 
     size: int = integer(
@@ -53,7 +53,8 @@ class Teacher(Dataset):
     task: Literal["classes", "regression"] = choice(
         "classes",
         "Task",
-        help="Whether the teacher tells its largest output (classes) or all of its outputs (regression).",
+        help="Whether the target is the index of the teacher's largest output (classes) or all of "
+        "its outputs (regression).",
     )
     dimension: int = integer(
         10,
@@ -73,7 +74,7 @@ class Teacher(Dataset):
         le=4096,
         log=True,
         slider=(1, 64),
-        help="Width of the teacher.",
+        help="Width of the teacher's hidden layer.",
     )
     outputs: int = integer(
         3, "Outputs", ge=2, le=100, slider=(2, 10), help="Number of classes, or of target values."
@@ -85,27 +86,34 @@ class Teacher(Dataset):
         ge=0.0,
         slider=(0.0, 1.0),
         help="Standard deviation of the noise on each output of the teacher.",
-        why="Without noise the least cost is zero.",
+        why="Without noise the smallest cost is zero.",
     )
 
     def shape(self) -> DataShape:
         return DataShape((self.dimension,), self.outputs, self.task)
 
     def weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The teacher: ``W`` ``[hidden, dimension]`` and ``V`` ``[outputs, hidden]``, scaled as the
-        rule says.
+        """Return the weights of the teacher, scaled as in the rule.
+
+        Returns:
+            ``W`` ``[hidden, dimension]`` and ``V`` ``[outputs, hidden]``.
         """
         rng = self.rng("teacher")
         first = rng.standard_normal((self.hidden, self.dimension)) * 2.0 / np.sqrt(self.dimension)
         return first, rng.standard_normal((self.outputs, self.hidden)) / np.sqrt(self.hidden)
 
     def scores(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The teacher's outputs ``[n, outputs]`` for raw inputs ``x`` ``[n, dimension]``, without
-        noise.
+        """Compute the teacher's outputs without noise.
+
+        Args:
+            x: inputs ``[n, dimension]``, not standardized.
+
+        Returns:
+            ``[n, outputs]``.
         """
         first, second = self.weights()
-        run: NDArray[np.float64] = np.tanh(x @ first.T) @ second.T
-        return run
+        outputs: NDArray[np.float64] = np.tanh(x @ first.T) @ second.T
+        return outputs
 
     def examples(
         self, rng: np.random.Generator

@@ -24,7 +24,8 @@ class Wine(Dataset):
     group: ClassVar[str] = "Real, classes"
     sort_order: ClassVar[int] = 30
     source: ClassVar[str] = (
-        "S. Aeberhard, M. Forina (1992), UCI Machine Learning Repository; sklearn.datasets.load_wine."
+        "S. Aeberhard, M. Forina (1992), UCI Machine Learning Repository; "
+        "sklearn.datasets.load_wine."
     )
 
     def shape(self) -> DataShape:
@@ -35,8 +36,9 @@ class Wine(Dataset):
 
     def input_names(self) -> Sequence[str]:
         return [
-            "alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols", "flavanoids",
-            "nonflavanoid_phenols", "proanthocyanins", "color_intensity", "hue", "od280/od315_of_diluted_wines", "proline",
+            "alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols",
+            "flavanoids", "nonflavanoid_phenols", "proanthocyanins", "color_intensity", "hue",
+            "od280/od315_of_diluted_wines", "proline",
         ]  # fmt: skip
 
     def class_names(self) -> Sequence[str]:

@@ -1,1 +1,1 @@
-"""Instruments: quantities that cost something, taken on a schedule."""
+"""Instruments: quantities that are costly to compute, each recorded on its own schedule."""

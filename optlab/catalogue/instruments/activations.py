@@ -21,16 +21,15 @@ _FIRST = re.compile(r"state\.0")
 
 
 class Activations(Instrument):
-    """Mean and spread of every intermediate result of the forward pass, and which units have
-    stopped to respond.
+    """Mean and spread of each layer's values, and which units no longer respond.
 
-    A start is good where the spread stays about the same from layer to layer, for the values going
-    up and for the gradients coming down. A unit that gives 0 for every example of the batch (a dead
-    ReLU) gets no gradient and cannot come back by itself; one that is saturated (tanh near ±1,
-    sigmoid near 0 or 1) gets next to none.
+    An initialization is good where the spread stays about the same from layer to layer, for the
+    values on the way up and for the gradients on the way down. A unit that outputs 0 for every
+    example of the batch (a dead ReLU) gets no gradient and cannot recover by itself; a saturated
+    one (tanh near ±1, sigmoid near 0 or 1) gets next to none.
 
-    Names are those of the layers; one that ends with the name of an activation is what comes out of
-    it. States over time are taken together.
+    Names are those of the layers; a name that ends with that of an activation is its output. States
+    over time are combined.
     """
 
     name: ClassVar[str] = "activations"
@@ -38,7 +37,8 @@ class Activations(Instrument):
     group: ClassVar[str] = "By layer"
     sort_order: ClassVar[int] = 50
     source: ClassVar[str] = (
-        "Notes, section on initialization: ranges of activations on one minibatch; X. Glorot, Y. Bengio (2010), figures 2 to 4."
+        "Notes, section on initialization: ranges of activations on one minibatch; X. Glorot, "
+        "Y. Bengio (2010), figures 2 to 4."
     )
     usual: ClassVar[bool] = True
     gives: ClassVar[tuple[Quantity, ...]] = (
@@ -54,7 +54,8 @@ class Activations(Instrument):
         "Saturation",
         gt=0.0,
         lt=1.0,
-        help="Absolute value of tanh (or of 2σ − 1, for the sigmoid σ) above which it counts as saturated.",
+        help="Absolute value of tanh (or of 2σ − 1, for the sigmoid σ) above which a unit counts "
+        "as saturated.",
     )
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
@@ -93,8 +94,9 @@ class Activations(Instrument):
 
     @staticmethod
     def _dead(value: torch.Tensor) -> torch.Tensor:
-        """Share ``[R]`` of the units that are 0 for all examples: of the last axis, or of the
-        channels of images ``[R, m, channels, height, width]``.
+        """Return the share ``[R]`` of the units that are 0 for all examples.
+
+        Units are the last axis, or the channels of images ``[R, m, channels, height, width]``.
         """
         units = value.movedim(2, -1) if value.dim() == 5 else value
         alive = (units != 0.0).flatten(1, -2).any(dim=1)
@@ -108,22 +110,22 @@ class Activations(Instrument):
 
     @staticmethod
     def _layers(context: StepContext) -> list[tuple[str, torch.Tensor]]:
-        """The states of all time steps become one entry, their examples one after the other."""
+        """Return the intermediate results, the states of all time steps joined to one entry."""
         traced = context.traced()
         if not any(_FIRST.fullmatch(name) for name, _ in traced):
             return list(traced)
-        found: dict[str, list[torch.Tensor]] = {}
+        joined: dict[str, list[torch.Tensor]] = {}
         for name, value in traced:
             repeated = _OVER_TIME.fullmatch(name)
-            found.setdefault(repeated[1] if repeated else name, []).append(value)
+            joined.setdefault(repeated[1] if repeated else name, []).append(value)
         return [
             (name, values[0] if len(values) == 1 else torch.cat(values, dim=1))
-            for name, values in found.items()
+            for name, values in joined.items()
         ]
 
     @staticmethod
     def _activation(name: str, of_model: str) -> str:
-        """Which activation a value came out of, "" where it came out of none."""
+        """Return the name of the activation whose output a value is, "" where there is none."""
         if name == "state":
             return of_model
         last = name.rpartition(".")[2]

@@ -1,10 +1,9 @@
-"""What an instrument is: a quantity that costs something, taken on a schedule of its own and
-switched on by whoever wants to see it.
+"""What an instrument is: a quantity that is costly to compute, so that users switch it on.
 
-An instrument is given a :class:`StepContext`, through which it asks for what it needs; what several
-instruments ask for is computed once. It answers with values for every run: one number each, or K
-numbers with names (of layers, eigenvalues, time steps), or arrays to be drawn. Taking it never
-changes the training: it only reads, and what it draws comes from generators of its own.
+Each instrument has its own schedule. It computes a reading from a :class:`StepContext`; a quantity
+that several instruments need is computed once. A reading holds values for every run: one number
+each, or K numbers with names (of layers, eigenvalues, time steps), or arrays to be drawn. A reading
+never changes the training: it only reads, and its random numbers come from generators of its own.
 """
 
 from __future__ import annotations
@@ -27,20 +26,21 @@ from optlab.core.lazy import torch
 PartName = Literal["training", "validation"]
 
 INSTRUMENTS = "instruments"
-"""The section of an experiment that holds a table for each instrument that is on."""
+"""The section of an experiment that holds a table for each instrument that is switched on."""
 QUARTILES = ("minimum", "lower quartile", "median", "upper quartile", "maximum")
-"""Names of the five numbers that :func:`quartiles` gives."""
+"""Names of the five numbers that :func:`quartiles` returns."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One series that an instrument gives.
+    """One series of an instrument.
 
     Attributes:
-        name: of the series, behind the instrument's and a dot (``"ghg"`` of ``conditioning`` is the
-            series ``conditioning.ghg``).
-        label: words for an axis or a legend. log: whether its natural axis is logarithmic. vector:
-            whether it has K numbers a run.
+        name: name of the series, after that of the instrument and a dot (``"ghg"`` of
+            ``conditioning`` is the series ``conditioning.ghg``).
+        label: text for an axis or a legend.
+        log: whether its natural axis is logarithmic.
+        vector: whether it has K numbers for each run.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Named:
-    """K numbers a run, ``values`` ``[R, K]``, and what each is called."""
+    """K numbers for each run, ``values`` ``[R, K]``, and their names."""
 
     values: torch.Tensor
     names: tuple[str, ...]
@@ -59,12 +59,12 @@ class Named:
 
 @dataclass(frozen=True)
 class Reading:
-    """What an instrument found.
+    """The result of an instrument at one step.
 
     Attributes:
-        series: name of a :class:`Quantity` → ``[R]``, or :class:`Named`; what does not exist here
-            is left out, or NaN for a run that has none.
-        draw: gives the picture, name → array ``[R, …]``; asked only of the readings that are shown.
+        series: name of a :class:`Quantity` → ``[R]``, or :class:`Named`. A quantity that does not
+            exist is left out; NaN marks a single run that has none.
+        draw: returns the picture, name → array ``[R, …]``; called only for readings that are shown.
             None where there is nothing to draw.
     """
 
@@ -73,16 +73,20 @@ class Reading:
 
     @property
     def picture(self) -> Mapping[str, torch.Tensor]:
-        """The picture, empty where there is none."""
+        """Return the picture, name → array ``[R, …]``; empty where there is none."""
         return {} if self.draw is None else self.draw()
 
 
 @dataclass(frozen=True)
 class Ends:
-    """Eigenvalues at the ends of the spectra, with their vectors: ``top`` ``[R, k]``, falling,
-    ``bottom`` ``[R, l]``, rising; vectors ``[R, k + l, P]``.
+    """Extreme eigenvalues, with their eigenvectors.
 
-    ``products``: Hessian products taken, ``[R]``. ``converged``: ``[R]`` bool.
+    Attributes:
+        top: the largest, ``[R, k]``, descending.
+        bottom: the smallest, ``[R, l]``, ascending.
+        vectors: eigenvectors ``[R, k + l, P]``.
+        products: number ``[R]`` of Hessian products computed.
+        converged: ``[R]`` bool.
     """
 
     top: torch.Tensor
@@ -94,13 +98,14 @@ class Ends:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known of an experiment before it starts, for :meth:`Instrument.refusal`.
+    """Properties of an experiment that are known before it starts, for :meth:`Instrument.refusal`.
 
     Attributes:
-        shape: of the problem as the model sees it. parameters: P. validation: whether there is a
-            validation part.
-        clips: whether gradients are clipped. probabilities: whether the outputs predict class
-            probabilities.
+        shape: shape of the problem as the model sees it.
+        parameters: number of parameters P.
+        validation: whether there is a validation part.
+        clips: whether gradients are clipped.
+        probabilities: whether the outputs predict class probabilities.
         sequence: whether an example is a sequence, steps × values.
     """
 
@@ -113,16 +118,18 @@ class Setting:
 
 
 class StepContext(Protocol):
-    """What an instrument can ask for: one step that was just taken, or the parameters as they stand
-    between two steps.
+    """The quantities from which instruments compute readings, after a step or between two steps.
 
-    The batch is that of the step taken, or of the step to come. Everything has a leading run axis.
+    The batch is that of the last step, or between two steps that of the next one. All tensors have
+    a leading run axis.
 
     Attributes:
-        step: steps taken, that one included. stepped: whether a step was just taken.
-        theta: ``[R, P]``, where the gradient of the batch is taken. before, after: parameters on
-            either side of the last step; all three are the same before the first. rate: learning
-            rates ``[R]``.
+        step: number of steps so far, including the last one.
+        stepped: whether the context belongs to a step that was just taken.
+        theta: parameters ``[R, P]`` at which the gradient of the batch is computed.
+        before: parameters ``[R, P]`` before the last step.
+        after: parameters ``[R, P]`` after the last step; the three are equal before the first step.
+        rate: learning rates ``[R]``.
     """
 
     step: int
@@ -134,28 +141,28 @@ class StepContext(Protocol):
 
     @property
     def layout(self) -> Layout:
-        """How parameters divide into tensors."""
+        """Return the layout of the parameters."""
 
     @property
     def activation(self) -> str:
-        """Name of the model's activation, "" where it has none that is a field."""
+        """Return the name of the model's activation, "" where it has no such field."""
 
     @property
     def gradient(self) -> torch.Tensor:
-        """Gradient ``[R, P]`` of the objective on the batch at ``theta``."""
+        """Return the gradient ``[R, P]`` of the objective on the batch at ``theta``."""
 
     @property
-    def here(self) -> torch.Tensor:
-        """The objective ``[R]`` on the batch at ``theta``."""
+    def batch_value(self) -> torch.Tensor:
+        """Return the objective ``[R]`` on the batch at ``theta``."""
 
     def value(self, theta: torch.Tensor) -> torch.Tensor:
-        """The objective ``[R]`` on the batch, anywhere."""
+        """Return the objective ``[R]`` on the batch at any parameters ``[R, P]``."""
 
     def objective(self) -> torch.Tensor:
-        """The objective ``[R]`` on the whole training set, at ``after``."""
+        """Return the objective ``[R]`` on the entire training set, at ``after``."""
 
     def along(self, v: torch.Tensor) -> torch.Tensor:
-        """``vᵀHv`` ``[R]`` with the Hessian on the batch at ``theta``."""
+        """Return ``vᵀHv`` ``[R]`` for ``v`` ``[R, P]``; H is the Hessian on the batch at theta."""
 
     def ends(
         self,
@@ -167,46 +174,67 @@ class StepContext(Protocol):
         most: int,
         examples: int,
     ) -> Ends:
-        """Extreme eigenvalues of the Hessian at ``theta`` on the batch (``examples`` 0) or on the
-        first so many training examples.
+        """Compute extreme eigenvalues of the Hessian at ``theta``.
+
+        Args:
+            top: how many of the largest.
+            bottom: how many of the smallest.
+            start: vectors ``[R, k, P]`` to start from, or None.
+            tolerance: error relative to the largest absolute eigenvalue.
+            most: Hessian products to compute at most.
+            examples: how many of the first training examples the Hessian is computed on; 0 for the
+                batch.
         """
 
     def eigenvalues(self, examples: int) -> torch.Tensor:
-        """All of them, ``[R, P]``, rising; NaN where they cannot be had. For small P."""
+        """Return all eigenvalues, ``[R, P]``, ascending; NaN where not available. For small P."""
 
     def trace(self, probes: int, examples: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Trace of the Hessian and its standard error, both ``[R]``."""
+        """Estimate the trace of the Hessian and its standard error, both ``[R]``."""
 
     def density(
         self, probes: int, steps: int, examples: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Spectral density on a grid, both ``[R, G]``, and the moments ``tr(Hʲ)/P`` for j = 0, 1,
-        …, ``[R, J]``.
+        """Estimate the spectral density of the Hessian.
+
+        Returns:
+            Grid ``[R, G]``, density ``[R, G]``, and the moments ``tr(Hʲ)/P`` for j = 0, 1, …,
+            ``[R, J]``.
         """
 
     def examples_of_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Squared norms ``[R, m]`` of the gradients of each example's loss at ``theta``, and the
-        mean gradient ``[R, P]``; without weight decay.
+        """Compute the gradients of single examples at ``theta``, without weight decay.
+
+        Returns:
+            Squared norms ``[R, m]`` of the gradient of each example's loss, and the mean gradient
+            ``[R, P]``.
         """
 
     def traced(self) -> Sequence[tuple[str, torch.Tensor]]:
-        """Name and value ``[R, m, …]`` of each intermediate result of the forward pass for the
-        batch at ``theta``.
+        """Return name and value ``[R, m, …]`` of each intermediate result of the forward pass.
+
+        The pass is that of the batch at ``theta``.
         """
 
     def by_time(self) -> tuple[torch.Tensor, str]:
-        """Gradient norms by time step ``[R, T]``, the mean over the examples, and by what:
-        ``state`` or ``input``.
+        """Compute gradient norms by time step.
+
+        Returns:
+            The mean ``[R, T]`` over the examples, and the variable: ``state`` or ``input``.
         """
 
     def probabilities(self, part: PartName) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Predicted class probabilities ``[R, n, classes]`` at ``after``, and the classes ``[n]``;
-        None where the part is empty.
+        """Compute predicted class probabilities at ``after``.
+
+        Returns:
+            Probabilities ``[R, n, classes]`` and classes ``[n]``; None where the part is empty.
         """
 
     def margins(self, part: PartName) -> torch.Tensor | None:
-        """Output of the right class less the largest of the others at ``after``, ``[R, n]``; None
-        where the part is empty.
+        """Compute the output of the correct class minus the largest of the others at ``after``.
+
+        Returns:
+            ``[R, n]``; None where the part is empty.
         """
 
 
@@ -214,11 +242,12 @@ class Instrument(Component):
     """Base of all instruments.
 
     Class attributes:
-        gives: its series. draws: what its picture shows, "" where it has none.
-        tasks: tasks for which it exists. usual: whether it is among those that are switched on
-            together where nothing else is asked for.
-        of_examples: whether it asks for the gradients of single examples.
-        watches: name of a step measure that :meth:`watch` is to see at every step, "" for none.
+        gives: its series.
+        draws: what its picture shows, "" where it has none.
+        tasks: tasks for which it exists.
+        usual: whether it belongs to the default selection of instruments.
+        of_examples: whether it needs the gradients of single examples.
+        watches: name of a step measure that is passed to :meth:`watch` at every step, "" for none.
     """
 
     kind: ClassVar[str] = "instrument"
@@ -240,48 +269,63 @@ class Instrument(Component):
 
     @abstractmethod
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
-        """A reading.
+        """Take a reading.
 
         Args:
-            memory: its own, empty when it is switched on, and kept from one reading to the next.
+            context: quantities of the step.
+            memory: state of the instrument, empty when it is switched on and kept from one reading
+                to the next.
         """
 
     @abstractmethod
     def cost(self) -> str:
-        """What one reading costs, in plain training steps, to end the sentence "a reading costs …"."""
+        """Return the cost of a reading in plain training steps, to complete "a reading costs …"."""
 
     def begin(self, theta: torch.Tensor, memory: dict[str, Any]) -> None:
-        """It is switched on at these parameters ``[R, P]``: NaN for a run whose start is not known."""
+        """Prepare the memory when the instrument is switched on.
 
-    def watch(self, row: torch.Tensor, place: int, memory: dict[str, Any]) -> None:
-        """See what it :attr:`watches`: entry ``place`` of the step measures ``[M, R]``. Called at
-        every step, so it has to be quick.
+        Args:
+            theta: parameters ``[R, P]`` at that step; NaN for a run whose start is not known.
+            memory: state of the instrument.
+        """
+
+    def watch(self, row: torch.Tensor, index: int, memory: dict[str, Any]) -> None:
+        """Receive the step measure that the instrument :attr:`watches`.
+
+        Called at every step, so it must be fast.
+
+        Args:
+            row: values ``[M, R]`` of the step measures.
+            index: index of the measure in the first axis.
+            memory: state of the instrument.
         """
 
     def remembered(self, memory: dict[str, Any]) -> Mapping[str, torch.Tensor]:
-        """What of its memory a snapshot has to hold, for a run that goes on to tell the same: name
-        → ``[R]``, put back into the memory then.
+        """Return what a snapshot must hold of the memory, so that a resumed run continues exactly.
+
+        Returns:
+            Name → ``[R]``; put back into the memory on resume.
         """
         return {}
 
     def refusal(self, setting: Setting) -> str:
-        """Why it does not exist for an experiment, as a sentence for the user; "" where it does."""
+        """Return why it does not exist for an experiment, as a sentence; "" where it exists."""
         return ""
 
     def derived_facts(self) -> tuple[str, ...]:
         if self.every == 0:
-            when = "it is taken on a pause and at the end"
+            when = "it is recorded on a pause and at the end"
         else:
             when = (
-                "it is taken at every step"
+                "it is recorded at every step"
                 if self.every == 1
-                else f"it is taken every {self.every:,} steps"
+                else f"it is recorded every {self.every:,} steps"
             )
         return (f"{when}, and a reading costs {self.cost()}.",)
 
 
 def schedule(default: int, why: str) -> Any:
-    """The field ``every`` with a default of its own."""
+    """Declare the field ``every`` with another default."""
     return integer(
         default,
         "Every",
@@ -296,8 +340,9 @@ def schedule(default: int, why: str) -> Any:
 
 
 def quartiles(values: torch.Tensor) -> Named:
-    """The five numbers of :data:`QUARTILES` of ``values`` ``[R, n]``, by linear interpolation
-    between neighbors.
+    """Compute the five numbers of :data:`QUARTILES` of ``values`` ``[R, n]``.
+
+    Interpolates linearly between neighbors.
     """
     ordered = values.sort(dim=1).values
     low, high, share = _between(ordered.shape[1], values.dtype, values.device)
@@ -308,47 +353,55 @@ def quartiles(values: torch.Tensor) -> Named:
 def _between(
     count: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of the quartiles among so many numbers in order: the places of the neighbors below and above,
-    and how far from the one below.
+    """Return the positions of the quartiles among ``count`` sorted numbers.
+
+    Returns:
+        Indices ``[5]`` of the neighbors below and above, and the distance ``[5]`` from the lower
+        one.
     """
-    places = [share * (count - 1) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    low = torch.tensor([math.floor(place) for place in places], device=device)
-    high = torch.tensor([math.ceil(place) for place in places], device=device)
-    return low, high, torch.tensor([place % 1.0 for place in places], dtype=dtype, device=device)
+    positions = [share * (count - 1) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    low = torch.tensor([math.floor(position) for position in positions], device=device)
+    high = torch.tensor([math.ceil(position) for position in positions], device=device)
+    share = torch.tensor([position % 1.0 for position in positions], dtype=dtype, device=device)
+    return low, high, share
 
 
 def histogram(values: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Edges ``[R, bins + 1]`` from the smallest to the largest of ``values`` ``[R, n]``, and how
-    many lie between them, ``[R, bins]``.
+    """Compute a histogram of ``values`` ``[R, n]`` for each run.
+
+    Returns:
+        Edges ``[R, bins + 1]`` from the smallest to the largest value, and counts ``[R, bins]``.
     """
     low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
     width = (high - low).clamp_min(torch.finfo(values.dtype).tiny)
-    place = ((values - low) / width * bins).nan_to_num(0.0).long().clamp(0, bins - 1)
+    index = ((values - low) / width * bins).nan_to_num(0.0).long().clamp(0, bins - 1)
     counts = torch.zeros(len(values), bins, dtype=values.dtype, device=values.device)
-    counts.scatter_add_(1, place, torch.ones_like(values))
+    counts.scatter_add_(1, index, torch.ones_like(values))
     return low + width * torch.linspace(
         0.0, 1.0, bins + 1, dtype=values.dtype, device=values.device
     ), counts
 
 
 def declared(name: str) -> type[Instrument]:
-    """The instrument of this name.
+    """Return the instrument class of this name.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: there is no instrument of this name.
     """
     known = registry.names("instrument")
     if name not in known:
         raise InvalidInput(
-            f"No instrument is called {shown(name)}{did_you_mean(name, known)}; known are: {', '.join(known)}.",
+            f"No instrument is called {shown(name)}{did_you_mean(name, known)}; "
+            f"known are: {', '.join(known)}.",
             f"{INSTRUMENTS}.{name}",
         )
     return cast(type[Instrument], registry.get("instrument", name))
 
 
 def chosen(tables: Mapping[str, Any]) -> tuple[Instrument, ...]:
-    """The instruments that the tables below ``[instruments]`` switch on, in the order of the
-    catalogue.
+    """Return the instruments that the tables below ``[instruments]`` switch on.
+
+    They are in the order of the catalogue.
 
     Raises:
         InvalidInput: there is no such instrument, or a field's value is not allowed.
@@ -359,7 +412,8 @@ def chosen(tables: Mapping[str, Any]) -> tuple[Instrument, ...]:
         instrument = declared(name)
         if not isinstance(values, Mapping):
             raise InvalidInput(
-                f"{where} is {shown(values)}, but it must be a section, [{where}] with its fields below.",
+                f"{where} is {shown(values)}, but it must be a section, [{where}] with its fields "
+                "below.",
                 where,
             )
         built[name] = instrument.build(values, where)

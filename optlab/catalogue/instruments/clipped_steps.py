@@ -15,14 +15,14 @@ from optlab.catalogue.instruments.base import (
 from optlab.core.lazy import torch
 
 _MAX_ROWS = 512
-"""Steps whose measures may wait."""
+"""Steps whose measures are kept before they are counted."""
 
 
 class ClippedSteps(Instrument):
     """Share of the steps since the last reading in which clipping changed the gradient.
 
-    Clipping is meant for the rare step onto a cliff. Where it touches most steps, its threshold is
-    the learning rate in disguise.
+    Clipping is meant for the rare step onto a cliff. Where it changes most steps, its threshold is
+    a learning rate in disguise.
     """
 
     name: ClassVar[str] = "clipped_steps"
@@ -33,22 +33,23 @@ class ClippedSteps(Instrument):
     watches: ClassVar[str] = "clipped_share"
     gives: ClassVar[tuple[Quantity, ...]] = (Quantity("share", "Share of clipped steps"),)
 
-    every: int = schedule(100, "A share of a hundred steps is good to a few percent.")
+    every: int = schedule(100, "A share of a hundred steps is accurate to a few percent.")
 
     def refusal(self, setting: Setting) -> str:
         return (
             ""
             if setting.clips
-            else "it tells how many steps were clipped, but gradients are not clipped here; choose a clipping rule."
+            else "it counts clipped steps, but gradients are not clipped here; choose a clipping "
+            "rule."
         )
 
     def begin(self, theta: torch.Tensor, memory: dict[str, Any]) -> None:
         memory.update(rows=[], steps=0, clipped=torch.zeros_like(theta[:, 0]))
 
-    def watch(self, row: torch.Tensor, place: int, memory: dict[str, Any]) -> None:
-        # Counted later: this is done at every step.
+    def watch(self, row: torch.Tensor, index: int, memory: dict[str, Any]) -> None:
+        # Counted later, since this runs at every step.
         memory["rows"].append(row)
-        memory["place"] = place
+        memory["index"] = index
         if len(memory["rows"]) >= _MAX_ROWS:
             self._count(memory)
 
@@ -68,7 +69,7 @@ class ClippedSteps(Instrument):
     @staticmethod
     def _count(memory: dict[str, Any]) -> None:
         if memory["rows"]:
-            shares = torch.stack(memory["rows"])[:, memory["place"]]
+            shares = torch.stack(memory["rows"])[:, memory["index"]]
             memory["clipped"] = memory["clipped"] + (shares > 0.0).to(shares).sum(dim=0)
             memory["steps"] += len(memory["rows"])
             memory["rows"] = []

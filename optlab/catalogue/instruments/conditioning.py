@@ -1,4 +1,4 @@
-"""The monitor of ill-conditioning: what a step is predicted to change, beside what it changed."""
+"""Monitor of ill-conditioning: the predicted change of a step beside the actual change."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from optlab.core.lazy import torch
 
 
 class Conditioning(Instrument):
-    """Predicted change of the objective in a step, from gradient and curvature along it, beside the
-    actual change on the same batch.
+    """Predicted change of the objective in a step, beside the actual change on the same batch.
 
-    To second order a gradient step changes the objective by its two terms: the slope takes it down,
-    the curvature along the gradient brings it up. Where the second outgrows the first, the step
-    goes uphill although it follows the gradient: the Hessian is ill-conditioned, and only a smaller
-    rate helps. Then the flag is 1, and the rate is above the largest that is told here.
+    The prediction uses gradient and curvature along the step. To second order a gradient step
+    changes the objective by two terms: the slope lowers it, the curvature along the gradient raises
+    it. Where the second term exceeds the first, the step goes uphill although it follows the
+    negative gradient: the Hessian is ill-conditioned, and only a smaller rate helps. The flag is
+    then 1, and the learning rate exceeds the largest rate that goes downhill.
 
-    With momentum or a rate of each weight's own, the step taken is another than −εg; which of the
-    two is looked at can be chosen.
+    With momentum or per-weight rates, the actual step differs from −εg; choose which of the two to
+    examine.
     """
 
     name: ClassVar[str] = "conditioning"
@@ -27,16 +27,19 @@ class Conditioning(Instrument):
     group: ClassVar[str] = "Curvature"
     sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (
-        r"J(\theta - \epsilon g) - J(\theta) \approx \frac{1}{2} \epsilon^2 g^\top H g - \epsilon g^\top g",
-        r"\text{trouble:}\quad \frac{1}{2} \epsilon^2 g^\top H g > \epsilon g^\top g,\quad \epsilon_\text{max} = \frac{2 g^\top g}{g^\top H g}",
+        r"J(\theta - \epsilon g) - J(\theta) \approx \frac{1}{2} \epsilon^2 g^\top H g - \epsilon "
+        r"g^\top g",
+        r"\text{trouble:}\quad \frac{1}{2} \epsilon^2 g^\top H g > \epsilon g^\top g,\quad "
+        r"\epsilon_\text{max} = \frac{2 g^\top g}{g^\top H g}",
     )
     symbols: ClassVar[dict[str, str]] = {
-        "J": "objective on the batch of the step, weight decay included",
-        "g, H": "its gradient and Hessian, where the gradient is taken",
+        "J": "objective on the batch of the step, including weight decay",
+        "g, H": "its gradient and Hessian at the point of the gradient",
         "ε": "learning rate",
     }
     source: ClassVar[str] = (
-        "Notes, (8.10), section on ill-conditioning; I. Goodfellow et al., Deep Learning, section 8.2.1."
+        "Notes, (8.10), section on ill-conditioning; I. Goodfellow et al., Deep Learning, section "
+        "8.2.1."
     )
     usual: ClassVar[bool] = True
     gives: ClassVar[tuple[Quantity, ...]] = (
@@ -50,12 +53,13 @@ class Conditioning(Instrument):
 
     every: int = schedule(
         100,
-        "Every 100 steps costs a few percent of the training, and conditioning does not change faster.",
+        "Every 100 steps costs a few percent of the training, and conditioning changes no faster.",
     )
     step: Literal["gradient", "taken"] = choice(
         "gradient",
         "Step",
-        help="gradient: the step −εg of (8.10), whatever the optimizer does; taken: the step that was taken. For plain SGD both are the same.",
+        help="gradient: the step −εg of (8.10), whatever the optimizer does; taken: the actual "
+        "step of the optimizer. For plain SGD both are the same.",
     )
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
@@ -74,7 +78,7 @@ class Conditioning(Instrument):
                 "gg": gg,
                 "ghg": ghg,
                 "predicted": bend + slope,
-                "actual": context.value(end) - context.here,
+                "actual": context.value(end) - context.batch_value,
                 "trouble": (bend > -slope).to(gg),
                 "largest_rate": self._largest(gg, ghg),
             }
@@ -87,5 +91,10 @@ class Conditioning(Instrument):
 
     @staticmethod
     def _largest(gg: torch.Tensor, ghg: torch.Tensor) -> torch.Tensor:
-        """Without a limit, infinite: the curvature along the gradient is not positive."""
+        """Return the largest rate ``[R]`` that goes downhill, infinite without positive ``ghg``.
+
+        Args:
+            gg: squared norms ``[R]``.
+            ghg: curvatures ``[R]`` along the gradient.
+        """
         return torch.where(ghg > 0.0, 2.0 * gg / ghg, float("inf"))

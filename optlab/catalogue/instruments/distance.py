@@ -1,4 +1,4 @@
-"""Distance from the start beside the length of the way."""
+"""Distance from the start, beside the length of the path."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Ste
 from optlab.core.lazy import torch
 
 _MAX_ROWS = 512
-"""Steps whose measures may wait."""
+"""Steps whose measures are kept before they are added up."""
 
 
 class Distance(Instrument):
-    """How far the parameters are from where they started, beside the length of the way that they
-    went.
+    """Distance of the parameters from their start, beside the length of the path they took.
 
-    Training mostly does not go straight: a ratio near 1 is a straight way, one near 0 a way around
-    mountains or a random walk about a valley, as of a learning rate that is too large for the
-    batch. Where training starts decides much of where it can get.
+    Training rarely moves in a straight line: a ratio near 1 means a straight path, a ratio near 0
+    one around mountains or a random walk in a valley, as with a learning rate that is too large for
+    the batch. The starting point largely determines what training can reach.
 
-    Both count from where this is switched on; that is the start, where it is on from the start. A
-    run that is resumed goes on with its way, and where it had been pretrained, which is not done
-    again, without the distance.
+    Both are measured from the step at which the instrument is switched on. A resumed run continues
+    its path length; if the run was pretrained, its distance is not available after resuming,
+    because pretraining is not repeated.
     """
 
     name: ClassVar[str] = "distance"
@@ -30,22 +29,25 @@ class Distance(Instrument):
     group: ClassVar[str] = "Path"
     sort_order: ClassVar[int] = 80
     rule: ClassVar[tuple[str, ...]] = (
-        r"d_k = \left\| \theta_k - \theta_0 \right\|,\quad l_k = \sum_{j=1}^k \left\| \theta_j - \theta_{j-1} \right\|,\quad \frac{d_k}{l_k} \leq 1",
+        r"d_k = \left\| \theta_k - \theta_0 \right\|,\quad "
+        r"l_k = \sum_{j=1}^k \left\| \theta_j - \theta_{j-1} \right\|,\quad \frac{d_k}{l_k} \leq 1",
     )
     symbols: ClassVar[dict[str, str]] = {"θ_k": "parameters after k steps"}
     source: ClassVar[str] = (
-        "Notes, poor correspondence between local and global structure, Figure 8.4; chapter row C17."
+        "Notes, poor correspondence between local and global structure, Figure 8.4; chapter row "
+        "C17."
     )
     usual: ClassVar[bool] = True
     watches: ClassVar[str] = "update_norm"
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("distance", "Distance from the start"),
-        Quantity("length", "Length of the way"),
+        Quantity("length", "Length of the path"),
         Quantity("straightness", "Distance over length"),
     )
 
     every: int = schedule(
-        50, "The way is added up at every step whatever this is, at less than 1 % of the training."
+        50,
+        "The length is added up at every step in any case, at less than 1 % of the training.",
     )
 
     def begin(self, theta: torch.Tensor, memory: dict[str, Any]) -> None:
@@ -53,10 +55,10 @@ class Distance(Instrument):
         memory["length"] = torch.zeros_like(theta[:, 0], dtype=torch.float64)
         memory["rows"] = []
 
-    def watch(self, row: torch.Tensor, place: int, memory: dict[str, Any]) -> None:
-        # Added up later: this is done at every step.
+    def watch(self, row: torch.Tensor, index: int, memory: dict[str, Any]) -> None:
+        # Added up later, since this runs at every step.
         memory["rows"].append(row)
-        memory["place"] = place
+        memory["index"] = index
         if len(memory["rows"]) >= _MAX_ROWS:
             self._add(memory)
 
@@ -76,8 +78,8 @@ class Distance(Instrument):
 
     @staticmethod
     def _add(memory: dict[str, Any]) -> None:
-        """Add up the norms that wait; in double precision, for a way of millions of steps."""
+        """Add up the pending norms, in double precision for a path of millions of steps."""
         if memory["rows"]:
-            norms = torch.stack(memory["rows"])[:, memory["place"]]
+            norms = torch.stack(memory["rows"])[:, memory["index"]]
             memory["length"] = memory["length"] + norms.sum(dim=0, dtype=torch.float64)
             memory["rows"] = []

@@ -8,25 +8,24 @@ from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, Ste
 from optlab.core.fields import flag, number
 from optlab.core.lazy import torch
 
-_MOST_POINTS = 1024
-"""Readings that are kept; of more, every other one goes."""
-_FEWEST = 4
-"""Readings that a line is fitted to, at least."""
+_MAX_POINTS = 1024
+"""Readings to keep; beyond that every other one is dropped."""
+_MIN_FITTED = 4
+"""Readings that the fit of a line needs."""
 
 
 class ExcessError(Instrument):
-    """The objective on the training set less its minimum, with the order of convergence fitted to
-    it, beside the bounds of theory.
+    """The objective on the training set minus its minimum, with the fitted order of convergence.
 
-    On logarithmic axes a power of the number of steps is a line, and its slope is the order: −1/2
-    for stochastic gradients on a convex problem, −1 on a strongly convex one or for gradient
-    descent, −2 for Nesterov's method on all data. Linear convergence, a fixed share of the excess
-    left after each step, bends down on these axes; the share is told, too. Both are fitted to the
-    last tenfold of steps.
+    On logarithmic axes a power of the number of steps is a line whose slope is the order: −1/2 for
+    stochastic gradients on a convex problem, −1 on a strongly convex one or for gradient descent,
+    −2 for Nesterov's method on all data. Linear convergence, where each step leaves a fixed share
+    of the excess, bends down on these axes; that share is reported, too. Both are fitted to the
+    last decade of steps. The picture shows the bounds of theory for comparison.
 
     Where the minimum is not known, the smallest objective that any run of the population has
-    reached by now stands for it. The excess then comes out too small near the end, and the slope
-    too steep: train on for a while behind the part that you look at.
+    reached so far replaces it. The excess is then too small near the end, and the slope too steep:
+    continue training for a while beyond the part that you want to examine.
     """
 
     name: ClassVar[str] = "excess_error"
@@ -35,7 +34,8 @@ class ExcessError(Instrument):
     sort_order: ClassVar[int] = 120
     rule: ClassVar[tuple[str, ...]] = (
         r"J(\theta_k) - J^*",
-        r"\text{bounds:}\quad O\left(\frac{1}{\sqrt{k}}\right),\ O\left(\frac{1}{k}\right),\ O\left(\frac{1}{k^2}\right),\ O\left(\rho^k\right)",
+        r"\text{bounds:}\quad O\left(\frac{1}{\sqrt{k}}\right),\ O\left(\frac{1}{k}\right),\ "
+        r"O\left(\frac{1}{k^2}\right),\ O\left(\rho^k\right)",
     )
     symbols: ClassVar[dict[str, str]] = {
         "J*": "minimum of the objective",
@@ -43,7 +43,8 @@ class ExcessError(Instrument):
         "ρ": "share of the excess that a step leaves",
     }
     source: ClassVar[str] = (
-        "Notes, section 8.3.1: convergence of stochastic gradient descent; chapter row A18; Y. Nesterov (1983)."
+        "Notes, section 8.3.1: convergence of stochastic gradient descent; chapter row A18; "
+        "Y. Nesterov (1983)."
     )
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("objective", "Objective on the training set", log=True),
@@ -52,17 +53,19 @@ class ExcessError(Instrument):
         Quantity("left", "Share of the excess that a step leaves"),
     )
     draws: ClassVar[str] = (
-        "Excess error against steps, the fitted line, and the bounds 1/√k, 1/k, 1/k² and ρ to the power k, drawn through the first point of the fit."
+        "Excess error against steps, the fitted line, and the bounds 1/√k, 1/k, 1/k² and ρ to the "
+        "power k, drawn through the first point of the fit."
     )
 
     every: int = schedule(50, "A reading is a pass through the training set.")
     known: bool = flag(
         False,
         "Minimum is known",
-        help="Whether the minimum is the number below; else the smallest objective that was seen stands for it.",
+        help="Whether the minimum is the number below; otherwise the smallest objective reached so "
+        "far replaces it.",
     )
     minimum: float = number(
-        0.0, "Minimum", symbol="J*", help="Minimum of the objective, where it is known."
+        0.0, "Minimum", symbol="J*", help="Minimum of the objective, if it is known."
     )
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
@@ -72,11 +75,11 @@ class ExcessError(Instrument):
         memory["count"] = memory.get("count", 0) + 1
         if (memory["count"] - 1) % stride == 0:
             points.append((context.step, value))
-        if len(points) > _MOST_POINTS:
+        if len(points) > _MAX_POINTS:
             memory["points"], memory["stride"] = points[::2], 2 * stride
         kept = memory["points"]
         steps = torch.tensor([float(step) for step, _ in kept], dtype=torch.float64)
-        values = torch.stack([found for _, found in kept]).double().cpu()
+        values = torch.stack([value for _, value in kept]).double().cpu()
         lowest = values.nan_to_num(float("inf")).amin()
         memory["best"] = best = min(
             float(lowest),
@@ -85,10 +88,10 @@ class ExcessError(Instrument):
         )
         excess = values - (self.minimum if self.known else best)
         slope, level, left, first = self._fitted(steps, excess)
-        here = value.double().cpu() - (self.minimum if self.known else best)
+        current = value.double().cpu() - (self.minimum if self.known else best)
         series = {
             "objective": value,
-            "excess": here.to(value),
+            "excess": current.to(value),
             "slope": slope.to(value),
             "left": left.to(value),
         }
@@ -101,8 +104,11 @@ class ExcessError(Instrument):
     def _fitted(
         steps: torch.Tensor, excess: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Slope and level of the line on log axes, share left by a step, and place of the first
-        point, each ``[R]``; NaN where there are too few points.
+        """Fit a line on log axes, and the share that a step leaves.
+
+        Returns:
+            Slope and level of the line, share, and index of the first fitted point, each ``[R]``;
+            NaN where there are too few points.
         """
         runs = excess.shape[1]
         slope, level, left = (
@@ -116,7 +122,7 @@ class ExcessError(Instrument):
                 & (excess[:, run] > 0.0)
                 & torch.isfinite(excess[:, run])
             )
-            if int(usable.sum()) < _FEWEST:
+            if int(usable.sum()) < _MIN_FITTED:
                 continue
             k, e = steps[usable], excess[usable, run].log()
             slope[run], level[run] = _line(k.log(), e)
@@ -148,7 +154,7 @@ class ExcessError(Instrument):
 
 
 def _line(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Slope and intercept of the line of least squares."""
-    away = x - x.mean()
-    slope = (away * y).sum() / away.square().sum()
+    """Return slope and intercept of the least-squares line."""
+    centered = x - x.mean()
+    slope = (centered * y).sum() / centered.square().sum()
     return slope, y.mean() - slope * x.mean()

@@ -1,6 +1,4 @@
-"""Gradient noise: how far the gradient of one batch is from that of all data, told from its
-examples.
-"""
+"""Gradient noise: how far the gradient of a batch is from that of all data."""
 
 from __future__ import annotations
 
@@ -20,18 +18,18 @@ from optlab.core.lazy import torch
 
 
 class GradientNoise(Instrument):
-    """Standard error of the batch's gradient, its signal-to-noise ratio, and how the gradients of
-    single examples are distributed.
+    """Standard error and signal-to-noise ratio of the batch gradient, from its examples.
 
-    The gradient of a batch is a mean over examples, so its error falls with the root of their
-    number: four times the batch for half the error. Where the signal is below the noise, a step
-    goes mostly at random; then a larger batch or a smaller rate helps, and where it is far above, a
-    smaller batch would do. The noise scale is the batch at which signal and noise are equal.
+    The gradient of a batch is a mean over examples, so its error falls with the square root of
+    their number: half the error takes four times the batch. Where the signal is below the noise, a
+    step is mostly random; a larger batch or a smaller rate then helps. Where it is far above, a
+    smaller batch would do. The noise scale is the batch size at which signal and noise are equal.
+    The distribution of the norms of the examples' gradients is recorded, too.
 
-    In chains of affine layers the norm of an example's gradient is known from its activations and
-    deltas, without the gradient itself. Other models are trained, so to say, on each example of the
-    batch as a run of its own, and batch normalization, where examples are not apart, takes a
-    backward pass an example.
+    In chains of affine layers the norm of an example's gradient follows from its activations and
+    deltas, without the gradient itself. Other models treat each example of the batch as a separate
+    run; with batch normalization, where examples depend on each other, each example takes a
+    backward pass.
     """
 
     name: ClassVar[str] = "gradient_noise"
@@ -39,19 +37,23 @@ class GradientNoise(Instrument):
     group: ClassVar[str] = "Noise"
     sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (
-        r"g = \frac{1}{m} \sum_i g_i,\quad s^2 = \frac{1}{m (m - 1)} \sum_i \left\| g_i - g \right\|^2",
-        r"\text{signal to noise:}\quad \frac{\left\| g \right\|}{s},\quad \text{noise scale:}\quad \frac{m s^2}{\left\| g \right\|^2}",
-        r"\text{an affine layer:}\quad \left\| g_i \right\|^2 = \left\| \delta_i \right\|^2 \left( \left\| h_i \right\|^2 + 1 \right)",
+        r"g = \frac{1}{m} \sum_i g_i,\quad "
+        r"s^2 = \frac{1}{m (m - 1)} \sum_i \left\| g_i - g \right\|^2",
+        r"\text{signal to noise:}\quad \frac{\left\| g \right\|}{s},\quad "
+        r"\text{noise scale:}\quad \frac{m s^2}{\left\| g \right\|^2}",
+        r"\text{an affine layer:}\quad \left\| g_i \right\|^2 = "
+        r"\left\| \delta_i \right\|^2 \left( \left\| h_i \right\|^2 + 1 \right)",
     )
     symbols: ClassVar[dict[str, str]] = {
         "g_i": "gradient of the loss of example i, without weight decay",
-        "m": "examples of the batch",
-        "s": "standard error of g, as a length: the root of the trace of its covariance",
+        "m": "number of examples in the batch",
+        "s": "standard error of g, as a length: the square root of the trace of its covariance",
         "δ_i, h_i": "gradient by the layer's outputs, and its inputs, for example i",
     }
     source: ClassVar[str] = (
-        "Notes, batch and minibatch algorithms: the standard error of a mean; noise scale: S. McCandlish et al. (2018), the simple one; norms from "
-        "activations and deltas: I. Goodfellow (2015), Efficient per-example gradient computations."
+        "Notes, batch and minibatch algorithms: the standard error of a mean; simple noise scale: "
+        "S. McCandlish et al. (2018); norms from activations and deltas: I. Goodfellow (2015), "
+        "Efficient per-example gradient computations."
     )
     of_examples: ClassVar[bool] = True
     gives: ClassVar[tuple[Quantity, ...]] = (
@@ -60,13 +62,12 @@ class GradientNoise(Instrument):
         Quantity("noise_scale", "Noise scale", log=True),
         Quantity("norms", "Norms of the examples' gradients", log=True, vector=True),
     )
-    draws: ClassVar[str] = (
-        "How many examples of the batch have a gradient of which norm: edges and counts."
-    )
+    draws: ClassVar[str] = "Histogram of the norms of the examples' gradients: edges and counts."
 
     every: int = schedule(
         5,
-        "A reading costs half a step to a step where the layers allow it; noise is read off many readings, as each is a draw of its own.",
+        "A reading costs half a step to one step where the layers allow it; each reading is a "
+        "single draw, so many are needed to estimate the noise.",
     )
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
@@ -94,4 +95,7 @@ class GradientNoise(Instrument):
         return Reading(series, draw)
 
     def cost(self) -> str:
-        return "half a plain step to one for chains of affine layers, one to four for other models, one for each example with batch normalization"
+        return (
+            "half a plain step to one for chains of affine layers, one to four for other models, "
+            "one for each example with batch normalization"
+        )

@@ -18,8 +18,8 @@ from optlab.core.lazy import torch
 class GradientsByLayer(Instrument):
     """Norm and spread of the gradient of each of the model's tensors.
 
-    Gradients that get smaller from the output down to the input vanish, those that get larger
-    explode: the lower layers then learn much slower, or jump, at the one learning rate for all.
+    Gradients that shrink from the output down to the input vanish, those that grow explode: with
+    one learning rate for all, the lower layers then learn much more slowly, or jump.
     """
 
     name: ClassVar[str] = "gradients_by_layer"
@@ -27,7 +27,8 @@ class GradientsByLayer(Instrument):
     group: ClassVar[str] = "By layer"
     sort_order: ClassVar[int] = 60
     source: ClassVar[str] = (
-        "Notes, cliffs and exploding gradients, long-term dependencies; X. Glorot, Y. Bengio (2010), figures 6 and 7."
+        "Notes, cliffs and exploding gradients, long-term dependencies; X. Glorot, Y. Bengio "
+        "(2010), figures 6 and 7."
     )
     usual: ClassVar[bool] = True
     gives: ClassVar[tuple[Quantity, ...]] = (
@@ -35,15 +36,15 @@ class GradientsByLayer(Instrument):
         Quantity("std", "Standard deviation of the gradient by tensor", log=True, vector=True),
     )
 
-    every: int = schedule(100, "Often enough to see it change, at 1 % of the training.")
+    every: int = schedule(100, "Often enough to show changes, at 1 % of the training.")
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
-        found = [
+        moments = [
             torch.var_mean(part, dim=1, correction=0)
             for part in context.gradient.split(context.layout.sizes, 1)
         ]
-        variance = torch.stack([spread for spread, _ in found], dim=1)
-        mean = torch.stack([mean for _, mean in found], dim=1)
+        variance = torch.stack([variance for variance, _ in moments], dim=1)
+        mean = torch.stack([mean for _, mean in moments], dim=1)
         sizes = torch.tensor(context.layout.sizes).to(variance)
         names = tuple(spec.name for spec in context.layout.parameters)
         return Reading(

@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 
 
 class Margins(Instrument):
-    """How the margins of the examples are distributed: the output of the right class less the
-    largest of the others.
+    """Distribution of margins: the output of the correct class minus the largest of the others.
 
-    An example with a negative margin is classified wrongly. After the last training example is
-    right, cross-entropy goes on pushing classes apart: the whole distribution moves to the right,
-    and often the validation error still falls with it.
+    An example with a negative margin is misclassified. After the last training example is
+    classified correctly, cross-entropy keeps pushing classes apart: the entire distribution moves
+    to the right, and often the validation error still falls with it.
     """
 
     name: ClassVar[str] = "margins"
@@ -42,17 +41,22 @@ class Margins(Instrument):
         Quantity("quartiles", "Margins", vector=True),
         Quantity("negative", "Share of negative margins"),
     )
-    draws: ClassVar[str] = "How many examples have which margin: edges and counts."
+    draws: ClassVar[str] = "Histogram of the margins: edges and counts."
 
-    every: int = schedule(200, "About as often as an evaluation, which it costs.")
+    every: int = schedule(200, "A reading costs an evaluation, so it is about as frequent.")
     part: Literal["training", "validation"] = choice(
-        "training", "Part", help="Examples that it is told on."
+        "training", "Part", help="Part of the data on which it is computed."
     )
-    bins: int = integer(40, "Bins", ge=2, le=400, slider=(10, 100), help="Bins of the histogram.")
+    bins: int = integer(
+        40, "Bins", ge=2, le=400, slider=(10, 100), help="Number of bins of the histogram."
+    )
 
     def refusal(self, setting: Setting) -> str:
         if self.part == "validation" and not setting.validation:
-            return "it looks at the validation part, but there is none; make dataset.validation larger, or set its field part to training."
+            return (
+                "it uses the validation part, but there is none; make dataset.validation larger, "
+                "or set its field part to training."
+            )
         return ""
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:

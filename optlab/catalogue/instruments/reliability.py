@@ -18,12 +18,12 @@ from optlab.core.lazy import torch
 
 
 class Reliability(Instrument):
-    """How often the most probable class is right, against how probable the model calls it.
+    """Accuracy of the most probable class, against the probability that the model assigns to it.
 
-    Where a model says 80 %, it should be right 8 times in 10. A network that is trained on after
-    its training error is gone pushes probabilities to 1 and becomes overconfident: the curve sinks
-    below the diagonal, and cross-entropy rises on the validation set although the 0-1 error does
-    not.
+    Where a model says 80 %, it should be right 8 times in 10. A network that is trained further
+    after its training error is gone pushes probabilities to 1 and becomes overconfident: the curve
+    drops below the diagonal, and cross-entropy rises on the validation set although the 0-1 error
+    does not.
     """
 
     name: ClassVar[str] = "reliability"
@@ -34,25 +34,27 @@ class Reliability(Instrument):
         r"\text{ECE} = \sum_b \frac{n_b}{n} \left| \text{acc}_b - \text{conf}_b \right|",
     )
     symbols: ClassVar[dict[str, str]] = {
-        "b": "bin of the probability of the most probable class; bins are equally wide",
-        "n_b": "examples in it, of n",
-        "acc_b, conf_b": "share of them that are right, and mean probability",
+        "b": "bin of the probability of the most probable class; all bins have the same width",
+        "n_b": "number of examples in the bin, out of n",
+        "acc_b, conf_b": "share of them that are correct, and their mean probability",
     }
     source: ClassVar[str] = (
-        "Chapter row O4; M. Pakdaman Naeini et al. (2015); C. Guo et al. (2017), On calibration of modern neural networks."
+        "Chapter row O4; M. Pakdaman Naeini et al. (2015); C. Guo et al. (2017), On calibration of "
+        "modern neural networks."
     )
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("ece", "Expected calibration error"),
-        Quantity("overconfidence", "Mean probability less accuracy"),
+        Quantity("overconfidence", "Mean probability minus accuracy"),
     )
     draws: ClassVar[str] = (
-        "The reliability curve: mean probability, accuracy and count of each bin, and the bins' edges."
+        "The reliability curve: mean probability, accuracy and count of each bin, and the edges of "
+        "the bins."
     )
 
-    every: int = schedule(200, "About as often as an evaluation, which it costs.")
+    every: int = schedule(200, "A reading costs an evaluation, so it is about as frequent.")
     part: Literal["training", "validation"] = choice(
-        "validation", "Part", help="Examples that it is told on."
+        "validation", "Part", help="Part of the data on which it is computed."
     )
     bins: int = integer(
         10,
@@ -61,33 +63,39 @@ class Reliability(Instrument):
         le=100,
         slider=(5, 30),
         help="Number of bins.",
-        why="The usual number; the error grows with it on few examples.",
+        why="The usual number; with few examples the error grows with the number of bins.",
     )
 
     def refusal(self, setting: Setting) -> str:
         if not setting.probabilities:
-            return "it needs predicted class probabilities, but the outputs under this loss are none; use the loss cross_entropy."
+            return (
+                "it needs predicted class probabilities, but with this loss the outputs are not "
+                "probabilities; use the loss cross_entropy."
+            )
         if self.part == "validation" and not setting.validation:
-            return "it looks at the validation part, but there is none; make dataset.validation larger, or set its field part to training."
+            return (
+                "it uses the validation part, but there is none; make dataset.validation larger, "
+                "or set its field part to training."
+            )
         return ""
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
-        found = context.probabilities(self.part)
-        if found is None:
+        predictions = context.probabilities(self.part)
+        if predictions is None:
             return Reading({})
-        probabilities, y = found
+        probabilities, y = predictions
         confidence, predicted = probabilities.max(dim=2)
-        right = (predicted == y).to(confidence)
-        place = (confidence * self.bins).nan_to_num(0.0).long().clamp(0, self.bins - 1)
+        correct = (predicted == y).to(confidence)
+        index = (confidence * self.bins).nan_to_num(0.0).long().clamp(0, self.bins - 1)
         empty = torch.zeros(
             len(confidence), self.bins, dtype=confidence.dtype, device=confidence.device
         )
-        count = empty.scatter_add(1, place, torch.ones_like(confidence))
-        total_confidence, total_right = (
-            empty.scatter_add(1, place, confidence),
-            empty.scatter_add(1, place, right),
+        count = empty.scatter_add(1, index, torch.ones_like(confidence))
+        total_confidence, total_correct = (
+            empty.scatter_add(1, index, confidence),
+            empty.scatter_add(1, index, correct),
         )
-        error = (total_right - total_confidence).abs().sum(dim=1) / confidence.shape[1]
+        error = (total_correct - total_confidence).abs().sum(dim=1) / confidence.shape[1]
 
         def draw() -> dict[str, torch.Tensor]:
             edges = torch.linspace(
@@ -96,12 +104,12 @@ class Reliability(Instrument):
             return {
                 "edges": edges,
                 "probability": total_confidence / count,
-                "accuracy": total_right / count,
+                "accuracy": total_correct / count,
                 "count": count,
             }
 
         return Reading(
-            {"ece": error, "overconfidence": confidence.mean(dim=1) - right.mean(dim=1)}, draw
+            {"ece": error, "overconfidence": confidence.mean(dim=1) - correct.mean(dim=1)}, draw
         )
 
     def cost(self) -> str:

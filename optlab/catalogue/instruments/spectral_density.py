@@ -9,10 +9,10 @@ from optlab.core.fields import integer
 
 
 class SpectralDensity(Instrument):
-    """How the eigenvalues of the Hessian are spread, by stochastic Lanczos quadrature.
+    """Distribution of the eigenvalues of the Hessian, by stochastic Lanczos quadrature.
 
-    Trained networks have a bulk of eigenvalues near zero and a few far out, about as many as there
-    are classes: most directions are flat, and a few set the learning rate for all.
+    Trained networks have a bulk of eigenvalues near zero and a few outliers, about as many as there
+    are classes: most directions are flat, and a few limit the learning rate for all.
     """
 
     name: ClassVar[str] = "spectral_density"
@@ -20,23 +20,26 @@ class SpectralDensity(Instrument):
     group: ClassVar[str] = "Curvature"
     sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (
-        r"\rho(t) = \frac{1}{P} \sum_i \delta(t - \lambda_i) \approx \frac{1}{n} \sum_{j=1}^n \sum_k w_{jk}\, \delta(t - \tau_{jk})",
+        r"\rho(t) = \frac{1}{P} \sum_i \delta(t - \lambda_i) \approx "
+        r"\frac{1}{n} \sum_{j=1}^n \sum_k w_{jk}\, \delta(t - \tau_{jk})",
     )
     symbols: ClassVar[dict[str, str]] = {
-        "τ_jk, w_jk": "eigenvalues of the Lanczos matrix from random start j, and squares of the first entries of its eigenvectors",
-        "n": "random starts",
+        "τ_jk, w_jk": "eigenvalues of the Lanczos matrix from random start j, and squares of the "
+        "first entries of its eigenvectors",
+        "n": "number of random starts",
     }
     source: ClassVar[str] = (
-        "S. Ubaru, J. Chen, Y. Saad (2017), Fast estimation of tr(f(A)); B. Ghorbani et al. (2019), of neural networks."
+        "S. Ubaru, J. Chen, Y. Saad (2017), Fast estimation of tr(f(A)); for neural networks: "
+        "B. Ghorbani et al. (2019)."
     )
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("mean", "Mean eigenvalue"),
         Quantity("spread", "Standard deviation of the eigenvalues", log=True),
     )
-    draws: ClassVar[str] = "The density, smoothed: eigenvalue and density, of integral 1."
+    draws: ClassVar[str] = "The smoothed density: eigenvalue and density, with integral 1."
 
     every: int = schedule(
-        0, "On a pause and at the end: a reading is the cost of hundreds of steps."
+        0, "On a pause and at the end: a reading costs as much as hundreds of steps."
     )
     probes: int = integer(
         4,
@@ -45,7 +48,7 @@ class SpectralDensity(Instrument):
         ge=1,
         le=256,
         slider=(1, 32),
-        help="Their results are averaged.",
+        help="Number of random starting vectors; their results are averaged.",
     )
     steps: int = integer(
         40,
@@ -53,7 +56,7 @@ class SpectralDensity(Instrument):
         ge=2,
         le=512,
         slider=(8, 128),
-        help="Hessian products for each start; more show finer detail.",
+        help="Hessian products for each start; more resolve finer detail.",
     )
     examples: int = integer(
         0,
@@ -62,7 +65,8 @@ class SpectralDensity(Instrument):
         ge=0,
         le=10**7,
         slider=(0, 5000),
-        help="Training examples that the Hessian is taken on, the first so many; 0 for the batch of the step.",
+        help="Number of training examples on which the Hessian is computed; 0 for "
+        "the batch of the step.",
     )
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:

@@ -16,15 +16,13 @@ from optlab.catalogue.instruments.base import (
 
 
 class TimeGradient(Instrument):
-    """Norm of the gradient of an example's loss by the state at each time step, the mean over the
-    batch.
+    """Norm of the gradient by the state at each time step, averaged over the batch.
 
-    The gradient of an early step has passed through the recurrent weights once for each step in
+    The gradient of an early step passes through the recurrent weights once for each step in
     between: with their powers it vanishes or explodes, and a long lag cannot be learned. The norm
-    at the first step over that at the last tells how much of the gradient is left.
+    at the first step over that at the last is the share of the gradient that is left.
 
-    For a model without a state that is carried from step to step, the gradient by the inputs of
-    each step is taken.
+    For a model without a recurrent state, it is the gradient by the inputs of each step.
     """
 
     name: ClassVar[str] = "time_gradient"
@@ -32,12 +30,13 @@ class TimeGradient(Instrument):
     group: ClassVar[str] = "By layer"
     sort_order: ClassVar[int] = 75
     rule: ClassVar[tuple[str, ...]] = (
-        r"\frac{1}{m} \sum_i \left\| \frac{\partial \ell_i}{\partial h_{i,t}} \right\|,\quad t = 0, \dots, T - 1",
+        r"\frac{1}{m} \sum_i \left\| \frac{\partial \ell_i}{\partial h_{i,t}} \right\|,\quad "
+        r"t = 0, \dots, T - 1",
     )
     symbols: ClassVar[dict[str, str]] = {
         "ℓ_i": "loss of example i",
         "h_{i,t}": "its state after step t, or its input in step t",
-        "m": "examples of the batch",
+        "m": "number of examples in the batch",
     }
     source: ClassVar[str] = (
         "Notes, long-term dependencies, (8.11); Y. Bengio, P. Simard, P. Frasconi (1994)."
@@ -54,7 +53,8 @@ class TimeGradient(Instrument):
         return (
             ""
             if setting.sequence
-            else "it needs sequences (steps × values), but the examples of this data set are none; choose another data set."
+            else "it needs sequences (steps × values), but the examples of this data set are not "
+            "sequences; choose another data set."
         )
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:

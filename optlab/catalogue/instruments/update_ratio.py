@@ -1,4 +1,4 @@
-"""Size of a step beside the size of what it changes."""
+"""Size of a step relative to the size of the weights."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from optlab.core.lazy import torch
 class UpdateRatio(Instrument):
     """Norm of the last update over the norm of the weights, for each of the model's tensors.
 
-    About 1/1000 a step is common in healthy training; far above, the weights are thrown about; far
-    below, the layer hardly learns. A tensor that is zero as a whole, as biases are at the start,
+    About 1/1000 per step is common in healthy training. Far above, the weights fluctuate wildly;
+    far below, the layer hardly learns. A tensor that is entirely zero, as biases are at the start,
     has no ratio.
     """
 
@@ -39,7 +39,7 @@ class UpdateRatio(Instrument):
         Quantity("ratio", "Update over weight by tensor", log=True, vector=True),
     )
 
-    every: int = schedule(100, "Often enough to see it change, at less than 1 % of the training.")
+    every: int = schedule(100, "Often enough to show changes, at less than 1 % of the training.")
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         update = self._norms(context, context.after - context.before)

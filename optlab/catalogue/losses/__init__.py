@@ -1,1 +1,1 @@
-"""Losses: what is minimized on each example, and what is counted as an error."""
+"""Losses: the quantity that is minimized on each example."""

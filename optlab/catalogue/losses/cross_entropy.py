@@ -12,8 +12,8 @@ from optlab.core.lazy import functional, torch
 class CrossEntropy(Loss):
     """Negative log-likelihood of the correct class under the softmax of the outputs.
 
-    The surrogate for the 0-1 loss: it keeps pushing classes apart after the last training error is
-    gone, and it has no minimum on separable data, only an asymptote at 0.
+    It is the usual surrogate for the 0-1 loss: it keeps pushing classes apart after the last
+    training error is gone, and on separable data it has no minimum, only an asymptote at 0.
     """
 
     name: ClassVar[str] = "cross_entropy"
@@ -25,14 +25,14 @@ class CrossEntropy(Loss):
     symbols: ClassVar[dict[str, str]] = {"f_c": "output (logit) of class c"}
     source: ClassVar[str] = "Notes, (8.4)–(8.6) and section on surrogate losses."
     differences: ClassVar[str] = (
-        "As torch.nn.functional.cross_entropy with the mean taken over the batch."
+        "Same as torch.nn.functional.cross_entropy with the mean over the batch."
     )
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
     canonical: ClassVar[bool] = True
 
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        # Classes on the second axis, as layers leave them in memory: there a softmax goes along the
-        # examples, many times as fast as across a few classes.
+        # Classes on the second axis, as layers leave them in memory: a softmax is then vectorized
+        # over the examples, many times as fast as over a few classes.
         return functional.cross_entropy(outputs.transpose(1, 2), y, reduction="none")
 
     def with_gradient(

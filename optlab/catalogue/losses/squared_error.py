@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class SquaredError(Loss):
-    """Squared distance of the outputs from the target, summed over the outputs of an example.
+    """Squared distance between outputs and target, summed over the outputs of an example.
 
-    For classes the target is the one-hot vector. With a linear model it is a quadratic function of
-    the parameters: the case in which every statement about conditioning is exact.
+    For classes the target is a one-hot vector. With a linear model the loss is a quadratic function
+    of the parameters: the case in which every statement about conditioning is exact.
     """
 
     name: ClassVar[str] = "squared_error"
@@ -27,7 +27,7 @@ class SquaredError(Loss):
         "Deep Learning, section 5.1.4; (8.4) with a Gaussian model of unit variance, times two."
     )
     differences: ClassVar[str] = (
-        "torch.nn.MSELoss also divides by the number of outputs; both agree where there is one."
+        "torch.nn.MSELoss also divides by the number of outputs; the two agree for one output."
     )
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes", "regression")
     canonical: ClassVar[bool] = True
@@ -43,10 +43,10 @@ class SquaredError(Loss):
         return residual.square().sum(dim=(1, 2)) / m, residual.mul_(2.0 / m)
 
     def fisher_product(self, outputs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        # ‖f − y‖² is the negative log-likelihood of a Gaussian of variance ½.
+        # ‖f − y‖² is the negative log-likelihood of a Gaussian with variance ½.
         return 2.0 * u
 
 
 def _target(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """``y`` as values ``[R, m, outputs]``: classes become one-hot vectors."""
+    """Return ``y`` as values ``[R, m, outputs]``: classes become one-hot vectors."""
     return y if y.is_floating_point() else functional.one_hot(y, outputs.shape[2]).to(outputs.dtype)

@@ -1,7 +1,6 @@
-"""What a measure is: a number (or several) for each run, taken at every step or at every
-evaluation.
+"""What a measure is: numbers of each run, recorded at every step or at every evaluation.
 
-Taking a measure never changes the training: it gets tensors to read and no generator.
+Recording a measure never changes the training: a measure reads tensors and has no generator.
 """
 
 from __future__ import annotations
@@ -21,14 +20,16 @@ When = Literal["step", "evaluation"]
 
 @dataclass
 class Step:
-    """What can be seen of one step.
+    """One step, as measures see it.
 
     Attributes:
-        loss: batch loss ``[R]`` at the point where the gradient was taken.
-        gradient: ``[R, P]``, before clipping; ``gradient_norm``: its norm ``[R]``.
-        before, after: parameters ``[R, P]`` on either side of the step.
+        loss: batch loss ``[R]`` at the point of the gradient.
+        gradient: ``[R, P]``, before clipping.
+        gradient_norm: norm ``[R]`` of ``gradient``.
+        before: parameters ``[R, P]`` before the step.
+        after: parameters ``[R, P]`` after the step.
         rate: learning rates ``[R]``.
-        tracked: flat positions ``[K]`` of the weights that are followed.
+        tracked: flat indices ``[K]`` of the tracked weights.
         clipped: share ``[R]`` of the gradient's components that clipping changed; None where no run
             clips.
     """
@@ -45,21 +46,25 @@ class Step:
 
 @dataclass
 class Evaluation:
-    """What can be seen at an evaluation: per-example losses, 0-1 errors and margins ``[R, n]`` on
-    whole parts.
+    """One evaluation, as measures see it: values ``[R, n]`` for all examples of a part.
 
-    Errors and margins are None for regression; validation is None where the part is empty, and
-    fresh examples where none are drawn.
+    Errors and margins are None for regression, validation values are None where the part is empty,
+    and values on fresh examples are None where none are drawn.
 
     Attributes:
-        training_margin, validation_margin: output of the right class less the largest of the
-            others.
-        fresh_loss, fresh_error: means ``[R]`` over fresh examples of the distribution, which no run
-            was trained on.
+        training_loss: losses ``[R, n]`` of the training examples.
+        training_error: 0-1 errors ``[R, n]`` of the training examples.
+        validation_loss: losses ``[R, n]`` of the validation examples.
+        validation_error: 0-1 errors ``[R, n]`` of the validation examples.
+        training_margin: output of the correct class minus the largest of the others, ``[R, n]``.
+        validation_margin: the same for the validation examples.
+        fresh_loss: mean loss ``[R]`` over fresh examples of the distribution, on which no run was
+            trained.
+        fresh_error: mean 0-1 error ``[R]`` over the same fresh examples.
         penalty: the weight-decay terms ``[R]`` of the objective; None where it has none.
-        weight_norm: Euclidean norm ``[R]`` of the weights, biases left out.
-        full_gradient_norm: norm ``[R]`` of the gradient of the objective on the whole training set;
-            None where it is not due.
+        weight_norm: Euclidean norm ``[R]`` of the weights, without biases.
+        full_gradient_norm: norm ``[R]`` of the gradient of the objective on the entire training
+            set; None where it is not due.
         averaged: the same at the averaged parameters; None where nothing is averaged.
     """
 
@@ -91,7 +96,7 @@ class Measure(Component):
 
 
 class StepMeasure(Measure):
-    """A measure of every step."""
+    """A measure recorded at every step."""
 
     when: ClassVar[When] = "step"
     of_clipping: ClassVar[bool] = False
@@ -99,14 +104,14 @@ class StepMeasure(Measure):
 
     @abstractmethod
     def take(self, step: Step) -> torch.Tensor:
-        """The values ``[R]``, or ``[R, K]`` for a measure of several numbers."""
+        """Return the values ``[R]``, or ``[R, K]`` for a measure of several numbers."""
 
 
 class EvaluationMeasure(Measure):
-    """A measure of every evaluation."""
+    """A measure recorded at every evaluation."""
 
     when: ClassVar[When] = "evaluation"
 
     @abstractmethod
     def take(self, evaluation: Evaluation) -> torch.Tensor | None:
-        """The values ``[R]``, or None where they do not exist."""
+        """Return the values ``[R]``, or None where they do not exist."""

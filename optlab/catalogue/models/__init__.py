@@ -7,15 +7,16 @@ from optlab.outside.own_models import records
 
 
 def generated() -> tuple[list[type[Component]], dict[str, str]]:
-    """Models that are no files here: those that the user has registered; see
-    :mod:`optlab.core.registry`.
-    """
-    from optlab.catalogue.models._own import found
+    """Return the models that are not files of this folder: those that the user has registered.
 
-    models, refused = found()
+    See :mod:`optlab.core.registry`.
+    """
+    from optlab.catalogue.models._own import registered
+
+    models, refused = registered()
     return list(models), refused
 
 
 def stamp() -> object:
-    """Changes when another model may have been registered."""
+    """Return a value that changes when another model may have been registered."""
     return records.stamp()

@@ -16,7 +16,7 @@ Second = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 
 def forward(name: Activation) -> Forward:
-    """The function: pre-activations ``z`` → activations."""
+    """Return the function: pre-activations ``z`` → activations, elementwise."""
     return {
         "relu": torch.relu,
         "tanh": torch.tanh,
@@ -28,8 +28,10 @@ def forward(name: Activation) -> Forward:
 
 
 def backward(name: Activation) -> Backward:
-    """The gradient: (gradient of the activations, pre-activations ``z``, activations ``h``) →
-    gradient of ``z``.
+    """Return the gradient, elementwise.
+
+    It maps the gradient of the activations, the pre-activations ``z`` and the activations ``h`` to
+    the gradient of ``z``.
     """
     aten = torch.ops.aten
     table: dict[str, Backward] = {
@@ -44,8 +46,9 @@ def backward(name: Activation) -> Backward:
 
 
 def second(name: Activation) -> Second | None:
-    """The second derivative: (pre-activations ``z``, activations ``h``) → φ''(z); None where it is
-    zero.
+    """Return the second derivative, elementwise; None where it is zero.
+
+    It maps the pre-activations ``z`` and the activations ``h`` to φ''(z).
     """
     table: dict[str, Second] = {
         "tanh": lambda z, h: -2.0 * h * (1.0 - h.square()),

@@ -1,33 +1,34 @@
-"""Batch normalization: each unit shifted and scaled to mean 0 and variance 1, then by a learned
-scale and shift.
+"""Batch normalization: units with mean 0 and variance 1 over the batch, scaled and shifted.
 
-The moments are part of the graph: the gradient knows that a step which only shifts or stretches a
-unit changes nothing, and does not propose it. Each run takes the moments of its own batch, so no
-run depends on another.
+The moments are part of the graph, so gradients have no component along changes that only shift or
+scale a unit. Each run uses the moments of its own batch, so no run depends on another.
 """
 
 from __future__ import annotations
 
-from optlab.catalogue.models.base import Moments
+from optlab.catalogue.models.capabilities import Moments
 from optlab.core.lazy import torch
 
 
 def moments(z: torch.Tensor) -> Moments:
-    """Means and variances (over m, not m − 1) ``[R, 1, units]`` of ``z`` ``[R, m, units]``."""
+    """Return mean and variance (over m, not m − 1) ``[R, 1, units]`` of ``z`` ``[R, m, units]``."""
     mean = z.mean(dim=1, keepdim=True)
     return mean, (z - mean).square().mean(dim=1, keepdim=True)
 
 
 def normalized(
-    z: torch.Tensor, known: Moments, scale: torch.Tensor, shift: torch.Tensor, epsilon: float
+    z: torch.Tensor, statistics: Moments, scale: torch.Tensor, shift: torch.Tensor, epsilon: float
 ) -> torch.Tensor:
-    """``γ (z − μ) / sqrt(δ + var) + β``.
+    """Return ``γ (z − μ) / sqrt(δ + var) + β``.
 
     Args:
-        z: ``[R, m, units]``. known: its moments, or those of the training set. scale, shift: ``[R,
-            units]``. epsilon: δ.
+        z: ``[R, m, units]``.
+        statistics: moments ``[R, 1, units]`` of ``z``, or those of the training set.
+        scale: γ, ``[R, units]``.
+        shift: β, ``[R, units]``.
+        epsilon: δ.
     """
-    mean, variance = known
+    mean, variance = statistics
     return torch.addcmul(
         shift.unsqueeze(1), (z - mean) * (epsilon + variance).rsqrt(), scale.unsqueeze(1)
     )

@@ -1,4 +1,4 @@
-"""A plain chain of affine maps with an activation between them, and its backward pass written out."""
+"""A chain of affine maps with activations in between, and its backward pass written out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
-from optlab.catalogue.models.base import Layers, Tape, Trace, affine, affine_backward
+from optlab.catalogue.models.base import Trace, affine, affine_backward
+from optlab.catalogue.models.capabilities import Layers, Tape
 from optlab.core.layout import Layout, Parameter, layout, linear
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def chain(widths: Sequence[int]) -> Layout:
-    """The tensors of maps between layers of these widths, inputs and outputs included."""
+    """Return the tensors of affine maps between layers of these widths, from inputs to outputs."""
     last = len(widths) - 2
     tensors: list[Parameter] = []
     for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
@@ -26,7 +27,7 @@ def chain(widths: Sequence[int]) -> Layout:
 def forward(
     parameters: list[torch.Tensor], x: torch.Tensor, activation: Activation, trace: Trace | None
 ) -> torch.Tensor:
-    """Outputs ``[R, m, outputs]`` for inputs ``[R, m, *inputs]``."""
+    """Compute outputs ``[R, m, outputs]`` for inputs ``[R, m, *inputs]``."""
     activate = _activations.forward(activation)
     h = x.flatten(2)
     last = len(parameters) // 2 - 1
@@ -44,7 +45,7 @@ def forward(
 def record(
     parameters: list[torch.Tensor], x: torch.Tensor, activation: Activation
 ) -> tuple[torch.Tensor, Tape]:
-    """The outputs, and what :func:`backward` needs."""
+    """Compute outputs ``[R, m, outputs]``, and keep what :func:`backward` needs."""
     activate = _activations.forward(activation)
     h = x.flatten(2)
     tape = [h]
@@ -64,8 +65,9 @@ def backward(
     activation: Activation,
     layers: Layers | None = None,
 ) -> None:
-    """Write the gradients that belong to ``delta`` ``[R, m, outputs]``, the gradient of the
-    outputs; see :meth:`optlab.catalogue.models.base.Model.backward`.
+    """Write the gradients of the parameters, from the gradient ``delta`` ``[R, m, outputs]``.
+
+    See :meth:`optlab.catalogue.models.capabilities.WrittenOutGradient.backward`.
     """
     derive = _activations.backward(activation)
     for number in range(len(parameters) // 2 - 1, -1, -1):

@@ -1,10 +1,9 @@
-"""The second derivatives of a chain of layers, written out: what autograd finds by differentiating
-its own backward pass.
+"""Second derivatives of a chain of layers, written out.
 
 A small network spends most of a Hessian product in autograd's bookkeeping. Differentiating forward
 and backward pass by hand along a direction (B. Pearlmutter, *Fast exact multiplication by the
-Hessian*, 1994) leaves the matrix products alone. Everything is computed with units first, ``[R,
-units, m]``, where the products need no transposed copies.
+Hessian*, 1994) leaves only the matrix products. Tensors have units first, ``[R, units, m]``, so
+that the products need no transposed copies.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
-from optlab.catalogue.models.base import Bend, Linearized
+from optlab.catalogue.models.capabilities import Linearized, OutputHessian
 from optlab.core.lazy import torch
 
 Layer = tuple["torch.Tensor", "torch.Tensor | None"]
@@ -21,10 +20,12 @@ Layer = tuple["torch.Tensor", "torch.Tensor | None"]
 
 
 class LinearizedLayers(Linearized):
-    """Affine maps with one activation between them, at one point.
+    """Affine maps with the same activation between them, at one point.
 
     Args:
-        layers: weights and biases, from the input up. x: ``[R, m, in]``.
+        layers: weights and biases, from the input up.
+        activation: name of the activation.
+        x: inputs ``[R, m, in]``.
     """
 
     def __init__(self, layers: Sequence[Layer], activation: Activation, x: torch.Tensor) -> None:
@@ -58,14 +59,14 @@ class LinearizedLayers(Linearized):
         self._folds: list[torch.Tensor | None] = []
 
     def differentiate(self, delta: torch.Tensor) -> None:
-        here = delta.transpose(1, 2)
-        deltas, folds = [here], []
+        current = delta.transpose(1, 2)
+        deltas, folds = [current], []
         for number in range(len(self._weights) - 1, 0, -1):
-            before = torch.bmm(self._weights[number].transpose(1, 2), here)
+            before = torch.bmm(self._weights[number].transpose(1, 2), current)
             slope, bend = self._slopes[number - 1], self._bends[number - 1]
             folds.append(None if bend is None else before * bend)
-            here = before if slope is None else before * slope
-            deltas.append(here)
+            current = before if slope is None else before * slope
+            deltas.append(current)
         self._deltas, self._folds = deltas[::-1], folds[::-1]
 
     def gradient(self, out: list[torch.Tensor]) -> None:
@@ -75,12 +76,12 @@ class LinearizedLayers(Linearized):
                 torch.sum(self._deltas[number], dim=2, out=bias)
 
     def squared_norms(self) -> torch.Tensor:
-        # What an example adds is the outer product of its delta and its input.
+        # The term of an example is the outer product of its delta and its input.
         total: torch.Tensor | None = None
         for delta, h, biased in zip(self._deltas, self._inputs, self._biased, strict=True):
-            entering = h.square().sum(dim=1)
-            here = delta.square().sum(dim=1).mul_(entering.add_(1.0) if biased else entering)
-            total = here if total is None else total.add_(here)
+            inputs = h.square().sum(dim=1)
+            layer = delta.square().sum(dim=1).mul_(inputs.add_(1.0) if biased else inputs)
+            total = layer if total is None else total.add_(layer)
         assert total is not None, "there is a layer"
         return total
 
@@ -109,7 +110,9 @@ class LinearizedLayers(Linearized):
                 second = bent if second is None else second + bent
         return z1.transpose(1, 2), (torch.zeros_like(z1) if z2 is None else z2).transpose(1, 2)
 
-    def product(self, directions: list[torch.Tensor], bend: Bend, out: list[torch.Tensor]) -> None:
+    def product(
+        self, directions: list[torch.Tensor], bend: OutputHessian, out: list[torch.Tensor]
+    ) -> None:
         grouped = self._grouped(directions)
         moved: list[torch.Tensor | None] = [None]
         changes: list[torch.Tensor] = []
@@ -142,13 +145,13 @@ class LinearizedLayers(Linearized):
                 delta = delta.addcmul_(fold, changes[number - 1])
 
     def _grouped(self, parts: list[torch.Tensor]) -> list[Layer]:
-        """Flat lists in the layout's order as (weight, bias) of each layer."""
-        found: list[Layer] = []
-        place = 0
+        """Group tensors in the layout's order to (weight, bias) of each layer."""
+        layers: list[Layer] = []
+        index = 0
         for biased in self._biased:
-            found.append((parts[place], parts[place + 1] if biased else None))
-            place += 1 + biased
-        return found
+            layers.append((parts[index], parts[index + 1] if biased else None))
+            index += 1 + biased
+        return layers
 
 
 def _affine(weight: torch.Tensor, h: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

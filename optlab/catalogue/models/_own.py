@@ -1,8 +1,8 @@
-"""Component classes made of registered modules: parameters in the flat vector, the forward pass by
-``torch.func.functional_call``.
+"""Component classes of registered modules.
 
-Listing them reads the registrations and nothing else; the user's file is executed when a model is
-first laid out for data.
+Parameters are part of the flat vector; ``torch.func.functional_call`` computes the forward pass.
+Listing the models only reads the registrations; the user's file is executed when a model is first
+laid out for data.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from optlab.outside.own_models.examination import Examined, built, examine, over
 from optlab.outside.own_models.records import Argument, Registration
 
 _KEPT = 32
-"""Laid-out models that are remembered, and modules that a thread keeps ready."""
+"""Number of laid-out models to remember, and of modules that a thread keeps ready."""
 
 
 class OwnModel(Model):
-    """Base of all models that are modules of the user's."""
+    """Base of all models that are modules of the user."""
 
     registration: ClassVar[Registration]
 
     def layout(self, shape: DataShape) -> Layout:
-        # asked each time: a confirmation may have been taken back
+        # Loaded each time, since the user may have withdrawn the confirmation.
         cls: Any = sources.load(self.registration)
         examined = _examined(self, cls, shape)
         key = (
@@ -50,7 +50,7 @@ class OwnModel(Model):
     ) -> torch.Tensor:
         key = (self, tuple(x.shape[2:]), tuple(tuple(part.shape[1:]) for part in parameters))
         if key not in _laid_out:
-            raise ValueError(f"{self.label} is laid out for data before its forward pass")
+            raise ValueError(f"{self.label} must be laid out for data before its forward pass")
         shape, examined, flat = _laid_out[key]
         module = self._module(shape, x, context.training)
         names = [parameter.name for parameter in examined.layout.parameters]
@@ -64,8 +64,8 @@ class OwnModel(Model):
                     module, names, [part.squeeze(0) for part in parameters], x.squeeze(0)
                 ).unsqueeze(0)
             if examined.batched:
-                together: torch.Tensor = over_runs(module, names)(parameters, x)
-                return together
+                outputs: torch.Tensor = over_runs(module, names)(parameters, x)
+                return outputs
             return torch.stack(
                 [
                     _call(module, names, list(row[1:]), row[0])
@@ -74,7 +74,8 @@ class OwnModel(Model):
             )
         except sources.USER_ERRORS as error:
             raise RunFailed(
-                f"model.name is '{self.name}': its forward pass failed with {sources.explained(error)}."
+                f"model.name is '{self.name}': its forward pass failed with "
+                f"{sources.explained(error)}."
             ) from error
 
     def _traced(
@@ -85,14 +86,14 @@ class OwnModel(Model):
         x: torch.Tensor,
         trace: Trace,
     ) -> torch.Tensor:
-        """One run after the other, with what each layer gives told as ``[R, m, …]``."""
-        told: dict[str, list[torch.Tensor]] = {}
+        """Compute one run after the other, and trace the output ``[R, m, …]`` of each layer."""
+        recorded: dict[str, list[torch.Tensor]] = {}
         outputs: list[torch.Tensor] = []
 
-        def watch(name: str) -> Callable[..., None]:
-            def hook(layer: Any, inputs: Any, given: Any) -> None:
-                if isinstance(given, torch.Tensor):
-                    told.setdefault(name, []).append(given)
+        def recorder(name: str) -> Callable[..., None]:
+            def hook(layer: Any, inputs: Any, output: Any) -> None:
+                if isinstance(output, torch.Tensor):
+                    recorded.setdefault(name, []).append(output)
 
             return hook
 
@@ -101,54 +102,59 @@ class OwnModel(Model):
             for name, layer in module.named_modules()
             if name and not any(True for _ in layer.children())
         ]
-        hooks = [layer.register_forward_hook(watch(name)) for name, layer in layers]
+        hooks = [layer.register_forward_hook(recorder(name)) for name, layer in layers]
         try:
             for row in zip(x, *parameters, strict=True):
                 outputs.append(_call(module, names, list(row[1:]), row[0]))
         finally:
             for handle in hooks:
                 handle.remove()
-        for name, values in told.items():
-            if len(values) == len(x):  # a layer used twice in a pass has no single result
+        for name, values in recorded.items():
+            if len(values) == len(x):  # a layer used twice in a pass has no single output
                 trace(name, torch.stack(values))
         return torch.stack(outputs)
 
     def _module(self, shape: DataShape, x: torch.Tensor, training: bool) -> torch.nn.Module:
-        """A module of this thread's own: the forward pass puts parameters into it, so two threads
-        must not share one.
+        """Return a module that belongs to this thread.
+
+        The forward pass puts parameters into it, so two threads must not share one.
         """
-        if not hasattr(_here, "modules"):
-            _here.modules = {}
-        kept: dict[Any, torch.nn.Module] = _here.modules
+        if not hasattr(_thread, "modules"):
+            _thread.modules = {}
+        kept: dict[Any, torch.nn.Module] = _thread.modules
         key = (self, shape, x.dtype, x.device, training)
         if key not in kept:
             while len(kept) >= _KEPT:
                 kept.pop(next(iter(kept)))
             with torch.random.fork_rng(devices=[]):
-                # constants drawn by the constructor are the same in every module
+                # Constants drawn by the constructor are the same in every module.
                 torch.manual_seed(0)
-                made = built(_maker(self, sources.load(self.registration), shape), _called(self))
-            kept[key] = made.to(device=x.device, dtype=x.dtype).train(training)
+                module = built(
+                    _constructor(self, sources.load(self.registration), shape), _description(self)
+                )
+            kept[key] = module.to(device=x.device, dtype=x.dtype).train(training)
         return kept[key]
 
 
 _laid_out: dict[tuple[Any, ...], tuple[DataShape, Examined, bool]] = {}
-_here = threading.local()
+_thread = threading.local()
 
 
 @functools.lru_cache(maxsize=_KEPT)
 def _examined(model: OwnModel, cls: Any, shape: DataShape) -> Examined:
-    return examine(_maker(model, cls, shape), shape, sources.takes(cls, "inputs"), _called(model))
+    return examine(
+        _constructor(model, cls, shape), shape, sources.takes(cls, "inputs"), _description(model)
+    )
 
 
-def _maker(
+def _constructor(
     model: OwnModel, cls: type[torch.nn.Module], shape: DataShape
 ) -> Callable[[], torch.nn.Module]:
     values = {field.name: getattr(model, field.name) for field in model.fields()}
     return functools.partial(cls, **sources.from_data(cls, shape), **values)
 
 
-def _called(model: OwnModel) -> str:
+def _description(model: OwnModel) -> str:
     return f"The model {model.name} (class {model.registration.cls})"
 
 
@@ -161,23 +167,21 @@ def _call(
     )
 
 
-# --- from registrations to classes ---------------------------------------------------------------------------------------------------
+# --- from registrations to classes ----------------------------------------------------------------
 
 
-def found() -> tuple[list[type[Model]], dict[str, str]]:
-    """A component class for each registered model, and name → why it cannot be used."""
+def registered() -> tuple[list[type[Model]], dict[str, str]]:
+    """Return a component class for each registered model, and name → why it cannot be used."""
     try:
         registrations = records.read()
     except StoreError as error:
         return [], {f"{records.PREFIX}…": str(error)}
-    return [made(registration) for registration in registrations], {}
+    return [component_class(registration) for registration in registrations], {}
 
 
 @functools.cache
-def made(registration: Registration) -> type[OwnModel]:
-    """The component class of a registered model; one for good, however often the catalogue is
-    walked.
-    """
+def component_class(registration: Registration) -> type[OwnModel]:
+    """Return the component class of a registered model, the same for each walk of the catalogue."""
     reserved = frozenset(dir(OwnModel))
     usable = [
         a
@@ -186,12 +190,13 @@ def made(registration: Registration) -> type[OwnModel]:
     ]
     fixed = [*registration.fixed, *(a.name for a in registration.arguments if a not in usable)]
     paragraphs = [
-        f"The class {registration.cls} of your own, registered on this machine.",
-        f"It is executed from {registration.origin} as long as the file is the one that was confirmed. Its parameters start by the initializer of the "
-        "experiment, not by its constructor.",
+        f"Your own class {registration.cls}, registered on this machine.",
+        f"It is executed from {registration.origin} as long as the file is unchanged since you "
+        "confirmed it. Its parameters are set by the initializer of the experiment, not by its "
+        "constructor.",
     ]
     if fixed:
-        paragraphs.append(f"These arguments stay at their defaults: {', '.join(fixed)}.")
+        paragraphs.append(f"These arguments keep their defaults: {', '.join(fixed)}.")
     body: dict[str, Any] = {
         "__module__": __name__,
         "__qualname__": f"Own{registration.cls}",
@@ -201,7 +206,7 @@ def made(registration: Registration) -> type[OwnModel]:
         "label": f"{registration.cls} (own.{registration.name})",
         "group": "Your own",
         "sort_order": 500,
-        "source": f"The user's own: {registration.origin}, SHA-256 {registration.sha256}.",
+        "source": f"Your own: {registration.origin}, SHA-256 {registration.sha256}.",
         "registration": registration,
         **{a.name: _declared(a, registration) for a in usable},
     }

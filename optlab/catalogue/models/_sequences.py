@@ -1,4 +1,4 @@
-"""What models of sequences ask of their data."""
+"""What models of sequences require of their data."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from optlab.core.errors import InvalidInput
 
 
 def sequence_inputs(shape: DataShape, model: str) -> int:
-    """Values of one time step of a sequence.
+    """Return the number of values of one time step of a sequence.
 
     Raises:
-        InvalidInput: the data are no sequences.
+        InvalidInput: the data are not sequences.
     """
     if len(shape.inputs) == 2:
         return shape.inputs[1]
     raise InvalidInput(
-        f"model.name is {model!r}, which needs sequences (steps × values), but an example of this dataset has the shape {list(shape.inputs)}; use mlp.",
+        f"model.name is {model!r}, which needs sequences (steps × values), but an example of this "
+        f"dataset has the shape {list(shape.inputs)}; use mlp.",
         "model.name",
     )

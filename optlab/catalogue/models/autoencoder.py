@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from optlab.catalogue.models import _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models.base import ForwardContext, Layers, Model, Tape
+from optlab.catalogue.models.base import ForwardContext, Model
+from optlab.catalogue.models.capabilities import Layers, Tape
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, integer, sizes
 from optlab.core.layout import Layout
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
 
 
 class Autoencoder(Model):
-    """A network whose targets are its own inputs, with a layer in the middle that is too narrow to
-    copy them.
+    """A network that reproduces its own inputs through a layer too narrow to copy them.
 
-    What gets through the code is what the inputs have in common. The data's targets are not looked
-    at: the task is regression, whatever they are, and there is no 0-1 error. With the identity as
-    activation the best code spans the first principal components; the cost has no other local
-    minimum, only saddle points where it spans others.
+    The code keeps what the inputs have in common. The targets of the data are ignored: the task is
+    always regression, and there is no 0-1 error. With the identity as activation the best code
+    spans the first principal components; the cost has no other local minimum, only saddle points
+    where the code spans other components.
     """
 
     name: ClassVar[str] = "autoencoder"
@@ -35,8 +35,8 @@ class Autoencoder(Model):
         r"r(x;\theta) = W_L h_{L-1} + b_L,\quad J = \ell\left(r(x;\theta), x\right)",
     )
     symbols: ClassVar[dict[str, str]] = {
-        "r": "reconstruction, of the width of x",
-        "h_l": "activations of layer l; those of the one in the middle are the code",
+        "r": "reconstruction, as wide as x",
+        "h_l": "activations of layer l; those of the middle layer are the code",
         "ℓ": "loss",
     }
     source: ClassVar[str] = (
@@ -51,19 +51,21 @@ class Autoencoder(Model):
         le=16_384,
         log=True,
         slider=(1, 64),
-        help="Units of the layer in the middle.",
+        help="Number of units of the middle layer.",
     )
     hidden: Sizes = sizes(
         (),
         "Hidden layers",
         unit="units",
-        help="Units of each layer between inputs and code, from the input up; the way back has the same in reverse.",
+        help="Units of each layer between inputs and code, from the input up; the decoder has the "
+        "same layers in reverse order.",
     )
     activation: Activation = choice(
         "relu",
         "Activation",
         symbol="φ",
-        help="Function applied to every layer but the last, the code included; identity for a linear autoencoder.",
+        help="Function applied to every layer but the last, including the code; identity for a "
+        "linear autoencoder.",
     )
 
     def layout(self, shape: DataShape) -> Layout:

@@ -1,4 +1,4 @@
-"""Small convolutional network: weights shared over the places of an image."""
+"""Small convolutional network: weights shared over the positions of an image."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class CNN(Model):
     """Convolutions with an activation and average pooling, then one affine map.
 
-    The same small kernels are used at every place of the image, so there are few parameters and
-    each gets the gradients of all places.
+    The same small kernels are used at every position of the image, so there are few parameters, and
+    each receives the gradients of all positions.
     """
 
     name: ClassVar[str] = "cnn"
@@ -37,7 +37,8 @@ class CNN(Model):
     channels: Sizes = sizes(
         (8, 16),
         "Channels",
-        help="Kernels of each convolution, from the input up; each halves the image where it can.",
+        help="Number of kernels of each convolution, from the input up; each halves the size of "
+        "the image where possible.",
     )
     kernel: int = integer(
         3,
@@ -46,7 +47,7 @@ class CNN(Model):
         ge=1,
         le=15,
         slider=(1, 9),
-        help="Side of each kernel; odd, so that the image keeps its size.",
+        help="Width and height of each kernel; odd, so that the image keeps its size.",
     )
     activation: Activation = choice(
         "relu", "Activation", symbol="φ", help="Function applied after each convolution."
@@ -56,7 +57,8 @@ class CNN(Model):
         planes, height, width = _image(shape)
         if self.kernel % 2 == 0:
             raise InvalidInput(
-                f"model.kernel is {self.kernel}, but it must be odd, so that the image keeps its size.",
+                f"model.kernel is {self.kernel}, but it must be odd, so that the image keeps its "
+                "size.",
                 "model.kernel",
             )
         tensors: list[Parameter] = []
@@ -117,17 +119,17 @@ class CNN(Model):
 
 
 def _image(shape: DataShape) -> tuple[int, int, int]:
-    """Planes, height and width of one example.
+    """Return planes, height and width of one example.
 
     Raises:
-        InvalidInput: the data are no images.
+        InvalidInput: the data are not images.
     """
     if len(shape.inputs) == 2:
         return 1, shape.inputs[0], shape.inputs[1]
     if len(shape.inputs) == 3:
         return shape.inputs[0], shape.inputs[1], shape.inputs[2]
     raise InvalidInput(
-        f"model.name is 'cnn', which needs images (height × width, or planes × height × width), but an example of this dataset has the shape "
-        f"{list(shape.inputs)}; use mlp.",
+        "model.name is 'cnn', which needs images (height × width, or planes × height × width), but "
+        f"an example of this dataset has the shape {list(shape.inputs)}; use mlp.",
         "model.name",
     )

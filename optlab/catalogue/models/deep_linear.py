@@ -1,4 +1,4 @@
-"""Deep linear network: a product of matrices, non-convex though the function is linear."""
+"""Deep linear network: a product of matrices, with a non-convex cost."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from optlab.core.lazy import torch
 
 
 class DeepLinear(Model):
-    """Several matrices one after another, with nothing between them.
+    """A product of several matrices, with no activation in between.
 
-    What it can represent is linear, but the cost as a function of the factors has saddle points and
-    many equivalent global minima, and no bad local ones. Training shows plateaus and sudden falls:
-    the learning curves of deep networks in the simplest case.
+    It can only represent linear functions, but the cost as a function of the factors has saddle
+    points and many equivalent global minima, and no bad local ones. Training shows plateaus and
+    sudden drops: the learning curves of deep networks in the simplest case.
     """
 
     name: ClassVar[str] = "deep_linear"
@@ -36,7 +36,7 @@ class DeepLinear(Model):
         ge=1,
         le=64,
         slider=(1, 20),
-        help="Number of matrices that are multiplied.",
+        help="Number of matrices in the product.",
     )
     width: int = integer(
         32,
@@ -46,7 +46,7 @@ class DeepLinear(Model):
         le=65_536,
         log=True,
         slider=(1, 512),
-        help="Rows of each matrix but the last.",
+        help="Number of rows of each matrix but the last.",
     )
 
     def layout(self, shape: DataShape) -> Layout:

@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models.base import (
-    ForwardContext,
-    Layers,
-    Model,
-    Tape,
-    affine,
-    affine_backward,
-)
+from optlab.catalogue.models.base import ForwardContext, Model, affine, affine_backward
+from optlab.catalogue.models.capabilities import Layers, Tape
 from optlab.core.data import DataShape
 from optlab.core.layout import Layout, layout, linear
 
@@ -23,8 +17,8 @@ if TYPE_CHECKING:
 class Linear(Model):
     """One affine map from inputs to outputs.
 
-    With the cross-entropy it is softmax regression, with the squared error linear regression. Both
-    objectives are convex, so every minimum that a method finds is a global one; what remains is
+    With cross-entropy it is softmax regression, with squared error it is linear regression. Both
+    objectives are convex, so every local minimum is global; the only remaining difficulty is
     ill-conditioning.
     """
 

@@ -13,31 +13,34 @@ from optlab.core.lazy import torch
 
 
 class LSTM(Model):
-    """A cell that keeps its content unless a gate lets it go; the output is read after the last
-    time step.
+    """A recurrent cell that keeps its content until a gate clears it.
 
-    Along the cell the gradient is multiplied by the forget gate only. With that gate's bias at 1 it
-    starts open, and dependencies over many steps can be learned from the beginning.
+    The output is read after the last time step. Along the cell the gradient is multiplied only by
+    the forget gate. With a bias of 1 that gate starts open, so dependencies over many steps can be
+    learned from the beginning.
     """
 
     name: ClassVar[str] = "lstm"
     label: ClassVar[str] = "LSTM"
     sort_order: ClassVar[int] = 70
     rule: ClassVar[tuple[str, ...]] = (
-        r"i, o = \sigma\left(W_{i,o}\, x_t + U_{i,o}\, h_{t-1} + b_{i,o}\right),\quad f = \sigma\left(W_f x_t + U_f h_{t-1} + b_f\right)",
+        r"i, o = \sigma\left(W_{i,o}\, x_t + U_{i,o}\, h_{t-1} + b_{i,o}\right),\quad f = "
+        r"\sigma\left(W_f x_t + U_f h_{t-1} + b_f\right)",
         r"c_t = f \odot c_{t-1} + i \odot \tanh\left(W_c x_t + U_c h_{t-1} + b_c\right)",
         r"h_t = o \odot \tanh c_t",
     )
     symbols: ClassVar[dict[str, str]] = {
         "i, f, o": "input, forget and output gates",
         "c": "cell",
-        "h": "state that is read",
+        "h": "hidden state",
     }
     source: ClassVar[str] = (
-        "S. Hochreiter, J. Schmidhuber (1997); bias of 1 for the forget gate: R. Jozefowicz et al. (2015), and the notes on biases."
+        "S. Hochreiter, J. Schmidhuber (1997); bias of 1 for the forget gate: "
+        "R. Jozefowicz et al. (2015), and the notes on biases."
     )
     differences: ClassVar[str] = (
-        "torch.nn.LSTM orders the gates i, f, c, o, as here, and has two biases whose sum is the one here."
+        "torch.nn.LSTM has the same order of gates (i, f, c, o), and two biases whose sum is the "
+        "single bias used here."
     )
 
     units: int = integer(

@@ -1,6 +1,4 @@
-"""Multilayer perceptron: the laboratory's main model, plain or with what makes deep ones easier to
-optimize.
-"""
+"""Multilayer perceptron: plain, or with additions that make deep networks easier to optimize."""
 
 from __future__ import annotations
 
@@ -10,7 +8,8 @@ from optlab.catalogue.models import _activations, _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._batch_norm import moments, normalized
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models.base import ForwardContext, Layers, Model, Stack, Tape, affine
+from optlab.catalogue.models.base import ForwardContext, Model, affine
+from optlab.catalogue.models.capabilities import Layers, Stack, Tape
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, flag, number, sizes
 from optlab.core.layout import Layout, Parameter, layout, linear
@@ -20,13 +19,14 @@ from optlab.core.lazy import torch
 class MLP(Model):
     """Layers of affine maps with an activation between them.
 
-    Any two hidden units of a layer can be swapped without changing the function: the objective has
-    as many equivalent minima as there are arrangements of units.
+    Any two hidden units of a layer can be swapped without changing the function, so the objective
+    has as many equivalent minima as there are permutations of the units.
 
-    Deep ones are hard to optimize: a step assumes that the other layers stay as they are, and the
-    gradient passes through all of them. Batch normalization reparametrizes each layer so that its
-    units keep their mean and spread whatever the layers below do; skip connections leave a path of
-    plain additions from the output to the input; auxiliary heads ask every layer for the answer.
+    Deep networks are hard to optimize: the step of a layer assumes that the other layers do not
+    change, and the gradient passes through all of them. Batch normalization reparametrizes each
+    layer so that its units keep their mean and variance whatever the layers below do; skip
+    connections leave a path of plain additions from the output to the input; auxiliary heads train
+    every layer to predict the target.
     """
 
     name: ClassVar[str] = "mlp"
@@ -35,28 +35,35 @@ class MLP(Model):
     rule: ClassVar[tuple[str, ...]] = (
         r"h_0 = x,\quad h_l = \phi\left(W_l h_{l-1} + b_l\right)",
         r"f(x;\theta) = W_L h_{L-1} + b_L",
-        r"\text{batch norm:}\quad h_l = \phi\left(\gamma_l \frac{W_l h_{l-1} - \mu_l}{\sigma_l} + \beta_l\right),\quad "
+        r"\text{batch norm:}\quad "
+        r"h_l = \phi\left(\gamma_l \frac{W_l h_{l-1} - \mu_l}{\sigma_l} + \beta_l\right),\quad "
         r"\sigma_l = \sqrt{\delta + \text{var}\left(W_l h_{l-1}\right)}",
         r"\text{skip:}\quad h_l = h_{l-1} + \phi\left(W_l h_{l-1} + b_l\right)",
-        r"\text{auxiliary heads:}\quad J = \ell\left(f, y\right) + \alpha \sum_l \ell\left(V_l h_l + c_l, y\right)",
+        r"\text{auxiliary heads:}\quad "
+        r"J = \ell\left(f, y\right) + \alpha \sum_l \ell\left(V_l h_l + c_l, y\right)",
     )
     symbols: ClassVar[dict[str, str]] = {
         "φ": "activation",
         "h_l": "activations of hidden layer l",
         "L": "number of affine maps",
         "ℓ": "loss",
-        "μ_l, var": "mean and variance of each unit: over the batch in training, over the training set in evaluation",
-        "γ_l, β_l": "scale and shift of each unit, learned; β takes the place of b",
+        "μ_l, var": "mean and variance of each unit: over the batch in training, over the training "
+        "set in evaluation",
+        "γ_l, β_l": "learned scale and shift of each unit; β replaces b",
         "V_l, c_l": "auxiliary head of hidden layer l",
     }
     source: ClassVar[str] = (
-        "Deep Learning, chapter 6; batch normalization: notes, (8.35)–(8.37), S. Ioffe, C. Szegedy (2015); skip connections: K. He et al. (2016); "
-        "auxiliary heads: C.-Y. Lee et al. (2014), notes, section on models that are easier to optimize."
+        "Deep Learning, chapter 6; batch normalization: notes, (8.35)–(8.37), S. Ioffe, C. Szegedy "
+        "(2015); skip connections: K. He et al. (2016); auxiliary heads: C.-Y. Lee et al. (2014), "
+        "notes, section on models that are easier to optimize."
     )
     differences: ClassVar[str] = (
-        "torch.nn.BatchNorm1d keeps running averages of the moments with momentum 0.1 and evaluates with those; here an evaluation takes the moments of the "
-        "training set itself (of its first 10,000 examples where it has more), layer by layer, so it depends on the parameters alone. A batch of one "
-        "example, which torch refuses, is its own mean: each unit becomes its shift β, and the layers below get no gradient from it."
+        "torch.nn.BatchNorm1d keeps running averages of the moments with momentum 0.1 and uses "
+        "them "
+        "for evaluation. Here an evaluation uses the moments of the training set itself (of its "
+        "first 10,000 examples where it has more), layer by layer, so it depends only on the "
+        "parameters. A batch of one example, which torch rejects, is its own mean: each unit "
+        "becomes its shift β, and the layers below get no gradient from it."
     )
 
     hidden: Sizes = sizes(
@@ -64,13 +71,14 @@ class MLP(Model):
         "Hidden layers",
         unit="units",
         help="Units of each hidden layer, from the input up, separated by commas; empty for none.",
-        why="One layer of 64 fits the digits and trains fast enough to watch.",
+        why="One layer of 64 units fits the digits and trains fast enough to watch.",
     )
     activation: Activation = choice(
         "relu",
         "Activation",
         symbol="φ",
-        help="Function applied to each hidden unit. Saturating ones (tanh, sigmoid) let gradients vanish in deep networks.",
+        help="Function applied to each hidden unit. With saturating functions (tanh, sigmoid) "
+        "gradients vanish in deep networks.",
     )
     batch_norm: bool = flag(
         False,
@@ -84,13 +92,15 @@ class MLP(Model):
         gt=0.0,
         log=True,
         slider=(1e-8, 1e-1),
-        help="Keeps the division of batch normalization away from zero; without it the value has no effect.",
-        why="torch's value; the notes name 1e-8.",
+        help="Keeps batch normalization from dividing by zero; no effect without batch "
+        "normalization.",
+        why="The value of torch; the notes use 1e-8.",
     )
     skip: bool = flag(
         False,
         "Skip connections",
-        help="Adds what enters a hidden layer to what leaves it, where the two have the same width; layers that change the width have none.",
+        help="Adds the input of a hidden layer to its output; layers whose input and output differ "
+        "in width have none.",
     )
     auxiliary: float = number(
         0.0,
@@ -98,8 +108,10 @@ class MLP(Model):
         symbol="α",
         ge=0.0,
         slider=(0.0, 1.0),
-        help="Weight of the loss of a linear head on each hidden layer below the last, added to the training objective; 0 for none. The reported losses and "
-        "errors are those of the last head alone.",
+        help="Weight of the loss of a linear head on each hidden layer below the last, added to "
+        "the "
+        "training objective; 0 for none. Reported losses and errors are those of the last head "
+        "alone.",
     )
 
     def layout(self, shape: DataShape) -> Layout:
@@ -129,14 +141,14 @@ class MLP(Model):
         if not self._plain():
             return None
         depth = len(self.hidden)
-        places = tuple((2 * index, 2 * index + 1) for index in range(depth + 1))
-        # Looked up when it is called: an experiment is checked where torch is not imported.
+        indices = tuple((2 * index, 2 * index + 1) for index in range(depth + 1))
+        # Looked up at the call: an experiment is checked where torch is not imported.
         return Stack(
-            places[:depth],
-            places[depth],
+            indices[:depth],
+            indices[depth],
             self.activation,
-            lambda z: _activations.forward(self.activation)(z),
-        )  # noqa: PLW0108
+            lambda z: _activations.forward(self.activation)(z),  # noqa: PLW0108
+        )
 
     def normalizes(self) -> bool:
         return self.batch_norm and len(self.hidden) > 0
@@ -150,7 +162,7 @@ class MLP(Model):
         if self._plain():
             return _chain.forward(parameters, x, self.activation, context.trace)
         activate = _activations.forward(self.activation)
-        trace, given = context.trace, context.statistics
+        trace, statistics = context.trace, context.statistics
         rest = iter(parameters)
         h = x.flatten(2)
         layers: list[torch.Tensor] = []
@@ -159,10 +171,10 @@ class MLP(Model):
                 z = torch.bmm(next(rest), h.transpose(1, 2)).transpose(1, 2)
                 if trace is not None:
                     trace(f"layers.{index}", z)
-                known = moments(z) if given is None else given[index]
+                used = moments(z) if statistics is None else statistics[index]
                 if context.observe is not None:
-                    context.observe(known)
-                z = normalized(z, known, next(rest), next(rest), self.epsilon)
+                    context.observe(used)
+                z = normalized(z, used, next(rest), next(rest), self.epsilon)
                 if trace is not None:
                     trace(f"norms.{index}", z)
             else:

@@ -1,13 +1,12 @@
-"""Restricted Boltzmann machine: a model of the inputs' distribution, whose exact gradient is out of
-reach unless it is small.
-"""
+"""Restricted Boltzmann machine: a model of a distribution, with an intractable exact gradient."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from optlab.catalogue.models.base import ForwardContext, Model, Uniforms
+from optlab.catalogue.models.base import ForwardContext, Model
+from optlab.catalogue.models.capabilities import Uniforms
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import choice, integer
@@ -20,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class RestrictedBoltzmannMachine(Model):
-    """Visible and hidden units of 0 or 1, each connected to all of the other side: it learns the
-    distribution of the inputs, without targets.
+    """Binary visible and hidden units that learn the distribution of the inputs, without targets.
 
-    The gradient of the likelihood has a part under the data and a part under the model; the second
-    needs the sum over all states. Contrastive divergence takes a chain of k Gibbs steps from each
-    example in its place, which is biased, less so with k. Training then follows no gradient of
-    anything that is reported: the loss is the error of a reconstruction (one pass up and down) or,
-    for a machine small enough, the negative log-likelihood.
+    Each unit is connected to all units of the other side. The gradient of the log-likelihood has a
+    term under the data and a term under the model, and the second needs a sum over all states.
+    Contrastive divergence replaces that sum by a chain of k Gibbs steps from each example; this is
+    biased, less so for larger k. Training then does not follow the gradient of any reported
+    quantity: the reported loss is the reconstruction error (one pass up and down) or, for a machine
+    that is small enough, the negative log-likelihood.
 
-    Inputs are probabilities of the visible units, so they have to lie between 0 and 1.
+    Inputs are probabilities of the visible units, so they must lie between 0 and 1.
     """
 
     name: ClassVar[str] = "rbm"
@@ -37,20 +36,23 @@ class RestrictedBoltzmannMachine(Model):
     sort_order: ClassVar[int] = 45
     rule: ClassVar[tuple[str, ...]] = (
         r"p(v, h) = \frac{1}{Z} e^{-E(v, h)},\quad E(v, h) = -b^\top v - c^\top h - h^\top W v",
-        r"F(v) = -b^\top v - \sum_j \log\left(1 + e^{c_j + (W v)_j}\right),\quad -\log p(v) = F(v) + \log Z",
-        r"\text{CD-k:}\quad g = \nabla_\theta \frac{1}{m} \sum_i \left(F(v_i) - F\left(v_i^{(k)}\right)\right)",
+        r"F(v) = -b^\top v - \sum_j \log\left(1 + e^{c_j + (W v)_j}\right),\quad -\log p(v) = "
+        r"F(v) + \log Z",
+        r"\text{CD-k:}\quad g = \nabla_\theta \frac{1}{m} \sum_i \left(F(v_i) - "
+        r"F\left(v_i^{(k)}\right)\right)",
     )
     symbols: ClassVar[dict[str, str]] = {
         "v, h": "visible and hidden units",
-        "b, c": "their biases",
+        "b, c": "biases of the visible and the hidden units",
         "F": "free energy",
         "Z": "sum over all states",
         "v_i^{(k)}": "end of a chain of k Gibbs steps from example i, held constant",
     }
     source: ClassVar[str] = "Notes, inexact gradients; P. Smolensky (1986), G. Hinton (2002)."
     differences: ClassVar[str] = (
-        "sklearn.neural_network.BernoulliRBM uses persistent chains of one step, which go on from one update to the next; here each chain begins at its "
-        "example."
+        "sklearn.neural_network.BernoulliRBM uses persistent chains, which continue from one "
+        "update "
+        "to the next by one step; here each chain begins at its example."
     )
 
     hidden: int = integer(
@@ -61,12 +63,13 @@ class RestrictedBoltzmannMachine(Model):
         le=16_384,
         log=True,
         slider=(1, 512),
-        help="Units of the hidden side.",
+        help="Number of hidden units.",
     )
     learning: Literal["cd", "exact"] = choice(
         "cd",
         "Gradient",
-        help="cd: contrastive divergence. exact: the gradient of the negative log-likelihood, for machines whose smaller side has at most 20 units.",
+        help="cd: contrastive divergence. exact: the gradient of the negative log-likelihood, for "
+        "machines whose smaller side has at most 20 units.",
         why="The exact gradient costs a sum over all states of the smaller side.",
     )
     k: int = integer(
@@ -77,22 +80,29 @@ class RestrictedBoltzmannMachine(Model):
         le=10_000,
         log=True,
         slider=(1, 100),
-        help="Gibbs steps of each chain; without effect on the exact gradient.",
-        why="One is biased but points the right way, and every further one costs as much.",
+        help="Gibbs steps of each chain; no effect on the exact gradient.",
+        why="One step gives a biased estimate in the right direction; each further step costs as "
+        "much.",
     )
     reported: Literal["reconstruction", "likelihood"] = choice(
         "reconstruction",
         "Reported loss",
-        help="reconstruction: the loss between inputs and reconstruction. likelihood: the negative log-likelihood in nats, exactly, for machines whose smaller "
-        "side has at most 20 units; always so with the exact gradient.",
-        why="The reconstruction error can be had for any size; it falls as the machine learns, but is not what learning minimizes.",
+        help="reconstruction: the loss between inputs and reconstruction. likelihood: the exact "
+        "negative log-likelihood in nats, for machines whose smaller side has at most 20 units; "
+        "always used with the exact gradient.",
+        why="The reconstruction error can be computed for any size; it falls as the machine "
+        "learns, "
+        "but it is not what learning minimizes.",
     )
 
     def layout(self, shape: DataShape) -> Layout:
         if self.has_own_loss() and not boltzmann.enumerable(shape.width, self.hidden):
             raise InvalidInput(
-                f"model.hidden is {self.hidden} and the data have {shape.width} inputs, but the likelihood is exact only where the smaller side has at most "
-                f"{boltzmann.MOST_ENUMERATED} units; make model.hidden smaller, or set model.learning to cd and model.reported to reconstruction.",
+                f"model.hidden is {self.hidden} and the data have {shape.width} inputs, but the "
+                "likelihood can be computed only where the smaller side has at most "
+                f"{boltzmann.MOST_ENUMERATED} units; make model.hidden smaller, or set "
+                "model.learning to "
+                "cd and model.reported to reconstruction.",
                 "model.hidden",
             )
         inputs, units = shape.width, self.hidden
@@ -114,8 +124,8 @@ class RestrictedBoltzmannMachine(Model):
         if low >= 0.0 and high <= 1.0:
             return ""
         return (
-            f"model.name is 'rbm', whose inputs are probabilities, but those of the training set go from {low:.3g} to {high:.3g}; set dataset.unit_range to "
-            "true."
+            "model.name is 'rbm', whose inputs are probabilities, but those of the training set "
+            f"range from {low:.3g} to {high:.3g}; set dataset.unit_range to true."
         )
 
     def forward(

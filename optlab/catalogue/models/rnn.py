@@ -14,11 +14,11 @@ from optlab.core.lazy import torch
 
 
 class RNN(Model):
-    """A hidden state that the same weights carry from one time step to the next; the output is read
-    after the last.
+    """A hidden state, updated by the same weights at every time step.
 
-    The gradient of an early step passes through the recurrent weights once for each step in
-    between: it vanishes or explodes with their spectrum.
+    The output is read after the last step. The gradient of an early step passes through the
+    recurrent weights once for each step in between: depending on their spectrum, it vanishes or
+    explodes.
     """
 
     name: ClassVar[str] = "rnn"
@@ -46,7 +46,7 @@ class RNN(Model):
         help="Size of the hidden state.",
     )
     activation: Literal["tanh", "relu", "identity"] = choice(
-        "tanh", "Activation", symbol="φ", help="Function applied to the state."
+        "tanh", "Activation", symbol="φ", help="Function applied to the hidden state."
     )
 
     def layout(self, shape: DataShape) -> Layout:

@@ -1,6 +1,4 @@
-"""Small transformer: every step of a sequence looks at every other, in one multiplication instead
-of one a step.
-"""
+"""Small transformer: attention connects any two steps of a sequence in one multiplication."""
 
 from __future__ import annotations
 
@@ -15,18 +13,17 @@ from optlab.core.layout import Layout, Parameter, layout, linear
 from optlab.core.lazy import functional, torch
 
 _EPSILON = 1e-5
-"""Added to the variance that a normalization divides by; torch's value."""
+"""Added to the variance in layer normalization; the value of torch."""
 _PER_BLOCK = 12
-"""Tensors of one block."""
+"""Number of tensors in a block."""
 
 
 class Transformer(Model):
-    """Blocks of attention and a small network of its own for each step, each added to what it was
-    given; the mean over steps is read.
+    """Blocks of attention and a small network, with skip connections; the mean over steps is read.
 
-    The way from any step to any other is one block long, whatever lies between them, so no gradient
-    vanishes with the length. Normalization before each part (pre-norm) leaves a path of plain
-    additions from the output to the input.
+    The path from any step to any other is one block long, however far apart they are, so gradients
+    do not vanish with the length of the sequence. Normalization before each part (pre-norm) leaves
+    a path of plain additions from the output to the input.
     """
 
     name: ClassVar[str] = "transformer"
@@ -34,20 +31,24 @@ class Transformer(Model):
     sort_order: ClassVar[int] = 80
     rule: ClassVar[tuple[str, ...]] = (
         r"h_t = E x_t + e + p_t",
-        r"h \leftarrow h + \text{att}\left(\text{norm}(h)\right),\quad h \leftarrow h + \text{mlp}\left(\text{norm}(h)\right)",
-        r"\text{att}(z)_t = O \sum_s \text{softmax}_s\left(\frac{q_t^\top k_s}{\sqrt{w}}\right) v_s + o,\quad (q, k, v)_t = A z_t + a",
+        r"h \leftarrow h + \text{att}\left(\text{norm}(h)\right),\quad h \leftarrow h + "
+        r"\text{mlp}\left(\text{norm}(h)\right)",
+        r"\text{att}(z)_t = O \sum_s \text{softmax}_s\left(\frac{q_t^\top k_s}{\sqrt{w}}\right) "
+        r"v_s + o,\quad (q, k, v)_t = A z_t + a",
         r"f(x;\theta) = V\, \frac{1}{T} \sum_t \text{norm}(h)_t + c",
     )
     symbols: ClassVar[dict[str, str]] = {
-        "p_t": "position of step t, learned",
-        "q, k, v": "query, key and value, one of each a head",
+        "p_t": "learned embedding of position t",
+        "q, k, v": "query, key and value, one of each for each head",
         "w": "width of a head",
-        "norm": "each step shifted and scaled to mean 0 and variance 1 over its units, then by a learned scale and bias",
+        "norm": "layer normalization: mean 0 and variance 1 over the units of each step, then a "
+        "learned scale and bias",
         "mlp": "affine map, ReLU, affine map",
         "T": "length of the sequence",
     }
     source: ClassVar[str] = (
-        "A. Vaswani et al. (2017), Attention is all you need; normalization before each part: R. Xiong et al. (2020)."
+        "A. Vaswani et al. (2017), Attention is all you need; normalization before each part: "
+        "R. Xiong et al. (2020)."
     )
     differences: ClassVar[str] = (
         "A block is torch.nn.TransformerEncoderLayer with norm_first=True and no dropout."
@@ -61,7 +62,7 @@ class Transformer(Model):
         le=4096,
         log=True,
         slider=(4, 256),
-        help="Units of each step; a multiple of the heads.",
+        help="Units of each step; a multiple of the number of heads.",
     )
     heads: int = integer(
         4,
@@ -69,7 +70,7 @@ class Transformer(Model):
         ge=1,
         le=64,
         slider=(1, 8),
-        help="Attentions of a block side by side, each on its share of the units.",
+        help="Attention heads of a block, each on its share of the units.",
     )
     blocks: int = integer(
         2,
@@ -78,7 +79,7 @@ class Transformer(Model):
         le=4,
         slider=(1, 4),
         help="Number of blocks.",
-        why="Two can combine what one has found; more take longer a step.",
+        why="A second block can combine the results of the first; more make each step slower.",
     )
     hidden: int = integer(
         64,
@@ -88,7 +89,7 @@ class Transformer(Model):
         le=16_384,
         log=True,
         slider=(4, 512),
-        help="Width of the small network of each block.",
+        help="Width of the hidden layer of each block's small network.",
     )
 
     def layout(self, shape: DataShape) -> Layout:
@@ -127,21 +128,20 @@ class Transformer(Model):
         trace = context.trace
         steps = tuple(x.shape[1:3])
 
-        def see(name: str, value: torch.Tensor) -> None:
+        def report(name: str, value: torch.Tensor) -> None:
             if trace is not None:
                 trace(name, value.unflatten(1, steps))
 
-        # Steps of all examples stand side by side, [R, m * T, units], except where a step looks at
-        # the others.
+        # Steps of all examples are on one axis, [R, m * T, units], except in the attention.
         embedded = affine(x.flatten(1, 2), embedding, embedding_bias)
-        see("embedding", embedded)
+        report("embedding", embedded)
         h = (embedded.unflatten(1, steps) + positions.unsqueeze(1)).flatten(1, 2)
         for number in range(self.blocks):
             (
                 scale1,
                 shift1,
-                looking,
-                looking_bias,
+                attending,
+                attending_bias,
                 mixing,
                 mixing_bias,
                 scale2,
@@ -152,21 +152,21 @@ class Transformer(Model):
                 back_bias,
             ) = rest[_PER_BLOCK * number : _PER_BLOCK * (number + 1)]
             block = f"blocks.{number}"
-            looked = affine(_normalized(h, scale1, shift1), looking, looking_bias)
-            see(f"{block}.attention", looked)
+            projected = affine(_normalized(h, scale1, shift1), attending, attending_bias)
+            report(f"{block}.attention", projected)
             mixed = affine(
-                self._attention(looked.unflatten(1, steps)).flatten(1, 2), mixing, mixing_bias
+                self._attention(projected.unflatten(1, steps)).flatten(1, 2), mixing, mixing_bias
             )
-            see(f"{block}.mixing", mixed)
+            report(f"{block}.mixing", mixed)
             h = h + mixed
             z = affine(_normalized(h, scale2, shift2), up, up_bias)
-            see(f"{block}.hidden", z)
+            report(f"{block}.hidden", z)
             active = torch.relu(z)
-            see(f"{block}.hidden.relu", active)
+            report(f"{block}.hidden.relu", active)
             returned = affine(active, back, back_bias)
-            see(f"{block}.back", returned)
+            report(f"{block}.back", returned)
             h = h + returned
-            see(block, h)
+            report(block, h)
         scale, shift, reading, reading_bias = rest[-4:]
         pooled = _normalized(h, scale, shift).unflatten(1, steps).mean(dim=2)
         outputs = affine(pooled, reading, reading_bias)
@@ -174,21 +174,20 @@ class Transformer(Model):
             trace("output", outputs)
         return outputs
 
-    def _attention(self, looked: torch.Tensor) -> torch.Tensor:
-        """What each step takes from all steps: ``[R, m, T, 3 * width]`` → ``[R, m, T, width]``.
+    def _attention(self, projected: torch.Tensor) -> torch.Tensor:
+        """Compute self-attention: ``[R, m, T, 3 * width]`` → ``[R, m, T, width]``.
 
         Written out, since torch's fused attention has no second derivatives, which curvature needs.
         """
         queries, keys, values = (
-            part.unflatten(3, (self.heads, -1)) for part in looked.chunk(3, dim=3)
+            part.unflatten(3, (self.heads, -1)) for part in projected.chunk(3, dim=3)
         )
-        # Axes: r run, m example, t step that looks, s step that is looked at, h head, w unit of a
-        # head.
+        # Axes: r run, m example, t step of the query, s step of the key, h head, w unit of a head.
         scores = (
             torch.einsum("rmthw,rmshw->rmhts", queries, keys) / (self.width // self.heads) ** 0.5
         )
-        taken: torch.Tensor = torch.einsum("rmhts,rmshw->rmthw", scores.softmax(dim=4), values)
-        return taken.flatten(3)
+        mean: torch.Tensor = torch.einsum("rmhts,rmshw->rmthw", scores.softmax(dim=4), values)
+        return mean.flatten(3)
 
 
 def _norm(name: str, units: int) -> list[Parameter]:
@@ -199,7 +198,7 @@ def _norm(name: str, units: int) -> list[Parameter]:
 
 
 def _normalized(h: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """Layer normalization with scales and biases ``[R, units]`` of each run's own."""
+    """Apply layer normalization, with scales and biases ``[R, units]`` of each run."""
     return torch.addcmul(
         shift.unsqueeze(1), functional.layer_norm(h, h.shape[2:], eps=_EPSILON), scale.unsqueeze(1)
     )

@@ -1,1 +1,1 @@
-"""Surfaces: functions of one and of two variables, on which methods can be watched from above."""
+"""Surfaces: functions of one or two variables, on which the path of a method can be drawn."""

@@ -1,72 +1,42 @@
-"""Typed-in formulas: a tokenizer, a parser by recursive descent, and a tree whose every node is on
-a short list of operations.
+"""Typed-in formulas: parsed by Python's own parser, evaluated by walking the syntax tree.
 
-Nothing that a person types is ever run as code: a text becomes a tree of :class:`Number`,
-:class:`Variable` and :class:`Call`, whose operations are the keys of :data:`FUNCTIONS`, or one
-sentence that says where it is wrong. Grammar, loosest first::
+What a person types is never compiled or executed. A text passes three checks:
 
-    sum     = product (("+" | "-") product)*
-    product = signed (("*" | "/") signed)*
-    signed  = ("+" | "-") signed | power
-    power   = atom (("^" | "**") signed)?          so −x^2 is −(x^2), and 2^3^2 is 2^(3^2)
-    atom    = number | name | function "(" sum ("," sum)* ")" | "(" sum ")"
+1. :class:`_Reader` splits it into numbers, names and operators, all of them on short lists, and
+   checks that operands and operators alternate and that parentheses match. Its messages say at
+   which character a formula is wrong.
+2. ``ast.parse`` parses what the reader wrote in Python's spelling (``^`` as ``**``), and so settles
+   what binds first: −x^2 is −(x^2), and 2^3^2 is 2^(3^2). Length and nesting are bounded before.
+3. :func:`check_nodes` refuses every syntax node that is not on a short list.
+
+:func:`evaluate` turns the nodes that are left into torch operations.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
+import itertools
 import math
+import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean
 from optlab.core.lazy import torch
 
-LONGEST = 400
+MAX_LENGTH = 400
 """Characters that a formula may have."""
-DEEPEST = 40
-"""How deeply parentheses, signs and powers may be nested: far below what would exhaust the
-interpreter's stack.
+MAX_DEPTH = 40
+"""How deeply parentheses may be nested, and half of how deeply signs, powers and functions may be:
+far below what would exhaust the stack of the interpreter or of its parser.
 """
 VARIABLES: Mapping[str, int] = {"x": 0, "y": 1, "x1": 0, "x2": 1}
-CONSTANTS: Mapping[str, float] = {"pi": math.pi, "π": math.pi, "e": math.e}
-
-
-@dataclass(frozen=True)
-class Number:
-    """A constant."""
-
-    value: float
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A coordinate: 0 for x, 1 for y."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class Call:
-    """An operation of :data:`FUNCTIONS` on its arguments."""
-
-    function: str
-    arguments: tuple[Node, ...]
-
-
-Node = Number | Variable | Call
-
-
+CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e}
 FUNCTIONS: Mapping[str, tuple[int, int, Callable[..., Any]]] = {
-    "+": (2, 2, lambda a, b: a + b),
-    "-": (2, 2, lambda a, b: a - b),
-    "*": (2, 2, lambda a, b: a * b),
-    "/": (2, 2, lambda a, b: a / b),
-    "^": (2, 2, lambda a, b: a**b),
-    "neg": (1, 1, lambda a: -a),
     "exp": (1, 1, lambda a: a.exp()),
     "log": (1, 1, lambda a: a.log()),
     "sqrt": (1, 1, lambda a: a.sqrt()),
@@ -79,200 +49,247 @@ FUNCTIONS: Mapping[str, tuple[int, int, Callable[..., Any]]] = {
     "min": (2, 8, lambda *a: functools.reduce(torch.minimum, torch.broadcast_tensors(*a))),
     "max": (2, 8, lambda *a: functools.reduce(torch.maximum, torch.broadcast_tensors(*a))),
 }
-"""Operation → fewest and most arguments, and what it does with tensors."""
-_TYPED = [name for name in FUNCTIONS if name.isalpha() and name != "neg"]
-"""Functions that can be typed by name."""
+"""Function → fewest and most arguments, and what it computes from tensors."""
+_OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.UAdd: lambda a: a,
+    ast.USub: operator.neg,
+}
+_NODES = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Load, ast.Constant)
+"""Syntax nodes that a formula may have, beside the keys of :data:`_OPERATORS`."""
 _TOKEN = re.compile(
     r"\s*(?:((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([^\W\d]\w*)|(\*\*|[-+*/^(),−·×]))"
 )
-_SAME = {"**": "^", "−": "-", "·": "*", "×": "*"}
+_SPELLING = {"**": "^", "−": "-", "·": "*", "×": "*", "π": "pi"}
+"""Other spelling of an operator or a name → the usual one."""
 
 
-def parse(text: str, field: str = "surface.expression") -> Node:
-    """The tree of a formula.
+def parse(text: str, field: str = "surface.expression") -> ast.expr:
+    """Return the syntax tree of a formula.
 
     Raises:
-        InvalidInput: it is no formula; the message says at which character.
+        InvalidInput: the text is not a formula; the message says at which character.
     """
-    if len(text) > LONGEST:
+    if len(text) > MAX_LENGTH:
         raise InvalidInput(
-            f"{field} has {len(text)} characters, but a formula may have at most {LONGEST}.", field
+            f"{field} has {len(text)} characters, but a formula may have at most {MAX_LENGTH}.",
+            field,
         )
-    return _Parser(text, field).whole()
+    reader = _Reader(text, field)
+    tree = ast.parse(reader.in_python(), mode="eval")
+    check_nodes(tree)
+    if _depth(tree) >= 2 * MAX_DEPTH:
+        raise reader.too_deep()
+    return tree.body
 
 
-def evaluate(node: Node, coordinates: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Values ``[...]`` for coordinates ``[...]`` of each variable; nan or infinite where an
-    operation is not defined.
+def check_nodes(tree: ast.AST) -> None:
+    """Check that a syntax tree holds nothing but what a formula is made of.
+
+    Raises:
+        InvalidInput: it holds another syntax node, name or constant.
     """
-    if isinstance(node, Number):
-        return coordinates[0].new_tensor(node.value)
-    if isinstance(node, Variable):
-        return coordinates[node.index]
-    arguments: list[Any] = [evaluate(argument, coordinates) for argument in node.arguments]
-    if node.function == "^" and not variables(node.arguments[1]):
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for node in ast.walk(tree):
+        allowed: object = type(node) in _NODES or type(node) in _OPERATORS
+        if isinstance(node, ast.Constant):
+            allowed = type(node.value) is float
+        elif isinstance(node, ast.Name):
+            allowed = node.id in (FUNCTIONS if id(node) in called else {**VARIABLES, **CONSTANTS})
+        elif isinstance(node, ast.Call):
+            allowed = isinstance(node.func, ast.Name) and not node.keywords
+        if not allowed:
+            raise InvalidInput(
+                f"A formula may not contain {ast.unparse(node) or type(node).__name__}.",
+                "surface.expression",
+            )
+
+
+def evaluate(node: ast.expr, coordinates: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Evaluate a formula.
+
+    Args:
+        node: syntax tree of the formula, from :func:`parse`.
+        coordinates: values ``[...]`` of each variable.
+
+    Returns:
+        Values ``[...]``; nan or infinite where an operation is not defined.
+
+    Raises:
+        TypeError: the tree is not that of a formula.
+    """
+    match node:
+        case ast.Constant(value=float(value)):
+            return coordinates[0].new_tensor(value)
+        case ast.Name(id=name) if name in VARIABLES:
+            return coordinates[VARIABLES[name]]
+        case ast.Name(id=name) if name in CONSTANTS:
+            return coordinates[0].new_tensor(CONSTANTS[name])
+        case ast.UnaryOp():
+            arguments, function = [node.operand], _OPERATORS[type(node.op)]
+        case ast.BinOp():
+            arguments, function = [node.left, node.right], _OPERATORS[type(node.op)]
+        case ast.Call(func=ast.Name(id=name)):
+            arguments, function = node.args, FUNCTIONS[name][2]
+        case _:
+            raise TypeError(f"{type(node).__name__} is not part of a formula")
+    values: list[Any] = [evaluate(argument, coordinates) for argument in arguments]
+    if function is operator.pow and not variables(arguments[1]):
         # With a plain number as exponent torch also differentiates at negative and zero bases.
-        arguments[1] = arguments[1].item()
-    found: torch.Tensor = FUNCTIONS[node.function][2](*arguments)
-    return found
+        values[1] = values[1].item()
+    result: torch.Tensor = function(*values)
+    return result
 
 
-def variables(node: Node) -> frozenset[int]:
-    """The coordinates that occur."""
-    if isinstance(node, Variable):
-        return frozenset({node.index})
-    return (
-        frozenset().union(*(variables(a) for a in node.arguments))
-        if isinstance(node, Call)
-        else frozenset()
+def variables(node: ast.expr) -> frozenset[int]:
+    """Return the coordinates that occur in a formula: 0 for x, 1 for y."""
+    names = (part.id for part in ast.walk(node) if isinstance(part, ast.Name))
+    return frozenset(VARIABLES[name] for name in names if name in VARIABLES)
+
+
+def _depth(node: ast.AST) -> int:
+    """Return how many signs, powers and function calls are nested in each other."""
+    counts = isinstance(node, ast.UnaryOp | ast.Call) or (
+        isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
     )
+    return counts + max((_depth(part) for part in ast.iter_child_nodes(node)), default=0)
 
 
-class _Parser:
-    """Reads one text from left to right."""
+class _Token(NamedTuple):
+    """A number, a name or an operator of a formula.
+
+    Attributes:
+        kind: ``"number"``, ``"variable"`` (constants included), ``"function"``, ``"operator"``, or
+            ``"start"`` and ``"end"`` around the others.
+        text: the normal spelling.
+        position: index of its first character.
+    """
+
+    kind: str
+    text: str
+    position: int
+
+
+@dataclass
+class _Parenthesis:
+    """An open parenthesis: its position, the function whose arguments it holds, and their count."""
+
+    position: int
+    function: _Token | None
+    arguments: int = 1
+
+
+class _Reader:
+    """Reads a text token by token, and refuses what is not a formula."""
 
     def __init__(self, text: str, field: str) -> None:
         self._text, self._field = text, field
-        self._depth = 0
-        self._tokens: list[tuple[str, str, int]] = []
-        place = 0
-        end = len(text.rstrip())
-        while place < end:
-            match = _TOKEN.match(text, place)
+
+    def in_python(self) -> str:
+        """Return the formula as a Python expression on one line, in ASCII.
+
+        Raises:
+            InvalidInput: the text is not a formula.
+        """
+        tokens = [_Token("start", "", 0), *self._tokens()]
+        opened: list[_Parenthesis] = []
+        for before, token in itertools.pairwise(tokens):
+            self._check_order(before, token)
+            self._check_token(token)
+            if token.text == "(":
+                function = before if before.kind == "function" else None
+                opened.append(_Parenthesis(token.position, function))
+                if len(opened) >= MAX_DEPTH:
+                    raise self.too_deep(token.position)
+            elif token.text in (")", ",") and not opened:
+                raise self._wrong(f"'{token.text}' is not expected here", token.position)
+            elif token.text == ")":
+                self._check_count(opened.pop())
+            elif token.text == "," and opened[-1].function:
+                opened[-1].arguments += 1
+            elif opened and (token.text == "," or token.kind == "end"):
+                start = opened[-1].position + 1
+                raise self._wrong(
+                    f"the parenthesis opened at character {start} is not closed", token.position
+                )
+        spelled = (repr(float(t.text)) if t.kind == "number" else t.text for t in tokens)
+        return " ".join(spelled).strip().replace("^", "**")
+
+    def too_deep(self, position: int = 0) -> InvalidInput:
+        """Return the error of a formula that is nested too deeply."""
+        return self._wrong(f"it is nested more than {MAX_DEPTH} deep", position)
+
+    def _tokens(self) -> Iterator[_Token]:
+        """Yield the tokens of the text."""
+        position, end = 0, len(self._text.rstrip())
+        while position < end:
+            match = _TOKEN.match(self._text, position)
             if match is None:
-                place += len(text[place:]) - len(text[place:].lstrip())
-                raise self._wrong(f"'{text[place]}' has no meaning in a formula", place)
-            kind = ("number", "name", "sign")[(match.lastindex or 1) - 1]
-            word = match[match.lastindex or 1]
-            self._tokens.append((kind, _SAME.get(word, word), match.start(match.lastindex or 1)))
-            place = match.end()
-        self._tokens.append(("end", "", end))
-        self._next = 0
+                rest = self._text[position:]
+                position += len(rest) - len(rest.lstrip())
+                raise self._wrong(f"'{self._text[position]}' has no meaning in a formula", position)
+            number, _, sign = match.groups()
+            position = match.start(match.lastindex or 0)
+            word = _SPELLING.get(match.group().strip(), match.group().strip())
+            kind = "number" if number else "operator" if sign else "variable"
+            yield _Token("function" if word in FUNCTIONS else kind, word, position)
+            position = match.end()
+        yield _Token("end", "", end)
 
-    def whole(self) -> Node:
-        """The tree of the whole text."""
-        found = self._sum()
-        kind, word, place = self._tokens[self._next]
-        if kind != "end":
-            hint = " (write * to multiply)" if kind in ("number", "name") or word == "(" else ""
+    def _check_token(self, token: _Token) -> None:
+        """Check that a number is finite and a name known."""
+        if token.kind == "number" and not math.isfinite(float(token.text)):
+            raise self._wrong(f"the number '{token.text}' is too large", token.position)
+        if token.kind == "variable" and token.text not in {**VARIABLES, **CONSTANTS}:
+            known = ["x", "y", *CONSTANTS, *FUNCTIONS]
             raise self._wrong(
-                f"an operator should stand before '{word}'{hint}"
-                if hint
-                else f"'{word}' is not expected here",
-                place,
+                f"'{token.text}' is not known{did_you_mean(token.text, known)}; a formula is made "
+                f"of {', '.join(known)}, numbers and + - * / ^ ( )",
+                token.position,
             )
-        return found
 
-    def _sum(self) -> Node:
-        self._deeper()
-        found = self._product()
-        while self._sign() in ("+", "-"):
-            found = Call(self._take(), (found, self._product()))
-        self._depth -= 1
-        return found
-
-    def _product(self) -> Node:
-        found = self._signed()
-        while self._sign() in ("*", "/"):
-            found = Call(self._take(), (found, self._signed()))
-        return found
-
-    def _signed(self) -> Node:
-        self._deeper()
-        if self._sign() in ("+", "-"):
-            sign = self._take()
-            inner = self._signed()
-            found = inner if sign == "+" else Call("neg", (inner,))
-        else:
-            found = self._atom()
-            if self._sign() == "^":
-                self._take()
-                found = Call("^", (found, self._signed()))
-        self._depth -= 1
-        return found
-
-    def _atom(self) -> Node:
-        kind, word, place = self._tokens[self._next]
-        if kind == "number":
-            self._next += 1
-            if not math.isfinite(float(word)):
-                raise self._wrong(f"the number '{word}' is too large", place)
-            return Number(float(word))
-        if kind == "name":
-            self._next += 1
-            return self._named(word, place)
-        if word == "(":
-            self._take()
-            found = self._sum()
-            self._close(place)
-            return found
-        if kind == "end":
+    def _check_order(self, before: _Token, token: _Token) -> None:
+        """Check that operands and operators alternate."""
+        starts_operand = token.kind in ("number", "variable", "function") or token.text == "("
+        if before.kind == "function":
+            if token.text != "(":
+                problem = f"{before.text} needs its argument in parentheses, as {before.text}(x)"
+                raise self._wrong(problem, before.position)
+        elif before.kind in ("number", "variable") or before.text == ")":
+            if starts_operand:
+                problem = f"an operator is missing before '{token.text}' (write * to multiply)"
+                raise self._wrong(problem, token.position)
+        elif token.kind == "end":
             raise self._wrong(
-                "the formula ends where a number, a variable or a parenthesis should follow"
-                if place
+                "the formula ends where a number, a variable or a parenthesis is expected"
+                if token.position
                 else "it is empty",
-                place,
+                token.position,
             )
-        raise self._wrong(
-            f"'{word}' stands where a number, a variable or a parenthesis should", place
-        )
-
-    def _named(self, word: str, place: int) -> Node:
-        called = self._sign() == "("
-        if word in VARIABLES and not called:
-            return Variable(VARIABLES[word])
-        if word in CONSTANTS and not called:
-            return Number(CONSTANTS[word])
-        if word not in _TYPED:
-            known = ["x", "y", "pi", "e", *_TYPED]
-            problem = (
-                f"'{word}' is no function"
-                if called and word in (*VARIABLES, *CONSTANTS)
-                else f"'{word}' is not known{did_you_mean(word, known)}"
-            )
+        elif not (starts_operand or token.text in ("+", "-")):
             raise self._wrong(
-                f"{problem}; a formula is made of {', '.join(known)}, numbers and + - * / ^ ( )",
-                place,
+                f"'{token.text}' stands where a number, a variable or a parenthesis is expected",
+                token.position,
             )
-        if not called:
-            raise self._wrong(f"{word} needs its argument in parentheses, as {word}(x)", place)
-        opened = self._tokens[self._next][2]
-        self._take()
-        arguments = [self._sum()]
-        while self._sign() == ",":
-            self._take()
-            arguments.append(self._sum())
-        self._close(opened)
-        least, most, _ = FUNCTIONS[word]
-        if not least <= len(arguments) <= most:
-            wanted = "one argument" if most == 1 else f"{least} to {most} arguments"
-            raise self._wrong(f"{word} takes {wanted}, not {len(arguments)}", place)
-        return Call(word, tuple(arguments))
 
-    def _sign(self) -> str:
-        """The sign that comes next, or ""."""
-        kind, word, _ = self._tokens[self._next]
-        return word if kind == "sign" else ""
-
-    def _take(self) -> str:
-        self._next += 1
-        return self._tokens[self._next - 1][1]
-
-    def _close(self, opened: int) -> None:
-        if self._sign() != ")":
+    def _check_count(self, opened: _Parenthesis) -> None:
+        """Check the number of arguments of the function that a parenthesis belongs to."""
+        if opened.function is None:
+            return
+        name = opened.function.text
+        low, high, _ = FUNCTIONS[name]
+        if not low <= opened.arguments <= high:
+            allowed = "one argument" if high == 1 else f"{low} to {high} arguments"
             raise self._wrong(
-                f"the parenthesis opened at character {opened + 1} is not closed",
-                self._tokens[self._next][2],
+                f"{name} takes {allowed}, not {opened.arguments}", opened.function.position
             )
-        self._take()
 
-    def _deeper(self) -> None:
-        self._depth += 1
-        if self._depth > 2 * DEEPEST:  # a parenthesis passes here twice
-            raise self._wrong(f"it is nested more than {DEEPEST} deep", self._tokens[self._next][2])
-
-    def _wrong(self, what: str, place: int) -> InvalidInput:
+    def _wrong(self, problem: str, position: int) -> InvalidInput:
         shown = self._text if len(self._text) <= 60 else self._text[:59] + "…"
         return InvalidInput(
-            f"{self._field} is '{shown}', but at character {place + 1}: {what}.", self._field
+            f"{self._field} is '{shown}', but at character {position + 1}: {problem}.", self._field
         )

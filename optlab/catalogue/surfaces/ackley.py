@@ -10,10 +10,10 @@ from optlab.core.lazy import torch
 
 
 class Ackley(Surface):
-    """A nearly flat, dented plain with a funnel in its middle that ends in a point.
+    """A nearly flat plain with many dents, and a funnel in its middle that ends in a point.
 
-    At the minimum itself there is no gradient, so no rate lets gradient descent come to rest there;
-    zero is taken for it.
+    The function is not differentiable at the minimum, so gradient descent comes to rest there at no
+    rate; its gradient there is set to zero.
     """
 
     name: ClassVar[str] = "ackley"
@@ -21,7 +21,8 @@ class Ackley(Surface):
     group: ClassVar[str] = "Test functions"
     sort_order: ClassVar[int] = 350
     rule: ClassVar[tuple[str, ...]] = (
-        r"f(x, y) = 20 + e - 20\, e^{-0.2 \sqrt{(x^2 + y^2) / 2}} - e^{(\cos 2\pi x + \cos 2\pi y) / 2}",
+        r"f(x, y) = 20 + e - 20\, e^{-0.2 \sqrt{(x^2 + y^2) / 2}} - "
+        r"e^{(\cos 2\pi x + \cos 2\pi y) / 2}",
     )
     source: ClassVar[str] = "D. Ackley, A Connectionist Machine for Genetic Hillclimbing (1987)."
     lr: ClassVar[float] = 0.02
@@ -37,8 +38,8 @@ class Ackley(Surface):
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
         mean = points.square().mean(dim=-1)
-        there = mean == 0.0
+        at_minimum = mean == 0.0
         # The root has no derivative at zero; the inner where keeps its infinity out of the graph.
-        distance = torch.where(there, 0.0, torch.where(there, 1.0, mean).sqrt())
+        distance = torch.where(at_minimum, 0.0, torch.where(at_minimum, 1.0, mean).sqrt())
         waves = torch.cos(2.0 * math.pi * points).mean(dim=-1)
         return -20.0 * torch.expm1(-0.2 * distance) - math.e * torch.expm1(waves - 1.0)

@@ -1,7 +1,6 @@
-"""What a surface is: a function of one or two variables, the part of it that is worth showing, and
-what the literature knows about it.
+"""What a surface is: a function of one or two variables, with a domain and known critical points.
 
-Values are torch operations on points with any leading axes, so that one call gives a picture of it,
+Values are torch operations on points with any leading axes, so that one call computes a picture,
 the values of a thousand runs, or a graph to differentiate.
 """
 
@@ -20,14 +19,12 @@ Point = tuple[float, ...]
 """One or two coordinates."""
 Interval = tuple[float, float]
 CriticalKind = Literal["minimum", "maximum", "saddle", "degenerate", "kink"]
-"""What a point with a zero gradient is by its Hessian; a kink is an extremum at which there is no
-gradient.
-"""
+"""Kind of a critical point by its Hessian; a kink is an extremum without a gradient."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """A point to start from, and what it is the start of, in two or three words."""
+    """A starting point, and its description in two or three words."""
 
     label: str
     point: Point
@@ -35,10 +32,12 @@ class Start:
 
 @dataclass(frozen=True)
 class Known:
-    """A critical point that the literature, or a line of algebra, gives.
+    """A critical point known from the literature, or from a line of algebra.
 
     Attributes:
-        point: where. value: of the function there. kind: what it is.
+        point: its coordinates.
+        value: value of the function.
+        kind: kind of critical point.
     """
 
     point: Point
@@ -50,10 +49,10 @@ class Surface(Component):
     """Base of all surfaces.
 
     Class attributes:
-        lr: a rate at which gradient descent shows what there is to see.
-        threshold: norm at which clipping changes what there is to see.
-        logarithmic: whether contours are better spaced evenly in the logarithm of the height above
-            the lowest value shown.
+        lr: learning rate at which gradient descent shows the typical behavior.
+        threshold: norm at which clipping makes a difference.
+        logarithmic: whether to space contours evenly in the logarithm of the height above the
+            lowest value shown.
         note: what to look for, in a sentence or two.
     """
 
@@ -65,21 +64,21 @@ class Surface(Component):
 
     @abstractmethod
     def domain(self) -> tuple[Interval, ...]:
-        """The part to show: one interval a variable."""
+        """Return the domain to show: one interval for each variable."""
 
     @abstractmethod
     def starts(self) -> tuple[Start, ...]:
-        """Points to start from, the usual one first."""
+        """Return the starting points, the usual one first."""
 
     @abstractmethod
     def value(self, points: torch.Tensor) -> torch.Tensor:
-        """Values ``[...]`` at ``points`` ``[..., d]``; nan where the function is not defined."""
+        """Compute values ``[...]`` at ``points`` ``[..., d]``; nan where undefined."""
 
     def known(self) -> tuple[Known, ...]:
-        """Critical points in the domain that are known beforehand; not necessarily all."""
+        """Return the critical points in the domain that are known; not necessarily all."""
         return ()
 
     @property
     def dimension(self) -> int:
-        """d, the number of variables."""
+        """Return d, the number of variables."""
         return len(self.domain())

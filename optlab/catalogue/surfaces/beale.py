@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Beale(Surface):
     """A minimum between flat arms and steep corners.
 
-    Slopes differ by five orders of magnitude within the square; a rate that is safe in the corners
-    crawls near the minimum.
+    Slopes differ by five orders of magnitude within the square; with a rate that is safe in the
+    corners, descent crawls near the minimum.
     """
 
     name: ClassVar[str] = "beale"

@@ -10,13 +10,12 @@ from optlab.core.lazy import torch
 
 
 class Cliff(Surface):
-    """Gentle slopes that lead to the foot of a wall, from above over its edge and from below along
-    the ground.
+    """Gentle slopes that lead to a wall, over its edge from above and to its foot from below.
 
     On the face of the wall the gradient is tens of times that of the slopes, and one step of
-    gradient descent throws the parameters far beyond everything reached before. Clipping bounds the
-    step: the direction is right, only its length cannot be believed. The wall bends, as the
-    surfaces of recurrent networks do, and the lowest ground lies along its foot.
+    gradient descent throws the parameters far away. Clipping bounds the step: its direction is
+    right, only its length cannot be trusted. The wall is curved, as on the surfaces of recurrent
+    networks, and the lowest values lie along its foot.
     """
 
     name: ClassVar[str] = "cliff"
@@ -24,7 +23,8 @@ class Cliff(Surface):
     group: ClassVar[str] = "What makes it hard"
     sort_order: ClassVar[int] = 210
     rule: ClassVar[tuple[str, ...]] = (
-        r"f(x, y) = h\, \sigma\left( \frac{x - y^2 / 10}{w} \right) + \sqrt{\frac{1}{100} + x^2} + \frac{1}{4} y^2",
+        r"f(x, y) = h\, \sigma\left( \frac{x - y^2 / 10}{w} \right) + \sqrt{\frac{1}{100} + x^2} "
+        r"+ \frac{1}{4} y^2",
     )
     symbols: ClassVar[dict[str, str]] = {"σ": "logistic sigmoid"}
     source: ClassVar[str] = "Notes, Fig 8.3; R. Pascanu, T. Mikolov, Y. Bengio (2013)."
@@ -33,7 +33,7 @@ class Cliff(Surface):
     note: ClassVar[str] = "Start from above and from below, each with and without clipping by norm."
 
     height: float = number(
-        8.0, "Height", symbol="h", gt=0.0, le=1e4, slider=(0.5, 20.0), help="Of the wall."
+        8.0, "Height", symbol="h", gt=0.0, le=1e4, slider=(0.5, 20.0), help="Height of the wall."
     )
     width: float = number(
         0.05,
@@ -43,8 +43,8 @@ class Cliff(Surface):
         le=10.0,
         log=True,
         slider=(0.01, 1.0),
-        help="Of the wall's face; the largest slope is h/4w.",
-        why="Steep beside the slopes of about 1, and still smooth enough to be differentiated twice.",
+        help="Width of the wall's face; the largest slope is h/4w.",
+        why="Steep compared with the slopes of about 1, and smooth enough for second derivatives.",
     )
 
     def domain(self) -> tuple[Interval, ...]:

@@ -14,7 +14,7 @@ class GoldsteinPrice(Surface):
     """Four minima in a narrow cross, on a surface that rises to a million within the square.
 
     Gradients span seven orders of magnitude: clipping, or a method that divides by their size, is
-    nearly a must.
+    almost indispensable.
     """
 
     name: ClassVar[str] = "goldstein_price"

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Himmelblau(Surface):
     """Four minima of the same height around one maximum, with four saddles between them.
 
-    Color the plane by where each start ends: the basins of neighbors touch in lines that pass
-    through the saddles.
+    Color the plane by the minimum that each start reaches: neighboring basins meet in lines through
+    the saddles.
     """
 
     name: ClassVar[str] = "himmelblau"

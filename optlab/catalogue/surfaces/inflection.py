@@ -11,12 +11,10 @@ if TYPE_CHECKING:
 
 
 class Inflection(Surface):
-    """A critical point that has higher and lower neighbors: x³ about zero, walled on the left so
-    that there is somewhere to arrive.
+    """A critical point with higher and lower neighbors: x³ near zero, bounded below on the left.
 
-    Slope and curvature are both zero at x = 0, so the second derivative does not tell what the
-    point is. Gradient descent from the right comes to rest there, although lower ground lies just
-    beyond.
+    Slope and curvature are both zero at x = 0, so the second derivative does not classify the
+    point. Gradient descent from the right stops there, although lower values lie just beyond.
     """
 
     name: ClassVar[str] = "inflection"
@@ -27,7 +25,7 @@ class Inflection(Surface):
     source: ClassVar[str] = "Notes, Fig 4.2."
     lr: ClassVar[float] = 0.05
     note: ClassVar[str] = (
-        "Gradient descent stops at the inflection; momentum carries on to the minimum at −1."
+        "Gradient descent stops at the inflection; momentum continues to the minimum at −1."
     )
 
     def domain(self) -> tuple[Interval, ...]:

@@ -11,8 +11,8 @@ from optlab.core.lazy import torch
 class Maximum(Surface):
     """A critical point that is higher than all its neighbors.
 
-    Descent leaves it at the slightest push, and Newton's method goes to it: the point where the
-    slope is zero is all that it looks for.
+    Descent leaves it after the slightest perturbation. Newton's method converges to it, because it
+    only searches for a point where the slope is zero.
     """
 
     name: ClassVar[str] = "maximum"
@@ -21,7 +21,7 @@ class Maximum(Surface):
     sort_order: ClassVar[int] = 30
     rule: ClassVar[tuple[str, ...]] = (r"f(x) = e^{-x^2 / 2}",)
     source: ClassVar[str] = "Notes, Fig 4.2."
-    note: ClassVar[str] = "Gradient descent slides off, Newton's method climbs from near the top."
+    note: ClassVar[str] = "Near the top, gradient descent slides off and Newton's method climbs."
 
     def domain(self) -> tuple[Interval, ...]:
         return ((-3.0, 3.0),)

@@ -33,5 +33,5 @@ class Minimum(Surface):
         return (Known((0.0,), 0.0),)
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = torch.sqrt(1.0 + points[..., 0].square()) - 1.0
-        return found
+        values: torch.Tensor = torch.sqrt(1.0 + points[..., 0].square()) - 1.0
+        return values

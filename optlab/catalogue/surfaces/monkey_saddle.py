@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class MonkeySaddle(Surface):
     """A saddle with three ways down, one for the tail, whose Hessian is zero.
 
-    The eigenvalues say nothing about such a degenerate point; Newton's method approaches it by
-    halves only.
+    The eigenvalues say nothing about such a degenerate point; each step of Newton's method only
+    halves the distance to it.
     """
 
     name: ClassVar[str] = "monkey_saddle"

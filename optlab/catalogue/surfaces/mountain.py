@@ -12,12 +12,12 @@ _HEIGHT = 2.0
 
 
 class Mountain(Surface):
-    """Only asymptotes towards low values, a lower one on the right, and a mountain in between:
-    local moves tell nothing of the other side.
+    """Two asymptotes, the lower one on the right, with a mountain between them.
 
-    There is neither a minimum nor a saddle; the summit is the only critical point. On the wrong
-    side every step downhill leads away from the lower ground. In two dimensions the mountain can be
-    walked around, on a path more than twice as long as the distance that it covers.
+    Local moves give no information about the other side. There is neither a minimum nor a saddle;
+    the summit is the only critical point. On the wrong side every step downhill leads away from the
+    lower values. In two dimensions a path can go around the mountain, more than twice as long as
+    the distance that it covers.
     """
 
     name: ClassVar[str] = "mountain"
@@ -28,7 +28,8 @@ class Mountain(Surface):
     source: ClassVar[str] = "Notes, Fig 8.4."
     lr: ClassVar[float] = 1.0
     note: ClassVar[str] = (
-        "On the axis descent ends on the higher asymptote, beside it it goes around; compare the length of its path with the distance covered."
+        "On the axis, descent ends on the higher asymptote; off the axis it goes around. Compare "
+        "the length of its path with the distance covered."
     )
 
     def domain(self) -> tuple[Interval, ...]:

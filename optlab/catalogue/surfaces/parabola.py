@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Parabola(Surface):
     """The function whose derivative is x itself: following it downhill leads to zero.
 
-    Left of the minimum the derivative is negative and the step goes right, right of it the other
-    way round. Gradient descent multiplies x by 1 − ε at each step, so it converges for ε below 2
-    and arrives in one step for ε = 1.
+    Left of the minimum the derivative is negative and the step goes right; on the right it is the
+    other way around. Gradient descent multiplies x by 1 − ε at each step, so it converges for ε
+    below 2, and in one step for ε = 1.
     """
 
     name: ClassVar[str] = "parabola"
@@ -24,7 +24,7 @@ class Parabola(Surface):
     sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"f(x) = \frac{1}{2} x^2",)
     source: ClassVar[str] = "Notes, Fig 4.1."
-    note: ClassVar[str] = "The derivative tells the direction; try ε = 0.1, 1, 1.9 and 2.1."
+    note: ClassVar[str] = "The derivative gives the direction; try ε = 0.1, 1, 1.9 and 2.1."
 
     def domain(self) -> tuple[Interval, ...]:
         return ((-2.0, 2.0),)

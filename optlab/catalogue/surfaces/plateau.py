@@ -9,11 +9,11 @@ from optlab.core.lazy import torch
 
 
 class Plateau(Surface):
-    """Flat nearly everywhere: the gradient points the right way and is too small to get anywhere.
+    """Flat nearly everywhere: the gradient has the right direction, but is too small.
 
     At distance 5 from the well the slope is 2·10⁻⁵, and the curvature has the wrong sign. Methods
-    that divide the gradient by its own size cross at the speed of their rate; gradient descent and
-    momentum stay where they are, and Newton's method goes the other way.
+    that divide the gradient by its own size cross the plateau at the speed of their rate; gradient
+    descent and momentum hardly move, and Newton's method goes the other way.
     """
 
     name: ClassVar[str] = "plateau"

@@ -1,4 +1,4 @@
-"""A quadratic of chosen condition number (Fig 8.5)."""
+"""A quadratic with a chosen condition number (Fig 8.5)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Quadratic(Surface):
     """A long canyon with steep sides: curvature 1 along it and κ across.
 
-    Gradient descent has to take a rate that is small for the steep direction, at most 2/κ, and
-    spends its time going from side to side; momentum adds up what the steps have in common.
-    Newton's method arrives in one step whatever κ is.
+    Gradient descent needs a rate of at most 2/κ for the steep direction, and spends its time going
+    from side to side; momentum accumulates the common component of the steps. Newton's method
+    converges in one step for any κ.
     """
 
     name: ClassVar[str] = "quadratic"
@@ -46,7 +46,7 @@ class Quadratic(Surface):
         log=True,
         slider=(1.0, 1000.0),
         help="Ratio of the largest to the smallest curvature; the smallest is 1.",
-        why="That of Fig 8.5.",
+        why="As in Fig 8.5.",
     )
     angle: float = number(
         -45.0,
@@ -56,8 +56,8 @@ class Quadratic(Surface):
         ge=-180.0,
         le=180.0,
         slider=(-90.0, 90.0),
-        help="By how much the canyon is turned from the x-axis.",
-        why="That of Fig 8.5: steepest along (1, 1).",
+        help="Rotation of the canyon from the x-axis.",
+        why="As in Fig 8.5: steepest along (1, 1).",
     )
 
     def domain(self) -> tuple[Interval, ...]:

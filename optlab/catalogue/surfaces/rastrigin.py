@@ -10,10 +10,10 @@ from optlab.core.lazy import torch
 
 
 class Rastrigin(Surface):
-    """An egg carton on a bowl: a minimum near every pair of whole numbers, the lowest at the
-    origin.
+    """An egg carton on a bowl: a minimum near every pair of integers, the lowest at the origin.
 
-    Local moves end in the nearest dent. Noise, a population or a blurred objective sees the bowl.
+    Local moves end in the nearest dent. Noise, a population or a smoothed objective can follow the
+    bowl.
     """
 
     name: ClassVar[str] = "rastrigin"

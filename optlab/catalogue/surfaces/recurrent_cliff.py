@@ -1,6 +1,4 @@
-"""The cliff of a recurrent unit: the loss of the smallest recurrent network, as a function of its
-two parameters.
-"""
+"""The cliff of a recurrent unit: the loss of the smallest recurrent network."""
 
 from __future__ import annotations
 
@@ -12,12 +10,12 @@ from optlab.core.lazy import torch
 
 
 class RecurrentCliff(Surface):
-    """One unit that feeds itself for many time steps and is to end at a target: its loss has walls,
-    without anyone having put them there.
+    """The loss of one recurrent unit as a function of its two parameters: a natural cliff.
 
-    The same weight is used at every time step, so a small change of it is repeated as often. Where
-    the unit's fixed points merge or part, the end jumps from one to another: a wall, along whose
-    foot and edge the ground is nearly flat.
+    The unit feeds itself for many time steps and should end at a target. The same weight is used at
+    every time step, so the effect of a small change is repeated. Where the fixed points of the unit
+    merge or split, its final state jumps from one to another: a wall, with nearly flat regions
+    along its foot and edge.
     """
 
     name: ClassVar[str] = "recurrent_cliff"
@@ -37,7 +35,8 @@ class RecurrentCliff(Surface):
     lr: ClassVar[float] = 2.0
     threshold: ClassVar[float] = 0.05
     note: ClassVar[str] = (
-        "Compare with the cliff: clip the norm, and see how far the step onto the wall would have gone."
+        "Compare with the cliff: clip the norm, and see how far the step onto the wall would have "
+        "gone."
     )
 
     steps: int = integer(
@@ -47,7 +46,7 @@ class RecurrentCliff(Surface):
         ge=1,
         le=1000,
         slider=(2, 100),
-        help="How often the unit feeds itself; more make the wall steeper.",
+        help="Number of time steps; more make the wall steeper.",
     )
     target: float = number(
         0.7,
@@ -56,7 +55,7 @@ class RecurrentCliff(Surface):
         ge=0.0,
         le=1.0,
         slider=(0.0, 1.0),
-        help="Where the unit is to end.",
+        help="Desired final output of the unit.",
     )
 
     def domain(self) -> tuple[Interval, ...]:

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Rosenbrock(Surface):
-    """A valley that bends: easy to get into and slow to follow.
+    """A curved valley: easy to enter and slow to follow.
 
-    The condition number at the minimum is about 2500, and its direction changes along the way, so
-    that no fixed rescaling of the axes helps.
+    The condition number at the minimum is about 2500, and the eigenvectors turn along the valley,
+    so no fixed rescaling of the axes helps.
     """
 
     name: ClassVar[str] = "rosenbrock"

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class Saddle(Surface):
-    """Curved upwards along one axis and downwards along the other.
+    """Curved upward along one axis and downward along the other.
 
     Along the eigenvector of the positive eigenvalue the critical point is a minimum, along the
-    other one a maximum. Gradient descent shrinks x and stretches y at each step, so it leaves
-    unless y is exactly zero; Newton's method jumps to the saddle from everywhere.
+    other one a maximum. Gradient descent shrinks x and increases y at each step, so it leaves the
+    saddle unless y is exactly zero; Newton's method jumps to the saddle from any point.
     """
 
     name: ClassVar[str] = "saddle"
@@ -26,7 +26,8 @@ class Saddle(Surface):
     source: ClassVar[str] = "Notes, Fig 4.5."
     lr: ClassVar[float] = 0.05
     note: ClassVar[str] = (
-        "Newton's method goes to the saddle, saddle-free Newton leaves it; gradient descent slows down and then leaves."
+        "Newton's method goes to the saddle, saddle-free Newton leaves it; gradient descent slows "
+        "down and then leaves."
     )
 
     def domain(self) -> tuple[Interval, ...]:

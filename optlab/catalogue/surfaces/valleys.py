@@ -14,21 +14,24 @@ _ROOTS = (-2.0, -1.2, 0.0, 1.3, 2.1)
 
 
 def _coefficients() -> tuple[float, ...]:
-    """Of the function whose derivative is ``Π (x − root)``, constant first; its own constant is 0."""
+    """Return the coefficients of the function whose derivative is ``Π (x − root)``.
+
+    The constant, which is 0, comes first.
+    """
     product = [1.0]
     for root in _ROOTS:
         shifted = [0.0, *product]
         product = [
-            above - root * here for above, here in zip(shifted, [*product, 0.0], strict=True)
+            above - root * same for above, same in zip(shifted, [*product, 0.0], strict=True)
         ]
     return (0.0, *(c / (power + 1) for power, c in enumerate(product)))
 
 
 class Valleys(Surface):
-    """Three valleys of different depth: where a descent ends is settled by where it starts.
+    """Three valleys of different depth: the start determines where descent ends.
 
     The middle one is the lowest. One of the others is nearly as good, and the last is poor: a local
-    minimum that one would not like to be the answer.
+    minimum that would be a bad result.
     """
 
     name: ClassVar[str] = "valleys"
@@ -40,7 +43,7 @@ class Valleys(Surface):
     )
     source: ClassVar[str] = "Notes, Fig 4.3 (after its picture)."
     lr: ClassVar[float] = 0.01
-    note: ClassVar[str] = "Start everywhere at once and see which minimum each start belongs to."
+    note: ClassVar[str] = "Start from many points at once and see which minimum each one reaches."
 
     def domain(self) -> tuple[Interval, ...]:
         return ((-2.4, 2.5),)
@@ -62,7 +65,7 @@ class Valleys(Surface):
 
     def value(self, points: torch.Tensor) -> torch.Tensor:
         x = points[..., 0]
-        found = 0.0 * x
+        values = 0.0 * x
         for coefficient in reversed(_coefficients()):
-            found = found * x + coefficient
-        return found
+            values = values * x + coefficient
+        return values

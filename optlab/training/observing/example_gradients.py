@@ -9,7 +9,7 @@ under batch normalization, is there a backward pass for each.
 
 from __future__ import annotations
 
-from optlab.catalogue.models.base import Layers
+from optlab.catalogue.models.capabilities import Layers
 from optlab.core.lazy import torch
 from optlab.curvature.hessian import linearized
 from optlab.objective.objective import Objective

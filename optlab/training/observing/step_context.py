@@ -138,7 +138,7 @@ class TrainingStepContext:
         return self._gradient
 
     @functools.cached_property
-    def here(self) -> torch.Tensor:
+    def batch_value(self) -> torch.Tensor:
         if self._loss is None:
             return self.value(self.theta)
         added = self._surroundings.objective.added(self.theta, self._x, self._y)

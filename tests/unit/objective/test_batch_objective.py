@@ -266,5 +266,5 @@ def test_that_a_loss_that_is_no_likelihood_has_no_fisher_matrix_and_says_so() ->
         DataShape((INPUTS,), OUTPUTS, "classes"),
     )  # type: ignore[arg-type]
     theta, x, y = draw(objective)
-    with pytest.raises(InvalidInput, match="no negative log-likelihood"):
+    with pytest.raises(InvalidInput, match="negative log-likelihood"):
         batch_objective(objective, x, y).fisher(theta)

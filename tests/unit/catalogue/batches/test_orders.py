@@ -1,5 +1,5 @@
 """Sampling orders: independent draws, the correlated case, a buffer kept by hand, and a curriculum
-judged by scikit-learn.
+compared with scikit-learn.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def load(name: str) -> Examples:
 def test_that_an_order_is_a_pure_function_of_seed_and_epoch(name: str, examples: Examples) -> None:
     order: Batches = registry.get("batches", name)()  # type: ignore[assignment]
     for epoch in (0, 3):
-        found = order.epoch_order(examples, epoch, generators(5))
-        assert found.dtype == torch.int64 and found.shape == (N,)
-        assert int(found.min()) >= 0 and int(found.max()) < N
+        drawn = order.epoch_order(examples, epoch, generators(5))
+        assert drawn.dtype == torch.int64 and drawn.shape == (N,)
+        assert int(drawn.min()) >= 0 and int(drawn.max()) < N
         again = order.epoch_order(
             Examples(examples.x.clone(), examples.y.clone()), epoch, generators(5)
         )
-        assert torch.equal(found, again)
+        assert torch.equal(drawn, again)
 
 
 def test_that_draws_with_replacement_are_uniform_and_independent_between_epochs() -> None:
@@ -67,7 +67,7 @@ def test_that_classes_come_one_after_another_and_values_in_order() -> None:
 
 @pytest.mark.parametrize("arrivals", ["stored", "sorted"])
 @pytest.mark.parametrize(("capacity", "size"), [(1, 8), (10, 8), (90, 7), (10**6, 16)])
-def test_that_a_batch_is_drawn_from_what_a_buffer_kept_by_hand_holds(
+def test_that_a_batch_is_drawn_from_the_content_of_a_buffer_kept_by_hand(
     arrivals: str, capacity: int, size: int
 ) -> None:
     order = ReplayBuffer(capacity=capacity, size=size, arrivals=arrivals)  # type: ignore[arg-type]
@@ -115,7 +115,7 @@ def test_that_the_difficulty_of_values_is_the_residual_of_least_squares() -> Non
 
 
 @pytest.mark.parametrize("first", ["easy", "hard", "random"])
-def test_that_the_available_share_grows_linearly_and_what_comes_first_is_at_its_start(
+def test_that_the_available_share_grows_linearly_and_the_first_examples_come_first(
     first: str,
 ) -> None:
     examples = load("diabetes")
@@ -124,12 +124,12 @@ def test_that_the_available_share_grows_linearly_and_what_comes_first_is_at_its_
     ranked = difficulty(examples).argsort(descending=first == "hard").tolist()
     before: set[int] = set()
     for epoch, share in enumerate([0.2, 0.4, 0.6, 0.8, 1.0, 1.0]):
-        found = order.epoch_order(examples, epoch, generators(2))
-        available = set(found.tolist())
+        drawn = order.epoch_order(examples, epoch, generators(2))
+        available = set(drawn.tolist())
         count = int(np.ceil(share * n - 1e-9))
-        assert len(found) == n and len(available) == count
+        assert len(drawn) == n and len(available) == count
         assert before <= available
         assert (available == set(ranked[:count])) == (first != "random" or share == 1.0)
-        times = torch.bincount(found, minlength=n)[sorted(available)]
+        times = torch.bincount(drawn, minlength=n)[sorted(available)]
         assert int(times.max() - times.min()) <= 1, "no example comes more often than another"
         before = available

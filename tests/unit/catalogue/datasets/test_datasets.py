@@ -94,13 +94,13 @@ def test_that_every_part_has_each_class_in_its_proportion(name: str) -> None:
         np.bincount(part.y, minlength=data.shape.outputs)
         for part in (data.training, data.validation, data.test)
     ]
-    whole = sum(counts)
+    full = sum(counts)
     for part, count in zip((data.training, data.validation, data.test), counts, strict=True):
-        assert np.abs(count - whole * len(part) / whole.sum()).max() <= 2.0
+        assert np.abs(count - full * len(part) / full.sum()).max() <= 2.0
 
 
 @pytest.mark.parametrize("name", [*REAL, *GENERATED])
-def test_that_inputs_are_standardized_on_the_training_part_only(name: str) -> None:
+def test_that_inputs_are_standardized_only_on_the_training_part(name: str) -> None:
     data = make(name).load()
     x = data.training.x.reshape(len(data.training), -1)
     np.testing.assert_allclose(x.mean(axis=0), 0.0, atol=1e-9)

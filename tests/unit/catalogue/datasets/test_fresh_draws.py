@@ -149,7 +149,7 @@ def test_that_stored_examples_are_those_of_the_first_release(
     assert y.sum() == pytest.approx(targets, rel=1e-9)
 
 
-def test_that_a_set_of_unknown_distribution_refuses_in_words() -> None:
+def test_that_a_set_of_unknown_distribution_refuses_with_a_reason() -> None:
     with pytest.raises(InvalidInput, match="'iris', whose distribution is not known") as refusal:
         make("iris").fresh(rng(), 10)
     assert refusal.value.field == "dataset.name"

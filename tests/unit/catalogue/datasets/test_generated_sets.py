@@ -113,7 +113,7 @@ def test_that_more_examples_have_the_same_teacher() -> None:
 
 
 @pytest.mark.parametrize("condition", [1.0, 100.0, 1e6])
-def test_that_the_hessian_of_least_squares_has_the_condition_number_asked_for(
+def test_that_the_hessian_of_least_squares_has_the_requested_condition_number(
     condition: float,
 ) -> None:
     dataset = make(
@@ -158,7 +158,7 @@ def test_that_the_noise_of_least_squares_is_what_remains_at_the_true_weights() -
     assert residual.std() == pytest.approx(0.3, rel=5.0 / math.sqrt(2.0 * 5000.0))
 
 
-def test_that_too_few_examples_for_least_squares_are_refused_in_words() -> None:
+def test_that_too_few_examples_for_least_squares_are_refused_with_a_reason() -> None:
     with pytest.raises(
         InvalidInput, match=r"dataset\.size is 10, .* must be at least 22"
     ) as refusal:
@@ -171,7 +171,9 @@ def test_that_too_few_examples_for_least_squares_are_refused_in_words() -> None:
 
 
 @pytest.mark.parametrize("length", [2, 7, 20])
-def test_that_the_adding_problem_asks_for_the_sum_of_two_marked_numbers(length: int) -> None:
+def test_that_the_target_of_the_adding_problem_is_the_sum_of_two_marked_numbers(
+    length: int,
+) -> None:
     x, y = drawn(make("adding_problem", size=4000, length=length))
     numbers, marks = x[:, :, 0], x[:, :, 1]
     assert set(np.unique(marks)) <= {0.0, 1.0}

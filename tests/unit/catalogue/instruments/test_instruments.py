@@ -29,27 +29,27 @@ Build = Callable[..., Experiment]
 
 
 def instrument(name: str, **values: Any) -> Instrument:
-    found = registry.build("instrument", {"name": name, **values})
-    assert isinstance(found, Instrument)
-    return found
+    result = registry.build("instrument", {"name": name, **values})
+    assert isinstance(result, Instrument)
+    return result
 
 
 def catch(
     experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Trainer, TrainingStepContext]:
-    """The trainer after some steps, and the sight of the last of them."""
+    """Return the trainer after some steps, and the step context of the last one."""
     trainer = Trainer([experiment.with_instrument("update_ratio", {"every": 1})])
-    seen: list[TrainingStepContext] = []
+    contexts: list[TrainingStepContext] = []
     after = trainer.instrument_runner.after
 
     def spy(step: int, row: torch.Tensor, context: Callable[[], TrainingStepContext]) -> None:
-        seen.append(context())
+        contexts.append(context())
         after(step, row, context)
 
     monkeypatch.setattr(trainer.instrument_runner, "after", spy)
     for _ in range(steps):
         trainer.advance()
-    return trainer, seen[-1]
+    return trainer, contexts[-1]
 
 
 def value(
@@ -58,16 +58,16 @@ def value(
     """The objective of one run as a function of its flat parameters ``[P]``."""
     objective.penalty(torch.zeros(1, objective.layout.total, dtype=torch.float64))
 
-    def found(point: torch.Tensor) -> torch.Tensor:
+    def result(point: torch.Tensor) -> torch.Tensor:
         losses, added = objective.terms(point.unsqueeze(0), x, y)
         return (losses if added is None else losses + added)[0]
 
-    return found
+    return result
 
 
 def numbers(reading: Reading, name: str) -> torch.Tensor:
-    found = reading.series[name]
-    return found if isinstance(found, torch.Tensor) else found.values
+    result = reading.series[name]
+    return result if isinstance(result, torch.Tensor) else result.values
 
 
 LOSS = {"name": "cross_entropy", "l2": 0.01}
@@ -85,7 +85,7 @@ def test_that_conditioning_is_that_of_the_dense_hessian(
     point = context.theta[0]
     g = torch.func.grad(function)(point)
     hessian = torch.func.hessian(function)(point)
-    found = instrument("conditioning").take(context, {})
+    reading = instrument("conditioning").take(context, {})
     gg, ghg = float(g @ g), float(g @ hessian @ g)
     expected = {
         "gg": gg,
@@ -96,7 +96,7 @@ def test_that_conditioning_is_that_of_the_dense_hessian(
         "largest_rate": 2.0 * gg / ghg if ghg > 0.0 else math.inf,
     }
     for name, number in expected.items():
-        assert float(numbers(found, name)) == pytest.approx(number, rel=1e-9), name
+        assert float(numbers(reading, name)) == pytest.approx(number, rel=1e-9), name
     taken = instrument("conditioning", step="taken").take(context, {})
     step = trainer.theta[0] - point
     predicted = float(g @ step + 0.5 * step @ hessian @ step)
@@ -127,12 +127,12 @@ def test_that_a_step_beyond_the_largest_rate_is_trouble(
         _, context = catch(
             build(**base, optimizer={"name": "sgd", "lr": factor * limit}), 1, monkeypatch
         )
-        found = instrument("conditioning").take(context, {})
-        assert float(numbers(found, "trouble")) == trouble
-        assert float(numbers(found, "predicted")) == pytest.approx(
-            float(numbers(found, "actual")), rel=1e-6
+        reading = instrument("conditioning").take(context, {})
+        assert float(numbers(reading, "trouble")) == trouble
+        assert float(numbers(reading, "predicted")) == pytest.approx(
+            float(numbers(reading, "actual")), rel=1e-6
         )
-        assert (float(numbers(found, "actual")) > 0.0) == bool(trouble)
+        assert (float(numbers(reading, "actual")) > 0.0) == bool(trouble)
 
 
 def looped(
@@ -196,19 +196,21 @@ def test_that_gradient_noise_is_that_of_a_loop_over_examples(
     torch.testing.assert_close(squares, gradients.square().sum(dim=2), rtol=1e-10, atol=1e-14)
     torch.testing.assert_close(mean, gradients.mean(dim=1), rtol=1e-9, atol=1e-13)
     context = trainer._sight()
-    found = instrument("gradient_noise").take(context, {})
+    reading = instrument("gradient_noise").take(context, {})
     covariance = torch.stack([torch.cov(rows.T) for rows in gradients])
     error = (covariance.diagonal(dim1=1, dim2=2).sum(dim=1) / 7).sqrt()
     norm = gradients.mean(dim=1).norm(dim=1)
-    torch.testing.assert_close(numbers(found, "standard_error"), error, rtol=1e-8, atol=0.0)
-    torch.testing.assert_close(numbers(found, "signal_to_noise"), norm / error, rtol=1e-8, atol=0.0)
+    torch.testing.assert_close(numbers(reading, "standard_error"), error, rtol=1e-8, atol=0.0)
     torch.testing.assert_close(
-        numbers(found, "noise_scale"), 7 * (error / norm) ** 2, rtol=1e-8, atol=0.0
+        numbers(reading, "signal_to_noise"), norm / error, rtol=1e-8, atol=0.0
+    )
+    torch.testing.assert_close(
+        numbers(reading, "noise_scale"), 7 * (error / norm) ** 2, rtol=1e-8, atol=0.0
     )
     shares = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], dtype=torch.float64)
     expected = torch.quantile(gradients.norm(dim=2), shares, dim=1).T
-    torch.testing.assert_close(numbers(found, "norms"), expected, rtol=1e-9, atol=1e-12)
-    assert (found.picture["counts"].sum(dim=1) == 7).all()
+    torch.testing.assert_close(numbers(reading, "norms"), expected, rtol=1e-9, atol=1e-12)
+    assert (reading.picture["counts"].sum(dim=1) == 7).all()
 
 
 def test_that_chains_of_affine_layers_need_no_gradient_of_an_example(
@@ -228,7 +230,7 @@ def test_that_chains_of_affine_layers_need_no_gradient_of_an_example(
     [NOISY[0], NOISY[1], NOISY[4], NOISY[6]],
     ids=["mlp", "mlp squared error", "linear", "autoencoder"],
 )
-def test_that_a_step_leaves_what_the_norms_are_found_from(
+def test_that_a_step_keeps_what_the_norms_are_computed_from(
     build: Build, case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In training nothing is computed again: the layers are those that the step's own gradient
@@ -251,28 +253,28 @@ def test_that_a_step_leaves_what_the_norms_are_found_from(
         points.append((taken.point, *trainer.batch_of(step)))
         assert trainer.objective.kept is None or step % 3 != 1
         trainer.advance()
-    found = trainer.recorder.flush()
-    assert found["gradient_noise.norms"].steps.tolist() == [3, 6]
-    for place, step in enumerate((2, 5)):
+    series = trainer.recorder.flush()
+    assert series["gradient_noise.norms"].steps.tolist() == [3, 6]
+    for index, step in enumerate((2, 5)):
         norms = looped(trainer.objective, *points[step]).norm(dim=2)
         shares = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], dtype=torch.float64)
         np.testing.assert_allclose(
-            found["gradient_noise.norms"].values[place],
+            series["gradient_noise.norms"].values[index],
             torch.quantile(norms, shares, dim=1).T,
             rtol=1e-9,
         )
 
 
-def test_that_many_examples_are_taken_a_part_at_a_time(
+def test_that_many_examples_are_processed_in_chunks(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer([build(model={"name": "mlp", "hidden": [6, 6], "skip": True})])
-    whole = example_gradients(trainer.objective, trainer.theta, *trainer.batch_of(0))
+    full = example_gradients(trainer.objective, trainer.theta, *trainer.batch_of(0))
     monkeypatch.setattr(
         "optlab.training.observing.example_gradients._VALUES", 3 * trainer.layout.total
     )
     parts = example_gradients(trainer.objective, trainer.theta, *trainer.batch_of(0))
-    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(parts, full, rtol=1e-12, atol=1e-15)
 
 
 def test_that_the_standard_error_is_the_spread_of_gradients_over_batches(build: Build) -> None:
@@ -306,24 +308,24 @@ def test_that_eigenvalues_are_those_of_the_dense_hessian(
     taken = instrument("spectrum", top=3, bottom=2, probes=400, tolerance=1e-10)
     memory: dict[str, Any] = {}
     for _ in range(2):
-        found = taken.take(context, memory)
+        reading = taken.take(context, memory)
         torch.testing.assert_close(
-            numbers(found, "top")[0], exact.flip(0)[:3], rtol=1e-8, atol=1e-9
+            numbers(reading, "top")[0], exact.flip(0)[:3], rtol=1e-8, atol=1e-9
         )
-        torch.testing.assert_close(numbers(found, "bottom")[0], exact[:2], rtol=1e-8, atol=1e-9)
-        assert float(numbers(found, "largest_rate")) == pytest.approx(
+        torch.testing.assert_close(numbers(reading, "bottom")[0], exact[:2], rtol=1e-8, atol=1e-9)
+        assert float(numbers(reading, "largest_rate")) == pytest.approx(
             2.0 / float(exact[-1]), rel=1e-8
         )
         margin = 1e-6 * float(exact.abs().max())
-        assert float(numbers(found, "negative_share")) == pytest.approx(
+        assert float(numbers(reading, "negative_share")) == pytest.approx(
             float((exact < -margin).double().mean())
         )
-    off = abs(float(numbers(found, "trace")) - float(exact.sum()))
-    assert off < 4.0 * float(numbers(found, "trace_error"))
+    off = abs(float(numbers(reading, "trace")) - float(exact.sum()))
+    assert off < 4.0 * float(numbers(reading, "trace_error"))
     assert memory["vectors"].shape == (1, 5, trainer.layout.total)
 
 
-def test_that_a_warm_start_takes_fewer_products_and_finds_the_same(
+def test_that_a_warm_start_needs_fewer_products_for_the_same_result(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer, context = catch(
@@ -354,15 +356,15 @@ def test_that_the_spectral_density_has_the_moments_of_the_dense_hessian(
     exact = torch.linalg.eigvalsh(
         torch.func.hessian(value(trainer.objective, x, y))(context.theta[0])
     )
-    found = instrument("spectral_density", probes=200, steps=27).take(context, {})
+    reading = instrument("spectral_density", probes=200, steps=27).take(context, {})
     spread = float(exact.std(correction=0))
-    assert float(numbers(found, "mean")) == pytest.approx(float(exact.mean()), abs=0.1 * spread)
-    assert float(numbers(found, "spread")) == pytest.approx(spread, rel=0.1)
-    area = torch.trapezoid(found.picture["density"], found.picture["eigenvalue"], dim=1)
+    assert float(numbers(reading, "mean")) == pytest.approx(float(exact.mean()), abs=0.1 * spread)
+    assert float(numbers(reading, "spread")) == pytest.approx(spread, rel=0.1)
+    area = torch.trapezoid(reading.picture["density"], reading.picture["eigenvalue"], dim=1)
     assert float(area) == pytest.approx(1.0, rel=1e-3)
 
 
-def test_that_what_has_broken_has_no_spectrum_and_the_others_have_theirs(build: Build) -> None:
+def test_that_a_diverged_run_has_no_spectrum_and_the_others_have_theirs(build: Build) -> None:
     trainer = Trainer([build(seed=1), build(seed=2)])
     sound = trainer._sight()
     theta = trainer.theta.clone()
@@ -380,12 +382,12 @@ def test_that_what_has_broken_has_no_spectrum_and_the_others_have_theirs(build: 
         "excess_error",
     ):
         taken = instrument(name)
-        mixed, whole = taken.take(broken, {}), taken.take(sound, {})
+        mixed, full = taken.take(broken, {}), taken.take(sound, {})
         for key in mixed.series:
-            found, expected = numbers(mixed, key), numbers(whole, key)
+            result, expected = numbers(mixed, key), numbers(full, key)
             if key not in ("products", "excess", "slope", "left"):
                 torch.testing.assert_close(
-                    found[1], expected[1], rtol=1e-6, atol=1e-9, msg=f"{name}.{key}"
+                    result[1], expected[1], rtol=1e-6, atol=1e-9, msg=f"{name}.{key}"
                 )
     assert bool(instrument("spectral_density").take(broken, {}).series["mean"].isnan()[0])
     assert bool(instrument("spectrum").take(broken, {}).series["negative_share"].isnan()[0])
@@ -415,23 +417,23 @@ def test_that_activations_are_those_of_the_same_network_in_torch(
     }[activation]
     h = function(z)
     outputs = h @ parts["layers.1.weight"].T + parts["layers.1.bias"]
-    found = instrument("activations", saturation=0.5).take(context, {})
-    mean: Any = found.series["mean"]
+    reading = instrument("activations", saturation=0.5).take(context, {})
+    mean: Any = reading.series["mean"]
     assert mean.names == ("layers.0", f"layers.0.{activation}", "layers.1")
     np.testing.assert_allclose(
         mean.values[0], [z.mean(), h.mean(), outputs.mean()], rtol=1e-10, atol=1e-13
     )
     np.testing.assert_allclose(
-        numbers(found, "std")[0], [z.std(), h.std(), outputs.std()], rtol=1e-10
+        numbers(reading, "std")[0], [z.std(), h.std(), outputs.std()], rtol=1e-10
     )
-    assert float(numbers(found, "dead")) == pytest.approx((h == 0.0).all(axis=0).mean())
+    assert float(numbers(reading, "dead")) == pytest.approx((h == 0.0).all(axis=0).mean())
     if activation == "relu":
         assert (h == 0.0).all(axis=0).any(), "the case has a dead unit"
-        assert "saturated" not in found.series
+        assert "saturated" not in reading.series
     else:
         far = np.abs(h) > 0.5 if activation == "tanh" else np.abs(2.0 * h - 1.0) > 0.5
         assert 0.0 < far.mean() < 1.0
-        assert float(numbers(found, "saturated")) == pytest.approx(far.mean())
+        assert float(numbers(reading, "saturated")) == pytest.approx(far.mean())
 
 
 def test_that_a_channel_of_an_image_and_a_state_over_time_are_units(build: Build) -> None:
@@ -452,18 +454,18 @@ def test_that_a_channel_of_an_image_and_a_state_over_time_are_units(build: Build
             )
         ]
     )
-    found = taken.take(sequences._sight(), {})
-    mean: Any = found.series["mean"]
+    reading = taken.take(sequences._sight(), {})
+    mean: Any = reading.series["mean"]
     assert mean.names == ("state", "output")
     states = torch.cat(
         [state for name, state in sequences._sight().traced() if name.startswith("state")], dim=1
     )
     assert float(mean.values[0, 0]) == pytest.approx(float(states.mean()))
-    saturated: Any = found.series["saturated"]
+    saturated: Any = reading.series["saturated"]
     assert saturated.names == ("state",)
 
 
-def test_that_gradients_and_updates_are_told_by_tensor(
+def test_that_gradients_and_updates_are_reported_by_tensor(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer, context = catch(
@@ -475,19 +477,19 @@ def test_that_gradients_and_updates_are_told_by_tensor(
     gradient = torch.func.grad(value(trainer.objective, *trainer.batch_of(5)))(
         before.theta[0]
     ).unsqueeze(0)
-    found = instrument("gradients_by_layer").take(context, {})
-    norm: Any = found.series["norm"]
+    reading = instrument("gradients_by_layer").take(context, {})
+    norm: Any = reading.series["norm"]
     assert norm.names == tuple(spec.name for spec in trainer.layout.parameters)
-    for place, part in enumerate(trainer.layout.split(gradient)):
-        assert float(norm.values[0, place]) == pytest.approx(float(part.norm()), rel=1e-9)
-        assert float(numbers(found, "std")[0, place]) == pytest.approx(
+    for index, part in enumerate(trainer.layout.split(gradient)):
+        assert float(norm.values[0, index]) == pytest.approx(float(part.norm()), rel=1e-9)
+        assert float(numbers(reading, "std")[0, index]) == pytest.approx(
             float(part.std(correction=0)), rel=1e-9
         )
     ratio = numbers(instrument("update_ratio").take(context, {}), "ratio")[0]
-    for place, (new, old) in enumerate(
+    for index, (new, old) in enumerate(
         zip(trainer.layout.split(trainer.theta), trainer.layout.split(before.theta), strict=True)
     ):
-        assert float(ratio[place]) == pytest.approx(
+        assert float(ratio[index]) == pytest.approx(
             float((new - old).norm() / old.norm()), rel=1e-9
         )
 
@@ -509,16 +511,16 @@ def test_that_distance_and_length_are_those_of_the_parameters_themselves(build: 
     for _ in range(21):
         trainer.advance()
         path.append(trainer.theta.clone())
-    found = trainer.recorder.flush()
-    for place, step in enumerate((7, 14, 21)):
+    series = trainer.recorder.flush()
+    for index, step in enumerate((7, 14, 21)):
         length = sum(
             float((b - a).norm()) for a, b in zip(path[:step], path[1 : step + 1], strict=True)
         )
         distance = float((path[step] - path[0]).norm())
-        assert found["distance.length"].steps[place] == step
-        assert found["distance.length"].values[place, 0] == pytest.approx(length, rel=1e-12)
-        assert found["distance.distance"].values[place, 0] == pytest.approx(distance, rel=1e-12)
-        assert found["distance.straightness"].values[place, 0] == pytest.approx(
+        assert series["distance.length"].steps[index] == step
+        assert series["distance.length"].values[index, 0] == pytest.approx(length, rel=1e-12)
+        assert series["distance.distance"].values[index, 0] == pytest.approx(distance, rel=1e-12)
+        assert series["distance.straightness"].values[index, 0] == pytest.approx(
             distance / length, rel=1e-12
         )
 
@@ -537,10 +539,10 @@ def test_that_clipped_steps_are_counted_since_the_last_reading(
     )
     for _ in range(40):
         trainer.advance()
-    found = trainer.recorder.flush()
-    clipped = (found["gradient_norm"].values[:, 0] > 0.4).reshape(4, 10).mean(axis=1)
+    series = trainer.recorder.flush()
+    clipped = (series["gradient_norm"].values[:, 0] > 0.4).reshape(4, 10).mean(axis=1)
     assert clipped.max() > clipped.min(), "the case is a mixed one"
-    np.testing.assert_allclose(found["clipped_steps.share"].values[:, 0], clipped)
+    np.testing.assert_allclose(series["clipped_steps.share"].values[:, 0], clipped)
 
 
 @pytest.mark.parametrize("model", ["rnn", "lstm", "transformer"])
@@ -558,9 +560,9 @@ def test_that_gradients_by_time_are_those_of_finite_differences(build: Build, mo
     trainer = Trainer([build(seed=seed, model={"name": model, **sizes}, **case) for seed in (1, 2)])
     x, y = trainer.batch_of(0)
     context = trainer._sight()
-    found = instrument("time_gradient").take(context, {})
-    norm: Any = found.series["norm"]
-    torch.testing.assert_close(numbers(found, "left"), norm.values[:, 0] / norm.values[:, -1])
+    reading = instrument("time_gradient").take(context, {})
+    norm: Any = reading.series["norm"]
+    torch.testing.assert_close(numbers(reading, "left"), norm.values[:, 0] / norm.values[:, -1])
     if model == "transformer":
         assert norm.names[0] == "input.0"
         differences = torch.zeros_like(x)
@@ -605,20 +607,20 @@ def test_that_reliability_is_that_of_scikit_learn(
         monkeypatch,
     )
     taken = instrument("reliability", part="training", bins=8)
-    found = taken.take(context, {})
+    reading = taken.take(context, {})
     data = trainer.asked[0].dataset.load().training
     outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[0]
     p = torch.softmax(outputs, dim=1).numpy()
     confidence, right = p.max(axis=1), p.argmax(axis=1) == data.y
     accuracy, mean = calibration_curve(right, confidence, n_bins=8)
-    there = found.picture["count"][0] > 0
-    np.testing.assert_allclose(found.picture["accuracy"][0][there], accuracy, rtol=1e-12)
-    np.testing.assert_allclose(found.picture["probability"][0][there], mean, rtol=1e-12)
+    there = reading.picture["count"][0] > 0
+    np.testing.assert_allclose(reading.picture["accuracy"][0][there], accuracy, rtol=1e-12)
+    np.testing.assert_allclose(reading.picture["probability"][0][there], mean, rtol=1e-12)
     counts = np.histogram(confidence, bins=np.linspace(0.0, 1.0, 9))[0]
-    np.testing.assert_array_equal(found.picture["count"][0], counts)
+    np.testing.assert_array_equal(reading.picture["count"][0], counts)
     error = (counts[counts > 0] * np.abs(accuracy - mean)).sum() / len(data)
-    assert float(numbers(found, "ece")) == pytest.approx(error, rel=1e-12)
-    assert float(numbers(found, "overconfidence")) == pytest.approx(
+    assert float(numbers(reading, "ece")) == pytest.approx(error, rel=1e-12)
+    assert float(numbers(reading, "overconfidence")) == pytest.approx(
         confidence.mean() - right.mean(), rel=1e-9
     )
 
@@ -629,7 +631,7 @@ def test_that_margins_are_those_of_the_outputs(
     trainer, context = catch(
         build(model={"name": "linear"}, dataset={"name": "iris"}), 20, monkeypatch
     )
-    found = instrument("margins", bins=12).take(context, {})
+    reading = instrument("margins", bins=12).take(context, {})
     data = trainer.asked[0].dataset.load().training
     outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[
         0
@@ -638,16 +640,18 @@ def test_that_margins_are_those_of_the_outputs(
     outputs[np.arange(len(data)), data.y] = -np.inf
     margins = right - outputs.max(axis=1)
     np.testing.assert_allclose(
-        numbers(found, "quartiles")[0], np.quantile(margins, [0.0, 0.25, 0.5, 0.75, 1.0]), rtol=1e-9
+        numbers(reading, "quartiles")[0],
+        np.quantile(margins, [0.0, 0.25, 0.5, 0.75, 1.0]),
+        rtol=1e-9,
     )
-    assert float(numbers(found, "negative")) == pytest.approx((margins < 0.0).mean())
+    assert float(numbers(reading, "negative")) == pytest.approx((margins < 0.0).mean())
     counts, edges = np.histogram(margins, bins=12)
-    np.testing.assert_array_equal(found.picture["counts"][0], counts)
-    np.testing.assert_allclose(found.picture["edges"][0], edges, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(reading.picture["counts"][0], counts)
+    np.testing.assert_allclose(reading.picture["edges"][0], edges, rtol=1e-9, atol=1e-12)
 
 
 class Falling:
-    """A sight of an objective that falls as a known function of the steps, in two runs."""
+    """A step context of an objective that falls as a known function of the steps, in two runs."""
 
     def __init__(self, step: int, values: list[float]) -> None:
         self.step = step
@@ -681,7 +685,7 @@ def test_that_the_slope_of_the_excess_is_the_order_of_convergence(order: float) 
     )
 
 
-def test_that_the_best_seen_stands_for_a_minimum_that_is_not_known() -> None:
+def test_that_the_smallest_value_replaces_an_unknown_minimum() -> None:
     taken: Any = instrument("excess_error")
     memory: dict[str, Any] = {}
     for step, pair in ((0, [5.0, 9.0]), (10, [3.0, 4.0]), (20, [3.5, 2.0])):
@@ -692,7 +696,7 @@ def test_that_the_best_seen_stands_for_a_minimum_that_is_not_known() -> None:
 
 
 def test_that_a_long_run_keeps_a_bounded_number_of_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optlab.catalogue.instruments.excess_error._MOST_POINTS", 16)
+    monkeypatch.setattr("optlab.catalogue.instruments.excess_error._MAX_POINTS", 16)
     taken: Any = instrument("excess_error", known=True)
     memory: dict[str, Any] = {}
     for step in range(1, 1001):
@@ -706,9 +710,9 @@ def test_that_the_objective_is_the_evaluation_with_weight_decay(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer, context = catch(build(loss=LOSS), 8, monkeypatch)
-    found = float(numbers(instrument("excess_error").take(context, {}), "objective"))
+    value = float(numbers(instrument("excess_error").take(context, {}), "objective"))
     evaluated = trainer.evaluate()
-    assert found == pytest.approx(float(evaluated["train_loss"] + evaluated["penalty"]), rel=1e-12)
+    assert value == pytest.approx(float(evaluated["train_loss"] + evaluated["penalty"]), rel=1e-12)
 
 
 def test_that_quartiles_and_histograms_are_those_of_numpy() -> None:
@@ -718,7 +722,7 @@ def test_that_quartiles_and_histograms_are_those_of_numpy() -> None:
     )
     edges, counts = histogram(values, 6)
     for row in range(3):
-        expected, places = np.histogram(values[row].numpy(), bins=6)
+        expected, bounds = np.histogram(values[row].numpy(), bins=6)
         np.testing.assert_array_equal(counts[row], expected)
-        np.testing.assert_allclose(edges[row], places)
+        np.testing.assert_allclose(edges[row], bounds)
     assert histogram(torch.ones(1, 4), 3)[1].tolist() == [[4.0, 0.0, 0.0]]

@@ -54,7 +54,7 @@ def test_that_squared_error_is_the_squared_distance_from_target_or_one_hot_vecto
 
 
 @pytest.mark.parametrize("name", registry.names("loss"))
-def test_that_the_gradient_that_is_written_out_is_autograds(name: str) -> None:
+def test_that_the_written_out_gradient_is_that_of_autograd(name: str) -> None:
     outputs, y = draw()
     written = loss(name).with_gradient(outputs.clone(), y)
     assert written is not None

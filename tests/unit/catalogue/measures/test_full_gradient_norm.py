@@ -29,14 +29,14 @@ REGRESSION = {
 
 
 def recorded(events: list[Any], run: int = 0) -> dict[int, float]:
-    """Step → full gradient norm, as the session tells it."""
-    found: dict[int, float] = {}
+    """Step → full gradient norm, as the session reports it."""
+    result: dict[int, float] = {}
     for event in events:
         if isinstance(event, SeriesBlock) and "full_gradient_norm" in event.series:
             series = event.series["full_gradient_norm"]
-            assert not set(series.steps.tolist()) & set(found), "one step is told twice"
-            found |= dict(zip(series.steps.tolist(), series.values[:, run].tolist(), strict=True))
-    return {step: value for step, value in found.items() if not math.isnan(value)}
+            assert not set(series.steps.tolist()) & set(result), "one step is recorded twice"
+            result |= dict(zip(series.steps.tolist(), series.values[:, run].tolist(), strict=True))
+    return {step: value for step, value in result.items() if not math.isnan(value)}
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.3])
@@ -138,7 +138,7 @@ def test_that_a_resumed_run_knows_its_norm_at_the_start(
     assert ended(resumed).final["gradient_norm_at_start"] == recorded(events)[0]
 
 
-def test_that_it_leaves_nothing_behind_that_instruments_read(build: Build) -> None:
+def test_that_it_does_not_affect_instruments(build: Build) -> None:
     trainer = Trainer([build()])
     trainer.objective.keeping = True
     trainer.advance()
@@ -147,7 +147,7 @@ def test_that_it_leaves_nothing_behind_that_instruments_read(build: Build) -> No
     assert kept is not None and trainer.objective.kept is kept and trainer.objective.keeping
 
 
-def test_that_streaming_runs_have_it_on_held_examples_and_others_on_their_training_set(
+def test_that_streaming_runs_have_it_on_held_out_examples_and_others_on_their_training_set(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orders = [{"name": "streaming", "size": 16}, {"name": "shuffled", "size": 16}]

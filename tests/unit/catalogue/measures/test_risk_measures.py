@@ -22,8 +22,8 @@ LINE = {"name": "least_squares", "size": 60, "dimension": 4, "noise": 0.3}
 
 
 def values(trainer: Trainer) -> dict[str, float]:
-    found = trainer.evaluate()
-    return {name: float(value[0]) for name, value in found.items()}
+    measured = trainer.evaluate()
+    return {name: float(value[0]) for name, value in measured.items()}
 
 
 def test_that_the_risk_of_a_linear_model_is_its_closed_form(build: Build, advanced: Any) -> None:
@@ -33,11 +33,13 @@ def test_that_the_risk_of_a_linear_model_is_its_closed_form(build: Build, advanc
     theta = trainer.theta[0].numpy()
     dataset = trainer.asked[0].dataset
     assert isinstance(dataset, LeastSquares)
-    exact, found = dataset.risk(theta[:4], theta[4]), values(trainer)
+    exact, measured = dataset.risk(theta[:4], theta[4]), values(trainer)
     # The squared error of normal data has the standard deviation √2 J*.
-    assert abs(found["risk_loss"] - exact) < 4.0 * exact * np.sqrt(2.0 / 40_000)
-    assert found["risk_gap"] == pytest.approx(found["risk_loss"] - found["train_loss"], abs=1e-12)
-    assert "risk_error" not in found
+    assert abs(measured["risk_loss"] - exact) < 4.0 * exact * np.sqrt(2.0 / 40_000)
+    assert measured["risk_gap"] == pytest.approx(
+        measured["risk_loss"] - measured["train_loss"], abs=1e-12
+    )
+    assert "risk_error" not in measured
 
 
 @pytest.mark.parametrize("standardize", [True, False])
@@ -98,7 +100,7 @@ def test_that_the_risk_of_the_best_classifier_of_two_gaussians_is_a_tail_of_the_
     assert abs(values(trainer)["risk_error"] - tail) < 4.0 * np.sqrt(tail * (1.0 - tail) / 50_000)
 
 
-def test_that_each_look_draws_anew_and_all_runs_look_at_the_same(
+def test_that_each_evaluation_draws_new_examples_shared_by_all_runs(
     build: Build, advanced: Any
 ) -> None:
     still = build(optimizer={"name": "sgd", "lr": 1e-300}, measures={"fresh": 50})
@@ -129,7 +131,7 @@ def test_that_measuring_the_risk_never_changes_the_training(
     assert len(digests) == 1
 
 
-def test_that_the_risk_is_measured_only_where_it_is_asked_for_and_known(build: Build) -> None:
+def test_that_the_risk_is_measured_only_where_requested_and_known(build: Build) -> None:
     risks = {"risk_loss", "risk_error", "risk_gap"}
     assert risks <= set(values(Trainer([build(measures={"fresh": 10})])))
     assert not risks & set(values(Trainer([build()])))
@@ -138,7 +140,7 @@ def test_that_the_risk_is_measured_only_where_it_is_asked_for_and_known(build: B
     )
 
 
-def test_that_penalty_and_weight_norm_are_of_the_weights_alone_and_apart_from_the_loss(
+def test_that_penalty_and_weight_norm_exclude_biases_and_are_not_part_of_the_loss(
     build: Build, advanced: Any
 ) -> None:
     loss = {"name": "cross_entropy", "l1": 0.01, "l2": 0.3}
@@ -149,21 +151,21 @@ def test_that_penalty_and_weight_norm_are_of_the_weights_alone_and_apart_from_th
         if name.endswith("weight")
     ]
     flat = np.concatenate([weight.ravel() for weight in weights])
-    found = values(trainer)
-    assert found["penalty"] == pytest.approx(
+    measured = values(trainer)
+    assert measured["penalty"] == pytest.approx(
         0.01 * np.abs(flat).sum() + 0.15 * np.square(flat).sum(), rel=1e-12
     )
-    assert found["weight_norm"] == pytest.approx(np.linalg.norm(flat), rel=1e-12)
+    assert measured["weight_norm"] == pytest.approx(np.linalg.norm(flat), rel=1e-12)
     plain = Trainer([build()])
     plain.theta = trainer.theta
     without = values(plain)
     assert "penalty" not in without
-    assert without["train_loss"] == pytest.approx(found["train_loss"], rel=1e-12), (
+    assert without["train_loss"] == pytest.approx(measured["train_loss"], rel=1e-12), (
         "the loss on data, without the penalty"
     )
 
 
-def test_that_margins_are_of_the_right_output_over_the_best_of_the_others(
+def test_that_margins_are_the_correct_output_minus_the_largest_other_one(
     build: Build, advanced: Any
 ) -> None:
     experiment = build(dataset={"name": "iris"}, model={"name": "linear"})

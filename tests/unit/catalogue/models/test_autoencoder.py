@@ -38,9 +38,7 @@ def experiment(**values: Any) -> Experiment:
     )
 
 
-def test_that_loss_and_gradient_are_those_of_a_torch_network_that_is_given_its_inputs_as_targets() -> (
-    None
-):
+def test_that_loss_and_gradient_are_those_of_a_torch_network_trained_on_its_inputs() -> None:
     model: Any = registry.build(
         "model", {"name": "autoencoder", "code": 2, "hidden": [5, 4], "activation": "tanh"}
     )
@@ -78,15 +76,15 @@ def test_that_loss_and_gradient_are_those_of_a_torch_network_that_is_given_its_i
 
 @pytest.mark.parametrize("code", [1, 2, 3])
 def test_that_the_optimum_of_a_linear_autoencoder_is_the_residual_of_pca(code: int) -> None:
-    asked = experiment(
+    requested = experiment(
         model={"name": "autoencoder", "code": code, "activation": "identity"},
         optimizer={"name": "lbfgs"},
         batches={"name": "never_shuffled", "size": 0},
     )
-    trainer = Trainer([asked])
+    trainer = Trainer([requested])
     for _ in range(150):
         trainer.advance()
-    x = asked.dataset.load().training.x
+    x = requested.dataset.load().training.x
     pca = PCA(code).fit(x)
     residual = float(((x - pca.inverse_transform(pca.transform(x))) ** 2).sum(axis=1).mean())
     reached = float(trainer.evaluate()["train_loss"][0])
@@ -94,10 +92,10 @@ def test_that_the_optimum_of_a_linear_autoencoder_is_the_residual_of_pca(code: i
 
 
 def test_that_its_task_is_regression_whatever_that_of_the_data() -> None:
-    asked = experiment()
-    assert asked.loss.name == "squared_error"
-    assert asked.target_shape() == DataShape((4,), 4, "regression")
-    assert Experiment.from_toml(asked.to_toml()) == asked
+    requested = experiment()
+    assert requested.loss.name == "squared_error"
+    assert requested.target_shape() == DataShape((4,), 4, "regression")
+    assert Experiment.from_toml(requested.to_toml()) == requested
     events = list(session([experiment(budget={"steps": 20})], Inbox()))
     series = {name for event in events if isinstance(event, SeriesBlock) for name in event.series}
     assert "train_loss" in series and not series & {"train_error", "validation_error"}
@@ -105,7 +103,7 @@ def test_that_its_task_is_regression_whatever_that_of_the_data() -> None:
     assert ended.final["train_error"] is None and ended.final["validation_loss"] is not None
 
 
-def test_that_losses_and_stopping_rules_for_classes_are_refused_in_words() -> None:
+def test_that_losses_and_stopping_rules_for_classes_are_refused_with_a_reason() -> None:
     with pytest.raises(
         InvalidInput, match=r"those of model 'autoencoder' are regression; use squared_error\."
     ) as refusal:
@@ -122,7 +120,7 @@ def test_that_losses_and_stopping_rules_for_classes_are_refused_in_words() -> No
             experiment(stopping={"name": rule})
 
 
-def test_that_choosing_it_takes_a_loss_that_fits_and_leaving_it_keeps_one() -> None:
+def test_that_choosing_it_sets_a_fitting_loss_and_leaving_it_keeps_the_loss() -> None:
     classes = experiment(model={"name": "mlp"})
     assert classes.loss.name == "cross_entropy"
     chosen = classes.with_value("model.name", "autoencoder")
@@ -131,13 +129,13 @@ def test_that_choosing_it_takes_a_loss_that_fits_and_leaving_it_keeps_one() -> N
 
 
 def test_that_the_output_biases_can_start_at_the_mean_of_the_inputs() -> None:
-    asked = experiment(
+    requested = experiment(
         dataset={"name": "iris", "standardize": False},
         initializer={"name": "normalized", "output_bias": "marginal"},
     )
-    training = asked.dataset.load().training
-    objective = Objective(asked.model, asked.loss, asked.dataset.shape())
-    theta = asked.initializer.start(
+    training = requested.dataset.load().training
+    objective = Objective(requested.model, requested.loss, requested.dataset.shape())
+    theta = requested.initializer.start(
         objective.layout,
         torch.Generator().manual_seed(0),
         initialization_context(objective, training),

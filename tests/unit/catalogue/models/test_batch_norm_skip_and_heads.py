@@ -61,16 +61,16 @@ class Reference(nn.Module):
         self.double()
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        h, found = x, []
+        h, result = x, []
         for number, layer in enumerate(self.layers[:-1]):
             z = layer(h)
             if self.kind.get("batch_norm"):
                 z = self.norms[number](z)
             out = self.activation(z)
             h = h + out if self.kind.get("skip") and h.shape[1] == out.shape[1] else out
-            found.append(h)
+            result.append(h)
         heads = (
-            [head(h) for head, h in zip(self.heads, found[:-1], strict=True)]
+            [head(h) for head, h in zip(self.heads, result[:-1], strict=True)]
             if "auxiliary" in self.kind
             else []
         )
@@ -93,7 +93,7 @@ class Reference(nn.Module):
 
     def set_running(self, x: torch.Tensor) -> None:
         """The exact moments of ``x`` as the running ones: a pass with momentum 1, the variance over
-        n in place of n − 1.
+        n instead of n − 1.
         """
         for norm in self.norms:
             norm.momentum = 1.0
@@ -134,9 +134,9 @@ def reference(
     kind: dict[str, Any],
     hidden: tuple[int, ...] = (4, 6, 6),
 ) -> Reference:
-    found = Reference(list(hidden), kind)
-    found.load({name: part[0] for name, part in objective.layout.named(theta).items()})
-    return found
+    result = Reference(list(hidden), kind)
+    result.load({name: part[0] for name, part in objective.layout.named(theta).items()})
+    return result
 
 
 def gradients(
@@ -169,16 +169,16 @@ def test_that_a_run_of_a_population_is_the_run_alone(kind: dict[str, Any]) -> No
     objective = build(kind, sample)
     theta, x, y = draw(objective)
     together = objective.value_and_gradient(theta, x, y)
-    seen = objective.evaluate(theta, x[0], y[0])
+    evaluation = objective.evaluate(theta, x[0], y[0])
     for run in range(3):
-        here = slice(run, run + 1)
-        alone = objective.value_and_gradient(theta[here], x[here], y[here])
+        row = slice(run, run + 1)
+        alone = objective.value_and_gradient(theta[row], x[row], y[row])
         torch.testing.assert_close(
-            tuple(part[here] for part in together), alone, rtol=1e-10, atol=1e-12
+            tuple(part[row] for part in together), alone, rtol=1e-10, atol=1e-12
         )
         torch.testing.assert_close(
-            seen.losses[here],
-            objective.evaluate(theta[here], x[0], y[0]).losses,
+            evaluation.losses[row],
+            objective.evaluate(theta[row], x[0], y[0]).losses,
             rtol=1e-10,
             atol=1e-12,
         )
@@ -222,22 +222,22 @@ def test_that_evaluation_takes_the_moments_of_the_training_set_layer_by_layer() 
 
 
 @pytest.mark.parametrize("values", [30, 4 * 40 * 6, 10**7])
-def test_that_an_evaluation_does_not_depend_on_how_it_is_cut(
+def test_that_an_evaluation_does_not_depend_on_its_chunks(
     values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sample = torch.randn(40, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     objective = build({"batch_norm": True}, sample)
     theta, x, y = draw(objective, m=23)
-    whole = objective.evaluate(theta, x[0], y[0])
+    full = objective.evaluate(theta, x[0], y[0])
     monkeypatch.setattr(objective_module, "_EVALUATION_VALUES", values)
     cut = objective.evaluate(theta, x[0], y[0])
-    assert cut.errors is not None and whole.errors is not None
-    assert torch.equal(cut.errors, whole.errors)
-    torch.testing.assert_close(cut.losses, whole.losses, rtol=1e-12, atol=1e-13)
+    assert cut.errors is not None and full.errors is not None
+    assert torch.equal(cut.errors, full.errors)
+    torch.testing.assert_close(cut.losses, full.losses, rtol=1e-12, atol=1e-13)
     # Nor on the others that are evaluated with it.
     torch.testing.assert_close(
         objective.evaluate(theta, x[0, :1], y[0, :1]).losses,
-        whole.losses[:, :1],
+        full.losses[:, :1],
         rtol=1e-12,
         atol=1e-13,
     )
@@ -267,11 +267,11 @@ def test_that_an_evaluation_without_training_examples_is_refused() -> None:
 def test_that_a_batch_of_one_example_normalizes_to_the_shift() -> None:
     objective = build({"batch_norm": True})
     theta, x, y = draw(objective, m=1)
-    seen: dict[str, torch.Tensor] = {}
-    objective.outputs(theta, x, ForwardContext(training=True, trace=seen.__setitem__))
+    traced: dict[str, torch.Tensor] = {}
+    objective.outputs(theta, x, ForwardContext(training=True, trace=traced.__setitem__))
     named = objective.layout.named(theta)
     for number in range(3):
-        assert torch.equal(seen[f"norms.{number}"][:, 0], named[f"norms.{number}.bias"])
+        assert torch.equal(traced[f"norms.{number}"][:, 0], named[f"norms.{number}.bias"])
     gradient = objective.layout.named(objective.value_and_gradient(theta, x, y)[1])
     assert all(not gradient[f"layers.{number}.weight"].any() for number in range(3))
     assert gradient["norms.2.bias"].all()
@@ -334,12 +334,12 @@ def test_that_heads_are_in_the_gradient_but_not_in_the_reported_loss() -> None:
     parts = objective.terms(leaf, x, y)
     assert parts[1] is not None
     torch.testing.assert_close(parts[1].detach(), added)
-    (whole,) = torch.autograd.grad((parts[0] + parts[1]).sum(), leaf)
-    torch.testing.assert_close(gradient, whole, rtol=1e-12, atol=1e-14)
-    asked = BatchObjective(objective, x, y, [0, 1, 2], 0)
-    torch.testing.assert_close(asked.loss(theta), loss + added, rtol=1e-13, atol=0.0)
+    (full,) = torch.autograd.grad((parts[0] + parts[1]).sum(), leaf)
+    torch.testing.assert_close(gradient, full, rtol=1e-12, atol=1e-14)
+    batch_objective = BatchObjective(objective, x, y, [0, 1, 2], 0)
+    torch.testing.assert_close(batch_objective.loss(theta), loss + added, rtol=1e-13, atol=0.0)
     torch.testing.assert_close(
-        asked.gradient(theta), (loss + added, gradient), rtol=1e-12, atol=1e-14
+        batch_objective.gradient(theta), (loss + added, gradient), rtol=1e-12, atol=1e-14
     )
 
 
@@ -347,14 +347,14 @@ def test_that_one_hidden_layer_has_no_auxiliary_head() -> None:
     assert build({"auxiliary": 0.5}, hidden=(6,)).layout == build({}, hidden=(6,)).layout
 
 
-def test_that_a_skip_leads_around_layers_that_keep_their_width_only() -> None:
-    seen: dict[str, torch.Tensor] = {}
+def test_that_only_layers_that_keep_their_width_have_a_skip_connection() -> None:
+    traced: dict[str, torch.Tensor] = {}
     objective = build({"skip": True})
     theta, x, _ = draw(objective)
-    objective.outputs(theta, x, ForwardContext(training=True, trace=seen.__setitem__))
-    assert [name for name in seen if name.endswith(".sum")] == ["layers.0.sum", "layers.2.sum"]
+    objective.outputs(theta, x, ForwardContext(training=True, trace=traced.__setitem__))
+    assert [name for name in traced if name.endswith(".sum")] == ["layers.0.sum", "layers.2.sum"]
     torch.testing.assert_close(
-        seen["layers.0.sum"], x + seen["layers.0.tanh"], rtol=1e-14, atol=0.0
+        traced["layers.0.sum"], x + traced["layers.0.tanh"], rtol=1e-14, atol=0.0
     )
 
 
@@ -362,13 +362,18 @@ def test_that_a_skip_leads_around_layers_that_keep_their_width_only() -> None:
 def test_that_products_with_the_hessian_are_exact(kind: dict[str, Any]) -> None:
     objective = build(kind)
     theta, x, y = draw(objective, runs=2)
-    asked = BatchObjective(objective, x, y, [0, 1], 0)
+    batch_objective = BatchObjective(objective, x, y, [0, 1], 0)
     v = torch.nn.functional.normalize(
         torch.randn(theta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3)),
         dim=1,
     )
-    theirs = (asked.gradient(theta + 1e-6 * v)[1] - asked.gradient(theta - 1e-6 * v)[1]) / 2e-6
-    torch.testing.assert_close(asked.hessian_product(theta)(v), theirs, rtol=1e-5, atol=1e-7)
+    theirs = (
+        batch_objective.gradient(theta + 1e-6 * v)[1]
+        - batch_objective.gradient(theta - 1e-6 * v)[1]
+    ) / 2e-6
+    torch.testing.assert_close(
+        batch_objective.hessian_product(theta)(v), theirs, rtol=1e-5, atol=1e-7
+    )
 
 
 def experiment(optimizer: dict[str, Any], kind: dict[str, Any], **more: Any) -> Experiment:
@@ -407,7 +412,7 @@ def test_that_optimizers_work_on_a_normalized_network(optimizer: dict[str, Any])
 
 
 @pytest.mark.parametrize("name", ["lbfgs", "newton"])
-def test_that_the_batch_loss_of_an_asking_rule_is_without_the_heads(name: str) -> None:
+def test_that_the_batch_loss_of_a_closure_based_rule_excludes_the_heads(name: str) -> None:
     """On the whole training set the batch loss of a step is the training loss before it."""
     trainer = Trainer(
         [
@@ -429,18 +434,18 @@ def test_that_heads_are_refused_where_a_rule_needs_the_predictions() -> None:
     assert refusal.value.field == "model.auxiliary"
 
 
-def test_that_training_with_a_last_batch_of_one_example_goes_on_and_resumes_exactly() -> None:
-    asked = experiment(
+def test_that_training_with_a_last_batch_of_one_example_continues_and_resumes_exactly() -> None:
+    requested = experiment(
         {"name": "adam", "lr": 0.01}, {"batch_norm": True}, batches={"name": "shuffled", "size": 15}
     )
-    assert len(asked.dataset.load().training) % 15 == 1
-    trainer = Trainer([asked])
+    assert len(requested.dataset.load().training) % 15 == 1
+    trainer = Trainer([requested])
     for _ in range(20):
         trainer.advance()
     snapshot = trainer.snapshot(0, 0.0, "asked")
     for _ in range(20):
         trainer.advance()
-    resumed = Trainer([asked], [snapshot])
+    resumed = Trainer([requested], [snapshot])
     for _ in range(20):
         resumed.advance()
     assert not trainer.endings
@@ -455,11 +460,16 @@ def test_that_the_full_gradient_of_a_normalized_network_is_that_of_one_batch(
 ) -> None:
     # other models' is taken on so many values at once
     monkeypatch.setattr(full_gradient, "_CHUNK_VALUES", 40)
-    asked = experiment({"name": "sgd"}, {"batch_norm": True})
+    requested = experiment({"name": "sgd"}, {"batch_norm": True})
     trainer = Trainer(
-        [asked, dataclasses.replace(asked, general=asked.general.model_copy(update={"seed": 1}))]
+        [
+            requested,
+            dataclasses.replace(
+                requested, general=requested.general.model_copy(update={"seed": 1})
+            ),
+        ]
     )
-    training = asked.dataset.load().training
+    training = requested.dataset.load().training
     for run in range(2):
         x, y = torch.from_numpy(training.x).unsqueeze(0), torch.from_numpy(training.y).unsqueeze(0)
         gradient = trainer.objective.value_and_gradient(trainer.theta[run : run + 1], x, y)[1]

@@ -64,15 +64,15 @@ def test_that_images_are_flattened() -> None:
 
 def test_that_a_trace_sees_every_intermediate_result_in_order() -> None:
     model = mlp(hidden=[6, 5], activation="tanh")
-    seen: list[tuple[str, tuple[int, ...]]] = []
+    traced: list[tuple[str, tuple[int, ...]]] = []
     theta = torch.randn(2, model.layout(SHAPE).total, generator=torch.Generator().manual_seed(0))
     model.forward(
         model.layout(SHAPE).split(theta),
         torch.randn(2, 7, 4),
-        ForwardContext(trace=lambda name, value: seen.append((name, tuple(value.shape)))),
+        ForwardContext(trace=lambda name, value: traced.append((name, tuple(value.shape)))),
     )
     names = ["layers.0", "layers.0.tanh", "layers.1", "layers.1.tanh", "layers.2"]
-    assert seen == [
+    assert traced == [
         (name, (2, 7, width)) for name, width in zip(names, [6, 6, 5, 5, 3], strict=True)
     ]
 

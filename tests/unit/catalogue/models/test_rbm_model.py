@@ -35,8 +35,8 @@ def experiment(model: dict[str, Any] | None = None, **changes: Any) -> Experimen
     return Experiment.from_dict({**tables, **changes})
 
 
-def machine(asked: Experiment, theta: torch.Tensor) -> Machine:
-    return Machine(*asked.layout().split(theta))
+def machine(requested: Experiment, theta: torch.Tensor) -> Machine:
+    return Machine(*requested.layout().split(theta))
 
 
 def advanced(trainer: Trainer, steps: int) -> torch.Tensor:
@@ -45,13 +45,13 @@ def advanced(trainer: Trainer, steps: int) -> torch.Tensor:
     return trainer.theta
 
 
-def all_events(asked: Experiment) -> list[Event]:
-    return list(session([asked], Inbox()))
+def all_events(requested: Experiment) -> list[Event]:
+    return list(session([requested], Inbox()))
 
 
 def test_that_a_step_is_one_of_contrastive_divergence_with_draws_of_seed_and_step() -> None:
-    asked = experiment({"k": 3}, seed=5)
-    trainer = Trainer([asked])
+    requested = experiment({"k": 3}, seed=5)
+    trainer = Trainer([requested])
     advanced(trainer, 2)
     before, (x, _) = trainer.theta, trainer._stream.at(2)
     source = generator(5, "surrogate/2")
@@ -61,7 +61,7 @@ def test_that_a_step_is_one_of_contrastive_divergence_with_draws_of_seed_and_ste
 
     v = x.flatten(2)
     gradient = boltzmann.cd_gradient(
-        machine(asked, before), v, boltzmann.chain(machine(asked, before), v, 3, draw)
+        machine(requested, before), v, boltzmann.chain(machine(requested, before), v, 3, draw)
     )
     trainer.advance()
     flat = torch.cat([part.flatten() for part in gradient])
@@ -82,11 +82,11 @@ def test_that_weight_decay_is_part_of_the_gradient_and_spares_the_biases() -> No
 
 
 def test_that_its_reported_loss_is_the_error_of_a_reconstruction_without_draws() -> None:
-    asked = experiment()
-    trainer = Trainer([asked])
+    requested = experiment()
+    trainer = Trainer([requested])
     advanced(trainer, 20)
-    training = torch.from_numpy(asked.dataset.load().training.x).flatten(1)
-    weight, visible, hidden = (part[0] for part in machine(asked, trainer.theta))
+    training = torch.from_numpy(requested.dataset.load().training.x).flatten(1)
+    weight, visible, hidden = (part[0] for part in machine(requested, trainer.theta))
     again = torch.sigmoid(torch.sigmoid(training @ weight.T + hidden) @ weight + visible)
     torch.testing.assert_close(
         trainer.evaluate()["train_loss"][0], (again - training).square().sum(dim=1).mean()
@@ -100,25 +100,25 @@ def test_that_its_reported_loss_is_the_error_of_a_reconstruction_without_draws()
 def test_that_hidden_units_are_those_of_scikit_learn() -> None:
     from sklearn.neural_network import BernoulliRBM
 
-    asked = experiment()
-    trainer = Trainer([asked])
-    weight, _, hidden = (part[0].numpy() for part in machine(asked, advanced(trainer, 5)))
+    requested = experiment()
+    trainer = Trainer([requested])
+    weight, _, hidden = (part[0].numpy() for part in machine(requested, advanced(trainer, 5)))
     theirs = BernoulliRBM()
     theirs.components_, theirs.intercept_hidden_ = weight, hidden
-    x = asked.dataset.load().validation.x
-    seen: dict[str, torch.Tensor] = {}
+    x = requested.dataset.load().validation.x
+    traced: dict[str, torch.Tensor] = {}
     trainer.objective.outputs(
         trainer.theta,
         torch.from_numpy(x)[None],
-        ForwardContext(training=False, trace=seen.__setitem__),
+        ForwardContext(training=False, trace=traced.__setitem__),
     )
     np.testing.assert_allclose(
-        seen["hidden"][0].numpy(), theirs.transform(x.reshape(len(x), -1)), rtol=1e-12
+        traced["hidden"][0].numpy(), theirs.transform(x.reshape(len(x), -1)), rtol=1e-12
     )
-    assert list(seen) == ["hidden", "visible"]
+    assert list(traced) == ["hidden", "visible"]
 
 
-# --- exact likelihood ----------------------------------------------------------------------------------------------------
+# --- exact likelihood ---
 
 
 def test_that_the_exact_gradient_is_that_of_the_likelihood_that_is_reported() -> None:
@@ -145,33 +145,31 @@ def test_that_the_exact_gradient_is_that_of_the_likelihood_that_is_reported() ->
 
 def test_that_contrastive_divergence_can_report_the_likelihood_and_lowers_it() -> None:
     events = all_events(experiment({"reported": "likelihood"}, budget={"steps": 300}))
-    told = np.concatenate(
+    reported = np.concatenate(
         [
             e.series["train_loss"].values[:, 0]
             for e in events
             if isinstance(e, SeriesBlock) and "train_loss" in e.series
         ]
     )
-    assert told[0] > 64 * np.log(2.0) - 1.0  # nearly all 64 pixels are coins at the start
-    assert told[-1] < told[0] - 15.0
+    assert reported[0] > 64 * np.log(2.0) - 1.0  # nearly all 64 pixels are coins at the start
+    assert reported[-1] < reported[0] - 15.0
 
 
-def test_that_a_rule_that_asks_for_values_can_train_a_small_machine_by_its_exact_likelihood() -> (
-    None
-):
+def test_that_a_closure_based_rule_can_train_a_small_machine_by_its_exact_likelihood() -> None:
     exact = {"learning": "exact", "hidden": 6}
-    asked = experiment(
+    requested = experiment(
         exact,
         optimizer={"name": "lbfgs"},
         batches={"name": "shuffled", "size": 0},
         budget={"steps": 15},
     )
-    (ended,) = [event for event in all_events(asked) if isinstance(event, RunEnded)]
+    (ended,) = [event for event in all_events(requested) if isinstance(event, RunEnded)]
     assert ended.status == "finished" and ended.final["train_loss"] is not None
     assert ended.final["train_loss"] < 30.0
 
 
-# --- that it can be relied on ------------------------------------------------------------------------------------------------
+# --- that it can be relied on ---
 
 
 def test_that_a_run_in_a_population_is_the_run_alone() -> None:
@@ -187,15 +185,15 @@ def test_that_a_run_in_a_population_is_the_run_alone() -> None:
     assert not torch.equal(together[0], together[1])
 
 
-def test_that_a_resumed_run_goes_on_as_if_it_had_not_stopped() -> None:
-    asked = experiment({"k": 2})
-    first = Trainer([asked])
+def test_that_a_resumed_run_continues_as_if_it_had_not_stopped() -> None:
+    requested = experiment({"k": 2})
+    first = Trainer([requested])
     advanced(first, 9)
-    again = Trainer([asked], [first.snapshot(0, 0.0, "asked")])
+    again = Trainer([requested], [first.snapshot(0, 0.0, "asked")])
     assert torch.equal(advanced(first, 6), advanced(again, 6))
 
 
-def test_that_a_blurred_objective_draws_each_time_anew() -> None:
+def test_that_a_blurred_objective_uses_new_draws_each_time() -> None:
     blurred = experiment(
         continuation={"name": "blur", "sigma": 0.05, "length": 3, "stages": 2, "samples": 2}
     )
@@ -203,7 +201,7 @@ def test_that_a_blurred_objective_draws_each_time_anew() -> None:
     assert not torch.equal(advanced(Trainer([blurred]), 5), advanced(Trainer([experiment()]), 5))
 
 
-def test_that_the_norm_of_the_whole_gradient_is_the_same_whenever_it_is_asked() -> None:
+def test_that_the_norm_of_the_full_gradient_is_the_same_at_each_evaluation() -> None:
     trainer = Trainer([experiment(), experiment(seed=3)])
     assert torch.equal(trainer.full_gradient_norm(), trainer.full_gradient_norm())
     torch.testing.assert_close(
@@ -227,21 +225,21 @@ def test_that_without_draws_the_gradient_is_that_of_the_loss() -> None:
     )
 
 
-def test_that_the_norm_of_the_whole_gradient_is_that_of_what_training_follows() -> None:
+def test_that_the_full_gradient_norm_is_that_of_the_surrogate() -> None:
     """Chains of many steps from the whole set come close to the exact gradient, which the machine
     is small enough for.
     """
-    asked = experiment({"k": 200, "hidden": 4})
-    trainer = Trainer([asked])
+    requested = experiment({"k": 200, "hidden": 4})
+    trainer = Trainer([requested])
     advanced(trainer, 3)
-    v = torch.from_numpy(asked.dataset.load().training.x).flatten(1)[None]
+    v = torch.from_numpy(requested.dataset.load().training.x).flatten(1)[None]
     exact = torch.cat(
-        [part.flatten() for part in boltzmann.exact_gradient(machine(asked, trainer.theta), v)]
+        [part.flatten() for part in boltzmann.exact_gradient(machine(requested, trainer.theta), v)]
     ).norm()
     assert float(trainer.full_gradient_norm()[0]) == pytest.approx(float(exact), rel=0.05)
 
 
-def test_that_a_machine_that_breaks_is_ended_and_what_broke_is_named() -> None:
+def test_that_a_machine_that_diverges_is_ended_and_the_tensor_is_named() -> None:
     (ended,) = [
         e
         for e in all_events(experiment(optimizer={"name": "sgd", "lr": 1.7e308}))
@@ -250,11 +248,11 @@ def test_that_a_machine_that_breaks_is_ended_and_what_broke_is_named() -> None:
     assert ended.status == "diverged" and ended.broken
 
 
-# --- refusals ------------------------------------------------------------------------------------------------------------
+# --- refusals ---
 
 
 @pytest.mark.parametrize(
-    ("model", "changes", "field", "words"),
+    ("model", "changes", "field", "message"),
     [
         (
             {"learning": "exact", "hidden": 21},
@@ -288,17 +286,17 @@ def test_that_a_machine_that_breaks_is_ended_and_what_broke_is_named() -> None:
         ),
     ],
 )
-def test_that_what_does_not_fit_is_refused_in_words(
-    model: dict[str, Any], changes: dict[str, Any], field: str, words: str
+def test_that_a_mismatch_is_refused_with_a_reason(
+    model: dict[str, Any], changes: dict[str, Any], field: str, message: str
 ) -> None:
     with pytest.raises(InvalidInput) as refusal:
         experiment(model, **changes)
     assert refusal.value.field == field
-    assert words in str(refusal.value)
+    assert message in str(refusal.value)
 
 
 @pytest.mark.parametrize("dataset", [{"name": "digits"}, {"name": "digits", "standardize": False}])
-def test_that_inputs_that_are_no_probabilities_are_refused_when_the_run_begins(
+def test_that_inputs_that_are_not_probabilities_are_refused_at_the_start(
     dataset: dict[str, Any],
 ) -> None:
     with pytest.raises(InvalidInput, match=r"set dataset\.unit_range to true") as refusal:

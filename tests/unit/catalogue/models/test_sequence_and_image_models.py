@@ -149,7 +149,7 @@ CASES: dict[str, tuple[dict[str, Any], DataShape, BatchObjective]] = {
 def case(
     request: pytest.FixtureRequest,
 ) -> tuple[Any, DataShape, BatchObjective, torch.Tensor, torch.Tensor]:
-    """Model, shape, oracle, parameters ``[R, P]``, inputs ``[R, m, *inputs]``."""
+    """Return model, shape, reference, parameters ``[R, P]``, inputs ``[R, m, *inputs]``."""
     values, shape, batch_objective = CASES[request.param]
     model: Any = registry.build("model", values)
     generator = torch.Generator().manual_seed(3)
@@ -160,7 +160,7 @@ def case(
     return model, shape, batch_objective, theta, x
 
 
-def test_that_a_model_is_what_torch_makes_of_the_same_parameters(case: Any) -> None:
+def test_that_a_model_is_that_of_torch_with_the_same_parameters(case: Any) -> None:
     model, shape, batch_objective, theta, x = case
     layout = model.layout(shape)
     outputs = model.forward(layout.split(theta), x, ForwardContext())
@@ -210,16 +210,18 @@ def test_that_the_gradient_is_that_of_the_torch_module(case: Any) -> None:
 def test_that_a_trace_changes_nothing_and_ends_with_the_outputs(case: Any) -> None:
     model, shape, _, theta, x = case
     parts = model.layout(shape).split(theta)
-    seen: list[torch.Tensor] = []
-    outputs = model.forward(parts, x, ForwardContext(trace=lambda name, value: seen.append(value)))
-    assert torch.equal(outputs, model.forward(parts, x, ForwardContext())) and torch.equal(
-        outputs, seen[-1]
+    traced: list[torch.Tensor] = []
+    outputs = model.forward(
+        parts, x, ForwardContext(trace=lambda name, value: traced.append(value))
     )
-    assert all(value.shape[:2] == (RUNS, BATCH) for value in seen)
+    assert torch.equal(outputs, model.forward(parts, x, ForwardContext())) and torch.equal(
+        outputs, traced[-1]
+    )
+    assert all(value.shape[:2] == (RUNS, BATCH) for value in traced)
 
 
 @pytest.mark.parametrize(
-    ("name", "inputs", "words"),
+    ("name", "inputs", "message"),
     [
         ("cnn", (12,), "needs images"),
         ("cnn", (2, 3, 4, 5), "needs images"),
@@ -229,24 +231,24 @@ def test_that_a_trace_changes_nothing_and_ends_with_the_outputs(case: Any) -> No
         ("transformer", (12,), "needs sequences"),
     ],
 )
-def test_that_data_of_another_shape_are_refused_in_words(
-    name: str, inputs: tuple[int, ...], words: str
+def test_that_data_of_another_shape_are_refused_with_a_reason(
+    name: str, inputs: tuple[int, ...], message: str
 ) -> None:
     model: Any = registry.build("model", {"name": name})
-    with pytest.raises(InvalidInput, match=words) as refusal:
+    with pytest.raises(InvalidInput, match=message) as refusal:
         model.layout(DataShape(inputs, 3, "classes"))
     assert refusal.value.field == "model.name"
     assert str(list(inputs)) in str(refusal.value) and "use mlp" in str(refusal.value)
 
 
-def test_that_an_even_kernel_is_refused_in_words() -> None:
+def test_that_an_even_kernel_is_refused_with_a_reason() -> None:
     model: Any = registry.build("model", {"name": "cnn", "kernel": 4})
     with pytest.raises(InvalidInput, match=r"model\.kernel is 4, but it must be odd"):
         model.layout(DataShape((8, 8), 3, "classes"))
 
 
 @pytest.mark.parametrize("name", registry.names("initializer"))
-def test_that_the_forget_gate_starts_open_and_the_other_biases_as_asked(name: str) -> None:
+def test_that_the_forget_gate_starts_open_and_the_other_biases_as_requested(name: str) -> None:
     initializer: Any = registry.build("initializer", {"name": name, "bias": 0.1})
     model: Any = registry.build("model", {"name": "lstm", "units": 7})
     layout = model.layout(SEQUENCE)
@@ -256,7 +258,7 @@ def test_that_the_forget_gate_starts_open_and_the_other_biases_as_asked(name: st
         assert bool((named[f"{other}.bias"] == 0.1).all())
 
 
-def test_that_a_width_that_the_heads_do_not_divide_is_refused_in_words() -> None:
+def test_that_a_width_that_the_heads_do_not_divide_is_refused_with_a_reason() -> None:
     model: Any = registry.build("model", {"name": "transformer", "width": 10, "heads": 4})
     with pytest.raises(
         InvalidInput, match=r"model\.width is 10, but it must be a multiple of model\.heads \(4\)"
@@ -264,17 +266,17 @@ def test_that_a_width_that_the_heads_do_not_divide_is_refused_in_words() -> None
         model.layout(SEQUENCE)
 
 
-def test_that_normalizations_of_a_transformer_start_as_they_are_and_are_not_decayed() -> None:
+def test_that_normalizations_of_a_transformer_start_as_the_identity_and_are_not_decayed() -> None:
     model: Any = registry.build(
         "model", {"name": "transformer", "width": 8, "heads": 2, "blocks": 1}
     )
     layout = model.layout(SEQUENCE)
     roles = {spec.name: spec.role for spec in layout.parameters if "norm" in spec.name}
-    places, parts = (
+    indices, parts = (
         ("blocks.0.norm1", "blocks.0.norm2", "norm"),
         {"weight": "scale", "bias": "bias"},
     )
-    assert roles == {f"{place}.{part}": role for place in places for part, role in parts.items()}
+    assert roles == {f"{index}.{part}": role for index in indices for part, role in parts.items()}
     initializer: Any = registry.build("initializer", {"name": "he"})
     named = layout.named(initializer.start(layout, torch.Generator().manual_seed(0)).unsqueeze(0))
     assert all(

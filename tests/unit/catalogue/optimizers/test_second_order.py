@@ -498,7 +498,7 @@ def test_that_natural_gradient_is_refused_for_a_loss_that_is_no_likelihood() -> 
         "optimizer": {"name": "natural_gradient"},
     }
     experiment = dataclasses.replace(Experiment.from_dict(tables), loss=Unlikely())
-    with pytest.raises(InvalidInput, match="no negative log-likelihood"):
+    with pytest.raises(InvalidInput, match="negative log-likelihood"):
         experiment.check()
     dataclasses.replace(experiment, optimizer=Newton()).check()
 

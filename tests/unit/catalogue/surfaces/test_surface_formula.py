@@ -1,7 +1,8 @@
-"""Typed-in formulas: a round trip against NumPy, and what is refused in which words."""
+"""Typed-in formulas: a round trip against NumPy, and the message of each refusal."""
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optlab.catalogue.surfaces._formula import DEEPEST, evaluate, parse
+from optlab.catalogue.surfaces._formula import MAX_DEPTH, check_nodes, evaluate, parse
 from optlab.catalogue.surfaces.formula import Formula
 from optlab.core.errors import InvalidInput
 
@@ -68,10 +69,10 @@ def grown(inner: st.SearchStrategy[Written]) -> st.SearchStrategy[Written]:
 
 def computed(text: str, *points: tuple[float, float]) -> list[float]:
     at = torch.tensor(points or POINTS, dtype=torch.float64)
-    found: list[float] = torch.broadcast_to(
+    result: list[float] = torch.broadcast_to(
         evaluate(parse(text), at.unbind(-1)), (len(at),)
     ).tolist()
-    return found
+    return result
 
 
 @settings(max_examples=150, deadline=None)
@@ -84,9 +85,9 @@ def test_that_a_formula_means_what_numpy_computes(written: Written) -> None:
         expected = function(POINTS[:, 0], POINTS[:, 1])
     # there trigonometric functions of rounding are noise, and so are differences
     large = np.abs(expected) > 1e12
-    found = np.array(computed(text))
+    result = np.array(computed(text))
     assert np.allclose(
-        found[~large], expected[~large], rtol=1e-6, atol=1e-6, equal_nan=True
+        result[~large], expected[~large], rtol=1e-6, atol=1e-6, equal_nan=True
     ) or _wild(text, function)
 
 
@@ -124,11 +125,11 @@ def test_that_operators_bind_as_in_mathematics(text: str, expected: float) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "at character 1: it is empty"),
         ("x +", "at character 4: the formula ends where"),
-        ("2x", "at character 2: an operator should stand before 'x' (write * to multiply)"),
+        ("2x", "at character 2: an operator is missing before 'x' (write * to multiply)"),
         ("(x + 1", "the parenthesis opened at character 1 is not closed"),
         ("x)", "at character 2: ')' is not expected here"),
         ("sin x", "at character 1: sin needs its argument in parentheses"),
@@ -149,10 +150,10 @@ def test_that_operators_bind_as_in_mathematics(text: str, expected: float) -> No
         ("tanhh(x)", "did you mean tanh?"),
     ],
 )
-def test_that_what_is_no_formula_is_refused_with_its_place(text: str, words: str) -> None:
+def test_that_an_invalid_formula_is_refused_with_a_position(text: str, message: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         Formula.build({"expression": text}, "surface")
-    assert words in str(refusal.value) and refusal.value.field == "surface.expression"
+    assert message in str(refusal.value) and refusal.value.field == "surface.expression"
     assert str(refusal.value).count("\n") == 0
 
 
@@ -163,12 +164,79 @@ def test_that_what_is_no_formula_is_refused_with_its_place(text: str, words: str
         "-" * 300 + "x",
         "x^" * 190 + "x",
         "sin(" * 99 + "x",
-        "(" * (DEEPEST + 1) + "x" + ")" * (DEEPEST + 1),
+        "(" * (MAX_DEPTH + 1) + "x" + ")" * (MAX_DEPTH + 1),
     ],
 )
 def test_that_depth_is_bounded(text: str) -> None:
     with pytest.raises(InvalidInput, match="nested more than"):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x.__class__",
+        "x if x else y",
+        "lambda: x",
+        "[x, y]",
+        "x[0]",
+        "x < y",
+        "x and y",
+        "x // y",
+        "~x",
+        "1",
+        "'x'",
+        "None",
+        "z",
+        "sin",
+        "x(y)",
+        "eval(x)",
+        "sin(x=y)",
+        "sin(*x)",
+        "sin(x)(y)",
+        "(x := y)",
+    ],
+)
+def test_that_a_syntax_tree_with_anything_else_in_it_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="A formula may not contain"):
+        check_nodes(ast.parse(text, mode="eval"))
+    check_nodes(ast.parse("-sin(x)**2.0 + max(pi, x1*y)/e - +x2", mode="eval"))
+
+
+PIECES = [
+    *"xye(),+-*/^.;:='\"[]{}_\n\\ #@!%&|~<>²½０ｘ",
+    *("**", "//", "−", "·", "×", "π", "pi", "x1", "x2", "z", "sin", "min", "exp", "neg", "eval"),
+    *(
+        "0",
+        "1",
+        "007",
+        "1_0",
+        "0x1",
+        "1e3",
+        "1e",
+        ".5",
+        "1.",
+        "2j",
+        "1e999",
+        "lambda",
+        "if",
+        "None",
+    ),
+    *("__import__", "os", "in", "not", "await", "yield", "f'x'", "sin(", "min(", ", x)"),
+]
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=40))
+def test_that_any_text_is_a_formula_or_is_refused_in_one_sentence(text: str) -> None:
+    try:
+        tree = parse(text)
+    except InvalidInput as refusal:
+        assert str(refusal).startswith("surface.expression is '")
+        assert str(refusal).endswith(".") and refusal.field == "surface.expression"
+    else:
+        check_nodes(tree)
+        assert len(computed(text)) == len(POINTS)
 
 
 def test_that_sensible_depth_and_length_are_allowed_and_more_is_not() -> None:
@@ -178,9 +246,9 @@ def test_that_sensible_depth_and_length_are_allowed_and_more_is_not() -> None:
         parse("+".join(["x"] * 201))
 
 
-def test_that_what_is_not_defined_is_not_a_number_and_raises_nothing() -> None:
-    found = computed("log(x) + sqrt(y)", (-1.0, 1.0), (1.0, 4.0), (1.0, -1.0))
-    assert math.isnan(found[0]) and found[1] == 2.0 and math.isnan(found[2])
+def test_that_undefined_values_are_nan_and_raise_nothing() -> None:
+    result = computed("log(x) + sqrt(y)", (-1.0, 1.0), (1.0, 4.0), (1.0, -1.0))
+    assert math.isnan(result[0]) and result[1] == 2.0 and math.isnan(result[2])
     assert computed("1/x", (0.0, 0.0)) == [math.inf]
 
 

@@ -45,13 +45,13 @@ def scattered(surface: Surface, count: int) -> torch.Tensor:
 @each
 def test_that_the_gradient_agrees_with_finite_differences(surface: Surface) -> None:
     points = scattered(surface, 200)
-    found = gradient(surface, points)
+    result = gradient(surface, points)
     for axis in range(surface.dimension):
         shift = torch.zeros(surface.dimension, dtype=torch.float64)
         shift[axis] = 1e-6
         differences = (surface.value(points + shift) - surface.value(points - shift)) / 2e-6
-        rounding = 1e-9 * surface.value(points).abs() + 1e-3 * found.norm(dim=1) * 1e-2
-        assert ((found[:, axis] - differences).abs() <= rounding + 1e-7).all()
+        rounding = 1e-9 * surface.value(points).abs() + 1e-3 * result.norm(dim=1) * 1e-2
+        assert ((result[:, axis] - differences).abs() <= rounding + 1e-7).all()
 
 
 @each
@@ -138,18 +138,18 @@ def test_that_scipy_comes_to_the_known_minima(name: str) -> None:
     for known in surface.known():
         if known.kind == "minimum":
             begin = np.array(known.point) + 0.02
-            found = scipy.optimize.minimize(
+            result = scipy.optimize.minimize(
                 lambda p: value(surface, *p),
                 begin,
                 method="Nelder-Mead",
                 options={"xatol": 1e-9, "fatol": 1e-14},
             )
-            assert found.x == pytest.approx(known.point, abs=1e-6)
-            assert found.fun == pytest.approx(known.value, abs=1e-6)
+            assert result.x == pytest.approx(known.point, abs=1e-6)
+            assert result.fun == pytest.approx(known.value, abs=1e-6)
 
 
 @pytest.mark.parametrize(("condition", "angle"), [(5.0, -45.0), (1.0, 0.0), (300.0, 20.0)])
-def test_that_the_quadratic_has_the_condition_and_the_direction_that_were_asked_for(
+def test_that_the_quadratic_has_the_requested_condition_and_direction(
     condition: float, angle: float
 ) -> None:
     surface = make("quadratic", condition=condition, angle=angle)
@@ -174,7 +174,7 @@ def test_that_ackleys_minimum_has_a_gradient_of_zero_and_none_that_is_not_a_numb
     assert gradient(make("ackley"), torch.zeros(1, 2, dtype=torch.float64)).tolist() == [[0.0, 0.0]]
 
 
-def test_that_a_formulas_part_must_have_a_width() -> None:
+def test_that_the_domain_of_a_formula_must_have_a_width() -> None:
     with pytest.raises(
         InvalidInput, match=r"surface.x_from is 2, but it must be below surface.x_to, 2"
     ):

@@ -1,0 +1,264 @@
+"""What a model can do beside its forward pass: one small base class per capability, off by default.
+
+:class:`optlab.catalogue.models.base.Model` inherits from all of them, so a caller asks any model.
+Whether a capability is on may depend on a model's fields (a multilayer perceptron normalizes over
+the batch only with ``batch_norm``), so a method says it and not the class. A model overrides all
+methods of a capability that it has, and none of the others.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from optlab.core.data import DataShape
+from optlab.core.lazy import torch
+
+Moments = tuple["torch.Tensor", "torch.Tensor"]
+"""Means and variances ``[R, 1, units]`` with which a layer is normalized."""
+Uniforms = Callable[[int], "torch.Tensor"]
+"""Number of units → fresh uniform numbers ``[R, m, units]``, for each example of a batch."""
+Tape = list["torch.Tensor"]
+"""Intermediate results of a forward pass, for the backward pass."""
+Layers = list[tuple["torch.Tensor", "torch.Tensor"]]
+"""Inputs ``[R, m, in]`` of affine layers, and gradient ``[R, m, out]`` by their outputs."""
+OutputHessian = Callable[["torch.Tensor"], "torch.Tensor"]
+"""``u [R, m, outputs]`` → the Hessian of the loss by the outputs, times u."""
+
+
+class OwnTargets:
+    """Targets that the model sets itself, as an autoencoder does with its inputs."""
+
+    def target_shape(self, shape: DataShape) -> DataShape:
+        """Return the shape of the problem that the model makes of data of this shape.
+
+        Its outputs and task may differ from those of the data.
+        """
+        return shape
+
+    def targets(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the values with which the outputs are compared; by default the data's targets.
+
+        Args:
+            x: inputs ``[R, m, *inputs]``.
+            y: targets ``[R, m]`` or ``[R, m, outputs]`` of the data.
+        """
+        return y
+
+
+class RestrictedInputs:
+    """Inputs that must lie in some range."""
+
+    def refusal(self, low: float, high: float) -> str:
+        """Return why the model does not accept training inputs from ``low`` to ``high``.
+
+        A sentence for the user; "" where the model accepts them.
+        """
+        return ""
+
+
+class OwnLoss:
+    """A loss of the model's own, in place of the experiment's."""
+
+    def has_own_loss(self) -> bool:
+        """Return whether the model replaces the experiment's loss by :meth:`own_loss`."""
+        return False
+
+    def own_loss(self, parameters: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        """Return the model's own loss ``[R, m]`` of each example.
+
+        Args:
+            parameters: views ``[R, *shape]`` in the order of the layout.
+            x: inputs ``[R, m, *inputs]``.
+
+        Raises:
+            TypeError: the model has no loss of its own.
+        """
+        raise TypeError(f"{type(self).__name__} has no loss of its own")
+
+
+class SurrogateGradient:
+    """Training along the gradient of another function, because that of the loss is intractable."""
+
+    def uses_surrogate_gradient(self) -> bool:
+        """Return whether training follows the gradient of :meth:`surrogate`, not of the loss."""
+        return False
+
+    def surrogate(
+        self, parameters: list[torch.Tensor], x: torch.Tensor, uniforms: Uniforms
+    ) -> torch.Tensor:
+        """Return a value ``[R]`` for a batch, whose gradient training follows.
+
+        The value itself is not reported.
+
+        Args:
+            parameters: views ``[R, *shape]`` in the order of the layout.
+            x: inputs ``[R, m, *inputs]``.
+            uniforms: source of all random numbers.
+
+        Raises:
+            TypeError: training follows the gradient of the loss.
+        """
+        raise TypeError(f"{type(self).__name__} follows the gradient of its loss")
+
+
+class BatchNormalization:
+    """A training pass in which the examples of a batch depend on each other."""
+
+    def normalizes(self) -> bool:
+        """Return whether a training pass normalizes over the batch.
+
+        An evaluation then needs the ``statistics`` of the training set in its context.
+        """
+        return False
+
+
+class AuxiliaryHeads:
+    """Heads on hidden layers, whose losses are part of the training objective."""
+
+    def auxiliary_weight(self) -> float:
+        """Return the weight of the losses of auxiliary heads; 0 where there are none."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Hidden layers that can be trained one by one.
+
+    Each is an affine map of the layer below, followed by an activation.
+
+    Attributes:
+        layers: for each hidden layer, from the input up, the indices of its weight and bias in the
+            layout.
+        output: indices of the weight and bias of the output layer.
+        activation: name of the activation.
+        activate: the activation function.
+    """
+
+    layers: tuple[tuple[int, int], ...]
+    output: tuple[int, int]
+    activation: str
+    activate: Callable[[torch.Tensor], torch.Tensor]
+
+
+class LayerStack:
+    """Hidden layers that can be trained one by one."""
+
+    def stack(self) -> Stack | None:
+        """Return the hidden layers as a stack, or None where they do not form one."""
+        return None
+
+
+class WrittenOutGradient:
+    """A backward pass written out by hand.
+
+    Small networks spend most of a step in autograd's bookkeeping; writing the backward pass out
+    saves a third of the step.
+    """
+
+    def record(
+        self, parameters: list[torch.Tensor], x: torch.Tensor
+    ) -> tuple[torch.Tensor, Tape] | None:
+        """Compute the outputs, and keep what :meth:`backward` needs.
+
+        Args:
+            parameters: views ``[R, *shape]`` in the order of the layout.
+            x: inputs ``[R, m, *inputs]``.
+
+        Returns:
+            Outputs ``[R, m, outputs]`` and the tape; None where gradients are left to autograd.
+        """
+        return None
+
+    def backward(
+        self,
+        parameters: list[torch.Tensor],
+        tape: Tape,
+        delta: torch.Tensor,
+        gradients: list[torch.Tensor],
+        layers: Layers | None = None,
+    ) -> None:
+        """Write the gradients of the parameters.
+
+        Args:
+            parameters: views ``[R, *shape]`` in the order of the layout.
+            tape: what :meth:`record` returned.
+            delta: gradient ``[R, m, outputs]`` by the outputs.
+            gradients: views ``[R, *shape]`` to write to, in the order of the layout.
+            layers: list to which inputs and delta of each affine layer are appended; all of these
+                layers have a bias.
+
+        Raises:
+            TypeError: gradients are left to autograd.
+        """
+        raise TypeError(f"{type(self).__name__} leaves gradients to autograd")
+
+
+class Linearized(ABC):
+    """A model at one point, with its first and second derivatives along directions.
+
+    Directions and results are lists of tensors ``[R, *shape]`` in the order of the layout.
+
+    Attributes:
+        outputs: ``[R, m, outputs]`` at the point.
+    """
+
+    outputs: torch.Tensor
+
+    @abstractmethod
+    def differentiate(self, delta: torch.Tensor) -> None:
+        """Set the gradient ``[R, m, outputs]`` of the loss by the outputs.
+
+        Call it before :meth:`gradient`, :meth:`squared_norms` and :meth:`product`.
+        """
+
+    @abstractmethod
+    def gradient(self, out: list[torch.Tensor]) -> None:
+        """Write the gradient of the loss to ``out``, tensors ``[R, *shape]``."""
+
+    @abstractmethod
+    def squared_norms(self) -> torch.Tensor:
+        """Return the squared norm ``[R, m]`` of each example's term of the gradient of the loss."""
+
+    @abstractmethod
+    def second_order(self, directions: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return first and second derivative of the outputs along the directions.
+
+        Args:
+            directions: tensors ``[R, *shape]``.
+
+        Returns:
+            Both ``[R, m, outputs]``.
+        """
+
+    @abstractmethod
+    def product(
+        self,
+        directions: list[torch.Tensor],
+        output_hessian: OutputHessian,
+        out: list[torch.Tensor],
+    ) -> None:
+        """Write the Hessian of the loss times the directions to ``out``.
+
+        Args:
+            directions: tensors ``[R, *shape]``.
+            output_hessian: multiplies by the Hessian of the loss by the outputs.
+            out: tensors ``[R, *shape]`` to write to.
+        """
+
+
+class WrittenOutHessian:
+    """Second derivatives written out by hand."""
+
+    def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> Linearized | None:
+        """Return the model at a point, with its derivatives.
+
+        Args:
+            parameters: views ``[R, *shape]`` in the order of the layout.
+            x: inputs ``[R, m, *inputs]``.
+
+        Returns:
+            None where second derivatives are left to autograd.
+        """
+        return None
