@@ -91,7 +91,7 @@ def explore(
     found = None
     with _course(silent=json) as course:
         for found in built.run(course):
-            course.told(found.done)
+            course.report(found.done)
     if found is None:
         raise OptLabError(f"The bench {name} found nothing.")
     if to is not None:
@@ -268,7 +268,7 @@ class _Telling(Progress):
     def __init__(self, progress: Any) -> None:
         self._progress, self._task = progress, progress.add_task("exploring", total=1.0)
 
-    def told(self, done: float) -> None:
+    def report(self, done: float) -> None:
         self._progress.update(self._task, completed=done)
 
 

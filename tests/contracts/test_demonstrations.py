@@ -53,11 +53,11 @@ class Counting(Progress):
     def __init__(self, most: float = float("inf")) -> None:
         self.most, self.asked, self.heard = most, 0, [0.0]
 
-    def going(self) -> bool:
+    def should_continue(self) -> bool:
         self.asked += 1
         return self.asked <= self.most
 
-    def told(self, done: float) -> None:
+    def report(self, done: float) -> None:
         self.heard.append(done)
 
 
@@ -135,9 +135,9 @@ def test_that_a_bench_imports_no_other_bench() -> None:
 def test_that_what_a_bench_yields_is_whole_and_ends_with_everything_done(
     demonstration: type[Demonstration],
 ) -> None:
-    course = Counting()
-    found = list(small(demonstration).run(course))
-    assert course.asked > 0 and all(0.0 <= done <= 1.0 + 1e-9 for done in course.heard)
+    progress = Counting()
+    found = list(small(demonstration).run(progress))
+    assert progress.asked > 0 and all(0.0 <= done <= 1.0 + 1e-9 for done in progress.heard)
     shares = [one.done for one in found]
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
     for one in found:
@@ -184,9 +184,9 @@ def test_that_a_bench_ends_when_it_is_told_to(demonstration: type[Demonstration]
     full = Counting()
     results = len(list(small(demonstration).run(full)))
     for most in {0, full.asked // 2}:
-        course = Counting(most)
-        found = list(small(demonstration).run(course))
-        assert course.asked == most + 1 or full.asked == most, (
+        progress = Counting(most)
+        found = list(small(demonstration).run(progress))
+        assert progress.asked == most + 1 or full.asked == most, (
             "it asks once more, is refused, and asks no further"
         )
         assert len(found) <= results
@@ -219,7 +219,7 @@ def test_that_a_file_dropped_into_the_folder_is_a_bench(tmp_path: Path) -> None:
     (tmp_path / "coin.py").write_text(
         '"""A coin."""\n\nfrom typing import ClassVar\n\nfrom optlab.studies.demonstrations.base import Demonstration\n\n\n'
         'class Coin(Demonstration):\n    """A coin is tossed."""\n\n    name: ClassVar[str] = "coin"\n    label: ClassVar[str] = "Coin"\n\n'
-        "    def run(self, course=None):\n        yield from ()\n",
+        "    def run(self, progress=None):\n        yield from ()\n",
         encoding="utf-8",
     )
     demonstrations.__path__.append(str(tmp_path))

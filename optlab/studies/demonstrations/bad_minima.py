@@ -127,7 +127,7 @@ class BadMinima(Demonstration):
         help="Steps of descent with momentum on the full batch.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         source = generator(self.seed, "bench/bad_minima")
         if self.network == "no_hidden_units":
             landscape: Landscape = FunctionLandscape(single_unit)
@@ -144,18 +144,20 @@ class BadMinima(Demonstration):
             points = (step.after for step in taken)
         for index, theta in enumerate(itertools.islice(points, self.steps), start=1):
             if index % _CHUNK == 0 and index < self.steps:
-                course.told(0.9 * index / self.steps)
-                yield self._found(landscape, theta, 0.9 * index / self.steps)
-            if not course.going():
+                progress.report(0.9 * index / self.steps)
+                yield self._result(landscape, theta, 0.9 * index / self.steps)
+            if not progress.should_continue():
                 return
-        yield self._found(landscape, theta, 1.0)
+        yield self._result(landscape, theta, 1.0)
 
     def _drawn(self, source: torch.Generator, size: int) -> torch.Tensor:
         return self.spread * (
             2.0 * torch.rand(self.starts, size, generator=source, dtype=torch.float64) - 1.0
         )
 
-    def _found(self, landscape: Landscape, theta: torch.Tensor, done: float) -> DemonstrationResult:
+    def _result(
+        self, landscape: Landscape, theta: torch.Tensor, done: float
+    ) -> DemonstrationResult:
         value, g = landscape.value_and_gradient(theta)
         costs, norms = numbers(value), numbers(torch.linalg.vector_norm(g, dim=1))
         settled = done == 1.0
@@ -185,13 +187,13 @@ class BadMinima(Demonstration):
             if len(rows) > 1
             else 0
         )
-        words = f"{counted(len(costs), 'start')} end at {counted(len(rows), 'level')} of cost, from {best:.4g} to {costs.max():.4g}; "
-        words += f"{high} of them ({high / len(costs):.0%}) end above the lowest."
+        sentence = f"{counted(len(costs), 'start')} end at {counted(len(rows), 'level')} of cost, from {best:.4g} to {costs.max():.4g}; "
+        sentence += f"{high} of them ({high / len(costs):.0%}) end above the lowest."
         if self.network == "no_hidden_units":
-            words += (
+            sentence += (
                 f" There are 2^{self.inputs} = {2**self.inputs} minima, of which one is global."
             )
-        words += "" if settled else f" The descent is {done:.0%} on its way."
+        sentence += "" if settled else f" The descent is {done:.0%} on its way."
         order = np.sort(costs)
         at = np.arange(1, len(order) + 1) / len(order)
         plots = [
@@ -213,7 +215,7 @@ class BadMinima(Demonstration):
         return DemonstrationResult(
             table(headings, rows),
             tuple(plots),
-            words,
+            sentence,
             {"lowest": best, "share_above": high / len(costs), "levels": float(len(rows))},
             done,
         )

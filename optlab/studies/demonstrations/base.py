@@ -121,7 +121,7 @@ class DemonstrationResult:
 
     Attributes:
         table: everything, in numbers. plots: the same, to look at; at least one. sentence: what it
-            says, in words, with the numbers.
+            says, in sentence, with the numbers.
         numbers: the figures on which the sentence stands, by name.
         done: share of the work that is done, 1 for the last.
     """
@@ -138,11 +138,11 @@ class Progress:
     run.
     """
 
-    def going(self) -> bool:
+    def should_continue(self) -> bool:
         """Whether the run is to go on."""
         return True
 
-    def told(self, done: float) -> None:
+    def report(self, done: float) -> None:
         """Take note that the run is so far, from 0 to 1; called more often than results are
         yielded.
         """
@@ -172,7 +172,7 @@ class Demonstration(Component):
     )
 
     @abstractmethod
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         """Do the work, and yield what has been found so far, again and again.
 
         Raises:

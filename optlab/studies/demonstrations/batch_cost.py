@@ -101,7 +101,7 @@ class BatchCost(Demonstration):
         help="Measurements of each size, of which the median is taken.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         # One number per step is too small for auto to weigh: where a GPU is there, its cost is what
         # is asked for.
         device = resolve(self.device, 10**12, "float32")
@@ -126,15 +126,15 @@ class BatchCost(Demonstration):
             times.append(seconds(work, device, self.repetitions))
             memory.append(peak_bytes(work, device))
             done = (number + 1) / len(sizes_)
-            course.told(done)
+            progress.report(done)
             if number >= 2:
-                yield self._found(
+                yield self._result(
                     describe(device), sizes_[: number + 1].tolist(), times, memory, done
                 )
-            if not course.going():
+            if not progress.should_continue():
                 return
 
-    def _found(
+    def _result(
         self, where: str, m: list[float], times: list[float], memory: list[float], done: float
     ) -> DemonstrationResult:
         sizes_, spent = numbers(m), numbers(times)
@@ -144,8 +144,8 @@ class BatchCost(Demonstration):
             for size, t, held in zip(m, times, memory, strict=True)
         ]
         bend = a / b if b > 0.0 else math.inf
-        words = f"On {where} a step takes {a * 1e6:,.0f} µs whatever the batch and {b * 1e6:.3g} µs more for each example"
-        words += (
+        sentence = f"On {where} a step takes {a * 1e6:,.0f} µs whatever the batch and {b * 1e6:.3g} µs more for each example"
+        sentence += (
             f"; the two are alike at m = {bend:,.0f}."
             if math.isfinite(bend)
             else f", up to the {m[-1]:,.0f} examples tried."
@@ -162,7 +162,7 @@ class BatchCost(Demonstration):
         held = numbers(memory)
         if (held > 0.0).all():
             fixed, each = fitted(sizes_, held)
-            words += f" It holds {fixed / 1024:,.0f} KiB whatever the batch and {each / 1024:.3g} KiB for each example."
+            sentence += f" It holds {fixed / 1024:,.0f} KiB whatever the batch and {each / 1024:.3g} KiB for each example."
             figures |= {"fixed_bytes": fixed, "bytes_per_example": each}
             curves = (
                 Curve("measured", sizes_, held / 1024),
@@ -183,4 +183,4 @@ class BatchCost(Demonstration):
             "memory of a step [KiB]",
             "memory for each example [KiB]",
         )
-        return DemonstrationResult(table(headings, rows), tuple(plots), words, figures, done)
+        return DemonstrationResult(table(headings, rows), tuple(plots), sentence, figures, done)

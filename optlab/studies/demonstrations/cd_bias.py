@@ -108,7 +108,7 @@ class CdBias(Demonstration):
         help="Steps of the chain, from 1 up to so many.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         source = generator(self.seed, "bench/cd_bias")
         v = (
             torch.rand(1, self.examples, self.visible, generator=source, dtype=torch.float64) < 0.7
@@ -122,7 +122,7 @@ class CdBias(Demonstration):
         curves: list[Curve] = []
         scales = (0.5 * self.scale, self.scale, 2.0 * self.scale)
         figures: dict[str, float] = {}
-        words = ""
+        sentence = ""
         for index, scale in enumerate(scales):
             machine = Machine(scale * drawn, *biases)
             exact = _flat(exact_gradient(machine, v))
@@ -144,8 +144,8 @@ class CdBias(Demonstration):
                         rate,
                     )
                 )
-                course.told((index + k / self.largest) / len(scales))
-                if not course.going():
+                progress.report((index + k / self.largest) / len(scales))
+                if not progress.should_continue():
                     return
             k_axis = np.arange(1, self.largest + 1, dtype=np.float64)
             relative = numbers(found) / np.linalg.norm(exact)
@@ -166,8 +166,8 @@ class CdBias(Demonstration):
                 f"factor at {scale:g}": last,
                 f"eigenvalue at {scale:g}": rate,
             }
-            words += f"{' ' if words else ''}Weights of {scale:g}: CD-1 is off by {relative[0]:.1%} of the gradient, CD-{self.largest} by "
-            words += f"{relative[-1]:.1e}; the last step above rounding took a factor of {last:.4g}, and λ₂ is {rate:.4g}."
+            sentence += f"{' ' if sentence else ''}Weights of {scale:g}: CD-1 is off by {relative[0]:.1%} of the gradient, CD-{self.largest} by "
+            sentence += f"{relative[-1]:.1e}; the last step above rounding took a factor of {last:.4g}, and λ₂ is {rate:.4g}."
             done = (index + 1) / len(scales)
             plot = Plot(
                 f"Relative bias over {counted(self.examples, 'example')}",
@@ -183,7 +183,7 @@ class CdBias(Demonstration):
                 "angle to the gradient [°]",
                 "second eigenvalue",
             )
-            yield DemonstrationResult(table(headings, rows), (plot,), words, dict(figures), done)
+            yield DemonstrationResult(table(headings, rows), (plot,), sentence, dict(figures), done)
 
 
 def second_eigenvalue(machine: Machine) -> float:

@@ -135,7 +135,7 @@ class FirstAndSecondOrder(Demonstration):
         help="Relative spread that is good enough.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made, fresh = self._network()
         parameters = made.objective.layout.total
         theta = 0.5 * torch.randn(
@@ -149,7 +149,7 @@ class FirstAndSecondOrder(Demonstration):
         )
         g, inverse = self._parts(made, theta, *(part.unsqueeze(0) for part in reference))
         truth = (numbers(g[0]), numbers(inverse[0] @ g[0]))
-        course.told(0.1)
+        progress.report(0.1)
         sizes_ = [
             m
             for m in 2 ** np.arange(1, 21)
@@ -186,13 +186,13 @@ class FirstAndSecondOrder(Demonstration):
                         axis=1,
                     )
                 )
-                if not course.going():
+                if not progress.should_continue():
                     return
             squares.append(np.concatenate(found)[: self.draws])
             done = 0.1 + 0.9 * (index + 1) / len(sizes_)
-            course.told(done)
+            progress.report(done)
             if len(squares) > 1:
-                yield self._found(numbers(sizes_[: index + 1]), np.stack(squares), min(done, 1.0))
+                yield self._result(numbers(sizes_[: index + 1]), np.stack(squares), min(done, 1.0))
 
     def _network(self) -> tuple[Network, FreshExamples]:
         values: dict[str, Any]
@@ -234,7 +234,7 @@ class FirstAndSecondOrder(Demonstration):
             landscape.hessian(theta).dense() + self.damping * eye, hermitian=True, rtol=1e-9
         )
 
-    def _found(self, m: Array, squares: Array, done: float) -> DemonstrationResult:
+    def _result(self, m: Array, squares: Array, done: float) -> DemonstrationResult:
         spread = np.sqrt(squares.mean(axis=1))
         rng = numpy_generator(self.seed, "bench/first_and_second_order/bootstrap")
         # Small batches are not on the line yet: their Hessians are nearly singular.
@@ -256,7 +256,7 @@ class FirstAndSecondOrder(Demonstration):
             for name, fit in zip(_NAMES, fits, strict=True)
         ]
         curves.append(Curve("goal", m[[0, -1]], numbers([self.goal, self.goal]), style="predicted"))
-        words = (
+        sentence = (
             f"For a relative spread of {self.goal:g} the gradient needs a batch of about {needed[0]:,.0f}, and the Newton step with the exact Hessian one of "
             f"{needed[1]:,.0f}, {needed[1] / needed[0]:.3g} times as many; with the Hessian of the same batch {needed[2]:,.0f}, "
             f"with that of another batch {needed[3]:,.0f}."
@@ -275,4 +275,4 @@ class FirstAndSecondOrder(Demonstration):
             "ratio": needed[1] / needed[0],
         }
         headings = ("batch size", *(f"spread of {name}" for name in _NAMES), "exact H to g")
-        return DemonstrationResult(table(headings, rows), (plot,), words, figures, done)
+        return DemonstrationResult(table(headings, rows), (plot,), sentence, figures, done)

@@ -108,7 +108,7 @@ class GradientNoise(Demonstration):
         help="Rate of the training on all examples.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         if not self.replacement and self.largest > self.examples // 2:
             raise InvalidInput(
                 f"The largest batch of {self.largest} must be at most half of the {self.examples} examples without replacement.",
@@ -125,7 +125,7 @@ class GradientNoise(Demonstration):
             descents(made.objective, made.x, made.y, theta, [optimizer("sgd", lr=self.rate)]),
             start=1,
         ):
-            if not course.going():
+            if not progress.should_continue():
                 return
             if step not in chosen:
                 continue
@@ -137,7 +137,7 @@ class GradientNoise(Demonstration):
             for index, m in enumerate(sizes_.tolist()):
                 drawn = batches(len(each), m, self.draws, rng, replace=self.replacement) @ each / m
                 squares[index] = np.square(drawn - mean).sum(axis=1)
-                if not course.going():
+                if not progress.should_continue():
                     return
             predicted = self._predicted(sigma, numbers(sizes_))
             measured = np.sqrt(squares.mean(axis=1))
@@ -153,8 +153,8 @@ class GradientNoise(Demonstration):
                 Curve(f"σ/√m, step {step}", numbers(sizes_), predicted, style="predicted"),
             ]
             done = len(slopes) / len(chosen)
-            course.told(done)
-            yield self._found(rows, curves, slopes, done)
+            progress.report(done)
+            yield self._result(rows, curves, slopes, done)
             if step == chosen[-1]:
                 return
 
@@ -174,20 +174,20 @@ class GradientNoise(Demonstration):
         left = 1.0 if self.replacement else np.sqrt((self.examples - m) / (self.examples - 1))
         return numbers(sigma / np.sqrt(m) * left)
 
-    def _found(
+    def _result(
         self,
         rows: list[tuple[Cell, ...]],
         curves: list[Curve],
         slopes: list[tuple[int, float, Slope]],
         done: float,
     ) -> DemonstrationResult:
-        words = " ".join(
+        sentence = " ".join(
             f"After {step} steps σ = {sigma:.3g}, and the fitted slope is {fit.slope:.3f} (95% interval {fit.low:.3f} to {fit.high:.3f})."
             for step, sigma, fit in slopes
         )
         if self.replacement:
             inside = sum(fit.low <= -0.5 <= fit.high for _, _, fit in slopes)
-            words += f" −½ lies within {inside} of {len(slopes)} intervals."
+            sentence += f" −½ lies within {inside} of {len(slopes)} intervals."
         headings = (
             "step",
             "batch size",
@@ -207,7 +207,7 @@ class GradientNoise(Demonstration):
         return DemonstrationResult(
             table(headings, rows),
             (plot,),
-            words,
+            sentence,
             {"step": float(step), "slope": last.slope, "low": last.low, "high": last.high},
             done,
         )

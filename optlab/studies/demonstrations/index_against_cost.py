@@ -105,7 +105,7 @@ class IndexAgainstCost(Demonstration):
         help="Numbers of training steps after which a critical point is sought.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = small_network(self.dataset, self.units, self.decay)
         found: list[Reached] = []
         sought, total = 0, self.runs * (len(set(self.at)) + 1)
@@ -113,15 +113,15 @@ class IndexAgainstCost(Demonstration):
             sought += 1
             if point is not None and point.distance <= self.reach:
                 found.append(point)
-            course.told(sought / total)
-            if not course.going():
+            progress.report(sought / total)
+            if not progress.should_continue():
                 return
             if found and (sought % 8 == 0 or sought == total):
-                yield self._found(found, sought, sought / total)
+                yield self._result(found, sought, sought / total)
         if not found:
-            yield self._found(found, sought, 1.0)
+            yield self._result(found, sought, 1.0)
 
-    def _found(self, found: list[Reached], sought: int, done: float) -> DemonstrationResult:
+    def _result(self, found: list[Reached], sought: int, done: float) -> DemonstrationResult:
         distinct = different(found)
         cost = numbers([point.verdict.value for point in distinct])
         share = numbers(
@@ -146,8 +146,8 @@ class IndexAgainstCost(Demonstration):
         ]
         correlation = rank_correlation(share, cost) if len(distinct) > 2 else math.nan
         saddles = sum(point.verdict.kind == "saddle" for point in distinct)
-        words = f"From {counted(sought, 'point')} {counted(len(found), 'critical point was', 'critical points were')} reached, "
-        words += f"{len(distinct)} of them different; {saddles} are saddles."
+        sentence = f"From {counted(sought, 'point')} {counted(len(found), 'critical point was', 'critical points were')} reached, "
+        sentence += f"{len(distinct)} of them different; {saddles} are saddles."
         figures = {
             "different": float(len(distinct)),
             "saddles": float(saddles),
@@ -162,7 +162,7 @@ class IndexAgainstCost(Demonstration):
                 rng,
             )
             figures |= {"low": low, "high": high}
-            words += f" Rank correlation of cost and share of negative eigenvalues: {correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
+            sentence += f" Rank correlation of cost and share of negative eigenvalues: {correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
         headings = (
             "J",
             "share negative",
@@ -185,7 +185,7 @@ class IndexAgainstCost(Demonstration):
         plot = Plot(
             "Critical points", Axis("share of negative eigenvalues"), Axis("J"), scatters=scatters
         )
-        return DemonstrationResult(table(headings, rows), (plot,), words, figures, done)
+        return DemonstrationResult(table(headings, rows), (plot,), sentence, figures, done)
 
 
 def different(found: list[Reached]) -> list[Reached]:

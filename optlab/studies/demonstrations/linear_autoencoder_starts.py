@@ -154,7 +154,7 @@ class LinearAutoencoderStarts(Demonstration):
         help="Plateaus from which the critical point is sought and named.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = reproducing(self.dataset, self.code, self.depth)
         variances = numbers(np.linalg.eigvalsh(np.cov(made.training.x.T, bias=True))[::-1])
         if self.code >= len(variances):
@@ -190,18 +190,18 @@ class LinearAutoencoderStarts(Demonstration):
                 ]
             if len(costs) % _CHUNK == 0 and len(costs) < self.steps:
                 done = 0.9 * len(costs) / self.steps
-                course.told(done)
-                yield self._found(variances, costs, passed, [], done)
-            if not course.going():
+                progress.report(done)
+                yield self._result(variances, costs, passed, [], done)
+            if not progress.should_continue():
                 return
         critical: list[tuple[Cell, ...]] = []
         for place in passed[: self.saddles]:
             critical.append(_named(made, place, variances, self.code))
-            if not course.going():
+            if not progress.should_continue():
                 return
-        yield self._found(variances, costs, passed, critical, 1.0)
+        yield self._result(variances, costs, passed, critical, 1.0)
 
-    def _found(
+    def _result(
         self,
         variances: Array,
         costs: list[Array],
@@ -218,12 +218,12 @@ class LinearAutoencoderStarts(Demonstration):
         ]
         saddles = [row for row in critical if row[6] == "saddle"]
         off = [abs(float(row[4] or 0.0)) for row in saddles]
-        words = (
+        sentence = (
             f"Of {counted(len(ends), 'start')} {arrived} have reached the least cost {least:.5g}, which a principal component analysis leaves, and "
             f"{len(ends) - arrived} have not; {counted(len(passed), 'plateau')} were passed on the way."
         )
         if critical:
-            words += (
+            sentence += (
                 f" Of {len(critical)} looked at, {len(saddles)} are saddles, each at the cost that {'some' if saddles else 'no'} choice of "
                 f"components leaves, to {max(off, default=0.0):.1e}."
             )
@@ -236,7 +236,7 @@ class LinearAutoencoderStarts(Demonstration):
         ways = levels(variances, self.code)
         curves += [
             Curve(
-                f"components {words_of(chosen)}",
+                f"components {component_names(chosen)}",
                 numbers([0, len(history)]),
                 numbers([cost, cost]),
                 style="predicted",
@@ -262,7 +262,7 @@ class LinearAutoencoderStarts(Demonstration):
             "off": max(off, default=0.0),
         }
         return DemonstrationResult(
-            table(headings, [*critical, *rows]), (plot,), words, figures, done
+            table(headings, [*critical, *rows]), (plot,), sentence, figures, done
         )
 
 
@@ -296,8 +296,8 @@ def levels(variances: Array, code: int) -> list[tuple[tuple[int, ...], float]]:
     )
 
 
-def words_of(chosen: tuple[int, ...]) -> str:
-    """A choice of components in words, counted from 1."""
+def component_names(chosen: tuple[int, ...]) -> str:
+    """A choice of components in sentence, counted from 1."""
     return ", ".join(str(place + 1) for place in chosen) or "none"
 
 
@@ -315,5 +315,5 @@ def _named(made: Network, place: _Passed, variances: Array, code: int) -> tuple[
         (verdict.value - cost) / float(variances.sum()),
         verdict.index,
         kind,
-        words_of(chosen),
+        component_names(chosen),
     )

@@ -115,7 +115,7 @@ class LocalMoves(Demonstration):
         help="Steps that each start takes.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         if self.right <= self.left:
             raise InvalidInput(
                 f"The right edge {self.right:g} must lie right of the left one, {self.left:g}.",
@@ -136,14 +136,14 @@ class LocalMoves(Demonstration):
         for index, part in enumerate(parts):
             contenders = [Contender(rule, (float(x), float(y))) for x, y in part]
 
-            asked = _Asked(course, index, len(parts), self.steps)
+            asked = _Asked(progress, index, len(parts), self.steps)
             here = race(ground, contenders, self.steps, going=asked)
             if not asked.going:
                 return
             ran.append(here)
-            yield self._found(ground, ran, (index + 1) / len(parts))
+            yield self._result(ground, ran, (index + 1) / len(parts))
 
-    def _found(self, ground: Surface, ran: list[Race], done: float) -> DemonstrationResult:
+    def _result(self, ground: Surface, ran: list[Race], done: float) -> DemonstrationResult:
         rows: list[tuple[Cell, ...]] = []
         for part in ran:
             for run in range(len(part.contenders)):
@@ -174,13 +174,13 @@ class LocalMoves(Demonstration):
             "longest": float(np.nanmax(ratios)),
             "median": float(np.nanmedian(ratios)),
         }
-        words = (
+        sentence = (
             f"Of {counted(len(rows), 'start')} {good.sum()} ({share:.0%}) reach the lower ground. The length of a path is {np.nanmedian(ratios):.2f} times the "
             f"distance covered in the median and {np.nanmax(ratios):.2f} times at most."
         )
         if 0.0 < share < 1.0:
             needed = int(np.ceil(np.log(0.01) / np.log(1.0 - share)))
-            words += (
+            sentence += (
                 f" The best of {counted(needed, 'start')} reaches it with a probability of 99%."
             )
             figures["needed"] = float(needed)
@@ -219,19 +219,19 @@ class LocalMoves(Demonstration):
             "path / distance",
             "reached",
         )
-        return DemonstrationResult(table(headings, rows), plots, words, figures, done)
+        return DemonstrationResult(table(headings, rows), plots, sentence, figures, done)
 
 
 class _Asked:
     """What a race asks before each step, passed on; ``going`` is what was answered last."""
 
-    def __init__(self, course: Progress, part: int, parts: int, steps: int) -> None:
-        self._course, self._part, self._parts, self._steps = course, part, parts, steps
+    def __init__(self, progress: Progress, part: int, parts: int, steps: int) -> None:
+        self._progress, self._part, self._parts, self._steps = progress, part, parts, steps
         self.going = True
 
     def __call__(self, step: int) -> bool:
-        self._course.told((self._part + step / self._steps) / self._parts)
-        self.going = self._course.going()
+        self._progress.report((self._part + step / self._steps) / self._parts)
+        self.going = self._progress.should_continue()
         return self.going
 
 

@@ -115,14 +115,14 @@ class NewtonAtSaddles(Demonstration):
         help="Steps that each method takes.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = small_network(self.dataset, self.units, self.decay)
         saddle = None
         for row_number, point in enumerate(
             reached(made, self.seed, _SOUGHT, _SPREADS, (5, 50, 200))
         ):
-            course.told(min(0.3, 0.03 * row_number))
-            if not course.going():
+            progress.report(min(0.3, 0.03 * row_number))
+            if not progress.should_continue():
                 return
             if point is not None and point.verdict.kind == "saddle" and not point.verdict.zeros:
                 saddle = point
@@ -149,14 +149,14 @@ class NewtonAtSaddles(Demonstration):
         ):
             history.append(_At(made, saddle, taken.after))
             done = 0.3 + 0.65 * (len(history) - 1) / self.steps
-            course.told(done)
-            if not course.going():
+            progress.report(done)
+            if not progress.should_continue():
                 return
             if len(history) % _EVERY == 0:
-                yield self._found(made, saddle, methods, history, done, settled=False)
-        yield self._found(made, saddle, methods, history, 1.0, settled=True)
+                yield self._result(made, saddle, methods, history, done, settled=False)
+        yield self._result(made, saddle, methods, history, 1.0, settled=True)
 
-    def _found(
+    def _result(
         self,
         made: Network,
         saddle: Reached,
@@ -215,8 +215,8 @@ class NewtonAtSaddles(Demonstration):
             ))
             for what, label, log in ways
         )  # fmt: skip
-        words = f"A saddle of index {saddle.verdict.index} at J = {saddle.verdict.value:.4g}; all start {self.distance:g} away. After {len(history) - 1} steps "
-        words += (
+        sentence = f"A saddle of index {saddle.verdict.index} at J = {saddle.verdict.value:.4g}; all start {self.distance:g} away. After {len(history) - 1} steps "
+        sentence += (
             ", ".join(
                 f"{method.label} is {last.distances[i]:.3g} away at J = {last.values[i]:.4g}"
                 for i, method in enumerate(methods)
@@ -238,7 +238,7 @@ class NewtonAtSaddles(Demonstration):
         return DemonstrationResult(
             table(headings, rows),
             plots,
-            words,
+            sentence,
             {**figures, "saddle_cost": saddle.verdict.value},
             done,
         )

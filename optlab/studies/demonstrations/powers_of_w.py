@@ -150,17 +150,17 @@ class PowersOfW(Demonstration):
         help="Steps of training before the gradients are taken.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         rng = numpy_generator(self.seed, "bench/powers_of_w")
         w, values, vectors = matrix(self.size, self.radius, self.gap, self.angle, self.skew, rng)
         start = rng.standard_normal((2, self.size))
         start /= np.linalg.norm(start, axis=1, keepdims=True)
-        course.told(0.1)
+        progress.report(0.1)
         norms, difference = powers(w, values, vectors, start[0], start[1], self.times)
-        yield self._found(values, norms, difference, {}, 0.3)
+        yield self._result(values, norms, difference, {}, 0.3)
         fading: dict[str, Array] = {}
         for index, name in enumerate(("rnn", "lstm")):
-            if not course.going():
+            if not progress.should_continue():
                 return
             made = self._recurrent(name)
             theta = made.starts(
@@ -173,18 +173,18 @@ class PowersOfW(Demonstration):
                 self.training,
             ):
                 theta = taken.after
-                if not course.going():
+                if not progress.should_continue():
                     return
             fading[registry.get("model", name).label] = by_time_step(made, theta)
             done = 0.3 + 0.35 * (index + 1)
-            course.told(done)
-            yield self._found(values, norms, difference, fading, min(done, 1.0))
+            progress.report(done)
+            yield self._result(values, norms, difference, fading, min(done, 1.0))
 
     def _recurrent(self, name: str) -> Network:
         data = {"name": "adding_problem", "length": self.length, "size": _EXAMPLES}
         return network(data, {"name": name, "units": self.units}, {"name": "squared_error"})
 
-    def _found(
+    def _result(
         self, values: Array, norms: Array, difference: float, fading: dict[str, Array], done: float
     ) -> DemonstrationResult:
         t = np.arange(len(norms), dtype=np.float64)
@@ -229,8 +229,8 @@ class PowersOfW(Demonstration):
             if self.radius < 1.0
             else "grows"
         )
-        words = f"With a radius of {self.radius:g} the signal {trend}: by a factor of {rate:.4g} a step in the second half, and by {norms[-1, 0]:.3g} in "
-        words += f"{len(t) - 1} steps; both ways to compute it agree to {difference:.1e}."
+        sentence = f"With a radius of {self.radius:g} the signal {trend}: by a factor of {rate:.4g} a step in the second half, and by {norms[-1, 0]:.3g} in "
+        sentence += f"{len(t) - 1} steps; both ways to compute it agree to {difference:.1e}."
         figures = {"rate": rate, "difference": difference}
         if fading:
             at = [
@@ -248,7 +248,7 @@ class PowersOfW(Demonstration):
             for name, one in fading.items():
                 share = float(one[0] / one[-1]) if one[-1] > 0.0 else math.nan
                 figures[f"{name}: first / last"] = share
-                words += f" In the {name} the first of {len(one)} time steps has {share:.2g} of the last one's gradient."
+                sentence += f" In the {name} the first of {len(one)} time steps has {share:.2g} of the last one's gradient."
         headings = [
             "t",
             "signal",
@@ -257,7 +257,7 @@ class PowersOfW(Demonstration):
             "radius to the power of t",
             *(f"{name}: gradient by the input" for name in fading),
         ]
-        return DemonstrationResult(table(headings, rows), tuple(plots), words, figures, done)
+        return DemonstrationResult(table(headings, rows), tuple(plots), sentence, figures, done)
 
 
 def matrix(

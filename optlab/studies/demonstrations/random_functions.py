@@ -99,7 +99,7 @@ class RandomFunctions(Demonstration):
         help="Random Hessians that the dashed line is a mean of.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         work = [self.functions * 4**n for n in range(1, self.largest + 1)]
         spent = 0.0
         kinds: list[Array] = []
@@ -123,14 +123,14 @@ class RandomFunctions(Demonstration):
                 counts.append(function.kinds(points))
                 whole_counts += lawful
                 spent += 4**n
-                course.told(spent / sum(work))
-                if not course.going():
+                progress.report(spent / sum(work))
+                if not progress.should_continue():
                     return
             kinds.append(np.stack(counts))
             complete.append(whole_counts)
-            yield self._found(kinds, complete, expected, spent / sum(work))
+            yield self._result(kinds, complete, expected, spent / sum(work))
 
-    def _found(
+    def _result(
         self, kinds: list[Array], complete: list[int], expected: list[Array], done: float
     ) -> DemonstrationResult:
         n = np.arange(1, len(kinds) + 1, dtype=np.float64)
@@ -168,15 +168,15 @@ class RandomFunctions(Demonstration):
             "functions",
         )
         figures = {"share_of_saddles": float(rows[-1][5])}
-        words = f"Of the critical points of functions of {len(kinds)} variables {rows[-1][5]:.0%} are saddles, and there are {ratio[-1]:.3g} for each minimum."
+        sentence = f"Of the critical points of functions of {len(kinds)} variables {rows[-1][5]:.0%} are saddles, and there are {ratio[-1]:.3g} for each minimum."
         if len(kinds) > 1:
             factor = float(np.exp(line(n, np.log(ratio))[0]))
             spread = np.exp([line(n, np.log(one))[0] for one in again])
             interval = [float(value) for value in np.percentile(spread, [2.5, 97.5])]
             figures |= {"factor": factor, "factor_low": interval[0], "factor_high": interval[1]}
-            words += f" That number grows by a factor of {factor:.3g} (95% interval {interval[0]:.3g} to {interval[1]:.3g}) with each dimension."
+            sentence += f" That number grows by a factor of {factor:.3g} (95% interval {interval[0]:.3g} to {interval[1]:.3g}) with each dimension."
         missed = sum(len(counts) for counts in kinds) - sum(complete)
-        words += (
+        sentence += (
             " Every count keeps the laws of topology."
             if missed == 0
             else f" {missed} counts break a law of topology: they miss points."
@@ -203,7 +203,7 @@ class RandomFunctions(Demonstration):
                 (Curve("counted", n, share),),
             ),
         )
-        return DemonstrationResult(table(headings, rows), plots, words, figures, done)
+        return DemonstrationResult(table(headings, rows), plots, sentence, figures, done)
 
 
 def _per_minimum(counts: Array) -> float:

@@ -95,7 +95,7 @@ class RandomMatrixIndex(Demonstration):
         help="Matrices of sizes 1 to 5 whose signs are looked at.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         heights = np.linspace(-2.4, 2.4, self.heights)
         rows: list[tuple[float | int | str | None, ...]] = []
         curves = [
@@ -110,7 +110,7 @@ class RandomMatrixIndex(Demonstration):
         largest, spread = 0.0, 0.0
         parts = len(self.sizes)
         for number, n in enumerate(self.sizes):
-            values = eigenvalues(min(n, 400), self.matrices, self.seed, course)
+            values = eigenvalues(min(n, 400), self.matrices, self.seed, progress)
             if values is None:
                 return
             shares = (values[:, None, :] < heights[None, :, None]).mean(axis=2)
@@ -131,7 +131,7 @@ class RandomMatrixIndex(Demonstration):
                 ),
                 _rare_plot(rare),
             )
-            words = (
+            sentence = (
                 f"Of matrices of size {values.shape[1]} the share of negative eigenvalues is the semicircle law's to {largest:.2g} at every height, and "
                 f"it varies by {spread:.2g} at most from one to the next. Unshifted, {_chances(rare)} have positive eigenvalues only."
             )
@@ -141,11 +141,11 @@ class RandomMatrixIndex(Demonstration):
             ]
             headings = ("what", "n", "height", "share", "deviation", "predicted")
             figures = {"largest_deviation": largest, "spread": spread}
-            course.told((number + 1) / parts)
+            progress.report((number + 1) / parts)
             yield DemonstrationResult(
-                table(headings, [*rows, *small]), plots, words, figures, (number + 1) / parts
+                table(headings, [*rows, *small]), plots, sentence, figures, (number + 1) / parts
             )
-            if not course.going():
+            if not progress.should_continue():
                 return
 
     def _rare(self) -> list[tuple[int, tuple[float, float, float], float]]:
@@ -167,7 +167,7 @@ class RandomMatrixIndex(Demonstration):
         return found
 
 
-def eigenvalues(n: int, count: int, seed: int, course: Progress) -> Array | None:
+def eigenvalues(n: int, count: int, seed: int, progress: Progress) -> Array | None:
     """Eigenvalues ``[count, n]``, rising, of random symmetric matrices; None where the run is to
     end.
     """
@@ -177,7 +177,7 @@ def eigenvalues(n: int, count: int, seed: int, course: Progress) -> Array | None
     for begin in range(0, count, size):
         drawn = rng.standard_normal((min(size, count - begin), n, n))
         found.append(np.linalg.eigvalsh((drawn + drawn.transpose(0, 2, 1)) / math.sqrt(2.0 * n)))
-        if not course.going():
+        if not progress.should_continue():
             return None
     return numbers(np.concatenate(found))
 

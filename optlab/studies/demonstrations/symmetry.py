@@ -97,7 +97,7 @@ class Symmetry(Demonstration):
         help="Rate of the training before, with momentum 0.9.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = network(
             {"name": "iris"},
             {"name": "mlp", "hidden": list(self.hidden), "activation": self.activation},
@@ -109,7 +109,7 @@ class Symmetry(Demonstration):
             descents(made.objective, made.x, made.y, theta, [method]), self.steps
         ):
             theta = taken.after
-            if not course.going():
+            if not progress.should_continue():
                 return
         tried = _Tried(made, theta)
         rng = numpy_generator(self.seed, "bench/symmetry")
@@ -134,18 +134,18 @@ class Symmetry(Demonstration):
                     scaled(made.objective, theta, layer, unit, factor),
                 )
             done = (layer + 1) / (len(self.hidden) + 1)
-            course.told(done)
-            yield self._found(tried, (), done)
-            if not course.going():
+            progress.report(done)
+            yield self._result(tried, (), done)
+            if not progress.should_continue():
                 return
         tried.add("arrange", None, "all units of all layers", other)
-        yield self._found(
+        yield self._result(
             tried,
             (_between(made, theta, other), _along_scaling(made, theta)) if self.hidden else (),
             1.0,
         )
 
-    def _found(self, tried: _Tried, plots: tuple[Plot, ...], done: float) -> DemonstrationResult:
+    def _result(self, tried: _Tried, plots: tuple[Plot, ...], done: float) -> DemonstrationResult:
         exact = [
             abs(float(row[4]))  # type: ignore[arg-type]
             for row in tried.rows
@@ -154,14 +154,14 @@ class Symmetry(Demonstration):
         moved = [float(row[5]) for row in tried.rows]  # type: ignore[arg-type]
         ways = math.prod(math.factorial(units) for units in self.hidden)
         worst = max(exact, default=0.0)
-        words = (
+        sentence = (
             f"Over {counted(len(exact), 'exchange')} the cost changes by at most {worst:.1e} of itself, which is rounding, while θ moves by up to "
             f"{max(moved, default=0.0):.3g}. The units of {counted(len(self.hidden), 'layer')} can be arranged in "
             f"{' · '.join(f'{units}!' for units in self.hidden) or '1'} = {ways:.6g} ways, so each minimum has as many equals."
         )
         if self.activation != "relu":
             broken = [abs(float(row[4])) for row in tried.rows if row[0] == "scale"]  # type: ignore[arg-type]
-            words += f" Scaling changes the cost of these units, which are no ReLU, by up to {max(broken, default=0.0):.2g} of itself."
+            sentence += f" Scaling changes the cost of these units, which are no ReLU, by up to {max(broken, default=0.0):.2g} of itself."
         headings = (
             "operation",
             "layer",
@@ -179,7 +179,7 @@ class Symmetry(Demonstration):
             "arrangements": float(ways) if ways < 10**300 else math.inf,
             "largest_distance": max(moved, default=0.0),
         }
-        return DemonstrationResult(table(headings, tried.rows), shown, words, figures, done)
+        return DemonstrationResult(table(headings, tried.rows), shown, sentence, figures, done)
 
 
 class _Tried:

@@ -106,7 +106,7 @@ class WidthSuccess(Demonstration):
         200, "Examples", ge=20, le=20_000, log=True, slider=(50, 2000), help="Training examples."
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         widths = sorted(set(self.widths))
         work = numbers([width + 20.0 for width in widths])
         rows: list[tuple[Cell, ...]] = []
@@ -117,8 +117,8 @@ class WidthSuccess(Demonstration):
             for step in range(1, self.steps + 1):
                 trainer.advance()
                 if step % _CHUNK == 0:
-                    course.told(before + step / self.steps * float(work[index] / work.sum()))
-                if not course.going():
+                    progress.report(before + step / self.steps * float(work[index] / work.sum()))
+                if not progress.should_continue():
                     return
             trainer.sync_divergence()
             values = {name: numbers(value) for name, value in trainer.evaluate().items()}
@@ -141,7 +141,7 @@ class WidthSuccess(Demonstration):
                 )
             )
             errors.append(error)
-            yield self._found(rows, errors, float(work[: index + 1].sum() / work.sum()))
+            yield self._result(rows, errors, float(work[: index + 1].sum() / work.sum()))
 
     def _population(self, width: int) -> list[Experiment]:
         first = Experiment.from_dict(
@@ -171,7 +171,7 @@ class WidthSuccess(Demonstration):
             for seed in seeds
         ]
 
-    def _found(
+    def _result(
         self, rows: list[tuple[Cell, ...]], errors: list[Array], done: float
     ) -> DemonstrationResult:
         width, share, low, high = (numbers([row[i] for row in rows]) for i in (0, 4, 5, 6))
@@ -196,11 +196,11 @@ class WidthSuccess(Demonstration):
             ),
         )
         failing, succeeding = width[share < 0.5], width[share >= 0.9]
-        words = ", ".join(f"{w:g}: {s:.0%}" for w, s in zip(width, share, strict=True))
-        words = f"Share of {counted(len(errors[0]), 'start')} that reach a training error of {self.goal:g}, by width: {words}."
+        shares = ", ".join(f"{w:g}: {s:.0%}" for w, s in zip(width, share, strict=True))
+        sentence = f"Share of {counted(len(errors[0]), 'start')} that reach a training error of {self.goal:g}, by width: {shares}."
         if len(failing):
-            words += f" Training fails from most starts up to {failing.max():g} hidden units"
-            words += (
+            sentence += f" Training fails from most starts up to {failing.max():g} hidden units"
+            sentence += (
                 f", and succeeds from nine in ten with {succeeding.min():g}."
                 if len(succeeding)
                 else "."
@@ -220,4 +220,4 @@ class WidthSuccess(Demonstration):
             "median error",
             "median loss",
         )
-        return DemonstrationResult(table(headings, rows), plots, words, figures, done)
+        return DemonstrationResult(table(headings, rows), plots, sentence, figures, done)

@@ -1,7 +1,7 @@
 """The doctor's note: in words, from what was measured, what holds a run back now, with the evidence
 and a remedy.
 
-A rule is a file of this folder with a function ``look(history) -> Finding | None``; it is found by
+A rule is a file of this folder with a function ``examine(history) -> Finding | None``; it is found by
 walking the folder. Rules read series and the experiment, never the engine, and say nothing where
 what they need was not measured.
 """
@@ -29,10 +29,10 @@ def modules() -> list[str]:
 
 def diagnose(history: RunHistory) -> list[Finding]:
     """What holds the run back, the gravest first; empty where nothing was found."""
-    found = [finding for look in _rules() if (finding := look(history)) is not None]
+    found = [finding for examine in _rules() if (finding := examine(history)) is not None]
     return sorted(found, key=lambda finding: -finding.weight)
 
 
 @functools.cache
 def _rules() -> tuple[Rule, ...]:
-    return tuple(importlib.import_module(name).look for name in modules())
+    return tuple(importlib.import_module(name).examine for name in modules())

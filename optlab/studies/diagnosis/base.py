@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from optlab.experiment import Experiment
 
 Floats = NDArray[np.float64]
-FEW = 3
+MIN_READINGS = 3
 """Readings below which nothing is said."""
 
 
@@ -120,7 +120,7 @@ class RunHistory:
         return Remedy(f"Lower the rate to {value:g}", {"optimizer.lr": value})
 
 
-def present(*remedies: Remedy | None) -> tuple[Remedy, ...]:
+def available(*remedies: Remedy | None) -> tuple[Remedy, ...]:
     """Those that there are."""
     return tuple(remedy for remedy in remedies if remedy is not None)
 

@@ -7,7 +7,7 @@ from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory
 _MANY = 0.5
 
 
-def look(history: RunHistory) -> Finding | None:
+def examine(history: RunHistory) -> Finding | None:
     """Needs the activations instrument."""
     worst: tuple[float, str, str] | None = None
     for series, words in (("activations.dead", "dead"), ("activations.saturated", "saturated")):

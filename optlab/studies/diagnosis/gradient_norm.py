@@ -7,13 +7,13 @@ Minibatch norms have no part in it: they keep the size of their noise at a minim
 from __future__ import annotations
 
 from optlab.numerics.gradient_test import gradient_test
-from optlab.studies.diagnosis.base import Finding, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, RunHistory, available, short
 
 _EVALUATIONS = 6
 _FLAT = 0.01
 
 
-def look(history: RunHistory) -> Finding | None:
+def examine(history: RunHistory) -> Finding | None:
     """Needs the full gradient norm from the start on, and the training loss at evaluations."""
     norm, training = history.full_norms(), history.values("train_loss")
     if norm is None or len(training) < _EVALUATIONS:
@@ -35,7 +35,7 @@ def look(history: RunHistory) -> Finding | None:
             "The loss no longer falls, but the full gradient has not shrunk: the run is not at a critical point, so no local minimum is what holds it back.",
             evidence,
             0.3,
-            present(history.slower(3.0)),
+            available(history.slower(3.0)),
         )
     if test.outcome == "shrunk":
         return Finding(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from optlab.studies.diagnosis.base import FEW, Finding, RunHistory, present, short
+from optlab.studies.diagnosis.base import MIN_READINGS, Finding, RunHistory, available, short
 
 _OFTEN = 0.3
 """Share of the readings uphill from which it is told."""
 
 
-def look(history: RunHistory) -> Finding | None:
+def examine(history: RunHistory) -> Finding | None:
     """Needs the conditioning instrument."""
     trouble, ghg, gg = (history.values(f"conditioning.{name}") for name in ("trouble", "ghg", "gg"))
-    if len(trouble) < FEW:
+    if len(trouble) < MIN_READINGS:
         return None
     share = float(trouble[-20:].mean())
     if share < _OFTEN:
@@ -23,5 +23,5 @@ def look(history: RunHistory) -> Finding | None:
         "The Hessian is ill-conditioned along the gradient: steps of this length go uphill by the second-order estimate (8.10).",
         f"In {share:.0%} of the last readings ½ε²gᵀHg exceeds εgᵀg; in the last one {short(second)} against {short(first)}.",
         0.8 * share + 0.1,
-        present(history.slower(2.0)),
+        available(history.slower(2.0)),
     )

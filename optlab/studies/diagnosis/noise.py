@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 
-from optlab.studies.diagnosis.base import FEW, Finding, Remedy, RunHistory, present, short
+from optlab.studies.diagnosis.base import (
+    MIN_READINGS,
+    Finding,
+    Remedy,
+    RunHistory,
+    available,
+    short,
+)
 
 _LOW = 0.3
 _FLAT = 0.02
 
 
-def look(history: RunHistory) -> Finding | None:
+def examine(history: RunHistory) -> Finding | None:
     """Needs the gradient-noise instrument, and a training loss that no longer falls."""
     ratio, scale = (
         history.values("gradient_noise.signal_to_noise"),
         history.values("gradient_noise.noise_scale"),
     )
     training = history.values("train_loss")
-    if len(ratio) < FEW or len(training) < 2 * FEW:
+    if len(ratio) < MIN_READINGS or len(training) < 2 * MIN_READINGS:
         return None
     signal = float(np.median(ratio[-10:]))
-    before, now = float(training[-2 * FEW : -FEW].mean()), float(training[-FEW:].mean())
+    before, now = (
+        float(training[-2 * MIN_READINGS : -MIN_READINGS].mean()),
+        float(training[-MIN_READINGS:].mean()),
+    )
     if signal >= _LOW or before - now > _FLAT * abs(before):
         return None
     size = history.experiment.batches.size
@@ -39,5 +49,5 @@ def look(history: RunHistory) -> Finding | None:
         "Noise dominates: the steps follow what single batches happen to say, and the training loss no longer falls.",
         f"Signal to noise of a batch gradient is {short(signal)}.{wanted}",
         0.5,
-        present(history.slower(4.0), larger),
+        available(history.slower(4.0), larger),
     )

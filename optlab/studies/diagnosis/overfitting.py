@@ -8,7 +8,7 @@ _EVALUATIONS = 6
 _RISE = 0.05
 
 
-def look(history: RunHistory) -> Finding | None:
+def examine(history: RunHistory) -> Finding | None:
     """Needs evaluations with a validation part."""
     training, validation = history.values("train_loss"), history.values("validation_loss")
     if len(validation) < _EVALUATIONS or len(training) != len(validation):

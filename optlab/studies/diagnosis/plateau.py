@@ -6,21 +6,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available, short
 
-_LEAST = 100
+_MIN_STEPS = 100
 _SMALL = 0.05
 _FLAT = 0.01
 
 
-def look(history: RunHistory) -> Finding | None:
+def examine(history: RunHistory) -> Finding | None:
     """Needs the gradient norm of every step and the training loss at evaluations.
 
     It is the norm of batches on purpose: on a plateau the gradients of single examples vanish, too,
     while around a minimum with noise only their mean does.
     """
     norm, training = history.values("gradient_norm"), history.values("train_loss")
-    if len(norm) < _LEAST or len(training) < 4:
+    if len(norm) < _MIN_STEPS or len(training) < 4:
         return None
     now, largest = float(np.median(history.recent("gradient_norm"))), float(np.quantile(norm, 0.95))
     third = training[-max(3, len(training) // 3) :]
@@ -52,5 +52,5 @@ def look(history: RunHistory) -> Finding | None:
         f"The norm of the batch gradient is {short(now)}, {now / largest:.1%} of what it was; the training loss moved by {short(moved)} "
         f"in the last {len(third)} evaluations.",
         0.55,
-        present(faster, adaptive),
+        available(faster, adaptive),
     )

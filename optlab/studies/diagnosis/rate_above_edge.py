@@ -4,10 +4,10 @@ overshoots by more than it gains.
 
 from __future__ import annotations
 
-from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available, short
 
 
-def look(history: RunHistory) -> Finding | None:
+def examine(history: RunHistory) -> Finding | None:
     """Needs the largest eigenvalue of the Hessian, and a rule whose step is a multiple of the
     gradient.
     """
@@ -27,5 +27,5 @@ def look(history: RunHistory) -> Finding | None:
         "The learning rate is above the edge of stability: along the sharpest direction each step overshoots by more than it gains.",
         f"ε = {short(rate)}, the edge is {short(edge)} (λ₁ = {short(float(top[0]))}).",
         0.9,
-        present(Remedy(f"Lower the rate to {safe:g}", {"optimizer.lr": safe}, live)),
+        available(Remedy(f"Lower the rate to {safe:g}", {"optimizer.lr": safe}, live)),
     )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available, short
 
-_LEAST = 60
+_MIN_STEPS = 60
 _FACTOR = 2.0
 
 
-def look(history: RunHistory) -> Finding | None:
+def examine(history: RunHistory) -> Finding | None:
     """Needs the batch loss only."""
     loss = history.values("batch_loss")
-    if len(loss) < _LEAST:
+    if len(loss) < _MIN_STEPS:
         return None
     width = max(10, len(loss) // 20)
     pieces = np.array([np.median(part) for part in np.array_split(loss, len(loss) // width)])
@@ -35,5 +35,5 @@ def look(history: RunHistory) -> Finding | None:
         "The loss rises: the steps are too long for where the run is now.",
         f"The batch loss is {short(now)}, after {short(best)} at its best.",
         min(1.0, 0.7 + 0.05 * float(np.log2(now / best))),
-        present(history.slower(3.0), clip),
+        available(history.slower(3.0), clip),
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available, short
 
 _BEND = 0.05
 _SMALL = 0.2
 
 
-def look(history: RunHistory) -> Finding | None:
+def examine(history: RunHistory) -> Finding | None:
     """Needs both ends of the Hessian's spectrum, and the full gradient norm from the start on."""
     top, bottom, norm = (
         history.last("spectrum.top"),
@@ -33,5 +33,5 @@ def look(history: RunHistory) -> Finding | None:
         f"The smallest eigenvalue is {short(lowest)}, the largest {short(float(top[0]))}; the norm of the full gradient is "
         f"{norm.last / norm.largest:.0%} of what it was at its largest.",
         0.5,
-        present(momentum, second),
+        available(momentum, second),
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available, short
 
 _RATIO = 1e3
 
 
-def look(history: RunHistory) -> Finding | None:
+def examine(history: RunHistory) -> Finding | None:
     """Needs the gradients by layer, or by time step."""
     by_layer, left = history.last("gradients_by_layer.norm"), history.values("time_gradient.left")
     clip = (
@@ -30,7 +30,7 @@ def look(history: RunHistory) -> Finding | None:
                 f"{'drown out the others' if explodes else 'are not learned from'}.",
                 f"At the first time step its norm is {short(ratio)} times that at the last.",
                 0.7,
-                present(clip if explodes else None, orthogonal),
+                available(clip if explodes else None, orthogonal),
             )
     names = history.columns.get("gradients_by_layer.norm", ())
     weights = [k for k, name in enumerate(names) if name.endswith("weight")]
@@ -52,5 +52,5 @@ def look(history: RunHistory) -> Finding | None:
         f"{names[weights[low]]} hardly learns while {names[weights[high]]} does.",
         f"Their gradient norms are {short(float(norms[low]))} and {short(float(norms[high]))}.",
         0.7,
-        present(normalize, clip if explodes else None, orthogonal),
+        available(normalize, clip if explodes else None, orthogonal),
     )
