@@ -1,4 +1,4 @@
-"""What one gradient costs in time and memory, and the two parts of it that a fit tells apart."""
+"""Time and memory of one gradient, and a fit that separates fixed cost from cost per example."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ import numpy as np
 from optlab.core.lazy import torch
 from optlab.studies.demonstrations.base import Array, numbers
 
-_LONG_ENOUGH = 0.002
-"""Seconds that one measurement takes at least: the work is repeated until it does."""
+_MIN_SECONDS = 0.002
+"""Minimum duration of one measurement in seconds; the work is repeated until it is reached."""
 
 
 def seconds(work: Callable[[], object], device: str, repetitions: int) -> float:
-    """Median time of one call of ``work``, after calls that nobody times."""
+    """Return the median time of one call of ``work`` in seconds, after untimed warm-up calls."""
     for _ in range(2):
         work()
-    found: list[float] = []
+    times: list[float] = []
     calls = 1
-    while len(found) < repetitions:
+    while len(times) < repetitions:
         _wait(device)
         begin = time.perf_counter()
         for _ in range(calls):
             work()
         _wait(device)
         spent = time.perf_counter() - begin
-        if spent < _LONG_ENOUGH and not found:
-            calls = max(calls + 1, int(calls * _LONG_ENOUGH / max(spent, 1e-7)) + 1)
+        if spent < _MIN_SECONDS and not times:
+            calls = max(calls + 1, int(calls * _MIN_SECONDS / max(spent, 1e-7)) + 1)
             continue
-        found.append(spent / calls)
-    return statistics.median(found)
+        times.append(spent / calls)
+    return statistics.median(times)
 
 
 def peak_bytes(work: Callable[[], object], device: str) -> float:
-    """Largest number of bytes that one call of ``work`` holds at once beside what was there before,
-    without what is in use inside of an operation.
+    """Return the peak number of bytes that one call of ``work`` allocates on top of what was
+    allocated before.
 
-    On an NVIDIA or AMD GPU torch's allocator tells, and counts that, too; elsewhere the results of
-    the operations are added up.
+    On an NVIDIA or AMD GPU it is read from torch's allocator, which includes the workspace of
+    operations; elsewhere the results of the operations that are alive at once are added up, without
+    such workspace.
     """
     work()
     if device == "cuda":
@@ -55,7 +56,7 @@ def peak_bytes(work: Callable[[], object], device: str) -> float:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Watching(TorchDispatchMode):
-        """Adds up what the results of operations hold that are still there."""
+        """Adds up the storage of those results of operations that are still alive."""
 
         def __init__(self) -> None:
             super().__init__()  # type: ignore[no-untyped-call]
@@ -65,16 +66,16 @@ def peak_bytes(work: Callable[[], object], device: str) -> float:
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            found = func(*args, **(kwargs or {}))
-            given = {tensor.untyped_storage()._cdata for tensor in _tensors((args, kwargs or {}))}
+            result = func(*args, **(kwargs or {}))
+            inputs = {tensor.untyped_storage()._cdata for tensor in _tensors((args, kwargs or {}))}
             self.held = {key: held for key, held in self.held.items() if not held[0].expired()}
-            for tensor in _tensors(found):
+            for tensor in _tensors(result):
                 storage = tensor.untyped_storage()
-                # a view, or a result written in place, holds nothing of its own
-                if storage._cdata not in given:
+                # A view, or a result written in place, has no storage of its own.
+                if storage._cdata not in inputs:
                     self.held[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
             self.peak = max(self.peak, sum(size for _, size in self.held.values()))
-            return found
+            return result
 
     with Watching() as watching:
         work()
@@ -82,7 +83,7 @@ def peak_bytes(work: Callable[[], object], device: str) -> float:
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    """The tensors in what an operation takes or gives."""
+    """Yield the tensors in the inputs or the results of an operation."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, Mapping):
@@ -93,17 +94,16 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def fitted(m: Array, cost: Array) -> tuple[float, float]:
-    """``(a, b)``, neither below zero, of the line ``a + b m`` through costs ``[S]`` of batches of
-    sizes ``m``, with the least squared relative error.
+    """Return ``(a, b)``, both nonnegative, of the line ``a + b m`` with the least squared relative
+    error through the costs ``[S]`` of batches of sizes ``m`` ``[S]``.
 
-    a is what a batch costs whatever its size, b what each example adds; the two are alike at ``m =
-    a / b``.
+    a is the fixed cost of a batch, b the cost per example; the two parts are equal at ``m = a / b``.
     """
     rows = np.stack([1.0 / cost, m / cost], axis=1)
     (a, b), *_ = np.linalg.lstsq(rows, np.ones(len(m)), rcond=None)
     if a >= 0.0 and b >= 0.0:
         return float(a), float(b)
-    # Two unknowns: the best of the two edges.
+    # With two unknowns the constrained optimum lies on one of the two edges.
     alone = [float(row.sum() / (row @ row)) for row in rows.T]
     errors = [
         float(np.square(1.0 - value * row).sum()) for value, row in zip(alone, rows.T, strict=True)
@@ -119,5 +119,5 @@ def _wait(device: str) -> None:
 
 
 def powers_of_two(largest: int) -> Array:
-    """1, 2, 4, … up to ``largest``."""
+    """Return 1, 2, 4, … up to ``largest``, ``[S]``."""
     return numbers(2 ** np.arange(int(np.log2(largest)) + 1))

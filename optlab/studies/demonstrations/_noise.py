@@ -1,4 +1,4 @@
-"""Random batches of every size: how far their means scatter, with a fitted slope and its interval."""
+"""Scatter of estimates from random batches against the batch size, with a fitted slope."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ _RESAMPLED = 400
 
 @dataclass(frozen=True)
 class Slope:
-    """Slope of the logarithm of a scatter against the logarithm of the batch size, its 95%
-    interval, and the intercept.
+    """A power law of scatter against batch size, fitted on logarithmic axes.
+
+    Attributes:
+        slope: with its 95% interval from ``low`` to ``high``. intercept: of the natural logarithm.
     """
 
     slope: float
@@ -28,9 +30,10 @@ def slope(sizes: Array, squares: Array, rng: np.random.Generator) -> Slope:
     """Fit ``log scatter = slope · log m + intercept``.
 
     Args:
-        sizes: batch sizes m, ``[S]``. squares: squared distance of each draw from what it is an
-            estimate of, ``[S, K]``; the scatter is the root of
-        their mean. The interval comes from drawing the K draws of each size again with replacement.
+        sizes: batch sizes m, ``[S]``.
+        squares: squared distance of each draw from the value that it estimates, ``[S, K]``; the
+            scatter is the root of their mean. The interval comes from resampling the K draws of
+            each size with replacement.
     """
     x = np.log(sizes)
 
@@ -48,8 +51,8 @@ def slope(sizes: Array, squares: Array, rng: np.random.Generator) -> Slope:
 
 
 def batches(n: int, m: int, draws: int, rng: np.random.Generator, *, replace: bool) -> Array:
-    """How often each of ``n`` examples is in each of ``draws`` random batches of size ``m``,
-    ``[draws, n]``.
+    """Return how often each of ``n`` examples occurs in each of ``draws`` random batches of size
+    ``m``, ``[draws, n]``.
     """
     if replace:
         return numbers(rng.multinomial(m, np.full(n, 1.0 / n), size=draws))

@@ -28,6 +28,7 @@ from optlab.studies.demonstrations.base import (
     Scatter,
     counted,
     numbers,
+    stream,
     table,
 )
 
@@ -128,7 +129,7 @@ class BadMinima(Demonstration):
     )
 
     def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
-        source = generator(self.seed, "bench/bad_minima")
+        source = generator(self.seed, stream("bad_minima"))
         if self.network == "no_hidden_units":
             landscape: Landscape = FunctionLandscape(single_unit)
             theta = self._drawn(source, self.inputs)

@@ -26,6 +26,7 @@ from optlab.studies.demonstrations.base import (
     Plot,
     Progress,
     numbers,
+    stream,
     table,
 )
 
@@ -109,7 +110,7 @@ class BatchCost(Demonstration):
         model = cast(Model, registry.build("model", {"name": "mlp", "hidden": list(self.hidden)}))
         loss = cast(Loss, registry.build("loss", {"name": "cross_entropy"}))
         objective = Objective(model, loss, DataShape((_INPUTS,), _CLASSES, "classes"))
-        source = generator(self.seed, "bench/batch_cost")
+        source = generator(self.seed, stream("batch_cost"))
         theta = 0.1 * torch.randn(1, objective.layout.total, generator=source)
         everyone = torch.randn(1, self.largest, _INPUTS, generator=source)
         classes = torch.randint(_CLASSES, (1, self.largest), generator=source)

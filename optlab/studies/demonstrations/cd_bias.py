@@ -31,6 +31,7 @@ from optlab.studies.demonstrations.base import (
     Progress,
     counted,
     numbers,
+    stream,
     table,
 )
 
@@ -109,7 +110,7 @@ class CdBias(Demonstration):
     )
 
     def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
-        source = generator(self.seed, "bench/cd_bias")
+        source = generator(self.seed, stream("cd_bias"))
         v = (
             torch.rand(1, self.examples, self.visible, generator=source, dtype=torch.float64) < 0.7
         ).double()

@@ -29,6 +29,7 @@ from optlab.studies.demonstrations.base import (
     Plot,
     Progress,
     numbers,
+    stream,
     table,
 )
 from optlab.training.fresh import FreshExamples
@@ -141,11 +142,11 @@ class FirstAndSecondOrder(Demonstration):
         theta = 0.5 * torch.randn(
             1,
             parameters,
-            generator=generator(self.seed, "bench/first_and_second_order"),
+            generator=generator(self.seed, stream("first_and_second_order")),
             dtype=torch.float64,
         )
         reference = fresh.draw(
-            self.seed, "bench/first_and_second_order/reference", max(100_000, 8 * self.largest)
+            self.seed, stream("first_and_second_order/reference"), max(100_000, 8 * self.largest)
         )
         g, inverse = self._parts(made, theta, *(part.unsqueeze(0) for part in reference))
         truth = (numbers(g[0]), numbers(inverse[0] @ g[0]))
@@ -162,7 +163,7 @@ class FirstAndSecondOrder(Demonstration):
             for begin in range(0, self.draws, at_once):
                 count = max(2, min(at_once, self.draws - begin))
                 x, y = fresh.draw(
-                    derived(self.seed, f"bench/first_and_second_order/{m}/{begin}"),
+                    derived(self.seed, stream(f"first_and_second_order/{m}/{begin}")),
                     "batches",
                     count * m,
                 )
@@ -236,7 +237,7 @@ class FirstAndSecondOrder(Demonstration):
 
     def _result(self, m: Array, squares: Array, done: float) -> DemonstrationResult:
         spread = np.sqrt(squares.mean(axis=1))
-        rng = numpy_generator(self.seed, "bench/first_and_second_order/bootstrap")
+        rng = numpy_generator(self.seed, stream("first_and_second_order/bootstrap"))
         # Small batches are not on the line yet: their Hessians are nearly singular.
         late = slice(-max(2, len(m) // 2), None)
         fits = [slope(m[late], squares[late, :, order], rng) for order in range(len(_NAMES))]

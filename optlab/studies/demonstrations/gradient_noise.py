@@ -26,6 +26,7 @@ from optlab.studies.demonstrations.base import (
     Plot,
     Progress,
     numbers,
+    stream,
     table,
 )
 
@@ -132,7 +133,7 @@ class GradientNoise(Demonstration):
             each = per_example(made, taken.after)
             mean = each.mean(axis=0)
             sigma = float(np.sqrt(np.square(each - mean).sum(axis=1).mean()))
-            rng = numpy_generator(self.seed, f"bench/gradient_noise/{step}")
+            rng = numpy_generator(self.seed, stream(f"gradient_noise/{step}"))
             squares = np.empty((len(sizes_), self.draws))
             for index, m in enumerate(sizes_.tolist()):
                 drawn = batches(len(each), m, self.draws, rng, replace=self.replacement) @ each / m

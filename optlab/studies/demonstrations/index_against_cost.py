@@ -23,6 +23,7 @@ from optlab.studies.demonstrations.base import (
     Scatter,
     counted,
     numbers,
+    stream,
     table,
 )
 
@@ -155,7 +156,7 @@ class IndexAgainstCost(Demonstration):
         }
         if math.isfinite(correlation):
             pairs = np.stack([share, cost], axis=1)
-            rng = numpy_generator(self.seed, "bench/index_against_cost/bootstrap")
+            rng = numpy_generator(self.seed, stream("index_against_cost/bootstrap"))
             low, high = resampled(
                 pairs,
                 lambda some: float(np.nan_to_num(rank_correlation(some[:, 0], some[:, 1]))),

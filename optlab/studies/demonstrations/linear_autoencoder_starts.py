@@ -32,6 +32,7 @@ from optlab.studies.demonstrations.base import (
     Progress,
     counted,
     numbers,
+    stream,
     table,
 )
 
@@ -162,7 +163,7 @@ class LinearAutoencoderStarts(Demonstration):
                 f"The code has {self.code} units, but it must have fewer than the {len(variances)} inputs of {self.dataset}.",
                 "code",
             )
-        source = generator(self.seed, "bench/linear_autoencoder_starts")
+        source = generator(self.seed, stream("linear_autoencoder_starts"))
         theta = self.spread * torch.randn(
             self.starts, made.objective.layout.total, generator=source, dtype=torch.float64
         )

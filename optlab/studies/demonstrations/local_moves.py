@@ -28,6 +28,7 @@ from optlab.studies.demonstrations.base import (
     Scatter,
     counted,
     numbers,
+    stream,
     table,
 )
 from optlab.studies.surfaces.descent import Contender, Race, race
@@ -122,7 +123,7 @@ class LocalMoves(Demonstration):
                 "right",
             )
         ground = cast(Surface, registry.build("surface", {"name": "mountain"}))
-        rng = numpy_generator(self.seed, "bench/local_moves")
+        rng = numpy_generator(self.seed, stream("local_moves"))
         points = np.stack(
             [
                 rng.uniform(self.left, self.right, self.starts),

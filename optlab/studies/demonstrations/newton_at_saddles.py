@@ -27,6 +27,7 @@ from optlab.studies.demonstrations.base import (
     Plot,
     Progress,
     numbers,
+    stream,
     table,
 )
 
@@ -133,7 +134,7 @@ class NewtonAtSaddles(Demonstration):
             )
         u = torch.randn(
             saddle.theta.shape,
-            generator=generator(self.seed, "bench/newton_at_saddles"),
+            generator=generator(self.seed, stream("newton_at_saddles")),
             dtype=torch.float64,
         )
         start = saddle.theta + self.distance * u / torch.linalg.vector_norm(u)

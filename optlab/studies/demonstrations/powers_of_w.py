@@ -27,6 +27,7 @@ from optlab.studies.demonstrations.base import (
     Progress,
     Scatter,
     numbers,
+    stream,
     table,
 )
 
@@ -151,7 +152,7 @@ class PowersOfW(Demonstration):
     )
 
     def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
-        rng = numpy_generator(self.seed, "bench/powers_of_w")
+        rng = numpy_generator(self.seed, stream("powers_of_w"))
         w, values, vectors = matrix(self.size, self.radius, self.gap, self.angle, self.skew, rng)
         start = rng.standard_normal((2, self.size))
         start /= np.linalg.norm(start, axis=1, keepdims=True)

@@ -21,6 +21,7 @@ from optlab.studies.demonstrations.base import (
     Plot,
     Progress,
     numbers,
+    stream,
     table,
 )
 
@@ -110,14 +111,14 @@ class RandomFunctions(Demonstration):
             expected.append(
                 expected_kinds(
                     k,
-                    numpy_generator(self.seed, f"bench/random_functions/kac_rice/{n}"),
+                    numpy_generator(self.seed, stream(f"random_functions/kac_rice/{n}")),
                     self.predicted,
                 )
             )
             counts: list[Array] = []
             whole_counts = 0
             for number in range(self.functions):
-                rng = numpy_generator(self.seed, f"bench/random_functions/{n}/{number}")
+                rng = numpy_generator(self.seed, stream(f"random_functions/{n}/{number}"))
                 function = drawn(k, rng)
                 points, lawful = function.critical_points(rng)
                 counts.append(function.kinds(points))
@@ -136,7 +137,7 @@ class RandomFunctions(Demonstration):
         n = np.arange(1, len(kinds) + 1, dtype=np.float64)
         ratio = numbers([_per_minimum(counts) for counts in kinds])
         predicted = numbers([mean.sum() / mean[0] for mean in expected])
-        rng = numpy_generator(self.seed, "bench/random_functions/bootstrap")
+        rng = numpy_generator(self.seed, stream("random_functions/bootstrap"))
         again = np.stack(
             [
                 [_per_minimum(c[rng.integers(0, len(c), len(c))]) for c in kinds]

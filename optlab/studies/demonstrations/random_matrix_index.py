@@ -23,6 +23,7 @@ from optlab.studies.demonstrations.base import (
     Plot,
     Progress,
     numbers,
+    stream,
     table,
 )
 
@@ -171,7 +172,7 @@ def eigenvalues(n: int, count: int, seed: int, progress: Progress) -> Array | No
     """Eigenvalues ``[count, n]``, rising, of random symmetric matrices; None where the run is to
     end.
     """
-    rng = numpy_generator(seed, f"bench/random_matrix_index/{n}")
+    rng = numpy_generator(seed, stream(f"random_matrix_index/{n}"))
     found = []
     size = max(1, min(count, _BLOCK // (n * n)))
     for begin in range(0, count, size):

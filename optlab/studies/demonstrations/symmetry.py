@@ -25,6 +25,7 @@ from optlab.studies.demonstrations.base import (
     Progress,
     counted,
     numbers,
+    stream,
     table,
 )
 
@@ -112,7 +113,7 @@ class Symmetry(Demonstration):
             if not progress.should_continue():
                 return
         tried = _Tried(made, theta)
-        rng = numpy_generator(self.seed, "bench/symmetry")
+        rng = numpy_generator(self.seed, stream("symmetry"))
         other = theta
         for layer, units in enumerate(self.hidden):
             for _ in range(self.swaps if units > 1 else 0):

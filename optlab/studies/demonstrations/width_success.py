@@ -27,6 +27,7 @@ from optlab.studies.demonstrations.base import (
     Scatter,
     counted,
     numbers,
+    stream,
     table,
 )
 from optlab.training.trainer import Trainer
@@ -163,7 +164,7 @@ class WidthSuccess(Demonstration):
             }
         )
         # Widths share the seeds, as a race does.
-        seeds = [derived(self.seed, f"bench/width_success/{run}") for run in range(self.starts)]
+        seeds = [derived(self.seed, stream(f"width_success/{run}")) for run in range(self.starts)]
         return [
             dataclasses.replace(
                 first, general=first.general.build({**first.general.values(), "seed": seed}, "")
