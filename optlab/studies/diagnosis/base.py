@@ -1,4 +1,4 @@
-"""What a rule reads and what it says."""
+"""The input of a diagnosis rule, and its result."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from optlab.experiment import Experiment
 
 Floats = NDArray[np.float64]
 MIN_READINGS = 3
-"""Readings below which nothing is said."""
+"""Number of readings that a rule needs to say anything."""
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """What would help.
+    """A change that would help.
 
     Attributes:
-        label: words on a button. changes: dotted path of a field → value. stop: whether the run is
-            to be stopped instead.
-        live: whether the changes take effect in the run that is going; else with the next one.
+        label: text of its button. changes: dotted path of a field → value.
+        live: whether the changes take effect in the current run; otherwise they apply to the next.
+        stop: whether to stop the run instead.
     """
 
     label: str
@@ -33,11 +33,11 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that holds the run back.
+    """A problem of the run.
 
     Attributes:
-        name: of the rule. sentence: what it is, in words. evidence: the numbers that say so.
-        weight: how much it matters, from 0 to 1. remedies: what would help, the best first.
+        name: of the rule. sentence: the problem. evidence: the numbers that support it.
+        weight: its severity, from 0 to 1. remedies: what would help, the best first.
     """
 
     name: str
@@ -49,8 +49,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class FullNorms:
-    """Norm of the full gradient: at the start, at the last evaluation of it, after ``step`` steps,
-    and at its largest.
+    """Norms of the full gradient.
+
+    Attributes:
+        start, last, largest: the first, the last and the largest value. step: number of steps
+            before the last one.
     """
 
     start: float
@@ -61,12 +64,12 @@ class FullNorms:
 
 @dataclass(frozen=True)
 class RunHistory:
-    """What was measured of one run so far.
+    """The measurements of one run so far.
 
     Attributes:
-        experiment: as it stands now, changes made on the way included.
-        series: name → (steps ``[n]``, values ``[n]`` or ``[n, K]``). columns: series → names of its
-            K numbers.
+        experiment: the current experiment, including changes made during the run.
+        series: name → (steps ``[n]``, values ``[n]`` or ``[n, K]``).
+        columns: name of a series → names of its K numbers.
     """
 
     experiment: Experiment
@@ -74,25 +77,23 @@ class RunHistory:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def values(self, name: str) -> Floats:
-        """All finite values of a series of one number, in order; empty where it was not measured."""
+        """Return all finite values of a series of one number, ``[n]``; empty if not measured."""
         _, values = self.series.get(name, (None, np.zeros(0)))
-        found: Floats = values[np.isfinite(values)] if values.ndim == 1 else np.zeros(0)
-        return found
+        finite: Floats = values[np.isfinite(values)] if values.ndim == 1 else np.zeros(0)
+        return finite
 
     def last(self, name: str) -> Floats:
-        """The last reading of a series: one number or K; empty where there is none."""
+        """Return the last reading of a series, ``[1]`` or ``[K]``; empty if there is none."""
         _, values = self.series.get(name, (None, np.zeros(0)))
         return np.atleast_1d(values[-1]) if len(values) else np.zeros(0)
 
-    def recent(self, name: str, share: float = 0.2, least: int = 20) -> Floats:
-        """The newest part of a series of one number."""
+    def recent(self, name: str, share: float = 0.2, minimum: int = 20) -> Floats:
+        """Return the newest ``share`` of a series of one number, ``[n]``, at least ``minimum`` values."""
         values = self.values(name)
-        return values[-max(least, round(share * len(values))) :]
+        return values[-max(minimum, round(share * len(values))) :]
 
     def full_norms(self) -> FullNorms | None:
-        """The norm of the full gradient; None where it was not measured both at the start and
-        later.
-        """
+        """Return the norms of the full gradient; None unless measured at the start and later."""
         steps, values = self.series.get("full_gradient_norm", (np.zeros(0, np.int64), np.zeros(0)))
         finite = np.isfinite(values)
         steps, values = steps[finite], values[finite]
@@ -102,7 +103,7 @@ class RunHistory:
 
     @property
     def rate(self) -> float | None:
-        """The learning rate of the last step, or the one that was asked for."""
+        """The learning rate of the last step, or that of the experiment before the first."""
         measured = self.values("learning_rate")
         if len(measured):
             return float(measured[-1])
@@ -110,9 +111,7 @@ class RunHistory:
         return None if lr is None else float(lr)
 
     def slower(self, factor: float) -> Remedy | None:
-        """A lower rate in the run that is going; None where the rule has no rate that can be
-        changed.
-        """
+        """Return the remedy of a lower rate in the current run; None if it cannot be changed."""
         lr = getattr(self.experiment.optimizer, "lr", None)
         if lr is None or "optimizer.lr" not in self.experiment.live_fields():
             return None
@@ -121,10 +120,10 @@ class RunHistory:
 
 
 def available(*remedies: Remedy | None) -> tuple[Remedy, ...]:
-    """Those that there are."""
+    """Return the remedies that are not None."""
     return tuple(remedy for remedy in remedies if remedy is not None)
 
 
 def short(value: float) -> str:
-    """A number for a sentence."""
+    """Return a number as text, to three digits."""
     return f"{value:.3g}"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from optlab.studies.diagnosis.base import MIN_READINGS, Finding, RunHistory, available, short
 
-_OFTEN = 0.3
-"""Share of the readings uphill from which it is told."""
+MIN_UPHILL_SHARE = 0.3
+"""Share of uphill readings from which the rule speaks."""
 
 
 def examine(history: RunHistory) -> Finding | None:
-    """Needs the conditioning instrument."""
+    """Return whether steps go uphill by their second-order estimate (needs ``conditioning``)."""
     trouble, ghg, gg = (history.values(f"conditioning.{name}") for name in ("trouble", "ghg", "gg"))
     if len(trouble) < MIN_READINGS:
         return None
     share = float(trouble[-20:].mean())
-    if share < _OFTEN:
+    if share < MIN_UPHILL_SHARE:
         return None
     rate = history.rate or 0.0
     first, second = rate * float(gg[-1]), 0.5 * rate**2 * float(ghg[-1])

@@ -1,4 +1,4 @@
-"""Exploding or vanishing gradients: by layer, or by time step of a sequence."""
+"""Exploding or vanishing gradients, from layer to layer or from time step to time step."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available, short
 
-_RATIO = 1e3
+_MIN_RATIO = 1e3
 
 
 def examine(history: RunHistory) -> Finding | None:
-    """Needs the gradients by layer, or by time step."""
+    """Return whether they explode or vanish (needs ``gradients_by_layer`` or ``time_gradient``)."""
     by_layer, left = history.last("gradients_by_layer.norm"), history.values("time_gradient.left")
     clip = (
         None
@@ -22,13 +22,13 @@ def examine(history: RunHistory) -> Finding | None:
     )
     if len(left):
         ratio = float(left[-1])
-        if ratio > _RATIO or 0.0 <= ratio < 1.0 / _RATIO:
+        if ratio > _MIN_RATIO or 0.0 <= ratio < 1.0 / _MIN_RATIO:
             explodes = ratio > 1.0
             return Finding(
                 "vanishing",
-                f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through time: the first steps of a sequence "
-                f"{'drown out the others' if explodes else 'are not learned from'}.",
-                f"At the first time step its norm is {short(ratio)} times that at the last.",
+                f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through time: the first "
+                f"steps of a sequence {'dominate the update' if explodes else 'contribute almost nothing to the update'}.",
+                f"Its norm at the first time step is {short(ratio)} times that at the last.",
                 0.7,
                 available(clip if explodes else None, orthogonal),
             )
@@ -38,7 +38,7 @@ def examine(history: RunHistory) -> Finding | None:
     if len(norms) < 2 or not norms.max() > 0.0:
         return None
     low, high = int(norms.argmin()), int(norms.argmax())
-    if norms[high] < _RATIO * max(float(norms[low]), 1e-300):
+    if norms[high] < _MIN_RATIO * max(float(norms[low]), 1e-300):
         return None
     explodes = high < low
     normalize = (
@@ -49,7 +49,7 @@ def examine(history: RunHistory) -> Finding | None:
     return Finding(
         "vanishing",
         f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through the layers: "
-        f"{names[weights[low]]} hardly learns while {names[weights[high]]} does.",
+        f"{names[weights[low]]} hardly learns, unlike {names[weights[high]]}.",
         f"Their gradient norms are {short(float(norms[low]))} and {short(float(norms[high]))}.",
         0.7,
         available(normalize, clip if explodes else None, orthogonal),

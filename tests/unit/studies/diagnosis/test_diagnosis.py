@@ -1,6 +1,4 @@
-"""The doctor's note: each rule on numbers that make it speak, on numbers that keep it silent, and
-on real runs.
-"""
+"""The rules of the diagnosis: on numbers that trigger them, on numbers that do not, and on real runs."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from optlab.training.events import SeriesBlock
 from optlab.training.session import session
 
 
-def asked(**sections: Any) -> Experiment:
+def experiment_with(**sections: Any) -> Experiment:
     return Experiment.from_dict(
         {
             "device": "cpu",
@@ -34,13 +32,13 @@ def history(
     experiment: Experiment | None = None,
     **series: Any,
 ) -> RunHistory:
-    found = {
+    values_by_name = {
         name.replace("__", "."): np.asarray(values, dtype=np.float64)
         for name, values in series.items()
     }
     return RunHistory(
-        experiment or asked(),
-        {name: (np.arange(len(values)), values) for name, values in found.items()},
+        experiment or experiment_with(),
+        {name: (np.arange(len(values)), values) for name, values in values_by_name.items()},
         columns or {},
     )
 
@@ -80,7 +78,7 @@ def test_that_the_edge_of_stability_counts_the_momentum(top: float, speaks: bool
 
 
 def test_that_the_edge_is_no_matter_of_adaptive_rules() -> None:
-    adaptive = asked(optimizer={"name": "adam", "lr": 0.1})
+    adaptive = experiment_with(optimizer={"name": "adam", "lr": 0.1})
     assert diagnose(history(experiment=adaptive, spectrum__top=np.array([[1000.0]]))) == []
 
 
@@ -102,7 +100,7 @@ def test_that_uphill_steps_are_ill_conditioning() -> None:
     assert finding.remedies[0].changes == {"optimizer.lr": 0.05}
 
 
-def test_that_a_rising_loss_is_told_with_clipping_for_the_next_run() -> None:
+def test_that_a_rising_loss_comes_with_clipping_for_the_next_run() -> None:
     loss = np.concatenate([np.linspace(2, 0.2, 150), np.linspace(0.2, 3.0, 150)])
     finding = named(diagnose(history(batch_loss=loss)), "rising")
     assert finding is not None
@@ -110,7 +108,9 @@ def test_that_a_rising_loss_is_told_with_clipping_for_the_next_run() -> None:
     assert finding.remedies[1].changes == {"clipping.name": "norm"}
     assert (
         named(
-            diagnose(history(batch_loss=loss, experiment=asked(clipping={"name": "norm"}))),
+            diagnose(
+                history(batch_loss=loss, experiment=experiment_with(clipping={"name": "norm"}))
+            ),
             "rising",
         )
         .remedies[-1]
@@ -239,10 +239,10 @@ def test_that_dead_units_are_named_with_their_layer() -> None:
     )
 
 
-def test_that_the_gravest_comes_first_and_every_remedy_can_be_applied() -> None:
+def test_that_the_most_severe_comes_first_and_every_remedy_can_be_applied() -> None:
     columns = {"activations.dead": ("layers.0.relu",)}
     loss = np.concatenate([np.linspace(2, 0.2, 150), np.linspace(0.2, 3.0, 150)])
-    found = diagnose(
+    findings = diagnose(
         history(
             columns,
             batch_loss=loss,
@@ -250,9 +250,9 @@ def test_that_the_gravest_comes_first_and_every_remedy_can_be_applied() -> None:
             activations__dead=np.array([[0.9]]),
         )
     )
-    assert found[0].name == "rate_above_edge" and len(found) == 3
-    experiment = asked()
-    for finding in found:
+    assert findings[0].name == "rate_above_edge" and len(findings) == 3
+    experiment = experiment_with()
+    for finding in findings:
         assert 0.0 <= finding.weight <= 1.0
         for remedy in finding.remedies:
             changed = experiment
@@ -279,8 +279,8 @@ def measured(experiment: Experiment) -> RunHistory:
     )  # type: ignore[misc]
 
 
-def test_that_a_run_that_goes_out_is_told_so_and_the_remedy_mends_it() -> None:
-    wild = asked(
+def test_that_a_diverging_run_is_diagnosed_and_the_remedy_helps() -> None:
+    wild = experiment_with(
         dataset={"name": "diabetes"},
         model={"name": "linear"},
         optimizer={"name": "sgd", "lr": 0.3},
@@ -294,7 +294,7 @@ def test_that_a_run_that_goes_out_is_told_so_and_the_remedy_mends_it() -> None:
 
 
 def test_that_memorizing_is_found_in_a_real_run() -> None:
-    small = asked(
+    small = experiment_with(
         dataset={"name": "moons", "size": 60, "noise": 0.4, "validation": 0.4},
         model={"name": "mlp", "hidden": [64]},
         optimizer={"name": "adam", "lr": 0.01},
@@ -364,15 +364,17 @@ SOFTMAX = {
 def test_that_at_the_minimum_of_a_convex_problem_no_minimum_is_ruled_out(
     convex: dict[str, Any], steps: int
 ) -> None:
-    kept = measured(asked(**convex, budget={"steps": steps}, measures={"evaluate_every": 500}))
+    kept = measured(
+        experiment_with(**convex, budget={"steps": steps}, measures={"evaluate_every": 500})
+    )
     # The norm of batches is of no use here: it has not shrunk, because of its noise.
     batch = kept.values("gradient_norm")
     assert np.median(batch[-1000:]) > 0.2 * np.median(batch[:100])
-    found = diagnose(kept)
-    finding = named(found, "gradient_norm")
+    findings = diagnose(kept)
+    finding = named(findings, "gradient_norm")
     assert finding is not None and "close to a critical point" in finding.sentence
     assert all(
-        "no local minimum" not in one.sentence and "plateau" not in one.sentence for one in found
+        "no local minimum" not in one.sentence and "plateau" not in one.sentence for one in findings
     )
 
 
