@@ -63,6 +63,20 @@ class FullNorms:
 
 
 @dataclass(frozen=True)
+class StabilityEdge:
+    """The largest rate at which gradient descent is stable on a quadratic of this curvature.
+
+    Attributes:
+        rate: the edge. curvature: λ₁, or a lower bound of it; then ``rate`` is an upper bound.
+        measured: whether λ₁ was measured.
+    """
+
+    rate: float
+    curvature: float
+    measured: bool
+
+
+@dataclass(frozen=True)
 class RunHistory:
     """The measurements of one run so far.
 
@@ -100,6 +114,29 @@ class RunHistory:
         if len(steps) < 2 or steps[0] != 0:
             return None
         return FullNorms(float(values[0]), float(values[-1]), float(values.max()), int(steps[-1]))
+
+    def stability_edge(self) -> StabilityEdge | None:
+        """Return the edge of stability, 2/λ₁ times 1 + α with momentum.
+
+        Without λ₁ the curvature along the gradient, gᵀHg/gᵀg, bounds it from below. None if neither
+        was measured, or if the optimizer's step is not a multiple of the gradient.
+        """
+        optimizer, top = self.experiment.optimizer, self.last("spectrum.top")
+        if not optimizer.along_gradient:
+            return None
+        curvature = float(top[0]) if len(top) else self._curvature_along_gradient()
+        if not curvature > 0.0:
+            return None
+        # On a quadratic, heavy-ball momentum is stable up to 2 (1 + α)/λ₁.
+        momentum = float(getattr(optimizer, "momentum", 0.0))
+        return StabilityEdge(2.0 * (1.0 + momentum) / curvature, curvature, bool(len(top)))
+
+    def _curvature_along_gradient(self) -> float:
+        """Return the median of the last 20 readings, NaN if there are too few."""
+        ghg, gg = (self.values(f"conditioning.{name}")[-20:] for name in ("ghg", "gg"))
+        if len(ghg) < MIN_READINGS or len(ghg) != len(gg) or not (gg > 0.0).all():
+            return float("nan")
+        return float(np.median(ghg / gg))
 
     @property
     def rate(self) -> float | None:

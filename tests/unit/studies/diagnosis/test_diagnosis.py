@@ -82,22 +82,74 @@ def test_that_the_edge_is_no_matter_of_adaptive_rules() -> None:
     assert diagnose(history(experiment=adaptive, spectrum__top=np.array([[1000.0]]))) == []
 
 
-def test_that_uphill_steps_are_ill_conditioning() -> None:
-    finding = named(
-        diagnose(
-            history(
-                conditioning__trouble=[0, 1, 1, 1],
-                conditioning__gg=[1.0] * 4,
-                conditioning__ghg=[50.0] * 4,
-                learning_rate=[0.1] * 4,
-            )
-        ),
-        "ill_conditioned",
+def uphill(ghg: float, experiment: Experiment | None = None, **series: Any) -> RunHistory:
+    """Return a history whose steps go uphill by (8.10) in three of four readings."""
+    return history(
+        experiment=experiment,
+        conditioning__trouble=[0, 1, 1, 1],
+        conditioning__gg=[1.0] * 4,
+        conditioning__ghg=[ghg] * 4,
+        learning_rate=[0.1] * 4,
+        **series,
     )
-    assert finding is not None
-    # ½ε²gᵀHg = 0.25 against εgᵀg = 0.1.
-    assert "0.25 against 0.1" in finding.evidence
+
+
+def test_that_uphill_steps_below_the_edge_are_ill_conditioning() -> None:
+    # The edge of momentum 0.5 is 3/λ₁ = 0.107; the condition number is 28/0.01.
+    ends = {"spectrum__top": np.array([[28.0]]), "spectrum__bottom": np.array([[0.01]])}
+    findings = diagnose(uphill(25.0, **ends))
+    assert named(findings, "rate_above_edge") is None
+    finding = named(findings, "ill_conditioned")
+    assert finding is not None and "ill-conditioned" in finding.sentence
+    # ½ε²gᵀHg = 0.125 against εgᵀg = 0.1.
+    assert "0.125 against 0.1" in finding.evidence
+    assert "λ₁ = 28" in finding.evidence and "condition number 2,800" in finding.evidence
     assert finding.remedies[0].changes == {"optimizer.lr": 0.05}
+
+
+@pytest.mark.parametrize("bottom", [[[-1.0]], [[20.0]], None])
+def test_that_a_hessian_is_called_ill_conditioned_only_by_its_condition_number(
+    bottom: Any,
+) -> None:
+    ends = {"spectrum__top": np.array([[28.0]])}
+    if bottom is not None:
+        ends["spectrum__bottom"] = np.array(bottom)
+    finding = named(diagnose(uphill(25.0, **ends)), "ill_conditioned")
+    assert finding is not None and "Hessian is ill-conditioned" not in finding.sentence
+    assert "uphill" in finding.sentence
+    assert {None: "not measured", 20.0: "1.4", -1.0: "indefinite"}[
+        None if bottom is None else bottom[0][0]
+    ] in finding.evidence
+
+
+def test_that_a_rate_above_the_edge_is_not_called_ill_conditioning() -> None:
+    # A perfectly conditioned Hessian, 50·I: 0.1 is above 2 (1 + 0.5)/50 = 0.06.
+    ends = {"spectrum__top": np.array([[50.0]]), "spectrum__bottom": np.array([[50.0]])}
+    findings = diagnose(uphill(50.0, **ends))
+    assert named(findings, "ill_conditioned") is None
+    assert named(findings, "rate_above_edge") is not None
+
+
+def test_that_the_curvature_along_the_gradient_bounds_an_unmeasured_edge() -> None:
+    findings = diagnose(uphill(50.0))
+    assert named(findings, "ill_conditioned") is None
+    finding = named(findings, "rate_above_edge")
+    assert (
+        finding is not None and "at most 0.06" in finding.evidence and "λ₁ ≥ 50" in finding.evidence
+    )
+
+
+def test_that_steps_of_an_adaptive_rule_are_not_judged_by_its_rate() -> None:
+    # By default the instrument looks at −εg, which is not a step of Adam.
+    adaptive = experiment_with(
+        optimizer={"name": "adam", "lr": 0.1}, instruments={"conditioning": {}}
+    )
+    assert diagnose(uphill(50.0, adaptive)) == []
+    taken = experiment_with(
+        optimizer={"name": "adam", "lr": 0.1}, instruments={"conditioning": {"step": "taken"}}
+    )
+    finding = named(diagnose(uphill(50.0, taken)), "ill_conditioned")
+    assert finding is not None and "uphill" in finding.sentence
 
 
 def test_that_a_rising_loss_comes_with_clipping_for_the_next_run() -> None:
