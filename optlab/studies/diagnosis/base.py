@@ -116,7 +116,7 @@ class RunHistory:
         return FullNorms(float(values[0]), float(values[-1]), float(values.max()), int(steps[-1]))
 
     def stability_edge(self) -> StabilityEdge | None:
-        """Return the edge of stability, 2/λ₁ times 1 + α with momentum.
+        """Return the edge of stability, 2/λ₁ for gradient descent and larger with momentum.
 
         Without λ₁ the curvature along the gradient, gᵀHg/gᵀg, bounds it from below. None if neither
         was measured, or if the optimizer's step is not a multiple of the gradient.
@@ -127,9 +127,13 @@ class RunHistory:
         curvature = float(top[0]) if len(top) else self._curvature_along_gradient()
         if not curvature > 0.0:
             return None
-        # On a quadratic, heavy-ball momentum is stable up to 2 (1 + α)/λ₁.
+        # On a quadratic, heavy-ball momentum is stable up to 2 (1 + α)/λ₁, and Nesterov's up to
+        # 2 (1 + α)/((1 + 2α) λ₁).
         momentum = float(getattr(optimizer, "momentum", 0.0))
-        return StabilityEdge(2.0 * (1.0 + momentum) / curvature, curvature, bool(len(top)))
+        factor = 1.0 + momentum
+        if optimizer.name == "nesterov":
+            factor /= 1.0 + 2.0 * momentum
+        return StabilityEdge(2.0 * factor / curvature, curvature, bool(len(top)))
 
     def _curvature_along_gradient(self) -> float:
         """Return the median of the last 20 readings, NaN if there are too few."""

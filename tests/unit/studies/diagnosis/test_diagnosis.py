@@ -77,6 +77,33 @@ def test_that_the_edge_of_stability_counts_the_momentum(top: float, speaks: bool
         assert remedy.live and 0.0 < float(remedy.changes["optimizer.lr"]) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("name", "rate", "stable"),
+    [
+        ("momentum", 0.72, True),
+        ("momentum", 0.76, False),
+        ("nesterov", 0.36, True),
+        ("nesterov", 0.40, False),
+    ],
+)
+def test_that_the_edge_is_where_a_descent_on_a_quadratic_begins_to_diverge(
+    name: str, rate: float, stable: bool
+) -> None:
+    alpha, curvature = 0.5, 4.0
+    theta, velocity = 1.0, 0.0
+    for _ in range(2000):
+        at = theta + alpha * velocity if name == "nesterov" else theta
+        velocity = alpha * velocity - rate * curvature * at
+        theta += velocity
+    assert (abs(theta) < 1.0) == stable
+    experiment = experiment_with(optimizer={"name": name, "lr": rate, "momentum": alpha})
+    finding = named(
+        diagnose(history(experiment=experiment, spectrum__top=np.array([[curvature]]))),
+        "rate_above_edge",
+    )
+    assert (finding is None) == stable
+
+
 def test_that_the_edge_is_no_matter_of_adaptive_rules() -> None:
     adaptive = experiment_with(optimizer={"name": "adam", "lr": 0.1})
     assert diagnose(history(experiment=adaptive, spectrum__top=np.array([[1000.0]]))) == []
