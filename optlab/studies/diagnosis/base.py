@@ -84,11 +84,22 @@ class RunHistory:
         experiment: the current experiment, including changes made during the run.
         series: name → (steps ``[n]``, values ``[n]`` or ``[n, K]``).
         columns: name of a series → names of its K numbers.
+        ended: whether the run has ended; then it can be neither stopped nor changed.
     """
 
     experiment: Experiment
     series: Mapping[str, tuple[NDArray[np.int64], Floats]]
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ended: bool = False
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is any measurement."""
+        return any(len(values) for _, values in self.series.values())
+
+    def is_live(self, path: str) -> bool:
+        """Return whether a change of this field takes effect in the current run."""
+        return not self.ended and path in self.experiment.live_fields()
 
     def values(self, name: str) -> Floats:
         """Return all finite values of a series of one number, ``[n]``; empty if not measured."""
@@ -152,12 +163,21 @@ class RunHistory:
         return None if lr is None else float(lr)
 
     def slower(self, factor: float) -> Remedy | None:
-        """Return the remedy of a lower rate in the current run; None if it cannot be changed."""
+        """Return the remedy of a lower rate; None if the optimizer has none that can be changed."""
         lr = getattr(self.experiment.optimizer, "lr", None)
         if lr is None or "optimizer.lr" not in self.experiment.live_fields():
             return None
         value = float(f"{lr / factor:.2g}")
-        return Remedy(f"Lower the rate to {value:g}", {"optimizer.lr": value})
+        return Remedy(
+            f"Lower the rate to {value:g}", {"optimizer.lr": value}, self.is_live("optimizer.lr")
+        )
+
+
+def without_findings(history: RunHistory) -> str:
+    """Return a sentence for a run without findings, which differs if nothing was measured."""
+    if not history.measured:
+        return "Nothing was measured." if history.ended else "Nothing has been measured yet."
+    return "No problem was found in what was measured."
 
 
 def available(*remedies: Remedy | None) -> tuple[Remedy, ...]:

@@ -31,7 +31,7 @@ def examine(history: RunHistory) -> Finding | None:
         f"to {short(float(training[-1]))}.",
         0.6,
         (
-            Remedy("Stop now", stop=True),
+            *(() if history.ended else (Remedy("Stop now", stop=True),)),
             *(
                 ()
                 if stops

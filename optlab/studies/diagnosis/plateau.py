@@ -31,7 +31,7 @@ def examine(history: RunHistory) -> Finding | None:
     ):
         return None
     lr = getattr(history.experiment.optimizer, "lr", None)
-    live = "optimizer.lr" in history.experiment.live_fields()
+    live = history.is_live("optimizer.lr")
     faster = (
         None
         if lr is None

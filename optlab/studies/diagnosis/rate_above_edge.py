@@ -14,7 +14,7 @@ def examine(history: RunHistory) -> Finding | None:
     if edge is None or rate is None or rate <= edge.rate:
         return None
     safe = float(f"{0.5 * edge.rate:.2g}")
-    live = "optimizer.lr" in history.experiment.live_fields()
+    live = history.is_live("optimizer.lr")
     return Finding(
         "rate_above_edge",
         "The learning rate is above the edge of stability: along the direction of largest curvature "

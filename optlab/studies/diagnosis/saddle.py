@@ -28,7 +28,11 @@ def examine(history: RunHistory) -> Finding | None:
         "optimizer.momentum" in history.experiment.live_fields()
         and float(getattr(history.experiment.optimizer, "momentum", 1.0)) < 0.9
     ):
-        momentum = Remedy("Raise the momentum to 0.9", {"optimizer.momentum": 0.9})
+        momentum = Remedy(
+            "Raise the momentum to 0.9",
+            {"optimizer.momentum": 0.9},
+            history.is_live("optimizer.momentum"),
+        )
     second = Remedy("Use saddle-free Newton", {"optimizer.name": "saddle_free_newton"}, live=False)
     return Finding(
         "saddle",

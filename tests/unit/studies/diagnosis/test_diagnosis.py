@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from optlab.experiment import Experiment
 from optlab.studies.diagnosis import diagnose, modules
-from optlab.studies.diagnosis.base import Finding, RunHistory
+from optlab.studies.diagnosis.base import Finding, RunHistory, without_findings
 from optlab.training.control import Inbox
 from optlab.training.events import SeriesBlock
 from optlab.training.session import session
@@ -49,6 +50,37 @@ def named(findings: list[Finding], name: str) -> Finding | None:
 
 def test_that_without_measurements_nothing_is_said() -> None:
     assert diagnose(history()) == []
+
+
+def test_that_no_measurement_is_not_taken_for_a_healthy_run() -> None:
+    empty = history()
+    assert without_findings(empty) == "Nothing has been measured yet."
+    assert without_findings(dataclasses.replace(empty, ended=True)) == "Nothing was measured."
+    assert without_findings(history(batch_loss=[])) == without_findings(empty)
+    assert (
+        without_findings(history(batch_loss=[1.0])) == "No problem was found in what was measured."
+    )
+
+
+def test_that_an_ended_run_is_neither_stopped_nor_changed() -> None:
+    training = np.linspace(1.0, 0.1, 12)
+    validation = np.concatenate([np.linspace(1.1, 0.5, 6), np.linspace(0.52, 0.9, 6)])
+    loss = np.concatenate([np.linspace(2, 0.2, 150), np.linspace(0.2, 3.0, 150)])
+    running = history(
+        train_loss=training,
+        validation_loss=validation,
+        batch_loss=loss,
+        full_gradient_norm=[1.0, 0.3, 0.05],
+        spectrum__top=np.array([[100.0]]),
+        spectrum__bottom=np.array([[-50.0]]),
+    )
+    ended = dataclasses.replace(running, ended=True)
+    before, after = diagnose(running), diagnose(ended)
+    assert [one.name for one in before] == [one.name for one in after]
+    assert {"overfitting", "rising", "rate_above_edge", "saddle"} <= {one.name for one in after}
+    assert any(remedy.stop for one in before for remedy in one.remedies)
+    assert not any(remedy.stop or remedy.live for one in after for remedy in one.remedies)
+    assert all(one.remedies for one in after), "changes for the next run are still offered"
 
 
 def test_that_a_run_that_does_well_is_left_alone() -> None:
