@@ -29,7 +29,15 @@ from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.experiment.sections import General
 from optlab.objective.seeding import generator
-from optlab.objective.surface_objective import Array, heights, surface_objective, tensor, untilted
+from optlab.objective.surface_objective import (
+    Array,
+    axes,
+    heights,
+    lattice,
+    surface_objective,
+    tensor,
+    untilted,
+)
 from optlab.training.population import groups
 from optlab.training.stepping import Stepper, Taken
 
@@ -39,7 +47,10 @@ STILL = 1e-60
 """Slope and step below which a run counts as arrived: what follows would be arithmetic on numbers
 whose squares are no longer numbers.
 """
-Ending = Literal["finished", "arrived", "diverged"]
+Ending = Literal["finished", "arrived", "escaped", "diverged"]
+"""How a run ended: "escaped" is a descent without end on a function that is unbounded below."""
+_GRID = 21
+"""Points along each axis of the picture at which the range of the function is sampled."""
 
 
 @functools.cache
@@ -91,7 +102,7 @@ class Race:
         states: for each run, name → what the rule remembers after each number of steps, ``[K + 1,
             …]``; ``states[r]["v"]`` is a velocity.
         lengths: ``[R]``. endings: how each run ended, "arrived" where slope and step became zero to
-            rounding; reasons: in words where it diverged, else "".
+            rounding. reasons: why it escaped or diverged, else "".
         notes: for each run, step → why that step is not what the method promises.
     """
 
@@ -117,6 +128,14 @@ class Race:
     def path_length(self, run: int) -> float:
         """Length of the path of a run, to be held against :meth:`distance`."""
         return float(np.linalg.norm(np.diff(self.path(run), axis=0), axis=1).sum())
+
+    def largest_step(self, run: int) -> tuple[int, float]:
+        """Return the number, from 1, and the length of the largest step of a run; 0, 0 for none."""
+        lengths = np.linalg.norm(np.diff(self.path(run), axis=0), axis=1)
+        if not len(lengths):
+            return 0, 0.0
+        index = int(lengths.argmax())
+        return index + 1, float(lengths[index])
 
     def distance(self, run: int) -> float:
         """Distance from the start of a run to its end."""
@@ -157,7 +176,8 @@ class Walk:
         theta: ``[R, d]``. values, gradients: there, ``[R]`` and ``[R, d]``. step: number of steps
             taken. groups: runs that share a rule, with their states.
         walking: which runs have not ended, ``[R]``; arrived: which ended where it is level.
-            lengths: steps that each took. reasons: run → why it diverged.
+            lengths: steps that each took. reasons: run → why it escaped or diverged. escaped: runs
+            that descended far below the lowest value in the picture.
 
     Raises:
         InvalidInput: a contender cannot run on a surface, or starts where it has no finite value.
@@ -187,6 +207,7 @@ class Walk:
         self.arrived = torch.zeros(len(contenders), dtype=torch.bool)
         self.lengths = [0] * len(contenders)
         self.reasons: dict[int, str] = {}
+        self.escaped: set[int] = set()
 
     def advance(self) -> Taken:
         """One step of every run that has not ended; what was computed, of those that have, too."""
@@ -201,6 +222,8 @@ class Walk:
         near = (taken.after - self._middle).abs().amax(dim=1) <= self._farthest
         good = self.walking & sound & near
         for run in torch.nonzero(self.walking & ~good).flatten().tolist():
+            if float(values[run]) < self._depth:
+                self.escaped.add(run)
             self.reasons[run] = self._reason(run, taken.after[run], bool(sound[run]))
         moved = (taken.after - self.theta).abs().amax(dim=1)
         level = (gradients.abs().amax(dim=1) <= STILL) & (moved <= STILL)
@@ -225,13 +248,33 @@ class Walk:
         }
         return self._noise * torch.stack([drawn[contender.seed] for contender in self.contenders])
 
+    @functools.cached_property
+    def _depth(self) -> float:
+        """The value as far below the lowest in the picture as that is below the highest."""
+        values = heights(self.surface, lattice(axes(self.surface.domain(), _GRID)))
+        finite = values[np.isfinite(values)]
+        return float(2.0 * finite.min() - finite.max()) if len(finite) else -np.inf
+
     def _reason(self, run: int, after: torch.Tensor, sound: bool) -> str:
         number = self.step + 1
         if sound:
-            return f"step {number} led to {place(after.tolist())}, more than {DIVERGENCE_RADIUS:g} widths of the picture away"
-        if bool(torch.isfinite(after).all()):
-            return f"step {number} led to {place(after.tolist())}, where the function or its slope is not finite"
-        return f"step {number} from {place(self.theta[run].tolist())} led to coordinates that are not finite"
+            reason = (
+                f"step {number} led to {place(after.tolist())}, more than {DIVERGENCE_RADIUS:g} "
+                "widths of the picture away"
+            )
+        elif bool(torch.isfinite(after).all()):
+            reason = (
+                f"step {number} led to {place(after.tolist())}, where the function or its slope is "
+                "not finite"
+            )
+        else:
+            reason = (
+                f"step {number} from {place(self.theta[run].tolist())} led to coordinates that are "
+                "not finite"
+            )
+        if run in self.escaped:
+            reason += ", and the value is far below all in the picture: the function appears unbounded below"
+        return reason
 
 
 def check(surface: Surface, contenders: Sequence[Contender]) -> None:
@@ -328,7 +371,13 @@ def race(
         states=_by_run(walk, states),
         lengths=np.array(walk.lengths, dtype=np.int64),
         endings=tuple(
-            "diverged" if run in walk.reasons else "arrived" if walk.arrived[run] else "finished"
+            "escaped"
+            if run in walk.escaped
+            else "diverged"
+            if run in walk.reasons
+            else "arrived"
+            if walk.arrived[run]
+            else "finished"
             for run in runs
         ),
         reasons=tuple(walk.reasons.get(run, "") for run in runs),

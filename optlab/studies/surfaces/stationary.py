@@ -96,8 +96,8 @@ class Basins:
         axes: coordinates along each variable. targets: the critical points that runs ended at,
             lowest first.
         ends: where each ended, ``[…, d]``; nan where the surface has no value at the start.
-        owner: index in ``targets``; :data:`ELSEWHERE` where a run ended at none, :data:`LOST` where
-            it diverged or could not start.
+        owner: index in ``targets``; :data:`ELSEWHERE` where a run ended at none or descended without
+            end, :data:`LOST` where it diverged or could not start.
         steps: steps until a run was near its target for good; -1 where it has none.
     """
 
@@ -242,7 +242,7 @@ def basins(
         now = _owner(walk.theta, places, near)
         since = torch.where(now == owner, since, walk.step)
         owner = now
-    lost = list(walk.reasons)
+    lost = [run for run in walk.reasons if run not in walk.escaped]
     owner[lost] = LOST
     since[owner < 0] = -1
     ends = np.full(starts.shape, np.nan)
