@@ -31,7 +31,7 @@ from optlab.studies.demonstrations._fits import (
 )
 from optlab.studies.demonstrations._networks import network
 from optlab.studies.demonstrations._trigonometric import drawn, expected_kinds, waves
-from optlab.studies.demonstrations.base import DemonstrationResult
+from optlab.studies.demonstrations.base import Column, DemonstrationResult
 from optlab.studies.demonstrations.linear_autoencoder_starts import levels, reproducing
 
 
@@ -301,6 +301,15 @@ def test_that_random_matrices_have_their_law_and_their_known_chances() -> None:
     }
     for n, chance in exact.items():
         assert chances[n] == pytest.approx(chance, abs=4.0 * math.sqrt(chance / 100_000))
+    rows = {row[1]: row for row in found.table.rows if row[0] == "all positive"}
+    predicted = found.table.columns.index(Column("predicted"))
+    low, high = (found.table.columns.index(Column(name)) for name in ("low", "high"))
+    for n, chance in exact.items():
+        assert rows[n][predicted] == pytest.approx(chance, rel=1e-12)
+        assert rows[n][low] <= chance <= rows[n][high]
+    # No closed form is stated for larger sizes, and the law of large n is not one.
+    assert rows[4][predicted] is None and rows[5][predicted] is None
+    assert "leading order" in found.sentence and "times too large" in found.sentence
 
 
 # --- C9, C10, C11 ----------------------------------------------------------------------------------------------------------------
