@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from optlab.catalogue.optimizers.base import Optimizer
 from optlab.catalogue.schedules.base import Schedule
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import number
@@ -46,7 +47,8 @@ class RangeTest:
             smoothed: ``[n]``.
         steepest: the suggestion: the rate at which the smoothed loss falls fastest per factor of
             the rate. lowest: the rate at which it is lowest.
-        edge: the rate at which it has climbed back; None if it does not, up to the last rate.
+        edge: estimate of the rate at which instability begins; None if the loss does not climb back
+            up to the last rate.
         explanation: a sentence or two that explain the suggestion.
     """
 
@@ -129,7 +131,7 @@ def range_test(
             "from",
         )
     rates = np.array([schedule.rate(0.0, step) for step in range(len(losses))])
-    return _read(rates, np.array(losses), ended=len(losses) < steps)
+    return _read(rates, np.array(losses), experiment.optimizer, ended=len(losses) < steps)
 
 
 def smoothed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -163,16 +165,24 @@ def check(experiment: Experiment, first: float, last: float) -> None:
         )
 
 
-def _read(rates: NDArray[np.float64], losses: NDArray[np.float64], *, ended: bool) -> RangeTest:
+def _read(
+    rates: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    optimizer: Optimizer,
+    *,
+    ended: bool,
+) -> RangeTest:
     smooth = smoothed(losses)
     lowest = int(np.argmin(smooth))
     fall = smooth[0] - smooth[lowest]
     climbed = np.flatnonzero(
         smooth[lowest:] > smooth[lowest] + max(MAX_REGAINED_SHARE * fall, 0.02 * abs(smooth[0]))
     )
-    edge = (
-        float(rates[lowest + climbed[0]]) if len(climbed) else float(rates[-1]) if ended else None
-    )
+    edge = None
+    if len(climbed) or ended:
+        # The loss climbs long after instability begins: each rate is used for one step only, and an
+        # unstable component has to outgrow the others first.
+        edge = min(float(rates[lowest]), _edge_by_growth(rates, losses, optimizer))
     steepest = float(rates[_steepest(np.log(rates), smooth, lowest)])
     if fall <= 0.02 * abs(smooth[0]):
         explanation = (
@@ -185,10 +195,32 @@ def _read(rates: NDArray[np.float64], losses: NDArray[np.float64], *, ended: boo
             explanation += f"; no rate up to {rates[-1]:.3g} made it rise again, so larger ones may do better still."
         else:
             explanation += (
-                f"; at {edge:.3g} it has climbed back. Each rate is taken for one step only, so instability begins somewhat below that: take a rate "
-                "near the first."
+                f"; instability begins at about {edge:.3g}, by an estimate from this one run. Choose "
+                "a rate near the first."
             )
     return RangeTest(rates, losses, smooth, steepest, float(rates[lowest]), edge, explanation)
+
+
+def _edge_by_growth(
+    rates: NDArray[np.float64], losses: NDArray[np.float64], optimizer: Optimizer
+) -> float:
+    """Return the edge of stability that explains the last growth of the loss; infinite if unknown.
+
+    At the end of a blow-up the direction of largest curvature λ dominates: a step at rate ε
+    multiplies its component by −p, and the loss by p². On a quadratic p determines ελ, and λ the
+    edge.
+    """
+    if not optimizer.along_gradient or len(losses) < 2 or not losses[-1] > losses[-2] > 0.0:
+        return math.inf
+    p, rate = math.sqrt(losses[-1] / losses[-2]), float(rates[-2])
+    momentum = float(getattr(optimizer, "momentum", 0.0))
+    if optimizer.name == "nesterov":
+        product = 1.0 + p * p / ((1.0 + momentum) * p + momentum)
+        at_edge = 2.0 * (1.0 + momentum) / (1.0 + 2.0 * momentum)
+    else:
+        product = 1.0 + momentum + p + momentum / p
+        at_edge = 2.0 * (1.0 + momentum)
+    return rate * at_edge / product
 
 
 def _steepest(log_rates: NDArray[np.float64], smooth: NDArray[np.float64], lowest: int) -> int:

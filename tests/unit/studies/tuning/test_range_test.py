@@ -54,15 +54,31 @@ def test_that_on_a_quadratic_instability_is_found_at_two_over_the_largest_curvat
     experiment = bowl(build, condition)
     edge = stability_edge(experiment)
     test = range_test(experiment)
-    assert test.edge is not None and edge < test.edge < 10.0 * edge, (
-        "each rate is taken once, so a growing component is seen late"
-    )
+    assert test.edge is not None and 0.9 * edge < test.edge < 1.1 * edge
     assert test.steepest < edge
     runs = short_runs(experiment, rates_around(test))
     assert runs.best is not None and runs.unstable is not None and runs.advised is not None
     below = runs.rates[runs.rates < runs.unstable].max()
     assert 0.98 * below < edge < 1.1 * runs.unstable and runs.unstable < 1.4 * below
     assert runs.best <= runs.advised <= below
+
+
+@pytest.mark.parametrize(("name", "factor"), [("momentum", 1.9), ("nesterov", 1.9 / 2.8)])
+def test_that_momentum_moves_the_edge_of_the_range_test(
+    build: Build, name: str, factor: float
+) -> None:
+    experiment = bowl(build, optimizer={"name": name, "momentum": 0.9})
+    test, edge = range_test(experiment), factor * stability_edge(experiment)
+    assert test.edge is not None and 0.7 * edge < test.edge < 1.4 * edge
+    assert f"instability begins at about {test.edge:.3g}" in test.explanation
+
+
+def test_that_the_edge_of_minibatch_training_is_that_of_short_runs() -> None:
+    experiment = Experiment.load(paths.presets() / "digits-mlp.toml").with_value("device", "cpu")
+    test = range_test(experiment)
+    runs = short_runs(experiment, rates_around(test))
+    assert test.edge is not None and runs.unstable is not None
+    assert 0.5 * runs.unstable < test.edge < 2.0 * runs.unstable
 
 
 def test_that_a_range_test_takes_the_steps_of_descent_at_rising_rates(build: Build) -> None:
