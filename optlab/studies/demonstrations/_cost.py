@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from optlab.core.lazy import torch
+from optlab.studies.demonstrations._noise import interval
 from optlab.studies.demonstrations.base import Array, numbers
 
+MAX_DEVIATION = 0.25
+"""Relative deviation of the measured times from the line above which it is not supported."""
+_RESAMPLED = 400
 _MIN_SECONDS = 0.002
 """Minimum duration of one measurement in seconds; the work is repeated until it is reached."""
 
 
-def seconds(work: Callable[[], object], device: str, repetitions: int) -> float:
-    """Return the median time of one call of ``work`` in seconds, after untimed warm-up calls."""
+def seconds(work: Callable[[], object], device: str, repetitions: int) -> Array:
+    """Return times of one call of ``work`` in seconds, ``[repetitions]``, after a warm-up."""
     for _ in range(2):
         work()
     times: list[float] = []
@@ -33,7 +38,7 @@ def seconds(work: Callable[[], object], device: str, repetitions: int) -> float:
             calls = max(calls + 1, int(calls * _MIN_SECONDS / max(spent, 1e-7)) + 1)
             continue
         times.append(spent / calls)
-    return statistics.median(times)
+    return numbers(times)
 
 
 def peak_bytes(work: Callable[[], object], device: str) -> float:
@@ -109,6 +114,65 @@ def fitted(m: Array, cost: Array) -> tuple[float, float]:
         float(np.square(1.0 - value * row).sum()) for value, row in zip(alone, rows.T, strict=True)
     ]
     return (alone[0], 0.0) if errors[0] <= errors[1] else (0.0, alone[1])
+
+
+@dataclass(frozen=True)
+class CostFit:
+    """The line ``a + b m`` through the median times of batches of sizes m.
+
+    Attributes:
+        a, b: fixed cost and cost per example. bend: a/b, where the two are equal.
+        a_interval, b_interval, bend_interval: 95% intervals, from resampling the repetitions.
+        deviation: root mean square of the relative deviations of the medians from the line.
+        scatter: median over the sizes of the relative interquartile range of the repetitions.
+    """
+
+    a: float
+    b: float
+    a_interval: tuple[float, float]
+    b_interval: tuple[float, float]
+    bend_interval: tuple[float, float]
+    deviation: float
+    scatter: float
+
+    @property
+    def bend(self) -> float:
+        return self.a / self.b if self.b > 0.0 else math.inf
+
+    @property
+    def problem(self) -> str:
+        """Why the times do not support the line; "" if they do."""
+        if self.deviation > MAX_DEVIATION:
+            return (
+                f"the medians deviate from it by {self.deviation:.0%} in the root mean square, and "
+                f"single measurements scatter by {self.scatter:.0%}"
+            )
+        if self.a_interval[0] <= 0.0 or self.b_interval[0] <= 0.0:
+            part = "fixed cost" if self.a_interval[0] <= 0.0 else "cost per example"
+            return f"the interval of the {part} includes zero"
+        return ""
+
+
+def cost_fit(m: Array, times: Array, rng: np.random.Generator) -> CostFit:
+    """Return the fit to ``times`` ``[S, K]``, K repetitions for each of the sizes ``m`` ``[S]``."""
+    median = np.median(times, axis=1)
+    a, b = fitted(m, median)
+    again = []
+    for _ in range(_RESAMPLED):
+        index = rng.integers(0, times.shape[1], times.shape)
+        again.append(fitted(m, np.median(np.take_along_axis(times, index, axis=1), axis=1)))
+    fixed, each = numbers(again).T
+    bends = np.divide(fixed, each, out=np.full(len(again), np.inf), where=each > 0.0)
+    low, middle, high = np.percentile(times, [25.0, 50.0, 75.0], axis=1)
+    return CostFit(
+        a,
+        b,
+        interval(fixed),
+        interval(each),
+        interval(bends),
+        float(np.sqrt(np.square((a + b * m) / median - 1.0).mean())),
+        float(np.median((high - low) / middle)),
+    )
 
 
 def _wait(device: str) -> None:

@@ -17,7 +17,7 @@ from optlab.core.lazy import torch
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.objective.seeding import derived, generator, numpy_generator
 from optlab.studies.demonstrations._networks import Network, network
-from optlab.studies.demonstrations._noise import slope
+from optlab.studies.demonstrations._noise import interval, slope
 from optlab.studies.demonstrations.base import (
     NO_PROGRESS,
     Array,
@@ -237,11 +237,17 @@ class FirstAndSecondOrder(Demonstration):
 
     def _result(self, m: Array, squares: Array, done: float) -> DemonstrationResult:
         spread = np.sqrt(squares.mean(axis=1))
-        rng = numpy_generator(self.seed, stream("first_and_second_order/bootstrap"))
+        # The same draws are resampled for all four, as they come from the same batches.
+        rngs = [
+            numpy_generator(self.seed, stream("first_and_second_order/bootstrap")) for _ in _NAMES
+        ]
         # Small batches are not on the line yet: their Hessians are nearly singular.
         late = slice(-max(2, len(m) // 2), None)
-        fits = [slope(m[late], squares[late, :, order], rng) for order in range(len(_NAMES))]
-        needed = [math.exp((math.log(self.goal) - fit.intercept) / fit.slope) for fit in fits]
+        fits = [slope(m[late], squares[late, :, order], rng) for order, rng in enumerate(rngs)]
+        needed = [fit.size_for(self.goal) for fit in fits]
+        ratio = needed[1][0] / needed[0][0] if math.isfinite(needed[0][0]) else math.nan
+        first, exact = (fit.resampled_sizes(self.goal) for fit in fits[:2])
+        ratio_low, ratio_high = interval(exact[np.isfinite(first)] / first[np.isfinite(first)])
         rows: list[tuple[Cell, ...]] = [
             (int(size), *(float(value) for value in values), float(values[1] / values[0]))
             for size, values in zip(m, spread, strict=True)
@@ -257,23 +263,25 @@ class FirstAndSecondOrder(Demonstration):
             for name, fit in zip(_NAMES, fits, strict=True)
         ]
         curves.append(Curve("goal", m[[0, -1]], numbers([self.goal, self.goal]), style="predicted"))
+        sizes = [f"{size:,.0f} ({low:,.0f} to {high:,.0f})" for size, low, high in needed]
         sentence = (
-            f"For a relative spread of {self.goal:g} the gradient needs a batch of about {needed[0]:,.0f}, and the Newton step with the exact Hessian one of "
-            f"{needed[1]:,.0f}, {needed[1] / needed[0]:.3g} times as many; with the Hessian of the same batch {needed[2]:,.0f}, "
-            f"with that of another batch {needed[3]:,.0f}."
+            f"For a relative spread of {self.goal:g} the gradient needs a batch of about {sizes[0]}, "
+            f"and the Newton step with the exact Hessian one of {sizes[1]}, {ratio:.3g} times "
+            f"({ratio_low:.3g} to {ratio_high:.3g}) as large; with the Hessian of the same batch "
+            f"{sizes[2]}, with that of another batch {sizes[3]}. In parentheses: 95% intervals."
         )
+        if any(size > m[-1] for size, _, _ in needed):
+            sentence += f" Sizes above {m[-1]:,.0f}, the largest batch drawn, are extrapolated."
         plot = Plot(
             "Relative spread",
             Axis("batch size m", log=True),
             Axis("relative spread", log=True),
             tuple(curves),
         )
-        figures = {
-            "first": needed[0],
-            "exact": needed[1],
-            "same_batch": needed[2],
-            "another_batch": needed[3],
-            "ratio": needed[1] / needed[0],
-        }
+        figures = {"ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
+        for name, (size, low, high) in zip(
+            ("first", "exact", "same_batch", "another_batch"), needed, strict=True
+        ):
+            figures |= {name: size, f"{name}_low": low, f"{name}_high": high}
         headings = ("batch size", *(f"spread of {name}" for name in _NAMES), "exact H to g")
         return DemonstrationResult(table(headings, rows), (plot,), sentence, figures, done)
