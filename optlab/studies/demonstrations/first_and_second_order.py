@@ -1,6 +1,4 @@
-"""First against second order: how large a batch the gradient needs, and how large a one the Newton
-step.
-"""
+"""First and second order: the batch sizes that the gradient and the Newton step need."""
 
 from __future__ import annotations
 
@@ -35,7 +33,7 @@ from optlab.studies.demonstrations.base import (
 from optlab.training.fresh import FreshExamples
 
 _AT_ONCE = 400_000
-"""Input values that are drawn at once."""
+"""Number of input values drawn at once."""
 _NAMES = ("g", "H⁻¹g, exact H", "H⁻¹g, H of the same batch", "H⁻¹g, H of another batch")
 
 
@@ -43,13 +41,13 @@ class FirstAndSecondOrder(Demonstration):
     """The spread of the minibatch gradient g and of the Newton step H⁻¹g, both estimated on fresh
     batches, against the batch size.
 
-    H⁻¹ multiplies the errors of g along directions of small curvature, even where H itself is
-    exact; in an ill-conditioned problem the Newton step then needs a far larger batch, the larger
-    the condition number. Where H and g come from the same batch their errors cancel in part: in
-    linear regression the step leads to that batch's own solution. So three steps are shown: with
-    the exact H, with H from the same batch, and with H from another one of the same size. The batch
-    at which the relative spread has come down to the goal is read off a straight line through the
-    larger batches on logarithmic axes.
+    H⁻¹ amplifies the errors of g along directions of small curvature, even if H is exact; in an
+    ill-conditioned problem the Newton step therefore needs a much larger batch. If H and g come
+    from the same batch, their errors cancel in part: in linear regression the step leads to the
+    solution of that batch. Three steps are compared: with the exact H, with H from the same batch,
+    and with H from another batch of the same size. The batch size at which the relative spread
+    reaches the goal is read from a straight line through the larger batches on logarithmic axes;
+    its interval comes from resampling the batches.
     """
 
     name: ClassVar[str] = "first_and_second_order"
@@ -62,18 +60,18 @@ class FirstAndSecondOrder(Demonstration):
     )
     symbols: ClassVar[dict[str, str]] = {
         "ĝ_m": "gradient on a batch",
-        "Ĥ": "H itself, or the Hessian on the same or another batch",
-        "g, H": "the same on a very large sample",
+        "Ĥ": "the exact H, or the Hessian on the same or another batch",
+        "g, H": "gradient and Hessian on a very large sample",
     }
     source: ClassVar[str] = "Notes, section on minibatch algorithms; Deep Learning, section 8.1.3."
     note: ClassVar[str] = (
-        "Parallel lines of slope −½: their horizontal distance is how much larger the batch has to be."
+        "The lines have slope −½; their horizontal distance is the ratio of the batch sizes needed."
     )
 
     problem: Literal["least_squares", "classes"] = choice(
         "least_squares",
         "Problem",
-        help="Linear regression of a chosen condition, or softmax on three Gaussians.",
+        help="Linear regression with a chosen condition number, or softmax regression on three Gaussians.",
     )
     dimension: int = integer(
         10, "Inputs", symbol="d", ge=2, le=50, slider=(2, 30), help="Number of inputs."
@@ -102,7 +100,7 @@ class FirstAndSecondOrder(Demonstration):
         symbol="λ",
         ge=0.0,
         slider=(0.0, 1.0),
-        help="Added to H before it is inverted, on the batch and for the truth alike.",
+        help="Added to H before it is inverted, for batches and for the reference.",
     )
     smallest: int = integer(
         32,
@@ -111,7 +109,7 @@ class FirstAndSecondOrder(Demonstration):
         le=100_000,
         log=True,
         slider=(16, 1024),
-        help="Twice the number of parameters is taken at least.",
+        help="At least twice the number of parameters is used.",
     )
     largest: int = integer(
         4096,
@@ -121,10 +119,16 @@ class FirstAndSecondOrder(Demonstration):
         le=1_000_000,
         log=True,
         slider=(1024, 65_536),
-        help="Batch sizes go up by factors of two.",
+        help="Batch sizes increase by factors of two.",
     )
     draws: int = integer(
-        40, "Draws", ge=5, le=10_000, log=True, slider=(10, 500), help="Fresh batches of each size."
+        40,
+        "Draws",
+        ge=5,
+        le=10_000,
+        log=True,
+        slider=(10, 500),
+        help="Number of fresh batches of each size.",
     )
     goal: float = number(
         0.1,
@@ -133,7 +137,7 @@ class FirstAndSecondOrder(Demonstration):
         le=1.0,
         log=True,
         slider=(0.01, 0.5),
-        help="Relative spread that is good enough.",
+        help="Relative spread that is to be reached.",
     )
 
     def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
@@ -158,7 +162,7 @@ class FirstAndSecondOrder(Demonstration):
         ]
         squares: list[Array] = []
         for index, m in enumerate(int(size) for size in sizes_):
-            found: list[Array] = []
+            errors: list[Array] = []
             at_once = max(2, _AT_ONCE // (m * self.dimension))
             for begin in range(0, self.draws, at_once):
                 count = max(2, min(at_once, self.draws - begin))
@@ -168,17 +172,17 @@ class FirstAndSecondOrder(Demonstration):
                     count * m,
                 )
                 x, y = x.view(count, m, *x.shape[1:]), y.view(count, m, *y.shape[1:])
-                here, own = self._parts(made, theta.expand(count, -1), x, y)
-                # The batch beside it lends its Hessian: as independent as a fresh one.
+                gradients, own = self._parts(made, theta.expand(count, -1), x, y)
+                # The next batch provides the Hessian of another batch, as independent as a fresh one.
                 steps = [
-                    here,
+                    gradients,
                     *(
-                        (matrices @ here.unsqueeze(2)).squeeze(2)
+                        (matrices @ gradients.unsqueeze(2)).squeeze(2)
                         for matrices in (inverse, own, own.roll(1, 0))
                     ),
                 ]
                 aims = (truth[0], truth[1], truth[1], truth[1])
-                found.append(
+                errors.append(
                     np.stack(
                         [
                             np.square(numbers(s) - aim).sum(axis=1) / np.square(aim).sum()
@@ -189,7 +193,7 @@ class FirstAndSecondOrder(Demonstration):
                 )
                 if not progress.should_continue():
                     return
-            squares.append(np.concatenate(found)[: self.draws])
+            squares.append(np.concatenate(errors)[: self.draws])
             done = 0.1 + 0.9 * (index + 1) / len(sizes_)
             progress.report(done)
             if len(squares) > 1:
@@ -223,13 +227,13 @@ class FirstAndSecondOrder(Demonstration):
     def _parts(
         self, made: Network, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gradients ``[K, P]`` and inverse Hessians ``[K, P, P]`` on K batches ``x``, ``y`` ``[K,
-        m, …]``.
+        """Return gradients ``[K, P]`` and inverse Hessians ``[K, P, P]`` on K batches ``x``, ``y``
+        ``[K, m, …]``.
         """
         landscape = ObjectiveLandscape(made.objective, x, y)
         g = landscape.value_and_gradient(theta)[1]
         eye = torch.eye(theta.shape[1], dtype=theta.dtype)
-        # The softmax has a direction without curvature, in which g has no part: the least-norm
+        # The softmax has a direction without curvature, along which g is zero: the least-norm
         # solution leaves it out.
         return g, torch.linalg.pinv(
             landscape.hessian(theta).dense() + self.damping * eye, hermitian=True, rtol=1e-9
@@ -241,7 +245,7 @@ class FirstAndSecondOrder(Demonstration):
         rngs = [
             numpy_generator(self.seed, stream("first_and_second_order/bootstrap")) for _ in _NAMES
         ]
-        # Small batches are not on the line yet: their Hessians are nearly singular.
+        # Small batches do not follow the line: their Hessians are nearly singular.
         late = slice(-max(2, len(m) // 2), None)
         fits = [slope(m[late], squares[late, :, order], rng) for order, rng in enumerate(rngs)]
         needed = [fit.size_for(self.goal) for fit in fits]

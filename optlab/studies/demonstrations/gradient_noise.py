@@ -25,6 +25,7 @@ from optlab.studies.demonstrations.base import (
     DemonstrationResult,
     Plot,
     Progress,
+    counted,
     numbers,
     stream,
     table,
@@ -34,14 +35,13 @@ _EXAMPLES_AT_ONCE = 100
 
 
 class GradientNoise(Demonstration):
-    """Minibatch gradients drawn again and again at chosen points of a training: their standard
-    error falls as 1/√m.
+    """Many minibatch gradients at chosen steps of a training: their standard error falls as 1/√m.
 
     A batch of m independent examples gives the full gradient with a standard error of σ/√m, where
-    σ² is the variance of the gradients of single examples. So a hundred times the work makes the
-    gradient ten times as precise. Measured errors are fitted by a straight line on logarithmic
-    axes; its slope is held against −½. Batches without replacement do better, as the whole set has
-    no error at all: σ/√m times √((N − m)/(N − 1)).
+    σ² is the variance of the gradients of single examples. A hundred times the work thus makes the
+    gradient ten times as precise. A straight line is fitted to the measured errors on logarithmic
+    axes and its slope is compared with −½. Batches without replacement do better, because the full
+    set has no error: the factor is σ/√m times √((N − m)/(N − 1)).
     """
 
     name: ClassVar[str] = "gradient_noise"
@@ -60,7 +60,7 @@ class GradientNoise(Demonstration):
         "Notes, section on minibatch algorithms; Deep Learning, (5.46) and section 8.1.3."
     )
     note: ClassVar[str] = (
-        "Points on the dashed lines; their slope and its interval stand in the sentence below."
+        "The points lie on the dashed lines; the sentence below gives the slope and its interval."
     )
 
     at: Sizes = sizes(
@@ -83,12 +83,12 @@ class GradientNoise(Demonstration):
         le=100_000,
         log=True,
         slider=(50, 1000),
-        help="Batches of each size that are drawn at each point.",
+        help="Number of batches of each size that are drawn at each step.",
     )
     replacement: bool = flag(
         True,
         "With replacement",
-        help="Whether one example may be in a batch twice; off for batches as an epoch cuts them.",
+        help="Whether an example can occur in a batch twice; off for batches as in an epoch.",
     )
     hidden: Sizes = sizes(
         (16,),
@@ -112,7 +112,7 @@ class GradientNoise(Demonstration):
     def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         if not self.replacement and self.largest > self.examples // 2:
             raise InvalidInput(
-                f"The largest batch of {self.largest} must be at most half of the {self.examples} examples without replacement.",
+                f"largest is {self.largest}, but without replacement it must be at most half of the {self.examples} examples.",
                 "largest",
             )
         made = self._network()
@@ -160,15 +160,15 @@ class GradientNoise(Demonstration):
                 return
 
     def _network(self) -> Network:
-        whole_set = network(
+        all_data = network(
             {"name": "digits"},
             {"name": "mlp", "hidden": list(self.hidden)},
             {"name": "cross_entropy"},
         )
         some = slice(0, self.examples)
-        training = Part(whole_set.training.x[some], whole_set.training.y[some])
+        training = Part(all_data.training.x[some], all_data.training.y[some])
         return dataclasses.replace(
-            whole_set, training=training, x=whole_set.x[some], y=whole_set.y[some]
+            all_data, training=training, x=all_data.x[some], y=all_data.y[some]
         )
 
     def _predicted(self, sigma: float, m: Array) -> Array:
@@ -183,12 +183,13 @@ class GradientNoise(Demonstration):
         done: float,
     ) -> DemonstrationResult:
         sentence = " ".join(
-            f"After {step} steps σ = {sigma:.3g}, and the fitted slope is {fit.slope:.3f} (95% interval {fit.low:.3f} to {fit.high:.3f})."
+            f"After {counted(step, 'step')}, σ = {sigma:.3g} and the fitted slope is {fit.slope:.3f} "
+            f"(95% interval {fit.low:.3f} to {fit.high:.3f})."
             for step, sigma, fit in slopes
         )
         if self.replacement:
             inside = sum(fit.low <= -0.5 <= fit.high for _, _, fit in slopes)
-            sentence += f" −½ lies within {inside} of {len(slopes)} intervals."
+            sentence += f" The predicted −½ lies in {inside} of {counted(len(slopes), 'interval')}."
         headings = (
             "step",
             "batch size",
@@ -215,14 +216,15 @@ class GradientNoise(Demonstration):
 
 
 def per_example(made: Network, theta: torch.Tensor) -> Array:
-    """Gradient ``[n, P]`` of each example: as many runs of the same parameters ``theta`` ``[1, P]``
-    with one example each.
+    """Return the gradient of each example at ``theta`` ``[1, P]``, ``[n, P]``.
+
+    It is computed as n runs with the same parameters and one example each.
     """
-    found = []
+    gradients = []
     for x, y in zip(made.x.split(_EXAMPLES_AT_ONCE), made.y.split(_EXAMPLES_AT_ONCE), strict=True):
-        found.append(
+        gradients.append(
             made.objective.value_and_gradient(
                 theta.expand(len(x), -1), x.unsqueeze(1), y.unsqueeze(1)
             )[1]
         )
-    return numbers(torch.cat(found))
+    return numbers(torch.cat(gradients))

@@ -1,4 +1,4 @@
-"""Index of critical points against their cost, in a real network."""
+"""Index of critical points against their cost, in a network on real data."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class IndexAgainstCost(Demonstration):
     """Critical points of a small network, found from many points along its training: the higher the
     cost, the larger the share of negative eigenvalues.
 
-    From each point the nearest zero of the gradient is sought, whatever its kind, by minimizing
-    ½‖g‖². Each is named by all of its eigenvalues. Were there bad local minima, they would lie on
-    the left edge (no negative eigenvalue) high up.
+    From each point a zero of the gradient of any kind is found by minimizing ½‖g‖² and classified
+    by its eigenvalues. Bad local minima would appear at the left edge (no negative eigenvalue), at
+    high cost.
 
-    Points that are the same up to the order and sign of the hidden units have the same cost and
-    index, and are counted once.
+    Points that differ only in the order and sign of the hidden units have the same cost and index,
+    and are counted once.
     """
 
     name: ClassVar[str] = "index_against_cost"
@@ -53,7 +53,7 @@ class IndexAgainstCost(Demonstration):
     )
     symbols: ClassVar[dict[str, str]] = {
         "α": "share of negative eigenvalues",
-        "N": "number of eigenvalues for which that is so",
+        "N": "number of eigenvalues that satisfy the condition",
         "H": "Hessian of the objective, weight decay included",
         "P": "number of parameters",
     }
@@ -61,7 +61,7 @@ class IndexAgainstCost(Demonstration):
         "Notes, section on saddle points; Y. Dauphin et al. (2014), Fig 1; A. Choromanska et al. (2015)."
     )
     note: ClassVar[str] = (
-        "The points rise to the right; an exception would be a dot at the left, high up."
+        "The points rise to the right; a bad local minimum would be a point at the top left."
     )
 
     dataset: Literal["iris", "wine"] = choice(
@@ -73,7 +73,7 @@ class IndexAgainstCost(Demonstration):
         ge=1,
         le=32,
         slider=(1, 10),
-        help="Units of the hidden layer; the time grows with the third power.",
+        help="Units of the hidden layer; the run time grows with the third power.",
     )
     decay: float = number(
         0.03,
@@ -89,21 +89,21 @@ class IndexAgainstCost(Demonstration):
         le=1000,
         log=True,
         slider=(2, 100),
-        help="Starts, with weights of spread 0.1, 0.5, 1 and 2 in turn.",
+        help="Number of trainings, whose initial weights have standard deviations 0.1, 0.5, 1 and 2 in turn.",
     )
     reach: float = number(
         10.0,
-        "Reach",
+        "Maximum distance",
         gt=0.0,
         log=True,
         slider=(1.0, 100.0),
-        help="Critical points that lie farther away are left out: biases, which do not decay, may run off to "
-        "where every unit is saturated and all is flat.",
+        help="Critical points farther from the start of their search are left out: biases, which do not "
+        "decay, can drift to where every unit is saturated and the cost is flat.",
     )
     at: Sizes = sizes(
         (5, 50, 200),
         "Steps",
-        help="Numbers of training steps after which a critical point is sought.",
+        help="Numbers of training steps after which a critical point is searched.",
     )
 
     def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
@@ -147,8 +147,10 @@ class IndexAgainstCost(Demonstration):
         ]
         correlation = rank_correlation(share, cost) if len(distinct) > 2 else math.nan
         saddles = sum(point.verdict.kind == "saddle" for point in distinct)
-        sentence = f"From {counted(sought, 'point')} {counted(len(found), 'critical point was', 'critical points were')} reached, "
-        sentence += f"{len(distinct)} of them different; {saddles} are saddles."
+        sentence = f"From {counted(sought, 'point')}, {counted(len(found), 'critical point was', 'critical points were')} reached, "
+        sentence += (
+            f"{len(distinct)} of them distinct; {counted(saddles, 'is a saddle', 'are saddles')}."
+        )
         figures = {
             "different": float(len(distinct)),
             "saddles": float(saddles),
@@ -163,7 +165,7 @@ class IndexAgainstCost(Demonstration):
                 rng,
             )
             figures |= {"low": low, "high": high}
-            sentence += f" Rank correlation of cost and share of negative eigenvalues: {correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
+            sentence += f" The rank correlation of cost and share of negative eigenvalues is {correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
         headings = (
             "J",
             "share negative",
@@ -190,8 +192,9 @@ class IndexAgainstCost(Demonstration):
 
 
 def different(found: list[Reached]) -> list[Reached]:
-    """One of each, lowest cost first: points whose costs and indices agree are the same network
-    written down in another order.
+    """Return the distinct points, lowest cost first.
+
+    Points of equal cost and index are taken for copies of one network with its units reordered.
     """
     kept: list[Reached] = []
     for point in sorted(found, key=lambda point: point.verdict.value):

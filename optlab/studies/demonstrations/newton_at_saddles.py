@@ -1,6 +1,4 @@
-"""Newton's method, saddle-free Newton and gradient descent from one start beside a saddle of a
-network.
-"""
+"""Newton's method, saddle-free Newton and gradient descent from one start near a saddle."""
 
 from __future__ import annotations
 
@@ -26,29 +24,30 @@ from optlab.studies.demonstrations.base import (
     DemonstrationResult,
     Plot,
     Progress,
+    counted,
     numbers,
     stream,
     table,
 )
 
 _SPREADS = (0.1, 0.5, 1.0)
-_SOUGHT = 60
+_SEARCHES = 60
 _EVERY = 10
 
 
 class NewtonAtSaddles(Demonstration):
-    """The three methods from one start at a chosen distance from a saddle of a small network:
-    Newton's method jumps to it, the others leave it.
+    """Three methods from one start at a chosen distance from a saddle of a small network: Newton's
+    method jumps to the saddle, the others leave it.
 
     The saddle is found first, as a zero of the gradient with eigenvalues of both signs. Newton's
     step solves for a zero of the gradient, so the saddle attracts it from all sides. With absolute
-    eigenvalues the step along directions of negative curvature has the opposite sign, and the same
-    saddle repels. Gradient descent is repelled, too, in proportion to the curvature: slowly where
+    eigenvalues the step reverses its sign along directions of negative curvature, and the same
+    saddle repels. Gradient descent is also repelled, in proportion to the curvature: slowly where
     that is small.
     """
 
     name: ClassVar[str] = "newton_at_saddles"
-    label: ClassVar[str] = "Newton beside a saddle of a network"
+    label: ClassVar[str] = "Newton near a saddle of a network"
     row: ClassVar[str] = "C11"
     sort_order: ClassVar[int] = 110
     rule: ClassVar[tuple[str, ...]] = (
@@ -64,7 +63,7 @@ class NewtonAtSaddles(Demonstration):
         "Notes, section on saddle points and on Newton's method; Y. Dauphin et al. (2014)."
     )
     note: ClassVar[str] = (
-        "Distance from the saddle: Newton's falls to rounding in a few steps, the other two grow."
+        "The distance from the saddle: for Newton's method it falls to rounding error within a few steps, for the others it grows."
     )
 
     dataset: Literal["iris", "wine"] = choice(
@@ -78,7 +77,7 @@ class NewtonAtSaddles(Demonstration):
         "Weight decay",
         ge=0.0,
         slider=(0.0, 0.1),
-        help="Coefficient of ½‖w‖²; it keeps the objective's minima at finite places.",
+        help="Coefficient of ½‖w‖²; it keeps the minima of the objective at finite points.",
     )
     distance: float = number(
         0.03,
@@ -87,7 +86,7 @@ class NewtonAtSaddles(Demonstration):
         gt=0.0,
         log=True,
         slider=(1e-4, 1.0),
-        help="How far from the saddle all three start.",
+        help="Distance of the common start from the saddle.",
     )
     damping: float = number(
         0.03,
@@ -95,7 +94,7 @@ class NewtonAtSaddles(Demonstration):
         symbol="λ",
         ge=0.0,
         slider=(0.0, 0.1),
-        help="Added to the absolute eigenvalues by saddle-free Newton; without it a step along a small one has no bounds.",
+        help="Added to the absolute eigenvalues by saddle-free Newton; without it, steps along small eigenvalues are unbounded.",
     )
     rate: float = number(
         0.2,
@@ -120,7 +119,7 @@ class NewtonAtSaddles(Demonstration):
         made = small_network(self.dataset, self.units, self.decay)
         saddle = None
         for row_number, point in enumerate(
-            reached(made, self.seed, _SOUGHT, _SPREADS, (5, 50, 200))
+            reached(made, self.seed, _SEARCHES, _SPREADS, (5, 50, 200))
         ):
             progress.report(min(0.3, 0.03 * row_number))
             if not progress.should_continue():
@@ -130,7 +129,7 @@ class NewtonAtSaddles(Demonstration):
                 break
         if saddle is None:
             raise RunFailed(
-                "No saddle of this network was found; use fewer hidden units, another seed or another weight decay."
+                "No saddle of this network was found; try fewer hidden units, another seed or another weight decay."
             )
         u = torch.randn(
             saddle.theta.shape,
@@ -212,14 +211,14 @@ class NewtonAtSaddles(Demonstration):
         ]
         plots = tuple(
             Plot(label.capitalize(), Axis("step"), Axis(label, log=log), tuple(
-                Curve(method.label, at, numbers([getattr(here, what)[row_number] for here in history])) for row_number, method in enumerate(methods)
+                Curve(method.label, at, numbers([getattr(state, what)[row_number] for state in history])) for row_number, method in enumerate(methods)
             ))
             for what, label, log in ways
         )  # fmt: skip
-        sentence = f"A saddle of index {saddle.verdict.index} at J = {saddle.verdict.value:.4g}; all start {self.distance:g} away. After {len(history) - 1} steps "
+        sentence = f"The saddle has index {saddle.verdict.index} and J = {saddle.verdict.value:.4g}; all methods start at a distance of {self.distance:g}. After {counted(len(history) - 1, 'step')}, "
         sentence += (
             ", ".join(
-                f"{method.label} is {last.distances[i]:.3g} away at J = {last.values[i]:.4g}"
+                f"{method.label} is at a distance of {last.distances[i]:.3g} with J = {last.values[i]:.4g}"
                 for i, method in enumerate(methods)
             )
             + "."
@@ -246,8 +245,11 @@ class NewtonAtSaddles(Demonstration):
 
 
 class _At:
-    """Where the methods are after a step: ``theta [R, P]``, and of each the cost, the gradient's
-    norm and the distance from the saddle, ``[R]``.
+    """The state of the methods after a step.
+
+    Attributes:
+        theta: ``[R, P]``. values, norms, distances: cost, gradient norm and distance from the
+            saddle of each method, ``[R]``.
     """
 
     def __init__(self, made: Network, saddle: Reached, theta: torch.Tensor) -> None:

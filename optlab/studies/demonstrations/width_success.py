@@ -1,6 +1,4 @@
-"""Success rate against width: a size at which training fails from most starts, and the wider
-network of the same kind that succeeds.
-"""
+"""Success rate of training against the width of the network."""
 
 from __future__ import annotations
 
@@ -36,12 +34,11 @@ _CHUNK = 50
 
 
 class WidthSuccess(Demonstration):
-    """The same task learned by narrow and by wide networks from many starts: which share of the
-    starts succeeds.
+    """The share of starts from which narrow and wide networks learn the same task.
 
-    The narrowest width that can represent the answer is seldom the one that finds it. All starts of
-    a width are trained as one population of R runs, from R draws of the initializer on the same
-    full batch. A start succeeds where its training error ends at or below the goal.
+    The narrowest network that can represent the solution seldom finds it. All starts of a width are
+    trained as one population of R runs, from R draws of the initializer on the same full batch. A
+    start succeeds if its final training error is at or below the goal.
     """
 
     name: ClassVar[str] = "width_success"
@@ -52,17 +49,17 @@ class WidthSuccess(Demonstration):
         "Notes, section on theoretical limits of optimization; Deep Learning, section 8.2.8."
     )
     note: ClassVar[str] = (
-        "Narrow networks fail from most starts; the same task is easy for a few times their width."
+        "Narrow networks fail from most starts; a few times that width makes the same task easy."
     )
 
     dataset: Literal["circles", "moons", "spirals", "teacher"] = choice(
-        "circles", "Data", help="Two classes that no straight line parts; teacher has three."
+        "circles", "Data", help="Two classes that no straight line separates; teacher has three."
     )
     widths: Sizes = sizes(
         (1, 2, 3, 4, 8, 16),
         "Widths",
         unit="units",
-        help="Hidden units of the networks, each a population of its own.",
+        help="Numbers of hidden units; each width is a population of its own.",
     )
     starts: int = integer(
         32,
@@ -72,7 +69,7 @@ class WidthSuccess(Demonstration):
         le=2000,
         log=True,
         slider=(8, 200),
-        help="Starts of each width.",
+        help="Number of starts of each width.",
     )
     steps: int = integer(
         500,
@@ -81,7 +78,7 @@ class WidthSuccess(Demonstration):
         le=1_000_000,
         log=True,
         slider=(100, 10_000),
-        help="Steps of training that each start is given.",
+        help="Training steps of each start.",
     )
     rate: float = number(
         0.1,
@@ -124,7 +121,7 @@ class WidthSuccess(Demonstration):
             trainer.sync_divergence()
             values = {name: numbers(value) for name, value in trainer.evaluate().items()}
             error, loss = values["train_error"], values["train_loss"]
-            # A start that diverged ends wherever it was; it has not succeeded.
+            # A diverged start keeps its last finite parameters; it has not succeeded.
             failed = np.isin(np.arange(len(error)), list(trainer.endings))
             hits = int(((error <= self.goal) & ~failed).sum())
             low, high = share_interval(hits, len(error))
@@ -163,7 +160,7 @@ class WidthSuccess(Demonstration):
                 "measures": {"weights": 0},
             }
         )
-        # Widths share the seeds, as a race does.
+        # All widths share the seeds, as methods in a race do.
         seeds = [derived(self.seed, stream(f"width_success/{run}")) for run in range(self.starts)]
         return [
             dataclasses.replace(
@@ -190,7 +187,7 @@ class WidthSuccess(Demonstration):
                 (curve,),
             ),
             Plot(
-                "Where the starts end",
+                "Final errors",
                 Axis("hidden units", log=True),
                 Axis("training error"),
                 scatters=(dots,),
@@ -198,11 +195,11 @@ class WidthSuccess(Demonstration):
         )
         failing, succeeding = width[share < 0.5], width[share >= 0.9]
         shares = ", ".join(f"{w:g}: {s:.0%}" for w, s in zip(width, share, strict=True))
-        sentence = f"Share of {counted(len(errors[0]), 'start')} that reach a training error of {self.goal:g}, by width: {shares}."
+        sentence = f"Share of {counted(len(errors[0]), 'start')} that reach a training error of at most {self.goal:g}, by width: {shares}."
         if len(failing):
             sentence += f" Training fails from most starts up to {failing.max():g} hidden units"
             sentence += (
-                f", and succeeds from nine in ten with {succeeding.min():g}."
+                f" and succeeds from at least nine in ten with {succeeding.min():g}."
                 if len(succeeding)
                 else "."
             )

@@ -1,4 +1,4 @@
-"""The benches on batches, against loops over examples, closed forms and synthetic costs."""
+"""The demonstrations on batches, against loops over examples, closed forms and synthetic costs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from optlab.studies.demonstrations import batch_cost
 from optlab.studies.demonstrations._cost import cost_fit, fitted, peak_bytes, powers_of_two, seconds
 from optlab.studies.demonstrations._networks import network
 from optlab.studies.demonstrations._noise import batches, slope
-from optlab.studies.demonstrations.base import DemonstrationResult
+from optlab.studies.demonstrations.base import DemonstrationResult, stream
 from optlab.studies.demonstrations.gradient_noise import per_example
 
 
@@ -244,7 +244,7 @@ def test_that_spreads_of_gradient_and_newton_step_agree_with_their_laws() -> Non
     theta = (
         0.5
         * torch.randn(
-            1, d + 1, generator=generator(0, "bench/first_and_second_order"), dtype=torch.float64
+            1, d + 1, generator=generator(0, stream("first_and_second_order")), dtype=torch.float64
         ).numpy()[0]
     )
     part = dataset.fresh(np.random.default_rng(5), 400_000)

@@ -1,4 +1,4 @@
-"""The benches on symmetry, minima and saddles, against closed forms and brute force."""
+"""The demonstrations on symmetry, minima and saddles, against closed forms and brute force."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_that_the_symmetry_bench_counts_arrangements_and_sees_that_tanh_does_not
 # --- C5 --------------------------------------------------------------------------------------------------------------------------
 
 
-def test_that_one_sigmoid_unit_has_two_minima_on_each_axis_and_the_bench_finds_all_levels() -> None:
+def test_that_one_sigmoid_unit_has_two_minima_on_each_axis_and_all_levels_are_found() -> None:
     def one(w: float) -> float:
         return 0.5 * sum(
             (1.0 / (1.0 + math.exp(-w * x)) - y) ** 2
