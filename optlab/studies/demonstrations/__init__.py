@@ -50,7 +50,10 @@ def get(name: str) -> type[Demonstration]:
     known = _benches()
     if name not in known:
         raise InvalidInput(
-            f"bench is {shown(name)}{did_you_mean(str(name), known)}, but it must be one of: {', '.join(known)}.",
+            (
+                f"bench is {shown(name)}{did_you_mean(str(name), known)}, but it must be one of: "
+                f"{', '.join(known)}."
+            ),
             "bench",
         )
     return known[name]

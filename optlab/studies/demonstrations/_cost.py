@@ -102,7 +102,7 @@ def fitted(m: Array, cost: Array) -> tuple[float, float]:
     """Return ``(a, b)``, both nonnegative, of the line ``a + b m`` with the least squared relative
     error through the costs ``[S]`` of batches of sizes ``m`` ``[S]``.
 
-    a is the fixed cost of a batch, b the cost per example; the two parts are equal at ``m = a / b``.
+    a is the fixed cost of a batch, b the cost per example; they are equal at ``m = a / b``.
     """
     rows = np.stack([1.0 / cost, m / cost], axis=1)
     (a, b), *_ = np.linalg.lstsq(rows, np.ones(len(m)), rcond=None)

@@ -14,7 +14,7 @@ NORMAL = 1.959963984540054
 
 
 def line(x: Array, y: Array) -> tuple[float, float]:
-    """Return slope and intercept of the least-squares line through the points ``x``, ``y`` ``[n]``."""
+    """Return slope and intercept of the least-squares line through ``x``, ``y`` ``[n]``."""
     slope, intercept = np.polyfit(numbers(x), numbers(y), 1)
     return float(slope), float(intercept)
 
@@ -32,7 +32,7 @@ def resampled(
 
 
 def share_interval(hits: int, trials: int) -> tuple[float, float]:
-    """Return Wilson's 95% interval of a share, which stays within [0, 1] even if all or none hit."""
+    """Return Wilson's 95% interval of a share, which stays within [0, 1] in all cases."""
     if trials == 0:
         return 0.0, 1.0
     share, square = hits / trials, NORMAL**2 / trials

@@ -108,9 +108,10 @@ def drawn(k: Array, rng: np.random.Generator) -> Polynomial:
 def expected_kinds(k: Array, rng: np.random.Generator, draws: int) -> Array:
     """Return the expected number of critical points of each index, ``[n + 1]``, by Kac and Rice.
 
-    ``E N_i = (2π)^{n/2} det(Λ)^{−1/2} E[|det H| 1(index = i)]``: gradient and Hessian at a point are
-    independent, Λ is the covariance of the gradient, and the expectation over the Hessian is a mean
-    over ``draws`` random ones. No function is searched for critical points.
+    ``E N_i = (2π)^{n/2} det(Λ)^{−1/2} E[|det H| 1(index = i)]``: gradient and Hessian at a point
+    are independent, Λ is the covariance of the gradient, and the expectation over the Hessian is a
+    mean over ``draws`` random ones. No function is searched for critical points. ``k`` is ``[K,
+    n]``.
     """
     n = k.shape[1]
     moments = k.T @ k

@@ -61,8 +61,14 @@ class BadMinima(Demonstration):
     row: ClassVar[str] = "C5"
     sort_order: ClassVar[int] = 50
     rule: ClassVar[tuple[str, ...]] = (
-        r"\text{no hidden units:}\quad J(w) = \frac{1}{2d} \sum_{i=1}^{d} \sum_{k=1}^{2} \left(\sigma\left(w_i x_k\right) - y_k\right)^2",
-        r"\text{exclusive or:}\quad f(x) = v^{\top} \phi\left(W x + b\right) + c,\quad J = \text{mean}\left(f(x) - y\right)^2",
+        (
+            r"\text{no hidden units:}\quad J(w) = \frac{1}{2d} \sum_{i=1}^{d} \sum_{k=1}^{2} "
+            r"\left(\sigma\left(w_i x_k\right) - y_k\right)^2"
+        ),
+        (
+            r"\text{exclusive or:}\quad f(x) = v^{\top} \phi\left(W x + b\right) + c,\quad J = "
+            r"\text{mean}\left(f(x) - y\right)^2"
+        ),
     )
     symbols: ClassVar[dict[str, str]] = {
         "σ": "logistic sigmoid",
@@ -70,11 +76,13 @@ class BadMinima(Demonstration):
         "φ": "activation",
     }
     source: ClassVar[str] = (
-        "Notes, section on local minima; E. Sontag, H. Sussmann (1989); P. Auer, M. Herbster, M. Warmuth, Exponentially many local minima for single "
+        "Notes, section on local minima; E. Sontag, H. Sussmann (1989); P. Auer, M. Herbster, M. "
+        "Warmuth, Exponentially many local minima for single "
         "neurons (1996)."
     )
     note: ClassVar[str] = (
-        "Each step of the sorted final costs is a level at which starts end; the lowest is the global minimum."
+        "Each step of the sorted final costs is a level at which starts end; the lowest is the "
+        "global minimum."
     )
 
     network: Literal["no_hidden_units", "exclusive_or"] = choice(
@@ -188,7 +196,10 @@ class BadMinima(Demonstration):
             if len(rows) > 1
             else 0
         )
-        sentence = f"{counted(len(costs), 'start')} end at {counted(len(rows), 'cost level')}, from {best:.4g} to {costs.max():.4g}; "
+        sentence = (
+            f"{counted(len(costs), 'start')} end at {counted(len(rows), 'cost level')}, from "
+            f"{best:.4g} to {costs.max():.4g}; "
+        )
         sentence += f"{high} of them ({high / len(costs):.0%}) end above the lowest level."
         if self.network == "no_hidden_units":
             sentence += f" There are 2^{self.inputs} = {2**self.inputs} minima, one of them global."

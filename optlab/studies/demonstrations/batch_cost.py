@@ -179,7 +179,10 @@ class BatchCost(Demonstration):
         held = numbers(memory)
         if (held > 0.0).all():
             fixed, each = fitted(sizes_, held)
-            sentence += f" It allocates {fixed / 1024:,.0f} KiB per step and {each / 1024:.3g} KiB per example."
+            sentence += (
+                f" It allocates {fixed / 1024:,.0f} KiB per step and {each / 1024:.3g} KiB per "
+                "example."
+            )
             figures |= {"fixed_bytes": fixed, "bytes_per_example": each}
             curves = (
                 Curve("measured", sizes_, held / 1024),

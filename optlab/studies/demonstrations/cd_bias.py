@@ -38,8 +38,8 @@ _ROUNDING = 1e-9
 
 
 class CdBias(Demonstration):
-    """The difference between the expected gradient of CD-k and the gradient of the likelihood, by k,
-    computed without sampling.
+    """The difference between the expected gradient of CD-k and that of the likelihood, by k, without
+    sampling.
 
     The chain starts at the data and takes k steps instead of infinitely many. Its distribution over
     all states is computed exactly, so the result is the expectation itself. For large k the bias
@@ -52,7 +52,8 @@ class CdBias(Demonstration):
     row: ClassVar[str] = "C16"
     sort_order: ClassVar[int] = 160
     rule: ClassVar[tuple[str, ...]] = (
-        r"\text{bias}_k = \left\| E_{q_k}\left[\frac{\partial F}{\partial \theta}\right] - E_{p}\left[\frac{\partial F}{\partial \theta}\right] \right\|"
+        r"\text{bias}_k = \left\| E_{q_k}\left[\frac{\partial F}{\partial \theta}\right] - "
+        r"E_{p}\left[\frac{\partial F}{\partial \theta}\right] \right\|"
         r" \sim \left|\lambda_2\right|^k",
     )
     symbols: ClassVar[dict[str, str]] = {
@@ -62,10 +63,12 @@ class CdBias(Demonstration):
         "λ_2": "second largest eigenvalue of one step of the chain",
     }
     source: ClassVar[str] = (
-        "Notes, section on inexact gradients; G. Hinton (2002); M. Carreira-Perpiñán, G. Hinton, On contrastive divergence learning (2005)."
+        "Notes, section on inexact gradients; G. Hinton (2002); M. Carreira-Perpiñán, G. Hinton, "
+        "On contrastive divergence learning (2005)."
     )
     note: ClassVar[str] = (
-        "The curves end as straight lines: the bias falls by |λ₂| per step, more slowly for larger weights."
+        "The curves end as straight lines: the bias falls by |λ₂| per step, more slowly for "
+        "larger weights."
     )
 
     visible: int = integer(
@@ -94,7 +97,10 @@ class CdBias(Demonstration):
         le=10_000,
         log=True,
         slider=(1, 200),
-        help="Number of random visible states used as data; each unit is on with a probability of 70%.",
+        help=(
+            "Number of random visible states used as data; each unit is on with a probability of "
+            "70%."
+        ),
     )
     largest: int = integer(
         20,
@@ -167,8 +173,14 @@ class CdBias(Demonstration):
                 f"factor at {scale:g}": last,
                 f"eigenvalue at {scale:g}": rate,
             }
-            sentence += f"{' ' if sentence else ''}For weights of scale {scale:g} the bias of CD-1 is {relative[0]:.1%} of the gradient, that of CD-{self.largest} "
-            sentence += f"{relative[-1]:.1e}; the last step above rounding error multiplies it by {last:.4g}, and |λ₂| is {rate:.4g}."
+            sentence += (
+                f"{' ' if sentence else ''}For weights of scale {scale:g} the bias of CD-1 is "
+                f"{relative[0]:.1%} of the gradient, that of CD-{self.largest} "
+            )
+            sentence += (
+                f"{relative[-1]:.1e}; the last step above rounding error multiplies it by "
+                f"{last:.4g}, and |λ₂| is {rate:.4g}."
+            )
             done = (index + 1) / len(scales)
             plot = Plot(
                 f"Relative bias over {counted(self.examples, 'example')}",

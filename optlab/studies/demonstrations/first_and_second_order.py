@@ -56,7 +56,8 @@ class FirstAndSecondOrder(Demonstration):
     sort_order: ClassVar[int] = 12
     rule: ClassVar[tuple[str, ...]] = (
         r"s_1(m) = \frac{\sqrt{E \left\| \hat{g}_m - g \right\|^2}}{\left\| g \right\|},\quad "
-        r"s_2(m) = \frac{\sqrt{E \left\| \hat{H}^{-1} \hat{g}_m - H^{-1} g \right\|^2}}{\left\| H^{-1} g \right\|}",
+        r"s_2(m) = \frac{\sqrt{E \left\| \hat{H}^{-1} \hat{g}_m - H^{-1} g \right\|^2}}{\left\| "
+        r"H^{-1} g \right\|}",
     )
     symbols: ClassVar[dict[str, str]] = {
         "ĝ_m": "gradient on a batch",
@@ -71,7 +72,10 @@ class FirstAndSecondOrder(Demonstration):
     problem: Literal["least_squares", "classes"] = choice(
         "least_squares",
         "Problem",
-        help="Linear regression with a chosen condition number, or softmax regression on three Gaussians.",
+        help=(
+            "Linear regression with a chosen condition number, or softmax regression on three "
+            "Gaussians."
+        ),
     )
     dimension: int = integer(
         10, "Inputs", symbol="d", ge=2, le=50, slider=(2, 30), help="Number of inputs."
@@ -173,7 +177,7 @@ class FirstAndSecondOrder(Demonstration):
                 )
                 x, y = x.view(count, m, *x.shape[1:]), y.view(count, m, *y.shape[1:])
                 gradients, own = self._parts(made, theta.expand(count, -1), x, y)
-                # The next batch provides the Hessian of another batch, as independent as a fresh one.
+                # The next batch provides the other Hessian, as independent as a fresh one.
                 steps = [
                     gradients,
                     *(
@@ -269,7 +273,8 @@ class FirstAndSecondOrder(Demonstration):
         curves.append(Curve("goal", m[[0, -1]], numbers([self.goal, self.goal]), style="predicted"))
         sizes = [f"{size:,.0f} ({low:,.0f} to {high:,.0f})" for size, low, high in needed]
         sentence = (
-            f"For a relative spread of {self.goal:g} the gradient needs a batch of about {sizes[0]}, "
+            f"For a relative spread of {self.goal:g} the gradient needs a batch of about "
+            f"{sizes[0]}, "
             f"and the Newton step with the exact Hessian one of {sizes[1]}, {ratio:.3g} times "
             f"({ratio_low:.3g} to {ratio_high:.3g}) as large; with the Hessian of the same batch "
             f"{sizes[2]}, with that of another batch {sizes[3]}. In parentheses: 95% intervals."

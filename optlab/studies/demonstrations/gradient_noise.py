@@ -49,7 +49,10 @@ class GradientNoise(Demonstration):
     row: ClassVar[str] = "B4"
     sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (
-        r"\text{SE}(m) = \sqrt{E \left\| \hat{g}_m - g \right\|^2} = \frac{\sigma}{\sqrt{m}},\quad \sigma^2 = \frac{1}{N} \sum_i \left\| g_i - g \right\|^2",
+        (
+            r"\text{SE}(m) = \sqrt{E \left\| \hat{g}_m - g \right\|^2} = "
+            r"\frac{\sigma}{\sqrt{m}},\quad \sigma^2 = \frac{1}{N} \sum_i \left\| g_i - g \right\|^2"
+        ),
     )
     symbols: ClassVar[dict[str, str]] = {
         "g_i": "gradient of one example",
@@ -112,7 +115,10 @@ class GradientNoise(Demonstration):
     def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         if not self.replacement and self.largest > self.examples // 2:
             raise InvalidInput(
-                f"largest is {self.largest}, but without replacement it must be at most half of the {self.examples} examples.",
+                (
+                    f"largest is {self.largest}, but without replacement it must be at most half of "
+                    f"the {self.examples} examples."
+                ),
                 "largest",
             )
         made = self._network()
@@ -183,7 +189,8 @@ class GradientNoise(Demonstration):
         done: float,
     ) -> DemonstrationResult:
         sentence = " ".join(
-            f"After {counted(step, 'step')}, σ = {sigma:.3g} and the fitted slope is {fit.slope:.3f} "
+            f"After {counted(step, 'step')}, σ = {sigma:.3g} and the fitted slope is "
+            f"{fit.slope:.3f} "
             f"(95% interval {fit.low:.3f} to {fit.high:.3f})."
             for step, sigma, fit in slopes
         )

@@ -58,7 +58,8 @@ class IndexAgainstCost(Demonstration):
         "P": "number of parameters",
     }
     source: ClassVar[str] = (
-        "Notes, section on saddle points; Y. Dauphin et al. (2014), Fig 1; A. Choromanska et al. (2015)."
+        "Notes, section on saddle points; Y. Dauphin et al. (2014), Fig 1; A. Choromanska et al. "
+        "(2015)."
     )
     note: ClassVar[str] = (
         "The points rise to the right; a bad local minimum would be a point at the top left."
@@ -89,7 +90,10 @@ class IndexAgainstCost(Demonstration):
         le=1000,
         log=True,
         slider=(2, 100),
-        help="Number of trainings, whose initial weights have standard deviations 0.1, 0.5, 1 and 2 in turn.",
+        help=(
+            "Number of trainings, whose initial weights have standard deviations 0.1, 0.5, 1 and "
+            "2 in turn."
+        ),
     )
     reach: float = number(
         10.0,
@@ -97,7 +101,8 @@ class IndexAgainstCost(Demonstration):
         gt=0.0,
         log=True,
         slider=(1.0, 100.0),
-        help="Critical points farther from the start of their search are left out: biases, which do not "
+        help="Critical points farther from the start of their search are left out: biases, which "
+        "do not "
         "decay, can drift to where every unit is saturated and the cost is flat.",
     )
     at: Sizes = sizes(
@@ -147,7 +152,10 @@ class IndexAgainstCost(Demonstration):
         ]
         correlation = rank_correlation(share, cost) if len(distinct) > 2 else math.nan
         saddles = sum(point.verdict.kind == "saddle" for point in distinct)
-        sentence = f"From {counted(sought, 'point')}, {counted(len(found), 'critical point was', 'critical points were')} reached, "
+        sentence = (
+            f"From {counted(sought, 'point')}, "
+            f"{counted(len(found), 'critical point was', 'critical points were')} reached, "
+        )
         sentence += (
             f"{len(distinct)} of them distinct; {counted(saddles, 'is a saddle', 'are saddles')}."
         )
@@ -165,7 +173,10 @@ class IndexAgainstCost(Demonstration):
                 rng,
             )
             figures |= {"low": low, "high": high}
-            sentence += f" The rank correlation of cost and share of negative eigenvalues is {correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
+            sentence += (
+                " The rank correlation of cost and share of negative eigenvalues is "
+                f"{correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
+            )
         headings = (
             "J",
             "share negative",

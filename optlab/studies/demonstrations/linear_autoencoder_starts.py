@@ -1,4 +1,4 @@
-"""Linear autoencoders and deep linear networks from many starts: saddles, then the global minimum."""
+"""Linear autoencoders and deep linear networks from many starts: saddles, then the minimum."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CHUNK = 500
 _DRAWN = 12
 _POINTS = 400
 _ARRIVED = 1e-4
-"""Excess over the lowest cost, relative to the total variance, up to which a start has reached it."""
+"""Excess over the lowest cost, relative to the total variance, up to which it is reached."""
 _PLATEAU = 0.2
 """Share of a run's largest gradient norm below which a local minimum of the norm marks a saddle."""
 
@@ -77,7 +77,8 @@ class LinearAutoencoderStarts(Demonstration):
         "S": "components that are kept",
     }
     source: ClassVar[str] = (
-        "Notes, section on saddle points; P. Baldi, K. Hornik (1989); K. Kawaguchi, Deep learning without poor local minima (2016)."
+        "Notes, section on saddle points; P. Baldi, K. Hornik (1989); K. Kawaguchi, Deep "
+        "learning without poor local minima (2016)."
     )
     note: ClassVar[str] = (
         "The curves fall in steps; each plateau lies on a dashed line, the cost of one saddle."
@@ -154,7 +155,10 @@ class LinearAutoencoderStarts(Demonstration):
         variances = numbers(np.linalg.eigvalsh(np.cov(made.training.x.T, bias=True))[::-1])
         if self.code >= len(variances):
             raise InvalidInput(
-                f"code is {self.code}, but it must be less than {len(variances)}, the number of inputs of {self.dataset}.",
+                (
+                    f"code is {self.code}, but it must be less than {len(variances)}, the number of "
+                    f"inputs of {self.dataset}."
+                ),
                 "code",
             )
         source = generator(self.seed, stream("linear_autoencoder_starts"))
@@ -214,8 +218,10 @@ class LinearAutoencoderStarts(Demonstration):
         saddles = [row for row in critical if row[6] == "saddle"]
         off = [abs(float(row[4] or 0.0)) for row in saddles]
         sentence = (
-            f"Of {counted(len(ends), 'start')}, {arrived} have reached the lowest cost, {least:.5g}, the "
-            f"residual of a principal component analysis, and {len(ends) - arrived} have not; on the way "
+            f"Of {counted(len(ends), 'start')}, {arrived} have reached the lowest cost, "
+            f"{least:.5g}, the "
+            f"residual of a principal component analysis, and {len(ends) - arrived} have not; on "
+            "the way "
             f"they passed {counted(len(passed), 'plateau')}."
         )
         if critical:

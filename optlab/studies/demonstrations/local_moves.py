@@ -44,9 +44,10 @@ class LocalMoves(Demonstration):
     paths lead away from the lower ground or take a long way around.
 
     To the left of the mountain the surface falls to a high asymptote, to the right to a low one.
-    From the left each step downhill leads away from the lower ground, or around the mountain on a path
-    that is longer than the distance it covers. No local information reveals this; starting
-    elsewhere helps: if one start succeeds with probability p, the best of r does with 1 − (1 − p)^r.
+    From the left each step downhill leads away from the lower ground, or around the mountain on a
+    path that is longer than the distance it covers. No local information reveals this; starting
+    elsewhere helps: if one start succeeds with probability p, the best of r does with probability
+    1 − (1 − p)^r.
     """
 
     name: ClassVar[str] = "local_moves"
@@ -55,7 +56,8 @@ class LocalMoves(Demonstration):
     sort_order: ClassVar[int] = 170
     rule: ClassVar[tuple[str, ...]] = (
         r"\frac{\text{length of the path}}{\text{distance covered}} = "
-        r"\frac{\sum_k \left\| \theta_{k+1} - \theta_k \right\|}{\left\| \theta_K - \theta_0 \right\|}",
+        r"\frac{\sum_k \left\| \theta_{k+1} - \theta_k \right\|}{\left\| \theta_K - \theta_0 "
+        r"\right\|}",
         r"P(\text{best of}\ r\ \text{succeeds}) = 1 - (1 - p)^r",
     )
     symbols: ClassVar[dict[str, str]] = {
@@ -63,10 +65,12 @@ class LocalMoves(Demonstration):
         "r": "number of starts, of which the best counts",
     }
     source: ClassVar[str] = (
-        "Notes, Fig 8.4 and the section on poor correspondence between local and global structure; Deep Learning, section 8.2.7."
+        "Notes, Fig 8.4 and the section on poor correspondence between local and global "
+        "structure; Deep Learning, section 8.2.7."
     )
     note: ClassVar[str] = (
-        "The paths that bend around the mountain are the longest compared with the distance covered."
+        "The paths that bend around the mountain are the longest compared with the distance "
+        "covered."
     )
 
     starts: int = integer(
@@ -176,8 +180,10 @@ class LocalMoves(Demonstration):
             "median": float(np.nanmedian(ratios)),
         }
         sentence = (
-            f"Of {counted(len(rows), 'start')}, {good.sum()} ({share:.0%}) reach the lower ground. The ratio of "
-            f"path length to distance covered has a median of {np.nanmedian(ratios):.2f} and a maximum of "
+            f"Of {counted(len(rows), 'start')}, {good.sum()} ({share:.0%}) reach the lower "
+            "ground. The ratio of "
+            f"path length to distance covered has a median of {np.nanmedian(ratios):.2f} and a "
+            "maximum of "
             f"{np.nanmax(ratios):.2f}."
         )
         if 0.0 < share < 1.0:

@@ -63,7 +63,8 @@ class NewtonAtSaddles(Demonstration):
         "Notes, section on saddle points and on Newton's method; Y. Dauphin et al. (2014)."
     )
     note: ClassVar[str] = (
-        "The distance from the saddle: for Newton's method it falls to rounding error within a few steps, for the others it grows."
+        "The distance from the saddle: for Newton's method it falls to rounding error within a "
+        "few steps, for the others it grows."
     )
 
     dataset: Literal["iris", "wine"] = choice(
@@ -94,7 +95,10 @@ class NewtonAtSaddles(Demonstration):
         symbol="λ",
         ge=0.0,
         slider=(0.0, 0.1),
-        help="Added to the absolute eigenvalues by saddle-free Newton; without it, steps along small eigenvalues are unbounded.",
+        help=(
+            "Added to the absolute eigenvalues by saddle-free Newton; without it, steps along "
+            "small eigenvalues are unbounded."
+        ),
     )
     rate: float = number(
         0.2,
@@ -129,7 +133,8 @@ class NewtonAtSaddles(Demonstration):
                 break
         if saddle is None:
             raise RunFailed(
-                "No saddle of this network was found; try fewer hidden units, another seed or another weight decay."
+                "No saddle of this network was found; try fewer hidden units, another seed or "
+                "another weight decay."
             )
         u = torch.randn(
             saddle.theta.shape,
@@ -215,10 +220,17 @@ class NewtonAtSaddles(Demonstration):
             ))
             for what, label, log in ways
         )  # fmt: skip
-        sentence = f"The saddle has index {saddle.verdict.index} and J = {saddle.verdict.value:.4g}; all methods start at a distance of {self.distance:g}. After {counted(len(history) - 1, 'step')}, "
+        sentence = (
+            f"The saddle has index {saddle.verdict.index} and J = {saddle.verdict.value:.4g}; "
+            f"all methods start at a distance of {self.distance:g}. After "
+            f"{counted(len(history) - 1, 'step')}, "
+        )
         sentence += (
             ", ".join(
-                f"{method.label} is at a distance of {last.distances[i]:.3g} with J = {last.values[i]:.4g}"
+                (
+                    f"{method.label} is at a distance of {last.distances[i]:.3g} with J = "
+                    f"{last.values[i]:.4g}"
+                )
                 for i, method in enumerate(methods)
             )
             + "."

@@ -36,7 +36,7 @@ _TINY = 1e-300
 
 
 class PowersOfW(Demonstration):
-    """A signal multiplied repeatedly by W grows or decays with the powers of the largest eigenvalue,
+    """A signal multiplied repeatedly by W grows or decays as the powers of its largest eigenvalue,
     and so does a gradient on its way back.
 
     W is constructed with a given spectrum: the largest absolute value is the radius, all others are
@@ -45,7 +45,7 @@ class PowersOfW(Demonstration):
     eventually the radius decides.
 
     The last plot shows the same in networks that read a sequence whose target depends on its
-    beginning: the norm of the gradient with respect to the input at each time step, for a simple RNN
+    beginning: the norm of the gradient with respect to each input of the sequence, for a simple RNN
     whose recurrent weights have the same radius, and for an LSTM, whose cell carries the gradient
     past the recurrent weights.
     """
@@ -55,7 +55,10 @@ class PowersOfW(Demonstration):
     row: ClassVar[str] = "C15"
     sort_order: ClassVar[int] = 150
     rule: ClassVar[tuple[str, ...]] = (
-        r"W^t = \left(V\, \text{diag}(\lambda)\, V^{-1}\right)^t = V\, \text{diag}(\lambda)^t\, V^{-1}",
+        (
+            r"W^t = \left(V\, \text{diag}(\lambda)\, V^{-1}\right)^t = V\, \text{diag}(\lambda)^t\, "
+            r"V^{-1}"
+        ),
         r"\frac{\partial J}{\partial x} = \left(W^{\top}\right)^t \frac{\partial J}{\partial h_t}",
     )
     symbols: ClassVar[dict[str, str]] = {
@@ -67,7 +70,8 @@ class PowersOfW(Demonstration):
         "Notes, long-term dependencies, (8.11); S. Hochreiter (1991); Y. Bengio et al. (1994)."
     )
     note: ClassVar[str] = (
-        "After 100 products a radius of 0.9 leaves about 1/38,000 of the signal, and one of 1.1 multiplies it by 14,000."
+        "After 100 products a radius of 0.9 leaves about 1/38,000 of the signal, and one of 1.1 "
+        "multiplies it by 14,000."
     )
 
     size: int = integer(
@@ -95,7 +99,9 @@ class PowersOfW(Demonstration):
         ge=0.0,
         le=1.0,
         slider=(0.0, 0.9),
-        help="Minimum distance of the other eigenvalues below the radius, as a share of the radius.",
+        help=(
+            "Minimum distance of the other eigenvalues below the radius, as a share of the radius."
+        ),
     )
     angle: float = number(
         0.5,
@@ -104,7 +110,10 @@ class PowersOfW(Demonstration):
         ge=0.0,
         le=math.pi,
         slider=(0.0, math.pi),
-        help="Angle of the largest pair of eigenvalues in the complex plane; 0 for one real eigenvalue.",
+        help=(
+            "Angle of the largest pair of eigenvalues in the complex plane; 0 for one real "
+            "eigenvalue."
+        ),
     )
     skew: float = number(
         1.0,
@@ -231,7 +240,10 @@ class PowersOfW(Demonstration):
             if self.radius < 1.0
             else "grows"
         )
-        sentence = f"With a radius of {self.radius:g} the signal {trend}: by a factor of {rate:.4g} per product in "
+        sentence = (
+            f"With a radius of {self.radius:g} the signal {trend}: by a factor of {rate:.4g} per "
+            "product in "
+        )
         sentence += f"the second half, and by {norms[-1, 0]:.3g} over "
         sentence += f"all {len(t) - 1}; products and eigenvalues agree to {difference:.1e}."
         figures = {"rate": rate, "difference": difference}
@@ -251,7 +263,10 @@ class PowersOfW(Demonstration):
             for name, one in by_step.items():
                 share = float(one[0] / one[-1]) if one[-1] > 0.0 else math.nan
                 figures[f"{name}: first / last"] = share
-                sentence += f" In the {name}, the gradient at the first of {len(one)} time steps is {share:.2g} times that at the last."
+                sentence += (
+                    f" In the {name}, the gradient at the first of {len(one)} time steps is "
+                    f"{share:.2g} times that at the last."
+                )
         headings = [
             "t",
             "signal",
@@ -307,7 +322,7 @@ def powers(
 
 
 def with_radius(made: Network, theta: torch.Tensor, radius: float) -> None:
-    """Scale the recurrent weights of a simple RNN in ``theta`` ``[1, P]`` to this spectral radius."""
+    """Scale the recurrent weights of an RNN in ``theta`` ``[1, P]`` to this spectral radius."""
     u = made.objective.layout.named(theta)["recurrent.weight"]
     u *= radius / float(torch.linalg.eigvals(u[0]).abs().max())
 

@@ -51,8 +51,14 @@ class RandomFunctions(Demonstration):
     row: ClassVar[str] = "C8"
     sort_order: ClassVar[int] = 80
     rule: ClassVar[tuple[str, ...]] = (
-        r"f(x) = \sum_{0 < |k|^2 \leq K} a_k \cos\left(k^{\top} x\right) + b_k \sin\left(k^{\top} x\right),\quad a_k, b_k \sim N(0, 1)",
-        r"E\, N_i = (2 \pi)^{n/2} \det(\Lambda)^{-1/2}\, E\left[\left|\det H\right|\ 1(\text{index} = i)\right]",
+        (
+            r"f(x) = \sum_{0 < |k|^2 \leq K} a_k \cos\left(k^{\top} x\right) + b_k "
+            r"\sin\left(k^{\top} x\right),\quad a_k, b_k \sim N(0, 1)"
+        ),
+        (
+            r"E\, N_i = (2 \pi)^{n/2} \det(\Lambda)^{-1/2}\, E\left[\left|\det H\right|\ "
+            r"1(\text{index} = i)\right]"
+        ),
     )
     symbols: ClassVar[dict[str, str]] = {
         "k": "wave vector: whole numbers, one of each pair ±k",
@@ -61,11 +67,13 @@ class RandomFunctions(Demonstration):
         "H": "Hessian at a point, independent of the gradient there",
     }
     source: ClassVar[str] = (
-        "Notes, section on saddle points; Y. Dauphin et al. (2014); the count expected: M. Kac (1943), S. Rice (1944), and R. Adler, J. Taylor, Random Fields "
+        "Notes, section on saddle points; Y. Dauphin et al. (2014); the count expected: M. Kac "
+        "(1943), S. Rice (1944), and R. Adler, J. Taylor, Random Fields "
         "and Geometry (2007)."
     )
     note: ClassVar[str] = (
-        "Minima become rare as n grows; the sentence says whether the counts support an exponential or a power law."
+        "Minima become rare as n grows; the sentence says whether the counts support an "
+        "exponential or a power law."
     )
 
     largest: int = integer(
@@ -273,7 +281,8 @@ class Growth:
         f = self.figures
         return (
             f" An exponential grows by a factor of {f['factor']:.3g} (95% interval "
-            f"{f['factor_low']:.3g} to {f['factor_high']:.3g}) with each dimension, a power law with "
+            f"{f['factor_low']:.3g} to {f['factor_high']:.3g}) with each dimension, a power law "
+            "with "
             f"an exponent of {f['exponent']:.3g} ({f['exponent_low']:.3g} to "
             f"{f['exponent_high']:.3g}). {self._verdict()}"
         )
@@ -288,7 +297,8 @@ class Growth:
         low, high = f["aic_difference_low"], f["aic_difference_high"]
         evidence = (
             f"(χ² {self._chi[0]:.2g} and {self._chi[1]:.2g} with "
-            f"{counted(freedom, 'degree')} of freedom; AIC difference {self._difference:.2g}, 95% interval {low:.2g} to {high:.2g})"
+            f"{counted(freedom, 'degree')} of freedom; AIC difference {self._difference:.2g}, "
+            f"95% interval {low:.2g} to {high:.2g})"
         )
         if not any(fits):
             return f"Neither fits the counts {evidence}."

@@ -28,8 +28,8 @@ from optlab.studies.demonstrations.base import (
 _SMALL = (1, 2, 3, 4, 5)
 _BLOCK = 2_000_000
 MINIMUM = 0.25 * math.log(3.0)
-"""Dean and Majumdar's rate: the probability that all eigenvalues of a matrix of size n have one sign
-falls as exp(−n² log(3)/4), to leading order in the exponent for large n.
+"""Dean and Majumdar's rate: the probability that all eigenvalues of a matrix of size n have one
+sign falls as exp(−n² log(3)/4), to leading order in the exponent for large n.
 """
 EXACT = {
     1: 0.5,
@@ -58,16 +58,24 @@ class RandomMatrixIndex(Demonstration):
     row: ClassVar[str] = "C8"
     sort_order: ClassVar[int] = 81
     rule: ClassVar[tuple[str, ...]] = (
-        r"H = M - h I,\quad M = M^{\top},\quad M_{ij} \sim N\left(0,\ \frac{1}{n}\right),\quad M_{ii} \sim N\left(0,\ \frac{2}{n}\right)",
-        r"\text{share negative} \rightarrow \frac{1}{2} + \frac{h \sqrt{4 - h^2}}{4 \pi} + \frac{1}{\pi} \arcsin \frac{h}{2},\quad |h| \leq 2",
+        (
+            r"H = M - h I,\quad M = M^{\top},\quad M_{ij} \sim N\left(0,\ \frac{1}{n}\right),\quad "
+            r"M_{ii} \sim N\left(0,\ \frac{2}{n}\right)"
+        ),
+        (
+            r"\text{share negative} \rightarrow \frac{1}{2} + \frac{h \sqrt{4 - h^2}}{4 \pi} + "
+            r"\frac{1}{\pi} \arcsin \frac{h}{2},\quad |h| \leq 2"
+        ),
     )
     symbols: ClassVar[dict[str, str]] = {
         "h": "height, in units in which the semicircle extends from −2 to 2",
         "n": "size of the matrix",
     }
     source: ClassVar[str] = (
-        "Notes, section on saddle points; E. Wigner (1958); A. Bray, D. Dean, Statistics of critical points of Gaussian fields on large-dimensional "
-        "spaces (2007); D. Dean, S. Majumdar, Large deviations of extreme eigenvalues of random matrices (2006)."
+        "Notes, section on saddle points; E. Wigner (1958); A. Bray, D. Dean, Statistics of "
+        "critical points of Gaussian fields on large-dimensional "
+        "spaces (2007); D. Dean, S. Majumdar, Large deviations of extreme eigenvalues of random "
+        "matrices (2006)."
     )
     note: ClassVar[str] = "The larger the matrix, the narrower the band around the semicircle law."
 
@@ -138,8 +146,10 @@ class RandomMatrixIndex(Demonstration):
                 _rare_plot(rare),
             )
             sentence = (
-                f"For matrices of size {values.shape[1]} the share of negative eigenvalues agrees with "
-                f"the semicircle law to within {largest:.2g} at every height; its standard deviation "
+                f"For matrices of size {values.shape[1]} the share of negative eigenvalues "
+                "agrees with "
+                f"the semicircle law to within {largest:.2g} at every height; its standard "
+                "deviation "
                 f"between matrices is at most {spread:.2g}. {_chances(rare)}"
             )
             small = [
@@ -215,7 +225,8 @@ def _chances(rare: list[tuple[int, tuple[float, float, float], float]]) -> str:
     largest = max((n for n, (share, _, _), _ in rare if share > 0.0), default=1)
     return (
         f"Without a shift, the share with only positive eigenvalues is {shares}. The law "
-        "exp(−n² log(3)/4) gives the leading order of the exponent for large n only: at sizes up to "
+        "exp(−n² log(3)/4) gives the leading order of the exponent for large n only: at sizes up "
+        "to "
         f"{largest} it is {min(ratios):.2g} to {max(ratios):.2g} times too large."
     )
 

@@ -34,8 +34,8 @@ _ALONG = 41
 
 
 class Symmetry(Demonstration):
-    """Exchange two hidden units, or multiply the incoming weights of a ReLU unit by a and divide the
-    outgoing ones by a: the cost stays the same, the parameters do not.
+    """Exchange two hidden units, or multiply the incoming weights of a ReLU unit by a and divide
+    the outgoing ones by a: the cost stays the same, the parameters do not.
 
     A layer of n units can be arranged in n! ways and m such layers in (n!)^m, so every minimum has
     as many copies; scaling adds a curve of copies through each. All cost the same, so they do not
@@ -49,8 +49,14 @@ class Symmetry(Demonstration):
     row: ClassVar[str] = "C4"
     sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (
-        r"\left(W_l,\ b_l,\ W_{l+1}\right) \rightarrow \left(P W_l,\ P b_l,\ W_{l+1} P^{\top}\right)",
-        r"\text{ReLU:}\quad \left(w_i,\ b_i,\ u_i\right) \rightarrow \left(a\, w_i,\ a\, b_i,\ u_i / a\right),\quad a > 0",
+        (
+            r"\left(W_l,\ b_l,\ W_{l+1}\right) \rightarrow \left(P W_l,\ P b_l,\ W_{l+1} "
+            r"P^{\top}\right)"
+        ),
+        (
+            r"\text{ReLU:}\quad \left(w_i,\ b_i,\ u_i\right) \rightarrow \left(a\, w_i,\ a\, b_i,\ "
+            r"u_i / a\right),\quad a > 0"
+        ),
     )
     symbols: ClassVar[dict[str, str]] = {
         "P": "permutation of the units of layer l",
@@ -59,7 +65,8 @@ class Symmetry(Demonstration):
     }
     source: ClassVar[str] = "Notes, section on model identifiability; Deep Learning, section 8.2.2."
     note: ClassVar[str] = (
-        "J before and after agrees to rounding error; under scaling only with ReLU, because tanh is not homogeneous."
+        "J before and after agrees to rounding error; under scaling only with ReLU, because tanh "
+        "is not homogeneous."
     )
 
     hidden: Sizes = sizes(
@@ -156,15 +163,20 @@ class Symmetry(Demonstration):
         ways = math.prod(math.factorial(units) for units in self.hidden)
         worst = max(exact, default=0.0)
         sentence = (
-            f"Over {counted(len(exact), 'transformation')} the relative change of the cost is at most "
-            f"{worst:.1e}, which is rounding error, while θ moves by up to {max(moved, default=0.0):.3g}. "
+            f"Over {counted(len(exact), 'transformation')} the relative change of the cost is at "
+            "most "
+            f"{worst:.1e}, which is rounding error, while θ moves by up to "
+            f"{max(moved, default=0.0):.3g}. "
             f"The units of {counted(len(self.hidden), 'layer')} can be arranged in "
             f"{' · '.join(f'{units}!' for units in self.hidden) or '1'} = {ways:.6g} ways, so each "
             "minimum has as many copies."
         )
         if self.activation != "relu":
             broken = [abs(float(row[4])) for row in tried.rows if row[0] == "scale"]  # type: ignore[arg-type]
-            sentence += f" Scaling tanh units, which are not homogeneous, changes the cost by up to {max(broken, default=0.0):.2g} of its value."
+            sentence += (
+                " Scaling tanh units, which are not homogeneous, changes the cost by up to "
+                f"{max(broken, default=0.0):.2g} of its value."
+            )
         headings = (
             "operation",
             "layer",

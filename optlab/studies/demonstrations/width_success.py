@@ -195,7 +195,10 @@ class WidthSuccess(Demonstration):
         )
         failing, succeeding = width[share < 0.5], width[share >= 0.9]
         shares = ", ".join(f"{w:g}: {s:.0%}" for w, s in zip(width, share, strict=True))
-        sentence = f"Share of {counted(len(errors[0]), 'start')} that reach a training error of at most {self.goal:g}, by width: {shares}."
+        sentence = (
+            f"Share of {counted(len(errors[0]), 'start')} that reach a training error of at most "
+            f"{self.goal:g}, by width: {shares}."
+        )
         if len(failing):
             sentence += f" Training fails from most starts up to {failing.max():g} hidden units"
             sentence += (

@@ -113,7 +113,7 @@ class RunHistory:
         return np.atleast_1d(values[-1]) if len(values) else np.zeros(0)
 
     def recent(self, name: str, share: float = 0.2, minimum: int = 20) -> Floats:
-        """Return the newest ``share`` of a series of one number, ``[n]``, at least ``minimum`` values."""
+        """Return the newest ``share`` of a series of one number, at least ``minimum``, ``[n]``."""
         values = self.values(name)
         return values[-max(minimum, round(share * len(values))) :]
 

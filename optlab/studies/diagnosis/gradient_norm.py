@@ -14,7 +14,7 @@ _FLAT = 0.01
 
 
 def examine(history: RunHistory) -> Finding | None:
-    """Return the result of the test (needs ``full_gradient_norm`` from the start, ``train_loss``)."""
+    """Return the result of the test (needs ``full_gradient_norm`` and ``train_loss``)."""
     norm, training = history.full_norms(), history.values("train_loss")
     if norm is None or len(training) < _EVALUATIONS:
         return None

@@ -1,4 +1,4 @@
-"""Ill-conditioning (8.10): the curvature along the gradient makes steps of this length go uphill."""
+"""Ill-conditioning (8.10): the curvature along the gradient makes steps go uphill."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def examine(history: RunHistory) -> Finding | None:
             "The Hessian is ill-conditioned: the curvature along the gradient makes steps of this "
             "length go uphill, by the second-order estimate (8.10)."
             if condition >= _MIN_CONDITION
-            else "Steps of this length go uphill by the second-order estimate (8.10): the curvature "
-            "along them is too large for this learning rate."
+            else "Steps of this length go uphill by the second-order estimate (8.10): the "
+            "curvature along them is too large for this learning rate."
         ),
         (
             f"In {share:.0%} of the last readings ½ε²gᵀHg exceeds εgᵀg; in the last one "
@@ -76,8 +76,8 @@ def _condition(history: RunHistory) -> tuple[float, str]:
     if smallest <= 0.0:
         return (
             float("nan"),
-            f"λ₁ = {short(largest)}; the smallest eigenvalue is {short(smallest)}, so the Hessian is "
-            "indefinite and has no condition number.",
+            f"λ₁ = {short(largest)}; the smallest eigenvalue is {short(smallest)}, so the "
+            "Hessian is indefinite and has no condition number.",
         )
     condition = largest / smallest
     shown = f"{condition:,.0f}" if condition >= 100.0 else short(condition)

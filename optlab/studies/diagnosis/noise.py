@@ -40,13 +40,19 @@ def examine(history: RunHistory) -> Finding | None:
         else None
     )
     wanted = (
-        f" At a batch size of about {float(np.median(scale[-10:])):,.0f}, signal and noise are equal."
+        (
+            f" At a batch size of about {float(np.median(scale[-10:])):,.0f}, signal and noise are "
+            "equal."
+        )
         if len(scale) and np.median(scale[-10:]) > 0
         else ""
     )
     return Finding(
         "noise",
-        "Noise dominates: the steps follow the noise of single batches, and the training loss no longer falls.",
+        (
+            "Noise dominates: the steps follow the noise of single batches, and the training loss "
+            "no longer falls."
+        ),
         f"The signal-to-noise ratio of a batch gradient is {short(signal)}.{wanted}",
         0.5,
         available(history.slower(4.0), larger),

@@ -26,8 +26,10 @@ def examine(history: RunHistory) -> Finding | None:
     return Finding(
         "overfitting",
         "The run overfits: the training loss still falls while the validation loss rises.",
-        f"The validation loss was lowest, {short(best)}, after {int(steps[lowest]):,} steps and is now "
-        f"{short(now)}; since then the training loss has fallen from {short(float(training[lowest]))} "
+        f"The validation loss was lowest, {short(best)}, after {int(steps[lowest]):,} steps and "
+        "is now "
+        f"{short(now)}; since then the training loss has fallen from "
+        f"{short(float(training[lowest]))} "
         f"to {short(float(training[-1]))}.",
         0.6,
         (

@@ -46,9 +46,11 @@ def examine(history: RunHistory) -> Finding | None:
     )
     return Finding(
         "plateau",
-        "The gradient is tiny and the loss is still high but hardly changes: the run is on a plateau, "
+        "The gradient is tiny and the loss is still high but hardly changes: the run is on a "
+        "plateau, "
         "or at a minimum of this height.",
-        f"The norm of the batch gradient is {short(now)}, {now / largest:.1%} of its 95% quantile over the "
+        f"The norm of the batch gradient is {short(now)}, {now / largest:.1%} of its 95% "
+        "quantile over the "
         f"run; the training loss varied by {short(moved)} in the last {len(third)} evaluations.",
         0.55,
         available(faster, adaptive),

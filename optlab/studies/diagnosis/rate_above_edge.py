@@ -17,11 +17,13 @@ def examine(history: RunHistory) -> Finding | None:
     live = history.is_live("optimizer.lr")
     return Finding(
         "rate_above_edge",
-        "The learning rate is above the edge of stability: along the direction of largest curvature "
+        "The learning rate is above the edge of stability: along the direction of largest "
+        "curvature "
         "each step overshoots the minimum by more than the last.",
         f"ε = {short(rate)}, the edge is {short(edge.rate)} (λ₁ = {short(edge.curvature)})."
         if edge.measured
-        else f"ε = {short(rate)}, the edge is at most {short(edge.rate)}: λ₁ ≥ {short(edge.curvature)}, "
+        else f"ε = {short(rate)}, the edge is at most {short(edge.rate)}: λ₁ ≥ "
+        f"{short(edge.curvature)}, "
         "the curvature gᵀHg/gᵀg along the gradient (λ₁ itself was not measured).",
         0.9,
         available(Remedy(f"Lower the rate to {safe:g}", {"optimizer.lr": safe}, live)),

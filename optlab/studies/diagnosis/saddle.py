@@ -9,7 +9,7 @@ _MAX_NORM_SHARE = 0.2
 
 
 def examine(history: RunHistory) -> Finding | None:
-    """Return whether a saddle is near (needs ``spectrum`` with both ends, ``full_gradient_norm``)."""
+    """Return whether a saddle is near (needs both ends of ``spectrum``, ``full_gradient_norm``)."""
     top, bottom, norm = (
         history.last("spectrum.top"),
         history.last("spectrum.bottom"),
@@ -36,9 +36,11 @@ def examine(history: RunHistory) -> Finding | None:
     second = Remedy("Use saddle-free Newton", {"optimizer.name": "saddle_free_newton"}, live=False)
     return Finding(
         "saddle",
-        "A saddle is near: the gradient is small, and the loss could fall along a direction of negative "
+        "A saddle is near: the gradient is small, and the loss could fall along a direction of "
+        "negative "
         "curvature.",
-        f"The smallest eigenvalue is {short(lowest)}, the largest {short(float(top[0]))}; the norm of the "
+        f"The smallest eigenvalue is {short(lowest)}, the largest {short(float(top[0]))}; the "
+        "norm of the "
         f"full gradient is {norm.last / norm.largest:.0%} of its largest value.",
         0.5,
         available(momentum, second),

@@ -26,8 +26,9 @@ def examine(history: RunHistory) -> Finding | None:
             explodes = ratio > 1.0
             return Finding(
                 "vanishing",
-                f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through time: the first "
-                f"steps of a sequence {'dominate the update' if explodes else 'contribute almost nothing to the update'}.",
+                f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through "
+                "time: the first "
+                f"steps of a sequence contribute {'nearly all' if explodes else 'almost nothing'}.",
                 f"Its norm at the first time step is {short(ratio)} times that at the last.",
                 0.7,
                 available(clip if explodes else None, orthogonal),
@@ -48,7 +49,8 @@ def examine(history: RunHistory) -> Finding | None:
     )
     return Finding(
         "vanishing",
-        f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through the layers: "
+        f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through the "
+        "layers: "
         f"{names[weights[low]]} hardly learns, unlike {names[weights[high]]}.",
         f"Their gradient norms are {short(float(norms[low]))} and {short(float(norms[high]))}.",
         0.7,

@@ -49,10 +49,14 @@ def require() -> None:
         with _quiet():
             import matplotlib.figure  # noqa: F401
     except ImportError:
-        packaged = "which the packaged OptLab leaves out; install OptLab with pip: pip install 'optlab[figures]'"
+        packaged = (
+            "which the packaged OptLab leaves out; install OptLab with pip: pip install "
+            "'optlab[figures]'"
+        )
         installable = "which is not installed; install it with: pip install 'matplotlib>=3.8'"
         raise InvalidInput(
-            f"Figures are drawn by matplotlib, {packaged if getattr(sys, 'frozen', False) else installable}."
+            "Figures are drawn by matplotlib, "
+            f"{packaged if getattr(sys, 'frozen', False) else installable}."
         ) from None
 
 

@@ -143,8 +143,8 @@ class Race:
         """Return the inputs and results of the step ``step`` (0, 1, …) of a run: symbol → number
         ``[]`` or vector ``[d]``.
 
-        ``θ``, ``f`` and ``∇f`` before it; ``θ̃`` if the rule looks ahead; the gradient ``g`` that it
-        used, and ``clip g`` if it was clipped; the rate ``ε``; the state of the rule after it, by
+        ``θ``, ``f`` and ``∇f`` before it; ``θ̃`` if the rule looks ahead; the gradient ``g`` used,
+        and ``clip g`` if it was clipped; the rate ``ε``; the state of the rule after it, by
         the names of its formula (``v``, ``r``, …); the step ``Δθ``.
 
         Raises:
@@ -271,7 +271,10 @@ class Walk:
                 "not finite"
             )
         if run in self.escaped:
-            reason += ", and the value is far below all in the picture: the function appears unbounded below"
+            reason += (
+                ", and the value is far below all in the picture: the function appears unbounded "
+                "below"
+            )
         return reason
 
 
@@ -288,19 +291,24 @@ def check(surface: Surface, contenders: Sequence[Contender]) -> None:
         if len(contender.start) != surface.dimension:
             wanted = "one number" if surface.dimension == 1 else f"{surface.dimension} numbers"
             raise InvalidInput(
-                f"The start is {place(contender.start)}, but a point on {surface.name} has {wanted}.",
+                (
+                    f"The start is {place(contender.start)}, but a point on {surface.name} has "
+                    f"{wanted}."
+                ),
                 "start",
             )
         if isinstance(optimizer, ObjectiveOptimizer):
             if optimizer.needs_predictions:
                 raise InvalidInput(
-                    f"optimizer.name is {optimizer.name!r}, which needs a model with a predicted distribution; "
+                    f"optimizer.name is {optimizer.name!r}, which needs a model with a predicted "
+                    "distribution; "
                     "choose another optimizer for a surface.",
                     "optimizer.name",
                 )
             if contender.clipping.active:
                 raise InvalidInput(
-                    f"{optimizer.label} evaluates the objective directly and cannot be combined with clipping; "
+                    f"{optimizer.label} evaluates the objective directly and cannot be combined "
+                    "with clipping; "
                     'set clipping.name = "none".',
                     "clipping.name",
                 )
@@ -312,7 +320,10 @@ def check(surface: Surface, contenders: Sequence[Contender]) -> None:
     ):
         if not np.isfinite(height):
             raise InvalidInput(
-                f"The start is {place(contender.start)}, but {surface.name} has no finite value there; choose another start.",
+                (
+                    f"The start is {place(contender.start)}, but {surface.name} has no finite value "
+                    "there; choose another start."
+                ),
                 "start",
             )
 
@@ -416,7 +427,7 @@ def _stacked(tensors: Sequence[Any], shape: tuple[int, ...]) -> Array:
 
 
 def _by_run(walk: Walk, states: Sequence[Sequence[State]]) -> tuple[dict[str, Array], ...]:
-    """Return for each run name → the values of its state, ``[K + 1, …]``, if their shape is fixed."""
+    """Return for each run name → values of its state, ``[K + 1, …]``, if their shape is fixed."""
     by_run: list[dict[str, Array]] = [{} for _ in walk.contenders]
     for group, history in zip(walk.groups, states, strict=True):
         for name in history[-1]:

@@ -68,7 +68,10 @@ class Local:
         """The classification and its evidence."""
         signs = ", ".join(f"{value:.4g}" for value in self.eigenvalues)
         if self.kind is None:
-            return f"not a critical point (slope {np.linalg.norm(self.gradient):.3g}); the surface is {self.bend} there (eigenvalues {signs})"
+            return (
+                f"not a critical point (slope {np.linalg.norm(self.gradient):.3g}); the surface "
+                f"is {self.bend} there (eigenvalues {signs})"
+            )
         if self.kind == "kink":
             return "kink: the function has no derivative there"
         described = f"saddle of index {self.index}" if self.kind == "saddle" else self.kind
@@ -96,8 +99,8 @@ class Basins:
         axes: coordinates along each variable. targets: the critical points that runs ended at,
             lowest first.
         ends: final position of each run, ``[…, d]``; NaN where the surface has no value.
-        owner: index in ``targets``; :data:`ELSEWHERE` where a run ended at none or descended without
-            end, :data:`LOST` where it diverged or could not start.
+        owner: index in ``targets``; :data:`ELSEWHERE` where a run ended at none or descends
+            without end, :data:`LOST` where it diverged or could not start.
         steps: steps until a run stayed near its target; -1 where it has none.
     """
 
@@ -122,7 +125,10 @@ def local(surface: Surface, point: Sequence[float]) -> Local:
     described = _described(surface, tensor([point]), _scale(surface))[0]
     if not np.isfinite(described.value) or not np.isfinite(described.eigenvalues).all():
         raise InvalidInput(
-            f"{surface.name} has no finite value or curvature at ({', '.join(f'{x:.4g}' for x in point)}).",
+            (
+                f"{surface.name} has no finite value or curvature at "
+                f"({', '.join(f'{x:.4g}' for x in point)})."
+            ),
             "point",
         )
     return described

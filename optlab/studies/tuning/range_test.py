@@ -28,14 +28,14 @@ SMOOTHING = 0.9
 by a factor of two.
 """
 MAX_REGAINED_SHARE = 0.25
-"""Share of the decrease of the loss: a rate counts as too large where the loss regains that much, or
-falls short of the best decrease by that much.
+"""Share of the decrease of the loss: a rate counts as too large where the loss regains that much,
+or falls short of the best decrease by that much.
 """
 _DIVERGED_FACTOR = 4.0
 """The range test ends when the smoothed loss is this many times the loss at the start."""
 
 ProgressCallback = Callable[[float], None]
-"""Receives the completed share of a task, from 0 to 1; an exception that it raises ends the task."""
+"""Receives the completed share of a task, from 0 to 1; an exception ends the task."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,10 @@ def range_test(
             on_progress((step + 1) / steps)
     if len(losses) < 3:
         raise InvalidInput(
-            f"The loss is not finite from the first steps, at a rate of {first:g}; start with a smaller rate.",
+            (
+                f"The loss is not finite from the first steps, at a rate of {first:g}; start with a "
+                "smaller rate."
+            ),
             "from",
         )
     rates = np.array([schedule.rate(0.0, step) for step in range(len(losses))])
@@ -160,7 +163,10 @@ def check(experiment: Experiment, first: float, last: float) -> None:
         )
     if not (math.isfinite(first) and math.isfinite(last) and 0.0 < first <= last):
         raise InvalidInput(
-            f"The range is {first:g} to {last:g}, but the first rate must be above 0 and the last at least as large.",
+            (
+                f"The range is {first:g} to {last:g}, but the first rate must be above 0 and the "
+                "last at least as large."
+            ),
             "from",
         )
 
@@ -187,15 +193,23 @@ def _read(
     if fall <= 0.02 * abs(smooth[0]):
         explanation = (
             f"No rate up to {rates[-1]:.3g} reduced the loss by more than 2%, so the suggestion of "
-            f"{steepest:.3g} means little; try larger rates, or find out what else keeps the loss from falling."
+            f"{steepest:.3g} means little; try larger rates, or find out what else keeps the "
+            "loss from falling."
         )
     else:
-        explanation = f"The loss falls fastest at a rate of {steepest:.3g} and is lowest at {rates[lowest]:.3g}"
+        explanation = (
+            f"The loss falls fastest at a rate of {steepest:.3g} and is lowest at "
+            f"{rates[lowest]:.3g}"
+        )
         if edge is None:
-            explanation += f"; no rate up to {rates[-1]:.3g} made it rise again, so larger ones may do better still."
+            explanation += (
+                f"; no rate up to {rates[-1]:.3g} made it rise again, so larger ones may do "
+                "better still."
+            )
         else:
             explanation += (
-                f"; instability begins at about {edge:.3g}, by an estimate from this one run. Choose "
+                f"; instability begins at about {edge:.3g}, by an estimate from this one run. "
+                "Choose "
                 "a rate near the first."
             )
     return RangeTest(rates, losses, smooth, steepest, float(rates[lowest]), edge, explanation)
@@ -224,8 +238,8 @@ def _edge_by_growth(
 
 
 def _steepest(log_rates: NDArray[np.float64], smooth: NDArray[np.float64], lowest: int) -> int:
-    """Return the index, up to the lowest point, at which a line through a twentieth of the points on
-    either side falls fastest.
+    """Return the index, up to the lowest point, at which a line through a twentieth of the points
+    on either side falls fastest.
 
     The first points are left out: an average of a few losses is mostly noise.
     """

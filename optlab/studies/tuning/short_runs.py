@@ -95,7 +95,7 @@ class _ConstantRateRuns:
         return sound
 
     def unstable(self, best: int) -> int | None:
-        """Return the first run above the best that is not stable; a stable run beyond it was luck."""
+        """Return the first run above the best that is not stable; later stable ones are luck."""
         above = np.flatnonzero(~self.stable(best)[best:])
         return best + int(above[0]) if len(above) else None
 
@@ -190,7 +190,8 @@ def _advise(runs: _ConstantRateRuns, steps: int, tau: int) -> ShortRuns:
     best = unstable = advised = None
     if index is None:
         explanation = (
-            f"No rate from {runs.rates[0]:.3g} to {runs.rates[-1]:.3g} reduced the training loss in "
+            f"No rate from {runs.rates[0]:.3g} to {runs.rates[-1]:.3g} reduced the training loss "
+            "in "
             f"{steps:,} steps; try smaller ones."
         )
     else:

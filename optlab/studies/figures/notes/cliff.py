@@ -63,11 +63,16 @@ class CliffFigure(Figure[Cliff]):
 
     def caption(self, data: Cliff) -> str:
         return (
-            f"On the wall the norm of the gradient reaches {_steepest(data.above):.0f}; on the slopes before it, it is "
-            f"about 1. Gradient descent (ε = {data.lr:g}) approaches the wall from above or from below; once on "
-            f"it, a single step of length {data.above.steps.max():.1f} or {data.below.steps.max():.1f} throws it back across "
-            f"the valley. Clipped to a norm of {data.threshold:g}, the gradient keeps its direction, no step is longer than "
-            f"ε·{data.threshold:g} = {data.lr * data.threshold:g}, and both descents stay at the foot of the wall, where the "
+            f"On the wall the norm of the gradient reaches {_steepest(data.above):.0f}; on the "
+            "slopes before it, it is "
+            f"about 1. Gradient descent (ε = {data.lr:g}) approaches the wall from above or from "
+            "below; once on "
+            f"it, a single step of length {data.above.steps.max():.1f} or "
+            f"{data.below.steps.max():.1f} throws it back across "
+            f"the valley. Clipped to a norm of {data.threshold:g}, the gradient keeps its "
+            "direction, no step is longer than "
+            f"ε·{data.threshold:g} = {data.lr * data.threshold:g}, and both descents stay at the "
+            "foot of the wall, where the "
             "values are lowest."
         )
 

@@ -30,7 +30,7 @@ class Kind:
     """One critical point.
 
     Attributes:
-        x, f: the function, ``[n]``. point, value: where the slope is zero, as computed by the engine.
+        x, f: the function, ``[n]``. point, value: the critical point, computed by the engine.
             slope, curvature: there.
         left, right: heights a little to either side, less the value. track: gradient descent that
             starts near.
@@ -71,11 +71,16 @@ class CriticalPointsFigure(Figure[Kinds]):
 
     def caption(self, data: Kinds) -> str:
         return (
-            "At each diamond the slope is zero. A minimum is lower than its neighbors, a maximum higher; a saddle has both higher and lower "
-            f"neighbors. The curvature distinguishes the first two ({signed(data.minimum.curvature, '+.3g')} and "
-            f"{signed(data.maximum.curvature, '+.3g')}), but is {abs(data.saddle.curvature):.2g} at the saddle. The dots show gradient "
-            "descent from the start marked by a ring: it converges to the minimum, leaves the maximum, and stalls at the saddle although "
-            f"lower values lie beyond it: after {STEPS} steps it is still {data.saddle.track.positions[-1, 0]:.2g} away."
+            "At each diamond the slope is zero. A minimum is lower than its neighbors, a maximum "
+            "higher; a saddle has both higher and lower "
+            "neighbors. The curvature distinguishes the first two "
+            f"({signed(data.minimum.curvature, '+.3g')} and "
+            f"{signed(data.maximum.curvature, '+.3g')}), but is {abs(data.saddle.curvature):.2g} "
+            "at the saddle. The dots show gradient "
+            "descent from the start marked by a ring: it converges to the minimum, leaves the "
+            "maximum, and stalls at the saddle although "
+            f"lower values lie beyond it: after {STEPS} steps it is still "
+            f"{data.saddle.track.positions[-1, 0]:.2g} away."
         )
 
     def numbers(self, data: Kinds) -> Mapping[str, Number]:

@@ -60,9 +60,12 @@ class DownhillFigure(Figure[Downhill]):
 
     def caption(self, data: Downhill) -> str:
         return (
-            "Where the derivative f′ (dashed) is negative, a small step to the right goes downhill; where it is positive, a step to the "
-            f"left does. Both descents take steps of −εf′ with ε = {LR:g}. The steps become shorter as the slope decreases, and vanish "
-            f"where f′ = 0: after {STEPS} steps the distance to the minimum has fallen from {_START:g} to "
+            "Where the derivative f′ (dashed) is negative, a small step to the right goes "
+            "downhill; where it is positive, a step to the "
+            f"left does. Both descents take steps of −εf′ with ε = {LR:g}. The steps become "
+            "shorter as the slope decreases, and vanish "
+            f"where f′ = 0: after {STEPS} steps the distance to the minimum has fallen from "
+            f"{_START:g} to "
             f"{abs(data.from_right.positions[-1, 0]):.2g}."
         )
 

@@ -116,11 +116,16 @@ class GradientNormFigure(Figure[GradientNorms]):
     def caption(self, data: GradientNorms) -> str:
         full = data.full_norms
         return (
-            f"A convolutional network with {data.parameters:,} parameters learns to classify handwritten digits (stochastic gradient "
-            f"descent with batches of {BATCH}, ε = {LR:g}). Left: the gradient norm of each step, and its mean over {WIDTH} steps, "
-            f"which is {data.growth:.1f} times as large at the end as at the start; the connected dots are the norm of the gradient on "
-            f"the full training set, {full[0]:.2g} at the start and {full[-1]:.2g} at the end. Right: meanwhile the error on validation "
-            f"images falls from {data.error[0]:.0%} to {data.error[-1]:.0%}. Near a critical point the norm on the full training set "
+            f"A convolutional network with {data.parameters:,} parameters learns to classify "
+            "handwritten digits (stochastic gradient "
+            f"descent with batches of {BATCH}, ε = {LR:g}). Left: the gradient norm of each "
+            f"step, and its mean over {WIDTH} steps, "
+            f"which is {data.growth:.1f} times as large at the end as at the start; the "
+            "connected dots are the norm of the gradient on "
+            f"the full training set, {full[0]:.2g} at the start and {full[-1]:.2g} at the end. "
+            "Right: meanwhile the error on validation "
+            f"images falls from {data.error[0]:.0%} to {data.error[-1]:.0%}. Near a critical "
+            "point the norm on the full training set "
             "would approach zero; the norm of a single step retains the noise of its batch."
         )
 

@@ -102,12 +102,18 @@ class MomentumFigure(Figure[Canyon]):
 
     def caption(self, data: Canyon) -> str:
         return (
-            f"Contours of a quadratic with {CONDITION:g} times as much curvature across the canyon as along it. Gradient descent at its "
-            f"best rate (ε = {LR:.3g}) crosses the canyon with each step; the arrows show its step from points of the momentum path (ε = "
-            f"{MOMENTUM_LR:g}, α = {MOMENTUM:g}). Momentum accumulates the common part of its steps, up to ε‖g‖/(1 − α) = "
-            f"{data.terminal:.3g}‖g‖. Its path has length {data.momentum.length:.0f}, that of gradient descent {data.gradient.length:.0f}. "
-            f"Right: a hundredth of the distance remains after {left(data.momentum, 0.01)} and {left(data.gradient, 0.01)} steps, and after "
-            f"{left(data.best, 0.01)} with the best parameters of momentum (ε = {BEST_LR:.3g}, α = {BEST_MOMENTUM:.2g})."
+            f"Contours of a quadratic with {CONDITION:g} times as much curvature across the "
+            "canyon as along it. Gradient descent at its "
+            f"best rate (ε = {LR:.3g}) crosses the canyon with each step; the arrows show its "
+            "step from points of the momentum path (ε = "
+            f"{MOMENTUM_LR:g}, α = {MOMENTUM:g}). Momentum accumulates the common part of its "
+            "steps, up to ε‖g‖/(1 − α) = "
+            f"{data.terminal:.3g}‖g‖. Its path has length {data.momentum.length:.0f}, that of "
+            f"gradient descent {data.gradient.length:.0f}. "
+            f"Right: a hundredth of the distance remains after {left(data.momentum, 0.01)} and "
+            f"{left(data.gradient, 0.01)} steps, and after "
+            f"{left(data.best, 0.01)} with the best parameters of momentum (ε = {BEST_LR:.3g}, α "
+            f"= {BEST_MOMENTUM:.2g})."
         )
 
     def numbers(self, data: Canyon) -> Mapping[str, Number]:

@@ -69,11 +69,16 @@ class MountainFigure(Figure[Mountain]):
 
     def caption(self, data: Mountain) -> str:
         return (
-            "The function has neither a minimum nor a saddle, only two asymptotes, the lower one on the right, with a mountain between. "
-            f"From the right side, gradient descent (ε = {LR:g}) falls below {signed(LOW)} after {data.right.first_below(LOW)} steps. On the "
-            f"wrong side each step downhill leads away from there: on the axis, {STEPS:,} steps end at a height of "
-            f"{data.wrong.values[-1]:.2f}. Off the axis the descent goes around the mountain, on a path "
-            f"{data.around.length / data.around.distance:.1f} times as long as the distance that it covers, and needs "
+            "The function has neither a minimum nor a saddle, only two asymptotes, the lower one "
+            "on the right, with a mountain between. "
+            f"From the right side, gradient descent (ε = {LR:g}) falls below {signed(LOW)} after "
+            f"{data.right.first_below(LOW)} steps. On the "
+            f"wrong side each step downhill leads away from there: on the axis, {STEPS:,} steps "
+            "end at a height of "
+            f"{data.wrong.values[-1]:.2f}. Off the axis the descent goes around the mountain, on "
+            "a path "
+            f"{data.around.length / data.around.distance:.1f} times as long as the distance that "
+            "it covers, and needs "
             f"{data.around.first_below(LOW):,} steps."
         )
 

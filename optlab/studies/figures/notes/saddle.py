@@ -1,4 +1,4 @@
-"""Figure 4.5: a saddle of two variables, with the directions in which it is a minimum or a maximum."""
+"""Figure 4.5: a saddle of two variables, a minimum in one direction, a maximum in another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SaddlePoint:
     """The saddle ``x₁² − x₂²``.
 
     Attributes:
-        point, value: the critical point ``[2]`` as computed by the engine. index: number of negative
+        point, value: the critical point ``[2]``, computed by the engine. index: number of negative
             eigenvalues.
         eigenvalues: of the Hessian there, ascending, ``[2]``. eigenvectors: ``[2, 2]``, one a row.
         along: distances from the point, ``[n]``. sections: heights there along each eigenvector,
@@ -88,10 +88,14 @@ class SaddleFigure(Figure[SaddlePoint]):
     def caption(self, data: SaddlePoint) -> str:
         down, up = data.eigenvalues
         return (
-            f"f(x) = x₁² − x₂² has zero gradient at the origin. Along the eigenvector of the eigenvalue {signed(up, '+.3g')} it rises "
-            f"on both sides, along that of {signed(down)} it falls. Gradient descent (ε = {LR:g}), started near the ridge, approaches the "
-            f"saddle up to {np.linalg.norm(data.descent.positions, axis=1).min():.2g}, slows down and leaves it along the direction of "
-            f"negative curvature; Newton's method reaches the saddle after {int((data.newton.steps > 1e-9).sum())} step, because it "
+            "f(x) = x₁² − x₂² has zero gradient at the origin. Along the eigenvector of the "
+            f"eigenvalue {signed(up, '+.3g')} it rises "
+            f"on both sides, along that of {signed(down)} it falls. Gradient descent (ε = "
+            f"{LR:g}), started near the ridge, approaches the "
+            f"saddle up to {np.linalg.norm(data.descent.positions, axis=1).min():.2g}, slows "
+            "down and leaves it along the direction of "
+            "negative curvature; Newton's method reaches the saddle after "
+            f"{int((data.newton.steps > 1e-9).sum())} step, because it "
             "solves for a zero of the gradient."
         )
 
