@@ -63,7 +63,7 @@ def test_that_a_bench_is_run_with_its_fields_and_tells_everything_as_json(
         plot["y"] == {"label": "bias / gradient", "unit": "", "log": True} and plot["image"] is None
     )
     assert {curve["style"] for curve in plot["curves"]} == {"measured", "predicted"}
-    assert found["sentence"].startswith("Weights of 0.5") and found["numbers"]
+    assert found["sentence"].startswith("For weights of scale 0.5") and found["numbers"]
 
 
 def test_that_the_table_is_written_in_full_as_csv(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.experiment import Experiment
+from optlab.studies.stability import edge_factor
 
 Floats = NDArray[np.float64]
 MIN_READINGS = 3
@@ -138,13 +139,7 @@ class RunHistory:
         curvature = float(top[0]) if len(top) else self._curvature_along_gradient()
         if not curvature > 0.0:
             return None
-        # On a quadratic, heavy-ball momentum is stable up to 2 (1 + α)/λ₁, and Nesterov's up to
-        # 2 (1 + α)/((1 + 2α) λ₁).
-        momentum = float(getattr(optimizer, "momentum", 0.0))
-        factor = 1.0 + momentum
-        if optimizer.name == "nesterov":
-            factor /= 1.0 + 2.0 * momentum
-        return StabilityEdge(2.0 * factor / curvature, curvature, bool(len(top)))
+        return StabilityEdge(edge_factor(optimizer) / curvature, curvature, bool(len(top)))
 
     def _curvature_along_gradient(self) -> float:
         """Return the median of the last 20 readings, NaN if there are too few."""

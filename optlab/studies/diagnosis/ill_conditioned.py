@@ -56,8 +56,9 @@ def examine(history: RunHistory) -> Finding | None:
 def _of_gradient(history: RunHistory) -> bool:
     """Return whether the readings are of the step −εg rather than of the step taken."""
     return not any(
-        instrument.name == "conditioning" and instrument.values().get("step") == "taken"
+        instrument.values().get("step") == "taken"
         for instrument in history.experiment.instruments
+        if "ghg" in {quantity.name for quantity in instrument.gives}
     )
 
 

@@ -20,6 +20,7 @@ from optlab.catalogue.schedules.base import Schedule
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import number
 from optlab.experiment import Experiment
+from optlab.studies.stability import edge_factor, looks_ahead, momentum_of
 from optlab.training.trainer import Trainer
 
 FIRST, LAST, STEPS = 1e-6, 10.0, 200
@@ -227,14 +228,12 @@ def _edge_by_growth(
     if not optimizer.along_gradient or len(losses) < 2 or not losses[-1] > losses[-2] > 0.0:
         return math.inf
     p, rate = math.sqrt(losses[-1] / losses[-2]), float(rates[-2])
-    momentum = float(getattr(optimizer, "momentum", 0.0))
-    if optimizer.name == "nesterov":
+    momentum = momentum_of(optimizer)
+    if looks_ahead(optimizer):
         product = 1.0 + p * p / ((1.0 + momentum) * p + momentum)
-        at_edge = 2.0 * (1.0 + momentum) / (1.0 + 2.0 * momentum)
     else:
         product = 1.0 + momentum + p + momentum / p
-        at_edge = 2.0 * (1.0 + momentum)
-    return rate * at_edge / product
+    return rate * edge_factor(optimizer) / product
 
 
 def _steepest(log_rates: NDArray[np.float64], smooth: NDArray[np.float64], lowest: int) -> int:
