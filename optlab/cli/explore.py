@@ -98,7 +98,7 @@ def explore(
     found = None
     with _progress_bar(silent=json) as progress:
         for found in built.run(progress):
-            progress.told(found.done)
+            progress.report(found.done)
     if found is None:
         raise OptLabError(f"The demonstration {name} gave no result.")
     if to is not None:
@@ -277,7 +277,7 @@ class _BarProgress(Progress):
     def __init__(self, progress: Any) -> None:
         self._progress, self._task = progress, progress.add_task("exploring", total=1.0)
 
-    def told(self, done: float) -> None:
+    def report(self, done: float) -> None:
         self._progress.update(self._task, completed=done)
 
 

@@ -124,7 +124,7 @@ def document(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) ->
             "steepest": test.steepest,
             "lowest": test.lowest,
             "edge": test.edge,
-            "words": test.words,
+            "words": test.explanation,
         },
         "short_runs": None
         if runs is None
@@ -137,7 +137,7 @@ def document(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) ->
             ],
             "best": runs.best,
             "unstable": runs.unstable,
-            "words": runs.words,
+            "words": runs.explanation,
         },
         "advice": _advice(runs) or None,
     }
@@ -176,7 +176,7 @@ def _say(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) -> Non
         )
     )
     say(f"{'':12}s steepest, m minimum" + (", e edge\n" if test.edge is not None else "\n"))
-    say(test.words)
+    say(test.explanation)
     if runs is None:
         return
     say(
@@ -190,7 +190,7 @@ def _say(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) -> Non
         )
         rows.append((f"{rate:.3g}", f"{loss:.4g}", remark))
     say_table(("Rate", "Training loss", ""), rows, headed=True)
-    say(f"\n{runs.words}")
+    say(f"\n{runs.explanation}")
     advice = _advice(runs)
     if advice:
         say(

@@ -288,12 +288,13 @@ def _say_race(ran: Race) -> None:
                 f"{np.linalg.norm(ran.gradients[ran.lengths[run], run]):.3g}",
                 f"{ran.path_length(run):.4g}",
                 f"{ran.distance(run):.4g}",
+                "{1:.4g} at {0}".format(*ran.largest_step(run)),
             )
         )
-    say_table(("Optimizer", "Start", "Steps", "End", "Value", "Slope", "Path", "Distance"), rows)
-    for contender, reason in zip(ran.contenders, ran.reasons, strict=True):
+    say_table(("Optimizer", "Start", "Steps", "End", "Value", "Slope", "Path", "Distance", "Largest step"), rows)
+    for contender, ending, reason in zip(ran.contenders, ran.endings, ran.reasons, strict=True):
         if reason:
-            say(f"{contender.optimizer.name} diverged: {reason}.")
+            say(f"{contender.optimizer.name} {ending}: {reason}.")
     for contender, notes in zip(ran.contenders, ran.notes, strict=True):
         if notes:
             step, note = next(iter(notes.items()))
@@ -348,6 +349,7 @@ def _run_document(ran: Race, run: int) -> dict[str, Any]:
         "gradient_norm": float(np.linalg.norm(ran.gradients[length, run])),
         "path_length": ran.path_length(run),
         "distance": ran.distance(run),
+        "largest_step": dict(zip(("step", "length"), ran.largest_step(run), strict=True)),
         "path": ran.path(run).tolist(),
         "values": ran.values[: length + 1, run].tolist(),
         "notes": [{"step": step + 1, "note": note} for step, note in ran.notes[run].items()],

@@ -19,7 +19,7 @@ class _Controlled(Progress):
         self._controls = controls
         self._stopped = False
 
-    def going(self) -> bool:
+    def should_continue(self) -> bool:
         self._stopped = self._stopped or any(
             isinstance(message, Stop) for message in self._controls.take(0)
         )

@@ -69,7 +69,7 @@ def test_that_a_demonstration_is_run_with_its_fields_and_tells_everything_as_jso
         plot["y"] == {"label": "bias / gradient", "unit": "", "log": True} and plot["image"] is None
     )
     assert {curve["style"] for curve in plot["curves"]} == {"measured", "predicted"}
-    assert found["sentence"].startswith("Weights of 0.5") and found["numbers"]
+    assert found["sentence"].startswith("For weights of scale 0.5") and found["numbers"]
 
 
 def test_that_the_table_is_written_in_full_as_csv(
@@ -95,7 +95,7 @@ def test_that_people_get_a_table_and_a_sentence(
         == 0
     )
     said = capsys.readouterr().out
-    assert said.startswith("Local moves, wrong structure (C17)\n") and "path / distance" in said
+    assert said.startswith("Local moves, misleading structure (C17)\n") and "path / distance" in said
     assert (
         "… and 10 rows more." in said
         and "Of 40 starts" in said

@@ -81,7 +81,7 @@ def test_that_range_shows_people_a_plot_a_table_and_the_words(
     ("arguments", "words"),
     [
         (["range", "lbfgs-digits"], "no learning rate"),
-        (["range", "iris-softmax", "--from", "1", "--to", "0.1"], "no smaller"),
+        (["range", "iris-softmax", "--from", "1", "--to", "0.1"], "at least as large"),
         (["range", "iris-softmax", "--short-runs", "1"], "--short-runs"),
         (["range", "iris-sotfmax"], "iris-softmax"),
         (["start", "iris-softmax", "--compare", "he"], "two initializers"),

@@ -106,6 +106,16 @@ def test_that_basins_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sgd to minimum (0)" in capsys.readouterr().out
 
 
+def test_that_a_run_that_leaves_a_saddle_is_said_to_escape(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["surface", "saddle", "--start", "1.2,0.4", "--steps", "400"]) == 0
+    output = capsys.readouterr().out
+    assert "sgd escaped: step " in output and "diverged" not in output
+    (run,) = document(["saddle", "--start", "1.2,0.4", "--steps", "400"], capsys)["runs"]
+    assert run["status"] == "escaped" and run["largest_step"]["length"] > 1.0
+
+
 def test_that_a_run_that_diverged_is_a_result_with_a_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -140,7 +150,7 @@ def test_that_a_run_that_diverged_is_a_result_with_a_reason(
             "surface.expression",
         ),
         (["saddle", "--clip", "-1"], "above 0", "clipping.threshold"),
-        (["saddle", "--optimizer", "newton", "--clip", "1"], "use none", "clipping.name"),
+        (["saddle", "--optimizer", "newton", "--clip", "1"], "cannot be combined with clipping", "clipping.name"),
     ],
 )
 def test_that_bad_input_is_one_sentence_and_exit_code_2(

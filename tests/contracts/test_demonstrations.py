@@ -1,5 +1,5 @@
-"""What every bench promises, whatever it puts to the test: checked over the walk, so that a new
-file is checked from the day it is dropped in.
+"""The contract of every demonstration, checked for all files of the folder, so that a new file is
+checked as soon as it is added.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "first_and_second_order": {"dimension": 2, "largest": 64, "draws": 5},
     "local_moves": {"starts": 6, "steps": 10},
 }
-"""Fields with which a bench takes a second at most; one that is not listed is run as it is."""
+"""Fields with which a demonstration takes at most a second; others run with their defaults."""
 each = pytest.mark.parametrize(
     "demonstration", demonstrations.demonstrations(), ids=lambda demonstration: demonstration.name
 )
@@ -48,21 +48,21 @@ def small(demonstration: type[Demonstration], **values: Any) -> Demonstration:
 
 
 class Counting(Progress):
-    """Says no from a given question on."""
+    """Stops a run after a number of checks."""
 
-    def __init__(self, most: float = float("inf")) -> None:
-        self.most, self.asked, self.heard = most, 0, [0.0]
+    def __init__(self, limit: float = float("inf")) -> None:
+        self.limit, self.checks, self.reported = limit, 0, [0.0]
 
-    def going(self) -> bool:
-        self.asked += 1
-        return self.asked <= self.most
+    def should_continue(self) -> bool:
+        self.checks += 1
+        return self.checks <= self.limit
 
-    def told(self, done: float) -> None:
-        self.heard.append(done)
+    def report(self, done: float) -> None:
+        self.reported.append(done)
 
 
 def same(first: DemonstrationResult, second: DemonstrationResult) -> bool:
-    """Equal in every figure that is no time."""
+    """Return whether all numbers are equal."""
     return np.array_equal(
         np.array(first.table.rows, dtype=object).astype(str),
         np.array(second.table.rows, dtype=object).astype(str),
@@ -70,7 +70,7 @@ def same(first: DemonstrationResult, second: DemonstrationResult) -> bool:
 
 
 @each
-def test_that_a_bench_says_what_it_is(demonstration: type[Demonstration]) -> None:
+def test_that_a_demonstration_describes_itself(demonstration: type[Demonstration]) -> None:
     described = page(demonstration)
     assert sentence(demonstration).endswith(".") and demonstration.__doc__ != Demonstration.__doc__
     assert (
@@ -94,7 +94,9 @@ def test_that_a_bench_says_what_it_is(demonstration: type[Demonstration]) -> Non
 
 
 @each
-def test_that_the_rule_of_a_bench_can_be_typeset(demonstration: type[Demonstration]) -> None:
+def test_that_the_rule_of_a_demonstration_can_be_typeset(
+    demonstration: type[Demonstration],
+) -> None:
     import ziamath
 
     from optlab.cli.plain_math import plain
@@ -105,7 +107,9 @@ def test_that_the_rule_of_a_bench_can_be_typeset(demonstration: type[Demonstrati
 
 
 @each
-def test_that_a_bench_is_alone_in_a_file_of_its_name(demonstration: type[Demonstration]) -> None:
+def test_that_a_demonstration_is_alone_in_a_file_of_its_name(
+    demonstration: type[Demonstration],
+) -> None:
     module = importlib.import_module(demonstration.__module__)
     mine = [
         v
@@ -118,7 +122,7 @@ def test_that_a_bench_is_alone_in_a_file_of_its_name(demonstration: type[Demonst
     )
 
 
-def test_that_a_bench_imports_no_other_bench() -> None:
+def test_that_a_demonstration_imports_no_other() -> None:
     modules = set(demonstrations.modules())
     assert {
         demonstration.__module__ for demonstration in demonstrations.demonstrations()
@@ -132,12 +136,12 @@ def test_that_a_bench_imports_no_other_bench() -> None:
 
 
 @each
-def test_that_what_a_bench_yields_is_whole_and_ends_with_everything_done(
+def test_that_what_a_demonstration_yields_is_complete_and_ends_with_everything_done(
     demonstration: type[Demonstration],
 ) -> None:
-    course = Counting()
-    found = list(small(demonstration).run(course))
-    assert course.asked > 0 and all(0.0 <= done <= 1.0 + 1e-9 for done in course.heard)
+    progress = Counting()
+    found = list(small(demonstration).run(progress))
+    assert progress.checks > 0 and all(0.0 <= done <= 1.0 + 1e-9 for done in progress.reported)
     shares = [one.done for one in found]
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
     for one in found:
@@ -155,7 +159,7 @@ def test_that_what_a_bench_yields_is_whole_and_ends_with_everything_done(
                     and item.x.dtype == item.y.dtype == np.float64
                 )
                 assert not plot.x.log or (item.x > 0.0).all(), (
-                    "zero has no place on a logarithmic axis"
+                    "zero cannot be drawn on a logarithmic axis"
                 )
                 assert not plot.y.log or (item.y > 0.0).all() or item.name == demonstration.label
             for curve in plot.curves:
@@ -165,7 +169,9 @@ def test_that_what_a_bench_yields_is_whole_and_ends_with_everything_done(
 
 
 @each
-def test_that_a_bench_gives_the_same_numbers_again(demonstration: type[Demonstration]) -> None:
+def test_that_a_demonstration_gives_the_same_numbers_again(
+    demonstration: type[Demonstration],
+) -> None:
     first, second = (list(small(demonstration).run())[-1] for _ in range(2))
     if any("time" in column.name for column in first.table.columns if column.unit):
         assert [row[3:] for row in first.table.rows] == [row[3:] for row in second.table.rows]
@@ -180,19 +186,19 @@ def test_that_another_seed_gives_other_numbers(demonstration: type[Demonstration
 
 
 @each
-def test_that_a_bench_ends_when_it_is_told_to(demonstration: type[Demonstration]) -> None:
+def test_that_a_demonstration_ends_when_it_is_stopped(demonstration: type[Demonstration]) -> None:
     full = Counting()
     results = len(list(small(demonstration).run(full)))
-    for most in {0, full.asked // 2}:
-        course = Counting(most)
-        found = list(small(demonstration).run(course))
-        assert course.asked == most + 1 or full.asked == most, (
-            "it asks once more, is refused, and asks no further"
+    for limit in {0, full.checks // 2}:
+        progress = Counting(limit)
+        found = list(small(demonstration).run(progress))
+        assert progress.checks == limit + 1 or full.checks == limit, (
+            "it checks once more, is stopped, and does not check again"
         )
         assert len(found) <= results
 
 
-def test_that_an_unknown_bench_and_a_wrong_value_are_refused_in_words() -> None:
+def test_that_an_unknown_demonstration_and_a_wrong_value_are_refused() -> None:
     with pytest.raises(InvalidInput, match="did you mean symmetry"):
         demonstrations.get("symetry")
     with pytest.raises(
@@ -201,11 +207,11 @@ def test_that_an_unknown_bench_and_a_wrong_value_are_refused_in_words() -> None:
         demonstrations.build("symmetry", {"steps": -1})
 
 
-def test_that_benches_are_listed_without_torch_scikit_learn_and_qt() -> None:
+def test_that_demonstrations_are_listed_without_torch_scikit_learn_and_qt() -> None:
     program = (
         "import sys\n"
         "from optlab.studies import demonstrations; from optlab.experiment import pages\n"
-        "assert [pages.page(bench) for bench in demonstrations.demonstrations()]\n"
+        "assert [pages.page(one) for one in demonstrations.demonstrations()]\n"
         "loaded = {'torch', 'sklearn', 'scipy', 'PySide6', 'pyqtgraph'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
@@ -215,11 +221,11 @@ def test_that_benches_are_listed_without_torch_scikit_learn_and_qt() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_that_a_file_dropped_into_the_folder_is_a_bench(tmp_path: Path) -> None:
+def test_that_a_file_dropped_into_the_folder_is_a_demonstration(tmp_path: Path) -> None:
     (tmp_path / "coin.py").write_text(
         '"""A coin."""\n\nfrom typing import ClassVar\n\nfrom optlab.studies.demonstrations.base import Demonstration\n\n\n'
         'class Coin(Demonstration):\n    """A coin is tossed."""\n\n    name: ClassVar[str] = "coin"\n    label: ClassVar[str] = "Coin"\n\n'
-        "    def run(self, course=None):\n        yield from ()\n",
+        "    def run(self, progress=None):\n        yield from ()\n",
         encoding="utf-8",
     )
     demonstrations.__path__.append(str(tmp_path))

@@ -482,7 +482,7 @@ class SurfaceWindow(QMainWindow):
         parts: list[str] = []
         for run, method in enumerate(methods):
             if race.reasons[run]:
-                parts.append(f"{method.label}: diverged, {race.reasons[run]}")
+                parts.append(f"{method.label}: {race.endings[run]}, {race.reasons[run]}")
             else:
                 went = f"path {readable(race.path_length(run), 3)} for a distance of {readable(race.distance(run), 3)}"
                 parts.append(

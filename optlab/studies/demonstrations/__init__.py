@@ -1,10 +1,10 @@
-"""Benches: small laboratories that each put one statement of the notes to the test, found by
-walking this folder.
+"""Demonstrations: small studies that each test one statement of the notes, discovered by walking
+this folder.
 
-A bench runs the engine, so it cannot stand among the catalogue's folders, which the engine itself
-is built on; it is a component all the same, with the same declarations, one a file, and the walk
-below is :mod:`optlab.core.registry`'s in small. Files whose names start with an underscore, and
-``base.py``, are the folder's own. The installer reads the same walk (:func:`modules`).
+A demonstration runs the engine, so it cannot live in the catalogue, which the engine is built on.
+It is a component all the same, with the same declarations, one in each file; the walk below is a
+small version of :mod:`optlab.core.registry`. Files whose names start with an underscore, and
+``base.py``, are helpers. The installer uses the same walk (:func:`modules`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from optlab.studies.demonstrations.base import Demonstration
 
 
 def modules() -> list[str]:
-    """Dotted names of all bench modules (what an installer has to include)."""
+    """Return the dotted names of all modules, which an installer has to include."""
     found = (module.name for module in pkgutil.iter_modules(__path__))
     return [
         f"{__name__}.{name}"
@@ -32,32 +32,35 @@ def modules() -> list[str]:
 
 
 def names() -> list[str]:
-    """Names of the benches, in the order of the chapter's rows."""
+    """Return the names of the demonstrations, in the order of the rows of the chapter."""
     return list(_benches())
 
 
 def demonstrations() -> list[type[Demonstration]]:
-    """The bench classes, in the order of the chapter's rows."""
+    """Return the classes of the demonstrations, in the order of the rows of the chapter."""
     return list(_benches().values())
 
 
 def get(name: str) -> type[Demonstration]:
-    """The bench ``name``.
+    """Return the class of the demonstration ``name``.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: there is no demonstration of this name.
     """
     known = _benches()
     if name not in known:
         raise InvalidInput(
-            f"bench is {shown(name)}{did_you_mean(str(name), known)}, but it must be one of: {', '.join(known)}.",
+            (
+                f"bench is {shown(name)}{did_you_mean(str(name), known)}, but it must be one of: "
+                f"{', '.join(known)}."
+            ),
             "bench",
         )
     return known[name]
 
 
 def build(name: str, values: Mapping[str, Any]) -> Demonstration:
-    """The bench ``name`` with these values of its fields.
+    """Return the demonstration ``name`` with these values of its fields.
 
     Raises:
         InvalidInput: the name is unknown, or a field's value is not allowed.
@@ -66,7 +69,7 @@ def build(name: str, values: Mapping[str, Any]) -> Demonstration:
 
 
 def rescan() -> None:
-    """Forget what was found, so that files added since are seen."""
+    """Clear the cache, so that files added since are found."""
     _benches.cache_clear()
 
 

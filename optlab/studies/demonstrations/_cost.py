@@ -1,47 +1,53 @@
-"""What one gradient costs in time and memory, and the two parts of it that a fit tells apart."""
+"""Time and memory of one gradient, and a fit that separates fixed cost from cost per example."""
 
 from __future__ import annotations
 
-import statistics
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from optlab.core.lazy import torch
+from optlab.studies.demonstrations._noise import interval
 from optlab.studies.demonstrations.base import Array, numbers
 
-_LONG_ENOUGH = 0.002
-"""Seconds that one measurement takes at least: the work is repeated until it does."""
+MAX_DEVIATION = 0.25
+"""Relative deviation of the measured times from the line above which it is not supported."""
+_RESAMPLED = 400
+_MIN_SECONDS = 0.002
+"""Minimum duration of one measurement in seconds; the work is repeated until it is reached."""
 
 
-def seconds(work: Callable[[], object], device: str, repetitions: int) -> float:
-    """Median time of one call of ``work``, after calls that nobody times."""
+def seconds(work: Callable[[], object], device: str, repetitions: int) -> Array:
+    """Return times of one call of ``work`` in seconds, ``[repetitions]``, after a warm-up."""
     for _ in range(2):
         work()
-    found: list[float] = []
+    times: list[float] = []
     calls = 1
-    while len(found) < repetitions:
+    while len(times) < repetitions:
         _wait(device)
         begin = time.perf_counter()
         for _ in range(calls):
             work()
         _wait(device)
         spent = time.perf_counter() - begin
-        if spent < _LONG_ENOUGH and not found:
-            calls = max(calls + 1, int(calls * _LONG_ENOUGH / max(spent, 1e-7)) + 1)
+        if spent < _MIN_SECONDS and not times:
+            calls = max(calls + 1, int(calls * _MIN_SECONDS / max(spent, 1e-7)) + 1)
             continue
-        found.append(spent / calls)
-    return statistics.median(found)
+        times.append(spent / calls)
+    return numbers(times)
 
 
 def peak_bytes(work: Callable[[], object], device: str) -> float:
-    """Largest number of bytes that one call of ``work`` holds at once beside what was there before,
-    without what is in use inside of an operation.
+    """Return the peak number of bytes that one call of ``work`` allocates on top of what was
+    allocated before.
 
-    On an NVIDIA or AMD GPU torch's allocator tells, and counts that, too; elsewhere the results of
-    the operations are added up.
+    On an NVIDIA or AMD GPU it is read from torch's allocator, which includes the workspace of
+    operations; elsewhere the results of the operations that are alive at once are added up, without
+    such workspace.
     """
     work()
     if device == "cuda":
@@ -55,7 +61,7 @@ def peak_bytes(work: Callable[[], object], device: str) -> float:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Watching(TorchDispatchMode):
-        """Adds up what the results of operations hold that are still there."""
+        """Adds up the storage of those results of operations that are still alive."""
 
         def __init__(self) -> None:
             super().__init__()  # type: ignore[no-untyped-call]
@@ -65,16 +71,16 @@ def peak_bytes(work: Callable[[], object], device: str) -> float:
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            found = func(*args, **(kwargs or {}))
-            given = {tensor.untyped_storage()._cdata for tensor in _tensors((args, kwargs or {}))}
+            result = func(*args, **(kwargs or {}))
+            inputs = {tensor.untyped_storage()._cdata for tensor in _tensors((args, kwargs or {}))}
             self.held = {key: held for key, held in self.held.items() if not held[0].expired()}
-            for tensor in _tensors(found):
+            for tensor in _tensors(result):
                 storage = tensor.untyped_storage()
-                # a view, or a result written in place, holds nothing of its own
-                if storage._cdata not in given:
+                # A view, or a result written in place, has no storage of its own.
+                if storage._cdata not in inputs:
                     self.held[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
             self.peak = max(self.peak, sum(size for _, size in self.held.values()))
-            return found
+            return result
 
     with Watching() as watching:
         work()
@@ -82,7 +88,7 @@ def peak_bytes(work: Callable[[], object], device: str) -> float:
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    """The tensors in what an operation takes or gives."""
+    """Yield the tensors in the inputs or the results of an operation."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, Mapping):
@@ -93,22 +99,80 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def fitted(m: Array, cost: Array) -> tuple[float, float]:
-    """``(a, b)``, neither below zero, of the line ``a + b m`` through costs ``[S]`` of batches of
-    sizes ``m``, with the least squared relative error.
+    """Return ``(a, b)``, both nonnegative, of the line ``a + b m`` with the least squared relative
+    error through the costs ``[S]`` of batches of sizes ``m`` ``[S]``.
 
-    a is what a batch costs whatever its size, b what each example adds; the two are alike at ``m =
-    a / b``.
+    a is the fixed cost of a batch, b the cost per example; they are equal at ``m = a / b``.
     """
     rows = np.stack([1.0 / cost, m / cost], axis=1)
     (a, b), *_ = np.linalg.lstsq(rows, np.ones(len(m)), rcond=None)
     if a >= 0.0 and b >= 0.0:
         return float(a), float(b)
-    # Two unknowns: the best of the two edges.
+    # With two unknowns the constrained optimum lies on one of the two edges.
     alone = [float(row.sum() / (row @ row)) for row in rows.T]
     errors = [
         float(np.square(1.0 - value * row).sum()) for value, row in zip(alone, rows.T, strict=True)
     ]
     return (alone[0], 0.0) if errors[0] <= errors[1] else (0.0, alone[1])
+
+
+@dataclass(frozen=True)
+class CostFit:
+    """The line ``a + b m`` through the median times of batches of sizes m.
+
+    Attributes:
+        a, b: fixed cost and cost per example. bend: a/b, where the two are equal.
+        a_interval, b_interval, bend_interval: 95% intervals, from resampling the repetitions.
+        deviation: root mean square of the relative deviations of the medians from the line.
+        scatter: median over the sizes of the relative interquartile range of the repetitions.
+    """
+
+    a: float
+    b: float
+    a_interval: tuple[float, float]
+    b_interval: tuple[float, float]
+    bend_interval: tuple[float, float]
+    deviation: float
+    scatter: float
+
+    @property
+    def bend(self) -> float:
+        return self.a / self.b if self.b > 0.0 else math.inf
+
+    @property
+    def problem(self) -> str:
+        """Why the times do not support the line; "" if they do."""
+        if self.deviation > MAX_DEVIATION:
+            return (
+                f"the medians deviate from it by {self.deviation:.0%} in the root mean square, and "
+                f"single measurements scatter by {self.scatter:.0%}"
+            )
+        if self.a_interval[0] <= 0.0 or self.b_interval[0] <= 0.0:
+            part = "fixed cost" if self.a_interval[0] <= 0.0 else "cost per example"
+            return f"the interval of the {part} includes zero"
+        return ""
+
+
+def cost_fit(m: Array, times: Array, rng: np.random.Generator) -> CostFit:
+    """Return the fit to ``times`` ``[S, K]``, K repetitions for each of the sizes ``m`` ``[S]``."""
+    median = np.median(times, axis=1)
+    a, b = fitted(m, median)
+    again = []
+    for _ in range(_RESAMPLED):
+        index = rng.integers(0, times.shape[1], times.shape)
+        again.append(fitted(m, np.median(np.take_along_axis(times, index, axis=1), axis=1)))
+    fixed, each = numbers(again).T
+    bends = np.divide(fixed, each, out=np.full(len(again), np.inf), where=each > 0.0)
+    low, middle, high = np.percentile(times, [25.0, 50.0, 75.0], axis=1)
+    return CostFit(
+        a,
+        b,
+        interval(fixed),
+        interval(each),
+        interval(bends),
+        float(np.sqrt(np.square((a + b * m) / median - 1.0).mean())),
+        float(np.median((high - low) / middle)),
+    )
 
 
 def _wait(device: str) -> None:
@@ -119,5 +183,5 @@ def _wait(device: str) -> None:
 
 
 def powers_of_two(largest: int) -> Array:
-    """1, 2, 4, … up to ``largest``."""
+    """Return 1, 2, 4, … up to ``largest``, ``[S]``."""
     return numbers(2 ** np.arange(int(np.log2(largest)) + 1))

@@ -1,6 +1,4 @@
-"""Critical points of a small real network, sought from points along its training: what two benches
-need.
-"""
+"""Critical points of a small network on real data, found from points along its training."""
 
 from __future__ import annotations
 
@@ -13,6 +11,7 @@ from optlab.curvature.critical_points import Verdict, find
 from optlab.curvature.critical_points import name as named
 from optlab.objective.seeding import derived
 from optlab.studies.demonstrations._networks import Network, descents, network, optimizer
+from optlab.studies.demonstrations.base import stream
 
 if TYPE_CHECKING:
     import torch
@@ -22,8 +21,12 @@ _RATE = 0.05
 
 @dataclass(frozen=True)
 class Reached:
-    """Where the finder ended: from which run and training step, θ ``[1, P]``, how far away that is,
-    and its name.
+    """A critical point that was reached.
+
+    Attributes:
+        run, step: training run and training step from which the search started.
+        theta: the critical point, ``[1, P]``. distance: how far it is from the start of the search.
+        verdict: its classification.
     """
 
     run: int
@@ -34,8 +37,9 @@ class Reached:
 
 
 def small_network(dataset: str, units: int, decay: float) -> Network:
-    """A network of one layer of tanh units judged by its squared error on the classes: smooth, and
-    with weight decay its minima lie at finite places.
+    """Return a network with one layer of tanh units and squared error on the classes.
+
+    The objective is smooth, and weight decay keeps its minima at finite points.
     """
     return network(
         {"name": dataset},
@@ -45,16 +49,21 @@ def small_network(dataset: str, units: int, decay: float) -> Network:
 
 
 def reached(
-    made: Network, seed: int, runs: int, spreads: Sequence[float], at: Sequence[int], most: int = 60
+    made: Network,
+    seed: int,
+    runs: int,
+    spreads: Sequence[float],
+    at: Sequence[int],
+    max_steps: int = 60,
 ) -> Iterator[Reached | None]:
-    """Critical points found from the points of ``runs`` trainings after the steps ``at``; None for
-    each point from which none was found.
+    """Yield the critical points reached from points along ``runs`` trainings, after the steps
+    ``at``; None for each point from which the search did not converge.
 
     Args:
-        spreads: standard deviations of the starting weights; each run takes the next one. most:
-            steps of the finder.
+        spreads: standard deviations of the initial weights; each run takes the next one.
+        max_steps: of the search.
     """
-    seeds = [derived(seed, f"bench/critical/{run}") for run in range(runs)]
+    seeds = [derived(seed, stream(f"critical/{run}")) for run in range(runs)]
     drawn = [
         made.starts([own], {"name": "gaussian", "std": spreads[run % len(spreads)]})
         for run, own in enumerate(seeds)
@@ -71,10 +80,10 @@ def reached(
         )
         for step, point in enumerate(itertools.islice(points, max(at) + 1)):
             if step in at:
-                found = find(made.landscape, point, steps=most)
-                if not found.converged:
+                result = find(made.landscape, point, steps=max_steps)
+                if not result.converged:
                     yield None
                     continue
                 yield Reached(
-                    run, step, found.theta, found.distance, named(made.landscape, found.theta)
+                    run, step, result.theta, result.distance, named(made.landscape, result.theta)
                 )

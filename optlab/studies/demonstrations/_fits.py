@@ -1,6 +1,4 @@
-"""Fits with an interval beside them: straight lines, intervals of shares, resampling, rank
-correlation.
-"""
+"""Fits and their intervals: straight lines, shares, the bootstrap, rank correlation."""
 
 from __future__ import annotations
 
@@ -12,11 +10,11 @@ import numpy as np
 from optlab.studies.demonstrations.base import Array, numbers
 
 NORMAL = 1.959963984540054
-"""97.5% quantile of the standard normal distribution: intervals are of 95%."""
+"""97.5% quantile of the standard normal distribution, for 95% intervals."""
 
 
 def line(x: Array, y: Array) -> tuple[float, float]:
-    """Slope and intercept of the straight line through points ``[n]`` by least squares."""
+    """Return slope and intercept of the least-squares line through ``x``, ``y`` ``[n]``."""
     slope, intercept = np.polyfit(numbers(x), numbers(y), 1)
     return float(slope), float(intercept)
 
@@ -24,16 +22,17 @@ def line(x: Array, y: Array) -> tuple[float, float]:
 def resampled(
     draws: Array, statistic: Callable[[Array], float], rng: np.random.Generator, times: int = 400
 ) -> tuple[float, float]:
-    """95% interval of ``statistic`` by the bootstrap: the draws ``[K, …]`` are drawn again with
-    replacement, as whole rows.
+    """Return the 95% bootstrap interval of ``statistic``.
+
+    The rows of ``draws`` ``[K, …]`` are resampled with replacement.
     """
-    found = [statistic(draws[rng.integers(0, len(draws), len(draws))]) for _ in range(times)]
-    low, high = np.percentile(found, [2.5, 97.5])
+    values = [statistic(draws[rng.integers(0, len(draws), len(draws))]) for _ in range(times)]
+    low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
 def share_interval(hits: int, trials: int) -> tuple[float, float]:
-    """95% interval of a share after Wilson, which stays within [0, 1] also where all or none hit."""
+    """Return Wilson's 95% interval of a share, which stays within [0, 1] in all cases."""
     if trials == 0:
         return 0.0, 1.0
     share, square = hits / trials, NORMAL**2 / trials
@@ -43,7 +42,7 @@ def share_interval(hits: int, trials: int) -> tuple[float, float]:
 
 
 def ranks(values: Array) -> Array:
-    """Ranks from 1, ``[n]``; equal values share the mean of theirs."""
+    """Return ranks from 1, ``[n]``; equal values share their mean rank."""
     _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     middle = last - 0.5 * (counts - 1)
@@ -51,7 +50,7 @@ def ranks(values: Array) -> Array:
 
 
 def rank_correlation(x: Array, y: Array) -> float:
-    """Spearman's correlation of ``x`` and ``y`` ``[n]``; nan where one of them is constant."""
+    """Return Spearman's correlation of ``x`` and ``y`` ``[n]``; NaN if one of them is constant."""
     a, b = ranks(numbers(x)), ranks(numbers(y))
     a, b = a - a.mean(), b - b.mean()
     size = math.sqrt(float(a @ a) * float(b @ b))

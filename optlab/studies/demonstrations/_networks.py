@@ -1,6 +1,4 @@
-"""Small networks in double precision on fixed data, and descents of many copies of one at once:
-what several benches stand on.
-"""
+"""Small networks in double precision on fixed data, and descents from many starts at once."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ from optlab.training.stepping import Stepper, Taken
 
 @dataclass(frozen=True)
 class Network:
-    """An objective and the examples that it is taken on, float64 on the CPU.
+    """An objective and the examples on which it is evaluated, float64 on the CPU.
 
     Attributes:
         x, y: ``[n, …]``. training: the same in NumPy.
@@ -42,11 +40,11 @@ class Network:
 
     @property
     def landscape(self) -> ObjectiveLandscape:
-        """The objective on all the examples, as a function of θ."""
+        """The objective on all examples, as a function of θ."""
         return ObjectiveLandscape(self.objective, self.x, self.y)
 
     def starts(self, seeds: Sequence[int], initializer: Mapping[str, Any]) -> torch.Tensor:
-        """A draw of an initializer for each seed, ``[R, P]``."""
+        """Return a draw of an initializer for each seed, ``[R, P]``."""
         rule = cast(Initializer, registry.build("initializer", initializer))
         seen = initialization_context(self.objective, self.training)
         return torch.stack(
@@ -57,11 +55,10 @@ class Network:
 def network(
     dataset: Mapping[str, Any], model: Mapping[str, Any], loss: Mapping[str, Any]
 ) -> Network:
-    """A model of the catalogue on all examples of a data set of it: nothing is held back, as
-    nothing is validated.
+    """Return a model of the catalogue on all examples of a data set, without a validation set.
 
     Raises:
-        InvalidInput: a name or value is wrong.
+        InvalidInput: a name or a value is not allowed.
     """
     given = {"validation": 0.0, "test": 0.0, **dataset}
     data: Data = cast(Any, registry.build("dataset", given)).load()
@@ -71,7 +68,7 @@ def network(
 def on(
     training: Part, shape: DataShape, model: Mapping[str, Any], loss: Mapping[str, Any]
 ) -> Network:
-    """A model of the catalogue on examples of one's own."""
+    """Return a model of the catalogue on given examples."""
     # As in training: a second thread slows small networks down.
     torch.set_num_threads(1)
     built, own_loss = (
@@ -86,7 +83,7 @@ def on(
 
 
 def optimizer(name: str, **values: Any) -> Optimizer:
-    """An optimizer of the catalogue."""
+    """Return an optimizer of the catalogue."""
     return cast(Optimizer, registry.build("optimizer", {"name": name, **values}))
 
 
@@ -98,11 +95,11 @@ def descents(
     methods: Sequence[Optimizer],
     seeds: Sequence[int] | None = None,
 ) -> Iterator[Taken]:
-    """Let R methods take step after step, each from its own row of ``theta`` ``[R, P]``, on the
-    same full batch ``x``, ``y`` ``[n, …]``.
+    """Yield the steps of R methods, each from its own row of ``theta`` ``[R, P]``, on the same full
+    batch ``x``, ``y`` ``[n, …]``.
 
-    The engine's own steps: what is yielded is what it computed in each, the new parameters in
-    ``after``. Rows that are no longer finite stay so.
+    The steps are those of the training engine; the new parameters are in ``after``. Rows that are
+    no longer finite stay so.
     """
     seeds = list(seeds) if seeds is not None else [0] * len(theta)
     members = [

@@ -2,10 +2,10 @@
 can all be found, counted and predicted.
 
 ``f(x) = Σ_k a_k cos(k·x) + b_k sin(k·x)`` with standard normal coefficients and all wave vectors k
-of length at most a bound (one of each pair ±k). Every point of the torus looks like every other,
-and f has a gradient, a Hessian and a finite number of critical points. Two laws hold for those of
-index i, whatever f is: ``Σ_i (−1)^i N_i = 0`` (the torus' Euler characteristic) and ``N_i ≥ C(n,
-i)`` (Morse). A count that misses a point breaks the first one.
+of length at most a bound (one of each pair ±k). The distribution is the same at every point of the
+torus, and f has a finite number of critical points. For every such f the numbers of critical points
+of index i obey two laws: ``Σ_i (−1)^i N_i = 0`` (the Euler characteristic of the torus) and ``N_i ≥
+C(n, i)`` (Morse). A count that misses a point breaks the first one.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from optlab.studies.demonstrations.base import Array, numbers
 
 _BATCHES = 40
 _QUIET = 2
-"""Batches of starts that must find nothing new, with both laws kept, before a count counts as
-complete.
+"""Consecutive batches of starts that must find no new point, with both laws satisfied, before a
+count is accepted as complete.
 """
 _ITERATIONS = 25
-_LONGEST = 0.6
+_MAX_STEP = 0.6
 _SAME = 1e-4
 
 
 def waves(n: int, bound: int) -> Array:
-    """Wave vectors ``[K, n]`` with squared length from 1 to ``bound``, one of each pair ±k."""
-    reach = math.isqrt(bound)
-    found = [
+    """Return the wave vectors ``[K, n]`` of squared length 1 to ``bound``, one of each pair ±k."""
+    largest = math.isqrt(bound)
+    vectors = [
         k
-        for k in itertools.product(range(-reach, reach + 1), repeat=n)
+        for k in itertools.product(range(-largest, largest + 1), repeat=n)
         if 0 < sum(i * i for i in k) <= bound
     ]
-    return numbers([k for k in found if k > tuple(-i for i in k)])
+    return numbers([k for k in vectors if k > tuple(-i for i in k)])
 
 
 class Polynomial:
-    """One draw.
+    """One trigonometric polynomial.
 
     Args:
         k: wave vectors ``[K, n]``. cosine, sine: coefficients ``[K]``.
@@ -50,12 +50,12 @@ class Polynomial:
         self._squares = np.einsum("ki,kj->kij", k, k).reshape(len(k), -1)
 
     def values(self, x: Array) -> Array:
-        """``f`` at points ``[p, n]``."""
+        """Return ``f`` ``[p]`` at points ``[p, n]``."""
         phase = x @ self._k.T
         return numbers(np.cos(phase) @ self._cosine + np.sin(phase) @ self._sine)
 
     def slopes(self, x: Array) -> tuple[Array, Array]:
-        """Gradients ``[p, n]`` and Hessians ``[p, n, n]``."""
+        """Return gradients ``[p, n]`` and Hessians ``[p, n, n]`` at points ``[p, n]``."""
         phase = x @ self._k.T
         c, s = np.cos(phase), np.sin(phase)
         g = (self._sine * c - self._cosine * s) @ self._k
@@ -63,7 +63,7 @@ class Polynomial:
         return g, h.reshape(len(x), x.shape[1], x.shape[1])
 
     def critical_points(self, rng: np.random.Generator) -> tuple[Array, bool]:
-        """All critical points ``[q, n]`` in [0, 2π)ⁿ, and whether the count keeps both laws."""
+        """Return all critical points ``[q, n]`` in [0, 2π)ⁿ, and whether they satisfy both laws."""
         n = self._k.shape[1]
         found, quiet = np.empty((0, n)), 0
         for _ in range(_BATCHES):
@@ -76,48 +76,49 @@ class Polynomial:
         return found, _lawful(self.kinds(found))
 
     def kinds(self, points: Array) -> Array:
-        """Numbers ``[n + 1]`` of the critical points ``[q, n]`` with 0, 1, …, n negative
-        eigenvalues.
+        """Return how many of the critical points ``[q, n]`` have 0, 1, …, n negative eigenvalues,
+        ``[n + 1]``.
         """
         n = points.shape[1]
         negative = (np.linalg.eigvalsh(self.slopes(points)[1]) < 0.0).sum(axis=1)
         return numbers(np.bincount(negative, minlength=n + 1))
 
     def _descended(self, x: Array) -> Array:
-        """Where Newton's method on ``∇f = 0``, in steps of bounded length, leads from ``x`` ``[p,
-        n]``; only what it leads to.
+        """Return the points to which Newton's method on ``∇f = 0`` converges from ``x`` ``[p, n]``,
+        in steps of bounded length.
         """
-        arrived = [x[:0]]
-        nearly_nothing = 1e-12 * np.eye(x.shape[1])
+        converged = [x[:0]]
+        tiny = 1e-12 * np.eye(x.shape[1])
         for _ in range(_ITERATIONS):
             g, h = self.slopes(x)
             there = np.linalg.norm(g, axis=1) < 1e-9
-            arrived.append(x[there])
+            converged.append(x[there])
             x, g, h = x[~there], g[~there], h[~there]
-            step = np.linalg.solve(h + nearly_nothing, g[:, :, None])[:, :, 0]
+            step = np.linalg.solve(h + tiny, g[:, :, None])[:, :, 0]
             length = np.linalg.norm(step, axis=1, keepdims=True)
-            x = x - step * np.minimum(1.0, _LONGEST / np.maximum(length, 1e-300))
-        return numbers(np.mod(np.concatenate(arrived), 2.0 * math.pi))
+            x = x - step * np.minimum(1.0, _MAX_STEP / np.maximum(length, 1e-300))
+        return numbers(np.mod(np.concatenate(converged), 2.0 * math.pi))
 
 
 def drawn(k: Array, rng: np.random.Generator) -> Polynomial:
-    """A random one with these wave vectors."""
+    """Return a random polynomial with the wave vectors ``k`` ``[K, n]``."""
     return Polynomial(k, rng.standard_normal(len(k)), rng.standard_normal(len(k)))
 
 
 def expected_kinds(k: Array, rng: np.random.Generator, draws: int) -> Array:
-    """Mean numbers ``[n + 1]`` of critical points of each index after Kac and Rice.
+    """Return the expected number of critical points of each index, ``[n + 1]``, by Kac and Rice.
 
     ``E N_i = (2π)^{n/2} det(Λ)^{−1/2} E[|det H| 1(index = i)]``: gradient and Hessian at a point
-    are independent, Λ is the covariance of the one, and the mean over the other is taken over
-    ``draws`` random Hessians. No function and no critical point is looked at.
+    are independent, Λ is the covariance of the gradient, and the expectation over the Hessian is a
+    mean over ``draws`` random ones. No function is searched for critical points. ``k`` is ``[K,
+    n]``.
     """
     n = k.shape[1]
     moments = k.T @ k
     h = np.einsum("dk,ki,kj->dij", rng.standard_normal((draws, len(k))), k, k, optimize=True)
     values = np.linalg.eigvalsh(h)
     weight, index = np.abs(values.prod(axis=1)), (values < 0.0).sum(axis=1)
-    # H and −H are equally likely, which halves the variance.
+    # H and −H are equally likely; using both halves the variance.
     sums = np.bincount(index, weights=weight, minlength=n + 1)
     mean = 0.5 * (sums + sums[::-1]) / draws
     return numbers((2.0 * math.pi) ** (0.5 * n) / math.sqrt(np.linalg.det(moments)) * mean)
@@ -130,13 +131,13 @@ def _lawful(kinds: Array) -> bool:
 
 
 def _distinct(points: Array) -> Array:
-    """Points ``[q, n]`` of the torus of which no two are the same; the first of each stays."""
+    """Return the distinct ones of points ``[q, n]`` of the torus; the first of each is kept."""
     if not len(points):
         return points
-    # A coarse sieve first, which may leave a point twice where it lies at an edge of the sieve.
+    # First by rounding, which can leave a point twice if it lies at an edge of a cell.
     _, first = np.unique(np.round(points / _SAME).astype(np.int64), axis=0, return_index=True)
     points = points[np.sort(first)]
-    # On the unit circles the torus has no edge.
+    # As points on unit circles, so that 0 and 2π coincide.
     flat = np.concatenate([np.cos(points), np.sin(points)], axis=1)
     squares = (flat * flat).sum(axis=1)
     near = squares[:, None] + squares[None, :] - 2.0 * flat @ flat.T < (10.0 * _SAME) ** 2

@@ -1,4 +1,4 @@
-"""Bad local minima in networks without hidden units and in tiny ones."""
+"""Bad local minima in networks with no or few hidden units."""
 
 from __future__ import annotations
 
@@ -28,31 +28,32 @@ from optlab.studies.demonstrations.base import (
     Scatter,
     counted,
     numbers,
+    stream,
     table,
 )
 
 AXIS_X = (1.0, 10.0)
 AXIS_Y = (0.95, 0.1)
-"""Two examples on each axis whose wells, seen through the sigmoid, lie apart: at w = log 19 for the
-first, at w = −log(9)/10 for the second.
+"""Two examples on each axis that are fitted by different weights: w = log 19 for the first and
+w = −log(9)/10 for the second.
 """
 _SAME = 1e-3
 _CHUNK = 250
-_LOOKED_AT = 12
+_MAX_CLASSIFIED = 12
 
 
 class BadMinima(Demonstration):
-    """Starts that end at a high cost for good, in networks so small that their minima can be looked
-    at one by one.
+    """Starts that end at a high cost for good, in networks so small that their minima can be
+    examined one by one.
 
-    Without hidden units: one sigmoid unit judged by its squared error. Far from the answer the
-    sigmoid is flat, so each example is a well in a plain; two examples on an axis whose wells lie
-    apart make two minima, and d axes make 2^d, of which one is global. With the cross-entropy the
-    same unit has one.
+    Without hidden units: one sigmoid unit with squared error. Far from the solution the sigmoid is
+    flat, so each example contributes one well; two examples on an axis with distant wells give two
+    minima, and d axes give 2^d, one of which is global. With cross-entropy the same unit has one
+    minimum.
 
-    With a few hidden units: the exclusive or, learned by a network that is just large enough. Ends
-    are told apart by their cost and named by the gradient and the eigenvalues of the Hessian there.
-    More units make the bad ends rare: see the bench on width.
+    With a few hidden units: the exclusive or, learned by a network that is just large enough. Final
+    points are grouped by their cost and classified by gradient and Hessian eigenvalues. More units
+    make bad outcomes rare: see the demonstration on width.
     """
 
     name: ClassVar[str] = "bad_minima"
@@ -60,8 +61,14 @@ class BadMinima(Demonstration):
     row: ClassVar[str] = "C5"
     sort_order: ClassVar[int] = 50
     rule: ClassVar[tuple[str, ...]] = (
-        r"\text{no hidden units:}\quad J(w) = \frac{1}{2d} \sum_{i=1}^{d} \sum_{k=1}^{2} \left(\sigma\left(w_i x_k\right) - y_k\right)^2",
-        r"\text{exclusive or:}\quad f(x) = v^{\top} \phi\left(W x + b\right) + c,\quad J = \text{mean}\left(f(x) - y\right)^2",
+        (
+            r"\text{no hidden units:}\quad J(w) = \frac{1}{2d} \sum_{i=1}^{d} \sum_{k=1}^{2} "
+            r"\left(\sigma\left(w_i x_k\right) - y_k\right)^2"
+        ),
+        (
+            r"\text{exclusive or:}\quad f(x) = v^{\top} \phi\left(W x + b\right) + c,\quad J = "
+            r"\text{mean}\left(f(x) - y\right)^2"
+        ),
     )
     symbols: ClassVar[dict[str, str]] = {
         "σ": "logistic sigmoid",
@@ -69,17 +76,19 @@ class BadMinima(Demonstration):
         "φ": "activation",
     }
     source: ClassVar[str] = (
-        "Notes, section on local minima; E. Sontag, H. Sussmann (1989); P. Auer, M. Herbster, M. Warmuth, Exponentially many local minima for single "
+        "Notes, section on local minima; E. Sontag, H. Sussmann (1989); P. Auer, M. Herbster, M. "
+        "Warmuth, Exponentially many local minima for single "
         "neurons (1996)."
     )
     note: ClassVar[str] = (
-        "Each step of the staircase of final costs is a place where starts end; the lowest is the global minimum."
+        "Each step of the sorted final costs is a level at which starts end; the lowest is the "
+        "global minimum."
     )
 
     network: Literal["no_hidden_units", "exclusive_or"] = choice(
         "no_hidden_units",
         "Network",
-        help="One sigmoid unit, or a tiny network on the exclusive or.",
+        help="A single sigmoid unit, or a small network that learns the exclusive or.",
     )
     inputs: int = integer(
         2,
@@ -115,7 +124,7 @@ class BadMinima(Demonstration):
         "Spread of the starts",
         gt=0.0,
         slider=(0.1, 10.0),
-        help="Weights start uniform between minus and plus this value.",
+        help="Initial weights are uniform between minus and plus this value.",
     )
     steps: int = integer(
         3000,
@@ -127,8 +136,8 @@ class BadMinima(Demonstration):
         help="Steps of descent with momentum on the full batch.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
-        source = generator(self.seed, "bench/bad_minima")
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+        source = generator(self.seed, stream("bad_minima"))
         if self.network == "no_hidden_units":
             landscape: Landscape = FunctionLandscape(single_unit)
             theta = self._drawn(source, self.inputs)
@@ -144,18 +153,20 @@ class BadMinima(Demonstration):
             points = (step.after for step in taken)
         for index, theta in enumerate(itertools.islice(points, self.steps), start=1):
             if index % _CHUNK == 0 and index < self.steps:
-                course.told(0.9 * index / self.steps)
-                yield self._found(landscape, theta, 0.9 * index / self.steps)
-            if not course.going():
+                progress.report(0.9 * index / self.steps)
+                yield self._result(landscape, theta, 0.9 * index / self.steps)
+            if not progress.should_continue():
                 return
-        yield self._found(landscape, theta, 1.0)
+        yield self._result(landscape, theta, 1.0)
 
     def _drawn(self, source: torch.Generator, size: int) -> torch.Tensor:
         return self.spread * (
             2.0 * torch.rand(self.starts, size, generator=source, dtype=torch.float64) - 1.0
         )
 
-    def _found(self, landscape: Landscape, theta: torch.Tensor, done: float) -> DemonstrationResult:
+    def _result(
+        self, landscape: Landscape, theta: torch.Tensor, done: float
+    ) -> DemonstrationResult:
         value, g = landscape.value_and_gradient(theta)
         costs, norms = numbers(value), numbers(torch.linalg.vector_norm(g, dim=1))
         settled = done == 1.0
@@ -163,11 +174,11 @@ class BadMinima(Demonstration):
         for members in _levels(costs):
             middle = int(members[np.argmin(norms[members])])
             least, kind = float("nan"), ""
-            if settled and len(rows) < _LOOKED_AT:
+            if settled and len(rows) < _MAX_CLASSIFIED:
                 verdict = named(landscape, theta[middle : middle + 1], tolerance=1e-4)
                 least, kind = (
                     float(verdict.eigenvalues[0]),
-                    verdict.kind if verdict.critical else "on its way",
+                    verdict.kind if verdict.critical else "not converged",
                 )
             rows.append(
                 (
@@ -185,18 +196,19 @@ class BadMinima(Demonstration):
             if len(rows) > 1
             else 0
         )
-        words = f"{counted(len(costs), 'start')} end at {counted(len(rows), 'level')} of cost, from {best:.4g} to {costs.max():.4g}; "
-        words += f"{high} of them ({high / len(costs):.0%}) end above the lowest."
+        sentence = (
+            f"{counted(len(costs), 'start')} end at {counted(len(rows), 'cost level')}, from "
+            f"{best:.4g} to {costs.max():.4g}; "
+        )
+        sentence += f"{high} of them ({high / len(costs):.0%}) end above the lowest level."
         if self.network == "no_hidden_units":
-            words += (
-                f" There are 2^{self.inputs} = {2**self.inputs} minima, of which one is global."
-            )
-        words += "" if settled else f" The descent is {done:.0%} on its way."
+            sentence += f" There are 2^{self.inputs} = {2**self.inputs} minima, one of them global."
+        sentence += "" if settled else f" So far {done:.0%} of the descent is done."
         order = np.sort(costs)
         at = np.arange(1, len(order) + 1) / len(order)
         plots = [
             Plot(
-                "Final costs of all starts, in order",
+                "Final costs of all starts, sorted",
                 Axis("share of starts"),
                 Axis("J"),
                 (Curve("J", at, order),),
@@ -208,20 +220,20 @@ class BadMinima(Demonstration):
                 Scatter(f"J = {rows[i][0]:.3g}", ends[m, 0], ends[m, 1])
                 for i, m in enumerate(_levels(costs))
             )
-            plots.append(Plot("Where they end", Axis("w₁"), Axis("w₂"), scatters=scatters))
+            plots.append(Plot("Final points", Axis("w₁"), Axis("w₂"), scatters=scatters))
         headings = ("J", "starts", "share", "gradient norm", "least eigenvalue", "kind")
         return DemonstrationResult(
             table(headings, rows),
             tuple(plots),
-            words,
+            sentence,
             {"lowest": best, "share_above": high / len(costs), "levels": float(len(rows))},
             done,
         )
 
 
 def single_unit(w: torch.Tensor) -> torch.Tensor:
-    """The squared error ``[R]`` of one sigmoid unit with weights ``w`` ``[R, d]`` on two examples
-    on each axis.
+    """Return the squared error ``[R]`` of a sigmoid unit with weights ``w`` ``[R, d]`` on two
+    examples on each axis.
     """
     total = sum(
         (
@@ -236,7 +248,7 @@ def single_unit(w: torch.Tensor) -> torch.Tensor:
 def _plain_descent(
     landscape: Landscape, theta: torch.Tensor, rate: float
 ) -> Iterator[torch.Tensor]:
-    """Momentum 0.9 on any landscape; points ``[R, P]``."""
+    """Yield the points ``[R, P]`` of descent with momentum 0.9."""
     v = torch.zeros_like(theta)
     while True:
         v = 0.9 * v - rate * landscape.value_and_gradient(theta)[1]
@@ -245,8 +257,9 @@ def _plain_descent(
 
 
 def _levels(costs: Array) -> list[Array]:
-    """Indices of the starts that ended at one cost, lowest cost first; a gap of a thousandth of the
-    whole range parts two levels.
+    """Return the indices of the starts at each level of cost, lowest level first.
+
+    A gap of a thousandth of the full range separates two levels.
     """
     order = np.argsort(costs, kind="stable")
     values = np.where(np.isfinite(costs[order]), costs[order], np.finfo(np.float64).max)

@@ -1,11 +1,12 @@
-"""What a bench is: fields, and a run that yields what has been found so far, in a form that any
-surface can draw.
+"""The base of all demonstrations: fields, and a run that yields intermediate results in a form that
+any front end can draw.
 
-A bench knows nothing of windows or files. Each :class:`DemonstrationResult` that its run yields is
-whole in itself (a table, plots, a sentence with the numbers in it) and takes the place of the one
-before; the last is the result. A run asks between pieces of work whether it is to go on, so that it
-can be ended within about a second, and what was yielded by then stands. Draws come from generators
-named after the bench's seed: equal fields give equal numbers, times excepted.
+A demonstration knows nothing of windows or files. Each :class:`DemonstrationResult` that a run
+yields is complete (a table, plots, a sentence with the numbers) and replaces the one before; the
+last is the final result. Between pieces of work a run checks whether it should continue, so that it
+can be stopped within about a second; the results yielded until then remain valid. Random numbers
+come from named generators seeded by the field ``seed``: equal fields give equal numbers, except for
+measured times.
 """
 
 from __future__ import annotations
@@ -23,42 +24,42 @@ from optlab.core.fields import integer
 
 Array = NDArray[np.float64]
 Cell = float | int | str | None
-"""What stands in a table; None where there is no value."""
+"""A value in a table; None for an empty cell."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """Heading of a column, and the unit of its numbers or ""."""
+    """Name of a column, and the unit of its numbers or ""."""
 
     name: str
     unit: str = ""
 
     @property
     def heading(self) -> str:
-        """Name and unit in one text."""
+        """Return the name and the unit as one text."""
         return f"{self.name} [{self.unit}]" if self.unit else self.name
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns, and rows of as many cells."""
+    """A table: columns, and rows with one cell for each column."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
     def column(self, name: str) -> list[Any]:
-        """The cells below the heading ``name``.
+        """Return the cells of the column ``name``.
 
         Raises:
             ValueError: there is no such column.
         """
-        place = [column.name for column in self.columns].index(name)
-        return [row[place] for row in self.rows]
+        index = [column.name for column in self.columns].index(name)
+        return [row[index] for row in self.rows]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Words beside an axis, its unit, and whether it is logarithmic."""
+    """Label of an axis, its unit, and whether it is logarithmic."""
 
     label: str
     unit: str = ""
@@ -71,9 +72,9 @@ class Curve:
 
     Attributes:
         x, y: ``[n]``. error: half the length of each error bar, ``[n]``, or its lower and upper
-            part, ``[2, n]``; None for none.
-        style: "measured" for what was found, "predicted" for what a formula says (drawn dashed),
-            "path" for a way in the plane.
+            part, ``[2, n]``; None for no error bars.
+        style: "measured" for measured values, "predicted" for a formula (drawn dashed), "path" for
+            a path in the plane.
     """
 
     name: str
@@ -94,8 +95,11 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Image:
-    """Values ``[rows, columns]`` over the rectangle ``x`` × ``y`` (first and last coordinate); the
-    first row lies at the bottom.
+    """An image over a rectangle of the plane.
+
+    Attributes:
+        values: ``[rows, columns]``, the first row at the bottom.
+        x, y: first and last coordinate.
     """
 
     values: Array
@@ -105,7 +109,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Plot:
-    """What belongs on one pair of axes."""
+    """Everything that is drawn on one pair of axes."""
 
     title: str
     x: Axis
@@ -117,13 +121,13 @@ class Plot:
 
 @dataclass(frozen=True)
 class DemonstrationResult:
-    """What a bench has found so far.
+    """The result of a demonstration so far.
 
     Attributes:
-        table: everything, in numbers. plots: the same, to look at; at least one. sentence: what it
-            says, in words, with the numbers.
-        numbers: the figures on which the sentence stands, by name.
-        done: share of the work that is done, 1 for the last.
+        table: all numbers. plots: the same as plots; at least one.
+        sentence: the conclusion in words, with the numbers that support it.
+        numbers: those numbers by name.
+        done: share of the work that is done; 1 for the final result.
     """
 
     table: Table
@@ -134,17 +138,19 @@ class DemonstrationResult:
 
 
 class Progress:
-    """What a run asks and tells on its way; a surface overrides it. As it is, nothing disturbs the
-    run.
+    """Receives the progress of a run, and can stop it; a front end overrides the methods.
+
+    By default nothing is reported and no run is stopped.
     """
 
-    def going(self) -> bool:
-        """Whether the run is to go on."""
+    def should_continue(self) -> bool:
+        """Return whether the run should continue."""
         return True
 
-    def told(self, done: float) -> None:
-        """Take note that the run is so far, from 0 to 1; called more often than results are
-        yielded.
+    def report(self, done: float) -> None:
+        """Receive the completed share of the work, from 0 to 1.
+
+        It is called more often than results are yielded.
         """
 
 
@@ -152,10 +158,10 @@ NO_PROGRESS = Progress()
 
 
 class Demonstration(Component):
-    """Base of all benches.
+    """Base of all demonstrations.
 
     Class attributes:
-        row: the row of the chapter that it shows.
+        row: the row of the chapter that it demonstrates.
         note: what to look for, in a sentence or two.
     """
 
@@ -168,20 +174,20 @@ class Demonstration(Component):
         "Seed",
         ge=0,
         le=2**63 - 1,
-        help="Seed of everything that is drawn; the same seed gives the same numbers.",
+        help="Seed of all random numbers; the same seed gives the same numbers.",
     )
 
     @abstractmethod
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
-        """Do the work, and yield what has been found so far, again and again.
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+        """Do the work, and yield the result so far, again and again.
 
         Raises:
-            InvalidInput: the fields do not fit each other.
+            InvalidInput: the values of the fields contradict each other.
         """
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
-    """A table; a heading is a name, or a name and a unit as ``"time [s]"``."""
+    """Return a table; a heading is a name, or a name and a unit as in ``"time [s]"``."""
     columns = [
         Column(name.strip(), unit.rstrip("] "))
         for name, _, unit in (heading.partition("[") for heading in headings)
@@ -190,10 +196,15 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
 
 
 def numbers(values: Any) -> Array:
-    """Any sequence of numbers as an array of doubles."""
+    """Return a sequence of numbers as an array of doubles of the same shape."""
     return np.asarray(values, dtype=np.float64)
 
 
+def stream(name: str) -> str:
+    """Return the name of a generator of random numbers, which is part of its seed."""
+    return f"bench/{name}"
+
+
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: ``1 start``, ``12 starts``."""
+    """Return a number with its noun: ``1 start``, ``12 starts``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -1,10 +1,11 @@
-"""What a batch costs: time and memory of one gradient against the batch size, on this device."""
+"""Time and memory of one gradient against the batch size, on this device."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import ClassVar, Literal, cast
+
+import numpy as np
 
 from optlab.catalogue.losses.base import Loss
 from optlab.catalogue.models.base import Model
@@ -14,10 +15,11 @@ from optlab.core.fields import Sizes, choice, integer, sizes
 from optlab.core.lazy import torch
 from optlab.objective.device import describe, resolve
 from optlab.objective.objective import Objective
-from optlab.objective.seeding import generator
-from optlab.studies.demonstrations._cost import fitted, peak_bytes, powers_of_two, seconds
+from optlab.objective.seeding import generator, numpy_generator
+from optlab.studies.demonstrations._cost import cost_fit, fitted, peak_bytes, powers_of_two, seconds
 from optlab.studies.demonstrations.base import (
     NO_PROGRESS,
+    Array,
     Axis,
     Cell,
     Curve,
@@ -26,6 +28,7 @@ from optlab.studies.demonstrations.base import (
     Plot,
     Progress,
     numbers,
+    stream,
     table,
 )
 
@@ -33,17 +36,17 @@ _INPUTS, _CLASSES = 64, 10
 
 
 class BatchCost(Demonstration):
-    """Time and memory of one gradient for batches of 1, 2, 4, … examples: flat below some size, in
-    proportion above it.
+    """Time and memory of one gradient for batches of 1, 2, 4, … examples: constant for small
+    batches, proportional to the size for large ones.
 
-    Whatever the batch, a step launches the same operations; below some size that is all it costs,
-    so more examples there are free. Above it each example adds its own arithmetic. A line ``a + b
-    m`` fitted to the measured times tells the two apart; they are alike at ``m = a/b``, where a
-    step costs twice what it costs at least. The memory of a step has the same two parts: gradients
-    and weights, and the activations of each example.
+    A step launches the same operations for every batch size; for small batches that is most of its
+    cost, so more examples are almost free. For large batches the arithmetic of each example
+    dominates. A line ``a + b m`` fitted to the measured times separates the two parts. They are
+    equal at ``m = a/b``, where a step costs twice its minimum. The memory of a step has the same
+    two parts: gradients and weights, and the activations of each example.
 
-    Times are those of this machine at this moment; everything else a bench tells is the same each
-    time.
+    Times depend on this machine and its current load. Their intervals come from the repetitions,
+    and a line that the times do not support is reported as such.
     """
 
     name: ClassVar[str] = "batch_cost"
@@ -55,24 +58,24 @@ class BatchCost(Demonstration):
     )
     symbols: ClassVar[dict[str, str]] = {
         "m": "batch size",
-        "a": "cost of a step whatever the batch",
-        "b": "cost that each example adds",
+        "a": "fixed cost of a step",
+        "b": "cost per example",
     }
     source: ClassVar[str] = "Notes, section on minibatch algorithms; Deep Learning, section 8.1.3."
     note: ClassVar[str] = (
-        "The time of a step stays level up to about m*; the time for each example is level beyond it."
+        "The time of a step is constant up to about m*; the time per example is constant beyond it."
     )
 
     device: Literal["auto", "cpu", "cuda", "mps"] = choice(
         "auto",
         "Device",
-        help="Where the gradient is computed; auto takes a GPU where there is one.",
+        help="Where the gradient is computed; auto uses a GPU if there is one.",
     )
     hidden: Sizes = sizes(
         (256, 256),
         "Hidden layers",
         unit="units",
-        help="Units of each hidden layer of the network, which has 64 inputs and 10 classes.",
+        help="Units of each hidden layer; the network has 64 inputs and 10 classes.",
     )
     largest: int = integer(
         4096,
@@ -89,7 +92,7 @@ class BatchCost(Demonstration):
         "Threads",
         ge=1,
         le=256,
-        help="CPU threads of one operation, as the threads of an experiment.",
+        help="CPU threads used by one operation, as for an experiment.",
     )
     repetitions: int = integer(
         7,
@@ -98,27 +101,26 @@ class BatchCost(Demonstration):
         le=1000,
         log=True,
         slider=(3, 50),
-        help="Measurements of each size, of which the median is taken.",
+        help="Measurements of each size; their median is used.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
-        # One number per step is too small for auto to weigh: where a GPU is there, its cost is what
-        # is asked for.
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+        # By its size alone, auto would choose the CPU; if there is a GPU, measure its cost.
         device = resolve(self.device, 10**12, "float32")
         torch.set_num_threads(self.threads)
         model = cast(Model, registry.build("model", {"name": "mlp", "hidden": list(self.hidden)}))
         loss = cast(Loss, registry.build("loss", {"name": "cross_entropy"}))
         objective = Objective(model, loss, DataShape((_INPUTS,), _CLASSES, "classes"))
-        source = generator(self.seed, "bench/batch_cost")
+        source = generator(self.seed, stream("batch_cost"))
         theta = 0.1 * torch.randn(1, objective.layout.total, generator=source)
-        everyone = torch.randn(1, self.largest, _INPUTS, generator=source)
+        examples = torch.randn(1, self.largest, _INPUTS, generator=source)
         classes = torch.randint(_CLASSES, (1, self.largest), generator=source)
-        theta, everyone, classes = (part.to(device) for part in (theta, everyone, classes))
+        theta, examples, classes = (part.to(device) for part in (theta, examples, classes))
         sizes_ = powers_of_two(self.largest)
-        times: list[float] = []
+        times: list[Array] = []
         memory: list[float] = []
         for number, m in enumerate(int(size) for size in sizes_):
-            x, y = everyone[:, :m], classes[:, :m]
+            x, y = examples[:, :m], classes[:, :m]
 
             def work(x: object = x, y: object = y) -> object:
                 return objective.value_and_gradient(theta, x, y)  # type: ignore[arg-type]
@@ -126,31 +128,46 @@ class BatchCost(Demonstration):
             times.append(seconds(work, device, self.repetitions))
             memory.append(peak_bytes(work, device))
             done = (number + 1) / len(sizes_)
-            course.told(done)
+            progress.report(done)
             if number >= 2:
-                yield self._found(
+                yield self._result(
                     describe(device), sizes_[: number + 1].tolist(), times, memory, done
                 )
-            if not course.going():
+            if not progress.should_continue():
                 return
 
-    def _found(
-        self, where: str, m: list[float], times: list[float], memory: list[float], done: float
+    def _result(
+        self, where: str, m: list[float], times: list[Array], memory: list[float], done: float
     ) -> DemonstrationResult:
-        sizes_, spent = numbers(m), numbers(times)
-        a, b = fitted(sizes_, spent)
+        sizes_, every = numbers(m), np.stack(times)
+        spent = np.median(every, axis=1)
+        rng = numpy_generator(self.seed, stream("batch_cost/bootstrap"))
+        fit = cost_fit(sizes_, every, rng)
+        a, b, bend = fit.a, fit.b, fit.bend
         rows: list[tuple[Cell, ...]] = [
             (int(size), t * 1e6, t / size * 1e6, held / 1024, held / size / 1024)
-            for size, t, held in zip(m, times, memory, strict=True)
+            for size, t, held in zip(m, spent.tolist(), memory, strict=True)
         ]
-        bend = a / b if b > 0.0 else math.inf
-        words = f"On {where} a step takes {a * 1e6:,.0f} µs whatever the batch and {b * 1e6:.3g} µs more for each example"
-        words += (
-            f"; the two are alike at m = {bend:,.0f}."
-            if math.isfinite(bend)
-            else f", up to the {m[-1]:,.0f} examples tried."
+        sentence = (
+            f"On {where}, the fitted line gives {_range(a * 1e6, fit.a_interval, 1e6)} µs per step "
+            f"regardless of the batch and {_range(b * 1e6, fit.b_interval, 1e6)} µs per example; "
         )
-        figures = {"fixed_seconds": a, "seconds_per_example": b, "bend": bend}
+        if fit.problem:
+            sentence += f"the measured times do not support this line: {fit.problem}."
+        else:
+            sentence += (
+                f"the two parts are equal at m = {_range(bend, fit.bend_interval, 1.0)}. The line "
+                f"describes the medians to within {fit.deviation:.0%}."
+            )
+        sentence += " In parentheses: 95% intervals."
+        figures = {
+            "fixed_seconds": a,
+            "seconds_per_example": b,
+            "bend": bend,
+            "bend_low": fit.bend_interval[0],
+            "bend_high": fit.bend_interval[1],
+            "deviation": fit.deviation,
+        }
         plots = [
             Plot("Time of a step", Axis("batch size m", log=True), Axis("time", "µs", log=True), (
                 Curve("measured", sizes_, spent * 1e6), Curve("a + b m", sizes_, (a + b * sizes_) * 1e6, style="predicted")
@@ -162,7 +179,10 @@ class BatchCost(Demonstration):
         held = numbers(memory)
         if (held > 0.0).all():
             fixed, each = fitted(sizes_, held)
-            words += f" It holds {fixed / 1024:,.0f} KiB whatever the batch and {each / 1024:.3g} KiB for each example."
+            sentence += (
+                f" It allocates {fixed / 1024:,.0f} KiB per step and {each / 1024:.3g} KiB per "
+                "example."
+            )
             figures |= {"fixed_bytes": fixed, "bytes_per_example": each}
             curves = (
                 Curve("measured", sizes_, held / 1024),
@@ -183,4 +203,10 @@ class BatchCost(Demonstration):
             "memory of a step [KiB]",
             "memory for each example [KiB]",
         )
-        return DemonstrationResult(table(headings, rows), tuple(plots), words, figures, done)
+        return DemonstrationResult(table(headings, rows), tuple(plots), sentence, figures, done)
+
+
+def _range(value: float, interval: tuple[float, float], unit: float) -> str:
+    low, high = (one * unit for one in interval)
+    digits = ",.0f" if value >= 100.0 else ".3g"
+    return f"{value:{digits}} ({low:{digits}} to {high:{digits}})"

@@ -1,6 +1,4 @@
-"""The bias of contrastive divergence on a Boltzmann machine that is small enough to be solved
-exactly.
-"""
+"""The bias of contrastive divergence on a Boltzmann machine small enough for exact results."""
 
 from __future__ import annotations
 
@@ -31,21 +29,22 @@ from optlab.studies.demonstrations.base import (
     Progress,
     counted,
     numbers,
+    stream,
     table,
 )
 
 _ROUNDING = 1e-9
-"""Relative bias below which it is partly rounding."""
+"""Relative bias below which rounding error contributes."""
 
 
 class CdBias(Demonstration):
-    """How far the gradient that CD-k follows on average is from that of the likelihood, by k: no
-    draw, no noise, only the bias.
+    """The difference between the expected gradient of CD-k and that of the likelihood, by k, without
+    sampling.
 
-    The chain starts at the data and takes k steps in place of infinitely many. Its distribution is
-    carried along over all states, so what is shown is the expectation itself. In the end the bias
-    falls by one factor a step, the second largest eigenvalue of the chain's transition matrix: the
-    larger the weights, the slower the chain mixes and the longer the bias lasts.
+    The chain starts at the data and takes k steps instead of infinitely many. Its distribution over
+    all states is computed exactly, so the result is the expectation itself. For large k the bias
+    falls by a constant factor per step, the second largest eigenvalue of the chain's transition
+    matrix: the larger the weights, the slower the chain mixes and the longer the bias lasts.
     """
 
     name: ClassVar[str] = "cd_bias"
@@ -53,20 +52,23 @@ class CdBias(Demonstration):
     row: ClassVar[str] = "C16"
     sort_order: ClassVar[int] = 160
     rule: ClassVar[tuple[str, ...]] = (
-        r"\text{bias}_k = \left\| E_{q_k}\left[\frac{\partial F}{\partial \theta}\right] - E_{p}\left[\frac{\partial F}{\partial \theta}\right] \right\|"
+        r"\text{bias}_k = \left\| E_{q_k}\left[\frac{\partial F}{\partial \theta}\right] - "
+        r"E_{p}\left[\frac{\partial F}{\partial \theta}\right] \right\|"
         r" \sim \left|\lambda_2\right|^k",
     )
     symbols: ClassVar[dict[str, str]] = {
         "F": "free energy of a visible state",
         "q_k": "distribution of the chain after k steps from the data",
-        "p": "distribution of the machine, to which q_k tends",
+        "p": "distribution of the machine, the limit of q_k",
         "λ_2": "second largest eigenvalue of one step of the chain",
     }
     source: ClassVar[str] = (
-        "Notes, section on inexact gradients; G. Hinton (2002); M. Carreira-Perpiñán, G. Hinton, On contrastive divergence learning (2005)."
+        "Notes, section on inexact gradients; G. Hinton (2002); M. Carreira-Perpiñán, G. Hinton, "
+        "On contrastive divergence learning (2005)."
     )
     note: ClassVar[str] = (
-        "Straight lines at the end: the bias falls by |λ₂| a step, more slowly for larger weights."
+        "The curves end as straight lines: the bias falls by |λ₂| per step, more slowly for "
+        "larger weights."
     )
 
     visible: int = integer(
@@ -75,10 +77,10 @@ class CdBias(Demonstration):
         ge=1,
         le=10,
         slider=(2, 8),
-        help="Units that carry data; all 2^n states are enumerated.",
+        help="Units that represent data; all 2^n states are enumerated.",
     )
     hidden: int = integer(
-        4, "Hidden units", ge=1, le=10, slider=(1, 8), help="Units of the other side."
+        4, "Hidden units", ge=1, le=10, slider=(1, 8), help="Units of the hidden layer."
     )
     scale: float = number(
         1.0,
@@ -86,7 +88,7 @@ class CdBias(Demonstration):
         gt=0.0,
         log=True,
         slider=(0.1, 5.0),
-        help="Standard deviation of the weights; half and twice of it are shown, too.",
+        help="Standard deviation of the weights; half and twice this value are shown as well.",
     )
     examples: int = integer(
         20,
@@ -95,7 +97,10 @@ class CdBias(Demonstration):
         le=10_000,
         log=True,
         slider=(1, 200),
-        help="Data: visible states drawn at random, each unit on with 70%.",
+        help=(
+            "Number of random visible states used as data; each unit is on with a probability of "
+            "70%."
+        ),
     )
     largest: int = integer(
         20,
@@ -105,11 +110,11 @@ class CdBias(Demonstration):
         le=1000,
         log=True,
         slider=(2, 50),
-        help="Steps of the chain, from 1 up to so many.",
+        help="Maximum number of steps of the chain.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
-        source = generator(self.seed, "bench/cd_bias")
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+        source = generator(self.seed, stream("cd_bias"))
         v = (
             torch.rand(1, self.examples, self.visible, generator=source, dtype=torch.float64) < 0.7
         ).double()
@@ -122,18 +127,20 @@ class CdBias(Demonstration):
         curves: list[Curve] = []
         scales = (0.5 * self.scale, self.scale, 2.0 * self.scale)
         figures: dict[str, float] = {}
-        words = ""
+        sentence = ""
         for index, scale in enumerate(scales):
             machine = Machine(scale * drawn, *biases)
             exact = _flat(exact_gradient(machine, v))
             rate = second_eigenvalue(machine)
-            found = []
+            biases_by_k = []
             for k in range(1, self.largest + 1):
-                here = _flat(expected_cd_gradient(machine, v, k))
-                bias = float(np.linalg.norm(here - exact))
-                found.append(bias)
+                estimate = _flat(expected_cd_gradient(machine, v, k))
+                bias = float(np.linalg.norm(estimate - exact))
+                biases_by_k.append(bias)
                 size = float(np.linalg.norm(exact))
-                cosine = float(here @ exact) / max(float(np.linalg.norm(here)) * size, 1e-300)
+                cosine = float(estimate @ exact) / max(
+                    float(np.linalg.norm(estimate)) * size, 1e-300
+                )
                 rows.append(
                     (
                         scale,
@@ -144,13 +151,13 @@ class CdBias(Demonstration):
                         rate,
                     )
                 )
-                course.told((index + k / self.largest) / len(scales))
-                if not course.going():
+                progress.report((index + k / self.largest) / len(scales))
+                if not progress.should_continue():
                     return
             k_axis = np.arange(1, self.largest + 1, dtype=np.float64)
-            relative = numbers(found) / np.linalg.norm(exact)
+            relative = numbers(biases_by_k) / np.linalg.norm(exact)
             curves.append(Curve(f"weights {scale:g}", k_axis, relative))
-            # The law is one of large k, and where the bias is rounding it says nothing any more.
+            # The law holds for large k, but not where the bias is mostly rounding error.
             late = max(1, int((relative > _ROUNDING).sum()) - 1)
             curves.append(
                 Curve(
@@ -166,8 +173,14 @@ class CdBias(Demonstration):
                 f"factor at {scale:g}": last,
                 f"eigenvalue at {scale:g}": rate,
             }
-            words += f"{' ' if words else ''}Weights of {scale:g}: CD-1 is off by {relative[0]:.1%} of the gradient, CD-{self.largest} by "
-            words += f"{relative[-1]:.1e}; the last step above rounding took a factor of {last:.4g}, and λ₂ is {rate:.4g}."
+            sentence += (
+                f"{' ' if sentence else ''}For weights of scale {scale:g} the bias of CD-1 is "
+                f"{relative[0]:.1%} of the gradient, that of CD-{self.largest} "
+            )
+            sentence += (
+                f"{relative[-1]:.1e}; the last step above rounding error multiplies it by "
+                f"{last:.4g}, and |λ₂| is {rate:.4g}."
+            )
             done = (index + 1) / len(scales)
             plot = Plot(
                 f"Relative bias over {counted(self.examples, 'example')}",
@@ -183,27 +196,27 @@ class CdBias(Demonstration):
                 "angle to the gradient [°]",
                 "second eigenvalue",
             )
-            yield DemonstrationResult(table(headings, rows), (plot,), words, dict(figures), done)
+            yield DemonstrationResult(table(headings, rows), (plot,), sentence, dict(figures), done)
 
 
 def second_eigenvalue(machine: Machine) -> float:
-    """Second largest absolute eigenvalue of one Gibbs step of one machine, as a matrix over all
-    hidden states.
+    """Return the second largest absolute eigenvalue of one Gibbs step of a machine, as a matrix
+    over all hidden states.
     """
     tops, ends = (_states(bias.shape[1]) for bias in (machine.hidden, machine.visible))
-    down = _chances(visible_probabilities(machine, tops.unsqueeze(0))[0], ends)
-    up = _chances(hidden_probabilities(machine, ends.unsqueeze(0))[0], tops)
+    down = _probabilities(visible_probabilities(machine, tops.unsqueeze(0))[0], ends)
+    up = _probabilities(hidden_probabilities(machine, ends.unsqueeze(0))[0], tops)
     return float(torch.linalg.eigvals(down @ up).abs().sort(descending=True).values[1])
 
 
 def _states(units: int) -> torch.Tensor:
-    """All states ``[2ⁿ, n]``."""
+    """Return all states of n binary units, ``[2ⁿ, n]``."""
     return (torch.arange(2**units).unsqueeze(1) >> torch.arange(units) & 1).double()
 
 
-def _chances(p: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    """Probability ``[n, s]`` of each state ``[s, units]`` where the units are on with probabilities
-    ``p`` ``[n, units]``.
+def _probabilities(p: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    """Return the probability ``[n, s]`` of each state ``[s, units]`` of independent units that are
+    on with probabilities ``p`` ``[n, units]``.
     """
     return torch.where(states > 0.5, p.unsqueeze(1), 1.0 - p.unsqueeze(1)).prod(dim=2)
 

@@ -1,6 +1,4 @@
-"""First against second order: how large a batch the gradient needs, and how large a one the Newton
-step.
-"""
+"""First and second order: the batch sizes that the gradient and the Newton step need."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from optlab.core.lazy import torch
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.objective.seeding import derived, generator, numpy_generator
 from optlab.studies.demonstrations._networks import Network, network
-from optlab.studies.demonstrations._noise import slope
+from optlab.studies.demonstrations._noise import interval, slope
 from optlab.studies.demonstrations.base import (
     NO_PROGRESS,
     Array,
@@ -29,12 +27,13 @@ from optlab.studies.demonstrations.base import (
     Plot,
     Progress,
     numbers,
+    stream,
     table,
 )
 from optlab.training.fresh import FreshExamples
 
 _AT_ONCE = 400_000
-"""Input values that are drawn at once."""
+"""Number of input values drawn at once."""
 _NAMES = ("g", "H⁻¹g, exact H", "H⁻¹g, H of the same batch", "H⁻¹g, H of another batch")
 
 
@@ -42,13 +41,13 @@ class FirstAndSecondOrder(Demonstration):
     """The spread of the minibatch gradient g and of the Newton step H⁻¹g, both estimated on fresh
     batches, against the batch size.
 
-    H⁻¹ multiplies the errors of g along directions of small curvature, even where H itself is
-    exact; in an ill-conditioned problem the Newton step then needs a far larger batch, the larger
-    the condition number. Where H and g come from the same batch their errors cancel in part: in
-    linear regression the step leads to that batch's own solution. So three steps are shown: with
-    the exact H, with H from the same batch, and with H from another one of the same size. The batch
-    at which the relative spread has come down to the goal is read off a straight line through the
-    larger batches on logarithmic axes.
+    H⁻¹ amplifies the errors of g along directions of small curvature, even if H is exact; in an
+    ill-conditioned problem the Newton step therefore needs a much larger batch. If H and g come
+    from the same batch, their errors cancel in part: in linear regression the step leads to the
+    solution of that batch. Three steps are compared: with the exact H, with H from the same batch,
+    and with H from another batch of the same size. The batch size at which the relative spread
+    reaches the goal is read from a straight line through the larger batches on logarithmic axes;
+    its interval comes from resampling the batches.
     """
 
     name: ClassVar[str] = "first_and_second_order"
@@ -57,22 +56,26 @@ class FirstAndSecondOrder(Demonstration):
     sort_order: ClassVar[int] = 12
     rule: ClassVar[tuple[str, ...]] = (
         r"s_1(m) = \frac{\sqrt{E \left\| \hat{g}_m - g \right\|^2}}{\left\| g \right\|},\quad "
-        r"s_2(m) = \frac{\sqrt{E \left\| \hat{H}^{-1} \hat{g}_m - H^{-1} g \right\|^2}}{\left\| H^{-1} g \right\|}",
+        r"s_2(m) = \frac{\sqrt{E \left\| \hat{H}^{-1} \hat{g}_m - H^{-1} g \right\|^2}}{\left\| "
+        r"H^{-1} g \right\|}",
     )
     symbols: ClassVar[dict[str, str]] = {
         "ĝ_m": "gradient on a batch",
-        "Ĥ": "H itself, or the Hessian on the same or another batch",
-        "g, H": "the same on a very large sample",
+        "Ĥ": "the exact H, or the Hessian on the same or another batch",
+        "g, H": "gradient and Hessian on a very large sample",
     }
     source: ClassVar[str] = "Notes, section on minibatch algorithms; Deep Learning, section 8.1.3."
     note: ClassVar[str] = (
-        "Parallel lines of slope −½: their horizontal distance is how much larger the batch has to be."
+        "The lines have slope −½; their horizontal distance is the ratio of the batch sizes needed."
     )
 
     problem: Literal["least_squares", "classes"] = choice(
         "least_squares",
         "Problem",
-        help="Linear regression of a chosen condition, or softmax on three Gaussians.",
+        help=(
+            "Linear regression with a chosen condition number, or softmax regression on three "
+            "Gaussians."
+        ),
     )
     dimension: int = integer(
         10, "Inputs", symbol="d", ge=2, le=50, slider=(2, 30), help="Number of inputs."
@@ -101,7 +104,7 @@ class FirstAndSecondOrder(Demonstration):
         symbol="λ",
         ge=0.0,
         slider=(0.0, 1.0),
-        help="Added to H before it is inverted, on the batch and for the truth alike.",
+        help="Added to H before it is inverted, for batches and for the reference.",
     )
     smallest: int = integer(
         32,
@@ -110,7 +113,7 @@ class FirstAndSecondOrder(Demonstration):
         le=100_000,
         log=True,
         slider=(16, 1024),
-        help="Twice the number of parameters is taken at least.",
+        help="At least twice the number of parameters is used.",
     )
     largest: int = integer(
         4096,
@@ -120,10 +123,16 @@ class FirstAndSecondOrder(Demonstration):
         le=1_000_000,
         log=True,
         slider=(1024, 65_536),
-        help="Batch sizes go up by factors of two.",
+        help="Batch sizes increase by factors of two.",
     )
     draws: int = integer(
-        40, "Draws", ge=5, le=10_000, log=True, slider=(10, 500), help="Fresh batches of each size."
+        40,
+        "Draws",
+        ge=5,
+        le=10_000,
+        log=True,
+        slider=(10, 500),
+        help="Number of fresh batches of each size.",
     )
     goal: float = number(
         0.1,
@@ -132,24 +141,24 @@ class FirstAndSecondOrder(Demonstration):
         le=1.0,
         log=True,
         slider=(0.01, 0.5),
-        help="Relative spread that is good enough.",
+        help="Relative spread that is to be reached.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made, fresh = self._network()
         parameters = made.objective.layout.total
         theta = 0.5 * torch.randn(
             1,
             parameters,
-            generator=generator(self.seed, "bench/first_and_second_order"),
+            generator=generator(self.seed, stream("first_and_second_order")),
             dtype=torch.float64,
         )
         reference = fresh.draw(
-            self.seed, "bench/first_and_second_order/reference", max(100_000, 8 * self.largest)
+            self.seed, stream("first_and_second_order/reference"), max(100_000, 8 * self.largest)
         )
         g, inverse = self._parts(made, theta, *(part.unsqueeze(0) for part in reference))
         truth = (numbers(g[0]), numbers(inverse[0] @ g[0]))
-        course.told(0.1)
+        progress.report(0.1)
         sizes_ = [
             m
             for m in 2 ** np.arange(1, 21)
@@ -157,27 +166,27 @@ class FirstAndSecondOrder(Demonstration):
         ]
         squares: list[Array] = []
         for index, m in enumerate(int(size) for size in sizes_):
-            found: list[Array] = []
+            errors: list[Array] = []
             at_once = max(2, _AT_ONCE // (m * self.dimension))
             for begin in range(0, self.draws, at_once):
                 count = max(2, min(at_once, self.draws - begin))
                 x, y = fresh.draw(
-                    derived(self.seed, f"bench/first_and_second_order/{m}/{begin}"),
+                    derived(self.seed, stream(f"first_and_second_order/{m}/{begin}")),
                     "batches",
                     count * m,
                 )
                 x, y = x.view(count, m, *x.shape[1:]), y.view(count, m, *y.shape[1:])
-                here, own = self._parts(made, theta.expand(count, -1), x, y)
-                # The batch beside it lends its Hessian: as independent as a fresh one.
+                gradients, own = self._parts(made, theta.expand(count, -1), x, y)
+                # The next batch provides the other Hessian, as independent as a fresh one.
                 steps = [
-                    here,
+                    gradients,
                     *(
-                        (matrices @ here.unsqueeze(2)).squeeze(2)
+                        (matrices @ gradients.unsqueeze(2)).squeeze(2)
                         for matrices in (inverse, own, own.roll(1, 0))
                     ),
                 ]
                 aims = (truth[0], truth[1], truth[1], truth[1])
-                found.append(
+                errors.append(
                     np.stack(
                         [
                             np.square(numbers(s) - aim).sum(axis=1) / np.square(aim).sum()
@@ -186,13 +195,13 @@ class FirstAndSecondOrder(Demonstration):
                         axis=1,
                     )
                 )
-                if not course.going():
+                if not progress.should_continue():
                     return
-            squares.append(np.concatenate(found)[: self.draws])
+            squares.append(np.concatenate(errors)[: self.draws])
             done = 0.1 + 0.9 * (index + 1) / len(sizes_)
-            course.told(done)
+            progress.report(done)
             if len(squares) > 1:
-                yield self._found(numbers(sizes_[: index + 1]), np.stack(squares), min(done, 1.0))
+                yield self._result(numbers(sizes_[: index + 1]), np.stack(squares), min(done, 1.0))
 
     def _network(self) -> tuple[Network, FreshExamples]:
         values: dict[str, Any]
@@ -222,25 +231,31 @@ class FirstAndSecondOrder(Demonstration):
     def _parts(
         self, made: Network, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gradients ``[K, P]`` and inverse Hessians ``[K, P, P]`` on K batches ``x``, ``y`` ``[K,
-        m, …]``.
+        """Return gradients ``[K, P]`` and inverse Hessians ``[K, P, P]`` on K batches ``x``, ``y``
+        ``[K, m, …]``.
         """
         landscape = ObjectiveLandscape(made.objective, x, y)
         g = landscape.value_and_gradient(theta)[1]
         eye = torch.eye(theta.shape[1], dtype=theta.dtype)
-        # The softmax has a direction without curvature, in which g has no part: the least-norm
+        # The softmax has a direction without curvature, along which g is zero: the least-norm
         # solution leaves it out.
         return g, torch.linalg.pinv(
             landscape.hessian(theta).dense() + self.damping * eye, hermitian=True, rtol=1e-9
         )
 
-    def _found(self, m: Array, squares: Array, done: float) -> DemonstrationResult:
+    def _result(self, m: Array, squares: Array, done: float) -> DemonstrationResult:
         spread = np.sqrt(squares.mean(axis=1))
-        rng = numpy_generator(self.seed, "bench/first_and_second_order/bootstrap")
-        # Small batches are not on the line yet: their Hessians are nearly singular.
+        # The same draws are resampled for all four, as they come from the same batches.
+        rngs = [
+            numpy_generator(self.seed, stream("first_and_second_order/bootstrap")) for _ in _NAMES
+        ]
+        # Small batches do not follow the line: their Hessians are nearly singular.
         late = slice(-max(2, len(m) // 2), None)
-        fits = [slope(m[late], squares[late, :, order], rng) for order in range(len(_NAMES))]
-        needed = [math.exp((math.log(self.goal) - fit.intercept) / fit.slope) for fit in fits]
+        fits = [slope(m[late], squares[late, :, order], rng) for order, rng in enumerate(rngs)]
+        needed = [fit.size_for(self.goal) for fit in fits]
+        ratio = needed[1][0] / needed[0][0] if math.isfinite(needed[0][0]) else math.nan
+        first, exact = (fit.resampled_sizes(self.goal) for fit in fits[:2])
+        ratio_low, ratio_high = interval(exact[np.isfinite(first)] / first[np.isfinite(first)])
         rows: list[tuple[Cell, ...]] = [
             (int(size), *(float(value) for value in values), float(values[1] / values[0]))
             for size, values in zip(m, spread, strict=True)
@@ -256,23 +271,26 @@ class FirstAndSecondOrder(Demonstration):
             for name, fit in zip(_NAMES, fits, strict=True)
         ]
         curves.append(Curve("goal", m[[0, -1]], numbers([self.goal, self.goal]), style="predicted"))
-        words = (
-            f"For a relative spread of {self.goal:g} the gradient needs a batch of about {needed[0]:,.0f}, and the Newton step with the exact Hessian one of "
-            f"{needed[1]:,.0f}, {needed[1] / needed[0]:.3g} times as many; with the Hessian of the same batch {needed[2]:,.0f}, "
-            f"with that of another batch {needed[3]:,.0f}."
+        sizes = [f"{size:,.0f} ({low:,.0f} to {high:,.0f})" for size, low, high in needed]
+        sentence = (
+            f"For a relative spread of {self.goal:g} the gradient needs a batch of about "
+            f"{sizes[0]}, "
+            f"and the Newton step with the exact Hessian one of {sizes[1]}, {ratio:.3g} times "
+            f"({ratio_low:.3g} to {ratio_high:.3g}) as large; with the Hessian of the same batch "
+            f"{sizes[2]}, with that of another batch {sizes[3]}. In parentheses: 95% intervals."
         )
+        if any(size > m[-1] for size, _, _ in needed):
+            sentence += f" Sizes above {m[-1]:,.0f}, the largest batch drawn, are extrapolated."
         plot = Plot(
             "Relative spread",
             Axis("batch size m", log=True),
             Axis("relative spread", log=True),
             tuple(curves),
         )
-        figures = {
-            "first": needed[0],
-            "exact": needed[1],
-            "same_batch": needed[2],
-            "another_batch": needed[3],
-            "ratio": needed[1] / needed[0],
-        }
+        figures = {"ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
+        for name, (size, low, high) in zip(
+            ("first", "exact", "same_batch", "another_batch"), needed, strict=True
+        ):
+            figures |= {name: size, f"{name}_low": low, f"{name}_high": high}
         headings = ("batch size", *(f"spread of {name}" for name in _NAMES), "exact H to g")
-        return DemonstrationResult(table(headings, rows), (plot,), words, figures, done)
+        return DemonstrationResult(table(headings, rows), (plot,), sentence, figures, done)

@@ -25,7 +25,9 @@ from optlab.studies.demonstrations.base import (
     DemonstrationResult,
     Plot,
     Progress,
+    counted,
     numbers,
+    stream,
     table,
 )
 
@@ -33,14 +35,13 @@ _EXAMPLES_AT_ONCE = 100
 
 
 class GradientNoise(Demonstration):
-    """Minibatch gradients drawn again and again at chosen points of a training: their standard
-    error falls as 1/√m.
+    """Many minibatch gradients at chosen steps of a training: their standard error falls as 1/√m.
 
     A batch of m independent examples gives the full gradient with a standard error of σ/√m, where
-    σ² is the variance of the gradients of single examples. So a hundred times the work makes the
-    gradient ten times as precise. Measured errors are fitted by a straight line on logarithmic
-    axes; its slope is held against −½. Batches without replacement do better, as the whole set has
-    no error at all: σ/√m times √((N − m)/(N − 1)).
+    σ² is the variance of the gradients of single examples. A hundred times the work thus makes the
+    gradient ten times as precise. A straight line is fitted to the measured errors on logarithmic
+    axes and its slope is compared with −½. Batches without replacement do better, because the full
+    set has no error: the factor is σ/√m times √((N − m)/(N − 1)).
     """
 
     name: ClassVar[str] = "gradient_noise"
@@ -48,7 +49,10 @@ class GradientNoise(Demonstration):
     row: ClassVar[str] = "B4"
     sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (
-        r"\text{SE}(m) = \sqrt{E \left\| \hat{g}_m - g \right\|^2} = \frac{\sigma}{\sqrt{m}},\quad \sigma^2 = \frac{1}{N} \sum_i \left\| g_i - g \right\|^2",
+        (
+            r"\text{SE}(m) = \sqrt{E \left\| \hat{g}_m - g \right\|^2} = "
+            r"\frac{\sigma}{\sqrt{m}},\quad \sigma^2 = \frac{1}{N} \sum_i \left\| g_i - g \right\|^2"
+        ),
     )
     symbols: ClassVar[dict[str, str]] = {
         "g_i": "gradient of one example",
@@ -59,7 +63,7 @@ class GradientNoise(Demonstration):
         "Notes, section on minibatch algorithms; Deep Learning, (5.46) and section 8.1.3."
     )
     note: ClassVar[str] = (
-        "Points on the dashed lines; their slope and its interval stand in the sentence below."
+        "The points lie on the dashed lines; the sentence below gives the slope and its interval."
     )
 
     at: Sizes = sizes(
@@ -82,12 +86,12 @@ class GradientNoise(Demonstration):
         le=100_000,
         log=True,
         slider=(50, 1000),
-        help="Batches of each size that are drawn at each point.",
+        help="Number of batches of each size that are drawn at each step.",
     )
     replacement: bool = flag(
         True,
         "With replacement",
-        help="Whether one example may be in a batch twice; off for batches as an epoch cuts them.",
+        help="Whether an example can occur in a batch twice; off for batches as in an epoch.",
     )
     hidden: Sizes = sizes(
         (16,),
@@ -108,10 +112,13 @@ class GradientNoise(Demonstration):
         help="Rate of the training on all examples.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         if not self.replacement and self.largest > self.examples // 2:
             raise InvalidInput(
-                f"The largest batch of {self.largest} must be at most half of the {self.examples} examples without replacement.",
+                (
+                    f"largest is {self.largest}, but without replacement it must be at most half of "
+                    f"the {self.examples} examples."
+                ),
                 "largest",
             )
         made = self._network()
@@ -125,19 +132,19 @@ class GradientNoise(Demonstration):
             descents(made.objective, made.x, made.y, theta, [optimizer("sgd", lr=self.rate)]),
             start=1,
         ):
-            if not course.going():
+            if not progress.should_continue():
                 return
             if step not in chosen:
                 continue
             each = per_example(made, taken.after)
             mean = each.mean(axis=0)
             sigma = float(np.sqrt(np.square(each - mean).sum(axis=1).mean()))
-            rng = numpy_generator(self.seed, f"bench/gradient_noise/{step}")
+            rng = numpy_generator(self.seed, stream(f"gradient_noise/{step}"))
             squares = np.empty((len(sizes_), self.draws))
             for index, m in enumerate(sizes_.tolist()):
                 drawn = batches(len(each), m, self.draws, rng, replace=self.replacement) @ each / m
                 squares[index] = np.square(drawn - mean).sum(axis=1)
-                if not course.going():
+                if not progress.should_continue():
                     return
             predicted = self._predicted(sigma, numbers(sizes_))
             measured = np.sqrt(squares.mean(axis=1))
@@ -153,41 +160,43 @@ class GradientNoise(Demonstration):
                 Curve(f"σ/√m, step {step}", numbers(sizes_), predicted, style="predicted"),
             ]
             done = len(slopes) / len(chosen)
-            course.told(done)
-            yield self._found(rows, curves, slopes, done)
+            progress.report(done)
+            yield self._result(rows, curves, slopes, done)
             if step == chosen[-1]:
                 return
 
     def _network(self) -> Network:
-        whole_set = network(
+        all_data = network(
             {"name": "digits"},
             {"name": "mlp", "hidden": list(self.hidden)},
             {"name": "cross_entropy"},
         )
         some = slice(0, self.examples)
-        training = Part(whole_set.training.x[some], whole_set.training.y[some])
+        training = Part(all_data.training.x[some], all_data.training.y[some])
         return dataclasses.replace(
-            whole_set, training=training, x=whole_set.x[some], y=whole_set.y[some]
+            all_data, training=training, x=all_data.x[some], y=all_data.y[some]
         )
 
     def _predicted(self, sigma: float, m: Array) -> Array:
         left = 1.0 if self.replacement else np.sqrt((self.examples - m) / (self.examples - 1))
         return numbers(sigma / np.sqrt(m) * left)
 
-    def _found(
+    def _result(
         self,
         rows: list[tuple[Cell, ...]],
         curves: list[Curve],
         slopes: list[tuple[int, float, Slope]],
         done: float,
     ) -> DemonstrationResult:
-        words = " ".join(
-            f"After {step} steps σ = {sigma:.3g}, and the fitted slope is {fit.slope:.3f} (95% interval {fit.low:.3f} to {fit.high:.3f})."
+        sentence = " ".join(
+            f"After {counted(step, 'step')}, σ = {sigma:.3g} and the fitted slope is "
+            f"{fit.slope:.3f} "
+            f"(95% interval {fit.low:.3f} to {fit.high:.3f})."
             for step, sigma, fit in slopes
         )
         if self.replacement:
             inside = sum(fit.low <= -0.5 <= fit.high for _, _, fit in slopes)
-            words += f" −½ lies within {inside} of {len(slopes)} intervals."
+            sentence += f" The predicted −½ lies in {inside} of {counted(len(slopes), 'interval')}."
         headings = (
             "step",
             "batch size",
@@ -207,21 +216,22 @@ class GradientNoise(Demonstration):
         return DemonstrationResult(
             table(headings, rows),
             (plot,),
-            words,
+            sentence,
             {"step": float(step), "slope": last.slope, "low": last.low, "high": last.high},
             done,
         )
 
 
 def per_example(made: Network, theta: torch.Tensor) -> Array:
-    """Gradient ``[n, P]`` of each example: as many runs of the same parameters ``theta`` ``[1, P]``
-    with one example each.
+    """Return the gradient of each example at ``theta`` ``[1, P]``, ``[n, P]``.
+
+    It is computed as n runs with the same parameters and one example each.
     """
-    found = []
+    gradients = []
     for x, y in zip(made.x.split(_EXAMPLES_AT_ONCE), made.y.split(_EXAMPLES_AT_ONCE), strict=True):
-        found.append(
+        gradients.append(
             made.objective.value_and_gradient(
                 theta.expand(len(x), -1), x.unsqueeze(1), y.unsqueeze(1)
             )[1]
         )
-    return numbers(torch.cat(found))
+    return numbers(torch.cat(gradients))

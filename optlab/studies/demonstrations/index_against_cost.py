@@ -1,4 +1,4 @@
-"""Index of critical points against their cost, in a real network."""
+"""Index of critical points against their cost, in a network on real data."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from optlab.studies.demonstrations.base import (
     Scatter,
     counted,
     numbers,
+    stream,
     table,
 )
 
@@ -34,12 +35,12 @@ class IndexAgainstCost(Demonstration):
     """Critical points of a small network, found from many points along its training: the higher the
     cost, the larger the share of negative eigenvalues.
 
-    From each point the nearest zero of the gradient is sought, whatever its kind, by minimizing
-    ½‖g‖². Each is named by all of its eigenvalues. Were there bad local minima, they would lie on
-    the left edge (no negative eigenvalue) high up.
+    From each point a zero of the gradient of any kind is found by minimizing ½‖g‖² and classified
+    by its eigenvalues. Bad local minima would appear at the left edge (no negative eigenvalue), at
+    high cost.
 
-    Points that are the same up to the order and sign of the hidden units have the same cost and
-    index, and are counted once.
+    Points that differ only in the order and sign of the hidden units have the same cost and index,
+    and are counted once.
     """
 
     name: ClassVar[str] = "index_against_cost"
@@ -52,15 +53,16 @@ class IndexAgainstCost(Demonstration):
     )
     symbols: ClassVar[dict[str, str]] = {
         "α": "share of negative eigenvalues",
-        "N": "number of eigenvalues for which that is so",
+        "N": "number of eigenvalues that satisfy the condition",
         "H": "Hessian of the objective, weight decay included",
         "P": "number of parameters",
     }
     source: ClassVar[str] = (
-        "Notes, section on saddle points; Y. Dauphin et al. (2014), Fig 1; A. Choromanska et al. (2015)."
+        "Notes, section on saddle points; Y. Dauphin et al. (2014), Fig 1; A. Choromanska et al. "
+        "(2015)."
     )
     note: ClassVar[str] = (
-        "The points rise to the right; an exception would be a dot at the left, high up."
+        "The points rise to the right; a bad local minimum would be a point at the top left."
     )
 
     dataset: Literal["iris", "wine"] = choice(
@@ -72,7 +74,7 @@ class IndexAgainstCost(Demonstration):
         ge=1,
         le=32,
         slider=(1, 10),
-        help="Units of the hidden layer; the time grows with the third power.",
+        help="Units of the hidden layer; the run time grows with the third power.",
     )
     decay: float = number(
         0.03,
@@ -88,24 +90,28 @@ class IndexAgainstCost(Demonstration):
         le=1000,
         log=True,
         slider=(2, 100),
-        help="Starts, with weights of spread 0.1, 0.5, 1 and 2 in turn.",
+        help=(
+            "Number of trainings, whose initial weights have standard deviations 0.1, 0.5, 1 and "
+            "2 in turn."
+        ),
     )
     reach: float = number(
         10.0,
-        "Reach",
+        "Maximum distance",
         gt=0.0,
         log=True,
         slider=(1.0, 100.0),
-        help="Critical points that lie farther away are left out: biases, which do not decay, may run off to "
-        "where every unit is saturated and all is flat.",
+        help="Critical points farther from the start of their search are left out: biases, which "
+        "do not "
+        "decay, can drift to where every unit is saturated and the cost is flat.",
     )
     at: Sizes = sizes(
         (5, 50, 200),
         "Steps",
-        help="Numbers of training steps after which a critical point is sought.",
+        help="Numbers of training steps after which a critical point is searched.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = small_network(self.dataset, self.units, self.decay)
         found: list[Reached] = []
         sought, total = 0, self.runs * (len(set(self.at)) + 1)
@@ -113,15 +119,15 @@ class IndexAgainstCost(Demonstration):
             sought += 1
             if point is not None and point.distance <= self.reach:
                 found.append(point)
-            course.told(sought / total)
-            if not course.going():
+            progress.report(sought / total)
+            if not progress.should_continue():
                 return
             if found and (sought % 8 == 0 or sought == total):
-                yield self._found(found, sought, sought / total)
+                yield self._result(found, sought, sought / total)
         if not found:
-            yield self._found(found, sought, 1.0)
+            yield self._result(found, sought, 1.0)
 
-    def _found(self, found: list[Reached], sought: int, done: float) -> DemonstrationResult:
+    def _result(self, found: list[Reached], sought: int, done: float) -> DemonstrationResult:
         distinct = different(found)
         cost = numbers([point.verdict.value for point in distinct])
         share = numbers(
@@ -146,8 +152,13 @@ class IndexAgainstCost(Demonstration):
         ]
         correlation = rank_correlation(share, cost) if len(distinct) > 2 else math.nan
         saddles = sum(point.verdict.kind == "saddle" for point in distinct)
-        words = f"From {counted(sought, 'point')} {counted(len(found), 'critical point was', 'critical points were')} reached, "
-        words += f"{len(distinct)} of them different; {saddles} are saddles."
+        sentence = (
+            f"From {counted(sought, 'point')}, "
+            f"{counted(len(found), 'critical point was', 'critical points were')} reached, "
+        )
+        sentence += (
+            f"{len(distinct)} of them distinct; {counted(saddles, 'is a saddle', 'are saddles')}."
+        )
         figures = {
             "different": float(len(distinct)),
             "saddles": float(saddles),
@@ -155,14 +166,17 @@ class IndexAgainstCost(Demonstration):
         }
         if math.isfinite(correlation):
             pairs = np.stack([share, cost], axis=1)
-            rng = numpy_generator(self.seed, "bench/index_against_cost/bootstrap")
+            rng = numpy_generator(self.seed, stream("index_against_cost/bootstrap"))
             low, high = resampled(
                 pairs,
                 lambda some: float(np.nan_to_num(rank_correlation(some[:, 0], some[:, 1]))),
                 rng,
             )
             figures |= {"low": low, "high": high}
-            words += f" Rank correlation of cost and share of negative eigenvalues: {correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
+            sentence += (
+                " The rank correlation of cost and share of negative eigenvalues is "
+                f"{correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
+            )
         headings = (
             "J",
             "share negative",
@@ -185,12 +199,13 @@ class IndexAgainstCost(Demonstration):
         plot = Plot(
             "Critical points", Axis("share of negative eigenvalues"), Axis("J"), scatters=scatters
         )
-        return DemonstrationResult(table(headings, rows), (plot,), words, figures, done)
+        return DemonstrationResult(table(headings, rows), (plot,), sentence, figures, done)
 
 
 def different(found: list[Reached]) -> list[Reached]:
-    """One of each, lowest cost first: points whose costs and indices agree are the same network
-    written down in another order.
+    """Return the distinct points, lowest cost first.
+
+    Points of equal cost and index are taken for copies of one network with its units reordered.
     """
     kept: list[Reached] = []
     for point in sorted(found, key=lambda point: point.verdict.value):

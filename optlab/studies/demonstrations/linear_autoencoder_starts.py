@@ -1,6 +1,4 @@
-"""Linear autoencoders and deep linear networks from many starts: saddles on the way, the global
-minimum at the end.
-"""
+"""Linear autoencoders and deep linear networks from many starts: saddles, then the minimum."""
 
 from __future__ import annotations
 
@@ -32,6 +30,7 @@ from optlab.studies.demonstrations.base import (
     Progress,
     counted,
     numbers,
+    stream,
     table,
 )
 
@@ -39,18 +38,14 @@ _CHUNK = 500
 _DRAWN = 12
 _POINTS = 400
 _ARRIVED = 1e-4
-"""Excess over the least cost, relative to the cost of explaining nothing, within which a start
-counts as having reached it.
-"""
+"""Excess over the lowest cost, relative to the total variance, up to which it is reached."""
 _PLATEAU = 0.2
-"""Share of the largest gradient norm of a run below which a local minimum of the norm counts as
-passing a saddle.
-"""
+"""Share of a run's largest gradient norm below which a local minimum of the norm marks a saddle."""
 
 
 @dataclass(frozen=True)
-class _Passed:
-    """A place where a run was slow: its number, the step, the parameters ``[1, P]``."""
+class _Plateau:
+    """A plateau of a run: number of the run, step, parameters ``[1, P]``."""
 
     run: int
     step: int
@@ -58,15 +53,15 @@ class _Passed:
 
 
 class LinearAutoencoderStarts(Demonstration):
-    """The same linear network trained from many starts: it lingers at saddles, and every start ends
-    at the one least cost.
+    """One linear network trained from many starts: it slows down at saddles, and every start
+    reaches the same lowest cost.
 
-    The network is to give back its inputs through k units. Its critical points are known: W₂W₁
-    projects on some of the principal components, and the cost is the variance along all the others.
-    Only the k largest make a minimum; every other choice is a saddle, from which a component that
-    explains more leads down. More matrices change the path, not the levels. The least cost is
-    therefore the residual of a principal component analysis, which is computed here from the
-    covariance alone.
+    The network reproduces its inputs through k units. Its critical points are known: W₂W₁ projects
+    onto some of the principal components, and the cost is the variance along all others. Only the k
+    largest components give a minimum; every other choice is a saddle, from which replacing a
+    component by one of larger variance leads down. More matrices change the path, not the levels.
+    The lowest cost is therefore the residual of a principal component analysis, which is computed
+    from the covariance alone.
     """
 
     name: ClassVar[str] = "linear_autoencoder_starts"
@@ -79,17 +74,18 @@ class LinearAutoencoderStarts(Demonstration):
     )
     symbols: ClassVar[dict[str, str]] = {
         "λ_i": "eigenvalues of the covariance of x",
-        "S": "components that get through",
+        "S": "components that are kept",
     }
     source: ClassVar[str] = (
-        "Notes, section on saddle points; P. Baldi, K. Hornik (1989); K. Kawaguchi, Deep learning without poor local minima (2016)."
+        "Notes, section on saddle points; P. Baldi, K. Hornik (1989); K. Kawaguchi, Deep "
+        "learning without poor local minima (2016)."
     )
     note: ClassVar[str] = (
-        "The curves fall in steps; each landing lies on a dashed line, the cost of one saddle."
+        "The curves fall in steps; each plateau lies on a dashed line, the cost of one saddle."
     )
 
     dataset: Literal["iris", "wine"] = choice(
-        "iris", "Data", help="Data set whose inputs are to be given back, standardized."
+        "iris", "Data", help="Data set whose standardized inputs are reproduced."
     )
     code: int = integer(
         2,
@@ -125,7 +121,7 @@ class LinearAutoencoderStarts(Demonstration):
         gt=0.0,
         log=True,
         slider=(1e-3, 1.0),
-        help="Standard deviation of the weights at the start; smaller means longer plateaus.",
+        help="Standard deviation of the initial weights; a smaller one means longer plateaus.",
     )
     rate: float = number(
         0.02,
@@ -147,29 +143,32 @@ class LinearAutoencoderStarts(Demonstration):
     )
     saddles: int = integer(
         12,
-        "Saddles named",
+        "Saddles classified",
         ge=0,
         le=500,
         slider=(0, 50),
-        help="Plateaus from which the critical point is sought and named.",
+        help="Number of plateaus from which the critical point is searched and classified.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = reproducing(self.dataset, self.code, self.depth)
         variances = numbers(np.linalg.eigvalsh(np.cov(made.training.x.T, bias=True))[::-1])
         if self.code >= len(variances):
             raise InvalidInput(
-                f"The code has {self.code} units, but it must have fewer than the {len(variances)} inputs of {self.dataset}.",
+                (
+                    f"code is {self.code}, but it must be less than {len(variances)}, the number of "
+                    f"inputs of {self.dataset}."
+                ),
                 "code",
             )
-        source = generator(self.seed, "bench/linear_autoencoder_starts")
+        source = generator(self.seed, stream("linear_autoencoder_starts"))
         theta = self.spread * torch.randn(
             self.starts, made.objective.layout.total, generator=source, dtype=torch.float64
         )
         rule = optimizer("sgd", lr=self.rate)
         costs: list[Array] = []
         norms: list[Array] = []
-        passed: list[_Passed] = []
+        passed: list[_Plateau] = []
         steepest = np.zeros(self.starts)
         for taken in itertools.islice(
             descents(made.objective, made.x, made.y, theta, [rule] * self.starts), self.steps
@@ -183,29 +182,29 @@ class LinearAutoencoderStarts(Demonstration):
                     & (norms[-2] < norms[-1])
                     & (norms[-2] < _PLATEAU * steepest)
                 )
-                # The parameters one step on are as near to the saddle.
+                # The parameters one step later are as close to the saddle.
                 passed += [
-                    _Passed(int(run), len(norms) - 2, taken.point[run : run + 1])
+                    _Plateau(int(run), len(norms) - 2, taken.point[run : run + 1])
                     for run in np.flatnonzero(slow)
                 ]
             if len(costs) % _CHUNK == 0 and len(costs) < self.steps:
                 done = 0.9 * len(costs) / self.steps
-                course.told(done)
-                yield self._found(variances, costs, passed, [], done)
-            if not course.going():
+                progress.report(done)
+                yield self._result(variances, costs, passed, [], done)
+            if not progress.should_continue():
                 return
         critical: list[tuple[Cell, ...]] = []
-        for place in passed[: self.saddles]:
-            critical.append(_named(made, place, variances, self.code))
-            if not course.going():
+        for plateau in passed[: self.saddles]:
+            critical.append(_named(made, plateau, variances, self.code))
+            if not progress.should_continue():
                 return
-        yield self._found(variances, costs, passed, critical, 1.0)
+        yield self._result(variances, costs, passed, critical, 1.0)
 
-    def _found(
+    def _result(
         self,
         variances: Array,
         costs: list[Array],
-        passed: list[_Passed],
+        passed: list[_Plateau],
         critical: list[tuple[Cell, ...]],
         done: float,
     ) -> DemonstrationResult:
@@ -218,14 +217,19 @@ class LinearAutoencoderStarts(Demonstration):
         ]
         saddles = [row for row in critical if row[6] == "saddle"]
         off = [abs(float(row[4] or 0.0)) for row in saddles]
-        words = (
-            f"Of {counted(len(ends), 'start')} {arrived} have reached the least cost {least:.5g}, which a principal component analysis leaves, and "
-            f"{len(ends) - arrived} have not; {counted(len(passed), 'plateau')} were passed on the way."
+        sentence = (
+            f"Of {counted(len(ends), 'start')}, {arrived} have reached the lowest cost, "
+            f"{least:.5g}, the "
+            f"residual of a principal component analysis, and {len(ends) - arrived} have not; on "
+            "the way "
+            f"they passed {counted(len(passed), 'plateau')}."
         )
         if critical:
-            words += (
-                f" Of {len(critical)} looked at, {len(saddles)} are saddles, each at the cost that {'some' if saddles else 'no'} choice of "
-                f"components leaves, to {max(off, default=0.0):.1e}."
+            sentence += f" Of the {len(critical)} examined, {len(saddles)} are saddles" + (
+                ", whose costs agree with the residual of a choice of components to "
+                f"{max(off):.1e}."
+                if off
+                else "."
             )
         history = np.stack(costs)
         at = np.unique(np.linspace(0, len(history) - 1, min(_POINTS, len(history))).astype(int))
@@ -236,7 +240,7 @@ class LinearAutoencoderStarts(Demonstration):
         ways = levels(variances, self.code)
         curves += [
             Curve(
-                f"components {words_of(chosen)}",
+                f"components {component_names(chosen)}",
                 numbers([0, len(history)]),
                 numbers([cost, cost]),
                 style="predicted",
@@ -253,7 +257,7 @@ class LinearAutoencoderStarts(Demonstration):
             "kind",
             "components",
         )
-        plot = Plot("Cost on the way", Axis("step"), Axis("J", log=True), tuple(curves))
+        plot = Plot("Cost during training", Axis("step"), Axis("J", log=True), tuple(curves))
         figures = {
             "least": least,
             "arrived": arrived / len(ends),
@@ -262,12 +266,12 @@ class LinearAutoencoderStarts(Demonstration):
             "off": max(off, default=0.0),
         }
         return DemonstrationResult(
-            table(headings, [*critical, *rows]), (plot,), words, figures, done
+            table(headings, [*critical, *rows]), (plot,), sentence, figures, done
         )
 
 
 def reproducing(dataset: str, code: int, depth: int) -> Network:
-    """A deep linear network of width ``code`` whose targets are its own inputs, centered ones."""
+    """Return a deep linear network of width ``code`` whose targets are its centered inputs."""
     inputs = (
         registry.build("dataset", {"name": dataset, "validation": 0.0, "test": 0.0})  # type: ignore[attr-defined]
         .load()
@@ -283,8 +287,9 @@ def reproducing(dataset: str, code: int, depth: int) -> Network:
 
 
 def levels(variances: Array, code: int) -> list[tuple[tuple[int, ...], float]]:
-    """Every choice of at most ``code`` components (from 0), with the cost that it leaves, lowest
-    first.
+    """Return every choice of at most ``code`` components, from 0, with its cost, lowest first.
+
+    ``variances`` ``[d]`` are the eigenvalues of the covariance.
     """
     ways = itertools.chain.from_iterable(
         itertools.combinations(range(len(variances)), size) for size in range(code + 1)
@@ -296,24 +301,24 @@ def levels(variances: Array, code: int) -> list[tuple[tuple[int, ...], float]]:
     )
 
 
-def words_of(chosen: tuple[int, ...]) -> str:
-    """A choice of components in words, counted from 1."""
-    return ", ".join(str(place + 1) for place in chosen) or "none"
+def component_names(chosen: tuple[int, ...]) -> str:
+    """Return a choice of components as text, counted from 1."""
+    return ", ".join(str(index + 1) for index in chosen) or "none"
 
 
-def _named(made: Network, place: _Passed, variances: Array, code: int) -> tuple[Cell, ...]:
-    """The critical point near a plateau, held against the costs that are possible."""
-    found = find(made.landscape, place.theta, steps=100)
-    verdict = named(made.landscape, found.theta)
+def _named(made: Network, plateau: _Plateau, variances: Array, code: int) -> tuple[Cell, ...]:
+    """Return the row of the critical point near a plateau, with the closest possible cost."""
+    result = find(made.landscape, plateau.theta, steps=100)
+    verdict = named(made.landscape, result.theta)
     chosen, cost = min(levels(variances, code), key=lambda way: abs(way[1] - verdict.value))
     kind = verdict.kind if verdict.critical else "not critical"
     return (
         "plateau",
-        place.run,
-        place.step,
+        plateau.run,
+        plateau.step,
         verdict.value,
         (verdict.value - cost) / float(variances.sum()),
         verdict.index,
         kind,
-        words_of(chosen),
+        component_names(chosen),
     )

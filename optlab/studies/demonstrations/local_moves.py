@@ -1,4 +1,4 @@
-"""Local moves in a wrong global structure: the mountain between two asymptotes."""
+"""Local descent in a misleading global structure: the mountain between two asymptotes."""
 
 from __future__ import annotations
 
@@ -28,44 +28,49 @@ from optlab.studies.demonstrations.base import (
     Scatter,
     counted,
     numbers,
+    stream,
     table,
 )
 from optlab.studies.surfaces.descent import Contender, Race, race
 
 _DRAWN = 12
-_MOST_TRIES = 30
+_MAX_TRIES = 30
 _LOWER = 0.0
-"""Height that parts the two asymptotes, one at 1 and one at −1."""
+"""Height that separates the two asymptotes, 1 and −1."""
 
 
 class LocalMoves(Demonstration):
-    """Gradient descent from many starts around a mountain: every step is the best one locally, and
-    many lead the wrong way or a long way round.
+    """Gradient descent from many starts around a mountain: every step is locally best, yet many
+    paths lead away from the lower ground or take a long way around.
 
-    On the left of the mountain the ground falls to a high asymptote, on the right to a low one.
+    To the left of the mountain the surface falls to a high asymptote, to the right to a low one.
     From the left each step downhill leads away from the lower ground, or around the mountain on a
-    path that is longer than the distance it covers. Nothing local tells; what helps is to start
-    elsewhere: where one start succeeds with probability p, the best of r does with 1 − (1 − p)^r.
+    path that is longer than the distance it covers. No local information reveals this; starting
+    elsewhere helps: if one start succeeds with probability p, the best of r does with probability
+    1 − (1 − p)^r.
     """
 
     name: ClassVar[str] = "local_moves"
-    label: ClassVar[str] = "Local moves, wrong structure"
+    label: ClassVar[str] = "Local moves, misleading structure"
     row: ClassVar[str] = "C17"
     sort_order: ClassVar[int] = 170
     rule: ClassVar[tuple[str, ...]] = (
         r"\frac{\text{length of the path}}{\text{distance covered}} = "
-        r"\frac{\sum_k \left\| \theta_{k+1} - \theta_k \right\|}{\left\| \theta_K - \theta_0 \right\|}",
+        r"\frac{\sum_k \left\| \theta_{k+1} - \theta_k \right\|}{\left\| \theta_K - \theta_0 "
+        r"\right\|}",
         r"P(\text{best of}\ r\ \text{succeeds}) = 1 - (1 - p)^r",
     )
     symbols: ClassVar[dict[str, str]] = {
         "p": "share of single starts that reach the lower ground",
-        "r": "number of starts of which the best is taken",
+        "r": "number of starts, of which the best counts",
     }
     source: ClassVar[str] = (
-        "Notes, Fig 8.4 and the section on poor correspondence between local and global structure; Deep Learning, section 8.2.7."
+        "Notes, Fig 8.4 and the section on poor correspondence between local and global "
+        "structure; Deep Learning, section 8.2.7."
     )
     note: ClassVar[str] = (
-        "Paths that bend around the mountain are those whose length exceeds the distance most."
+        "The paths that bend around the mountain are the longest compared with the distance "
+        "covered."
     )
 
     starts: int = integer(
@@ -75,10 +80,10 @@ class LocalMoves(Demonstration):
         le=5000,
         log=True,
         slider=(10, 1000),
-        help="Starts, at random in the rectangle below.",
+        help="Number of starts, drawn uniformly from the rectangle below.",
     )
     left: float = number(
-        -2.0, "Left edge", ge=-6.0, le=5.0, slider=(-6.0, 0.0), help="Least x of a start."
+        -2.0, "Left edge", ge=-6.0, le=5.0, slider=(-6.0, 0.0), help="Smallest x of a start."
     )
     right: float = number(
         0.5,
@@ -86,7 +91,7 @@ class LocalMoves(Demonstration):
         ge=-5.0,
         le=6.0,
         slider=(-2.0, 6.0),
-        help="Largest x of a start; it has to lie right of the left edge.",
+        help="Largest x of a start; it must be greater than the left edge.",
     )
     height: float = number(
         1.5,
@@ -94,7 +99,7 @@ class LocalMoves(Demonstration):
         gt=0.0,
         le=4.0,
         slider=(0.1, 4.0),
-        help="Starts lie between minus and plus this y.",
+        help="Starts have y between minus and plus this value.",
     )
     rate: float = number(
         0.5,
@@ -112,17 +117,17 @@ class LocalMoves(Demonstration):
         le=100_000,
         log=True,
         slider=(50, 5000),
-        help="Steps that each start takes.",
+        help="Steps from each start.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         if self.right <= self.left:
             raise InvalidInput(
-                f"The right edge {self.right:g} must lie right of the left one, {self.left:g}.",
+                f"right is {self.right:g}, but it must be greater than left, {self.left:g}.",
                 "right",
             )
         ground = cast(Surface, registry.build("surface", {"name": "mountain"}))
-        rng = numpy_generator(self.seed, "bench/local_moves")
+        rng = numpy_generator(self.seed, stream("local_moves"))
         points = np.stack(
             [
                 rng.uniform(self.left, self.right, self.starts),
@@ -136,14 +141,14 @@ class LocalMoves(Demonstration):
         for index, part in enumerate(parts):
             contenders = [Contender(rule, (float(x), float(y))) for x, y in part]
 
-            asked = _Asked(course, index, len(parts), self.steps)
-            here = race(ground, contenders, self.steps, going=asked)
-            if not asked.going:
+            control = _RaceProgress(progress, index, len(parts), self.steps)
+            part_race = race(ground, contenders, self.steps, going=control)
+            if control.stopped:
                 return
-            ran.append(here)
-            yield self._found(ground, ran, (index + 1) / len(parts))
+            ran.append(part_race)
+            yield self._result(ground, ran, (index + 1) / len(parts))
 
-    def _found(self, ground: Surface, ran: list[Race], done: float) -> DemonstrationResult:
+    def _result(self, ground: Surface, ran: list[Race], done: float) -> DemonstrationResult:
         rows: list[tuple[Cell, ...]] = []
         for part in ran:
             for run in range(len(part.contenders)):
@@ -167,20 +172,23 @@ class LocalMoves(Demonstration):
         )
         good = values < _LOWER
         share = float(good.mean())
-        tries = numbers(np.arange(1, min(_MOST_TRIES, len(values)) + 1))
+        tries = numbers(np.arange(1, min(_MAX_TRIES, len(values)) + 1))
         measured = best_of(values, tries)
         figures = {
             "share": share,
             "longest": float(np.nanmax(ratios)),
             "median": float(np.nanmedian(ratios)),
         }
-        words = (
-            f"Of {counted(len(rows), 'start')} {good.sum()} ({share:.0%}) reach the lower ground. The length of a path is {np.nanmedian(ratios):.2f} times the "
-            f"distance covered in the median and {np.nanmax(ratios):.2f} times at most."
+        sentence = (
+            f"Of {counted(len(rows), 'start')}, {good.sum()} ({share:.0%}) reach the lower "
+            "ground. The ratio of "
+            f"path length to distance covered has a median of {np.nanmedian(ratios):.2f} and a "
+            "maximum of "
+            f"{np.nanmax(ratios):.2f}."
         )
         if 0.0 < share < 1.0:
             needed = int(np.ceil(np.log(0.01) / np.log(1.0 - share)))
-            words += (
+            sentence += (
                 f" The best of {counted(needed, 'start')} reaches it with a probability of 99%."
             )
             figures["needed"] = float(needed)
@@ -195,9 +203,9 @@ class LocalMoves(Demonstration):
             Curve(f"path {i + 1}", path[:, 0], path[:, 1], style="path")
             for i, path in enumerate(paths[:_DRAWN])
         )
-        begun = np.stack([path[0] for path in paths])
+        begins = np.stack([path[0] for path in paths])
         dots = tuple(
-            Scatter(name, begun[which, 0], begun[which, 1])
+            Scatter(name, begins[which, 0], begins[which, 1])
             for name, which in (("reaches the lower ground", good), ("does not", ~good))
             if which.any()
         )
@@ -219,28 +227,30 @@ class LocalMoves(Demonstration):
             "path / distance",
             "reached",
         )
-        return DemonstrationResult(table(headings, rows), plots, words, figures, done)
+        return DemonstrationResult(table(headings, rows), plots, sentence, figures, done)
 
 
-class _Asked:
-    """What a race asks before each step, passed on; ``going`` is what was answered last."""
+class _RaceProgress:
+    """Connects a race to the progress of the demonstration; called before each step."""
 
-    def __init__(self, course: Progress, part: int, parts: int, steps: int) -> None:
-        self._course, self._part, self._parts, self._steps = course, part, parts, steps
-        self.going = True
+    def __init__(self, progress: Progress, part: int, parts: int, steps: int) -> None:
+        self._progress, self._part, self._parts, self._steps = progress, part, parts, steps
+        self.stopped = False
 
     def __call__(self, step: int) -> bool:
-        self._course.told((self._part + step / self._steps) / self._parts)
-        self.going = self._course.going()
-        return self.going
+        self._progress.report((self._part + step / self._steps) / self._parts)
+        self.stopped = not self._progress.should_continue()
+        return not self.stopped
 
 
 def best_of(values: Array, tries: Array) -> Array:
-    """Share of all choices of r different starts, for each r of ``tries``, whose best reaches the
-    lower ground: counted, not sampled.
+    """Return the share of all choices of r different starts whose best reaches the lower ground.
+
+    Args:
+        values: final heights, ``[n]``. tries: numbers r of starts, ``[T]``; the result is ``[T]``.
     """
     n, bad = len(values), int((values >= _LOWER).sum())
-    # The chance that all r are bad, drawn without replacement: bad/n · (bad − 1)/(n − 1) · …
+    # The probability that all r are bad, drawn without replacement: bad/n · (bad − 1)/(n − 1) · …
     drawn = np.arange(int(tries.max()))
     factors = np.maximum(bad - drawn, 0) / (n - drawn)
     return numbers(1.0 - np.cumprod(factors)[tries.astype(np.int64) - 1])
@@ -251,5 +261,7 @@ def _lengths(rows: list[tuple[Cell, ...]]) -> Scatter:
 
 
 def _even(rows: list[tuple[Cell, ...]]) -> Curve:
-    most = max(cast(float, row[6]) for row in rows)
-    return Curve("as the crow flies", numbers([0.0, most]), numbers([0.0, most]), style="predicted")
+    longest = max(cast(float, row[6]) for row in rows)
+    return Curve(
+        "straight line", numbers([0.0, longest]), numbers([0.0, longest]), style="predicted"
+    )

@@ -1,6 +1,4 @@
-"""Newton's method, saddle-free Newton and gradient descent from one start beside a saddle of a
-network.
-"""
+"""Newton's method, saddle-free Newton and gradient descent from one start near a saddle."""
 
 from __future__ import annotations
 
@@ -26,28 +24,30 @@ from optlab.studies.demonstrations.base import (
     DemonstrationResult,
     Plot,
     Progress,
+    counted,
     numbers,
+    stream,
     table,
 )
 
 _SPREADS = (0.1, 0.5, 1.0)
-_SOUGHT = 60
+_SEARCHES = 60
 _EVERY = 10
 
 
 class NewtonAtSaddles(Demonstration):
-    """The three methods from one start at a chosen distance from a saddle of a small network:
-    Newton's method jumps to it, the others leave it.
+    """Three methods from one start at a chosen distance from a saddle of a small network: Newton's
+    method jumps to the saddle, the others leave it.
 
     The saddle is found first, as a zero of the gradient with eigenvalues of both signs. Newton's
     step solves for a zero of the gradient, so the saddle attracts it from all sides. With absolute
-    eigenvalues the step along directions of negative curvature has the opposite sign, and the same
-    saddle repels. Gradient descent is repelled, too, in proportion to the curvature: slowly where
+    eigenvalues the step reverses its sign along directions of negative curvature, and the same
+    saddle repels. Gradient descent is also repelled, in proportion to the curvature: slowly where
     that is small.
     """
 
     name: ClassVar[str] = "newton_at_saddles"
-    label: ClassVar[str] = "Newton beside a saddle of a network"
+    label: ClassVar[str] = "Newton near a saddle of a network"
     row: ClassVar[str] = "C11"
     sort_order: ClassVar[int] = 110
     rule: ClassVar[tuple[str, ...]] = (
@@ -63,7 +63,8 @@ class NewtonAtSaddles(Demonstration):
         "Notes, section on saddle points and on Newton's method; Y. Dauphin et al. (2014)."
     )
     note: ClassVar[str] = (
-        "Distance from the saddle: Newton's falls to rounding in a few steps, the other two grow."
+        "The distance from the saddle: for Newton's method it falls to rounding error within a "
+        "few steps, for the others it grows."
     )
 
     dataset: Literal["iris", "wine"] = choice(
@@ -77,7 +78,7 @@ class NewtonAtSaddles(Demonstration):
         "Weight decay",
         ge=0.0,
         slider=(0.0, 0.1),
-        help="Coefficient of ½‖w‖²; it keeps the objective's minima at finite places.",
+        help="Coefficient of ½‖w‖²; it keeps the minima of the objective at finite points.",
     )
     distance: float = number(
         0.03,
@@ -86,7 +87,7 @@ class NewtonAtSaddles(Demonstration):
         gt=0.0,
         log=True,
         slider=(1e-4, 1.0),
-        help="How far from the saddle all three start.",
+        help="Distance of the common start from the saddle.",
     )
     damping: float = number(
         0.03,
@@ -94,7 +95,10 @@ class NewtonAtSaddles(Demonstration):
         symbol="λ",
         ge=0.0,
         slider=(0.0, 0.1),
-        help="Added to the absolute eigenvalues by saddle-free Newton; without it a step along a small one has no bounds.",
+        help=(
+            "Added to the absolute eigenvalues by saddle-free Newton; without it, steps along "
+            "small eigenvalues are unbounded."
+        ),
     )
     rate: float = number(
         0.2,
@@ -115,25 +119,26 @@ class NewtonAtSaddles(Demonstration):
         help="Steps that each method takes.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = small_network(self.dataset, self.units, self.decay)
         saddle = None
         for row_number, point in enumerate(
-            reached(made, self.seed, _SOUGHT, _SPREADS, (5, 50, 200))
+            reached(made, self.seed, _SEARCHES, _SPREADS, (5, 50, 200))
         ):
-            course.told(min(0.3, 0.03 * row_number))
-            if not course.going():
+            progress.report(min(0.3, 0.03 * row_number))
+            if not progress.should_continue():
                 return
             if point is not None and point.verdict.kind == "saddle" and not point.verdict.zeros:
                 saddle = point
                 break
         if saddle is None:
             raise RunFailed(
-                "No saddle of this network was found; use fewer hidden units, another seed or another weight decay."
+                "No saddle of this network was found; try fewer hidden units, another seed or "
+                "another weight decay."
             )
         u = torch.randn(
             saddle.theta.shape,
-            generator=generator(self.seed, "bench/newton_at_saddles"),
+            generator=generator(self.seed, stream("newton_at_saddles")),
             dtype=torch.float64,
         )
         start = saddle.theta + self.distance * u / torch.linalg.vector_norm(u)
@@ -149,14 +154,14 @@ class NewtonAtSaddles(Demonstration):
         ):
             history.append(_At(made, saddle, taken.after))
             done = 0.3 + 0.65 * (len(history) - 1) / self.steps
-            course.told(done)
-            if not course.going():
+            progress.report(done)
+            if not progress.should_continue():
                 return
             if len(history) % _EVERY == 0:
-                yield self._found(made, saddle, methods, history, done, settled=False)
-        yield self._found(made, saddle, methods, history, 1.0, settled=True)
+                yield self._result(made, saddle, methods, history, done, settled=False)
+        yield self._result(made, saddle, methods, history, 1.0, settled=True)
 
-    def _found(
+    def _result(
         self,
         made: Network,
         saddle: Reached,
@@ -211,14 +216,21 @@ class NewtonAtSaddles(Demonstration):
         ]
         plots = tuple(
             Plot(label.capitalize(), Axis("step"), Axis(label, log=log), tuple(
-                Curve(method.label, at, numbers([getattr(here, what)[row_number] for here in history])) for row_number, method in enumerate(methods)
+                Curve(method.label, at, numbers([getattr(state, what)[row_number] for state in history])) for row_number, method in enumerate(methods)
             ))
             for what, label, log in ways
         )  # fmt: skip
-        words = f"A saddle of index {saddle.verdict.index} at J = {saddle.verdict.value:.4g}; all start {self.distance:g} away. After {len(history) - 1} steps "
-        words += (
+        sentence = (
+            f"The saddle has index {saddle.verdict.index} and J = {saddle.verdict.value:.4g}; "
+            f"all methods start at a distance of {self.distance:g}. After "
+            f"{counted(len(history) - 1, 'step')}, "
+        )
+        sentence += (
             ", ".join(
-                f"{method.label} is {last.distances[i]:.3g} away at J = {last.values[i]:.4g}"
+                (
+                    f"{method.label} is at a distance of {last.distances[i]:.3g} with J = "
+                    f"{last.values[i]:.4g}"
+                )
                 for i, method in enumerate(methods)
             )
             + "."
@@ -238,15 +250,18 @@ class NewtonAtSaddles(Demonstration):
         return DemonstrationResult(
             table(headings, rows),
             plots,
-            words,
+            sentence,
             {**figures, "saddle_cost": saddle.verdict.value},
             done,
         )
 
 
 class _At:
-    """Where the methods are after a step: ``theta [R, P]``, and of each the cost, the gradient's
-    norm and the distance from the saddle, ``[R]``.
+    """The state of the methods after a step.
+
+    Attributes:
+        theta: ``[R, P]``. values, norms, distances: cost, gradient norm and distance from the
+            saddle of each method, ``[R]``.
     """
 
     def __init__(self, made: Network, saddle: Reached, theta: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Powers of a matrix, and what they do to signals, gradients and recurrent networks."""
+"""Powers of a matrix and their effect on signals, gradients and recurrent networks."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from optlab.studies.demonstrations.base import (
     Progress,
     Scatter,
     numbers,
+    stream,
     table,
 )
 
@@ -35,17 +36,18 @@ _TINY = 1e-300
 
 
 class PowersOfW(Demonstration):
-    """A signal multiplied by W again and again grows or dies as the powers of the largest
-    eigenvalue, and so does a gradient on its way back.
+    """A signal multiplied repeatedly by W grows or decays as the powers of its largest eigenvalue,
+    and so does a gradient on its way back.
 
-    The spectrum is made to order: the largest absolute value is the radius, all others lie below it
-    by the gap. What t products give is held against V diag(λ)ᵗ V⁻¹. With eigenvectors far from
-    orthogonal the norm may rise for a while although all |λ| are below 1, but in the end the radius
-    decides.
+    W is constructed with a given spectrum: the largest absolute value is the radius, all others are
+    smaller by the gap. The result of t products is compared with V diag(λ)ᵗ V⁻¹. If the
+    eigenvectors are far from orthogonal, the norm can grow at first although all |λ| are below 1;
+    eventually the radius decides.
 
-    Below, the same in networks that read a sequence whose answer depends on its beginning: the norm
-    of the gradient by the input at each time step, for a simple RNN whose recurrent weights have
-    the same radius, and for an LSTM, whose cell carries the gradient past the recurrent weights.
+    The last plot shows the same in networks that read a sequence whose target depends on its
+    beginning: the norm of the gradient with respect to each input of the sequence, for a simple RNN
+    whose recurrent weights have the same radius, and for an LSTM, whose cell carries the gradient
+    past the recurrent weights.
     """
 
     name: ClassVar[str] = "powers_of_w"
@@ -53,7 +55,10 @@ class PowersOfW(Demonstration):
     row: ClassVar[str] = "C15"
     sort_order: ClassVar[int] = 150
     rule: ClassVar[tuple[str, ...]] = (
-        r"W^t = \left(V\, \text{diag}(\lambda)\, V^{-1}\right)^t = V\, \text{diag}(\lambda)^t\, V^{-1}",
+        (
+            r"W^t = \left(V\, \text{diag}(\lambda)\, V^{-1}\right)^t = V\, \text{diag}(\lambda)^t\, "
+            r"V^{-1}"
+        ),
         r"\frac{\partial J}{\partial x} = \left(W^{\top}\right)^t \frac{\partial J}{\partial h_t}",
     )
     symbols: ClassVar[dict[str, str]] = {
@@ -65,7 +70,8 @@ class PowersOfW(Demonstration):
         "Notes, long-term dependencies, (8.11); S. Hochreiter (1991); Y. Bengio et al. (1994)."
     )
     note: ClassVar[str] = (
-        "A radius of 0.9 leaves a hundred-thousandth after a hundred steps, one of 1.1 makes fourteen thousand times as much."
+        "After 100 products a radius of 0.9 leaves about 1/38,000 of the signal, and one of 1.1 "
+        "multiplies it by 14,000."
     )
 
     size: int = integer(
@@ -93,7 +99,9 @@ class PowersOfW(Demonstration):
         ge=0.0,
         le=1.0,
         slider=(0.0, 0.9),
-        help="How far, in shares of the radius, the other eigenvalues lie below the largest ones at least.",
+        help=(
+            "Minimum distance of the other eigenvalues below the radius, as a share of the radius."
+        ),
     )
     angle: float = number(
         0.5,
@@ -102,7 +110,10 @@ class PowersOfW(Demonstration):
         ge=0.0,
         le=math.pi,
         slider=(0.0, math.pi),
-        help="Angle of the largest pair of eigenvalues; 0 for one real eigenvalue.",
+        help=(
+            "Angle of the largest pair of eigenvalues in the complex plane; 0 for one real "
+            "eigenvalue."
+        ),
     )
     skew: float = number(
         1.0,
@@ -131,7 +142,7 @@ class PowersOfW(Demonstration):
         le=1000,
         log=True,
         slider=(10, 200),
-        help="Time steps of the recurrent task.",
+        help="Time steps of the sequences of the recurrent networks.",
     )
     units: int = integer(
         16,
@@ -147,20 +158,20 @@ class PowersOfW(Demonstration):
         ge=0,
         le=10_000,
         slider=(0, 500),
-        help="Steps of training before the gradients are taken.",
+        help="Steps of training before the gradients are measured.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
-        rng = numpy_generator(self.seed, "bench/powers_of_w")
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+        rng = numpy_generator(self.seed, stream("powers_of_w"))
         w, values, vectors = matrix(self.size, self.radius, self.gap, self.angle, self.skew, rng)
         start = rng.standard_normal((2, self.size))
         start /= np.linalg.norm(start, axis=1, keepdims=True)
-        course.told(0.1)
+        progress.report(0.1)
         norms, difference = powers(w, values, vectors, start[0], start[1], self.times)
-        yield self._found(values, norms, difference, {}, 0.3)
-        fading: dict[str, Array] = {}
+        yield self._result(values, norms, difference, {}, 0.3)
+        by_step: dict[str, Array] = {}
         for index, name in enumerate(("rnn", "lstm")):
-            if not course.going():
+            if not progress.should_continue():
                 return
             made = self._recurrent(name)
             theta = made.starts(
@@ -173,25 +184,25 @@ class PowersOfW(Demonstration):
                 self.training,
             ):
                 theta = taken.after
-                if not course.going():
+                if not progress.should_continue():
                     return
-            fading[registry.get("model", name).label] = by_time_step(made, theta)
+            by_step[registry.get("model", name).label] = by_time_step(made, theta)
             done = 0.3 + 0.35 * (index + 1)
-            course.told(done)
-            yield self._found(values, norms, difference, fading, min(done, 1.0))
+            progress.report(done)
+            yield self._result(values, norms, difference, by_step, min(done, 1.0))
 
     def _recurrent(self, name: str) -> Network:
         data = {"name": "adding_problem", "length": self.length, "size": _EXAMPLES}
         return network(data, {"name": name, "units": self.units}, {"name": "squared_error"})
 
-    def _found(
-        self, values: Array, norms: Array, difference: float, fading: dict[str, Array], done: float
+    def _result(
+        self, values: Array, norms: Array, difference: float, by_step: dict[str, Array], done: float
     ) -> DemonstrationResult:
         t = np.arange(len(norms), dtype=np.float64)
         late = t >= 0.5 * t[-1]
         kept = late & (norms[:, 0] > _TINY) & np.isfinite(norms[:, 0])
         rate = math.exp(line(t[kept], np.log(norms[kept, 0]))[0]) if kept.sum() > 1 else math.nan
-        steps = max([len(t), *(len(one) for one in fading.values())])
+        steps = max([len(t), *(len(one) for one in by_step.values())])
         rows: list[tuple[Cell, ...]] = []
         for step in range(steps):
             own: list[Cell] = (
@@ -201,7 +212,7 @@ class PowersOfW(Demonstration):
                 (
                     step,
                     *own,
-                    *(float(one[step]) if step < len(one) else None for one in fading.values()),
+                    *(float(one[step]) if step < len(one) else None for one in by_step.values()),
                 )
             )
         curves = (
@@ -223,51 +234,58 @@ class PowersOfW(Demonstration):
             ),
         ]
         trend = (
-            "neither fades nor grows"
+            "neither decays nor grows"
             if abs(self.radius - 1.0) < 1e-9
-            else "fades"
+            else "decays"
             if self.radius < 1.0
             else "grows"
         )
-        words = f"With a radius of {self.radius:g} the signal {trend}: by a factor of {rate:.4g} a step in the second half, and by {norms[-1, 0]:.3g} in "
-        words += f"{len(t) - 1} steps; both ways to compute it agree to {difference:.1e}."
+        sentence = (
+            f"With a radius of {self.radius:g} the signal {trend}: by a factor of {rate:.4g} per "
+            "product in "
+        )
+        sentence += f"the second half, and by {norms[-1, 0]:.3g} over "
+        sentence += f"all {len(t) - 1}; products and eigenvalues agree to {difference:.1e}."
         figures = {"rate": rate, "difference": difference}
-        if fading:
+        if by_step:
             at = [
                 Curve(name, np.arange(1, len(one) + 1, dtype=np.float64), np.maximum(one, _TINY))
-                for name, one in fading.items()
+                for name, one in by_step.items()
             ]
             plots.append(
                 Plot(
-                    "Gradient by the input of each time step",
+                    "Gradient with respect to the input of each time step",
                     Axis("time step"),
                     Axis("norm of the gradient", log=True),
                     tuple(at),
                 )
             )
-            for name, one in fading.items():
+            for name, one in by_step.items():
                 share = float(one[0] / one[-1]) if one[-1] > 0.0 else math.nan
                 figures[f"{name}: first / last"] = share
-                words += f" In the {name} the first of {len(one)} time steps has {share:.2g} of the last one's gradient."
+                sentence += (
+                    f" In the {name}, the gradient at the first of {len(one)} time steps is "
+                    f"{share:.2g} times that at the last."
+                )
         headings = [
             "t",
             "signal",
             "signal by eigenvalues",
             "gradient",
             "radius to the power of t",
-            *(f"{name}: gradient by the input" for name in fading),
+            *(f"{name}: gradient by the input" for name in by_step),
         ]
-        return DemonstrationResult(table(headings, rows), tuple(plots), words, figures, done)
+        return DemonstrationResult(table(headings, rows), tuple(plots), sentence, figures, done)
 
 
 def matrix(
     n: int, radius: float, gap: float, angle: float, skew: float, rng: np.random.Generator
 ) -> tuple[Array, Array, Array]:
-    """A real matrix ``[n, n]`` with a spectrum to order, its eigenvalues ``[n]`` and eigenvectors
+    """Return a real matrix ``[n, n]`` of a given spectrum, its eigenvalues ``[n]`` and eigenvectors
     ``[n, n]`` (complex).
 
-    One real eigenvalue or a conjugate pair at ``radius``, the others uniform in (−1, 1) times what
-    the gap leaves.
+    One real eigenvalue or a conjugate pair lies at ``radius``; the others are uniform in ±1 times
+    the part of it that the gap leaves.
     """
     blocks = np.diag(rng.uniform(-1.0, 1.0, n) * radius * (1.0 - gap))
     if angle in (0.0, math.pi):
@@ -285,10 +303,10 @@ def matrix(
 def powers(
     w: Array, values: Array, vectors: Array, x: Array, g: Array, times: int
 ) -> tuple[Array, float]:
-    """Norms ``[times + 1, 3]`` of ``Wᵗx`` by products, of the same by eigenvalues, and of
-    ``(Wᵀ)ᵗg``.
+    """Return the norms of ``Wᵗx`` by products, of the same by eigenvalues, and of ``(Wᵀ)ᵗg``,
+    ``[times + 1, 3]``, and the largest relative difference between the first two.
 
-    And how far the first two vectors are apart at most, relative to the longer one.
+    Shapes: ``w`` and ``vectors`` ``[n, n]``, ``values``, ``x`` and ``g`` ``[n]``.
     """
     within = np.linalg.solve(vectors, x.astype(complex))
     forward, backward, rows, apart = x, g, [], 0.0
@@ -304,13 +322,13 @@ def powers(
 
 
 def with_radius(made: Network, theta: torch.Tensor, radius: float) -> None:
-    """Scale the recurrent weights of a simple RNN in ``theta`` ``[1, P]`` to this spectral radius."""
+    """Scale the recurrent weights of an RNN in ``theta`` ``[1, P]`` to this spectral radius."""
     u = made.objective.layout.named(theta)["recurrent.weight"]
     u *= radius / float(torch.linalg.eigvals(u[0]).abs().max())
 
 
 def by_time_step(made: Network, theta: torch.Tensor) -> Array:
-    """Norm ``[T]`` over the examples of the gradient of the loss by the input of each time step."""
+    """Return the norm over the examples of the gradient with respect to each time step, ``[T]``."""
     x = made.x.unsqueeze(0).clone().requires_grad_()
     loss = made.objective.losses(theta, x, made.y.unsqueeze(0))
     (g,) = torch.autograd.grad(loss.sum(), x)

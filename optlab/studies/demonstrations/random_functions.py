@@ -9,7 +9,6 @@ import numpy as np
 
 from optlab.core.fields import integer
 from optlab.objective.seeding import numpy_generator
-from optlab.studies.demonstrations._fits import line
 from optlab.studies.demonstrations._trigonometric import drawn, expected_kinds, waves
 from optlab.studies.demonstrations.base import (
     NO_PROGRESS,
@@ -20,24 +19,31 @@ from optlab.studies.demonstrations.base import (
     DemonstrationResult,
     Plot,
     Progress,
+    counted,
     numbers,
+    stream,
     table,
 )
 
 _RESAMPLED = 400
+_MIN_ERROR = 0.01
+"""Smallest relative error of a ratio that a fit assumes."""
+_CHI_SQUARE = (3.841, 5.991, 7.815, 9.488)
+"""95% quantiles of χ² with 1, 2, 3 and 4 degrees of freedom."""
 
 
 class RandomFunctions(Demonstration):
     """All critical points of random functions of n variables, found and counted: saddles outnumber
-    minima by a factor that grows exponentially with n.
+    minima by a factor that grows with n.
 
-    At a minimum all n eigenvalues have to be positive, at a saddle only not all of one sign; if
-    each sign were a coin's, one critical point in 2^n would be a minimum. The signs are not
-    independent, and in many dimensions minima are rarer still: see the bench on random matrices.
-    The functions are trigonometric polynomials with normal coefficients, which live on a torus, so
-    there is no border, and two laws of topology tell whether a count has missed a point.
+    At a minimum all n eigenvalues are positive; at a saddle they have different signs. If each sign
+    were independent, one critical point in 2^n would be a minimum. The signs are not independent,
+    and in many dimensions minima are rarer still: see the demonstration on random matrices. The
+    functions are trigonometric polynomials with normal coefficients. They live on a torus, so there
+    is no boundary, and two laws of topology reveal a count that has missed a point.
 
-    The dashed line is computed without a search, by the formula of Kac and Rice.
+    Theory expects exponential growth in many dimensions. The counts of few dimensions are compared
+    with an exponential and with a power law. The curve of Kac and Rice needs no search.
     """
 
     name: ClassVar[str] = "random_functions"
@@ -45,8 +51,14 @@ class RandomFunctions(Demonstration):
     row: ClassVar[str] = "C8"
     sort_order: ClassVar[int] = 80
     rule: ClassVar[tuple[str, ...]] = (
-        r"f(x) = \sum_{0 < |k|^2 \leq K} a_k \cos\left(k^{\top} x\right) + b_k \sin\left(k^{\top} x\right),\quad a_k, b_k \sim N(0, 1)",
-        r"E\, N_i = (2 \pi)^{n/2} \det(\Lambda)^{-1/2}\, E\left[\left|\det H\right|\ 1(\text{index} = i)\right]",
+        (
+            r"f(x) = \sum_{0 < |k|^2 \leq K} a_k \cos\left(k^{\top} x\right) + b_k "
+            r"\sin\left(k^{\top} x\right),\quad a_k, b_k \sim N(0, 1)"
+        ),
+        (
+            r"E\, N_i = (2 \pi)^{n/2} \det(\Lambda)^{-1/2}\, E\left[\left|\det H\right|\ "
+            r"1(\text{index} = i)\right]"
+        ),
     )
     symbols: ClassVar[dict[str, str]] = {
         "k": "wave vector: whole numbers, one of each pair ±k",
@@ -55,11 +67,13 @@ class RandomFunctions(Demonstration):
         "H": "Hessian at a point, independent of the gradient there",
     }
     source: ClassVar[str] = (
-        "Notes, section on saddle points; Y. Dauphin et al. (2014); the count expected: M. Kac (1943), S. Rice (1944), and R. Adler, J. Taylor, Random Fields "
+        "Notes, section on saddle points; Y. Dauphin et al. (2014); the count expected: M. Kac "
+        "(1943), S. Rice (1944), and R. Adler, J. Taylor, Random Fields "
         "and Geometry (2007)."
     )
     note: ClassVar[str] = (
-        "On its logarithmic axis the curve is about straight, so minima become rare exponentially fast."
+        "Minima become rare as n grows; the sentence says whether the counts support an "
+        "exponential or a power law."
     )
 
     largest: int = integer(
@@ -69,7 +83,7 @@ class RandomFunctions(Demonstration):
         ge=1,
         le=5,
         slider=(1, 4),
-        help="Functions of 1, 2, … up to so many variables; 5 takes minutes.",
+        help="Functions of 1, 2, … up to this many variables; 5 takes minutes.",
     )
     functions: int = integer(
         12,
@@ -78,7 +92,7 @@ class RandomFunctions(Demonstration):
         le=1000,
         log=True,
         slider=(4, 100),
-        help="Number of random functions that are searched.",
+        help="Number of random functions that are searched for each n.",
     )
     bound: int = integer(
         3,
@@ -96,10 +110,10 @@ class RandomFunctions(Demonstration):
         le=1_000_000,
         log=True,
         slider=(1000, 100_000),
-        help="Random Hessians that the dashed line is a mean of.",
+        help="Number of random Hessians whose mean gives the Kac–Rice curve.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         work = [self.functions * 4**n for n in range(1, self.largest + 1)]
         spent = 0.0
         kinds: list[Array] = []
@@ -110,33 +124,33 @@ class RandomFunctions(Demonstration):
             expected.append(
                 expected_kinds(
                     k,
-                    numpy_generator(self.seed, f"bench/random_functions/kac_rice/{n}"),
+                    numpy_generator(self.seed, stream(f"random_functions/kac_rice/{n}")),
                     self.predicted,
                 )
             )
             counts: list[Array] = []
-            whole_counts = 0
+            complete_counts = 0
             for number in range(self.functions):
-                rng = numpy_generator(self.seed, f"bench/random_functions/{n}/{number}")
+                rng = numpy_generator(self.seed, stream(f"random_functions/{n}/{number}"))
                 function = drawn(k, rng)
                 points, lawful = function.critical_points(rng)
                 counts.append(function.kinds(points))
-                whole_counts += lawful
+                complete_counts += lawful
                 spent += 4**n
-                course.told(spent / sum(work))
-                if not course.going():
+                progress.report(spent / sum(work))
+                if not progress.should_continue():
                     return
             kinds.append(np.stack(counts))
-            complete.append(whole_counts)
-            yield self._found(kinds, complete, expected, spent / sum(work))
+            complete.append(complete_counts)
+            yield self._result(kinds, complete, expected, spent / sum(work))
 
-    def _found(
+    def _result(
         self, kinds: list[Array], complete: list[int], expected: list[Array], done: float
     ) -> DemonstrationResult:
         n = np.arange(1, len(kinds) + 1, dtype=np.float64)
         ratio = numbers([_per_minimum(counts) for counts in kinds])
-        predicted = numbers([mean.sum() / mean[0] for mean in expected])
-        rng = numpy_generator(self.seed, "bench/random_functions/bootstrap")
+        predicted = numbers([mean[1:-1].sum() / mean[0] for mean in expected])
+        rng = numpy_generator(self.seed, stream("random_functions/bootstrap"))
         again = np.stack(
             [
                 [_per_minimum(c[rng.integers(0, len(c), len(c))]) for c in kinds]
@@ -158,56 +172,157 @@ class RandomFunctions(Demonstration):
             "minima",
             "maxima",
             "share of saddles",
-            "critical points per minimum",
+            "saddles per minimum",
             "low",
             "high",
-            # fmt: skip
             "predicted per minimum",
             "mean number of each index",
             "complete counts",
             "functions",
         )
         figures = {"share_of_saddles": float(rows[-1][5])}
-        words = f"Of the critical points of functions of {len(kinds)} variables {rows[-1][5]:.0%} are saddles, and there are {ratio[-1]:.3g} for each minimum."
-        if len(kinds) > 1:
-            factor = float(np.exp(line(n, np.log(ratio))[0]))
-            spread = np.exp([line(n, np.log(one))[0] for one in again])
-            interval = [float(value) for value in np.percentile(spread, [2.5, 97.5])]
-            figures |= {"factor": factor, "factor_low": interval[0], "factor_high": interval[1]}
-            words += f" That number grows by a factor of {factor:.3g} (95% interval {interval[0]:.3g} to {interval[1]:.3g}) with each dimension."
-        missed = sum(len(counts) for counts in kinds) - sum(complete)
-        words += (
-            " Every count keeps the laws of topology."
-            if missed == 0
-            else f" {missed} counts break a law of topology: they miss points."
+        sentence = (
+            f"Of the critical points of functions of {counted(len(kinds), 'variable')}, "
+            f"{rows[-1][5]:.0%} are saddles: {ratio[-1]:.3g} for each minimum."
         )
-        curves = (
+        # A function of one variable has no saddle.
+        several = n >= 2
+        curves = [
             Curve(
-                "counted", n, ratio, error=np.maximum(np.stack([ratio - low, high - ratio]), 0.0)
+                "counted",
+                n[several],
+                ratio[several],
+                error=np.maximum(np.stack([ratio - low, high - ratio])[:, several], 0.0),
             ),
-            Curve("Kac–Rice", n, predicted, style="predicted"),
-            Curve("2ⁿ, signs by coin", n, 2.0**n, style="predicted"),
+            Curve("Kac–Rice", n[several], predicted[several], style="predicted"),
+            Curve(
+                "2ⁿ − 2, independent signs", n[several], 2.0 ** n[several] - 2.0, style="predicted"
+            ),
+        ]
+        if several.sum() > 1:
+            growth = Growth(n[several], ratio[several], again[:, several])
+            sentence += growth.sentence
+            figures |= growth.figures
+            curves += growth.curves
+        missed = sum(len(counts) for counts in kinds) - sum(complete)
+        sentence += (
+            " All counts satisfy the laws of topology."
+            if missed == 0
+            else f" {counted(missed, 'count violates', 'counts violate')} a law of topology: some "
+            "critical points were missed."
         )
         share = numbers([row[5] for row in rows])
-        plots = (
-            Plot(
-                "Critical points for each minimum",
-                Axis("n"),
-                Axis("critical points per minimum", log=True),
-                curves,
-            ),
+        plots = [
             Plot(
                 "Share of saddles",
                 Axis("n"),
                 Axis("share of saddles"),
                 (Curve("counted", n, share),),
-            ),
+            )
+        ]
+        if several.any():
+            title = "Saddles for each minimum"
+            plots.insert(
+                0, Plot(title, Axis("n"), Axis("saddles per minimum", log=True), tuple(curves))
+            )
+        return DemonstrationResult(table(headings, rows), tuple(plots), sentence, figures, done)
+
+
+class Growth:
+    """Exponential and power law, both fitted to saddles per minimum against the dimension.
+
+    The fits are of logarithms, weighted by their bootstrap errors; both have two parameters, so the
+    difference of their AIC is that of their χ².
+
+    Args:
+        n: dimensions, ``[S]``. ratio: saddles per minimum, ``[S]``. again: the same of resampled
+            functions, ``[B, S]``.
+    """
+
+    def __init__(self, n: Array, ratio: Array, again: Array) -> None:
+        self._n, self._ratio = n, ratio
+        # At two variables the ratio hardly varies; a fit must not rest on that point alone.
+        self._error = np.maximum(np.log(again).std(axis=0), _MIN_ERROR)
+        best, spread = self._fits(ratio), np.stack([self._fits(one) for one in again])
+        intervals = np.percentile(spread, [2.5, 97.5], axis=0)
+        self._slopes, self._chi = best[:2], best[2:4]
+        self._intervals = intervals
+        self._difference = float(best[4])
+
+    def _fits(self, ratio: Array) -> Array:
+        """Return the two slopes, the two χ², and the first χ² less the second, ``[5]``."""
+        slopes, chi = [], []
+        for x in (self._n, np.log(self._n)):
+            line = np.polyfit(x, np.log(ratio), 1, w=1.0 / self._error)
+            slopes.append(float(line[0]))
+            left = (np.log(ratio) - np.polyval(line, x)) / self._error
+            chi.append(float(left @ left))
+        return numbers([*slopes, *chi, chi[0] - chi[1]])
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Factor for each dimension, exponent, and difference of AIC, with their 95% intervals."""
+        low, high = self._intervals
+        return {
+            "factor": float(np.exp(self._slopes[0])),
+            "factor_low": float(np.exp(low[0])),
+            "factor_high": float(np.exp(high[0])),
+            "exponent": float(self._slopes[1]),
+            "exponent_low": float(low[1]),
+            "exponent_high": float(high[1]),
+            "aic_difference": self._difference,
+            "aic_difference_low": float(low[4]),
+            "aic_difference_high": float(high[4]),
+        }
+
+    @property
+    def sentence(self) -> str:
+        """Both fits, and which of them the counts support."""
+        f = self.figures
+        return (
+            f" An exponential grows by a factor of {f['factor']:.3g} (95% interval "
+            f"{f['factor_low']:.3g} to {f['factor_high']:.3g}) with each dimension, a power law "
+            "with "
+            f"an exponent of {f['exponent']:.3g} ({f['exponent_low']:.3g} to "
+            f"{f['exponent_high']:.3g}). {self._verdict()}"
         )
-        return DemonstrationResult(table(headings, rows), plots, words, figures, done)
+
+    def _verdict(self) -> str:
+        freedom = len(self._n) - 2
+        if freedom == 0:
+            return "Two dimensions cannot tell the two apart."
+        limit = _CHI_SQUARE[min(freedom, len(_CHI_SQUARE)) - 1]
+        fits = [bool(chi <= limit) for chi in self._chi]
+        f = self.figures
+        low, high = f["aic_difference_low"], f["aic_difference_high"]
+        evidence = (
+            f"(χ² {self._chi[0]:.2g} and {self._chi[1]:.2g} with "
+            f"{counted(freedom, 'degree')} of freedom; AIC difference {self._difference:.2g}, "
+            f"95% interval {low:.2g} to {high:.2g})"
+        )
+        if not any(fits):
+            return f"Neither fits the counts {evidence}."
+        if all(fits) and low <= 0.0 <= high:
+            return f"Both fit the counts, which do not tell them apart {evidence}."
+        exponential = self._difference < 0.0 if all(fits) else fits[0]
+        better, other = (
+            ("exponential", "power law") if exponential else ("power law", "exponential")
+        )
+        return f"The {better} fits the counts better than the {other} {evidence}."
+
+    @property
+    def curves(self) -> list[Curve]:
+        """The two fits."""
+        curves = []
+        for name, x in (("exponential fit", self._n), ("power-law fit", np.log(self._n))):
+            line = np.polyfit(x, np.log(self._ratio), 1, w=1.0 / self._error)
+            curves.append(Curve(name, self._n, np.exp(np.polyval(line, x)), style="predicted"))
+        return curves
 
 
 def _per_minimum(counts: Array) -> float:
-    """Critical points for each minimum, of counts ``[F, n + 1]`` pooled; every function on a torus
-    has a minimum.
+    """Return saddles per minimum of pooled counts ``[F, n + 1]``.
+
+    Every function on a torus has a minimum.
     """
-    return float(counts.sum() / counts[:, 0].sum())
+    return float(counts[:, 1:-1].sum() / counts[:, 0].sum())

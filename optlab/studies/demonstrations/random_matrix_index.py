@@ -1,6 +1,4 @@
-"""Signs of the eigenvalues of random matrices that are shifted with height: how the index goes with
-the cost.
-"""
+"""Signs of the eigenvalues of random matrices shifted by a height: how the index depends on it."""
 
 from __future__ import annotations
 
@@ -23,28 +21,36 @@ from optlab.studies.demonstrations.base import (
     Plot,
     Progress,
     numbers,
+    stream,
     table,
 )
 
 _SMALL = (1, 2, 3, 4, 5)
 _BLOCK = 2_000_000
 MINIMUM = 0.25 * math.log(3.0)
-"""Dean and Majumdar's rate: of matrices of size n about one in exp(n² log(3)/4) has eigenvalues of
-one sign only.
+"""Dean and Majumdar's rate: the probability that all eigenvalues of a matrix of size n have one
+sign falls as exp(−n² log(3)/4), to leading order in the exponent for large n.
 """
+EXACT = {
+    1: 0.5,
+    2: (2.0 - math.sqrt(2.0)) / 4.0,
+    3: (math.pi - 2.0 * math.sqrt(2.0)) / (4.0 * math.pi),
+}
+"""Probability that a matrix of size n of the Gaussian orthogonal ensemble is positive definite."""
 
 
 class RandomMatrixIndex(Demonstration):
-    """The share of negative eigenvalues of random symmetric matrices whose spectrum moves down as
-    the height rises, against the semicircle law.
+    """The share of negative eigenvalues of random symmetric matrices, whose spectrum moves down as
+    the height rises, compared with the semicircle law.
 
-    At a critical point of a random function the Hessian is like a random matrix shifted in
-    proportion to the height: high up nearly all eigenvalues are negative, far below nearly none,
-    and minima are found only where the whole semicircle lies above zero. So a critical point of
-    high cost is a saddle with many ways down.
+    At a critical point of a random function the Hessian resembles a random matrix shifted in
+    proportion to the height: at large heights nearly all eigenvalues are negative, at low ones
+    nearly none, and minima occur only where the entire semicircle lies above zero. A critical point
+    of high cost is therefore a saddle with many directions of descent.
 
-    With no shift all eigenvalues have one sign with a probability that falls as exp(−n² log(3)/4):
-    far faster than a coin's 2^−n.
+    Without a shift, all eigenvalues are positive with a probability that is known exactly for n ≤ 3
+    and falls as exp(−n² log(3)/4) for large n, to leading order in the exponent: much faster than
+    2^−n, the probability for independent signs.
     """
 
     name: ClassVar[str] = "random_matrix_index"
@@ -52,21 +58,29 @@ class RandomMatrixIndex(Demonstration):
     row: ClassVar[str] = "C8"
     sort_order: ClassVar[int] = 81
     rule: ClassVar[tuple[str, ...]] = (
-        r"H = M - h I,\quad M = M^{\top},\quad M_{ij} \sim N\left(0,\ \frac{1}{n}\right),\quad M_{ii} \sim N\left(0,\ \frac{2}{n}\right)",
-        r"\text{share negative} \rightarrow \frac{1}{2} + \frac{h \sqrt{4 - h^2}}{4 \pi} + \frac{1}{\pi} \arcsin \frac{h}{2},\quad |h| \leq 2",
+        (
+            r"H = M - h I,\quad M = M^{\top},\quad M_{ij} \sim N\left(0,\ \frac{1}{n}\right),\quad "
+            r"M_{ii} \sim N\left(0,\ \frac{2}{n}\right)"
+        ),
+        (
+            r"\text{share negative} \rightarrow \frac{1}{2} + \frac{h \sqrt{4 - h^2}}{4 \pi} + "
+            r"\frac{1}{\pi} \arcsin \frac{h}{2},\quad |h| \leq 2"
+        ),
     )
     symbols: ClassVar[dict[str, str]] = {
-        "h": "height, in units in which the semicircle reaches from −2 to 2",
+        "h": "height, in units in which the semicircle extends from −2 to 2",
         "n": "size of the matrix",
     }
     source: ClassVar[str] = (
-        "Notes, section on saddle points; E. Wigner (1958); A. Bray, D. Dean, Statistics of critical points of Gaussian fields on large-dimensional "
-        "spaces (2007); D. Dean, S. Majumdar, Large deviations of extreme eigenvalues of random matrices (2006)."
+        "Notes, section on saddle points; E. Wigner (1958); A. Bray, D. Dean, Statistics of "
+        "critical points of Gaussian fields on large-dimensional "
+        "spaces (2007); D. Dean, S. Majumdar, Large deviations of extreme eigenvalues of random "
+        "matrices (2006)."
     )
     note: ClassVar[str] = "The larger the matrix, the narrower the band around the semicircle law."
 
     sizes: Sizes = sizes(
-        (5, 20, 100), "Sizes", help="Sizes n of the matrices, up to 400; each makes a curve."
+        (5, 20, 100), "Sizes", help="Sizes n of the matrices, up to 400; one curve for each."
     )
     heights: int = integer(
         17,
@@ -92,10 +106,10 @@ class RandomMatrixIndex(Demonstration):
         le=10_000_000,
         log=True,
         slider=(1000, 1_000_000),
-        help="Matrices of sizes 1 to 5 whose signs are looked at.",
+        help="Number of matrices of each size from 1 to 5 whose signs are counted.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         heights = np.linspace(-2.4, 2.4, self.heights)
         rows: list[tuple[float | int | str | None, ...]] = []
         curves = [
@@ -110,14 +124,14 @@ class RandomMatrixIndex(Demonstration):
         largest, spread = 0.0, 0.0
         parts = len(self.sizes)
         for number, n in enumerate(self.sizes):
-            values = eigenvalues(min(n, 400), self.matrices, self.seed, course)
+            values = eigenvalues(min(n, 400), self.matrices, self.seed, progress)
             if values is None:
                 return
             shares = (values[:, None, :] < heights[None, :, None]).mean(axis=2)
             mean, deviation = shares.mean(axis=0), shares.std(axis=0, ddof=1)
             expected = semicircle(heights)
             rows += [
-                ("index", values.shape[1], float(h), float(m), float(d), float(e))
+                ("index", values.shape[1], float(h), float(m), float(d), float(e), None, None, None)
                 for h, m, d, e in zip(heights, mean, deviation, expected, strict=True)
             ]
             curves.append(Curve(f"n = {values.shape[1]}", heights, mean, error=deviation))
@@ -131,77 +145,111 @@ class RandomMatrixIndex(Demonstration):
                 ),
                 _rare_plot(rare),
             )
-            words = (
-                f"Of matrices of size {values.shape[1]} the share of negative eigenvalues is the semicircle law's to {largest:.2g} at every height, and "
-                f"it varies by {spread:.2g} at most from one to the next. Unshifted, {_chances(rare)} have positive eigenvalues only."
+            sentence = (
+                f"For matrices of size {values.shape[1]} the share of negative eigenvalues "
+                "agrees with "
+                f"the semicircle law to within {largest:.2g} at every height; its standard "
+                "deviation "
+                f"between matrices is at most {spread:.2g}. {_chances(rare)}"
             )
             small = [
-                ("all positive", n, 0.0, share, None, predicted)
-                for n, (share, _, _), predicted in rare
+                ("all positive", n, 0.0, share, None, EXACT.get(n), low, high, law)
+                for n, (share, low, high), law in rare
             ]
-            headings = ("what", "n", "height", "share", "deviation", "predicted")
-            figures = {"largest_deviation": largest, "spread": spread}
-            course.told((number + 1) / parts)
-            yield DemonstrationResult(
-                table(headings, [*rows, *small]), plots, words, figures, (number + 1) / parts
+            headings = (
+                "what",
+                "n",
+                "height",
+                "share",
+                "deviation",
+                "predicted",
+                "low",
+                "high",
+                "leading order",
             )
-            if not course.going():
+            figures = {"largest_deviation": largest, "spread": spread}
+            progress.report((number + 1) / parts)
+            yield DemonstrationResult(
+                table(headings, [*rows, *small]), plots, sentence, figures, (number + 1) / parts
+            )
+            if not progress.should_continue():
                 return
 
     def _rare(self) -> list[tuple[int, tuple[float, float, float], float]]:
-        """Size, share of unshifted matrices with positive eigenvalues only with its interval, and
-        exp(−n² log(3)/4).
+        """Return for each size the share of positive definite matrices without a shift, with its
+        interval, and exp(−n² log(3)/4).
         """
-        found = []
+        rows = []
         for n in _SMALL:
             values = eigenvalues(n, self.signs, self.seed, NO_PROGRESS)
             assert values is not None
             hits = int((values[:, 0] > 0.0).sum())
-            found.append(
+            rows.append(
                 (
                     n,
                     (hits / len(values), *share_interval(hits, len(values))),
                     math.exp(-MINIMUM * n * n),
                 )
             )
-        return found
+        return rows
 
 
-def eigenvalues(n: int, count: int, seed: int, course: Progress) -> Array | None:
-    """Eigenvalues ``[count, n]``, rising, of random symmetric matrices; None where the run is to
-    end.
+def eigenvalues(n: int, count: int, seed: int, progress: Progress) -> Array | None:
+    """Return the eigenvalues ``[count, n]``, ascending, of random symmetric matrices; None if the
+    run is stopped.
     """
-    rng = numpy_generator(seed, f"bench/random_matrix_index/{n}")
-    found = []
+    rng = numpy_generator(seed, stream(f"random_matrix_index/{n}"))
+    blocks = []
     size = max(1, min(count, _BLOCK // (n * n)))
     for begin in range(0, count, size):
         drawn = rng.standard_normal((min(size, count - begin), n, n))
-        found.append(np.linalg.eigvalsh((drawn + drawn.transpose(0, 2, 1)) / math.sqrt(2.0 * n)))
-        if not course.going():
+        blocks.append(np.linalg.eigvalsh((drawn + drawn.transpose(0, 2, 1)) / math.sqrt(2.0 * n)))
+        if not progress.should_continue():
             return None
-    return numbers(np.concatenate(found))
+    return numbers(np.concatenate(blocks))
 
 
 def semicircle(height: Array) -> Array:
-    """Share of the semicircle on [−2, 2] below ``height``."""
+    """Return the share of the semicircle on [−2, 2] below ``height`` ``[n]``, in that shape."""
     h = np.clip(height, -2.0, 2.0)
     return numbers(0.5 + h * np.sqrt(4.0 - h * h) / (4.0 * math.pi) + np.arcsin(0.5 * h) / math.pi)
 
 
 def _chances(rare: list[tuple[int, tuple[float, float, float], float]]) -> str:
-    return ", ".join(f"{share:.3g} of size {n}" for n, (share, _, _), _ in rare if n in (1, 2, 3))
+    shares = ", ".join(
+        f"{share:.3g} at size {n} (exact: {EXACT[n]:.3g})"
+        for n, (share, _, _), _ in rare
+        if n in EXACT
+    )
+    ratios = [law / share for _, (share, _, _), law in rare if share > 0.0]
+    largest = max((n for n, (share, _, _), _ in rare if share > 0.0), default=1)
+    return (
+        f"Without a shift, the share with only positive eigenvalues is {shares}. The law "
+        "exp(−n² log(3)/4) gives the leading order of the exponent for large n only: at sizes up "
+        "to "
+        f"{largest} it is {min(ratios):.2g} to {max(ratios):.2g} times too large."
+    )
 
 
 def _rare_plot(rare: list[tuple[int, tuple[float, float, float], float]]) -> Plot:
     n = numbers([row[0] for row in rare])
     share, low, high = (numbers([row[1][i] for row in rare]) for i in range(3))
-    # A share of zero has no place on a logarithmic axis.
-    seen = share > 0.0
+    # A share of zero cannot be drawn on a logarithmic axis.
+    nonzero = share > 0.0
     curves = (
         Curve(
-            "measured", n[seen], share[seen], error=np.stack([share - low, high - share])[:, seen]
+            "measured",
+            n[nonzero],
+            share[nonzero],
+            error=np.stack([share - low, high - share])[:, nonzero],
         ),
-        Curve("exp(−n² log(3)/4)", n, numbers([row[2] for row in rare]), style="predicted"),
-        Curve("2⁻ⁿ, signs by coin", n, 2.0**-n, style="predicted"),
+        Curve("exact", numbers(list(EXACT)), numbers(list(EXACT.values())), style="predicted"),
+        Curve(
+            "exp(−n² log(3)/4), leading order",
+            n,
+            numbers([row[2] for row in rare]),
+            style="predicted",
+        ),
+        Curve("2⁻ⁿ, independent signs", n, 2.0**-n, style="predicted"),
     )
-    return Plot("Share with positive eigenvalues only", Axis("n"), Axis("share", log=True), curves)
+    return Plot("Share with only positive eigenvalues", Axis("n"), Axis("share", log=True), curves)

@@ -25,6 +25,7 @@ from optlab.studies.demonstrations.base import (
     Progress,
     counted,
     numbers,
+    stream,
     table,
 )
 
@@ -33,14 +34,14 @@ _ALONG = 41
 
 
 class Symmetry(Demonstration):
-    """Two hidden units change places, or a ReLU unit's inputs are multiplied by a and its outputs
-    divided by a: the cost is the same, the parameters are not.
+    """Exchange two hidden units, or multiply the incoming weights of a ReLU unit by a and divide
+    the outgoing ones by a: the cost stays the same, the parameters do not.
 
-    A layer of n units can be arranged in n! ways and m such layers in n!^m, so every minimum has as
-    many equals; scaling makes a curve of equals through each of them. They cost the same, so they
-    do no harm to the search. Along a scaling the cost is level, but the gradient is not: the same
-    network is a well or an ill conditioned problem depending on how it is written down. On the
-    straight line between two arrangements the cost rises.
+    A layer of n units can be arranged in n! ways and m such layers in (n!)^m, so every minimum has
+    as many copies; scaling adds a curve of copies through each. All cost the same, so they do not
+    harm the search. Along a scaling the cost is constant, but the gradient is not: the same network
+    can be a well-conditioned or an ill-conditioned problem, depending on its parameters. On the
+    straight line between two arrangements the cost can rise.
     """
 
     name: ClassVar[str] = "symmetry"
@@ -48,8 +49,14 @@ class Symmetry(Demonstration):
     row: ClassVar[str] = "C4"
     sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (
-        r"\left(W_l,\ b_l,\ W_{l+1}\right) \rightarrow \left(P W_l,\ P b_l,\ W_{l+1} P^{\top}\right)",
-        r"\text{ReLU:}\quad \left(w_i,\ b_i,\ u_i\right) \rightarrow \left(a\, w_i,\ a\, b_i,\ u_i / a\right),\quad a > 0",
+        (
+            r"\left(W_l,\ b_l,\ W_{l+1}\right) \rightarrow \left(P W_l,\ P b_l,\ W_{l+1} "
+            r"P^{\top}\right)"
+        ),
+        (
+            r"\text{ReLU:}\quad \left(w_i,\ b_i,\ u_i\right) \rightarrow \left(a\, w_i,\ a\, b_i,\ "
+            r"u_i / a\right),\quad a > 0"
+        ),
     )
     symbols: ClassVar[dict[str, str]] = {
         "P": "permutation of the units of layer l",
@@ -58,17 +65,18 @@ class Symmetry(Demonstration):
     }
     source: ClassVar[str] = "Notes, section on model identifiability; Deep Learning, section 8.2.2."
     note: ClassVar[str] = (
-        "J before and after agree to rounding; with tanh the scalings do not, because tanh is not homogeneous."
+        "J before and after agrees to rounding error; under scaling only with ReLU, because tanh "
+        "is not homogeneous."
     )
 
     hidden: Sizes = sizes(
         (8, 8),
         "Hidden layers",
         unit="units",
-        help="Units of each hidden layer of the network; two units in one layer at least.",
+        help="Units of each hidden layer; at least two units in one layer.",
     )
     activation: Literal["relu", "tanh"] = choice(
-        "relu", "Activation", help="Scaling is a symmetry for relu only, swapping for both."
+        "relu", "Activation", help="Scaling is a symmetry of relu only, swapping of both."
     )
     steps: int = integer(
         100,
@@ -77,7 +85,7 @@ class Symmetry(Demonstration):
         le=100_000,
         log=True,
         slider=(1, 2000),
-        help="Steps of training on the iris data before anything is exchanged.",
+        help="Steps of training on the iris data before units are exchanged.",
     )
     swaps: int = integer(
         3,
@@ -85,7 +93,7 @@ class Symmetry(Demonstration):
         ge=1,
         le=1000,
         slider=(1, 20),
-        help="Pairs of units, drawn at random, that change places.",
+        help="Number of randomly drawn pairs of units that are exchanged.",
     )
     rate: float = number(
         0.05,
@@ -94,10 +102,10 @@ class Symmetry(Demonstration):
         gt=0.0,
         log=True,
         slider=(1e-3, 1.0),
-        help="Rate of the training before, with momentum 0.9.",
+        help="Learning rate of the preceding training, with momentum 0.9.",
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         made = network(
             {"name": "iris"},
             {"name": "mlp", "hidden": list(self.hidden), "activation": self.activation},
@@ -109,10 +117,10 @@ class Symmetry(Demonstration):
             descents(made.objective, made.x, made.y, theta, [method]), self.steps
         ):
             theta = taken.after
-            if not course.going():
+            if not progress.should_continue():
                 return
         tried = _Tried(made, theta)
-        rng = numpy_generator(self.seed, "bench/symmetry")
+        rng = numpy_generator(self.seed, stream("symmetry"))
         other = theta
         for layer, units in enumerate(self.hidden):
             for _ in range(self.swaps if units > 1 else 0):
@@ -134,18 +142,18 @@ class Symmetry(Demonstration):
                     scaled(made.objective, theta, layer, unit, factor),
                 )
             done = (layer + 1) / (len(self.hidden) + 1)
-            course.told(done)
-            yield self._found(tried, (), done)
-            if not course.going():
+            progress.report(done)
+            yield self._result(tried, (), done)
+            if not progress.should_continue():
                 return
         tried.add("arrange", None, "all units of all layers", other)
-        yield self._found(
+        yield self._result(
             tried,
             (_between(made, theta, other), _along_scaling(made, theta)) if self.hidden else (),
             1.0,
         )
 
-    def _found(self, tried: _Tried, plots: tuple[Plot, ...], done: float) -> DemonstrationResult:
+    def _result(self, tried: _Tried, plots: tuple[Plot, ...], done: float) -> DemonstrationResult:
         exact = [
             abs(float(row[4]))  # type: ignore[arg-type]
             for row in tried.rows
@@ -154,14 +162,21 @@ class Symmetry(Demonstration):
         moved = [float(row[5]) for row in tried.rows]  # type: ignore[arg-type]
         ways = math.prod(math.factorial(units) for units in self.hidden)
         worst = max(exact, default=0.0)
-        words = (
-            f"Over {counted(len(exact), 'exchange')} the cost changes by at most {worst:.1e} of itself, which is rounding, while θ moves by up to "
-            f"{max(moved, default=0.0):.3g}. The units of {counted(len(self.hidden), 'layer')} can be arranged in "
-            f"{' · '.join(f'{units}!' for units in self.hidden) or '1'} = {ways:.6g} ways, so each minimum has as many equals."
+        sentence = (
+            f"Over {counted(len(exact), 'transformation')} the relative change of the cost is at "
+            "most "
+            f"{worst:.1e}, which is rounding error, while θ moves by up to "
+            f"{max(moved, default=0.0):.3g}. "
+            f"The units of {counted(len(self.hidden), 'layer')} can be arranged in "
+            f"{' · '.join(f'{units}!' for units in self.hidden) or '1'} = {ways:.6g} ways, so each "
+            "minimum has as many copies."
         )
         if self.activation != "relu":
             broken = [abs(float(row[4])) for row in tried.rows if row[0] == "scale"]  # type: ignore[arg-type]
-            words += f" Scaling changes the cost of these units, which are no ReLU, by up to {max(broken, default=0.0):.2g} of itself."
+            sentence += (
+                " Scaling tanh units, which are not homogeneous, changes the cost by up to "
+                f"{max(broken, default=0.0):.2g} of its value."
+            )
         headings = (
             "operation",
             "layer",
@@ -179,11 +194,11 @@ class Symmetry(Demonstration):
             "arrangements": float(ways) if ways < 10**300 else math.inf,
             "largest_distance": max(moved, default=0.0),
         }
-        return DemonstrationResult(table(headings, tried.rows), shown, words, figures, done)
+        return DemonstrationResult(table(headings, tried.rows), shown, sentence, figures, done)
 
 
 class _Tried:
-    """Rows of the table."""
+    """The transformations tried so far, as rows of the table."""
 
     def __init__(self, made: Network, theta: torch.Tensor) -> None:
         self._landscape, self._theta = made.landscape, theta
@@ -206,9 +221,9 @@ class _Tried:
 def swapped(
     objective: Objective, theta: torch.Tensor, layer: int, one: int, two: int
 ) -> torch.Tensor:
-    """``theta`` ``[R, P]`` with two units of a hidden layer in each other's place."""
-    place = objective.layout.split(theta)[_into(objective, layer)[0]].shape[1]
-    order = list(range(place))
+    """Return ``theta`` ``[R, P]`` with two units of a hidden layer exchanged, ``[R, P]``."""
+    units = objective.layout.split(theta)[_into(objective, layer)[0]].shape[1]
+    order = list(range(units))
     order[one], order[two] = two, one
     return arranged(objective, theta, layer, order)
 
@@ -216,12 +231,12 @@ def swapped(
 def arranged(
     objective: Objective, theta: torch.Tensor, layer: int, order: list[int]
 ) -> torch.Tensor:
-    """``theta`` with the units of a hidden layer in this order."""
+    """Return ``theta`` ``[R, P]`` with the units of a hidden layer in this order, ``[R, P]``."""
     after = theta.clone()
     parts = objective.layout.split(after)
     weight, bias, outgoing = _into(objective, layer)
-    for place in (weight, bias):
-        parts[place].copy_(parts[place][:, order].clone())
+    for index in (weight, bias):
+        parts[index].copy_(parts[index][:, order].clone())
     parts[outgoing].copy_(parts[outgoing][:, :, order].clone())
     return after
 
@@ -229,22 +244,20 @@ def arranged(
 def scaled(
     objective: Objective, theta: torch.Tensor, layer: int, unit: int, factor: float
 ) -> torch.Tensor:
-    """``theta`` with the inputs of one hidden unit multiplied by a factor and its outputs divided
-    by it.
+    """Return ``theta`` ``[R, P]`` with the incoming weights of a hidden unit multiplied by a factor
+    and the outgoing ones divided by it, ``[R, P]``.
     """
     after = theta.clone()
     parts = objective.layout.split(after)
     weight, bias, outgoing = _into(objective, layer)
-    for place in (weight, bias):
-        parts[place][:, unit] *= factor
+    for index in (weight, bias):
+        parts[index][:, unit] *= factor
     parts[outgoing][:, :, unit] /= factor
     return after
 
 
 def _into(objective: Objective, layer: int) -> tuple[int, int, int]:
-    """Places of a hidden layer's weight and bias in the layout, and of the weight that its units go
-    out by.
-    """
+    """Return the positions in the layout of a hidden layer's weight, bias and outgoing weight."""
     stack = objective.model.stack()
     if stack is None:
         raise TypeError(f"{objective.model.label} has no stack of hidden layers")
@@ -258,7 +271,7 @@ def _between(made: Network, theta: torch.Tensor, other: torch.Tensor) -> Plot:
     points = theta + torch.from_numpy(t).unsqueeze(1) * (other - theta)
     return Plot(
         "On the straight line between two arrangements",
-        Axis("share of the way"),
+        Axis("position between the two"),
         Axis("J"),
         (Curve("J", t, numbers(made.landscape.value(points))),),
     )
@@ -284,8 +297,8 @@ def _moved(tried: _Tried) -> Plot:
     order = np.arange(1, len(tried.rows) + 1, dtype=np.float64)
     moved = numbers([row[5] for row in tried.rows])
     return Plot(
-        "How far θ moves",
-        Axis("exchange"),
+        "Distance that θ moves",
+        Axis("transformation"),
         Axis("distance of θ"),
         (Curve("distance of θ", order, moved),),
     )

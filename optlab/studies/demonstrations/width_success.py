@@ -1,6 +1,4 @@
-"""Success rate against width: a size at which training fails from most starts, and the wider
-network of the same kind that succeeds.
-"""
+"""Success rate of training against the width of the network."""
 
 from __future__ import annotations
 
@@ -27,6 +25,7 @@ from optlab.studies.demonstrations.base import (
     Scatter,
     counted,
     numbers,
+    stream,
     table,
 )
 from optlab.training.trainer import Trainer
@@ -35,12 +34,11 @@ _CHUNK = 50
 
 
 class WidthSuccess(Demonstration):
-    """The same task learned by narrow and by wide networks from many starts: which share of the
-    starts succeeds.
+    """The share of starts from which narrow and wide networks learn the same task.
 
-    The narrowest width that can represent the answer is seldom the one that finds it. All starts of
-    a width are trained as one population of R runs, from R draws of the initializer on the same
-    full batch. A start succeeds where its training error ends at or below the goal.
+    The narrowest network that can represent the solution seldom finds it. All starts of a width are
+    trained as one population of R runs, from R draws of the initializer on the same full batch. A
+    start succeeds if its final training error is at or below the goal.
     """
 
     name: ClassVar[str] = "width_success"
@@ -51,17 +49,17 @@ class WidthSuccess(Demonstration):
         "Notes, section on theoretical limits of optimization; Deep Learning, section 8.2.8."
     )
     note: ClassVar[str] = (
-        "Narrow networks fail from most starts; the same task is easy for a few times their width."
+        "Narrow networks fail from most starts; a few times that width makes the same task easy."
     )
 
     dataset: Literal["circles", "moons", "spirals", "teacher"] = choice(
-        "circles", "Data", help="Two classes that no straight line parts; teacher has three."
+        "circles", "Data", help="Two classes that no straight line separates; teacher has three."
     )
     widths: Sizes = sizes(
         (1, 2, 3, 4, 8, 16),
         "Widths",
         unit="units",
-        help="Hidden units of the networks, each a population of its own.",
+        help="Numbers of hidden units; each width is a population of its own.",
     )
     starts: int = integer(
         32,
@@ -71,7 +69,7 @@ class WidthSuccess(Demonstration):
         le=2000,
         log=True,
         slider=(8, 200),
-        help="Starts of each width.",
+        help="Number of starts of each width.",
     )
     steps: int = integer(
         500,
@@ -80,7 +78,7 @@ class WidthSuccess(Demonstration):
         le=1_000_000,
         log=True,
         slider=(100, 10_000),
-        help="Steps of training that each start is given.",
+        help="Training steps of each start.",
     )
     rate: float = number(
         0.1,
@@ -106,7 +104,7 @@ class WidthSuccess(Demonstration):
         200, "Examples", ge=20, le=20_000, log=True, slider=(50, 2000), help="Training examples."
     )
 
-    def run(self, course: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
+    def run(self, progress: Progress = NO_PROGRESS) -> Iterator[DemonstrationResult]:
         widths = sorted(set(self.widths))
         work = numbers([width + 20.0 for width in widths])
         rows: list[tuple[Cell, ...]] = []
@@ -117,13 +115,13 @@ class WidthSuccess(Demonstration):
             for step in range(1, self.steps + 1):
                 trainer.advance()
                 if step % _CHUNK == 0:
-                    course.told(before + step / self.steps * float(work[index] / work.sum()))
-                if not course.going():
+                    progress.report(before + step / self.steps * float(work[index] / work.sum()))
+                if not progress.should_continue():
                     return
             trainer.sync_divergence()
             values = {name: numbers(value) for name, value in trainer.evaluate().items()}
             error, loss = values["train_error"], values["train_loss"]
-            # A start that diverged ends wherever it was; it has not succeeded.
+            # A diverged start keeps its last finite parameters; it has not succeeded.
             failed = np.isin(np.arange(len(error)), list(trainer.endings))
             hits = int(((error <= self.goal) & ~failed).sum())
             low, high = share_interval(hits, len(error))
@@ -141,7 +139,7 @@ class WidthSuccess(Demonstration):
                 )
             )
             errors.append(error)
-            yield self._found(rows, errors, float(work[: index + 1].sum() / work.sum()))
+            yield self._result(rows, errors, float(work[: index + 1].sum() / work.sum()))
 
     def _population(self, width: int) -> list[Experiment]:
         first = Experiment.from_dict(
@@ -162,8 +160,8 @@ class WidthSuccess(Demonstration):
                 "measures": {"weights": 0},
             }
         )
-        # Widths share the seeds, as a race does.
-        seeds = [derived(self.seed, f"bench/width_success/{run}") for run in range(self.starts)]
+        # All widths share the seeds, as methods in a race do.
+        seeds = [derived(self.seed, stream(f"width_success/{run}")) for run in range(self.starts)]
         return [
             dataclasses.replace(
                 first, general=first.general.build({**first.general.values(), "seed": seed}, "")
@@ -171,7 +169,7 @@ class WidthSuccess(Demonstration):
             for seed in seeds
         ]
 
-    def _found(
+    def _result(
         self, rows: list[tuple[Cell, ...]], errors: list[Array], done: float
     ) -> DemonstrationResult:
         width, share, low, high = (numbers([row[i] for row in rows]) for i in (0, 4, 5, 6))
@@ -189,19 +187,22 @@ class WidthSuccess(Demonstration):
                 (curve,),
             ),
             Plot(
-                "Where the starts end",
+                "Final errors",
                 Axis("hidden units", log=True),
                 Axis("training error"),
                 scatters=(dots,),
             ),
         )
         failing, succeeding = width[share < 0.5], width[share >= 0.9]
-        words = ", ".join(f"{w:g}: {s:.0%}" for w, s in zip(width, share, strict=True))
-        words = f"Share of {counted(len(errors[0]), 'start')} that reach a training error of {self.goal:g}, by width: {words}."
+        shares = ", ".join(f"{w:g}: {s:.0%}" for w, s in zip(width, share, strict=True))
+        sentence = (
+            f"Share of {counted(len(errors[0]), 'start')} that reach a training error of at most "
+            f"{self.goal:g}, by width: {shares}."
+        )
         if len(failing):
-            words += f" Training fails from most starts up to {failing.max():g} hidden units"
-            words += (
-                f", and succeeds from nine in ten with {succeeding.min():g}."
+            sentence += f" Training fails from most starts up to {failing.max():g} hidden units"
+            sentence += (
+                f" and succeeds from at least nine in ten with {succeeding.min():g}."
                 if len(succeeding)
                 else "."
             )
@@ -220,4 +221,4 @@ class WidthSuccess(Demonstration):
             "median error",
             "median loss",
         )
-        return DemonstrationResult(table(headings, rows), plots, words, figures, done)
+        return DemonstrationResult(table(headings, rows), plots, sentence, figures, done)

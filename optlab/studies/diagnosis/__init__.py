@@ -1,9 +1,8 @@
-"""The doctor's note: in words, from what was measured, what holds a run back now, with the evidence
-and a remedy.
+"""The diagnosis of a run: what is wrong with it now, the evidence, and what would help.
 
-A rule is a file of this folder with a function ``look(history) -> Finding | None``; it is found by
-walking the folder. Rules read series and the experiment, never the engine, and say nothing where
-what they need was not measured.
+A rule is a file of this folder with a function ``examine(history) -> Finding | None``; it is
+discovered by walking the folder. Rules read series and the experiment, never the engine, and return
+None if what they need was not measured.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Rule = Callable[[RunHistory], Finding | None]
 
 
 def modules() -> list[str]:
-    """Dotted names of the rules' modules (what an installer has to include)."""
+    """Return the dotted names of the rules' modules, which an installer has to include."""
     return [
         f"{__name__}.{name}"
         for name in sorted(module.name for module in pkgutil.iter_modules(__path__))
@@ -28,11 +27,11 @@ def modules() -> list[str]:
 
 
 def diagnose(history: RunHistory) -> list[Finding]:
-    """What holds the run back, the gravest first; empty where nothing was found."""
-    found = [finding for look in _rules() if (finding := look(history)) is not None]
-    return sorted(found, key=lambda finding: -finding.weight)
+    """Return the problems of the run, the most severe first; empty if there are none."""
+    findings = [finding for examine in _rules() if (finding := examine(history)) is not None]
+    return sorted(findings, key=lambda finding: -finding.weight)
 
 
 @functools.cache
 def _rules() -> tuple[Rule, ...]:
-    return tuple(importlib.import_module(name).look for name in modules())
+    return tuple(importlib.import_module(name).examine for name in modules())

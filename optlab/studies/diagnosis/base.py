@@ -1,4 +1,4 @@
-"""What a rule reads and what it says."""
+"""The input of a diagnosis rule, and its result."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.experiment import Experiment
+from optlab.studies.stability import edge_factor
 
 Floats = NDArray[np.float64]
-FEW = 3
-"""Readings below which nothing is said."""
+MIN_READINGS = 3
+"""Number of readings that a rule needs to say anything."""
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """What would help.
+    """A change that would help.
 
     Attributes:
-        label: words on a button. changes: dotted path of a field → value. stop: whether the run is
-            to be stopped instead.
-        live: whether the changes take effect in the run that is going; else with the next one.
+        label: text of its button. changes: dotted path of a field → value.
+        live: whether the changes take effect in the current run; otherwise they apply to the next.
+        stop: whether to stop the run instead.
     """
 
     label: str
@@ -33,11 +34,11 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that holds the run back.
+    """A problem of the run.
 
     Attributes:
-        name: of the rule. sentence: what it is, in words. evidence: the numbers that say so.
-        weight: how much it matters, from 0 to 1. remedies: what would help, the best first.
+        name: of the rule. sentence: the problem. evidence: the numbers that support it.
+        weight: its severity, from 0 to 1. remedies: what would help, the best first.
     """
 
     name: str
@@ -49,8 +50,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class FullNorms:
-    """Norm of the full gradient: at the start, at the last evaluation of it, after ``step`` steps,
-    and at its largest.
+    """Norms of the full gradient.
+
+    Attributes:
+        start, last, largest: the first, the last and the largest value. step: number of steps
+            before the last one.
     """
 
     start: float
@@ -60,39 +64,62 @@ class FullNorms:
 
 
 @dataclass(frozen=True)
-class RunHistory:
-    """What was measured of one run so far.
+class StabilityEdge:
+    """The largest rate at which gradient descent is stable on a quadratic of this curvature.
 
     Attributes:
-        experiment: as it stands now, changes made on the way included.
-        series: name → (steps ``[n]``, values ``[n]`` or ``[n, K]``). columns: series → names of its
-            K numbers.
+        rate: the edge. curvature: λ₁, or a lower bound of it; then ``rate`` is an upper bound.
+        measured: whether λ₁ was measured.
+    """
+
+    rate: float
+    curvature: float
+    measured: bool
+
+
+@dataclass(frozen=True)
+class RunHistory:
+    """The measurements of one run so far.
+
+    Attributes:
+        experiment: the current experiment, including changes made during the run.
+        series: name → (steps ``[n]``, values ``[n]`` or ``[n, K]``).
+        columns: name of a series → names of its K numbers.
+        ended: whether the run has ended; then it can be neither stopped nor changed.
     """
 
     experiment: Experiment
     series: Mapping[str, tuple[NDArray[np.int64], Floats]]
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ended: bool = False
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is any measurement."""
+        return any(len(values) for _, values in self.series.values())
+
+    def is_live(self, path: str) -> bool:
+        """Return whether a change of this field takes effect in the current run."""
+        return not self.ended and path in self.experiment.live_fields()
 
     def values(self, name: str) -> Floats:
-        """All finite values of a series of one number, in order; empty where it was not measured."""
+        """Return all finite values of a series of one number, ``[n]``; empty if not measured."""
         _, values = self.series.get(name, (None, np.zeros(0)))
-        found: Floats = values[np.isfinite(values)] if values.ndim == 1 else np.zeros(0)
-        return found
+        finite: Floats = values[np.isfinite(values)] if values.ndim == 1 else np.zeros(0)
+        return finite
 
     def last(self, name: str) -> Floats:
-        """The last reading of a series: one number or K; empty where there is none."""
+        """Return the last reading of a series, ``[1]`` or ``[K]``; empty if there is none."""
         _, values = self.series.get(name, (None, np.zeros(0)))
         return np.atleast_1d(values[-1]) if len(values) else np.zeros(0)
 
-    def recent(self, name: str, share: float = 0.2, least: int = 20) -> Floats:
-        """The newest part of a series of one number."""
+    def recent(self, name: str, share: float = 0.2, minimum: int = 20) -> Floats:
+        """Return the newest ``share`` of a series of one number, at least ``minimum``, ``[n]``."""
         values = self.values(name)
-        return values[-max(least, round(share * len(values))) :]
+        return values[-max(minimum, round(share * len(values))) :]
 
     def full_norms(self) -> FullNorms | None:
-        """The norm of the full gradient; None where it was not measured both at the start and
-        later.
-        """
+        """Return the norms of the full gradient; None unless measured at the start and later."""
         steps, values = self.series.get("full_gradient_norm", (np.zeros(0, np.int64), np.zeros(0)))
         finite = np.isfinite(values)
         steps, values = steps[finite], values[finite]
@@ -100,9 +127,30 @@ class RunHistory:
             return None
         return FullNorms(float(values[0]), float(values[-1]), float(values.max()), int(steps[-1]))
 
+    def stability_edge(self) -> StabilityEdge | None:
+        """Return the edge of stability, 2/λ₁ for gradient descent and larger with momentum.
+
+        Without λ₁ the curvature along the gradient, gᵀHg/gᵀg, bounds it from below. None if neither
+        was measured, or if the optimizer's step is not a multiple of the gradient.
+        """
+        optimizer, top = self.experiment.optimizer, self.last("spectrum.top")
+        if not optimizer.along_gradient:
+            return None
+        curvature = float(top[0]) if len(top) else self._curvature_along_gradient()
+        if not curvature > 0.0:
+            return None
+        return StabilityEdge(edge_factor(optimizer) / curvature, curvature, bool(len(top)))
+
+    def _curvature_along_gradient(self) -> float:
+        """Return the median of the last 20 readings, NaN if there are too few."""
+        ghg, gg = (self.values(f"conditioning.{name}")[-20:] for name in ("ghg", "gg"))
+        if len(ghg) < MIN_READINGS or len(ghg) != len(gg) or not (gg > 0.0).all():
+            return float("nan")
+        return float(np.median(ghg / gg))
+
     @property
     def rate(self) -> float | None:
-        """The learning rate of the last step, or the one that was asked for."""
+        """The learning rate of the last step, or that of the experiment before the first."""
         measured = self.values("learning_rate")
         if len(measured):
             return float(measured[-1])
@@ -110,21 +158,28 @@ class RunHistory:
         return None if lr is None else float(lr)
 
     def slower(self, factor: float) -> Remedy | None:
-        """A lower rate in the run that is going; None where the rule has no rate that can be
-        changed.
-        """
+        """Return the remedy of a lower rate; None if the optimizer has none that can be changed."""
         lr = getattr(self.experiment.optimizer, "lr", None)
         if lr is None or "optimizer.lr" not in self.experiment.live_fields():
             return None
         value = float(f"{lr / factor:.2g}")
-        return Remedy(f"Lower the rate to {value:g}", {"optimizer.lr": value})
+        return Remedy(
+            f"Lower the rate to {value:g}", {"optimizer.lr": value}, self.is_live("optimizer.lr")
+        )
 
 
-def present(*remedies: Remedy | None) -> tuple[Remedy, ...]:
-    """Those that there are."""
+def without_findings(history: RunHistory) -> str:
+    """Return a sentence for a run without findings, which differs if nothing was measured."""
+    if not history.measured:
+        return "Nothing was measured." if history.ended else "Nothing has been measured yet."
+    return "No problem was found in what was measured."
+
+
+def available(*remedies: Remedy | None) -> tuple[Remedy, ...]:
+    """Return the remedies that are not None."""
     return tuple(remedy for remedy in remedies if remedy is not None)
 
 
 def short(value: float) -> str:
-    """A number for a sentence."""
+    """Return a number as text, to three digits."""
     return f"{value:.3g}"

@@ -1,20 +1,20 @@
-"""The gradient-norm test (row C3): where the loss no longer falls, whether the full gradient says
-that a critical point is near, or rules it out.
+"""The gradient-norm test (row C3): whether a run whose loss no longer falls is near a critical
+point, judged by the norm of the full gradient.
 
-Minibatch norms have no part in it: they keep the size of their noise at a minimum.
+Minibatch norms are not used: at a minimum they stay as large as their noise.
 """
 
 from __future__ import annotations
 
 from optlab.numerics.gradient_test import gradient_test
-from optlab.studies.diagnosis.base import Finding, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, RunHistory, available, short
 
 _EVALUATIONS = 6
 _FLAT = 0.01
 
 
-def look(history: RunHistory) -> Finding | None:
-    """Needs the full gradient norm from the start on, and the training loss at evaluations."""
+def examine(history: RunHistory) -> Finding | None:
+    """Return the result of the test (needs ``full_gradient_norm`` and ``train_loss``)."""
     norm, training = history.full_norms(), history.values("train_loss")
     if norm is None or len(training) < _EVALUATIONS:
         return None
@@ -24,23 +24,26 @@ def look(history: RunHistory) -> Finding | None:
         return None
     test = gradient_test(norm.start, norm.last, norm.largest)
     evidence = (
-        f"The norm of the full gradient is {short(norm.last)} after {norm.step:,} steps, {norm.last / norm.start:.2%} of its {short(norm.start)} at the "
-        f"start; the training loss went from {short(before)} to {short(now)}."
+        f"The norm of the full gradient is {short(norm.last)} after {norm.step:,} steps, "
+        f"{norm.last / norm.start:.2%} of its initial value {short(norm.start)}; the training loss "
+        f"went from {short(before)} to {short(now)}."
         if norm.start > 0.0
         else ""
     )
     if test.outcome == "not shrunk":
         return Finding(
             "gradient_norm",
-            "The loss no longer falls, but the full gradient has not shrunk: the run is not at a critical point, so no local minimum is what holds it back.",
+            "The loss no longer falls, but the full gradient has not shrunk: the run is not near a "
+            "critical point, so no local minimum is the cause.",
             evidence,
             0.3,
-            present(history.slower(3.0)),
+            available(history.slower(3.0)),
         )
     if test.outcome == "shrunk":
         return Finding(
             "gradient_norm",
-            "The full gradient has shrunk to insignificance: the run is close to a critical point. Its Hessian (Instruments, Loss landscape) tells which kind.",
+            "The full gradient has become negligible: the run is close to a critical point. "
+            "Its Hessian (Instruments, Loss landscape) shows of which kind.",
             evidence,
             0.2,
         )

@@ -1,31 +1,29 @@
-"""A plateau or a flat valley: the gradient is small everywhere the run goes, and the loss hardly
-moves, though it is not low.
-"""
+"""A plateau or a flat valley: small gradients and a loss that is still high but hardly changes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available, short
 
-_LEAST = 100
+_MIN_STEPS = 100
 _SMALL = 0.05
 _FLAT = 0.01
 
 
-def look(history: RunHistory) -> Finding | None:
-    """Needs the gradient norm of every step and the training loss at evaluations.
+def examine(history: RunHistory) -> Finding | None:
+    """Return whether the run is on a plateau (needs ``gradient_norm``, ``train_loss``).
 
-    It is the norm of batches on purpose: on a plateau the gradients of single examples vanish, too,
-    while around a minimum with noise only their mean does.
+    The norm of batch gradients is used on purpose: on a plateau the gradients of single examples
+    vanish as well, while around a minimum with noise only their mean does.
     """
     norm, training = history.values("gradient_norm"), history.values("train_loss")
-    if len(norm) < _LEAST or len(training) < 4:
+    if len(norm) < _MIN_STEPS or len(training) < 4:
         return None
     now, largest = float(np.median(history.recent("gradient_norm"))), float(np.quantile(norm, 0.95))
     third = training[-max(3, len(training) // 3) :]
     moved = float(third.max() - third.min())
-    # A run whose loss has nearly gone has arrived; only one that is still high stands on a plateau.
+    # A run with little loss left has converged; a plateau has a loss that is still high.
     if (
         now > _SMALL * largest
         or moved > _FLAT * abs(float(third[-1]))
@@ -33,7 +31,7 @@ def look(history: RunHistory) -> Finding | None:
     ):
         return None
     lr = getattr(history.experiment.optimizer, "lr", None)
-    live = "optimizer.lr" in history.experiment.live_fields()
+    live = history.is_live("optimizer.lr")
     faster = (
         None
         if lr is None
@@ -44,13 +42,16 @@ def look(history: RunHistory) -> Finding | None:
         )
     )
     adaptive = Remedy(
-        "Divide by the gradient's size (RMSProp)", {"optimizer.name": "rmsprop"}, live=False
+        "Divide by the size of the gradient (RMSProp)", {"optimizer.name": "rmsprop"}, live=False
     )
     return Finding(
         "plateau",
-        "The gradient is tiny and the loss hardly moves, though it is still high: the run stands on a plateau, or at a minimum no lower than this.",
-        f"The norm of the batch gradient is {short(now)}, {now / largest:.1%} of what it was; the training loss moved by {short(moved)} "
-        f"in the last {len(third)} evaluations.",
+        "The gradient is tiny and the loss is still high but hardly changes: the run is on a "
+        "plateau, "
+        "or at a minimum of this height.",
+        f"The norm of the batch gradient is {short(now)}, {now / largest:.1%} of its 95% "
+        "quantile over the "
+        f"run; the training loss varied by {short(moved)} in the last {len(third)} evaluations.",
         0.55,
-        present(faster, adaptive),
+        available(faster, adaptive),
     )

@@ -1,31 +1,30 @@
-"""The rate lies above the edge of stability 2/λ₁: along the sharpest direction every step
-overshoots by more than it gains.
-"""
+"""A learning rate above the edge of stability, 2/λ₁ for plain gradient descent."""
 
 from __future__ import annotations
 
-from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available, short
 
 
-def look(history: RunHistory) -> Finding | None:
-    """Needs the largest eigenvalue of the Hessian, and a rule whose step is a multiple of the
-    gradient.
+def examine(history: RunHistory) -> Finding | None:
+    """Return whether the rate is above the edge (needs ``spectrum`` or ``conditioning``).
+
+    It applies to optimizers whose step is a multiple of the gradient, with or without momentum.
     """
-    top, rate = history.last("spectrum.top"), history.rate
-    optimizer = history.experiment.optimizer
-    if not len(top) or rate is None or not optimizer.along_gradient or not top[0] > 0.0:
+    edge, rate = history.stability_edge(), history.rate
+    if edge is None or rate is None or rate <= edge.rate:
         return None
-    # Heavy-ball momentum is stable up to 2 (1 + α)/λ₁ on a quadratic.
-    momentum = float(getattr(optimizer, "momentum", 0.0))
-    edge = 2.0 * (1.0 + momentum) / float(top[0])
-    if rate <= edge:
-        return None
-    safe = float(f"{0.5 * edge:.2g}")
-    live = "optimizer.lr" in history.experiment.live_fields()
+    safe = float(f"{0.5 * edge.rate:.2g}")
+    live = history.is_live("optimizer.lr")
     return Finding(
         "rate_above_edge",
-        "The learning rate is above the edge of stability: along the sharpest direction each step overshoots by more than it gains.",
-        f"ε = {short(rate)}, the edge is {short(edge)} (λ₁ = {short(float(top[0]))}).",
+        "The learning rate is above the edge of stability: along the direction of largest "
+        "curvature "
+        "each step overshoots the minimum by more than the last.",
+        f"ε = {short(rate)}, the edge is {short(edge.rate)} (λ₁ = {short(edge.curvature)})."
+        if edge.measured
+        else f"ε = {short(rate)}, the edge is at most {short(edge.rate)}: λ₁ ≥ "
+        f"{short(edge.curvature)}, "
+        "the curvature gᵀHg/gᵀg along the gradient (λ₁ itself was not measured).",
         0.9,
-        present(Remedy(f"Lower the rate to {safe:g}", {"optimizer.lr": safe}, live)),
+        available(Remedy(f"Lower the rate to {safe:g}", {"optimizer.lr": safe}, live)),
     )

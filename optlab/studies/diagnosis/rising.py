@@ -1,26 +1,26 @@
-"""The loss rises: the run is on its way out."""
+"""A rising loss: the run diverges."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available, short
 
-_LEAST = 60
-_FACTOR = 2.0
+_MIN_STEPS = 60
+_MIN_RISE = 2.0
 
 
-def look(history: RunHistory) -> Finding | None:
-    """Needs the batch loss only."""
+def examine(history: RunHistory) -> Finding | None:
+    """Return whether the loss rises (needs ``batch_loss``)."""
     loss = history.values("batch_loss")
-    if len(loss) < _LEAST:
+    if len(loss) < _MIN_STEPS:
         return None
     width = max(10, len(loss) // 20)
-    pieces = np.array([np.median(part) for part in np.array_split(loss, len(loss) // width)])
-    best, now = float(pieces.min()), float(pieces[-1])
-    if not best > 0.0 or now <= _FACTOR * best:
+    medians = np.array([np.median(part) for part in np.array_split(loss, len(loss) // width)])
+    best, now = float(medians.min()), float(medians[-1])
+    if not best > 0.0 or now <= _MIN_RISE * best:
         return None
-    # In logarithms, because a loss that goes out does so by a factor a step.
+    # In logarithms, because a diverging loss grows by a factor in each step.
     logarithms = np.log(np.maximum(loss[-width:], 1e-300))
     spread = float(np.median(np.abs(logarithms - np.median(logarithms))))
     if np.log(now / best) <= 3.0 * spread:
@@ -32,8 +32,8 @@ def look(history: RunHistory) -> Finding | None:
     )
     return Finding(
         "rising",
-        "The loss rises: the steps are too long for where the run is now.",
-        f"The batch loss is {short(now)}, after {short(best)} at its best.",
+        "The loss rises: the steps are too long for the current region.",
+        f"The batch loss is {short(now)}; its lowest value was {short(best)}.",
         min(1.0, 0.7 + 0.05 * float(np.log2(now / best))),
-        present(history.slower(3.0), clip),
+        available(history.slower(3.0), clip),
     )

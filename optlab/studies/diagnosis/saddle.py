@@ -1,15 +1,15 @@
-"""A saddle nearby: little gradient, and a direction that bends downwards."""
+"""A saddle nearby: a small gradient, and a direction of negative curvature."""
 
 from __future__ import annotations
 
-from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available, short
 
-_BEND = 0.05
-_SMALL = 0.2
+_MIN_CURVATURE_SHARE = 0.05
+_MAX_NORM_SHARE = 0.2
 
 
-def look(history: RunHistory) -> Finding | None:
-    """Needs both ends of the Hessian's spectrum, and the full gradient norm from the start on."""
+def examine(history: RunHistory) -> Finding | None:
+    """Return whether a saddle is near (needs both ends of ``spectrum``, ``full_gradient_norm``)."""
     top, bottom, norm = (
         history.last("spectrum.top"),
         history.last("spectrum.bottom"),
@@ -18,20 +18,30 @@ def look(history: RunHistory) -> Finding | None:
     if not len(top) or not len(bottom) or norm is None:
         return None
     lowest = float(bottom.min())
-    if lowest >= -_BEND * float(top[0]) or norm.last > _SMALL * norm.largest:
+    if (
+        lowest >= -_MIN_CURVATURE_SHARE * float(top[0])
+        or norm.last > _MAX_NORM_SHARE * norm.largest
+    ):
         return None
     momentum = None
     if (
         "optimizer.momentum" in history.experiment.live_fields()
         and float(getattr(history.experiment.optimizer, "momentum", 1.0)) < 0.9
     ):
-        momentum = Remedy("Raise the momentum to 0.9", {"optimizer.momentum": 0.9})
+        momentum = Remedy(
+            "Raise the momentum to 0.9",
+            {"optimizer.momentum": 0.9},
+            history.is_live("optimizer.momentum"),
+        )
     second = Remedy("Use saddle-free Newton", {"optimizer.name": "saddle_free_newton"}, live=False)
     return Finding(
         "saddle",
-        "A saddle is near: the gradient is small, and a direction bends downwards in which the loss could fall.",
-        f"The smallest eigenvalue is {short(lowest)}, the largest {short(float(top[0]))}; the norm of the full gradient is "
-        f"{norm.last / norm.largest:.0%} of what it was at its largest.",
+        "A saddle is near: the gradient is small, and the loss could fall along a direction of "
+        "negative "
+        "curvature.",
+        f"The smallest eigenvalue is {short(lowest)}, the largest {short(float(top[0]))}; the "
+        "norm of the "
+        f"full gradient is {norm.last / norm.largest:.0%} of its largest value.",
         0.5,
-        present(momentum, second),
+        available(momentum, second),
     )

@@ -1,16 +1,16 @@
-"""Exploding or vanishing gradients: by layer, or by time step of a sequence."""
+"""Exploding or vanishing gradients, from layer to layer or from time step to time step."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, present, short
+from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available, short
 
-_RATIO = 1e3
+_MIN_RATIO = 1e3
 
 
-def look(history: RunHistory) -> Finding | None:
-    """Needs the gradients by layer, or by time step."""
+def examine(history: RunHistory) -> Finding | None:
+    """Return whether they explode or vanish (needs ``gradients_by_layer`` or ``time_gradient``)."""
     by_layer, left = history.last("gradients_by_layer.norm"), history.values("time_gradient.left")
     clip = (
         None
@@ -22,15 +22,16 @@ def look(history: RunHistory) -> Finding | None:
     )
     if len(left):
         ratio = float(left[-1])
-        if ratio > _RATIO or 0.0 <= ratio < 1.0 / _RATIO:
+        if ratio > _MIN_RATIO or 0.0 <= ratio < 1.0 / _MIN_RATIO:
             explodes = ratio > 1.0
             return Finding(
                 "vanishing",
-                f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through time: the first steps of a sequence "
-                f"{'drown out the others' if explodes else 'are not learned from'}.",
-                f"At the first time step its norm is {short(ratio)} times that at the last.",
+                f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through "
+                "time: the first "
+                f"steps of a sequence contribute {'nearly all' if explodes else 'almost nothing'}.",
+                f"Its norm at the first time step is {short(ratio)} times that at the last.",
                 0.7,
-                present(clip if explodes else None, orthogonal),
+                available(clip if explodes else None, orthogonal),
             )
     names = history.columns.get("gradients_by_layer.norm", ())
     weights = [k for k, name in enumerate(names) if name.endswith("weight")]
@@ -38,7 +39,7 @@ def look(history: RunHistory) -> Finding | None:
     if len(norms) < 2 or not norms.max() > 0.0:
         return None
     low, high = int(norms.argmin()), int(norms.argmax())
-    if norms[high] < _RATIO * max(float(norms[low]), 1e-300):
+    if norms[high] < _MIN_RATIO * max(float(norms[low]), 1e-300):
         return None
     explodes = high < low
     normalize = (
@@ -48,9 +49,10 @@ def look(history: RunHistory) -> Finding | None:
     )
     return Finding(
         "vanishing",
-        f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through the layers: "
-        f"{names[weights[low]]} hardly learns while {names[weights[high]]} does.",
+        f"The gradient {'explodes' if explodes else 'vanishes'} on its way back through the "
+        "layers: "
+        f"{names[weights[low]]} hardly learns, unlike {names[weights[high]]}.",
         f"Their gradient norms are {short(float(norms[low]))} and {short(float(norms[high]))}.",
         0.7,
-        present(normalize, clip if explodes else None, orthogonal),
+        available(normalize, clip if explodes else None, orthogonal),
     )

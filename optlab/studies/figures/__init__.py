@@ -1,7 +1,5 @@
-"""Figures of the notes, drawn from live runs of the engine: for people's own texts, without a
-window and without a display.
+"""Figures of the notes, computed by live runs of the engine and drawn without a window or display.
 
-What a figure is stands in :mod:`optlab.studies.figures.base`, one file for each in
-:mod:`optlab.studies.figures.notes`; :mod:`optlab.studies.figures.page` alone knows the library that
-draws.
+:mod:`optlab.studies.figures.base` defines a figure, :mod:`optlab.studies.figures.notes` has one
+file for each, and only :mod:`optlab.studies.figures.page` uses the drawing library.
 """

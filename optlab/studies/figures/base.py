@@ -1,9 +1,7 @@
-"""What a figure is: numbers computed from live runs, words about them, and a drawing; in that
-order, so that each can be looked at without the next.
+"""The base of all figures: numbers computed from live runs, a caption, and a drawing.
 
-Computing needs the engine and no drawing library; what comes out is a frozen dataclass of arrays,
-which tests hold against closed forms and which ``--json`` prints. Drawing gets that dataclass and
-nothing else.
+Computing needs the engine but no drawing library. Its result is a frozen dataclass of arrays, which
+tests compare with closed forms and ``--json`` prints. Drawing uses that dataclass only.
 """
 
 from __future__ import annotations
@@ -29,8 +27,10 @@ Data = TypeVar("Data")
 
 @dataclass(frozen=True)
 class Ground:
-    """A surface as a background: the heights ``[n, n]`` (row is y, column is x) over the axes ``x``
-    and ``y``, both ``[n]``.
+    """A surface as a background.
+
+    Attributes:
+        heights: ``[n, n]`` (row is y, column is x). x, y: the coordinates, ``[n]``.
     """
 
     surface: Surface
@@ -39,7 +39,7 @@ class Ground:
     heights: Array
 
     def document(self) -> dict[str, Any]:
-        """What it can be computed from again: a grid of heights is no number to read."""
+        """Return the parameters that reproduce it, instead of the grid of heights."""
         return {
             "surface": {"name": self.surface.name, **self.surface.values()},
             "x": [float(self.x[0]), float(self.x[-1])],
@@ -51,8 +51,9 @@ class Ground:
 def ground(
     surface: Surface, domain: Sequence[Interval] | None = None, counts: tuple[int, int] = (201, 201)
 ) -> Ground:
-    """A surface of two variables on a grid of so many x by so many y, over a part of it; by default
-    over its own.
+    """Return a surface of two variables on a grid of ``counts`` (x, y) points.
+
+    ``domain`` is the part of the surface, by default its own.
     """
     x, y = (
         np.linspace(low, high, count)
@@ -65,8 +66,8 @@ class Figure(ABC, Generic[Data]):
     """Base of all figures.
 
     Class attributes:
-        number: as in the notes, ``"8.3"``. title: in a few words. size: width and height of the
-            page in inches, title and caption included.
+        number: as in the notes, for example ``"8.3"``. title: a short title. size: width and
+            height of the page in inches, including title and caption.
     """
 
     number: ClassVar[str]
@@ -75,24 +76,24 @@ class Figure(ABC, Generic[Data]):
 
     @abstractmethod
     def compute(self) -> Data:
-        """Run what there is to see."""
+        """Run the experiments of the figure and return their numbers."""
 
     @abstractmethod
     def caption(self, data: Data) -> str:
-        """What it shows, with the numbers that came out."""
+        """Return a description of the figure with the resulting numbers."""
 
     @abstractmethod
     def numbers(self, data: Data) -> Mapping[str, Number]:
-        """Words → the number that they are about: what the figure was made with, and what came out."""
+        """Return description → number, for the settings and the results of the figure."""
 
     @abstractmethod
     def draw(self, data: Data, page: Page) -> None:
-        """Put it on a page, which has its title and caption already."""
+        """Draw on a page that already has title and caption."""
 
 
 def document(value: Any) -> Any:
-    """What was computed, in the types of JSON: a dataclass as a mapping, arrays as lists, a
-    :class:`Ground` by what it can be computed from again.
+    """Return data in the types of JSON: a dataclass as a mapping, arrays as lists, a
+    :class:`Ground` as the parameters that reproduce it.
     """
     if isinstance(value, Ground):
         return value.document()
@@ -110,14 +111,15 @@ def document(value: Any) -> Any:
 
 
 def signed(value: float, format: str = ".3g") -> str:
-    """A number for a caption, with a minus sign instead of a hyphen."""
+    """Return a number for a caption, with a minus sign instead of a hyphen."""
     return f"{value:{format}}".replace("-", "−")
 
 
 def moving_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """Means of ``width`` neighbors, ``[n − width + 1]``: the first belongs to the place ``(width −
-    1) / 2``.
+    """Return the means of ``width`` neighbors of ``values`` ``[n]``, ``[n − width + 1]``.
+
+    The first is centered at index ``(width − 1) / 2``.
     """
     total = np.cumsum(np.concatenate([[0.0], values]))
-    found: NDArray[np.float64] = (total[width:] - total[:-width]) / width
-    return found
+    means: NDArray[np.float64] = (total[width:] - total[:-width]) / width
+    return means

@@ -1,4 +1,4 @@
-"""The figures that there are, found by walking their folder, in the order of their numbers."""
+"""All figures, discovered by walking their folder, in the order of their numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from optlab.studies.figures.base import Figure
 
 @functools.cache
 def figures() -> tuple[Figure[Any], ...]:
-    """All figures, by number."""
+    """Return all figures, sorted by number."""
     found: list[Figure[Any]] = []
     for module_info in pkgutil.iter_modules(notes.__path__):
         module = importlib.import_module(f"{notes.__name__}.{module_info.name}")
@@ -32,15 +32,15 @@ def figures() -> tuple[Figure[Any], ...]:
 
 
 def chosen(numbers: Sequence[str]) -> tuple[Figure[Any], ...]:
-    """The figures with these numbers, in their own order; all without any.
+    """Return the figures with these numbers, in the order of all figures; all if there are none.
 
     Raises:
-        InvalidInput: there is none of a number.
+        InvalidInput: there is no figure of a given number.
     """
     known = [figure.number for figure in figures()]
     for number in numbers:
         if number not in known:
             raise InvalidInput(
-                f"--only names figure '{number}', but there are these: {', '.join(known)}.", "only"
+                f"--only has '{number}', but it must be one of: {', '.join(known)}.", "only"
             )
     return tuple(figure for figure in figures() if not numbers or figure.number in numbers)

@@ -1,4 +1,4 @@
-"""Runs on surfaces, as figures want them: paths with what they were made with."""
+"""Runs on surfaces for figures: paths with their labels."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Track:
     @property
     def steps(self) -> Array:
         """Lengths of the steps, ``[K]``."""
-        found: Array = np.linalg.norm(np.diff(self.positions, axis=0), axis=1)
-        return found
+        lengths: Array = np.linalg.norm(np.diff(self.positions, axis=0), axis=1)
+        return lengths
 
     @property
     def length(self) -> float:
@@ -43,25 +43,25 @@ class Track:
 
     @property
     def distance(self) -> float:
-        """From the start to the end, as the crow flies."""
+        """Distance from the start to the end."""
         return float(np.linalg.norm(self.positions[-1] - self.positions[0]))
 
     def first_below(self, height: float) -> int | None:
-        """Steps taken when it first stood below a height; None if it never did."""
+        """Return the number of steps until the run is first below a height, or None."""
         below = np.flatnonzero(self.values < height)
         return int(below[0]) if len(below) else None
 
 
 def surface(name: str, **values: Any) -> Surface:
-    """A surface of the catalogue."""
+    """Return a surface of the catalogue."""
     return cast(Surface, registry.build("surface", {"name": name, **values}))
 
 
 def contender(
     label: str, start: Point, optimizer: str, clip: float | None = None, **values: Any
 ) -> Contender:
-    """A run to race: an optimizer of the catalogue with these values, its gradients clipped to a
-    norm or not at all.
+    """Return a run of a race: an optimizer of the catalogue with these values, with gradients
+    clipped to the norm ``clip``, if any.
     """
     method = cast(Optimizer, registry.build("optimizer", {"name": optimizer, **values}))
     if clip is None:
@@ -75,7 +75,7 @@ def contender(
 
 
 def tracks(on: Surface, contenders: Sequence[Contender], steps: int) -> tuple[Track, ...]:
-    """Let them go for so many steps."""
+    """Return the tracks of ``steps`` steps of the contenders."""
     ran = race(on, contenders, steps)
     return tuple(_track(ran, run) for run in range(len(contenders)))
 

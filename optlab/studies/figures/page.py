@@ -1,9 +1,8 @@
-"""A page with a title, panels and a caption, and its file: the only place that knows the library
-that draws.
+"""A page with a title, panels and a caption, and its file: the only module that uses matplotlib.
 
 Matplotlib is an extra (``pip install 'optlab[figures]'``) and is imported at the first page. Only
-its figure objects are used, never ``pyplot``: no display is looked for, and nothing that a caller's
-own script has set is changed.
+its figure objects are used, never ``pyplot``: no display is needed, and the settings of a caller's
+own script do not change.
 """
 
 from __future__ import annotations
@@ -32,34 +31,38 @@ Format = Literal["png", "svg"]
 THEMES: tuple[Theme, ...] = get_args(Theme)
 FORMATS: tuple[Format, ...] = get_args(Format)
 DPI = 200
-"""Of bitmaps."""
+"""Resolution of bitmaps."""
 _LINE = 0.165
-"""Inches from one line of a caption to the next."""
+"""Line spacing of a caption in inches."""
 _CHARACTERS = 16.0
-"""Of a caption that go to an inch, with some room for a line of wide ones."""
+"""Characters of a caption per inch, with some room for wide ones."""
 _MARGIN = 0.3
 
 
 def require() -> None:
-    """Whether there is something to draw with.
+    """Check that matplotlib can be imported.
 
     Raises:
-        InvalidInput: matplotlib is not installed; the message says how to get it.
+        InvalidInput: it is not installed; the message says how to install it.
     """
     try:
         with _quiet():
             import matplotlib.figure  # noqa: F401
     except ImportError:
-        packaged = "which the packaged OptLab leaves out; install OptLab with pip: pip install 'optlab[figures]'"
+        packaged = (
+            "which the packaged OptLab leaves out; install OptLab with pip: pip install "
+            "'optlab[figures]'"
+        )
         installable = "which is not installed; install it with: pip install 'matplotlib>=3.8'"
         raise InvalidInput(
-            f"Figures are drawn by matplotlib, {packaged if getattr(sys, 'frozen', False) else installable}."
+            "Figures are drawn by matplotlib, "
+            f"{packaged if getattr(sys, 'frozen', False) else installable}."
         ) from None
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the word that matplotlib has to say when it looks for fonts for the first time."""
+    """Suppress the message of matplotlib when it builds its font cache."""
     log = logging.getLogger("matplotlib.font_manager")
     before = log.level
     log.setLevel(logging.ERROR)
@@ -70,13 +73,13 @@ def _quiet() -> Iterator[None]:
 
 
 class Page:
-    """A page that is being drawn.
+    """A page to draw on.
 
     Args:
-        number, title, caption: of the figure. size: width and height in inches, all included.
+        number, title, caption: of the figure. size: width and height of the page in inches.
 
     Attributes:
-        colors: of the theme. sheet: the library's own figure.
+        colors: of the theme. sheet: the matplotlib figure.
     """
 
     def __init__(
@@ -124,16 +127,16 @@ class Page:
 
     @property
     def muted(self) -> str:
-        """The color of words and lines that stand back."""
+        """The color of secondary text and lines."""
         return mixed(self.colors.foreground, self.colors.background, 0.25)
 
     def faint(self, color: str, share: float = 0.75) -> str:
-        """``color`` with so much of the background in it."""
+        """Return ``color`` mixed with this share of the background."""
         return mixed(color, self.colors.background, share)
 
     @contextmanager
     def style(self) -> Iterator[None]:
-        """The theme, for what is drawn inside; the library's settings are as before at the end."""
+        """Apply the theme inside the context; restore the settings of matplotlib afterwards."""
         from matplotlib import rc_context
 
         colors = self.colors
@@ -174,7 +177,7 @@ class Page:
             yield
 
     def curves(self, axes: Axes, title: str, x: str, y: str) -> None:
-        """Make a panel one of curves over a grid."""
+        """Style a panel for curves over a grid."""
         axes.set_title(title, loc="left")
         axes.set_xlabel(x)
         axes.set_ylabel(y)
@@ -184,7 +187,7 @@ class Page:
     def contours(
         self, axes: Axes, title: str, land: Ground, levels: Array, x: str = "$x$", y: str = "$y$"
     ) -> None:
-        """Make a panel a map: pale where it is low, with lines at the levels."""
+        """Draw a contour map of ``land`` with lines at ``levels`` ``[n]``; low values are pale."""
         axes.set_title(title, loc="left")
         axes.set_xlabel(x)
         axes.set_ylabel(y)
@@ -211,14 +214,12 @@ class Page:
         elevation: float,
         zoom: float = 1.0,
     ) -> Any:
-        """Make a panel of three dimensions a lit relief; the axes, as the library's class for three
-        dimensions.
-        """
+        """Draw a shaded relief on three-dimensional axes, and return them."""
         from matplotlib.colors import LightSource
 
         solid: Any = axes
         width, depth, height = (float(np.ptp(values)) for values in (land.x, land.y, land.heights))
-        # The light sees a relief a third as high as it is wide, whatever the units are.
+        # Shade it as if its height were a third of its width, whatever the units.
         shades = LightSource(azdeg=315, altdeg=50).shade(
             land.heights, cmap=self.heights_map(0.35), blend_mode="soft", vert_exag=width / (3.0 * height), dx=width / (len(land.x) - 1),
             dy=depth / (len(land.y) - 1) * width / depth,
@@ -234,8 +235,9 @@ class Page:
         return solid
 
     def heights_map(self, strength: float = 0.0) -> Any:
-        """Heights as colors: from the background's own towards the first color of the palette;
-        ``strength`` makes low ground stronger, too.
+        """Return a color map from the background to the first color of the palette.
+
+        ``strength``: saturation of the low end.
         """
         from matplotlib.colors import LinearSegmentedColormap
 
@@ -248,10 +250,10 @@ class Page:
         return LinearSegmentedColormap.from_list("heights", [low, high])
 
     def write(self, path: Path, format: Format) -> None:
-        """Write the page to a file, whole or not at all.
+        """Write the page to a file atomically.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: the file cannot be written.
         """
         with self.style(), files.replacing(path) as temporary:
             # No date and no version of a library: the same numbers give the same file.

@@ -1,3 +1,1 @@
-"""The update rules on functions of one and two variables: races of many starts, and critical
-points.
-"""
+"""Update rules on functions of one and two variables: races from many starts, critical points."""

@@ -1,9 +1,9 @@
 """Descents on a surface: any number of methods from any starts, as one population that takes the
-same steps as a network's.
+same steps as in the training of a network.
 
-A method is an optimizer of the catalogue with a schedule and a clipping rule; :func:`race` lets all
-of them go at once and keeps everything that a rule computed on the way, so that each step can be
-looked at with its numbers. Computation is in double precision.
+A method is an optimizer of the catalogue with a schedule and a clipping rule. :func:`race` runs all
+methods side by side and records everything that the rules compute, so that each step can be
+inspected with its numbers. Computation is in double precision.
 """
 
 from __future__ import annotations
@@ -29,22 +29,31 @@ from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.experiment.sections import General
 from optlab.objective.seeding import generator
-from optlab.objective.surface_objective import Array, heights, surface_objective, tensor, untilted
+from optlab.objective.surface_objective import (
+    Array,
+    axes,
+    heights,
+    lattice,
+    surface_objective,
+    tensor,
+    untilted,
+)
 from optlab.training.population import groups
 from optlab.training.stepping import Stepper, Taken
 
 DIVERGENCE_RADIUS = 1000.0
-"""Widths of the picture from its middle beyond which a run counts as diverged."""
-STILL = 1e-60
-"""Slope and step below which a run counts as arrived: what follows would be arithmetic on numbers
-whose squares are no longer numbers.
-"""
-Ending = Literal["finished", "arrived", "diverged"]
+"""Distance from the middle of the picture, in widths of it, beyond which a run has diverged."""
+MIN_MOVEMENT = 1e-60
+"""Slope and step below which a run has arrived; the squares of smaller numbers underflow."""
+Ending = Literal["finished", "arrived", "escaped", "diverged"]
+"""How a run ended: "escaped" is a descent without end on a function that is unbounded below."""
+_GRID = 21
+"""Points along each axis of the picture at which the range of the function is sampled."""
 
 
 @functools.cache
 def _inactive(kind: str) -> Any:
-    """The component of a kind that does nothing."""
+    """Return the component of a kind that has no effect."""
     return registry.build(
         kind, {"name": {"schedule": "constant", "stopping": "never"}.get(kind, "none")}
     )
@@ -52,10 +61,10 @@ def _inactive(kind: str) -> Any:
 
 @dataclass(frozen=True)
 class Contender:
-    """One run of a race: a method and its start. What it leaves out is inactive.
+    """One run of a race: a method and its start. Components that are left out are inactive.
 
     Attributes:
-        label: words in a legend. seed: of its gradient noise; contenders with the same seed see the
+        label: text in a legend. seed: of its gradient noise; contenders with the same seed get the
             same noise.
     """
 
@@ -73,26 +82,26 @@ class Contender:
 
     @functools.cached_property
     def general(self) -> General:
-        """Its seed, in the form in which groups ask for it."""
+        """The general section with its seed, which groups read."""
         return General(seed=self.seed)
 
 
 @dataclass(frozen=True)
 class Race:
-    """What happened in a race of R runs over K steps. A run that ended early stays where it was in
-    the arrays; ``lengths`` says how many steps it took.
+    """A race of R runs over K steps. A run that ended early keeps its last position in the arrays;
+    ``lengths`` has its number of steps.
 
     Attributes:
         positions: ``[K + 1, R, d]``, the starts first. values, gradients: of the surface there,
             ``[K + 1, R]`` and ``[K + 1, R, d]``, without noise.
-        points: where each step took its gradient, ``[K, R, d]``. used: the gradient there with its
-            noise. clipped: the same after clipping.
+        points: where each step evaluated its gradient, ``[K, R, d]``. used: the gradient there with
+            its noise. clipped: the same after clipping.
         rates: learning rates ``[K, R]``.
-        states: for each run, name → what the rule remembers after each number of steps, ``[K + 1,
+        states: for each run, name → a state of the optimizer after each number of steps, ``[K + 1,
             …]``; ``states[r]["v"]`` is a velocity.
         lengths: ``[R]``. endings: how each run ended, "arrived" where slope and step became zero to
-            rounding; reasons: in words where it diverged, else "".
-        notes: for each run, step → why that step is not what the method promises.
+            rounding. reasons: why it escaped or diverged, else "".
+        notes: for each run, step → why that step deviates from the method.
     """
 
     surface: Surface
@@ -111,24 +120,32 @@ class Race:
     notes: tuple[dict[int, str], ...]
 
     def path(self, run: int) -> Array:
-        """The positions ``[n + 1, d]`` of one run up to its own end."""
+        """Return the positions of one run up to its own end, ``[n + 1, d]``."""
         return self.positions[: self.lengths[run] + 1, run]
 
     def path_length(self, run: int) -> float:
-        """Length of the path of a run, to be held against :meth:`distance`."""
+        """Return the length of the path of a run; compare with :meth:`distance`."""
         return float(np.linalg.norm(np.diff(self.path(run), axis=0), axis=1).sum())
 
+    def largest_step(self, run: int) -> tuple[int, float]:
+        """Return the number, from 1, and the length of the largest step of a run; 0, 0 for none."""
+        lengths = np.linalg.norm(np.diff(self.path(run), axis=0), axis=1)
+        if not len(lengths):
+            return 0, 0.0
+        index = int(lengths.argmax())
+        return index + 1, float(lengths[index])
+
     def distance(self, run: int) -> float:
-        """Distance from the start of a run to its end."""
+        """Return the distance from the start of a run to its end."""
         return float(np.linalg.norm(self.path(run)[-1] - self.path(run)[0]))
 
     def terms(self, run: int, step: int) -> dict[str, Array]:
-        """What went into the step ``step`` (0, 1, …) of a run and came out of it: symbol → number
-        or vector.
+        """Return the inputs and results of the step ``step`` (0, 1, …) of a run: symbol → number
+        ``[]`` or vector ``[d]``.
 
-        ``θ``, ``f`` and ``∇f`` before it; ``θ̃`` where the rule looked ahead; the gradient ``g``
-        that was taken, and ``clip g`` where it was shortened; the rate ``ε``; what the rule
-        remembers after it, by the names of its formula (``v``, ``r``, …); the step ``Δθ``.
+        ``θ``, ``f`` and ``∇f`` before it; ``θ̃`` if the rule looks ahead; the gradient ``g`` used,
+        and ``clip g`` if it was clipped; the rate ``ε``; the state of the rule after it, by
+        the names of its formula (``v``, ``r``, …); the step ``Δθ``.
 
         Raises:
             IndexError: the run took no such step.
@@ -136,15 +153,15 @@ class Race:
         if not 0 <= step < self.lengths[run]:
             raise IndexError(f"run {run} took {self.lengths[run]} steps")
         before, after = self.positions[step, run], self.positions[step + 1, run]
-        found = {"θ": before, "f": self.values[step, run], "∇f": self.gradients[step, run]}
+        terms = {"θ": before, "f": self.values[step, run], "∇f": self.gradients[step, run]}
         if not np.array_equal(self.points[step, run], before):
-            found["θ̃"] = self.points[step, run]
-        found["g"] = self.used[step, run]
+            terms["θ̃"] = self.points[step, run]
+        terms["g"] = self.used[step, run]
         if not np.array_equal(self.clipped[step, run], self.used[step, run]):
-            found["clip g"] = self.clipped[step, run]
-        found["ε"] = self.rates[step, run]
-        found |= {name: values[step + 1] for name, values in self.states[run].items()}
-        return {name: np.asarray(value) for name, value in {**found, "Δθ": after - before}.items()}
+            terms["clip g"] = self.clipped[step, run]
+        terms["ε"] = self.rates[step, run]
+        terms |= {name: values[step + 1] for name, values in self.states[run].items()}
+        return {name: np.asarray(value) for name, value in {**terms, "Δθ": after - before}.items()}
 
 
 class Walk:
@@ -157,7 +174,8 @@ class Walk:
         theta: ``[R, d]``. values, gradients: there, ``[R]`` and ``[R, d]``. step: number of steps
             taken. groups: runs that share a rule, with their states.
         walking: which runs have not ended, ``[R]``; arrived: which ended where it is level.
-            lengths: steps that each took. reasons: run → why it diverged.
+            lengths: steps that each took. reasons: run → why it escaped or diverged. escaped: runs
+            that descended far below the lowest value in the picture.
 
     Raises:
         InvalidInput: a contender cannot run on a surface, or starts where it has no finite value.
@@ -187,9 +205,10 @@ class Walk:
         self.arrived = torch.zeros(len(contenders), dtype=torch.bool)
         self.lengths = [0] * len(contenders)
         self.reasons: dict[int, str] = {}
+        self.escaped: set[int] = set()
 
     def advance(self) -> Taken:
-        """One step of every run that has not ended; what was computed, of those that have, too."""
+        """Take one step of every run that has not ended; return what was computed for all runs."""
         x, y = untilted(self.theta)
         taken = self._stepper.take(self.theta, self.step, self._tilt() if self._noise else x, y)
         values, gradients = self._objective.value_and_gradient(taken.after, x, y)
@@ -201,9 +220,11 @@ class Walk:
         near = (taken.after - self._middle).abs().amax(dim=1) <= self._farthest
         good = self.walking & sound & near
         for run in torch.nonzero(self.walking & ~good).flatten().tolist():
+            if float(values[run]) < self._depth:
+                self.escaped.add(run)
             self.reasons[run] = self._reason(run, taken.after[run], bool(sound[run]))
         moved = (taken.after - self.theta).abs().amax(dim=1)
-        level = (gradients.abs().amax(dim=1) <= STILL) & (moved <= STILL)
+        level = (gradients.abs().amax(dim=1) <= MIN_MOVEMENT) & (moved <= MIN_MOVEMENT)
         self.arrived |= good & level & (self._noise == 0.0)
         self.walking = good & ~self.arrived
         self.lengths = [
@@ -218,48 +239,77 @@ class Walk:
         return taken
 
     def _tilt(self) -> torch.Tensor:
-        """The noise of this step, ``[R, 1, d]``."""
+        """Return the noise of this step, ``[R, 1, d]``."""
         drawn = {
             seed: torch.randn(1, self.theta.shape[1], generator=source, dtype=torch.float64)
             for seed, source in self._tilts.items()
         }
         return self._noise * torch.stack([drawn[contender.seed] for contender in self.contenders])
 
+    @functools.cached_property
+    def _depth(self) -> float:
+        """The value as far below the lowest in the picture as that is below the highest."""
+        values = heights(self.surface, lattice(axes(self.surface.domain(), _GRID)))
+        finite = values[np.isfinite(values)]
+        return float(2.0 * finite.min() - finite.max()) if len(finite) else -np.inf
+
     def _reason(self, run: int, after: torch.Tensor, sound: bool) -> str:
         number = self.step + 1
         if sound:
-            return f"step {number} led to {place(after.tolist())}, more than {DIVERGENCE_RADIUS:g} widths of the picture away"
-        if bool(torch.isfinite(after).all()):
-            return f"step {number} led to {place(after.tolist())}, where the function or its slope is not finite"
-        return f"step {number} from {place(self.theta[run].tolist())} led to coordinates that are not finite"
+            reason = (
+                f"step {number} led to {place(after.tolist())}, more than {DIVERGENCE_RADIUS:g} "
+                "widths of the picture away"
+            )
+        elif bool(torch.isfinite(after).all()):
+            reason = (
+                f"step {number} led to {place(after.tolist())}, where the function or its slope is "
+                "not finite"
+            )
+        else:
+            reason = (
+                f"step {number} from {place(self.theta[run].tolist())} led to coordinates that are "
+                "not finite"
+            )
+        if run in self.escaped:
+            reason += (
+                ", and the value is far below all in the picture: the function appears unbounded "
+                "below"
+            )
+        return reason
 
 
 def check(surface: Surface, contenders: Sequence[Contender]) -> None:
-    """Whether the contenders can run on a surface.
+    """Check that the contenders can run on a surface.
 
     Raises:
         InvalidInput: one of them cannot; the message says which and why.
     """
     if not contenders:
-        raise InvalidInput("A race needs one method at least.", "optimizer")
+        raise InvalidInput("A race needs at least one method.", "optimizer")
     for contender in contenders:
         optimizer = contender.optimizer
         if len(contender.start) != surface.dimension:
             wanted = "one number" if surface.dimension == 1 else f"{surface.dimension} numbers"
             raise InvalidInput(
-                f"The start is {place(contender.start)}, but a point on {surface.name} has {wanted}.",
+                (
+                    f"The start is {place(contender.start)}, but a point on {surface.name} has "
+                    f"{wanted}."
+                ),
                 "start",
             )
         if isinstance(optimizer, ObjectiveOptimizer):
             if optimizer.needs_predictions:
                 raise InvalidInput(
-                    f"optimizer.name is {optimizer.name!r}, which needs the distribution that a model predicts, and a surface predicts nothing; use another.",
+                    f"optimizer.name is {optimizer.name!r}, which needs a model with a predicted "
+                    "distribution; "
+                    "choose another optimizer for a surface.",
                     "optimizer.name",
                 )
             if contender.clipping.active:
                 raise InvalidInput(
-                    f"clipping.name is {contender.clipping.name!r}, but {optimizer.label} asks the objective itself and takes gradients where it "
-                    "likes; use none.",
+                    f"{optimizer.label} evaluates the objective directly and cannot be combined "
+                    "with clipping; "
+                    'set clipping.name = "none".',
                     "clipping.name",
                 )
         reason = optimizer.refusal(surface.dimension)
@@ -270,7 +320,10 @@ def check(surface: Surface, contenders: Sequence[Contender]) -> None:
     ):
         if not np.isfinite(height):
             raise InvalidInput(
-                f"The start is {place(contender.start)}, but {surface.name} has no finite value there; start somewhere else.",
+                (
+                    f"The start is {place(contender.start)}, but {surface.name} has no finite value "
+                    "there; choose another start."
+                ),
                 "start",
             )
 
@@ -282,11 +335,11 @@ def race(
     noise: float = 0.0,
     going: Callable[[int], bool] = lambda step: True,
 ) -> Race:
-    """Let every contender take ``steps`` steps.
+    """Run every contender for ``steps`` steps.
 
     Args:
         noise: standard deviation σ of the noise on each component of the gradient.
-        going: asked with the number of steps taken before each; False ends the race there.
+        going: called with the number of steps taken before each step; False ends the race.
 
     Raises:
         InvalidInput: see :func:`check`.
@@ -328,7 +381,13 @@ def race(
         states=_by_run(walk, states),
         lengths=np.array(walk.lengths, dtype=np.int64),
         endings=tuple(
-            "diverged" if run in walk.reasons else "arrived" if walk.arrived[run] else "finished"
+            "escaped"
+            if run in walk.escaped
+            else "diverged"
+            if run in walk.reasons
+            else "arrived"
+            if walk.arrived[run]
+            else "finished"
             for run in runs
         ),
         reasons=tuple(walk.reasons.get(run, "") for run in runs),
@@ -337,22 +396,24 @@ def race(
 
 
 def place(point: Sequence[float]) -> str:
-    """A point in words: ``(1.5, -2)``."""
+    """Return a point as text: ``(1.5, -2)``."""
     return f"({', '.join(f'{number:.4g}' for number in point)})"
 
 
 def _clipped(walk: Walk, taken: Taken) -> torch.Tensor:
-    """The gradients after clipping, ``[R, d]``."""
-    found = taken.gradient.clone()
+    """Return the gradients after clipping, ``[R, d]``."""
+    clipped = taken.gradient.clone()
     for group in walk.groups:
         if group.clipping.active:
             rows = torch.tensor(group.rows)
-            found[rows] = group.clipping.clip(taken.gradient[rows], taken.norm[rows], group.clip_h)
-    return found
+            clipped[rows] = group.clipping.clip(
+                taken.gradient[rows], taken.norm[rows], group.clip_h
+            )
+    return clipped
 
 
 def _kept(good: torch.Tensor, after: State, before: State) -> State:
-    """The new state of runs that go on, and the old one of those that ended."""
+    """Return the new state of runs that continue, and the old one of those that ended."""
     if bool(good.all()):
         return after
     return {
@@ -366,16 +427,14 @@ def _stacked(tensors: Sequence[Any], shape: tuple[int, ...]) -> Array:
 
 
 def _by_run(walk: Walk, states: Sequence[Sequence[State]]) -> tuple[dict[str, Array], ...]:
-    """For each run, name → the values of its state, ``[K + 1, …]``; only what is numbers
-    throughout.
-    """
-    found: list[dict[str, Array]] = [{} for _ in walk.contenders]
+    """Return for each run name → values of its state, ``[K + 1, …]``, if their shape is fixed."""
+    by_run: list[dict[str, Array]] = [{} for _ in walk.contenders]
     for group, history in zip(walk.groups, states, strict=True):
         for name in history[-1]:
             if all(
                 name in state and state[name].shape == history[-1][name].shape for state in history
             ):
-                whole = np.stack([state[name].numpy() for state in history]).astype(np.float64)
+                values = np.stack([state[name].numpy() for state in history]).astype(np.float64)
                 for row, run in enumerate(group.rows):
-                    found[run][name] = whole[:, row]
-    return tuple(found)
+                    by_run[run][name] = values[:, row]
+    return tuple(by_run)

@@ -1,9 +1,8 @@
-"""Critical points of a surface: where the gradient is zero, what the Hessian says of them, and from
-where each is reached.
+"""Critical points of a surface, their classification, and their basins of attraction.
 
-They are found by Newton's method on ``∇f = 0`` from a grid of starts, which goes to minima, maxima
-and saddles alike, in double precision. A point is named by the signs of its Hessian's eigenvalues;
-an eigenvalue that is zero beside the curvature of the surface leaves it degenerate.
+They are found by Newton's method on ``∇f = 0`` from a grid of starts, which converges to minima,
+maxima and saddles alike, in double precision. A point is classified by the signs of the eigenvalues
+of its Hessian; it is degenerate if one is negligible compared with the curvature of the surface.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ from optlab.objective.surface_objective import (
 )
 from optlab.studies.surfaces.descent import Contender, Walk
 
-MOST = 1000
-"""Critical points that are listed; more mean that they fill a line or the plane."""
+MAX_POINTS = 1000
+"""Maximum number of critical points listed; if there are more, they fill a line or the plane."""
 _ITERATIONS = 80
 _ZERO = 1e-6
 """Share of the curvature of the surface below which an eigenvalue counts as zero."""
 _SAME = 1e-5
-"""Share of the picture's diagonal within which two findings are one point."""
+"""Share of the picture's diagonal within which two results are the same point."""
 _QUIET = 20
-"""Steps in which nothing moves after which nothing will."""
+"""Consecutive steps without movement after which the runs have ended."""
 Bend = Literal["convex", "concave", "saddle-shaped", "flat along a direction"]
 
 
@@ -50,9 +49,9 @@ class Local:
     Attributes:
         point, gradient: ``[d]``. value: the height.
         eigenvalues: of the Hessian, ascending, ``[d]``. eigenvectors: ``[d, d]``, in columns.
-        bend: what the signs of the eigenvalues say of the surface there, critical or not. index:
-            number of negative ones.
-        kind: the name of a critical point; None where the gradient is not zero.
+        bend: shape of the surface by the signs of the eigenvalues, critical or not. index: number
+            of negative ones.
+        kind: kind of the critical point; None where the gradient is not zero.
     """
 
     point: Array
@@ -66,20 +65,24 @@ class Local:
 
     @property
     def sentence(self) -> str:
-        """Its name and the evidence, in words."""
+        """The classification and its evidence."""
         signs = ", ".join(f"{value:.4g}" for value in self.eigenvalues)
         if self.kind is None:
-            return f"no critical point (slope {np.linalg.norm(self.gradient):.3g}); the surface is {self.bend} here (eigenvalues {signs})"
+            return (
+                f"not a critical point (slope {np.linalg.norm(self.gradient):.3g}); the surface "
+                f"is {self.bend} there (eigenvalues {signs})"
+            )
         if self.kind == "kink":
-            return "kink: the function has no derivative here"
+            return "kink: the function has no derivative there"
         described = f"saddle of index {self.index}" if self.kind == "saddle" else self.kind
         return f"{described} (eigenvalues {signs})"
 
 
 @dataclass(frozen=True)
 class CriticalPoints:
-    """The critical points of a part of a surface, lowest first; ``complete`` is False where there
-    are more than are listed.
+    """The critical points of a part of a surface, lowest first.
+
+    ``complete`` is False if there are more than are listed.
     """
 
     points: tuple[Local, ...]
@@ -88,17 +91,17 @@ class CriticalPoints:
 
 @dataclass(frozen=True)
 class Basins:
-    """Where each start of a grid ends, and after how many steps.
+    """The end of a run from each start of a grid, and its number of steps.
 
     Images are ``[n]`` for one variable and ``[n, n]`` (row is y, column is x) for two.
 
     Attributes:
         axes: coordinates along each variable. targets: the critical points that runs ended at,
             lowest first.
-        ends: where each ended, ``[…, d]``; nan where the surface has no value at the start.
-        owner: index in ``targets``; :data:`ELSEWHERE` where a run ended at none, :data:`LOST` where
-            it diverged or could not start.
-        steps: steps until a run was near its target for good; -1 where it has none.
+        ends: final position of each run, ``[…, d]``; NaN where the surface has no value.
+        owner: index in ``targets``; :data:`ELSEWHERE` where a run ended at none or descends
+            without end, :data:`LOST` where it diverged or could not start.
+        steps: steps until a run stayed near its target; -1 where it has none.
     """
 
     axes: tuple[Array, ...]
@@ -112,30 +115,34 @@ ELSEWHERE, LOST = -1, -2
 
 
 def local(surface: Surface, point: Sequence[float]) -> Local:
-    """The surface near a point ``[d]``; it is called critical where a Newton step from it is
-    shorter than a millionth of the picture.
+    """Return a description of the surface near a point ``[d]``.
+
+    The point is critical if a Newton step from it is shorter than a millionth of the picture.
 
     Raises:
         InvalidInput: the surface has no finite value or curvature there.
     """
-    here = _described(surface, tensor([point]), _scale(surface))[0]
-    if not np.isfinite(here.value) or not np.isfinite(here.eigenvalues).all():
+    described = _described(surface, tensor([point]), _scale(surface))[0]
+    if not np.isfinite(described.value) or not np.isfinite(described.eigenvalues).all():
         raise InvalidInput(
-            f"{surface.name} has no finite value or curvature at ({', '.join(f'{x:.4g}' for x in point)}).",
+            (
+                f"{surface.name} has no finite value or curvature at "
+                f"({', '.join(f'{x:.4g}' for x in point)})."
+            ),
             "point",
         )
-    return here
+    return described
 
 
 def critical_points(
     surface: Surface, domain: Sequence[Interval] | None = None, count: int | None = None
 ) -> CriticalPoints:
-    """All points of a part of the surface where the gradient is zero, and its known kinks.
+    """Return all points of a part of the surface where the gradient is zero, and its known kinks.
 
     Args:
-        domain: where to look; by default the surface's own.
-        count: starts along each variable; by default 201 for one and 61 for two. A finer grid finds
-            points that lie closer together.
+        domain: the part to search; by default the surface's own.
+        count: starts along each variable; by default 201 for one and 61 for two. A finer grid
+            separates points that lie closer together.
     """
     domain = tuple(domain or surface.domain())
     low, high = (tensor([interval[end] for interval in domain]) for end in (0, 1))
@@ -166,8 +173,8 @@ def critical_points(
         length = step.norm(dim=1, keepdim=True)
         done = solved & (length.squeeze(1) <= 1e-9 * diagonal)
         arrived.append((at + step)[done])
-        # A step across a quarter of the picture comes from a curvature that is nearly zero;
-        # shortened it still points the right way.
+        # Steps longer than a quarter of the picture come from a curvature of nearly zero; their
+        # direction is still useful.
         at = at + step * (0.25 * diagonal / length.clamp(min=1e-300)).clamp(max=1.0)
         at = at[~done & ((at >= low - size) & (at <= high + size)).all(dim=1)]
     ends = torch.cat(arrived)
@@ -187,7 +194,8 @@ def critical_points(
     )
     described += [_kink(surface, kink) for kink in kinks]
     return CriticalPoints(
-        tuple(sorted(described, key=lambda one: one.value)[:MOST]), len(described) <= MOST
+        tuple(sorted(described, key=lambda one: one.value)[:MAX_POINTS]),
+        len(described) <= MAX_POINTS,
     )
 
 
@@ -202,11 +210,11 @@ def basins(
     domain: Sequence[Interval] | None = None,
     going: Callable[[int], bool] = lambda step: True,
 ) -> Basins:
-    """Run one method from every point of a grid at once, and tell where each run ends.
+    """Run one method from every point of a grid at once, and return where each run ends.
 
     Args:
         count: starts along each variable. domain: where they lie; by default the surface's own.
-        going: asked with the number of steps taken before each; False ends the runs there.
+        going: called with the number of steps taken before each step; False ends the runs.
 
     Raises:
         InvalidInput: see :func:`optlab.studies.surfaces.descent.check`; or the surface has no
@@ -218,7 +226,7 @@ def basins(
     usable = np.flatnonzero(np.isfinite(heights(surface, starts)))
     if len(usable) == 0:
         raise InvalidInput(
-            f"{surface.name} has no finite value anywhere in the part to show; choose another part.",
+            f"{surface.name} has no finite value anywhere in this part; choose another part.",
             "surface",
         )
     targets = critical_points(surface).points
@@ -242,7 +250,7 @@ def basins(
         now = _owner(walk.theta, places, near)
         since = torch.where(now == owner, since, walk.step)
         owner = now
-    lost = list(walk.reasons)
+    lost = [run for run in walk.reasons if run not in walk.escaped]
     owner[lost] = LOST
     since[owner < 0] = -1
     ends = np.full(starts.shape, np.nan)
@@ -264,7 +272,7 @@ def basins(
 
 
 def _owner(at: torch.Tensor, places: torch.Tensor, near: float) -> torch.Tensor:
-    """Which of ``places`` ``[T, d]`` each point ``[R, d]`` is near, else :data:`ELSEWHERE`."""
+    """Return which of ``places`` ``[T, d]`` each point ``[R, d]`` is near, or :data:`ELSEWHERE`."""
     if len(places) == 0:
         return torch.full((len(at),), ELSEWHERE)
     distance, index = torch.cdist(at, places).min(dim=1)
@@ -272,7 +280,7 @@ def _owner(at: torch.Tensor, places: torch.Tensor, near: float) -> torch.Tensor:
 
 
 def _newton_step(surface: Surface, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The steps ``−H⁻¹∇f`` ``[R, d]``, and where they solve ``H s = −∇f``.
+    """Return the steps ``−H⁻¹∇f`` ``[R, d]``, and where they solve ``H s = −∇f``, ``[R]``.
 
     Where there is no finite Hessian the step is zero and solves nothing.
     """
@@ -290,7 +298,7 @@ def _newton_step(surface: Surface, at: torch.Tensor) -> tuple[torch.Tensor, torc
 
 
 def _scale(surface: Surface, domain: Sequence[Interval] | None = None) -> float:
-    """The curvature of the surface: the median over a coarse grid of the largest eigenvalue's size."""
+    """Return the curvature of the surface: the median norm of the Hessian over a coarse grid."""
     at = tensor(lattice(axes(domain or surface.domain(), 9)))
     hessian = surface_batch_objective(surface, at).hessian(at).flatten(1).norm(dim=1)
     finite = hessian[torch.isfinite(hessian)]
@@ -300,8 +308,9 @@ def _scale(surface: Surface, domain: Sequence[Interval] | None = None) -> float:
 def _described(
     surface: Surface, at: torch.Tensor, scale: float, critical: bool = False
 ) -> list[Local]:
-    """What the surface is near each of the points ``[R, d]``; ``critical``: whether they are known
-    to be critical.
+    """Return descriptions of the surface near points ``[R, d]``.
+
+    ``critical``: whether the points are known to be critical.
     """
     batch_objective = surface_batch_objective(surface, at)
     values, gradients = batch_objective.gradient(at)
@@ -336,7 +345,7 @@ def _described(
 
 
 def _names(signs: Sequence[int]) -> tuple[Bend, CriticalKind]:
-    """What the signs of the eigenvalues say of the surface, and of a critical point."""
+    """Return the shape of the surface and the kind of critical point for signs of eigenvalues."""
     if 1 in signs and -1 in signs:
         return "saddle-shaped", "saddle"
     if 0 in signs:
@@ -345,7 +354,7 @@ def _names(signs: Sequence[int]) -> tuple[Bend, CriticalKind]:
 
 
 def _kink(surface: Surface, point: Sequence[float]) -> Local:
-    """A point without a derivative, as the surface declares it."""
+    """Return the description of a point without a derivative, as declared by the surface."""
     size = len(point)
     height = float(heights(surface, [point])[0])
     return Local(
@@ -361,13 +370,13 @@ def _kink(surface: Surface, point: Sequence[float]) -> Local:
 
 
 def _distinct(points: Array, apart: float) -> list[Array]:
-    """One of each cluster of points ``[n, d]``."""
+    """Return one point of each cluster of points ``[n, d]``."""
     found: list[Array] = []
     kept = np.empty((0, points.shape[1] if points.ndim == 2 else 1))
     for point in points:
         if len(kept) == 0 or np.linalg.norm(kept - point, axis=1).min() > apart:
             found.append(point)
             kept = np.array(found)
-            if len(found) > MOST:
+            if len(found) > MAX_POINTS:
                 break
     return found

@@ -1,1 +1,1 @@
-"""Choosing a learning rate and a start: range test, short runs side by side, initializers compared."""
+"""Choosing a learning rate and a start: range test, short runs, comparison of initializers."""

@@ -1,9 +1,9 @@
-"""What a start does, layer by layer: weights, activations on one minibatch, and gradients on the
-same.
+"""Layer-by-layer statistics of an initialization: weights, activations and gradients on one
+minibatch.
 
-An initializer is judged by what comes of it: activations that keep their scale from layer to layer,
-gradients that keep theirs on the way back, and units that are not dead from the beginning. The
-tables of several initializers lie side by side, for they share layers, seed and minibatch.
+A good initializer keeps the scale of activations from layer to layer, that of gradients on the way
+back, and leaves no unit dead from the start. The tables of several initializers are comparable,
+because they share layers, seed and minibatch.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from optlab.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Spread:
-    """How the values of one tensor lie.
+    """Statistics of the values of one tensor.
 
     Attributes:
-        name: of the parameter tensor, or of the layer's result. shape: for one run; of activations
-            with the examples first.
-        mean, std, least, most: over all values; std divides by their number.
-        norm: Euclidean norm of all values together.
+        name: of the parameter tensor, or of the layer's result. shape: for one run; for
+            activations with the examples first.
+        mean, std: over all values; std divides by their number. least, most: minimum and maximum.
+        norm: Euclidean norm of all values.
     """
 
     name: str
@@ -40,15 +40,15 @@ class Spread:
 
 @dataclass(frozen=True)
 class StartTable:
-    """One start.
+    """Statistics of one initialization.
 
     Attributes:
-        initializer: name. label: in words. loss: mean loss on the minibatch, without weight decay.
-            examples: of the minibatch.
-        weights, gradients: one a parameter tensor, in the order of the layout; gradients of the
-            objective, weight decay included.
-        activations: one an intermediate result, in the order of the forward pass. dead: name →
-            share of its units that are zero for every example.
+        initializer, label: its name and its label. loss: mean loss on the minibatch, without
+            weight decay. examples: number of examples in the minibatch.
+        weights, gradients: one for each parameter tensor, in the order of the layout; gradients
+            of the objective, weight decay included.
+        activations: one for each intermediate result, in the order of the forward pass.
+        dead: name → share of its units that are zero for every example.
     """
 
     initializer: str
@@ -62,8 +62,8 @@ class StartTable:
 
 
 def start_table(experiment: Experiment) -> StartTable:
-    """The table of the experiment's own start, on the first minibatch of its run, computed in
-    float64 on the CPU.
+    """Return the table of the experiment's own initialization, on the first minibatch of its run,
+    computed in float64 on the CPU.
 
     Raises:
         InvalidInput: the experiment cannot be run.
@@ -76,9 +76,9 @@ def start_table(experiment: Experiment) -> StartTable:
     dead: dict[str, float] = {}
 
     def trace(name: str, value: torch.Tensor) -> None:
-        here = value[0]
-        activations.append(_spread(name, here))
-        dead[name] = float((here == 0.0).all(dim=0).double().mean())
+        result = value[0]
+        activations.append(_spread(name, result))
+        dead[name] = float((result == 0.0).all(dim=0).double().mean())
 
     with torch.no_grad():
         loss = float(objective.losses(theta, x, y, ForwardContext(training=True, trace=trace))[0])
@@ -98,7 +98,7 @@ def start_table(experiment: Experiment) -> StartTable:
 
 
 def start_tables(experiment: Experiment, initializers: Sequence[str]) -> list[StartTable]:
-    """One table for each initializer, with its default fields.
+    """Return a table for each initializer, with its default fields.
 
     Raises:
         InvalidInput: a name is unknown, or an experiment cannot be run.

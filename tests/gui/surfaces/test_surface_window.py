@@ -184,7 +184,7 @@ def test_that_a_wrong_race_is_told_beside_the_methods(qtbot: QtBot, window: Surf
     form = window.methods.forms["optimizer"]
     form.picker.setCurrentIndex(form.picker.findData("natural_gradient"))
     qtbot.waitUntil(
-        lambda: "a surface predicts nothing" in window.methods.problem.text(), timeout=60_000
+        lambda: "another optimizer for a surface" in window.methods.problem.text(), timeout=60_000
     )
 
 

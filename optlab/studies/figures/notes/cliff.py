@@ -1,4 +1,4 @@
-"""Figure 8.3: a cliff, met from above and from below, with and without clipping."""
+"""Figure 8.3: a cliff, approached from above and from below, with and without clipping."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _CLOSE = ((-3.4, 3.0), (-2.0, 2.0))
 
 @dataclass(frozen=True)
 class Cliff:
-    """The cliff ``land`` nearby and ``wide`` with the ground onto which it throws, and four
-    descents; ``lr`` and ``threshold`` are the surface's own.
+    """The cliff nearby (``land``) and with its surroundings (``wide``), and four descents.
+
+    ``lr`` and ``threshold`` are those of the surface.
     """
 
     land: Ground
@@ -37,7 +38,7 @@ class Cliff:
 
 
 class CliffFigure(Figure[Cliff]):
-    """The relief with the clipped descents, and maps of the free and of the clipped ones."""
+    """The relief with the clipped descents, and maps of the unclipped and the clipped ones."""
 
     number: ClassVar[str] = "8.3"
     title: ClassVar[str] = "A cliff throws the parameters far away, unless the step is bounded"
@@ -62,28 +63,34 @@ class CliffFigure(Figure[Cliff]):
 
     def caption(self, data: Cliff) -> str:
         return (
-            f"On the wall the gradient is up to {_steepest(data.above):.0f} long, on the slopes before it about 1. Gradient descent (ε = "
-            f"{data.lr:g}) walks to the wall from above or from below, and where it steps onto it one step of {data.above.steps.max():.1f} "
-            f"or of {data.below.steps.max():.1f} throws it back across the low ground. Clipped to a norm of {data.threshold:g} the "
-            f"gradient keeps its direction, no step is longer than ε·{data.threshold:g} = {data.lr * data.threshold:g}, and both descents "
-            "stay at the foot of the wall, where the ground is lowest."
+            f"On the wall the norm of the gradient reaches {_steepest(data.above):.0f}; on the "
+            "slopes before it, it is "
+            f"about 1. Gradient descent (ε = {data.lr:g}) approaches the wall from above or from "
+            "below; once on "
+            f"it, a single step of length {data.above.steps.max():.1f} or "
+            f"{data.below.steps.max():.1f} throws it back across "
+            f"the valley. Clipped to a norm of {data.threshold:g}, the gradient keeps its "
+            "direction, no step is longer than "
+            f"ε·{data.threshold:g} = {data.lr * data.threshold:g}, and both descents stay at the "
+            "foot of the wall, where the "
+            "values are lowest."
         )
 
     def numbers(self, data: Cliff) -> Mapping[str, Number]:
-        found: dict[str, Number] = {
+        numbers: dict[str, Number] = {
             "learning rate": data.lr,
             "threshold of clipping": data.threshold,
             "steps": STEPS,
         }
         for track in (data.above, data.above_clipped, data.below, data.below_clipped):
-            found[f"{track.label}: longest step"] = float(track.steps.max())
-            found[f"{track.label}: largest gradient"] = _steepest(track)
-            found[f"{track.label}: end"] = track.positions[-1].tolist()
-            found[f"{track.label}: height at the start, at the end"] = [
+            numbers[f"{track.label}: longest step"] = float(track.steps.max())
+            numbers[f"{track.label}: largest gradient"] = _steepest(track)
+            numbers[f"{track.label}: end"] = track.positions[-1].tolist()
+            numbers[f"{track.label}: height at the start, at the end"] = [
                 float(track.values[0]),
                 float(track.values[-1]),
             ]
-        return found
+        return numbers
 
     def draw(self, data: Cliff, page: Page) -> None:
         colors = page.colors
@@ -123,7 +130,7 @@ class CliffFigure(Figure[Cliff]):
                     markeredgewidth=1.4,
                 )
                 if track in (data.above_clipped, data.below_clipped):
-                    # A little above the ground, which would hide half of a line that lies in it.
+                    # Slightly above the surface, which would hide half of a line within it.
                     solid.plot(
                         *track.positions.T,
                         track.values + 0.25,
@@ -150,5 +157,5 @@ class CliffFigure(Figure[Cliff]):
 
 
 def _steepest(track: Track) -> float:
-    """Largest norm of the surface's gradient along a path."""
+    """Return the largest norm of the surface's gradient along a path."""
     return float(np.linalg.norm(track.gradients, axis=1).max())

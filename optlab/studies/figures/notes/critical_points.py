@@ -1,4 +1,4 @@
-"""Figure 4.2: the three kinds of critical points that a function of one variable can have."""
+"""Figure 4.2: the three kinds of critical points of a function of one variable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Kind:
     """One critical point.
 
     Attributes:
-        x, f: the function, ``[n]``. point, value: where the slope is zero, as the engine found it.
+        x, f: the function, ``[n]``. point, value: the critical point, computed by the engine.
             slope, curvature: there.
         left, right: heights a little to either side, less the value. track: gradient descent that
             starts near.
@@ -50,7 +50,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Kinds:
-    """One :class:`Kind` each."""
+    """The three kinds of critical points."""
 
     minimum: Kind
     maximum: Kind
@@ -71,30 +71,35 @@ class CriticalPointsFigure(Figure[Kinds]):
 
     def caption(self, data: Kinds) -> str:
         return (
-            "At each diamond the slope is zero. A minimum is lower than its neighbors, a maximum higher; a saddle has one of either. The "
-            f"curvature tells the first two apart ({signed(data.minimum.curvature, '+.3g')} and {signed(data.maximum.curvature, '+.3g')}), "
-            f"but is {abs(data.saddle.curvature):.2g} at the saddle. The dots are gradient descent from the start that the ring marks: it "
-            "arrives at the minimum, leaves the maximum, and at the saddle comes to rest although there is lower ground beyond: after "
-            f"{STEPS} steps it is still {data.saddle.track.positions[-1, 0]:.2g} away."
+            "At each diamond the slope is zero. A minimum is lower than its neighbors, a maximum "
+            "higher; a saddle has both higher and lower "
+            "neighbors. The curvature distinguishes the first two "
+            f"({signed(data.minimum.curvature, '+.3g')} and "
+            f"{signed(data.maximum.curvature, '+.3g')}), but is {abs(data.saddle.curvature):.2g} "
+            "at the saddle. The dots show gradient "
+            "descent from the start marked by a ring: it converges to the minimum, leaves the "
+            "maximum, and stalls at the saddle although "
+            f"lower values lie beyond it: after {STEPS} steps it is still "
+            f"{data.saddle.track.positions[-1, 0]:.2g} away."
         )
 
     def numbers(self, data: Kinds) -> Mapping[str, Number]:
-        found: dict[str, Number] = {"steps of gradient descent": STEPS}
+        numbers: dict[str, Number] = {"steps of gradient descent": STEPS}
         for kind, (_, _, _, start, lr) in zip(
             (data.minimum, data.maximum, data.saddle), _PANELS, strict=True
         ):
             name = kind.title.lower()
-            found[f"{name}: where, height"] = [kind.point, kind.value]
-            found[f"{name}: slope, curvature"] = [kind.slope, kind.curvature]
-            found[f"{name}: {_NEAR:g} to the left, to the right, higher by"] = [
+            numbers[f"{name}: where, height"] = [kind.point, kind.value]
+            numbers[f"{name}: slope, curvature"] = [kind.slope, kind.curvature]
+            numbers[f"{name}: {_NEAR:g} to the left, to the right, higher by"] = [
                 kind.left,
                 kind.right,
             ]
-            found[f"{name}: descent at a rate of {lr:g} from, to"] = [
+            numbers[f"{name}: descent at a rate of {lr:g} from, to"] = [
                 start,
                 float(kind.track.positions[-1, 0]),
             ]
-        return found
+        return numbers
 
     def draw(self, data: Kinds, page: Page) -> None:
         colors = page.colors
@@ -103,9 +108,9 @@ class CriticalPointsFigure(Figure[Kinds]):
             page.curves(axes, kind.title, "$x$", "$f(x)$" if kind is data.minimum else "")
             axes.plot(kind.x, kind.f, color=colors.palette[0], linewidth=2.0)
             low, high = float(kind.x[0]), float(kind.x[-1])
-            reach = 0.22 * (high - low)
+            half = 0.22 * (high - low)
             axes.plot(
-                [kind.point - reach, kind.point + reach],
+                [kind.point - half, kind.point + half],
                 [kind.value] * 2,
                 color=page.muted,
                 linewidth=1.0,
@@ -126,7 +131,7 @@ class CriticalPointsFigure(Figure[Kinds]):
             axes.plot(
                 [kind.point], [kind.value], "D", color=colors.palette[1], markersize=6.5, zorder=4
             )
-            # Within a rounding of zero the sign says nothing.
+            # Within rounding error of zero the sign is meaningless.
             curvature = 0.0 if abs(kind.curvature) < 1e-6 else kind.curvature
             axes.set_title(
                 f"$f''={curvature:+.3g}$" if curvature else "$f''=0$",

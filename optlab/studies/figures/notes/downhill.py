@@ -1,4 +1,4 @@
-"""Figure 4.1: the derivative tells which way is down."""
+"""Figure 4.1: the derivative shows which direction is downhill."""
 
 from __future__ import annotations
 
@@ -60,9 +60,13 @@ class DownhillFigure(Figure[Downhill]):
 
     def caption(self, data: Downhill) -> str:
         return (
-            "Where the derivative f′ (dashed) is negative, f falls to the right and a small step to the right goes down; where it is "
-            f"positive, a step to the left does. Both descents take steps of −εf′ with ε = {LR:g}. The steps shorten by themselves as the "
-            f"slope flattens, and end where f′ = 0: after {STEPS} steps {abs(data.from_right.positions[-1, 0]):.2g} is left of {_START:g}."
+            "Where the derivative f′ (dashed) is negative, a small step to the right goes "
+            "downhill; where it is positive, a step to the "
+            f"left does. Both descents take steps of −εf′ with ε = {LR:g}. The steps become "
+            "shorter as the slope decreases, and vanish "
+            f"where f′ = 0: after {STEPS} steps the distance to the minimum has fallen from "
+            f"{_START:g} to "
+            f"{abs(data.from_right.positions[-1, 0]):.2g}."
         )
 
     def numbers(self, data: Downhill) -> Mapping[str, Number]:
@@ -102,11 +106,11 @@ class DownhillFigure(Figure[Downhill]):
         )
         for track in (data.from_left, data.from_right):
             x, f = track.positions[:, 0], track.values
-            for here, there, before, after in zip(x[:4], x[1:5], f[:4], f[1:5], strict=True):
+            for start, end, before, after in zip(x[:4], x[1:5], f[:4], f[1:5], strict=True):
                 axes.annotate(
                     "",
-                    (there, after),
-                    (here, before),
+                    (end, after),
+                    (start, before),
                     arrowprops={
                         "arrowstyle": "-|>",
                         "color": colors.palette[2],
@@ -123,14 +127,14 @@ class DownhillFigure(Figure[Downhill]):
                 markersize=5,
                 label="gradient descent" if track is data.from_left else None,
             )
-        place: dict[str, Any] = {
+        text_style: dict[str, Any] = {
             "ha": "center",
             "va": "center",
             "fontsize": 9,
             "bbox": {"facecolor": colors.background, "edgecolor": "none", "pad": 1.5},
         }
-        axes.text(-0.98, 1.62, "$f'(x)<0$: go right", **place)
-        axes.text(0.98, 1.98, "$f'(x)>0$: go left", **place)
+        axes.text(-0.98, 1.62, "$f'(x)<0$: go right", **text_style)
+        axes.text(0.98, 1.98, "$f'(x)>0$: go left", **text_style)
         axes.annotate(
             "$f'(x)=0$: the minimum", (0.0, 0.0), (0.45, -0.9), ha="left", va="center",
             arrowprops={"arrowstyle": "-", "color": page.muted, "linewidth": 0.8, "shrinkB": 5, "relpos": (0.0, 0.8)},

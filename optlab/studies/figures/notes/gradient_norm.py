@@ -22,7 +22,7 @@ STEPS = 2000
 EVERY = 50
 """Steps between two evaluations."""
 WIDTH = 101
-"""Steps of which the line is the mean."""
+"""Number of steps averaged by the line."""
 BATCH = 16
 LR = 0.02
 SEED = 1
@@ -35,9 +35,9 @@ class GradientNorms:
     Attributes:
         steps, norms: number of each step from 1, and the norm of its batch gradient, ``[K]``.
         smooth_steps, smooth: middle and mean of each :data:`WIDTH` neighbors, ``[K − WIDTH + 1]``.
-        full_at, full_norms: steps taken, and the norm of the gradient on the whole training set
+        full_at, full_norms: steps taken, and the norm of the gradient on the full training set
             then, ``[F]``.
-        at, error: steps taken, and the share of the validation set that is classified wrong then,
+        at, error: steps taken, and the share of the validation set that is misclassified then,
             ``[E]``.
         parameters: of the network.
     """
@@ -62,7 +62,7 @@ class GradientNormFigure(Figure[GradientNorms]):
     """Gradient norm and validation error of one run, side by side."""
 
     number: ClassVar[str] = "8.1"
-    title: ClassVar[str] = "Training does not arrive at a critical point"
+    title: ClassVar[str] = "Training does not reach a critical point"
     size: ClassVar[tuple[float, float]] = (9.0, 4.6)
 
     def compute(self) -> GradientNorms:
@@ -77,7 +77,7 @@ class GradientNormFigure(Figure[GradientNorms]):
                 "budget": {"steps": STEPS},
             }
         )
-        found: dict[str, list[tuple[Array, Array]]] = {
+        collected: dict[str, list[tuple[Array, Array]]] = {
             "gradient_norm": [],
             "full_gradient_norm": [],
             "validation_error": [],
@@ -86,7 +86,7 @@ class GradientNormFigure(Figure[GradientNorms]):
         for event in session([experiment], Replay([])):
             parameters = getattr(event, "parameters", parameters)
             if isinstance(event, SeriesBlock):
-                for name, parts in found.items():
+                for name, parts in collected.items():
                     if name in event.series:
                         series = event.series[name]
                         parts.append(
@@ -97,7 +97,7 @@ class GradientNormFigure(Figure[GradientNorms]):
                         )
         (steps, norms), (full_at, full_norms), (at, error) = (
             tuple(np.concatenate([part[column] for part in parts]) for column in (0, 1))
-            for parts in found.values()
+            for parts in collected.values()
         )
         half = (WIDTH - 1) // 2
         smooth_steps = steps[half : len(steps) - half]
@@ -116,12 +116,17 @@ class GradientNormFigure(Figure[GradientNorms]):
     def caption(self, data: GradientNorms) -> str:
         full = data.full_norms
         return (
-            f"A convolutional network with {data.parameters:,} parameters learns to tell handwritten digits apart (stochastic gradient "
-            f"descent on batches of {BATCH}, ε = {LR:g}). Left: the norm of the gradient of each step, and the mean of {WIDTH} neighbors, "
-            f"which is {data.growth:.1f} times as large at the end as at the start; the dots with a line are the norm of the gradient on the whole "
-            f"training set, {full[0]:.2g} at the start and {full[-1]:.2g} at the end. Right: meanwhile the error on images not trained on falls from "
-            f"{data.error[0]:.0%} to {data.error[-1]:.0%}. Near a critical point the norm on the whole training set would go to zero; that of a "
-            f"step keeps the noise of its batch."
+            f"A convolutional network with {data.parameters:,} parameters learns to classify "
+            "handwritten digits (stochastic gradient "
+            f"descent with batches of {BATCH}, ε = {LR:g}). Left: the gradient norm of each "
+            f"step, and its mean over {WIDTH} steps, "
+            f"which is {data.growth:.1f} times as large at the end as at the start; the "
+            "connected dots are the norm of the gradient on "
+            f"the full training set, {full[0]:.2g} at the start and {full[-1]:.2g} at the end. "
+            "Right: meanwhile the error on validation "
+            f"images falls from {data.error[0]:.0%} to {data.error[-1]:.0%}. Near a critical "
+            "point the norm on the full training set "
+            "would approach zero; the norm of a single step retains the noise of its batch."
         )
 
     def numbers(self, data: GradientNorms) -> Mapping[str, Number]:
@@ -137,7 +142,7 @@ class GradientNormFigure(Figure[GradientNorms]):
                 float(data.smooth[-1]),
             ],
             "growth": data.growth,
-            "norm on the whole training set at the start, at the end": [
+            "norm on the full training set at the start, at the end": [
                 float(data.full_norms[0]),
                 float(data.full_norms[-1]),
             ],
@@ -174,11 +179,11 @@ class GradientNormFigure(Figure[GradientNorms]):
             color=colors.palette[2],
             markersize=3,
             linewidth=1.6,
-            label="whole training set",
+            label="full training set",
         )
         left.set_ylim(0.0, float(np.quantile(data.norms, 0.997)) * 1.05)
         left.legend(loc="upper left", markerscale=3)
-        page.curves(right, "Validation error", "step", "share classified wrong")
+        page.curves(right, "Validation error", "step", "share misclassified")
         right.plot(data.at, data.error, "o-", color=colors.palette[0], markersize=3, linewidth=1.6)
         right.set_ylim(0.0, 1.0)
         for axes in (left, right):

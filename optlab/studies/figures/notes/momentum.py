@@ -1,4 +1,4 @@
-"""Figure 8.5: in a canyon momentum runs along, gradient descent goes from side to side."""
+"""Figure 8.5: in a canyon momentum moves along it, gradient descent from side to side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONDITION = 5.0
 LR = 2.0 / (1.0 + CONDITION)
 """Of gradient descent: the rate at which it converges fastest, by (κ − 1)/(κ + 1) a step."""
 MOMENTUM_LR, MOMENTUM = 0.1, 0.5
-"""Of the path that is drawn."""
+"""Of the path drawn."""
 BEST_LR = (2.0 / (1.0 + math.sqrt(CONDITION))) ** 2
 BEST_MOMENTUM = ((math.sqrt(CONDITION) - 1.0) / (math.sqrt(CONDITION) + 1.0)) ** 2
 """The pair at which momentum converges fastest, by (√κ − 1)/(√κ + 1) a step (Polyak 1964)."""
@@ -40,7 +40,7 @@ class Canyon:
         arrows: the step that gradient descent would take from each of the first positions of
             ``momentum``, ``[n, 2]``.
         speeds: of momentum as drawn on a constant slope of 1, after each step, ``[K]``. terminal:
-            ε/(1 − α), what (8.17) says they tend to.
+            ε/(1 − α), their limit by (8.17).
     """
 
     land: Ground
@@ -54,10 +54,10 @@ class Canyon:
 
 
 class MomentumFigure(Figure[Canyon]):
-    """The canyon with both paths, and how far each is from the minimum."""
+    """The canyon with both paths, and their distances to the minimum."""
 
     number: ClassVar[str] = "8.5"
-    title: ClassVar[str] = "Momentum runs along the canyon"
+    title: ClassVar[str] = "Momentum moves along the canyon"
     size: ClassVar[tuple[float, float]] = (9.0, 5.3)
 
     def compute(self) -> Canyon:
@@ -102,12 +102,18 @@ class MomentumFigure(Figure[Canyon]):
 
     def caption(self, data: Canyon) -> str:
         return (
-            f"Contours of a quadratic that is {CONDITION:g} times as steep across as along. Gradient descent at its best rate (ε = "
-            f"{LR:.3g}) crosses the canyon with each step; from the points of the momentum path (ε = {MOMENTUM_LR:g}, α = {MOMENTUM:g}) "
-            "the arrows show where it would go. Momentum adds up what its steps have in common, up to ε‖g‖/(1 − α) = "
-            f"{data.terminal:.3g}‖g‖. Its path is {data.momentum.length:.0f} long, that of gradient descent {data.gradient.length:.0f}. "
-            f"Right: a hundredth of the distance is left after {left(data.momentum, 0.01)} and {left(data.gradient, 0.01)} steps; with the "
-            f"best pair for momentum (ε = {BEST_LR:.3g}, α = {BEST_MOMENTUM:.2g}) after {left(data.best, 0.01)}."
+            f"Contours of a quadratic with {CONDITION:g} times as much curvature across the "
+            "canyon as along it. Gradient descent at its "
+            f"best rate (ε = {LR:.3g}) crosses the canyon with each step; the arrows show its "
+            "step from points of the momentum path (ε = "
+            f"{MOMENTUM_LR:g}, α = {MOMENTUM:g}). Momentum accumulates the common part of its "
+            "steps, up to ε‖g‖/(1 − α) = "
+            f"{data.terminal:.3g}‖g‖. Its path has length {data.momentum.length:.0f}, that of "
+            f"gradient descent {data.gradient.length:.0f}. "
+            f"Right: a hundredth of the distance remains after {left(data.momentum, 0.01)} and "
+            f"{left(data.gradient, 0.01)} steps, and after "
+            f"{left(data.best, 0.01)} with the best parameters of momentum (ε = {BEST_LR:.3g}, α "
+            f"= {BEST_MOMENTUM:.2g})."
         )
 
     def numbers(self, data: Canyon) -> Mapping[str, Number]:
@@ -148,9 +154,9 @@ class MomentumFigure(Figure[Canyon]):
             data.momentum.label: colors.palette[1],
             data.best.label: colors.palette[2],
         }
-        for place, arrow in zip(data.momentum.positions, data.arrows, strict=False):
+        for point, arrow in zip(data.momentum.positions, data.arrows, strict=False):
             axes.annotate(
-                "", place + arrow, place,
+                "", point + arrow, point,
                 arrowprops={"arrowstyle": "-|>", "color": page.muted, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8}, zorder=2,
             )  # fmt: skip
         for track in (data.gradient, data.momentum):
@@ -197,8 +203,8 @@ class MomentumFigure(Figure[Canyon]):
 
 
 def left(track: Track, share: float) -> int:
-    """Steps until no more than a share of the first distance to the minimum is left, for good; -1
-    if that is not reached.
+    """Return the steps until the distance to the minimum stays within a share of the first one; -1
+    if it does not.
     """
     far = np.linalg.norm(track.positions, axis=1)
     outside = np.flatnonzero(far > share * far[0])
@@ -206,8 +212,8 @@ def left(track: Track, share: float) -> int:
 
 
 def crossings(track: Track, angle: float) -> int:
-    """How often a path passes from one side of the canyon to the other, as long as it is a
-    thousandth of its first distance away.
+    """Return how often a path crosses the canyon, while it is farther from its axis than a
+    thousandth of the first distance.
     """
     turn = math.radians(angle)
     across = track.positions[:, 1] * math.cos(turn) - track.positions[:, 0] * math.sin(turn)

@@ -1,4 +1,4 @@
-"""Figure 8.4: local moves downhill lead away from the lower ground."""
+"""Figure 8.4: local descent leads away from the lower ground."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LR = 0.5
 STEPS = 1000
 LOW = -0.9
-"""Height below which a run counts as having reached the lower ground."""
+"""Height below which a run has reached the lower ground."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Mountain:
     Attributes:
         x, section: heights along the axis y = 0, ``[n]``. summit: the only critical point, ``[2]``,
             and its height ``top``.
-        wrong, around, right: descents from the wrong side on the axis, from the wrong side beside
-            it, and from the right side on the axis.
+        wrong, around, right: descents from the wrong side on the axis, from the wrong side off the
+            axis, and from the right side on the axis.
     """
 
     land: Ground
@@ -47,7 +47,7 @@ class MountainFigure(Figure[Mountain]):
     """The section along the axis, and the map with three descents."""
 
     number: ClassVar[str] = "8.4"
-    title: ClassVar[str] = "Downhill is not towards the lowest ground"
+    title: ClassVar[str] = "Downhill is not toward the lowest ground"
     size: ClassVar[tuple[float, float]] = (9.0, 4.9)
 
     def compute(self) -> Mountain:
@@ -69,16 +69,21 @@ class MountainFigure(Figure[Mountain]):
 
     def caption(self, data: Mountain) -> str:
         return (
-            "There is neither a minimum nor a saddle, only low ground that goes on for ever, lower on the right, and a mountain between. "
-            f"From the right side gradient descent (ε = {LR:g}) is below {signed(LOW)} after {data.right.first_below(LOW)} steps. On the "
-            f"wrong side each step downhill leads away from there: on the axis {STEPS:,} steps end at a height of "
-            f"{data.wrong.values[-1]:.2f}. Beside the axis the descent goes around the mountain, on a path "
-            f"{data.around.length / data.around.distance:.1f} times as long as the distance that it covers, and needs "
+            "The function has neither a minimum nor a saddle, only two asymptotes, the lower one "
+            "on the right, with a mountain between. "
+            f"From the right side, gradient descent (ε = {LR:g}) falls below {signed(LOW)} after "
+            f"{data.right.first_below(LOW)} steps. On the "
+            f"wrong side each step downhill leads away from there: on the axis, {STEPS:,} steps "
+            "end at a height of "
+            f"{data.wrong.values[-1]:.2f}. Off the axis the descent goes around the mountain, on "
+            "a path "
+            f"{data.around.length / data.around.distance:.1f} times as long as the distance that "
+            "it covers, and needs "
             f"{data.around.first_below(LOW):,} steps."
         )
 
     def numbers(self, data: Mountain) -> Mapping[str, Number]:
-        found: dict[str, Number] = {
+        numbers: dict[str, Number] = {
             "learning rate": LR,
             "steps": STEPS,
             "summit": data.summit.tolist(),
@@ -86,14 +91,14 @@ class MountainFigure(Figure[Mountain]):
         }
         for track in (data.wrong, data.around, data.right):
             reached = track.first_below(LOW)
-            found[f"{track.label}: start"] = track.positions[0].tolist()
-            found[f"{track.label}: end"] = track.positions[-1].tolist()
-            found[f"{track.label}: height at the end"] = float(track.values[-1])
-            found[f"{track.label}: length of the path, distance"] = [track.length, track.distance]
-            found[f"{track.label}: steps until below {LOW:g}"] = (
+            numbers[f"{track.label}: start"] = track.positions[0].tolist()
+            numbers[f"{track.label}: end"] = track.positions[-1].tolist()
+            numbers[f"{track.label}: height at the end"] = float(track.values[-1])
+            numbers[f"{track.label}: length of the path, distance"] = [track.length, track.distance]
+            numbers[f"{track.label}: steps until below {LOW:g}"] = (
                 "never" if reached is None else reached
             )
-        return found
+        return numbers
 
     def draw(self, data: Mountain, page: Page) -> None:
         colors = page.colors
@@ -120,7 +125,7 @@ class MountainFigure(Figure[Mountain]):
                 arrowprops={"arrowstyle": "-|>", "color": color},
             )
         for track, shift in ((data.wrong, 0.14), (data.right, 0.14)):
-            # The way as a line beside the section; few steps on the slope would make it a polygon.
+            # The path as a line above the section; with few steps it would be a polygon.
             x = np.linspace(track.positions[0, 0], track.positions[-1, 0], 100)
             on_axis = np.interp(x, data.x, data.section) + shift
             left.plot(x, on_axis, color=chosen[track.label], linewidth=1.8)

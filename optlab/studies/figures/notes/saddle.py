@@ -1,6 +1,4 @@
-"""Figure 4.5: a saddle of two variables, with the directions along which it is a minimum and a
-maximum.
-"""
+"""Figure 4.5: a saddle of two variables, a minimum in one direction, a maximum in another."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 LR = 0.1
 STEPS = 36
 _START, _NEWTON_START = (1.5, 0.003), (1.6, 0.9)
-_REACH = 1.6
+_HALF_LENGTH = 1.6
 
 
 @dataclass(frozen=True)
@@ -29,12 +27,12 @@ class SaddlePoint:
     """The saddle ``x₁² − x₂²``.
 
     Attributes:
-        point, value: the critical point ``[2]`` as the engine found it. index: number of negative
+        point, value: the critical point ``[2]``, computed by the engine. index: number of negative
             eigenvalues.
         eigenvalues: of the Hessian there, ascending, ``[2]``. eigenvectors: ``[2, 2]``, one a row.
         along: distances from the point, ``[n]``. sections: heights there along each eigenvector,
             ``[2, n]``.
-        descent, newton: gradient descent from beside the ridge, and Newton's method from the slope.
+        descent, newton: gradient descent from near the ridge, and Newton's method from the slope.
     """
 
     land: Ground
@@ -50,7 +48,7 @@ class SaddlePoint:
 
 
 class SaddleFigure(Figure[SaddlePoint]):
-    """The relief with its two sections, and the map with what two methods do on it."""
+    """The relief with its two sections, and the map with the paths of two methods."""
 
     number: ClassVar[str] = "4.5"
     title: ClassVar[str] = "A saddle: a minimum along one direction, a maximum along another"
@@ -58,13 +56,13 @@ class SaddleFigure(Figure[SaddlePoint]):
 
     def compute(self) -> SaddlePoint:
         on = surface("saddle")
-        (found,) = critical_points(on).points
-        vectors = found.eigenvectors.T.copy()
-        # The sign of an eigenvector is arbitrary; a picture wants them to point the usual way.
+        (saddle,) = critical_points(on).points
+        vectors = saddle.eigenvectors.T.copy()
+        # The sign of an eigenvector is arbitrary; let them point in the usual direction.
         vectors *= np.where(vectors.sum(axis=1, keepdims=True) < 0.0, -1.0, 1.0)
-        along = np.linspace(-_REACH, _REACH, 81)
+        along = np.linspace(-_HALF_LENGTH, _HALF_LENGTH, 81)
         sections = np.stack(
-            [heights(on, found.point + along[:, None] * vector) for vector in vectors]
+            [heights(on, saddle.point + along[:, None] * vector) for vector in vectors]
         )
         descent, newton = tracks(
             on,
@@ -76,10 +74,10 @@ class SaddleFigure(Figure[SaddlePoint]):
         )
         return SaddlePoint(
             ground(on, counts=(81, 81)),
-            found.point,
-            found.value,
-            found.index,
-            found.eigenvalues,
+            saddle.point,
+            saddle.value,
+            saddle.index,
+            saddle.eigenvalues,
             vectors,
             along,
             sections,
@@ -90,11 +88,15 @@ class SaddleFigure(Figure[SaddlePoint]):
     def caption(self, data: SaddlePoint) -> str:
         down, up = data.eigenvalues
         return (
-            f"f(x) = x₁² − x₂² has a slope of zero at the origin. Along the eigenvector of the eigenvalue {signed(up, '+.3g')} it rises to "
-            f"both sides, along that of {signed(down)} it falls. Gradient descent (ε = {LR:g}), started beside the ridge, nears the saddle "
-            f"to {np.linalg.norm(data.descent.positions, axis=1).min():.2g}, slows down and leaves it by the direction of negative "
-            f"curvature; Newton's method is at the saddle after {int((data.newton.steps > 1e-9).sum())} step, because a slope of zero is "
-            "all that it looks for."
+            "f(x) = x₁² − x₂² has zero gradient at the origin. Along the eigenvector of the "
+            f"eigenvalue {signed(up, '+.3g')} it rises "
+            f"on both sides, along that of {signed(down)} it falls. Gradient descent (ε = "
+            f"{LR:g}), started near the ridge, approaches the "
+            f"saddle up to {np.linalg.norm(data.descent.positions, axis=1).min():.2g}, slows "
+            "down and leaves it along the direction of "
+            "negative curvature; Newton's method reaches the saddle after "
+            f"{int((data.newton.steps > 1e-9).sum())} step, because it "
+            "solves for a zero of the gradient."
         )
 
     def numbers(self, data: SaddlePoint) -> Mapping[str, Number]:
@@ -128,7 +130,7 @@ class SaddleFigure(Figure[SaddlePoint]):
         chosen = (colors.palette[1], colors.palette[2])
         for vector, section, color in zip(data.eigenvectors, data.sections, chosen, strict=True):
             line = data.point[:, None] + vector[:, None] * data.along
-            # What falls off beyond the ridge is out of sight from here, so it is dotted.
+            # The part that falls off beyond the ridge is hidden in this view, so it is dotted.
             hidden = (data.along > 0.4) & (section < data.value)
             solid.plot(
                 line[0, ~hidden],

@@ -1,4 +1,4 @@
-"""The benches on batches, against loops over examples, closed forms and synthetic costs."""
+"""The demonstrations on batches, against loops over examples, closed forms and synthetic costs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.objective.seeding import generator
 from optlab.studies import demonstrations
-from optlab.studies.demonstrations._cost import fitted, peak_bytes, powers_of_two, seconds
+from optlab.studies.demonstrations import batch_cost
+from optlab.studies.demonstrations._cost import cost_fit, fitted, peak_bytes, powers_of_two, seconds
 from optlab.studies.demonstrations._networks import network
 from optlab.studies.demonstrations._noise import batches, slope
-from optlab.studies.demonstrations.base import DemonstrationResult
+from optlab.studies.demonstrations.base import DemonstrationResult, stream
 from optlab.studies.demonstrations.gradient_noise import per_example
 
 
@@ -169,8 +170,35 @@ def test_that_the_time_of_one_call_is_the_median_of_measurements_that_are_long_e
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     # Batches of some twenty calls: every third or so has one that is a hundred times as long, which
     # a median of batches does not see.
-    assert seconds(work, "cpu", 9) == pytest.approx(0.0001, rel=1e-6)
+    assert np.median(seconds(work, "cpu", 9)) == pytest.approx(0.0001, rel=1e-6)
     assert calls[0] > 9 * 20
+
+
+def test_that_the_cost_of_a_batch_comes_with_intervals_and_is_refused_over_noise() -> None:
+    rng = np.random.default_rng(0)
+    m = 2.0 ** np.arange(13)
+    law = (1e-4 + 2e-6 * m)[:, None]
+    clean = cost_fit(m, law * np.exp(0.02 * rng.standard_normal((13, 15))), rng)
+    assert clean.problem == "" and clean.deviation < 0.02
+    assert clean.a_interval[0] < 1e-4 < clean.a_interval[1] < 1.1e-4
+    assert clean.b_interval[0] < 2e-6 < clean.b_interval[1] < 2.2e-6
+    assert clean.bend_interval[0] < 50.0 < clean.bend_interval[1] < 60.0
+    noisy = cost_fit(m, law * np.exp(1.5 * rng.standard_normal((13, 3))), rng)
+    assert "deviate" in noisy.problem and noisy.deviation > 0.25
+    flat = cost_fit(m, 1e-4 * np.exp(0.02 * rng.standard_normal((13, 15))), rng)
+    assert flat.problem == "the interval of the cost per example includes zero"
+
+
+def test_that_a_line_that_the_times_do_not_support_is_not_stated_as_a_law(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(
+        batch_cost, "seconds", lambda *_: 1e-3 * np.exp(1.5 * rng.standard_normal(3))
+    )
+    found = result("batch_cost", hidden=[4], largest=256, repetitions=3, device="cpu")
+    assert "do not support this line" in found.sentence and "equal at m" not in found.sentence
+    assert found.numbers["deviation"] > 0.25
 
 
 def test_that_the_memory_of_a_step_grows_by_the_activations_of_an_example() -> None:
@@ -216,7 +244,7 @@ def test_that_spreads_of_gradient_and_newton_step_agree_with_their_laws() -> Non
     theta = (
         0.5
         * torch.randn(
-            1, d + 1, generator=generator(0, "bench/first_and_second_order"), dtype=torch.float64
+            1, d + 1, generator=generator(0, stream("first_and_second_order")), dtype=torch.float64
         ).numpy()[0]
     )
     part = dataset.fresh(np.random.default_rng(5), 400_000)
@@ -249,6 +277,23 @@ def test_that_spreads_of_gradient_and_newton_step_agree_with_their_laws() -> Non
     by_hand = math.sqrt(float(np.square(apart).sum(axis=1).mean())) / np.linalg.norm(step)
     assert found.table.column("spread of H⁻¹g, H of another batch")[place] == pytest.approx(
         by_hand, rel=0.12
+    )
+
+
+def test_that_the_sizes_needed_come_with_intervals_that_shrink_with_the_draws() -> None:
+    fields = {"dimension": 4, "condition": 30.0, "smallest": 64, "largest": 8192}
+    found = result("first_and_second_order", draws=80, **fields)
+    few = found.numbers
+    many = result("first_and_second_order", draws=800, seed=1, **fields).numbers
+    for name in ("first", "exact", "ratio"):
+        assert few[f"{name}_low"] < few[name] < few[f"{name}_high"]
+        wide, narrow = (math.log(one[f"{name}_high"] / one[f"{name}_low"]) for one in (few, many))
+        # Intervals shrink as one over the square root of the number of draws.
+        assert 1.5 < wide / narrow < 6.0
+    sentence = found.sentence
+    assert f"({few['first_low']:,.0f} to {few['first_high']:,.0f})" in sentence
+    assert ("extrapolated" in sentence) == (
+        max(few[name] for name in ("first", "exact", "same_batch", "another_batch")) > 8192
     )
 
 

@@ -1,4 +1,4 @@
-"""The benches on symmetry, minima and saddles, against closed forms and brute force."""
+"""The demonstrations on symmetry, minima and saddles, against closed forms and brute force."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ import torch
 from optlab.curvature.critical_points import name as named
 from optlab.objective.seeding import numpy_generator
 from optlab.studies import demonstrations
-from optlab.studies.demonstrations import bad_minima, random_matrix_index, symmetry
+from optlab.studies.demonstrations import (
+    bad_minima,
+    random_functions,
+    random_matrix_index,
+    symmetry,
+)
 from optlab.studies.demonstrations._fits import (
     line,
     rank_correlation,
@@ -26,7 +31,7 @@ from optlab.studies.demonstrations._fits import (
 )
 from optlab.studies.demonstrations._networks import network
 from optlab.studies.demonstrations._trigonometric import drawn, expected_kinds, waves
-from optlab.studies.demonstrations.base import DemonstrationResult
+from optlab.studies.demonstrations.base import Column, DemonstrationResult
 from optlab.studies.demonstrations.linear_autoencoder_starts import levels, reproducing
 
 
@@ -127,7 +132,7 @@ def test_that_the_symmetry_bench_counts_arrangements_and_sees_that_tanh_does_not
 # --- C5 --------------------------------------------------------------------------------------------------------------------------
 
 
-def test_that_one_sigmoid_unit_has_two_minima_on_each_axis_and_the_bench_finds_all_levels() -> None:
+def test_that_one_sigmoid_unit_has_two_minima_on_each_axis_and_all_levels_are_found() -> None:
     def one(w: float) -> float:
         return 0.5 * sum(
             (1.0 / (1.0 + math.exp(-w * x)) - y) ** 2
@@ -236,8 +241,10 @@ def test_that_the_expected_counts_agree_with_rice_and_with_isotropic_fields() ->
 
 def test_that_saddles_outnumber_minima_by_a_factor_with_each_dimension() -> None:
     found = result("random_functions", largest=3, functions=10)
-    per_minimum = found.table.column("critical points per minimum")
-    assert per_minimum[0] == 2.0
+    per_minimum = found.table.column("saddles per minimum")
+    # Maxima and minima balance: Σ (−1)ⁱ Nᵢ = 0 leaves about two saddles a minimum in the plane.
+    assert per_minimum[0] == 0.0 and per_minimum[1] == pytest.approx(2.0, rel=0.1)
+    assert "cannot tell the two apart" in found.sentence
     assert found.table.column("complete counts") == found.table.column("functions") == [10, 10, 10]
     assert (
         found.numbers["factor_low"] > 1.5
@@ -245,6 +252,25 @@ def test_that_saddles_outnumber_minima_by_a_factor_with_each_dimension() -> None
     )
     np.testing.assert_allclose(per_minimum, found.table.column("predicted per minimum"), rtol=0.25)
     assert found.table.column("share of saddles") == sorted(found.table.column("share of saddles"))
+
+
+def growth(values: np.ndarray, error: float) -> random_functions.Growth:
+    n = np.arange(2.0, 2.0 + len(values))
+    noise = np.random.default_rng(0).standard_normal((400, len(values)))
+    return random_functions.Growth(n, values, values * np.exp(error * noise))
+
+
+def test_that_the_law_of_growth_is_the_one_that_the_counts_follow() -> None:
+    n = np.arange(2.0, 7.0)
+    exponential, power = growth(3.0**n, 0.02), growth(n**2.5, 0.02)
+    assert "The exponential fits the counts better than the power law" in exponential.sentence
+    assert exponential.figures["factor"] == pytest.approx(3.0)
+    assert exponential.figures["aic_difference_high"] < 0.0
+    assert "The power law fits the counts better than the exponential" in power.sentence
+    assert power.figures["exponent"] == pytest.approx(2.5)
+    assert power.figures["aic_difference_low"] > 0.0
+    assert "do not tell them apart" in growth(3.0 ** n[:3], 0.3).sentence
+    assert "Neither fits" in growth(np.array([1.0, 50.0, 1.0, 50.0, 1.0]), 0.02).sentence
 
 
 def test_that_the_semicircle_law_is_the_integral_of_a_semicircle() -> None:
@@ -275,6 +301,15 @@ def test_that_random_matrices_have_their_law_and_their_known_chances() -> None:
     }
     for n, chance in exact.items():
         assert chances[n] == pytest.approx(chance, abs=4.0 * math.sqrt(chance / 100_000))
+    rows = {row[1]: row for row in found.table.rows if row[0] == "all positive"}
+    predicted = found.table.columns.index(Column("predicted"))
+    low, high = (found.table.columns.index(Column(name)) for name in ("low", "high"))
+    for n, chance in exact.items():
+        assert rows[n][predicted] == pytest.approx(chance, rel=1e-12)
+        assert rows[n][low] <= chance <= rows[n][high]
+    # No closed form is stated for larger sizes, and the law of large n is not one.
+    assert rows[4][predicted] is None and rows[5][predicted] is None
+    assert "leading order" in found.sentence and "times too large" in found.sentence
 
 
 # --- C9, C10, C11 ----------------------------------------------------------------------------------------------------------------

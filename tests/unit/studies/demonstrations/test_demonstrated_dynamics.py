@@ -1,4 +1,4 @@
-"""The benches on powers, chains, widths and local moves, against closed forms and enumeration."""
+"""The demonstrations on powers, chains, widths and local moves, against closed forms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from optlab.objective.seeding import generator
 from optlab.studies import demonstrations
 from optlab.studies.demonstrations import cd_bias, powers_of_w
 from optlab.studies.demonstrations._networks import network
-from optlab.studies.demonstrations.base import DemonstrationResult
+from optlab.studies.demonstrations.base import DemonstrationResult, stream
 from optlab.studies.demonstrations.local_moves import best_of
 
 
@@ -43,7 +43,7 @@ def test_that_a_matrix_has_the_spectrum_that_was_asked_for(angle: float, skew: f
         np.testing.assert_allclose(w @ w.T, w.T @ w, atol=1e-12)  # normal
 
 
-def test_that_powers_agree_with_numpys_and_grow_or_fade_by_the_radius() -> None:
+def test_that_powers_agree_with_numpys_and_grow_or_decay_by_the_radius() -> None:
     rng = np.random.default_rng(1)
     w, values, vectors = powers_of_w.matrix(5, 1.1, 0.2, 0.4, 3.0, rng)
     x, g = rng.standard_normal((2, 5))
@@ -54,7 +54,7 @@ def test_that_powers_agree_with_numpys_and_grow_or_fade_by_the_radius() -> None:
             [np.linalg.norm(power @ x), np.linalg.norm(power @ x), np.linalg.norm(power.T @ g)]
         )
     assert apart < 1e-12
-    for radius, words in ((0.8, "fades"), (1.0, "neither"), (1.2, "grows")):
+    for radius, words in ((0.8, "decays"), (1.0, "neither"), (1.2, "grows")):
         found = result("powers_of_w", size=6, radius=radius, times=200, length=4, units=3)
         assert found.numbers["rate"] == pytest.approx(radius, rel=2e-3) and words in found.sentence
         assert found.numbers["difference"] < 1e-10
@@ -123,10 +123,10 @@ def test_that_the_bias_falls_with_k_by_the_second_eigenvalue_and_is_larger_for_l
 
 def test_that_the_bias_is_that_of_a_gradient_by_enumeration() -> None:
     """CD-1's expectation and the exact gradient from the joint distribution written out, for the
-    bench's own draws.
+    demonstration's own draws.
     """
     found = result("cd_bias", visible=3, hidden=2, examples=5, largest=2)
-    source = generator(0, "bench/cd_bias")
+    source = generator(0, stream("cd_bias"))
     v = (torch.rand(1, 5, 3, generator=source, dtype=torch.float64) < 0.7).double()[0].numpy()
     w = torch.randn(1, 2, 3, generator=source, dtype=torch.float64)[0].numpy()
     b, c = (
@@ -191,7 +191,7 @@ def test_that_left_of_the_mountain_descent_fails_on_the_axis_and_goes_around_bes
     assert image.values[50, 0] == pytest.approx(1.0, abs=1e-3) and image.values[
         50, -1
     ] == pytest.approx(-1.0, abs=1e-3)
-    with pytest.raises(InvalidInput, match="must lie right of the left one"):
+    with pytest.raises(InvalidInput, match="must be greater than left"):
         result("local_moves", left=1.0, right=0.5)
 
 

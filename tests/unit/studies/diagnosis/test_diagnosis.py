@@ -1,9 +1,8 @@
-"""The doctor's note: each rule on numbers that make it speak, on numbers that keep it silent, and
-on real runs.
-"""
+"""The rules of the diagnosis: on numbers that trigger them, on numbers that do not, and on real runs."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,13 @@ import pytest
 
 from optlab.experiment import Experiment
 from optlab.studies.diagnosis import diagnose, modules
-from optlab.studies.diagnosis.base import Finding, RunHistory
+from optlab.studies.diagnosis.base import Finding, RunHistory, without_findings
 from optlab.training.control import Inbox
 from optlab.training.events import SeriesBlock
 from optlab.training.session import session
 
 
-def asked(**sections: Any) -> Experiment:
+def experiment_with(**sections: Any) -> Experiment:
     return Experiment.from_dict(
         {
             "device": "cpu",
@@ -34,13 +33,13 @@ def history(
     experiment: Experiment | None = None,
     **series: Any,
 ) -> RunHistory:
-    found = {
+    values_by_name = {
         name.replace("__", "."): np.asarray(values, dtype=np.float64)
         for name, values in series.items()
     }
     return RunHistory(
-        experiment or asked(),
-        {name: (np.arange(len(values)), values) for name, values in found.items()},
+        experiment or experiment_with(),
+        {name: (np.arange(len(values)), values) for name, values in values_by_name.items()},
         columns or {},
     )
 
@@ -51,6 +50,37 @@ def named(findings: list[Finding], name: str) -> Finding | None:
 
 def test_that_without_measurements_nothing_is_said() -> None:
     assert diagnose(history()) == []
+
+
+def test_that_no_measurement_is_not_taken_for_a_healthy_run() -> None:
+    empty = history()
+    assert without_findings(empty) == "Nothing has been measured yet."
+    assert without_findings(dataclasses.replace(empty, ended=True)) == "Nothing was measured."
+    assert without_findings(history(batch_loss=[])) == without_findings(empty)
+    assert (
+        without_findings(history(batch_loss=[1.0])) == "No problem was found in what was measured."
+    )
+
+
+def test_that_an_ended_run_is_neither_stopped_nor_changed() -> None:
+    training = np.linspace(1.0, 0.1, 12)
+    validation = np.concatenate([np.linspace(1.1, 0.5, 6), np.linspace(0.52, 0.9, 6)])
+    loss = np.concatenate([np.linspace(2, 0.2, 150), np.linspace(0.2, 3.0, 150)])
+    running = history(
+        train_loss=training,
+        validation_loss=validation,
+        batch_loss=loss,
+        full_gradient_norm=[1.0, 0.3, 0.05],
+        spectrum__top=np.array([[100.0]]),
+        spectrum__bottom=np.array([[-50.0]]),
+    )
+    ended = dataclasses.replace(running, ended=True)
+    before, after = diagnose(running), diagnose(ended)
+    assert [one.name for one in before] == [one.name for one in after]
+    assert {"overfitting", "rising", "rate_above_edge", "saddle"} <= {one.name for one in after}
+    assert any(remedy.stop for one in before for remedy in one.remedies)
+    assert not any(remedy.stop or remedy.live for one in after for remedy in one.remedies)
+    assert all(one.remedies for one in after), "changes for the next run are still offered"
 
 
 def test_that_a_run_that_does_well_is_left_alone() -> None:
@@ -79,30 +109,109 @@ def test_that_the_edge_of_stability_counts_the_momentum(top: float, speaks: bool
         assert remedy.live and 0.0 < float(remedy.changes["optimizer.lr"]) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("name", "rate", "stable"),
+    [
+        ("momentum", 0.72, True),
+        ("momentum", 0.76, False),
+        ("nesterov", 0.36, True),
+        ("nesterov", 0.40, False),
+    ],
+)
+def test_that_the_edge_is_where_a_descent_on_a_quadratic_begins_to_diverge(
+    name: str, rate: float, stable: bool
+) -> None:
+    alpha, curvature = 0.5, 4.0
+    theta, velocity = 1.0, 0.0
+    for _ in range(2000):
+        at = theta + alpha * velocity if name == "nesterov" else theta
+        velocity = alpha * velocity - rate * curvature * at
+        theta += velocity
+    assert (abs(theta) < 1.0) == stable
+    experiment = experiment_with(optimizer={"name": name, "lr": rate, "momentum": alpha})
+    finding = named(
+        diagnose(history(experiment=experiment, spectrum__top=np.array([[curvature]]))),
+        "rate_above_edge",
+    )
+    assert (finding is None) == stable
+
+
 def test_that_the_edge_is_no_matter_of_adaptive_rules() -> None:
-    adaptive = asked(optimizer={"name": "adam", "lr": 0.1})
+    adaptive = experiment_with(optimizer={"name": "adam", "lr": 0.1})
     assert diagnose(history(experiment=adaptive, spectrum__top=np.array([[1000.0]]))) == []
 
 
-def test_that_uphill_steps_are_ill_conditioning() -> None:
-    finding = named(
-        diagnose(
-            history(
-                conditioning__trouble=[0, 1, 1, 1],
-                conditioning__gg=[1.0] * 4,
-                conditioning__ghg=[50.0] * 4,
-                learning_rate=[0.1] * 4,
-            )
-        ),
-        "ill_conditioned",
+def uphill(ghg: float, experiment: Experiment | None = None, **series: Any) -> RunHistory:
+    """Return a history whose steps go uphill by (8.10) in three of four readings."""
+    return history(
+        experiment=experiment,
+        conditioning__trouble=[0, 1, 1, 1],
+        conditioning__gg=[1.0] * 4,
+        conditioning__ghg=[ghg] * 4,
+        learning_rate=[0.1] * 4,
+        **series,
     )
-    assert finding is not None
-    # ½ε²gᵀHg = 0.25 against εgᵀg = 0.1.
-    assert "0.25 against 0.1" in finding.evidence
+
+
+def test_that_uphill_steps_below_the_edge_are_ill_conditioning() -> None:
+    # The edge of momentum 0.5 is 3/λ₁ = 0.107; the condition number is 28/0.01.
+    ends = {"spectrum__top": np.array([[28.0]]), "spectrum__bottom": np.array([[0.01]])}
+    findings = diagnose(uphill(25.0, **ends))
+    assert named(findings, "rate_above_edge") is None
+    finding = named(findings, "ill_conditioned")
+    assert finding is not None and "ill-conditioned" in finding.sentence
+    # ½ε²gᵀHg = 0.125 against εgᵀg = 0.1.
+    assert "0.125 against 0.1" in finding.evidence
+    assert "λ₁ = 28" in finding.evidence and "condition number 2,800" in finding.evidence
     assert finding.remedies[0].changes == {"optimizer.lr": 0.05}
 
 
-def test_that_a_rising_loss_is_told_with_clipping_for_the_next_run() -> None:
+@pytest.mark.parametrize("bottom", [[[-1.0]], [[20.0]], None])
+def test_that_a_hessian_is_called_ill_conditioned_only_by_its_condition_number(
+    bottom: Any,
+) -> None:
+    ends = {"spectrum__top": np.array([[28.0]])}
+    if bottom is not None:
+        ends["spectrum__bottom"] = np.array(bottom)
+    finding = named(diagnose(uphill(25.0, **ends)), "ill_conditioned")
+    assert finding is not None and "Hessian is ill-conditioned" not in finding.sentence
+    assert "uphill" in finding.sentence
+    assert {None: "not measured", 20.0: "1.4", -1.0: "indefinite"}[
+        None if bottom is None else bottom[0][0]
+    ] in finding.evidence
+
+
+def test_that_a_rate_above_the_edge_is_not_called_ill_conditioning() -> None:
+    # A perfectly conditioned Hessian, 50·I: 0.1 is above 2 (1 + 0.5)/50 = 0.06.
+    ends = {"spectrum__top": np.array([[50.0]]), "spectrum__bottom": np.array([[50.0]])}
+    findings = diagnose(uphill(50.0, **ends))
+    assert named(findings, "ill_conditioned") is None
+    assert named(findings, "rate_above_edge") is not None
+
+
+def test_that_the_curvature_along_the_gradient_bounds_an_unmeasured_edge() -> None:
+    findings = diagnose(uphill(50.0))
+    assert named(findings, "ill_conditioned") is None
+    finding = named(findings, "rate_above_edge")
+    assert (
+        finding is not None and "at most 0.06" in finding.evidence and "λ₁ ≥ 50" in finding.evidence
+    )
+
+
+def test_that_steps_of_an_adaptive_rule_are_not_judged_by_its_rate() -> None:
+    # By default the instrument looks at −εg, which is not a step of Adam.
+    adaptive = experiment_with(
+        optimizer={"name": "adam", "lr": 0.1}, instruments={"conditioning": {}}
+    )
+    assert diagnose(uphill(50.0, adaptive)) == []
+    taken = experiment_with(
+        optimizer={"name": "adam", "lr": 0.1}, instruments={"conditioning": {"step": "taken"}}
+    )
+    finding = named(diagnose(uphill(50.0, taken)), "ill_conditioned")
+    assert finding is not None and "uphill" in finding.sentence
+
+
+def test_that_a_rising_loss_comes_with_clipping_for_the_next_run() -> None:
     loss = np.concatenate([np.linspace(2, 0.2, 150), np.linspace(0.2, 3.0, 150)])
     finding = named(diagnose(history(batch_loss=loss)), "rising")
     assert finding is not None
@@ -110,7 +219,9 @@ def test_that_a_rising_loss_is_told_with_clipping_for_the_next_run() -> None:
     assert finding.remedies[1].changes == {"clipping.name": "norm"}
     assert (
         named(
-            diagnose(history(batch_loss=loss, experiment=asked(clipping={"name": "norm"}))),
+            diagnose(
+                history(batch_loss=loss, experiment=experiment_with(clipping={"name": "norm"}))
+            ),
             "rising",
         )
         .remedies[-1]
@@ -239,10 +350,10 @@ def test_that_dead_units_are_named_with_their_layer() -> None:
     )
 
 
-def test_that_the_gravest_comes_first_and_every_remedy_can_be_applied() -> None:
+def test_that_the_most_severe_comes_first_and_every_remedy_can_be_applied() -> None:
     columns = {"activations.dead": ("layers.0.relu",)}
     loss = np.concatenate([np.linspace(2, 0.2, 150), np.linspace(0.2, 3.0, 150)])
-    found = diagnose(
+    findings = diagnose(
         history(
             columns,
             batch_loss=loss,
@@ -250,9 +361,9 @@ def test_that_the_gravest_comes_first_and_every_remedy_can_be_applied() -> None:
             activations__dead=np.array([[0.9]]),
         )
     )
-    assert found[0].name == "rate_above_edge" and len(found) == 3
-    experiment = asked()
-    for finding in found:
+    assert findings[0].name == "rate_above_edge" and len(findings) == 3
+    experiment = experiment_with()
+    for finding in findings:
         assert 0.0 <= finding.weight <= 1.0
         for remedy in finding.remedies:
             changed = experiment
@@ -279,8 +390,8 @@ def measured(experiment: Experiment) -> RunHistory:
     )  # type: ignore[misc]
 
 
-def test_that_a_run_that_goes_out_is_told_so_and_the_remedy_mends_it() -> None:
-    wild = asked(
+def test_that_a_diverging_run_is_diagnosed_and_the_remedy_helps() -> None:
+    wild = experiment_with(
         dataset={"name": "diabetes"},
         model={"name": "linear"},
         optimizer={"name": "sgd", "lr": 0.3},
@@ -294,7 +405,7 @@ def test_that_a_run_that_goes_out_is_told_so_and_the_remedy_mends_it() -> None:
 
 
 def test_that_memorizing_is_found_in_a_real_run() -> None:
-    small = asked(
+    small = experiment_with(
         dataset={"name": "moons", "size": 60, "noise": 0.4, "validation": 0.4},
         model={"name": "mlp", "hidden": [64]},
         optimizer={"name": "adam", "lr": 0.01},
@@ -364,15 +475,17 @@ SOFTMAX = {
 def test_that_at_the_minimum_of_a_convex_problem_no_minimum_is_ruled_out(
     convex: dict[str, Any], steps: int
 ) -> None:
-    kept = measured(asked(**convex, budget={"steps": steps}, measures={"evaluate_every": 500}))
+    kept = measured(
+        experiment_with(**convex, budget={"steps": steps}, measures={"evaluate_every": 500})
+    )
     # The norm of batches is of no use here: it has not shrunk, because of its noise.
     batch = kept.values("gradient_norm")
     assert np.median(batch[-1000:]) > 0.2 * np.median(batch[:100])
-    found = diagnose(kept)
-    finding = named(found, "gradient_norm")
+    findings = diagnose(kept)
+    finding = named(findings, "gradient_norm")
     assert finding is not None and "close to a critical point" in finding.sentence
     assert all(
-        "no local minimum" not in one.sentence and "plateau" not in one.sentence for one in found
+        "no local minimum" not in one.sentence and "plateau" not in one.sentence for one in findings
     )
 
 

@@ -230,8 +230,8 @@ def test_that_a_ground_has_x_along_its_rows_and_is_told_by_what_it_is_computed_f
         8.0 / (1.0 + math.exp(-(x - 0.1 * y**2) / 0.05)) + math.sqrt(0.01 + x**2) + 0.25 * y**2
     )
     assert land.heights[1, 5] == pytest.approx(expected)
-    told = document(land)
-    assert told == {
+    loaded = document(land)
+    assert loaded == {
         "surface": {"name": "cliff", "height": 8.0, "width": 0.05},
         "x": [-1.0, 2.0],
         "y": [0.0, 1.0],
@@ -240,9 +240,9 @@ def test_that_a_ground_has_x_along_its_rows_and_is_told_by_what_it_is_computed_f
 
 
 def test_that_what_was_computed_can_be_told_in_json(canyon: momentum.Canyon) -> None:
-    told = json.loads(json.dumps(document(canyon)))
-    np.testing.assert_array_equal(told["momentum"]["positions"], canyon.momentum.positions)
-    assert told["momentum"]["label"] == "momentum" and told["terminal"] == canyon.terminal
+    loaded = json.loads(json.dumps(document(canyon)))
+    np.testing.assert_array_equal(loaded["momentum"]["positions"], canyon.momentum.positions)
+    assert loaded["momentum"]["label"] == "momentum" and loaded["terminal"] == canyon.terminal
 
 
 def test_that_captions_have_minus_signs() -> None:

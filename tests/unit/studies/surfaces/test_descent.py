@@ -238,6 +238,36 @@ def test_that_a_schedule_and_clipping_act_and_can_be_read_off_the_terms() -> Non
         found.terms(0, 12)
 
 
+@pytest.mark.parametrize(
+    "surface",
+    [
+        ground("saddle"),
+        ground("monkey_saddle"),
+        ground("formula", expression="x^3"),
+        ground("formula", expression="-exp(x)"),
+    ],
+    ids=["saddle", "monkey saddle", "x^3", "-exp(x)"],
+)
+def test_that_leaving_a_saddle_on_an_unbounded_surface_is_no_divergence(surface: Surface) -> None:
+    start = (-0.5,) if surface.dimension == 1 else (0.5, 0.4)
+    left = alone(surface, method("sgd", lr=surface.lr), start, 2000)
+    assert left.endings == ("escaped",)
+    assert "the function appears unbounded below" in left.reasons[0]
+    assert left.values[left.lengths[0], 0] < left.values[0, 0]
+    # Too large a rate climbs both ways on a bounded function, and that is divergence.
+    climbing = alone(ground("parabola"), method("sgd", lr=3.0), (1.0,), 60)
+    assert climbing.endings == ("diverged",) and "unbounded" not in climbing.reasons[0]
+
+
+def test_that_the_largest_step_is_the_throw_of_the_cliff() -> None:
+    cliff = ground("cliff")
+    free = alone(cliff, method("sgd", lr=cliff.lr), cliff.starts()[0].point, 30)
+    number, length = free.largest_step(0)
+    steps = np.linalg.norm(np.diff(free.positions[:, 0], axis=0), axis=1)
+    assert length == steps.max() == steps[number - 1] and length > 5.0
+    assert alone(cliff, method("sgd"), (1.0, 0.0), 0).largest_step(0) == (0, 0.0)
+
+
 def test_that_a_run_that_diverges_stops_where_it_was_and_says_why_while_others_go_on() -> None:
     surface = ground("formula", expression="x^2 + log(y)", y_from=0.1, y_to=3.0)
     contenders = [
@@ -289,9 +319,9 @@ def test_that_every_optimizer_goes_downhill_on_a_quadratic(name: str) -> None:
 def test_that_what_cannot_run_is_refused_in_words() -> None:
     surface = ground("saddle")
     for contenders, words in (
-        ([], "needs one method"),
-        ([Contender(method("natural_gradient"), (1.0, 1.0))], "a surface predicts nothing"),
-        ([Contender(method("newton"), (1.0, 1.0), clipping=clip(1.0))], "use none"),
+        ([], "needs at least one method"),
+        ([Contender(method("natural_gradient"), (1.0, 1.0))], "another optimizer for a surface"),
+        ([Contender(method("newton"), (1.0, 1.0), clipping=clip(1.0))], "clipping.name = .none."),
         ([Contender(method("sgd"), (1.0,))], "has 2 numbers"),
     ):
         with pytest.raises(InvalidInput, match=words):

@@ -1,4 +1,4 @@
-"""The table of a start: torch's own modules with hooks are the oracle."""
+"""The table of an initialization, compared with torch's own modules with hooks."""
 
 from __future__ import annotations
 
