@@ -65,8 +65,13 @@ class Combinations:
             total[points] += losses.sum(dim=1)
         return total.div_(len(self._x))
 
-    def penalties(self, coefficients: torch.Tensor) -> torch.Tensor | None:
-        """The weight-decay terms ``[K]``; None where there are none."""
+    def penalized(self, losses: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
+        """Return mean losses ``[K]`` plus the weight-decay terms at the points."""
+        penalties = self._penalties(coefficients)
+        return losses if penalties is None else losses + penalties
+
+    def _penalties(self, coefficients: torch.Tensor) -> torch.Tensor | None:
+        """Return the weight-decay terms ``[K]``; None where there are none."""
         loss = self._objective.loss
         if loss.l1 == 0.0:
             # A quadratic form of the coefficients.

@@ -35,11 +35,11 @@ from typing import Literal
 
 from optlab.core.lazy import torch
 from optlab.curvature.extremes import extremes
-from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import Landscape
 from optlab.curvature.newton_steps import Equations, Spectrum
 from optlab.curvature.spectrum import DENSE_UP_TO, zero_share
 from optlab.numerics.lanczos import lanczos
+from optlab.objective.hessian import Hessian
 
 Kind = Literal["minimum", "maximum", "saddle", "degenerate", "flat"]
 

@@ -11,13 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from optlab.core.lazy import torch
-from optlab.curvature.hessian import (
-    GraphHessian,
-    Hessian,
-    SumHessian,
-    WrittenOutHessian,
-    linearized,
-)
+from optlab.objective.hessian import GraphHessian, Hessian, SumHessian, batch_hessian
 from optlab.objective.objective import Objective
 
 _CHUNK_VALUES = 4_000_000
@@ -87,40 +81,30 @@ class ObjectiveLandscape(Landscape):
         total = torch.zeros_like(theta[:, 0])
         with torch.no_grad():
             for x, y, share in self._chunks(theta):
-                total += share * self._of(theta, x, y)
+                total += share * self._objective.total(theta, x, y)
         return total
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         total, gradient = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
         for x, y, share in self._chunks(theta):
-            losses, here = self._objective.value_and_gradient(theta, x, y)
-            added = self._objective.added(theta, x, y)
-            # What does not depend on the examples is part of every chunk, and the shares add up to
-            # one.
-            total += share * (losses if added is None else losses + added)
-            gradient += share * here
+            values, gradients = self._objective.total_and_gradient(theta, x, y)
+            # Weight decay is part of every chunk, and the shares add up to one.
+            total += share * values
+            gradient += share * gradients
         return total, gradient
 
     def hessian(self, theta: torch.Tensor) -> Hessian:
         chunks = list(self._chunks(theta))
         if len(chunks) == 1:
-            return self._part(theta, *chunks[0][:2])
+            return batch_hessian(self._objective, theta, *chunks[0][:2])
         if len(chunks) <= _KEPT_CHUNKS:
-            kept = [(self._part(theta, x, y), share) for x, y, share in chunks]
+            kept = list(self._hessians(theta))
             return SumHessian(theta, lambda: iter(kept))
-        return SumHessian(
-            theta, lambda: ((self._part(theta, x, y), share) for x, y, share in self._chunks(theta))
-        )
+        return SumHessian(theta, lambda: self._hessians(theta))
 
-    def _part(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> Hessian:
-        found = linearized(self._objective, theta, x, y)
-        if found is not None:
-            return WrittenOutHessian(self._objective, theta, x, y, *found)
-        return GraphHessian(lambda points: self._of(points, x, y), theta)
-
-    def _of(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        losses, added = self._objective.terms(theta, x, y)
-        return losses if added is None else losses + added
+    def _hessians(self, theta: torch.Tensor) -> Iterator[tuple[Hessian, float]]:
+        for x, y, share in self._chunks(theta):
+            yield batch_hessian(self._objective, theta, x, y), share
 
     def _chunks(self, theta: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
         """Batches ``[R, m, …]`` and their share of all examples."""

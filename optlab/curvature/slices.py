@@ -225,11 +225,9 @@ def line(
     for points, examples, losses in here.losses(coefficients):
         table[points, examples] = losses.to(table)
     mean = table.mean(dim=1)
-    added = here.penalties(coefficients) if penalty else None
+    values = here.penalized(mean, coefficients) if penalty else mean
     spread = table[:, : batches * batch].reshape(len(at), batches, batch).mean(dim=2).std(dim=1)
-    return Line(
-        at, mean if added is None else mean + added, spread / math.sqrt(batches), spread, batches
-    )
+    return Line(at, values, spread / math.sqrt(batches), spread, batches)
 
 
 def _combinations(
@@ -251,8 +249,7 @@ def _objective_at(
     here: Combinations, coefficients: torch.Tensor, like: torch.Tensor, penalty: bool
 ) -> torch.Tensor:
     mean = here.means(coefficients).to(like)
-    added = here.penalties(coefficients) if penalty else None
-    return mean if added is None else mean + added
+    return here.penalized(mean, coefficients) if penalty else mean
 
 
 def _orthogonal(v: torch.Tensor, to: torch.Tensor) -> torch.Tensor:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.curvature.extremes import Extremes, Settle, extremes
-from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import Landscape, ObjectiveLandscape
 from optlab.numerics.lanczos import lanczos
+from optlab.objective.hessian import Hessian
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 

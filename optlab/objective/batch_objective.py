@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from optlab.catalogue.models.base import TRAINING
 from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
+from optlab.objective.hessian import batch_hessian
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 
@@ -68,7 +69,7 @@ class BatchObjective:
     def loss(self, theta: torch.Tensor) -> torch.Tensor:
         """The objective ``[R]`` at ``theta`` ``[R, P]``."""
         with torch.no_grad():
-            return self._value(theta)
+            return self._objective.total(theta, self._x, self._y)
 
     def values(self, points: torch.Tensor) -> torch.Tensor:
         """The objective ``[R, K]`` at many points ``[R, K, P]`` of each run: as a population of R ·
@@ -88,47 +89,30 @@ class BatchObjective:
                     .reshape(runs * size, *t.shape[1:])
                     for t in (self._x, self._y)
                 )
-                found.append(
-                    self._value(part.reshape(runs * size, parameters), x, y).view(runs, size)
-                )
+                values = self._objective.total(part.reshape(runs * size, parameters), x, y)
+                found.append(values.view(runs, size))
         return torch.cat(found, dim=1)
 
     def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The objective ``[R]`` and its gradient ``[R, P]`` at ``theta``."""
         self._count(1)
-        losses, gradient = self._objective.value_and_gradient(theta, self._x, self._y)
-        added = self._objective.added(theta, self._x, self._y)
-        return losses if added is None else losses + added, gradient
+        return self._objective.total_and_gradient(theta, self._x, self._y)
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
-        """``v [R, P]`` → ``H v``, exactly, with the Hessian at ``theta``."""
-        leaf, gradient = self._differentiable(theta)
+        """Return the function ``v [R, P]`` → ``H v``, with the exact Hessian at ``theta``."""
+        self._count(1)
+        hessian = batch_hessian(self._objective, theta, self._x, self._y)
 
         def product(v: torch.Tensor) -> torch.Tensor:
             self._count(2)
-            (found,) = torch.autograd.grad(
-                gradient, leaf, v, retain_graph=True, materialize_grads=True
-            )
-            return found
+            return hessian.product(v)
 
         return product
 
     def hessian(self, theta: torch.Tensor) -> torch.Tensor:
-        """The Hessians ``[R, P, P]`` at ``theta``; for small P."""
-        leaf, gradient = self._differentiable(theta)
-        rows = [
-            torch.autograd.grad(
-                gradient,
-                leaf,
-                units,
-                retain_graph=True,
-                is_grads_batched=True,
-                materialize_grads=True,
-            )[0]
-            for units in _units(theta)
-        ]
-        self._count(2 * theta.shape[1])
-        return _symmetric(torch.cat(rows))
+        """Return the Hessians ``[R, P, P]`` at ``theta`` ``[R, P]``; for small P."""
+        self._count(1 + 2 * theta.shape[1])
+        return batch_hessian(self._objective, theta, self._x, self._y).dense()
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
         """``v [R, P]`` → ``F v`` with the Fisher matrix of the model's own predictions on the batch
@@ -184,22 +168,6 @@ class BatchObjective:
         probe = torch.zeros_like(outputs, requires_grad=True)
         (pulled,) = torch.autograd.grad(outputs, leaf, probe, create_graph=True)
         return leaf, outputs, probe, pulled
-
-    def _differentiable(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        self._count(1)
-        leaf = theta.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self._value(leaf).sum(), leaf, create_graph=True)
-        # Where the objective is linear the gradient is a constant and has no graph: its Hessian is
-        # zero, not an error.
-        return leaf, gradient if gradient.requires_grad else gradient + 0.0 * leaf
-
-    def _value(
-        self, theta: torch.Tensor, x: torch.Tensor | None = None, y: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        losses, added = self._objective.terms(
-            theta, self._x if x is None else x, self._y if y is None else y
-        )
-        return losses if added is None else losses + added
 
     def _count(self, number: int) -> None:
         self._gradients = [count + number for count in self._gradients]

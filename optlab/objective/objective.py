@@ -142,8 +142,8 @@ class Objective:
         if written_out is not None:
             return written_out
         leaf = theta.detach().requires_grad_()
-        losses, added = self.terms(leaf, x, y)
-        total = losses if added is None else losses + added
+        losses, added = self._terms(leaf, x, y)
+        total = _plus(losses, added)
         # Ones in place of a sum: the same gradient with one operation less each way.
         (gradient,) = torch.autograd.grad(total, leaf, torch.ones_like(total))
         return losses.detach(), gradient
@@ -153,16 +153,44 @@ class Objective:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and the gradient of the model's surrogate with weight decay."""
         leaf = theta.detach().requires_grad_()
-        value, penalty = (
-            self.model.surrogate(self.layout.split(leaf), x, uniforms),
-            self.penalty(leaf),
-        )
-        total = value if penalty is None else value + penalty
+        surrogate = self.model.surrogate(self.layout.split(leaf), x, uniforms)
+        total = self.penalized(surrogate, leaf)
         (gradient,) = torch.autograd.grad(total, leaf, torch.ones_like(total))
         with torch.no_grad():
             return self.losses(theta, x, y, EVALUATION), gradient
 
-    def terms(
+    def total(
+        self,
+        theta: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        losses: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the objective ``[R]`` on a batch: mean loss, weight decay and auxiliary heads.
+
+        Args:
+            theta: ``[R, P]``. x: ``[R, m, *inputs]``. y: ``[R, m]`` or ``[R, m, outputs]``.
+            losses: mean batch losses ``[R]`` where they are known already; the result has no graph
+                then.
+        """
+        if losses is not None:
+            return _plus(losses, self.added(theta, x, y))
+        return _plus(*self._terms(theta, x, y))
+
+    def total_and_gradient(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the objective ``[R]`` on a batch, without a graph, and its gradient ``[R, P]``."""
+        losses, gradient = self.value_and_gradient(theta, x, y)
+        return self.total(theta, x, y, losses), gradient
+
+    def penalized(self, losses: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+        """Return the losses ``[R]`` of any examples plus the weight-decay terms at ``theta``
+        ``[R, P]``.
+        """
+        return _plus(losses, self.penalty(theta))
+
+    def _terms(
         self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Mean batch loss ``[R]`` by itself, and what the objective adds to it ``[R]``: weight
@@ -182,11 +210,13 @@ class Objective:
         return losses, added if penalty is None else added + penalty
 
     def added(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor | None:
-        """The second of :meth:`terms`, without a graph; the batch is looked at only where there are
-        auxiliary heads.
+        """Return what the objective adds to the mean loss, weight decay and auxiliary heads, ``[R]``
+        without a graph; None where it adds nothing.
+
+        The batch is evaluated only where there are auxiliary heads.
         """
         with torch.no_grad():
-            return self.terms(theta, x, y)[1] if self._branching else self.penalty(theta)
+            return self._terms(theta, x, y)[1] if self._branching else self.penalty(theta)
 
     def statistics(self, theta: torch.Tensor) -> list[Moments]:
         """What the model normalizes with in evaluations: the moments of the training sample, those
@@ -318,3 +348,7 @@ class Objective:
             ]
             self._decay_mask = torch.cat(parts).to(theta)
         return self._decay_mask
+
+
+def _plus(losses: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
+    return losses if added is None else losses + added

@@ -67,9 +67,8 @@ def initialization_context(objective: Objective, training: Part) -> Initializati
 
     def losses(theta: torch.Tensor) -> float:
         everyone = theta.unsqueeze(0)
-        loss = objective.evaluate(everyone, x, y)[0].mean()
-        penalty = objective.penalty(everyone)
-        return float(loss if penalty is None else loss + penalty[0])
+        loss = objective.evaluate(everyone, x, y).losses.mean()
+        return float(objective.penalized(loss.unsqueeze(0), everyone))
 
     def traced(theta: torch.Tensor, rows: torch.Tensor) -> dict[str, torch.Tensor]:
         found: dict[str, torch.Tensor] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from optlab.catalogue.models.base import Layers
 from optlab.core.lazy import torch
-from optlab.curvature.hessian import linearized
+from optlab.objective.hessian import linearized
 from optlab.objective.objective import Objective
 
 _VALUES = 16_000_000
@@ -81,10 +81,9 @@ def _as_runs(
     for some_x, some_y in zip(x.split(rows, 1), y.split(rows, 1), strict=True):
         count = some_x.shape[1]
         leaf = theta.detach().unsqueeze(1).expand(runs, count, -1).flatten(0, 1).requires_grad_()
-        losses, added = objective.terms(
+        total = objective.total(
             leaf, some_x.flatten(0, 1).unsqueeze(1), some_y.flatten(0, 1).unsqueeze(1)
         )
-        total = losses if added is None else losses + added
         (gradients,) = torch.autograd.grad(total.sum(), leaf)
         gradients = gradients.view(runs, count, -1)
         found.append(

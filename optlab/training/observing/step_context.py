@@ -17,9 +17,9 @@ from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
 from optlab.curvature.extremes import extremes
-from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.curvature.spectrum import density_of, trace_of
+from optlab.objective.hessian import Hessian
 from optlab.objective.objective import Objective
 from optlab.training.observing.example_gradients import example_gradients
 from optlab.training.stepping import Taken
@@ -141,14 +141,12 @@ class TrainingStepContext:
     def here(self) -> torch.Tensor:
         if self._loss is None:
             return self.value(self.theta)
-        added = self._surroundings.objective.added(self.theta, self._x, self._y)
-        return self._loss if added is None else self._loss + added
+        return self._surroundings.objective.total(self.theta, self._x, self._y, self._loss)
 
     def value(self, theta: torch.Tensor) -> torch.Tensor:
         # In one piece, as the step itself took it.
         with torch.no_grad():
-            losses, added = self._surroundings.objective.terms(theta, self._x, self._y)
-        return losses if added is None else losses + added
+            return self._surroundings.objective.total(theta, self._x, self._y)
 
     def objective(self) -> torch.Tensor:
         return self._whole_objective
@@ -157,8 +155,7 @@ class TrainingStepContext:
     def _whole_objective(self) -> torch.Tensor:
         objective = self._surroundings.objective
         losses = objective.evaluate(self.after, *self._surroundings.training).losses.mean(dim=1)
-        penalty = objective.penalty(self.after)
-        return losses if penalty is None else losses + penalty
+        return objective.penalized(losses, self.after)
 
     def examples_of_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self._examples_of_gradient

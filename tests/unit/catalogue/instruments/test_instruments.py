@@ -59,8 +59,7 @@ def value(
     objective.penalty(torch.zeros(1, objective.layout.total, dtype=torch.float64))
 
     def found(point: torch.Tensor) -> torch.Tensor:
-        losses, added = objective.terms(point.unsqueeze(0), x, y)
-        return (losses if added is None else losses + added)[0]
+        return objective.total(point.unsqueeze(0), x, y)[0]
 
     return found
 

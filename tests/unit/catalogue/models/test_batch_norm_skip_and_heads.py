@@ -331,10 +331,10 @@ def test_that_heads_are_in_the_gradient_but_not_in_the_reported_loss() -> None:
     added = objective.added(theta, x, y)
     assert added is not None
     leaf = theta.clone().requires_grad_()
-    parts = objective.terms(leaf, x, y)
-    assert parts[1] is not None
-    torch.testing.assert_close(parts[1].detach(), added)
-    (whole,) = torch.autograd.grad((parts[0] + parts[1]).sum(), leaf)
+    total = objective.total(leaf, x, y)
+    torch.testing.assert_close(total.detach(), loss + added)
+    torch.testing.assert_close(objective.total(theta, x, y, loss), loss + added)
+    (whole,) = torch.autograd.grad(total.sum(), leaf)
     torch.testing.assert_close(gradient, whole, rtol=1e-12, atol=1e-14)
     asked = BatchObjective(objective, x, y, [0, 1, 2], 0)
     torch.testing.assert_close(asked.loss(theta), loss + added, rtol=1e-13, atol=0.0)

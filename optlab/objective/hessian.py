@@ -196,6 +196,18 @@ class SumHessian(Hessian):
         return total
 
 
+def batch_hessian(
+    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> Hessian:
+    """Return the Hessians of the objective on batches ``x``, ``y`` ``[R, m, …]`` at ``theta``
+    ``[R, P]``: written out where the model has second derivatives, else by autograd.
+    """
+    at_point = linearized(objective, theta, x, y)
+    if at_point is not None:
+        return WrittenOutHessian(objective, theta, x, y, *at_point)
+    return GraphHessian(lambda points: objective.total(points, x, y), theta)
+
+
 def linearized(
     objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
 ) -> tuple[Linearized, torch.Tensor] | None:
