@@ -167,7 +167,7 @@ def _document(source: str, trainer: Trainer) -> dict[str, Any]:
     ending = trainer.endings.get(0)
     return {
         "source": source,
-        "title": trainer.asked[0].title(),
+        "title": trainer.requested[0].title(),
         "step": trainer.step if ending is None else ending.step,
         "ended": None if ending is None else ending.reason,
         "parameters": trainer.layout.total,

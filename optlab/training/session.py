@@ -112,7 +112,7 @@ class _Session:
         self._controls = controls
         self._resumed = snapshots is not None
         self._clock = _Clock(max((s.seconds for s in snapshots), default=0.0) if snapshots else 0.0)
-        first = trainer.asked[0]
+        first = trainer.requested[0]
         self._budget = first.budget
         self._every = first.measures.evaluate_every or trainer.steps_per_epoch
         self._gradient_every = (
@@ -140,7 +140,7 @@ class _Session:
 
     def events(self) -> Iterator[Event]:
         trainer = self._trainer
-        first = trainer.asked[0]
+        first = trainer.requested[0]
         yield SessionStarted(
             runs=trainer.runs,
             parameters=trainer.layout.total,
@@ -304,7 +304,7 @@ class _Session:
 
         for run in trainer.alive:
             here = {name: column[run] for name, column in values.items()}
-            rule = trainer.asked[run].stopping
+            rule = trainer.requested[run].stopping
             memory, reason = rule.verdict(
                 trainer.memories[run], trainer.step, here, functools.partial(norm_of, run)
             )
@@ -354,7 +354,7 @@ class _Session:
             return series
         values = series.values.copy()
         for run, ending in endings.items():
-            values[series.steps > ending.told, run] = float("nan")
+            values[series.steps > ending.last_reported_step, run] = float("nan")
         return Series(series.steps, values, series.columns)
 
     def _report_notes(self) -> Iterator[Event]:
@@ -393,7 +393,7 @@ class _Session:
                 final=finals[run],
                 theta_sha256=snapshot.theta_sha256,
                 reason=ending.reason,
-                broken=ending.broken,
+                broken=ending.non_finite_tensor,
             )
 
     def _finals(self) -> list[dict[str, float | None]]:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 INSTRUMENT = "instrument."
 """How the names begin of what instruments have a snapshot's memory hold."""
+SCHEDULE = "schedule."
+"""Prefix of the names under which a snapshot's memory holds what schedules remember."""
 NORM_AT_START = "start.gradient_norm"
 """Name under which a snapshot's memory holds the norm of the full gradient before the first step.
 """

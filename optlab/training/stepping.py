@@ -16,11 +16,11 @@ from optlab.core.lazy import torch
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator, random_units
-from optlab.training.population import Group
+from optlab.training.groups import Group
 
 
 @dataclass(frozen=True)
-class Taken:
+class ProposedStep:
     """A step that was computed but not yet accepted.
 
     Attributes:
@@ -62,15 +62,17 @@ class Stepper:
         self._groups = list(groups)
         self._continuation = continuation
         self._seeds = list(seeds)
-        self._asking = any(group.asks for group in self._groups)
+        self._needs_objective = any(group.needs_objective for group in self._groups)
         self._clipping = any(group.clipping.active for group in self._groups)
 
-    def take(self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor) -> Taken:
+    def propose(
+        self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor
+    ) -> ProposedStep:
         """Step ``step`` (0, 1, …) from ``theta`` ``[R, P]`` on the batch ``x``, ``y``; the groups'
         states are read, not written.
         """
         rates = self.rates(step)
-        if self._asking:
+        if self._needs_objective:
             return self._mixed(theta, step, x, y, rates)
         point = self._together(
             theta, [group.point(group.select(theta), step) for group in self._groups]
@@ -82,7 +84,7 @@ class Stepper:
             for group in self._groups
         ]
         after = self._together(theta, [after for after, _ in updated])
-        return Taken(
+        return ProposedStep(
             point,
             loss,
             gradient,
@@ -104,14 +106,14 @@ class Stepper:
 
     def _mixed(
         self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor, rates: list[float]
-    ) -> Taken:
+    ) -> ProposedStep:
         """Some rules ask the objective themselves: each group by itself, on its rows of the batch."""
         points, losses, gradients, afters, states = [], [], [], [], []
         notes: dict[int, str] = {}
         for group in self._groups:
             here, its_x, its_y = group.select(theta), group.select(x), group.select(y)
-            if group.asks:
-                outcome = group.ask(
+            if group.needs_objective:
+                outcome = group.step_on_objective(
                     here, BatchObjective(self._objective, its_x, its_y, group.seeds, step)
                 )
                 point, loss, gradient = here, outcome.loss, outcome.gradient
@@ -137,12 +139,12 @@ class Stepper:
         gradient = self._together(theta, gradients)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         point, after = self._together(theta, points), self._together(theta, afters)
-        return Taken(
+        return ProposedStep(
             point, loss, gradient, norm, after, states, rates, notes, self._clipped(gradient, norm)
         )
 
     def _clipped(self, gradient: torch.Tensor, norm: torch.Tensor) -> torch.Tensor | None:
-        """See :class:`Taken`."""
+        """See :class:`ProposedStep`."""
         if not self._clipping:
             return None
         return self._together(

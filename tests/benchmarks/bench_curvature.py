@@ -60,7 +60,7 @@ def trainer(hidden: list[int], steps: int = 200) -> Trainer:
 
 def batch(size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
     """The first of the digits, in single precision."""
-    part = trainer([32], 0).asked[0].dataset.load().training
+    part = trainer([32], 0).requested[0].dataset.load().training
     rows = slice(0, size)
     return torch.from_numpy(part.x[rows]).float(), torch.from_numpy(part.y[rows])
 

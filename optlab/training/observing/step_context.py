@@ -22,7 +22,7 @@ from optlab.curvature.spectrum import density_of, trace_of
 from optlab.objective.hessian import Hessian
 from optlab.objective.objective import Objective
 from optlab.training.observing.example_gradients import example_gradients
-from optlab.training.stepping import Taken
+from optlab.training.stepping import ProposedStep
 
 Examples = tuple["torch.Tensor", "torch.Tensor"]
 _STATE = re.compile(r"state\.(\d+)")
@@ -80,11 +80,11 @@ class TrainingStepContext:
         self._hessians: dict[int, Hessian] = {}
 
     @classmethod
-    def of(
+    def after_step(
         cls,
         surroundings: Surroundings,
         number: int,
-        taken: Taken,
+        taken: ProposedStep,
         step: Step,
         x: torch.Tensor,
         y: torch.Tensor,
@@ -104,7 +104,7 @@ class TrainingStepContext:
         )
 
     @classmethod
-    def standing(
+    def at_rest(
         cls,
         surroundings: Surroundings,
         step: int,

@@ -16,9 +16,10 @@ import torch
 
 from optlab.experiment import Experiment
 from optlab.training.control import SetValue
+from optlab.training.divergence import RunEnding
 from optlab.training.events import SeriesBlock, SnapshotTaken
 from optlab.training.session import _Session
-from optlab.training.trainer import RunEnding, Trainer
+from optlab.training.trainer import Trainer
 
 Build = Callable[..., Experiment]
 REGRESSION = {"dataset": {"name": "diabetes"}, "loss": {"name": "squared_error"}}
@@ -93,11 +94,11 @@ def test_that_a_broken_run_ends_as_diverged_and_names_what_broke(
     trainer = run_out(start_from(build(**changes), theta, deferred), 12)
     ending = trainer.endings[0]
     assert ending.status == "diverged"
-    assert ending.broken == broken
+    assert ending.non_finite_tensor == broken
     assert ending.reason.startswith(f"{broken} is not finite (")
     assert kept in (ending.step, -1)
     assert torch.isfinite(trainer.theta).all()
-    assert ending.told - ending.step in (1, 2)
+    assert ending.last_reported_step - ending.step in (1, 2)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -128,7 +129,7 @@ def test_that_the_kept_state_is_that_of_the_named_step(build: Build) -> None:
         again.advance()
     assert torch.equal(trainer.theta, again.theta)
     again.advance()
-    if ending.told == ending.step + 2:
+    if ending.last_reported_step == ending.step + 2:
         assert torch.isfinite(again.theta).all(), (
             "the parameters after the kept step are finite, but their loss is not"
         )
@@ -155,9 +156,9 @@ def test_that_one_run_dies_and_the_others_finish_as_if_alone(
         torch.testing.assert_close(together.theta[run], alone.theta[0], rtol=1e-10, atol=1e-12)
     for run in (1, 3):
         alone = run_out(Trainer([experiments[run]]), 12)
-        assert (together.endings[run].step, together.endings[run].told) == (
+        assert (together.endings[run].step, together.endings[run].last_reported_step) == (
             alone.endings[0].step,
-            alone.endings[0].told,
+            alone.endings[0].last_reported_step,
         )
         torch.testing.assert_close(together.theta[run], alone.theta[0], rtol=1e-9, atol=0.0)
 

@@ -187,7 +187,7 @@ def test_that_every_message_is_reported_with_the_step_at_which_it_was_applied(
     assert applied[0].problem == applied[1].problem == ""
     assert applied[2].problem == "optimizer.lr is -1.0, but it must be a number above 0."
     assert applied[3].problem.startswith(
-        "seed cannot be changed while a run goes; these can: optimizer.lr"
+        "seed cannot be changed during a run; these can: optimizer.lr"
     )
     rates = series(events, "learning_rate")[1][:, 0]
     assert rates[:3].tolist() == [0.05] * 3

@@ -194,7 +194,7 @@ def test_that_gradient_noise_is_that_of_a_loop_over_examples(
     squares, mean = example_gradients(trainer.objective, trainer.theta, x, y)
     torch.testing.assert_close(squares, gradients.square().sum(dim=2), rtol=1e-10, atol=1e-14)
     torch.testing.assert_close(mean, gradients.mean(dim=1), rtol=1e-9, atol=1e-13)
-    context = trainer._sight()
+    context = trainer._context_at_rest()
     found = instrument("gradient_noise").take(context, {})
     covariance = torch.stack([torch.cov(rows.T) for rows in gradients])
     error = (covariance.diagonal(dim1=1, dim2=2).sum(dim=1) / 7).sqrt()
@@ -246,7 +246,7 @@ def test_that_a_step_leaves_what_the_norms_are_found_from(
     trainer = Trainer([build(seed=seed, **case) for seed in (1, 2)])
     points = []
     for step in range(6):
-        taken = trainer._stepper.take(trainer.theta, step, *trainer.batch_of(step))
+        taken = trainer.population.propose(*trainer.batch_of(step))
         points.append((taken.point, *trainer.batch_of(step)))
         assert trainer.objective.kept is None or step % 3 != 1
         trainer.advance()
@@ -335,7 +335,7 @@ def test_that_a_warm_start_takes_fewer_products_and_finds_the_same(
     assert float(numbers(warm, "products")) < float(numbers(cold, "products"))
     torch.testing.assert_close(numbers(warm, "top"), numbers(cold, "top"), rtol=1e-5, atol=0.0)
     some = instrument("spectrum", examples=50, tolerance=1e-8).take(context, {})
-    data = trainer.asked[0].dataset.load().training
+    data = trainer.requested[0].dataset.load().training
     here = value(
         trainer.objective,
         torch.from_numpy(data.x[:50]).unsqueeze(0),
@@ -363,11 +363,11 @@ def test_that_the_spectral_density_has_the_moments_of_the_dense_hessian(
 
 def test_that_what_has_broken_has_no_spectrum_and_the_others_have_theirs(build: Build) -> None:
     trainer = Trainer([build(seed=1), build(seed=2)])
-    sound = trainer._sight()
+    sound = trainer._context_at_rest()
     theta = trainer.theta.clone()
     theta[0] = math.nan
     trainer.theta = theta
-    broken = trainer._sight()
+    broken = trainer._context_at_rest()
     for name in (
         "spectrum",
         "spectral_density",
@@ -556,7 +556,7 @@ def test_that_gradients_by_time_are_those_of_finite_differences(build: Build, mo
     }[model]
     trainer = Trainer([build(seed=seed, model={"name": model, **sizes}, **case) for seed in (1, 2)])
     x, y = trainer.batch_of(0)
-    context = trainer._sight()
+    context = trainer._context_at_rest()
     found = instrument("time_gradient").take(context, {})
     norm: Any = found.series["norm"]
     torch.testing.assert_close(numbers(found, "left"), norm.values[:, 0] / norm.values[:, -1])
@@ -605,7 +605,7 @@ def test_that_reliability_is_that_of_scikit_learn(
     )
     taken = instrument("reliability", part="training", bins=8)
     found = taken.take(context, {})
-    data = trainer.asked[0].dataset.load().training
+    data = trainer.requested[0].dataset.load().training
     outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[0]
     p = torch.softmax(outputs, dim=1).numpy()
     confidence, right = p.max(axis=1), p.argmax(axis=1) == data.y
@@ -629,7 +629,7 @@ def test_that_margins_are_those_of_the_outputs(
         build(model={"name": "linear"}, dataset={"name": "iris"}), 20, monkeypatch
     )
     found = instrument("margins", bins=12).take(context, {})
-    data = trainer.asked[0].dataset.load().training
+    data = trainer.requested[0].dataset.load().training
     outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[
         0
     ].numpy()

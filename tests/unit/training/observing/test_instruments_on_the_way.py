@@ -166,7 +166,7 @@ def test_that_draws_of_the_global_generator_are_given_back(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer([build(instruments={"conditioning": {"every": 1}})])
-    cls = type(trainer.asked[0].instruments[0])
+    cls = type(trainer.requested[0].instruments[0])
     take = cls.take
 
     def drawing(self: Any, context: Any, memory: Any) -> Any:
@@ -365,7 +365,9 @@ def test_that_the_hot_path_makes_no_sight_where_nothing_is_due(
     def refuse(*arguments: Any) -> Any:
         raise AssertionError("a sight was made")
 
-    monkeypatch.setattr("optlab.training.observing.step_context.TrainingStepContext.of", refuse)
+    monkeypatch.setattr(
+        "optlab.training.observing.step_context.TrainingStepContext.after_step", refuse
+    )
     trainer = Trainer(
         [build(instruments={"conditioning": {"every": 100}, "distance": {"every": 100}})]
     )
