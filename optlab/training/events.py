@@ -176,7 +176,7 @@ class RunEnded:
         theta_sha256: hash of the final parameters; see
             :func:`optlab.training.snapshot.theta_sha256`.
         reason: why it ended, in words; of a diverged run with the first tensor that broke.
-        broken: name of that tensor, else "".
+        non_finite_tensor: name of that tensor, else "".
     """
 
     run: int
@@ -186,7 +186,7 @@ class RunEnded:
     final: Mapping[str, float | None]
     theta_sha256: str
     reason: str
-    broken: str = ""
+    non_finite_tensor: str = ""
 
 
 @dataclass(frozen=True)

@@ -393,7 +393,7 @@ class _Session:
                 final=finals[run],
                 theta_sha256=snapshot.theta_sha256,
                 reason=ending.reason,
-                broken=ending.non_finite_tensor,
+                non_finite_tensor=ending.non_finite_tensor,
             )
 
     def _finals(self) -> list[dict[str, float | None]]:

@@ -195,7 +195,7 @@ def test_that_a_session_tells_the_fatal_step_and_keeps_finite_parameters(
     events = list(_Session(Trainer([experiment], deferred=deferred), script(), None).events())
     end = ended(events)
     assert end.status == "diverged"
-    assert end.broken == "loss"
+    assert end.non_finite_tensor == "loss"
     losses = np.concatenate(
         [
             e.series["batch_loss"].values[:, 0]

@@ -247,7 +247,7 @@ def test_that_a_machine_that_breaks_is_ended_and_what_broke_is_named() -> None:
         for e in all_events(experiment(optimizer={"name": "sgd", "lr": 1.7e308}))
         if isinstance(e, RunEnded)
     ]
-    assert ended.status == "diverged" and ended.broken
+    assert ended.status == "diverged" and ended.non_finite_tensor
 
 
 # --- refusals ------------------------------------------------------------------------------------------------------------
