@@ -1,10 +1,10 @@
-"""The losses at many points ``origin + c₁d₁ + c₂d₂ + …`` that share an origin and a few directions.
+"""The losses at many points ``origin + c₁d₁ + c₂d₂ + …`` with one origin and few directions.
 
-Such points are far from arbitrary. Where a network is a stack of affine maps
+Such points have structure. Where a network is a stack of affine maps
 (:meth:`optlab.catalogue.models.base.Model.stack`), the first layer's pre-activations are themselves
 ``z₀ + c₁z₁ + c₂z₂ + …``: a matrix product for each direction, once, and a sum for each point. Only
-the layers above need each point's own weights, and those are built a few points at a time, few
-enough that all they give stays in the processor's cache. The points ``[K, P]`` are never formed.
+the layers above need each point's own weights, and those are built for a few points at a time, so
+that all their values stay in the CPU's cache. The points ``[K, P]`` are never formed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
 
 _CHUNK_VALUES = 300_000
-"""Values that the widest layer may hold at once, over points and examples: about a processor's
-cache; more wait for memory.
+"""Values that the widest layer may hold at once, over points and examples.
+
+It is about a CPU's cache; more values wait for memory.
 """
 
 
@@ -44,8 +45,9 @@ class Combinations:
         )
 
     def losses(self, coefficients: torch.Tensor) -> Iterator[tuple[slice, slice, torch.Tensor]]:
-        """Losses ``[k, m]`` of some points on some examples, with the places of both, until all
-        points have met all examples.
+        """Yield the losses ``[k, m]`` of some points on some examples, with the slices of both.
+
+        In the end all points have been evaluated on all examples.
 
         Args:
             coefficients: ``[K, D]``.
@@ -59,14 +61,14 @@ class Combinations:
             )
 
     def means(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """Mean losses ``[K]``, weight decay left out."""
+        """Return the mean losses ``[K]``, without weight decay, for coefficients ``[K, D]``."""
         total = self._x.new_zeros(len(coefficients))
         for points, _, losses in self.losses(coefficients):
             total[points] += losses.sum(dim=1)
         return total.div_(len(self._x))
 
     def penalized(self, losses: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
-        """Return mean losses ``[K]`` plus the weight-decay terms at the points."""
+        """Return mean losses ``[K]`` plus weight decay at the points of coefficients ``[K, D]``."""
         penalties = self._penalties(coefficients)
         return losses if penalties is None else losses + penalties
 
@@ -153,7 +155,7 @@ class Combinations:
         return torch.addmm(self._origin, coefficients.to(self._directions), self._directions)
 
     def _rows(self) -> int:
-        """Examples whose values at one point fill the cache."""
+        """Return the number of examples whose values at one point fill the cache."""
         return max(1, _CHUNK_VALUES // self._widest)
 
     def _examples(self, points: int) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
@@ -162,8 +164,10 @@ class Combinations:
 
 
 def _combined(basis: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
-    """``basis[0] + coefficients · basis[1:]``, ``[k, …]``, of ``basis`` ``[1 + D, …]`` and
-    ``coefficients`` ``[k, D]``.
+    """Return ``basis[0] + coefficients · basis[1:]``, ``[k, …]``.
+
+    Args:
+        basis: ``[1 + D, …]``. coefficients: ``[k, D]``.
     """
     columns = coefficients.view(*coefficients.shape, *(1 for _ in basis.shape[1:]))
     # One pass over the result for each direction: a matrix product over so short a sum is slower by

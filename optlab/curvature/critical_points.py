@@ -1,31 +1,31 @@
-"""From θ to a critical point, and its name.
+"""Find a critical point near θ, and classify it.
 
-A critical point is a zero of the gradient, of whatever kind. Two ways are gone, the second from
-where the first comes to a stop:
+A critical point is a zero of the gradient, of any kind. The search has two phases; the second
+starts where the first stops:
 
-* to the nearest: downhill on ``½‖g‖²``, where saddles and maxima attract as minima do. Each step
-  solves ``min ‖g + Hs‖² + μ‖s‖²`` (Levenberg–Marquardt on the equations g = 0), and near a critical
-  point it is Newton's. It may end in a valley of ``½‖g‖²`` that is no zero, where H takes g to
-  nothing (C. Frye et al., *Critical point-finding methods reveal gradient-flat regions of deep
+* to the nearest critical point: downhill on ``½‖g‖²``, where saddles and maxima attract as minima
+  do. Each step solves ``min ‖g + Hs‖² + μ‖s‖²`` (Levenberg–Marquardt on the equations g = 0); near
+  a critical point it is Newton's. It may end in a valley of ``½‖g‖²`` that is no zero, where H maps
+  g to zero (C. Frye et al., *Critical point-finding methods reveal gradient-flat regions of deep
   network losses*, 2021);
 * then downhill on the function itself, with ``|H|`` in place of H so that saddles repel (Y. Dauphin
-  et al., 2014), within a radius in which the quadratic model can be trusted: wherever the function
-  is bounded below there is a minimum to be found.
+  et al., 2014), within a radius in which the quadratic model can be trusted: a function that is
+  bounded below has a minimum to find.
 
-For small P the steps are exact, through all eigenvalues; for large P they are sought in a Krylov
-space of the gradient. Second derivatives have to be continuous: those of a ReLU network jump where
-units switch on and off, minima lie on the kinks, and Newton's steps jump to and fro across them.
+For small P the steps are exact, by all eigenvalues; for large P they come from a Krylov space of
+the gradient. Second derivatives have to be continuous: those of a ReLU network jump where units
+switch on and off, minima lie on the kinks, and Newton's steps jump back and forth across them.
 
-The naming rule: an eigenvalue counts as zero where its absolute value is at most a share of the
+The classification: an eigenvalue counts as zero where its absolute value is at most a share of the
 largest one's (1e-6 in double precision, 1e-4 in single). Then
 
 * all positive: minimum; all negative: maximum; both signs: saddle, whose index is the number of
   negative ones, whatever else is zero;
 * some zero, the others of one sign: degenerate, as the second derivatives do not decide;
-* all so small that the gradient's rounding could have made them: flat.
+* all so small that the gradient's rounding could have caused them: flat.
 
-Of a large network only the ends of the spectrum are looked at: both signs make a saddle, of an
-index not known; one sign makes no more than that end's word.
+Of a large network only the ends of the spectrum are computed: both signs make a saddle of unknown
+index; one sign suggests a minimum or maximum but does not prove it.
 """
 
 from __future__ import annotations
@@ -44,35 +44,34 @@ from optlab.objective.hessian import Hessian
 Kind = Literal["minimum", "maximum", "saddle", "degenerate", "flat"]
 
 _EXACT_UP_TO = 500
-"""P up to which a step of the finder takes all eigenvalues."""
+"""P up to which a step of the search computes all eigenvalues."""
 _KRYLOV = 100
-"""Dimensions of the space in which a step is sought where P is large."""
+"""Dimensions of the space that contains a step where P is large."""
 _ENDS = 8
-"""Eigenvalues that are looked at on either end where P is large."""
+"""Eigenvalues that are computed at either end where P is large."""
 _ENDS_TOLERANCE = 1e-4
 _MOST_DAMPING = 1e12
 _STALLED = 12
-"""Steps in which the gradient's norm has to be halved at least on the first way."""
+"""Steps in which the first phase has to halve the gradient's norm at least."""
 _FIRST = 0.6
-"""Share of all steps that the first way may take."""
+"""Share of all steps that the first phase may take."""
 _SMALLEST = 1e-12
-"""Radius, relative to 1 + ‖θ‖, below which the second derivatives say nothing about the next step.
-"""
+"""Radius, relative to 1 + ‖θ‖, below which second derivatives do not predict the next step."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a point is, by the eigenvalues of its Hessian.
+    """The classification of a point by the eigenvalues of its Hessian.
 
     Attributes:
         kind: its name, as if the gradient were zero there. critical: whether the gradient is.
-        index: number of negative eigenvalues; at least so many where the spectrum is not whole.
-            zeros: how many count as zero.
-        eigenvalues: rising, ``[P]``, or where P is large those of both ends. eigenvectors: ``[k,
+        index: number of negative eigenvalues; a lower bound where the spectrum is incomplete.
+        zeros: how many count as zero.
+        eigenvalues: ascending, ``[P]``, or where P is large those of both ends. eigenvectors: ``[k,
             P]``, in the same order.
-        whole: whether they are all there are.
+        whole: whether these are all eigenvalues.
         threshold: absolute value up to which an eigenvalue counts as zero.
-        value: of the function. gradient_norm: there.
+        value: of the function. gradient_norm: at the point.
     """
 
     kind: Kind
@@ -88,7 +87,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The name in words."""
+        """The classification as a sentence."""
         least = "" if self.whole else "at least "
         words = {
             "minimum": "a minimum: every eigenvalue is positive"
@@ -111,15 +110,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class CriticalPointResult:
-    """Where the finder ended.
+    """The result of a search.
 
     Attributes:
         theta: ``[1, P]``. gradient_norm: there. converged: whether it is within the tolerance.
-        steps: steps taken. products: Hessian products taken. distance: from the start. path: the
-            points, ``[steps + 1, P]``, or start and end where P is large.
-        norms: gradient norm at each step, ``[steps + 1]``; it may rise on the way. Without
-            convergence all of them end where it was smallest.
-        problem: why it did not converge, in words; "".
+        steps: steps taken. products: Hessian products computed. distance: from the start.
+        path: the points, ``[steps + 1, P]``, or start and end where P is large.
+        norms: gradient norm at each step, ``[steps + 1]``; it may rise temporarily. Without
+            convergence the path and the norms end where the norm was smallest.
+        problem: why it did not converge, as text; "" where it did.
     """
 
     theta: torch.Tensor
@@ -141,13 +140,14 @@ def find(
     steps: int = 200,
     least: float = 0.0,
 ) -> CriticalPointResult:
-    """Go from ``theta`` ``[1, P]`` to a critical point near it.
+    """Search for a critical point near ``theta`` ``[1, P]``.
 
     Args:
         tolerance: norm of the gradient, relative to 1 + |value|, that counts as zero; by default
             1e-8 in double precision and 1e-5 in single.
-        steps: most steps. least: smallest damping μ, relative to the largest eigenvalue's square;
-            more keeps the way closer to where it began.
+        steps: maximum number of steps.
+        least: smallest damping μ, relative to the largest eigenvalue's square; a larger one keeps
+            the path closer to its start.
     """
     search = _Search(
         landscape, theta.detach(), _tolerance(theta) if tolerance is None else tolerance, steps
@@ -169,7 +169,7 @@ class _At:
 
 
 class _Search:
-    """The two ways; the second goes on from :attr:`at`, where the first ended."""
+    """The two phases; the second continues from :attr:`at`, where the first ended."""
 
     def __init__(
         self, landscape: Landscape, start: torch.Tensor, enough: float, steps: int
@@ -190,11 +190,11 @@ class _Search:
 
     @property
     def over(self) -> bool:
-        """Whether there is no going on."""
+        """Whether the search cannot continue."""
         return self.converged or len(self._norms) > self._steps or not self.at.norm < float("inf")
 
     def nearest(self, least: float) -> None:
-        """Downhill on ``½‖g‖²``."""
+        """Go downhill on ``½‖g‖²``."""
         damping = 1e-3
         while (
             not self.over
@@ -218,7 +218,7 @@ class _Search:
                 damping *= 4.0
 
     def downhill(self) -> None:
-        """To a minimum of the function."""
+        """Go downhill to a minimum of the function."""
         radius, spectrum = self._first_radius(), self._spectrum()
         while not self.over and radius > self._smallest():
             s, coordinates = spectrum.step(radius)
@@ -246,7 +246,7 @@ class _Search:
             )
 
     def found(self) -> CriticalPointResult:
-        """What came of it."""
+        """Return the result."""
         problem, end, place = self._problem, self.at, len(self._norms) - 1
         if not self.converged:
             problem = problem or (
@@ -320,12 +320,13 @@ def name(
     tolerance: float | None = None,
     zero: float | None = None,
 ) -> Verdict:
-    """Name the point ``theta`` ``[1, P]`` by the eigenvalues of its Hessian, by the rule in this
-    module's docstring.
+    """Classify the point ``theta`` ``[1, P]`` by the eigenvalues of its Hessian.
+
+    The rule is in this module's docstring.
 
     Args:
-        tolerance: as for :func:`find`. zero: share of the largest absolute eigenvalue up to which
-            one counts as zero.
+        tolerance: as for :func:`find`.
+        zero: share of the largest absolute eigenvalue up to which one counts as zero.
     """
     value, g = landscape.value_and_gradient(theta)
     norm = float(torch.linalg.vector_norm(g))
@@ -367,8 +368,9 @@ def name(
 
 
 def _both_ends(here: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
-    """The outermost eigenvalues on either end, rising, with their vectors; copies of multiple ones
-    among them.
+    """Return the outermost eigenvalues at either end, ascending, with their vectors.
+
+    Copies of multiple eigenvalues are included.
     """
     ends = extremes(here.product, here.theta, top=_ENDS, bottom=_ENDS, tolerance=_ENDS_TOLERANCE)
     values = torch.cat([ends.bottom[0], ends.top[0].flip(0)])

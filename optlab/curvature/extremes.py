@@ -1,10 +1,9 @@
-"""Eigenvalues at the ends of a spectrum, by Lanczos with full reorthogonalization and thick
-restarts, for R matrices at once.
+"""Eigenvalues at the ends of a spectrum, by Lanczos iterations for R matrices at once.
 
-Orthogonality is kept in full, so no ghost of a converged eigenvalue appears; when the basis is
-full, the best Ritz vectors are kept and the search goes on from there (K. Wu, H. Simon,
-*Thick-restart Lanczos*, 2000), so memory stays bounded. Each run's answer is the one of the moment
-at which it converged: a run gets among others what it would get alone.
+Reorthogonalization is full, so no ghost of a converged eigenvalue appears. When the basis is full,
+the iteration restarts from the best Ritz vectors (K. Wu, H. Simon, *Thick-restart Lanczos*, 2000),
+so memory stays bounded. Each run's result is that of the moment at which it converged: a run gets
+among others the result that it would get alone.
 """
 
 from __future__ import annotations
@@ -20,23 +19,26 @@ from optlab.numerics.conjugate_gradients import Product
 from optlab.objective.seeding import generator
 
 Settle = Literal["vector", "value"]
-"""When an eigenpair is good enough: by the residual of its vector, or by the error of its value,
-which is of the order of the residual's square.
+"""Convergence criterion: the residual of the vector, or the error of the value.
+
+The latter is of the order of the residual's square.
 """
 
 _BASIS_VALUES = 32_000_000
 """Numbers that the basis may hold (128 MB in float32)."""
 _LARGEST_BASIS = 160
 _FEWEST = 4
-"""Products before convergence is believed: one direction alone is always an eigenvector of itself.
+"""Products before convergence is accepted: one direction alone is always an eigenvector of itself.
 """
 _MORE = 6
-"""Products that values are looked at for after they have settled, from a random start; a warm one
-has a part in all that is asked for.
+"""Products for which values are observed after they have settled, from a random start.
+
+A warm start has a component along everything that is requested.
 """
 _FRESH = 0.02
-"""Share of a random vector in a warm start: an eigenvector of the last time would never meet one
-that has overtaken it.
+"""Share of a random vector in a warm start.
+
+An earlier eigenvector alone would never find one that has overtaken it.
 """
 
 
@@ -45,12 +47,12 @@ class Extremes:
     """Eigenpairs at the ends of the spectrum of each run.
 
     Attributes:
-        top: the largest eigenvalues ``[R, k]``, falling; top_vectors: ``[R, k, P]``, of unit
+        top: the largest eigenvalues ``[R, k]``, descending; top_vectors: ``[R, k, P]``, of unit
             length.
-        bottom: the smallest ``[R, l]``, rising; bottom_vectors: ``[R, l, P]``.
+        bottom: the smallest ``[R, l]``, ascending; bottom_vectors: ``[R, l, P]``.
         residuals: the largest ``‖Hv − λv‖`` of a run's pairs, ``[R]``, relative to the largest
             absolute Ritz value.
-        products: Hessian products that each run's answer took, ``[R]``. converged: ``[R]`` bool.
+        products: Hessian products that each run's result took, ``[R]``. converged: ``[R]`` bool.
     """
 
     top: torch.Tensor
@@ -74,18 +76,18 @@ def extremes(
     most: int = 1000,
     seed: int = 0,
 ) -> Extremes:
-    """The ``top`` largest and ``bottom`` smallest eigenvalues, with their vectors.
+    """Return the ``top`` largest and ``bottom`` smallest eigenvalues, with their vectors.
 
     A single start finds a multiple eigenvalue once for each direction that rounding or a breakdown
-    brings in: of clusters of equal values it may report fewer than there are.
+    introduces: it may report fewer copies of equal values than there are.
 
     Args:
         product: ``v [R, P]`` → ``H v``. like: ``[R, P]``, for size, device and precision.
-        start: vectors of an earlier answer, ``[R, P]`` or ``[R, k, P]``, to start warm from; random
-            without it.
+        start: vectors of an earlier result, ``[R, P]`` or ``[R, k, P]``, for a warm start; random
+            by default.
         tolerance: largest residual (``settle="vector"``) or error of the value (``"value"``),
             relative to the largest absolute eigenvalue.
-        most: products to take at most. seed: of the random start.
+        most: maximum number of products. seed: of the random start.
     """
     parameters = like.shape[1]
     top, bottom = min(top, parameters), min(bottom, parameters)
@@ -173,8 +175,9 @@ class _Search:
     def _orthogonalized(
         self, w: torch.Tensor, dimension: int
     ) -> tuple[torch.Tensor, NDArray[np.float64]]:
-        """``w`` without its part in the basis, and its norm; that part is a column of the small
-        matrix.
+        """Return ``w`` without its part in the basis, and its norm.
+
+        That part becomes a column of the small matrix.
         """
         done = self.basis[:, :dimension]
         column = w.unsqueeze(2)
@@ -248,10 +251,10 @@ class _Search:
                 )
 
     def _confirmed(self, run: int, values: NDArray[Any], products: int) -> bool:
-        """Whether some more products have left the values as they were.
+        """Return whether some more products have left the values unchanged.
 
-        An estimate knows the directions that are in the space alone: an eigenvalue that the start
-        has hardly any part in comes late.
+        An estimate knows only the directions that are in the space: an eigenvalue along which the
+        start has hardly any component comes late.
         """
         before = self.settled[run]
         if before is None or np.abs(values - before[1]).max() > self.tolerance:
@@ -282,8 +285,9 @@ class _Search:
         )
 
     def _restart(self, values: NDArray[Any], vectors: NDArray[Any], dimension: int) -> int:
-        """Keep the Ritz vectors nearest to the ends that are asked for; the next direction is the
-        residual that they share.
+        """Keep the Ritz vectors nearest to the requested ends.
+
+        The next direction is the residual that they share.
         """
         spare = (dimension - self.top - self.bottom) // 2
         at_top = self.top + (spare if not self.bottom else spare // 2) if self.top else 0
@@ -299,7 +303,7 @@ class _Search:
         return len(kept)
 
     def _renewed(self, v: torch.Tensor, broken: NDArray[Any], dimension: int) -> torch.Tensor:
-        """Random directions outside of the basis for the runs whose space is exhausted."""
+        """Return random directions outside of the basis for the runs whose space is exhausted."""
         fresh = self._draw()
         done = self.basis[:, :dimension]
         for _ in range(2):
@@ -325,8 +329,10 @@ class _Search:
 
 
 def _value_errors(residuals: NDArray[Any], values: NDArray[Any], wanted: list[int]) -> NDArray[Any]:
-    """Bounds on the errors of Ritz values: the residual's square over the distance to the next
-    value, where that is smaller than the residual.
+    """Return bounds on the errors of Ritz values.
+
+    They are the residual's square over the distance to the next value, where that is smaller than
+    the residual.
     """
     found = residuals.copy()
     for place, index in enumerate(wanted):

@@ -1,8 +1,7 @@
-"""A landscape: the objective as a function of ``theta [R, P]`` alone, with value, gradient and
-Hessian at any point.
+"""A landscape: the objective as a function of ``theta [R, P]`` alone, with its derivatives.
 
-It is an objective on fixed data, or any differentiable function of R points: networks and surfaces
-of two variables go through the same instruments.
+It is an objective on fixed data, or any differentiable function of R points: the same tools work on
+networks and on surfaces of two variables.
 """
 
 from __future__ import annotations
@@ -15,30 +14,29 @@ from optlab.objective.hessian import GraphHessian, Hessian, SumHessian, batch_he
 from optlab.objective.objective import Objective
 
 _CHUNK_VALUES = 4_000_000
-"""Input values, over all runs, that one chunk of examples may hold: bounds the memory of the
-graphs.
-"""
+"""Input values, over all runs, in one chunk of examples: bounds the memory of the graphs."""
 
 _KEPT_CHUNKS = 4
-"""Chunks whose graphs are kept between Hessian products; with more of them each product computes
-its graphs again.
+"""Chunks whose graphs are kept between Hessian products.
+
+With more of them each product computes its graphs again.
 """
 
 
 class Landscape(ABC):
-    """A function of ``theta`` ``[R, P]`` whose runs do not touch each other."""
+    """A function of ``theta`` ``[R, P]`` in which the runs are independent."""
 
     @abstractmethod
     def value(self, theta: torch.Tensor) -> torch.Tensor:
-        """Values ``[R]``."""
+        """Return the values ``[R]`` at ``theta`` ``[R, P]``."""
 
     @abstractmethod
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Values ``[R]`` and gradients ``[R, P]``."""
+        """Return the values ``[R]`` and gradients ``[R, P]`` at ``theta`` ``[R, P]``."""
 
     @abstractmethod
     def hessian(self, theta: torch.Tensor) -> Hessian:
-        """The Hessians at ``theta``."""
+        """Return the Hessians at ``theta`` ``[R, P]``."""
 
 
 class FunctionLandscape(Landscape):
@@ -64,8 +62,8 @@ class FunctionLandscape(Landscape):
 class ObjectiveLandscape(Landscape):
     """The objective, with weight decay and auxiliary heads, on fixed examples.
 
-    They are taken in chunks where they are many. A model that normalizes over the batch takes the
-    moments of each chunk, as it does of each batch in training.
+    Many examples are evaluated in chunks. A model that normalizes over the batch uses the moments
+    of each chunk, as it uses those of each batch in training.
 
     Args:
         x, y: one batch a run, ``[R, m, *inputs]``, or examples that all runs share, ``[n,
@@ -107,7 +105,7 @@ class ObjectiveLandscape(Landscape):
             yield batch_hessian(self._objective, theta, x, y), share
 
     def _chunks(self, theta: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
-        """Batches ``[R, m, …]`` and their share of all examples."""
+        """Yield batches ``[R, m, …]`` and their share of all examples."""
         runs = theta.shape[0]
         widest = max(
             [

@@ -1,5 +1,6 @@
-"""Newton's steps made safe, in the eigenvectors of a Hessian or in a Krylov space: towards a zero
-of the gradient, and downhill.
+"""Safe Newton steps, in the eigenvectors of a Hessian or in a Krylov space.
+
+One kind leads to a zero of the gradient, the other downhill.
 """
 
 from __future__ import annotations
@@ -7,14 +8,16 @@ from __future__ import annotations
 from optlab.core.lazy import torch
 
 _NO_CURVATURE = 1e-10
-"""Share of the largest absolute eigenvalue below which a direction counts as one without curvature.
-"""
+"""Share of the largest absolute eigenvalue below which a direction counts as flat."""
 
 
 class Equations:
     """``min ‖g + Hs‖² + μ‖s‖²`` for one point, ready for any μ.
 
-    In an orthonormal basis ``[k, P]`` of the steps it is ``min ‖c + Ay‖² + μ‖y‖²``.
+    In an orthonormal basis of the steps it is ``min ‖c + Ay‖² + μ‖y‖²``.
+
+    Args:
+        basis: ``[k, P]``. matrix: A, ``[l, k]``. c: ``[l]``.
     """
 
     def __init__(self, basis: torch.Tensor, matrix: torch.Tensor, c: torch.Tensor) -> None:
@@ -26,8 +29,10 @@ class Equations:
         self._beyond = float((c @ c - self._c @ self._c).clamp_min(0.0))
 
     def step(self, damping: float) -> tuple[torch.Tensor, float]:
-        """The step ``[1, P]`` for μ = damping · (largest singular value)², and the norm of ``g +
-        Hs``.
+        """Return the step ``[1, P]`` for a relative damping, and the norm of ``g + Hs``.
+
+        Args:
+            damping: μ over the square of the largest singular value.
         """
         scale = float(self._singular.max()) if len(self._singular) else 0.0
         mu = damping * scale**2
@@ -41,8 +46,11 @@ class Equations:
 
 
 class Spectrum:
-    """Eigenvalues, rising, and unit eigenvectors ``[k, P]`` at one point (or Ritz values and
-    vectors), with the gradient in their coordinates.
+    """Eigenvalues and eigenvectors at one point, with the gradient in their coordinates.
+
+    Args:
+        values: ascending, ``[k]``; eigenvalues or Ritz values. vectors: of unit length, ``[k, P]``.
+            c: the gradient in their coordinates, ``[k]``.
     """
 
     def __init__(self, values: torch.Tensor, vectors: torch.Tensor, c: torch.Tensor) -> None:
@@ -50,8 +58,9 @@ class Spectrum:
         self.scale = float(values.abs().max()) if len(values) else 0.0
 
     def step(self, radius: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """The step ``[1, P]`` downhill along each vector, the slope over the curvature's absolute
-        value, at most as long as ``radius``; and its coordinates.
+        """Return the downhill step ``[1, P]`` of length ``radius`` at most, and its coordinates ``[k]``.
+
+        Along each vector it is the slope divided by the absolute value of the curvature.
         """
         size = self.values.abs().clamp_min(
             max(_NO_CURVATURE * self.scale, torch.finfo(self.values.dtype).tiny)

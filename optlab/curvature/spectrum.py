@@ -1,7 +1,7 @@
-"""The spectrum of the Hessian: its ends, its trace, its density, and for small P all of it.
+"""The spectrum of the Hessian: its ends, trace and density, and for small P all of it.
 
-Everything is asked of an objective at ``theta`` ``[R, P]`` on data (one batch a run, ``[R, m, …]``,
-or examples shared by all runs, ``[n, …]``), and answered in tensors with a leading run axis.
+All functions take an objective at ``theta`` ``[R, P]`` on data (one batch a run, ``[R, m, …]``, or
+examples shared by all runs, ``[n, …]``) and return tensors with a leading run axis.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 
 DENSE_UP_TO = 1500
-"""P up to which the whole spectrum is computed without being asked for: seconds."""
+"""P up to which the full spectrum is computed by default: seconds."""
 LARGEST_DENSE = 8192
 """P up to which the matrix is built at all: half a gigabyte in double precision."""
 ZERO = 1e-6
-"""Share of the largest absolute eigenvalue below which an eigenvalue counts as zero in double
-precision; in single precision it is 1e-4.
+"""Share of the largest absolute eigenvalue below which one counts as zero in double precision.
+
+In single precision it is 1e-4.
 """
 
 
@@ -34,7 +35,7 @@ class Trace:
 
     Attributes:
         mean: ``[R]``. standard_error: ``[R]``, of the mean over the probes.
-        probes: how many there were; each costs one product.
+        probes: their number; each costs one product.
     """
 
     mean: torch.Tensor
@@ -51,8 +52,8 @@ class Density:
             quadrature smoothed by Gaussians.
         width: their standard deviation, ``[R]``. nodes, weights: the quadrature itself, ``[R, K]``;
             each run's weights add up to 1.
-        moments: ``tr(Hʲ)/P`` for j = 0, 1, …, ``[R, J]``, estimated. probes: how many there were;
-            products: Hessian products taken.
+        moments: ``tr(Hʲ)/P`` for j = 0, 1, …, ``[R, J]``, estimated. probes: their number;
+            products: number of Hessian products.
     """
 
     grid: torch.Tensor
@@ -70,8 +71,8 @@ class Whole:
     """All eigenvalues.
 
     Attributes:
-        values: ``[R, P]``, rising. vectors: ``[R, P, P]``, a vector a row, or None where they were
-            not asked for.
+        values: ``[R, P]``, ascending. vectors: ``[R, P, P]``, a vector a row, or None where they
+            were not requested.
         negative, zero: how many are negative (the index) and how many count as zero, ``[R]``.
         negative_share: ``[R]``, of all P.
     """
@@ -88,14 +89,14 @@ class Whole:
 
 
 def hessian(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> Hessian:
-    """The Hessians at ``theta`` ``[R, P]``, by products."""
+    """Return the Hessians at ``theta`` ``[R, P]``, for products."""
     return ObjectiveLandscape(objective, x, y).hessian(theta)
 
 
 def hvp(
     objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, v: torch.Tensor
 ) -> torch.Tensor:
-    """``H v`` for ``v`` ``[R, P]``, or for several vectors a run ``[R, k, P]``."""
+    """Return ``H v`` for ``v`` ``[R, P]``, or for several vectors a run ``[R, k, P]``."""
     here = hessian(objective, theta, x, y)
     return here.product(v) if v.dim() == 2 else here.several(v)
 
@@ -103,8 +104,9 @@ def hvp(
 def gradient(
     objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The objective ``[R]``, weight decay included, and its gradient ``[R, P]``; on whole data in
-    chunks.
+    """Return the objective ``[R]``, weight decay included, and its gradient ``[R, P]``.
+
+    Large data are evaluated in chunks.
     """
     return ObjectiveLandscape(objective, x, y).value_and_gradient(theta)
 
@@ -122,11 +124,10 @@ def extreme_eigenvalues(
     settle: Settle = "vector",
     most: int = 1000,
 ) -> Extremes:
-    """The largest and smallest eigenvalues with their vectors; see
-    :func:`optlab.curvature.extremes.extremes`.
+    """Return the largest and smallest eigenvalues at ``theta`` ``[R, P]`` with their vectors.
 
-    For a monitor of the largest eigenvalue alone, ``settle="value"`` with the last vectors as
-    ``start`` needs the fewest products.
+    See :func:`optlab.curvature.extremes.extremes`. For a monitor of the largest eigenvalue alone,
+    ``settle="value"`` with the last vectors ``[R, k, P]`` as ``start`` needs the fewest products.
     """
     here = hessian(objective, theta, x, y)
     return extremes(
@@ -150,16 +151,20 @@ def trace(
     probes: int = 32,
     seed: int = 0,
 ) -> Trace:
-    """The trace by random signs z: the mean of ``zᵀHz`` (M. Hutchinson, 1990).
+    """Estimate the trace ``[R]`` by random signs z: the mean of ``zᵀHz`` (M. Hutchinson, 1990).
 
     Raises:
-        InvalidInput: fewer than two probes, which have no standard error.
+        InvalidInput: there are fewer than two probes, which have no standard error.
     """
     return trace_of(hessian(objective, theta, x, y), probes=probes, seed=seed)
 
 
 def trace_of(here: Hessian, *, probes: int = 32, seed: int = 0) -> Trace:
-    """:func:`trace` of a Hessian that is at hand."""
+    """Estimate the trace of an existing Hessian; see :func:`trace`.
+
+    Raises:
+        InvalidInput: there are fewer than two probes, which have no standard error.
+    """
     if probes < 2:
         raise InvalidInput(
             f"A trace with a standard error needs two probes at least, but {probes} was asked for.",
@@ -182,11 +187,12 @@ def density(
     moments: int = 5,
     seed: int = 0,
 ) -> Density:
-    """The spectral density (S. Ubaru, J. Chen, Y. Saad, *Fast estimation of tr(f(A))*, 2017).
+    """Estimate the spectral density at ``theta`` ``[R, P]``.
 
     A Krylov space of ``steps`` dimensions from a random start is a Gauss quadrature of the spectrum
-    as that start sees it: exact for polynomials up to degree ``2·steps − 1``. The mean over random
-    starts estimates the spectrum itself.
+    as weighted by that start: exact for polynomials up to degree ``2·steps − 1``. The mean over
+    random starts estimates the spectrum itself (S. Ubaru, J. Chen, Y. Saad, *Fast estimation of
+    tr(f(A))*, 2017).
 
     Args:
         probes: random starts. steps: products for each. points: of the grid. moments: how many to
@@ -211,7 +217,7 @@ def density_of(
     moments: int = 5,
     seed: int = 0,
 ) -> Density:
-    """:func:`density` of a Hessian that is at hand."""
+    """Estimate the spectral density of an existing Hessian; see :func:`density`."""
     source = generator(seed, "density")
     before = here.products
     all_nodes, all_weights = [], []
@@ -247,7 +253,7 @@ def whole(
     *,
     vectors: bool = False,
 ) -> Whole:
-    """All eigenvalues, and what signs they have; for small P.
+    """Return all eigenvalues at ``theta`` ``[R, P]`` and the counts of their signs; for small P.
 
     Raises:
         InvalidInput: P is larger than :data:`LARGEST_DENSE`.
@@ -256,7 +262,11 @@ def whole(
 
 
 def whole_of(here: Hessian, *, vectors: bool = False) -> Whole:
-    """:func:`whole` of a Hessian that is at hand."""
+    """Return all eigenvalues of an existing Hessian; see :func:`whole`.
+
+    Raises:
+        InvalidInput: P is larger than :data:`LARGEST_DENSE`.
+    """
     parameters = here.theta.shape[1]
     if parameters > LARGEST_DENSE:
         raise InvalidInput(
@@ -277,12 +287,14 @@ def whole_of(here: Hessian, *, vectors: bool = False) -> Whole:
 def convexity(
     landscape: Landscape, path: torch.Tensor, tolerance: float | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Smallest eigenvalue ``[T]`` at each point of a path ``[T, P]``, and whether the Hessian is
-    positive semidefinite there, ``[T]`` bool.
+    """Return the smallest eigenvalue ``[T]`` at each point of a path ``[T, P]``, and its convexity.
 
     Args:
         tolerance: share of the largest absolute eigenvalue by which the smallest may be negative;
             by default :func:`zero_share`.
+
+    Returns:
+        The eigenvalues, and whether the Hessian is positive semidefinite there, ``[T]`` bool.
     """
     share = zero_share(path.dtype) if tolerance is None else tolerance
     smallest, largest = [], []
@@ -304,15 +316,14 @@ def convexity(
 
 
 def zero_share(dtype: torch.dtype) -> float:
-    """Share of the largest absolute eigenvalue below which one counts as zero: what products in
-    this precision can tell apart, and a margin.
+    """Return the share of the largest absolute eigenvalue below which one counts as zero.
+
+    It is what products in this precision can distinguish, with a margin.
     """
     return ZERO if dtype == torch.float64 else 100.0 * ZERO
 
 
 def _signs(like: torch.Tensor, source: torch.Generator) -> torch.Tensor:
-    """Random signs ``[R, P]``, the same for every run, so that runs are compared by the same
-    probes.
-    """
+    """Return random signs ``[R, P]``, the same for every run, so that runs are comparable."""
     drawn = torch.randint(0, 2, (like.shape[1],), generator=source)
     return (2.0 * drawn - 1.0).to(like).expand(like.shape)

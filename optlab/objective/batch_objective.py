@@ -1,9 +1,8 @@
-"""The oracle: what a rule may ask of the objective on one batch when a single gradient is not
-enough.
+"""The objective on one batch, for rules that need more than a single gradient.
 
-Line searches ask for values at several points, second-order rules for products with the Hessian or
-with the Fisher matrix. Each graph is built once a point; a product then costs about two gradients
-and memory that grows with P.
+Line searches evaluate it at several points; second-order rules multiply with the Hessian or with
+the Fisher matrix. What a product needs is computed once per point; a product then costs about two
+gradients.
 """
 
 from __future__ import annotations
@@ -18,19 +17,18 @@ from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 
 _COLUMNS = 64
-"""Columns of a Hessian that are computed at once: bounds the memory of the batched backward pass.
-"""
+"""Columns of a Fisher matrix computed at once: bounds the memory of the batched backward pass."""
 
 _POPULATION_VALUES = 8_000_000
 """Input values or parameters that the points evaluated at once may hold."""
 
 
 class BatchObjective:
-    """The objective (with its weight decay and auxiliary heads) of R runs on their batches.
+    """The objective (with weight decay and auxiliary heads) of R runs on their batches.
 
     Args:
-        x, y: batches with a leading run axis. seeds: of the runs. step: number of this step (0, 1,
-            …), for draws.
+        objective: the objective. x, y: batches ``[R, m, …]``. seeds: of the runs.
+        step: number of the current step (0, 1, …), for draws.
     """
 
     def __init__(
@@ -54,32 +52,33 @@ class BatchObjective:
         return self._gradients
 
     def only(self, run: int) -> BatchObjective:
-        """The oracle of one run alone; what it is asked counts here, too."""
-        here = slice(run, run + 1)
+        """Return the objective of one run alone; its evaluations count here, too."""
+        row = slice(run, run + 1)
         alone = BatchObjective(
-            self._objective, self._x[here], self._y[here], self._seeds[here], self._step
+            self._objective, self._x[row], self._y[row], self._seeds[row], self._step
         )
         alone._part_of = (self, run)
         return alone
 
     def generator(self, run: int, purpose: str) -> torch.Generator:
-        """A generator for this step of one run: the same draws whenever the step is repeated."""
+        """Return a generator for this step of one run: the same draws if the step is repeated."""
         return generator(self._seeds[run], f"{purpose}/{self._step}")
 
     def loss(self, theta: torch.Tensor) -> torch.Tensor:
-        """The objective ``[R]`` at ``theta`` ``[R, P]``."""
+        """Return the objective ``[R]`` at ``theta`` ``[R, P]``."""
         with torch.no_grad():
             return self._objective.total(theta, self._x, self._y)
 
     def values(self, points: torch.Tensor) -> torch.Tensor:
-        """The objective ``[R, K]`` at many points ``[R, K, P]`` of each run: as a population of R ·
-        K runs, a part of it at a time.
+        """Return the objective ``[R, K]`` at many points ``[R, K, P]`` of each run.
+
+        The points are evaluated as a population of R · K runs, in chunks of bounded memory.
         """
         runs, _, parameters = points.shape
         examples = self._x.shape[1]
         wide = max(parameters, examples * max(1, self._objective.shape.width))
         count = max(1, _POPULATION_VALUES // (runs * wide))
-        found: list[torch.Tensor] = []
+        chunks: list[torch.Tensor] = []
         with torch.no_grad():
             for part in points.split(count, dim=1):
                 size = part.shape[1]
@@ -90,16 +89,16 @@ class BatchObjective:
                     for t in (self._x, self._y)
                 )
                 values = self._objective.total(part.reshape(runs * size, parameters), x, y)
-                found.append(values.view(runs, size))
-        return torch.cat(found, dim=1)
+                chunks.append(values.view(runs, size))
+        return torch.cat(chunks, dim=1)
 
     def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The objective ``[R]`` and its gradient ``[R, P]`` at ``theta``."""
+        """Return the objective ``[R]`` and its gradient ``[R, P]`` at ``theta`` ``[R, P]``."""
         self._count(1)
         return self._objective.total_and_gradient(theta, self._x, self._y)
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
-        """Return the function ``v [R, P]`` → ``H v``, with the exact Hessian at ``theta``."""
+        """Return ``v [R, P]`` → ``H v``, with the exact Hessian at ``theta`` ``[R, P]``."""
         self._count(1)
         hessian = batch_hessian(self._objective, theta, self._x, self._y)
 
@@ -115,10 +114,10 @@ class BatchObjective:
         return batch_hessian(self._objective, theta, self._x, self._y).dense()
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
-        """``v [R, P]`` → ``F v`` with the Fisher matrix of the model's own predictions on the batch
-        (weight decay is no part of it).
+        """Return ``v [R, P]`` → ``F v``, with the Fisher matrix at ``theta`` ``[R, P]``.
 
-        ``F = mean Jᵀ S J``: J the Jacobian of the outputs, S the Fisher matrix of the predicted
+        The matrix is that of the model's own predictions on the batch, without weight decay: ``F =
+        mean Jᵀ S J`` with J the Jacobian of the outputs and S the Fisher matrix of the predicted
         distribution. For these losses it is also the Gauss–Newton matrix.
         """
         leaf, outputs, probe, pulled = self._pulled(theta)
@@ -130,13 +129,13 @@ class BatchObjective:
             # Jᵀu is linear in u, so its derivative by u along v is Jv.
             (pushed,) = torch.autograd.grad(pulled, probe, v, retain_graph=True)
             weighted = self._objective.loss.fisher_product(predicted, pushed) / m
-            (found,) = torch.autograd.grad(outputs, leaf, weighted, retain_graph=True)
-            return found
+            (result,) = torch.autograd.grad(outputs, leaf, weighted, retain_graph=True)
+            return result
 
         return product
 
     def fisher(self, theta: torch.Tensor) -> torch.Tensor:
-        """The matrices ``[R, P, P]`` of :meth:`fisher_product`; for small P."""
+        """Return the matrices ``[R, P, P]`` of :meth:`fisher_product` at ``theta``; for small P."""
         leaf, outputs, probe, pulled = self._pulled(theta)
         _, m, width = outputs.shape
         rows: list[torch.Tensor] = []
@@ -162,7 +161,7 @@ class BatchObjective:
     def _pulled(
         self, theta: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Leaf, outputs, a probe u of their shape, and ``Jᵀu`` as a function of u."""
+        """Return leaf, outputs, a probe u of their shape, and ``Jᵀu`` as a function of u."""
         leaf = theta.detach().requires_grad_()
         outputs = self._objective.outputs(leaf, self._x, TRAINING)
         probe = torch.zeros_like(outputs, requires_grad=True)
@@ -172,12 +171,12 @@ class BatchObjective:
     def _count(self, number: int) -> None:
         self._gradients = [count + number for count in self._gradients]
         if self._part_of is not None:
-            whole, run = self._part_of
-            whole._gradients[run] += number
+            parent, run = self._part_of
+            parent._gradients[run] += number
 
 
 def _units(theta: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Unit vectors ``[c, R, P]``, the same in every run, a few at a time."""
+    """Yield unit vectors ``[c, R, P]``, the same in every run, a few at a time."""
     runs, parameters = theta.shape
     for begin in range(0, parameters, _COLUMNS):
         count = min(_COLUMNS, parameters - begin)
@@ -187,6 +186,6 @@ def _units(theta: torch.Tensor) -> Iterator[torch.Tensor]:
 
 
 def _symmetric(rows: torch.Tensor) -> torch.Tensor:
-    """Matrices ``[R, P, P]`` from their rows ``[P, R, P]``, rid of what rounding makes unsymmetric."""
+    """Return matrices ``[R, P, P]`` from their rows ``[P, R, P]``, made symmetric to the last bit."""
     matrix = rows.transpose(0, 1)
     return 0.5 * (matrix + matrix.transpose(1, 2))

@@ -1,4 +1,4 @@
-"""The oracle against torch.func, against explicit Jacobians, and against closed forms of linear and
+"""The objective on a batch against torch.func, explicit Jacobians, and closed forms of linear and
 softmax regression.
 """
 
@@ -252,7 +252,7 @@ def test_that_evaluations_are_counted_for_each_run() -> None:
     assert list(asked.gradients) == [6, 6, 6]
 
 
-def test_that_the_oracle_of_one_run_is_that_run() -> None:
+def test_that_the_objective_of_one_run_is_that_run() -> None:
     objective = build(MODELS[1], "cross_entropy", l2=0.1)
     theta, x, y = draw(objective)
     asked = batch_objective(objective, x, y)

@@ -44,7 +44,7 @@ def test_that_a_device_that_is_not_there_is_refused_with_those_that_are(
     machine(monkeypatch)
     with pytest.raises(
         InvalidInput,
-        match="device is 'cuda', but this machine offers: cpu; use one of them, or auto",
+        match="device is 'cuda', but this machine has: cpu; use one of them, or auto",
     ) as refusal:
         device.resolve("cuda", 1, "float32")
     assert refusal.value.field == "device"

@@ -260,7 +260,7 @@ def test_that_at_most_the_first_examples_give_the_moments() -> None:
 def test_that_an_evaluation_without_training_examples_is_refused() -> None:
     objective = build({"batch_norm": True})
     theta, x, y = draw(objective)
-    with pytest.raises(ValueError, match="has to be given training examples"):
+    with pytest.raises(ValueError, match="the objective needs training examples"):
         objective.evaluate(theta, x[0], y[0])
 
 
