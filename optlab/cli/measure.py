@@ -68,7 +68,7 @@ def measure(
         if not trainer.alive:
             break
     if trainer.alive:
-        trainer.instrument_runner.look_with_all(trainer.step)
+        trainer.instrument_runner.read_all(trainer.step)
     document = _document(source, trainer)
     if json:
         say_json(document)

@@ -81,13 +81,15 @@ class Combinations:
             decay = self._objective.decay_product(basis)
             if decay is None:
                 return None
-            every = torch.cat(
+            with_one = torch.cat(
                 [coefficients.new_ones(len(coefficients), 1), coefficients], dim=1
             ).to(basis)
-            return 0.5 * (every @ (basis @ decay.T) * every).sum(dim=1)
+            return 0.5 * (with_one @ (basis @ decay.T) * with_one).sum(dim=1)
         rows = max(1, _CHUNK_VALUES // len(self._origin))
-        found = [self._objective.penalty(self._points(some)) for some in coefficients.split(rows)]
-        return torch.cat([part for part in found if part is not None])
+        penalties = [
+            self._objective.penalty(self._points(some)) for some in coefficients.split(rows)
+        ]
+        return torch.cat([part for part in penalties if part is not None])
 
     def _through_the_layers(
         self, stack: Stack, coefficients: torch.Tensor
@@ -121,19 +123,19 @@ class Combinations:
                         _combined(weight, some),
                         stack.activate(z),
                     )
-                yield points, examples, self._judged(z.transpose(1, 2), x, y)
+                yield points, examples, self._losses_of(z.transpose(1, 2), x, y)
 
     def _through_the_model(
         self, coefficients: torch.Tensor
     ) -> Iterator[tuple[slice, slice, torch.Tensor]]:
         objective = self._objective
         normalizes = objective.model.normalizes()
-        most = max(
+        chunk = max(
             1,
             _CHUNK_VALUES
             // (objective.layout.total + min(len(self._x), self._rows()) * self._widest),
         )
-        for points in _slices(len(coefficients), most):
+        for points in _slices(len(coefficients), chunk):
             theta = self._points(coefficients[points]).to(self._x)
             context = (
                 ForwardContext(training=False, statistics=objective.statistics(theta))
@@ -141,10 +143,10 @@ class Combinations:
                 else EVALUATION
             )
             for examples, x, y in self._examples(len(theta)):
-                everyone, targets = x.expand(len(theta), *x.shape), y.expand(len(theta), *y.shape)
-                yield points, examples, objective.per_example(theta, everyone, targets, context)
+                inputs, targets = x.expand(len(theta), *x.shape), y.expand(len(theta), *y.shape)
+                yield points, examples, objective.per_example(theta, inputs, targets, context)
 
-    def _judged(self, outputs: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def _losses_of(self, outputs: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         count = len(outputs)
         targets = self._objective.model.targets(
             x.expand(count, *x.shape), y.expand(count, *y.shape)
@@ -170,12 +172,12 @@ def _combined(basis: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
         basis: ``[1 + D, …]``. coefficients: ``[k, D]``.
     """
     columns = coefficients.view(*coefficients.shape, *(1 for _ in basis.shape[1:]))
-    # One pass over the result for each direction: a matrix product over so short a sum is slower by
-    # far.
-    found = torch.addcmul(basis[0], columns[:, 0], basis[1])
-    for place in range(2, len(basis)):
-        found.addcmul_(columns[:, place - 1], basis[place])
-    return found
+    # One pass over the result for each direction: a matrix product over so short a sum is much
+    # slower.
+    total = torch.addcmul(basis[0], columns[:, 0], basis[1])
+    for index in range(2, len(basis)):
+        total.addcmul_(columns[:, index - 1], basis[index])
+    return total
 
 
 def _slices(count: int, size: int) -> Iterator[slice]:

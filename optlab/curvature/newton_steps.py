@@ -25,8 +25,8 @@ class Equations:
         u, self._singular, v = torch.linalg.svd(matrix, full_matrices=False)
         self._right = v.T
         self._c = u.T @ c
-        # What lies outside of A's image no step can take away.
-        self._beyond = float((c @ c - self._c @ self._c).clamp_min(0.0))
+        # No step can reduce the part outside of A's image.
+        self._outside = float((c @ c - self._c @ self._c).clamp_min(0.0))
 
     def step(self, damping: float) -> tuple[torch.Tensor, float]:
         """Return the step ``[1, P]`` for a relative damping, and the norm of ``g + Hs``.
@@ -42,7 +42,7 @@ class Equations:
         )
         left = self._c * (1.0 - factor * self._singular)
         y = -(self._right @ (factor * self._c))
-        return (y @ self._basis).unsqueeze(0), float(left @ left + self._beyond) ** 0.5
+        return (y @ self._basis).unsqueeze(0), float(left @ left + self._outside) ** 0.5
 
 
 class Spectrum:
@@ -58,21 +58,21 @@ class Spectrum:
         self.scale = float(values.abs().max()) if len(values) else 0.0
 
     def step(self, radius: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the downhill step ``[1, P]`` of length ``radius`` at most, and its coordinates ``[k]``.
+        """Return the downhill step ``[1, P]`` within ``radius``, and its coordinates ``[k]``.
 
         Along each vector it is the slope divided by the absolute value of the curvature.
         """
         size = self.values.abs().clamp_min(
             max(_NO_CURVATURE * self.scale, torch.finfo(self.values.dtype).tiny)
         )
-        found = -self.c / size
-        if not float(found.norm()) <= radius:
+        coordinates = -self.c / size
+        if not float(coordinates.norm()) <= radius:
             # More damping shortens it; between no step and that of the gradient alone, the length
             # falls steadily.
             low, high = 0.0, float(self.c.norm()) / radius
             for _ in range(60):
                 middle = 0.5 * (low + high)
-                found = -self.c / (size + middle)
-                low, high = (middle, high) if float(found.norm()) > radius else (low, middle)
-            found = -self.c / (size + high)
-        return (found @ self.vectors).unsqueeze(0), found
+                coordinates = -self.c / (size + middle)
+                low, high = (middle, high) if float(coordinates.norm()) > radius else (low, middle)
+            coordinates = -self.c / (size + high)
+        return (coordinates @ self.vectors).unsqueeze(0), coordinates

@@ -52,10 +52,11 @@ class Plane:
         gram = directions @ directions.T
         if not float(torch.linalg.det(gram)) > 1e-20 * float(gram[0, 0] * gram[1, 1]):
             raise InvalidInput(
-                "The two directions of the slice are parallel or zero, so there is no plane; choose others."
+                "The two directions of the slice are parallel or zero, so they span no plane; choose "
+                "others."
             )
-        found = torch.linalg.solve(gram, directions @ offsets.T).T
-        return found, torch.linalg.vector_norm(offsets - found @ directions, dim=1)
+        coordinates = torch.linalg.solve(gram, directions @ offsets.T).T
+        return coordinates, torch.linalg.vector_norm(offsets - coordinates @ directions, dim=1)
 
     def explained(self, path: torch.Tensor) -> float:
         """Return the share of the variance of a path ``[K, P]`` that the plane holds.
@@ -100,10 +101,12 @@ def filter_normalized(layout: Layout, theta: torch.Tensor, source: torch.Generat
         if spec.role != "weight" or len(spec.shape) < 2:
             parts.append(torch.zeros_like(direction))
             continue
-        rows, ours = weight.view(spec.shape[0], -1), direction.view(spec.shape[0], -1)
+        rows, drawn_rows = weight.view(spec.shape[0], -1), direction.view(spec.shape[0], -1)
         length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         parts.append(
-            (ours * length / torch.linalg.vector_norm(ours, dim=1, keepdim=True)).flatten()
+            (
+                drawn_rows * length / torch.linalg.vector_norm(drawn_rows, dim=1, keepdim=True)
+            ).flatten()
         )
     return torch.cat(parts)
 
@@ -128,13 +131,13 @@ def path_plane(path: torch.Tensor) -> Plane:
     """
     if len(path) < 3:
         raise InvalidInput(
-            f"A plane through a path needs three points of it at least, but there are {len(path)}."
+            f"A plane through a path needs at least three points of the path, not {len(path)}."
         )
     deviations = (path - path.mean(dim=0)).double()
     # From the small matrix of inner products: K points of P numbers, K far below P.
     values, vectors = torch.linalg.eigh(deviations @ deviations.T)
     if not float(values[-2]) > 1e-12 * float(values[-1]):
-        raise InvalidInput("The path lies on a line, so it has no plane of its own.")
+        raise InvalidInput("The path lies on a line, so it spans no plane.")
     directions = (vectors[:, [-1, -2]] / values[[-1, -2]].sqrt()).T @ deviations
     # The sign of an eigenvector is arbitrary: the path ends on the positive side.
     directions = directions * torch.where(
@@ -192,10 +195,10 @@ def grid(
             enough for a picture and takes about half the time.
     """
     coefficients = torch.stack([a.repeat_interleave(len(b)), b.repeat(len(a))], dim=1)
-    here = _combinations(
+    combinations = _combinations(
         objective, plane.origin, torch.stack([plane.first, plane.second]), x, y, precision
     )
-    return _objective_at(here, coefficients, plane.origin, penalty).view(len(a), len(b))
+    return _objective_at(combinations, coefficients, plane.origin, penalty).view(len(a), len(b))
 
 
 def line(
@@ -223,15 +226,16 @@ def line(
     batches = len(x) // batch
     if batches < 2:
         raise InvalidInput(
-            f"Error bars need two batches at least, but {len(x)} examples make {batches} of {batch}; make the batches smaller."
+            f"Error bars need at least two batches, but {len(x)} examples make {batches} of {batch}; "
+            "use smaller batches."
         )
-    here = _combinations(objective, origin, direction.unsqueeze(0), x, y, precision)
+    combinations = _combinations(objective, origin, direction.unsqueeze(0), x, y, precision)
     coefficients = at.unsqueeze(1)
     table = origin.new_empty(len(at), len(x))
-    for points, examples, losses in here.losses(coefficients):
+    for points, examples, losses in combinations.losses(coefficients):
         table[points, examples] = losses.to(table)
     mean = table.mean(dim=1)
-    values = here.penalized(mean, coefficients) if penalty else mean
+    values = combinations.penalized(mean, coefficients) if penalty else mean
     spread = table[:, : batches * batch].reshape(len(at), batches, batch).mean(dim=2).std(dim=1)
     return Line(at, values, spread / math.sqrt(batches), spread, batches)
 
@@ -252,14 +256,14 @@ def _combinations(
 
 
 def _objective_at(
-    here: Combinations, coefficients: torch.Tensor, like: torch.Tensor, penalty: bool
+    combinations: Combinations, coefficients: torch.Tensor, like: torch.Tensor, penalty: bool
 ) -> torch.Tensor:
-    mean = here.means(coefficients).to(like)
-    return here.penalized(mean, coefficients) if penalty else mean
+    mean = combinations.means(coefficients).to(like)
+    return combinations.penalized(mean, coefficients) if penalty else mean
 
 
 def _orthogonal(v: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
     """Return ``v`` without its part along ``to``, as long as ``to``."""
     rest = v - (v @ to) / (to @ to) * to
-    found: torch.Tensor = rest * torch.linalg.vector_norm(to) / torch.linalg.vector_norm(rest)
-    return found
+    scaled: torch.Tensor = rest * torch.linalg.vector_norm(to) / torch.linalg.vector_norm(rest)
+    return scaled

@@ -67,7 +67,7 @@ class Density:
 
 
 @dataclass(frozen=True)
-class Whole:
+class FullSpectrum:
     """All eigenvalues.
 
     Attributes:
@@ -97,8 +97,8 @@ def hvp(
     objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, v: torch.Tensor
 ) -> torch.Tensor:
     """Return ``H v`` for ``v`` ``[R, P]``, or for several vectors a run ``[R, k, P]``."""
-    here = hessian(objective, theta, x, y)
-    return here.product(v) if v.dim() == 2 else here.several(v)
+    products = hessian(objective, theta, x, y)
+    return products.product(v) if v.dim() == 2 else products.several(v)
 
 
 def gradient(
@@ -122,23 +122,22 @@ def extreme_eigenvalues(
     start: torch.Tensor | None = None,
     tolerance: float = 1e-5,
     settle: Settle = "vector",
-    most: int = 1000,
+    max_products: int = 1000,
 ) -> Extremes:
     """Return the largest and smallest eigenvalues at ``theta`` ``[R, P]`` with their vectors.
 
     See :func:`optlab.curvature.extremes.extremes`. For a monitor of the largest eigenvalue alone,
     ``settle="value"`` with the last vectors ``[R, k, P]`` as ``start`` needs the fewest products.
     """
-    here = hessian(objective, theta, x, y)
     return extremes(
-        here.product,
-        here.theta,
+        hessian(objective, theta, x, y).product,
+        theta,
         top=top,
         bottom=bottom,
         start=start,
         tolerance=tolerance,
         settle=settle,
-        most=most,
+        max_products=max_products,
     )
 
 
@@ -159,7 +158,7 @@ def trace(
     return trace_of(hessian(objective, theta, x, y), probes=probes, seed=seed)
 
 
-def trace_of(here: Hessian, *, probes: int = 32, seed: int = 0) -> Trace:
+def trace_of(at_point: Hessian, *, probes: int = 32, seed: int = 0) -> Trace:
     """Estimate the trace of an existing Hessian; see :func:`trace`.
 
     Raises:
@@ -167,11 +166,11 @@ def trace_of(here: Hessian, *, probes: int = 32, seed: int = 0) -> Trace:
     """
     if probes < 2:
         raise InvalidInput(
-            f"A trace with a standard error needs two probes at least, but {probes} was asked for.",
+            f"A trace with a standard error needs at least two probes, not {probes}.",
             "probes",
         )
     source = generator(seed, "trace")
-    values = torch.stack([here.along(_signs(here.theta, source)) for _ in range(probes)])
+    values = torch.stack([at_point.along(_signs(at_point.theta, source)) for _ in range(probes)])
     return Trace(values.mean(dim=0), values.std(dim=0) / math.sqrt(probes), probes)
 
 
@@ -209,7 +208,7 @@ def density(
 
 
 def density_of(
-    here: Hessian,
+    at_point: Hessian,
     *,
     probes: int = 8,
     steps: int = 64,
@@ -219,10 +218,10 @@ def density_of(
 ) -> Density:
     """Estimate the spectral density of an existing Hessian; see :func:`density`."""
     source = generator(seed, "density")
-    before = here.products
+    before = at_point.products
     all_nodes, all_weights = [], []
     for _ in range(probes):
-        krylov = lanczos(here.product, _signs(here.theta, source), steps)
+        krylov = lanczos(at_point.product, _signs(at_point.theta, source), steps)
         values, vectors = torch.linalg.eigh(krylov.matrix)
         # Rows beyond a run's own space are zero, and no part of the first basis vector: their
         # weight is zero, too.
@@ -233,54 +232,55 @@ def density_of(
     scale = torch.maximum(low.abs(), high.abs()).clamp_min(torch.finfo(nodes.dtype).tiny)
     spread = torch.maximum(high - low, 1e-3 * scale)
     width = spread / 100.0
-    place = torch.linspace(0.0, 1.0, points, dtype=nodes.dtype, device=nodes.device)
-    grid = low - 4.0 * width + place * (high - low + 8.0 * width)
+    position = torch.linspace(0.0, 1.0, points, dtype=nodes.dtype, device=nodes.device)
+    grid = low - 4.0 * width + position * (high - low + 8.0 * width)
     away = (grid.unsqueeze(2) - nodes.unsqueeze(1)) / width.unsqueeze(2)
     smooth = (weights.unsqueeze(1) * torch.exp(-0.5 * away.square())).sum(dim=2) / (
         width * math.sqrt(2.0 * math.pi)
     )
     powers = torch.stack([(weights * nodes**power).sum(dim=1) for power in range(moments)], dim=1)
     return Density(
-        grid, smooth, nodes, weights, width.squeeze(1), powers, probes, here.products - before
+        grid, smooth, nodes, weights, width.squeeze(1), powers, probes, at_point.products - before
     )
 
 
-def whole(
+def full_spectrum(
     objective: Objective,
     theta: torch.Tensor,
     x: torch.Tensor,
     y: torch.Tensor,
     *,
     vectors: bool = False,
-) -> Whole:
+) -> FullSpectrum:
     """Return all eigenvalues at ``theta`` ``[R, P]`` and the counts of their signs; for small P.
 
     Raises:
         InvalidInput: P is larger than :data:`LARGEST_DENSE`.
     """
-    return whole_of(hessian(objective, theta, x, y), vectors=vectors)
+    return full_spectrum_of(hessian(objective, theta, x, y), vectors=vectors)
 
 
-def whole_of(here: Hessian, *, vectors: bool = False) -> Whole:
-    """Return all eigenvalues of an existing Hessian; see :func:`whole`.
+def full_spectrum_of(at_point: Hessian, *, vectors: bool = False) -> FullSpectrum:
+    """Return all eigenvalues of an existing Hessian; see :func:`full_spectrum`.
 
     Raises:
         InvalidInput: P is larger than :data:`LARGEST_DENSE`.
     """
-    parameters = here.theta.shape[1]
+    parameters = at_point.theta.shape[1]
     if parameters > LARGEST_DENSE:
         raise InvalidInput(
-            f"All {parameters:,} eigenvalues cannot be had: the matrix may have {LARGEST_DENSE:,} rows at most; ask for those at the ends, or the density."
+            f"All {parameters:,} eigenvalues cannot be computed: the matrix may have at most "
+            f"{LARGEST_DENSE:,} rows; compute those at the ends, or the density."
         )
-    matrix = here.dense()
+    matrix = at_point.dense()
     if vectors:
         values, columns = torch.linalg.eigh(matrix)
-        found = columns.transpose(1, 2)
+        rows: torch.Tensor | None = columns.transpose(1, 2)
     else:
-        values, found = torch.linalg.eigvalsh(matrix), None
+        values, rows = torch.linalg.eigvalsh(matrix), None
     threshold = zero_share(values.dtype) * values.abs().amax(dim=1, keepdim=True)
-    return Whole(
-        values, found, (values < -threshold).sum(dim=1), (values.abs() <= threshold).sum(dim=1)
+    return FullSpectrum(
+        values, rows, (values < -threshold).sum(dim=1), (values.abs() <= threshold).sum(dim=1)
     )
 
 
@@ -299,15 +299,15 @@ def convexity(
     share = zero_share(path.dtype) if tolerance is None else tolerance
     smallest, largest = [], []
     for point in path.split(1):
-        here = landscape.hessian(point)
+        at_point = landscape.hessian(point)
         if point.shape[1] <= DENSE_UP_TO:
-            values = torch.linalg.eigvalsh(here.dense())
+            values = torch.linalg.eigvalsh(at_point.dense())
             low, high = values[:, 0], values.abs().amax(dim=1)
         else:
-            found = extremes(here.product, point, top=1, bottom=1, tolerance=1e-4)
+            ends = extremes(at_point.product, point, top=1, bottom=1, tolerance=1e-4)
             low, high = (
-                found.bottom[:, 0],
-                torch.maximum(found.top[:, 0].abs(), found.bottom[:, 0].abs()),
+                ends.bottom[:, 0],
+                torch.maximum(ends.top[:, 0].abs(), ends.bottom[:, 0].abs()),
             )
         smallest.append(low)
         largest.append(high)

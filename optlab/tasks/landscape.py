@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from optlab.core.lazy import torch
 from optlab.curvature import critical_points
 from optlab.curvature.extremes import extremes
-from optlab.curvature.spectrum import convexity, density_of, trace_of, whole_of
+from optlab.curvature.spectrum import convexity, density_of, trace_of, full_spectrum_of
 from optlab.experiment import Experiment
 from optlab.objective.seeding import generator
 from optlab.store import Store
@@ -167,7 +167,7 @@ class SpectrumTask(Task):
             float(estimate.standard_error[0]),
             nothing,
             nothing,
-            int(whole_of(here).negative[0]) if parameters <= SMALL else None,
+            int(full_spectrum_of(here).negative[0]) if parameters <= SMALL else None,
             rate,
         )
         yield first

@@ -1,9 +1,8 @@
-"""Divergence: notice runs whose numbers are no longer finite, keep their last finite state, and
-name the first tensor that was not finite.
+"""Divergence: detect it, keep the last finite state, and name the first non-finite tensor.
 
-On the CPU the check reads a number at each step. On a GPU that would make every step wait, so a
-run that diverges is frozen on the device within the step, and the host learns of it when it next
-reads a block (:meth:`DivergenceGuard.sync`).
+On the CPU the check reads a number at each step. On a GPU that would make every step wait, so a run
+that diverges is frozen on the device within the step, and the host learns of it when it next reads
+a block (:meth:`DivergenceGuard.sync`).
 """
 
 from __future__ import annotations
@@ -160,9 +159,7 @@ class DivergenceGuard:
         return True
 
     def _retraced(self, run: int, step: int, loss_finite: bool) -> tuple[str, str]:
-        """Repeat the steps of a frozen run from its kept state to the diverging step, and name
-        what was not finite.
-        """
+        """Repeat the steps of a frozen run from its kept state, and name what was not finite."""
         kept = _kept_step(step, loss_finite)
         alone = self._population.single(run, self._members[run], kept)
         for number in range(kept, step + 1):

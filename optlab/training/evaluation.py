@@ -77,14 +77,16 @@ class Evaluator:
         return {name: value for name, value in values.items() if value is not None}
 
     def full_gradient_norm(self, theta: torch.Tensor) -> torch.Tensor:
-        """Return the norms ``[R]`` of the gradient on the entire training set at ``theta``
-        ``[R, P]``; see :class:`~optlab.training.full_gradient.FullGradient`.
+        """Return the norms ``[R]`` of the full gradient at ``theta`` ``[R, P]``.
+
+        See :class:`~optlab.training.full_gradient.FullGradient`.
         """
         return self._full_gradient.norms(theta)
 
     def test_performance(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return ``test_loss`` and, for classes, ``test_error`` ``[R]`` at ``theta`` ``[R, P]``;
-        empty where there is no test part.
+        """Return ``test_loss`` and, for classes, ``test_error`` ``[R]`` at ``theta`` ``[R, P]``.
+
+        The result is empty where there is no test part.
         """
         if not len(self._test):
             return {}

@@ -28,8 +28,9 @@ _AVERAGING, _DELAY, _BEST = "averaging.", "delay.", "best.theta"
 
 
 class Member(Protocol):
-    """What a group has to know of a run: the parts of an :class:`Experiment` that make its steps; a
-    race on a surface has no others.
+    """What a group needs of a run: the parts of an :class:`Experiment` that define its steps.
+
+    A race on a surface has no others.
     """
 
     @property
@@ -51,14 +52,16 @@ class Member(Protocol):
 class Group:
     """Runs of a population that share an update rule, a clipping rule and an average.
 
-    The state of everything that remembers is one dictionary, so that freezing, keeping and
-    restoring a run need to know of one thing: the rule's own entries have plain names, those of the
-    average begin with ``averaging.``, ``delay.i`` are the parameters of i steps ago, and
-    ``best.theta`` are those of the best evaluation where the stopping rule keeps them.
+    Everything with a state shares one dictionary, so that freezing, keeping and restoring a run
+    deal with one object: the rule's own entries have plain names, those of the average begin with
+    ``averaging.``, ``delay.i`` are the parameters of i steps ago, and ``best.theta`` are those of
+    the best evaluation where the stopping rule keeps them.
+
+    Args:
+        rows: indices of the runs. experiments: all runs of the population. theta: ``[R, P]``.
 
     Attributes:
-        rows: which runs, as a Python list; index: the same as a tensor, or None where it is all of
-            them in order.
+        index: the rows as a tensor, or None where they are all runs in order.
         h, clip_h, averaging_h: hyperparameters: numbers where all runs agree, else columns
             ``[len(rows), 1]``.
         state: see above; every tensor has a leading run axis.
@@ -70,30 +73,34 @@ class Group:
     ) -> None:
         self.rows = rows
         self._layout = layout
-        everyone = rows == list(range(len(experiments)))
-        self.index = None if everyone else torch.tensor(rows, device=theta.device)
+        all_runs = rows == list(range(len(experiments)))
+        self.index = None if all_runs else torch.tensor(rows, device=theta.device)
         self.memories: list[Mapping[str, float]] = [{} for _ in rows]
         self.refresh(experiments, theta)
-        here = self.select(theta)
+        its_theta = self.select(theta)
         self.h.step = 1
-        self.state: State = dict(self.optimizer.begin(here, self.h))
+        self.state: State = dict(self.optimizer.begin(its_theta, self.h))
         self.state |= {
-            f"{_AVERAGING}{name}": value for name, value in self.averaging.start(here).items()
+            f"{_AVERAGING}{name}": value for name, value in self.averaging.start(its_theta).items()
         }
-        self.state |= {f"{_DELAY}{age}": here for age in range(1, self._longest + 1)}
+        self.state |= {f"{_DELAY}{age}": its_theta for age in range(1, self._max_delay + 1)}
         if self._keeps_best:
-            self.state[_BEST] = here
+            self.state[_BEST] = its_theta
 
     def refresh(self, experiments: Sequence[Member], theta: torch.Tensor) -> None:
-        """Read the hyperparameters anew from the experiments as they stand now."""
+        """Read the hyperparameters again from the current experiments.
+
+        Args:
+            theta: ``[R, P]``, for device and precision.
+        """
         members = [experiments[row] for row in self.rows]
         self.optimizer = members[0].optimizer
         self.clipping = members[0].clipping
         self.averaging = members[0].averaging
         self.delays = [member.delay for member in members]
-        self._longest = max(delay.longest() for delay in self.delays)
+        self._max_delay = max(delay.longest() for delay in self.delays)
         self._keeps_best = members[0].stopping.keeps_best
-        self._simple = not self.averaging.active and self._longest == 0 and not self._keeps_best
+        self._simple = not self.averaging.active and self._max_delay == 0 and not self._keeps_best
         self.h = _columns([member.optimizer for member in members], theta)
         self.h.layout = self._layout
         self.clip_h = _columns([member.clipping for member in members], theta)
@@ -105,11 +112,11 @@ class Group:
         self._theta = theta
 
     def schedule(self, step: int) -> list[float]:
-        """Set the rates and ``h.step`` for the step after ``step``; the rates, one a run."""
+        """Set the rates and ``h.step`` for the step after ``step``; return the rates, one a run."""
         self.h.step = self.averaging_h.step = step + 1
         if self._watching:
-            given = zip(self._schedules, self._rates, self.memories, strict=True)
-            rates = [schedule.rate_given(lr, step, memory) for schedule, lr, memory in given]
+            members = zip(self._schedules, self._rates, self.memories, strict=True)
+            rates = [schedule.rate_given(lr, step, memory) for schedule, lr, memory in members]
         else:
             rates = [
                 schedule.rate(lr, step)
@@ -119,46 +126,48 @@ class Group:
         return rates
 
     def observe(self, values: Mapping[str, Sequence[float]]) -> None:
-        """Let schedules that watch see an evaluation: series → value of every run of the
-        population.
-        """
+        """Show an evaluation to the schedules that watch: series → value of every run."""
         if self._watching:
-            here = [{name: column[row] for name, column in values.items()} for row in self.rows]
-            seen = zip(self._schedules, self.memories, here, strict=True)
-            self.memories = [schedule.observed(memory, its) for schedule, memory, its in seen]
+            its_values = [
+                {name: column[row] for name, column in values.items()} for row in self.rows
+            ]
+            members = zip(self._schedules, self.memories, its_values, strict=True)
+            self.memories = [schedule.observed(memory, its) for schedule, memory, its in members]
 
     def schedule_memory(self, run: int) -> dict[str, float]:
-        """What the schedule of a run remembers, as a snapshot holds it."""
+        """Return what the schedule of a run remembers, as a snapshot holds it."""
         return {
             f"{SCHEDULE}{name}": value
             for name, value in self.memories[self.rows.index(run)].items()
         }
 
     def select(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The rows of this group."""
+        """Return the rows of this group ``[len(rows), …]`` of a tensor ``[R, …]``."""
         return tensor if self.index is None else tensor[self.index]
 
     def point(self, theta: torch.Tensor, step: int) -> torch.Tensor:
-        """Where the group's gradients are taken, ``[len(rows), P]``, from its parameters ``theta``."""
+        """Return the points ``[len(rows), P]`` of the group's gradients, from its ``theta``."""
         return self.optimizer.point(self._stale(theta, step), self._own(), self.h)
 
     def update(
         self, theta: torch.Tensor, g: torch.Tensor, norm: torch.Tensor
     ) -> tuple[torch.Tensor, State]:
-        """Parameters and state after a step with the gradients ``g`` of norm ``[len(rows)]``."""
+        """Return parameters and state after a step, from gradients ``g`` and their norms.
+
+        Args:
+            theta, g: ``[len(rows), P]``. norm: ``[len(rows)]``.
+        """
         if self.clipping.active:
             g = self.clipping.clip(g, norm, self.clip_h)
         after, own = self.optimizer.update(theta, g, self._own(), self.h)
         return after, self._with_strategies(theta, after, own)
 
     def clipped(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
-        """Share ``[len(rows)]`` of the components of the gradients ``g`` that clipping changes."""
+        """Return the share ``[len(rows)]`` of the gradients' components that are clipped."""
         return self.clipping.touched(g, norm, self.clip_h)
 
     def step_on_objective(self, theta: torch.Tensor, objective: BatchObjective) -> Outcome:
-        """Take the step of a rule that evaluates the objective itself, from ``theta``
-        ``[len(rows), P]``.
-        """
+        """Take the step of a rule that evaluates the objective, from ``theta`` ``[len(rows), P]``."""
         assert isinstance(self.optimizer, ObjectiveOptimizer)
         outcome = self.optimizer.step(theta, objective, self._own(), self.h)
         return dataclasses.replace(
@@ -171,21 +180,21 @@ class Group:
         return isinstance(self.optimizer, ObjectiveOptimizer)
 
     def average(self) -> torch.Tensor | None:
-        """The averaged parameters ``[len(rows), P]``, or None."""
+        """Return the averaged parameters ``[len(rows), P]``, or None."""
         return self.state.get(f"{_AVERAGING}average")
 
     def best(self, run: int) -> torch.Tensor:
-        """The parameters ``[P]`` of a run's best evaluation."""
+        """Return the parameters ``[P]`` of a run's best evaluation."""
         return self.state[_BEST][self.rows.index(run)]
 
     def with_best(self, state: State, run: int, theta: torch.Tensor) -> State:
-        """``state`` with these parameters ``[P]`` as those of the run's best evaluation."""
+        """Return ``state`` with these parameters ``[P]`` as those of the run's best evaluation."""
         best = state[_BEST].clone()
         best[self.rows.index(run)] = theta
         return {**state, _BEST: best}
 
     def _own(self) -> State:
-        """The rule's own entries."""
+        """Return the rule's own entries."""
         return (
             self.state
             if self._simple
@@ -210,17 +219,17 @@ class Group:
             state |= {f"{_AVERAGING}{name}": value for name, value in averaged.items()}
         if self._keeps_best:
             state[_BEST] = self.state[_BEST]
-        if self._longest:
+        if self._max_delay:
             state[f"{_DELAY}1"] = theta
             state |= {
                 f"{_DELAY}{age}": self.state[f"{_DELAY}{age - 1}"]
-                for age in range(2, self._longest + 1)
+                for age in range(2, self._max_delay + 1)
             }
         return state
 
     def _stale(self, theta: torch.Tensor, step: int) -> torch.Tensor:
-        """The parameters that the gradient is taken at, as old as each run's delay says."""
-        if self._longest == 0:
+        """Return the parameters to evaluate the gradient at, as old as each run's delay says."""
+        if self._max_delay == 0:
             return theta
         ages = [
             min(delay.staleness(step, generators(seed)), step)
@@ -230,13 +239,13 @@ class Group:
         return (
             past[0]
             if len(set(ages)) == 1
-            else torch.stack([whole[row] for row, whole in enumerate(past)])
+            else torch.stack([theta[row] for row, theta in enumerate(past)])
         )
 
 
 def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -> list[Group]:
-    """The groups of a population."""
-    found: dict[tuple[Any, ...], list[int]] = {}
+    """Return the groups of a population with parameters ``theta`` ``[R, P]``."""
+    by_key: dict[tuple[Any, ...], list[int]] = {}
     for row, experiment in enumerate(experiments):
         parts = (experiment.optimizer, experiment.clipping, experiment.averaging)
         shaping = [getattr(experiment.optimizer, name) for name in experiment.optimizer.fixed]
@@ -246,12 +255,12 @@ def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -
             experiment.delay.longest(),
             experiment.stopping.keeps_best,
         )
-        found.setdefault(key, []).append(row)
-    return [Group(rows, experiments, theta, layout) for rows in found.values()]
+        by_key.setdefault(key, []).append(row)
+    return [Group(rows, experiments, theta, layout) for rows in by_key.values()]
 
 
 def _discrete(component: Component) -> list[Any]:
-    """Values that cannot be columns: switches, choices, texts and lists."""
+    """Return the values that cannot be columns: flags, choices, texts and lists."""
     return [
         getattr(component, field.name)
         for field in component.fields()
@@ -262,11 +271,9 @@ def _discrete(component: Component) -> list[Any]:
 def _columns(members: Sequence[Component], theta: torch.Tensor) -> Hyperparameters:
     values: dict[str, Any] = {}
     for field in members[0].fields():
-        everyone = [getattr(member, field.name) for member in members]
+        column = [getattr(member, field.name) for member in members]
         values[field.name] = (
-            _number_or_column(everyone, theta)
-            if field.kind in ("number", "integer")
-            else everyone[0]
+            _number_or_column(column, theta) if field.kind in ("number", "integer") else column[0]
         )
     return Hyperparameters(**values)
 

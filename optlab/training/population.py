@@ -24,7 +24,7 @@ _SHARED = ("dataset", "model", "loss", "continuation", "budget", "measures", "in
 
 
 def check_compatible(experiments: Sequence[Experiment]) -> None:
-    """Whether the experiments can be run as one population.
+    """Check that the experiments can be run as one population.
 
     Raises:
         InvalidInput: they differ in something that a population shares.
@@ -90,9 +90,7 @@ class Population:
         self._stepper = Stepper(objective, self.groups, continuation, seeds)
 
     def propose(self, x: torch.Tensor, y: torch.Tensor) -> ProposedStep:
-        """Compute the next step on the batch ``x``, ``y`` ``[R, m, …]``; nothing changes until it
-        is accepted.
-        """
+        """Compute the next step on the batch ``x``, ``y`` ``[R, m, …]``, without taking it."""
         return self._stepper.propose(self.theta, self.step, x, y)
 
     def accept(
@@ -164,8 +162,9 @@ class Population:
             group.observe(values)
 
     def averaged(self) -> torch.Tensor | None:
-        """Return averaged parameters ``[R, P]``, the iterates themselves for runs without an
-        average; None where no run has one.
+        """Return averaged parameters ``[R, P]``; None where no run has an average.
+
+        Runs without one have their iterates.
         """
         if not any(group.averaging.active for group in self.groups):
             return None
@@ -177,8 +176,10 @@ class Population:
         return averaged
 
     def keep_best(self, run: int, state: PopulationState) -> PopulationState:
-        """Keep the parameters of a run as those of its best evaluation, and return ``state`` with
-        them kept there, too.
+        """Keep the parameters of a run as those of its best evaluation.
+
+        Returns:
+            ``state`` with them kept there, too.
         """
         kept = list(state.groups)
         for index, group in enumerate(self.groups):

@@ -139,7 +139,7 @@ class Trainer:
             self.objective, self._evaluator.training, self._evaluator.validation, follows
         )
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
-        self.instrument_runner = InstrumentRunner(self.recorder, self._context_at_rest)
+        self.instrument_runner = InstrumentRunner(self.recorder, self.context_at_rest)
         self.instrument_runner.restore(experiments, drawn.to(self.theta), snapshots)
 
     def _populated(self, drawn: torch.Tensor, snapshots: Sequence[Snapshot] | None) -> Population:
@@ -169,8 +169,9 @@ class Trainer:
 
     @property
     def theta(self) -> torch.Tensor:
-        """Parameters ``[R, P]`` after ``step`` steps; the row of a run that has ended stays as it
-        ended.
+        """Parameters ``[R, P]`` after ``step`` steps.
+
+        The row of a run that has ended stays as it ended.
         """
         return self.population.theta
 
@@ -243,8 +244,9 @@ class Trainer:
                 )
 
     def sync_divergence(self) -> None:
-        """End the runs that were frozen on the device since the last call; does nothing where the
-        check is not deferred.
+        """End the runs that were frozen on the device since the last call.
+
+        Does nothing where the check is not deferred.
         """
         if self._guard.sync() and not self.alive:
             self.recorder.drop_after(
@@ -313,7 +315,7 @@ class Trainer:
 
     # --- evaluation ----------------------------------------------------------------------------------------------------------
 
-    def _context_at_rest(self) -> TrainingStepContext:
+    def context_at_rest(self) -> TrainingStepContext:
         """Return the context of the current parameters, with the batch of the next step."""
         # The last step is known unless something else has set the parameters since.
         before = (

@@ -217,7 +217,7 @@ def test_that_chunks_of_the_data_add_up(
         torch.testing.assert_close(again[1], gradient, rtol=1e-11, atol=1e-13)
 
 
-def test_that_value_and_gradient_are_of_the_whole_objective_with_weight_decay() -> None:
+def test_that_value_and_gradient_include_weight_decay() -> None:
     objective, theta, x, y = problem(
         MLP(hidden=(5,), activation="tanh"), CrossEntropy(l2=0.5, l1=0.1)
     )

@@ -161,7 +161,7 @@ def test_that_the_hessian_of_softmax_regression_is_its_closed_form() -> None:
 
 
 @pytest.mark.parametrize("model", [{"name": "mlp", "hidden": [14]}], ids=str)
-def test_that_a_matrix_of_more_columns_than_are_computed_at_once_is_whole(
+def test_that_a_matrix_of_more_columns_than_are_computed_at_once_is_complete(
     model: dict[str, Any],
 ) -> None:
     objective = build(model, "cross_entropy", l2=0.1)

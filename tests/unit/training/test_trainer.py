@@ -108,7 +108,7 @@ def test_that_a_stopped_run_resumed_from_its_snapshot_is_the_run_that_was_not_st
     assert resumed.final == straight.final
 
 
-def test_that_values_changed_on_the_way_are_replayed_exactly_from_the_log(
+def test_that_values_changed_during_a_run_are_replayed_exactly_from_the_log(
     build: Build, play: Any, ended: Any, script: Any
 ) -> None:
     experiment = build(clipping={"name": "norm", "threshold": 5.0})

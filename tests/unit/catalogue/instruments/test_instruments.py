@@ -194,7 +194,7 @@ def test_that_gradient_noise_is_that_of_a_loop_over_examples(
     squares, mean = example_gradients(trainer.objective, trainer.theta, x, y)
     torch.testing.assert_close(squares, gradients.square().sum(dim=2), rtol=1e-10, atol=1e-14)
     torch.testing.assert_close(mean, gradients.mean(dim=1), rtol=1e-9, atol=1e-13)
-    context = trainer._context_at_rest()
+    context = trainer.context_at_rest()
     found = instrument("gradient_noise").take(context, {})
     covariance = torch.stack([torch.cov(rows.T) for rows in gradients])
     error = (covariance.diagonal(dim1=1, dim2=2).sum(dim=1) / 7).sqrt()
@@ -363,11 +363,11 @@ def test_that_the_spectral_density_has_the_moments_of_the_dense_hessian(
 
 def test_that_what_has_broken_has_no_spectrum_and_the_others_have_theirs(build: Build) -> None:
     trainer = Trainer([build(seed=1), build(seed=2)])
-    sound = trainer._context_at_rest()
+    sound = trainer.context_at_rest()
     theta = trainer.theta.clone()
     theta[0] = math.nan
     trainer.theta = theta
-    broken = trainer._context_at_rest()
+    broken = trainer.context_at_rest()
     for name in (
         "spectrum",
         "spectral_density",
@@ -440,7 +440,7 @@ def test_that_a_channel_of_an_image_and_a_state_over_time_are_units(build: Build
     bias = images.layout.named(theta)["convolutions.0.bias"]
     bias[0, 1] = -1e6
     images.theta = theta
-    dead: Any = taken.take(images._sight(), {}).series["dead"]
+    dead: Any = taken.take(images.context_at_rest(), {}).series["dead"]
     assert float(dead.values[0, dead.names.index("convolutions.0.relu")]) == 0.25
     sequences = Trainer(
         [
@@ -451,11 +451,12 @@ def test_that_a_channel_of_an_image_and_a_state_over_time_are_units(build: Build
             )
         ]
     )
-    found = taken.take(sequences._sight(), {})
+    found = taken.take(sequences.context_at_rest(), {})
     mean: Any = found.series["mean"]
     assert mean.names == ("state", "output")
     states = torch.cat(
-        [state for name, state in sequences._sight().traced() if name.startswith("state")], dim=1
+        [state for name, state in sequences.context_at_rest().traced() if name.startswith("state")],
+        dim=1,
     )
     assert float(mean.values[0, 0]) == pytest.approx(float(states.mean()))
     saturated: Any = found.series["saturated"]
@@ -556,7 +557,7 @@ def test_that_gradients_by_time_are_those_of_finite_differences(build: Build, mo
     }[model]
     trainer = Trainer([build(seed=seed, model={"name": model, **sizes}, **case) for seed in (1, 2)])
     x, y = trainer.batch_of(0)
-    context = trainer._context_at_rest()
+    context = trainer.context_at_rest()
     found = instrument("time_gradient").take(context, {})
     norm: Any = found.series["norm"]
     torch.testing.assert_close(numbers(found, "left"), norm.values[:, 0] / norm.values[:, -1])
