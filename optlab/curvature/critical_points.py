@@ -89,24 +89,26 @@ class Verdict:
     def sentence(self) -> str:
         """The classification as a sentence."""
         bound = "" if self.complete else "at least "
+        others = "negative" if self.index else "positive"
+        partial = "as far as both ends of the spectrum show"
         sentence = {
             "minimum": "a minimum: every eigenvalue is positive"
             if self.complete
-            else "a minimum as far as both ends of the spectrum show",
+            else f"a minimum {partial}",
             "maximum": "a maximum: every eigenvalue is negative"
             if self.complete
-            else "a maximum as far as both ends of the spectrum show",
-            "saddle": f"a saddle of index {bound}{self.index}: {bound}{self.index} of the eigenvalues are "
-            "negative, others positive",
-            "degenerate": f"degenerate: {bound}{self.zeros} of the eigenvalues are zero and the others "
-            f"{'negative' if self.index else 'positive'}, so second derivatives do not decide",
+            else f"a maximum {partial}",
+            "saddle": f"a saddle of index {bound}{self.index}: {bound}{self.index} of the "
+            "eigenvalues are negative, others positive",
+            "degenerate": f"degenerate: {bound}{self.zeros} of the eigenvalues are zero and the "
+            f"others {others}, so second derivatives do not decide",
             "flat": "flat: all eigenvalues are zero",
         }[self.kind]
+        if self.critical:
+            return sentence
         return (
-            sentence
-            if self.critical
-            else f"not critical (the gradient's norm is {self.gradient_norm:.3g}); by its eigenvalues it "
-            f"is like {sentence}"
+            f"not critical (the gradient's norm is {self.gradient_norm:.3g}); by its eigenvalues "
+            f"it is like {sentence}"
         )
 
 
@@ -148,8 +150,8 @@ def find(
         tolerance: norm of the gradient, relative to 1 + |value|, that counts as zero; by default
             1e-8 in double precision and 1e-5 in single.
         steps: maximum number of steps.
-        min_damping: smallest damping μ, relative to the largest eigenvalue's square; a larger one keeps
-            the path closer to its start.
+        min_damping: smallest damping μ, relative to the square of the largest eigenvalue; with a
+            larger one the path stays closer to its start.
     """
     search = _Search(
         landscape, theta.detach(), _tolerance(theta) if tolerance is None else tolerance, steps
@@ -244,8 +246,8 @@ class _Search:
         if not self.over:
             self._problem = (
                 f"no further step from where the gradient's norm is {self.at.norm:.3g}: the second "
-                "derivatives jump there, as those of a ReLU network do where units switch on and off, "
-                "or this is the limit of the precision"
+                "derivatives jump there, as those of a ReLU network do where units switch on and "
+                "off, or this is the limit of the precision"
             )
 
     def result(self) -> CriticalPointResult:

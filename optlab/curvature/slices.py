@@ -52,8 +52,8 @@ class Plane:
         gram = directions @ directions.T
         if not float(torch.linalg.det(gram)) > 1e-20 * float(gram[0, 0] * gram[1, 1]):
             raise InvalidInput(
-                "The two directions of the slice are parallel or zero, so they span no plane; choose "
-                "others."
+                "The two directions of the slice are parallel or zero, so they span no plane; "
+                "choose others."
             )
         coordinates = torch.linalg.solve(gram, directions @ offsets.T).T
         return coordinates, torch.linalg.vector_norm(offsets - coordinates @ directions, dim=1)
@@ -226,8 +226,8 @@ def line(
     batches = len(x) // batch
     if batches < 2:
         raise InvalidInput(
-            f"Error bars need at least two batches, but {len(x)} examples make {batches} of {batch}; "
-            "use smaller batches."
+            f"Error bars need at least two batches, but {len(x)} examples make {batches} of "
+            f"{batch}; use smaller batches."
         )
     combinations = _combinations(objective, origin, direction.unsqueeze(0), x, y, precision)
     coefficients = at.unsqueeze(1)

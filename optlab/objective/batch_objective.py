@@ -186,6 +186,6 @@ def _units(theta: torch.Tensor) -> Iterator[torch.Tensor]:
 
 
 def _symmetric(rows: torch.Tensor) -> torch.Tensor:
-    """Return matrices ``[R, P, P]`` from their rows ``[P, R, P]``, made symmetric to the last bit."""
+    """Return symmetric matrices ``[R, P, P]`` from their rows ``[P, R, P]``."""
     matrix = rows.transpose(0, 1)
     return 0.5 * (matrix + matrix.transpose(1, 2))

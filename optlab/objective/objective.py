@@ -222,8 +222,8 @@ class Objective:
         """
         if self.sample is None or self._sample is None:
             raise ValueError(
-                f"{self.model.label} normalizes over the batch: to evaluate it, the objective needs "
-                "training examples."
+                f"{self.model.label} normalizes over the batch: to evaluate it, the objective "
+                "needs training examples."
             )
         if self._sample.device != theta.device or self._sample.dtype != theta.dtype:
             self._sample = self.sample.to(theta)
@@ -251,7 +251,7 @@ class Objective:
     def _written_out(
         self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Return loss and gradient by backward passes of model and loss; None where one has none."""
+        """Return loss and gradient by backward passes of model and loss; None without them."""
         with torch.no_grad():
             parameters = self.layout.split(theta)
             recorded = self.model.record(parameters, x)

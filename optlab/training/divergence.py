@@ -47,8 +47,8 @@ class DivergenceGuard:
     """Accepts the steps of a population and ends the runs that diverge.
 
     Args:
-        members: the runs as they currently are, updated in place by the owner. batches: step → its
-            batch.
+        members: the runs with their current values; the trainer updates the list in place.
+        batches: step → its batch.
         deferred: whether the check is left on the device until :meth:`sync`.
 
     Attributes:

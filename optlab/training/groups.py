@@ -167,7 +167,11 @@ class Group:
         return self.clipping.touched(g, norm, self.clip_h)
 
     def step_on_objective(self, theta: torch.Tensor, objective: BatchObjective) -> Outcome:
-        """Take the step of a rule that evaluates the objective, from ``theta`` ``[len(rows), P]``."""
+        """Take the step of a rule that evaluates the objective itself.
+
+        Args:
+            theta: ``[len(rows), P]``.
+        """
         assert isinstance(self.optimizer, ObjectiveOptimizer)
         outcome = self.optimizer.step(theta, objective, self._own(), self.h)
         return dataclasses.replace(

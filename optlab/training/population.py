@@ -34,18 +34,21 @@ def check_compatible(experiments: Sequence[Experiment]) -> None:
         for section in _SHARED:
             if getattr(other, section) != getattr(first, section):
                 raise InvalidInput(
-                    f"Run {number} of a population differs from run 1 in [{section}], which all runs of a population share.",
+                    f"Run {number} of a population differs from run 1 in [{section}], which all "
+                    "runs of a population share.",
                     section,
                 )
         for field in ("device", "precision", "threads"):
             if getattr(other.general, field) != getattr(first.general, field):
                 raise InvalidInput(
-                    f"Run {number} of a population differs from run 1 in {field}, which all runs of a population share.",
+                    f"Run {number} of a population differs from run 1 in {field}, which all "
+                    "runs of a population share.",
                     field,
                 )
         if other.batches.size != first.batches.size:
             raise InvalidInput(
-                f"Run {number} of a population differs from run 1 in batches.size, which all runs of a population share.",
+                f"Run {number} of a population differs from run 1 in batches.size, which all "
+                "runs of a population share.",
                 "batches.size",
             )
 

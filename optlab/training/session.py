@@ -178,7 +178,7 @@ class _Session:
                     last_checkpoint = now
         yield from self._finish()
 
-    # --- between steps -------------------------------------------------------------------------------------------------------
+    # --- between steps ----------------------------------------------------------------------------
 
     def _over(self) -> bool:
         if not self._trainer.alive or self._trainer.step >= self._budget.steps:
@@ -264,7 +264,7 @@ class _Session:
         yield from self._keep("paused")
         yield ActivityChanged(self._trainer.step, "paused")
 
-    # --- reporting -------------------------------------------------------------------------------------------------------------
+    # --- reporting --------------------------------------------------------------------------------
 
     def _evaluate(self, *, gradient: bool = False) -> dict[str, list[float]]:
         trainer = self._trainer

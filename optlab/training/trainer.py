@@ -160,7 +160,7 @@ class Trainer:
             restore_groups(population.groups, snapshots)
         return population
 
-    # --- shape ---------------------------------------------------------------------------------------------------------------
+    # --- shape ------------------------------------------------------------------------------------
 
     @property
     def runs(self) -> int:
@@ -204,7 +204,7 @@ class Trainer:
         self.tracked = tuple(self.layout.weight_name(index) for index in indices)
         self._tracked: torch.Tensor = torch.tensor(indices, dtype=torch.int64, device=self.device)
 
-    # --- training ------------------------------------------------------------------------------------------------------------
+    # --- training ---------------------------------------------------------------------------------
 
     def advance(self) -> None:
         """Take one step in every run that has not ended."""
@@ -269,7 +269,7 @@ class Trainer:
         """Put a run back to the parameters of its best evaluation."""
         self.population.restore_best(run)
 
-    # --- changes during the run --------------------------------------------------------------------------------------------------
+    # --- changes during the run -------------------------------------------------------------------
 
     def set_value(self, path: str, value: float, run: int | None = None) -> None:
         """Change a field of one run or (None) of all, from the next step on.
@@ -313,7 +313,7 @@ class Trainer:
                 next(one for one in self.effective[0].instruments if one.name == name), self.theta
             )
 
-    # --- evaluation ----------------------------------------------------------------------------------------------------------
+    # --- evaluation -------------------------------------------------------------------------------
 
     def context_at_rest(self) -> TrainingStepContext:
         """Return the context of the current parameters, with the batch of the next step."""
@@ -364,7 +364,7 @@ class Trainer:
         """Return the norm ``[R]`` of the gradient on the entire training set."""
         return self._evaluator.full_gradient_norm(self.theta)
 
-    # --- snapshots ---------------------------------------------------------------------------------------------------------------
+    # --- snapshots --------------------------------------------------------------------------------
 
     def snapshot(self, run: int, seconds: float, reason: str) -> Snapshot:
         """Return a copy of everything that training depends on in a run."""

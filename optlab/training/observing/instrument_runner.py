@@ -85,7 +85,7 @@ class InstrumentRunner:
             snapshots: those that the runs resume from, or None.
         """
         if snapshots is not None:
-            # Of runs that had been pretrained, the start is not at hand when they go on.
+            # The start of a pretrained run is not available when it resumes.
             known = torch.tensor(
                 [not experiment.pretraining.active for experiment in experiments],
                 device=start.device,

@@ -50,9 +50,9 @@ class TrainingStepContext:
     """See :class:`optlab.catalogue.instruments.base.StepContext`.
 
     Args:
-        step: steps proposed. theta: where the gradient is evaluated, ``[R, P]``. batch: ``[R, m, …]``.
-        before, after: parameters ``[R, P]`` around the step. rate: ``[R]``. stepped: whether a step
-            was just proposed.
+        step: number of steps taken. theta: where the gradient is evaluated, ``[R, P]``.
+        batch: ``[R, m, …]``. before, after: parameters ``[R, P]`` around the step. rate: ``[R]``.
+        stepped: whether a step was just taken.
         loss, gradient: of the batch at ``theta``, as the step computed them; None where they are
             still to be computed, or where the step followed another gradient than that of the
             objective.
@@ -135,7 +135,7 @@ class TrainingStepContext:
     def activation(self) -> str:
         return str(getattr(self._surroundings.objective.model, "activation", ""))
 
-    # --- values and gradients ------------------------------------------------------------------------------------------------
+    # --- values and gradients ---------------------------------------------------------------------
 
     @property
     def gradient(self) -> torch.Tensor:
@@ -174,7 +174,7 @@ class TrainingStepContext:
             self._surroundings.objective, self.theta, self._x, self._y, self.gradient
         )
 
-    # --- curvature -----------------------------------------------------------------------------------------------------------
+    # --- curvature --------------------------------------------------------------------------------
 
     @functools.cached_property
     def _on_batch(self) -> ObjectiveLandscape:
@@ -277,7 +277,7 @@ class TrainingStepContext:
             stepped=self.stepped,
         )
 
-    # --- inside of the model -------------------------------------------------------------------------------------------------
+    # --- inside of the model ----------------------------------------------------------------------
 
     def traced(self) -> list[tuple[str, torch.Tensor]]:
         return self._traced
@@ -338,7 +338,7 @@ class TrainingStepContext:
         ).mean(dim=1)
         return norms, by
 
-    # --- predictions ---------------------------------------------------------------------------------------------------------
+    # --- predictions ------------------------------------------------------------------------------
 
     def probabilities(self, part: PartName) -> tuple[torch.Tensor, torch.Tensor] | None:
         examples = self._surroundings.part(part)

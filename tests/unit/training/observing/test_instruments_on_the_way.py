@@ -143,8 +143,10 @@ def test_that_a_module_of_the_users_own_is_measured_and_trains_the_same(
     """With dropout, which draws from torch's own generator."""
     path = tmp_path / "net.py"
     path.write_text(
-        "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n    def __init__(self, inputs, outputs):\n        super().__init__()\n"
-        "        self.a = nn.Linear(inputs, 6)\n        self.relu = nn.ReLU()\n        self.b = nn.Linear(6, outputs)\n\n"
+        "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n"
+        "    def __init__(self, inputs, outputs):\n        super().__init__()\n"
+        "        self.a = nn.Linear(inputs, 6)\n        self.relu = nn.ReLU()\n"
+        "        self.b = nn.Linear(6, outputs)\n\n"
         "    def forward(self, x):\n        return self.b(self.relu(self.a(x)))\n"
     )
     register(sources.find(str(path)), "net")
