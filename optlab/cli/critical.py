@@ -124,7 +124,7 @@ def _document(
         "gradient_norm": verdict.gradient_norm,
         "index": verdict.index,
         "zeros": verdict.zeros,
-        "whole_spectrum": verdict.whole,
+        "whole_spectrum": verdict.complete,
         "zero_threshold": verdict.threshold,
         "eigenvalues": verdict.eigenvalues.tolist(),
     }

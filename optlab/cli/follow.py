@@ -106,7 +106,7 @@ class Outcome:
                 self.status, self.steps, self.seconds = event.status, event.steps, event.seconds
                 self.reason, self.broken, self.final, self.theta_sha256 = (
                     event.reason,
-                    event.broken,
+                    event.non_finite_tensor,
                     event.final,
                     event.theta_sha256,
                 )

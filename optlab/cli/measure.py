@@ -77,7 +77,7 @@ def measure(
         if not trainer.alive:
             break
     if trainer.alive:
-        trainer.instrument_runner.look_with_all(trainer.step)
+        trainer.instrument_runner.read_all(trainer.step)
     document = _document(source, trainer)
     if json:
         say_json(document)
@@ -177,7 +177,7 @@ def _document(source: str, trainer: Trainer) -> dict[str, Any]:
     ending = trainer.endings.get(0)
     return {
         "source": source,
-        "title": trainer.asked[0].title(),
+        "title": trainer.requested[0].title(),
         "step": trainer.step if ending is None else ending.step,
         "ended": None if ending is None else ending.reason,
         "parameters": trainer.layout.total,

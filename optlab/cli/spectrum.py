@@ -10,7 +10,7 @@ from optlab.cli.output import say, say_json, say_table
 from optlab.cli.subject import subject
 from optlab.core.errors import InvalidInput
 from optlab.curvature.extremes import extremes
-from optlab.curvature.spectrum import density_of, trace_of, whole_of
+from optlab.curvature.spectrum import density_of, trace_of, full_spectrum_of
 
 
 def register(app: typer.Typer) -> None:
@@ -107,7 +107,7 @@ def spectrum(
             "products": found.products,
         }
     if whole:
-        every = whole_of(here)
+        every = full_spectrum_of(here)
         document["whole"] = {
             "eigenvalues": every.values[0].tolist(),
             "negative": int(every.negative[0]),

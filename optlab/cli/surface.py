@@ -291,7 +291,20 @@ def _say_race(ran: Race) -> None:
                 "{1:.4g} at {0}".format(*ran.largest_step(run)),
             )
         )
-    say_table(("Optimizer", "Start", "Steps", "End", "Value", "Slope", "Path", "Distance", "Largest step"), rows)
+    say_table(
+        (
+            "Optimizer",
+            "Start",
+            "Steps",
+            "End",
+            "Value",
+            "Slope",
+            "Path",
+            "Distance",
+            "Largest step",
+        ),
+        rows,
+    )
     for contender, ending, reason in zip(ran.contenders, ran.endings, ran.reasons, strict=True):
         if reason:
             say(f"{contender.optimizer.name} {ending}: {reason}.")

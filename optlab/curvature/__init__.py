@@ -1,3 +1,4 @@
-"""Curvature: Hessian products, spectra, critical points and slices of the objective of R runs, all
-from ``theta [R, P]`` and the data.
+"""Curvature of the objective of R runs, from ``theta [R, P]`` and the data.
+
+Spectra, critical points and slices.
 """

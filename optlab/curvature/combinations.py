@@ -1,10 +1,10 @@
-"""The losses at many points ``origin + c₁d₁ + c₂d₂ + …`` that share an origin and a few directions.
+"""The losses at many points ``origin + c₁d₁ + c₂d₂ + …`` with one origin and few directions.
 
-Such points are far from arbitrary. Where a network is a stack of affine maps
+Such points have structure. Where a network is a stack of affine maps
 (:meth:`optlab.catalogue.models.base.Model.stack`), the first layer's pre-activations are themselves
 ``z₀ + c₁z₁ + c₂z₂ + …``: a matrix product for each direction, once, and a sum for each point. Only
-the layers above need each point's own weights, and those are built a few points at a time, few
-enough that all they give stays in the processor's cache. The points ``[K, P]`` are never formed.
+the layers above need each point's own weights, and those are built for a few points at a time, so
+that all their values stay in the CPU's cache. The points ``[K, P]`` are never formed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
 
 _CHUNK_VALUES = 300_000
-"""Values that the widest layer may hold at once, over points and examples: about a processor's
-cache; more wait for memory.
+"""Values that the widest layer may hold at once, over points and examples.
+
+It is about a CPU's cache; more values wait for memory.
 """
 
 
@@ -45,8 +46,9 @@ class Combinations:
         )
 
     def losses(self, coefficients: torch.Tensor) -> Iterator[tuple[slice, slice, torch.Tensor]]:
-        """Losses ``[k, m]`` of some points on some examples, with the places of both, until all
-        points have met all examples.
+        """Yield the losses ``[k, m]`` of some points on some examples, with the slices of both.
+
+        In the end all points have been evaluated on all examples.
 
         Args:
             coefficients: ``[K, D]``.
@@ -60,14 +62,19 @@ class Combinations:
             )
 
     def means(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """Mean losses ``[K]``, weight decay left out."""
+        """Return the mean losses ``[K]``, without weight decay, for coefficients ``[K, D]``."""
         total = self._x.new_zeros(len(coefficients))
         for points, _, losses in self.losses(coefficients):
             total[points] += losses.sum(dim=1)
         return total.div_(len(self._x))
 
-    def penalties(self, coefficients: torch.Tensor) -> torch.Tensor | None:
-        """The weight-decay terms ``[K]``; None where there are none."""
+    def penalized(self, losses: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
+        """Return mean losses ``[K]`` plus weight decay at the points of coefficients ``[K, D]``."""
+        penalties = self._penalties(coefficients)
+        return losses if penalties is None else losses + penalties
+
+    def _penalties(self, coefficients: torch.Tensor) -> torch.Tensor | None:
+        """Return the weight-decay terms ``[K]``; None where there are none."""
         loss = self._objective.loss
         if loss.l1 == 0.0:
             # A quadratic form of the coefficients.
@@ -75,13 +82,15 @@ class Combinations:
             decay = self._objective.decay_product(basis)
             if decay is None:
                 return None
-            every = torch.cat(
+            with_one = torch.cat(
                 [coefficients.new_ones(len(coefficients), 1), coefficients], dim=1
             ).to(basis)
-            return 0.5 * (every @ (basis @ decay.T) * every).sum(dim=1)
+            return 0.5 * (with_one @ (basis @ decay.T) * with_one).sum(dim=1)
         rows = max(1, _CHUNK_VALUES // len(self._origin))
-        found = [self._objective.penalty(self._points(some)) for some in coefficients.split(rows)]
-        return torch.cat([part for part in found if part is not None])
+        penalties = [
+            self._objective.penalty(self._points(some)) for some in coefficients.split(rows)
+        ]
+        return torch.cat([part for part in penalties if part is not None])
 
     def _through_the_layers(
         self, stack: Stack, coefficients: torch.Tensor
@@ -115,19 +124,19 @@ class Combinations:
                         _combined(weight, some),
                         stack.activate(z),
                     )
-                yield points, examples, self._judged(z.transpose(1, 2), x, y)
+                yield points, examples, self._losses_of(z.transpose(1, 2), x, y)
 
     def _through_the_model(
         self, coefficients: torch.Tensor
     ) -> Iterator[tuple[slice, slice, torch.Tensor]]:
         objective = self._objective
         normalizes = objective.model.normalizes()
-        most = max(
+        chunk = max(
             1,
             _CHUNK_VALUES
             // (objective.layout.total + min(len(self._x), self._rows()) * self._widest),
         )
-        for points in _slices(len(coefficients), most):
+        for points in _slices(len(coefficients), chunk):
             theta = self._points(coefficients[points]).to(self._x)
             context = (
                 ForwardContext(training=False, statistics=objective.statistics(theta))
@@ -135,10 +144,10 @@ class Combinations:
                 else EVALUATION
             )
             for examples, x, y in self._examples(len(theta)):
-                everyone, targets = x.expand(len(theta), *x.shape), y.expand(len(theta), *y.shape)
-                yield points, examples, objective.per_example(theta, everyone, targets, context)
+                inputs, targets = x.expand(len(theta), *x.shape), y.expand(len(theta), *y.shape)
+                yield points, examples, objective.per_example(theta, inputs, targets, context)
 
-    def _judged(self, outputs: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def _losses_of(self, outputs: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         count = len(outputs)
         targets = self._objective.model.targets(
             x.expand(count, *x.shape), y.expand(count, *y.shape)
@@ -149,7 +158,7 @@ class Combinations:
         return torch.addmm(self._origin, coefficients.to(self._directions), self._directions)
 
     def _rows(self) -> int:
-        """Examples whose values at one point fill the cache."""
+        """Return the number of examples whose values at one point fill the cache."""
         return max(1, _CHUNK_VALUES // self._widest)
 
     def _examples(self, points: int) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
@@ -158,16 +167,18 @@ class Combinations:
 
 
 def _combined(basis: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
-    """``basis[0] + coefficients · basis[1:]``, ``[k, …]``, of ``basis`` ``[1 + D, …]`` and
-    ``coefficients`` ``[k, D]``.
+    """Return ``basis[0] + coefficients · basis[1:]``, ``[k, …]``.
+
+    Args:
+        basis: ``[1 + D, …]``. coefficients: ``[k, D]``.
     """
     columns = coefficients.view(*coefficients.shape, *(1 for _ in basis.shape[1:]))
-    # One pass over the result for each direction: a matrix product over so short a sum is slower by
-    # far.
-    found = torch.addcmul(basis[0], columns[:, 0], basis[1])
-    for place in range(2, len(basis)):
-        found.addcmul_(columns[:, place - 1], basis[place])
-    return found
+    # One pass over the result for each direction: a matrix product over so short a sum is much
+    # slower.
+    total = torch.addcmul(basis[0], columns[:, 0], basis[1])
+    for index in range(2, len(basis)):
+        total.addcmul_(columns[:, index - 1], basis[index])
+    return total
 
 
 def _slices(count: int, size: int) -> Iterator[slice]:

@@ -1,9 +1,8 @@
-"""The monitor of ill-conditioning (8.10): what a gradient step is predicted to change, and what it
-changed.
+"""A monitor of ill-conditioning (8.10): predicted and actual change of a gradient step.
 
 To second order a step ``−εg`` changes the objective by ``½ε²gᵀHg − εgᵀg``. Where the first term
-outgrows the second the step goes uphill although it follows the gradient: ill-conditioning is then
-what limits the learning rate.
+exceeds the second the step goes uphill although it follows the gradient: ill-conditioning then
+limits the learning rate.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class Conditioning:
     Attributes:
         gg: ``gᵀg``. ghg: ``gᵀHg``.
         predicted: ``½ε²gᵀHg − εgᵀg``. actual: the change of the objective on the same batch; None
-            where it was not asked for.
+            where it was not requested.
         trouble: whether ``½ε²gᵀHg > εgᵀg``, bool.
     """
 
@@ -34,8 +33,9 @@ class Conditioning:
 
     @property
     def largest_rate(self) -> torch.Tensor:
-        """The rate ``2gᵀg/gᵀHg`` beyond which the step goes uphill, infinite where the curvature
-        along g is not positive.
+        """The rate ``2gᵀg/gᵀHg`` ``[R]`` beyond which the step goes uphill.
+
+        It is infinite where the curvature along g is not positive.
         """
         return torch.where(self.ghg > 0.0, 2.0 * self.gg / self.ghg, float("inf"))
 
@@ -43,7 +43,7 @@ class Conditioning:
 def along_gradient(
     objective: Objective, theta: torch.Tensor, g: torch.Tensor, x: torch.Tensor, y: torch.Tensor
 ) -> torch.Tensor:
-    """``gᵀHg`` ``[R]`` at ``theta``, for any direction ``g`` ``[R, P]``."""
+    """Return ``gᵀHg`` ``[R]`` at ``theta``, for any direction ``g`` ``[R, P]``."""
     return ObjectiveLandscape(objective, x, y).hessian(theta).along(g)
 
 
@@ -58,14 +58,14 @@ def conditioning(
     after: torch.Tensor | None = None,
     actual: bool = True,
 ) -> Conditioning:
-    """The monitor at ``theta`` ``[R, P]`` on one batch a run.
+    """Return the monitor's terms at ``theta`` ``[R, P]`` on one batch a run.
 
     Args:
-        rate: ε, ``[R]`` or a number. gradient: of the objective on this batch where it is known,
-            ``[R, P]``.
-        after: the parameters after the step that was taken; by default those of the gradient step
-            itself, ``θ − εg``.
-        actual: whether to find out what the step changes on the same batch, two more evaluations.
+        x, y: ``[R, m, …]``. rate: ε, ``[R]`` or a number.
+        gradient: of the objective on this batch where it is known, ``[R, P]``.
+        after: the parameters ``[R, P]`` after an actual step; by default those of the gradient
+            step, ``θ − εg``.
+        actual: whether to compute what the step changes on the same batch: two more evaluations.
     """
     landscape = ObjectiveLandscape(objective, x, y)
     value: torch.Tensor | None = None

@@ -1,31 +1,31 @@
-"""From θ to a critical point, and its name.
+"""Find a critical point near θ, and classify it.
 
-A critical point is a zero of the gradient, of whatever kind. Two ways are gone, the second from
-where the first comes to a stop:
+A critical point is a zero of the gradient, of any kind. The search has two phases; the second
+starts where the first stops:
 
-* to the nearest: downhill on ``½‖g‖²``, where saddles and maxima attract as minima do. Each step
-  solves ``min ‖g + Hs‖² + μ‖s‖²`` (Levenberg–Marquardt on the equations g = 0), and near a critical
-  point it is Newton's. It may end in a valley of ``½‖g‖²`` that is no zero, where H takes g to
-  nothing (C. Frye et al., *Critical point-finding methods reveal gradient-flat regions of deep
+* to the nearest critical point: downhill on ``½‖g‖²``, where saddles and maxima attract as minima
+  do. Each step solves ``min ‖g + Hs‖² + μ‖s‖²`` (Levenberg–Marquardt on the equations g = 0); near
+  a critical point it is Newton's. It may end in a valley of ``½‖g‖²`` that is no zero, where H maps
+  g to zero (C. Frye et al., *Critical point-finding methods reveal gradient-flat regions of deep
   network losses*, 2021);
-* then downhill on the function itself, with ``|H|`` in place of H so that saddles repel (Y. Dauphin
-  et al., 2014), within a radius in which the quadratic model can be trusted: wherever the function
-  is bounded below there is a minimum to be found.
+* then downhill on the function itself, with ``|H|`` in index of H so that saddles repel (Y. Dauphin
+  et al., 2014), within a radius in which the quadratic model can be trusted: a function that is
+  bounded below has a minimum to find.
 
-For small P the steps are exact, through all eigenvalues; for large P they are sought in a Krylov
-space of the gradient. Second derivatives have to be continuous: those of a ReLU network jump where
-units switch on and off, minima lie on the kinks, and Newton's steps jump to and fro across them.
+For small P the steps are exact, by all eigenvalues; for large P they come from a Krylov space of
+the gradient. Second derivatives have to be continuous: those of a ReLU network jump where units
+switch on and off, minima lie on the kinks, and Newton's steps jump back and forth across them.
 
-The naming rule: an eigenvalue counts as zero where its absolute value is at most a share of the
+The classification: an eigenvalue counts as zero where its absolute value is at most a share of the
 largest one's (1e-6 in double precision, 1e-4 in single). Then
 
 * all positive: minimum; all negative: maximum; both signs: saddle, whose index is the number of
   negative ones, whatever else is zero;
 * some zero, the others of one sign: degenerate, as the second derivatives do not decide;
-* all so small that the gradient's rounding could have made them: flat.
+* all so small that the gradient's rounding could have caused them: flat.
 
-Of a large network only the ends of the spectrum are looked at: both signs make a saddle, of an
-index not known; one sign makes no more than that end's word.
+Of a large network only the ends of the spectrum are computed: both signs make a saddle of unknown
+index; one sign suggests a minimum or maximum but does not prove it.
 """
 
 from __future__ import annotations
@@ -35,44 +35,43 @@ from typing import Literal
 
 from optlab.core.lazy import torch
 from optlab.curvature.extremes import extremes
-from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import Landscape
 from optlab.curvature.newton_steps import Equations, Spectrum
 from optlab.curvature.spectrum import DENSE_UP_TO, zero_share
 from optlab.numerics.lanczos import lanczos
+from optlab.objective.hessian import Hessian
 
 Kind = Literal["minimum", "maximum", "saddle", "degenerate", "flat"]
 
 _EXACT_UP_TO = 500
-"""P up to which a step of the finder takes all eigenvalues."""
+"""P up to which a step of the search computes all eigenvalues."""
 _KRYLOV = 100
-"""Dimensions of the space in which a step is sought where P is large."""
+"""Dimensions of the space that contains a step where P is large."""
 _ENDS = 8
-"""Eigenvalues that are looked at on either end where P is large."""
-_ENDS_TOLERANCE = 1e-4
-_MOST_DAMPING = 1e12
+"""Eigenvalues that are computed at either end where P is large."""
+_END_TOLERANCE = 1e-4
+_MAX_DAMPING = 1e12
 _STALLED = 12
-"""Steps in which the gradient's norm has to be halved at least on the first way."""
-_FIRST = 0.6
-"""Share of all steps that the first way may take."""
-_SMALLEST = 1e-12
-"""Radius, relative to 1 + ‖θ‖, below which the second derivatives say nothing about the next step.
-"""
+"""Steps in which the first phase has to halve the gradient's norm at least."""
+_FIRST_PHASE = 0.6
+"""Share of all steps that the first phase may take."""
+_MIN_RADIUS = 1e-12
+"""Radius, relative to 1 + ‖θ‖, below which second derivatives do not predict the next step."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a point is, by the eigenvalues of its Hessian.
+    """The classification of a point by the eigenvalues of its Hessian.
 
     Attributes:
         kind: its name, as if the gradient were zero there. critical: whether the gradient is.
-        index: number of negative eigenvalues; at least so many where the spectrum is not whole.
-            zeros: how many count as zero.
-        eigenvalues: rising, ``[P]``, or where P is large those of both ends. eigenvectors: ``[k,
+        index: number of negative eigenvalues; a lower bound where the spectrum is incomplete.
+        zeros: how many count as zero.
+        eigenvalues: ascending, ``[P]``, or where P is large those of both ends. eigenvectors: ``[k,
             P]``, in the same order.
-        whole: whether they are all there are.
+        complete: whether these are all eigenvalues.
         threshold: absolute value up to which an eigenvalue counts as zero.
-        value: of the function. gradient_norm: there.
+        value: of the function. gradient_norm: at the point.
     """
 
     kind: Kind
@@ -81,45 +80,49 @@ class Verdict:
     zeros: int
     eigenvalues: torch.Tensor
     eigenvectors: torch.Tensor
-    whole: bool
+    complete: bool
     threshold: float
     value: float
     gradient_norm: float
 
     @property
     def sentence(self) -> str:
-        """The name in words."""
-        least = "" if self.whole else "at least "
-        words = {
+        """The classification as a sentence."""
+        bound = "" if self.complete else "at least "
+        others = "negative" if self.index else "positive"
+        partial = "as far as both ends of the spectrum show"
+        sentence = {
             "minimum": "a minimum: every eigenvalue is positive"
-            if self.whole
-            else "a minimum as far as both ends of the spectrum tell",
+            if self.complete
+            else f"a minimum {partial}",
             "maximum": "a maximum: every eigenvalue is negative"
-            if self.whole
-            else "a maximum as far as both ends of the spectrum tell",
-            "saddle": f"a saddle of index {least}{self.index}: {least}{self.index} of the eigenvalues are negative, others positive",
-            "degenerate": f"degenerate: {least}{self.zeros} of the eigenvalues are zero and the others {'negative' if self.index else 'positive'}, so "
-            "second derivatives do not decide",
+            if self.complete
+            else f"a maximum {partial}",
+            "saddle": f"a saddle of index {bound}{self.index}: {bound}{self.index} of the "
+            "eigenvalues are negative, others positive",
+            "degenerate": f"degenerate: {bound}{self.zeros} of the eigenvalues are zero and the "
+            f"others {others}, so second derivatives do not decide",
             "flat": "flat: all eigenvalues are zero",
         }[self.kind]
+        if self.critical:
+            return sentence
         return (
-            words
-            if self.critical
-            else f"not critical (the gradient's norm is {self.gradient_norm:.3g}); by its eigenvalues it is like {words}"
+            f"not critical (the gradient's norm is {self.gradient_norm:.3g}); by its eigenvalues "
+            f"it is like {sentence}"
         )
 
 
 @dataclass(frozen=True)
 class CriticalPointResult:
-    """Where the finder ended.
+    """The result of a search.
 
     Attributes:
         theta: ``[1, P]``. gradient_norm: there. converged: whether it is within the tolerance.
-        steps: steps taken. products: Hessian products taken. distance: from the start. path: the
-            points, ``[steps + 1, P]``, or start and end where P is large.
-        norms: gradient norm at each step, ``[steps + 1]``; it may rise on the way. Without
-            convergence all of them end where it was smallest.
-        problem: why it did not converge, in words; "".
+        steps: steps taken. products: Hessian products computed. distance: from the start.
+        path: the points, ``[steps + 1, P]``, or start and end where P is large.
+        norms: gradient norm at each step, ``[steps + 1]``; it may rise temporarily. Without
+            convergence the path and the norms end where the norm was smallest.
+        problem: why it did not converge, as text; "" where it did.
     """
 
     theta: torch.Tensor
@@ -139,23 +142,24 @@ def find(
     *,
     tolerance: float | None = None,
     steps: int = 200,
-    least: float = 0.0,
+    min_damping: float = 0.0,
 ) -> CriticalPointResult:
-    """Go from ``theta`` ``[1, P]`` to a critical point near it.
+    """Search for a critical point near ``theta`` ``[1, P]``.
 
     Args:
         tolerance: norm of the gradient, relative to 1 + |value|, that counts as zero; by default
             1e-8 in double precision and 1e-5 in single.
-        steps: most steps. least: smallest damping μ, relative to the largest eigenvalue's square;
-            more keeps the way closer to where it began.
+        steps: maximum number of steps.
+        min_damping: smallest damping μ, relative to the square of the largest eigenvalue; with a
+            larger one the path stays closer to its start.
     """
     search = _Search(
         landscape, theta.detach(), _tolerance(theta) if tolerance is None else tolerance, steps
     )
-    search.nearest(least)
+    search.nearest(min_damping)
     if not search.over:
         search.downhill()
-    return search.found()
+    return search.result()
 
 
 class _At:
@@ -169,7 +173,7 @@ class _At:
 
 
 class _Search:
-    """The two ways; the second goes on from :attr:`at`, where the first ended."""
+    """The two phases; the second continues from :attr:`at`, where the first ended."""
 
     def __init__(
         self, landscape: Landscape, start: torch.Tensor, enough: float, steps: int
@@ -190,22 +194,22 @@ class _Search:
 
     @property
     def over(self) -> bool:
-        """Whether there is no going on."""
+        """Whether the search cannot continue."""
         return self.converged or len(self._norms) > self._steps or not self.at.norm < float("inf")
 
-    def nearest(self, least: float) -> None:
-        """Downhill on ``½‖g‖²``."""
+    def nearest(self, min_damping: float) -> None:
+        """Go downhill on ``½‖g‖²``."""
         damping = 1e-3
         while (
             not self.over
-            and damping <= _MOST_DAMPING
-            and len(self._norms) <= max(_STALLED, _FIRST * self._steps)
+            and damping <= _MAX_DAMPING
+            and len(self._norms) <= max(_STALLED, _FIRST_PHASE * self._steps)
         ):
             if len(self._norms) > _STALLED and self.at.norm > 0.5 * self._norms[-1 - _STALLED]:
                 return
             equations = self._equations()
-            while damping <= _MOST_DAMPING:
-                s, predicted = equations.step(max(damping, least))
+            while damping <= _MAX_DAMPING:
+                s, predicted = equations.step(max(damping, min_damping))
                 after = _At(self._landscape, self.at.theta + s)
                 expected = self.at.norm**2 - predicted**2
                 gain = (self.at.norm**2 - after.norm**2) / expected if expected > 0.0 else -1.0
@@ -218,17 +222,17 @@ class _Search:
                 damping *= 4.0
 
     def downhill(self) -> None:
-        """To a minimum of the function."""
+        """Go downhill to a minimum of the function."""
         radius, spectrum = self._first_radius(), self._spectrum()
-        while not self.over and radius > self._smallest():
+        while not self.over and radius > self._min_radius():
             s, coordinates = spectrum.step(radius)
             after = _At(self._landscape, self.at.theta + s)
             expected = -float(
                 spectrum.c @ coordinates + 0.5 * (spectrum.values * coordinates.square()).sum()
             )
             gain = (self.at.value - after.value) / expected if expected > 0.0 else -1.0
-            # Close to a minimum the value changes by less than its rounding; there the gradient
-            # tells.
+            # Close to a minimum the value changes by less than its rounding error; there the
+            # gradient decides.
             close = (
                 abs(after.value - self.at.value) <= 1e-12 * (1.0 + abs(self.at.value))
                 and after.norm < self.at.norm
@@ -241,30 +245,32 @@ class _Search:
                 spectrum = self._spectrum()
         if not self.over:
             self._problem = (
-                f"no step leads on from where the gradient's norm is {self.at.norm:.3g}: the second derivatives jump there, as those of a ReLU network do "
-                "where units switch on and off, or this is the limit of the precision"
+                f"no further step from where the gradient's norm is {self.at.norm:.3g}: the second "
+                "derivatives jump there, as those of a ReLU network do where units switch on and "
+                "off, or this is the limit of the precision"
             )
 
-    def found(self) -> CriticalPointResult:
-        """What came of it."""
-        problem, end, place = self._problem, self.at, len(self._norms) - 1
+    def result(self) -> CriticalPointResult:
+        """Return the result."""
+        problem, end, index = self._problem, self.at, len(self._norms) - 1
         if not self.converged:
             problem = problem or (
-                f"no zero of the gradient within {place} steps; its norm was {self._best.norm:.3g} where it was smallest"
+                f"no zero of the gradient within {index} steps; the smallest norm was "
+                f"{self._best.norm:.3g}"
                 if self.at.norm < float("inf")
-                else "no zero of the gradient was met before it was not finite any more"
+                else "the gradient became non-finite before a zero was found"
             )
-            end, place = self._best, self._best_step
-        path = self._path[: place + 1] if self._keeps else [self._path[0], end.theta]
+            end, index = self._best, self._best_step
+        path = self._path[: index + 1] if self._keeps else [self._path[0], end.theta]
         return CriticalPointResult(
             end.theta,
             end.norm,
             not problem,
-            place,
+            index,
             self._products,
             float(torch.linalg.vector_norm(end.theta - self._path[0])),
             torch.cat(path),
-            torch.tensor(self._norms[: place + 1], dtype=torch.float64),
+            torch.tensor(self._norms[: index + 1], dtype=torch.float64),
             problem,
         )
 
@@ -279,37 +285,37 @@ class _Search:
     def _first_radius(self) -> float:
         return 0.1 * (1.0 + float(self.at.theta.norm()))
 
-    def _smallest(self) -> float:
-        return _SMALLEST * (1.0 + float(self.at.theta.norm()))
+    def _min_radius(self) -> float:
+        return _MIN_RADIUS * (1.0 + float(self.at.theta.norm()))
 
     def _equations(self) -> Equations:
-        here, g = self._landscape.hessian(self.at.theta), self.at.g
+        hessian, g = self._landscape.hessian(self.at.theta), self.at.g
         if g.shape[1] <= _EXACT_UP_TO:
-            values, vectors = torch.linalg.eigh(here.dense()[0])
-            found = Equations(vectors.T, torch.diag(values), vectors.T @ g[0])
+            values, vectors = torch.linalg.eigh(hessian.dense()[0])
+            equations = Equations(vectors.T, torch.diag(values), vectors.T @ g[0])
         else:
-            krylov = lanczos(here.product, g, _KRYLOV + 1)
+            krylov = lanczos(hessian.product, g, _KRYLOV + 1)
             size = int(krylov.sizes[0])
-            # The last vector of the space is needed for what H makes of the one before it; where
-            # the space is invariant there is no such vector.
+            # The last vector of the space is needed for H times the one before it; an invariant
+            # space has no such vector.
             inside = size if size <= _KRYLOV else size - 1
             c = torch.zeros(size, dtype=g.dtype, device=g.device)
             c[0] = torch.linalg.vector_norm(g)
-            found = Equations(krylov.basis[0, :inside], krylov.matrix[0, :size, :inside], c)
-        self._products += here.products
-        return found
+            equations = Equations(krylov.basis[0, :inside], krylov.matrix[0, :size, :inside], c)
+        self._products += hessian.products
+        return equations
 
     def _spectrum(self) -> Spectrum:
-        here, g = self._landscape.hessian(self.at.theta), self.at.g
+        hessian, g = self._landscape.hessian(self.at.theta), self.at.g
         if g.shape[1] <= _EXACT_UP_TO:
-            values, columns = torch.linalg.eigh(here.dense()[0])
+            values, columns = torch.linalg.eigh(hessian.dense()[0])
             vectors = columns.T
         else:
-            krylov = lanczos(here.product, g, _KRYLOV)
+            krylov = lanczos(hessian.product, g, _KRYLOV)
             size = int(krylov.sizes[0])
             values, columns = torch.linalg.eigh(krylov.matrix[0, :size, :size])
             vectors = columns.T @ krylov.basis[0, :size]
-        self._products += here.products
+        self._products += hessian.products
         return Spectrum(values, vectors, vectors @ g[0])
 
 
@@ -320,24 +326,25 @@ def name(
     tolerance: float | None = None,
     zero: float | None = None,
 ) -> Verdict:
-    """Name the point ``theta`` ``[1, P]`` by the eigenvalues of its Hessian, by the rule in this
-    module's docstring.
+    """Classify the point ``theta`` ``[1, P]`` by the eigenvalues of its Hessian.
+
+    The rule is in this module's docstring.
 
     Args:
-        tolerance: as for :func:`find`. zero: share of the largest absolute eigenvalue up to which
-            one counts as zero.
+        tolerance: as for :func:`find`.
+        zero: share of the largest absolute eigenvalue up to which one counts as zero.
     """
     value, g = landscape.value_and_gradient(theta)
     norm = float(torch.linalg.vector_norm(g))
     allowed = (_tolerance(theta) if tolerance is None else tolerance) * (1.0 + abs(float(value)))
-    here = landscape.hessian(theta)
+    hessian = landscape.hessian(theta)
     parameters = theta.shape[1]
-    whole = parameters <= DENSE_UP_TO
-    if whole:
-        values, columns = torch.linalg.eigh(here.dense()[0])
+    complete = parameters <= DENSE_UP_TO
+    if complete:
+        values, columns = torch.linalg.eigh(hessian.dense()[0])
         vectors = columns.T
     else:
-        values, vectors = _both_ends(here)
+        values, vectors = _both_ends(hessian)
     largest = float(values.abs().max())
     rounding = 64.0 * float(torch.finfo(theta.dtype).eps) * (1.0 + abs(float(value)))
     threshold = max((zero_share(theta.dtype) if zero is None else zero) * largest, rounding)
@@ -359,34 +366,37 @@ def name(
         zeros,
         values,
         vectors,
-        whole,
+        complete,
         threshold,
         float(value),
         norm,
     )
 
 
-def _both_ends(here: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
-    """The outermost eigenvalues on either end, rising, with their vectors; copies of multiple ones
-    among them.
+def _both_ends(hessian: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the outermost eigenvalues at either end, ascending, with their vectors.
+
+    Copies of multiple eigenvalues are included.
     """
-    ends = extremes(here.product, here.theta, top=_ENDS, bottom=_ENDS, tolerance=_ENDS_TOLERANCE)
+    ends = extremes(
+        hessian.product, hessian.theta, top=_ENDS, bottom=_ENDS, tolerance=_END_TOLERANCE
+    )
     values = torch.cat([ends.bottom[0], ends.top[0].flip(0)])
     vectors = torch.cat([ends.bottom_vectors[0], ends.top_vectors[0].flip(0)])
     for again in range(1, 1 + _ENDS):
         # One start sees one direction of those that share an eigenvalue. The others are at the ends
         # of what is left when the known ones are taken out, by giving them a value in the middle.
         known, low, high = vectors, values[_ENDS - 1], values[-_ENDS]
-        middle, margin = 0.5 * (low + high), 10.0 * _ENDS_TOLERANCE * values.abs().max()
+        middle, margin = 0.5 * (low + high), 10.0 * _END_TOLERANCE * values.abs().max()
 
         def rest(
             v: torch.Tensor, known: torch.Tensor = known, middle: torch.Tensor = middle
         ) -> torch.Tensor:
             inside = (v @ known.T) @ known
-            moved = here.product(v - inside)
+            moved = hessian.product(v - inside)
             return moved - (moved @ known.T) @ known + middle * inside
 
-        more = extremes(rest, here.theta, top=2, bottom=2, tolerance=_ENDS_TOLERANCE, seed=again)
+        more = extremes(rest, hessian.theta, top=2, bottom=2, tolerance=_END_TOLERANCE, seed=again)
         below, above = more.bottom[0] < low - margin, more.top[0] > high + margin
         if not (below.any() or above.any()):
             break

@@ -1,10 +1,9 @@
-"""Eigenvalues at the ends of a spectrum, by Lanczos with full reorthogonalization and thick
-restarts, for R matrices at once.
+"""Eigenvalues at the ends of a spectrum, by Lanczos iterations for R matrices at once.
 
-Orthogonality is kept in full, so no ghost of a converged eigenvalue appears; when the basis is
-full, the best Ritz vectors are kept and the search goes on from there (K. Wu, H. Simon,
-*Thick-restart Lanczos*, 2000), so memory stays bounded. Each run's answer is the one of the moment
-at which it converged: a run gets among others what it would get alone.
+Reorthogonalization is full, so no ghost of a converged eigenvalue appears. When the basis is full,
+the iteration restarts from the best Ritz vectors (K. Wu, H. Simon, *Thick-restart Lanczos*, 2000),
+so memory stays bounded. Each run's result is that of the moment at which it converged: a run gets
+among others the result that it would get alone.
 """
 
 from __future__ import annotations
@@ -20,23 +19,26 @@ from optlab.numerics.conjugate_gradients import Product
 from optlab.objective.seeding import generator
 
 Settle = Literal["vector", "value"]
-"""When an eigenpair is good enough: by the residual of its vector, or by the error of its value,
-which is of the order of the residual's square.
+"""Convergence criterion: the residual of the vector, or the error of the value.
+
+The latter is of the order of the residual's square.
 """
 
 _BASIS_VALUES = 32_000_000
 """Numbers that the basis may hold (128 MB in float32)."""
-_LARGEST_BASIS = 160
-_FEWEST = 4
-"""Products before convergence is believed: one direction alone is always an eigenvector of itself.
+_MAX_BASIS = 160
+_MIN_PRODUCTS = 4
+"""Products before convergence is accepted: one direction alone is always an eigenvector of itself.
 """
-_MORE = 6
-"""Products that values are looked at for after they have settled, from a random start; a warm one
-has a part in all that is asked for.
+_EXTRA_PRODUCTS = 6
+"""Products for which values are observed after they have settled, from a random start.
+
+A warm start has a component along everything that is requested.
 """
-_FRESH = 0.02
-"""Share of a random vector in a warm start: an eigenvector of the last time would never meet one
-that has overtaken it.
+_RANDOM_SHARE = 0.02
+"""Share of a random vector in a warm start.
+
+An earlier eigenvector alone would never find one that has overtaken it.
 """
 
 
@@ -45,12 +47,12 @@ class Extremes:
     """Eigenpairs at the ends of the spectrum of each run.
 
     Attributes:
-        top: the largest eigenvalues ``[R, k]``, falling; top_vectors: ``[R, k, P]``, of unit
+        top: the largest eigenvalues ``[R, k]``, descending; top_vectors: ``[R, k, P]``, of unit
             length.
-        bottom: the smallest ``[R, l]``, rising; bottom_vectors: ``[R, l, P]``.
+        bottom: the smallest ``[R, l]``, ascending; bottom_vectors: ``[R, l, P]``.
         residuals: the largest ``‖Hv − λv‖`` of a run's pairs, ``[R]``, relative to the largest
             absolute Ritz value.
-        products: Hessian products that each run's answer took, ``[R]``. converged: ``[R]`` bool.
+        products: Hessian products that each run's result took, ``[R]``. converged: ``[R]`` bool.
     """
 
     top: torch.Tensor
@@ -71,26 +73,26 @@ def extremes(
     start: torch.Tensor | None = None,
     tolerance: float = 1e-5,
     settle: Settle = "vector",
-    most: int = 1000,
+    max_products: int = 1000,
     seed: int = 0,
 ) -> Extremes:
-    """The ``top`` largest and ``bottom`` smallest eigenvalues, with their vectors.
+    """Return the ``top`` largest and ``bottom`` smallest eigenvalues, with their vectors.
 
     A single start finds a multiple eigenvalue once for each direction that rounding or a breakdown
-    brings in: of clusters of equal values it may report fewer than there are.
+    introduces: it may report fewer copies of equal values than there are.
 
     Args:
         product: ``v [R, P]`` → ``H v``. like: ``[R, P]``, for size, device and precision.
-        start: vectors of an earlier answer, ``[R, P]`` or ``[R, k, P]``, to start warm from; random
-            without it.
+        start: vectors of an earlier result, ``[R, P]`` or ``[R, k, P]``, for a warm start; random
+            by default.
         tolerance: largest residual (``settle="vector"``) or error of the value (``"value"``),
             relative to the largest absolute eigenvalue.
-        most: products to take at most. seed: of the random start.
+        max_products: maximum number of products. seed: of the random start.
     """
     parameters = like.shape[1]
     top, bottom = min(top, parameters), min(bottom, parameters)
     return _Search(
-        product, like, top, bottom, tolerance, settle, min(most, 50 * parameters), seed
+        product, like, top, bottom, tolerance, settle, min(max_products, 50 * parameters), seed
     ).run(start)
 
 
@@ -103,30 +105,30 @@ class _Search:
         bottom: int,
         tolerance: float,
         settle: Settle,
-        most: int,
+        max_products: int,
         seed: int,
     ) -> None:
         self.product, self.like, self.top, self.bottom = product, like, top, bottom
-        self.tolerance, self.settle, self.most = tolerance, settle, most
+        self.tolerance, self.settle, self.max_products = tolerance, settle, max_products
         self.runs, self.parameters = like.shape
         wanted = top + bottom
-        room = min(_LARGEST_BASIS, _BASIS_VALUES // max(1, self.runs * self.parameters))
+        room = min(_MAX_BASIS, _BASIS_VALUES // max(1, self.runs * self.parameters))
         self.size = min(self.parameters, max(2 * wanted + 12, room))
         self.basis = like.new_zeros(self.runs, min(self.size, 24), self.parameters)
         self.matrix = np.zeros((self.runs, self.size, self.size))
         self.random = generator(seed, "lanczos")
         self.epsilon = float(torch.finfo(like.dtype).eps)
-        self.more = _MORE
-        self.patience = np.zeros(self.runs, dtype=int)
+        self.extra = _EXTRA_PRODUCTS
+        self.not_before = np.zeros(self.runs, dtype=int)
         self.settled: list[tuple[int, NDArray[Any]] | None] = [None] * self.runs
-        self.found: list[tuple[Any, ...] | None] = [None] * self.runs
+        self.results: list[tuple[Any, ...] | None] = [None] * self.runs
 
     def run(self, start: torch.Tensor | None) -> Extremes:
         v = self._draw()
         if start is not None:
             warm = start if start.dim() == 2 else start.sum(dim=1)
-            v = _unit(_unit(warm.to(self.like)) + _FRESH * v)
-            self.more = 0
+            v = _unit(_unit(warm.to(self.like)) + _RANDOM_SHARE * v)
+            self.extra = 0
         dimension = products = 0
         while True:
             self._put(dimension, v)
@@ -135,24 +137,31 @@ class _Search:
             dimension += 1
             w, beta = self._orthogonalized(w, dimension)
             scale = np.abs(self.matrix[:, :dimension, :dimension]).max(axis=(1, 2))
-            broken = beta <= 100.0 * self.epsilon * np.maximum(scale, np.finfo(float).tiny)
+            exhausted = beta <= 100.0 * self.epsilon * np.maximum(scale, np.finfo(float).tiny)
             full = dimension == self.size
-            last = products >= self.most or dimension == self.parameters
-            if full or last or (dimension % 2 == 0 and dimension >= _FEWEST) or broken.any():
-                here = self.matrix[:, :dimension, :dimension]
+            last = products >= self.max_products or dimension == self.parameters
+            if (
+                full
+                or last
+                or (dimension % 2 == 0 and dimension >= _MIN_PRODUCTS)
+                or exhausted.any()
+            ):
+                small = self.matrix[:, :dimension, :dimension]
                 values, vectors = np.linalg.eigh(
-                    here if np.isfinite(here).all() else np.where(np.isfinite(here), here, 0.0)
+                    small if np.isfinite(small).all() else np.where(np.isfinite(small), small, 0.0)
                 )
-                self._judge(values, vectors, np.where(broken, 0.0, beta), broken, products, last)
-                if last or all(found is not None for found in self.found):
+                self._check(
+                    values, vectors, np.where(exhausted, 0.0, beta), exhausted, products, last
+                )
+                if last or all(result is not None for result in self.results):
                     break
                 if full:
                     dimension = self._restart(values, vectors, dimension)
             v = w / torch.as_tensor(
-                np.where(broken, 1.0, beta), dtype=w.dtype, device=w.device
+                np.where(exhausted, 1.0, beta), dtype=w.dtype, device=w.device
             ).unsqueeze(1)
-            if broken.any():
-                v = self._renewed(v, broken, dimension)
+            if exhausted.any():
+                v = self._renewed(v, exhausted, dimension)
         return self._gathered()
 
     def _draw(self) -> torch.Tensor:
@@ -162,19 +171,20 @@ class _Search:
         )
         return _unit(drawn.expand(self.runs, self.parameters))
 
-    def _put(self, place: int, v: torch.Tensor) -> None:
-        if place == self.basis.shape[1]:
-            more = min(self.size, 2 * place) - place
+    def _put(self, index: int, v: torch.Tensor) -> None:
+        if index == self.basis.shape[1]:
+            more = min(self.size, 2 * index) - index
             self.basis = torch.cat(
                 [self.basis, self.basis.new_zeros(self.runs, more, self.parameters)], dim=1
             )
-        self.basis[:, place] = v
+        self.basis[:, index] = v
 
     def _orthogonalized(
         self, w: torch.Tensor, dimension: int
     ) -> tuple[torch.Tensor, NDArray[np.float64]]:
-        """``w`` without its part in the basis, and its norm; that part is a column of the small
-        matrix.
+        """Return ``w`` without its part in the basis, and its norm.
+
+        That part becomes a column of the small matrix.
         """
         done = self.basis[:, :dimension]
         column = w.unsqueeze(2)
@@ -185,17 +195,17 @@ class _Search:
         column = torch.baddbmm(column, done.transpose(1, 2), again, alpha=-1.0)
         w = column.squeeze(2)
         beta = torch.linalg.vector_norm(w, dim=1, keepdim=True)
-        told = torch.cat([(first + again).squeeze(2), beta], dim=1).double().cpu().numpy()
-        self.matrix[:, :dimension, dimension - 1] = told[:, :-1]
-        self.matrix[:, dimension - 1, :dimension] = told[:, :-1]
-        return w, told[:, -1]
+        coefficients = torch.cat([(first + again).squeeze(2), beta], dim=1).double().cpu().numpy()
+        self.matrix[:, :dimension, dimension - 1] = coefficients[:, :-1]
+        self.matrix[:, dimension - 1, :dimension] = coefficients[:, :-1]
+        return w, coefficients[:, -1]
 
-    def _judge(
+    def _check(
         self,
         values: NDArray[Any],
         vectors: NDArray[Any],
         beta: NDArray[Any],
-        broken: NDArray[Any],
+        exhausted: NDArray[Any],
         products: int,
         last: bool,
     ) -> None:
@@ -206,12 +216,12 @@ class _Search:
         ]
         enough = self.top + self.bottom <= dimension or dimension == self.parameters
         for run in range(self.runs):
-            if self.found[run] is not None:
+            if self.results[run] is not None:
                 continue
-            if broken[run] and not last and self.patience[run] == 0:
-                # An invariant space: what it does not contain is looked at before its values are
-                # believed to be the extreme ones.
-                self.patience[run] = products + 3
+            if exhausted[run] and not last and self.not_before[run] == 0:
+                # An invariant space: directions outside of it are tried before its values are
+                # accepted as the extreme ones.
+                self.not_before[run] = products + 3
             scale = max(float(np.abs(values[run]).max()), np.finfo(float).tiny)
             residuals = beta[run] * np.abs(vectors[run, -1, wanted]) / scale
             error = (
@@ -224,19 +234,19 @@ class _Search:
                 and bool((error <= self.tolerance).all())
                 and np.isfinite(self.matrix[run, :dimension, :dimension]).all()
             )
-            believed = dimension == self.parameters or (
-                dimension >= _FEWEST and products >= self.patience[run]
+            accepted = dimension == self.parameters or (
+                dimension >= _MIN_PRODUCTS and products >= self.not_before[run]
             )
             if (
                 good
-                and believed
-                and self.more
+                and accepted
+                and self.extra
                 and not last
                 and dimension < self.parameters
                 and self.settle == "value"
             ):
-                believed = self._confirmed(run, values[run, wanted] / scale, products)
-            if last or (good and believed):
+                accepted = self._confirmed(run, values[run, wanted] / scale, products)
+            if last or (good and accepted):
                 self._keep(
                     run,
                     values[run],
@@ -248,16 +258,16 @@ class _Search:
                 )
 
     def _confirmed(self, run: int, values: NDArray[Any], products: int) -> bool:
-        """Whether some more products have left the values as they were.
+        """Return whether some more products have left the values unchanged.
 
-        An estimate knows the directions that are in the space alone: an eigenvalue that the start
-        has hardly any part in comes late.
+        An estimate knows only the directions that are in the space: an eigenvalue along which the
+        start has hardly any component comes late.
         """
         before = self.settled[run]
         if before is None or np.abs(values - before[1]).max() > self.tolerance:
             self.settled[run] = (products, values)
             return False
-        return products >= before[0] + self.more
+        return products >= before[0] + self.extra
 
     def _keep(
         self,
@@ -273,7 +283,7 @@ class _Search:
         if not np.isfinite(self.matrix[run, :dimension, :dimension]).all():
             values, residual, good = np.full_like(values, np.nan), float("nan"), False
         chosen = torch.as_tensor(vectors[:, wanted].T.copy()).to(self.like)
-        self.found[run] = (
+        self.results[run] = (
             values[wanted],
             _unit(chosen @ self.basis[run, :dimension]),
             residual,
@@ -282,8 +292,9 @@ class _Search:
         )
 
     def _restart(self, values: NDArray[Any], vectors: NDArray[Any], dimension: int) -> int:
-        """Keep the Ritz vectors nearest to the ends that are asked for; the next direction is the
-        residual that they share.
+        """Keep the Ritz vectors nearest to the requested ends.
+
+        The next direction is the residual that they share.
         """
         spare = (dimension - self.top - self.bottom) // 2
         at_top = self.top + (spare if not self.bottom else spare // 2) if self.top else 0
@@ -294,22 +305,23 @@ class _Search:
         )
         self.basis[:, : len(kept)] = torch.bmm(rotation, self.basis[:, :dimension])
         self.matrix[:] = 0.0
-        places = np.arange(len(kept))
-        self.matrix[:, places, places] = values[:, kept]
+        diagonal = np.arange(len(kept))
+        self.matrix[:, diagonal, diagonal] = values[:, kept]
         return len(kept)
 
-    def _renewed(self, v: torch.Tensor, broken: NDArray[Any], dimension: int) -> torch.Tensor:
-        """Random directions outside of the basis for the runs whose space is exhausted."""
-        fresh = self._draw()
+    def _renewed(self, v: torch.Tensor, exhausted: NDArray[Any], dimension: int) -> torch.Tensor:
+        """Return random directions outside of the basis for the runs whose space is exhausted."""
+        outside = self._draw()
         done = self.basis[:, :dimension]
         for _ in range(2):
-            fresh = _unit(
-                fresh - torch.einsum("rk,rkp->rp", torch.einsum("rkp,rp->rk", done, fresh), done)
+            outside = _unit(
+                outside
+                - torch.einsum("rk,rkp->rp", torch.einsum("rkp,rp->rk", done, outside), done)
             )
-        return torch.where(torch.as_tensor(broken, device=v.device).unsqueeze(1), fresh, v)
+        return torch.where(torch.as_tensor(exhausted, device=v.device).unsqueeze(1), outside, v)
 
     def _gathered(self) -> Extremes:
-        rows = [found for found in self.found if found is not None]
+        rows = [result for result in self.results if result is not None]
         values = torch.as_tensor(np.stack([row[0] for row in rows])).to(self.like)
         vectors = torch.stack([row[1] for row in rows])
         top = min(self.top, values.shape[1])
@@ -325,11 +337,13 @@ class _Search:
 
 
 def _value_errors(residuals: NDArray[Any], values: NDArray[Any], wanted: list[int]) -> NDArray[Any]:
-    """Bounds on the errors of Ritz values: the residual's square over the distance to the next
-    value, where that is smaller than the residual.
+    """Return bounds on the errors of Ritz values.
+
+    They are the residual's square over the distance to the next value, where that is smaller than
+    the residual.
     """
-    found = residuals.copy()
-    for place, index in enumerate(wanted):
+    errors = residuals.copy()
+    for row, index in enumerate(wanted):
         gap = min(
             (
                 abs(values[index] - values[other])
@@ -338,13 +352,13 @@ def _value_errors(residuals: NDArray[Any], values: NDArray[Any], wanted: list[in
             ),
             default=0.0,
         )
-        if gap > residuals[place]:
-            found[place] = residuals[place] ** 2 / gap
-    return found
+        if gap > residuals[row]:
+            errors[row] = residuals[row] ** 2 / gap
+    return errors
 
 
 def _unit(v: torch.Tensor) -> torch.Tensor:
-    found: torch.Tensor = v / torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(
+    unit: torch.Tensor = v / torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(
         torch.finfo(v.dtype).tiny
     )
-    return found
+    return unit

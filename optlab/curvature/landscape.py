@@ -1,8 +1,7 @@
-"""A landscape: the objective as a function of ``theta [R, P]`` alone, with value, gradient and
-Hessian at any point.
+"""A landscape: the objective as a function of ``theta [R, P]`` alone, with its derivatives.
 
-It is an objective on fixed data, or any differentiable function of R points: networks and surfaces
-of two variables go through the same instruments.
+It is an objective on fixed data, or any differentiable function of R points: the same tools work on
+networks and on surfaces of two variables.
 """
 
 from __future__ import annotations
@@ -11,40 +10,33 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from optlab.core.lazy import torch
-from optlab.curvature.hessian import (
-    GraphHessian,
-    Hessian,
-    SumHessian,
-    WrittenOutHessian,
-    linearized,
-)
+from optlab.objective.hessian import GraphHessian, Hessian, SumHessian, batch_hessian
 from optlab.objective.objective import Objective
 
 _CHUNK_VALUES = 4_000_000
-"""Input values, over all runs, that one chunk of examples may hold: bounds the memory of the
-graphs.
-"""
+"""Input values, over all runs, in one chunk of examples: bounds the memory of the graphs."""
 
 _KEPT_CHUNKS = 4
-"""Chunks whose graphs are kept between Hessian products; with more of them each product computes
-its graphs again.
+"""Chunks whose graphs are kept between Hessian products.
+
+With more of them each product computes its graphs again.
 """
 
 
 class Landscape(ABC):
-    """A function of ``theta`` ``[R, P]`` whose runs do not touch each other."""
+    """A function of ``theta`` ``[R, P]`` in which the runs are independent."""
 
     @abstractmethod
     def value(self, theta: torch.Tensor) -> torch.Tensor:
-        """Values ``[R]``."""
+        """Return the values ``[R]`` at ``theta`` ``[R, P]``."""
 
     @abstractmethod
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Values ``[R]`` and gradients ``[R, P]``."""
+        """Return the values ``[R]`` and gradients ``[R, P]`` at ``theta`` ``[R, P]``."""
 
     @abstractmethod
     def hessian(self, theta: torch.Tensor) -> Hessian:
-        """The Hessians at ``theta``."""
+        """Return the Hessians at ``theta`` ``[R, P]``."""
 
 
 class FunctionLandscape(Landscape):
@@ -70,8 +62,8 @@ class FunctionLandscape(Landscape):
 class ObjectiveLandscape(Landscape):
     """The objective, with weight decay and auxiliary heads, on fixed examples.
 
-    They are taken in chunks where they are many. A model that normalizes over the batch takes the
-    moments of each chunk, as it does of each batch in training.
+    Many examples are evaluated in chunks. A model that normalizes over the batch uses the moments
+    of each chunk, as it uses those of each batch in training.
 
     Args:
         x, y: one batch a run, ``[R, m, *inputs]``, or examples that all runs share, ``[n,
@@ -87,43 +79,33 @@ class ObjectiveLandscape(Landscape):
         total = torch.zeros_like(theta[:, 0])
         with torch.no_grad():
             for x, y, share in self._chunks(theta):
-                total += share * self._of(theta, x, y)
+                total += share * self._objective.total(theta, x, y)
         return total
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         total, gradient = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
         for x, y, share in self._chunks(theta):
-            losses, here = self._objective.value_and_gradient(theta, x, y)
-            added = self._objective.added(theta, x, y)
-            # What does not depend on the examples is part of every chunk, and the shares add up to
-            # one.
-            total += share * (losses if added is None else losses + added)
-            gradient += share * here
+            values, gradients = self._objective.total_and_gradient(theta, x, y)
+            # Weight decay is part of every chunk, and the shares add up to one.
+            total += share * values
+            gradient += share * gradients
         return total, gradient
 
     def hessian(self, theta: torch.Tensor) -> Hessian:
         chunks = list(self._chunks(theta))
         if len(chunks) == 1:
-            return self._part(theta, *chunks[0][:2])
+            return batch_hessian(self._objective, theta, *chunks[0][:2])
         if len(chunks) <= _KEPT_CHUNKS:
-            kept = [(self._part(theta, x, y), share) for x, y, share in chunks]
+            kept = list(self._hessians(theta))
             return SumHessian(theta, lambda: iter(kept))
-        return SumHessian(
-            theta, lambda: ((self._part(theta, x, y), share) for x, y, share in self._chunks(theta))
-        )
+        return SumHessian(theta, lambda: self._hessians(theta))
 
-    def _part(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> Hessian:
-        found = linearized(self._objective, theta, x, y)
-        if found is not None:
-            return WrittenOutHessian(self._objective, theta, x, y, *found)
-        return GraphHessian(lambda points: self._of(points, x, y), theta)
-
-    def _of(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        losses, added = self._objective.terms(theta, x, y)
-        return losses if added is None else losses + added
+    def _hessians(self, theta: torch.Tensor) -> Iterator[tuple[Hessian, float]]:
+        for x, y, share in self._chunks(theta):
+            yield batch_hessian(self._objective, theta, x, y), share
 
     def _chunks(self, theta: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
-        """Batches ``[R, m, …]`` and their share of all examples."""
+        """Yield batches ``[R, m, …]`` and their share of all examples."""
         runs = theta.shape[0]
         widest = max(
             [

@@ -1,5 +1,6 @@
-"""Newton's steps made safe, in the eigenvectors of a Hessian or in a Krylov space: towards a zero
-of the gradient, and downhill.
+"""Safe Newton steps, in the eigenvectors of a Hessian or in a Krylov space.
+
+One kind leads to a zero of the gradient, the other downhill.
 """
 
 from __future__ import annotations
@@ -7,14 +8,16 @@ from __future__ import annotations
 from optlab.core.lazy import torch
 
 _NO_CURVATURE = 1e-10
-"""Share of the largest absolute eigenvalue below which a direction counts as one without curvature.
-"""
+"""Share of the largest absolute eigenvalue below which a direction counts as flat."""
 
 
 class Equations:
     """``min ‖g + Hs‖² + μ‖s‖²`` for one point, ready for any μ.
 
-    In an orthonormal basis ``[k, P]`` of the steps it is ``min ‖c + Ay‖² + μ‖y‖²``.
+    In an orthonormal basis of the steps it is ``min ‖c + Ay‖² + μ‖y‖²``.
+
+    Args:
+        basis: ``[k, P]``. matrix: A, ``[l, k]``. c: ``[l]``.
     """
 
     def __init__(self, basis: torch.Tensor, matrix: torch.Tensor, c: torch.Tensor) -> None:
@@ -22,12 +25,14 @@ class Equations:
         u, self._singular, v = torch.linalg.svd(matrix, full_matrices=False)
         self._right = v.T
         self._c = u.T @ c
-        # What lies outside of A's image no step can take away.
-        self._beyond = float((c @ c - self._c @ self._c).clamp_min(0.0))
+        # No step can reduce the part outside of A's image.
+        self._outside = float((c @ c - self._c @ self._c).clamp_min(0.0))
 
     def step(self, damping: float) -> tuple[torch.Tensor, float]:
-        """The step ``[1, P]`` for μ = damping · (largest singular value)², and the norm of ``g +
-        Hs``.
+        """Return the step ``[1, P]`` for a relative damping, and the norm of ``g + Hs``.
+
+        Args:
+            damping: μ over the square of the largest singular value.
         """
         scale = float(self._singular.max()) if len(self._singular) else 0.0
         mu = damping * scale**2
@@ -37,12 +42,15 @@ class Equations:
         )
         left = self._c * (1.0 - factor * self._singular)
         y = -(self._right @ (factor * self._c))
-        return (y @ self._basis).unsqueeze(0), float(left @ left + self._beyond) ** 0.5
+        return (y @ self._basis).unsqueeze(0), float(left @ left + self._outside) ** 0.5
 
 
 class Spectrum:
-    """Eigenvalues, rising, and unit eigenvectors ``[k, P]`` at one point (or Ritz values and
-    vectors), with the gradient in their coordinates.
+    """Eigenvalues and eigenvectors at one point, with the gradient in their coordinates.
+
+    Args:
+        values: ascending, ``[k]``; eigenvalues or Ritz values. vectors: of unit length, ``[k, P]``.
+            c: the gradient in their coordinates, ``[k]``.
     """
 
     def __init__(self, values: torch.Tensor, vectors: torch.Tensor, c: torch.Tensor) -> None:
@@ -50,20 +58,21 @@ class Spectrum:
         self.scale = float(values.abs().max()) if len(values) else 0.0
 
     def step(self, radius: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """The step ``[1, P]`` downhill along each vector, the slope over the curvature's absolute
-        value, at most as long as ``radius``; and its coordinates.
+        """Return the downhill step ``[1, P]`` within ``radius``, and its coordinates ``[k]``.
+
+        Along each vector it is the slope divided by the absolute value of the curvature.
         """
         size = self.values.abs().clamp_min(
             max(_NO_CURVATURE * self.scale, torch.finfo(self.values.dtype).tiny)
         )
-        found = -self.c / size
-        if not float(found.norm()) <= radius:
+        coordinates = -self.c / size
+        if not float(coordinates.norm()) <= radius:
             # More damping shortens it; between no step and that of the gradient alone, the length
             # falls steadily.
             low, high = 0.0, float(self.c.norm()) / radius
             for _ in range(60):
                 middle = 0.5 * (low + high)
-                found = -self.c / (size + middle)
-                low, high = (middle, high) if float(found.norm()) > radius else (low, middle)
-            found = -self.c / (size + high)
-        return (found @ self.vectors).unsqueeze(0), found
+                coordinates = -self.c / (size + middle)
+                low, high = (middle, high) if float(coordinates.norm()) > radius else (low, middle)
+            coordinates = -self.c / (size + high)
+        return (coordinates @ self.vectors).unsqueeze(0), coordinates

@@ -1,8 +1,8 @@
 """Slices: the loss on a line or a plane through parameter space.
 
-A plane is a point and two directions; a path drawn on it says how much of itself the plane holds:
-the share of its variance, and each point's distance off the plane. Without those two numbers a
-picture of a path on a plane is a rumor.
+A plane is a point and two directions. A path drawn on it comes with two numbers: the share of the
+path's variance that the plane holds, and each point's distance from the plane. Without them a
+picture of a path on a plane proves nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Plane:
 
     Attributes:
         origin: ``[P]``. first, second: directions ``[P]``, of any length and angle.
-        labels: what the two coordinates are, in words.
+        labels: what the two coordinates are, as text.
     """
 
     origin: torch.Tensor
@@ -33,14 +33,16 @@ class Plane:
     labels: tuple[str, str]
 
     def points(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """Parameters ``[K, P]`` at coordinates ``a``, ``b`` ``[K]``."""
+        """Return the parameters ``[K, P]`` at coordinates ``a``, ``b`` ``[K]``."""
         return torch.addmm(
             self.origin, torch.stack([a, b], dim=1), torch.stack([self.first, self.second])
         )
 
     def coordinates(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Coordinates ``[K, 2]`` of the feet of ``points`` ``[K, P]``, and their distances ``[K]``
-        off the plane.
+        """Project ``points`` ``[K, P]`` onto the plane.
+
+        Returns:
+            Coordinates ``[K, 2]`` of the projections, and distances ``[K]`` from the plane.
 
         Raises:
             InvalidInput: the two directions are parallel, or one of them is zero.
@@ -50,14 +52,16 @@ class Plane:
         gram = directions @ directions.T
         if not float(torch.linalg.det(gram)) > 1e-20 * float(gram[0, 0] * gram[1, 1]):
             raise InvalidInput(
-                "The two directions of the slice are parallel or zero, so there is no plane; choose others."
+                "The two directions of the slice are parallel or zero, so they span no plane; "
+                "choose others."
             )
-        found = torch.linalg.solve(gram, directions @ offsets.T).T
-        return found, torch.linalg.vector_norm(offsets - found @ directions, dim=1)
+        coordinates = torch.linalg.solve(gram, directions @ offsets.T).T
+        return coordinates, torch.linalg.vector_norm(offsets - coordinates @ directions, dim=1)
 
     def explained(self, path: torch.Tensor) -> float:
-        """Share of the variance of a path ``[K, P]`` that the plane holds; nan for a path that does
-        not move.
+        """Return the share of the variance of a path ``[K, P]`` that the plane holds.
+
+        It is nan for a path that does not move.
         """
         deviations = path.double() - path.double().mean(dim=0)
         basis = torch.linalg.qr(torch.stack([self.first, self.second], dim=1).double()).Q
@@ -72,7 +76,7 @@ class Line:
     Attributes:
         at: positions ``[K]``. mean: over all examples, ``[K]``. standard_error: of the mean over
             batches, ``[K]``.
-        spread: standard deviation of a batch, ``[K]``. batches: how many there were.
+        spread: standard deviation of a batch, ``[K]``. batches: their number.
     """
 
     at: torch.Tensor
@@ -83,11 +87,11 @@ class Line:
 
 
 def filter_normalized(layout: Layout, theta: torch.Tensor, source: torch.Generator) -> torch.Tensor:
-    """A random direction ``[P]``, each output row of a weight as long as that row of ``theta``
-    ``[P]``; zero in biases and scales.
+    """Return a random direction ``[P]`` with the row lengths of ``theta`` ``[P]``.
 
-    So a step of length one is as large for every unit as the unit's own weights, whatever scale the
-    layers have (H. Li et al., *Visualizing the loss landscape of neural nets*, 2018).
+    Each output row of a weight is as long as that row of ``theta``; biases and scales are zero. So
+    a step of length one is as large for every unit as the unit's own weights, at any scale of the
+    layers (H. Li et al., *Visualizing the loss landscape of neural nets*, 2018).
     """
     drawn = torch.randn(theta.shape, generator=source, dtype=torch.float64).to(theta)
     parts = []
@@ -97,16 +101,18 @@ def filter_normalized(layout: Layout, theta: torch.Tensor, source: torch.Generat
         if spec.role != "weight" or len(spec.shape) < 2:
             parts.append(torch.zeros_like(direction))
             continue
-        rows, ours = weight.view(spec.shape[0], -1), direction.view(spec.shape[0], -1)
+        rows, drawn_rows = weight.view(spec.shape[0], -1), direction.view(spec.shape[0], -1)
         length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         parts.append(
-            (ours * length / torch.linalg.vector_norm(ours, dim=1, keepdim=True)).flatten()
+            (
+                drawn_rows * length / torch.linalg.vector_norm(drawn_rows, dim=1, keepdim=True)
+            ).flatten()
         )
     return torch.cat(parts)
 
 
 def random_plane(layout: Layout, theta: torch.Tensor, seed: int = 0) -> Plane:
-    """The plane through ``theta`` ``[P]`` along two filter-normalized random directions."""
+    """Return the plane through ``theta`` ``[P]`` along two filter-normalized random directions."""
     source = generator(seed, "slice")
     first, second = (
         filter_normalized(layout, theta, source),
@@ -116,21 +122,22 @@ def random_plane(layout: Layout, theta: torch.Tensor, seed: int = 0) -> Plane:
 
 
 def path_plane(path: torch.Tensor) -> Plane:
-    """The plane of the first two principal components of a path ``[K, P]`` through its last point;
-    the directions have length 1.
+    """Return the plane of the first two principal components of a path ``[K, P]``.
+
+    It passes through the path's last point; its directions have length 1.
 
     Raises:
         InvalidInput: the path has fewer than three points, or lies on a line.
     """
     if len(path) < 3:
         raise InvalidInput(
-            f"A plane through a path needs three points of it at least, but there are {len(path)}."
+            f"A plane through a path needs at least three points of the path, not {len(path)}."
         )
     deviations = (path - path.mean(dim=0)).double()
     # From the small matrix of inner products: K points of P numbers, K far below P.
     values, vectors = torch.linalg.eigh(deviations @ deviations.T)
     if not float(values[-2]) > 1e-12 * float(values[-1]):
-        raise InvalidInput("The path lies on a line, so it has no plane of its own.")
+        raise InvalidInput("The path lies on a line, so it spans no plane.")
     directions = (vectors[:, [-1, -2]] / values[[-1, -2]].sqrt()).T @ deviations
     # The sign of an eigenvector is arbitrary: the path ends on the positive side.
     directions = directions * torch.where(
@@ -145,16 +152,19 @@ def path_plane(path: torch.Tensor) -> Plane:
 
 
 def plane_between(a: torch.Tensor, b: torch.Tensor, across: torch.Tensor) -> Plane:
-    """The plane with ``a`` at (0, 0), ``b`` at (1, 0) and, at right angles to their line, the
-    direction ``across``, as long as the line; all ``[P]``.
+    """Return the plane with ``a`` at (0, 0) and ``b`` at (1, 0).
+
+    The other direction is the part of ``across`` at right angles to their line, as long as the
+    line; all ``[P]``.
     """
     along = b - a
     return Plane(a, along, _orthogonal(across, along), ("from one to the other", "across"))
 
 
 def gradient_plane(theta: torch.Tensor, gradient: torch.Tensor, vector: torch.Tensor) -> Plane:
-    """The plane through ``theta`` of the gradient and the top eigenvector, made orthonormal in this
-    order; all ``[P]``.
+    """Return the plane of the gradient and the top eigenvector through ``theta``; all ``[P]``.
+
+    The directions are made orthonormal in this order.
     """
     first = gradient / torch.linalg.vector_norm(gradient)
     return Plane(
@@ -176,19 +186,19 @@ def grid(
     penalty: bool = True,
     precision: torch.dtype | None = None,
 ) -> torch.Tensor:
-    """The objective ``[A, B]`` on a grid of the plane, in the precision of the plane.
+    """Return the objective ``[A, B]`` on a grid of the plane, in the precision of the plane.
 
     Args:
         x, y: examples that all points share, ``[n, …]``. a, b: coordinates ``[A]``, ``[B]``.
-            penalty: whether weight decay counts.
-        precision: of the evaluations in between; single is enough for a picture and takes about
-            half the time. That of the plane without it.
+        penalty: whether weight decay counts.
+        precision: of the evaluations in between, by default that of the plane; single precision is
+            enough for a picture and takes about half the time.
     """
     coefficients = torch.stack([a.repeat_interleave(len(b)), b.repeat(len(a))], dim=1)
-    here = _combinations(
+    combinations = _combinations(
         objective, plane.origin, torch.stack([plane.first, plane.second]), x, y, precision
     )
-    return _objective_at(here, coefficients, plane.origin, penalty).view(len(a), len(b))
+    return _objective_at(combinations, coefficients, plane.origin, penalty).view(len(a), len(b))
 
 
 def line(
@@ -203,13 +213,12 @@ def line(
     penalty: bool = True,
     precision: torch.dtype | None = None,
 ) -> Line:
-    """The objective at ``origin + at·direction``, with error bars over batches of consecutive
-    examples.
+    """Return the objective at ``origin + at·direction``, with error bars over batches.
 
     Args:
-        origin, direction: ``[P]``. at: ``[K]``. x, y: examples ``[n, …]``. batch: examples of a
-            batch; a rest that fills none is left out of the error bars.
-        precision: as for :func:`grid`.
+        origin, direction: ``[P]``. at: ``[K]``. x, y: examples ``[n, …]``.
+        batch: consecutive examples of a batch; the error bars leave out a last, incomplete one.
+        penalty, precision: as for :func:`grid`.
 
     Raises:
         InvalidInput: the examples make fewer than two batches.
@@ -217,19 +226,18 @@ def line(
     batches = len(x) // batch
     if batches < 2:
         raise InvalidInput(
-            f"Error bars need two batches at least, but {len(x)} examples make {batches} of {batch}; make the batches smaller."
+            f"Error bars need at least two batches, but {len(x)} examples make {batches} of "
+            f"{batch}; use smaller batches."
         )
-    here = _combinations(objective, origin, direction.unsqueeze(0), x, y, precision)
+    combinations = _combinations(objective, origin, direction.unsqueeze(0), x, y, precision)
     coefficients = at.unsqueeze(1)
     table = origin.new_empty(len(at), len(x))
-    for points, examples, losses in here.losses(coefficients):
+    for points, examples, losses in combinations.losses(coefficients):
         table[points, examples] = losses.to(table)
     mean = table.mean(dim=1)
-    added = here.penalties(coefficients) if penalty else None
+    values = combinations.penalized(mean, coefficients) if penalty else mean
     spread = table[:, : batches * batch].reshape(len(at), batches, batch).mean(dim=2).std(dim=1)
-    return Line(
-        at, mean if added is None else mean + added, spread / math.sqrt(batches), spread, batches
-    )
+    return Line(at, values, spread / math.sqrt(batches), spread, batches)
 
 
 def _combinations(
@@ -248,15 +256,14 @@ def _combinations(
 
 
 def _objective_at(
-    here: Combinations, coefficients: torch.Tensor, like: torch.Tensor, penalty: bool
+    combinations: Combinations, coefficients: torch.Tensor, like: torch.Tensor, penalty: bool
 ) -> torch.Tensor:
-    mean = here.means(coefficients).to(like)
-    added = here.penalties(coefficients) if penalty else None
-    return mean if added is None else mean + added
+    mean = combinations.means(coefficients).to(like)
+    return combinations.penalized(mean, coefficients) if penalty else mean
 
 
 def _orthogonal(v: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
-    """``v`` without its part along ``to``, as long as ``to``."""
+    """Return ``v`` without its part along ``to``, as long as ``to``."""
     rest = v - (v @ to) / (to @ to) * to
-    found: torch.Tensor = rest * torch.linalg.vector_norm(to) / torch.linalg.vector_norm(rest)
-    return found
+    scaled: torch.Tensor = rest * torch.linalg.vector_norm(to) / torch.linalg.vector_norm(rest)
+    return scaled

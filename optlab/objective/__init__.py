@@ -1,3 +1,4 @@
-"""The objective J on ``theta [R, P]``: losses of R runs on a batch, their gradients, and the
-generators and devices they use.
+"""The objective J on ``theta [R, P]``: losses of R runs on a batch, gradients and Hessians.
+
+The generators that runs draw from and the devices that they compute on are here, too.
 """

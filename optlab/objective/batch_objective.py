@@ -1,9 +1,8 @@
-"""The oracle: what a rule may ask of the objective on one batch when a single gradient is not
-enough.
+"""The objective on one batch, for rules that need more than a single gradient.
 
-Line searches ask for values at several points, second-order rules for products with the Hessian or
-with the Fisher matrix. Each graph is built once a point; a product then costs about two gradients
-and memory that grows with P.
+Line searches evaluate it at several points; second-order rules multiply with the Hessian or with
+the Fisher matrix. What a product needs is computed once per point; a product then costs about two
+gradients.
 """
 
 from __future__ import annotations
@@ -13,23 +12,23 @@ from collections.abc import Iterator, Sequence
 from optlab.catalogue.models.base import TRAINING
 from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
+from optlab.objective.hessian import GraphHessian, batch_hessian
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 
 _COLUMNS = 64
-"""Columns of a Hessian that are computed at once: bounds the memory of the batched backward pass.
-"""
+"""Columns of a Fisher matrix computed at once: bounds the memory of the batched backward pass."""
 
 _POPULATION_VALUES = 8_000_000
 """Input values or parameters that the points evaluated at once may hold."""
 
 
 class BatchObjective:
-    """The objective (with its weight decay and auxiliary heads) of R runs on their batches.
+    """The objective (with weight decay and auxiliary heads) of R runs on their batches.
 
     Args:
-        x, y: batches with a leading run axis. seeds: of the runs. step: number of this step (0, 1,
-            …), for draws.
+        objective: the objective. x, y: batches ``[R, m, …]``. seeds: of the runs.
+        step: number of the current step (0, 1, …), for draws.
     """
 
     def __init__(
@@ -53,32 +52,33 @@ class BatchObjective:
         return self._gradients
 
     def only(self, run: int) -> BatchObjective:
-        """The oracle of one run alone; what it is asked counts here, too."""
-        here = slice(run, run + 1)
+        """Return the objective of one run alone; its evaluations count here, too."""
+        row = slice(run, run + 1)
         alone = BatchObjective(
-            self._objective, self._x[here], self._y[here], self._seeds[here], self._step
+            self._objective, self._x[row], self._y[row], self._seeds[row], self._step
         )
         alone._part_of = (self, run)
         return alone
 
     def generator(self, run: int, purpose: str) -> torch.Generator:
-        """A generator for this step of one run: the same draws whenever the step is repeated."""
+        """Return a generator for this step of one run: the same draws if the step is repeated."""
         return generator(self._seeds[run], f"{purpose}/{self._step}")
 
     def loss(self, theta: torch.Tensor) -> torch.Tensor:
-        """The objective ``[R]`` at ``theta`` ``[R, P]``."""
+        """Return the objective ``[R]`` at ``theta`` ``[R, P]``."""
         with torch.no_grad():
-            return self._value(theta)
+            return self._objective.total(theta, self._x, self._y)
 
     def values(self, points: torch.Tensor) -> torch.Tensor:
-        """The objective ``[R, K]`` at many points ``[R, K, P]`` of each run: as a population of R ·
-        K runs, a part of it at a time.
+        """Return the objective ``[R, K]`` at many points ``[R, K, P]`` of each run.
+
+        The points are evaluated as a population of R · K runs, in chunks of bounded memory.
         """
         runs, _, parameters = points.shape
         examples = self._x.shape[1]
         wide = max(parameters, examples * max(1, self._objective.shape.width))
         count = max(1, _POPULATION_VALUES // (runs * wide))
-        found: list[torch.Tensor] = []
+        chunks: list[torch.Tensor] = []
         with torch.no_grad():
             for part in points.split(count, dim=1):
                 size = part.shape[1]
@@ -88,53 +88,40 @@ class BatchObjective:
                     .reshape(runs * size, *t.shape[1:])
                     for t in (self._x, self._y)
                 )
-                found.append(
-                    self._value(part.reshape(runs * size, parameters), x, y).view(runs, size)
-                )
-        return torch.cat(found, dim=1)
+                values = self._objective.total(part.reshape(runs * size, parameters), x, y)
+                chunks.append(values.view(runs, size))
+        return torch.cat(chunks, dim=1)
 
     def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The objective ``[R]`` and its gradient ``[R, P]`` at ``theta``."""
+        """Return the objective ``[R]`` and its gradient ``[R, P]`` at ``theta`` ``[R, P]``."""
         self._count(1)
-        losses, gradient = self._objective.value_and_gradient(theta, self._x, self._y)
-        added = self._objective.added(theta, self._x, self._y)
-        return losses if added is None else losses + added, gradient
+        return self._objective.total_and_gradient(theta, self._x, self._y)
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
-        """``v [R, P]`` → ``H v``, exactly, with the Hessian at ``theta``."""
-        leaf, gradient = self._differentiable(theta)
+        """Return ``v [R, P]`` → ``H v``, with the exact Hessian at ``theta`` ``[R, P]``."""
+        self._count(1)
+        hessian = batch_hessian(self._objective, theta, self._x, self._y)
 
         def product(v: torch.Tensor) -> torch.Tensor:
             self._count(2)
-            (found,) = torch.autograd.grad(
-                gradient, leaf, v, retain_graph=True, materialize_grads=True
-            )
-            return found
+            return hessian.product(v)
 
         return product
 
     def hessian(self, theta: torch.Tensor) -> torch.Tensor:
-        """The Hessians ``[R, P, P]`` at ``theta``; for small P."""
-        leaf, gradient = self._differentiable(theta)
-        rows = [
-            torch.autograd.grad(
-                gradient,
-                leaf,
-                units,
-                retain_graph=True,
-                is_grads_batched=True,
-                materialize_grads=True,
-            )[0]
-            for units in _units(theta)
-        ]
-        self._count(2 * theta.shape[1])
-        return _symmetric(torch.cat(rows))
+        """Return the Hessians ``[R, P, P]`` at ``theta`` ``[R, P]``; for small P."""
+        self._count(1 + 2 * theta.shape[1])
+        # One graph and a batched backward pass: the written-out products would run the model again
+        # for every column, which takes longer on large batches.
+        return GraphHessian(
+            lambda points: self._objective.total(points, self._x, self._y), theta
+        ).dense()
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
-        """``v [R, P]`` → ``F v`` with the Fisher matrix of the model's own predictions on the batch
-        (weight decay is no part of it).
+        """Return ``v [R, P]`` → ``F v``, with the Fisher matrix at ``theta`` ``[R, P]``.
 
-        ``F = mean Jᵀ S J``: J the Jacobian of the outputs, S the Fisher matrix of the predicted
+        The matrix is that of the model's own predictions on the batch, without weight decay: ``F =
+        mean Jᵀ S J`` with J the Jacobian of the outputs and S the Fisher matrix of the predicted
         distribution. For these losses it is also the Gauss–Newton matrix.
         """
         leaf, outputs, probe, pulled = self._pulled(theta)
@@ -146,13 +133,13 @@ class BatchObjective:
             # Jᵀu is linear in u, so its derivative by u along v is Jv.
             (pushed,) = torch.autograd.grad(pulled, probe, v, retain_graph=True)
             weighted = self._objective.loss.fisher_product(predicted, pushed) / m
-            (found,) = torch.autograd.grad(outputs, leaf, weighted, retain_graph=True)
-            return found
+            (result,) = torch.autograd.grad(outputs, leaf, weighted, retain_graph=True)
+            return result
 
         return product
 
     def fisher(self, theta: torch.Tensor) -> torch.Tensor:
-        """The matrices ``[R, P, P]`` of :meth:`fisher_product`; for small P."""
+        """Return the matrices ``[R, P, P]`` of :meth:`fisher_product` at ``theta``; for small P."""
         leaf, outputs, probe, pulled = self._pulled(theta)
         _, m, width = outputs.shape
         rows: list[torch.Tensor] = []
@@ -178,38 +165,22 @@ class BatchObjective:
     def _pulled(
         self, theta: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Leaf, outputs, a probe u of their shape, and ``Jᵀu`` as a function of u."""
+        """Return leaf, outputs, a probe u of their shape, and ``Jᵀu`` as a function of u."""
         leaf = theta.detach().requires_grad_()
         outputs = self._objective.outputs(leaf, self._x, TRAINING)
         probe = torch.zeros_like(outputs, requires_grad=True)
         (pulled,) = torch.autograd.grad(outputs, leaf, probe, create_graph=True)
         return leaf, outputs, probe, pulled
 
-    def _differentiable(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        self._count(1)
-        leaf = theta.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self._value(leaf).sum(), leaf, create_graph=True)
-        # Where the objective is linear the gradient is a constant and has no graph: its Hessian is
-        # zero, not an error.
-        return leaf, gradient if gradient.requires_grad else gradient + 0.0 * leaf
-
-    def _value(
-        self, theta: torch.Tensor, x: torch.Tensor | None = None, y: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        losses, added = self._objective.terms(
-            theta, self._x if x is None else x, self._y if y is None else y
-        )
-        return losses if added is None else losses + added
-
     def _count(self, number: int) -> None:
         self._gradients = [count + number for count in self._gradients]
         if self._part_of is not None:
-            whole, run = self._part_of
-            whole._gradients[run] += number
+            parent, run = self._part_of
+            parent._gradients[run] += number
 
 
 def _units(theta: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Unit vectors ``[c, R, P]``, the same in every run, a few at a time."""
+    """Yield unit vectors ``[c, R, P]``, the same in every run, a few at a time."""
     runs, parameters = theta.shape
     for begin in range(0, parameters, _COLUMNS):
         count = min(_COLUMNS, parameters - begin)
@@ -219,6 +190,6 @@ def _units(theta: torch.Tensor) -> Iterator[torch.Tensor]:
 
 
 def _symmetric(rows: torch.Tensor) -> torch.Tensor:
-    """Matrices ``[R, P, P]`` from their rows ``[P, R, P]``, rid of what rounding makes unsymmetric."""
+    """Return symmetric matrices ``[R, P, P]`` from their rows ``[P, R, P]``."""
     matrix = rows.transpose(0, 1)
     return 0.5 * (matrix + matrix.transpose(1, 2))

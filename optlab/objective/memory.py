@@ -1,8 +1,8 @@
-"""Memory that the C library shall keep between steps.
+"""Memory that the C library keeps between steps.
 
-An update rule returns new tensors. By default glibc gives the freed ones back to the system at once
-and takes them anew at the next step, and touching fresh pages costs more than the arithmetic on
-them. Elsewhere nothing is changed.
+An update rule returns new tensors. By default glibc returns the freed ones to the system at once
+and requests them again at the next step, and touching new pages costs more than the arithmetic on
+them. Nothing changes on other systems.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import functools
 import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 256 * 1024 * 1024
-_LARGEST_POOLED = 32 * 1024 * 1024
+_RETAINED_BYTES = 256 * 1024 * 1024
+_MAX_POOLED_BYTES = 32 * 1024 * 1024
 
 
 @functools.cache
@@ -23,5 +23,5 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent in musl
     if mallopt is not None:
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_POOLED)
+        mallopt(_M_TRIM_THRESHOLD, _RETAINED_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _MAX_POOLED_BYTES)

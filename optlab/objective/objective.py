@@ -1,7 +1,7 @@
 """The objective: ``theta [R, P]`` and a batch → losses ``[R]`` and gradients ``[R, P]``.
 
-The losses of different runs do not touch each other, so the gradient of their sum holds every run's
-own gradient.
+The losses of different runs are independent, so the gradient of their sum holds every run's own
+gradient.
 """
 
 from __future__ import annotations
@@ -16,15 +16,12 @@ from optlab.core.data import DataShape
 from optlab.core.lazy import torch
 
 _EVALUATION_VALUES = 4_000_000
-"""Input values that one evaluation chunk may hold, over all runs: bounds the memory of an
-evaluation on a large set.
+"""Input values that one evaluation chunk may hold, over all runs: bounds the memory on a large set.
 """
 
 
 class OwnLoss(NamedTuple):
-    """What is found out about the examples of a part, each ``[R, n]``; errors and margins are None
-    for regression.
-    """
+    """Values of each example of a part, ``[R, n]``; errors and margins are None for regression."""
 
     losses: torch.Tensor
     errors: torch.Tensor | None
@@ -32,31 +29,29 @@ class OwnLoss(NamedTuple):
 
 
 SAMPLE = 10_000
-"""Training examples, at most, that the moments of a normalizing model are taken of for an
-evaluation.
-"""
+"""Training examples, at most, on which a normalizing model computes its moments for evaluations."""
 
 
 class Objective:
-    """``J(θ) = mean per-example loss + weight-decay terms + losses of auxiliary heads`` of one
-    model on data of one shape (8.1, 8.3).
+    """The training objective of one model on data of one shape (8.1, 8.3).
 
-    What is reported as a loss is the mean per-example loss alone; the gradient is that of all
-    terms.
+    ``J(θ) = mean per-example loss + weight-decay terms + losses of auxiliary heads``. The reported
+    loss is the mean per-example loss alone; the gradient is that of all terms.
 
     Args:
-        sample: training examples ``[n, *inputs]``, at random; the first :data:`SAMPLE` of them give
-            a model that normalizes over the batch its moments for evaluations. Only such a model
-            needs them, and only then they are kept.
+        model, loss: of the catalogue. shape: of the data.
+        sample: training examples ``[n, *inputs]`` in random order; from the first :data:`SAMPLE` of
+            them a model that normalizes over the batch computes its moments for evaluations. Other
+            models do not keep them.
 
     Attributes:
-        shape: the shape of the problem, which a model may make another than the data's. layout: how
-            ``theta`` divides into the model's tensors.
-        keeping: whether a gradient is to leave the layers that it passed through in :attr:`kept`,
-            with the parameters it was taken at, for instruments; where it does not pass through
-            affine layers alone, nothing is left.
-        detours: whether training follows not the gradient of the loss but that of the model's
-            surrogate, which draws.
+        shape: the shape of the problem, which a model may define differently from the data's.
+        layout: how ``theta`` divides into the model's tensors.
+        keeping: whether a gradient leaves the layers that it passed through in :attr:`kept`, with
+            its parameters, for instruments; nothing is left where it passes through other than
+            affine layers.
+        uses_surrogate_gradient: whether training follows the gradient of the model's surrogate,
+            which draws random numbers, in place of that of the loss.
     """
 
     def __init__(
@@ -71,14 +66,14 @@ class Objective:
         self.uses_surrogate_gradient = model.uses_surrogate_gradient()
         self.keeping = False
         self.kept: tuple[torch.Tensor, Layers] | None = None
-        self._judges = model.has_own_loss()
+        self._has_own_loss = model.has_own_loss()
         self._branching = model.auxiliary_weight() != 0.0
         self._decay_mask: torch.Tensor | None = None
 
     def outputs(
         self, theta: torch.Tensor, x: torch.Tensor, context: ForwardContext = EVALUATION
     ) -> torch.Tensor:
-        """Outputs ``[R, m, outputs]`` for inputs ``x`` ``[R, m, *inputs]``."""
+        """Return the outputs ``[R, m, outputs]`` for inputs ``x`` ``[R, m, *inputs]``."""
         if not context.training and context.statistics is None and self.model.normalizes():
             context = replace(context, statistics=self.statistics(theta))
         return self.model.forward(self.layout.split(theta), x, context)
@@ -90,8 +85,8 @@ class Objective:
         y: torch.Tensor,
         context: ForwardContext = TRAINING,
     ) -> torch.Tensor:
-        """Loss ``[R, m]`` of each example, without weight decay."""
-        if self._judges:
+        """Return the loss ``[R, m]`` of each example, without weight decay."""
+        if self._has_own_loss:
             return self.model.own_loss(self.layout.split(theta), x)
         return self.loss.per_example(self.outputs(theta, x, context), self.model.targets(x, y))
 
@@ -102,11 +97,11 @@ class Objective:
         y: torch.Tensor,
         context: ForwardContext = TRAINING,
     ) -> torch.Tensor:
-        """Mean loss ``[R]`` of a batch, without weight decay."""
+        """Return the mean loss ``[R]`` of a batch, without weight decay."""
         return self.per_example(theta, x, y, context).mean(dim=1)
 
     def penalty(self, theta: torch.Tensor) -> torch.Tensor | None:
-        """The weight-decay terms ``[R]``, or None where the loss asks for none."""
+        """Return the weight-decay terms ``[R]``, or None where the loss has none."""
         if self.loss.l1 == 0.0 and self.loss.l2 == 0.0:
             return None
         weights = theta * self._mask(theta)
@@ -121,45 +116,71 @@ class Objective:
         y: torch.Tensor,
         uniforms: Uniforms | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean batch loss ``[R]`` by itself, and the gradient ``[R, P]`` of the objective with
-        weight decay and auxiliary heads.
+        """Return the mean batch loss ``[R]``, and the gradient ``[R, P]`` of the entire objective.
 
         Args:
             theta: ``[R, P]``. x: ``[R, m, *inputs]``. y: ``[R, m]`` or ``[R, m, outputs]``.
-            uniforms: what the model's surrogate draws from, for the gradient that training follows
-                where it :attr:`uses_surrogate_gradient`; without, the gradient is that of the loss.
+            uniforms: random numbers for the model's surrogate, where training follows its gradient
+                (:attr:`uses_surrogate_gradient`); without them the gradient is that of the loss.
         """
         if uniforms is not None:
-            return self._detour(theta, x, y, uniforms)
+            return self._surrogate_gradient(theta, x, y, uniforms)
         written_out = self._written_out(theta, x, y)
         if written_out is not None:
             return written_out
         leaf = theta.detach().requires_grad_()
-        losses, added = self.terms(leaf, x, y)
-        total = losses if added is None else losses + added
+        losses, added = self._terms(leaf, x, y)
+        total = _plus(losses, added)
         # Ones in place of a sum: the same gradient with one operation less each way.
         (gradient,) = torch.autograd.grad(total, leaf, torch.ones_like(total))
         return losses.detach(), gradient
 
-    def _detour(
+    def _surrogate_gradient(
         self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, uniforms: Uniforms
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss, and the gradient of the model's surrogate with weight decay."""
+        """Return the loss, and the gradient of the model's surrogate with weight decay."""
         leaf = theta.detach().requires_grad_()
-        value, penalty = (
-            self.model.surrogate(self.layout.split(leaf), x, uniforms),
-            self.penalty(leaf),
-        )
-        total = value if penalty is None else value + penalty
+        surrogate = self.model.surrogate(self.layout.split(leaf), x, uniforms)
+        total = self.penalized(surrogate, leaf)
         (gradient,) = torch.autograd.grad(total, leaf, torch.ones_like(total))
         with torch.no_grad():
             return self.losses(theta, x, y, EVALUATION), gradient
 
-    def terms(
+    def total(
+        self,
+        theta: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        losses: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the objective ``[R]`` on a batch: mean loss, weight decay and auxiliary heads.
+
+        Args:
+            theta: ``[R, P]``. x: ``[R, m, *inputs]``. y: ``[R, m]`` or ``[R, m, outputs]``.
+            losses: mean batch losses ``[R]`` where they are known already; the result then has no
+                graph.
+        """
+        if losses is not None:
+            return _plus(losses, self.added(theta, x, y))
+        return _plus(*self._terms(theta, x, y))
+
+    def total_and_gradient(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the objective ``[R]`` on a batch, without a graph, and its gradient ``[R, P]``."""
+        losses, gradient = self.value_and_gradient(theta, x, y)
+        return self.total(theta, x, y, losses), gradient
+
+    def penalized(self, losses: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+        """Return losses ``[R]`` of any examples plus weight decay at ``theta`` ``[R, P]``."""
+        return _plus(losses, self.penalty(theta))
+
+    def _terms(
         self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Mean batch loss ``[R]`` by itself, and what the objective adds to it ``[R]``: weight
-        decay and auxiliary heads; None where it adds nothing.
+        """Return the mean batch loss ``[R]``, and what the objective adds to it ``[R]``.
+
+        That is weight decay and the losses of auxiliary heads; None where it adds nothing.
         """
         if not self._branching:
             return self.losses(theta, x, y), self.penalty(theta)
@@ -175,41 +196,43 @@ class Objective:
         return losses, added if penalty is None else added + penalty
 
     def added(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor | None:
-        """The second of :meth:`terms`, without a graph; the batch is looked at only where there are
-        auxiliary heads.
+        """Return weight decay and losses of auxiliary heads ``[R]``, without a graph.
+
+        None where there are neither. The batch is evaluated only where there are auxiliary heads.
         """
         with torch.no_grad():
-            return self.terms(theta, x, y)[1] if self._branching else self.penalty(theta)
+            return self._terms(theta, x, y)[1] if self._branching else self.penalty(theta)
 
     def statistics(self, theta: torch.Tensor) -> list[Moments]:
-        """What the model normalizes with in evaluations: the moments of the training sample, those
-        of a layer with the layers below normalized by theirs.
+        """Return the moments ``[R, 1, units]`` that the model normalizes with in evaluations.
 
-        A function of the parameters and the training set alone: neither the examples evaluated nor
-        how they are cut in chunks have a part in it.
+        They are those of the training sample; those of a layer are computed with the layers below
+        normalized by theirs. They depend on the parameters and the training set alone, neither on
+        the examples evaluated nor on how these are cut into chunks.
 
         Raises:
             ValueError: there is no training sample.
         """
         if self.sample is None or self._sample is None:
             raise ValueError(
-                f"{self.model.label} normalizes over the batch: to evaluate it, the objective has to be given training examples."
+                f"{self.model.label} normalizes over the batch: to evaluate it, the objective "
+                "needs training examples."
             )
         if self._sample.device != theta.device or self._sample.dtype != theta.dtype:
             self._sample = self.sample.to(theta)
-        seen = self._sample
+        sample = self._sample
         widest = max(self.shape.width, *(spec.shape[0] for spec in self.layout.parameters))
         parts: list[list[Moments]] = []
         with torch.no_grad():
-            for some in theta.split(max(1, _EVALUATION_VALUES // (len(seen) * widest))):
-                found: list[Moments] = []
-                everyone = seen.expand(len(some), *seen.shape)
+            for some in theta.split(max(1, _EVALUATION_VALUES // (len(sample) * widest))):
+                moments: list[Moments] = []
+                inputs = sample.expand(len(some), *sample.shape)
                 self.model.forward(
                     self.layout.split(some),
-                    everyone,
-                    ForwardContext(training=True, observe=found.append),
+                    inputs,
+                    ForwardContext(training=True, observe=moments.append),
                 )
-                parts.append(found)
+                parts.append(moments)
         return [
             (
                 torch.cat([mean for mean, _ in layer]),
@@ -221,9 +244,7 @@ class Objective:
     def _written_out(
         self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Loss and gradient by the backward passes that model and loss bring along; None where one
-        of them has none.
-        """
+        """Return loss and gradient by backward passes of model and loss; None without them."""
         with torch.no_grad():
             parameters = self.layout.split(theta)
             recorded = self.model.record(parameters, x)
@@ -245,7 +266,7 @@ class Objective:
         return losses, gradient
 
     def decay_gradient(self, theta: torch.Tensor) -> torch.Tensor | None:
-        """The gradient ``[R, P]`` of the weight-decay terms; None where there are none."""
+        """Return the gradient ``[R, P]`` of the weight-decay terms; None where there are none."""
         if self.loss.l1 == 0.0 and self.loss.l2 == 0.0:
             return None
         if self.loss.l1 == 0.0:
@@ -253,22 +274,23 @@ class Objective:
         return self._mask(theta) * (self.loss.l2 * theta + self.loss.l1 * theta.sign())
 
     def decay_product(self, v: torch.Tensor) -> torch.Tensor | None:
-        """The Hessian of the weight-decay terms times ``v`` ``[R, P]``; None where it is zero, as
-        that of the L1 term is.
+        """Return the Hessian of the weight-decay terms times ``v`` ``[R, P]``.
+
+        None where it is zero, as that of the L1 term is.
         """
         return None if self.loss.l2 == 0.0 else self.loss.l2 * self._mask(v) * v
 
     def weight_norm(self, theta: torch.Tensor) -> torch.Tensor:
-        """Euclidean norm ``[R]`` of the weights, biases left out."""
+        """Return the Euclidean norm ``[R]`` of the weights, without biases."""
         norm: torch.Tensor = torch.linalg.vector_norm(theta * self._mask(theta), dim=1)
         return norm
 
     def evaluate(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> OwnLoss:
-        """Losses, and for classes 0-1 errors and margins, of each example of a whole part, each
-        ``[R, n]``.
+        """Return losses, and for classes 0-1 errors and margins, of each example, each ``[R, n]``.
 
         Args:
-            x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``; shared by all runs.
+            theta: ``[R, P]``. x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``; shared by all
+                runs.
         """
         runs = theta.shape[0]
         rows = max(1, _EVALUATION_VALUES // (runs * max(1, self.shape.width)))
@@ -283,15 +305,15 @@ class Objective:
         with torch.no_grad():
             for chunk_x, chunk_y in zip(x.split(rows), y.split(rows), strict=True):
                 inputs = chunk_x.expand(runs, *chunk_x.shape)
-                everyone = self.model.targets(inputs, chunk_y.expand(runs, *chunk_y.shape))
-                if self._judges:
+                targets = self.model.targets(inputs, chunk_y.expand(runs, *chunk_y.shape))
+                if self._has_own_loss:
                     losses.append(self.model.own_loss(self.layout.split(theta), inputs))
                     continue
                 outputs = self.outputs(theta, inputs, context)
-                losses.append(self.loss.per_example(outputs, everyone))
+                losses.append(self.loss.per_example(outputs, targets))
                 if self.shape.task == "classes":
-                    errors.append(zero_one(outputs, everyone))
-                    margins.append(margin(outputs, everyone))
+                    errors.append(zero_one(outputs, targets))
+                    margins.append(margin(outputs, targets))
         if not errors:
             return OwnLoss(torch.cat(losses, dim=1), None, None)
         return OwnLoss(
@@ -299,7 +321,7 @@ class Objective:
         )
 
     def _mask(self, theta: torch.Tensor) -> torch.Tensor:
-        """1 for weights, 0 for biases, ``[P]``."""
+        """Return 1 for weights and 0 for biases, ``[P]``."""
         if (
             self._decay_mask is None
             or self._decay_mask.device != theta.device
@@ -311,3 +333,7 @@ class Objective:
             ]
             self._decay_mask = torch.cat(parts).to(theta)
         return self._decay_mask
+
+
+def _plus(losses: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
+    return losses if added is None else losses + added

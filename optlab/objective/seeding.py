@@ -1,7 +1,7 @@
 """Named generators: every purpose draws from a stream of its own.
 
-Drawing more for one purpose (a larger model, another sampling order) leaves all other draws as they
-were. Generators live on the CPU, so that a seed means the same on every device.
+Drawing more for one purpose (a larger model, another sampling order) leaves all other draws
+unchanged. Generators live on the CPU, so that a seed means the same on every device.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from optlab.core.lazy import torch
 
 
 def derived(seed: int, purpose: str) -> int:
-    """A 63-bit seed for one purpose, from the SHA-256 of both (independent for any two purposes)."""
+    """Return a 63-bit seed for one purpose, from the SHA-256 of both."""
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
-    """A fresh torch generator for one purpose of a run with this seed."""
+    """Return a new torch generator for one purpose of a run with this seed."""
     return torch.Generator().manual_seed(derived(seed, purpose))
 
 
 def numpy_generator(seed: int, purpose: str) -> np.random.Generator:
-    """A fresh NumPy generator for one purpose of a run with this seed; for draws of data sets,
-    which know no torch.
-    """
+    """Return a new NumPy generator for one purpose of a run; for data sets, which use no torch."""
     return np.random.Generator(np.random.PCG64(derived(seed, purpose)))
 
 
 def random_units(
     seeds: Sequence[int], purpose: str, x: torch.Tensor
 ) -> Callable[[int], torch.Tensor]:
-    """Number of units → fresh uniform numbers ``[R, m, units]`` for each example of a batch ``x``
-    ``[R, m, …]``, where and as precise as it is.
+    """Return a source of uniform numbers for each example of a batch ``x`` ``[R, m, …]``.
+
+    It maps a number of units to new numbers ``[R, m, units]``, on the device and in the precision
+    of ``x``.
 
     Args:
         seeds: one a run, or one for all.
@@ -54,5 +54,5 @@ def random_units(
 
 
 def generators(seed: int) -> Callable[[str], torch.Generator]:
-    """Purpose → fresh generator."""
+    """Return the function purpose → new generator."""
     return lambda purpose: generator(seed, purpose)

@@ -1,10 +1,9 @@
-"""A surface as an objective: a model without data, whose parameters are the point and whose output
-is the height.
+"""A surface as an objective: a model without data, whose parameters are the point.
 
-So a surface is trained on by the same steps as a network, and asked by the same oracle: no rule is
-written a second time. Gradient noise is an input: a tilt ``n`` of the whole surface, ``f(θ) +
-nᵀθ``, new at every step, as a minibatch tilts an empirical risk. Its gradient is ``∇f + n`` and its
-Hessian that of f.
+Its output is the height. So the same steps train on a surface as on a network, through the same
+:class:`~optlab.objective.batch_objective.BatchObjective`. Gradient noise is an input: a tilt ``n``
+of the entire surface, ``f(θ) + nᵀθ``, new at every step, as a minibatch tilts an empirical risk.
+Its gradient is ``∇f + n`` and its Hessian that of f.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from optlab.objective.objective import Objective
 Array = NDArray[np.float64]
 
 
-class _Ground(Model):
+class _SurfaceModel(Model):
     """The surface as a model; inputs ``[R, 1, d]`` are tilts, those of width 0 none."""
 
     _surface: Surface = pydantic.PrivateAttr()
@@ -54,31 +53,33 @@ class _Height(Loss):
 
 
 def surface_objective(surface: Surface) -> Objective:
-    """The objective of a point on a surface: ``theta`` ``[R, d]``, inputs from :func:`untilted` or
-    tilts ``[R, 1, d]``, targets from :func:`untilted`.
+    """Return the objective of a point on a surface.
+
+    It takes ``theta`` ``[R, d]``, inputs from :func:`untilted` or tilts ``[R, 1, d]``, and targets
+    from :func:`untilted`.
     """
-    ground = _Ground()
-    ground._surface = surface
-    return Objective(ground, _Height(), DataShape((surface.dimension,), 1, "regression"))
+    model = _SurfaceModel()
+    model._surface = surface
+    return Objective(model, _Height(), DataShape((surface.dimension,), 1, "regression"))
 
 
 def untilted(theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and targets for points ``[R, d]`` on the surface as it is."""
+    """Return inputs and targets for points ``[R, d]`` on the surface without a tilt."""
     return theta.new_zeros(len(theta), 1, 0), theta.new_zeros(len(theta), 1)
 
 
 def surface_batch_objective(surface: Surface, theta: torch.Tensor) -> BatchObjective:
-    """Values, gradients and Hessians of a surface at points ``[R, d]``."""
+    """Return values, gradients and Hessians of a surface at points ``[R, d]``."""
     return BatchObjective(surface_objective(surface), *untilted(theta), [0] * len(theta), 0)
 
 
 def axes(domain: Sequence[Interval], count: int) -> tuple[Array, ...]:
-    """``count`` evenly spaced coordinates along each variable, ends included."""
+    """Return ``count`` evenly spaced coordinates ``[count]`` along each variable, ends included."""
     return tuple(np.linspace(low, high, count) for low, high in domain)
 
 
 def lattice(along: Sequence[Array]) -> Array:
-    """All points ``[n, d]`` of a grid: row by row, y slow and x fast."""
+    """Return all points ``[n, d]`` of a grid: row by row, y slow and x fast."""
     if len(along) == 1:
         return along[0].reshape(-1, 1)
     x, y = np.meshgrid(*along)
@@ -86,25 +87,26 @@ def lattice(along: Sequence[Array]) -> Array:
 
 
 def tensor(points: ArrayLike) -> torch.Tensor:
-    """Points ``[n, d]`` in double precision."""
+    """Return points ``[n, d]`` in double precision."""
     return torch.as_tensor(np.asarray(points, dtype=np.float64).copy())
 
 
 def heights(surface: Surface, points: ArrayLike) -> Array:
-    """Values ``[n]`` at points ``[n, d]``; nan or infinite where the surface has none."""
+    """Return values ``[n]`` at points ``[n, d]``; nan or infinite where the surface has none."""
     with torch.no_grad():
-        found: Array = surface.value(tensor(points)).numpy()
-    return found
+        values: Array = surface.value(tensor(points)).numpy()
+    return values
 
 
 def picture(
     surface: Surface, count: int = 201, domain: Sequence[Interval] | None = None
 ) -> tuple[tuple[Array, ...], Array]:
-    """Axes, and heights to draw: ``[count]`` of one variable, ``[count, count]`` (row is y, column
-    is x) of two.
+    """Return axes and heights to draw.
+
+    The heights are ``[count]`` of one variable, ``[count, count]`` (row is y, column is x) of two.
 
     Args:
         domain: what to show; by default the surface's own.
     """
-    along = axes(domain or surface.domain(), count)
-    return along, heights(surface, lattice(along)).reshape((count,) * len(along))
+    coordinates = axes(domain or surface.domain(), count)
+    return coordinates, heights(surface, lattice(coordinates)).reshape((count,) * len(coordinates))

@@ -296,7 +296,7 @@ class RunWriter:
             json.dumps(dict(event.final)),
             event.theta_sha256,
             event.reason,
-            event.broken,
+            event.non_finite_tensor,
         )
         change = "UPDATE runs SET ended = ?, final = ?, theta_sha256 = ?, reason = ?, broken = ? WHERE id = ?"
         self._commit((change, (*result, line.id)))

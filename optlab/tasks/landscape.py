@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from optlab.core.lazy import torch
 from optlab.curvature import critical_points
 from optlab.curvature.extremes import extremes
-from optlab.curvature.spectrum import convexity, density_of, trace_of, whole_of
+from optlab.curvature.spectrum import convexity, density_of, trace_of, full_spectrum_of
 from optlab.experiment import Experiment
 from optlab.objective.seeding import generator
 from optlab.store import Store
@@ -167,7 +167,7 @@ class SpectrumTask(Task):
             float(estimate.standard_error[0]),
             nothing,
             nothing,
-            int(whole_of(here).negative[0]) if parameters <= SMALL else None,
+            int(full_spectrum_of(here).negative[0]) if parameters <= SMALL else None,
             rate,
         )
         yield first
@@ -288,14 +288,11 @@ def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, flo
     trainer.theta = start.expand(len(methods), -1).clone()
     for _ in range(ONWARDS):
         trainer.advance()
-    losses = trainer.evaluate()["train_loss"].tolist()
-    penalty = trainer.objective.penalty(trainer.theta)
-    added = [0.0] * len(methods) if penalty is None else penalty.tolist()
+    losses = trainer.objective.penalized(trainer.evaluate()["train_loss"], trainer.theta).tolist()
     away = torch.linalg.vector_norm(trainer.theta - point.double(), dim=1).tolist()
     labels = [run_id.optimizer.label for run_id in population]
     return tuple(
-        (label, loss + more, distance)
-        for label, loss, more, distance in zip(labels, losses, added, away, strict=True)
+        (label, loss, distance) for label, loss, distance in zip(labels, losses, away, strict=True)
     )
 
 

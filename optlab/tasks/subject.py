@@ -97,7 +97,7 @@ def stored(run: str, examples: int = 0) -> Subject:
 def _subject(
     trainer: Trainer, path: torch.Tensor, at_steps: tuple[int, ...], examples: int
 ) -> Subject:
-    experiment = trainer.asked[0]
+    experiment = trainer.requested[0]
     part = experiment.dataset.load().training
     x, y = torch.from_numpy(part.x), torch.from_numpy(part.y)
     some = slice(0, examples or len(x))

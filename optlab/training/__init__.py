@@ -1,3 +1,1 @@
-"""The trainer: runs experiments on ``theta [R, P]`` and reports them as events. It knows no Qt and
-no store.
-"""
+"""The engine: trains R runs on one ``theta [R, P]`` and reports what happens as events."""

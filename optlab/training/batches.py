@@ -1,10 +1,10 @@
-"""The batches of R runs: the batch of any step, named directly.
+"""The batches of R runs: the batch of any step, addressed directly.
 
 An epoch's order is a pure function of seed and epoch (see ``optlab.catalogue.batches``), so the
-stream keeps no state that a checkpoint would have to hold. Examples are gathered for many steps at
-once; a step then takes a view. Where an order streams, its examples come from an endless row of
-pieces, each a pure function of seed and number; an epoch has as many of them as the training set
-has.
+stream has no state that a checkpoint would have to hold. Examples are gathered for many steps at
+once; a step then takes a view. Where an order streams, its examples come from an endless sequence
+of pieces, each a pure function of seed and number; an epoch has as many examples as the training
+set.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GATHERED_VALUES = 4_000_000
 _PIECE_VALUES = 65_536
 """Input values of a piece of a stream.
 
-Nothing else decides how many examples it has: a run's stream must not depend on the runs beside it.
+Nothing else decides how many examples it has: a run's stream must not depend on the other runs.
 """
 
 Draw = Callable[[int, str, int], tuple["torch.Tensor", "torch.Tensor"]]
@@ -65,29 +65,31 @@ class BatchStream:
         self._order: torch.Tensor = torch.empty(0)
 
     def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The batch of ``step`` (0, 1, …): ``x`` ``[R, m, *inputs]`` and ``y`` ``[R, m]`` or ``[R,
-        m, outputs]``.
+        """Return the batch of ``step`` (0, 1, …).
 
-        The last batch of an epoch holds what is left, which may be fewer than ``m``.
+        The last batch of an epoch holds the remaining examples, which may be fewer than ``m``.
+
+        Returns:
+            ``x`` ``[R, m, *inputs]`` and ``y`` ``[R, m]`` or ``[R, m, outputs]``.
         """
         epoch, position = divmod(step, self.steps_per_epoch)
-        block, place = divmod(position, self._steps_held)
+        block, index = divmod(position, self._steps_held)
         if self._held != (epoch, block):
             self._gather(epoch, block)
-        here = slice(place * self._size, (place + 1) * self._size)
-        return self._block_x[:, here], self._block_y[:, here]
+        rows = slice(index * self._size, (index + 1) * self._size)
+        return self._block_x[:, rows], self._block_y[:, rows]
 
     def _gather(self, epoch: int, block: int) -> None:
         if self._streaming:
             x, y = self._mixed(epoch, block)
         else:
-            x, y = self._chosen(self._rows(epoch, block))
+            x, y = self._gathered(self._rows(epoch, block))
         self._block_x = x.expand(self._runs, *x.shape[1:])
         self._block_y = y.expand(self._runs, *y.shape[1:])
         self._held = (epoch, block)
 
     def _rows(self, epoch: int, block: int) -> torch.Tensor:
-        """Which stored examples a block has, ``[streams, steps × m]``."""
+        """Return the indices of the stored examples of a block, ``[streams, steps × m]``."""
         if self._order_epoch != epoch:
             orders = [
                 order.epoch_order(self._examples, epoch, generators(seed))
@@ -98,48 +100,49 @@ class BatchStream:
         length = self._steps_held * self._size
         return self._order[:, block * length : (block + 1) * length]
 
-    def _chosen(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _gathered(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self._x[rows], self._y[rows]
 
     def _mixed(self, epoch: int, block: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """A block where some runs stream: theirs drawn, those of the others gathered."""
+        """Return a block where some runs stream: theirs drawn, those of the others gathered."""
         length = self._steps_held * self._size
         begin, end = block * length, min((block + 1) * length, self._n)
-        found = []
+        parts = []
         stored = (
             None if all(order.streams for order, _ in self._streams) else self._rows(epoch, block)
         )
-        for place, (order, seed) in enumerate(self._streams):
+        for index, (order, seed) in enumerate(self._streams):
             if order.streams:
-                found.append(
-                    self._streamed(place, seed, epoch * self._n + begin, epoch * self._n + end)
+                parts.append(
+                    self._streamed(index, seed, epoch * self._n + begin, epoch * self._n + end)
                 )
             else:
                 assert stored is not None
-                found.append(self._chosen(stored[place]))
-        if len(found) == 1:
-            return found[0][0].unsqueeze(0), found[0][1].unsqueeze(0)
-        return torch.stack([x for x, _ in found]), torch.stack([y for _, y in found])
+                parts.append(self._gathered(stored[index]))
+        if len(parts) == 1:
+            return parts[0][0].unsqueeze(0), parts[0][1].unsqueeze(0)
+        return torch.stack([x for x, _ in parts]), torch.stack([y for _, y in parts])
 
     def _streamed(
-        self, place: int, seed: int, begin: int, end: int
+        self, index: int, seed: int, begin: int, end: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Examples ``begin`` to ``end`` of an endless stream, ``[end − begin, …]``; the last piece
-        is kept, because the next block goes on in it.
+        """Return examples ``begin`` to ``end`` of an endless stream, ``[end − begin, …]``.
+
+        The last piece is kept, because the next block continues in it.
         """
         assert self._draw is not None, "an order that streams needs draws"
-        found = []
+        parts = []
         for number in range(begin // self._piece_length, (end - 1) // self._piece_length + 1):
-            if place not in self._pieces or self._pieces[place][0] != number:
-                self._pieces[place] = (
+            if index not in self._pieces or self._pieces[index][0] != number:
+                self._pieces[index] = (
                     number,
                     *self._draw(seed, f"streaming/{number}", self._piece_length),
                 )
-            _, x, y = self._pieces[place]
-            here = slice(
+            _, x, y = self._pieces[index]
+            rows = slice(
                 max(begin - number * self._piece_length, 0), end - number * self._piece_length
             )
-            found.append((x[here], y[here]))
-        if len(found) == 1:
-            return found[0]
-        return torch.cat([x for x, _ in found]), torch.cat([y for _, y in found])
+            parts.append((x[rows], y[rows]))
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])

@@ -1,4 +1,4 @@
-"""Control: messages read between steps, and where a session takes them from.
+"""Control: messages that a session reads between steps, and where they come from.
 
 A message that changes the numbers is applied at a definite step and reported with it, so that a
 replay of the log is exact.
@@ -15,30 +15,31 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Pause:
-    """Hold before the next step."""
+    """Pause before the next step."""
 
 
 @dataclass(frozen=True)
 class Resume:
-    """Go on."""
+    """Continue after a pause."""
 
 
 @dataclass(frozen=True)
 class Advance:
-    """Take ``steps`` steps, then hold."""
+    """Take ``steps`` steps, then pause."""
 
     steps: int = 1
 
 
 @dataclass(frozen=True)
 class Stop:
-    """End the run here; it keeps what it reached."""
+    """End the run now and keep its current state."""
 
 
 @dataclass(frozen=True)
 class SetValue:
-    """Change a field while the run goes (``path`` as ``"optimizer.lr"``), in one run or (None) in
-    all.
+    """Change a field during the run, in one run or (None) in all.
+
+    ``path`` is a field's path such as ``"optimizer.lr"``.
     """
 
     path: str
@@ -48,20 +49,22 @@ class SetValue:
 
 @dataclass(frozen=True)
 class TakeSnapshot:
-    """Keep the state as it is now."""
+    """Take a snapshot of the current state."""
 
 
 @dataclass(frozen=True)
 class Follow:
-    """Record these weights (by name) from now on; an empty tuple goes back to the experiment's."""
+    """Record these weights (by name) from now on; an empty tuple restores the experiment's."""
 
     weights: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class SwitchInstrument:
-    """Switch an instrument on from now on with these fields (what is left out takes its default;
-    one that is on goes on with them), or off (None).
+    """Switch an instrument on with these fields, or off (None).
+
+    Omitted fields take their defaults. An instrument that is on already continues with the new
+    fields.
     """
 
     name: str
@@ -75,14 +78,14 @@ class Controls(Protocol):
     """Where a session reads its messages."""
 
     def take(self, step: int) -> list[Message]:
-        """Messages to apply before the step after ``step``; never waits."""
+        """Return the messages to apply before the step after ``step``; never waits."""
 
     def wait(self, seconds: float) -> None:
-        """Wait until there may be a message, at most so long."""
+        """Wait for a message, at most this long."""
 
 
 class Inbox:
-    """Messages from another thread. Bounded: of messages that nobody reads, the oldest go."""
+    """Messages from another thread; bounded, so that the oldest unread ones are dropped."""
 
     def __init__(self) -> None:
         self._messages: deque[Message] = deque(maxlen=1024)
@@ -94,37 +97,38 @@ class Inbox:
         self._arrived.set()
 
     def take(self, step: int) -> list[Message]:
-        """All messages that have arrived."""
+        """Return all messages that have arrived."""
         if not self._messages:
             return []
         self._arrived.clear()
-        found: list[Message] = []
+        messages: list[Message] = []
         while self._messages:
-            found.append(self._messages.popleft())
-        return found
+            messages.append(self._messages.popleft())
+        return messages
 
     def wait(self, seconds: float) -> None:
-        """Wait for a message, at most so long."""
+        """Wait for a message, at most this long."""
         self._arrived.wait(seconds)
 
 
 class Replay:
-    """Messages of a log, each at the step at which it was applied; then whatever ``live`` brings."""
+    """Messages of a log, each at the step at which it was applied; then those of ``live``."""
 
     def __init__(self, log: Iterable[tuple[int, Message]], live: Controls | None = None) -> None:
         self._log = deque(sorted(log, key=lambda entry: entry[0]))
         self._live = live
 
     def take(self, step: int) -> list[Message]:
-        """What the log holds up to ``step``, then live messages."""
-        found: list[Message] = []
+        """Return the messages of the log up to ``step``, then live ones."""
+        messages: list[Message] = []
         while self._log and self._log[0][0] <= step:
-            found.append(self._log.popleft()[1])
-        return found + (self._live.take(step) if self._live is not None else [])
+            messages.append(self._log.popleft()[1])
+        return messages + (self._live.take(step) if self._live is not None else [])
 
     def wait(self, seconds: float) -> None:
-        """Wait for a live message; without one a held session would never go on, so there is no
-        waiting.
+        """Wait for a live message.
+
+        Without a live source it returns at once: nothing could resume a paused session.
         """
         if self._live is not None:
             self._live.wait(seconds)

@@ -1,38 +1,225 @@
-"""What broke: the first tensor that was not finite, found by taking the fatal step once more with a
-trace.
+"""Divergence: detect it, keep the last finite state, and name the first non-finite tensor.
+
+On the CPU the check reads a number at each step. On a GPU that would make every step wait, so a run
+that diverges is frozen on the device within the step, and the host learns of it when it next reads
+a block (:meth:`DivergenceGuard.sync`).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
 from optlab.catalogue.models.base import ForwardContext
 from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
+from optlab.training.events import Status
+from optlab.training.groups import Member
+from optlab.training.population import Population
+from optlab.training.stepping import ProposedStep
+
+Batches = Callable[[int], tuple["torch.Tensor", "torch.Tensor"]]
+"""Step (0, 1, …) → its batch ``[R, m, …]``."""
 
 
-def first_broken(
-    objective: Objective, point: torch.Tensor, x: torch.Tensor, y: torch.Tensor, after: torch.Tensor
-) -> tuple[str, str]:
-    """Name of the first tensor that is not finite, and what it is, in words.
+@dataclass(frozen=True)
+class RunEnding:
+    """How a run of the population ended.
 
-    In the order of computation: outputs of the layers, loss, gradient, parameters after the step.
+    Attributes:
+        step: steps taken until the state that is kept. reason: why it ended, as text.
+        last_reported_step: the last step whose values are reported; of a run that diverged, the
+            diverging step.
+        non_finite_tensor: name of the first tensor that was not finite, else "".
+    """
+
+    step: int
+    status: Status
+    reason: str
+    last_reported_step: int
+    non_finite_tensor: str = ""
+
+
+class DivergenceGuard:
+    """Accepts the steps of a population and ends the runs that diverge.
 
     Args:
-        point: where the fatal step took its gradient, ``[1, P]``. x, y: its batch, with a run axis
-            of 1. after: parameters after it, ``[1, P]``.
+        members: the runs with their current values; the trainer updates the list in place.
+        batches: step → its batch.
+        deferred: whether the check is left on the device until :meth:`sync`.
+
+    Attributes:
+        endings: run → how it ended.
     """
-    found: list[str] = []
+
+    def __init__(
+        self,
+        objective: Objective,
+        population: Population,
+        members: Sequence[Member],
+        batches: Batches,
+        *,
+        deferred: bool,
+    ) -> None:
+        self._objective = objective
+        self._population = population
+        self._members = members
+        self._batches = batches
+        self._deferred = deferred
+        self.endings: dict[int, RunEnding] = {}
+        self._safe = population.state
+        self._finite: torch.Tensor = torch.ones(
+            len(members), dtype=torch.bool, device=population.theta.device
+        )
+        self._pending: list[torch.Tensor] = []
+        self._pending_from = 0
+
+    @property
+    def alive(self) -> list[int]:
+        """The runs that have not ended."""
+        return [run for run in range(len(self._members)) if run not in self.endings]
+
+    def accept(
+        self, proposed: ProposedStep, row: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    ) -> None:
+        """Accept a step in every run that has not ended and stays finite.
+
+        Args:
+            row: the step measures ``[M, R]``; not finite where a run may have diverged.
+            x, y: the batch ``[R, m, …]`` of the step.
+        """
+        if self._deferred:
+            step = self._population.step
+            loss_finite, lasting = self._accept_finite(proposed)
+            if not self._pending:
+                self._pending_from = step
+            self._pending.append(torch.stack([loss_finite, lasting]))
+        elif self.endings or not math.isfinite(row.sum().item()):
+            self._end_diverged(proposed, x, y)
+        else:
+            self._safe = self._population.state
+            self._population.accept(proposed)
+
+    def _accept_finite(self, proposed: ProposedStep) -> tuple[torch.Tensor, torch.Tensor]:
+        """Accept the step, and freeze the runs that diverge, without reading from the device.
+
+        Returns:
+            ``[R]`` each: whether the loss, and whether the parameters after the step are finite,
+            too, in runs that have not ended.
+        """
+        loss_finite = self._finite & torch.isfinite(proposed.loss)
+        self._safe = self._population.where(loss_finite, self._population.state, self._safe)
+        self._finite = loss_finite & torch.isfinite(proposed.after).all(dim=1)
+        self._population.accept(proposed, self._finite, self._safe)
+        return loss_finite, self._finite
+
+    def _end_diverged(self, proposed: ProposedStep, x: torch.Tensor, y: torch.Tensor) -> None:
+        """Accept the step; end every run that diverges in it, and name what was not finite."""
+        step = self._population.step
+        loss_finite, lasting = self._accept_finite(proposed)
+        for run in self.alive:
+            if not bool(lasting[run]):
+                point, its_x, its_y, after = (
+                    tensor[run : run + 1] for tensor in (proposed.point, x, y, proposed.after)
+                )
+                tensor_name = first_non_finite(self._objective, point, its_x, its_y, after)
+                self._diverged(run, step, bool(loss_finite[run]), tensor_name)
+
+    def _diverged(
+        self, run: int, step: int, loss_finite: bool, non_finite: tuple[str, str]
+    ) -> None:
+        """End a run that diverged in ``step`` (0, 1, …)."""
+        name, what = non_finite
+        kept = _kept_step(step, loss_finite)
+        reason = (
+            f"{name} is not finite ({what}) in step {step + 1}; the state of step {kept} is kept"
+        )
+        self.endings[run] = RunEnding(kept, "diverged", reason, step + 1, name)
+
+    def sync(self) -> bool:
+        """Read from the device which runs diverged since the last call.
+
+        Returns:
+            Whether there was anything to read: False where the check is not deferred.
+        """
+        if not self._pending:
+            return False
+        loss_finite, lasting = torch.stack(self._pending, dim=1).cpu().numpy()
+        self._pending = []
+        for run in self.alive:
+            if not lasting[-1, run]:
+                index = int(np.argmin(lasting[:, run]))
+                step, its_loss_finite = self._pending_from + index, bool(loss_finite[index, run])
+                self._diverged(
+                    run, step, its_loss_finite, self._retraced(run, step, its_loss_finite)
+                )
+        return True
+
+    def _retraced(self, run: int, step: int, loss_finite: bool) -> tuple[str, str]:
+        """Repeat the steps of a frozen run from its kept state, and name what was not finite."""
+        kept = _kept_step(step, loss_finite)
+        alone = self._population.single(run, self._members[run], kept)
+        for number in range(kept, step + 1):
+            x, y = (tensor[run : run + 1] for tensor in self._batches(number))
+            proposed = alone.propose(x, y)
+            alone.accept(proposed)
+        return first_non_finite(self._objective, proposed.point, x, y, proposed.after)
+
+    def end(self, run: int, status: Status, reason: str) -> None:
+        """End one run in its current state; the others continue."""
+        step = self._population.step
+        self.endings[run] = RunEnding(step, status, reason, step)
+        self._finite = self._finite.clone()
+        self._finite[run] = False
+        # Frozen from now on in this state, not in the one before.
+        others = torch.ones_like(self._finite)
+        others[run] = False
+        self._safe = self._population.where(others, self._safe, self._population.state)
+
+    def keep_best(self, run: int) -> None:
+        """Keep the parameters of a run as those of its best evaluation so far."""
+        # The memory of the stopping rule does not return to an earlier step with the safe state:
+        # the parameters it refers to must be in both.
+        self._safe = self._population.keep_best(run, self._safe)
+
+
+def _kept_step(step: int, loss_finite: bool) -> int:
+    """Return the step whose state is kept of a run that diverged in ``step``.
+
+    The loss belongs to the parameters before the step: where it is not finite, those were bad
+    already.
+    """
+    return step if loss_finite else max(step - 1, 0)
+
+
+def first_non_finite(
+    objective: Objective, point: torch.Tensor, x: torch.Tensor, y: torch.Tensor, after: torch.Tensor
+) -> tuple[str, str]:
+    """Return the name of the first tensor that is not finite, and a description of it.
+
+    The order is that of computation: outputs of the layers, loss, gradient, parameters after the
+    step.
+
+    Args:
+        point: where the diverging step evaluated its gradient, ``[1, P]``. x, y: its batch, with a
+            run axis of 1. after: parameters after it, ``[1, P]``.
+    """
+    layers: list[str] = []
 
     def trace(name: str, value: torch.Tensor) -> None:
-        if not found and not bool(torch.isfinite(value).all()):
-            found.append(name)
+        if not layers and not bool(torch.isfinite(value).all()):
+            layers.append(name)
 
     for name, part in objective.layout.named(point).items():
         if not bool(torch.isfinite(part).all()):
             return name, "parameters where the gradient was to be taken"
     with torch.no_grad():
         loss = objective.losses(point, x, y, ForwardContext(training=True, trace=trace))
-    if found:
-        return found[0], "outputs of this layer"
+    if layers:
+        return layers[0], "outputs of this layer"
     if not bool(torch.isfinite(loss).all()):
         return "loss", "loss on the batch"
     _, gradient = objective.value_and_gradient(point, x, y)

@@ -1,7 +1,7 @@
-"""Events: all that a session says, in order, to whoever listens.
+"""Events: everything that a session reports, in order.
 
-They hold NumPy arrays and plain values only, so they cross to another thread or process as they
-are; the first axis of values is the step, the second the run.
+They hold NumPy arrays and plain values only, so they cross to another thread or process unchanged;
+the first axis of values is the step, the second the run.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from optlab.training.snapshot import Snapshot
 
 Activity = Literal["running", "paused"]
 Status = Literal["finished", "stopped", "diverged", "failed"]
-"""How a run ended: budget spent or stopping rule met; stopped by the user; loss or weights not
-finite; an error.
+"""How a run ended.
+
+Finished: the budget is spent or a stopping rule applied. Stopped: by the user. Diverged: loss or
+weights were not finite. Failed: an error.
 """
 
 
@@ -28,7 +30,7 @@ class SessionStarted:
     """The session is set up and about to take its first step.
 
     Attributes:
-        runs: R. parameters: P. device: where it computes; device_name: the same for people.
+        runs: R. parameters: P. device: where it computes; device_name: its display name.
         steps: budget. steps_per_epoch: steps of a pass through the training set; batch, last_batch:
             examples of a batch, and of an epoch's last one.
         step: steps already taken (not 0 when resumed).
@@ -54,8 +56,8 @@ class Series:
     Attributes:
         steps: ``[n]`` int64, number of steps taken. values: ``[n, R]``, or ``[n, R, K]`` for K
             numbers a run.
-        columns: what each of the K is called; () where they have no names of their own (those of
-            the series ``weights`` are told at the start).
+        columns: names of the K numbers; () where they have none of their own (those of the series
+            ``weights`` are in :class:`SessionStarted`).
     """
 
     steps: NDArray[np.int64]
@@ -65,8 +67,9 @@ class Series:
 
 @dataclass(frozen=True)
 class SeriesBlock:
-    """What was measured since the last block: series name → new values. ``step`` and ``seconds``:
-    how far the session is.
+    """The values measured since the last block: series name → new values.
+
+    ``step`` and ``seconds`` say how far the session is.
     """
 
     step: int
@@ -76,11 +79,10 @@ class SeriesBlock:
 
 @dataclass(frozen=True)
 class WeightPath:
-    """The way of one run through parameter space, seen in the plane of its first two principal
-    components.
+    """The path of one run through parameter space, in the plane of two principal components.
 
     Attributes:
-        run: which run. steps: ``[n]``, where on the way the points lie.
+        run: which run. steps: ``[n]``, the steps of the points.
         plane: coordinates ``[n, 2]``; explained: shares of the path's variance along each, ``[2]``.
         off_plane: distance ``[n]`` of each point from the plane.
         moved: names of the weights that moved most since the first point; values: theirs at the
@@ -98,11 +100,10 @@ class WeightPath:
 
 @dataclass(frozen=True)
 class InstrumentImage:
-    """What an instrument found that is to be drawn, of one run, after ``step`` steps; only the
-    latest is told.
+    """Arrays of an instrument to be drawn, of one run, after ``step`` steps; the latest only.
 
     Attributes:
-        name: of the instrument. arrays: name → array; which there are, the instrument says
+        name: of the instrument. arrays: name → array, as the instrument declares
             (:attr:`optlab.catalogue.instruments.base.Instrument.draws`).
     """
 
@@ -114,11 +115,11 @@ class InstrumentImage:
 
 @dataclass(frozen=True)
 class InstrumentCosts:
-    """What instruments take of the time, as measured until ``step``.
+    """The time that instruments take, as measured until ``step``.
 
     Attributes:
-        plain: seconds of a step without any. readings: name of each instrument that was taken →
-            seconds of one reading, the middle of the last ones.
+        plain: seconds of a step without any. readings: name of each instrument that was read →
+            seconds of one reading, the median of the last ones.
     """
 
     step: int
@@ -128,7 +129,7 @@ class InstrumentCosts:
 
 @dataclass(frozen=True)
 class MessageApplied:
-    """A message was applied after ``step`` steps. ``problem``: why it was not, in words."""
+    """A message was applied after ``step`` steps; ``problem`` says why it was refused, else ""."""
 
     step: int
     message: Message
@@ -137,7 +138,7 @@ class MessageApplied:
 
 @dataclass(frozen=True)
 class ActivityChanged:
-    """The session goes, or holds."""
+    """The session was paused or resumed."""
 
     step: int
     activity: Activity
@@ -153,10 +154,10 @@ class SnapshotTaken:
 
 @dataclass(frozen=True)
 class StepWarning:
-    """A step was not what its method promises (no descent, a line search that gave up): ``words``
-    say why, and are not told again while it stays so.
+    """A step was not what its method promises (no descent, a line search that gave up).
 
-    Of step 0: what pretraining did before the first step.
+    ``words`` say why; the same text is not repeated while it stays so. At step 0 they describe
+    pretraining before the first step.
     """
 
     run: int
@@ -171,12 +172,12 @@ class RunEnded:
     Attributes:
         steps, seconds: taken.
         final: ``train_loss``, ``validation_loss``, ``train_error``, ``validation_error``,
-            ``test_loss``, ``test_error``, ``gradient_norm`` (on the whole training set) and
+            ``test_loss``, ``test_error``, ``gradient_norm`` (on the entire training set) and
             ``gradient_norm_at_start``; None where one has no meaning or is not known.
         theta_sha256: hash of the final parameters; see
             :func:`optlab.training.snapshot.theta_sha256`.
-        reason: why it ended, in words; of a diverged run with the first tensor that broke.
-        broken: name of that tensor, else "".
+        reason: why it ended, as text; of a diverged run with the first tensor that was not finite.
+        non_finite_tensor: name of that tensor, else "".
     """
 
     run: int
@@ -186,18 +187,20 @@ class RunEnded:
     final: Mapping[str, float | None]
     theta_sha256: str
     reason: str
-    broken: str = ""
+    non_finite_tensor: str = ""
 
 
 @dataclass(frozen=True)
 class SessionEnded:
-    """Nothing follows."""
+    """The last event of a session."""
 
 
 @dataclass(frozen=True)
 class SessionFailed:
-    """The session broke off; nothing follows. ``message`` is for the user, ``detail`` (a traceback)
-    for a report, "" where the message says all.
+    """The session failed; the last event.
+
+    ``message`` is for the user, ``detail`` (a traceback) for a report, "" where the message is
+    complete.
     """
 
     message: str
@@ -206,7 +209,7 @@ class SessionFailed:
 
 @dataclass(frozen=True)
 class TaskProgress:
-    """How far a longer task is, for tasks that are no training. ``done`` from 0 to 1."""
+    """Progress of a longer task other than training; ``done`` from 0 to 1."""
 
     done: float
     words: str = ""
@@ -214,7 +217,7 @@ class TaskProgress:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The result of a task that is no training; ``value`` is made of NumPy arrays and plain values."""
+    """The result of a task other than training; ``value`` has NumPy arrays and plain values."""
 
     value: Any = field(default=None)
 

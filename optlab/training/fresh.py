@@ -1,8 +1,7 @@
-"""Fresh examples of a data set whose distribution is known, as tensors: what streaming trains on
-and what the risk is measured on.
+"""Fresh examples, as tensors, of a data set whose distribution is known.
 
-Every draw is a pure function of a seed and a purpose. What is drawn to be looked at once comes in
-pieces, so that it need not fit into memory.
+Streaming trains on them, and the risk is measured on them. Every draw is a pure function of a seed
+and a purpose. Large draws come in pieces, so that they need not fit into memory.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _PIECE_VALUES = 1_000_000
 
 
 class FreshExamples:
-    """Draws of an endless data set in the units, precision and place of a run.
+    """Draws of an endless data set in the units, precision and device of a run.
 
     Args:
         dataset: an endless one. data: the same, loaded; only its units are kept.
@@ -34,13 +33,13 @@ class FreshExamples:
         self._rows = max(1, _PIECE_VALUES // max(1, data.shape.width))
 
     def draw(self, seed: int, purpose: str, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """``n`` examples: ``x`` ``[n, *inputs]`` and ``y`` ``[n]`` or ``[n, outputs]``."""
+        """Return ``n`` examples: ``x`` ``[n, *inputs]`` and ``y`` ``[n]`` or ``[n, outputs]``."""
         return self._tensors(numpy_generator(seed, purpose), n)
 
     def pieces(
         self, seed: int, purpose: str, n: int
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """``n`` examples, a bounded piece at a time."""
+        """Yield ``n`` examples ``[k, …]``, a bounded piece at a time."""
         source = numpy_generator(seed, purpose)
         for begin in range(0, n, self._rows):
             yield self._tensors(source, min(self._rows, n - begin))
@@ -52,8 +51,9 @@ class FreshExamples:
 
 
 def tensors(part: Part, device: str, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and targets on a device; real values in the precision of the run, class numbers as
-    int64.
+    """Return inputs ``[n, *inputs]`` and targets ``[n]`` or ``[n, outputs]`` on a device.
+
+    Real values have the precision of the run, class numbers are int64.
     """
     x = torch.from_numpy(part.x).to(device=device, dtype=dtype)
     y = torch.from_numpy(part.y).to(device=device)

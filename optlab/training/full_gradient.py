@@ -1,7 +1,7 @@
-"""The gradient of the objective on the whole training set, which minibatch gradients estimate.
+"""The gradient of the objective on the full training set, which minibatch gradients estimate.
 
-It is what the gradient-norm test is about: a minibatch gradient keeps the norm of its noise at a
-minimum, the full gradient vanishes there.
+The gradient-norm test uses it: a minibatch gradient keeps the norm of its noise at a minimum, the
+full gradient vanishes there.
 """
 
 from __future__ import annotations
@@ -15,31 +15,29 @@ from optlab.objective.seeding import random_units
 Examples = tuple["torch.Tensor", "torch.Tensor"]
 
 HELD = 10_000
-"""Fresh examples that stand in for the training set where training streams, so that there is none.
-"""
+"""Fresh examples that replace the training set where training streams and has none."""
 _CHUNK_VALUES = 4_000_000
-"""Input values, over all runs, that a part of the gradient is taken on at once: bounds the memory
-on a large set.
-"""
+"""Input values, over all runs, in one chunk of the gradient: bounds the memory on a large set."""
 _RUNS_OF_A_DRAW = 64
-"""Number of runs that those parts are cut for where the model draws."""
+"""Number of runs that determines the chunks where the model draws random numbers."""
 
 
 class FullGradient:
-    """Norms of full gradients, of the objective that training follows: loss, weight decay,
-    auxiliary heads; for a model with a surrogate, of that.
+    """Norms of full gradients of the objective that training follows.
+
+    That is loss, weight decay and auxiliary heads; for a model with a surrogate, the surrogate.
 
     A run that streams has no training set. Its gradient is that on :data:`HELD` examples that it
     does not train on, the same at every evaluation: an estimate of the gradient of the risk, with
     an error of the order of σ/√HELD.
 
-    A model that normalizes over the batch is given its examples as one batch, because the moments
-    of chunks are other moments; these are the first :data:`~optlab.objective.objective.SAMPLE`
-    examples, the ones that evaluations take the moments of.
+    A model that normalizes over the batch gets its examples as one batch, because the moments of
+    chunks differ; these are the first :data:`~optlab.objective.objective.SAMPLE` examples, from
+    which evaluations compute the moments, too.
 
     Args:
-        training: all training examples ``[n, …]``. streams: of each run, whether it trains on fresh
-            examples.
+        objective: the objective. training: all training examples ``[n, …]``.
+        streams: of each run, whether it trains on fresh examples.
         held: draws that many examples; needed where a run streams.
     """
 
@@ -58,9 +56,7 @@ class FullGradient:
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def norms(self, theta: torch.Tensor) -> torch.Tensor:
-        """Return the norms ``[R]`` at ``theta`` ``[R, P]``; asking again about the same tensor
-        costs nothing.
-        """
+        """Return the norms ``[R]`` at ``theta`` ``[R, P]``; they are cached for the last tensor."""
         if self._last is None or self._last[0] is not theta:
             # Instruments read what the step's own gradient left behind at the same parameters.
             keeping, self._objective.keeping = self._objective.keeping, False
@@ -77,11 +73,11 @@ class FullGradient:
             self._held = self._draw(HELD)
         if all(self._streams):
             return self._norms_on(theta, *self._held)
-        found = torch.empty_like(theta[:, 0])
+        norms = torch.empty_like(theta[:, 0])
         for streams, examples in ((False, self._training), (True, self._held)):
             rows = [row for row, its in enumerate(self._streams) if its == streams]
-            found[rows] = self._norms_on(theta[rows], *examples)
-        return found
+            norms[rows] = self._norms_on(theta[rows], *examples)
+        return norms
 
     def _norms_on(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         one_batch = self._objective.model.normalizes()
@@ -101,16 +97,16 @@ class FullGradient:
         )
         total = torch.zeros_like(theta)
         for part_x, part_y in zip(x.split(rows), y.split(rows), strict=True):
-            everyone = (part_x.expand(runs, *part_x.shape), part_y.expand(runs, *part_y.shape))
-            uniforms = random_units([0], "surrogate", everyone[0]) if draws else None
+            batch = (part_x.expand(runs, *part_x.shape), part_y.expand(runs, *part_y.shape))
+            uniforms = random_units([0], "surrogate", batch[0]) if draws else None
             # Weight decay is part of every chunk's gradient, and the chunks' shares add up to one.
-            total += self._objective.value_and_gradient(theta, *everyone, uniforms)[1] * (
+            total += self._objective.value_and_gradient(theta, *batch, uniforms)[1] * (
                 len(part_x) / len(x)
             )
         return total
 
     def _on_one_batch(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """One run at a time, to bound the memory."""
+        """Return the gradients, one run at a time, to bound the memory."""
         return torch.cat(
             [
                 self._objective.value_and_gradient(

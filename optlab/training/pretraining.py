@@ -1,9 +1,8 @@
-"""Pretraining a start: the hidden layers of a run, from the input up, each on the activations of
-those below.
+"""Pretraining a start: the hidden layers of a run, from the input up.
 
-Like every start it is computed on the CPU in float64 and is a pure function of the experiment,
-whatever the device and precision of the run. The inputs of a layer are computed once: what is below
-it stands by then.
+Each layer learns on the activations of those below. Like every start it is computed on the CPU in
+float64 and is a pure function of the experiment, whatever the device and precision of the run. The
+inputs of a layer are computed once: the layers below do not change any more.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ class Pretrained:
 def pretrained(
     experiment: Experiment, objective: Objective, training: Part, theta: torch.Tensor
 ) -> Pretrained:
-    """The start ``theta`` ``[P]`` with its hidden layers pretrained as the experiment asks.
+    """Return the start ``theta`` ``[P]`` with its hidden layers pretrained.
 
     Raises:
-        InvalidInput: the training inputs do not suit, or the numbers ceased to be finite.
+        InvalidInput: the training inputs do not suit, or the numbers are no longer finite.
     """
     began = time.perf_counter()
     stack = objective.model.stack()
@@ -81,7 +80,7 @@ def pretrained(
 def _head(
     experiment: Experiment, units: int, outputs: int, source: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """An output layer for a hidden layer that is not the topmost, as the initializer draws it."""
+    """Return an output layer for a hidden layer below the top, as the initializer draws it."""
     tensors = layout(linear("head", units, outputs, output=True))
     drawn = experiment.initializer.start(
         tensors, generator(experiment.general.seed, f"{source}/head")
@@ -93,7 +92,7 @@ def _head(
 def _cost(
     objective: Objective, outputs: torch.Tensor, y: torch.Tensor, weights: list[torch.Tensor]
 ) -> torch.Tensor:
-    """The objective of a network with these outputs ``[m, outputs]`` and weights, a scalar."""
+    """Return the objective of a network with outputs ``[m, outputs]`` and weights, a scalar."""
     loss = objective.loss
     cost = loss.per_example(outputs.unsqueeze(0), y.unsqueeze(0)).mean()
     for weight in weights:

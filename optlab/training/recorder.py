@@ -1,7 +1,7 @@
 """The recorder: measured values wait here as tensors until a block is due.
 
-Values stay on the device and are brought over once a block, so that measuring does not make every
-step wait for a GPU.
+Values stay on the device and are copied to the host once a block, so that measuring does not make
+every step wait for a GPU.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from optlab.core.lazy import torch
 from optlab.training.events import Series
 
 MAX_ROWS = 4096
-"""Steps after which a block is made in any case: bounds what waits."""
+"""Steps after which a block is sent in any case: bounds the number of waiting values."""
 
 
 class Recorder:
-    """Takes step measures and gathers their values.
+    """Computes step measures and collects their values.
 
     Args:
-        measures: what to take at each step. Those of one number a run are stacked into one row, the
-            others kept apart.
-        vectors: names of the measures that give ``[R, K]``.
+        measures: what to compute at each step. Those of one number a run are stacked into one row,
+            the others kept apart.
+        vectors: names of the measures with values ``[R, K]``.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Recorder:
         return len(self._rows)
 
     def take(self, number: int, step: Step) -> torch.Tensor:
-        """Measure step ``number`` (1, 2, …; without gaps) and return the row of scalars ``[M, R]``."""
+        """Measure step ``number`` (1, 2, …; without gaps) and return its scalars ``[M, R]``."""
         if not self._rows:
             self._first = number
         row = torch.stack([measure.take(step) for measure in self._scalars])
@@ -53,27 +53,29 @@ class Recorder:
         return row
 
     def drop_after(self, number: int) -> None:
-        """Forget the rows of steps after ``number``."""
+        """Drop the rows of steps after ``number``."""
         keep = max(0, number - self._first + 1)
         del self._rows[keep:]
         for rows in self._vector_rows.values():
             del rows[keep:]
 
-    def place(self, name: str) -> int:
-        """Where in the rows of :meth:`take` a measure stands.
+    def index(self, name: str) -> int:
+        """Return the index of a measure in the rows of :meth:`take`.
 
         Raises:
-            ValueError: it is not taken.
+            ValueError: the measure is not recorded.
         """
         return [measure.name for measure in self._scalars].index(name)
 
     def add(
         self, name: str, number: int, values: torch.Tensor, columns: tuple[str, ...] = ()
     ) -> None:
-        """Record values ``[R]``, or ``[R, K]`` with names of the K, of a series that is not taken
-        at every step.
+        """Record values of a series that is not measured at every step.
 
-        What is added to a step again stands where there was NaN.
+        Where a step has values already, the new ones replace NaN only.
+
+        Args:
+            values: ``[R]``, or ``[R, K]`` with names of the K in ``columns``.
         """
         steps, kept = self._sparse.setdefault((name, columns), ([], []))
         if steps and steps[-1] == number:
@@ -83,24 +85,24 @@ class Recorder:
         kept.append(values)
 
     def flush(self) -> Mapping[str, Series]:
-        """All waiting values as series, and start anew."""
-        found: dict[str, Series] = {}
+        """Return all waiting values as series, and clear them."""
+        series: dict[str, Series] = {}
         if self._rows:
             steps = np.arange(self._first, self._first + len(self._rows), dtype=np.int64)
             table = torch.stack(self._rows).cpu().double().numpy()
             for column, measure in enumerate(self._scalars):
-                found[measure.name] = Series(steps, np.ascontiguousarray(table[:, column]))
+                series[measure.name] = Series(steps, np.ascontiguousarray(table[:, column]))
             for measure in self._vectors:
                 values = torch.stack(self._vector_rows[measure.name]).cpu().double().numpy()
                 if values.shape[-1]:
-                    found[measure.name] = Series(steps, values)
+                    series[measure.name] = Series(steps, values)
                 self._vector_rows[measure.name] = []
             self._rows = []
         for (name, columns), (numbers, kept) in self._sparse.items():
-            found[name] = Series(
+            series[name] = Series(
                 np.array(numbers, dtype=np.int64),
                 torch.stack(kept).cpu().double().numpy(),
                 columns,
             )
         self._sparse = {}
-        return found
+        return series

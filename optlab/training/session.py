@@ -1,8 +1,7 @@
-"""A session: the loop around the trainer, told as a stream of events.
+"""A session: the loop around the trainer, as a generator of events.
 
-It is a generator, so whoever iterates it (a thread, a worker process, a test) owns the run. Between
-steps it reads control messages; every few tens of milliseconds it yields what was measured as one
-block.
+Whatever iterates it (a thread, a worker process, a test) owns the run. Between steps it reads
+control messages; every few tens of milliseconds it yields the measured values as one block.
 """
 
 from __future__ import annotations
@@ -51,16 +50,16 @@ from optlab.training.trainer import Trainer
 BLOCK_SECONDS = 0.03
 """Time between blocks: about one for each frame that a window draws."""
 CHECKPOINT_SECONDS = 2.0
-"""Time between checkpoints: what a killed run has to compute again at most."""
+"""Time between checkpoints: the most that has to be computed again after a run was killed."""
 COST_SECONDS = 1.0
-"""Time between words on what instruments take."""
+"""Time between reports of what instruments cost."""
 HELD_UP_SECONDS = 1.0
-"""Time from which a listener that takes no events counts as holding the session up."""
+"""Delay from which a consumer that takes no events counts as holding up the session."""
 PATH_SHARE = 0.02
 """Share of the time that may go into projecting the path."""
 
 GRADIENT_EPOCHS = 20
-"""Epochs between evaluations of the full gradient, where the experiment says nothing else."""
+"""Epochs between evaluations of the full gradient, unless the experiment says otherwise."""
 
 
 def session(
@@ -68,23 +67,23 @@ def session(
     controls: Controls,
     snapshots: Sequence[Snapshot] | None = None,
 ) -> Iterator[Event]:
-    """Run experiments as one population and tell what happens.
+    """Train experiments as one population and yield what happens.
 
     Args:
         experiments: one a run.
         controls: where messages come from.
-        snapshots: state of each run to go on from.
+        snapshots: state of each run to resume from.
 
     Raises:
         InvalidInput: the experiments cannot be run; raised before the first event.
     """
     keep_freed_memory()
-    yield from _Session(Trainer(experiments, snapshots), controls, snapshots).told()
+    yield from _Session(Trainer(experiments, snapshots), controls, snapshots).timed_events()
 
 
 @dataclass
 class _Clock:
-    """Training time: what passes while the session does not hold."""
+    """Training time: the time that passes while the session is not paused."""
 
     before: float = 0.0
     since: float = field(default_factory=time.perf_counter)
@@ -93,10 +92,10 @@ class _Clock:
     def seconds(self) -> float:
         return self.before + (time.perf_counter() - self.since if self.running else 0.0)
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         self.before, self.running = self.seconds(), False
 
-    def go(self) -> None:
+    def resume(self) -> None:
         self.since, self.running = time.perf_counter(), True
 
     def skip(self, seconds: float) -> None:
@@ -112,7 +111,7 @@ class _Session:
         self._controls = controls
         self._resumed = snapshots is not None
         self._clock = _Clock(max((s.seconds for s in snapshots), default=0.0) if snapshots else 0.0)
-        first = trainer.asked[0]
+        first = trainer.requested[0]
         self._budget = first.budget
         self._every = first.measures.evaluate_every or trainer.steps_per_epoch
         self._gradient_every = (
@@ -122,25 +121,26 @@ class _Session:
         self._path = PathRecorder(trainer.layout)
         self._path_at = self._costs_at = 0.0
         self._paused = False
-        self._steps_asked = 0
+        self._steps_left = 0
         self._stopped = False
         self._reported: set[int] = set()
         self._noted: dict[int, set[str]] = {}
 
-    def told(self) -> Iterator[Event]:
-        """The events, the time being stopped while a listener holds the session up: it waits for
-        room on its disk, say.
+    def timed_events(self) -> Iterator[Event]:
+        """Yield the events, without counting time for which the consumer holds up the session.
+
+        A consumer may wait for space on its disk, for example.
         """
         for event in self.events():
             began = time.perf_counter()
             yield event
-            kept = time.perf_counter() - began
-            if kept > HELD_UP_SECONDS:
-                self._clock.skip(kept)
+            delay = time.perf_counter() - began
+            if delay > HELD_UP_SECONDS:
+                self._clock.skip(delay)
 
     def events(self) -> Iterator[Event]:
         trainer = self._trainer
-        first = trainer.asked[0]
+        first = trainer.requested[0]
         yield SessionStarted(
             runs=trainer.runs,
             parameters=trainer.layout.total,
@@ -164,7 +164,7 @@ class _Session:
                 yield from self._apply(message)
             if self._stopped:
                 break
-            if self._paused and self._steps_asked == 0:
+            if self._paused and self._steps_left == 0:
                 self._controls.wait(0.1)
                 continue
             trainer.advance()
@@ -178,7 +178,7 @@ class _Session:
                     last_checkpoint = now
         yield from self._finish()
 
-    # --- between steps -------------------------------------------------------------------------------------------------------
+    # --- between steps ----------------------------------------------------------------------------
 
     def _over(self) -> bool:
         if not self._trainer.alive or self._trainer.step >= self._budget.steps:
@@ -199,32 +199,32 @@ class _Session:
                 due = multiples > 0 or trainer.step >= self._budget.steps
                 values = self._evaluate(gradient=due)
                 trainer.observe(values)
-                self._judge(values)
+                self._apply_stopping_rules(values)
         if self._path.due(trainer.step):
             self._path.add(trainer.step, trainer.theta[0])
         if len(trainer.endings) > len(self._reported):
             yield from self._report_endings()
-        if self._steps_asked:
-            self._steps_asked -= 1
-            if self._steps_asked == 0:
-                yield from self._hold()
+        if self._steps_left:
+            self._steps_left -= 1
+            if self._steps_left == 0:
+                yield from self._pause()
 
     def _apply(self, message: Message) -> Iterator[Event]:
         trainer, problem = self._trainer, ""
         match message:
             case Pause():
                 if not self._paused:
-                    self._steps_asked = 0
-                    yield from self._hold()
+                    self._steps_left = 0
+                    yield from self._pause()
             case Resume():
                 if self._paused:
-                    self._paused, self._steps_asked = False, 0
-                    self._clock.go()
+                    self._paused, self._steps_left = False, 0
+                    self._clock.resume()
                     yield ActivityChanged(trainer.step, "running")
             case Advance(steps=steps):
-                self._paused, self._steps_asked = True, max(1, steps)
+                self._paused, self._steps_left = True, max(1, steps)
                 if not self._clock.running:
-                    self._clock.go()
+                    self._clock.resume()
             case Stop():
                 self._stopped = True
             case TakeSnapshot():
@@ -251,12 +251,12 @@ class _Session:
                     problem = str(error)
         yield MessageApplied(trainer.step, message, problem)
 
-    def _hold(self) -> Iterator[Event]:
+    def _pause(self) -> Iterator[Event]:
         self._paused = True
-        self._clock.hold()
+        self._clock.pause()
         self._trainer.sync_divergence()
         if self._trainer.alive:
-            self._trainer.instrument_runner.look(self._trainer.step)
+            self._trainer.instrument_runner.read_unscheduled(self._trainer.step)
         yield from self._block()
         path = self._path.path()
         if path is not None:
@@ -264,7 +264,7 @@ class _Session:
         yield from self._keep("paused")
         yield ActivityChanged(self._trainer.step, "paused")
 
-    # --- telling -------------------------------------------------------------------------------------------------------------
+    # --- reporting --------------------------------------------------------------------------------
 
     def _evaluate(self, *, gradient: bool = False) -> dict[str, list[float]]:
         trainer = self._trainer
@@ -276,8 +276,9 @@ class _Session:
         return {name: value.tolist() for name, value in values.items()}
 
     def _record_norms(self, runs: Sequence[int], norms: Sequence[float]) -> None:
-        """Record the full gradient norm of some runs at this step, unless it is there already; NaN
-        stands for the others.
+        """Record the full gradient norm of some runs at this step, unless it is recorded already.
+
+        The other runs have NaN.
         """
         step = self._trainer.step
         missing = [run for run in runs if self._norm_known_at[run] != step]
@@ -287,33 +288,33 @@ class _Session:
                 row[run], self._norm_known_at[run] = norms[run], step
             self._trainer.recorder.add(FullGradientNorm.name, step, row)
 
-    def _judge(self, values: dict[str, list[float]]) -> None:
-        """Ask the stopping rule of every run that goes on."""
+    def _apply_stopping_rules(self, values: dict[str, list[float]]) -> None:
+        """Apply the stopping rule of every run that has not ended."""
         trainer = self._trainer
 
         known: list[int] = []
 
         @functools.cache
         def norms() -> list[float]:
-            found: list[float] = trainer.full_gradient_norm().tolist()
-            return found
+            values: list[float] = trainer.full_gradient_norm().tolist()
+            return values
 
         def norm_of(run: int) -> float:
             known.append(run)
             return norms()[run]
 
         for run in trainer.alive:
-            here = {name: column[run] for name, column in values.items()}
-            rule = trainer.asked[run].stopping
+            its_values = {name: column[run] for name, column in values.items()}
+            rule = trainer.requested[run].stopping
             memory, reason = rule.verdict(
-                trainer.memories[run], trainer.step, here, functools.partial(norm_of, run)
+                trainer.memories[run], trainer.step, its_values, functools.partial(norm_of, run)
             )
             trainer.memories[run] = dict(memory)
             if rule.keeps_best and memory.get("best_step") == trainer.step:
                 trainer.keep_best(run)
             if reason is not None:
-                # before the parameters of the best evaluation are put back: the series are those of
-                # the way
+                # before the parameters of the best evaluation are restored: the series are those of
+                # the actual path
                 norm_of(run)
                 if rule.keeps_best:
                     trainer.restore_best(run)
@@ -346,40 +347,38 @@ class _Session:
                 yield path
 
     def _trimmed(self, series: Series) -> Series:
-        """Without the values of runs that had ended: the fatal step itself is the last that is
-        told.
-        """
+        """Remove values of runs that had ended; the diverging step is the last that is reported."""
         endings = self._trainer.endings
         if self._trainer.runs == 1 or not endings:
             return series
         values = series.values.copy()
         for run, ending in endings.items():
-            values[series.steps > ending.told, run] = float("nan")
+            values[series.steps > ending.last_reported_step, run] = float("nan")
         return Series(series.steps, values, series.columns)
 
     def _report_notes(self) -> Iterator[Event]:
-        """What a run has noted already it does not say again at every step."""
+        """Report notes; one that a run has reported already is not repeated at every step."""
         notes, self._trainer.notes = self._trainer.notes, {}
-        for run, words in notes.items():
-            if words not in self._noted.setdefault(run, set()):
-                self._noted[run].add(words)
-                yield StepWarning(run, self._trainer.step, words)
+        for run, note in notes.items():
+            if note not in self._noted.setdefault(run, set()):
+                self._noted[run].add(note)
+                yield StepWarning(run, self._trainer.step, note)
 
     def _keep(self, reason: str) -> Iterator[Event]:
         for run in self._trainer.alive:
             yield SnapshotTaken(run, self._trainer.snapshot(run, self._clock.seconds(), reason))
 
     def _report_endings(self) -> Iterator[Event]:
-        fresh = [run for run in self._trainer.endings if run not in self._reported]
-        if not fresh:
+        new = [run for run in self._trainer.endings if run not in self._reported]
+        if not new:
             return
-        self._reported.update(fresh)
-        if any(self._trainer.endings[run].status != "diverged" for run in fresh):
-            self._trainer.instrument_runner.look(self._trainer.step)
+        self._reported.update(new)
+        if any(self._trainer.endings[run].status != "diverged" for run in new):
+            self._trainer.instrument_runner.read_unscheduled(self._trainer.step)
             self._costs_at = 0.0
         yield from self._block()
         finals = self._finals()
-        for run in fresh:
+        for run in new:
             ending = self._trainer.endings[run]
             snapshot = self._trainer.snapshot(
                 run, self._clock.seconds(), "last_finite" if ending.status == "diverged" else "end"
@@ -393,16 +392,16 @@ class _Session:
                 final=finals[run],
                 theta_sha256=snapshot.theta_sha256,
                 reason=ending.reason,
-                broken=ending.broken,
+                non_finite_tensor=ending.non_finite_tensor,
             )
 
     def _finals(self) -> list[dict[str, float | None]]:
         trainer = self._trainer
-        found: dict[str, list[float]] = {
+        values: dict[str, list[float]] = {
             name: value.tolist()
             for name, value in (trainer.evaluate() | trainer.test_performance()).items()
         }
-        found["gradient_norm"] = trainer.full_gradient_norm().tolist()
+        values["gradient_norm"] = trainer.full_gradient_norm().tolist()
         names = (
             "train_loss",
             "validation_loss",
@@ -414,7 +413,7 @@ class _Session:
         )
         return [
             {
-                **{name: found[name][run] if name in found else None for name in names},
+                **{name: values[name][run] if name in values else None for name in names},
                 "gradient_norm_at_start": trainer.norms_at_start[run],
             }
             for run in range(trainer.runs)

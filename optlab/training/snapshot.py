@@ -1,7 +1,7 @@
 """A snapshot: everything of one run that training depends on, at one step.
 
-Rewinding, forking and resuming are copies of this. Batch order and start are pure functions of the
-seed, so no generator state belongs to it.
+Rewinding, forking and resuming are copies of a snapshot. Batch order and start are pure functions
+of the seed, so it holds no generator state.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 INSTRUMENT = "instrument."
-"""How the names begin of what instruments have a snapshot's memory hold."""
+"""Prefix of the names under which a snapshot's memory holds values of instruments."""
+SCHEDULE = "schedule."
+"""Prefix of the names under which a snapshot's memory holds what schedules remember."""
 NORM_AT_START = "start.gradient_norm"
-"""Name under which a snapshot's memory holds the norm of the full gradient before the first step.
-"""
+"""Name of the full gradient's norm before the first step in a snapshot's memory."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """State of one run between two steps.
+    """The state of one run between two steps.
 
     Attributes:
         step: number of steps taken.
         seconds: training time so far.
         theta: parameters ``[P]`` in the precision of the run.
         state: the optimizer's state, name → array (without the run axis).
-        values: fields that were changed while the run went, path → value (``{"optimizer.lr":
-            0.02}``).
-        memory: what the stopping rule remembers, under names that begin with ``schedule.`` what the
-            schedule does, with ``instrument.`` instruments, and the norm of the full gradient at
-            the start (:data:`NORM_AT_START`).
+        values: fields that were changed during the run, path → value (``{"optimizer.lr": 0.02}``).
+        memory: what the stopping rule remembers; under names that begin with ``schedule.``, what
+            the schedule does; with ``instrument.``, instruments; and the norm of the full gradient
+            at the start (:data:`NORM_AT_START`).
         reason: why it was taken: ``start``, ``checkpoint``, ``asked``, ``paused``, ``last_finite``,
             ``end``.
     """
@@ -54,8 +54,9 @@ class Snapshot:
 
 
 def theta_sha256(theta: NDArray[Any]) -> str:
-    """SHA-256 (hexadecimal) of parameters ``[P]`` as little-endian bytes: two runs agree bit for
-    bit if and only if these do.
+    """Return the SHA-256 (hexadecimal) of parameters ``[P]`` as little-endian bytes.
+
+    Two runs agree bit for bit if and only if their hashes are equal.
     """
     return hashlib.sha256(
         np.ascontiguousarray(theta, dtype=theta.dtype.newbyteorder("<")).tobytes()

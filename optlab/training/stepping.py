@@ -1,8 +1,6 @@
-"""One step of a population: gradients of all runs in one evaluation, then each group's rule on its
-own rows.
+"""One step of a population: all gradients in one evaluation, then each group's rule on its rows.
 
-A pure function of the parameters, the groups' states and the batch; the trainer decides what
-becomes of the result.
+It is a pure function of the parameters, the groups' states and the batch.
 """
 
 from __future__ import annotations
@@ -16,19 +14,19 @@ from optlab.core.lazy import torch
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator, random_units
-from optlab.training.population import Group
+from optlab.training.groups import Group
 
 
 @dataclass(frozen=True)
-class Taken:
+class ProposedStep:
     """A step that was computed but not yet accepted.
 
     Attributes:
-        point: where the gradients were taken, ``[R, P]``. loss: batch loss there, ``[R]``.
+        point: where the gradients were evaluated, ``[R, P]``. loss: batch loss there, ``[R]``.
             gradient: ``[R, P]``; norm: ``[R]``, before clipping.
         after: new parameters ``[R, P]``. states: new states, one a group. rates: learning rates,
             one a run.
-        notes: run → why its step is not what the method promises, in words.
+        notes: run → why its step is not what the method promises.
         clipped: share ``[R]`` of each gradient's components that clipping changes; None where no
             run clips.
     """
@@ -62,17 +60,20 @@ class Stepper:
         self._groups = list(groups)
         self._continuation = continuation
         self._seeds = list(seeds)
-        self._asking = any(group.asks for group in self._groups)
+        self._needs_objective = any(group.needs_objective for group in self._groups)
         self._clipping = any(group.clipping.active for group in self._groups)
 
-    def take(self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor) -> Taken:
-        """Step ``step`` (0, 1, …) from ``theta`` ``[R, P]`` on the batch ``x``, ``y``; the groups'
-        states are read, not written.
+    def propose(
+        self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor
+    ) -> ProposedStep:
+        """Compute step ``step`` (0, 1, …) from ``theta`` ``[R, P]`` on the batch ``x``, ``y``.
+
+        The groups' states are read, not written.
         """
         rates = self.rates(step)
-        if self._asking:
+        if self._needs_objective:
             return self._mixed(theta, step, x, y, rates)
-        point = self._together(
+        point = self._joined(
             theta, [group.point(group.select(theta), step) for group in self._groups]
         )
         loss, gradient = self._gradient(point, step, x, y)
@@ -81,8 +82,8 @@ class Stepper:
             group.update(group.select(theta), group.select(gradient), group.select(norm))
             for group in self._groups
         ]
-        after = self._together(theta, [after for after, _ in updated])
-        return Taken(
+        after = self._joined(theta, [after for after, _ in updated])
+        return ProposedStep(
             point,
             loss,
             gradient,
@@ -95,7 +96,7 @@ class Stepper:
         )
 
     def rates(self, step: int) -> list[float]:
-        """Learning rates of step ``step``, one a run; the groups are set to them."""
+        """Return the learning rates of step ``step``, one a run, and set the groups to them."""
         rates = [0.0] * len(self._seeds)
         for group in self._groups:
             for row, rate in zip(group.rows, group.schedule(step), strict=True):
@@ -104,48 +105,49 @@ class Stepper:
 
     def _mixed(
         self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor, rates: list[float]
-    ) -> Taken:
-        """Some rules ask the objective themselves: each group by itself, on its rows of the batch."""
+    ) -> ProposedStep:
+        """Compute a step in which some rules evaluate the objective: each group on its own rows."""
         points, losses, gradients, afters, states = [], [], [], [], []
         notes: dict[int, str] = {}
         for group in self._groups:
-            here, its_x, its_y = group.select(theta), group.select(x), group.select(y)
-            if group.asks:
-                outcome = group.ask(
-                    here, BatchObjective(self._objective, its_x, its_y, group.seeds, step)
+            its_theta, its_x, its_y = group.select(theta), group.select(x), group.select(y)
+            if group.needs_objective:
+                outcome = group.step_on_objective(
+                    its_theta, BatchObjective(self._objective, its_x, its_y, group.seeds, step)
                 )
-                point, loss, gradient = here, outcome.loss, outcome.gradient
-                added = self._objective.added(here, its_x, its_y)
+                point, loss, gradient = its_theta, outcome.loss, outcome.gradient
+                added = self._objective.added(its_theta, its_x, its_y)
                 if added is not None:
-                    loss = loss - added  # which the rule saw, and which is told apart from the loss
+                    # Part of the value that the rule saw, but not of the reported loss.
+                    loss = loss - added
                 after, state = outcome.theta, outcome.state
                 notes |= {
                     row: note for row, note in zip(group.rows, outcome.notes, strict=False) if note
                 }
             else:
-                point = group.point(here, step)
+                point = group.point(its_theta, step)
                 loss, gradient = self._objective.value_and_gradient(point, its_x, its_y)
                 after, state = group.update(
-                    here, gradient, torch.linalg.vector_norm(gradient, dim=1)
+                    its_theta, gradient, torch.linalg.vector_norm(gradient, dim=1)
                 )
             points.append(point)
             losses.append(loss.unsqueeze(1))
             gradients.append(gradient)
             afters.append(after)
             states.append(state)
-        loss = self._together(theta[:, :1], losses).squeeze(1)
-        gradient = self._together(theta, gradients)
+        loss = self._joined(theta[:, :1], losses).squeeze(1)
+        gradient = self._joined(theta, gradients)
         norm = torch.linalg.vector_norm(gradient, dim=1)
-        point, after = self._together(theta, points), self._together(theta, afters)
-        return Taken(
+        point, after = self._joined(theta, points), self._joined(theta, afters)
+        return ProposedStep(
             point, loss, gradient, norm, after, states, rates, notes, self._clipped(gradient, norm)
         )
 
     def _clipped(self, gradient: torch.Tensor, norm: torch.Tensor) -> torch.Tensor | None:
-        """See :class:`Taken`."""
+        """Return the share of clipped components; see :class:`ProposedStep`."""
         if not self._clipping:
             return None
-        return self._together(
+        return self._joined(
             norm,
             [group.clipped(group.select(gradient), group.select(norm)) for group in self._groups],
         )
@@ -153,9 +155,7 @@ class Stepper:
     def _gradient(
         self, point: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Loss and gradient of the objective, or of the blurred one where a continuation asks for
-        it.
-        """
+        """Return loss and gradient of the objective, or of the blurred one under a continuation."""
         width = self._continuation.width(step) if self._continuation.active else 0.0
         uniforms = (
             random_units(self._seeds, f"surrogate/{step}", x)
@@ -181,11 +181,11 @@ class Stepper:
             gradient += one_gradient / draws
         return loss, gradient
 
-    def _together(self, like: torch.Tensor, parts: list[torch.Tensor]) -> torch.Tensor:
-        """Rows of the groups, put back in the order of the runs."""
+    def _joined(self, like: torch.Tensor, parts: list[torch.Tensor]) -> torch.Tensor:
+        """Return rows of the groups in the order of the runs."""
         if len(parts) == 1:
             return parts[0]
-        whole = torch.empty_like(like)
+        joined = torch.empty_like(like)
         for group, part in zip(self._groups, parts, strict=True):
-            whole[group.index] = part
-        return whole
+            joined[group.index] = part
+        return joined

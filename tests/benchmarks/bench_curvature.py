@@ -27,9 +27,9 @@ import torch
 from optlab.curvature import slices
 from optlab.curvature.conditioning import along_gradient
 from optlab.curvature.extremes import extremes
-from optlab.curvature.hessian import GraphHessian
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.experiment import Experiment
+from optlab.objective.hessian import GraphHessian
 from optlab.training.trainer import Trainer
 
 CASES = {"digits, 64-32-10": [32], "digits, 64-64-10 (preset digits-mlp)": [64]}
@@ -60,7 +60,7 @@ def trainer(hidden: list[int], steps: int = 200) -> Trainer:
 
 def batch(size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
     """The first of the digits, in single precision."""
-    part = trainer([32], 0).asked[0].dataset.load().training
+    part = trainer([32], 0).requested[0].dataset.load().training
     rows = slice(0, size)
     return torch.from_numpy(part.x[rows]).float(), torch.from_numpy(part.y[rows])
 
@@ -174,8 +174,7 @@ def curvature(hidden: list[int], turns: int) -> dict[str, Any]:
 
 def total(run: Trainer, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """The objective with its weight decay."""
-    losses, added = run.objective.terms(theta, x, y)
-    return losses if added is None else losses + added
+    return run.objective.total(theta, x, y)
 
 
 def peer_eigenvalue() -> Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], float] | None:

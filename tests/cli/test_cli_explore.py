@@ -95,7 +95,9 @@ def test_that_people_get_a_table_and_a_sentence(
         == 0
     )
     said = capsys.readouterr().out
-    assert said.startswith("Local moves, misleading structure (C17)\n") and "path / distance" in said
+    assert (
+        said.startswith("Local moves, misleading structure (C17)\n") and "path / distance" in said
+    )
     assert (
         "… and 10 rows more." in said
         and "Of 40 starts" in said

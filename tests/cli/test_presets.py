@@ -179,7 +179,7 @@ def test_that_linear_decay_calms_the_loss_down() -> None:
 
 def test_that_diverges_diverges_exponentially_and_below_the_edge_does_not() -> None:
     result = shown("diverges")
-    assert result.ended.status == "diverged" and result.ended.broken
+    assert result.ended.status == "diverged" and result.ended.non_finite_tensor
     losses = result.series["batch_loss"]
     growth = np.diff(np.log(losses[20 : len(losses) - 5]))
     assert growth.min() > 0.5 and np.ptp(growth) < 0.05, "a straight line on a log axis"

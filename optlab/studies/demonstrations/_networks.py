@@ -21,8 +21,8 @@ from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 from optlab.studies.surfaces.descent import Contender
 from optlab.training.initialization import initialization_context
-from optlab.training.population import groups
-from optlab.training.stepping import Stepper, Taken
+from optlab.training.population import Population
+from optlab.training.stepping import ProposedStep
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def descents(
     theta: torch.Tensor,
     methods: Sequence[Optimizer],
     seeds: Sequence[int] | None = None,
-) -> Iterator[Taken]:
+) -> Iterator[ProposedStep]:
     """Yield the steps of R methods, each from its own row of ``theta`` ``[R, P]``, on the same full
     batch ``x``, ``y`` ``[n, …]``.
 
@@ -105,19 +105,10 @@ def descents(
     members = [
         Contender(method, (), seed=seed) for method, seed in zip(methods, seeds, strict=True)
     ]
-    parts = groups(members, theta, objective.layout)
-    stepper = Stepper(
-        objective,
-        parts,
-        cast(Continuation, registry.build("continuation", {"name": "none"})),
-        seeds,
-    )
+    none = cast(Continuation, registry.build("continuation", {"name": "none"}))
+    population = Population(objective, members, theta, none)
     batch_x, batch_y = (t.expand(len(theta), *t.shape) for t in (x, y))
-    step = 0
     while True:
-        taken = stepper.take(theta, step, batch_x, batch_y)
-        for group, state in zip(parts, taken.states, strict=True):
-            group.state = state
-        theta = taken.after
-        yield taken
-        step += 1
+        proposed = population.propose(batch_x, batch_y)
+        population.accept(proposed)
+        yield proposed

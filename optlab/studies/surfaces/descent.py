@@ -38,8 +38,8 @@ from optlab.objective.surface_objective import (
     tensor,
     untilted,
 )
-from optlab.training.population import groups
-from optlab.training.stepping import Stepper, Taken
+from optlab.training.population import Population
+from optlab.training.stepping import ProposedStep
 
 DIVERGENCE_RADIUS = 1000.0
 """Distance from the middle of the picture, in widths of it, beyond which a run has diverged."""
@@ -171,8 +171,8 @@ class Walk:
         noise: standard deviation σ of the noise on each component of the gradient.
 
     Attributes:
-        theta: ``[R, d]``. values, gradients: there, ``[R]`` and ``[R, d]``. step: number of steps
-            taken. groups: runs that share a rule, with their states.
+        population: the runs, with their positions and states.
+        values, gradients: at the positions, ``[R]`` and ``[R, d]``.
         walking: which runs have not ended, ``[R]``; arrived: which ended where it is level.
             lengths: steps that each took. reasons: run → why it escaped or diverged. escaped: runs
             that descended far below the lowest value in the picture.
@@ -188,16 +188,17 @@ class Walk:
         self.surface = surface
         self.contenders = tuple(contenders)
         self._objective = surface_objective(surface)
-        self.theta = tensor([contender.start for contender in contenders])
-        self.groups = groups(contenders, self.theta, self._objective.layout)
-        seeds = [contender.seed for contender in contenders]
-        self._stepper = Stepper(self._objective, self.groups, _inactive("continuation"), seeds)
+        starts = tensor([contender.start for contender in contenders])
+        self.population = Population(
+            self._objective, self.contenders, starts, _inactive("continuation")
+        )
         self._noise = noise
-        self._tilts = {seed: generator(seed, "surface/noise") for seed in seeds}
+        self._tilts = {
+            contender.seed: generator(contender.seed, "surface/noise") for contender in contenders
+        }
         domain = surface.domain()
         self._middle = tensor([0.5 * (low + high) for low, high in domain])
         self._farthest = DIVERGENCE_RADIUS * max(high - low for low, high in domain)
-        self.step = 0
         self.values, self.gradients = self._objective.value_and_gradient(
             self.theta, *untilted(self.theta)
         )
@@ -207,10 +208,20 @@ class Walk:
         self.reasons: dict[int, str] = {}
         self.escaped: set[int] = set()
 
-    def advance(self) -> Taken:
+    @property
+    def theta(self) -> torch.Tensor:
+        """The positions ``[R, d]``."""
+        return self.population.theta
+
+    @property
+    def step(self) -> int:
+        """Number of steps taken."""
+        return self.population.step
+
+    def advance(self) -> ProposedStep:
         """Take one step of every run that has not ended; return what was computed for all runs."""
         x, y = untilted(self.theta)
-        taken = self._stepper.take(self.theta, self.step, self._tilt() if self._noise else x, y)
+        taken = self.population.propose(self._tilt() if self._noise else x, y)
         values, gradients = self._objective.value_and_gradient(taken.after, x, y)
         sound = (
             torch.isfinite(taken.after).all(dim=1)
@@ -230,12 +241,9 @@ class Walk:
         self.lengths = [
             length + int(alive) for length, alive in zip(self.lengths, good.tolist(), strict=True)
         ]
-        self.theta = torch.where(good.unsqueeze(1), taken.after, self.theta)
         self.values = torch.where(good, values, self.values)
         self.gradients = torch.where(good.unsqueeze(1), gradients, self.gradients)
-        for group, state in zip(self.groups, taken.states, strict=True):
-            group.state = _kept(group.select(good), state, group.state)
-        self.step += 1
+        self.population.accept(taken, None if bool(good.all()) else good)
         return taken
 
     def _tilt(self) -> torch.Tensor:
@@ -351,7 +359,7 @@ def race(
     used: list[Any] = []
     clipped: list[Any] = []
     rates: list[list[float]] = []
-    states = [[group.state] for group in walk.groups]
+    states = [[group.state] for group in walk.population.groups]
     notes: tuple[dict[int, str], ...] = tuple({} for _ in runs)
     while walk.step < steps and bool(walk.walking.any()) and going(walk.step):
         taken = walk.advance()
@@ -362,7 +370,7 @@ def race(
         used.append(taken.gradient)
         clipped.append(_clipped(walk, taken))
         rates.append(taken.rates)
-        for kept, group in zip(states, walk.groups, strict=True):
+        for kept, group in zip(states, walk.population.groups, strict=True):
             kept.append(group.state)
         for run, note in taken.notes.items():
             if walk.walking[run]:
@@ -400,26 +408,16 @@ def place(point: Sequence[float]) -> str:
     return f"({', '.join(f'{number:.4g}' for number in point)})"
 
 
-def _clipped(walk: Walk, taken: Taken) -> torch.Tensor:
+def _clipped(walk: Walk, taken: ProposedStep) -> torch.Tensor:
     """Return the gradients after clipping, ``[R, d]``."""
     clipped = taken.gradient.clone()
-    for group in walk.groups:
+    for group in walk.population.groups:
         if group.clipping.active:
             rows = torch.tensor(group.rows)
             clipped[rows] = group.clipping.clip(
                 taken.gradient[rows], taken.norm[rows], group.clip_h
             )
     return clipped
-
-
-def _kept(good: torch.Tensor, after: State, before: State) -> State:
-    """Return the new state of runs that continue, and the old one of those that ended."""
-    if bool(good.all()):
-        return after
-    return {
-        name: torch.where(good.view(-1, *[1] * (value.ndim - 1)), value, before[name])
-        for name, value in after.items()
-    }
 
 
 def _stacked(tensors: Sequence[Any], shape: tuple[int, ...]) -> Array:
@@ -429,7 +427,7 @@ def _stacked(tensors: Sequence[Any], shape: tuple[int, ...]) -> Array:
 def _by_run(walk: Walk, states: Sequence[Sequence[State]]) -> tuple[dict[str, Array], ...]:
     """Return for each run name → values of its state, ``[K + 1, …]``, if their shape is fixed."""
     by_run: list[dict[str, Array]] = [{} for _ in walk.contenders]
-    for group, history in zip(walk.groups, states, strict=True):
+    for group, history in zip(walk.population.groups, states, strict=True):
         for name in history[-1]:
             if all(
                 name in state and state[name].shape == history[-1][name].shape for state in history

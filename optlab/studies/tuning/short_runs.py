@@ -171,7 +171,7 @@ def _run_constant_rates(
     losses[: len(taken)] = taken
     train_loss = trainer.evaluate()["train_loss"].double().cpu().numpy().copy()
     for run, ending in trainer.endings.items():
-        losses[max(0, ending.told - 1) :, run] = math.nan
+        losses[max(0, ending.last_reported_step - 1) :, run] = math.nan
         train_loss[run] = math.inf
     train_loss[np.isnan(train_loss)] = math.inf
     return _ConstantRateRuns(rates, losses, train_loss, initial, trainer.steps_per_epoch)

@@ -2,16 +2,16 @@
 
 Where the model is a chain of affine layers, an example's gradient by a layer's weights is the outer
 product of its deltas and its inputs, so its norm is a product of two norms and the gradient itself
-is never formed. Every other model has a run axis: each example of the batch becomes the batch of a
-run of its own, which is what ``vmap`` would do. Only where examples of a batch are not apart, as
-under batch normalization, is there a backward pass for each.
+is never formed. Every other model has a run axis: each example of the batch becomes the batch of
+its own run, as ``vmap`` would do. Only where the examples of a batch depend on each other, as under
+batch normalization, is there a backward pass for each.
 """
 
 from __future__ import annotations
 
 from optlab.catalogue.models.capabilities import Layers
 from optlab.core.lazy import torch
-from optlab.curvature.hessian import linearized
+from optlab.objective.hessian import linearized
 from optlab.objective.objective import Objective
 
 _VALUES = 16_000_000
@@ -25,12 +25,13 @@ def example_gradients(
     y: torch.Tensor,
     gradient: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared norms ``[R, m]`` of the gradients of each example's loss, and their mean ``[R, P]``;
-    weight decay has no part in them.
+    """Return squared norms ``[R, m]`` of the examples' gradients, and their mean ``[R, P]``.
+
+    Weight decay is not included.
 
     Args:
-        x, y: ``[R, m, …]``. gradient: of the objective on this batch, weight decay included, where
-            it is known.
+        theta: ``[R, P]``. x, y: ``[R, m, …]``.
+        gradient: of the objective on this batch, weight decay included, where it is known.
     """
     if objective.model.normalizes():
         return _one_by_one(objective, theta, x, y)
@@ -46,14 +47,14 @@ def example_gradients(
 def _from_activations(
     objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
 ) -> torch.Tensor | None:
-    """None where the model is no chain of affine layers."""
+    """Return the squared norms; None where the model is no chain of affine layers."""
     if objective.kept is not None and objective.kept[0] is theta:
-        # What the step itself found.
+        # As the step itself computed them.
         return _norms(objective.kept[1]).mul_(x.shape[1] ** 2)
-    found = linearized(objective, theta, x, y)
-    if found is None:
+    at_point = linearized(objective, theta, x, y)
+    if at_point is None:
         return None
-    layers, delta = found
+    layers, delta = at_point
     with torch.no_grad():
         layers.differentiate(delta)
         # The deltas are those of the mean loss, each example's 1/m of its own.
@@ -61,11 +62,14 @@ def _from_activations(
 
 
 def _norms(layers: Layers) -> torch.Tensor:
-    """Squared norms ``[R, m]`` of what each example adds to the gradients of layers with a bias."""
+    """Return squared norms ``[R, m]`` of each example's part of the gradients of layers.
+
+    All layers have a bias.
+    """
     total: torch.Tensor | None = None
     for h, delta in layers:
-        here = h.square().sum(dim=2).add_(1.0).mul_(delta.square().sum(dim=2))
-        total = here if total is None else total.add_(here)
+        squares = h.square().sum(dim=2).add_(1.0).mul_(delta.square().sum(dim=2))
+        total = squares if total is None else total.add_(squares)
     assert total is not None, "there is a layer"
     return total
 
@@ -73,31 +77,31 @@ def _norms(layers: Layers) -> torch.Tensor:
 def _as_runs(
     objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
 ) -> torch.Tensor:
-    """Each example as the batch of a run of its own, a part of the batch at a time."""
+    """Return the squared norms, with each example as the batch of a run, in chunks."""
     runs = len(theta)
     decay = objective.decay_gradient(theta)
-    found: list[torch.Tensor] = []
+    squares: list[torch.Tensor] = []
     rows = max(1, _VALUES // theta.numel())
     for some_x, some_y in zip(x.split(rows, 1), y.split(rows, 1), strict=True):
         count = some_x.shape[1]
         leaf = theta.detach().unsqueeze(1).expand(runs, count, -1).flatten(0, 1).requires_grad_()
-        losses, added = objective.terms(
+        total = objective.total(
             leaf, some_x.flatten(0, 1).unsqueeze(1), some_y.flatten(0, 1).unsqueeze(1)
         )
-        total = losses if added is None else losses + added
         (gradients,) = torch.autograd.grad(total.sum(), leaf)
         gradients = gradients.view(runs, count, -1)
-        found.append(
+        squares.append(
             (gradients if decay is None else gradients - decay.unsqueeze(1)).square().sum(dim=2)
         )
-    return torch.cat(found, dim=1)
+    return torch.cat(squares, dim=1)
 
 
 def _one_by_one(
     objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The rows of the Jacobian of the examples' losses: one forward pass, and a backward pass for
-    each example. Auxiliary heads have no part in it.
+    """Return the squared norms and the mean by one backward pass for each example.
+
+    Auxiliary heads are not included.
     """
     leaf = theta.detach().requires_grad_()
     losses = objective.per_example(leaf, x, y)

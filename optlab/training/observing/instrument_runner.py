@@ -1,8 +1,8 @@
-"""The rack: the instruments that are switched on, and when each is to be taken.
+"""The instrument runner: the instruments that are switched on, and when each is read.
 
-It stands beside the trainer, which tells it of every step; what it finds waits in the recorder and,
-as pictures, here. Taking an instrument reads and never writes, and the random numbers that a model
-of the user's draws on the way are given back, so the training is the same whatever is on.
+The trainer reports every step to it; series go to the recorder, images wait here. Reading an
+instrument never writes to the training, and the state of the random generators that a user's own
+model may use is restored, so the training is the same whatever is switched on.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from optlab.training.snapshot import INSTRUMENT, Snapshot
 
 _NEVER = 1 << 62
 _LAST = 65
-"""Plain steps, and readings, whose times are looked at to know what one takes: the last ones, of
-which the first of all (which imports) may be one.
+"""Plain steps, and readings, whose times are kept to estimate the cost of one.
+
+The first of all (which imports) may be among them.
 """
 
 
 @dataclass
 class ActiveInstrument:
-    """One instrument that is on.
+    """One instrument that is switched on.
 
     Attributes:
-        memory: its own. readings: how often it was taken; seconds: how long the last ones took.
+        memory: its own. readings: how often it was read; seconds: how long the last readings took.
     """
 
     instrument: Instrument
@@ -49,26 +50,28 @@ class InstrumentRunner:
     """The instruments of a population.
 
     Args:
-        recorder: where series go. look: makes the sight of the parameters as they stand.
+        recorder: where series go. context_at_rest: makes the context of the current parameters.
     """
 
-    def __init__(self, recorder: Recorder, look: Callable[[], TrainingStepContext]) -> None:
+    def __init__(
+        self, recorder: Recorder, context_at_rest: Callable[[], TrainingStepContext]
+    ) -> None:
         self._recorder = recorder
-        self._look = look
-        self._slots: dict[str, ActiveInstrument] = {}
+        self._context_at_rest = context_at_rest
+        self._active: dict[str, ActiveInstrument] = {}
         self._watching: list[tuple[ActiveInstrument, int]] = []
         self._scheduled: list[ActiveInstrument] = []
         self._of_examples: list[int] = []
         self._next = 0
-        self._pictures: dict[str, tuple[int, Reading]] = {}
-        self._looked_at = -1
+        self._images: dict[str, tuple[int, Reading]] = {}
+        self._last_read_at = -1
         self._plain: deque[float] = deque(maxlen=_LAST)
         self._left = 0.0
 
     @property
     def on(self) -> Mapping[str, ActiveInstrument]:
-        """Name → what is switched on."""
-        return self._slots
+        """Name → instrument that is switched on."""
+        return self._active
 
     def restore(
         self,
@@ -76,22 +79,24 @@ class InstrumentRunner:
         start: torch.Tensor,
         snapshots: Sequence[Snapshot] | None,
     ) -> None:
-        """Switch on what the experiments ask for, at the start ``[R, P]`` of the runs, or going on
-        from snapshots.
+        """Switch on what the experiments request, at the start ``[R, P]`` of the runs.
+
+        Args:
+            snapshots: those that the runs resume from, or None.
         """
         if snapshots is not None:
-            # Of runs that had been pretrained, the start is not at hand when they go on.
+            # The start of a pretrained run is not available when it resumes.
             known = torch.tensor(
                 [not experiment.pretraining.active for experiment in experiments],
                 device=start.device,
             )
             start = torch.where(known.unsqueeze(1), start, float("nan"))
         for instrument in experiments[0].instruments:
-            found = [_kept(snapshot.memory, instrument.name) for snapshot in snapshots or ()]
-            names = set.intersection(*(set(one) for one in found)) if found else set()
+            memories = [_kept(snapshot.memory, instrument.name) for snapshot in snapshots or ()]
+            names = set.intersection(*(set(one) for one in memories)) if memories else set()
             kept = {
                 key: torch.tensor(
-                    [one[key] for one in found], dtype=torch.float64, device=start.device
+                    [one[key] for one in memories], dtype=torch.float64, device=start.device
                 )
                 for key in names
             }
@@ -103,92 +108,92 @@ class InstrumentRunner:
         theta: torch.Tensor,
         kept: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        """Switch an instrument on at parameters ``[R, P]``, or give it other fields; then it goes
-        on with what it remembers.
+        """Switch an instrument on at parameters ``[R, P]``, or change its fields.
+
+        One that is on already continues with its memory.
 
         Args:
-            kept: what it had a snapshot hold, name → ``[R]``.
+            kept: its values in a snapshot, name → ``[R]``.
         """
-        slot = self._slots.get(instrument.name)
-        if slot is not None:
-            slot.instrument = instrument
+        entry = self._active.get(instrument.name)
+        if entry is not None:
+            entry.instrument = instrument
         else:
-            slot = self._slots[instrument.name] = ActiveInstrument(instrument)
-            instrument.begin(theta, slot.memory)
-            slot.memory.update(kept or {})
-        self._arranged()
+            entry = self._active[instrument.name] = ActiveInstrument(instrument)
+            instrument.begin(theta, entry.memory)
+            entry.memory.update(kept or {})
+        self._arrange()
 
     def switch_off(self, name: str) -> None:
-        """Switch an instrument off; nothing where it is not on."""
-        self._slots.pop(name, None)
-        self._arranged()
+        """Switch an instrument off; does nothing where it is not on."""
+        self._active.pop(name, None)
+        self._arrange()
 
     def keeps(self, step: int) -> bool:
-        """Whether an instrument that is due after this step can use the layers that its gradient
-        passes through.
-        """
+        """Return whether an instrument due after this step can use the layers of its gradient."""
         return bool(self._of_examples) and any(step % every == 0 for every in self._of_examples)
 
     def after(
         self, step: int, row: torch.Tensor, context: Callable[[], TrainingStepContext]
     ) -> None:
-        """A step was taken.
+        """Read what is due after a step.
 
         Args:
-            step: how many that makes. row: its step measures ``[M, R]``. sight: makes the sight of
-                it.
+            step: number of steps taken. row: the step measures ``[M, R]``. context: makes the
+                context of the step.
         """
-        for slot, place in self._watching:
-            slot.instrument.watch(row, place, slot.memory)
+        for entry, index in self._watching:
+            entry.instrument.watch(row, index, entry.memory)
         if self._left:
             # What passes between a reading and the end of the next step is a plain step.
             self._plain.append(time.perf_counter() - self._left)
             self._left = 0.0
         if step < self._next:
             return
-        due = [slot for slot in self._scheduled if step % slot.instrument.every == 0]
+        due = [entry for entry in self._scheduled if step % entry.instrument.every == 0]
         self._next = min(
             (
-                (step // slot.instrument.every + 1) * slot.instrument.every
-                for slot in self._scheduled
+                (step // entry.instrument.every + 1) * entry.instrument.every
+                for entry in self._scheduled
             ),
             default=_NEVER,
         )
         if due:
-            self._take(due, context())
+            self._read(due, context())
             self._left = time.perf_counter()
 
-    def look(self, step: int) -> None:
-        """The session holds, or a run has ended: what has no schedule is taken of the parameters as
-        they stand, once a step.
+    def read_unscheduled(self, step: int) -> None:
+        """Read the instruments without a schedule at the current parameters, once a step.
+
+        The session calls this when it is paused or a run has ended.
         """
-        waiting = [slot for slot in self._slots.values() if slot.instrument.every == 0]
-        if waiting and step != self._looked_at:
-            self._looked_at = step
-            self._take(waiting, self._look())
+        waiting = [entry for entry in self._active.values() if entry.instrument.every == 0]
+        if waiting and step != self._last_read_at:
+            self._last_read_at = step
+            self._read(waiting, self._context_at_rest())
         self._left = 0.0
 
-    def look_with_all(self, step: int) -> None:
-        """Take every instrument that was not taken in this step, of the parameters as they stand."""
-        self._looked_at = step
+    def read_all(self, step: int) -> None:
+        """Read every instrument that was not read in this step, at the current parameters."""
+        self._last_read_at = step
         waiting = [
-            slot
-            for slot in self._slots.values()
-            if not slot.instrument.every or step == 0 or step % slot.instrument.every
+            entry
+            for entry in self._active.values()
+            if not entry.instrument.every or step == 0 or step % entry.instrument.every
         ]
         if waiting:
-            self._take(waiting, self._look())
+            self._read(waiting, self._context_at_rest())
 
     def drawn(self) -> list[InstrumentImage]:
-        """The latest pictures, and start anew."""
-        found: list[InstrumentImage] = []
-        for name, (step, reading) in self._pictures.items():
+        """Return the latest images, and clear them."""
+        images: list[InstrumentImage] = []
+        for name, (step, reading) in self._images.items():
             arrays = {
                 key: values.detach().cpu().double().numpy()
                 for key, values in reading.picture.items()
             }
             for run in range(len(next(iter(arrays.values())))):
-                found.append(
+                images.append(
                     InstrumentImage(
                         run,
                         step,
@@ -196,37 +201,38 @@ class InstrumentRunner:
                         {key: np.ascontiguousarray(values[run]) for key, values in arrays.items()},
                     )
                 )
-        self._pictures = {}
-        return found
+        self._images = {}
+        return images
 
     def costs(self) -> tuple[float, dict[str, float]]:
-        """Seconds of a plain step, as the middle of the last ones, and name → seconds of a reading;
-        0 and nothing before they are known.
+        """Return the median seconds of a plain step, and name → seconds of a reading.
+
+        They are 0 and empty before they are known.
         """
         plain = statistics.median(self._plain) if self._plain else 0.0
         return plain, {
-            name: statistics.median(slot.seconds)
-            for name, slot in self._slots.items()
-            if slot.seconds
+            name: statistics.median(entry.seconds)
+            for name, entry in self._active.items()
+            if entry.seconds
         }
 
     def remembered(self, run: int) -> dict[str, float]:
-        """What instruments have the snapshot of a run hold."""
+        """Return what instruments store in the snapshot of a run."""
         return {
             f"{INSTRUMENT}{name}.{key}": float(values[run])
-            for name, slot in self._slots.items()
-            for key, values in slot.instrument.remembered(slot.memory).items()
+            for name, entry in self._active.items()
+            for key, values in entry.instrument.remembered(entry.memory).items()
         }
 
-    def _take(self, slots: Sequence[ActiveInstrument], context: TrainingStepContext) -> None:
+    def _read(self, active: Sequence[ActiveInstrument], context: TrainingStepContext) -> None:
         device = context.theta.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            for slot in slots:
+            for entry in active:
                 begun = time.perf_counter()
-                reading = slot.instrument.take(context, slot.memory)
-                slot.readings += 1
-                slot.seconds.append(time.perf_counter() - begun)
-                self._keep(slot.instrument.name, context.step, reading)
+                reading = entry.instrument.take(context, entry.memory)
+                entry.readings += 1
+                entry.seconds.append(time.perf_counter() - begun)
+                self._keep(entry.instrument.name, context.step, reading)
 
     def _keep(self, name: str, step: int, reading: Reading) -> None:
         for key, values in reading.series.items():
@@ -235,25 +241,25 @@ class InstrumentRunner:
             else:
                 self._recorder.add(f"{name}.{key}", step, values)
         if reading.draw is not None:
-            self._pictures[name] = (step, reading)
+            self._images[name] = (step, reading)
 
-    def _arranged(self) -> None:
-        slots = self._slots.values()
+    def _arrange(self) -> None:
+        active = self._active.values()
         self._watching = [
-            (slot, self._recorder.place(slot.instrument.watches))
-            for slot in slots
-            if slot.instrument.watches
+            (entry, self._recorder.index(entry.instrument.watches))
+            for entry in active
+            if entry.instrument.watches
         ]
-        self._scheduled = [slot for slot in slots if slot.instrument.every]
+        self._scheduled = [entry for entry in active if entry.instrument.every]
         self._of_examples = [
-            slot.instrument.every for slot in self._scheduled if slot.instrument.of_examples
+            entry.instrument.every for entry in self._scheduled if entry.instrument.of_examples
         ]
         self._next = 0
         self._left = 0.0
 
 
 def _kept(memory: Mapping[str, float], name: str) -> dict[str, float]:
-    """What an instrument had a snapshot's ``memory`` hold."""
+    """Return what a snapshot's ``memory`` holds of an instrument."""
     prefix = f"{INSTRUMENT}{name}."
     return {
         key.removeprefix(prefix): value for key, value in memory.items() if key.startswith(prefix)

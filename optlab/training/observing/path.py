@@ -1,9 +1,10 @@
 """The path of a run through parameter space, kept small however long the run.
 
-Points are kept at an interval of steps; when there are too many, every second one goes and the
-interval doubles. The inner products of all points are kept up to date, so the principal components
-come from a small symmetric matrix instead of the points themselves. Keeping a point costs time that
-grows with P, so points also keep a distance in time: watching must not slow down what is watched.
+Points are kept at an interval of steps; when there are too many, every second one is dropped and
+the interval doubles. The inner products of all points are kept up to date, so the principal
+components come from a small symmetric matrix instead of the points themselves. Keeping a point
+costs time that grows with P, so points also keep a distance in time: recording must not slow down
+the run.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ from optlab.core.lazy import torch
 from optlab.training.events import WeightPath
 
 _VALUES = 8_000_000
-"""Numbers that the points of a path may hold in all (32 MB in float32)."""
+"""Numbers that the points of a path may hold in total (32 MB in float32)."""
 _POINTS = (16, 256)
-"""Fewest and most points of a path: 256 draw a smooth curve, and their eigenvectors take
-milliseconds.
+"""Minimum and maximum number of points of a path.
+
+256 draw a smooth curve, and their eigenvectors take milliseconds.
 """
 _SHARE = 0.03
 """Share of the time that keeping points may take."""
 _FREE = 24
 """Points that are kept in any case: a path moves most in its first steps."""
-_FARTHEST = 1e15
-"""Largest distance of a weight from its start that a point may have: the inner products of farther
-ones would overflow. A run that gets there is on its way to infinity."""
+_MAX_DISTANCE = 1e15
+"""Largest distance of a weight from its start in a point of the path.
+
+The inner products of farther ones would overflow. A run that gets there is diverging.
+"""
 _MOVED = 12
 """How many of the largest-moving weights are reported."""
 
@@ -44,26 +48,24 @@ class PathRecorder:
     def __init__(self, layout: Layout, run: int = 0) -> None:
         self._layout = layout
         self._run = run
-        fewest, most = _POINTS
-        self._most = max(fewest, min(most, _VALUES // max(1, layout.total)))
+        smallest, largest = _POINTS
+        self._capacity = max(smallest, min(largest, _VALUES // max(1, layout.total)))
         self._interval = 1
         self._next_step = 0
         self._next_time = 0.0
         self._steps: list[int] = []
-        self._points = np.empty((self._most, layout.total), dtype=np.float32)
-        self._products = np.empty((self._most, self._most))
+        self._points = np.empty((self._capacity, layout.total), dtype=np.float32)
+        self._products = np.empty((self._capacity, self._capacity))
         self._origin: NDArray[np.float64] | None = None
 
     def due(self, step: int) -> bool:
-        """Whether a point is wanted at this step."""
+        """Return whether a point is wanted at this step."""
         return step >= self._next_step and (
             len(self._steps) < _FREE or time.perf_counter() >= self._next_time
         )
 
     def add(self, step: int, theta: torch.Tensor) -> None:
-        """Keep the point ``theta`` ``[P]``; one that is already kept is not kept twice, and one
-        beyond all measure not at all.
-        """
+        """Keep the point ``theta`` ``[P]``, unless it is kept already or too far away."""
         if self._steps and self._steps[-1] == step:
             return
         begun = time.perf_counter()
@@ -71,9 +73,9 @@ class PathRecorder:
         if self._origin is None:
             self._origin = point
         offset = point - self._origin
-        if not np.abs(offset).max(initial=0.0) < _FARTHEST:
+        if not np.abs(offset).max(initial=0.0) < _MAX_DISTANCE:
             return
-        if len(self._steps) == self._most:
+        if len(self._steps) == self._capacity:
             self._thin()
         n = len(self._steps)
         # Relative to the start: the products of far-off points would lose the digits that tell them
@@ -93,25 +95,25 @@ class PathRecorder:
     def _thin(self) -> None:
         self._interval *= 2
         kept = list(range(0, len(self._steps), 2))
-        self._steps = [self._steps[place] for place in kept]
+        self._steps = [self._steps[index] for index in kept]
         self._points[: len(kept)] = self._points[kept]
         self._products[: len(kept), : len(kept)] = self._products[np.ix_(kept, kept)]
 
     def path(self) -> WeightPath | None:
-        """The path as it stands; None before there are three points."""
+        """Return the current path; None before there are three points."""
         n = len(self._steps)
         if n < 3 or self._origin is None:
             return None
         products = self._products[:n, :n]
         mean = products.mean(axis=0)
         centered = products - mean[:, None] - mean[None, :] + mean.mean()
-        found = torch.linalg.eigh(torch.from_numpy(centered))
+        decomposition = torch.linalg.eigh(torch.from_numpy(centered))
         values, vectors = (
-            np.maximum(found.eigenvalues.numpy()[::-1], 0.0),
-            found.eigenvectors.numpy()[:, ::-1],
+            np.maximum(decomposition.eigenvalues.numpy()[::-1], 0.0),
+            decomposition.eigenvectors.numpy()[:, ::-1],
         )
         plane = vectors[:, :2] * np.sqrt(values[:2])
-        # The sign of an eigenvector is arbitrary; the path shall not flip between two drawings.
+        # The sign of an eigenvector is arbitrary; the path must not flip between two drawings.
         plane *= np.where(plane[-1] - plane[0] < 0.0, -1.0, 1.0)
         total = float(values.sum())
         explained = values[:2] / total if total > 0.0 else np.zeros(2)

@@ -1,7 +1,6 @@
-"""What instruments see: one step that was just taken, or the parameters as they stand, with
-everything that can be asked of them.
+"""What instruments read: a step just taken, or the current parameters, with derived values.
 
-What several instruments ask for is computed once. Nothing here writes to what training reads.
+Values that several instruments need are computed once. Nothing here writes to what training reads.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
 from optlab.curvature.extremes import extremes
-from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.curvature.spectrum import density_of, trace_of
+from optlab.objective.hessian import Hessian
 from optlab.objective.objective import Objective
 from optlab.training.observing.example_gradients import example_gradients
-from optlab.training.stepping import Taken
+from optlab.training.stepping import ProposedStep
 
 Examples = tuple["torch.Tensor", "torch.Tensor"]
 _STATE = re.compile(r"state\.(\d+)")
@@ -30,12 +29,11 @@ _STATE = re.compile(r"state\.(\d+)")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What stays the same from one look to the next: the objective, and the parts of the data ``[n,
-    …]``.
+    """What stays the same between readings: the objective, and the parts of the data ``[n, …]``.
 
     Attributes:
-        follows: whether training follows the gradient of the objective itself, no surrogate's and
-            no blurred one's.
+        follows: whether training follows the gradient of the objective itself, not of a surrogate
+            or of a blurred objective.
     """
 
     objective: Objective
@@ -44,7 +42,7 @@ class Surroundings:
     follows: bool = True
 
     def part(self, name: PartName) -> Examples | None:
-        """The examples of a part; None where it is empty."""
+        """Return the examples of a part ``[n, …]``; None where it is empty."""
         return self.training if name == "training" else self.validation
 
 
@@ -52,9 +50,12 @@ class TrainingStepContext:
     """See :class:`optlab.catalogue.instruments.base.StepContext`.
 
     Args:
-        step: steps taken. theta: where the gradient is taken. batch: ``[R, m, …]``.
-        loss, gradient: of the batch at ``theta`` as the step found them; None where they are still
-            to be computed, or where the step followed another gradient than that of the objective.
+        step: number of steps taken. theta: where the gradient is evaluated, ``[R, P]``.
+        batch: ``[R, m, …]``. before, after: parameters ``[R, P]`` around the step. rate: ``[R]``.
+        stepped: whether a step was just taken.
+        loss, gradient: of the batch at ``theta``, as the step computed them; None where they are
+            still to be computed, or where the step followed another gradient than that of the
+            objective.
     """
 
     def __init__(
@@ -80,31 +81,35 @@ class TrainingStepContext:
         self._hessians: dict[int, Hessian] = {}
 
     @classmethod
-    def of(
+    def after_step(
         cls,
         surroundings: Surroundings,
         number: int,
-        taken: Taken,
+        proposed: ProposedStep,
         step: Step,
         x: torch.Tensor,
         y: torch.Tensor,
     ) -> TrainingStepContext:
-        """Of a step that was just taken, the ``number``-th."""
+        """Return the context of a step just taken on the batch ``x``, ``y`` ``[R, m, …]``.
+
+        Args:
+            number: of the step (1, 2, …).
+        """
         return cls(
             surroundings,
             number,
-            taken.point,
+            proposed.point,
             (x, y),
             before=step.before,
             after=step.after,
             rate=step.rate,
             stepped=True,
-            loss=taken.loss if surroundings.follows else None,
-            gradient=taken.gradient if surroundings.follows else None,
+            loss=proposed.loss if surroundings.follows else None,
+            gradient=proposed.gradient if surroundings.follows else None,
         )
 
     @classmethod
-    def standing(
+    def at_rest(
         cls,
         surroundings: Surroundings,
         step: int,
@@ -113,7 +118,10 @@ class TrainingStepContext:
         rates: Sequence[float],
         batch: Examples,
     ) -> TrainingStepContext:
-        """Of the parameters as they stand, with the rates and the batch of the step to come."""
+        """Return the context of the current parameters ``[R, P]``.
+
+        Rates and batch are those of the next step.
+        """
         rate: torch.Tensor = torch.tensor(rates, dtype=theta.dtype, device=theta.device)
         return cls(
             surroundings, step, theta, batch, before=before, after=theta, rate=rate, stepped=False
@@ -127,7 +135,7 @@ class TrainingStepContext:
     def activation(self) -> str:
         return str(getattr(self._surroundings.objective.model, "activation", ""))
 
-    # --- values and gradients ------------------------------------------------------------------------------------------------
+    # --- values and gradients ---------------------------------------------------------------------
 
     @property
     def gradient(self) -> torch.Tensor:
@@ -141,24 +149,21 @@ class TrainingStepContext:
     def batch_value(self) -> torch.Tensor:
         if self._loss is None:
             return self.value(self.theta)
-        added = self._surroundings.objective.added(self.theta, self._x, self._y)
-        return self._loss if added is None else self._loss + added
+        return self._surroundings.objective.total(self.theta, self._x, self._y, self._loss)
 
     def value(self, theta: torch.Tensor) -> torch.Tensor:
-        # In one piece, as the step itself took it.
+        # In one piece, as in the step itself.
         with torch.no_grad():
-            losses, added = self._surroundings.objective.terms(theta, self._x, self._y)
-        return losses if added is None else losses + added
+            return self._surroundings.objective.total(theta, self._x, self._y)
 
     def objective(self) -> torch.Tensor:
-        return self._whole_objective
+        return self._full_objective
 
     @functools.cached_property
-    def _whole_objective(self) -> torch.Tensor:
+    def _full_objective(self) -> torch.Tensor:
         objective = self._surroundings.objective
         losses = objective.evaluate(self.after, *self._surroundings.training).losses.mean(dim=1)
-        penalty = objective.penalty(self.after)
-        return losses if penalty is None else losses + penalty
+        return objective.penalized(losses, self.after)
 
     def examples_of_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self._examples_of_gradient
@@ -169,7 +174,7 @@ class TrainingStepContext:
             self._surroundings.objective, self.theta, self._x, self._y, self.gradient
         )
 
-    # --- curvature -----------------------------------------------------------------------------------------------------------
+    # --- curvature --------------------------------------------------------------------------------
 
     @functools.cached_property
     def _on_batch(self) -> ObjectiveLandscape:
@@ -200,52 +205,52 @@ class TrainingStepContext:
         most: int,
         examples: int,
     ) -> Ends:
-        here = self._hessian(examples)
-        found = extremes(
-            here.product,
-            here.theta,
+        hessian = self._hessian(examples)
+        ends = extremes(
+            hessian.product,
+            hessian.theta,
             top=top,
             bottom=bottom,
             start=start,
             tolerance=tolerance,
             settle="value",
-            most=most,
+            max_products=most,
         )
         return Ends(
-            found.top,
-            found.bottom,
-            torch.cat([found.top_vectors, found.bottom_vectors], dim=1),
-            found.products,
-            found.converged,
+            ends.top,
+            ends.bottom,
+            torch.cat([ends.top_vectors, ends.bottom_vectors], dim=1),
+            ends.products,
+            ends.converged,
         )
 
     def eigenvalues(self, examples: int) -> torch.Tensor:
         matrix = self._hessian(examples).dense()
-        # A library may refuse to decompose what is not finite; a run that has broken has no
+        # A library may refuse to decompose what is not finite; a run that has diverged has no
         # eigenvalues.
         sound = torch.isfinite(matrix).all(dim=(1, 2))
         values = torch.linalg.eigvalsh(torch.where(sound[:, None, None], matrix, 0.0))
         return torch.where(sound.unsqueeze(1), values, float("nan"))
 
     def trace(self, probes: int, examples: int) -> tuple[torch.Tensor, torch.Tensor]:
-        found = trace_of(self._hessian(examples), probes=probes, seed=self.step)
-        return found.mean, found.standard_error
+        trace = trace_of(self._hessian(examples), probes=probes, seed=self.step)
+        return trace.mean, trace.standard_error
 
     def density(
         self, probes: int, steps: int, examples: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        here = self._hessian(examples)
-        if not bool(torch.isfinite(here.along(torch.ones_like(self.theta))).all()):
-            return self._without_broken(probes, steps, examples)
-        found = density_of(
-            here, probes=probes, steps=min(steps, self.layout.total), seed=self.step, moments=3
+        hessian = self._hessian(examples)
+        if not bool(torch.isfinite(hessian.along(torch.ones_like(self.theta))).all()):
+            return self._of_finite_runs(probes, steps, examples)
+        density = density_of(
+            hessian, probes=probes, steps=min(steps, self.layout.total), seed=self.step, moments=3
         )
-        return found.grid, found.density, found.moments
+        return density.grid, density.density, density.moments
 
-    def _without_broken(
+    def _of_finite_runs(
         self, probes: int, steps: int, examples: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Some runs have broken: the others' densities, one run at a time, and NaN for those."""
+        """Return the densities of the finite runs, one run at a time, and NaN for others."""
         parts: list[tuple[torch.Tensor, ...] | None] = []
         for run in range(len(self.theta)):
             alone = self._only(run)
@@ -260,35 +265,35 @@ class TrainingStepContext:
         return torch.cat(columns[0]), torch.cat(columns[1]), torch.cat(columns[2])
 
     def _only(self, run: int) -> TrainingStepContext:
-        here = slice(run, run + 1)
+        row = slice(run, run + 1)
         return TrainingStepContext(
             self._surroundings,
             self.step,
-            self.theta[here],
-            (self._x[here], self._y[here]),
-            before=self.before[here],
-            after=self.after[here],
-            rate=self.rate[here],
+            self.theta[row],
+            (self._x[row], self._y[row]),
+            before=self.before[row],
+            after=self.after[row],
+            rate=self.rate[row],
             stepped=self.stepped,
         )
 
-    # --- inside of the model -------------------------------------------------------------------------------------------------
+    # --- inside of the model ----------------------------------------------------------------------
 
     def traced(self) -> list[tuple[str, torch.Tensor]]:
         return self._traced
 
     @functools.cached_property
     def _traced(self) -> list[tuple[str, torch.Tensor]]:
-        found: list[tuple[str, torch.Tensor]] = []
+        values: list[tuple[str, torch.Tensor]] = []
         with torch.no_grad():
             self._surroundings.objective.outputs(
                 self.theta,
                 self._x,
                 ForwardContext(
-                    training=True, trace=lambda name, value: found.append((name, value))
+                    training=True, trace=lambda name, value: values.append((name, value))
                 ),
             )
-        return found
+        return values
 
     def by_time(self) -> tuple[torch.Tensor, str]:
         return self._by_time
@@ -299,9 +304,9 @@ class TrainingStepContext:
         states: dict[int, torch.Tensor] = {}
 
         def keep(name: str, value: torch.Tensor) -> None:
-            found = _STATE.fullmatch(name)
-            if found:
-                states[int(found[1])] = value
+            match = _STATE.fullmatch(name)
+            if match:
+                states[int(match[1])] = value
 
         with torch.enable_grad():
             # The parameters need a graph, too: a state that depends on them alone would have none.
@@ -322,10 +327,10 @@ class TrainingStepContext:
                 if len(states) == length
                 else ("input", [x])
             )
-            found = torch.autograd.grad(losses.sum(), wanted, allow_unused=True)
+            results = torch.autograd.grad(losses.sum(), wanted, allow_unused=True)
         gradients = [
             torch.zeros_like(value) if one is None else one
-            for one, value in zip(found, wanted, strict=True)
+            for one, value in zip(results, wanted, strict=True)
         ]
         each = torch.stack(gradients, dim=2) if by == "state" else gradients[0]
         norms: torch.Tensor = torch.linalg.vector_norm(
@@ -333,7 +338,7 @@ class TrainingStepContext:
         ).mean(dim=1)
         return norms, by
 
-    # --- predictions ---------------------------------------------------------------------------------------------------------
+    # --- predictions ------------------------------------------------------------------------------
 
     def probabilities(self, part: PartName) -> tuple[torch.Tensor, torch.Tensor] | None:
         examples = self._surroundings.part(part)
@@ -343,7 +348,7 @@ class TrainingStepContext:
         objective = self._surroundings.objective
         runs = len(self.after)
         rows = max(1, _CHUNK_VALUES // (runs * max(1, objective.shape.width)))
-        found: list[torch.Tensor] = []
+        parts: list[torch.Tensor] = []
         context = (
             ForwardContext(training=False, statistics=objective.statistics(self.after))
             if objective.model.normalizes()
@@ -356,8 +361,8 @@ class TrainingStepContext:
                 )
                 if predicted is None:
                     return None
-                found.append(predicted)
-        return torch.cat(found, dim=1), y
+                parts.append(predicted)
+        return torch.cat(parts, dim=1), y
 
     def margins(self, part: PartName) -> torch.Tensor | None:
         examples = self._surroundings.part(part)

@@ -53,7 +53,7 @@ def point(*values: float) -> torch.Tensor:
         (lambda p: -(p.square().sum(dim=1)) + p[:, 0], (3.0, 3.0), (0.5, 0.0), "maximum", 2),
     ],
 )
-def test_that_the_finder_ends_at_the_known_point_and_names_it(
+def test_that_the_search_ends_at_the_known_point_and_classifies_it(
     function: Function, start: tuple[float, float], end: tuple[float, float], kind: str, index: int
 ) -> None:
     landscape = FunctionLandscape(function)
@@ -61,7 +61,7 @@ def test_that_the_finder_ends_at_the_known_point_and_names_it(
     assert found.converged, found.problem
     torch.testing.assert_close(found.theta, point(*end), rtol=0, atol=1e-7)
     verdict = name(landscape, found.theta)
-    assert (verdict.kind, verdict.index, verdict.critical, verdict.whole) == (
+    assert (verdict.kind, verdict.index, verdict.critical, verdict.complete) == (
         kind,
         index,
         True,
@@ -83,7 +83,7 @@ def test_that_the_finder_ends_at_the_known_point_and_names_it(
         (lambda p: 3.0 + 0.0 * p.sum(dim=1), "flat", 2),
     ],
 )
-def test_that_second_derivatives_that_do_not_decide_are_called_so(
+def test_that_second_derivatives_that_do_not_decide_are_reported_as_such(
     function: Function, kind: str, zeros: int
 ) -> None:
     verdict = name(FunctionLandscape(function), point(0.0, 0.0))
@@ -107,12 +107,12 @@ def test_that_the_naming_tolerance_is_relative_to_the_largest_eigenvalue() -> No
     assert name(landscape, point(0.0, 0.0), zero=1e-5).kind == "degenerate"
 
 
-def test_that_a_point_with_a_gradient_is_told_to_be_none() -> None:
+def test_that_a_point_with_a_gradient_is_reported_as_not_critical() -> None:
     verdict = name(FunctionLandscape(saddle), point(1.0, 0.0))
     assert not verdict.critical and verdict.sentence.startswith("not critical")
 
 
-def test_that_a_minimum_of_the_gradient_that_is_no_zero_is_told() -> None:
+def test_that_a_minimum_of_the_gradient_that_is_no_zero_is_reported() -> None:
     found = find(
         FunctionLandscape(lambda p: p[:, 0] + p[:, 0] ** 3 + p[:, 1] ** 2), point(1.0, 1.0)
     )
@@ -159,7 +159,7 @@ def test_that_a_deep_linear_network_at_zero_is_at_a_saddle_and_near_it_the_finde
     torch.testing.assert_close(verdict.eigenvalues, -verdict.eigenvalues.flip(0), rtol=0, atol=1e-6)
 
 
-def test_that_the_krylov_way_finds_what_the_exact_way_finds(
+def test_that_the_krylov_search_finds_what_the_exact_search_finds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = torch.Generator().manual_seed(3)
@@ -179,7 +179,7 @@ def test_that_the_krylov_way_finds_what_the_exact_way_finds(
     assert one.critical and other.critical
     monkeypatch.setattr(critical_points, "DENSE_UP_TO", 1)
     ends = name(landscape, krylov.theta)
-    assert not ends.whole and ends.kind == other.kind
+    assert not ends.complete and ends.kind == other.kind
     torch.testing.assert_close(ends.eigenvalues[-4:], other.eigenvalues[-4:], rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(ends.eigenvalues[:2], other.eigenvalues[:2], rtol=1e-6, atol=1e-7)
 
@@ -226,7 +226,7 @@ def test_that_the_finder_arrives_from_almost_everywhere_along_the_training_of_sm
     assert rows[0][1] == 0 and rows[-1][1] > 0
 
 
-def test_that_the_finder_gives_a_network_with_kinks_up_in_words() -> None:
+def test_that_the_search_on_a_network_with_kinks_ends_with_a_reason() -> None:
     landscape, points = along_training("relu", 3e-3)
     ends = [find(landscape, theta, steps=100) for theta in points[5:9]]
     lost = [end for end in ends if not end.converged]
@@ -237,7 +237,7 @@ def test_that_the_finder_gives_a_network_with_kinks_up_in_words() -> None:
         ) and end.gradient_norm == pytest.approx(float(end.norms[-1]))
 
 
-def test_that_the_way_down_leads_out_of_a_valley_of_the_gradients_norm() -> None:
+def test_that_the_second_phase_leaves_a_valley_of_the_gradients_norm() -> None:
     """x⁴/4 − x³/3·1.9 + x²/2: its derivative x(x² − 1.9x + 1) has one zero, x = 0, and a minimum
     that is none near x = 1.
     """
@@ -282,7 +282,7 @@ def test_that_copies_of_an_eigenvalue_at_the_ends_are_all_found(
     landscape = FunctionLandscape(lambda p: 0.5 * (p * (p @ matrix)).sum(dim=1))
     monkeypatch.setattr(critical_points, "DENSE_UP_TO", 1)
     verdict = name(landscape, torch.zeros(1, 400, dtype=torch.float64))
-    assert (verdict.kind, verdict.index, verdict.whole) == ("saddle", 8, False)
+    assert (verdict.kind, verdict.index, verdict.complete) == ("saddle", 8, False)
     rising = curvatures.sort().values
     torch.testing.assert_close(
         verdict.eigenvalues, torch.cat([rising[:8], rising[-8:]]), rtol=0, atol=1e-3

@@ -18,8 +18,8 @@ from optlab.catalogue.models.mlp import MLP
 from optlab.core.data import DataShape
 from optlab.curvature import landscape as landscapes
 from optlab.curvature import spectrum
-from optlab.curvature.hessian import GraphHessian, WrittenOutHessian
 from optlab.curvature.landscape import FunctionLandscape, ObjectiveLandscape
+from optlab.objective.hessian import GraphHessian, WrittenOutHessian
 from optlab.objective.objective import Objective
 
 # torch.func compiles helpers of its own with what torch deprecates.
@@ -56,8 +56,7 @@ def reference(
         one = slice(run, run + 1)
 
         def value(point: torch.Tensor, one: slice = one) -> torch.Tensor:
-            losses, added = objective.terms(point.unsqueeze(0), x[one], y[one])
-            return (losses if added is None else losses + added)[0]
+            return objective.total(point.unsqueeze(0), x[one], y[one])[0]
 
         found.append(torch.func.hessian(value)(theta[run]))
     return torch.stack(found)
@@ -218,7 +217,7 @@ def test_that_chunks_of_the_data_add_up(
         torch.testing.assert_close(again[1], gradient, rtol=1e-11, atol=1e-13)
 
 
-def test_that_value_and_gradient_are_of_the_whole_objective_with_weight_decay() -> None:
+def test_that_value_and_gradient_include_weight_decay() -> None:
     objective, theta, x, y = problem(
         MLP(hidden=(5,), activation="tanh"), CrossEntropy(l2=0.5, l1=0.1)
     )

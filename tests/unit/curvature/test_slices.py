@@ -69,9 +69,10 @@ def test_that_a_grid_is_the_objective_at_each_of_its_points(
     assert found.shape == (5, 4)
     for i, j in ((0, 0), (1, 3), (4, 2)):
         point = (theta + a[i] * plane.first + b[j] * plane.second).unsqueeze(0)
-        losses, penalty = objective.terms(point, x.unsqueeze(0), y.unsqueeze(0))
-        assert penalty is not None
-        assert found[i, j].item() == pytest.approx((losses + penalty).item(), rel=1e-12)
+        batch = x.unsqueeze(0), y.unsqueeze(0)
+        total, losses = objective.total(point, *batch), objective.losses(point, *batch)
+        assert total.item() > losses.item()
+        assert found[i, j].item() == pytest.approx(total.item(), rel=1e-12)
         bare = slices.grid(objective, plane, x, y, a[i : i + 1], b[j : j + 1], penalty=False)
         assert bare.item() == pytest.approx(losses.item(), rel=1e-12)
 

@@ -97,7 +97,7 @@ def test_that_a_warm_start_needs_fewer_products(problem: Problem) -> None:
     assert (warm.products < again.products).all()
 
 
-def test_that_a_warm_start_meets_an_eigenvector_that_has_overtaken() -> None:
+def test_that_a_warm_start_finds_an_eigenvector_that_has_overtaken() -> None:
     values = torch.linspace(0.0, 1.0, 60, dtype=torch.float64)
     values[-1] = 3.0
     start = torch.zeros(1, 60, dtype=torch.float64)
@@ -120,7 +120,7 @@ def test_that_settling_for_the_value_from_a_warm_start_needs_fewer_products(
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-5])
-def test_that_values_that_have_settled_are_as_good_as_was_asked_for(tolerance: float) -> None:
+def test_that_settled_values_are_within_the_tolerance(tolerance: float) -> None:
     """On 30 networks: from random starts within the tolerance, from warm ones within ten times of
     it, where a copy of an eigenvalue may come late.
     """
@@ -174,16 +174,16 @@ def test_that_values_that_have_settled_are_as_good_as_was_asked_for(tolerance: f
 
 def test_that_restarts_lose_nothing(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = torch.linalg.eigvalsh(spectrum.hessian(*problem).dense())
-    monkeypatch.setattr(search, "_LARGEST_BASIS", 1)
-    found = spectrum.extreme_eigenvalues(*problem, top=2, bottom=2, most=5000)
+    monkeypatch.setattr(search, "_MAX_BASIS", 1)
+    found = spectrum.extreme_eigenvalues(*problem, top=2, bottom=2, max_products=5000)
     assert found.converged.all() and (found.products > 20).all()
     torch.testing.assert_close(found.top, expected[:, -2:].flip(1), rtol=1e-8, atol=1e-9)
     torch.testing.assert_close(found.bottom, expected[:, :2], rtol=1e-8, atol=1e-9)
 
 
-def test_that_too_few_products_are_told() -> None:
+def test_that_too_few_products_are_reported() -> None:
     matrix = torch.diag(torch.linspace(0.0, 1.0, 300, dtype=torch.float64)).unsqueeze(0)
-    found = extremes(multiply(matrix), torch.zeros(1, 300, dtype=torch.float64), most=6)
+    found = extremes(multiply(matrix), torch.zeros(1, 300, dtype=torch.float64), max_products=6)
     assert not found.converged.any() and found.products[0] == 6 and found.residuals[0] > 1e-5
 
 
@@ -268,12 +268,12 @@ def test_that_a_quadrature_is_exact_for_the_probe_that_made_it() -> None:
     assert (found.nodes >= -1.0 - 1e-12).all() and (found.nodes <= 2.0 + 1e-12).all()
 
 
-def test_that_the_whole_spectrum_counts_signs() -> None:
+def test_that_the_full_spectrum_counts_signs() -> None:
     diagonal = torch.tensor([-2.0, -1.0, 0.0, 1e-9, 3.0], dtype=torch.float64)
     here = FunctionLandscape(lambda theta: 0.5 * (diagonal * theta.square()).sum(dim=1)).hessian(
         torch.ones(1, 5, dtype=torch.float64)
     )
-    found = spectrum.whole_of(here, vectors=True)
+    found = spectrum.full_spectrum_of(here, vectors=True)
     assert (int(found.negative[0]), int(found.zero[0]), float(found.negative_share[0])) == (
         2,
         2,
@@ -286,7 +286,7 @@ def test_that_the_whole_spectrum_counts_signs() -> None:
     )
 
 
-def test_that_convexity_is_told_along_a_path() -> None:
+def test_that_convexity_is_reported_along_a_path() -> None:
     """x⁴ − 2x² + y² is convex where |x| ≥ 1/√3."""
     landscape = FunctionLandscape(lambda p: p[:, 0] ** 4 - 2.0 * p[:, 0] ** 2 + p[:, 1] ** 2)
     x = torch.linspace(-1.0, 1.0, 21, dtype=torch.float64)

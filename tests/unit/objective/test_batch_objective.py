@@ -1,4 +1,4 @@
-"""The oracle against torch.func, against explicit Jacobians, and against closed forms of linear and
+"""The objective on a batch against torch.func, explicit Jacobians, and closed forms of linear and
 softmax regression.
 """
 
@@ -15,6 +15,7 @@ from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.numerics.symmetric import dense
 from optlab.objective.batch_objective import BatchObjective
+from optlab.objective.hessian import GraphHessian, WrittenOutHessian, batch_hessian
 from optlab.objective.objective import Objective
 
 R, M, INPUTS, OUTPUTS = 3, 6, 4, 3
@@ -160,7 +161,7 @@ def test_that_the_hessian_of_softmax_regression_is_its_closed_form() -> None:
 
 
 @pytest.mark.parametrize("model", [{"name": "mlp", "hidden": [14]}], ids=str)
-def test_that_a_matrix_of_more_columns_than_are_computed_at_once_is_whole(
+def test_that_a_matrix_of_more_columns_than_are_computed_at_once_is_complete(
     model: dict[str, Any],
 ) -> None:
     objective = build(model, "cross_entropy", l2=0.1)
@@ -205,6 +206,39 @@ def test_that_products_exist_for_every_model_of_the_catalogue(name: str) -> None
     assert ((asked.fisher_product(theta)(v) * v).sum(dim=1) >= 0.0).all()
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+@pytest.mark.parametrize("hidden", [[], [5], [4, 3]], ids=str)
+def test_that_written_out_products_agree_with_those_of_autograd(
+    hidden: list[int], l2: float
+) -> None:
+    objective = build({"name": "mlp", "hidden": hidden, "activation": "tanh"}, "cross_entropy")
+    objective.loss = objective.loss.model_copy(update={"l2": l2})
+    theta, x, y = draw(objective)
+    v = torch.randn(theta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    assert isinstance(batch_hessian(objective, theta, x, y), WrittenOutHessian)
+    by_autograd = GraphHessian(lambda points: objective.total(points, x, y), theta)
+    asked = batch_objective(objective, x, y)
+    torch.testing.assert_close(
+        asked.hessian_product(theta)(v), by_autograd.product(v), rtol=1e-10, atol=1e-12
+    )
+    written_out = batch_hessian(objective, theta, x, y).dense()
+    torch.testing.assert_close(written_out, asked.hessian(theta), rtol=1e-10, atol=1e-12)
+
+
+def test_that_the_total_is_loss_plus_weight_decay() -> None:
+    objective = build({"name": "linear"}, "cross_entropy", l1=0.2, l2=0.1)
+    theta, x, y = draw(objective)
+    losses, penalty = objective.losses(theta, x, y), objective.penalty(theta)
+    assert penalty is not None
+    for total in (
+        objective.total(theta, x, y),
+        objective.total(theta, x, y, losses),
+        objective.total_and_gradient(theta, x, y)[0],
+        objective.penalized(losses, theta),
+    ):
+        torch.testing.assert_close(total, losses + penalty, rtol=1e-14, atol=0.0)
+
+
 def test_that_evaluations_are_counted_for_each_run() -> None:
     objective = build(MODELS[1], "cross_entropy")
     theta, x, y = draw(objective)
@@ -219,7 +253,7 @@ def test_that_evaluations_are_counted_for_each_run() -> None:
     assert list(asked.gradients) == [6, 6, 6]
 
 
-def test_that_the_oracle_of_one_run_is_that_run() -> None:
+def test_that_the_objective_of_one_run_is_that_run() -> None:
     objective = build(MODELS[1], "cross_entropy", l2=0.1)
     theta, x, y = draw(objective)
     asked = batch_objective(objective, x, y)

@@ -12,7 +12,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(device, "available", lambda: ["cpu", *names])
 
 
-def test_that_the_processor_is_always_there() -> None:
+def test_that_the_cpu_is_always_available() -> None:
     assert device.available()[0] == "cpu"
     assert device.describe("cpu").startswith("CPU, ")
 
@@ -38,13 +38,13 @@ def test_that_auto_leaves_double_precision_to_devices_that_have_it(
     assert refusal.value.field == "precision"
 
 
-def test_that_a_device_that_is_not_there_is_refused_with_those_that_are(
+def test_that_an_unavailable_device_is_refused_with_a_list_of_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     machine(monkeypatch)
     with pytest.raises(
         InvalidInput,
-        match="device is 'cuda', but this machine offers: cpu; use one of them, or auto",
+        match="device is 'cuda', but this machine has: cpu; use one of them, or auto",
     ) as refusal:
         device.resolve("cuda", 1, "float32")
     assert refusal.value.field == "device"

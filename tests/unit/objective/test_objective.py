@@ -122,7 +122,7 @@ def test_that_losses_do_not_count_weight_decay_but_the_gradient_does() -> None:
         torch.testing.assert_close(difference[name], expected, rtol=1e-10, atol=1e-12)
 
 
-def test_that_the_penalty_is_of_weights_only_and_reported_apart() -> None:
+def test_that_the_penalty_is_of_weights_only_and_reported_separately() -> None:
     objective, _ = make([5], "tanh", "cross_entropy", l1=0.1, l2=0.3)
     theta, _, _ = draw(objective)
     weights = [

@@ -51,13 +51,13 @@ def test_that_an_epoch_holds_every_example_exactly_once(name: str, size: int) ->
         assert all(torch.equal(x[0, :, 0], y[0].double()) for x, y in batches)
 
 
-def test_that_the_last_batch_of_an_epoch_holds_what_is_left() -> None:
+def test_that_the_last_batch_of_an_epoch_holds_the_remaining_examples() -> None:
     found = stream(order("shuffled", 5))
     assert found.steps_per_epoch == 5
     assert [found.at(step)[1].shape[1] for step in range(6)] == [5, 5, 5, 5, 3, 5]
 
 
-def test_that_size_zero_is_the_whole_set() -> None:
+def test_that_size_zero_is_the_full_set() -> None:
     found = stream(order("shuffled", 0))
     assert found.steps_per_epoch == 1
     assert found.at(7)[0].shape == (1, N, 1)
@@ -65,7 +65,7 @@ def test_that_size_zero_is_the_whole_set() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("held", [1, 40, 10**6])
-def test_that_the_batch_of_a_step_does_not_depend_on_which_were_asked_for_before(
+def test_that_the_batch_of_a_step_does_not_depend_on_earlier_batches(
     name: str, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = [stream(order(name, 4)).at(step)[1].clone() for step in range(20)]

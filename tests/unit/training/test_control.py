@@ -33,7 +33,7 @@ def test_that_waiting_ends_when_a_message_arrives() -> None:
     assert taken == [Stop()]
 
 
-def test_that_of_messages_nobody_reads_the_oldest_go() -> None:
+def test_that_a_full_inbox_drops_the_oldest_messages() -> None:
     inbox = Inbox()
     for value in range(2000):
         inbox.put(SetValue("optimizer.lr", float(value)))

@@ -16,9 +16,10 @@ import torch
 
 from optlab.experiment import Experiment
 from optlab.training.control import SetValue
+from optlab.training.divergence import RunEnding
 from optlab.training.events import SeriesBlock, SnapshotTaken
 from optlab.training.session import _Session
-from optlab.training.trainer import RunEnding, Trainer
+from optlab.training.trainer import Trainer
 
 Build = Callable[..., Experiment]
 REGRESSION = {"dataset": {"name": "diabetes"}, "loss": {"name": "squared_error"}}
@@ -86,18 +87,18 @@ CASES: dict[str, tuple[dict[str, Any], list[float] | None, str, int]] = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("deferred", [False, True])
-def test_that_a_broken_run_ends_as_diverged_and_names_what_broke(
+def test_that_a_run_diverges_and_names_the_non_finite_tensor(
     build: Build, case: str, deferred: bool
 ) -> None:
     changes, theta, broken, kept = CASES[case]
     trainer = run_out(start_from(build(**changes), theta, deferred), 12)
     ending = trainer.endings[0]
     assert ending.status == "diverged"
-    assert ending.broken == broken
+    assert ending.non_finite_tensor == broken
     assert ending.reason.startswith(f"{broken} is not finite (")
     assert kept in (ending.step, -1)
     assert torch.isfinite(trainer.theta).all()
-    assert ending.told - ending.step in (1, 2)
+    assert ending.last_reported_step - ending.step in (1, 2)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -128,7 +129,7 @@ def test_that_the_kept_state_is_that_of_the_named_step(build: Build) -> None:
         again.advance()
     assert torch.equal(trainer.theta, again.theta)
     again.advance()
-    if ending.told == ending.step + 2:
+    if ending.last_reported_step == ending.step + 2:
         assert torch.isfinite(again.theta).all(), (
             "the parameters after the kept step are finite, but their loss is not"
         )
@@ -138,7 +139,7 @@ def test_that_the_kept_state_is_that_of_the_named_step(build: Build) -> None:
 
 @pytest.mark.parametrize("deferred", [False, True])
 @pytest.mark.parametrize("rate", [1e30, 1e160, 1.7e308])
-def test_that_one_run_dies_and_the_others_finish_as_if_alone(
+def test_that_one_run_diverges_and_the_others_finish_as_if_alone(
     build: Build, advanced: Any, deferred: bool, rate: float
 ) -> None:
     def member(lr: float, name: str = "sgd") -> Experiment:
@@ -155,14 +156,14 @@ def test_that_one_run_dies_and_the_others_finish_as_if_alone(
         torch.testing.assert_close(together.theta[run], alone.theta[0], rtol=1e-10, atol=1e-12)
     for run in (1, 3):
         alone = run_out(Trainer([experiments[run]]), 12)
-        assert (together.endings[run].step, together.endings[run].told) == (
+        assert (together.endings[run].step, together.endings[run].last_reported_step) == (
             alone.endings[0].step,
-            alone.endings[0].told,
+            alone.endings[0].last_reported_step,
         )
         torch.testing.assert_close(together.theta[run], alone.theta[0], rtol=1e-9, atol=0.0)
 
 
-def test_that_a_run_that_ended_by_itself_stays_where_it_ended_while_others_break(
+def test_that_a_run_that_ended_keeps_its_state_while_others_diverge(
     build: Build,
 ) -> None:
     stays = build(**REGRESSION, model={"name": "linear"}, optimizer={"name": "sgd", "lr": 0.01})
@@ -182,7 +183,7 @@ def test_that_a_run_that_ended_by_itself_stays_where_it_ended_while_others_break
 
 @pytest.mark.parametrize("deferred", [False, True])
 @pytest.mark.parametrize("every", [1, 10_000])
-def test_that_a_session_tells_the_fatal_step_and_keeps_finite_parameters(
+def test_that_a_session_reports_the_diverging_step_and_keeps_finite_parameters(
     build: Build, script: Any, ended: Any, deferred: bool, every: int
 ) -> None:
     experiment = build(
@@ -194,7 +195,7 @@ def test_that_a_session_tells_the_fatal_step_and_keeps_finite_parameters(
     events = list(_Session(Trainer([experiment], deferred=deferred), script(), None).events())
     end = ended(events)
     assert end.status == "diverged"
-    assert end.broken == "loss"
+    assert end.non_finite_tensor == "loss"
     losses = np.concatenate(
         [
             e.series["batch_loss"].values[:, 0]
@@ -232,7 +233,7 @@ def test_that_both_checks_make_the_same_session(build: Build, script: Any) -> No
         )
 
     experiments = [member(0.01), member(1e30), member(1e60)]
-    told = []
+    reported = []
     for deferred in (False, True):
         events = list(_Session(Trainer(experiments, deferred=deferred), script(), None).events())
         values: dict[str, list[Any]] = {}
@@ -248,22 +249,24 @@ def test_that_both_checks_make_the_same_session(build: Build, script: Any) -> No
                 (e for e in events if type(e).__name__ == "RunEnded"), key=lambda e: e.run
             )
         ]
-        told.append((ends, joined, steps))
-    assert told[0][0] == told[1][0]
+        reported.append((ends, joined, steps))
+    assert reported[0][0] == reported[1][0]
     for name in ("batch_loss", "gradient_norm", "update_norm"):
-        np.testing.assert_array_equal(told[0][2][name], told[1][2][name])
+        np.testing.assert_array_equal(reported[0][2][name], reported[1][2][name])
         for run in range(3):
-            # These runs break by their loss: its step is told, and it is the second after the state
+            # The loss of these runs diverges: its step is reported, and it is the second after the state
             # that is kept.
-            last = told[0][0][run].steps + (2 if told[0][0][run].status == "diverged" else 0)
-            for _, values, _ in told:
+            last = reported[0][0][run].steps + (
+                2 if reported[0][0][run].status == "diverged" else 0
+            )
+            for _, values, _ in reported:
                 np.testing.assert_array_equal(
-                    values[name][:last, run], told[0][1][name][:last, run], err_msg=name
+                    values[name][:last, run], reported[0][1][name][:last, run], err_msg=name
                 )
                 assert np.isnan(values[name][last:, run]).all()
 
 
-def test_that_a_value_changed_after_a_run_broke_does_not_rewrite_why(build: Build) -> None:
+def test_that_a_value_changed_after_a_run_diverged_does_not_change_the_reason(build: Build) -> None:
     experiment = build(
         **REGRESSION, model={"name": "linear"}, optimizer={"name": "sgd", "lr": 1e30}
     )
@@ -274,7 +277,7 @@ def test_that_a_value_changed_after_a_run_broke_does_not_rewrite_why(build: Buil
     assert trainer.endings[0] == run_out(Trainer([experiment]), 12).endings[0]
 
 
-def test_that_a_rate_raised_too_far_on_the_way_ends_the_run(
+def test_that_a_rate_raised_too_far_during_the_run_ends_it(
     build: Build, play: Any, ended: Any
 ) -> None:
     experiment = build(

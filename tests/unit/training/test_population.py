@@ -102,7 +102,7 @@ def test_that_a_changed_value_reaches_one_run_only(build: Build, advanced: Any) 
     torch.testing.assert_close(together.theta[2], untouched.theta[0], rtol=1e-10, atol=1e-12)
 
 
-def test_that_snapshots_of_a_population_go_on_as_the_population(
+def test_that_snapshots_of_a_population_resume_as_the_population(
     build: Build, advanced: Any
 ) -> None:
     experiments = [build(), build(optimizer={"name": "adam"}), build(seed=5)]

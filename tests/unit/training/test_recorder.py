@@ -54,7 +54,7 @@ def test_that_without_followed_weights_there_is_no_such_series() -> None:
     assert set(recorder.flush()) == {"batch_loss"}
 
 
-def test_that_values_taken_now_and_then_keep_their_own_steps() -> None:
+def test_that_values_measured_occasionally_keep_their_own_steps() -> None:
     recorder = Recorder(measures("batch_loss"))
     recorder.add("train_loss", 0, torch.tensor([1.0, 2.0]))
     recorder.add("train_loss", 50, torch.tensor([0.5, 1.0]))

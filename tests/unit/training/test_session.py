@@ -67,7 +67,7 @@ def test_that_a_session_begins_with_its_setting_and_ends_with_its_end(
     assert not of(events[events.index(end) :], SeriesBlock)
 
 
-def test_that_every_step_is_told_once_and_in_order(
+def test_that_every_step_is_reported_once_and_in_order(
     build: Build, play: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 0.0)
@@ -100,7 +100,7 @@ def test_that_a_full_recorder_makes_a_block(
     assert sizes == [10] * 6
 
 
-def test_that_a_finished_run_says_what_it_reached(build: Build, play: Any, ended: Any) -> None:
+def test_that_a_finished_run_reports_its_final_values(build: Build, play: Any, ended: Any) -> None:
     events = play(build())
     end = ended(events)
     assert (end.status, end.steps) == ("finished", 60)
@@ -119,7 +119,7 @@ def test_that_a_finished_run_says_what_it_reached(build: Build, play: Any, ended
         assert end.final[name] == series(events, name)[1][-1, 0]
 
 
-def test_that_what_has_no_meaning_is_none(build: Build, play: Any, ended: Any) -> None:
+def test_that_a_value_without_a_meaning_is_none(build: Build, play: Any, ended: Any) -> None:
     regression = build(
         dataset={"name": "diabetes", "validation": 0.0},
         loss={"name": "squared_error"},
@@ -134,9 +134,7 @@ def test_that_what_has_no_meaning_is_none(build: Build, play: Any, ended: Any) -
     }
 
 
-def test_that_a_pause_holds_advance_steps_and_resume_goes_on(
-    build: Build, play: Any, ended: Any
-) -> None:
+def test_that_pause_advance_and_resume_work(build: Build, play: Any, ended: Any) -> None:
     events = play(build(), at={10: [Pause()]}, idle=[Advance(3), Advance(), Resume()])
     changes = [(event.step, event.activity) for event in of(events, ActivityChanged)]
     assert changes == [(10, "paused"), (13, "paused"), (14, "paused"), (14, "running")]
@@ -149,7 +147,7 @@ def test_that_a_pause_holds_advance_steps_and_resume_goes_on(
     assert ended(events).theta_sha256 == ended(play(build())).theta_sha256
 
 
-def test_that_everything_measured_is_told_before_a_hold(
+def test_that_everything_measured_is_reported_before_a_pause(
     build: Build, play: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("optlab.training.observing.path._SHARE", 1e9)  # a point at every step
@@ -159,7 +157,7 @@ def test_that_everything_measured_is_told_before_a_hold(
     assert any(isinstance(event, WeightPath) for event in events[:hold])
 
 
-def test_that_a_run_may_be_stopped_while_it_holds(build: Build, play: Any, ended: Any) -> None:
+def test_that_a_paused_run_can_be_stopped(build: Build, play: Any, ended: Any) -> None:
     end = ended(play(build(), at={10: [Pause()]}, idle=[Stop()]))
     assert (end.status, end.steps, end.reason) == ("stopped", 10, "stopped by the user")
 
@@ -187,23 +185,21 @@ def test_that_every_message_is_reported_with_the_step_at_which_it_was_applied(
     assert applied[0].problem == applied[1].problem == ""
     assert applied[2].problem == "optimizer.lr is -1.0, but it must be a number above 0."
     assert applied[3].problem.startswith(
-        "seed cannot be changed while a run goes; these can: optimizer.lr"
+        "seed cannot be changed during a run; these can: optimizer.lr"
     )
     rates = series(events, "learning_rate")[1][:, 0]
     assert rates[:3].tolist() == [0.05] * 3
     assert rates[3:].tolist() == [0.1] * 57
 
 
-def test_that_a_snapshot_that_was_asked_for_is_of_that_step(
-    build: Build, play: Any, advanced: Any
-) -> None:
+def test_that_a_requested_snapshot_is_of_that_step(build: Build, play: Any, advanced: Any) -> None:
     events = play(build(), at={8: [TakeSnapshot()]})
     (kept,) = [event for event in of(events, SnapshotTaken) if event.snapshot.reason == "asked"]
     assert kept.snapshot.step == 8
     assert kept.snapshot.theta.tobytes() == advanced(build(), 8).theta[0].numpy().tobytes()
 
 
-def test_that_weights_may_be_followed_by_name_on_the_way(build: Build, play: Any) -> None:
+def test_that_weights_can_be_followed_by_name_during_a_run(build: Build, play: Any) -> None:
     names = ("layers.1.bias[0]", "layers.0.weight[2,1]")
     events = play(build(), at={10: [Follow(names)], 20: [Follow(("nonsense",)), Follow(())]})
     applied = of(events, MessageApplied)
@@ -229,7 +225,7 @@ def test_that_a_budget_of_seconds_ends_the_run(build: Build, play: Any, ended: A
     assert 0 < end.steps < 10**9
 
 
-def test_that_time_on_hold_does_not_count(
+def test_that_paused_time_does_not_count(
     build: Build, play: Any, ended: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = time.perf_counter()
@@ -291,7 +287,7 @@ class ThirdEvaluation(Stopping):
         return {"seen": seen}, "seen three times" if seen == 3.0 else None
 
 
-def test_that_a_stopping_rule_is_told_again_what_it_remembers_also_after_a_resume(
+def test_that_a_stopping_rule_keeps_its_memory_also_after_a_resume(
     build: Build, play: Any, ended: Any
 ) -> None:
     experiment = dataclasses.replace(
@@ -303,7 +299,9 @@ def test_that_a_stopping_rule_is_told_again_what_it_remembers_also_after_a_resum
     assert ended(play(experiment, snapshots=[of(first, SnapshotTaken)[-1].snapshot])).steps == 21
 
 
-def test_that_runs_end_one_by_one_and_the_others_go_on(build: Build, play: Any, ended: Any) -> None:
+def test_that_runs_end_one_by_one_and_the_others_continue(
+    build: Build, play: Any, ended: Any
+) -> None:
     def member(**changes: Any) -> Experiment:
         return build(budget={"steps": 300}, **changes)
 
@@ -347,7 +345,7 @@ def test_that_a_resumed_session_counts_time_and_steps_from_its_snapshot(
     assert not [event for event in of(events, SnapshotTaken) if event.snapshot.reason == "start"]
 
 
-def test_that_a_step_that_keeps_no_promise_is_told_once(build: Build, play: Any) -> None:
+def test_that_a_step_that_breaks_its_promise_is_reported_once(build: Build, play: Any) -> None:
     events = play(
         build(
             model={"name": "mlp", "hidden": [3]},

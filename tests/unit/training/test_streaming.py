@@ -1,4 +1,4 @@
-"""Streaming: fresh examples for ever, named by seed and step; their gradient is unbiased for the
+"""Streaming: an endless sequence of fresh examples, named by seed and step; their gradient is unbiased for the
 risk, that of stored examples is not.
 """
 
@@ -87,7 +87,7 @@ def test_that_a_second_pass_over_stored_examples_is_biased_and_the_stream_is_not
     )
 
 
-def test_that_no_example_is_seen_twice() -> None:
+def test_that_no_example_is_used_twice() -> None:
     stream, n = stream_of("streaming", 7), len(LINE.load().training)
     x = torch.cat([stream.at(step)[0][0] for step in range(20 * stream.steps_per_epoch)])
     assert len(x) == 20 * n
@@ -112,7 +112,7 @@ def test_that_an_epoch_has_as_many_examples_as_the_training_set_and_batches_of_a
 
 
 @pytest.mark.parametrize("values", [1, 100, 10**6])
-def test_that_a_streamed_batch_does_not_depend_on_which_were_asked_for_before(
+def test_that_a_streamed_batch_does_not_depend_on_earlier_batches(
     values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PIECE_VALUES", values)
@@ -123,7 +123,7 @@ def test_that_a_streamed_batch_does_not_depend_on_which_were_asked_for_before(
     assert not torch.equal(stream_of("streaming", 8, seed=1).at(0)[0], expected[0])
 
 
-def test_that_runs_of_a_population_have_streams_of_their_own_and_each_that_which_it_has_alone(
+def test_that_each_run_of_a_population_has_the_stream_that_it_has_alone(
     build: Build, advanced: Any
 ) -> None:
     streaming = {"name": "streaming", "size": 16}
@@ -140,7 +140,7 @@ def test_that_runs_of_a_population_have_streams_of_their_own_and_each_that_which
         torch.testing.assert_close(together.theta[run], alone.theta[0], rtol=1e-10, atol=1e-12)
 
 
-def test_that_a_streamed_run_goes_on_from_a_snapshot_as_if_it_had_not_stopped(
+def test_that_a_streamed_run_resumes_from_a_snapshot_as_if_it_had_not_stopped(
     build: Build, advanced: Any
 ) -> None:
     experiment = build(batches={"name": "streaming", "size": 16})

@@ -108,7 +108,7 @@ def test_that_a_stopped_run_resumed_from_its_snapshot_is_the_run_that_was_not_st
     assert resumed.final == straight.final
 
 
-def test_that_values_changed_on_the_way_are_replayed_exactly_from_the_log(
+def test_that_values_changed_during_a_run_are_replayed_exactly_from_the_log(
     build: Build, play: Any, ended: Any, script: Any
 ) -> None:
     experiment = build(clipping={"name": "norm", "threshold": 5.0})
@@ -270,11 +270,11 @@ def test_that_a_field_that_is_not_live_or_a_value_that_is_not_allowed_is_refused
     trainer = advanced(build(), 1)
     with pytest.raises(
         InvalidInput,
-        match=r"dataset\.size cannot be changed while a run goes; these can: optimizer\.lr, optimizer\.momentum",
+        match=r"dataset\.size cannot be changed during a run; these can: optimizer\.lr, optimizer\.momentum",
     ):
         trainer.set_value("dataset.size", 3)
     with pytest.raises(
         InvalidInput, match=r"optimizer\.lr is -1\.0, but it must be a number above 0"
     ):
         trainer.set_value("optimizer.lr", -1.0)
-    assert trainer.current[0] == trainer.asked[0]
+    assert trainer.effective[0] == trainer.requested[0]

@@ -27,11 +27,11 @@ ACTIVE = [
 
 def path(trainer: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Start and iterates θ_0, θ_1, …, and the average beside each, ``[P]``."""
-    iterates, averages = [trainer.theta[0]], [trainer._groups[0].average()[0]]
+    iterates, averages = [trainer.theta[0]], [trainer.population.groups[0].average()[0]]
     for _ in range(STEPS):
         trainer.advance()
         iterates.append(trainer.theta[0])
-        averages.append(trainer._groups[0].average()[0])
+        averages.append(trainer.population.groups[0].average()[0])
     return iterates, averages
 
 
@@ -83,10 +83,10 @@ def test_that_each_run_of_a_population_has_the_average_it_has_alone(
         {"name": "exponential", "decay": 0.99},
     ]
     members = [build(averaging=averaging, seed=seed) for seed, averaging in enumerate(averages)]
-    together = advanced(members, STEPS)._averaged()
+    together = advanced(members, STEPS).population.averaged()
     for run, member in enumerate(members):
         alone = advanced(member, STEPS)
-        expected = alone._averaged() if member.averaging.active else alone.theta
+        expected = alone.population.averaged() if member.averaging.active else alone.theta
         torch.testing.assert_close(together[run], expected[0], rtol=1e-10, atol=1e-12)
 
 
@@ -131,7 +131,9 @@ def test_that_the_averaged_point_is_evaluated_where_there_is_one(
 def test_that_averaged_measures_are_those_of_the_average(build: Build, advanced: Any) -> None:
     experiment = build(averaging={"name": "polyak"})
     trainer = advanced(experiment, STEPS)
-    w0, b0, w1, b1 = (part[0] for part in trainer.layout.split(trainer._groups[0].average()))
+    w0, b0, w1, b1 = (
+        part[0] for part in trainer.layout.split(trainer.population.groups[0].average())
+    )
     data = experiment.dataset.load()
     values = trainer.evaluate()
     for name, part in (("train", data.training), ("validation", data.validation)):

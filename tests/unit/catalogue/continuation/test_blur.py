@@ -91,9 +91,9 @@ def test_that_on_a_quadratic_the_blurred_gradient_is_unbiased_and_the_loss_raise
         for seed in range(runs)
     ]
     trainer = advanced(experiments, 0)
-    theta = trainer.theta[:1].expand(runs, -1).contiguous()
+    trainer.theta = theta = trainer.theta[:1].expand(runs, -1).contiguous()
     x, y = trainer._stream.at(0)
-    taken = trainer._stepper.take(theta, 0, x, y)
+    taken = trainer.population.propose(x, y)
     assert torch.equal(taken.point, theta)
     batch_objective = BatchObjective(trainer.objective, x[:1], y[:1], [0], 0)
     loss, gradient = batch_objective.gradient(theta[:1])

@@ -59,8 +59,7 @@ def value(
     objective.penalty(torch.zeros(1, objective.layout.total, dtype=torch.float64))
 
     def result(point: torch.Tensor) -> torch.Tensor:
-        losses, added = objective.terms(point.unsqueeze(0), x, y)
-        return (losses if added is None else losses + added)[0]
+        return objective.total(point.unsqueeze(0), x, y)[0]
 
     return result
 
@@ -195,7 +194,7 @@ def test_that_gradient_noise_is_that_of_a_loop_over_examples(
     squares, mean = example_gradients(trainer.objective, trainer.theta, x, y)
     torch.testing.assert_close(squares, gradients.square().sum(dim=2), rtol=1e-10, atol=1e-14)
     torch.testing.assert_close(mean, gradients.mean(dim=1), rtol=1e-9, atol=1e-13)
-    context = trainer._sight()
+    context = trainer.context_at_rest()
     reading = instrument("gradient_noise").take(context, {})
     covariance = torch.stack([torch.cov(rows.T) for rows in gradients])
     error = (covariance.diagonal(dim1=1, dim2=2).sum(dim=1) / 7).sqrt()
@@ -249,7 +248,7 @@ def test_that_a_step_keeps_what_the_norms_are_computed_from(
     trainer = Trainer([build(seed=seed, **case) for seed in (1, 2)])
     points = []
     for step in range(6):
-        taken = trainer._stepper.take(trainer.theta, step, *trainer.batch_of(step))
+        taken = trainer.population.propose(*trainer.batch_of(step))
         points.append((taken.point, *trainer.batch_of(step)))
         assert trainer.objective.kept is None or step % 3 != 1
         trainer.advance()
@@ -338,7 +337,7 @@ def test_that_a_warm_start_needs_fewer_products_for_the_same_result(
     assert float(numbers(warm, "products")) < float(numbers(cold, "products"))
     torch.testing.assert_close(numbers(warm, "top"), numbers(cold, "top"), rtol=1e-5, atol=0.0)
     some = instrument("spectrum", examples=50, tolerance=1e-8).take(context, {})
-    data = trainer.asked[0].dataset.load().training
+    data = trainer.requested[0].dataset.load().training
     here = value(
         trainer.objective,
         torch.from_numpy(data.x[:50]).unsqueeze(0),
@@ -366,11 +365,11 @@ def test_that_the_spectral_density_has_the_moments_of_the_dense_hessian(
 
 def test_that_a_diverged_run_has_no_spectrum_and_the_others_have_theirs(build: Build) -> None:
     trainer = Trainer([build(seed=1), build(seed=2)])
-    sound = trainer._sight()
+    sound = trainer.context_at_rest()
     theta = trainer.theta.clone()
     theta[0] = math.nan
     trainer.theta = theta
-    broken = trainer._sight()
+    broken = trainer.context_at_rest()
     for name in (
         "spectrum",
         "spectral_density",
@@ -443,7 +442,7 @@ def test_that_a_channel_of_an_image_and_a_state_over_time_are_units(build: Build
     bias = images.layout.named(theta)["convolutions.0.bias"]
     bias[0, 1] = -1e6
     images.theta = theta
-    dead: Any = taken.take(images._sight(), {}).series["dead"]
+    dead: Any = taken.take(images.context_at_rest(), {}).series["dead"]
     assert float(dead.values[0, dead.names.index("convolutions.0.relu")]) == 0.25
     sequences = Trainer(
         [
@@ -454,11 +453,12 @@ def test_that_a_channel_of_an_image_and_a_state_over_time_are_units(build: Build
             )
         ]
     )
-    reading = taken.take(sequences._sight(), {})
+    reading = taken.take(sequences.context_at_rest(), {})
     mean: Any = reading.series["mean"]
     assert mean.names == ("state", "output")
     states = torch.cat(
-        [state for name, state in sequences._sight().traced() if name.startswith("state")], dim=1
+        [state for name, state in sequences.context_at_rest().traced() if name.startswith("state")],
+        dim=1,
     )
     assert float(mean.values[0, 0]) == pytest.approx(float(states.mean()))
     saturated: Any = reading.series["saturated"]
@@ -559,7 +559,7 @@ def test_that_gradients_by_time_are_those_of_finite_differences(build: Build, mo
     }[model]
     trainer = Trainer([build(seed=seed, model={"name": model, **sizes}, **case) for seed in (1, 2)])
     x, y = trainer.batch_of(0)
-    context = trainer._sight()
+    context = trainer.context_at_rest()
     reading = instrument("time_gradient").take(context, {})
     norm: Any = reading.series["norm"]
     torch.testing.assert_close(numbers(reading, "left"), norm.values[:, 0] / norm.values[:, -1])
@@ -608,7 +608,7 @@ def test_that_reliability_is_that_of_scikit_learn(
     )
     taken = instrument("reliability", part="training", bins=8)
     reading = taken.take(context, {})
-    data = trainer.asked[0].dataset.load().training
+    data = trainer.requested[0].dataset.load().training
     outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[0]
     p = torch.softmax(outputs, dim=1).numpy()
     confidence, right = p.max(axis=1), p.argmax(axis=1) == data.y
@@ -632,7 +632,7 @@ def test_that_margins_are_those_of_the_outputs(
         build(model={"name": "linear"}, dataset={"name": "iris"}), 20, monkeypatch
     )
     reading = instrument("margins", bins=12).take(context, {})
-    data = trainer.asked[0].dataset.load().training
+    data = trainer.requested[0].dataset.load().training
     outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[
         0
     ].numpy()

@@ -156,7 +156,7 @@ def test_that_streaming_runs_have_it_on_held_out_examples_and_others_on_their_tr
     torch.testing.assert_close(trainer.full_gradient_norm(), torch.cat(alone), rtol=1e-10, atol=0.0)
     assert alone[0].item() != pytest.approx(alone[1].item(), rel=1e-3)
     # On the held examples the gradient is close to that of the risk, 2 Σ (θ − w), which is known.
-    dataset: Any = trainer.asked[0].dataset
+    dataset: Any = trainer.requested[0].dataset
     weights, bias = (part[0] for part in trainer.layout.split(trainer.theta))
     error = (weights - torch.from_numpy(dataset.weights())).squeeze(0)
     along = 2.0 * torch.from_numpy(dataset.covariance()) @ error

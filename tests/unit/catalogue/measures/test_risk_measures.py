@@ -31,7 +31,7 @@ def test_that_the_risk_of_a_linear_model_is_its_closed_form(build: Build, advanc
         build(dataset=LINE, model={"name": "linear"}, measures={"fresh": 40_000}), 30
     )
     theta = trainer.theta[0].numpy()
-    dataset = trainer.asked[0].dataset
+    dataset = trainer.requested[0].dataset
     assert isinstance(dataset, LeastSquares)
     exact, measured = dataset.risk(theta[:4], theta[4]), values(trainer)
     # The squared error of normal data has the standard deviation √2 J*.
@@ -90,7 +90,7 @@ def test_that_the_risk_of_the_best_classifier_of_two_gaussians_is_a_tail_of_the_
         "size": 50,
     }
     trainer = Trainer([build(dataset=chosen, model={"name": "linear"}, measures={"fresh": 50_000})])
-    centers: Any = trainer.asked[0].dataset.centers()  # type: ignore[attr-defined]
+    centers: Any = trainer.requested[0].dataset.centers()  # type: ignore[attr-defined]
     # The discriminant of nearest centers: f_k(x) = c_k·x − ½‖c_k‖².
     trainer.theta = torch.from_numpy(
         np.append(centers.ravel(), -0.5 * np.square(centers).sum(axis=1))

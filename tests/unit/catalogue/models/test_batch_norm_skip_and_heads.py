@@ -260,7 +260,7 @@ def test_that_at_most_the_first_examples_give_the_moments() -> None:
 def test_that_an_evaluation_without_training_examples_is_refused() -> None:
     objective = build({"batch_norm": True})
     theta, x, y = draw(objective)
-    with pytest.raises(ValueError, match="has to be given training examples"):
+    with pytest.raises(ValueError, match="the objective needs training examples"):
         objective.evaluate(theta, x[0], y[0])
 
 
@@ -331,10 +331,10 @@ def test_that_heads_are_in_the_gradient_but_not_in_the_reported_loss() -> None:
     added = objective.added(theta, x, y)
     assert added is not None
     leaf = theta.clone().requires_grad_()
-    parts = objective.terms(leaf, x, y)
-    assert parts[1] is not None
-    torch.testing.assert_close(parts[1].detach(), added)
-    (full,) = torch.autograd.grad((parts[0] + parts[1]).sum(), leaf)
+    total = objective.total(leaf, x, y)
+    torch.testing.assert_close(total.detach(), loss + added)
+    torch.testing.assert_close(objective.total(theta, x, y, loss), loss + added)
+    (full,) = torch.autograd.grad(total.sum(), leaf)
     torch.testing.assert_close(gradient, full, rtol=1e-12, atol=1e-14)
     batch_objective = BatchObjective(objective, x, y, [0, 1, 2], 0)
     torch.testing.assert_close(batch_objective.loss(theta), loss + added, rtol=1e-13, atol=0.0)

@@ -73,10 +73,10 @@ def test_that_weight_decay_is_part_of_the_gradient_and_spares_the_biases() -> No
         Trainer([experiment(loss={"name": "squared_error", "l2": l2, "l1": l1})])
         for l2, l1 in ((0.0, 0.0), (0.5, 0.25))
     )
-    before = machine(plain.asked[0], plain.theta)
+    before = machine(plain.requested[0], plain.theta)
     for trainer in (plain, decayed):
         trainer.advance()
-    difference = machine(plain.asked[0], (plain.theta - decayed.theta) / 0.1)
+    difference = machine(plain.requested[0], (plain.theta - decayed.theta) / 0.1)
     torch.testing.assert_close(difference.weight, 0.5 * before.weight + 0.25 * before.weight.sign())
     assert float(difference.visible.abs().max()) == float(difference.hidden.abs().max()) == 0.0
 
@@ -245,7 +245,7 @@ def test_that_a_machine_that_diverges_is_ended_and_the_tensor_is_named() -> None
         for e in all_events(experiment(optimizer={"name": "sgd", "lr": 1.7e308}))
         if isinstance(e, RunEnded)
     ]
-    assert ended.status == "diverged" and ended.broken
+    assert ended.status == "diverged" and ended.non_finite_tensor
 
 
 # --- refusals ---

@@ -66,7 +66,7 @@ def test_that_a_run_in_a_population_gives_the_numbers_of_the_run_alone(
         build({**rule, field: value}, seed) for seed, value in ((1, 0.05), (2, 0.2), (3, 0.05))
     ]
     together = advanced(experiments, 40)
-    assert len(together._groups) == 1
+    assert len(together.population.groups) == 1
     for run, experiment in enumerate(experiments):
         torch.testing.assert_close(
             together.theta[run], advanced([experiment], 40).theta[0], rtol=1e-10, atol=1e-12

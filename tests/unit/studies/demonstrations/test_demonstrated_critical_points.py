@@ -383,7 +383,7 @@ def test_that_a_saddle_is_named_by_the_same_numbers_as_a_dense_hessian_gives() -
     made = small_network("iris", 2, 0.03)
     point = next(one for one in reached(made, 0, 4, (0.5,), (5,)) if one is not None)
     dense = torch.autograd.functional.hessian(
-        lambda t: made.landscape._of(t.unsqueeze(0), made.x.unsqueeze(0), made.y.unsqueeze(0))[0],
+        lambda t: made.objective.total(t.unsqueeze(0), made.x.unsqueeze(0), made.y.unsqueeze(0))[0],
         point.theta[0],
     )
     values = torch.linalg.eigvalsh(dense)

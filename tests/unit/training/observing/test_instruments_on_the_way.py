@@ -1,5 +1,5 @@
-"""Instruments in a session: taken when they should be, told as series and pictures, switched on the
-way, and without a trace in the training.
+"""Instruments in a session: taken when they should be, reported as series and images, switched on
+during a run, and without a trace in the training.
 """
 
 from __future__ import annotations
@@ -122,15 +122,15 @@ def test_that_instruments_leave_no_trace_in_the_training(
     for name, value in states[0].items():
         assert all(np.array_equal(value, other[name]) for other in states)
     for one in on.instruments:
-        told = {
+        reported = {
             name
             for block in of(with_all, SeriesBlock)
             for name in block.series
             if name.startswith(f"{one.name}.")
         }
-        assert told, f"{one.name} said nothing"
-        assert told <= {f"{one.name}.{quantity.name}" for quantity in one.gives}
-        for name in told:
+        assert reported, f"{one.name} said nothing"
+        assert reported <= {f"{one.name}.{quantity.name}" for quantity in one.gives}
+        for name in reported:
             assert series(with_all, name)[0] == list(range(1, 9)), name
             assert series(switched, name)[0] == [3, 4, 5], name
             vectors = {quantity.name: quantity.vector for quantity in one.gives}
@@ -143,8 +143,10 @@ def test_that_a_module_of_the_users_own_is_measured_and_trains_the_same(
     """With dropout, which draws from torch's own generator."""
     path = tmp_path / "net.py"
     path.write_text(
-        "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n    def __init__(self, inputs, outputs):\n        super().__init__()\n"
-        "        self.a = nn.Linear(inputs, 6)\n        self.relu = nn.ReLU()\n        self.b = nn.Linear(6, outputs)\n\n"
+        "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n"
+        "    def __init__(self, inputs, outputs):\n        super().__init__()\n"
+        "        self.a = nn.Linear(inputs, 6)\n        self.relu = nn.ReLU()\n"
+        "        self.b = nn.Linear(6, outputs)\n\n"
         "    def forward(self, x):\n        return self.b(self.relu(self.a(x)))\n"
     )
     register(sources.find(str(path)), "net")
@@ -162,11 +164,11 @@ def test_that_a_module_of_the_users_own_is_measured_and_trains_the_same(
     assert names == ("a", "relu", "b")
 
 
-def test_that_draws_of_the_global_generator_are_given_back(
+def test_that_the_state_of_the_global_generator_is_restored(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer([build(instruments={"conditioning": {"every": 1}})])
-    cls = type(trainer.asked[0].instruments[0])
+    cls = type(trainer.requested[0].instruments[0])
     take = cls.take
 
     def drawing(self: Any, context: Any, memory: Any) -> Any:
@@ -180,7 +182,7 @@ def test_that_draws_of_the_global_generator_are_given_back(
 
 
 @pytest.mark.parametrize("deferred", [False, True])
-def test_that_runs_of_a_population_are_told_what_they_are_told_alone(
+def test_that_runs_of_a_population_report_what_they_report_alone(
     build: Build, deferred: bool
 ) -> None:
     members = [
@@ -190,7 +192,7 @@ def test_that_runs_of_a_population_are_told_what_they_are_told_alone(
     together = Trainer(members, deferred=deferred)
     for _ in range(7):
         together.advance()
-    told = together.recorder.flush()
+    reported = together.recorder.flush()
     for run, member in enumerate(members):
         alone = Trainer([member])
         for _ in range(7):
@@ -200,16 +202,16 @@ def test_that_runs_of_a_population_are_told_what_they_are_told_alone(
             # The best that any run of a population has reached is everyone's.
             if "." in name and not name.startswith("excess_error") and name != "spectrum.products":
                 np.testing.assert_allclose(
-                    told[name].values[:, run],
+                    reported[name].values[:, run],
                     found.values[:, 0],
                     rtol=1e-6,
                     atol=1e-9,
                     err_msg=name,
                 )
-                assert told[name].columns == found.columns
+                assert reported[name].columns == found.columns
 
 
-def test_that_runs_that_have_ended_are_not_told_of_and_do_not_end_the_others(
+def test_that_runs_that_have_ended_are_not_reported_and_do_not_end_the_others(
     build: Build, play: Any
 ) -> None:
     quadratic = {"model": {"name": "linear"}, "loss": {"name": "squared_error"}}
@@ -247,14 +249,14 @@ def test_that_a_schedule_is_kept_and_none_means_pauses_and_the_end(build: Build,
         (place, event) for place, event in enumerate(events) if isinstance(event, InstrumentImage)
     ]
     assert [event.step for _, event in pictures] == [10, 13, 60]
-    assert pictures[0][0] < held[0], "what is found on a pause is told before the pause"
+    assert pictures[0][0] < held[0], "what is found on a pause is reported before the pause"
     (end,) = of(events, RunEnded)
     assert pictures[-1][0] < events.index(end)
     assert set(pictures[0][1].arrays) == {"eigenvalue", "density"}
     assert pictures[0][1].arrays["density"].shape == (256,)
 
 
-def test_that_parameters_as_they_stand_are_looked_at_with_the_batch_of_the_next_step(
+def test_that_the_context_at_rest_has_the_batch_of_the_next_step(
     build: Build,
 ) -> None:
     trainer = Trainer(
@@ -268,8 +270,8 @@ def test_that_parameters_as_they_stand_are_looked_at_with_the_batch_of_the_next_
     for _ in range(4):
         trainer.advance()
     before = trainer.theta.clone()
-    trainer.instrument_runner.look(4)
-    trainer.instrument_runner.look(4)
+    trainer.instrument_runner.read_unscheduled(4)
+    trainer.instrument_runner.read_unscheduled(4)
     standing = trainer.recorder.flush()
     trainer.advance()
     row = trainer.recorder.flush()
@@ -281,7 +283,9 @@ def test_that_parameters_as_they_stand_are_looked_at_with_the_batch_of_the_next_
     assert not torch.equal(before, trainer.theta)
 
 
-def test_that_a_switch_that_cannot_be_made_is_answered_in_words(build: Build, play: Any) -> None:
+def test_that_a_switch_that_is_not_possible_is_reported_with_its_reason(
+    build: Build, play: Any
+) -> None:
     asked = [
         SwitchInstrument("no_such", {}),
         SwitchInstrument("time_gradient", {}),
@@ -319,7 +323,7 @@ def test_that_another_schedule_keeps_what_an_instrument_remembers(build: Build, 
     assert fresh[60] == pytest.approx(there[60] - there[30])
 
 
-def test_that_a_way_goes_on_after_a_resume(build: Build, play: Any) -> None:
+def test_that_a_path_continues_after_a_resume(build: Build, play: Any) -> None:
     experiment = build(instruments={"distance": {"every": 4}})
     whole = play(experiment)
     first = play(experiment, {23: [Stop()]})
@@ -342,8 +346,8 @@ def test_that_a_way_goes_on_after_a_resume(build: Build, play: Any) -> None:
     assert of(again, RunEnded)[0].theta_sha256 == of(whole, RunEnded)[0].theta_sha256
 
 
-def test_that_costs_are_measured_and_told(build: Build, play: Any) -> None:
-    told = of(
+def test_that_costs_are_measured_and_reported(build: Build, play: Any) -> None:
+    reported = of(
         play(
             build(
                 instruments={
@@ -354,18 +358,20 @@ def test_that_costs_are_measured_and_told(build: Build, play: Any) -> None:
         ),
         InstrumentCosts,
     )
-    assert told[-1].plain > 0.0
-    assert set(told[-1].readings) == {"conditioning", "spectral_density"}
-    assert all(seconds > 0.0 for seconds in told[-1].readings.values())
+    assert reported[-1].plain > 0.0
+    assert set(reported[-1].readings) == {"conditioning", "spectral_density"}
+    assert all(seconds > 0.0 for seconds in reported[-1].readings.values())
 
 
-def test_that_the_hot_path_makes_no_sight_where_nothing_is_due(
+def test_that_the_hot_path_makes_no_context_where_nothing_is_due(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: Any) -> Any:
         raise AssertionError("a sight was made")
 
-    monkeypatch.setattr("optlab.training.observing.step_context.TrainingStepContext.of", refuse)
+    monkeypatch.setattr(
+        "optlab.training.observing.step_context.TrainingStepContext.after_step", refuse
+    )
     trainer = Trainer(
         [build(instruments={"conditioning": {"every": 100}, "distance": {"every": 100}})]
     )

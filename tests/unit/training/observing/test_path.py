@@ -39,7 +39,7 @@ def record(points: torch.Tensor, first: int = 0) -> PathRecorder:
     return recorder
 
 
-def told(recorder: PathRecorder) -> Any:
+def path_of(recorder: PathRecorder) -> Any:
     path = recorder.path()
     assert path is not None
     return path
@@ -48,7 +48,7 @@ def told(recorder: PathRecorder) -> Any:
 @pytest.mark.parametrize("steps", [5, 60, 255])
 def test_that_the_plane_is_that_of_the_two_largest_singular_vectors(steps: int) -> None:
     points = walk(steps)
-    path = told(record(points))
+    path = path_of(record(points))
     assert path.steps.tolist() == list(range(steps + 1))
     centered = (points - points.mean(dim=0)).numpy()
     u, s, vt = np.linalg.svd(centered, full_matrices=False)
@@ -66,20 +66,20 @@ def test_that_a_straight_line_is_explained_by_one_direction() -> None:
     direction = torch.randn(
         LAYOUT.total, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
     )
-    path = told(record(torch.arange(30.0, dtype=torch.float64).unsqueeze(1) * direction))
+    path = path_of(record(torch.arange(30.0, dtype=torch.float64).unsqueeze(1) * direction))
     np.testing.assert_allclose(path.explained, [1.0, 0.0], atol=1e-6)
     np.testing.assert_allclose(np.diff(path.plane[:, 0]), float(direction.norm()), rtol=1e-4)
     assert path.off_plane.max() < 1e-2 * float(direction.norm())
 
 
 def test_that_the_path_runs_to_the_right_and_up_so_that_it_does_not_flip() -> None:
-    path = told(record(walk(80, seed=3)))
+    path = path_of(record(walk(80, seed=3)))
     assert (path.plane[-1] >= path.plane[0]).all()
 
 
 def test_that_a_long_path_keeps_a_bounded_number_of_evenly_spaced_points() -> None:
     recorder = record(walk(5000))
-    path = told(recorder)
+    path = path_of(recorder)
     assert 128 <= len(path.steps) <= 256
     assert set(np.diff(path.steps)) == {path.steps[1] - path.steps[0]}
     assert path.steps[0] == 0
@@ -88,7 +88,7 @@ def test_that_a_long_path_keeps_a_bounded_number_of_evenly_spaced_points() -> No
 
 def test_that_thinning_keeps_the_products_of_the_points_that_stay() -> None:
     points = walk(1000)
-    path = told(record(points))
+    path = path_of(record(points))
     kept = points[torch.from_numpy(path.steps)]
     centered = (kept - kept.mean(dim=0)).numpy()
     s = np.linalg.svd(centered, compute_uv=False)
@@ -97,7 +97,7 @@ def test_that_thinning_keeps_the_products_of_the_points_that_stay() -> None:
 
 def test_that_the_weights_that_moved_most_are_named_with_their_values() -> None:
     points = walk(40)
-    path = told(record(points))
+    path = path_of(record(points))
     moved = (points[-1] - points[0]).abs()
     order = moved.argsort(descending=True)[:12]
     assert path.moved == tuple(LAYOUT.weight_name(int(place)) for place in order)
@@ -112,11 +112,11 @@ def test_that_two_points_make_no_path_and_no_step_is_kept_twice() -> None:
     recorder.add(1, points[1])
     assert recorder.path() is None
     recorder.add(2, points[2])
-    assert told(recorder).steps.tolist() == [0, 1, 2]
+    assert path_of(recorder).steps.tolist() == [0, 1, 2]
 
 
 def test_that_a_path_that_stands_still_is_a_point() -> None:
-    path = told(record(torch.ones(5, LAYOUT.total, dtype=torch.float64)))
+    path = path_of(record(torch.ones(5, LAYOUT.total, dtype=torch.float64)))
     assert not path.plane.any()
     assert path.explained.tolist() == [0.0, 0.0]
 
@@ -125,6 +125,6 @@ def test_that_a_path_that_stands_still_is_a_point() -> None:
 def test_that_points_on_the_way_to_infinity_are_left_out(dtype: torch.dtype) -> None:
     points = walk(6).to(dtype)
     points[4:] *= 1e30
-    path = told(record(points))
+    path = path_of(record(points))
     assert path.steps.tolist() == [0, 1, 2, 3]
     assert np.isfinite(path.plane).all()

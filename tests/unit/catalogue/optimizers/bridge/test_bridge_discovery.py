@@ -264,7 +264,7 @@ def test_that_a_registered_optimizer_is_everywhere_and_trains(
     assert snapshots[0].state["group.0/k"] == snapshots[0].state["self.0/steps"] == 10
     for _ in range(10):
         trainer.advance()
-    resumed = Trainer(list(trainer.asked), snapshots)
+    resumed = Trainer(list(trainer.requested), snapshots)
     alone = Trainer([asked])
     for _ in range(10):
         resumed.advance()

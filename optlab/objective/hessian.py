@@ -1,11 +1,10 @@
-"""The Hessian at one point, by products with it: ``v [R, P]`` → ``H v``, several vectors at once,
-or as a matrix for small P.
+"""The Hessian at one point: products ``v [R, P]`` → ``H v``, or the matrix for small P.
 
-Two ways lead to the same numbers. Autograd differentiates its own backward pass, for any model.
-Where the model brings its second derivatives along
-(:meth:`optlab.catalogue.models.base.Model.linearized`), a product is a few matrix products and
-nothing else: on small networks several times as fast. ``gᵀHg`` needs no product at all, only the
-second derivative of the loss along the line: a forward pass of second order.
+There are two implementations with the same numbers. Autograd differentiates its own backward pass,
+for any model. Where the model has second derivatives of its own
+(:meth:`optlab.catalogue.models.base.Model.linearized`), a product is a few matrix products: on
+small networks two to four times as fast. ``gᵀHg`` needs no product at all, only the second
+derivative of the loss along the line: a second-order forward pass.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Hessian(ABC):
     """The Hessians ``[R, P, P]`` of R runs at ``theta`` ``[R, P]``.
 
     Attributes:
-        products: products taken so far; a product costs about two gradients.
+        products: products computed so far; a product costs about two gradients.
     """
 
     def __init__(self, theta: torch.Tensor) -> None:
@@ -33,22 +32,22 @@ class Hessian(ABC):
         self.products = 0
 
     def product(self, v: torch.Tensor) -> torch.Tensor:
-        """``H v`` for ``v`` ``[R, P]``."""
+        """Return ``H v`` for ``v`` ``[R, P]``."""
         self.products += 1
         return self._product(v)
 
     def several(self, vectors: torch.Tensor) -> torch.Tensor:
-        """``H v`` for ``k`` vectors of each run at once, ``[R, k, P]``."""
+        """Return ``H v`` for ``k`` vectors of each run at once, ``[R, k, P]``."""
         self.products += vectors.shape[1]
         return torch.cat([self._several(part) for part in vectors.split(_COLUMNS, dim=1)], dim=1)
 
     def along(self, v: torch.Tensor) -> torch.Tensor:
-        """``vᵀHv`` ``[R]``."""
+        """Return ``vᵀHv`` ``[R]`` for ``v`` ``[R, P]``."""
         self.products += 1
         return (v * self._product(v)).sum(dim=1)
 
     def dense(self) -> torch.Tensor:
-        """The matrices ``[R, P, P]``, rid of what rounding makes unsymmetric; for small P."""
+        """Return the matrices ``[R, P, P]``, symmetric to the last bit; for small P."""
         runs, parameters = self.theta.shape
         parts = []
         for begin in range(0, parameters, _COLUMNS):
@@ -67,7 +66,11 @@ class Hessian(ABC):
 
 
 class GraphHessian(Hessian):
-    """By autograd: the graph of the gradient is built once."""
+    """The Hessian by autograd; the graph of the gradient is built once.
+
+    Args:
+        function: maps ``theta`` ``[R, P]`` to values ``[R]``.
+    """
 
     def __init__(
         self, function: Callable[[torch.Tensor], torch.Tensor], theta: torch.Tensor
@@ -80,13 +83,13 @@ class GraphHessian(Hessian):
         self._gradient = gradient if gradient.requires_grad else gradient + 0.0 * self._leaf
 
     def _product(self, v: torch.Tensor) -> torch.Tensor:
-        (found,) = torch.autograd.grad(
+        (result,) = torch.autograd.grad(
             self._gradient, self._leaf, v, retain_graph=True, materialize_grads=True
         )
-        return found
+        return result
 
     def _several(self, vectors: torch.Tensor) -> torch.Tensor:
-        (found,) = torch.autograd.grad(
+        (result,) = torch.autograd.grad(
             self._gradient,
             self._leaf,
             vectors.transpose(0, 1),
@@ -94,14 +97,15 @@ class GraphHessian(Hessian):
             is_grads_batched=True,
             materialize_grads=True,
         )
-        return found.transpose(0, 1)
+        return result.transpose(0, 1)
 
 
 class WrittenOutHessian(Hessian):
-    """By the second derivatives that the model brings along.
+    """The Hessian by the second derivatives that the model has written out.
 
     Args:
-        x, y: ``[R, m, …]``. found, delta: what :func:`linearized` found there.
+        theta: ``[R, P]``. x, y: ``[R, m, …]``.
+        at_point, delta: the result of :func:`linearized` there.
     """
 
     def __init__(
@@ -110,11 +114,12 @@ class WrittenOutHessian(Hessian):
         theta: torch.Tensor,
         x: torch.Tensor,
         y: torch.Tensor,
-        found: Linearized,
+        at_point: Linearized,
         delta: torch.Tensor,
     ) -> None:
         super().__init__(theta)
-        self._objective, self._x, self._y, self._found, self._delta = objective, x, y, found, delta
+        self._objective, self._x, self._y = objective, x, y
+        self._at_point, self._delta = at_point, delta
         self._differentiated = False
 
     def _product(self, v: torch.Tensor) -> torch.Tensor:
@@ -122,23 +127,25 @@ class WrittenOutHessian(Hessian):
         with torch.no_grad():
             if not self._differentiated:
                 # Not before it is needed: a second-order forward pass does without.
-                self._found.differentiate(self._delta)
+                self._at_point.differentiate(self._delta)
                 self._differentiated = True
-            found = torch.empty_like(self.theta)
+            result = torch.empty_like(self.theta)
             split = objective.layout.split
-            self._found.product(split(v), self._bend, split(found))
+            self._at_point.product(split(v), self._loss_curvature, split(result))
             decay = objective.decay_product(v)
-            return found if decay is None else found.add_(decay)
+            return result if decay is None else result.add_(decay)
 
     def along(self, v: torch.Tensor) -> torch.Tensor:
-        """``vᵀHv`` ``[R]``, by a second-order forward pass."""
+        """Return ``vᵀHv`` ``[R]``, by a second-order forward pass."""
         self.products += 1
         objective = self._objective
         with torch.no_grad():
-            first, second = self._found.second_order(objective.layout.split(v))
-            found = (first * self._bend(first)).add_(self._delta * second).sum(dim=(1, 2))
+            first, second = self._at_point.second_order(objective.layout.split(v))
+            curvature = (
+                (first * self._loss_curvature(first)).add_(self._delta * second).sum(dim=(1, 2))
+            )
             decay = objective.decay_product(v)
-            return found if decay is None else found + (v * decay).sum(dim=1)
+            return curvature if decay is None else curvature + (v * decay).sum(dim=1)
 
     def _several(self, vectors: torch.Tensor) -> torch.Tensor:
         # As a population of R · k runs.
@@ -147,26 +154,28 @@ class WrittenOutHessian(Hessian):
             t.unsqueeze(1).expand(runs, count, *t.shape[1:]).flatten(0, 1)
             for t in (self.theta, self._x, self._y)
         )
-        found = linearized(self._objective, theta, x, y)
-        if found is None:
+        at_points = linearized(self._objective, theta, x, y)
+        if at_points is None:
             raise TypeError(
-                f"{self._objective.model.label} wrote its second derivatives out for one run and not for several"
+                f"{self._objective.model.label} has written-out second derivatives for one run but "
+                "not for several"
             )
         return (
-            WrittenOutHessian(self._objective, theta, x, y, *found)
+            WrittenOutHessian(self._objective, theta, x, y, *at_points)
             ._product(vectors.flatten(0, 1))
             .view(runs, count, parameters)
         )
 
-    def _bend(self, u: torch.Tensor) -> torch.Tensor:
-        return self._objective.loss.fisher_product(self._found.outputs, u).div_(self._x.shape[1])
+    def _loss_curvature(self, u: torch.Tensor) -> torch.Tensor:
+        return self._objective.loss.fisher_product(self._at_point.outputs, u).div_(self._x.shape[1])
 
 
 class SumHessian(Hessian):
-    """The weighted mean over chunks of examples.
+    """The weighted mean of Hessians over chunks of examples.
 
     Args:
-        parts: makes the Hessian of each chunk, with its share of the examples.
+        theta: ``[R, P]``.
+        parts: yields the Hessian of each chunk, with its share of the examples.
     """
 
     def __init__(
@@ -182,7 +191,7 @@ class SumHessian(Hessian):
         return total
 
     def along(self, v: torch.Tensor) -> torch.Tensor:
-        """``vᵀHv`` ``[R]``."""
+        """Return ``vᵀHv`` ``[R]``."""
         self.products += 1
         total = torch.zeros_like(v[:, 0])
         for part, share in self._parts():
@@ -196,19 +205,36 @@ class SumHessian(Hessian):
         return total
 
 
+def batch_hessian(
+    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> Hessian:
+    """Return the Hessians of the objective on a batch at ``theta`` ``[R, P]``.
+
+    They are written out where model and loss have second derivatives, else by autograd.
+
+    Args:
+        x, y: ``[R, m, …]``.
+    """
+    at_point = linearized(objective, theta, x, y)
+    if at_point is not None:
+        return WrittenOutHessian(objective, theta, x, y, *at_point)
+    return GraphHessian(lambda points: objective.total(points, x, y), theta)
+
+
 def linearized(
     objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
 ) -> tuple[Linearized, torch.Tensor] | None:
-    """The model at ``theta`` with its second derivatives written out, and the gradient of the loss
-    by its outputs ``[R, m, outputs]``.
+    """Return the model at ``theta`` ``[R, P]`` with its second derivatives written out.
 
-    None where model or loss leaves them to autograd.
+    Returns:
+        The linearized model, and the gradient of the loss by its outputs ``[R, m, outputs]``; None
+            where model or loss leaves them to autograd.
     """
     if not objective.loss.canonical:
         return None
     with torch.no_grad():
-        found = objective.model.linearized(objective.layout.split(theta.detach()), x)
-        if found is None:
+        at_point = objective.model.linearized(objective.layout.split(theta.detach()), x)
+        if at_point is None:
             return None
-        own_loss = objective.loss.with_gradient(found.outputs, objective.model.targets(x, y))
-        return None if own_loss is None else (found, own_loss[1])
+        own_loss = objective.loss.with_gradient(at_point.outputs, objective.model.targets(x, y))
+        return None if own_loss is None else (at_point, own_loss[1])

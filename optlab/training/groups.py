@@ -1,0 +1,288 @@
+"""Groups: the runs of a population that share an update rule.
+
+The hyperparameters of a group are numbers where its runs agree, else columns ``[R, 1]``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from optlab.catalogue.averaging.base import Averaging
+from optlab.catalogue.clipping.base import Clipping
+from optlab.catalogue.delays.base import Delay
+from optlab.catalogue.optimizers.base import ObjectiveOptimizer, Optimizer, Outcome, State
+from optlab.catalogue.schedules.base import Schedule
+from optlab.catalogue.stopping.base import Stopping
+from optlab.core.component import Component
+from optlab.core.hyperparameters import Hyperparameters
+from optlab.core.layout import Layout
+from optlab.core.lazy import torch
+from optlab.experiment.sections import General
+from optlab.objective.batch_objective import BatchObjective
+from optlab.objective.seeding import generators
+from optlab.training.snapshot import SCHEDULE
+
+_AVERAGING, _DELAY, _BEST = "averaging.", "delay.", "best.theta"
+
+
+class Member(Protocol):
+    """What a group needs of a run: the parts of an :class:`Experiment` that define its steps.
+
+    A race on a surface has no others.
+    """
+
+    @property
+    def optimizer(self) -> Optimizer: ...
+    @property
+    def schedule(self) -> Schedule: ...
+    @property
+    def clipping(self) -> Clipping: ...
+    @property
+    def averaging(self) -> Averaging: ...
+    @property
+    def delay(self) -> Delay: ...
+    @property
+    def stopping(self) -> Stopping: ...
+    @property
+    def general(self) -> General: ...
+
+
+class Group:
+    """Runs of a population that share an update rule, a clipping rule and an average.
+
+    Everything with a state shares one dictionary, so that freezing, keeping and restoring a run
+    deal with one object: the rule's own entries have plain names, those of the average begin with
+    ``averaging.``, ``delay.i`` are the parameters of i steps ago, and ``best.theta`` are those of
+    the best evaluation where the stopping rule keeps them.
+
+    Args:
+        rows: indices of the runs. experiments: all runs of the population. theta: ``[R, P]``.
+
+    Attributes:
+        index: the rows as a tensor, or None where they are all runs in order.
+        h, clip_h, averaging_h: hyperparameters: numbers where all runs agree, else columns
+            ``[len(rows), 1]``.
+        state: see above; every tensor has a leading run axis.
+        memories: what the schedules of the rows remember of the evaluations.
+    """
+
+    def __init__(
+        self, rows: list[int], experiments: Sequence[Member], theta: torch.Tensor, layout: Layout
+    ) -> None:
+        self.rows = rows
+        self._layout = layout
+        all_runs = rows == list(range(len(experiments)))
+        self.index = None if all_runs else torch.tensor(rows, device=theta.device)
+        self.memories: list[Mapping[str, float]] = [{} for _ in rows]
+        self.refresh(experiments, theta)
+        its_theta = self.select(theta)
+        self.h.step = 1
+        self.state: State = dict(self.optimizer.begin(its_theta, self.h))
+        self.state |= {
+            f"{_AVERAGING}{name}": value for name, value in self.averaging.start(its_theta).items()
+        }
+        self.state |= {f"{_DELAY}{age}": its_theta for age in range(1, self._max_delay + 1)}
+        if self._keeps_best:
+            self.state[_BEST] = its_theta
+
+    def refresh(self, experiments: Sequence[Member], theta: torch.Tensor) -> None:
+        """Read the hyperparameters again from the current experiments.
+
+        Args:
+            theta: ``[R, P]``, for device and precision.
+        """
+        members = [experiments[row] for row in self.rows]
+        self.optimizer = members[0].optimizer
+        self.clipping = members[0].clipping
+        self.averaging = members[0].averaging
+        self.delays = [member.delay for member in members]
+        self._max_delay = max(delay.longest() for delay in self.delays)
+        self._keeps_best = members[0].stopping.keeps_best
+        self._simple = not self.averaging.active and self._max_delay == 0 and not self._keeps_best
+        self.h = _columns([member.optimizer for member in members], theta)
+        self.h.layout = self._layout
+        self.clip_h = _columns([member.clipping for member in members], theta)
+        self.averaging_h = _columns([member.averaging for member in members], theta)
+        self.seeds = [member.general.seed for member in members]
+        self._schedules = [member.schedule for member in members]
+        self._watching = any(schedule.watches for schedule in self._schedules)
+        self._rates = [float(getattr(member.optimizer, "lr", 0.0)) for member in members]
+        self._theta = theta
+
+    def schedule(self, step: int) -> list[float]:
+        """Set the rates and ``h.step`` for the step after ``step``; return the rates, one a run."""
+        self.h.step = self.averaging_h.step = step + 1
+        if self._watching:
+            members = zip(self._schedules, self._rates, self.memories, strict=True)
+            rates = [schedule.rate_given(lr, step, memory) for schedule, lr, memory in members]
+        else:
+            rates = [
+                schedule.rate(lr, step)
+                for schedule, lr in zip(self._schedules, self._rates, strict=True)
+            ]
+        self.h.lr = _number_or_column(rates, self._theta)
+        return rates
+
+    def observe(self, values: Mapping[str, Sequence[float]]) -> None:
+        """Show an evaluation to the schedules that watch: series → value of every run."""
+        if self._watching:
+            its_values = [
+                {name: column[row] for name, column in values.items()} for row in self.rows
+            ]
+            members = zip(self._schedules, self.memories, its_values, strict=True)
+            self.memories = [schedule.observed(memory, its) for schedule, memory, its in members]
+
+    def schedule_memory(self, run: int) -> dict[str, float]:
+        """Return what the schedule of a run remembers, as a snapshot holds it."""
+        return {
+            f"{SCHEDULE}{name}": value
+            for name, value in self.memories[self.rows.index(run)].items()
+        }
+
+    def select(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the rows of this group ``[len(rows), …]`` of a tensor ``[R, …]``."""
+        return tensor if self.index is None else tensor[self.index]
+
+    def point(self, theta: torch.Tensor, step: int) -> torch.Tensor:
+        """Return the points ``[len(rows), P]`` of the group's gradients, from its ``theta``."""
+        return self.optimizer.point(self._stale(theta, step), self._own(), self.h)
+
+    def update(
+        self, theta: torch.Tensor, g: torch.Tensor, norm: torch.Tensor
+    ) -> tuple[torch.Tensor, State]:
+        """Return parameters and state after a step, from gradients ``g`` and their norms.
+
+        Args:
+            theta, g: ``[len(rows), P]``. norm: ``[len(rows)]``.
+        """
+        if self.clipping.active:
+            g = self.clipping.clip(g, norm, self.clip_h)
+        after, own = self.optimizer.update(theta, g, self._own(), self.h)
+        return after, self._with_strategies(theta, after, own)
+
+    def clipped(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
+        """Return the share ``[len(rows)]`` of the gradients' components that are clipped."""
+        return self.clipping.touched(g, norm, self.clip_h)
+
+    def step_on_objective(self, theta: torch.Tensor, objective: BatchObjective) -> Outcome:
+        """Take the step of a rule that evaluates the objective itself.
+
+        Args:
+            theta: ``[len(rows), P]``.
+        """
+        assert isinstance(self.optimizer, ObjectiveOptimizer)
+        outcome = self.optimizer.step(theta, objective, self._own(), self.h)
+        return dataclasses.replace(
+            outcome, state=self._with_strategies(theta, outcome.theta, outcome.state)
+        )
+
+    @property
+    def needs_objective(self) -> bool:
+        """Whether the rule evaluates the objective itself."""
+        return isinstance(self.optimizer, ObjectiveOptimizer)
+
+    def average(self) -> torch.Tensor | None:
+        """Return the averaged parameters ``[len(rows), P]``, or None."""
+        return self.state.get(f"{_AVERAGING}average")
+
+    def best(self, run: int) -> torch.Tensor:
+        """Return the parameters ``[P]`` of a run's best evaluation."""
+        return self.state[_BEST][self.rows.index(run)]
+
+    def with_best(self, state: State, run: int, theta: torch.Tensor) -> State:
+        """Return ``state`` with these parameters ``[P]`` as those of the run's best evaluation."""
+        best = state[_BEST].clone()
+        best[self.rows.index(run)] = theta
+        return {**state, _BEST: best}
+
+    def _own(self) -> State:
+        """Return the rule's own entries."""
+        return (
+            self.state
+            if self._simple
+            else {
+                name: value
+                for name, value in self.state.items()
+                if not name.startswith((_AVERAGING, _DELAY, _BEST))
+            }
+        )
+
+    def _with_strategies(self, theta: torch.Tensor, after: torch.Tensor, own: State) -> State:
+        if self._simple:
+            return own
+        state = dict(own)
+        if self.averaging.active:
+            before = {
+                name.removeprefix(_AVERAGING): value
+                for name, value in self.state.items()
+                if name.startswith(_AVERAGING)
+            }
+            averaged = self.averaging.update(before, after, self.averaging_h)
+            state |= {f"{_AVERAGING}{name}": value for name, value in averaged.items()}
+        if self._keeps_best:
+            state[_BEST] = self.state[_BEST]
+        if self._max_delay:
+            state[f"{_DELAY}1"] = theta
+            state |= {
+                f"{_DELAY}{age}": self.state[f"{_DELAY}{age - 1}"]
+                for age in range(2, self._max_delay + 1)
+            }
+        return state
+
+    def _stale(self, theta: torch.Tensor, step: int) -> torch.Tensor:
+        """Return the parameters to evaluate the gradient at, as old as each run's delay says."""
+        if self._max_delay == 0:
+            return theta
+        ages = [
+            min(delay.staleness(step, generators(seed)), step)
+            for delay, seed in zip(self.delays, self.seeds, strict=True)
+        ]
+        past = [theta if age == 0 else self.state[f"{_DELAY}{age}"] for age in ages]
+        return (
+            past[0]
+            if len(set(ages)) == 1
+            else torch.stack([theta[row] for row, theta in enumerate(past)])
+        )
+
+
+def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -> list[Group]:
+    """Return the groups of a population with parameters ``theta`` ``[R, P]``."""
+    by_key: dict[tuple[Any, ...], list[int]] = {}
+    for row, experiment in enumerate(experiments):
+        parts = (experiment.optimizer, experiment.clipping, experiment.averaging)
+        shaping = [getattr(experiment.optimizer, name) for name in experiment.optimizer.fixed]
+        key = (
+            *(value for part in parts for value in (type(part), *_discrete(part))),
+            *shaping,
+            experiment.delay.longest(),
+            experiment.stopping.keeps_best,
+        )
+        by_key.setdefault(key, []).append(row)
+    return [Group(rows, experiments, theta, layout) for rows in by_key.values()]
+
+
+def _discrete(component: Component) -> list[Any]:
+    """Return the values that cannot be columns: flags, choices, texts and lists."""
+    return [
+        getattr(component, field.name)
+        for field in component.fields()
+        if field.kind not in ("number", "integer")
+    ]
+
+
+def _columns(members: Sequence[Component], theta: torch.Tensor) -> Hyperparameters:
+    values: dict[str, Any] = {}
+    for field in members[0].fields():
+        column = [getattr(member, field.name) for member in members]
+        values[field.name] = (
+            _number_or_column(column, theta) if field.kind in ("number", "integer") else column[0]
+        )
+    return Hyperparameters(**values)
+
+
+def _number_or_column(values: list[float], theta: torch.Tensor) -> Any:
+    if all(value == values[0] for value in values):
+        return values[0]
+    return torch.tensor(values, dtype=theta.dtype, device=theta.device).unsqueeze(1)
