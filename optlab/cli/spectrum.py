@@ -10,7 +10,7 @@ from optlab.cli.output import say, say_json, say_table
 from optlab.cli.subject import subject
 from optlab.core.errors import InvalidInput
 from optlab.curvature.extremes import extremes
-from optlab.curvature.spectrum import density_of, trace_of, full_spectrum_of
+from optlab.curvature.spectrum import density_of, full_spectrum_of, trace_of
 
 
 def register(app: typer.Typer) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from optlab.core.lazy import torch
 from optlab.curvature import critical_points
 from optlab.curvature.extremes import extremes
-from optlab.curvature.spectrum import convexity, density_of, trace_of, full_spectrum_of
+from optlab.curvature.spectrum import convexity, density_of, full_spectrum_of, trace_of
 from optlab.experiment import Experiment
 from optlab.objective.seeding import generator
 from optlab.store import Store
