@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Outcome
 from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch
@@ -34,9 +35,7 @@ def rate(
     help: str, why: str = "The quadratic model's own step; less where the model is trusted less."
 ) -> Any:
     """The field ``lr`` of a rule whose full step has length 1."""
-    return number(
-        1.0, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 2.0), help=help, why=why
-    )
+    return shared.learning_rate(1.0, slider=(1e-3, 2.0), help=help, why=why)
 
 
 def damping(default: float, help: str, why: str) -> Any:

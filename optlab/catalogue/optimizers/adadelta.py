@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import number
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -40,32 +40,19 @@ class AdaDelta(Optimizer):
         "As torch.optim.Adadelta (ρ 0.9, δ 1e-6); the factor ε is no part of the paper and is 1 by default."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         1.0,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-3, 10.0),
         help="A factor on the step; the method itself needs none.",
         why="1: the paper's rule as it is.",
     )
-    rho: float = number(
+    rho: float = shared.decay(
         0.9,
-        "Decay",
-        symbol="ρ",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
         help="Share of both averages that a step keeps.",
         why="The default of most libraries; the paper uses 0.95.",
     )
-    eps: float = number(
+    eps: float = shared.small_constant(
         1e-6,
-        "Small constant",
-        symbol="δ",
-        gt=0.0,
-        log=True,
         slider=(1e-10, 1e-2),
         help="Starts the motion, and keeps the division finite.",
         why="The paper's value.",

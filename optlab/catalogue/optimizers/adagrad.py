@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import number
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -40,25 +40,14 @@ class AdaGrad(Optimizer):
         "torch.optim.Adagrad has the same rule with δ = 1e-10; its lr_decay and initial_accumulator_value are 0 by default, as here."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.01,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-5, 10.0),
         help="Length of the first step of each value.",
         why="The default of most libraries.",
     )
-    eps: float = number(
-        1e-7,
-        "Small constant",
-        symbol="δ",
-        gt=0.0,
-        log=True,
-        slider=(1e-12, 1e-2),
-        help="Keeps the division finite; outside the root.",
-        why="The notes' value.",
+    eps: float = shared.small_constant(
+        1e-7, help="Keeps the division finite; outside the root.", why="The notes' value."
     )
 
     @staticmethod

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import number
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -45,51 +45,18 @@ class AdamW(Optimizer):
     )
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.001,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
-        slider=(1e-6, 1.0),
         help="About the length of the step of each value.",
         why="Adam's default; it suits many networks unchanged.",
     )
-    beta1: float = number(
-        0.9,
-        "Decay of the first moment",
-        symbol="ρ₁",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="How long gradients are remembered.",
+    beta1: float = shared.first_moment_decay(0.9)
+    beta2: float = shared.second_moment_decay(0.999)
+    eps: float = shared.small_constant(
+        1e-8, help="Keeps the division finite where the gradient is zero; outside the root."
     )
-    beta2: float = number(
-        0.999,
-        "Decay of the second moment",
-        symbol="ρ₂",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.9, 0.9999),
-        help="How long squared gradients are remembered.",
-    )
-    eps: float = number(
-        1e-8,
-        "Small constant",
-        symbol="δ",
-        gt=0.0,
-        log=True,
-        slider=(1e-12, 1e-2),
-        help="Keeps the division finite where the gradient is zero; outside the root.",
-    )
-    weight_decay: float = number(
-        0.01,
-        "Weight decay",
-        symbol="λ",
-        ge=0.0,
-        slider=(0.0, 0.5),
-        help="Share of every value, times the learning rate, that a step takes off.",
-        why="torch's default. Leave the loss's own L2 penalty at zero, or both act.",
+    weight_decay: float = shared.weight_decay(
+        0.01, why="torch's default. Leave the loss's own L2 penalty at zero, or both act."
     )
 
     @staticmethod

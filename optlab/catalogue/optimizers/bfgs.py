@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._runs import curved, dot, each, first_length, line_search
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import number
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -62,17 +62,7 @@ class BFGS(ObjectiveOptimizer):
         "scipy.optimize.minimize(method='BFGS') does not scale the first matrix, and keeps the gradient of a step's end as that of the next one's start."
     )
 
-    c2: float = number(
-        0.9,
-        "Line search accuracy",
-        symbol="c₂",
-        gt=0.0,
-        lt=1.0,
-        log=True,
-        slider=(1e-4, 0.95),
-        help="The search ends where the slope along the direction is at most this share of the slope at the start; smaller is more exact and costs more.",
-        why="The directions are well scaled, so a step length of 1 usually serves and exactness does not pay.",
-    )
+    c2: float = shared.line_search_accuracy(0.9)
 
     def refusal(self, parameters: int) -> str:
         if parameters <= LARGEST:

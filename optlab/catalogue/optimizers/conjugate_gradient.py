@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._runs import dot, each, first_length, line_search
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
-from optlab.core.fields import choice, integer, number
+from optlab.core.fields import choice, integer
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -74,15 +75,10 @@ class ConjugateGradient(ObjectiveOptimizer):
         help="Steps after which the direction is the negative gradient again; 0 for as many as there are parameters.",
         why="On a quadratic function everything has been said after P steps.",
     )
-    c2: float = number(
+    c2: float = shared.line_search_accuracy(
         0.1,
-        "Line search accuracy",
-        symbol="c₂",
-        gt=0.0,
         lt=0.5,
-        log=True,
         slider=(1e-6, 0.4),
-        help="The search ends where the slope along the direction is at most this share of the slope at the start; smaller is more exact and costs more.",
         why="Conjugate directions need nearly exact searches; below one half Fletcher–Reeves is sure to lead downhill.",
     )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._runs import dot, each, line_search
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
-from optlab.core.fields import choice, integer, number
+from optlab.core.fields import choice, integer
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -47,12 +48,8 @@ class CoordinateDescent(ObjectiveOptimizer):
         "Deep Learning, section 8.7.2; S. Wright (2015), Coordinate descent algorithms."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.1,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-5, 10.0),
         help="Length of the step in units of the block's gradient; with an exact search, the length tried first.",
         why="As for gradient descent; a single coordinate often bears a larger one.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._population import values
 from optlab.catalogue.optimizers._runs import each
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
@@ -51,13 +52,8 @@ class EvolutionStrategy(ObjectiveOptimizer):
         "Salimans et al. replace values by their ranks and feed the estimate to Adam; here values are used as they are."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.01,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
-        slider=(1e-6, 1.0),
         help="Length of the step in units of the estimated gradient.",
         why="Smaller than for gradient descent: about n/P of its rate keeps the estimate's noise from growing.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal, cast
 
 from optlab.catalogue.optimizers import _second_order as second_order
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._second_order import Solver
 from optlab.catalogue.optimizers.base import (
     Objective,
@@ -62,12 +63,8 @@ class HessianDiagonal(ObjectiveOptimizer):
         "AdaHessian averages squares of one draw, smooths them over blocks and has Adam's first moment; here the diagonal itself is averaged."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.1,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-4, 2.0),
         help="Learning rate of the rule, acting on the preconditioned gradient.",
         why="Coupled parameters share their curvature, so a full step along every axis at once overshoots; a tenth seldom does.",
@@ -79,14 +76,8 @@ class HessianDiagonal(ObjectiveOptimizer):
         "In front of",
         help="First-order rule that the preconditioned gradient is handed to; sgd for preconditioning alone.",
     )
-    momentum: float = number(
-        0.9,
-        "Momentum",
-        symbol="α",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="Share of the velocity that a step keeps, for rules that have one.",
+    momentum: float = shared.momentum(
+        0.9, help="Share of the velocity that a step keeps, for rules that have one."
     )
     damping: float = second_order.damping(
         1e-2,
@@ -149,9 +140,9 @@ def _behind(h: Hyperparameters) -> tuple[type[Optimizer], Hyperparameters]:
     defaults.
     """
     behind = cast(type[Optimizer], registry.get("optimizer", h.before))
-    shared = {name: getattr(h, name) for name in ("lr", "momentum")}
+    common = {name: getattr(h, name) for name in ("lr", "momentum")}
     return behind, Hyperparameters(
-        **{**behind().values(), **shared, "step": h.step, "layout": getattr(h, "layout", None)}
+        **{**behind().values(), **common, "step": h.step, "layout": getattr(h, "layout", None)}
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._runs import curved, dot, each, first_length, line_search
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
-from optlab.core.fields import integer, number
+from optlab.core.fields import integer
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -67,17 +68,7 @@ class LBFGS(ObjectiveOptimizer):
         help="Past steps that the inverse Hessian is estimated from; memory is twice as many vectors of P numbers. It cannot be changed while a run goes.",
         why="Between 3 and 20 serve; more than that rarely pays, because the curvature of long ago is that of another place.",
     )
-    c2: float = number(
-        0.9,
-        "Line search accuracy",
-        symbol="c₂",
-        gt=0.0,
-        lt=1.0,
-        log=True,
-        slider=(1e-4, 0.95),
-        help="The search ends where the slope along the direction is at most this share of the slope at the start; smaller is more exact and costs more.",
-        why="The directions are well scaled, so a step length of 1 usually serves and exactness does not pay.",
-    )
+    c2: float = shared.line_search_accuracy(0.9)
 
     @classmethod
     def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import number
 from optlab.core.lazy import torch
@@ -45,12 +46,8 @@ class Lion(Optimizer):
     )
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         1e-4,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-6, 0.1),
         help="Length of the step of each value.",
         why="The authors' default, a tenth of Adam's.",
@@ -73,14 +70,7 @@ class Lion(Optimizer):
         slider=(0.0, 0.9999),
         help="Share of the momentum that is kept.",
     )
-    weight_decay: float = number(
-        0.0,
-        "Weight decay",
-        symbol="λ",
-        ge=0.0,
-        slider=(0.0, 1.0),
-        help="Share of every value, times the learning rate, that a step takes off.",
-    )
+    weight_decay: float = shared.weight_decay(0.0, slider=(0.0, 1.0))
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import choice, number
+from optlab.core.fields import choice
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -40,23 +41,14 @@ class Momentum(Optimizer):
         "schedule they part, because here a velocity gained at a high rate keeps its speed."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.01,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-5, 10.0),
         help="Force of the gradient on the velocity.",
         why="A tenth of what gradient descent takes, because α = 0.9 multiplies the speed by up to ten.",
     )
-    momentum: float = number(
+    momentum: float = shared.momentum(
         0.9,
-        "Momentum",
-        symbol="α",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
         help="Share of the velocity that a step keeps. Common values are 0.5, 0.9 and 0.99; it may start low and be raised.",
         why="Up to ten times the speed of gradient descent.",
     )

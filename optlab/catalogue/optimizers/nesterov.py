@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import choice, number
+from optlab.core.fields import choice
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -43,23 +44,14 @@ class Nesterov(Optimizer):
         "change of variables both give the same numbers while ε and α are constant."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.01,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-5, 10.0),
         help="Force of the gradient on the velocity.",
         why="As for momentum.",
     )
-    momentum: float = number(
+    momentum: float = shared.momentum(
         0.9,
-        "Momentum",
-        symbol="α",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
         help="Share of the velocity that a step keeps, and how far ahead the gradient is taken.",
         why="As for momentum.",
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import choice, number
+from optlab.core.fields import choice
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -37,35 +38,18 @@ class RMSProp(Optimizer):
         "torch.optim.RMSprop has δ outside the root (the form “torch” here) and calls ρ alpha, 0.99 by default."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.001,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
-        slider=(1e-6, 1.0),
         help="About the length of the step of each value.",
         why="Steps are normalized by the gradient's size, so they are about ε long.",
     )
-    rho: float = number(
+    rho: float = shared.decay(
         0.9,
-        "Decay",
-        symbol="ρ",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
         help="Share of the average that a step keeps.",
         why="Hinton's value: a memory of about ten steps.",
     )
-    eps: float = number(
-        1e-6,
-        "Small constant",
-        symbol="δ",
-        gt=0.0,
-        log=True,
-        slider=(1e-12, 1e-2),
-        help="Keeps the division finite where gradients are zero.",
-        why="The notes' value.",
+    eps: float = shared.small_constant(
+        1e-6, help="Keeps the division finite where gradients are zero.", why="The notes' value."
     )
     form: Literal["notes", "torch"] = choice(
         "notes", "Form", help="Whether δ stands inside the root (notes) or outside it (torch)."

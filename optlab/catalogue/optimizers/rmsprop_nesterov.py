@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import number
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -42,45 +42,21 @@ class RMSPropNesterov(Optimizer):
         "torch.optim.RMSprop(momentum=α) takes the gradient at θ, keeps ε out of the velocity, and has δ outside the root."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.001,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
-        slider=(1e-6, 1.0),
         help="Force of the rescaled gradient on the velocity.",
         why="As for RMSProp; momentum multiplies the speed by up to 1/(1 − α).",
     )
-    rho: float = number(
-        0.9,
-        "Decay",
-        symbol="ρ",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="Share of the average of squares that a step keeps.",
-        why="As for RMSProp.",
+    rho: float = shared.decay(
+        0.9, help="Share of the average of squares that a step keeps.", why="As for RMSProp."
     )
-    momentum: float = number(
+    momentum: float = shared.momentum(
         0.9,
-        "Momentum",
-        symbol="α",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
         help="Share of the velocity that a step keeps, and how far ahead it looks.",
         why="As for momentum.",
     )
-    eps: float = number(
-        1e-6,
-        "Small constant",
-        symbol="δ",
-        gt=0.0,
-        log=True,
-        slider=(1e-12, 1e-2),
-        help="Keeps the division finite; inside the root.",
-        why="As for RMSProp.",
+    eps: float = shared.small_constant(
+        1e-6, help="Keeps the division finite; inside the root.", why="As for RMSProp."
     )
 
     @staticmethod

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import number
 
 if TYPE_CHECKING:
     import torch
@@ -34,12 +34,8 @@ class SGD(Optimizer):
     source: ClassVar[str] = "Notes, Algorithm 8.1."
     differences: ClassVar[str] = "As torch.optim.SGD without momentum."
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.1,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-5, 10.0),
         help="Length of a step, in units of the gradient. Too small and nothing moves; above 2 divided by the largest curvature it diverges.",
         why="Works for standardized inputs and a normalized start; the notes advise to find it by watching the first iterations.",

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._bridge.signatures import NO_DEFAULT, Argument
 from optlab.core.fields import choice, flag, integer, number
 
@@ -18,35 +19,41 @@ FIXED = frozenset({"foreach", "fused", "capturable", "differentiable", "maximize
 """Arguments that stay at torch's defaults: ways of computing, and climbing instead of descending.
 """
 
-_LR = dict(
-    symbol="ε", gt=0.0, log=True, slider=(1e-6, 10.0), help="Size of the step; schedules act on it."
-)
-_DECAY = dict(ge=0.0, lt=1.0, slider=(0.0, 0.9999))
-_KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "lr": ("Learning rate", _LR),
-    "beta1": (
-        "Decay of the first moment",
-        dict(symbol="ρ₁", help="How long gradients are remembered.", **_DECAY),
+Description = tuple[str, Mapping[str, Any]]
+"""Label of a field, and further arguments of its declaration."""
+
+
+def _shared(declaration: shared.NumberDeclaration, **arguments: Any) -> Description:
+    """Return a shared declaration with replacements."""
+    return declaration.label, declaration.changed(**arguments)
+
+
+_DECAY_SLIDER = (0.0, 0.9999)
+_DECAY = dict(ge=0.0, lt=1.0, slider=_DECAY_SLIDER)
+_KNOWN: Mapping[str, Description] = {
+    "lr": _shared(
+        shared.learning_rate, slider=(1e-6, 10.0), help="Size of the step; schedules act on it."
     ),
-    "beta2": (
-        "Decay of the second moment",
-        dict(symbol="ρ₂", help="How long squared gradients are remembered.", **_DECAY),
-    ),
+    "beta1": _shared(shared.first_moment_decay, slider=_DECAY_SLIDER),
+    "beta2": _shared(shared.second_moment_decay, slider=_DECAY_SLIDER),
     "beta3": ("Third decay", dict(help="Third of the decay rates.", **_DECAY)),
-    "eps": ("Small constant", dict(symbol="δ", ge=0.0, help="Keeps a division finite.")),
-    "weight_decay": (
-        "Weight decay",
-        dict(symbol="λ", ge=0.0, slider=(0.0, 0.5), help="Pull of the parameters towards zero."),
+    "eps": _shared(
+        shared.small_constant,
+        gt=None,
+        ge=0.0,
+        log=None,
+        slider=None,
+        help="Keeps a division finite.",
     ),
+    "weight_decay": _shared(shared.weight_decay, help="Pull of the parameters towards zero."),
     "decoupled_weight_decay": (
         "Decoupled weight decay",
         dict(
             help="Shrink the parameters directly, as AdamW does, instead of adding the penalty's gradient to the gradient."
         ),
     ),
-    "momentum": (
-        "Momentum",
-        dict(symbol="α", help="Share of the velocity that a step keeps.", **_DECAY),
+    "momentum": _shared(
+        shared.momentum, slider=_DECAY_SLIDER, help="Share of the velocity that a step keeps."
     ),
     "dampening": (
         "Dampening",
@@ -99,7 +106,7 @@ _KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         ),
     ),
 }
-_OF_CLASS: Mapping[tuple[str, str], tuple[str, Mapping[str, Any]]] = {
+_OF_CLASS: Mapping[tuple[str, str], Description] = {
     ("RMSprop", "alpha"): (
         "Decay of the squares",
         dict(symbol="ρ", help="How long squared gradients are remembered.", **_DECAY),
@@ -157,12 +164,11 @@ _OF_CLASS: Mapping[tuple[str, str], tuple[str, Mapping[str, Any]]] = {
             help="Largest root mean square of an update before it is scaled down.",
         ),
     ),
-    ("Rprop", "lr"): (
-        "Learning rate",
-        {
-            **_LR,
-            "help": "First size of every value's step; later sizes are the rule's own, so schedules have no effect.",
-        },
+    ("Rprop", "lr"): _shared(
+        shared.learning_rate,
+        slider=(1e-6, 10.0),
+        help="First step size of every parameter. The rule adapts later sizes itself, so schedules"
+        " have no effect.",
     ),
     ("Rprop", "eta1"): (
         "Shrinking",
