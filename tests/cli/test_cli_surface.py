@@ -140,7 +140,11 @@ def test_that_a_run_that_diverged_is_a_result_with_a_reason(
             "surface.expression",
         ),
         (["saddle", "--clip", "-1"], "above 0", "clipping.threshold"),
-        (["saddle", "--optimizer", "newton", "--clip", "1"], "use none", "clipping.name"),
+        (
+            ["saddle", "--optimizer", "newton", "--clip", "1"],
+            'set clipping.name = "none"',
+            "clipping.name",
+        ),
     ],
 )
 def test_that_bad_input_is_one_sentence_and_exit_code_2(

@@ -258,8 +258,9 @@ def check(surface: Surface, contenders: Sequence[Contender]) -> None:
                 )
             if contender.clipping.active:
                 raise InvalidInput(
-                    f"clipping.name is {contender.clipping.name!r}, but {optimizer.label} asks the objective itself and takes gradients where it "
-                    "likes; use none.",
+                    f"clipping.name is {contender.clipping.name!r}, but {optimizer.label} evaluates"
+                    " the objective directly and cannot be combined with clipping; "
+                    'set clipping.name = "none".',
                     "clipping.name",
                 )
         reason = optimizer.refusal(surface.dimension)

@@ -291,7 +291,10 @@ def test_that_what_cannot_run_is_refused_in_words() -> None:
     for contenders, words in (
         ([], "needs one method"),
         ([Contender(method("natural_gradient"), (1.0, 1.0))], "a surface predicts nothing"),
-        ([Contender(method("newton"), (1.0, 1.0), clipping=clip(1.0))], "use none"),
+        (
+            [Contender(method("newton"), (1.0, 1.0), clipping=clip(1.0))],
+            'set clipping.name = "none"',
+        ),
         ([Contender(method("sgd"), (1.0,))], "has 2 numbers"),
     ):
         with pytest.raises(InvalidInput, match=words):
