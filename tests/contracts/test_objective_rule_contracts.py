@@ -218,7 +218,7 @@ def test_that_runs_with_columns_of_hyperparameters_are_the_runs_alone(
 @each
 def test_that_the_rule_is_no_rule_of_one_gradient(rule: type[ObjectiveOptimizer]) -> None:
     assert not rule.elementwise
-    with pytest.raises(TypeError, match="asks the objective itself"):
+    with pytest.raises(TypeError, match="evaluates the objective itself"):
         rule.update(torch.ones(1, 2), torch.ones(1, 2), {}, Hyperparameters())
 
 

@@ -79,7 +79,8 @@ line_search_accuracy = NumberDeclaration(
         lt=1.0,
         log=True,
         slider=(1e-4, 0.95),
-        help="The search ends where the slope along the direction is at most this share of the slope"
+        help="The search ends where the slope along the direction is at most this share of the"
+        " slope"
         " at the start. Smaller values are more exact and cost more evaluations.",
         why="The directions are well scaled, so a step length of 1 is usually accepted and a more"
         " exact search does not pay.",

@@ -55,7 +55,7 @@ def test_that_it_is_the_library_driven_by_hand_with_the_same_seeds(
     descend: Any, formula: Any, rosenbrock: Any, population: int
 ) -> None:
     start = torch.tensor([[-1.2, 1.0, 0.4]], dtype=torch.float64)
-    outcomes, asked = descend(CMAES, rosenbrock, start, 40, sigma=0.5, population=population)
+    outcomes, gradients = descend(CMAES, rosenbrock, start, 40, sigma=0.5, population=population)
     reference = by_hand(formula, rosenbrock, start[0].numpy(), 40, 0.5, population or None)
     for outcome, expected in zip(outcomes, reference, strict=True):
         assert outcome.notes == ()
@@ -71,7 +71,7 @@ def test_that_it_is_the_library_driven_by_hand_with_the_same_seeds(
         assert float(outcome.state["sigma"]) == pytest.approx(float(expected["_sigma"]), rel=1e-8)
         assert int(outcome.state["generation"]) == int(expected["_g"])
         assert torch.equal(outcome.theta, outcome.state["mean"])
-    assert asked == 40, "one gradient a step, for the plots"
+    assert gradients == 40, "one gradient a step, for the plots"
 
 
 def test_that_the_minimum_is_found_and_then_kept_with_a_word(descend: Any, rosenbrock: Any) -> None:

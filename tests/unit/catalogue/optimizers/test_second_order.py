@@ -208,7 +208,7 @@ def test_that_newton_jumps_to_a_maximum() -> None:
     assert "uphill" in outcome.notes[0]
 
 
-def test_that_conjugate_gradients_tell_of_negative_curvature_and_lead_downhill() -> None:
+def test_that_conjugate_gradients_report_negative_curvature_and_lead_downhill() -> None:
     objective, start = Function(saddle), numbers([0.1, 0.5])
     outcome = stepped(Newton, start, objective, solver="products", damping=0.0, lr=0.1)
     assert "negative curvature at product 1" in outcome.notes[0]

@@ -239,7 +239,7 @@ def test_that_a_trainers_optimizers_go_with_it() -> None:
     trainer = advanced(Trainer([experiment("torch.adam")]), 3)
     kept = [
         weakref.ref(population)
-        for layout, population in rules._kept().values()
+        for layout, population in rules._cache().values()
         if layout() is trainer.layout
     ]
     assert [population() for population in kept] != [None] and kept

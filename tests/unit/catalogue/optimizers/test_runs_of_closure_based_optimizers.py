@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from optlab.catalogue.optimizers._runs import alone
+from optlab.catalogue.optimizers._runs import hyperparameters_of
 from optlab.catalogue.optimizers.base import ObjectiveOptimizer
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
@@ -145,4 +145,4 @@ def test_that_the_batch_loss_of_a_rule_that_asks_leaves_weight_decay_out() -> No
 
 def test_that_the_hyperparameters_of_one_run_are_plain_numbers() -> None:
     h = Hyperparameters(lr=torch.tensor([[0.1], [0.2]], dtype=torch.float64), form="x", step=3)
-    assert vars(alone(h, 1)) == {"lr": 0.2, "form": "x", "step": 3}
+    assert vars(hyperparameters_of(h, 1)) == {"lr": 0.2, "form": "x", "step": 3}
