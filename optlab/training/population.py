@@ -184,7 +184,7 @@ class Group:
 
     def clipped(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
         """Share ``[len(rows)]`` of the components of the gradients ``g`` that clipping changes."""
-        return self.clipping.touched(g, norm, self.clip_h)
+        return self.clipping.clipped_share(g, norm, self.clip_h)
 
     def ask(self, theta: torch.Tensor, objective: BatchObjective) -> Outcome:
         """The step of a rule that asks the objective itself."""
