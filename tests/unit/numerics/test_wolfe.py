@@ -95,13 +95,13 @@ def test_that_a_direction_uphill_is_refused_without_an_evaluation() -> None:
     assert "not a descent direction" in result.problem
 
 
-def test_that_a_function_that_falls_for_ever_is_told() -> None:
+def test_that_a_function_that_is_unbounded_below_is_reported() -> None:
     result = search(line(lambda t: -t, lambda t: -1.0, []), Trial(0.0, 0.0, -1.0, GRADIENT), 1.0)
     assert "unbounded below" in result.problem
     assert result.best.value < -1e9
 
 
-def test_that_a_slope_that_lies_is_told_and_leaves_the_start() -> None:
+def test_that_a_wrong_slope_is_reported_and_leaves_the_start() -> None:
     start = Trial(0.0, 0.0, -1.0, GRADIENT)
     result = search(line(lambda t: t, lambda t: 1.0, []), start, 1.0)
     assert result.best is start

@@ -94,7 +94,7 @@ def test_that_adam_equals_torch() -> None:
 
 
 @pytest.mark.parametrize("form", ["notes", "torch"])
-def test_that_nesterov_stands_where_torch_stands_at_a_constant_rate(form: str) -> None:
+def test_that_nesterov_is_where_torch_is_at_a_constant_rate(form: str) -> None:
     """Between steps without closures both hold the interim point θ + αv."""
     agree(
         *ours_and_theirs(

@@ -226,7 +226,7 @@ def test_that_frozen_parameters_stay_and_unused_ones_get_no_step_of_their_own() 
         ("BFGS", {}),
     ],
 )
-def test_that_saved_state_goes_on_as_if_nothing_had_happened(
+def test_that_saved_state_continues_as_if_nothing_had_happened(
     face: str, values: dict[str, Any]
 ) -> None:
     make = getattr(optlab.optim, face)

@@ -94,7 +94,7 @@ def test_that_a_matrix_that_leads_uphill_is_reset_and_reported(
     assert int(outcome.state["pairs"]) == 1
 
 
-def test_that_a_search_that_gives_up_forgets_the_matrix_and_is_told(descend: Any) -> None:
+def test_that_a_search_that_fails_resets_the_matrix_and_is_reported(descend: Any) -> None:
     outcomes, _ = descend(
         BFGS, lambda theta: -theta.sum(dim=1), torch.zeros(1, 2, dtype=torch.float64), 1
     )

@@ -104,7 +104,7 @@ def test_that_a_direction_that_leads_uphill_is_dropped_and_reported(
     assert float(function(outcome.theta)) < float(function(theta))
 
 
-def test_that_a_line_search_that_gives_up_is_told_and_the_next_step_restarts(descend: Any) -> None:
+def test_that_a_line_search_that_fails_is_reported_and_the_next_step_restarts(descend: Any) -> None:
     outcomes, _ = descend(
         ConjugateGradient,
         lambda theta: -theta.sum(dim=1),
@@ -139,7 +139,7 @@ def test_that_it_reaches_scipys_minimum_of_rosenbrock_at_a_comparable_price(
         outcomes[small].theta[0], torch.tensor(reference.x), rtol=1e-4, atol=1e-4
     )
     _, gradients = descend(ConjugateGradient, rosenbrock, start, small, form=form)
-    # A step takes the gradient at its start anew, which scipy keeps from the last one. Fletcher and
+    # A step evaluates the gradient at its start again, which scipy keeps from the last one. Fletcher and
     # Reeves are known to need more steps.
     assert gradients - small < (2.0 if form != "fletcher_reeves" else 5.0) * calls
 

@@ -194,7 +194,7 @@ def test_that_pairs_that_lead_uphill_are_discarded_and_reported(
     assert int(outcome.state["pairs"]) == 1
 
 
-def test_that_a_search_that_gives_up_forgets_the_pairs_and_is_told(descend: Any) -> None:
+def test_that_a_search_that_fails_discards_the_pairs_and_is_reported(descend: Any) -> None:
     outcomes, _ = descend(
         LBFGS, lambda theta: -theta.sum(dim=1), torch.zeros(1, 2, dtype=torch.float64), 1
     )

@@ -1,5 +1,5 @@
-"""Rules that take each run alone, in the trainer: populations, snapshots, batches that change, and
-what is counted and told.
+"""Rules that step run by run, in the trainer: populations, snapshots, batches that change, and
+what is counted and reported.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def test_that_a_run_in_a_population_gives_the_numbers_of_the_run_alone(
 
 @each
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_that_a_run_goes_on_from_a_snapshot_bit_for_bit(
+def test_that_a_run_resumes_from_a_snapshot_bit_for_bit(
     rule: dict[str, Any], precision: str
 ) -> None:
     experiment = build(rule, precision=precision)
@@ -91,7 +91,7 @@ def test_that_a_run_goes_on_from_a_snapshot_bit_for_bit(
 
 
 @each
-def test_that_the_objective_falls_and_everything_asked_is_counted(rule: dict[str, Any]) -> None:
+def test_that_the_objective_falls_and_every_evaluation_is_counted(rule: dict[str, Any]) -> None:
     experiment = build(rule, batches={"name": "never_shuffled", "size": 0})
     trainer = advanced([experiment], 0)
     data = experiment.dataset.load()

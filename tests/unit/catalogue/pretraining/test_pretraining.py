@@ -105,7 +105,7 @@ def test_that_an_output_layer_that_is_not_kept_is_the_initializers() -> None:
     assert not torch.equal(found["layers.1.weight"], drawn["layers.1.weight"])
 
 
-def test_that_a_second_layer_is_trained_on_the_activations_of_the_first_which_stands() -> None:
+def test_that_a_second_layer_is_trained_on_the_activations_of_the_fixed_first() -> None:
     """Against torch.nn and torch.optim on the activations that the first layer gives, in the same
     order of examples.
     """
@@ -320,7 +320,7 @@ def test_that_the_reconstruction_error_that_is_reported_is_a_share_of_the_varian
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_that_a_rate_that_is_too_large_is_told_in_words(name: str) -> None:
+def test_that_a_rate_that_is_too_large_is_reported(name: str) -> None:
     asked = experiment(
         {"name": name, "lr": 1.7e308, "epochs": 3},
         model={"name": "mlp", "hidden": [9], "activation": "sigmoid"},

@@ -202,7 +202,7 @@ def test_that_an_older_torch_without_the_class_says_so(monkeypatch: pytest.Monke
         Trainer([asked])
 
 
-def test_that_fields_carry_bounds_and_bundles_are_taken_apart() -> None:
+def test_that_fields_carry_bounds_and_bundles_are_split() -> None:
     adam = registry.get("optimizer", "torch.adam")
     assert [field.name for field in adam.fields()] == [
         "lr",
