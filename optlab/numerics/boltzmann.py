@@ -97,7 +97,7 @@ def chain(machine: Machine, v: torch.Tensor, k: int, uniforms: Uniforms) -> torc
 
 
 def contrast(machine: Machine, v: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
-    """Return the mean free energy of data minus that of chains, ``mean F(v) − mean F(end)`` ``[R]``.
+    """Return the mean free energy of data minus that of chains, ``[R]``.
 
     With ``end`` held constant, its gradient is that of contrastive divergence. The value itself has
     no meaning; it does not bound the likelihood.
@@ -185,7 +185,7 @@ def exact_gradient(machine: Machine, v: torch.Tensor) -> Machine:
 
 
 def expected_cd_gradient(machine: Machine, v: torch.Tensor, k: int) -> Machine:
-    """Return the expectation of :func:`cd_gradient` over chains of k steps from ``v`` ``[R, n, V]``.
+    """Return the expected :func:`cd_gradient` over chains of k steps from ``v`` ``[R, n, V]``.
 
     Its distance from the exact gradient is the bias of CD-k. The distribution of the chain is
     propagated over all states of both sides.
@@ -229,7 +229,7 @@ def enumerable(visible: int, hidden: int) -> bool:
 
 
 def _statistics(machine: Machine, v: torch.Tensor) -> Machine:
-    """Return the means of ``hvᵀ``, ``v`` and ``h`` over states ``v``, with probabilities as ``h``."""
+    """Return the means of ``hvᵀ``, ``v`` and ``h`` over states ``v``; h are probabilities."""
     h = hidden_probabilities(machine, v)
     return Machine(torch.bmm(h.transpose(1, 2), v) / v.shape[1], v.mean(dim=1), h.mean(dim=1))
 

@@ -23,9 +23,9 @@ NOT_SHRUNK = 0.1
 Between the two bounds the test is undecided.
 """
 
-Outcome = Literal["shrunk", "not shrunk", "undecided"]
+Result = Literal["shrunk", "not shrunk", "undecided"]
 
-_SENTENCES: dict[Outcome, str] = {
+_SENTENCES: dict[Result, str] = {
     "shrunk": "the run is close to a critical point; the Hessian shows of which kind",
     "not shrunk": "the run is not at a critical point, so it is not stuck in a local minimum",
     "undecided": "the gradient-norm test is inconclusive",
@@ -43,7 +43,7 @@ class GradientTest:
         reason: the numbers behind the result, as a clause.
     """
 
-    outcome: Outcome
+    outcome: Result
     share: float | None
     reason: str
 

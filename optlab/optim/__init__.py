@@ -32,8 +32,8 @@ default types of torch.
 
 from __future__ import annotations
 
-# Import torch before anything uses it through optlab.core.lazy, which would configure how its threads
-# wait. The application may do that, but not a library that is imported by a script.
+# Import torch before anything uses it through optlab.core.lazy, which would configure how its
+# threads wait. The application may do that, but not a library that is imported by a script.
 import torch as _torch  # noqa: F401
 
 from optlab.catalogue.optimizers.base import ObjectiveOptimizer as _ClosureRule

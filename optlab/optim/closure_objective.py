@@ -67,7 +67,7 @@ class ClosureObjective:
         """Return the generator that a run with this seed uses in this step."""
         return generator(self._seed, f"{purpose}/{self.number}")
 
-    def place(self, theta: torch.Tensor) -> None:
+    def set_parameters(self, theta: torch.Tensor) -> None:
         """Write ``theta`` ``[1, P]`` into the module."""
         if theta is self._current or torch.equal(theta, self._current):
             return
@@ -78,13 +78,13 @@ class ClosureObjective:
 
     def loss(self, theta: torch.Tensor) -> torch.Tensor:
         """Return the objective ``[1]``."""
-        self.place(theta)
+        self.set_parameters(theta)
         return self._value(graph=False).detach().reshape(1)
 
     def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the objective ``[1]`` and its gradient ``[1, P]``."""
         self._count[0] += 1
-        self.place(theta)
+        self.set_parameters(theta)
         value = self._value()
         gradients = torch.autograd.grad(value, self._parameters, materialize_grads=True)
         return value.detach().reshape(1), self._row(gradients)
@@ -142,7 +142,7 @@ class ClosureObjective:
     def _differentiable(self, theta: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
         """Return the gradient with its graph, and the parameters to which the graph belongs."""
         self._count[0] += 1
-        self.place(theta)
+        self.set_parameters(theta)
         with torch.enable_grad():
             gradient = torch.autograd.grad(
                 self._value(), self._parameters, create_graph=True, materialize_grads=True
@@ -241,8 +241,8 @@ class PredictingObjective(ClosureObjective):
             if self._current is not built_at:
                 outputs, probe, pulled, built_at = self._pull_back(at)
             self._count[0] += 2
-            # Jᵀu is linear in u, so its derivative with respect to u along v is Jv. Tensors on which
-            # the outputs do not depend contribute nothing.
+            # Jᵀu is linear in u, so its derivative with respect to u along v is Jv. Tensors on
+            # which the outputs do not depend contribute nothing.
             pairs = [
                 (part, along)
                 for part, along in zip(pulled, self._parts(v), strict=True)
@@ -265,8 +265,8 @@ class PredictingObjective(ClosureObjective):
     def _pull_back(
         self, theta: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...], torch.Tensor]:
-        """Return outputs, a probe u, ``Jᵀu`` as a function of u, and the parameters of the graph."""
-        self.place(theta)
+        """Return outputs, a probe u, ``Jᵀu`` as a function of u, and the graph's parameters."""
+        self.set_parameters(theta)
         self._value()
         outputs = self._outputs
         assert outputs is not None

@@ -72,7 +72,7 @@ class ClosureOptimizer(torch.optim.Optimizer):
 
     @classmethod
     def of(cls, rule: type[Rule], module: str) -> type[ClosureOptimizer]:
-        """Create the optimizer class of a rule in ``module``, documented by the page of the rule."""
+        """Create the optimizer class of a rule in ``module``, documented by the rule's page."""
         before, _, _ = documentation(rule, module).partition("Example:")
         seed = _SEED
         if rule.needs_predictions:
@@ -198,7 +198,7 @@ class ClosureOptimizer(torch.optim.Optimizer):
         except InvalidInput as error:
             raise RuntimeError(f"{name}: {error}") from None
         finally:
-            objective.place(after)
+            objective.set_parameters(after)
         stored = self.state[group["params"][0]]
         stored[_STEP] = torch.tensor(h.step)
         stored.update(outcome.state)

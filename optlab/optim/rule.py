@@ -60,7 +60,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     @classmethod
     def of(cls, rule: type[Rule], module: str) -> type[RuleOptimizer]:
-        """Create the optimizer class of a rule in ``module``, documented by the page of the rule."""
+        """Create the optimizer class of a rule in ``module``, documented by the rule's page."""
         body = {
             "rule": rule,
             "__module__": module,
@@ -248,7 +248,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _state(
         self, group: dict[str, Any], parameter: torch.Tensor
     ) -> tuple[State, Hyperparameters]:
-        """Return the state of a parameter with a run axis, and the hyperparameters of its next step."""
+        """Return the state of a parameter with a run axis, and its next hyperparameters."""
         stored = self.state.get(parameter, {})
         h = hyperparameters(self.rule, group)
         h.step = int(stored[_STEP]) + 1 if _STEP in stored else 1
@@ -319,7 +319,7 @@ def _flat(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _shaped(flat: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return real values ``[1, n]`` in the shape of ``like``, as complex numbers if it is complex."""
+    """Return real values ``[1, n]`` in the shape of ``like``, complex if it is complex."""
     return (
         torch.view_as_complex(flat.reshape(*like.shape, 2))
         if like.is_complex()

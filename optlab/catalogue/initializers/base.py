@@ -110,7 +110,10 @@ class Initializer(Component):
         generator: torch.Generator,
         context: InitializationContext,
     ) -> torch.Tensor:
-        """Return drawn parameters ``theta`` ``[P]``, adjusted to the training set; unchanged by default."""
+        """Return drawn parameters ``theta`` ``[P]``, adjusted to the training set.
+
+        By default they are not changed.
+        """
         return theta
 
     def _one(

@@ -12,8 +12,8 @@ from optlab.core.lazy import torch
 class Zero(Initializer):
     """Every weight starts at zero.
 
-    Units of a layer that start equal receive the same gradient and stay equal. A network with hidden
-    units cannot learn from this start; a linear model can.
+    Units of a layer that start equal receive the same gradient and stay equal. A network with
+    hidden units cannot learn from this start; a linear model can.
     """
 
     name: ClassVar[str] = "zero"

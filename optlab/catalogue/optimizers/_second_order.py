@@ -65,7 +65,7 @@ def iterations() -> Any:
         le=10_000,
         log=True,
         slider=(1, 500),
-        help="Maximum number of matrix-vector products per step; each costs about two gradients."
+        help="Maximum number of products with the matrix per step; each costs about two gradients."
         " Fewer iterations act like more damping.",
         why="Enough for the directions that matter most; an exact solution for one batch rarely"
         " pays.",
@@ -144,7 +144,7 @@ def damped_solve(
 def ascent_notes(g: torch.Tensor, direction: torch.Tensor) -> list[str]:
     """Return a note per run that says that the step ``−direction`` is an ascent step, or "".
 
-    Both arguments are ``[R, P]``. ``direction`` is ``A⁻¹g``, so the slope is the curvature along it.
+    Both are ``[R, P]``. ``direction`` is ``A⁻¹g``, so the slope is the curvature along it.
     """
     slopes = (g * direction).sum(dim=1)
     uphill = ((slopes <= 0.0) & (g != 0.0).any(dim=1)).tolist()

@@ -35,7 +35,7 @@ class Optimizer(Component):
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {}
     """Argument of ``torch.optim`` → fields that it bundles: ``{"betas": ("beta1", "beta2")}``."""
     elementwise: ClassVar[bool] = True
-    """Whether the rule treats every parameter independently, so that it can be applied per tensor."""
+    """Whether the rule treats parameters independently, so that it can be applied per tensor."""
     along_gradient: ClassVar[bool] = False
     """Whether the step is the rate times the gradient, or a velocity of such steps (``momentum``).
 

@@ -132,7 +132,10 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         int(torch.randint(2**32, (1,), generator=objective.generator(0, "population")).item())
     )
     if library.should_stop():
-        note = "the distribution is narrower than rounding error, or degenerate; the parameters were not changed"
+        note = (
+            "the distribution is narrower than rounding error, or degenerate; the parameters were"
+            " not changed"
+        )
         return Outcome(theta, state, value, g, (note,))
     population = [library.ask() for _ in range(library.population_size)]
     points = torch.stack([torch.from_numpy(point) for point in population]).to(theta)

@@ -89,8 +89,8 @@ class Plateau(Schedule):
 
     @property
     def sum_diverges(self) -> bool | None:
-        # Without a minimum the rate is constant while the loss improves, and decreases geometrically
-        # (with a finite sum) if it never improves again.
+        # Without a minimum the rate is constant while the loss improves, and decreases
+        # geometrically (with a finite sum) if it never improves again.
         return True if self.lowest > 0.0 else None
 
     @property

@@ -50,15 +50,15 @@ def discover() -> tuple[list[type[TorchRule]], dict[str, str]]:
             rules.append(_torch_rule(signature, name))
         except UnsupportedOptimizer as error:
             refused[name] = str(error)
-    taken = {rule.name for rule in rules} | set(refused)
+    used = {rule.name for rule in rules} | set(refused)
     for point in sorted(
         importlib.metadata.entry_points(group=ENTRY_POINTS),
         key=lambda point: (point.name, point.value),
     ):
-        if point.name in taken or not _NAME.fullmatch(point.name):
+        if point.name in used or not _NAME.fullmatch(point.name):
             reason = (
                 "the name is already in use"
-                if point.name in taken
+                if point.name in used
                 else "it must have the form package.name, in lowercase"
             )
             refused[point.value] = (
@@ -66,7 +66,7 @@ def discover() -> tuple[list[type[TorchRule]], dict[str, str]]:
                 f" '{point.name}': {reason}."
             )
             continue
-        taken.add(point.name)
+        used.add(point.name)
         try:
             rules.append(_registered_rule(point))
         except UnsupportedOptimizer as error:

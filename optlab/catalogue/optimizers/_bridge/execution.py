@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optlab.catalogue.optimizers._bridge.containers import Owner, containers, own_values, same
 from optlab.catalogue.optimizers.base import State
 from optlab.core.errors import InvalidInput, RunFailed
 from optlab.core.layout import Layout, Parameter
@@ -40,8 +41,6 @@ PRESENT = "present"
 _ABSENT, _VALUE, _NONE = 0, 1, 2
 _TRIAL_STEPS = 3
 _EVERY = "*"
-Owner = str
-"""Owner of an entry: the name of a parameter, ``group.i`` or ``self.i``."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class Population:
     # --- loading and reading ----------------------------------------------------------------------
 
     def _is_last(self, state: State) -> bool:
-        """Return whether the last step returned this state, so that it is already in the buffers."""
+        """Return whether the last step returned this state; it is then in the buffers already."""
         return bool(self._last) and all(
             state.get(name) is value for name, value in self._last.items()
         )
@@ -183,7 +182,7 @@ class Population:
         for run, optimizers in enumerate(self._optimizers):
             for optimizer in optimizers:
                 optimizer.state.clear()
-            containers = dict(_containers(optimizers, self._parameters[run], every=True))
+            owned = dict(containers(optimizers, self._parameters[run], every=True))
             for slot, code, view in zip(
                 self._slots, self._codes[run], self._views[run], strict=True
             ):
@@ -196,7 +195,7 @@ class Population:
                     if slot.number is None
                     else slot.number(view.item())
                 )
-                containers[slot.owner][slot.key] = value
+                owned[slot.owner][slot.key] = value
 
     def _gather(self, run: int) -> bool:
         """Copy the state of the optimizers of a run into the buffers.
@@ -205,15 +204,14 @@ class Population:
         """
         codes = [_ABSENT] * len(self._slots)
         views = self._views[run]
-        for owner, container in _containers(self._optimizers[run], self._parameters[run]):
+        for owner, container in containers(self._optimizers[run], self._parameters[run]):
             for key, value in list(container.items()):
                 index = self._indices.get((owner, key))
                 if index is None:
                     if self._is_state(owner, key, value):
                         raise RunFailed(
                             f"{self._title} added '{key}' to its state during a run, which cannot"
-                            " be"
-                            " stored in a snapshot."
+                            " be stored in a snapshot."
                         )
                     continue
                 codes[index] = _NONE if value is None else _VALUE
@@ -225,8 +223,7 @@ class Population:
                 elif value.shape != view.shape or value.dtype != view.dtype:
                     raise RunFailed(
                         f"{self._title} changed the shape or type of '{key}' in its state during a"
-                        " run,"
-                        " which cannot be stored in a snapshot."
+                        " run, which cannot be stored in a snapshot."
                     )
                 else:
                     view.copy_(value)
@@ -332,7 +329,7 @@ class Population:
         parameters: list[tuple[Parameter, torch.Tensor]],
     ) -> Iterator[Slot]:
         """Take a few steps and yield the entries of the state that they create."""
-        before = [_own_values(optimizer) for optimizer in optimizers]
+        before = [own_values(optimizer) for optimizer in optimizers]
         arguments = [
             [
                 {k: v for k, v in group.items() if k in self._ignored}
@@ -354,7 +351,7 @@ class Population:
                     ) from None
             entries = [
                 (owner, key)
-                for owner, container in _containers(optimizers, parameters)
+                for owner, container in containers(optimizers, parameters)
                 for key, v in container.items()
                 if self._is_state(owner, key, v)
             ]
@@ -368,17 +365,17 @@ class Population:
         for optimizer, kept in zip(optimizers, arguments, strict=True):
             for group, own in zip(optimizer.param_groups, kept, strict=True):
                 for key, value in own.items():
-                    if not _same(group[key], value):
+                    if not same(group[key], value):
                         raise InvalidInput(
                             f"{self._title} changes its own setting '{key}', so its steps cannot be"
                             " reproduced.",
                             "optimizer.name",
                         )
         for number, (optimizer, own) in enumerate(zip(optimizers, before, strict=True)):
-            for key, value in _own_values(optimizer).items():
-                if not _same(own.get(key), value):
+            for key, value in own_values(optimizer).items():
+                if not same(own.get(key), value):
                     yield self._slot(f"self.{number}", key, value)
-        for owner, container in _containers(optimizers, parameters):
+        for owner, container in containers(optimizers, parameters):
             if not owner.startswith("self."):
                 for key, value in container.items():
                     if self._is_state(owner, key, value) and value is not None:
@@ -462,53 +459,3 @@ class Population:
             return row[index]
         begin = self._layout.offsets[index]
         return row[begin : begin + self._layout.sizes[index]].view(slot.shape)
-
-
-def _containers(
-    optimizers: Sequence[torch.optim.Optimizer],
-    parameters: Sequence[tuple[Parameter, torch.Tensor]],
-    *,
-    every: bool = False,
-) -> Iterator[tuple[Owner, dict[Any, Any]]]:
-    """Yield the dictionaries in which the optimizers of a run keep their state.
-
-    With ``every``, include those of parameters that have no state yet.
-    """
-    owners = {id(parameter): spec.name for spec, parameter in parameters}
-    count = itertools.count()
-    for number, optimizer in enumerate(optimizers):
-        for group in optimizer.param_groups:
-            yield f"group.{next(count)}", _GroupState(group)
-            for parameter in group["params"]:
-                if every or parameter in optimizer.state:
-                    yield owners[id(parameter)], optimizer.state[parameter]
-        yield f"self.{number}", vars(optimizer)
-
-
-class _GroupState(dict[Any, Any]):
-    """A parameter group without its parameters; writing to it changes the group."""
-
-    def __init__(self, group: dict[str, Any]) -> None:
-        super().__init__(
-            {key: value for key, value in group.items() if key not in ("params", "param_names")}
-        )
-        self._group = group
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-        self._group[key] = value
-
-
-def _own_values(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return the numbers and tensors among the attributes of an optimizer."""
-    return {
-        key: value.clone() if isinstance(value, torch.Tensor) else value
-        for key, value in vars(optimizer).items()
-        if isinstance(value, int | float | torch.Tensor)
-    }
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return one.shape == other.shape and bool(torch.equal(one, other))
-    return type(one) is type(other) and bool(one == other)

@@ -294,10 +294,10 @@ def declare(cls: str, argument: Argument, reserved: frozenset[str], known: bool)
         reserved: names that a field cannot have.
         known: whether it is a class of torch, whose arguments are described in this module.
     """
-    nothing = Declared({}, {}, None)
+    unused = Declared({}, {}, None)
     default = argument.default
     if argument.name in FIXED or argument.name.startswith("_"):
-        return nothing
+        return unused
     if default == NO_DEFAULT and argument.name == "lr":
         default = 0.01
     bundled = isinstance(default, tuple)
@@ -337,9 +337,9 @@ def declare(cls: str, argument: Argument, reserved: frozenset[str], known: bool)
             annotations[name] = float
             declarations[name] = number(float(part), label, **_allowed(extra, part))
         else:
-            return nothing
+            return unused
     if not names:
-        return nothing
+        return unused
     return Declared(
         annotations, declarations, Binding(argument.name, tuple(names), bundled, frozenset(none))
     )
