@@ -3,7 +3,7 @@
 The arguments of its constructor become fields, its state becomes the state of a rule. From bottom
 to top: :mod:`signatures` reads the arguments of a constructor, :mod:`table` stores them for torch's
 own classes (so that listing them does not import torch), :mod:`fields` converts arguments to fields
-and back, :mod:`execution` steps real torch optimizers on ``theta [R, P]``, :mod:`rules` builds the
-component classes, :mod:`descriptions` holds the page texts of torch's own, and :mod:`discovery`
-lists all classes.
+and back, :mod:`containers` accesses the state of an optimizer, :mod:`execution` steps real torch
+optimizers on ``theta [R, P]``, :mod:`rules` builds the component classes, :mod:`descriptions` holds
+the page texts of torch's own, and :mod:`discovery` lists all classes.
 """
