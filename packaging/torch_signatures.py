@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLE = ROOT / "optlab" / "optimizers" / "_bridge" / "table.py"
+TABLE = ROOT / "optlab" / "catalogue" / "optimizers" / "_bridge" / "table.py"
 
-HEAD = '''"""What the optimizers of torch take: written by ``packaging/torch_signatures.py`` from torch {version}, checked by a test.
+HEAD = '''"""Signatures of the optimizers of torch, written by ``packaging/torch_signatures.py``.
 
-Listing optimizers must not import torch, which takes seconds; so their signatures are kept here.
+Generated from torch {version} and checked by a test. Listing optimizers must not import torch, which
+takes seconds, so this module stores their signatures.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from __future__ import annotations
 from optlab.catalogue.optimizers._bridge.signatures import Argument, Signature
 
 TORCH = "{version}"
-"""Version of torch that was read."""
+"""Version of torch from which the table was generated."""
 
 KNOWN: tuple[Signature, ...] = (
 '''

@@ -221,8 +221,9 @@ class Experiment:
             ):
                 if not inactive:
                     raise InvalidInput(
-                        f"{section}.name is {getattr(self, section).name!r}, but {self.optimizer.label} asks the objective itself and takes gradients where it "
-                        "likes; use none.",
+                        f"{section}.name is {getattr(self, section).name!r}, but "
+                        f"{self.optimizer.label} evaluates the objective directly and cannot be "
+                        f'combined with {section}; set {section}.name = "none".',
                         f"{section}.name",
                     )
             if self.model.uses_surrogate_gradient():

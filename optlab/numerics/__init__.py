@@ -1,3 +1,4 @@
-"""Numerics that second-order rules and instruments share: linear solves, Krylov spaces and line
-searches for R runs at once.
+"""Numerical methods for R runs at once: linear solves, Krylov spaces, line searches.
+
+Second-order optimizers and instruments share them; they know nothing of models or experiments.
 """

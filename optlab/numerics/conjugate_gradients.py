@@ -1,7 +1,7 @@
 """Linear conjugate gradients: ``A x = b`` from products with A alone, for R systems at once.
 
-Every system stops by itself and is frozen from then on, so that a run in a population gets the
-numbers that it would get alone. Memory grows with P, not P².
+Every system stops independently and is frozen afterwards, so that a run in a population gets the
+numbers that it would get alone. Memory is O(P).
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import Any
 from optlab.core.lazy import torch
 
 Product = Callable[["torch.Tensor"], "torch.Tensor"]
-"""``v [R, P]`` → ``A v [R, P]``, each run with its own matrix."""
+"""``v [R, P]`` → ``A v [R, P]``; every run has its own matrix."""
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What conjugate gradients found.
+    """Result of conjugate gradients.
 
     Attributes:
-        x: the solutions ``[R, P]``. residual: norms ``[R]`` of ``b − A x``. iterations: products
-            taken, ``[R]``.
-        negative: where a direction of negative curvature ended the solve, ``[R]`` bool.
+        x: solutions ``[R, P]``.
+        residual: norms ``[R]`` of ``b − A x``.
+        iterations: number of products used, ``[R]`` int64.
+        negative: whether a direction of negative curvature ended the solve, ``[R]`` bool.
     """
 
     x: torch.Tensor
@@ -35,52 +36,56 @@ class Solution:
 def solve(product: Product, b: torch.Tensor, *, iterations: Any, tolerance: Any) -> Solution:
     """Solve ``A x = b`` from ``x = 0``, for symmetric A.
 
-    A system ends when its residual is at most ``tolerance · ‖b‖``, or at a direction d with ``dᵀAd
-    ≤ 0``, where A is not positive definite: what was reached before stays (at the first direction
-    that is ``b`` itself, the steepest descent step of unit length).
+    A system ends when the norm of its residual is at most ``tolerance · ‖b‖``, or at a direction d
+    with ``dᵀAd ≤ 0``, where A is not positive definite. In the second case the partial solution is
+    returned; if d is the first direction, that is ``b`` itself.
 
     Args:
-        b: ``[R, P]``.
-        iterations: most products to take; tolerance: relative residual. Numbers, or columns ``[R,
-            1]`` where systems differ.
+        product: ``v [R, P]`` → ``A v [R, P]``.
+        b: right-hand sides ``[R, P]``.
+        iterations: maximum number of products, a number or a column ``[R, 1]``.
+        tolerance: relative residual, a number or a column ``[R, 1]``.
+
+    Returns:
+        The solutions ``[R, P]`` and how each was reached.
     """
-    most = torch.as_tensor(iterations, device=b.device).reshape(-1)
+    limit = torch.as_tensor(iterations, device=b.device).reshape(-1)
     allowed = torch.as_tensor(tolerance, dtype=b.dtype, device=b.device).reshape(-1)
     x = torch.zeros_like(b)
     r = b.clone()
     d = r
     rr = _dot(r, r)
     enough = allowed.square() * rr
-    # A residual of nan goes on into x, so that what is broken is seen to be.
-    going = rr != 0.0
-    negative = torch.zeros_like(going)
-    taken = torch.zeros(b.shape[0], dtype=torch.int64, device=b.device)
-    for number in range(int(most.max())):
-        going = going & (number < most)
-        if not bool(going.any()):
+    # A nan in the residual propagates into x, so that the failure is visible.
+    active = rr != 0.0
+    negative = torch.zeros_like(active)
+    used = torch.zeros(b.shape[0], dtype=torch.int64, device=b.device)
+    for number in range(int(limit.max())):
+        active = active & (number < limit)
+        if not bool(active.any()):
             break
         product_d = product(d)
         curvature = _dot(d, product_d)
-        bad = going & (curvature <= 0.0)
-        taken += going
+        bad = active & (curvature <= 0.0)
+        used += active
         if bool(bad.any()):
             negative |= bad
             if number == 0:
                 x = torch.where(bad.unsqueeze(1), b, x)
                 r = torch.where(bad.unsqueeze(1), b - product_d, r)
                 rr = torch.where(bad, _dot(r, r), rr)
-            going = going & ~bad
-        alpha = torch.where(going, rr / curvature, 0.0).unsqueeze(1)
-        x = torch.where(going.unsqueeze(1), x + alpha * d, x)
-        r = torch.where(going.unsqueeze(1), r - alpha * product_d, r)
+            active = active & ~bad
+        alpha = torch.where(active, rr / curvature, 0.0).unsqueeze(1)
+        x = torch.where(active.unsqueeze(1), x + alpha * d, x)
+        r = torch.where(active.unsqueeze(1), r - alpha * product_d, r)
         rr_next = _dot(r, r)
-        beta = torch.where(going, rr_next / rr, 0.0).unsqueeze(1)
-        d = torch.where(going.unsqueeze(1), r + beta * d, d)
-        rr = torch.where(going, rr_next, rr)
-        going = going & (rr > enough)
-    return Solution(x, rr.sqrt(), taken, negative)
+        beta = torch.where(active, rr_next / rr, 0.0).unsqueeze(1)
+        d = torch.where(active.unsqueeze(1), r + beta * d, d)
+        rr = torch.where(active, rr_next, rr)
+        active = active & (rr > enough)
+    return Solution(x, rr.sqrt(), used, negative)
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Inner products ``[R]`` of rows."""
+    """Return the inner products ``[R]`` of rows ``[R, P]``."""
     return (a * b).sum(dim=1)

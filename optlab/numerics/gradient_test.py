@@ -1,5 +1,6 @@
-"""The gradient-norm test (row C3): whether the norm of the full gradient shrank to insignificance
-against its value at the start.
+"""The gradient-norm test (row C3): whether a run has reached a critical point.
+
+It compares the norm of the full gradient with its value at the start.
 """
 
 from __future__ import annotations
@@ -11,68 +12,75 @@ from typing import Literal
 SHRUNK = 0.05
 """Share of its value at the start up to which a norm counts as insignificant.
 
-Along a direction of curvature λ the loss lies g²/2λ above its minimum, so a twentieth of the norm
-leaves a four-hundredth of what there was to gain. It is not less, because stochastic steps of a
-constant rate never settle: they go on around a minimum with a full gradient of a few hundredths.
+Along a direction of curvature λ the loss is g²/2λ above its minimum, so at a twentieth of the norm
+a four-hundredth of the possible decrease remains. The bound is not smaller because stochastic steps
+with a constant rate never converge: around a minimum, the full gradient keeps a norm of a few
+hundredths of its first value.
 """
 NOT_SHRUNK = 0.1
-"""Share from which on a norm counts as not shrunk, so that the test rules a critical point out.
+"""Share above which a norm counts as not shrunk, which rules out a critical point.
 
-Between the two it decides nothing.
+Between the two bounds the test is undecided.
 """
 
-Outcome = Literal["shrunk", "not shrunk", "undecided"]
+Result = Literal["shrunk", "not shrunk", "undecided"]
 
-_SENTENCES: dict[Outcome, str] = {
-    "shrunk": "the run is close to a critical point, of a kind that its Hessian tells",
-    "not shrunk": "the run is not at a critical point, so no local minimum is what holds it back",
-    "undecided": "the gradient-norm test decides nothing",
+_SENTENCES: dict[Result, str] = {
+    "shrunk": "the run is close to a critical point; the Hessian shows of which kind",
+    "not shrunk": "the run is not at a critical point, so it is not stuck in a local minimum",
+    "undecided": "the gradient-norm test is inconclusive",
 }
 
 
 @dataclass(frozen=True)
 class GradientTest:
-    """What the test says.
+    """Result of the test.
 
-    ``share``: the norm against its value at the start; None where one of them is not known, or the
-    start's is zero.
+    Attributes:
+        outcome: the result as a key word.
+        share: the norm divided by its value at the start; None if one of them is unknown or the
+            latter is zero.
+        reason: the numbers behind the result, as a clause.
     """
 
-    outcome: Outcome
+    outcome: Result
     share: float | None
     reason: str
 
     @property
     def sentence(self) -> str:
-        """The verdict in words, without a full stop."""
+        """The result as a sentence without a full stop."""
         return f"{self.reason}: {_SENTENCES[self.outcome]}"
 
 
 def gradient_test(
     start: float | None, now: float | None, largest: float | None = None
 ) -> GradientTest:
-    """Judge the norm of the full gradient.
+    """Compare the norm of the full gradient with its value at the start.
 
     Args:
-        start: its value at the start; None where it was not measured. now: the latest value.
-        largest: the largest value measured so far. A run that starts near a saddle has a small norm
-            at the start, against which no later norm is small: it counts as not shrunk only if it
-            is not small against the largest, either.
+        start: value at the start; None if it was not measured.
+        now: latest value; None if there is none.
+        largest: largest value so far. A run that starts near a saddle point has a small norm at
+            the start, compared with which no later norm is small; a norm then counts as not shrunk
+            only if it is not small compared with the largest one, either.
     """
     if start is None or now is None or not (math.isfinite(start) and math.isfinite(now)):
         return GradientTest(
-            "undecided", None, "the norm of the full gradient is not known at the start and now"
+            "undecided",
+            None,
+            "the norm of the full gradient is not known both at the start and now",
         )
     if start == 0.0:
         return GradientTest(
             "undecided",
             None,
-            "the full gradient is zero at the start, where the run stands at a critical point already",
+            "the full gradient is zero at the start, so the run starts at a critical point",
         )
     share = now / start
-    words = f"the full gradient is {share:.2%} of what it was at the start"
+    reason = f"the full gradient is {share:.2%} of what it was at the start"
     if share <= SHRUNK:
-        return GradientTest("shrunk", share, words)
+        return GradientTest("shrunk", share, reason)
     if now >= NOT_SHRUNK * max(start, largest or 0.0):
-        return GradientTest("not shrunk", share, words)
-    return GradientTest("undecided", share, words)
+        return GradientTest("not shrunk", share, reason)
+    return GradientTest("undecided", share, reason)

@@ -1,9 +1,9 @@
-"""Symmetric systems through their eigenvalues: ``(A + λI)⁻¹b`` and ``(|A| + λI)⁻¹b`` for R matrices
-at once, for small P.
+"""Symmetric systems solved by eigendecomposition, for R matrices at once and small P.
 
-The eigenvalues show what a triangular factorization hides: the sign of the curvature, and
-directions in which A is singular. In those (softmax regression has some) b has no part either, up
-to rounding, and the solution of least norm has none: they are left out.
+The systems are ``(A + λI) x = b`` and ``(|A| + λI) x = b``. Eigenvalues show what a triangular
+factorization hides: the sign of the curvature, and directions in which A is singular. Along the
+latter (softmax regression has some) b is zero up to rounding error, and so is the solution of least
+norm; they are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from optlab.numerics.conjugate_gradients import Product
 
 @dataclass(frozen=True)
 class Spectral:
-    """Solutions ``x`` ``[R, P]``, and the eigenvalues ``[R, P]`` of A, ascending."""
+    """Result of a solve.
+
+    Attributes:
+        x: solutions ``[R, P]``.
+        eigenvalues: eigenvalues of A ``[R, P]``, ascending.
+    """
 
     x: torch.Tensor
     eigenvalues: torch.Tensor
@@ -26,15 +31,19 @@ class Spectral:
 def solve(
     matrix: torch.Tensor, b: torch.Tensor, damping: Any = 0.0, *, absolute: bool = False
 ) -> Spectral:
-    """Solve ``(A + λI) x = b``, or with the absolute values of the eigenvalues ``(|A| + λI) x =
-    b``.
+    """Solve ``(A + λI) x = b`` or, with absolute eigenvalues, ``(|A| + λI) x = b``.
 
-    Directions whose damped eigenvalue is zero to rounding (P times the machine's precision of the
-    largest) are left out of ``x``. A matrix that is not finite gives an ``x`` of nan.
+    Directions whose damped eigenvalue is zero up to rounding error (P times the machine epsilon
+    times the largest) are left out of ``x``. A matrix that is not finite gives nan.
 
     Args:
-        matrix: symmetric, ``[R, P, P]``. b: ``[R, P]``. damping: λ, a number or a column ``[R,
-            1]``.
+        matrix: symmetric matrices A ``[R, P, P]``.
+        b: right-hand sides ``[R, P]``.
+        damping: λ, a number or a column ``[R, 1]``.
+        absolute: whether eigenvalues are replaced by their absolute values.
+
+    Returns:
+        The solutions ``[R, P]`` and the eigenvalues of A.
     """
     finite = torch.isfinite(matrix).flatten(1).all(dim=1)
     eye = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
@@ -49,12 +58,15 @@ def solve(
 
 
 def dense(product: Product, like: torch.Tensor) -> torch.Tensor:
-    """The matrices ``[R, P, P]`` behind a product, column by column; for small P. ``like``: ``[R,
-    P]``.
+    """Return the matrices ``[R, P, P]`` of a product, computed column by column, for small P.
+
+    Args:
+        product: ``v [R, P]`` → ``A v [R, P]``.
+        like: a tensor ``[R, P]`` of the wanted type and device.
     """
     columns = []
-    for place in range(like.shape[1]):
+    for column in range(like.shape[1]):
         unit = torch.zeros_like(like)
-        unit[:, place] = 1.0
+        unit[:, column] = 1.0
         columns.append(product(unit))
     return torch.stack(columns, dim=2)

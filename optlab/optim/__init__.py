@@ -1,17 +1,23 @@
-"""The catalogue's optimizers as ``torch.optim`` optimizers, for people's own training loops.
+"""The optimizers of the catalogue as ``torch.optim`` optimizers, for custom training loops.
 
-Every optimizer of the catalogue is a class here, under the name of its component: the same few
-lines that the laboratory runs, with torch's arguments, parameter groups, state dicts and schedulers
-around them. The classes are made from the registry when they are asked for, so a file dropped into
-``optlab/catalogue/optimizers/`` is one of them::
+Each class runs the same update rule as the program, with the arguments, parameter groups, state
+dicts and learning-rate schedulers of torch. ``dir(optlab.optim)`` lists the classes, and
+``help(optlab.optim.Momentum)`` describes one: its rule, its arguments with their ranges and
+defaults, and how it differs from the version in torch.
+
+First-order optimizers are used like those of torch::
 
     import optlab.optim
 
     optimizer = optlab.optim.Momentum(model.parameters(), lr=0.05, momentum=0.9)
+    for x, y in batches:
+        optimizer.zero_grad()
+        loss_function(model(x), y).backward()
+        optimizer.step()
 
-Rules that ask the objective itself (:mod:`optlab.optim.objective_rule`: Newton's method, line
-searches) take a closure in ``step`` that returns the loss without calling ``backward()``; natural
-gradients need the model's outputs beside it::
+Closure-based optimizers (Newton's method, conjugate gradients, BFGS, evolution strategies, …)
+evaluate the objective themselves. Their ``step`` needs a closure that returns the loss *without*
+calling ``backward()``; for natural gradients it returns the outputs of the model as well::
 
     optimizer = optlab.optim.Newton(model.parameters())
     loss = optimizer.step(lambda: loss_function(model(x), y))
@@ -19,42 +25,37 @@ gradients need the model's outputs beside it::
     optimizer = optlab.optim.NaturalGradient(model.parameters())
     loss = optimizer.step(lambda: (loss_function(outputs := model(x), y), outputs))
 
-Importing this changes nothing of torch: neither its threads nor its default types.
+The classes are created from the registry on first access, so a new file in
+``optlab/catalogue/optimizers/`` adds one. Importing this module does not change the threads or
+default types of torch.
 """
 
 from __future__ import annotations
 
-# Before anything reaches for torch through optlab.core.lazy: that would set how its threads wait,
-# which is for the laboratory to choose and not for a library inside somebody's script.
+# Import torch before anything uses it through optlab.core.lazy, which would configure how its
+# threads wait. The application may do that, but not a library that is imported by a script.
 import torch as _torch  # noqa: F401
 
-from optlab.catalogue.optimizers.base import ObjectiveOptimizer as _ObjectiveRule
+from optlab.catalogue.optimizers.base import ObjectiveOptimizer as _ClosureRule
 from optlab.catalogue.optimizers.base import Optimizer as _Rule
 from optlab.core import registry as _registry
-from optlab.optim.objective_rule import ObjectiveRuleOptimizer
+from optlab.optim.closure_optimizer import ClosureOptimizer
 from optlab.optim.rule import RuleOptimizer
 
-_made: dict[type[_Rule], type[RuleOptimizer] | type[ObjectiveRuleOptimizer]] = {}
+_classes: dict[type[_Rule], type[RuleOptimizer] | type[ClosureOptimizer]] = {}
 
 
 def _rules() -> dict[str, type[_Rule]]:
-    """Class name → rule, of all that can be applied tensor by tensor or to a closure's loss."""
-    return {
-        name: rule
-        for name, rule in _everything().items()
-        if rule.elementwise or issubclass(rule, _ObjectiveRule)
-    }
-
-
-def _everything() -> dict[str, type[_Rule]]:
+    """Return class name → rule for all rules that work per tensor or with a closure."""
     return {
         component.__name__: component
         for component in _registry.components("optimizer")
         if issubclass(component, _Rule)
+        and (component.elementwise or issubclass(component, _ClosureRule))
     }
 
 
-def __getattr__(name: str) -> type[RuleOptimizer] | type[ObjectiveRuleOptimizer]:
+def __getattr__(name: str) -> type[RuleOptimizer] | type[ClosureOptimizer]:
     if name == "__all__":
         return list(__dir__())  # type: ignore[return-value]
     rule = None if name.startswith("_") else _rules().get(name)
@@ -62,14 +63,14 @@ def __getattr__(name: str) -> type[RuleOptimizer] | type[ObjectiveRuleOptimizer]
         raise AttributeError(
             f"module {__name__!r} has no optimizer {name!r}; it has: {', '.join(_rules())}"
         )
-    if rule not in _made:
-        _made[rule] = (
-            ObjectiveRuleOptimizer.of(rule, __name__)
-            if issubclass(rule, _ObjectiveRule)
+    if rule not in _classes:
+        _classes[rule] = (
+            ClosureOptimizer.of(rule, __name__)
+            if issubclass(rule, _ClosureRule)
             else RuleOptimizer.of(rule, __name__)
         )
-    return _made[rule]
+    return _classes[rule]
 
 
 def __dir__() -> list[str]:
-    return ["ObjectiveRuleOptimizer", "RuleOptimizer", *_rules()]
+    return ["ClosureOptimizer", "RuleOptimizer", *_rules()]

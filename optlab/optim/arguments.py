@@ -1,9 +1,8 @@
-"""How a rule's fields look as arguments of a torch optimizer: names, signature, checks and
-documentation.
+"""Fields of a rule as arguments of a torch optimizer: names, signature, checks, documentation.
 
-Names are torch's where they differ: ``betas`` bundles ``beta1`` and ``beta2`` because schedulers
-look for it. Values live in torch's parameter groups, where schedulers change them, and are handed
-to the rule as the numbers it knows.
+Names follow torch where they differ: ``betas`` bundles ``beta1`` and ``beta2``, because schedulers
+expect it. Values are stored in torch's parameter groups, where schedulers change them, and are
+converted to the hyperparameters of the rule at each step.
 """
 
 from __future__ import annotations
@@ -29,19 +28,24 @@ _COMMON: Mapping[str, tuple[Any, type, str]] = {
     "weight_decay": (
         0.0,
         float,
-        "L2 penalty: this times the parameters is added to their gradient, as torch.optim does; at least 0.",
+        "weight decay (L2 penalty), a number at least 0. The parameters times this value are added"
+        " to the gradient, as in torch.optim.",
     ),
-    "maximize": (False, bool, "Climb instead of descend."),
+    "maximize": (False, bool, "maximize the objective instead of minimizing it."),
 }
-"""Arguments that every class has: default, type and words. A rule with a field of the same name
-brings its own.
+"""Arguments of every class: default, type and description.
+
+A field of the rule with the same name replaces one.
 """
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument: its name, and the fields of the rule that it holds (several where torch bundles
-    them).
+    """An argument and the fields of the rule that it sets.
+
+    Attributes:
+        name: its name.
+        fields: one field, or several that torch bundles in a tuple.
     """
 
     name: str
@@ -49,12 +53,12 @@ class Argument:
 
     @property
     def bundled(self) -> bool:
-        """Whether the value is a tuple."""
+        """Return whether the value is a tuple."""
         return self.name != self.fields[0].name
 
     @property
     def default(self) -> Any:
-        """The field's default, or a tuple of them."""
+        """Return the default of the field, or a tuple of defaults."""
         return (
             tuple(field.default for field in self.fields)
             if self.bundled
@@ -64,27 +68,26 @@ class Argument:
 
 @functools.cache
 def arguments(rule: type[Optimizer]) -> tuple[Argument, ...]:
-    """The rule's own arguments, ``lr`` first."""
+    """Return the arguments of the rule itself, ``lr`` first."""
     bundles = {name: argument for argument, names in rule.torch_arguments.items() for name in names}
-    found: dict[str, Argument] = {}
+    result: dict[str, Argument] = {}
     for field in sorted(rule.fields(), key=lambda field: field.name != "lr"):
         name = bundles.get(field.name, field.name)
         members = tuple(
             rule.field(member) for member in rule.torch_arguments.get(name, (field.name,))
         )
-        found.setdefault(name, Argument(name, members))
-    return tuple(found.values())
+        result.setdefault(name, Argument(name, members))
+    return tuple(result.values())
 
 
 def common(rule: type[Optimizer]) -> dict[str, tuple[Any, type, str]]:
-    """The arguments that are the same for every rule."""
+    """Return name → default, type and description of the arguments that all classes share."""
     own = {argument.name for argument in arguments(rule)}
     return {name: declared for name, declared in _COMMON.items() if name not in own}
 
 
 def signature(rule: type[Optimizer]) -> inspect.Signature:
-    """``(params, lr=…, *, …, weight_decay=0.0, maximize=False)``."""
-    types = {"number": float, "integer": int, "flag": bool, "choice": str, "text": str}
+    """Return ``(params, lr=…, *, …, weight_decay=0.0, maximize=False)``."""
     parameters = [inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     for argument in arguments(rule):
         kind = (
@@ -92,10 +95,10 @@ def signature(rule: type[Optimizer]) -> inspect.Signature:
             if argument.name == "lr"
             else inspect.Parameter.KEYWORD_ONLY
         )
-        members = tuple(types.get(field.kind, tuple) for field in argument.fields)
-        annotation: Any = tuple[members] if argument.bundled else members[0]  # type: ignore[valid-type]
         parameters.append(
-            inspect.Parameter(argument.name, kind, default=argument.default, annotation=annotation)
+            inspect.Parameter(
+                argument.name, kind, default=argument.default, annotation=_annotation(argument)
+            )
         )
     for name, (default, type_, _) in common(rule).items():
         parameters.append(
@@ -106,54 +109,66 @@ def signature(rule: type[Optimizer]) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
+def _annotation(argument: Argument) -> Any:
+    types = {"number": float, "integer": int, "flag": bool, "choice": str, "text": str}
+    members = tuple(types.get(field.kind, tuple) for field in argument.fields)
+    return tuple[members] if argument.bundled else members[0]  # type: ignore[valid-type]
+
+
 def check(rule: type[Optimizer], group: Mapping[str, Any]) -> None:
-    """Whether a parameter group's values are allowed, by the rule's own validation.
+    """Validate the values of a parameter group with the declarations of the rule.
 
     Raises:
-        ValueError: one sentence with the argument, its value and what it must be.
+        ValueError: a value is not allowed; the message names the argument, the value and the
+            allowed range.
     """
     values: dict[str, Any] = {}
-    places: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for argument in arguments(rule):
-        given = group[argument.name]
+        setting = group[argument.name]
         count = len(argument.fields)
-        if argument.bundled and not (isinstance(given, (tuple, list)) and len(given) == count):
+        if argument.bundled and not (isinstance(setting, (tuple, list)) and len(setting) == count):
             raise ValueError(
-                f"{rule.__name__}: {argument.name} is {shown(given)}, but it must be a tuple of {count} numbers."
+                f"{rule.__name__}: {argument.name} is {shown(setting)}, but it must be a tuple of"
+                f" {count} numbers."
             )
-        for place, (field, value) in enumerate(
-            zip(argument.fields, given if argument.bundled else (given,), strict=True)
+        for index, (field, value) in enumerate(
+            zip(argument.fields, setting if argument.bundled else (setting,), strict=True)
         ):
-            places[field.name] = f"{argument.name}[{place}]" if argument.bundled else argument.name
-            values[field.name] = _plain(rule, places[field.name], value, field.kind)
+            paths[field.name] = f"{argument.name}[{index}]" if argument.bundled else argument.name
+            values[field.name] = _plain(rule, paths[field.name], value, field.kind)
     try:
         rule.build(values, "")
     except InvalidInput as error:
         message = str(error)
-        if error.field in places:
-            message = places[error.field] + message.removeprefix(error.field)
+        if error.field in paths:
+            message = paths[error.field] + message.removeprefix(error.field)
         raise ValueError(f"{rule.__name__}: {message}") from None
     extra = common(rule)
     if "weight_decay" in extra:
         decay = _plain(rule, "weight_decay", group["weight_decay"], "number")
         if not isinstance(decay, float) or not math.isfinite(decay) or decay < 0.0:
             raise ValueError(
-                f"{rule.__name__}: weight_decay is {shown(decay)}, but it must be a number at least 0."
+                f"{rule.__name__}: weight_decay is {shown(decay)}, but it must be a number at least"
+                " 0."
             )
     if "maximize" in extra and not isinstance(group["maximize"], bool):
         raise ValueError(
-            f"{rule.__name__}: maximize is {shown(group['maximize'])}, but it must be true or false."
+            f"{rule.__name__}: maximize is {shown(group['maximize'])}, but it must be true or"
+            " false."
         )
 
 
 def _plain(rule: type[Optimizer], name: str, value: Any, kind: str) -> Any:
-    """The number in a tensor of one element or a NumPy scalar; anything else as it is, for the rule
-    to judge.
+    """Return the number in a tensor of one element or a NumPy scalar, or any other value unchanged.
+
+    The rule validates it.
     """
     if isinstance(value, torch.Tensor):
         if value.numel() != 1:
             raise ValueError(
-                f"{rule.__name__}: {name} is a tensor of {value.numel()} elements; Tensor {name} must be 1-element."
+                f"{rule.__name__}: {name} is a tensor of {value.numel()} elements; Tensor {name}"
+                " must be 1-element."
             )
         value = value.item()
     if isinstance(value, bool):
@@ -164,73 +179,91 @@ def _plain(rule: type[Optimizer], name: str, value: Any, kind: str) -> Any:
 
 
 def hyperparameters(rule: type[Optimizer], group: Mapping[str, Any]) -> Hyperparameters:
-    """What the rule's functions read, from a parameter group as it stands now (``step`` is left to
-    set).
+    """Return the hyperparameters of the rule from the current values of a parameter group.
+
+    The caller sets ``step``.
     """
     values: dict[str, Any] = {}
     for argument in arguments(rule):
-        given = group[argument.name]
+        setting = group[argument.name]
         for field, value in zip(
-            argument.fields, given if argument.bundled else (given,), strict=True
+            argument.fields, setting if argument.bundled else (setting,), strict=True
         ):
-            # Without dimensions a tensor multiplies as a number does, whatever its precision.
+            # A tensor without dimensions multiplies like a number, whatever its precision.
             values[field.name] = value.reshape(()) if isinstance(value, torch.Tensor) else value
     return Hyperparameters(**values)
 
 
 def documentation(rule: type[Optimizer], module: str) -> str:
-    """The class's docstring, from the component's page."""
+    """Return the docstring of the class of a rule in ``module``, from the page of the component."""
     described = page(rule)
+    own = {field.symbol for field in rule.fields()}
     parts = [_wrapped(paragraph) for paragraph in (described.sentence, *described.explanation)]
     if described.rule:
         parts.append("Rule (LaTeX):\n" + "\n".join(f"    {line}" for line in described.rule))
     if described.symbols:
         parts.append(
             "Symbols:\n"
-            + "\n".join(f"    {symbol}: {meaning}" for symbol, meaning in described.symbols)
+            + "\n".join(
+                f"    {symbol}: {meaning.lower() if symbol in own else meaning}"
+                for symbol, meaning in described.symbols
+            )
         )
     lines = [
-        "params: parameters, (name, parameter) pairs, or dictionaries that each give a group its own values."
+        "params (iterable): parameters to optimize, (name, parameter) pairs, or dicts that define"
+        " parameter groups with their own values."
     ]
-    for argument in arguments(rule):
-        lines.append(
-            f"{argument.name}: {'; '.join(_words(field) for field in argument.fields)} Default {argument.default!r}."
-        )
     lines += [
-        f"{name}: {words} Default {default!r}."
-        for name, (default, _, words) in common(rule).items()
+        f"{argument.name} ({_type_name(_annotation(argument))}, optional):"
+        f" {'; '.join(_described(field) for field in argument.fields)}."
+        f" Default: {argument.default!r}."
+        for argument in arguments(rule)
+    ]
+    lines += [
+        f"{name} ({type_.__name__}, optional): {text} Default: {default!r}."
+        for name, (default, type_, text) in common(rule).items()
     ]
     parts.append("Args:\n" + "\n".join(_wrapped(line, "    ", "        ") for line in lines))
     parts.append(
-        "Raises:\n    ValueError: a value is not allowed; the message says which.\n    TypeError: there is no such argument."
+        "Raises:\n"
+        "    ValueError: a value is not allowed; the message says which, and what is allowed.\n"
+        "    TypeError: an argument does not exist."
     )
     if rule.point is not Optimizer.point:
         parts.append(_LOOK_AHEAD)
     if described.differences:
-        parts.append(_wrapped(f"Differs: {described.differences}"))
+        parts.append(_wrapped(f"Other libraries: {described.differences}"))
     if described.source:
         parts.append(_wrapped(f"Source: {described.source}"))
     parts.append(
-        f"Example:\n    optimizer = {module}.{rule.__name__}(model.parameters())\n    loss.backward()\n    optimizer.step()"
+        "Example:\n"
+        f"    >>> optimizer = {module}.{rule.__name__}(model.parameters())\n"
+        "    >>> optimizer.zero_grad()\n"
+        "    >>> loss_function(model(x), y).backward()\n"
+        "    >>> optimizer.step()"
     )
     return "\n\n".join(parts)
 
 
-_LOOK_AHEAD = """Where the gradient is taken:
-    This rule wants the gradient at an interim point ahead of the parameters θ.
-    With a closure, step(closure) moves there, evaluates the closure once, and leaves the new θ
-    in the module. Without one, the module holds the interim point between steps, so that
-    loss.backward() is evaluated there (as torch.optim does); use "with optimizer.at_iterate():"
-    to look at θ itself. Both give the same sequence of θ while the arguments do not change.
-    After steps with a closure call look_ahead() before going on without."""
+_LOOK_AHEAD = """Point of the gradient:
+    This rule evaluates the gradient at an interim point ahead of the parameters θ.
+    With a closure, step(closure) moves to that point, evaluates the closure once, and leaves the
+    new θ in the module. Without a closure, the module holds the interim point between steps, so
+    that loss.backward() is evaluated there, as in torch.optim; use "with optimizer.at_iterate():"
+    to access θ itself. Both ways give the same sequence of θ while the arguments do not change.
+    Call look_ahead() when you change from steps with a closure to steps without one."""
 
 
 def _wrapped(paragraph: str, first: str = "", rest: str = "") -> str:
     return textwrap.fill(paragraph, 100, initial_indent=first, subsequent_indent=rest)
 
 
-def _words(field: Field) -> str:
+def _type_name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+def _described(field: Field) -> str:
     symbol = f" {field.symbol}" if field.symbol else ""
     unit = f" ({field.unit})" if field.unit else ""
-    help_ = f" {field.help}" if field.help else ""
-    return f"{field.label.lower()}{symbol}{unit}, {field.allowed}.{help_}"
+    help_ = f". {field.help.removesuffix('.')}" if field.help else ""
+    return f"{field.label.lower()}{symbol}{unit}, {field.allowed}{help_}"

@@ -1,8 +1,8 @@
-"""A closure over a module's parameters as an objective that a rule can ask, for one run.
+"""A closure over the parameters of a module as the objective of a closure-based optimizer.
 
-The module holds the parameters; a ``theta`` is written into it before the closure is asked. A rule
-that needs the model's predictions (natural gradients) gets them from a closure that returns them
-beside the loss.
+The module holds the parameters; ``theta`` is written into it before the closure is called. A rule
+that needs the predictions of the model (natural gradients) gets them from a closure that returns
+the outputs together with the loss.
 """
 
 from __future__ import annotations
@@ -21,15 +21,22 @@ Closure = Callable[[], Any]
 
 
 class ClosureObjective:
-    """A closure over a module's parameters as an objective of one run, ``theta`` ``[1, P]``.
+    """A closure over the parameters of a module as the objective of one run.
 
-    The weight decay and the sign of ``maximize`` are part of it. A graph is valid only while the
-    parameters stand where it was made; a product that is asked for after they have moved makes its
-    graph again.
+    ``theta`` is ``[1, P]`` throughout. The objective includes the weight decay and the sign of
+    ``maximize``. A graph is valid only for the parameters for which it was built; a product that is
+    used after the parameters have changed rebuilds its graph.
+
+    Args:
+        name: name of the optimizer, for messages.
+        parameters: parameters of the module, P values in total.
+        closure: returns the loss.
+        group: parameter group with ``seed``, ``weight_decay`` and ``maximize``.
 
     Attributes:
-        theta: the parameters when it was made. number: number of this step (0, 1, …), for draws.
-            first: the closure's first loss.
+        theta: parameters ``[1, P]`` at construction.
+        number: number of this step (0, 1, …), which seeds random draws.
+        first: first loss that the closure returned.
     """
 
     def __init__(
@@ -43,105 +50,108 @@ class ClosureObjective:
         self._seed = int(group["seed"])
         self._sizes = [parameter.numel() for parameter in parameters]
         self._count = [0]
-        self.theta = self._here = self._row(parameters)
+        self.theta = self._current = self._row(parameters)
         self.number = 0
         self.first: torch.Tensor | None = None
 
     @property
     def gradients(self) -> Sequence[int]:
-        """Evaluations of the gradient so far; a product counts as two."""
+        """Number of gradient evaluations so far; a matrix-vector product counts as two."""
         return self._count
 
     def only(self, run: int) -> Self:
-        """Itself: there is one run."""
+        """Return the objective itself, because there is only one run."""
         return self
 
     def generator(self, run: int, purpose: str) -> torch.Generator:
-        """The generator that a run of the laboratory with this seed has in this step."""
+        """Return the generator that a run with this seed uses in this step."""
         return generator(self._seed, f"{purpose}/{self.number}")
 
-    def place(self, theta: torch.Tensor) -> None:
+    def set_parameters(self, theta: torch.Tensor) -> None:
         """Write ``theta`` ``[1, P]`` into the module."""
-        if theta is self._here or torch.equal(theta, self._here):
+        if theta is self._current or torch.equal(theta, self._current):
             return
         with torch.no_grad():
             for parameter, part in zip(self._parameters, theta[0].split(self._sizes), strict=True):
                 parameter.copy_(part.view_as(parameter))
-        self._here = theta.detach().clone()
+        self._current = theta.detach().clone()
 
     def loss(self, theta: torch.Tensor) -> torch.Tensor:
-        """The objective ``[1]``."""
-        self.place(theta)
+        """Return the objective ``[1]``."""
+        self.set_parameters(theta)
         return self._value(graph=False).detach().reshape(1)
 
     def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The objective ``[1]`` and its gradient ``[1, P]``."""
+        """Return the objective ``[1]`` and its gradient ``[1, P]``."""
         self._count[0] += 1
-        self.place(theta)
+        self.set_parameters(theta)
         value = self._value()
-        found = torch.autograd.grad(value, self._parameters, materialize_grads=True)
-        return value.detach().reshape(1), self._row(found)
+        gradients = torch.autograd.grad(value, self._parameters, materialize_grads=True)
+        return value.detach().reshape(1), self._row(gradients)
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
-        """``v [1, P]`` → ``H v``, exactly."""
+        """Return the function ``v [1, P] → H v [1, P]``, which is exact."""
         at = theta.detach().clone()
-        gradient, made_at = self._differentiable(at)
+        gradient, built_at = self._differentiable(at)
 
         def product(v: torch.Tensor) -> torch.Tensor:
-            nonlocal gradient, made_at
-            if self._here is not made_at:
-                gradient, made_at = self._differentiable(at)
+            nonlocal gradient, built_at
+            if self._current is not built_at:
+                gradient, built_at = self._differentiable(at)
             self._count[0] += 2
             parts = self._parts(v)
-            # A part of the gradient that is constant has no graph, and nothing to give.
+            # Constant parts of the gradient have no graph and contribute nothing.
             pairs = [(g, part) for g, part in zip(gradient, parts, strict=True) if g.requires_grad]
             if not pairs:
                 return torch.zeros_like(v)
-            found = torch.autograd.grad(
+            products = torch.autograd.grad(
                 [g for g, _ in pairs],
                 self._parameters,
                 [part for _, part in pairs],
                 retain_graph=True,
                 materialize_grads=True,
             )
-            return self._row(found)
+            return self._row(products)
 
         return product
 
     def hessian(self, theta: torch.Tensor) -> torch.Tensor:
-        """The Hessian ``[1, P, P]``; for small P."""
+        """Return the Hessian ``[1, P, P]``, for small P."""
         matrix = dense(self.hessian_product(theta), theta)
         return 0.5 * (matrix + matrix.transpose(1, 2))
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
-        """A closure's loss alone does not tell the predictions: :class:`PredictingObjective` has
-        them.
+        """Raise an error: without outputs of the model there is no Fisher matrix ``[1, P, P]``.
+
+        :class:`PredictingObjective` overrides this method.
 
         Raises:
             RuntimeError: always.
         """
         raise RuntimeError(
-            f"{self._name}: the Fisher matrix is of the model's predictions, and a closure that returns the loss alone does not tell them."
+            f"{self._name}: the Fisher matrix depends on the predictions of the model, so the"
+            " closure"
+            " must return the outputs together with the loss."
         )
 
     def fisher(self, theta: torch.Tensor) -> torch.Tensor:
-        """The matrix ``[1, P, P]`` of :meth:`fisher_product`; for small P."""
+        """Return the Fisher matrix ``[1, P, P]``, for small P."""
         matrix = dense(self.fisher_product(theta), theta)
         return 0.5 * (matrix + matrix.transpose(1, 2))
 
     def _differentiable(self, theta: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-        """The gradient with its graph, and the placement that the graph belongs to."""
+        """Return the gradient with its graph, and the parameters to which the graph belongs."""
         self._count[0] += 1
-        self.place(theta)
+        self.set_parameters(theta)
         with torch.enable_grad():
-            found = torch.autograd.grad(
+            gradient = torch.autograd.grad(
                 self._value(), self._parameters, create_graph=True, materialize_grads=True
             )
-        return found, self._here
+        return gradient, self._current
 
     def _value(self, *, graph: bool = True) -> torch.Tensor:
-        """The objective where the parameters stand."""
-        kept = [parameter.grad for parameter in self._parameters]
+        """Return the objective at the current parameters."""
+        saved = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:
             parameter.grad = None
         try:
@@ -149,19 +159,22 @@ class ClosureObjective:
                 loss = self._loss(self._closure())
             if any(parameter.grad is not None for parameter in self._parameters):
                 raise RuntimeError(
-                    f"{self._name}: the closure called backward(); it has to return the loss without, because the rule differentiates itself."
+                    f"{self._name}: the closure called backward(); it must return the loss without"
+                    " calling backward(), because the optimizer differentiates it."
                 )
         finally:
-            for parameter, gradient in zip(self._parameters, kept, strict=True):
+            for parameter, gradient in zip(self._parameters, saved, strict=True):
                 parameter.grad = gradient
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
             raise RuntimeError(
-                f"{self._name}: the closure has to return the loss, a tensor of one number, and not {_shown(loss)}."
+                f"{self._name}: the closure must return the loss, a tensor with one element, but it"
+                f" returned {_type_of(loss)}."
             )
         if graph and not loss.requires_grad:
             raise RuntimeError(
-                f"{self._name}: the loss that the closure returned has no graph, so it cannot be differentiated; compute it from the parameters, without "
-                "no_grad(), detach() or item()."
+                f"{self._name}: the loss that the closure returned has no graph and cannot be"
+                " differentiated; compute it from the parameters, without no_grad(), detach() or"
+                " item()."
             )
         if self.first is None:
             self.first = loss.detach().clone()
@@ -174,29 +187,32 @@ class ClosureObjective:
         return value
 
     def _parts(self, v: torch.Tensor) -> list[torch.Tensor]:
-        """``v [1, P]`` in the shapes of the parameters."""
+        """Return ``v [1, P]`` split into the shapes of the parameters."""
         return [
             part.view_as(parameter)
             for part, parameter in zip(v[0].split(self._sizes), self._parameters, strict=True)
         ]
 
-    def _loss(self, answer: Any) -> Any:
-        """The loss in what the closure returned."""
-        return answer
+    def _loss(self, result: Any) -> Any:
+        """Return the loss in the result of the closure."""
+        return result
 
     @staticmethod
     def _row(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        """``[1, P]``: a copy of the values of these tensors."""
+        """Return a copy of the values of tensors as a row ``[1, P]``."""
         return torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).unsqueeze(0)
 
 
 class PredictingObjective(ClosureObjective):
-    """The same for a closure that returns ``(loss, outputs)``, and with it the Fisher matrix of
-    what the outputs predict.
+    """The objective of a closure that returns ``(loss, outputs)``, with its Fisher matrix.
 
     Args:
-        likelihood: the loss whose distribution the outputs ``[m, outputs]`` predict, as a mean over
-            the m examples of the closure.
+        name: name of the optimizer, for messages.
+        parameters: parameters of the module, P values in total.
+        closure: returns the loss and the outputs ``[m, outputs]`` for m examples.
+        group: parameter group with ``seed``, ``weight_decay`` and ``maximize``.
+        likelihood: loss that defines the predicted distribution; the closure's loss is its mean
+            over the m examples.
     """
 
     def __init__(
@@ -212,19 +228,21 @@ class PredictingObjective(ClosureObjective):
         self._outputs: torch.Tensor | None = None
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
-        """``v [1, P]`` → ``F v``, ``F = mean Jᵀ S J`` with J the Jacobian of the outputs and S the
-        Fisher matrix of the predicted distribution.
+        """Return the function ``v [1, P] → F v [1, P]``.
+
+        ``F = mean Jᵀ S J``, with J the Jacobian of the outputs and S the Fisher matrix of the
+        predicted distribution with respect to them.
         """
         at = theta.detach().clone()
-        outputs, probe, pulled, made_at = self._pulled(at)
+        outputs, probe, pulled, built_at = self._pull_back(at)
 
         def product(v: torch.Tensor) -> torch.Tensor:
-            nonlocal outputs, probe, pulled, made_at
-            if self._here is not made_at:
-                outputs, probe, pulled, made_at = self._pulled(at)
+            nonlocal outputs, probe, pulled, built_at
+            if self._current is not built_at:
+                outputs, probe, pulled, built_at = self._pull_back(at)
             self._count[0] += 2
-            # Jᵀu is linear in u, so its derivative by u along v is Jv. Tensors that the outputs do
-            # not depend on have no part in it.
+            # Jᵀu is linear in u, so its derivative with respect to u along v is Jv. Tensors on
+            # which the outputs do not depend contribute nothing.
             pairs = [
                 (part, along)
                 for part, along in zip(pulled, self._parts(v), strict=True)
@@ -244,13 +262,11 @@ class PredictingObjective(ClosureObjective):
 
         return product
 
-    def _pulled(
+    def _pull_back(
         self, theta: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...], torch.Tensor]:
-        """Outputs, a probe u of their shape, ``Jᵀu`` as a function of u, and the placement that the
-        graph belongs to.
-        """
-        self.place(theta)
+        """Return outputs, a probe u, ``Jᵀu`` as a function of u, and the graph's parameters."""
+        self.set_parameters(theta)
         self._value()
         outputs = self._outputs
         assert outputs is not None
@@ -259,23 +275,25 @@ class PredictingObjective(ClosureObjective):
             pulled = torch.autograd.grad(
                 outputs, self._parameters, probe, create_graph=True, materialize_grads=True
             )
-        return outputs, probe, pulled, self._here
+        return outputs, probe, pulled, self._current
 
-    def _loss(self, answer: Any) -> Any:
-        if not isinstance(answer, tuple) or len(answer) != 2:
+    def _loss(self, result: Any) -> Any:
+        if not isinstance(result, tuple) or len(result) != 2:
             raise RuntimeError(
-                f"{self._name}: the closure has to return the loss and the model's outputs, (loss, outputs), and not {type(answer).__name__}."
+                f"{self._name}: the closure must return the loss and the outputs of the model,"
+                f" (loss, outputs), but it returned {type(result).__name__}."
             )
-        loss, outputs = answer
+        loss, outputs = result
         if not isinstance(outputs, torch.Tensor) or outputs.dim() != 2 or not outputs.requires_grad:
             raise RuntimeError(
-                f"{self._name}: the outputs that the closure returned have to be a tensor [examples, outputs] with its graph."
+                f"{self._name}: the outputs that the closure returns must be a tensor"
+                " [examples, outputs] with its graph."
             )
         self._outputs = outputs
         return loss
 
 
-def _shown(value: object) -> str:
+def _type_of(value: object) -> str:
     return (
         f"a tensor of shape {list(value.shape)}"
         if isinstance(value, torch.Tensor)

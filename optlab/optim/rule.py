@@ -1,13 +1,13 @@
-"""A torch optimizer around one rule of the catalogue.
+"""Torch optimizers for the first-order rules of the catalogue.
 
-A rule is a pure function on ``theta [R, P]``; here R = 1 and every parameter of the module is a
-``theta`` of its own, viewed as ``[1, numel]``. What torch expects around it (groups, state dicts,
-closures) is the same for all rules and lives in this one class.
+A rule is a pure function on ``theta [R, P]``; with R = 1, every parameter of the module is a
+separate ``theta``, viewed as ``[1, numel]``. The interface of torch (groups, state dicts, closures)
+is the same for all rules and is implemented by this class.
 
-A rule may want its gradient at a point ahead of the iterate. Without a closure nobody can move the
-parameters there just before ``loss.backward()``, so they stay there between steps;
-``state[p]["ahead"]`` holds how far (point − iterate), and its absence says that the parameter is at
-its iterate.
+A rule may evaluate its gradient at a point ahead of the iterate. Without a closure, the parameters
+cannot be moved there just before ``loss.backward()``, so they stay there between steps;
+``state[p]["ahead"]`` is the difference point − iterate, and is missing if the parameter is at its
+iterate.
 """
 
 from __future__ import annotations
@@ -34,26 +34,33 @@ from optlab.optim.arguments import (
 
 _STEP, _AHEAD = "step", "ahead"
 _OWN = frozenset({_STEP, _AHEAD})
-"""Entries of a parameter's state that are not the rule's."""
+"""Entries of the state of a parameter that do not belong to the rule."""
 
 
 class RuleOptimizer(torch.optim.Optimizer):
-    """Base of all optimizers here; the classes themselves are made by :meth:`of`.
+    """Base of the first-order optimizers; :meth:`of` creates the class of a rule.
 
-    State of a parameter: ``step`` (int64, on the CPU), the rule's own tensors in the parameter's
-    shape, and ``ahead`` while the parameter stands at the point where the rule wants its next
-    gradient. Parameters without a gradient are left alone; complex ones are treated as pairs of
-    reals.
+    The state of a parameter consists of ``step`` (int64, on the CPU), the tensors of the rule in
+    the shape of the parameter, and ``ahead`` while the parameter is at the point of its next
+    gradient. Parameters without a gradient are not changed; complex ones are treated as pairs of
+    real numbers.
+
+    Args:
+        params: parameters to optimize, or parameter groups.
+        args: arguments of the rule; see the class of the rule.
+        kwargs: arguments of the rule by name.
+
+    Raises:
+        TypeError: an argument does not exist.
+        ValueError: a value is not allowed.
     """
 
     rule: ClassVar[type[Rule]]
-    """The component whose ``start``, ``point`` and ``update`` are used."""
+    """Component whose ``start``, ``point`` and ``update`` are used."""
 
     @classmethod
     def of(cls, rule: type[Rule], module: str) -> type[RuleOptimizer]:
-        """The optimizer class of a rule, documented from the rule's page, as if written in
-        ``module``.
-        """
+        """Create the optimizer class of a rule in ``module``, documented by the rule's page."""
         body = {
             "rule": rule,
             "__module__": module,
@@ -70,19 +77,24 @@ class RuleOptimizer(torch.optim.Optimizer):
             bound = accepted.bind(params, *args, **kwargs)
         except TypeError as error:
             raise TypeError(
-                f"{self.rule.__name__}: {error}; its signature is {self.rule.__name__}{_short(accepted)}."
+                f"{self.rule.__name__}: {error}; its signature is"
+                f" {self.rule.__name__}{_without_annotations(accepted)}."
             ) from None
         bound.apply_defaults()
         values = dict(bound.arguments)
         super().__init__(values.pop("params"), values)
 
-    # --- parameter groups and state ------------------------------------------------------------------------------------------
+    # --- parameter groups and state ---------------------------------------------------------------
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group of parameters; what it leaves out takes the values of the constructor.
+        """Add a parameter group.
+
+        Args:
+            param_group: ``{"params": …}`` and values of arguments; missing ones take the values
+                passed to the constructor.
 
         Raises:
-            ValueError: a value is not allowed, or a parameter is in a group already.
+            ValueError: a value is not allowed, or a parameter is already in a group.
         """
         if isinstance(param_group, dict):
             values = {**self.defaults, **param_group}
@@ -94,33 +106,33 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        # A state saved before an argument existed takes its default.
+        # States saved before an argument was introduced take its default.
         for group in self.param_groups:
             for name, argument in signature(self.rule).parameters.items():
                 if name != "params":
                     group.setdefault(name, argument.default)
 
-    # --- stepping ------------------------------------------------------------------------------------------------------------
+    # --- stepping ---------------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step.
 
         Args:
             closure: clears the gradients, computes the loss, calls ``backward()`` and returns the
-                loss; evaluated exactly once, where the rule wants its gradient. Without it the
-                gradients that the parameters hold are used.
+                loss. It is evaluated exactly once, at the point of the gradient. Without a closure,
+                the current gradients of the parameters are used.
 
         Returns:
-            what the closure returned; None without one.
+            The result of the closure, or None without one.
 
         Raises:
-            RuntimeError: a gradient is sparse, or it cannot have been taken where the rule wants
-                it. No parameter has been changed then.
+            RuntimeError: a gradient is sparse, or it was evaluated at the wrong point. The
+                parameters are then unchanged.
         """
         with torch.no_grad():
             if closure is None:
                 gradients = self._gradients()
-                self._check_places(gradients)
+                self._check_points(gradients)
                 for parameter in gradients:
                     self._return(parameter)
                 loss = None
@@ -135,11 +147,15 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     @contextlib.contextmanager
     def at_iterate(self) -> Iterator[Self]:
-        """Within this context the parameters are the iterates θ, for evaluating or saving them.
+        """Move the parameters to the iterates θ within a context, to evaluate or save them.
 
-        For rules that look ahead and are stepped without a closure; for all others nothing changes.
-        On leaving, parameters that were only read are exactly what they were before. Save module
-        and optimizer both inside or both outside.
+        It matters for rules that look ahead and are stepped without a closure, and does nothing for
+        all others. On exit, parameters that were only read are restored exactly. Save the module
+        and the optimizer either both inside or both outside of the context.
+
+        Example:
+            >>> with optimizer.at_iterate():
+            ...     torch.save(model.state_dict(), path)
         """
         before: dict[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
         with torch.no_grad():
@@ -163,8 +179,9 @@ class RuleOptimizer(torch.optim.Optimizer):
                         self._advance(group, parameter)
 
     def look_ahead(self) -> None:
-        """Move parameters that stand at their iterate to the point where the rule wants the next
-        gradient, to go on without closures.
+        """Move the parameters from their iterates to the points of the next gradient.
+
+        Call it when you change from steps with a closure to steps without one.
         """
         with torch.no_grad():
             for group, parameter in self._parameters():
@@ -173,8 +190,9 @@ class RuleOptimizer(torch.optim.Optimizer):
                     self._advance(group, parameter)
 
     def _evaluate(self, closure: Callable[[], Any]) -> tuple[Any, dict[torch.Tensor, torch.Tensor]]:
-        """The closure's loss and the gradients at the points; afterwards every parameter is at its
-        iterate.
+        """Return the loss of the closure and the gradients ``[1, n]`` at the points.
+
+        Afterwards every parameter is at its iterate.
         """
         iterates: dict[torch.Tensor, torch.Tensor] = {}
         for group, parameter in self._parameters():
@@ -193,10 +211,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         return loss, gradients
 
     def _gradients(self) -> dict[torch.Tensor, torch.Tensor]:
-        """Gradients ``[1, n]`` of all parameters that have one, with sign and weight decay, at the
-        parameters as they stand.
-        """
-        found: dict[torch.Tensor, torch.Tensor] = {}
+        """Return the gradients ``[1, n]`` of the parameters, with sign and weight decay."""
+        gradients: dict[torch.Tensor, torch.Tensor] = {}
         added = common(self.rule)
         for group, parameter in self._parameters():
             gradient = parameter.grad
@@ -204,52 +220,52 @@ class RuleOptimizer(torch.optim.Optimizer):
                 continue
             if gradient.layout is not torch.strided:
                 raise RuntimeError(
-                    f"{self.rule.__name__} does not support sparse gradients; make the layer that has them dense."
+                    f"{self.rule.__name__} does not support sparse gradients; make the layer that"
+                    " has them dense."
                 )
             g = -_flat(gradient) if "maximize" in added and group["maximize"] else _flat(gradient)
             decay = group["weight_decay"] if "weight_decay" in added else 0.0
-            found[parameter] = (
+            gradients[parameter] = (
                 g if isinstance(decay, float | int) and decay == 0 else g + decay * _flat(parameter)
             )
-        return found
+        return gradients
 
     def _update(self, group: dict[str, Any], parameter: torch.Tensor, g: torch.Tensor) -> None:
         state, h = self._state(group, parameter)
         theta = _flat(parameter)
         after, fresh = self.rule.update(theta, g, state, h)
-        kept = self.state[parameter]
-        kept.setdefault(_STEP, torch.zeros((), dtype=torch.int64))
-        kept[_STEP] = kept[_STEP] + 1
-        written = {_address(parameter), _address(parameter.grad)}
+        stored = self.state[parameter]
+        stored.setdefault(_STEP, torch.zeros((), dtype=torch.int64))
+        stored[_STEP] = stored[_STEP] + 1
+        mutable = {_address(parameter), _address(parameter.grad)}
         for name, value in fresh.items():
-            # What a rule hands on unchanged may be the parameter's or the gradient's own memory,
-            # which others write to.
-            own = value.clone() if _address(value) in written else value
-            kept[name] = _shaped(own, parameter) if own.shape == theta.shape else own
+            # A tensor that the rule returns unchanged may share memory with the parameter or the
+            # gradient, which others modify.
+            own = value.clone() if _address(value) in mutable else value
+            stored[name] = _shaped(own, parameter) if own.shape == theta.shape else own
         parameter.copy_(_shaped(after, parameter))
 
     def _state(
         self, group: dict[str, Any], parameter: torch.Tensor
     ) -> tuple[State, Hyperparameters]:
-        """The rule's state of a parameter with a leading run axis, and the hyperparameters of its
-        next step.
-        """
-        kept = self.state.get(parameter, {})
+        """Return the state of a parameter with a run axis, and its next hyperparameters."""
+        stored = self.state.get(parameter, {})
         h = hyperparameters(self.rule, group)
-        h.step = int(kept[_STEP]) + 1 if _STEP in kept else 1
-        if _STEP not in kept:
+        h.step = int(stored[_STEP]) + 1 if _STEP in stored else 1
+        if _STEP not in stored:
             return self.rule.start(_flat(parameter)), h
         return {
             name: _flat(value) if value.shape == parameter.shape else value
-            for name, value in kept.items()
+            for name, value in stored.items()
             if name not in _OWN
         }, h
 
-    # --- points ahead of the iterates ----------------------------------------------------------------------------------------
+    # --- points ahead of the iterates -------------------------------------------------------------
 
     def _point(self, group: dict[str, Any], parameter: torch.Tensor) -> torch.Tensor | None:
-        """Where the rule wants the next gradient of a parameter that stands at its iterate; None
-        where that is the iterate itself.
+        """Return the point of the next gradient of a parameter that is at its iterate.
+
+        Return None if it is the iterate itself.
         """
         if self.rule.point is Rule.point:
             return None
@@ -259,32 +275,36 @@ class RuleOptimizer(torch.optim.Optimizer):
         return None if point is theta else _shaped(point, parameter)
 
     def _advance(self, group: dict[str, Any], parameter: torch.Tensor) -> None:
-        """From the iterate to the point."""
+        """Move a parameter from its iterate to the point of its next gradient."""
         point = self._point(group, parameter)
         if point is not None:
-            # The difference of what is stored, not of what was computed: taking it off again then
-            # gives the iterate back without rounding.
+            # The difference of the stored values, so that subtracting it restores the iterate
+            # without rounding error.
             self.state[parameter][_AHEAD] = point - parameter
             parameter.copy_(point)
 
     def _return(self, parameter: torch.Tensor) -> None:
-        """From the point to the iterate."""
+        """Move a parameter from the point of its gradient to its iterate."""
         ahead = self.state.get(parameter, {}).get(_AHEAD)
         if ahead is not None:
             parameter.sub_(ahead)
             del self.state[parameter][_AHEAD]
 
-    def _check_places(self, gradients: dict[torch.Tensor, torch.Tensor]) -> None:
-        """Refuse gradients that were taken at an iterate where the rule wants them ahead of it."""
+    def _check_points(self, gradients: dict[torch.Tensor, torch.Tensor]) -> None:
+        """Raise an error if gradients were evaluated at an iterate instead of ahead of it."""
         for group, parameter in self._parameters():
             if parameter not in gradients or _AHEAD in self.state.get(parameter, {}):
                 continue
             point = self._point(group, parameter)
             if point is not None and not torch.equal(point, parameter):
                 raise RuntimeError(
-                    f"{self.rule.__name__}: this step has no closure, so the gradient has to be taken at the interim point, but the "
-                    "parameters stand at the iterate (the last step had a closure, or this is within at_iterate()); call look_ahead() "
-                    "before computing the gradient, or pass a closure."
+                    f"{self.rule.__name__}: this step has no closure, so the gradient must be"
+                    " evaluated"
+                    " at the interim point, but the parameters are at the iterate (the last step"
+                    " had"
+                    " a closure, or this is within at_iterate()); call look_ahead() before"
+                    " computing"
+                    " the gradient, or pass a closure."
                 )
 
     def _parameters(self) -> Iterator[tuple[dict[str, Any], torch.Tensor]]:
@@ -294,12 +314,12 @@ class RuleOptimizer(torch.optim.Optimizer):
 
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:
-    """``[1, n]`` reals: a view where the memory allows it."""
+    """Return real values ``[1, n]``, as a view where possible."""
     return (torch.view_as_real(tensor) if tensor.is_complex() else tensor).detach().reshape(1, -1)
 
 
 def _shaped(flat: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """``[1, n]`` reals in the shape (and, if complex, the type) of ``like``."""
+    """Return real values ``[1, n]`` in the shape of ``like``, complex if it is complex."""
     return (
         torch.view_as_complex(flat.reshape(*like.shape, 2))
         if like.is_complex()
@@ -311,8 +331,8 @@ def _address(tensor: torch.Tensor | None) -> int:
     return tensor.untyped_storage().data_ptr() if tensor is not None else 0
 
 
-def _short(accepted: inspect.Signature) -> str:
-    """A signature without annotations."""
+def _without_annotations(accepted: inspect.Signature) -> str:
+    """Return a signature as text without annotations."""
     bare = [
         parameter.replace(annotation=inspect.Parameter.empty)
         for parameter in accepted.parameters.values()

@@ -164,7 +164,7 @@ class Group:
 
     def clipped(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
         """Return the share ``[len(rows)]`` of the gradients' components that are clipped."""
-        return self.clipping.touched(g, norm, self.clip_h)
+        return self.clipping.clipped_share(g, norm, self.clip_h)
 
     def step_on_objective(self, theta: torch.Tensor, objective: BatchObjective) -> Outcome:
         """Take the step of a rule that evaluates the objective itself.

@@ -70,7 +70,7 @@ def pretrained(
         if topmost and learned.head is not None:
             for part, value in zip(output, learned.head, strict=True):
                 part.copy_(value)
-        reached.append(f"layer {number}: {learned.words}")
+        reached.append(f"layer {number}: {learned.summary}")
         with torch.no_grad():
             x = stack.activate(functional.linear(x, parts[weight], parts[bias]))
     seconds = time.perf_counter() - began

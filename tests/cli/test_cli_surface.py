@@ -152,7 +152,7 @@ def test_that_a_run_that_diverged_is_a_result_with_a_reason(
         (["saddle", "--clip", "-1"], "above 0", "clipping.threshold"),
         (
             ["saddle", "--optimizer", "newton", "--clip", "1"],
-            "cannot be combined with clipping",
+            'set clipping.name = "none"',
             "clipping.name",
         ),
     ],

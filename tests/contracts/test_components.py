@@ -119,13 +119,13 @@ def test_that_a_value_outside_of_a_fields_bounds_is_refused_in_words(
     from optlab.core.errors import InvalidInput
 
     wrong: list[object] = [None, object()]
-    if field.kind in ("real", "whole"):
+    if field.kind in ("number", "integer"):
         wrong += [True, "1", float("nan"), float("inf")]
         wrong += [field.ge - 1] if field.ge is not None else []
         wrong += [field.gt] if field.gt is not None else []
         wrong += [field.le + 1] if field.le is not None else []
         wrong += [field.lt] if field.lt is not None else []
-    elif field.kind == "switch":
+    elif field.kind == "flag":
         wrong += [1, "true"]
     elif field.kind == "choice":
         wrong += ["no such choice"]

@@ -1,5 +1,6 @@
-"""What every optimizer that asks the objective itself promises: descent, purity, runs that do not
-see each other, and one rule behind its faces.
+"""Contracts of every closure-based optimizer.
+
+Steps descend and are pure, runs do not affect each other, and all faces agree.
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ def run_of(
     reals = {
         field.name: field.default * factor
         for field in rule.fields()
-        if field.kind == "real" and field.name not in rule.fixed
+        if field.kind == "number" and field.name not in rule.fixed
     }
     return Experiment.from_dict(
         {
@@ -218,7 +219,7 @@ def test_that_runs_with_columns_of_hyperparameters_are_the_runs_alone(
 @each
 def test_that_the_rule_is_no_rule_of_one_gradient(rule: type[ObjectiveOptimizer]) -> None:
     assert not rule.elementwise
-    with pytest.raises(TypeError, match="asks the objective itself"):
+    with pytest.raises(TypeError, match="evaluates the objective itself"):
         rule.update(torch.ones(1, 2), torch.ones(1, 2), {}, Hyperparameters())
 
 

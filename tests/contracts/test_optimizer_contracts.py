@@ -1,8 +1,7 @@
-"""What every optimizer that wants one gradient a step promises: pure rules with a run axis, and one
-rule behind all of its faces.
+"""Contracts of every optimizer with one gradient per step.
 
-Rules that ask the objective itself promise the same in their own way:
-test_objective_rule_contracts.py.
+Rules are pure and have a run axis, and all faces agree. The contracts of closure-based optimizers
+are in test_objective_rule_contracts.py.
 """
 
 from __future__ import annotations
@@ -42,11 +41,15 @@ def draw(runs: int, size: int = 5, seed: int = 0) -> torch.Tensor:
 
 def forms(rule: type[Optimizer]) -> list[dict[str, Any]]:
     """Every setting of the rule's choices."""
-    found: list[dict[str, Any]] = [{}]
+    combinations: list[dict[str, Any]] = [{}]
     for field in rule.fields():
         if field.kind == "choice":
-            found = [{**values, field.name: choice} for values in found for choice in field.choices]
-    return found
+            combinations = [
+                {**values, field.name: choice}
+                for values in combinations
+                for choice in field.choices
+            ]
+    return combinations
 
 
 every_form = pytest.mark.parametrize(
@@ -120,10 +123,10 @@ def test_that_state_keeps_its_names_run_axis_and_type(
 def test_that_runs_with_columns_of_hyperparameters_are_the_runs_alone(
     rule: type[Optimizer], form: dict[str, Any]
 ) -> None:
-    reals = [field for field in rule.fields() if field.kind in ("real", "whole")]
-    rows = [{f.name: f.default * factor for f in reals} for factor in (1.0, 0.9, 0.5)]
+    numbers = [field for field in rule.fields() if field.kind in ("number", "integer")]
+    rows = [{f.name: f.default * factor for f in numbers} for factor in (1.0, 0.9, 0.5)]
     columns = {
-        f.name: torch.tensor([[row[f.name]] for row in rows], dtype=torch.float64) for f in reals
+        f.name: torch.tensor([[row[f.name]] for row in rows], dtype=torch.float64) for f in numbers
     }
     theta = draw(3)
     state = rule.start(theta)

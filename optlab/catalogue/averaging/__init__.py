@@ -1,1 +1,1 @@
-"""Averaging of the iterates: a smoother point beside the last one."""
+"""Averaging of the iterates, which gives a smoother point than the last iterate."""

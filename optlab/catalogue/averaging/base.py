@@ -1,5 +1,7 @@
-"""What averaging is: a second point that follows the parameters, evaluated beside the last iterate
-and never trained on.
+"""Base class of averages of the iterates.
+
+An average is a second point that follows the parameters. It is evaluated along with the last
+iterate and does not affect training.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
 
 State = dict[str, "torch.Tensor"]
+"""State of an average: name → tensor with a leading run axis."""
 
 
 class Averaging(Component):
@@ -22,16 +25,20 @@ class Averaging(Component):
 
     kind: ClassVar[str] = "averaging"
     active: ClassVar[bool] = True
-    """Whether there is an average at all."""
+    """Whether an average is computed."""
 
     @staticmethod
     @abstractmethod
     def start(theta: torch.Tensor) -> State:
-        """State before the first step, ``average`` ``[R, P]`` among it."""
+        """Return the state before the first step; its entry ``average`` is ``[R, P]``."""
 
     @staticmethod
     @abstractmethod
     def update(state: State, theta: torch.Tensor, h: Hyperparameters) -> State:
-        """State after a step that led to ``theta`` ``[R, P]``; ``h.step`` is its number (1, 2, …).
-        Nothing is written to.
+        """Return the state after a step, without modifying the arguments.
+
+        Args:
+            state: state before the step.
+            theta: parameters ``[R, P]`` after the step.
+            h: the fields of the component and the number of the step, ``step`` (1, 2, …).
         """

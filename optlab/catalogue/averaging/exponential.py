@@ -1,4 +1,4 @@
-"""Exponential averaging: a mean that forgets."""
+"""Exponential averaging of the iterates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Exponential(Averaging):
-    """A running mean of the iterates in which older ones count less and less.
+    """An exponentially weighted running average of the iterates.
 
-    On non-convex problems the path leads through very different regions; the distant past says
-    nothing about the present one and is forgotten.
+    On non-convex problems the path passes through very different regions. The distant past says
+    little about the current region, so its weight decays.
     """
 
     name: ClassVar[str] = "exponential"
@@ -30,7 +30,8 @@ class Exponential(Averaging):
         "Notes, averaging points, in the exponential form for non-convex problems."
     )
     differences: ClassVar[str] = (
-        "torch.optim.swa_utils.get_ema_multi_avg_fn(γ), whose average begins with the first iterate instead of the start."
+        "torch.optim.swa_utils.get_ema_multi_avg_fn(γ), whose average starts at the first iterate"
+        " instead of the initial parameters."
     )
 
     decay: float = number(
@@ -41,7 +42,7 @@ class Exponential(Averaging):
         lt=1.0,
         slider=(0.0, 0.9999),
         help="Share of the average that a step keeps.",
-        why="A memory of about a hundred steps.",
+        why="An average over about a hundred steps.",
     )
 
     @staticmethod

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NoAveraging(Averaging):
-    """Only the last iterate is looked at."""
+    """Only the last iterate is evaluated."""
 
     name: ClassVar[str] = "none"
     label: ClassVar[str] = "None"

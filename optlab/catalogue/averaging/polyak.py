@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Polyak(Averaging):
     """The mean of the iterates since a chosen step.
 
-    Iterates that leap back and forth across a valley may never visit its bottom; their mean does.
-    For convex problems it converges at the best possible rate.
+    Iterates that jump back and forth across a valley may never reach its bottom, but their mean
+    does. For convex problems it converges at the optimal rate.
     """
 
     name: ClassVar[str] = "polyak"
@@ -33,14 +33,16 @@ class Polyak(Averaging):
 
     begin: int = integer(
         0,
-        "Begin after",
+        "Start after",
         symbol="b",
         unit="steps",
         ge=0,
         log=True,
         slider=(1, 100_000),
-        help="Iterates up to this step are left out; until then the average is the iterate itself.",
-        why="0: the mean as it is defined; the first iterates are far off, so a later beginning often helps.",
+        help="Iterates up to this step are not averaged; until then the average is the iterate"
+        " itself.",
+        why="0 averages all iterates. The first ones are far from the solution, so a later start"
+        " often helps.",
     )
 
     @staticmethod
@@ -50,7 +52,7 @@ class Polyak(Averaging):
     @staticmethod
     def update(state: State, theta: torch.Tensor, h: Hyperparameters) -> State:
         count = h.step - h.begin
-        # A column where runs begin at different steps; before its beginning a run's average is its
-        # iterate.
+        # The count is a column if runs start averaging at different steps; before that, the average
+        # of a run is its iterate.
         share = 1.0 / (count.clamp(min=1) if hasattr(count, "clamp") else max(count, 1))
         return {"average": state["average"] + (theta - state["average"]) * share}

@@ -1,1 +1,1 @@
-"""Clipping: what is done to a gradient that is too large to be trusted as a step."""
+"""Clipping: bounds on gradients that are too large for a step."""

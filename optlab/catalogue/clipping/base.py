@@ -1,4 +1,4 @@
-"""What clipping is: a map of gradients that keeps their direction or sign and bounds their size."""
+"""Base class of clipping: a map that bounds gradients and keeps their direction or signs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ class Clipping(Component):
 
     kind: ClassVar[str] = "clipping"
     active: ClassVar[bool] = True
-    """Whether gradients are touched at all."""
+    """Whether gradients are clipped."""
 
     @abstractmethod
     def clip(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
-        """The clipped gradient.
+        """Return the clipped gradients ``[R, P]``.
 
         Args:
             g: gradients ``[R, P]``.
             norm: their Euclidean norms ``[R]``.
-            h: the rule's own fields, numbers or ``[R, 1]`` columns.
+            h: fields of the component, numbers or columns ``[R, 1]``.
         """
 
     @abstractmethod
-    def touched(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
-        """Share ``[R]`` of each gradient's components that :meth:`clip` changes; arguments as
-        there.
+    def clipped_share(
+        self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters
+    ) -> torch.Tensor:
+        """Return the share ``[R]`` of the components of each gradient that :meth:`clip` changes.
+
+        The arguments are those of :meth:`clip`.
         """

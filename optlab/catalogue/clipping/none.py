@@ -1,4 +1,4 @@
-"""No clipping: the gradient as it is."""
+"""No clipping: gradients are not changed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 
 class NoClipping(Clipping):
-    """Gradients are used as they are; a step on the face of a cliff may throw the parameters far
-    away.
+    """Gradients are not changed.
+
+    A step at a cliff of the objective may move the parameters far away.
     """
 
     name: ClassVar[str] = "none"
@@ -26,6 +27,8 @@ class NoClipping(Clipping):
     def clip(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
         return g
 
-    def touched(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
-        nothing: torch.Tensor = norm.new_zeros(norm.shape)
-        return nothing
+    def clipped_share(
+        self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters
+    ) -> torch.Tensor:
+        zeros: torch.Tensor = norm.new_zeros(norm.shape)
+        return zeros

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class ClipByNorm(Clipping):
-    """A gradient longer than the threshold is scaled back to it.
+    """A gradient longer than the threshold is scaled down to it.
 
-    The gradient tells the best direction within an infinitesimal region, not the best step size;
-    scaling it back keeps the step inside the region where it can be believed.
+    The gradient gives the best direction within an infinitesimal region, but not the best step
+    size; scaling it down keeps the step inside the region where the gradient is valid.
     """
 
     name: ClassVar[str] = "norm"
@@ -28,7 +28,8 @@ class ClipByNorm(Clipping):
     )
     source: ClassVar[str] = "Notes, gradient clipping; R. Pascanu, T. Mikolov, Y. Bengio (2013)."
     differences: ClassVar[str] = (
-        "torch.nn.utils.clip_grad_norm_ divides by ‖g‖ + 1e-6; here the clipped norm is exactly c."
+        "torch.nn.utils.clip_grad_norm_ divides by ‖g‖ + 1e-6; this rule clips the norm to exactly"
+        " c."
     )
 
     threshold: float = number(
@@ -38,14 +39,16 @@ class ClipByNorm(Clipping):
         gt=0.0,
         log=True,
         slider=(1e-3, 100.0),
-        help="Largest norm that a gradient keeps.",
+        help="Maximum norm of a gradient.",
     )
 
     def clip(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
-        # A zero gradient gives c/0 = inf, clamped to 1: it stays as it is.
+        # A zero gradient gives c/0 = inf, which is clamped to 1.
         factor: torch.Tensor = (h.threshold / norm.unsqueeze(1)).clamp(max=1.0)
         return g * factor
 
-    def touched(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
-        all_of_it: torch.Tensor = (norm.unsqueeze(1) > h.threshold).to(g.dtype).squeeze(1)
-        return all_of_it
+    def clipped_share(
+        self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters
+    ) -> torch.Tensor:
+        clipped: torch.Tensor = (norm.unsqueeze(1) > h.threshold).to(g.dtype).squeeze(1)
+        return clipped

@@ -1,4 +1,4 @@
-"""Clipping by value: every component of the gradient is bounded by itself."""
+"""Clipping by value: every component of the gradient is bounded separately."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class ClipByValue(Clipping):
     """Each component of the gradient is limited to an interval around zero.
 
-    Components within the interval stay as they are, so the direction turns: away from the few
-    components that are very large, as those across a cliff, and towards the others. It is no longer
-    the direction of steepest descent, but still one of descent, for no sign changes.
+    Components within the interval do not change, so the direction turns away from the few
+    components that are very large, such as those across a cliff. It is no longer the direction of
+    steepest descent, but still a descent direction, because no sign changes.
     """
 
     name: ClassVar[str] = "value"
@@ -29,7 +29,7 @@ class ClipByValue(Clipping):
     )
     symbols: ClassVar[dict[str, str]] = {"g_i": "component i of the gradient"}
     source: ClassVar[str] = "Notes, gradient clipping; T. Mikolov (2012)."
-    differences: ClassVar[str] = "torch.nn.utils.clip_grad_value_ is the same."
+    differences: ClassVar[str] = "Same as torch.nn.utils.clip_grad_value_."
 
     threshold: float = number(
         0.1,
@@ -38,13 +38,16 @@ class ClipByValue(Clipping):
         gt=0.0,
         log=True,
         slider=(1e-4, 10.0),
-        help="Largest absolute value that a component keeps.",
-        why="A tenth of the threshold by norm: a gradient of a hundred components of this size has norm 1.",
+        help="Maximum absolute value of a component.",
+        why="A gradient of a hundred components of this size has norm 1, the default threshold of"
+        " clipping by norm.",
     )
 
     def clip(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
         return g.clamp(min=-h.threshold, max=h.threshold)
 
-    def touched(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
+    def clipped_share(
+        self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters
+    ) -> torch.Tensor:
         share: torch.Tensor = (g.abs() > h.threshold).to(g.dtype).mean(dim=1)
         return share

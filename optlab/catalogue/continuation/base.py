@@ -1,8 +1,8 @@
-"""What continuation is: the objective seen through a blur that gets weaker.
+"""Base class of continuation: training on an objective whose blur decreases.
 
-Blurring averages the objective over noise on the parameters, ``J_σ(θ) = E J(θ + σ n)``: small bumps
-disappear first, and what is left leads to a good region. The average is taken over a few draws a
-step.
+Blurring averages the objective over noise on the parameters, ``J_σ(θ) = E J(θ + σ n)``. Small bumps
+disappear, and the remaining shape leads to a good region. Each step averages over a few draws of
+the noise.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ class Continuation(Component):
 
     kind: ClassVar[str] = "continuation"
     active: ClassVar[bool] = True
-    """Whether the objective is smoothed at all."""
+    """Whether the objective is smoothed."""
 
     @abstractmethod
     def width(self, step: int) -> float:
-        """σ of the blur at step ``step`` (0, 1, …); 0 where the objective is seen as it is."""
+        """Return σ of the blur at a step (0, 1, …); 0 for the objective without blur."""
 
     @abstractmethod
     def draws(self) -> int:
-        """Number of draws that a step averages over."""
+        """Return the number of draws that a step averages."""

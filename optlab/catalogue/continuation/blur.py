@@ -1,4 +1,4 @@
-"""Blur: the objective averaged over Gaussian noise on the parameters that fades away in stages."""
+"""Blur: the objective averaged over Gaussian noise that decreases in stages."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from optlab.core.fields import integer, number
 
 
 class Blur(Continuation):
-    """A sequence of blurred objectives, each easier than the next, the last being the objective
-    itself.
+    """A sequence of blurred objectives, each easier than the next, ending with the objective.
 
-    Each stage starts where the one before ended. The blur of stage j is σ(1 − j/n), so the n-th
-    stage has none.
+    Each stage starts where the previous one ended. The blur of stage j is σ(1 − j/n), so stage n
+    has none.
     """
 
     name: ClassVar[str] = "blur"
@@ -28,7 +27,7 @@ class Blur(Continuation):
 
     sigma: float = number(
         0.1,
-        "First blur",
+        "Initial blur",
         symbol="σ",
         gt=0.0,
         log=True,
@@ -42,7 +41,7 @@ class Blur(Continuation):
         ge=1,
         le=1000,
         slider=(1, 20),
-        help="Number of blurred stages before the objective is seen as it is.",
+        help="Number of blurred stages before training on the objective itself.",
     )
     length: int = integer(
         200,
@@ -59,7 +58,7 @@ class Blur(Continuation):
         ge=1,
         le=256,
         slider=(1, 32),
-        help="Draws of the noise that a step averages over; each costs a gradient.",
+        help="Number of draws of the noise that a step averages; each costs one gradient.",
     )
 
     def width(self, step: int) -> float:

@@ -1,4 +1,4 @@
-"""No continuation: the objective as it is, from the first step."""
+"""No continuation: training on the objective itself from the first step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from optlab.catalogue.continuation.base import Continuation
 
 
 class NoContinuation(Continuation):
-    """The objective is minimized as it is."""
+    """The objective is minimized without blur."""
 
     name: ClassVar[str] = "none"
     label: ClassVar[str] = "None"

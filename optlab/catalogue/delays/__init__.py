@@ -1,1 +1,1 @@
-"""Delayed gradients: what asynchronous training does to a step."""
+"""Delayed gradients, as in asynchronous training."""

@@ -1,5 +1,6 @@
-"""What a delay is: gradients are taken at parameters some steps old, as a worker's are that read
-them before others wrote.
+"""Base class of delays: gradients are evaluated at parameters from some steps before.
+
+It simulates asynchronous workers, which read the parameters before others update them.
 """
 
 from __future__ import annotations
@@ -14,25 +15,27 @@ if TYPE_CHECKING:
     import torch
 
 Generators = Callable[[str], "torch.Generator"]
+"""Purpose → a random generator of the run."""
 
 
 class Delay(Component):
     """Base of all delays.
 
-    Staleness is a pure function of the run's seed and the step, so a repeated step is as stale
-    again.
+    The staleness is a pure function of the seed of the run and the step, so that it is the same
+    when a step is repeated.
     """
 
     kind: ClassVar[str] = "delay"
     active: ClassVar[bool] = True
-    """Whether gradients are delayed at all."""
+    """Whether gradients are delayed."""
 
     @abstractmethod
     def longest(self) -> int:
-        """How many steps old the parameters may be at most."""
+        """Return the maximum age of the parameters, in steps."""
 
     @abstractmethod
     def staleness(self, step: int, generators: Generators) -> int:
-        """How many steps old the parameters of step ``step`` (0, 1, …) are, were there enough steps
-        before it; at most :meth:`longest`.
+        """Return the age of the parameters at a step (0, 1, …), at most :meth:`longest`.
+
+        It may exceed the number of steps so far.
         """

@@ -9,10 +9,10 @@ from optlab.core.fields import integer
 
 
 class FixedDelay(Delay):
-    """Gradients are taken at the parameters of s steps before.
+    """Gradients are evaluated at the parameters from s steps before.
 
-    As with s + 1 workers that take turns: each reads the parameters, and by the time its gradient
-    is applied the others have changed them s times.
+    This corresponds to s + 1 workers that take turns: each reads the parameters, and the others
+    update them s times before its gradient is applied.
     """
 
     name: ClassVar[str] = "fixed"
@@ -29,7 +29,7 @@ class FixedDelay(Delay):
         ge=0,
         le=1000,
         slider=(0, 32),
-        help="How many steps old the parameters are.",
+        help="Age of the parameters at which gradients are evaluated.",
     )
 
     def longest(self) -> int:

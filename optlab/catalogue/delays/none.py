@@ -1,4 +1,4 @@
-"""No delay: every gradient is taken at the newest parameters."""
+"""No delay: every gradient is evaluated at the current parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from optlab.catalogue.delays.base import Delay, Generators
 
 
 class NoDelay(Delay):
-    """Gradients are fresh, as in training with one worker or with synchronized ones."""
+    """Gradients are current, as in training with one worker or with synchronous workers."""
 
     name: ClassVar[str] = "none"
     label: ClassVar[str] = "None"

@@ -1,4 +1,4 @@
-"""Random delay: gradients of all ages up to a longest one."""
+"""Random delay: gradients of random age up to a maximum."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from optlab.core.lazy import torch
 
 
 class RandomDelay(Delay):
-    """Each gradient is taken at parameters between 0 and s steps old, each age as likely.
+    """Each gradient is evaluated at parameters that are 0 to s steps old, with equal probability.
 
-    As with workers that finish when they will and wait for nobody.
+    This corresponds to workers with random running times that do not wait for each other.
     """
 
     name: ClassVar[str] = "random"
@@ -25,13 +25,13 @@ class RandomDelay(Delay):
 
     steps: int = integer(
         8,
-        "Longest delay",
+        "Maximum delay",
         symbol="s",
         unit="steps",
         ge=0,
         le=1000,
         slider=(0, 32),
-        help="How many steps old the parameters are at most.",
+        help="Maximum age of the parameters at which gradients are evaluated.",
     )
 
     def longest(self) -> int:

@@ -1,1 +1,1 @@
-"""Initializers: where training starts."""
+"""Initializers: the parameters at which training starts."""

@@ -1,9 +1,9 @@
-"""What an initializer is: a draw for each tensor, weights at random and biases at a constant.
+"""Base class of initializers: random weights and constant biases for each tensor.
 
-Draws are made on the CPU in float64 whatever the run's device and precision, so that a start is the
-same everywhere. A start may also look at the training set: for biases that follow its targets, for
-weights that are scaled on a minibatch, or to choose among several draws. What it looks at comes as
-:class:`InitializationContext`.
+Draws are made on the CPU in float64, whatever the device and precision of the run, so that the
+initial parameters are the same everywhere. An initializer may also use the training set: for biases
+that depend on its targets, for weights that are scaled on a minibatch, or to choose among several
+draws. :class:`InitializationContext` gives access to it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from optlab.core.lazy import torch
 
 @dataclass(frozen=True)
 class InitializationContext:
-    """What a start may look at beside the layout; everything on the CPU and in float64.
+    """Data that an initializer may use besides the layout; all on the CPU and in float64.
 
     Attributes:
-        y: training targets: class numbers ``[n]`` or values ``[n, outputs]``. outputs: number of
-            outputs of the model.
+        y: training targets: class numbers ``[n]`` or values ``[n, outputs]``.
+        outputs: number of outputs of the model.
         losses: parameters ``[P]`` → the objective on the whole training set, weight decay included.
         traced: parameters ``[P]`` and indices of examples ``[m]`` → name and value ``[m, …]`` of
             each intermediate result of the forward pass.
@@ -47,75 +47,82 @@ class Initializer(Component):
         "Bias",
         slider=(-1.0, 1.0),
         help="Every bias starts at this value.",
-        why="Zero suits most schemes for weights; 0.1 keeps ReLU units alive at the start.",
+        why="Zero suits most initializations of weights; 0.1 keeps ReLU units active at the start.",
     )
 
     gate_bias: float = number(
         1.0,
         "Gate bias",
         slider=(-2.0, 4.0),
-        help="Biases of units that let others take part (an LSTM's forget gate) start at this value.",
+        help="Biases of gating units (the forget gate of an LSTM) start at this value.",
         why="At 1 the gate is open at the start, so all units have a chance to learn.",
     )
 
     output_bias: Literal["same", "marginal"] = choice(
         "same",
         "Output bias",
-        help="The same as other biases, or set so that with weights of zero the outputs would be right on average: log class frequencies, or mean targets.",
-        why="With small random weights the outputs then start near the right marginal; the first steps need not learn it.",
+        help="Same as other biases, or marginal: the values for which outputs with zero weights"
+        " are right on average, log class frequencies or mean targets.",
+        why="With marginal biases and small random weights the outputs start near the marginal"
+        " distribution, so the first steps need not learn it.",
     )
 
     tries: int = integer(
         1,
-        "Starts tried",
+        "Number of draws",
         ge=1,
         le=1000,
         log=True,
         slider=(1, 100),
-        help="Number of starts that are drawn; the one with the lowest objective on the training set is taken.",
-        why="One, so that a start is what the rule says; the lowest cost at the start says little about the end.",
+        help="Number of independent draws; the one with the lowest objective on the training set"
+        " is used.",
+        why="With 1 the parameters follow the rule exactly; the lowest initial objective says"
+        " little about the final one.",
     )
 
     @abstractmethod
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
-        """A float64 draw of the shape of ``parameter``, whose role is ``"weight"``."""
+        """Draw a weight tensor in float64, of the shape of ``parameter``."""
 
     def start(
         self,
         layout: Layout,
         generator: torch.Generator,
-        initialization_context: InitializationContext | None = None,
+        context: InitializationContext | None = None,
     ) -> torch.Tensor:
-        """Initial parameters ``[P]`` in float64 on the CPU.
+        """Return initial parameters ``[P]`` in float64 on the CPU.
 
         Args:
-            circumstances: None where there is no training set to look at; the start is then the
-                first draw, as the rule for weights gives it.
+            layout: the tensors of the model.
+            generator: source of all draws.
+            context: the training set; without it, the result is the first draw, without any
+                adjustment.
         """
-        if initialization_context is None:
+        if context is None:
             return self._drawn(layout, generator)
-        starts = [self._one(layout, generator, initialization_context) for _ in range(self.tries)]
-        return min(starts, key=initialization_context.losses) if len(starts) > 1 else starts[0]
+        starts = [self._one(layout, generator, context) for _ in range(self.tries)]
+        return min(starts, key=context.losses) if len(starts) > 1 else starts[0]
 
     def adjusted(
         self,
         theta: torch.Tensor,
         layout: Layout,
         generator: torch.Generator,
-        initialization_context: InitializationContext,
+        context: InitializationContext,
     ) -> torch.Tensor:
-        """Drawn parameters ``[P]``, changed by what the training set shows; by default nothing is."""
+        """Return drawn parameters ``theta`` ``[P]``, adjusted to the training set.
+
+        By default they are not changed.
+        """
         return theta
 
     def _one(
         self,
         layout: Layout,
         generator: torch.Generator,
-        initialization_context: InitializationContext,
+        context: InitializationContext,
     ) -> torch.Tensor:
-        theta = self.adjusted(
-            self._drawn(layout, generator), layout, generator, initialization_context
-        )
+        theta = self.adjusted(self._drawn(layout, generator), layout, generator, context)
         if self.output_bias == "marginal":
             theta = theta.clone()
             for parameter, part in zip(
@@ -124,9 +131,9 @@ class Initializer(Component):
                 if (
                     parameter.output
                     and parameter.role == "bias"
-                    and parameter.shape == (initialization_context.outputs,)
+                    and parameter.shape == (context.outputs,)
                 ):
-                    part.copy_(marginal(initialization_context.y, initialization_context.outputs))
+                    part.copy_(marginal(context.y, context.outputs))
         return theta
 
     def _drawn(self, layout: Layout, generator: torch.Generator) -> torch.Tensor:
@@ -142,10 +149,11 @@ class Initializer(Component):
 
 
 def marginal(y: torch.Tensor, outputs: int) -> torch.Tensor:
-    """Outputs ``[outputs]`` that are best where the inputs are not looked at: log class
-    frequencies, or mean targets.
+    """Return the best outputs ``[outputs]`` that do not depend on the inputs.
 
-    A class without an example counts as half a one: its logarithm has to be finite.
+    They are log class frequencies for class numbers ``y`` ``[n]``, and mean targets for values
+    ``[n, outputs]``. A class without examples counts as half an example, so that its logarithm is
+    finite.
     """
     if y.is_floating_point():
         return y.reshape(len(y), -1).double().mean(dim=0)

@@ -1,4 +1,4 @@
-"""Scaled on a minibatch: every layer's scale is read off what it does to data."""
+"""Scaled on a minibatch: the scale of each layer is measured on data."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from optlab.core.lazy import torch
 
 
 class BatchScaled(Initializer):
-    """A normal draw whose layers are rescaled one after another until their pre-activations on one
-    minibatch have a chosen spread.
+    """Normal weights, rescaled layer by layer to a chosen spread of pre-activations.
 
-    Instead of reasoning about variances the layers are looked at: from the input up, a minibatch is
-    passed through the network, and the weights of the layer are divided by the standard deviation
-    of its pre-activations. It works for any activation and any architecture whose layers show their
-    pre-activations; recurrent weights, whose effect is not one layer's, keep the draw.
+    Variances are measured instead of derived: a minibatch is passed through the network, and from
+    the input up, the weights of each layer are divided by the standard deviation of its
+    pre-activations. This works for any activation and any architecture whose layers expose their
+    pre-activations; recurrent weights, which act on more than one layer, are not rescaled.
     """
 
     name: ClassVar[str] = "batch_scaled"
@@ -29,10 +28,11 @@ class BatchScaled(Initializer):
     )
     symbols: ClassVar[dict[str, str]] = {
         "h_{l-1}": "activations of the layer below, already rescaled",
-        "s_l": "over the units of layer l and the minibatch",
+        "s_l": "standard deviation over the units of layer l and the minibatch",
     }
     source: ClassVar[str] = (
-        "Notes, parameter initialization: scales from one minibatch; D. Mishkin, J. Matas (2016), LSUV, without its orthogonal first draw."
+        "Notes, parameter initialization: scales from one minibatch; D. Mishkin, J. Matas (2016),"
+        " LSUV, without its orthogonal first draw."
     )
 
     spread: float = number(
@@ -42,7 +42,7 @@ class BatchScaled(Initializer):
         gt=0.0,
         log=True,
         slider=(0.1, 10.0),
-        help="Standard deviation that the pre-activations of every layer get.",
+        help="Standard deviation of the pre-activations of every layer.",
         why="At 1 most activations are neither linear nor saturated.",
     )
     examples: int = integer(
@@ -53,7 +53,7 @@ class BatchScaled(Initializer):
         le=65_536,
         log=True,
         slider=(2, 1024),
-        help="Training examples that are passed through the network.",
+        help="Number of training examples that are passed through the network.",
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
@@ -66,19 +66,19 @@ class BatchScaled(Initializer):
         theta: torch.Tensor,
         layout: Layout,
         generator: torch.Generator,
-        initialization_context: InitializationContext,
+        context: InitializationContext,
     ) -> torch.Tensor:
-        rows = torch.randperm(len(initialization_context.y), generator=generator)[: self.examples]
+        rows = torch.randperm(len(context.y), generator=generator)[: self.examples]
         theta = theta.clone()
-        views = layout.named(theta.unsqueeze(0))  # what is done to them is done to theta
+        views = layout.named(theta.unsqueeze(0))  # views: changing them changes theta
         weights = {
             parameter.name: views[parameter.name]
             for parameter in layout.parameters
             if parameter.role == "weight"
         }
-        for layer in initialization_context.traced(theta, rows):
+        for layer in context.traced(theta, rows):
             if f"{layer}.weight" in weights:
-                spread = float(initialization_context.traced(theta, rows)[layer].std(correction=0))
+                spread = float(context.traced(theta, rows)[layer].std(correction=0))
                 if 0.0 < spread < math.inf:
                     weights[f"{layer}.weight"] *= self.spread / spread
         return theta

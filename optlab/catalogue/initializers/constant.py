@@ -1,4 +1,4 @@
-"""Constant: every weight alike, to show what symmetry does."""
+"""Constant: all weights equal, to show the effect of symmetry."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from optlab.core.lazy import torch
 class ConstantWeights(Initializer):
     """Every weight starts at the same value.
 
-    All units of a layer compute the same function and receive the same gradient: however long
-    training goes on they stay identical, and the layer is worth one unit.
+    All units of a layer compute the same function and receive the same gradient. They stay
+    identical however long training continues, and the layer is equivalent to a single unit.
     """
 
     name: ClassVar[str] = "constant"
@@ -25,7 +25,7 @@ class ConstantWeights(Initializer):
     source: ClassVar[str] = (
         "Notes, parameter initialization: initial parameters need to break symmetry between units."
     )
-    differences: ClassVar[str] = "As torch.nn.init.constant_."
+    differences: ClassVar[str] = "Same as torch.nn.init.constant_."
 
     value: float = number(
         0.1,
@@ -33,7 +33,7 @@ class ConstantWeights(Initializer):
         symbol="c",
         slider=(-1.0, 1.0),
         help="Value of each weight.",
-        why="Not zero, so that signals pass and only symmetry is the trouble.",
+        why="Not zero, so that signals pass and symmetry is the only problem.",
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Fan-in uniform: a range that shrinks with the number of inputs."""
+"""Fan-in uniform: a range that decreases with the number of inputs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from optlab.core.lazy import torch
 
 
 class FanIn(Initializer):
-    """Uniform weights within the inverse root of the number of inputs.
+    """Uniform weights bounded by the inverse square root of the number of inputs.
 
-    The variance is 1/(3m), so the variance of pre-activations is a third of that of the inputs:
+    The variance is 1/(3m), so the variance of pre-activations is a third of that of the inputs, and
     signals fade through many layers.
     """
 
@@ -25,7 +25,7 @@ class FanIn(Initializer):
     )
     symbols: ClassVar[dict[str, str]] = {"m": "inputs of the layer (fan-in)"}
     source: ClassVar[str] = "Notes, parameter initialization: the fan-in heuristic."
-    differences: ClassVar[str] = "As torch.nn.Linear's own start for weights."
+    differences: ClassVar[str] = "Same as the default initialization of weights of torch.nn.Linear."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         bound = 1.0 / math.sqrt(parameter.fan_in)

@@ -13,9 +13,9 @@ from optlab.core.lazy import torch
 class Gaussian(Initializer):
     """Weights drawn independently from a normal distribution with mean zero.
 
-    Starting at θ₀ is like a Gaussian prior around it; a small scale says that units are more likely
-    not to interact than to interact. Too small and signals vanish through the layers, too large and
-    units saturate or outputs explode.
+    Starting at θ₀ is similar to a Gaussian prior around it; a small scale says that units are more
+    likely not to interact than to interact. If the scale is too small, signals vanish through the
+    layers; if it is too large, units saturate or outputs explode.
     """
 
     name: ClassVar[str] = "gaussian"
@@ -23,7 +23,7 @@ class Gaussian(Initializer):
     sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim N(0, \sigma^2)",)
     source: ClassVar[str] = "Notes, parameter initialization."
-    differences: ClassVar[str] = "As torch.nn.init.normal_."
+    differences: ClassVar[str] = "Same as torch.nn.init.normal_."
 
     std: float = number(
         0.1,
@@ -33,7 +33,7 @@ class Gaussian(Initializer):
         log=True,
         slider=(1e-3, 10.0),
         help="Standard deviation of each weight.",
-        why="Close to 1/√m for the layer of 64 inputs that the digits need.",
+        why="Close to 1/√m for the 64 inputs of the digits data set.",
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""He: the normal start for layers of rectified units."""
+"""He: normal weights for layers of rectified linear units."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from optlab.core.lazy import torch
 
 
 class He(Initializer):
-    """Normal weights of variance two over the number of inputs.
+    """Normal weights with a variance of two divided by the number of inputs.
 
-    A rectifier lets half of its input through; doubling the variance keeps the mean square of
+    A rectifier passes half of its input; doubling the variance preserves the mean square of
     activations from layer to layer.
     """
 
@@ -22,8 +22,8 @@ class He(Initializer):
     sort_order: ClassVar[int] = 11
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim N\left(0,\ \frac{2}{m}\right)",)
     symbols: ClassVar[dict[str, str]] = {"m": "inputs of the layer (fan-in)"}
-    source: ClassVar[str] = "K. He et al. (2015), Delving deep into rectifiers; beyond the notes."
-    differences: ClassVar[str] = "As torch.nn.init.kaiming_normal_(nonlinearity='relu')."
+    source: ClassVar[str] = "K. He et al. (2015), Delving deep into rectifiers; not in the notes."
+    differences: ClassVar[str] = "Same as torch.nn.init.kaiming_normal_(nonlinearity='relu')."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         scale = math.sqrt(2.0 / parameter.fan_in)

@@ -1,4 +1,4 @@
-"""LeCun: the normal start that keeps the variance of a linear layer."""
+"""LeCun: normal weights that preserve the variance through linear layers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from optlab.core.lazy import torch
 
 
 class LeCun(Initializer):
-    """Normal weights of variance one over the number of inputs.
+    """Normal weights with a variance of one divided by the number of inputs.
 
-    A linear layer then keeps the variance of its input; suits saturating units whose slope at zero
-    is one, such as tanh.
+    A linear layer then preserves the variance of its input. This suits saturating units with slope
+    one at zero, such as tanh.
     """
 
     name: ClassVar[str] = "lecun"
@@ -22,8 +22,8 @@ class LeCun(Initializer):
     sort_order: ClassVar[int] = 13
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim N\left(0,\ \frac{1}{m}\right)",)
     symbols: ClassVar[dict[str, str]] = {"m": "inputs of the layer (fan-in)"}
-    source: ClassVar[str] = "Y. LeCun et al. (1998), Efficient BackProp; beyond the notes."
-    differences: ClassVar[str] = "As torch.nn.init.kaiming_normal_(nonlinearity='linear')."
+    source: ClassVar[str] = "Y. LeCun et al. (1998), Efficient BackProp; not in the notes."
+    differences: ClassVar[str] = "Same as torch.nn.init.kaiming_normal_(nonlinearity='linear')."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         scale = math.sqrt(1.0 / parameter.fan_in)

@@ -1,4 +1,4 @@
-"""Normalized (Glorot): the default start."""
+"""Normalized (Glorot): the default initializer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from optlab.core.lazy import torch
 
 
 class Normalized(Initializer):
-    """Uniform weights whose range balances the variance of activations and of gradients between
-    layers.
+    """Uniform weights that balance the variances of activations and gradients between layers.
 
-    A layer of m inputs and n outputs keeps the variance of activations at a weight variance of 1/m
-    and that of gradients at 1/n; the normalized rule takes 2/(m + n).
+    A layer of m inputs and n outputs preserves the variance of activations at a weight variance of
+    1/m, and that of gradients at 1/n; the normalized rule uses 2/(m + n).
     """
 
     name: ClassVar[str] = "normalized"
@@ -29,9 +28,10 @@ class Normalized(Initializer):
         "n": "outputs of the layer (fan-out)",
     }
     source: ClassVar[str] = (
-        "Notes, normalized initialization (with the root that one of them drops); X. Glorot, Y. Bengio (2010)."
+        "Notes, normalized initialization (with the square root that one of them omits); X."
+        " Glorot, Y. Bengio (2010)."
     )
-    differences: ClassVar[str] = "As torch.nn.init.xavier_uniform_ with gain 1."
+    differences: ClassVar[str] = "Same as torch.nn.init.xavier_uniform_ with gain 1."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         bound = math.sqrt(6.0 / (parameter.fan_in + parameter.fan_out))

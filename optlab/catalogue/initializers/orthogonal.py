@@ -1,4 +1,4 @@
-"""Orthogonal: a random rotation, so that norms are kept."""
+"""Orthogonal: random orthogonal matrices, which preserve norms."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from optlab.core.lazy import torch
 class Orthogonal(Initializer):
     """Random orthogonal matrices times a gain.
 
-    An orthogonal matrix keeps the length of every signal on the way up and of every gradient on the
-    way down, through any number of linear layers; the gain makes up for what the activation takes.
+    An orthogonal matrix preserves the norm of signals in the forward pass and of gradients in the
+    backward pass, through any number of linear layers; the gain compensates for the activation.
     """
 
     name: ClassVar[str] = "orthogonal"
@@ -22,12 +22,14 @@ class Orthogonal(Initializer):
     sort_order: ClassVar[int] = 14
     rule: ClassVar[tuple[str, ...]] = (r"W = \gamma\, Q,\quad Q^\top Q = I",)
     symbols: ClassVar[dict[str, str]] = {
-        "Q": "random orthogonal; of a matrix that is not square, the shorter side's vectors are orthonormal"
+        "Q": "random orthogonal matrix; if it is not square, the vectors along the shorter side"
+        " are orthonormal"
     }
     source: ClassVar[str] = (
-        "Notes, parameter initialization: initializing to random orthogonal matrices; A. Saxe et al. (2013)."
+        "Notes, parameter initialization: initializing to random orthogonal matrices; A. Saxe et"
+        " al. (2013)."
     )
-    differences: ClassVar[str] = "As torch.nn.init.orthogonal_."
+    differences: ClassVar[str] = "Same as torch.nn.init.orthogonal_."
 
     gain: float = number(
         1.0,
@@ -36,8 +38,8 @@ class Orthogonal(Initializer):
         gt=0.0,
         log=True,
         slider=(0.1, 10.0),
-        help="Factor on all norms.",
-        why="1 keeps norms through linear layers; √2 suits ReLU.",
+        help="Factor that multiplies all norms.",
+        why="1 preserves norms through linear layers; √2 suits ReLU.",
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
@@ -47,7 +49,7 @@ class Orthogonal(Initializer):
             (max(rows, columns), min(rows, columns)), generator=generator, dtype=torch.float64
         )
         q, r = torch.linalg.qr(normal)
-        # Without the signs of R's diagonal Q would not be uniform over the orthogonal matrices.
+        # Without the signs of the diagonal of R, Q is not uniform over the orthogonal matrices.
         q = q * r.diagonal().sign()
         matrix: torch.Tensor = q if rows >= columns else q.t()
         return self.gain * matrix.reshape(parameter.shape)

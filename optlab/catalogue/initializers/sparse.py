@@ -1,4 +1,4 @@
-"""Sparse: each unit listens to exactly k inputs."""
+"""Sparse: each unit has exactly k nonzero weights."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from optlab.core.lazy import torch
 
 
 class Sparse(Initializer):
-    """Each unit has exactly k non-zero weights.
+    """Each unit has exactly k nonzero weights.
 
-    The total input of a unit stays independent of the number of inputs without each weight having
-    to shrink; the price is a strong prior on the weights that were chosen.
+    The total input of a unit is then independent of the number of inputs without smaller weights;
+    the cost is a strong prior on the selected weights.
     """
 
     name: ClassVar[str] = "sparse"
@@ -28,19 +28,20 @@ class Sparse(Initializer):
         "Notes, parameter initialization: sparse initialization; J. Martens (2010)."
     )
     differences: ClassVar[str] = (
-        "torch.nn.init.sparse_ zeroes a share of each column instead of keeping a number for each unit."
+        "torch.nn.init.sparse_ sets a share of each column to zero instead of keeping a fixed"
+        " number of weights per unit."
     )
 
     count: int = integer(
         15,
-        "Inputs a unit",
+        "Inputs per unit",
         symbol="k",
         ge=1,
         le=65_536,
         log=True,
         slider=(1, 256),
-        help="Non-zero weights of a unit; all of them where it has fewer inputs.",
-        why="Martens' number.",
+        help="Number of nonzero weights per unit; all of them if it has fewer inputs.",
+        why="The value in the paper of Martens.",
     )
     std: float = number(
         0.25,
@@ -49,21 +50,21 @@ class Sparse(Initializer):
         gt=0.0,
         log=True,
         slider=(1e-3, 10.0),
-        help="Standard deviation of the non-zero weights.",
+        help="Standard deviation of the nonzero weights.",
         why="About 1/√15.",
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         units = parameter.shape[0]
         inputs = parameter.size // units
-        kept = min(self.count, inputs)
-        # The first k of a random order of each unit's inputs.
-        chosen = torch.rand((units, inputs), generator=generator, dtype=torch.float64).argsort(
+        count = min(self.count, inputs)
+        # The first k inputs of each unit in random order.
+        selected = torch.rand((units, inputs), generator=generator, dtype=torch.float64).argsort(
             dim=1
-        )[:, :kept]
-        values = self.std * torch.randn((units, kept), generator=generator, dtype=torch.float64)
+        )[:, :count]
+        values = self.std * torch.randn((units, count), generator=generator, dtype=torch.float64)
         return (
             torch.zeros((units, inputs), dtype=torch.float64)
-            .scatter_(1, chosen, values)
+            .scatter_(1, selected, values)
             .reshape(parameter.shape)
         )

@@ -11,10 +11,10 @@ from optlab.core.lazy import torch
 
 
 class Uniform(Initializer):
-    """Weights drawn independently and evenly from −a to a.
+    """Weights drawn independently from a uniform distribution between −a and a.
 
-    The standard deviation is a/√3; beside the Gaussian it has no tails, and in practice makes
-    little difference.
+    The standard deviation is a/√3. Unlike the Gaussian it has no tails, which makes little
+    difference in practice.
     """
 
     name: ClassVar[str] = "uniform"
@@ -23,7 +23,7 @@ class Uniform(Initializer):
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim U(-a,\ a)",)
     symbols: ClassVar[dict[str, str]] = {}
     source: ClassVar[str] = "Notes, parameter initialization."
-    differences: ClassVar[str] = "As torch.nn.init.uniform_(−a, a)."
+    differences: ClassVar[str] = "Same as torch.nn.init.uniform_(−a, a)."
 
     bound: float = number(
         0.1,
@@ -32,8 +32,8 @@ class Uniform(Initializer):
         gt=0.0,
         log=True,
         slider=(1e-3, 10.0),
-        help="Largest weight there can be.",
-        why="Near 1/√m for the layer of 64 inputs that the digits need.",
+        help="Maximum absolute value of a weight.",
+        why="Close to 1/√m for the 64 inputs of the digits data set.",
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:

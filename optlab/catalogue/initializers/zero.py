@@ -1,4 +1,4 @@
-"""Zero: the start that shows why symmetry must be broken."""
+"""Zero: all weights zero, to show why symmetry must be broken."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from optlab.core.lazy import torch
 class Zero(Initializer):
     """Every weight starts at zero.
 
-    Units of a layer that start alike receive the same gradient and stay alike for ever; a network
-    with hidden units cannot learn from here, a linear model can.
+    Units of a layer that start equal receive the same gradient and stay equal. A network with
+    hidden units cannot learn from this start; a linear model can.
     """
 
     name: ClassVar[str] = "zero"
@@ -23,7 +23,7 @@ class Zero(Initializer):
     source: ClassVar[str] = (
         "Notes, parameter initialization: initial parameters need to break symmetry between units."
     )
-    differences: ClassVar[str] = "As torch.nn.init.zeros_."
+    differences: ClassVar[str] = "Same as torch.nn.init.zeros_."
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         return torch.zeros(parameter.shape, dtype=torch.float64)

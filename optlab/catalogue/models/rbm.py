@@ -100,9 +100,8 @@ class RestrictedBoltzmannMachine(Model):
             raise InvalidInput(
                 f"model.hidden is {self.hidden} and the data have {shape.width} inputs, but the "
                 "likelihood can be computed only where the smaller side has at most "
-                f"{boltzmann.MOST_ENUMERATED} units; make model.hidden smaller, or set "
-                "model.learning to "
-                "cd and model.reported to reconstruction.",
+                f"{boltzmann.MAX_ENUMERATED_UNITS} units; make model.hidden smaller, or set "
+                "model.learning to cd and model.reported to reconstruction.",
                 "model.hidden",
             )
         inputs, units = shape.width, self.hidden

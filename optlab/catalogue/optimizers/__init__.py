@@ -6,10 +6,11 @@ from optlab.core.component import Component
 
 
 def generated() -> tuple[list[type[Component]], dict[str, str]]:
-    """Optimizers that are no files here: those of torch and of installed packages; see
-    :mod:`optlab.core.registry`.
-    """
-    from optlab.catalogue.optimizers._bridge.discovery import found
+    """Return the optimizers of torch and of installed packages, and why others are refused.
 
-    rules, refused = found()
+    They have no files in this folder; :mod:`optlab.core.registry` calls this function.
+    """
+    from optlab.catalogue.optimizers._bridge.discovery import discover
+
+    rules, refused = discover()
     return list(rules), refused

@@ -1,8 +1,8 @@
-"""Rules that take each run alone: line searches and populations need as many evaluations as they
-need, and that differs from run to run.
+"""Steps run by run, for rules whose number of evaluations differs from run to run.
 
-A rule writes its step for one run; :func:`each` takes it run by run. So a run in a population gets
-the numbers that it would get alone by construction.
+Line searches and populations are such rules. A rule writes its step for a single run, and
+:func:`run_by_run` applies it to each; so a run in a population gets exactly the numbers that it
+would get alone.
 """
 
 from __future__ import annotations
@@ -16,41 +16,43 @@ from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.lazy import torch
 from optlab.numerics.wolfe import Search, Trial, search
 
-One = Callable[["torch.Tensor", Objective, State, Hyperparameters], Outcome]
-"""A step of one run: parameters ``[1, P]``, its objective, its state with a run axis of 1, and
-hyperparameters that are plain numbers.
+SingleStep = Callable[["torch.Tensor", Objective, State, Hyperparameters], Outcome]
+"""A step of one run.
+
+Takes the parameters ``[1, P]``, the objective of the run, its state with a run axis of length 1,
+and hyperparameters that are plain numbers.
 """
 
 
-def each(
-    theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters, one: One
+def run_by_run(
+    theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters, step: SingleStep
 ) -> Outcome:
-    """The outcome of ``one`` for every run of ``theta`` ``[R, P]``, put together."""
+    """Apply ``step`` to every run of ``theta`` ``[R, P]`` and return the combined outcome."""
     runs = theta.shape[0]
-    taken: list[Outcome] = []
+    outcomes: list[Outcome] = []
     for run in range(runs):
-        here = slice(run, run + 1)
-        taken.append(
-            one(
-                theta[here],
+        row = slice(run, run + 1)
+        outcomes.append(
+            step(
+                theta[row],
                 objective.only(run),
-                {name: value[here] for name, value in state.items()},
-                alone(h, run),
+                {name: value[row] for name, value in state.items()},
+                hyperparameters_of(h, run),
             )
         )
     if runs == 1:
-        return taken[0]
+        return outcomes[0]
     return Outcome(
-        theta=torch.cat([outcome.theta for outcome in taken]),
-        state={name: torch.cat([outcome.state[name] for outcome in taken]) for name in state},
-        loss=torch.cat([outcome.loss for outcome in taken]),
-        gradient=torch.cat([outcome.gradient for outcome in taken]),
-        notes=tuple(note for outcome in taken for note in (outcome.notes or ("",))),
+        theta=torch.cat([outcome.theta for outcome in outcomes]),
+        state={name: torch.cat([outcome.state[name] for outcome in outcomes]) for name in state},
+        loss=torch.cat([outcome.loss for outcome in outcomes]),
+        gradient=torch.cat([outcome.gradient for outcome in outcomes]),
+        notes=tuple(note for outcome in outcomes for note in (outcome.notes or ("",))),
     )
 
 
-def alone(h: Hyperparameters, run: int) -> Hyperparameters:
-    """The hyperparameters of one run as plain numbers; columns ``[R, 1]`` give their row."""
+def hyperparameters_of(h: Hyperparameters, run: int) -> Hyperparameters:
+    """Return the hyperparameters of one run as plain numbers; columns ``[R, 1]`` give their row."""
     return Hyperparameters(**{name: _number(value, run) for name, value in vars(h).items()})
 
 
@@ -69,40 +71,48 @@ def line_search(
     first: float,
     c2: float,
 ) -> Search:
-    """A step length along ``d`` for one run that satisfies the strong Wolfe conditions; each trial
-    takes one gradient on the objective's batch.
+    """Search for a step length along ``d`` that satisfies the strong Wolfe conditions, for one run.
+
+    Each trial costs one gradient on the objective's batch.
 
     Args:
-        theta, d, g: parameters, direction and gradient, ``[1, P]``. value: ``[1]``.
-        first: the length to try first. c2: share of the slope at the start that may be left.
+        theta: parameters ``[1, P]``.
+        d: direction ``[1, P]``.
+        objective: the objective of the run.
+        value: value of the objective at ``theta``, ``[1]``.
+        g: gradient at ``theta``, ``[1, P]``.
+        first: step length of the first trial.
+        c2: largest slope that is accepted, as a share of the slope at the start.
     """
     start = Trial(0.0, value.item(), dot(g, d), g)
     if 0.0 < -first * start.slope <= 4.0 * torch.finfo(theta.dtype).eps * abs(start.value):
         return Search(
-            start, 0, "the decrease to be expected is below the rounding of the objective's value"
+            start, 0, "the expected decrease is below the rounding error of the objective's value"
         )
 
     def along(t: float) -> tuple[float, float, torch.Tensor]:
-        there, gradient = objective.gradient(theta + t * d)
-        return there.item(), dot(gradient, d), gradient
+        trial_value, gradient = objective.gradient(theta + t * d)
+        return trial_value.item(), dot(gradient, d), gradient
 
     return search(along, start, first, c1=min(1e-4, 0.1 * c2), c2=c2)
 
 
-def first_length(g: torch.Tensor) -> float:
-    """Length to try first along ``−g`` where nothing is known of the curvature: the gradient's own,
-    but no further than 1 from the start.
+def initial_step_length(g: torch.Tensor) -> float:
+    """Return the first step length along ``−g`` ``[1, P]`` when the curvature is unknown.
+
+    It is 1, or smaller where the first trial point would be further than 1 from the start.
     """
     return min(1.0, 1.0 / math.sqrt(dot(g, g)))
 
 
 def dot(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Inner product of two rows ``[1, P]``."""
+    """Return the inner product of two rows ``[1, P]``."""
     return float((a * b).sum())
 
 
-def curved(s: torch.Tensor, y: torch.Tensor) -> bool:
-    """Whether the gradient grew along a step by more than rounding, so that the pair can be learned
-    from: ``sᵀy > 0``.
+def has_positive_curvature(s: torch.Tensor, y: torch.Tensor) -> bool:
+    """Return whether ``sᵀy`` exceeds rounding error, for a step and gradient change ``[1, P]``.
+
+    Only such a pair can update an estimate of the inverse Hessian.
     """
     return dot(s, y) > float(torch.finfo(s.dtype).eps) * math.sqrt(dot(s, s) * dot(y, y))

@@ -1,5 +1,6 @@
-"""What rules of second order share: the fields, the choice between a matrix and products with it,
-and the words about a step that does not descend.
+"""Code shared by second-order rules: fields, the choice of solver, and notes about their steps.
+
+A solver either builds the matrix and decomposes it, or uses matrix-vector products only.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Outcome
 from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch
@@ -19,58 +21,59 @@ if TYPE_CHECKING:
 Solver = Literal["auto", "exact", "products"]
 
 EXACT_UP_TO = 500
-"""P up to which "auto" builds the matrix: its P² numbers and P³ operations are then a matter of
-milliseconds.
-"""
+"""P up to which "auto" builds the matrix; its P² numbers and P³ operations take milliseconds."""
 
+MAX_MATRIX_ROWS = 8192
+"""P up to which "exact" builds the matrix.
 
-LARGEST_MATRIX = 8192
-"""P up to which "exact" builds it: half a gigabyte in double precision, and minutes for its
-eigenvalues.
+It takes half a gigabyte in double precision, and minutes for the eigenvalues.
 """
 
 
 def rate(
-    help: str, why: str = "The quadratic model's own step; less where the model is trusted less."
+    help: str,
+    why: str = "A full step of the quadratic model; use less where the model is less accurate.",
 ) -> Any:
-    """The field ``lr`` of a rule whose full step has length 1."""
-    return number(
-        1.0, "Learning rate", symbol="ε", gt=0.0, log=True, slider=(1e-3, 2.0), help=help, why=why
-    )
+    """Return the field ``lr`` of a rule whose full step has a rate of 1."""
+    return shared.learning_rate(1.0, slider=(1e-3, 2.0), help=help, why=why)
 
 
 def damping(default: float, help: str, why: str) -> Any:
-    """The field ``damping``."""
+    """Return the field ``damping``."""
     return number(
         default, "Damping", symbol="λ", ge=0.0, log=True, slider=(1e-8, 100.0), help=help, why=why
     )
 
 
 def solver(products: str) -> Any:
-    """The field ``solver``; ``products``: what the choice of that name does."""
+    """Return the field ``solver``; ``products`` says what the choice of that name does."""
     return choice(
         "auto",
         "Solver",
-        help=f"“exact” builds the matrix and takes its eigenvalues; “products” {products}; “auto” is exact up to P = {EXACT_UP_TO}.",
+        help=f"“exact” builds the matrix and decomposes it; “products” {products}; “auto” is"
+        " “exact”"
+        f" up to P = {EXACT_UP_TO}, and “products” above.",
     )
 
 
 def iterations() -> Any:
-    """The field ``iterations`` of conjugate gradients."""
+    """Return the field ``iterations`` of conjugate gradients."""
     return integer(
         50,
-        "Most iterations",
+        "Maximum iterations",
         ge=1,
         le=10_000,
         log=True,
         slider=(1, 500),
-        help="Products that conjugate gradients may take in a step; each costs about two gradients. Fewer act as more damping.",
-        why="Enough for the directions that matter most; an exact solution for one batch is rarely worth more.",
+        help="Maximum number of products with the matrix per step; each costs about two gradients."
+        " Fewer iterations act like more damping.",
+        why="Enough for the directions that matter most; an exact solution for one batch rarely"
+        " pays.",
     )
 
 
 def tolerance() -> Any:
-    """The field ``tolerance`` of conjugate gradients."""
+    """Return the field ``tolerance`` of conjugate gradients."""
     return number(
         1e-4,
         "Tolerance",
@@ -78,23 +81,24 @@ def tolerance() -> Any:
         lt=1.0,
         log=True,
         slider=(1e-12, 0.5),
-        help="Conjugate gradients end when the residual is this share of the gradient's norm.",
-        why="The noise of a batch is larger.",
+        help="Conjugate gradients stop when the norm of the residual is this share of the"
+        " gradient's.",
+        why="The noise of a minibatch is larger than this.",
     )
 
 
 def refusal(solver: str, parameters: int) -> str:
-    """Why a matrix of so many rows is not built, in words; "" where it is."""
-    if solver != "exact" or parameters <= LARGEST_MATRIX:
+    """Return why a matrix with this many rows is not built, or "" if it is."""
+    if solver != "exact" or parameters <= MAX_MATRIX_ROWS:
         return ""
     return (
-        f"optimizer.solver is 'exact', which builds a matrix of {parameters:,} × {parameters:,} numbers at each step, but at most {LARGEST_MATRIX:,} rows are "
-        "allowed; use products."
+        f"optimizer.solver is 'exact', which builds a matrix of {parameters:,} × {parameters:,}"
+        f" numbers at each step, but at most {MAX_MATRIX_ROWS:,} rows are allowed; use products."
     )
 
 
-def exact(h: Hyperparameters, theta: torch.Tensor) -> bool:
-    """Whether the matrix is to be built."""
+def builds_matrix(h: Hyperparameters, theta: torch.Tensor) -> bool:
+    """Return whether the solver builds the matrix for parameters ``theta`` ``[R, P]``."""
     return bool(h.solver == "exact" or (h.solver == "auto" and theta.shape[1] <= EXACT_UP_TO))
 
 
@@ -105,39 +109,48 @@ def damped_solve(
     matrix: Callable[[torch.Tensor], torch.Tensor],
     product: Callable[[torch.Tensor], Product],
 ) -> tuple[torch.Tensor, list[str]]:
-    """``(A + λI)⁻¹ g`` ``[R, P]`` by the solver that ``h`` asks for, and a note a run: where
-    negative curvature ended conjugate gradients.
+    """Return ``(A + λI)⁻¹ g`` ``[R, P]``, and a note per run.
+
+    A note says that a direction of negative curvature ended conjugate gradients, or is "".
 
     Args:
-        matrix, product: the ways to A at ``theta``.
+        h: the fields ``solver``, ``damping``, ``iterations`` and ``tolerance``.
+        theta: parameters ``[R, P]``.
+        g: gradients ``[R, P]``.
+        matrix: ``theta`` → A ``[R, P, P]``.
+        product: ``theta`` → the function ``v [R, P] → A v [R, P]``.
     """
-    if exact(h, theta):
+    if builds_matrix(h, theta):
         return symmetric.solve(matrix(theta), g, h.damping).x, [""] * len(theta)
     undamped = product(theta)
 
     def damped(v: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = undamped(v) + h.damping * v
-        return found
+        result: torch.Tensor = undamped(v) + h.damping * v
+        return result
 
-    found = conjugate_gradients.solve(damped, g, iterations=h.iterations, tolerance=h.tolerance)
+    solution = conjugate_gradients.solve(damped, g, iterations=h.iterations, tolerance=h.tolerance)
     notes = [
-        f"conjugate gradients met a direction of negative curvature at product {taken}; the step goes as far as they had come by then"
+        f"conjugate gradients met a direction of negative curvature at product {number}; the step"
+        " uses the partial solution up to that point"
         if negative
         else ""
-        for negative, taken in zip(found.negative.tolist(), found.iterations.tolist(), strict=True)
+        for negative, number in zip(
+            solution.negative.tolist(), solution.iterations.tolist(), strict=True
+        )
     ]
-    return found.x, notes
+    return solution.x, notes
 
 
-def no_descent(g: torch.Tensor, direction: torch.Tensor) -> list[str]:
-    """A note for each run whose step ``−direction`` does not lead downhill; ``direction = A⁻¹g``,
-    so the slope is the curvature along it.
+def ascent_notes(g: torch.Tensor, direction: torch.Tensor) -> list[str]:
+    """Return a note per run that says that the step ``−direction`` is an ascent step, or "".
+
+    Both are ``[R, P]``. ``direction`` is ``A⁻¹g``, so the slope is the curvature along it.
     """
     slopes = (g * direction).sum(dim=1)
     uphill = ((slopes <= 0.0) & (g != 0.0).any(dim=1)).tolist()
     return [
-        f"the step leads uphill, to first order: the damped curvature along it is negative (gᵀd = {slope:.3g}), and the critical point that it aims at is a "
-        "saddle or a maximum"
+        "the step leads uphill, to first order: the damped curvature along it is negative"
+        f" (gᵀd = {slope:.3g}), and the critical point that it aims at is a saddle or a maximum"
         if up
         else ""
         for up, slope in zip(uphill, slopes.tolist(), strict=True)
@@ -147,16 +160,24 @@ def no_descent(g: torch.Tensor, direction: torch.Tensor) -> list[str]:
 def outcome(
     theta: torch.Tensor,
     h: Hyperparameters,
-    asked: tuple[torch.Tensor, torch.Tensor],
+    evaluated: tuple[torch.Tensor, torch.Tensor],
     direction: torch.Tensor,
     notes: list[str] | None = None,
 ) -> Outcome:
-    """The step ``θ ← θ − ε d``; ``asked``: value and gradient at ``theta``."""
-    loss, g = asked
+    """Return the outcome of the step ``θ ← θ − ε d``.
+
+    Args:
+        theta: parameters ``[R, P]``.
+        h: the field ``lr``.
+        evaluated: value ``[R]`` and gradient ``[R, P]`` at ``theta``.
+        direction: d ``[R, P]``.
+        notes: one message per run.
+    """
+    loss, g = evaluated
     return Outcome(theta - h.lr * direction, {}, loss, g, tuple(notes or ()))
 
 
 def coefficients(basis: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """``basis · v``, ``[R, k]``, for a basis ``[R, k, P]``."""
-    found: torch.Tensor = torch.einsum("rkp,rp->rk", basis, v)
-    return found
+    """Return ``basis · v`` ``[R, k]``, for a basis ``[R, k, P]`` and vectors ``v`` ``[R, P]``."""
+    products: torch.Tensor = torch.einsum("rkp,rp->rk", basis, v)
+    return products

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import number
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class AdaDelta(Optimizer):
-    """Steps scaled by the ratio of two fading averages: of past steps and of gradients.
+    """Steps scaled by the ratio of two running averages: of past steps and of gradients.
 
     The ratio has the units of the parameters divided by those of the gradient, as a Newton step
-    has, so no global learning rate has to be found. It starts slowly, from δ alone.
+    does, so there is no global learning rate to tune. It starts slowly, from δ alone.
     """
 
     name: ClassVar[str] = "adadelta"
@@ -32,42 +32,30 @@ class AdaDelta(Optimizer):
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
-        "r": "average of squared gradients, 0 at first",
-        "u": "average of squared steps, 0 at first",
+        "r": "running average of squared gradients, initially 0",
+        "u": "running average of squared steps, initially 0",
     }
     source: ClassVar[str] = "Notes, algorithms in use; M. Zeiler (2012), ADADELTA."
     differences: ClassVar[str] = (
-        "As torch.optim.Adadelta (ρ 0.9, δ 1e-6); the factor ε is no part of the paper and is 1 by default."
+        "Same as torch.optim.Adadelta (ρ 0.9, δ 1e-6). The factor ε is not part of the paper; its"
+        " default is 1."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         1.0,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-3, 10.0),
-        help="A factor on the step; the method itself needs none.",
-        why="1: the paper's rule as it is.",
+        help="Factor on the step; the method itself needs none.",
+        why="With 1 the rule is that of the paper.",
     )
-    rho: float = number(
+    rho: float = shared.decay(
         0.9,
-        "Decay",
-        symbol="ρ",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="Share of both averages that a step keeps.",
+        help="Share of both running averages that a step keeps.",
         why="The default of most libraries; the paper uses 0.95.",
     )
-    eps: float = number(
+    eps: float = shared.small_constant(
         1e-6,
-        "Small constant",
-        symbol="δ",
-        gt=0.0,
-        log=True,
         slider=(1e-10, 1e-2),
-        help="Starts the motion, and keeps the division finite.",
+        help="Makes the first steps nonzero, and keeps the division finite.",
         why="The paper's value.",
     )
 

@@ -1,11 +1,11 @@
-"""AdaGrad: each value's rate falls with the squares of its past gradients."""
+"""AdaGrad: the rate of each parameter falls with the squares of its past gradients."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import number
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class AdaGrad(Optimizer):
-    """Rates divided by the root of the sum of all squared gradients, value by value.
+    """Per-parameter rates divided by the square root of the sum of all squared gradients.
 
     Directions with large partial derivatives slow down quickly, flat ones keep moving. The sum
-    never forgets, so on non-convex problems the rate can become too small before training arrives
-    anywhere.
+    never forgets, so on non-convex problems the rate can become too small before training reaches
+    a good region.
     """
 
     name: ClassVar[str] = "adagrad"
@@ -31,34 +31,26 @@ class AdaGrad(Optimizer):
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
-        "r": "sum of squared gradients, 0 at first",
+        "r": "sum of squared gradients, initially 0",
     }
     source: ClassVar[str] = (
         "Notes, algorithms with adaptive learning rates; J. Duchi, E. Hazan, Y. Singer (2011)."
     )
     differences: ClassVar[str] = (
-        "torch.optim.Adagrad has the same rule with δ = 1e-10; its lr_decay and initial_accumulator_value are 0 by default, as here."
+        "torch.optim.Adagrad has the same rule with δ = 1e-10; its lr_decay and"
+        " initial_accumulator_value are 0 by default, as in this rule."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.01,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-5, 10.0),
-        help="Length of the first step of each value.",
+        help="Length of the first step of each parameter.",
         why="The default of most libraries.",
     )
-    eps: float = number(
+    eps: float = shared.small_constant(
         1e-7,
-        "Small constant",
-        symbol="δ",
-        gt=0.0,
-        log=True,
-        slider=(1e-12, 1e-2),
-        help="Keeps the division finite; outside the root.",
-        why="The notes' value.",
+        help="Keeps the division finite; added outside the square root.",
+        why="The value in the notes.",
     )
 
     @staticmethod

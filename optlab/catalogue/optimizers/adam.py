@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import number
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Adam(Optimizer):
-    """Momentum on the gradient, divided by a running estimate of its size, value by value.
+    """Momentum on the gradient, divided per parameter by a running estimate of its size.
 
-    Both moments start at zero and would be too small at first; dividing by 1 − ρᵗ corrects that
-    bias. The step of each value is about ε whatever the scale of its gradient.
+    Both moments start at zero and would be too small at first; dividing by 1 − ρᵗ corrects this
+    bias. The step of each parameter is about ε, whatever the scale of its gradient.
     """
 
     name: ClassVar[str] = "adam"
@@ -32,52 +32,27 @@ class Adam(Optimizer):
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
-        "s": "first moment, 0 at first",
-        "r": "second moment, 0 at first",
-        "t": "number of the step, from 1",
+        "s": "first moment, initially 0",
+        "r": "second moment, initially 0",
+        "t": "step number, starting from 1",
     }
     source: ClassVar[str] = (
         "Notes, algorithms with adaptive learning rates; D. Kingma, J. Ba (2015)."
     )
-    differences: ClassVar[str] = "As torch.optim.Adam, which calls ρ₁, ρ₂ betas and δ eps."
+    differences: ClassVar[str] = "Same as torch.optim.Adam, which calls (ρ₁, ρ₂) betas and δ eps."
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.001,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
-        slider=(1e-6, 1.0),
-        help="About the length of the step of each value.",
-        why="The paper's default; it suits many networks unchanged.",
+        help="Approximate length of the step of each parameter.",
+        why="The default of the paper; it works for many networks without tuning.",
     )
-    beta1: float = number(
-        0.9,
-        "Decay of the first moment",
-        symbol="ρ₁",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="How long gradients are remembered.",
-    )
-    beta2: float = number(
-        0.999,
-        "Decay of the second moment",
-        symbol="ρ₂",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.9, 0.9999),
-        help="How long squared gradients are remembered.",
-    )
-    eps: float = number(
+    beta1: float = shared.first_moment_decay(0.9)
+    beta2: float = shared.second_moment_decay(0.999)
+    eps: float = shared.small_constant(
         1e-8,
-        "Small constant",
-        symbol="δ",
-        gt=0.0,
-        log=True,
-        slider=(1e-12, 1e-2),
-        help="Keeps the division finite where the gradient is zero; outside the root, as in the notes.",
+        help="Keeps the division finite where the gradient is zero; added outside the square root,"
+        " as in the notes.",
     )
 
     @staticmethod

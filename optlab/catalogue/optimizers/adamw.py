@@ -1,11 +1,11 @@
-"""AdamW: Adam with weight decay that the division does not touch."""
+"""AdamW: Adam with decoupled weight decay."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import number
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
 
 class AdamW(Optimizer):
-    """Adam whose weight decay shrinks the parameters directly instead of being part of the
-    gradient.
+    """Adam whose weight decay shrinks the parameters directly instead of changing the gradient.
 
-    An L2 penalty's gradient would be divided by the second moment like the rest, so that weights
-    with large gradients would hardly decay. Here every value shrinks by the same share ε λ a step;
-    with λ = 0 the rule is Adam.
+    The gradient of an L2 penalty would be divided by the second moment like the rest, so that
+    weights with large gradients would hardly decay. Instead, every parameter shrinks by the same
+    share ε λ per step. With λ = 0 the rule is Adam.
     """
 
     name: ClassVar[str] = "adamw"
@@ -34,62 +33,31 @@ class AdamW(Optimizer):
     )
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
-        "g": "gradient of the objective on the batch, taken before the decay",
-        "s": "first moment, 0 at first",
-        "r": "second moment, 0 at first",
-        "t": "number of the step, from 1",
+        "g": "gradient of the objective on the batch, evaluated before the decay",
+        "s": "first moment, initially 0",
+        "r": "second moment, initially 0",
+        "t": "step number, starting from 1",
     }
-    source: ClassVar[str] = "I. Loshchilov, F. Hutter (2019), algorithm 2; beyond the notes."
+    source: ClassVar[str] = "I. Loshchilov, F. Hutter (2019), algorithm 2; not in the notes."
     differences: ClassVar[str] = (
-        "As torch.optim.AdamW. In the paper the decay is multiplied by the schedule alone, here and in torch by the learning rate; biases decay, too."
+        "Same as torch.optim.AdamW. In the paper the decay is multiplied by the schedule factor"
+        " alone, in this rule and in torch by the learning rate. Biases decay, too."
     )
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.001,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
-        slider=(1e-6, 1.0),
-        help="About the length of the step of each value.",
-        why="Adam's default; it suits many networks unchanged.",
+        help="Approximate length of the step of each parameter.",
+        why="The default of Adam; it works for many networks without tuning.",
     )
-    beta1: float = number(
-        0.9,
-        "Decay of the first moment",
-        symbol="ρ₁",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="How long gradients are remembered.",
-    )
-    beta2: float = number(
-        0.999,
-        "Decay of the second moment",
-        symbol="ρ₂",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.9, 0.9999),
-        help="How long squared gradients are remembered.",
-    )
-    eps: float = number(
+    beta1: float = shared.first_moment_decay(0.9)
+    beta2: float = shared.second_moment_decay(0.999)
+    eps: float = shared.small_constant(
         1e-8,
-        "Small constant",
-        symbol="δ",
-        gt=0.0,
-        log=True,
-        slider=(1e-12, 1e-2),
-        help="Keeps the division finite where the gradient is zero; outside the root.",
+        help="Keeps the division finite where the gradient is zero; added outside the square root.",
     )
-    weight_decay: float = number(
-        0.01,
-        "Weight decay",
-        symbol="λ",
-        ge=0.0,
-        slider=(0.0, 0.5),
-        help="Share of every value, times the learning rate, that a step takes off.",
-        why="torch's default. Leave the loss's own L2 penalty at zero, or both act.",
+    weight_decay: float = shared.weight_decay(
+        0.01, why="The default of torch. Set the L2 penalty of the loss to zero, or both act."
     )
 
     @staticmethod

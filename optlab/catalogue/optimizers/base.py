@@ -1,12 +1,11 @@
-"""What an optimizer is: fields, the state it keeps, the point at which it wants the gradient, and
-its update.
+"""Base classes of optimizers: fields, state, the point of the gradient, and the update.
 
-A rule is three pure functions of tensors; it holds nothing itself. The engine calls them on ``theta
-[R, P]``, ``optlab.optim`` on the tensors of a user's own module, a surface on thousands of points:
-the same lines each time.
+A rule is three pure functions of tensors and holds no state itself. The trainer calls them on
+``theta [R, P]``, ``optlab.optim`` on the tensors of a user's module, and a surface on thousands of
+points; all of them run the same code.
 
-Most rules want one gradient a step (:class:`Optimizer`). Rules that search along a line or look at
-curvature ask the objective itself (:class:`ObjectiveOptimizer`).
+Most rules need one gradient per step (:class:`Optimizer`). Closure-based optimizers, which search
+along a line or use curvature, evaluate the objective themselves (:class:`ObjectiveOptimizer`).
 """
 
 from __future__ import annotations
@@ -25,50 +24,55 @@ if TYPE_CHECKING:
     from optlab.numerics.conjugate_gradients import Product
 
 State = dict[str, "torch.Tensor"]
-"""What a rule remembers from step to step: name → tensor whose first axis is the run axis."""
+"""The state that a rule carries from step to step: name → tensor with a leading run axis."""
 
 
 class Optimizer(Component):
-    """Base of all optimizers. Every one has a field ``lr`` (ε) if a schedule is to act on it."""
+    """Base of all optimizers. A schedule acts on the field ``lr`` (ε) where a rule has one."""
 
     kind: ClassVar[str] = "optimizer"
 
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {}
-    """Argument of ``torch.optim`` → the fields that it bundles (``{"betas": ("beta1", "beta2")}``).
-    """
+    """Argument of ``torch.optim`` → fields that it bundles: ``{"betas": ("beta1", "beta2")}``."""
     elementwise: ClassVar[bool] = True
-    """Whether the rule treats every value by itself, so that it may be applied tensor by tensor."""
+    """Whether the rule treats parameters independently, so that it can be applied per tensor."""
     along_gradient: ClassVar[bool] = False
-    """Whether the step is the rate times the gradient, or a velocity of such steps (``momentum``):
-    what is known of gradient descent's stability then holds.
+    """Whether the step is the rate times the gradient, or a velocity of such steps (``momentum``).
+
+    The stability bounds of gradient descent then apply.
     """
     fixed: ClassVar[tuple[str, ...]] = ()
-    """Numbers that give the state its shape: they cannot be changed while a run goes, and runs that
-    are trained as one group agree in them.
+    """Fields that determine the shape of the state.
+
+    They cannot be changed during a run, and runs that are trained as one group share their values.
     """
 
     def refusal(self, parameters: int) -> str:
-        """Why the rule cannot be used for so many parameters, in a sentence that says what to do
-        instead; "" where it can.
+        """Return why the rule cannot be used for this number of parameters, or "" if it can.
+
+        The reason is a sentence that says what to do instead.
         """
         return ""
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:
-        """The state before the first step, for parameters ``[R, P]``."""
+        """Return the state before the first step, for parameters ``theta`` ``[R, P]``."""
         return {}
 
     @classmethod
     def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
-        """The same for rules whose state depends on their hyperparameters or on ``h.layout``, how
-        ``theta`` divides into tensors.
+        """Return the state before the first step, for parameters ``theta`` ``[R, P]``.
+
+        Overridden by rules whose state depends on their hyperparameters or on ``h.layout``, the
+        division of ``theta`` into tensors.
         """
         return cls.start(theta)
 
     @staticmethod
     def point(theta: torch.Tensor, state: State, h: Hyperparameters) -> torch.Tensor:
-        """Where the gradient is to be evaluated, ``[R, P]``; the parameters themselves unless the
-        rule looks ahead.
+        """Return the point ``[R, P]`` at which the gradient is evaluated.
+
+        It is ``theta`` itself unless the rule looks ahead.
         """
         return theta
 
@@ -77,62 +81,65 @@ class Optimizer(Component):
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
-        """One step. New tensors are returned, none of the arguments is written to.
+        """Take one step without modifying the arguments.
 
         Args:
             theta: parameters ``[R, P]``.
             g: gradients at :meth:`point`, ``[R, P]``.
-            state: what :meth:`start` or the last update returned.
-            h: this rule's fields and ``step`` (1, 2, …).
+            state: the state returned by :meth:`start` or by the last update.
+            h: the fields of this rule and ``step`` (1, 2, …).
 
         Returns:
-            the new parameters and the new state.
+            The new parameters ``[R, P]`` and the new state.
         """
 
 
 class Objective(Protocol):
-    """What a rule may ask about the objective on this step's batch, for R runs at once; ``theta``
-    is ``[R, P]``.
+    """The objective of R runs on the batch of a step, as a closure-based optimizer evaluates it.
+
+    ``theta`` is ``[R, P]`` throughout.
     """
 
     @property
     def gradients(self) -> Sequence[int]:
-        """Evaluations of the gradient so far, one number a run; a product counts as two."""
+        """Number of gradient evaluations so far, per run; a matrix-vector product counts as two."""
 
     def only(self, run: int) -> Self:
-        """The objective of one run alone."""
+        """Return the objective of a single run."""
 
     def generator(self, run: int, purpose: str) -> torch.Generator:
-        """A generator for this step of one run."""
+        """Return a random generator for this step of a run; the purpose is part of its seed."""
 
     def loss(self, theta: torch.Tensor) -> torch.Tensor:
-        """Values ``[R]``."""
+        """Return the values ``[R]``."""
 
     def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Values ``[R]`` and gradients ``[R, P]``."""
+        """Return the values ``[R]`` and the gradients ``[R, P]``."""
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
-        """``v`` → ``H v``."""
+        """Return the function ``v [R, P] → H v [R, P]``."""
 
     def hessian(self, theta: torch.Tensor) -> torch.Tensor:
-        """Hessians ``[R, P, P]``."""
+        """Return the Hessians ``[R, P, P]``."""
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
-        """``v`` → ``F v``, with the Fisher matrix of the model's own predictions."""
+        """Return ``v [R, P] → F v [R, P]``, F the Fisher matrix of the model's predictions."""
 
     def fisher(self, theta: torch.Tensor) -> torch.Tensor:
-        """Those Fisher matrices ``[R, P, P]``."""
+        """Return the Fisher matrices ``[R, P, P]`` of the model's predictions."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step of an :class:`ObjectiveOptimizer` comes to.
+    """Result of a step of an :class:`ObjectiveOptimizer`.
 
     Attributes:
-        theta: new parameters ``[R, P]``. state: the new state.
-        loss, gradient: value ``[R]`` and gradient ``[R, P]`` at the parameters before the step.
-        notes: one a run: why the step is not what the method promises (no descent, a line search
-            that gave up), in words; "" where it is.
+        theta: new parameters ``[R, P]``.
+        state: new state.
+        loss: values ``[R]`` at the parameters before the step.
+        gradient: gradients ``[R, P]`` at the parameters before the step.
+        notes: one message per run that says why the step is not the regular step of the method
+            (no descent, a failed line search), or "".
     """
 
     theta: torch.Tensor
@@ -143,15 +150,17 @@ class Outcome:
 
 
 class ObjectiveOptimizer(Optimizer):
-    """Base of rules that ask the objective itself.
+    """Base of closure-based optimizers: rules that evaluate the objective themselves.
 
-    A rule works on all its runs at once, or on each alone by :meth:`Objective.only`.
+    A rule works on all of its runs at once, or on one at a time through :meth:`Objective.only`.
     """
 
     elementwise: ClassVar[bool] = False
     needs_predictions: ClassVar[bool] = False
-    """Whether the rule asks for the Fisher matrix: then the loss has to be a negative
-    log-likelihood, and a closure's value alone does not do.
+    """Whether the rule uses the Fisher matrix.
+
+    The loss must then be a negative log-likelihood, and a closure must return the model's outputs
+    along with the loss.
     """
 
     @staticmethod
@@ -159,10 +168,10 @@ class ObjectiveOptimizer(Optimizer):
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        """One step from ``theta`` ``[R, P]``; none of the arguments is written to."""
+        """Take one step from ``theta`` ``[R, P]`` without modifying the arguments."""
 
     @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
-        raise TypeError("this rule asks the objective itself; call step()")
+        raise TypeError("this rule evaluates the objective itself; call step()")

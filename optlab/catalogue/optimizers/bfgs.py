@@ -1,41 +1,47 @@
-"""BFGS: the inverse Hessian learned from gradients (A13)."""
+"""BFGS: an estimate of the inverse Hessian from gradients (A13)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.catalogue.optimizers._runs import curved, dot, each, first_length, line_search
+from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._runs import (
+    dot,
+    has_positive_curvature,
+    initial_step_length,
+    line_search,
+    run_by_run,
+)
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import number
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
 
-LARGEST = 3_000
-"""Parameters up to which the P × P matrix is kept: 36 MB in float32, 72 MB in float64, in the state
-and again in each snapshot.
+MAX_PARAMETERS = 3_000
+"""P up to which the P × P matrix is kept.
+
+It takes 36 MB in float32 and 72 MB in float64, in the state and again in each snapshot.
 """
 
 
 class BFGS(ObjectiveOptimizer):
-    """Newton's method with an inverse Hessian that is learned from the change of the gradient along
-    each step.
+    """Newton's method with an inverse Hessian estimated from changes of the gradient.
 
-    After every step the matrix is changed as little as is needed for it to map the change of the
-    gradient to the step that caused it (the secant equation) and to stay symmetric and positive
-    definite. Near a minimum the steps become Newton's, without a second derivative or a linear
-    system.
+    After every step the matrix is changed as little as possible such that it maps the change of the
+    gradient to the step that caused it (the secant equation) and stays symmetric and positive
+    definite. Near a minimum the steps approach Newton steps, without second derivatives or linear
+    systems.
 
-    It keeps P × P numbers, so it is for small models (up to 3,000 parameters); L-BFGS does the same
-    from a few vectors. Use the full batch or a large one: the search and the pair of each step see
-    this step's batch only, and on small batches the matrix learns noise. The gradient at the end of
-    a step is taken on the same batch as the one at its start, which is taken anew; a step costs one
-    gradient and one for each trial of the line search, usually 2 in all.
+    The method stores P × P numbers, so it is for small models (up to 3,000 parameters); L-BFGS
+    needs a few vectors only. Use the full batch or a large one: the line search and the update of
+    the matrix use the batch of the step, and on small batches the matrix fits noise. Both gradients
+    of a step, at its start and at its end, are evaluated on the same batch; a step costs one
+    gradient plus one per trial of the line search, usually 2 in total.
 
-    Where a direction does not lead downhill or the search gives up, the matrix is forgotten and the
-    method starts anew from the negative gradient; the run tells so.
+    If the direction is not a descent direction or the line search fails, the matrix is reset and
+    the method restarts from the negative gradient; the run reports it.
     """
 
     name: ClassVar[str] = "bfgs"
@@ -51,35 +57,28 @@ class BFGS(ObjectiveOptimizer):
         "θ": "parameters",
         "g": "gradient at the start of the step",
         "g₊": "gradient at its end, on the same batch",
-        "M": "estimate of the inverse Hessian; the identity at first, yᵀs/yᵀy times that before its first change",
+        "M": "estimate of the inverse Hessian; initially the identity, scaled by yᵀs/yᵀy before"
+        " its first update",
         "s, y": "change of the parameters and of the gradient",
         "t": "step length that satisfies the strong Wolfe conditions",
     }
     source: ClassVar[str] = (
-        "Deep Learning, section 8.6.3; C. Broyden, R. Fletcher, D. Goldfarb, D. Shanno (1970); Nocedal and Wright, Algorithm 6.1 and (6.20)."
+        "Deep Learning, section 8.6.3; C. Broyden, R. Fletcher, D. Goldfarb, D. Shanno (1970);"
+        " Nocedal and Wright, Algorithm 6.1 and (6.20)."
     )
     differences: ClassVar[str] = (
-        "scipy.optimize.minimize(method='BFGS') does not scale the first matrix, and keeps the gradient of a step's end as that of the next one's start."
+        "scipy.optimize.minimize(method='BFGS') does not scale the first matrix, and reuses the"
+        " gradient at the end of a step as that at the start of the next."
     )
 
-    c2: float = number(
-        0.9,
-        "Line search accuracy",
-        symbol="c₂",
-        gt=0.0,
-        lt=1.0,
-        log=True,
-        slider=(1e-4, 0.95),
-        help="The search ends where the slope along the direction is at most this share of the slope at the start; smaller is more exact and costs more.",
-        why="The directions are well scaled, so a step length of 1 usually serves and exactness does not pay.",
-    )
+    c2: float = shared.line_search_accuracy(0.9)
 
     def refusal(self, parameters: int) -> str:
-        if parameters <= LARGEST:
+        if parameters <= MAX_PARAMETERS:
             return ""
         return (
-            f"optimizer.name is 'bfgs', which keeps a matrix of P × P numbers and takes up to {LARGEST:,} parameters, but the model has {parameters:,}; "
-            "use lbfgs."
+            "optimizer.name is 'bfgs', which keeps a matrix of P × P numbers and takes up to"
+            f" {MAX_PARAMETERS:,} parameters, but the model has {parameters:,}; use lbfgs."
         )
 
     @staticmethod
@@ -98,11 +97,11 @@ class BFGS(ObjectiveOptimizer):
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        return each(theta, objective, state, h, _step)
+        return run_by_run(theta, objective, state, h, _step)
 
 
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
-    """``pairs`` counts what the matrix has learned from since it was the identity."""
+    """Take one step; ``pairs`` counts the updates since the matrix was the identity."""
     value, g = objective.gradient(theta)
     if not dot(g, g) > 0.0:
         return Outcome(theta, state, value, g)
@@ -111,26 +110,29 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     d = -(matrix @ g.unsqueeze(2)).squeeze(2)
     if not dot(g, d) < 0.0:
         notes.append(
-            "the direction does not lead downhill; the inverse Hessian was forgotten and the step follows the negative gradient"
+            "the direction is not a descent direction; the inverse Hessian was reset and the step"
+            " follows the negative gradient"
         )
         matrix, pairs, d = _identity(matrix), 0, -g
-    found = line_search(theta, d, objective, value, g, 1.0 if pairs else first_length(g), h.c2)
-    best = found.best
+    search = line_search(
+        theta, d, objective, value, g, 1.0 if pairs else initial_step_length(g), h.c2
+    )
+    best = search.best
     after = theta + best.t * d
-    if found.problem:
-        notes.append(f"the line search gave up: {found.problem}; the inverse Hessian was forgotten")
+    if search.problem:
+        notes.append(f"the line search failed: {search.problem}; the inverse Hessian was reset")
         matrix, pairs = _identity(matrix), 0
     else:
         s, y = best.t * d, best.gradient - g
-        # Sure to be positive where the strong Wolfe conditions hold, but for rounding.
-        if curved(s, y):
+        # Positive wherever the strong Wolfe conditions hold, up to rounding.
+        if has_positive_curvature(s, y):
             matrix, pairs = (
                 _updated(matrix if pairs else matrix * (dot(s, y) / dot(y, y)), s, y),
                 pairs + 1,
             )
         else:
             notes.append(
-                "the gradient did not change along the step; the inverse Hessian was left as it is"
+                "the gradient did not change along the step; the inverse Hessian was not updated"
             )
     return Outcome(
         after,
@@ -142,14 +144,15 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
 
 
 def _updated(matrix: torch.Tensor, s: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The inverse Hessian ``[1, P, P]`` after the pair ``s``, ``y`` ``[1, P]``: the rule multiplied
-    out, at the price of P² instead of P³.
+    """Return the inverse Hessian ``[1, P, P]`` updated with the pair ``s``, ``y`` ``[1, P]``.
+
+    The rule is multiplied out, which costs P² instead of P³ operations.
     """
     rho = 1.0 / dot(s, y)
     my = (matrix @ y.unsqueeze(2)).squeeze(2)
     cross = s.unsqueeze(2) * my.unsqueeze(1)
-    # In this order every product stays near one, however short the step: rho alone exceeds any
-    # bound near a minimum.
+    # In this order every product is of moderate size, however short the step; rho alone grows
+    # without bound near a minimum.
     return (
         matrix
         - rho * (cross + cross.transpose(1, 2))

@@ -1,13 +1,11 @@
-"""CMA-ES: a population whose distribution learns the shape of the objective (A16), by the library
-``cmaes``.
-"""
+"""CMA-ES (A16), computed by the library ``cmaes``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from optlab.catalogue.optimizers._population import values
-from optlab.catalogue.optimizers._runs import each
+from optlab.catalogue.optimizers._runs import run_by_run
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.errors import InvalidInput, MissingPart
 from optlab.core.fields import integer, number
@@ -18,28 +16,26 @@ if TYPE_CHECKING:
 
     from optlab.core.hyperparameters import Hyperparameters
 
-LARGEST = 1_000
-"""Parameters up to which a covariance matrix is kept; a step takes an eigendecomposition of it, P³.
-"""
+MAX_PARAMETERS = 1_000
+"""P up to which a covariance matrix is kept; a step decomposes it, with P³ operations."""
 
 
 class CMAES(ObjectiveOptimizer):
-    """Evolution strategy whose Gaussian distribution adapts its mean, its width and its covariance
-    to the values it meets.
+    """Evolution strategy that adapts the mean, width and covariance of a Gaussian distribution.
 
-    A step is one generation: a population is drawn, its better half draws the mean towards itself,
-    and the covariance matrix learns which directions were successful. Only the order of the values
-    counts, so it is blind to any increasing transformation of the objective and needs no gradient.
-    Near a minimum the covariance comes to resemble the inverse Hessian, at the price of many
+    A step is one generation: a population is drawn, the mean moves towards its better half, and the
+    covariance matrix adapts to the successful directions. Only the order of the values counts, so
+    the method is invariant under increasing transformations of the objective and needs no gradient.
+    Near a minimum the covariance approaches a multiple of the inverse Hessian, at the cost of many
     evaluations.
 
-    The parameters are the mean of the distribution. It keeps a P × P matrix and decomposes it in
-    every step, so it is for small models (up to 1,000 parameters). The population is ranked on this
-    step's batch: use the full batch or a large one, since on a small batch the ranking is mostly
-    noise. The one gradient that is also taken is for the plots only.
+    The parameters are the mean of the distribution. The method keeps a P × P matrix and decomposes
+    it in every step, so it is for small models (up to 1,000 parameters). The population is ranked
+    on the batch of the step: use the full batch or a large one, because on a small batch the
+    ranking is mostly noise. One gradient per step is evaluated as well, for the plots only.
 
-    Once the distribution has shrunk below rounding, or has become degenerate, it is left where it
-    is, and the run tells so.
+    When the distribution has shrunk below rounding error or has become degenerate, the parameters
+    no longer change, and the run reports it.
     """
 
     name: ClassVar[str] = "cma_es"
@@ -54,29 +50,31 @@ class CMAES(ObjectiveOptimizer):
     )
     symbols: ClassVar[dict[str, str]] = {
         "m": "mean: the parameters of the run",
-        "C": "covariance matrix, the identity at first",
+        "C": "covariance matrix, initially the identity",
         "i:λ": "the i-th best of the population",
         "y_i": "(θ_i − m)/σ",
         "w_i": "weights that fall with the rank",
-        "p_σ, p_c": "fading sums of past changes of the mean",
-        "c, d": "constants that follow from P and λ",
+        "p_σ, p_c": "exponentially weighted sums of past changes of the mean",
+        "c, d": "constants determined by P and λ",
     }
     source: ClassVar[str] = (
-        "N. Hansen, A. Ostermeier (2001); N. Hansen (2016), The CMA evolution strategy: a tutorial; library cmaes."
+        "N. Hansen, A. Ostermeier (2001); N. Hansen (2016), The CMA evolution strategy: a"
+        " tutorial; library cmaes."
     )
     differences: ClassVar[str] = (
-        "The numbers are the library's, but its random stream is seeded anew in each step, so that a resumed run is exact."
+        "The numbers are those of the library, but its random generator is seeded again in each"
+        " step, so that a resumed run is exact."
     )
 
     sigma: float = number(
         0.3,
-        "First step size",
+        "Initial step size",
         symbol="σ",
         gt=0.0,
         log=True,
         slider=(1e-3, 10.0),
-        help="Standard deviation of the first population; from then on it adapts by itself.",
-        why="About a third of the distance at which the minimum is expected.",
+        help="Standard deviation of the first population; later the method adapts it.",
+        why="About a third of the expected distance to the minimum.",
     )
     population: int = integer(
         0,
@@ -85,16 +83,18 @@ class CMAES(ObjectiveOptimizer):
         ge=0,
         le=100_000,
         slider=(0, 200),
-        help="Points in a generation, at least 4; 0 for 4 + 3 ln P, rounded down.",
-        why="The library's default suits smooth objectives; more helps where there are many minima.",
+        help="Points per generation, at least 4; 0 means 4 + 3 ln P, rounded down.",
+        why="The default of the library suits smooth objectives; larger populations help if there"
+        " are many minima.",
     )
 
     def refusal(self, parameters: int) -> str:
-        if parameters <= LARGEST:
+        if parameters <= MAX_PARAMETERS:
             return ""
         return (
-            f"optimizer.name is 'cma_es', which keeps and decomposes a matrix of P × P numbers and takes up to {LARGEST:,} parameters, but the model has "
-            f"{parameters:,}; use evolution_strategy."
+            "optimizer.name is 'cma_es', which keeps and decomposes a matrix of P × P numbers and"
+            f" takes up to {MAX_PARAMETERS:,} parameters, but the model has {parameters:,};"
+            " use evolution_strategy."
         )
 
     @classmethod
@@ -104,14 +104,14 @@ class CMAES(ObjectiveOptimizer):
         if reason:
             raise InvalidInput(reason, "optimizer.name")
         _library()
-        # float64 also for runs in float32: the distribution's width falls below the rounding of its
-        # mean. MPS devices have no float64.
+        # float64 also for runs in float32: the width of the distribution falls below the rounding
+        # error of its mean. MPS devices have no float64.
         exact = theta if theta.device.type == "mps" else theta.to(torch.float64)
         rows, columns = torch.triu_indices(parameters, parameters, device=theta.device)
         return {
             "mean": exact.clone(),
             "sigma": torch.ones_like(exact[:, :1]) * h.sigma,
-            # As the library saves it: the upper triangle, row by row.
+            # In the library's format: the upper triangle, row by row.
             "covariance": (rows == columns).to(exact).repeat(runs, 1),
             "path_sigma": torch.zeros_like(exact),
             "path_c": torch.zeros_like(exact),
@@ -122,7 +122,7 @@ class CMAES(ObjectiveOptimizer):
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        return each(theta, objective, state, h, _step)
+        return run_by_run(theta, objective, state, h, _step)
 
 
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
@@ -132,34 +132,39 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         int(torch.randint(2**32, (1,), generator=objective.generator(0, "population")).item())
     )
     if library.should_stop():
-        note = "the distribution is narrower than rounding, or degenerate; the parameters were left as they are"
+        note = (
+            "the distribution is narrower than rounding error, or degenerate; the parameters were"
+            " not changed"
+        )
         return Outcome(theta, state, value, g, (note,))
-    drawn = [library.ask() for _ in range(library.population_size)]
-    points = torch.stack([torch.from_numpy(point) for point in drawn]).to(theta)
+    population = [library.ask() for _ in range(library.population_size)]
+    points = torch.stack([torch.from_numpy(point) for point in population]).to(theta)
     # A point at which the objective is not a number ranks last.
-    worth = values(objective, points).double().nan_to_num(nan=float("inf")).tolist()
-    if min(worth) == float("inf"):
+    ranked = values(objective, points).double().nan_to_num(nan=float("inf")).tolist()
+    if min(ranked) == float("inf"):
         return Outcome(
             theta,
             state,
             value,
             g,
             (
-                "the objective is finite at no point of the population; the parameters were left as they are",
+                "the objective is finite at no point of the population; the parameters were not"
+                " changed",
             ),
         )
-    library.tell(list(zip(drawn, worth, strict=True)))
+    library.tell(list(zip(population, ranked, strict=True)))
     after = _saved(library, state)
     return Outcome(after["mean"].to(theta), after, value, g)
 
 
 _SAVED = {"_mean": "mean", "_p_sigma": "path_sigma", "_pc": "path_c", "_c_1d": "covariance"}
-"""Arrays in the library's own save format (what its ``__getstate__`` gives) → the state's names."""
+"""Arrays in the library's pickled state (``__getstate__``) → names in the state of the rule."""
 
 
 def _restored(state: State, h: Hyperparameters) -> CMA:
-    """The library's optimizer in this state of one run; its constants are derived anew from P and
-    λ.
+    """Return the library's optimizer in the given state of one run.
+
+    Its constants are recomputed from P and λ.
     """
     import numpy as np
 
@@ -174,8 +179,8 @@ def _restored(state: State, h: Hyperparameters) -> CMA:
         "_sigma": state["sigma"].item(),
         "_g": int(state["generation"].item()),
     }
-    # The spread of the last generations' values, of which a narrow one would end the search; not
-    # kept, since batches change the values anyway.
+    # The library stops when the spread of recent values is small. That history is not part of the
+    # state, because values change with the batch anyway.
     saved["_funhist_values"] = np.array([0.0, np.inf])
     saved["_funhist_term"] = 1
     fresh.__setstate__(saved)
@@ -198,7 +203,8 @@ def _library() -> type[CMA]:
         import cmaes
     except ImportError:
         raise MissingPart(
-            "CMA-ES needs the library cmaes, which is not installed; install it with: pip install cmaes"
+            "CMA-ES needs the library cmaes, which is not installed; install it with: pip install"
+            " cmaes"
         ) from None
-    found: type[CMA] = cmaes.CMA
-    return found
+    cls: type[CMA] = cmaes.CMA
+    return cls

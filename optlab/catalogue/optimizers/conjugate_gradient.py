@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from optlab.catalogue.optimizers._runs import dot, each, first_length, line_search
+from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._runs import dot, initial_step_length, line_search, run_by_run
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
-from optlab.core.fields import choice, integer, number
+from optlab.core.fields import choice, integer
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -16,19 +17,18 @@ if TYPE_CHECKING:
 class ConjugateGradient(ObjectiveOptimizer):
     """Descent along directions that do not undo the progress made along the previous ones.
 
-    Steepest descent with a line search turns a right angle at every step and so zigzags through a
-    canyon. Here a part β of the previous direction is added to the negative gradient, so that on a
-    quadratic function successive directions are conjugate: the gradient stays zero along all of
-    them, and P exact line searches reach the minimum of P parameters. Memory grows with P.
+    Steepest descent with a line search turns by a right angle at every step and so zigzags through
+    a canyon. This method adds a multiple β of the previous direction to the negative gradient, so
+    that on a quadratic function successive directions are conjugate: the gradient stays zero along
+    all of them, and P exact line searches reach the minimum in P parameters. Memory is O(P).
 
-    A line search compares values at several points, so it sees one batch only: this step's. Use the
-    full batch or a large one; on a small batch the minimum along the line is a minimum of that
-    batch's noise. β is computed from two gradients of the same batch, the one at the end of the
-    step being taken by the line search; the gradient at the start is taken anew in each step. A
-    step costs one gradient and one for each trial of the line search, in all usually 3 or 4.
+    A line search compares values at several points on the batch of the step. Use the full batch or
+    a large one; on a small batch the minimum along the line is mostly a minimum of the noise. β is
+    computed from the gradients at the start and at the end of the step, both on the same batch. A
+    step costs one gradient plus one per trial of the line search, usually 3 or 4 in total.
 
-    The direction is the negative gradient again every n steps, whenever the sum does not lead
-    downhill, and after a line search that gave up; the last two are told.
+    The direction is reset to the negative gradient every n steps, when it is not a descent
+    direction, and after a failed line search; the run reports the last two.
     """
 
     name: ClassVar[str] = "conjugate_gradient"
@@ -47,22 +47,26 @@ class ConjugateGradient(ObjectiveOptimizer):
         "g": "gradient at the start of the step",
         "g₊": "gradient at its end, on the same batch",
         "d": "direction",
-        "β": "part of the direction that the next one keeps, 0 at first and after a restart",
+        "β": "share of the direction that the next one keeps, 0 initially and after a restart",
         "t": "step length that satisfies the strong Wolfe conditions",
     }
     source: ClassVar[str] = (
-        "Deep Learning, section 8.6.2; R. Fletcher, C. Reeves (1964); E. Polak, G. Ribière (1969); J. Nocedal, S. Wright, Numerical Optimization, section 5.2."
+        "Deep Learning, section 8.6.2; R. Fletcher, C. Reeves (1964); E. Polak, G. Ribière (1969);"
+        " J. Nocedal, S. Wright, Numerical Optimization, section 5.2."
     )
     differences: ClassVar[str] = (
-        "scipy.optimize.minimize(method='CG') is the form Polak–Ribière+ with c₂ 0.4 and without restarts every n steps; its gradient at the start of a "
-        "step is the one of the last step's end, here it is taken anew because the batch may be another."
+        "scipy.optimize.minimize(method='CG') is the form Polak–Ribière+ with c₂ = 0.4 and without"
+        " restarts every n steps. It reuses the gradient at the end of a step for the start of"
+        " the next; this rule evaluates it again because the batch may differ."
     )
 
     form: Literal["polak_ribiere_plus", "polak_ribiere", "fletcher_reeves"] = choice(
         "polak_ribiere_plus",
         "Form of β",
-        help="How much of the previous direction is kept. All agree on a quadratic function with exact line searches.",
-        why="Polak–Ribière restarts by itself after a step that made no progress, where Fletcher–Reeves stays stuck; + keeps it from turning back.",
+        help="Formula for the share of the previous direction that is kept. All forms agree on a"
+        " quadratic function with exact line searches.",
+        why="Polak–Ribière restarts automatically after a step without progress, where"
+        " Fletcher–Reeves gets stuck; + prevents negative β.",
     )
     restart: int = integer(
         0,
@@ -71,19 +75,16 @@ class ConjugateGradient(ObjectiveOptimizer):
         ge=0,
         unit="steps",
         slider=(0, 200),
-        help="Steps after which the direction is the negative gradient again; 0 for as many as there are parameters.",
-        why="On a quadratic function everything has been said after P steps.",
+        help="Number of steps after which the direction is reset to the negative gradient; 0 means"
+        " the number of parameters.",
+        why="On a quadratic function the method has converged after P steps.",
     )
-    c2: float = number(
+    c2: float = shared.line_search_accuracy(
         0.1,
-        "Line search accuracy",
-        symbol="c₂",
-        gt=0.0,
         lt=0.5,
-        log=True,
         slider=(1e-6, 0.4),
-        help="The search ends where the slope along the direction is at most this share of the slope at the start; smaller is more exact and costs more.",
-        why="Conjugate directions need nearly exact searches; below one half Fletcher–Reeves is sure to lead downhill.",
+        why="Conjugate directions need nearly exact searches; below 0.5, Fletcher–Reeves always"
+        " gives a descent direction.",
     )
 
     @staticmethod
@@ -100,12 +101,14 @@ class ConjugateGradient(ObjectiveOptimizer):
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        return each(theta, objective, state, h, _step)
+        return run_by_run(theta, objective, state, h, _step)
 
 
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
-    """``gain`` is t·gᵀd of the last step: the next one is tried at the length that would promise as
-    much. ``since`` counts steps since a restart.
+    """Take one step.
+
+    ``gain`` is t·gᵀd of the last step; the first trial of the next one has the length that predicts
+    the same decrease. ``since`` counts the steps since a restart.
     """
     value, g = objective.gradient(theta)
     gg = dot(g, g)
@@ -116,27 +119,29 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     d = -g + state["beta"] * state["d"]
     if not dot(g, d) < 0.0:
         notes.append(
-            "the conjugate direction does not lead downhill; restarted from the negative gradient"
+            "the conjugate direction is not a descent direction; restarted from the negative"
+            " gradient"
         )
         d, since = -g, 0
     slope, gain = dot(g, d), float(state["gain"].item())
-    found = line_search(
-        theta, d, objective, value, g, gain / slope if gain < 0.0 else first_length(g), h.c2
+    search = line_search(
+        theta, d, objective, value, g, gain / slope if gain < 0.0 else initial_step_length(g), h.c2
     )
-    best = found.best
+    best = search.best
     beta = _beta(h.form, gg, g, best.gradient)
     since += 1
     if since >= (int(h.restart) or theta.shape[1]):
         beta, since = 0.0, 0
-    if found.problem:
+    if search.problem:
         notes.append(
-            f"the line search gave up: {found.problem}; the next step restarts from the negative gradient"
+            f"the line search failed: {search.problem}; the next step restarts from the negative"
+            " gradient"
         )
         beta, since = 0.0, 0
     after: State = {
         "d": d,
         "beta": torch.full_like(state["beta"], beta),
-        "gain": torch.full_like(state["gain"], 0.0 if found.problem else best.t * slope),
+        "gain": torch.full_like(state["gain"], 0.0 if search.problem else best.t * slope),
         "since": torch.full_like(state["since"], since),
     }
     return Outcome(theta + best.t * d, after, value, g, ("; ".join(notes),))

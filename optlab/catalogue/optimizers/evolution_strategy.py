@@ -1,11 +1,12 @@
-"""Evolution strategy: a gradient from the values of a population (A16)."""
+"""Evolution strategy: a gradient estimated from the values of a population (A16)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._population import values
-from optlab.catalogue.optimizers._runs import each
+from optlab.catalogue.optimizers._runs import run_by_run
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.fields import integer, number
 from optlab.core.lazy import torch
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
 class EvolutionStrategy(ObjectiveOptimizer):
     """Gradient descent with a gradient estimated from the values of a random population.
 
-    Gaussian perturbations of the parameters are tried in pairs of opposite signs; the difference of
-    the values of a pair says how far to go along it. The mean is the gradient of the objective
-    blurred by the perturbations, without a bias, so neither a derivative nor a smooth objective is
-    needed. Its noise grows with the number of parameters: with n pairs the squared error is about
-    P/n times the squared gradient, and the rate must be that much smaller.
+    Gaussian perturbations of the parameters are evaluated in pairs of opposite signs; the
+    difference of the values of a pair estimates the slope along it. The mean is an unbiased
+    estimate of the gradient of the objective blurred by the perturbations, so neither a derivative
+    nor a smooth objective is needed. Its noise grows with the number of parameters: with n pairs
+    the squared error is about P/n times the squared gradient, and the rate must be smaller by that
+    factor.
 
-    The whole population is compared on this step's batch, so the noise of the batch is common to
-    it; large batches help as they do for gradient descent. A step costs 2n evaluations of the loss,
-    and memory for 2n copies of the parameters. The one gradient that is also taken is for the plots
-    only.
+    The population is evaluated on the batch of the step, so all its members share the noise of the
+    batch; large batches help as they do for gradient descent. A step costs 2n evaluations of the
+    loss, and memory for 2n copies of the parameters. One gradient per step is evaluated as well,
+    for the plots only.
     """
 
     name: ClassVar[str] = "evolution_strategy"
@@ -45,21 +47,19 @@ class EvolutionStrategy(ObjectiveOptimizer):
         "J": "objective on the batch",
     }
     source: ClassVar[str] = (
-        "I. Rechenberg (1973); T. Salimans et al. (2017); Y. Nesterov, V. Spokoiny (2017), Random gradient-free minimization."
+        "I. Rechenberg (1973); T. Salimans et al. (2017); Y. Nesterov, V. Spokoiny (2017), Random"
+        " gradient-free minimization."
     )
     differences: ClassVar[str] = (
-        "Salimans et al. replace values by their ranks and feed the estimate to Adam; here values are used as they are."
+        "Salimans et al. replace values by their ranks and pass the estimate to Adam; this rule"
+        " uses the values themselves."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.01,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
-        slider=(1e-6, 1.0),
-        help="Length of the step in units of the estimated gradient.",
-        why="Smaller than for gradient descent: about n/P of its rate keeps the estimate's noise from growing.",
+        help="Step length in units of the estimated gradient.",
+        why="Smaller than for gradient descent: at about n/P of its rate the noise of the estimate"
+        " does not build up.",
     )
     sigma: float = number(
         0.02,
@@ -68,8 +68,8 @@ class EvolutionStrategy(ObjectiveOptimizer):
         gt=0.0,
         log=True,
         slider=(1e-4, 1.0),
-        help="Standard deviation of the perturbations; details of the objective finer than this are blurred away.",
-        why="Small against typical weights, large against rounding in float32.",
+        help="Standard deviation of the perturbations; finer details of the objective are blurred.",
+        why="Small compared with typical weights, large compared with rounding errors in float32.",
     )
     pairs: int = integer(
         32,
@@ -79,39 +79,38 @@ class EvolutionStrategy(ObjectiveOptimizer):
         le=65_536,
         log=True,
         slider=(1, 1024),
-        help="Pairs of opposite perturbations in a step.",
-        why="The estimate's variance falls as 1/n and the cost grows as n, so a few dozen is a fair beginning.",
+        help="Number of pairs of opposite perturbations per step.",
+        why="The variance of the estimate falls as 1/n and the cost grows as n; a few dozen is a"
+        " good compromise.",
     )
 
     @staticmethod
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        return each(theta, objective, state, h, _step)
+        return run_by_run(theta, objective, state, h, _step)
 
 
-_NUMBERS = 16_777_216
-"""Numbers that the perturbations of one part of the population may hold: bounds the memory for
-large P.
-"""
+_MAX_VALUES = 16_777_216
+"""Maximum number of values in the perturbations that are evaluated at once, to bound the memory."""
 
 
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
     value, g = objective.gradient(theta)
     source = objective.generator(0, "perturbations")
     estimate = torch.zeros_like(theta)
-    left, most = int(h.pairs), max(1, _NUMBERS // (2 * theta.shape[1]))
-    while left:
-        count = min(left, most)
-        left -= count
-        # One draw a pair, so that the numbers do not depend on how many are drawn together.
+    remaining, chunk = int(h.pairs), max(1, _MAX_VALUES // (2 * theta.shape[1]))
+    while remaining:
+        count = min(remaining, chunk)
+        remaining -= count
+        # One draw per pair, so that the numbers do not depend on the size of a chunk.
         z = torch.stack(
             [
                 torch.randn(theta.shape[1], generator=source, dtype=torch.float64)
                 for _ in range(count)
             ]
         ).to(theta)
-        found = values(objective, torch.cat([theta + h.sigma * z, theta - h.sigma * z]))
-        slopes = (found[:count] - found[count:]) / (2.0 * h.sigma)
+        losses = values(objective, torch.cat([theta + h.sigma * z, theta - h.sigma * z]))
+        slopes = (losses[:count] - losses[count:]) / (2.0 * h.sigma)
         estimate += slopes.unsqueeze(0) @ z
     return Outcome(theta - (h.lr / int(h.pairs)) * estimate, state, value, g)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal, cast
 
 from optlab.catalogue.optimizers import _second_order as second_order
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._second_order import Solver
 from optlab.catalogue.optimizers.base import (
     Objective,
@@ -19,21 +20,20 @@ from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.lazy import torch
 
 _DIAGONAL = "hessian_diagonal"
-"""Entry of the state that is not the inner rule's."""
+"""Entry of the state that does not belong to the inner rule."""
 
 
 class HessianDiagonal(ObjectiveOptimizer):
-    """Each value of the gradient is divided by the curvature along its own axis, and the result is
-    handed to a first-order rule.
+    """A first-order rule on the gradient divided by the curvature along each axis.
 
-    Where the axes of the parameters are those of the Hessian this undoes ill-conditioning entirely,
-    at the price of a division; where they are not it still undoes a bad choice of units. Absolute
-    values are taken, so that negative curvature does not turn a step uphill.
+    If the eigenvectors of the Hessian are the coordinate axes, this removes ill-conditioning
+    entirely at the cost of a division; otherwise it still corrects a bad choice of units. Absolute
+    values of the curvature are used, so that negative curvature does not turn a step uphill.
 
-    For many parameters the diagonal is estimated: with signs z drawn at random, the mean of z ⊙ Hz
-    is unbiased for it (Hutchinson), and each draw costs one Hessian product. The estimate can be
-    averaged over steps. The rule behind it keeps its own state and its defaults, but for ε and α,
-    which stand here.
+    For many parameters the diagonal is estimated: with random signs z, the mean of z ⊙ Hz is an
+    unbiased estimate (Hutchinson), and each draw costs one Hessian product. The estimate can be
+    averaged over steps. The first-order rule keeps its own state and its default hyperparameters
+    except for ε and α, which are fields of this rule.
     """
 
     name: ClassVar[str] = "hessian_diagonal"
@@ -48,50 +48,44 @@ class HessianDiagonal(ObjectiveOptimizer):
     )
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
-        "g": "gradient where the rule wants it",
-        "H": "Hessian there, on the same batch",
-        "z": "random signs, fresh at every step",
-        "D": "average of the diagonal over steps, 0 at first",
-        "t": "number of the step, from 1",
+        "g": "gradient at the point where the first-order rule evaluates it",
+        "H": "Hessian at that point, on the same batch",
+        "z": "random signs, drawn again at every step",
+        "D": "running average of the diagonal, initially 0",
+        "t": "step number, starting from 1",
     }
     source: ClassVar[str] = (
-        "Notes, preconditioning; S. Becker, Y. LeCun, Improving the convergence of back-propagation learning with second-order methods (1988); "
+        "Notes, preconditioning; S. Becker, Y. LeCun, Improving the convergence of"
+        " back-propagation learning with second-order methods (1988); "
         "C. Bekas et al., An estimator for the diagonal of a matrix (2007)."
     )
     differences: ClassVar[str] = (
-        "AdaHessian averages squares of one draw, smooths them over blocks and has Adam's first moment; here the diagonal itself is averaged."
+        "AdaHessian averages squares of one draw, smooths them over blocks and uses the first"
+        " moment of Adam; this rule averages the diagonal itself."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.1,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-4, 2.0),
-        help="Learning rate of the rule, acting on the preconditioned gradient.",
-        why="Coupled parameters share their curvature, so a full step along every axis at once overshoots; a tenth seldom does.",
+        help="Learning rate of the first-order rule, which acts on the preconditioned gradient.",
+        why="Coupled parameters share curvature, so a full step along all axes at once overshoots;"
+        " a tenth rarely does.",
     )
     before: Literal[
         "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "rmsprop_nesterov", "adadelta", "adam"
     ] = choice(
         "sgd",
-        "In front of",
-        help="First-order rule that the preconditioned gradient is handed to; sgd for preconditioning alone.",
+        "First-order rule",
+        help="Rule that receives the preconditioned gradient; sgd for preconditioning alone.",
     )
-    momentum: float = number(
-        0.9,
-        "Momentum",
-        symbol="α",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="Share of the velocity that a step keeps, for rules that have one.",
+    momentum: float = shared.momentum(
+        0.9, help="Share of the velocity that a step keeps, for first-order rules with a velocity."
     )
     damping: float = second_order.damping(
         1e-2,
-        "Added to the absolute value of every curvature: bounds the division where it is about zero.",
-        "An estimate from few draws comes close to zero now and then.",
+        "Added to the absolute value of every curvature; bounds the step where the curvature is"
+        " near zero.",
+        "An estimate from few draws is close to zero now and then.",
     )
     solver: Solver = second_order.solver("estimates the diagonal by Hessian products")
     draws: int = integer(
@@ -102,8 +96,9 @@ class HessianDiagonal(ObjectiveOptimizer):
         le=1000,
         log=True,
         slider=(1, 100),
-        help="Random vectors for one estimate of the diagonal, each about two gradients; the error falls as 1/√n.",
-        why="A handful, averaged over steps, is what is worth its price.",
+        help="Random vectors per estimate of the diagonal; each costs about two gradients. The"
+        " error falls as 1/√n.",
+        why="A few draws, averaged over steps, are the best value for their cost.",
     )
     rho: float = number(
         0.0,
@@ -112,8 +107,9 @@ class HessianDiagonal(ObjectiveOptimizer):
         ge=0.0,
         lt=1.0,
         slider=(0.0, 0.999),
-        help="How long earlier diagonals are remembered: 0 takes this step's alone; 0.99 averages the noise of draws and batches over a hundred steps.",
-        why="The diagonal of this very step is the plain method.",
+        help="Decay rate of the running average of the diagonal: 0 uses the current one alone;"
+        " 0.99 averages the noise of draws and batches over about a hundred steps.",
+        why="Without averaging, the method uses the diagonal of the current step.",
     )
 
     def refusal(self, parameters: int) -> str:
@@ -121,37 +117,38 @@ class HessianDiagonal(ObjectiveOptimizer):
 
     @classmethod
     def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
-        behind, its_h = _behind(h)
-        return {**behind.begin(theta, its_h), _DIAGONAL: torch.zeros_like(theta)}
+        inner, inner_h = _inner_rule(h)
+        return {**inner.begin(theta, inner_h), _DIAGONAL: torch.zeros_like(theta)}
 
     @staticmethod
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        behind, its_h = _behind(h)
+        inner, inner_h = _inner_rule(h)
         own = {name: value for name, value in state.items() if name != _DIAGONAL}
         loss, gradient = objective.gradient(theta)
-        point = behind.point(theta, own, its_h)
+        point = inner.point(theta, own, inner_h)
         g = gradient if point is theta else objective.gradient(point)[1]
-        here = (
+        diagonal = (
             _exact(point, objective)
-            if second_order.exact(h, theta)
+            if second_order.builds_matrix(h, theta)
             else _estimate(point, objective, h)
         )
-        remembered = h.rho * state[_DIAGONAL] + (1.0 - h.rho) * here
-        preconditioned = g / ((remembered / (1.0 - h.rho**h.step)).abs() + h.damping)
-        after, own = behind.update(theta, preconditioned, own, its_h)
-        return Outcome(after, {**own, _DIAGONAL: remembered}, loss, gradient)
+        average = h.rho * state[_DIAGONAL] + (1.0 - h.rho) * diagonal
+        preconditioned = g / ((average / (1.0 - h.rho**h.step)).abs() + h.damping)
+        after, own = inner.update(theta, preconditioned, own, inner_h)
+        return Outcome(after, {**own, _DIAGONAL: average}, loss, gradient)
 
 
-def _behind(h: Hyperparameters) -> tuple[type[Optimizer], Hyperparameters]:
-    """The first-order rule, and its hyperparameters: those that have the name of a field here, and
-    defaults.
+def _inner_rule(h: Hyperparameters) -> tuple[type[Optimizer], Hyperparameters]:
+    """Return the first-order rule and its hyperparameters.
+
+    ``lr`` and ``momentum`` are those of this rule, all others have their defaults.
     """
-    behind = cast(type[Optimizer], registry.get("optimizer", h.before))
-    shared = {name: getattr(h, name) for name in ("lr", "momentum")}
-    return behind, Hyperparameters(
-        **{**behind().values(), **shared, "step": h.step, "layout": getattr(h, "layout", None)}
+    inner = cast(type[Optimizer], registry.get("optimizer", h.before))
+    common = {name: getattr(h, name) for name in ("lr", "momentum")}
+    return inner, Hyperparameters(
+        **{**inner().values(), **common, "step": h.step, "layout": getattr(h, "layout", None)}
     )
 
 
@@ -160,18 +157,16 @@ def _exact(theta: torch.Tensor, objective: Objective) -> torch.Tensor:
 
 
 def _estimate(theta: torch.Tensor, objective: Objective, h: Hyperparameters) -> torch.Tensor:
-    """Hutchinson's estimate ``[R, P]``; every run has its own draws, and as many of them as it asks
-    for.
-    """
+    """Return Hutchinson's estimate ``[R, P]``; every run has its own draws and number of draws."""
     runs, parameters = theta.shape
     product = objective.hessian_product(theta)
     sources = [objective.generator(run, "hessian_diagonal") for run in range(runs)]
-    wanted = torch.as_tensor(h.draws, dtype=theta.dtype, device=theta.device).reshape(-1, 1)
+    counts = torch.as_tensor(h.draws, dtype=theta.dtype, device=theta.device).reshape(-1, 1)
     total = torch.zeros_like(theta)
-    for index in range(int(wanted.max())):
+    for index in range(int(counts.max())):
         bits = torch.stack(
             [torch.randint(0, 2, (parameters,), generator=source) for source in sources]
         )
         z = bits.to(theta) * 2.0 - 1.0
-        total = torch.where(index < wanted, total + z * product(z), total)
-    return total / wanted
+        total = torch.where(index < counts, total + z * product(z), total)
+    return total / counts

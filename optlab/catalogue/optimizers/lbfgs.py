@@ -1,12 +1,19 @@
-"""L-BFGS: BFGS from the last few steps, in memory that grows with P (A13)."""
+"""L-BFGS: BFGS from the last few steps, with memory O(P) (A13)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.catalogue.optimizers._runs import curved, dot, each, first_length, line_search
+from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._runs import (
+    dot,
+    has_positive_curvature,
+    initial_step_length,
+    line_search,
+    run_by_run,
+)
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
-from optlab.core.fields import integer, number
+from optlab.core.fields import integer
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -14,20 +21,19 @@ if TYPE_CHECKING:
 
 
 class LBFGS(ObjectiveOptimizer):
-    """BFGS without its matrix: the direction is computed from the last m steps and their changes of
-    the gradient.
+    """BFGS without its matrix: directions from the last m steps and changes of the gradient.
 
     Two passes over the m pairs give the product of the gradient with the matrix that BFGS would
-    have built from them, starting from the identity times the newest pair's curvature. The memory
-    is 2m vectors, so it suits models of any size.
+    have built from them, starting from a multiple of the identity that is scaled with the newest
+    pair. The memory is 2m vectors, so the method suits models of any size.
 
-    Use the full batch or a large one: the line search and the pair of each step see this step's
-    batch only, and on small batches the pairs hold noise. The gradient at the end of a step is
-    taken on the same batch as the one at its start, which is taken anew because the batch may be
-    another; a step costs one gradient and one for each trial of the line search, usually 2 in all.
+    Use the full batch or a large one: the line search and the pair of each step use the batch of
+    the step, and on small batches the pairs are mostly noise. Both gradients of a step, at its
+    start and at its end, are evaluated on the same batch; a step costs one gradient plus one per
+    trial of the line search, usually 2 in total.
 
-    Where a direction does not lead downhill or the search gives up, the pairs are forgotten and the
-    method starts anew from the negative gradient; the run tells so.
+    If the direction is not a descent direction or the line search fails, the pairs are discarded
+    and the method restarts from the negative gradient; the run reports it.
     """
 
     name: ClassVar[str] = "lbfgs"
@@ -44,17 +50,20 @@ class LBFGS(ObjectiveOptimizer):
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient at the start of the step",
-        "q": "product of the inverse Hessian's estimate with the gradient",
-        "s_i, y_i": "change of the parameters and of the gradient in a past step, both ends on one batch; k is the newest",
+        "q": "product of the estimated inverse Hessian with the gradient",
+        "s_i, y_i": "change of the parameters and of the gradient in a past step, on the batch of"
+        " that step; k is the newest",
         "ρ_i": "1 / (y_iᵀ s_i)",
         "t": "step length that satisfies the strong Wolfe conditions",
     }
     source: ClassVar[str] = (
-        "Deep Learning, section 8.6.3; J. Nocedal (1980); D. Liu, J. Nocedal (1989); J. Nocedal, S. Wright, Numerical Optimization, Algorithms 7.4 and 7.5."
+        "Deep Learning, section 8.6.3; J. Nocedal (1980); D. Liu, J. Nocedal (1989); J. Nocedal,"
+        " S. Wright, Numerical Optimization, Algorithms 7.4 and 7.5."
     )
     differences: ClassVar[str] = (
-        "torch.optim.LBFGS takes up to 20 iterations in one call of step(), with a fixed rate unless line_search_fn='strong_wolfe' is given, and keeps 100 "
-        "pairs; a step here is one iteration, always with the line search."
+        "torch.optim.LBFGS runs up to 20 iterations per call of step(), with a fixed rate unless"
+        " line_search_fn='strong_wolfe', and keeps 100 pairs; a step of this rule is one"
+        " iteration, always with the line search."
     )
 
     history: int = integer(
@@ -64,20 +73,12 @@ class LBFGS(ObjectiveOptimizer):
         ge=1,
         le=1000,
         slider=(1, 100),
-        help="Past steps that the inverse Hessian is estimated from; memory is twice as many vectors of P numbers. It cannot be changed while a run goes.",
-        why="Between 3 and 20 serve; more than that rarely pays, because the curvature of long ago is that of another place.",
+        help="Number of past steps from which the inverse Hessian is estimated; memory is twice as"
+        " many vectors of P numbers. It cannot be changed during a run.",
+        why="Values between 3 and 20 are common; more rarely helps, because old pairs describe the"
+        " curvature at distant points.",
     )
-    c2: float = number(
-        0.9,
-        "Line search accuracy",
-        symbol="c₂",
-        gt=0.0,
-        lt=1.0,
-        log=True,
-        slider=(1e-4, 0.95),
-        help="The search ends where the slope along the direction is at most this share of the slope at the start; smaller is more exact and costs more.",
-        why="The directions are well scaled, so a step length of 1 usually serves and exactness does not pay.",
-    )
+    c2: float = shared.line_search_accuracy(0.9)
 
     @classmethod
     def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
@@ -93,11 +94,11 @@ class LBFGS(ObjectiveOptimizer):
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        return each(theta, objective, state, h, _step)
+        return run_by_run(theta, objective, state, h, _step)
 
 
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
-    """``s`` and ``y`` are ``[1, m, P]``, the newest last; the last ``pairs`` of them count."""
+    """Take one step; ``s`` and ``y`` ``[1, m, P]`` hold ``pairs`` valid pairs, the newest last."""
     value, g = objective.gradient(theta)
     if not dot(g, g) > 0.0:
         return Outcome(theta, state, value, g)
@@ -106,44 +107,48 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     d = -_product(g, state["s"], state["y"], pairs)
     if not dot(g, d) < 0.0:
         notes.append(
-            "the direction does not lead downhill; the past steps were forgotten and the step follows the negative gradient"
+            "the direction is not a descent direction; the past steps were discarded and the step"
+            " follows the negative gradient"
         )
         pairs, d = 0, -g
-    found = line_search(theta, d, objective, value, g, 1.0 if pairs else first_length(g), h.c2)
-    best = found.best
+    search = line_search(
+        theta, d, objective, value, g, 1.0 if pairs else initial_step_length(g), h.c2
+    )
+    best = search.best
     after = {"s": state["s"], "y": state["y"]}
-    if found.problem:
-        notes.append(f"the line search gave up: {found.problem}; the past steps were forgotten")
+    if search.problem:
+        notes.append(f"the line search failed: {search.problem}; the past steps were discarded")
         pairs = 0
     else:
         s, y = best.t * d, best.gradient - g
-        # Sure to be positive where the strong Wolfe conditions hold, but for rounding.
-        if curved(s, y):
+        # Positive wherever the strong Wolfe conditions hold, up to rounding.
+        if has_positive_curvature(s, y):
             after = {
                 name: torch.cat([state[name][:, 1:], new.unsqueeze(1)], dim=1)
                 for name, new in (("s", s), ("y", y))
             }
             pairs = min(pairs + 1, state["s"].shape[1])
         else:
-            notes.append("the gradient did not change along the step; the pair was left out")
+            notes.append("the gradient did not change along the step; the pair was not stored")
     after["pairs"] = torch.full_like(state["pairs"], pairs)
     return Outcome(theta + best.t * d, after, value, g, ("; ".join(notes),))
 
 
 def _product(g: torch.Tensor, s: torch.Tensor, y: torch.Tensor, pairs: int) -> torch.Tensor:
-    """The inverse Hessian's estimate times ``g`` ``[1, P]``, by the two-loop recursion over the
-    last ``pairs`` of ``s``, ``y`` ``[1, m, P]``.
+    """Return the estimated inverse Hessian times ``g`` ``[1, P]``.
+
+    Computed by the two-loop recursion over the last ``pairs`` of ``s``, ``y`` ``[1, m, P]``.
     """
     m = s.shape[1]
-    places = range(m - pairs, m)
+    indices = range(m - pairs, m)
     q = g
-    rho = {i: 1.0 / dot(s[:, i], y[:, i]) for i in places}
+    rho = {i: 1.0 / dot(s[:, i], y[:, i]) for i in indices}
     share: dict[int, float] = {}
-    for i in reversed(places):
+    for i in reversed(indices):
         share[i] = rho[i] * dot(s[:, i], q)
         q = q - share[i] * y[:, i]
     if pairs:
         q = q / (rho[m - 1] * dot(y[:, m - 1], y[:, m - 1]))
-    for i in places:
+    for i in indices:
         q = q + (share[i] - rho[i] * dot(y[:, i], q)) * s[:, i]
     return q

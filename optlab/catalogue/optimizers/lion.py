@@ -1,9 +1,10 @@
-"""Lion: the sign of an interpolated momentum."""
+"""Lion: steps in the direction of the sign of an interpolated momentum."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import number
 from optlab.core.lazy import torch
@@ -13,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Lion(Optimizer):
-    """A step of fixed length for every value, in the direction of the sign of momentum and gradient
-    together.
+    """Steps of equal length for every parameter, by the sign of a mix of momentum and gradient.
 
-    Found by a search over programs. The direction mixes the gradient into the momentum with β₁, the
-    momentum that is kept with the slower β₂, so that the present gradient counts for more in the
-    step than in the memory. Only the sign matters: rates are three to ten times smaller than
-    Adam's, and weight decay as much larger.
+    The rule was discovered by a search over programs. The direction mixes the gradient into the
+    momentum with β₁, and the momentum itself is updated with the slower β₂, so that the current
+    gradient has more weight in the step than in the momentum. Only the sign matters: learning rates
+    are three to ten times smaller than those of Adam, and weight decay is larger by the same
+    factor.
     """
 
     name: ClassVar[str] = "lion"
@@ -34,30 +35,28 @@ class Lion(Optimizer):
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
-        "m": "momentum, 0 at first",
-        "c": "direction of the step, before its sign",
+        "m": "momentum, initially 0",
+        "c": "direction of the step, before taking the sign",
     }
     source: ClassVar[str] = (
-        "X. Chen et al., Symbolic Discovery of Optimization Algorithms (2023), program 1; beyond the notes."
+        "X. Chen et al., Symbolic Discovery of Optimization Algorithms (2023), program 1; not in"
+        " the notes."
     )
     differences: ClassVar[str] = (
-        "torch has no Lion; the sign of a direction that is exactly 0 is 0, as in the authors' code."
+        "torch has no Lion. The sign of a direction that is exactly 0 is 0, as in the authors'"
+        " code."
     )
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         1e-4,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-6, 0.1),
-        help="Length of the step of each value.",
-        why="The authors' default, a tenth of Adam's.",
+        help="Length of the step of each parameter.",
+        why="The default of the authors, a tenth of that of Adam.",
     )
     beta1: float = number(
         0.9,
-        "Memory of the step",
+        "Decay of the direction",
         symbol="β₁",
         ge=0.0,
         lt=1.0,
@@ -66,21 +65,14 @@ class Lion(Optimizer):
     )
     beta2: float = number(
         0.99,
-        "Memory of the momentum",
+        "Decay of the momentum",
         symbol="β₂",
         ge=0.0,
         lt=1.0,
         slider=(0.0, 0.9999),
-        help="Share of the momentum that is kept.",
+        help="Share of the momentum that a step keeps.",
     )
-    weight_decay: float = number(
-        0.0,
-        "Weight decay",
-        symbol="λ",
-        ge=0.0,
-        slider=(0.0, 1.0),
-        help="Share of every value, times the learning rate, that a step takes off.",
-    )
+    weight_decay: float = shared.weight_decay(0.0, slider=(0.0, 1.0))
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import choice, number
+from optlab.core.fields import choice
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Momentum(Optimizer):
-    """A velocity that averages past gradients and carries the parameters on.
+    """Gradient descent with a velocity that accumulates past gradients.
 
     Gradients that keep their direction add up, those that alternate cancel: the path runs along a
-    canyon instead of across it. Under a constant gradient the speed tends to ε‖g‖/(1 − α), so α =
-    0.9 means up to ten times the speed of gradient descent.
+    canyon instead of across it. Under a constant gradient the speed tends to ε‖g‖/(1 − α), so
+    α = 0.9 means up to ten times the speed of gradient descent.
     """
 
     name: ClassVar[str] = "momentum"
@@ -31,39 +32,34 @@ class Momentum(Optimizer):
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
-        "v": "velocity, 0 at first",
+        "v": "velocity, initially 0",
     }
     along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, (8.15)–(8.17) and Algorithm 8.2; B. Polyak (1964)."
     differences: ClassVar[str] = (
-        "torch.optim.SGD(momentum=α) keeps v without ε and multiplies afterwards (the form “torch” here). Both agree while ε is constant; under a "
-        "schedule they part, because here a velocity gained at a high rate keeps its speed."
+        "torch.optim.SGD(momentum=α) accumulates v without ε and multiplies by ε afterwards (the"
+        " form “torch”). Both agree while ε is constant. Under a schedule they differ, because in"
+        " the form “notes” a velocity gained at a high rate keeps its speed."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.01,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-5, 10.0),
-        help="Force of the gradient on the velocity.",
-        why="A tenth of what gradient descent takes, because α = 0.9 multiplies the speed by up to ten.",
+        help="Factor with which the gradient acts on the velocity.",
+        why="A tenth of the rate of gradient descent, because α = 0.9 multiplies the speed by up"
+        " to ten.",
     )
-    momentum: float = number(
+    momentum: float = shared.momentum(
         0.9,
-        "Momentum",
-        symbol="α",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="Share of the velocity that a step keeps. Common values are 0.5, 0.9 and 0.99; it may start low and be raised.",
+        help="Share of the velocity that a step keeps. Common values are 0.5, 0.9 and 0.99; it can"
+        " start low and be raised during a run.",
         why="Up to ten times the speed of gradient descent.",
     )
     form: Literal["notes", "torch"] = choice(
         "notes",
         "Form",
-        help="Whether ε acts on the gradient before it enters v (notes) or on v (torch). They differ only where ε changes.",
+        help="Whether ε multiplies the gradient before it enters v (notes) or v itself (torch)."
+        " The forms differ only if ε changes.",
     )
 
     @staticmethod

@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 
 class NaturalGradient(ObjectiveOptimizer):
-    """The steepest descent where distance is measured by how much the predictions change, not the
-    parameters.
+    """Steepest descent with distances measured by the change of the predictions.
 
-    The Fisher matrix is that of the model's own predictions: the expectation is over targets drawn
-    from them, computed exactly, and not over the targets of the data (that would be the “empirical
-    Fisher”, another matrix). It has no negative eigenvalue, so every step descends. For the losses
-    here it is also the generalized Gauss–Newton matrix; with a linear model it is the Hessian, and
-    the method is Newton's. Weight decay is part of the gradient only.
+    The Fisher matrix F is that of the model's own predictions: the expectation is over targets
+    drawn from them, computed exactly, and not over the targets of the data (which would give the
+    “empirical Fisher”, a different matrix). F has no negative eigenvalues, so every step is a
+    descent step to first order. For the losses of this program it is also the generalized
+    Gauss–Newton matrix; for a linear model it is the Hessian, and the method is Newton's. Weight
+    decay is part of the gradient only.
 
-    For many parameters the system is solved by conjugate gradients on products with F, memory O(P).
+    For many parameters the system is solved by conjugate gradients on products with F, with
+    memory O(P).
     """
 
     name: ClassVar[str] = "natural_gradient"
@@ -45,22 +46,26 @@ class NaturalGradient(ObjectiveOptimizer):
         "s": "score, the gradient of the log-likelihood of one example",
     }
     source: ClassVar[str] = (
-        "Notes, second-order approximations; S. Amari, Natural gradient works efficiently in learning (1998); J. Martens, New insights and perspectives on "
+        "Notes, second-order approximations; S. Amari, Natural gradient works efficiently in"
+        " learning (1998); J. Martens, New insights and perspectives on "
         "the natural gradient method (2020)."
     )
     differences: ClassVar[str] = (
-        "Libraries often approximate F in blocks (K-FAC) or replace it by the empirical Fisher matrix; here it is exact for the batch."
+        "Libraries often approximate F by blocks (K-FAC) or replace it by the empirical Fisher"
+        " matrix; this rule uses the exact matrix of the batch."
     )
     needs_predictions: ClassVar[bool] = True
 
-    lr: float = second_order.rate("Share of the natural-gradient step that is taken.")
+    lr: float = second_order.rate("Share of the natural-gradient step; 1 is the full step.")
     damping: float = second_order.damping(
         1e-3,
-        "Added to every eigenvalue of the Fisher matrix: bounds the step in directions that hardly change the predictions.",
-        "A network has many such directions, and along them the quadratic model does not hold for long.",
+        "Added to every eigenvalue of the Fisher matrix; bounds the step in directions that hardly"
+        " change the predictions.",
+        "A network has many such directions, and along them the quadratic model is valid only for"
+        " short steps.",
     )
     solver: Solver = second_order.solver(
-        "takes conjugate gradients on products with the Fisher matrix"
+        "uses conjugate gradients on products with the Fisher matrix"
     )
     iterations: int = second_order.iterations()
     tolerance: float = second_order.tolerance()
@@ -72,8 +77,8 @@ class NaturalGradient(ObjectiveOptimizer):
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        asked = objective.gradient(theta)
+        evaluated = objective.gradient(theta)
         direction, ended = second_order.damped_solve(
-            h, theta, asked[1], objective.fisher, objective.fisher_product
+            h, theta, evaluated[1], objective.fisher, objective.fisher_product
         )
-        return second_order.outcome(theta, h, asked, direction, ended)
+        return second_order.outcome(theta, h, evaluated, direction, ended)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import choice, number
+from optlab.core.fields import choice
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Nesterov(Optimizer):
-    """Momentum with the gradient taken where the velocity is about to carry the parameters.
+    """Momentum with the gradient evaluated at the point to which the velocity would move.
 
-    Looking ahead corrects the velocity before the mistake is made. For a convex objective and full
+    Looking ahead corrects the velocity before the error is made. For a convex objective and full
     batches the excess error falls as 1/k² instead of 1/k; with stochastic gradients the rate of
-    convergence is not improved.
+    convergence does not improve.
     """
 
     name: ClassVar[str] = "nesterov"
@@ -31,42 +32,36 @@ class Nesterov(Optimizer):
     )
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
-        "g": "gradient at the interim point θ + αv, really evaluated there",
-        "v": "velocity, 0 at first",
+        "g": "gradient evaluated at the interim point θ + αv",
+        "v": "velocity, initially 0",
     }
     along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = (
         "Notes, (8.21), (8.22) and Algorithm 8.3; I. Sutskever et al. (2013); Y. Nesterov (1983)."
     )
     differences: ClassVar[str] = (
-        "torch.optim.SGD(nesterov=True) stores the interim point θ + αv in place of θ and evaluates there (the form “torch” here). After that "
-        "change of variables both give the same numbers while ε and α are constant."
+        "torch.optim.SGD(nesterov=True) stores the interim point θ + αv instead of θ and evaluates"
+        " the gradient there (the form “torch”). After this change of variables both give the"
+        " same numbers while ε and α are constant."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.01,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-5, 10.0),
-        help="Force of the gradient on the velocity.",
+        help="Factor with which the gradient acts on the velocity.",
         why="As for momentum.",
     )
-    momentum: float = number(
+    momentum: float = shared.momentum(
         0.9,
-        "Momentum",
-        symbol="α",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="Share of the velocity that a step keeps, and how far ahead the gradient is taken.",
+        help="Share of the velocity that a step keeps; also how far ahead the gradient is"
+        " evaluated.",
         why="As for momentum.",
     )
     form: Literal["notes", "torch"] = choice(
         "notes",
         "Form",
-        help="Whether θ or the interim point θ + αv is what is stored and reported. They are two views of the same path.",
+        help="Whether θ (notes) or the interim point θ + αv (torch) is stored and reported. Both"
+        " describe the same path.",
     )
 
     @staticmethod

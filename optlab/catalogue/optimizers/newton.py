@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 class Newton(ObjectiveOptimizer):
-    """Jumps to the critical point of the local quadratic model.
+    """Steps to the critical point of the local quadratic model.
 
     On a quadratic function one full step is enough, however ill-conditioned it is. Newton's method
-    solves for a point where the gradient is zero and does not ask what kind of point: where the
-    Hessian has negative eigenvalues it steps towards a saddle or a maximum. Nothing here hides
-    that; a step that leads uphill is taken and told. Damping λ above the size of the most negative
-    eigenvalue makes every step one of descent.
+    solves for a point with zero gradient, whatever its kind: if the Hessian has negative
+    eigenvalues, it steps towards a saddle point or a maximum. This rule does not hide that; it
+    takes a step that leads uphill, and the run reports it. Damping λ above the magnitude of the
+    most negative eigenvalue makes every step a descent step.
 
-    For many parameters the system is solved by conjugate gradients on Hessian products, memory
-    O(P). They end at the first direction of negative curvature, so there the step is the part of
-    the solution found before (the gradient itself if it is the first), and this is told, too.
+    For many parameters the system is solved by conjugate gradients on Hessian products, with memory
+    O(P). They stop at the first direction of negative curvature, so the step is then the partial
+    solution up to that point (the gradient itself if it is the first), and the run reports it.
     """
 
     name: ClassVar[str] = "newton"
@@ -42,22 +42,25 @@ class Newton(ObjectiveOptimizer):
         "H": "its Hessian on the same batch",
     }
     source: ClassVar[str] = (
-        "Notes, saddle points and second-order methods; Deep Learning, section 8.6.1; J. Nocedal, S. Wright, Numerical Optimization, Algorithm 7.1 "
+        "Notes, saddle points and second-order methods; Deep Learning, section 8.6.1; J. Nocedal,"
+        " S. Wright, Numerical Optimization, Algorithm 7.1 "
         "(conjugate gradients)."
     )
     differences: ClassVar[str] = (
-        "torch.optim has none. Directions in which H + λI is singular to rounding are left out (least-norm solution) where a plain solve would fail."
+        "torch.optim has no Newton's method. Directions in which H + λI is singular up to rounding"
+        " are left out (least-norm solution), where a plain solve would fail."
     )
 
     lr: float = second_order.rate(
-        "Share of the Newton step that is taken; 1 jumps to the critical point of the quadratic model."
+        "Share of the Newton step; 1 steps to the critical point of the quadratic model."
     )
     damping: float = second_order.damping(
         1e-4,
-        "Added to every eigenvalue of the Hessian: shortens the step where curvature is small.",
-        "Small beside the curvature that matters, and enough for directions that have none (softmax regression).",
+        "Added to every eigenvalue of the Hessian; shortens the step where the curvature is small.",
+        "Small compared with the curvature that matters, and enough for directions without"
+        " curvature (softmax regression has some).",
     )
-    solver: Solver = second_order.solver("takes conjugate gradients on Hessian products")
+    solver: Solver = second_order.solver("uses conjugate gradients on Hessian products")
     iterations: int = second_order.iterations()
     tolerance: float = second_order.tolerance()
 
@@ -68,15 +71,15 @@ class Newton(ObjectiveOptimizer):
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        asked = objective.gradient(theta)
+        evaluated = objective.gradient(theta)
         direction, ended = second_order.damped_solve(
-            h, theta, asked[1], objective.hessian, objective.hessian_product
+            h, theta, evaluated[1], objective.hessian, objective.hessian_product
         )
-        uphill = second_order.no_descent(asked[1], direction)
+        uphill = second_order.ascent_notes(evaluated[1], direction)
         return second_order.outcome(
             theta,
             h,
-            asked,
+            evaluated,
             direction,
             [first or second for first, second in zip(ended, uphill, strict=True)],
         )

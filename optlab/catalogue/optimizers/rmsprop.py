@@ -1,11 +1,12 @@
-"""RMSProp: AdaGrad with a memory that fades."""
+"""RMSProp: AdaGrad with a running average of squared gradients."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import choice, number
+from optlab.core.fields import choice
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class RMSProp(Optimizer):
-    """Rates divided by the root of a fading average of squared gradients, value by value.
+    """Per-parameter rates divided by the square root of a running average of squared gradients.
 
-    Forgetting the distant past lets the rate recover once a bowl is reached, which AdaGrad's sum
-    cannot.
+    Discarding the distant past lets the rate recover once a convex region is reached; the sum of
+    AdaGrad cannot do that.
     """
 
     name: ClassVar[str] = "rmsprop"
@@ -30,45 +31,33 @@ class RMSProp(Optimizer):
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
-        "r": "average of squared gradients, 0 at first",
+        "r": "running average of squared gradients, initially 0",
     }
     source: ClassVar[str] = "Notes, algorithms with adaptive learning rates; G. Hinton (2012)."
     differences: ClassVar[str] = (
-        "torch.optim.RMSprop has δ outside the root (the form “torch” here) and calls ρ alpha, 0.99 by default."
+        "torch.optim.RMSprop adds δ outside the square root (the form “torch”) and calls ρ alpha,"
+        " with default 0.99."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.001,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
-        slider=(1e-6, 1.0),
-        help="About the length of the step of each value.",
-        why="Steps are normalized by the gradient's size, so they are about ε long.",
+        help="Approximate length of the step of each parameter.",
+        why="Steps are normalized by the size of the gradient, so their length is about ε.",
     )
-    rho: float = number(
+    rho: float = shared.decay(
         0.9,
-        "Decay",
-        symbol="ρ",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="Share of the average that a step keeps.",
-        why="Hinton's value: a memory of about ten steps.",
+        help="Share of the running average that a step keeps.",
+        why="The value of Hinton: a memory of about ten steps.",
     )
-    eps: float = number(
+    eps: float = shared.small_constant(
         1e-6,
-        "Small constant",
-        symbol="δ",
-        gt=0.0,
-        log=True,
-        slider=(1e-12, 1e-2),
         help="Keeps the division finite where gradients are zero.",
-        why="The notes' value.",
+        why="The value in the notes.",
     )
     form: Literal["notes", "torch"] = choice(
-        "notes", "Form", help="Whether δ stands inside the root (notes) or outside it (torch)."
+        "notes",
+        "Form",
+        help="Whether δ is added inside the square root (notes) or outside it (torch).",
     )
 
     @staticmethod

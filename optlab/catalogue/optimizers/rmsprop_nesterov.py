@@ -1,11 +1,11 @@
-"""RMSProp with Nesterov momentum: adaptive rates, and the gradient taken ahead."""
+"""RMSProp with Nesterov momentum: adaptive rates, with the gradient evaluated ahead."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import number
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class RMSPropNesterov(Optimizer):
-    """RMSProp's rates on the force, Nesterov's look ahead on the gradient.
+    """Nesterov momentum on gradients that are rescaled as in RMSProp.
 
-    The velocity gathers rescaled gradients; each is taken where the velocity is about to carry the
-    parameters, and costs one evaluation a step.
+    The velocity accumulates rescaled gradients. Each is evaluated at the point to which the
+    velocity would move, at the cost of one gradient per step.
     """
 
     name: ClassVar[str] = "rmsprop_nesterov"
@@ -31,56 +31,36 @@ class RMSPropNesterov(Optimizer):
     )
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
-        "g": "gradient at the interim point θ + αv, really evaluated there",
-        "r": "average of squared gradients, 0 at first",
-        "v": "velocity, 0 at first",
+        "g": "gradient evaluated at the interim point θ + αv",
+        "r": "running average of squared gradients, initially 0",
+        "v": "velocity, initially 0",
     }
     source: ClassVar[str] = (
         "Notes, algorithms with adaptive learning rates: RMSProp with Nesterov momentum."
     )
     differences: ClassVar[str] = (
-        "torch.optim.RMSprop(momentum=α) takes the gradient at θ, keeps ε out of the velocity, and has δ outside the root."
+        "torch.optim.RMSprop(momentum=α) evaluates the gradient at θ, keeps ε out of the velocity,"
+        " and adds δ outside the square root."
     )
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.001,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
-        slider=(1e-6, 1.0),
-        help="Force of the rescaled gradient on the velocity.",
+        help="Factor with which the rescaled gradient acts on the velocity.",
         why="As for RMSProp; momentum multiplies the speed by up to 1/(1 − α).",
     )
-    rho: float = number(
+    rho: float = shared.decay(
         0.9,
-        "Decay",
-        symbol="ρ",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="Share of the average of squares that a step keeps.",
+        help="Share of the running average of squared gradients that a step keeps.",
         why="As for RMSProp.",
     )
-    momentum: float = number(
+    momentum: float = shared.momentum(
         0.9,
-        "Momentum",
-        symbol="α",
-        ge=0.0,
-        lt=1.0,
-        slider=(0.0, 0.999),
-        help="Share of the velocity that a step keeps, and how far ahead it looks.",
+        help="Share of the velocity that a step keeps; also how far ahead the gradient is"
+        " evaluated.",
         why="As for momentum.",
     )
-    eps: float = number(
-        1e-6,
-        "Small constant",
-        symbol="δ",
-        gt=0.0,
-        log=True,
-        slider=(1e-12, 1e-2),
-        help="Keeps the division finite; inside the root.",
-        why="As for RMSProp.",
+    eps: float = shared.small_constant(
+        1e-6, help="Keeps the division finite; added inside the square root.", why="As for RMSProp."
     )
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Saddle-free Newton: the absolute values of the Hessian's eigenvalues."""
+"""Saddle-free Newton: the absolute values of the eigenvalues of the Hessian."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 class SaddleFreeNewton(ObjectiveOptimizer):
     """Newton's step with every eigenvalue of the Hessian replaced by its absolute value.
 
-    Along directions of positive curvature the step is Newton's; along those of negative curvature
-    it has the same length and the opposite sign, so that a saddle repels where Newton's method is
-    drawn to it. Every step descends, to first order. Where all eigenvalues are positive the two
-    methods are one.
+    Along directions of positive curvature the step is that of Newton's method; along those of
+    negative curvature it has the same length and the opposite sign, so that a saddle point repels,
+    where it attracts Newton's method. Every step is a descent step to first order. If all
+    eigenvalues are positive the two methods agree.
 
-    For many parameters |H| is taken within a Krylov space that Lanczos builds from the gradient, g,
-    Hg, H²g, …: the step is Vᵀ(|VHVᵀ| + λI)⁻¹Vg with orthonormal rows V. The gradient lies wholly
-    within that space, so nothing of it is lost and no rule for the rest is needed.
+    For many parameters |H| is approximated in a Krylov space that Lanczos builds from the gradient:
+    g, Hg, H²g, …. The step is Vᵀ(|VHVᵀ| + λI)⁻¹Vg with orthonormal rows V. The gradient lies in
+    that space, so no part of it is lost.
     """
 
     name: ClassVar[str] = "saddle_free_newton"
@@ -46,20 +46,24 @@ class SaddleFreeNewton(ObjectiveOptimizer):
         "Q": "eigenvectors of H",
     }
     source: ClassVar[str] = (
-        "Notes, saddle points; Y. Dauphin et al., Identifying and attacking the saddle point problem in high-dimensional non-convex optimization (2014), "
+        "Notes, saddle points; Y. Dauphin et al., Identifying and attacking the saddle point"
+        " problem in high-dimensional non-convex optimization (2014), "
         "Algorithm 1."
     )
     differences: ClassVar[str] = (
-        "The paper adds the last step to its Krylov basis and searches for the damping at every step; here the space is that of the gradient and λ is fixed."
+        "The paper adds the last step to its Krylov basis and searches for the damping at every"
+        " step; this rule uses the Krylov space of the gradient and a fixed λ."
     )
 
-    lr: float = second_order.rate("Share of the step that is taken.")
+    lr: float = second_order.rate("Share of the saddle-free Newton step; 1 is the full step.")
     damping: float = second_order.damping(
         1e-3,
-        "Added to the absolute value of every eigenvalue: bounds the step where the curvature is about zero.",
-        "On the way from negative to positive an eigenvalue passes through zero, and an undamped step would be without bounds there.",
+        "Added to the absolute value of every eigenvalue; bounds the step where the curvature is"
+        " near zero.",
+        "An eigenvalue passes through zero when it changes sign, and an undamped step would be"
+        " unbounded there.",
     )
-    solver: Solver = second_order.solver("works in a Krylov space by Hessian products")
+    solver: Solver = second_order.solver("uses Hessian products in a Krylov space")
     krylov: int = integer(
         30,
         "Krylov dimension",
@@ -67,8 +71,10 @@ class SaddleFreeNewton(ObjectiveOptimizer):
         ge=1,
         le=1000,
         slider=(2, 100),
-        help="Dimension of the Krylov space, for many parameters: Hessian products in a step, each about two gradients and a vector of P numbers to keep.",
-        why="The largest eigenvalues of both signs appear first; a few dozen products find those that matter.",
+        help="Dimension of the Krylov space, for many parameters: the number of Hessian products"
+        " per step. Each costs about two gradients and the memory of one vector of P numbers.",
+        why="The largest eigenvalues of both signs converge first; a few dozen products are enough"
+        " for those that matter.",
     )
 
     def refusal(self, parameters: int) -> str:
@@ -78,14 +84,14 @@ class SaddleFreeNewton(ObjectiveOptimizer):
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        asked = objective.gradient(theta)
-        g = asked[1]
-        if second_order.exact(h, theta):
+        evaluated = objective.gradient(theta)
+        g = evaluated[1]
+        if second_order.builds_matrix(h, theta):
             direction = symmetric.solve(objective.hessian(theta), g, h.damping, absolute=True).x
         else:
             space = lanczos(objective.hessian_product(theta), g, h.krylov)
-            within = symmetric.solve(
+            solution = symmetric.solve(
                 space.matrix, second_order.coefficients(space.basis, g), h.damping, absolute=True
             ).x
-            direction = (within.unsqueeze(1) @ space.basis).squeeze(1)
-        return second_order.outcome(theta, h, asked, direction)
+            direction = (solution.unsqueeze(1) @ space.basis).squeeze(1)
+        return second_order.outcome(theta, h, evaluated, direction)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Optimizer, State
-from optlab.core.fields import number
 
 if TYPE_CHECKING:
     import torch
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class SGD(Optimizer):
-    """A step against the gradient of a minibatch; gradient descent where the batch is the whole
-    set.
+    """A step along the negative gradient of a minibatch.
 
-    The minibatch gradient is an unbiased estimate of the full one. Its noise does not vanish at a
-    minimum, so the learning rate has to fall for the iterates to settle.
+    With the full batch it is gradient descent. The minibatch gradient is an unbiased estimate of
+    the full one. Its noise does not vanish at a minimum, so the learning rate must decrease for the
+    iterates to converge.
     """
 
     name: ClassVar[str] = "sgd"
@@ -32,17 +32,15 @@ class SGD(Optimizer):
     }
     along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, Algorithm 8.1."
-    differences: ClassVar[str] = "As torch.optim.SGD without momentum."
+    differences: ClassVar[str] = "Same as torch.optim.SGD without momentum."
 
-    lr: float = number(
+    lr: float = shared.learning_rate(
         0.1,
-        "Learning rate",
-        symbol="ε",
-        gt=0.0,
-        log=True,
         slider=(1e-5, 10.0),
-        help="Length of a step, in units of the gradient. Too small and nothing moves; above 2 divided by the largest curvature it diverges.",
-        why="Works for standardized inputs and a normalized start; the notes advise to find it by watching the first iterations.",
+        help="Step length in units of the gradient. If it is too small, progress is slow; above 2"
+        " divided by the largest curvature, training diverges.",
+        why="Works for standardized inputs and normalized initialization; the notes advise"
+        " choosing it by watching the first iterations.",
     )
 
     @staticmethod

@@ -1,1 +1,1 @@
-"""Pretraining: hidden layers learned one after another before the training proper begins."""
+"""Pretraining: hidden layers are trained one by one before the main training starts."""

@@ -1,6 +1,4 @@
-"""Pretraining by autoencoders: every hidden layer learns to keep what is needed to reconstruct its
-inputs.
-"""
+"""Pretraining by autoencoders: every hidden layer learns to reconstruct its inputs."""
 
 from __future__ import annotations
 
@@ -13,11 +11,11 @@ from optlab.core.lazy import functional, torch
 
 
 class AutoencoderPretraining(Greedy):
-    """Each hidden layer is the encoder of an autoencoder of one layer, whose inputs are the
-    activations of the layer before.
+    """Each hidden layer is trained as the encoder of an autoencoder with one hidden layer.
 
-    No targets are looked at. The decoder is linear and is thrown away; with a linear encoder the
-    best code spans the first principal components.
+    The inputs of the autoencoder are the activations of the previous layer; targets are not used.
+    The decoder is linear and is discarded. With a linear encoder the optimal code spans the first
+    principal components.
     """
 
     name: ClassVar[str] = "autoencoder"
@@ -29,7 +27,7 @@ class AutoencoderPretraining(Greedy):
     )
     symbols: ClassVar[dict[str, str]] = {
         "W_l, b_l": "hidden layer l",
-        "V, c": "decoder, thrown away; the transpose of W_l where it is tied",
+        "V, c": "decoder, which is discarded; the transpose of W_l if weights are tied",
         "h_l": "activations of hidden layer l",
         "d": "number of its inputs",
     }
@@ -40,8 +38,9 @@ class AutoencoderPretraining(Greedy):
     tied: bool = flag(
         False,
         "Tied weights",
-        help="The decoder is the transpose of the encoder, so that both have one matrix.",
-        why="Free decoders, because a layer of sigmoids has outputs between 0 and 1 and needs another scale on the way back.",
+        help="The decoder is the transpose of the encoder, so that both share one matrix.",
+        why="The decoder is separate by default, because the outputs of sigmoid units are between"
+        " 0 and 1 and need a different scale in the decoder.",
     )
 
     def learn(self, layer: Layer) -> Learned:
@@ -52,17 +51,19 @@ class AutoencoderPretraining(Greedy):
 
         start = [layer.weight, layer.bias, torch.zeros_like(layer.x[0])]
         if not self.tied:
-            # A start that the encoder's draw determines: as wide as its own, and of no draw that
-            # another run would have to share.
+            # The decoder starts at the transpose of the encoder, so that it has the same scale and
+            # needs no random draw.
             start.append(layer.weight.T.clone())
         tensors = descend(
             start, by_autograd(lambda parts, rows: cost(parts, layer.x[rows])), self, layer
         )
         with torch.no_grad():
-            reached = float(
+            unexplained = float(
                 cost(tensors, layer.x)
                 / layer.x.var(dim=0, correction=0).mean().clamp_min(torch.finfo(layer.x.dtype).tiny)
             )
         return Learned(
-            tensors[0], tensors[1], f"{reached:.2%} of its inputs' variance is not reconstructed"
+            tensors[0],
+            tensors[1],
+            f"{unexplained:.2%} of the variance of its inputs is not reconstructed",
         )

@@ -1,8 +1,8 @@
-"""What pretraining is: each hidden layer learns a task of its own on the activations of the layers
-below, which stand by then.
+"""Base class of pretraining: each hidden layer learns a separate task.
 
-The engine goes through the layers from the input up; a component sees one layer at a time, in
-float64 on the CPU, and says what it learned.
+The layers are trained from the input up, each on the activations of the layers below, which are
+fixed by then. A component gets one layer at a time, in float64 on the CPU, and returns what it
+learned.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layer:
-    """A hidden layer that is about to learn.
+    """A hidden layer before pretraining.
 
     Attributes:
         number: 1, 2, … from the input up.
-        x: what it gets, ``[n, in]``. y: training targets, class numbers ``[n]`` or values ``[n,
-            outputs]``.
-        weight, bias: its start, ``[units, in]`` and ``[units]``.
-        head: start of an output layer on top of it, ``[outputs, units]`` and ``[outputs]``.
-        activate: its activation.
+        x: its inputs ``[n, in]``.
+        y: training targets, class numbers ``[n]`` or values ``[n, outputs]``.
+        weight: its initial weights ``[units, in]``.
+        bias: its initial biases ``[units]``.
+        head: initial output layer on top of it, ``[outputs, units]`` and ``[outputs]``.
+        activate: its activation function.
         cost: outputs ``[m, outputs]``, targets ``[m, …]`` and weights (not biases) → the objective
             of the experiment, weight decay included.
-        generator: purpose → a fresh generator that belongs to this run and this layer.
+        generator: purpose → a new random generator of this run and this layer.
     """
 
     number: int
@@ -48,52 +49,52 @@ class Layer:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a layer learned.
+    """A hidden layer after pretraining.
 
     Attributes:
-        weight, bias: ``[units, in]`` and ``[units]``. words: what it reached, to follow "layer 1:".
-        head: the output layer that was on top of it, or None where there was none.
+        weight: its weights ``[units, in]``.
+        bias: its biases ``[units]``.
+        summary: its final result as a phrase, to follow "layer 1:".
+        head: the output layer on top of it, or None if there was none.
     """
 
     weight: torch.Tensor
     bias: torch.Tensor
-    words: str
+    summary: str
     head: tuple[torch.Tensor, torch.Tensor] | None = None
 
 
 class Pretraining(Component):
-    """Base of all ways to pretrain."""
+    """Base of all pretraining methods."""
 
     kind: ClassVar[str] = "pretraining"
     active: ClassVar[bool] = True
-    """Whether anything is pretrained."""
+    """Whether layers are pretrained."""
 
     def refusal(self, activation: str) -> str:
-        """Why hidden layers with this activation cannot be pretrained so, as a sentence for the
-        user; "" where they can.
-        """
+        """Return why hidden layers with this activation cannot be pretrained, or "" if they can."""
         return ""
 
     @abstractmethod
     def learn(self, layer: Layer) -> Learned:
-        """What the layer learns: a pure function of it.
+        """Train a layer and return the result, which is a pure function of the layer.
 
         Raises:
-            InvalidInput: its inputs do not suit, or its numbers ceased to be finite.
+            InvalidInput: its inputs are not suitable, or its weights are no longer finite.
         """
 
 
 class Greedy(Pretraining):
-    """Base of those that do learn: minibatch descent with momentum, the same for every layer."""
+    """Base of methods that use minibatch descent with momentum, the same for every layer."""
 
     epochs: int = integer(
         20,
-        "Epochs a layer",
+        "Epochs per layer",
         ge=1,
         le=100_000,
         log=True,
         slider=(1, 200),
-        help="Passes through the training set that each hidden layer learns for.",
+        help="Number of passes through the training set for each hidden layer.",
     )
     lr: float = number(
         0.1,
@@ -102,7 +103,7 @@ class Greedy(Pretraining):
         gt=0.0,
         log=True,
         slider=(1e-4, 10.0),
-        help="Learning rate of each layer's own task, constant.",
+        help="Constant learning rate of the task of each layer.",
     )
     momentum: float = number(
         0.5,
@@ -111,7 +112,7 @@ class Greedy(Pretraining):
         ge=0.0,
         lt=1.0,
         slider=(0.0, 0.99),
-        help="Share of the last change that is repeated.",
+        help="Share of the velocity that a step keeps.",
     )
     size: int = integer(
         32,
@@ -122,5 +123,5 @@ class Greedy(Pretraining):
         le=10_000_000,
         log=True,
         slider=(1, 1024),
-        help="Examples in a step; 0 for all of them.",
+        help="Number of examples per step; 0 means all of them.",
     )

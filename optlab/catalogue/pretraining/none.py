@@ -1,4 +1,4 @@
-"""No pretraining: training begins at the initializer's draw."""
+"""No pretraining: training starts at the draw of the initializer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from optlab.catalogue.pretraining.base import Layer, Learned, Pretraining
 
 
 class NoPretraining(Pretraining):
-    """Training begins at what the initializer draws."""
+    """Training starts at the draw of the initializer."""
 
     name: ClassVar[str] = "none"
     label: ClassVar[str] = "None"

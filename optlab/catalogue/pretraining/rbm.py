@@ -1,6 +1,4 @@
-"""Pretraining by restricted Boltzmann machines: every hidden layer learns the distribution of its
-inputs.
-"""
+"""Pretraining by restricted Boltzmann machines: layers learn the distribution of their inputs."""
 
 from __future__ import annotations
 
@@ -17,13 +15,12 @@ from optlab.numerics.boltzmann import Machine
 
 
 class BoltzmannPretraining(Greedy):
-    """Each hidden layer learns as the hidden side of a restricted Boltzmann machine, by contrastive
-    divergence.
+    """Each hidden layer is trained as a restricted Boltzmann machine by contrastive divergence.
 
-    No targets are looked at. Inputs are probabilities of visible units, so they have to lie between
-    0 and 1; the probability of a hidden unit is the sigmoid that the network computes, so its
-    hidden layers have to be sigmoid ones. The biases of visible units start at the log odds of the
-    inputs' means and are thrown away.
+    Targets are not used. Inputs are probabilities of visible units, so they must be between 0 and
+    1; the probability of a hidden unit is the sigmoid that the network computes, so the hidden
+    layers must have sigmoid units. The biases of visible units start at the log odds of the means
+    of the inputs and are discarded.
     """
 
     name: ClassVar[str] = "rbm"
@@ -39,7 +36,8 @@ class BoltzmannPretraining(Greedy):
         "W, c": "weights and biases of hidden layer l",
     }
     source: ClassVar[str] = (
-        "Notes, unsupervised pretraining; G. Hinton, S. Osindero, Y. Teh (2006); G. Hinton (2010) for the visible biases."
+        "Notes, unsupervised pretraining; G. Hinton, S. Osindero, Y. Teh (2006); G. Hinton (2010)"
+        " for the visible biases."
     )
 
     k: int = integer(
@@ -50,16 +48,17 @@ class BoltzmannPretraining(Greedy):
         le=10_000,
         log=True,
         slider=(1, 100),
-        help="Gibbs steps of each chain, which begins at an example.",
-        why="One is biased but points the right way, and every further one costs as much.",
+        help="Number of Gibbs steps of each chain, which starts at an example.",
+        why="One step is biased, but the direction is useful; every further step costs as much as"
+        " the first.",
     )
 
     def refusal(self, activation: str) -> str:
         if activation == "sigmoid":
             return ""
         return (
-            f"pretraining.name is 'rbm', which learns layers of sigmoid units, but model.activation is {activation!r}; use sigmoid, or another kind of "
-            "pretraining."
+            "pretraining.name is 'rbm', which trains layers of sigmoid units, but model.activation"
+            f" is {activation!r}; use sigmoid, or another pretraining."
         )
 
     def learn(self, layer: Layer) -> Learned:
@@ -83,27 +82,28 @@ class BoltzmannPretraining(Greedy):
 
         visible = layer.x.mean(dim=0).clamp(0.01, 0.99).logit()
         tensors = descend((layer.weight, visible, layer.bias), gradient, self, layer)
-        everything = layer.x.unsqueeze(0)
-        again = boltzmann.reconstruction(
-            Machine(*(tensor.unsqueeze(0) for tensor in tensors)), everything
+        data = layer.x.unsqueeze(0)
+        reconstructed = boltzmann.reconstruction(
+            Machine(*(tensor.unsqueeze(0) for tensor in tensors)), data
         )
         return Learned(
             tensors[0],
             tensors[2],
-            f"mean squared reconstruction error {float((again - everything).square().mean()):.4g}",
+            "mean squared reconstruction error"
+            f" {float((reconstructed - data).square().mean()):.4g}",
         )
 
 
 def check_unit_range(layer: Layer) -> None:
-    """Whether the layer's inputs can be probabilities.
+    """Check that the inputs of a layer can be probabilities.
 
     Raises:
-        InvalidInput: they cannot.
+        InvalidInput: an input is not between 0 and 1.
     """
     low, high = float(layer.x.min()), float(layer.x.max())
     if low < 0.0 or high > 1.0:
         raise InvalidInput(
-            f"pretraining.name is 'rbm', whose inputs are probabilities, but those of the training set go from {low:.3g} to {high:.3g}; "
-            "set dataset.unit_range to true.",
+            "pretraining.name is 'rbm', whose inputs are probabilities, but those of the training"
+            f" set range from {low:.3g} to {high:.3g}; set dataset.unit_range to true.",
             "dataset.unit_range",
         )

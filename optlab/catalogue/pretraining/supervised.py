@@ -1,4 +1,4 @@
-"""Supervised pretraining: every hidden layer is trained as if it were the last one."""
+"""Supervised pretraining: every hidden layer is trained as if it were the last."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from optlab.core.lazy import functional, torch
 
 
 class SupervisedPretraining(Greedy):
-    """Each hidden layer is trained on the real task below a temporary output layer, on top of the
-    layers before it.
+    """Each hidden layer is trained on the actual task, with a temporary output layer on top.
 
-    The layers before it stand as they were learned. Greedy, since each layer does the best for a
-    network that ends with it, not for the one that it will be part of; a network of one hidden
-    layer pretrained so is that network trained.
+    The previous layers are fixed. The method is greedy: each layer is optimal for a network that
+    ends with it, not for the final network. Pretraining a network with one hidden layer is the same
+    as training it.
     """
 
     name: ClassVar[str] = "supervised"
@@ -33,14 +32,17 @@ class SupervisedPretraining(Greedy):
         "J": "the objective of the experiment",
     }
     source: ClassVar[str] = (
-        "Notes, greedy supervised pretraining; Y. Bengio, P. Lamblin, D. Popovici, H. Larochelle (2007)."
+        "Notes, greedy supervised pretraining; Y. Bengio, P. Lamblin, D. Popovici, H. Larochelle"
+        " (2007)."
     )
 
     keep_head: bool = flag(
         True,
         "Keep the last output layer",
-        help="The output layer that the topmost hidden layer was trained with is the network's from then on; else it starts as the initializer drew it.",
-        why="It fits the layers below it already, so the training proper begins where pretraining ended.",
+        help="Use the output layer that was trained with the last hidden layer; otherwise the"
+        " output layer starts at the draw of the initializer.",
+        why="It already fits the layers below, so the main training starts where pretraining"
+        " ended.",
     )
 
     def learn(self, layer: Layer) -> Learned:
@@ -57,10 +59,10 @@ class SupervisedPretraining(Greedy):
 
         tensors = descend((layer.weight, layer.bias, *layer.head), by_autograd(cost), self, layer)
         with torch.no_grad():
-            reached = float(
+            objective = float(
                 layer.cost(outputs(tensors, layer.x), layer.y, [tensors[0], tensors[2]])
             )
         head = (tensors[2], tensors[3]) if self.keep_head else None
         return Learned(
-            tensors[0], tensors[1], f"objective {reached:.4g} with an output layer of its own", head
+            tensors[0], tensors[1], f"objective {objective:.4g} with a separate output layer", head
         )

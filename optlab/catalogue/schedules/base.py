@@ -1,4 +1,4 @@
-"""What a schedule is: step → learning rate, given the rate of the optimizer's form as ε₀."""
+"""Base class of schedules: step → learning rate, with the optimizer's field ``lr`` as ε₀."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 from optlab.core.component import Component
 
 Memory = Mapping[str, float]
-"""What a schedule remembers of one run between evaluations."""
+"""State of a schedule for one run between evaluations."""
 
 
 class Schedule(Component):
@@ -18,25 +18,26 @@ class Schedule(Component):
     kind: ClassVar[str] = "schedule"
 
     constant: ClassVar[bool] = False
-    """Whether the rate never changes, so that it need not be asked for at every step."""
+    """Whether the rate never changes, so that it need not be computed at every step."""
 
     watches: ClassVar[bool] = False
-    """Whether the rate depends on what the evaluations say; the others are known before the run
-    begins.
-    """
+    """Whether the rate depends on evaluations; all others are known before the run starts."""
 
     @property
     @abstractmethod
     def sum_diverges(self) -> bool | None:
-        """Whether Σ ε_k = ∞ (8.12): the iterates can reach any distance. None where it depends on
-        the losses of the run.
+        """Whether Σ ε_k = ∞ (8.12), so that the iterates can cover any distance.
+
+        None if it depends on the losses of the run.
         """
 
     @property
     @abstractmethod
     def squares_converge(self) -> bool | None:
-        """Whether Σ ε_k² < ∞ (8.13): the noise of the gradient dies out. With (8.12) sufficient for
-        SGD to converge. None as above.
+        """Whether Σ ε_k² < ∞ (8.13), so that the noise of the gradient vanishes.
+
+        Together with (8.12) it is sufficient for SGD to converge. None if it depends on the losses
+        of the run.
         """
 
     def derived_facts(self) -> tuple[str, ...]:
@@ -48,21 +49,22 @@ class Schedule(Component):
 
     @abstractmethod
     def rate(self, lr: float, step: int) -> float:
-        """The rate ε_k of step ``k = step`` (0, 1, …), where ``lr`` is ε₀; of a schedule that
-        watches, as long as it has seen no evaluation.
+        """Return the rate ε_k of step ``k = step`` (0, 1, …), where ``lr`` is ε₀.
+
+        If the schedule depends on evaluations, it is the rate before the first one.
         """
 
     def observed(self, memory: Memory, values: Mapping[str, float]) -> Memory:
-        """The memory after an evaluation.
+        """Return the memory after an evaluation.
 
         Args:
-            memory: what the last call returned; ``{}`` at first. Not written to.
+            memory: memory returned by the last call, ``{}`` for the first; not modified.
             values: series → value at this evaluation (``validation_loss``, …).
         """
         return memory
 
     def rate_given(self, lr: float, step: int, memory: Memory) -> float:
-        """The rate of a step, given what the schedule remembers."""
+        """Return the rate of a step for the given memory, where ``lr`` is ε₀."""
         return self.rate(lr, step)
 
 

@@ -1,4 +1,4 @@
-"""Constant: the learning rate stays as it is set."""
+"""Constant: the learning rate does not change."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from optlab.catalogue.schedules.base import Schedule
 class Constant(Schedule):
     """The rate never changes.
 
-    Enough for full-batch gradient descent, whose gradient vanishes at a minimum; stochastic
-    gradients do not, and the iterates keep wandering around it in a cloud that grows with the rate.
+    This is enough for full-batch gradient descent, whose gradient vanishes at a minimum. Stochastic
+    gradients do not vanish, and the iterates fluctuate around the minimum in a region that grows
+    with the rate.
     """
 
     name: ClassVar[str] = "constant"

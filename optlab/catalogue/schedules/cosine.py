@@ -1,4 +1,4 @@
-"""Cosine decay: half a wave down, slow at both ends."""
+"""Cosine decay: half a cosine, slow at both ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from optlab.core.fields import integer, number
 class CosineDecay(Schedule):
     """The rate follows half a cosine down to its last value and stays there.
 
-    It spends longer at high and at low rates than the linear decay, and has become the usual choice
+    It spends more steps at high and at low rates than linear decay, and has become the usual choice
     for a fixed budget.
     """
 
@@ -20,16 +20,18 @@ class CosineDecay(Schedule):
     label: ClassVar[str] = "Cosine decay"
     sort_order: ClassVar[int] = 60
     rule: ClassVar[tuple[str, ...]] = (
-        r"\epsilon_k = \epsilon_\tau + \tfrac{1}{2}\left(\epsilon_0 - \epsilon_\tau\right)\left(1 + \cos\frac{\pi \min(k,\tau)}{\tau}\right)",
+        r"\epsilon_k = \epsilon_\tau + \tfrac{1}{2}\left(\epsilon_0 - \epsilon_\tau\right)"
+        r"\left(1 + \cos\frac{\pi \min(k,\tau)}{\tau}\right)",
     )
     symbols: ClassVar[dict[str, str]] = {
         "ε₀": "the optimizer's learning rate",
         "k": "step",
         "ε_τ": "last share times ε₀",
     }
-    source: ClassVar[str] = "I. Loshchilov, F. Hutter (2017), SGDR; beyond the notes."
+    source: ClassVar[str] = "I. Loshchilov, F. Hutter (2017), SGDR; not in the notes."
     differences: ClassVar[str] = (
-        "torch.optim.lr_scheduler.CosineAnnealingLR(T_max=τ, eta_min=ε_τ) until τ; it rises again afterwards."
+        "torch.optim.lr_scheduler.CosineAnnealingLR(T_max=τ, eta_min=ε_τ) until step τ; there the"
+        " rate rises again afterwards."
     )
 
     tau: int = integer(

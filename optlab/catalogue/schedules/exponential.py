@@ -1,4 +1,4 @@
-"""Exponential decay: the same share of the rate is lost at every step."""
+"""Exponential decay: the rate shrinks by the same factor at every step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from optlab.core.fields import integer
 
 
 class ExponentialDecay(Schedule):
-    """The rate falls by half every so many steps.
+    """The rate halves after each half-life.
 
-    It falls so fast in the end that only a bounded distance can be covered: the first of the
-    conditions for the convergence of SGD fails.
+    It decreases so fast that the iterates can cover only a bounded distance: the first condition
+    for the convergence of SGD does not hold.
     """
 
     name: ClassVar[str] = "exponential"
@@ -20,7 +20,7 @@ class ExponentialDecay(Schedule):
     sort_order: ClassVar[int] = 50
     rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k = 2^{-k/h}\, \epsilon_0",)
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
-    source: ClassVar[str] = "Common practice; beyond the notes."
+    source: ClassVar[str] = "Common practice; not in the notes."
     differences: ClassVar[str] = "torch.optim.lr_scheduler.ExponentialLR(gamma=2 ** (−1/h))."
 
     half_life: int = integer(
@@ -31,7 +31,7 @@ class ExponentialDecay(Schedule):
         ge=1,
         log=True,
         slider=(10, 100_000),
-        help="Steps in which the rate falls by half.",
+        help="Number of steps after which the rate has halved.",
     )
 
     @property

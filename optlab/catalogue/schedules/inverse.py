@@ -9,10 +9,10 @@ from optlab.core.fields import integer
 
 
 class InverseDecay(Schedule):
-    """The rate falls as the inverse of the step.
+    """The rate decreases as the inverse of the step.
 
-    Slow enough that any distance can still be covered and fast enough that the noise dies out: both
-    sufficient conditions for the convergence of SGD hold.
+    It decreases slowly enough that the iterates can cover any distance, and fast enough that the
+    noise vanishes: both sufficient conditions for the convergence of SGD hold.
     """
 
     name: ClassVar[str] = "inverse"
@@ -25,13 +25,13 @@ class InverseDecay(Schedule):
 
     tau: int = integer(
         200,
-        "Half-way step",
+        "Half-rate step",
         symbol="τ",
         unit="steps",
         ge=1,
         log=True,
         slider=(10, 100_000),
-        help="Step at which the rate is half of the first.",
+        help="Step at which the rate is half of its initial value.",
     )
 
     @property

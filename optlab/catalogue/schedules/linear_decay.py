@@ -1,4 +1,4 @@
-"""Linear decay (8.14): down to a small rate at step τ, constant after."""
+"""Linear decay (8.14): down to a small rate at step τ, constant afterwards."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from optlab.core.fields import integer, number
 
 
 class LinearDecay(Schedule):
-    """The rate falls linearly until step τ and stays there.
+    """The rate decreases linearly until step τ and is constant afterwards.
 
-    The noise of minibatch gradients does not vanish at a minimum, so the rate has to.
+    The noise of minibatch gradients does not vanish at a minimum, so the rate must decrease.
     """
 
     name: ClassVar[str] = "linear_decay"
@@ -39,7 +39,8 @@ class LinearDecay(Schedule):
         log=True,
         slider=(10, 100_000),
         help="Step at which the rate reaches its last value.",
-        why="The notes advise a few hundred passes through the training set for large problems; the presets here end sooner.",
+        why="The notes advise a few hundred passes through the training set for large problems;"
+        " the presets of this program are shorter.",
     )
     last: float = number(
         0.01,

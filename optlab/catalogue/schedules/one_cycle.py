@@ -1,4 +1,4 @@
-"""One-cycle: up to a high rate, then down to almost none."""
+"""One-cycle: up to a high rate, then down to almost zero."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from optlab.core.fields import integer, number
 
 
 class OneCycle(Schedule):
-    """The rate climbs to its peak along half a cosine, and falls along another to far below its
-    start.
+    """The rate rises to its peak along half a cosine, and falls along another to almost zero.
 
-    The high middle part crosses flat regions and regularizes by noise, the end settles. Here ε₀ of
-    the optimizer's form is the peak.
+    The high rates in the middle cross flat regions and regularize by their noise; the low rates at
+    the end converge. The learning rate ε₀ of the optimizer is the peak.
     """
 
     name: ClassVar[str] = "one_cycle"
@@ -26,9 +25,10 @@ class OneCycle(Schedule):
     symbols: ClassVar[dict[str, str]] = {
         "ε₀": "the optimizer's learning rate: the peak of the cycle"
     }
-    source: ClassVar[str] = "L. Smith, N. Topin (2018), Super-convergence; beyond the notes."
+    source: ClassVar[str] = "L. Smith, N. Topin (2018), Super-convergence; not in the notes."
     differences: ClassVar[str] = (
-        "torch.optim.lr_scheduler.OneCycleLR(max_lr=ε₀, total_steps=τ, pct_start=p, div_factor=d) with its momentum cycle off."
+        "torch.optim.lr_scheduler.OneCycleLR(max_lr=ε₀, total_steps=τ, pct_start=p, div_factor=d)"
+        " with cycle_momentum=False."
     )
 
     tau: int = integer(
@@ -39,7 +39,7 @@ class OneCycle(Schedule):
         ge=2,
         log=True,
         slider=(10, 100_000),
-        help="Steps of the whole cycle; the last rate stays afterwards.",
+        help="Number of steps of the cycle; afterwards the rate keeps its last value.",
     )
     rise: float = number(
         0.3,
@@ -48,7 +48,7 @@ class OneCycle(Schedule):
         gt=0.0,
         lt=1.0,
         slider=(0.05, 0.95),
-        help="Share of the cycle in which the rate rises.",
+        help="Share of the cycle during which the rate rises.",
     )
     divisor: float = number(
         25.0,
@@ -57,12 +57,12 @@ class OneCycle(Schedule):
         gt=1.0,
         log=True,
         slider=(2.0, 1000.0),
-        help="The peak divided by the first rate.",
+        help="Ratio of the peak to the initial rate.",
     )
 
     @property
     def sum_diverges(self) -> bool:
-        return True  # by the last rate, which is small but stays
+        return True  # because the last rate is small but positive
 
     @property
     def squares_converge(self) -> bool:
@@ -70,7 +70,7 @@ class OneCycle(Schedule):
 
     def rate(self, lr: float, step: int) -> float:
         first, last = lr / self.divisor, lr / self.divisor / 1e4
-        # torch's counting: the peak is at step p·τ − 1, the end at step τ − 1.
+        # As torch counts: the peak is at step p·τ − 1, the end at step τ − 1.
         peak, end = self.rise * self.tau - 1.0, self.tau - 1.0
         if step <= peak:
             return _between(first, lr, step / peak if peak > 0.0 else 1.0)
@@ -78,5 +78,5 @@ class OneCycle(Schedule):
 
 
 def _between(start: float, end: float, share: float) -> float:
-    """Along half a cosine from ``start`` (share 0) to ``end`` (share 1)."""
+    """Interpolate along half a cosine from ``start`` (share 0) to ``end`` (share 1)."""
     return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * share))

@@ -1,4 +1,4 @@
-"""Reduce on plateau: a smaller rate when the loss has stopped falling."""
+"""Reduce on plateau: a smaller rate when the loss no longer decreases."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from optlab.core.fields import integer, number
 class Plateau(Schedule):
     """The rate is cut whenever the validation loss has not improved for some evaluations.
 
-    With a constant rate the noise of minibatch gradients holds the loss at a level in proportion to
-    the rate; when it has got there, a smaller rate lets it fall further. When that is need not be
-    known beforehand: the loss tells. Without a validation part the training loss is watched.
-    Evaluations are as far apart as the experiment says, once an epoch by default.
+    With a constant rate, the noise of minibatch gradients keeps the loss at a level proportional to
+    the rate; once the loss has reached it, a smaller rate lets it decrease further. The loss
+    determines the time of each cut, so it need not be known in advance. Without validation
+    examples the training loss is used. The experiment sets the interval between evaluations, one
+    epoch by default.
     """
 
     name: ClassVar[str] = "plateau"
@@ -29,12 +30,14 @@ class Plateau(Schedule):
     )
     symbols: ClassVar[dict[str, str]] = {
         "ε₀": "the optimizer's learning rate",
-        "n_k": "number of times that more than the patience of evaluations in a row were no better",
+        "n_k": "number of cuts so far; a cut follows more consecutive evaluations without an"
+        " improvement than the patience",
         "J_i": "loss at evaluation i",
     }
-    source: ClassVar[str] = "Beyond the notes; as in torch.optim.lr_scheduler."
+    source: ClassVar[str] = "Not in the notes; as in torch.optim.lr_scheduler."
     differences: ClassVar[str] = (
-        "torch.optim.lr_scheduler.ReduceLROnPlateau(threshold_mode='rel') is the same, but leaves out cuts of less than 1e-8."
+        "Same as torch.optim.lr_scheduler.ReduceLROnPlateau(threshold_mode='rel'), which omits"
+        " cuts of less than 1e-8."
     )
 
     factor: float = number(
@@ -44,8 +47,8 @@ class Plateau(Schedule):
         gt=0.0,
         lt=1.0,
         slider=(0.05, 0.95),
-        help="What the rate is multiplied by.",
-        why="Half: a cut that comes too early is not the end of progress.",
+        help="Factor by which a cut multiplies the rate.",
+        why="With 0.5, a cut that is too early does not end progress.",
     )
     patience: int = integer(
         5,
@@ -53,16 +56,18 @@ class Plateau(Schedule):
         unit="evaluations",
         ge=0,
         slider=(0, 50),
-        help="Evaluations in a row that may be no better before the rate is cut.",
+        help="Number of consecutive evaluations without an improvement that do not yet cut the"
+        " rate.",
     )
     improvement: float = number(
         1e-4,
-        "Least improvement",
+        "Minimum improvement",
         symbol="t",
         ge=0.0,
         lt=1.0,
         slider=(0.0, 0.1),
-        help="By more than this share a loss has to be lower than the best one before to count as better.",
+        help="A loss counts as better if it is below the best previous one by more than this share"
+        " of it.",
     )
     cooldown: int = integer(
         0,
@@ -70,21 +75,22 @@ class Plateau(Schedule):
         unit="evaluations",
         ge=0,
         slider=(0, 50),
-        help="Evaluations after a cut that are not counted as no better.",
+        help="Number of evaluations after a cut that do not count towards the patience.",
     )
     lowest: float = number(
         0.0,
-        "Lowest rate",
+        "Minimum rate",
         symbol="ε_min",
         ge=0.0,
         slider=(0.0, 0.01),
-        help="The rate is not cut below this. Zero for no limit: then it may become so small that nothing changes any more.",
+        help="The rate is not cut below this value. 0 means no limit; the rate can then become so"
+        " small that the parameters no longer change.",
     )
 
     @property
     def sum_diverges(self) -> bool | None:
-        # Without a limit: constant while the loss improves, and falling geometrically (a finite
-        # sum) when it never does again.
+        # Without a minimum the rate is constant while the loss improves, and decreases
+        # geometrically (with a finite sum) if it never improves again.
         return True if self.lowest > 0.0 else None
 
     @property
@@ -98,7 +104,7 @@ class Plateau(Schedule):
         value = values["validation_loss"] if "validation_loss" in values else values["train_loss"]
         best, waited = memory.get("best", math.inf), memory.get("waited", 0.0) + 1.0
         cuts, cooling = memory.get("cuts", 0.0), memory.get("cooling", 0.0)
-        # A loss that is not a number is not below anything, and counts as no better.
+        # A nan compares as not below, so it counts as no improvement.
         if value < best * (1.0 - self.improvement):
             best, waited = value, 0.0
         if cooling > 0.0:
@@ -108,6 +114,6 @@ class Plateau(Schedule):
         return {"best": best, "waited": waited, "cuts": cuts, "cooling": cooling}
 
     def rate_given(self, lr: float, step: int, memory: Memory) -> float:
-        # A rate that begins below the lowest is left as it is.
+        # An initial rate below the minimum is not changed.
         cut: float = lr * self.factor ** memory.get("cuts", 0.0)
         return max(cut, min(lr, self.lowest))

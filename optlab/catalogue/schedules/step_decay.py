@@ -1,4 +1,4 @@
-"""Step decay: the rate drops by a factor at regular steps."""
+"""Step decay: the rate drops by a factor at regular intervals."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from optlab.core.fields import integer, number
 
 
 class StepDecay(Schedule):
-    """The rate is multiplied by a factor every so many steps.
+    """The rate is multiplied by a factor at regular intervals.
 
-    Each plateau lets the loss settle at the noise of its rate; the drops then show as sudden falls
-    of the loss.
+    At each rate the loss converges to the noise level of that rate; each drop of the rate then
+    shows as a sudden drop of the loss.
     """
 
     name: ClassVar[str] = "step_decay"
@@ -20,18 +20,18 @@ class StepDecay(Schedule):
     sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (r"\epsilon_k = \gamma^{\lfloor k/s \rfloor}\, \epsilon_0",)
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
-    source: ClassVar[str] = "Common practice; beyond the notes."
+    source: ClassVar[str] = "Common practice; not in the notes."
     differences: ClassVar[str] = "torch.optim.lr_scheduler.StepLR(step_size=s, gamma=γ)."
 
     every: int = integer(
         500,
-        "Every",
+        "Interval",
         symbol="s",
         unit="steps",
         ge=1,
         log=True,
         slider=(10, 100_000),
-        help="Steps between two drops.",
+        help="Number of steps between two drops.",
     )
     factor: float = number(
         0.3,
@@ -40,7 +40,7 @@ class StepDecay(Schedule):
         gt=0.0,
         le=1.0,
         slider=(0.01, 1.0),
-        help="What remains of the rate at each drop.",
+        help="Factor by which a drop multiplies the rate.",
     )
 
     @property

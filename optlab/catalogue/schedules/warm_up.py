@@ -1,4 +1,4 @@
-"""Warm-up: from a small rate up to the full one."""
+"""Warm-up: from a small rate up to the full rate."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from optlab.core.fields import integer, number
 
 
 class WarmUp(Schedule):
-    """The rate rises linearly through the first steps and stays.
+    """The rate rises linearly during the first steps and is constant afterwards.
 
-    At the start curvature is often largest and averages of adaptive methods are noisiest; small
-    first steps avoid damage that takes long to mend.
+    At the start the curvature is often largest and the averages of adaptive methods are noisiest;
+    small first steps avoid damage from which training recovers slowly.
     """
 
     name: ClassVar[str] = "warm_up"
@@ -22,7 +22,7 @@ class WarmUp(Schedule):
         r"\epsilon_k = \epsilon_0\left(s + (1-s)\min\left(\frac{k}{w},\, 1\right)\right)",
     )
     symbols: ClassVar[dict[str, str]] = {"ε₀": "the optimizer's learning rate", "k": "step"}
-    source: ClassVar[str] = "P. Goyal et al. (2017); beyond the notes."
+    source: ClassVar[str] = "P. Goyal et al. (2017); not in the notes."
     differences: ClassVar[str] = "torch.optim.lr_scheduler.LinearLR(start_factor=s, total_iters=w)."
 
     steps: int = integer(
@@ -33,17 +33,17 @@ class WarmUp(Schedule):
         ge=1,
         log=True,
         slider=(1, 10_000),
-        help="Steps until the full rate is reached.",
+        help="Number of steps until the full rate is reached.",
     )
     start: float = number(
         0.01,
-        "First share",
+        "Initial share",
         symbol="s",
         gt=0.0,
         le=1.0,
         slider=(0.001, 1.0),
         log=True,
-        help="The first rate as a share of the full one.",
+        help="The initial rate as a share of the full rate.",
     )
 
     @property

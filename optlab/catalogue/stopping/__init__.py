@@ -1,1 +1,1 @@
-"""Stopping: when a run ends before its budget does."""
+"""Stopping rules: conditions that end a run before its budget is used up."""

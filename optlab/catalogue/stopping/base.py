@@ -1,4 +1,4 @@
-"""What a stopping rule is: a verdict after each evaluation, from what was measured so far."""
+"""Base class of stopping rules, which decide after each evaluation whether a run ends."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from optlab.core.component import Component
 from optlab.core.data import LearningTask
 
 Memory = dict[str, float]
-"""What a rule remembers of one run between evaluations."""
+"""State of a rule for one run between evaluations."""
 
 FullGradientNorm = Callable[[], float]
-"""Norm of the objective's gradient on the whole training set; computed when it is called."""
+"""Returns the norm of the gradient on the whole training set; computed on each call."""
 
 
 class Stopping(Component):
@@ -21,14 +21,15 @@ class Stopping(Component):
 
     kind: ClassVar[str] = "stopping"
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes", "regression")
-    """Tasks for which the quantities that the rule looks at exist."""
+    """Learning tasks for which the quantities that the rule uses exist."""
     needs_validation: ClassVar[bool] = False
-    """Whether the rule means nothing without a validation part."""
+    """Whether the rule requires validation examples."""
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the parameters are kept when ``memory["best_step"]`` is the step of the
-        evaluation, and are put back when the rule ends the run.
+        """Whether the best parameters are restored when the rule ends the run.
+
+        The best parameters are those at step ``memory["best_step"]``.
         """
         return False
 
@@ -40,14 +41,14 @@ class Stopping(Component):
         values: Mapping[str, float],
         gradient_norm: FullGradientNorm,
     ) -> tuple[Memory, str | None]:
-        """Whether to stop after an evaluation.
+        """Decide whether to stop after an evaluation.
 
         Args:
-            memory: what the last call returned; ``{}`` at first. Not written to.
-            step: number of steps taken.
+            memory: memory returned by the last call, ``{}`` for the first; not modified.
+            step: number of steps so far.
             values: series → value at this evaluation (``validation_error``, …).
             gradient_norm: see :data:`FullGradientNorm`.
 
         Returns:
-            the new memory, and the reason to stop in words or None.
+            The new memory, and the reason to stop or None.
         """

@@ -1,4 +1,4 @@
-"""Early stopping: halt when the validation error has stopped falling."""
+"""Early stopping: end the run when the validation error no longer decreases."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from optlab.core.fields import flag, integer, number
 class EarlyStopping(Stopping):
     """The run ends when the validation error has not improved for some evaluations.
 
-    What is minimized is a surrogate loss on the training set; what is wanted is a low 0-1 error on
-    other examples. So learning halts by the latter, while the full gradient of the former is often
-    still large against its value at the start: pure optimization would call this unfinished. The
-    reason of the halt states that gradient's norm.
+    Training minimizes a surrogate loss on the training set, but the goal is a low 0-1 error on
+    other examples. So the latter decides when learning ends, while the full gradient of the former
+    is often still large compared with its value at the start; pure optimization would not have
+    converged. The reported reason states the norm of that gradient.
 
-    For real values, which have no 0-1 error, the validation loss takes its place.
+    For regression, which has no 0-1 error, the rule uses the validation loss.
     """
 
     name: ClassVar[str] = "early"
@@ -35,19 +35,20 @@ class EarlyStopping(Stopping):
         ge=1,
         log=True,
         slider=(1, 100),
-        help="Evaluations without an improvement after which the run ends.",
+        help="Number of evaluations without an improvement after which the run ends.",
     )
     improvement: float = number(
         0.0,
-        "Least improvement",
+        "Minimum improvement",
         ge=0.0,
         slider=(0.0, 0.1),
-        help="By more than this an error has to be lower than the best one before to count as better.",
+        help="An error counts as better if it is below the best previous one by more than this"
+        " amount.",
     )
     restore_best: bool = flag(
         True,
         "Restore the best",
-        help="End with the parameters of the best evaluation, not with the last ones, when this rule ends the run.",
+        help="When this rule ends the run, restore the parameters of the best evaluation.",
     )
 
     @property
@@ -70,9 +71,10 @@ class EarlyStopping(Stopping):
         memory = {**memory, "waited": memory["waited"] + 1}
         if memory["waited"] < self.patience:
             return memory, None
-        words, best = name.replace("_", " "), int(memory["best_step"])
+        quantity, best = name.replace("_", " "), int(memory["best_step"])
         restored = f"; the parameters of step {best:,} are restored" if self.restore_best else ""
         return memory, (
-            f"the {words} has not fallen below {memory['best']:.4g}, its value at step {best:,}, in {self.patience:,} evaluations; the norm of the gradient on "
-            f"the whole training set is {gradient_norm():.3g}{restored}"
+            f"the {quantity} has not fallen below {memory['best']:.4g}, its value at step {best:,},"
+            f" in {self.patience:,} evaluations; the norm of the gradient on the whole training set"
+            f" is {gradient_norm():.3g}{restored}"
         )

@@ -1,4 +1,4 @@
-"""Gradient norm: the halt of pure optimization."""
+"""Gradient norm: the stopping rule of pure optimization."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from optlab.core.fields import number
 
 
 class GradientNorm(Stopping):
-    """The run ends at the first evaluation at which the gradient on the whole training set is
-    small.
+    """The run ends when the gradient on the whole training set is small.
 
-    Pure optimization halts so, close to a critical point, which need not be a minimum. Training a
-    deep model hardly ever gets there. The gradient is that of the objective, weight decay included;
-    each evaluation costs a pass forwards and backwards through the training set more, and records
-    the full gradient norm.
+    This is how pure optimization ends: near a critical point, which need not be a minimum. Training
+    of a deep network rarely gets there. The gradient is that of the objective, weight decay
+    included. Each evaluation costs an additional forward and backward pass through the training
+    set, and records the full gradient norm.
     """
 
     name: ClassVar[str] = "gradient_norm"
@@ -33,7 +32,7 @@ class GradientNorm(Stopping):
         gt=0.0,
         log=True,
         slider=(1e-8, 1.0),
-        help="Norm of the gradient at which, and below which, the run ends.",
+        help="The run ends when the norm of the gradient is at most this value.",
     )
 
     def verdict(
@@ -47,6 +46,7 @@ class GradientNorm(Stopping):
         if norm <= self.bound:
             return (
                 memory,
-                f"the norm of the gradient on the whole training set, {norm:.3g}, is at most {self.bound:g}",
+                f"the norm of the gradient on the whole training set, {norm:.3g}, is at most"
+                f" {self.bound:g}",
             )
         return memory, None

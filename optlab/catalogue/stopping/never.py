@@ -1,4 +1,4 @@
-"""Never: the run ends with its budget."""
+"""No stopping rule: the run ends with its budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from optlab.catalogue.stopping.base import FullGradientNorm, Memory, Stopping
 
 
 class Never(Stopping):
-    """The run goes on until its budget of steps or seconds is spent."""
+    """The run continues until its budget of steps or seconds is used up."""
 
     name: ClassVar[str] = "never"
     label: ClassVar[str] = "With the budget"

@@ -1,4 +1,4 @@
-"""Target: stop at a validation error that is good enough."""
+"""Target: end the run at a sufficiently low validation error."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from optlab.core.fields import number
 
 
 class Target(Stopping):
-    """The run ends at the first evaluation whose validation 0-1 error is at most the target.
+    """The run ends at the first evaluation with a validation 0-1 error at or below the target.
 
-    Steps to a target are the fairest single number for comparing methods on one problem.
+    The number of steps to a target is the fairest single number for comparing methods on a problem.
     """
 
     name: ClassVar[str] = "target"

@@ -315,8 +315,8 @@ def check(surface: Surface, contenders: Sequence[Contender]) -> None:
                 )
             if contender.clipping.active:
                 raise InvalidInput(
-                    f"{optimizer.label} evaluates the objective directly and cannot be combined "
-                    "with clipping; "
+                    f"clipping.name is {contender.clipping.name!r}, but {optimizer.label} evaluates"
+                    " the objective directly and cannot be combined with clipping; "
                     'set clipping.name = "none".',
                     "clipping.name",
                 )

@@ -63,7 +63,7 @@ def test_that_as_many_products_are_enough_as_there_are_distinct_eigenvalues() ->
     assert found.iterations.item() == 3
 
 
-def test_that_the_residual_told_is_the_true_one_and_within_the_tolerance() -> None:
+def test_that_the_reported_residual_is_the_true_one_and_within_the_tolerance() -> None:
     a, b = definite(4, 20), draw(4, 20)
     found = solve(product_with(a), b, iterations=100, tolerance=1e-3)
     residual = (b - product_with(a)(found.x)).norm(dim=1)

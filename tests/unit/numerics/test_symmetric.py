@@ -34,7 +34,7 @@ def test_that_indefinite_systems_are_solved_as_numpy_does() -> None:
     assert (found.eigenvalues < 0).any() and (found.eigenvalues > 0).any()
 
 
-def test_that_absolute_values_are_taken_before_the_damping() -> None:
+def test_that_absolute_values_come_before_the_damping() -> None:
     a, b = indefinite(2, 7), draw(2, 7)
     found = solve(a, b, 0.3, absolute=True)
     for run in range(2):

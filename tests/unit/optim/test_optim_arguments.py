@@ -145,11 +145,12 @@ def test_that_sparse_gradients_are_refused_before_anything_moves() -> None:
 def test_that_a_class_is_documented_by_its_components_page() -> None:
     text = inspect.getdoc(optlab.optim.Nesterov) or ""
     assert text.startswith(
-        "Momentum with the gradient taken where the velocity is about to carry the parameters."
+        "Momentum with the gradient evaluated at the point to which the velocity would move."
     )
     for piece in (
         r"v \leftarrow \alpha v - \epsilon\, g",
-        "momentum: momentum α",
+        "momentum (float, optional): momentum α",
+        ">>> optimizer.step()",
         "at_iterate",
         "weight_decay",
         "Algorithm 8.3",

@@ -168,7 +168,7 @@ def test_that_a_step_without_a_closure_after_steps_with_one_is_refused_in_words(
     assert problem.optimizer.state[problem.parameter]["step"] == 3
 
 
-def test_that_look_ahead_goes_on_without_closures() -> None:
+def test_that_look_ahead_continues_without_closures() -> None:
     problem = Problem()
     expected = algorithm(30)
     for _ in range(15):
@@ -187,7 +187,9 @@ def test_that_a_step_within_at_iterate_is_refused() -> None:
         problem.without_closure()
 
 
-def test_that_with_closures_the_momentum_of_the_step_decides_where_its_gradient_is_taken() -> None:
+def test_that_with_closures_the_momentum_of_the_step_decides_where_its_gradient_is_evaluated() -> (
+    None
+):
     def momentum(step: int) -> float:
         return 0.5 + 0.01 * step
 
@@ -234,7 +236,7 @@ def test_that_a_parameter_without_gradient_stays_where_it_is_in_both_modes() -> 
     assert not problem.optimizer.state.get(still)
 
 
-def test_that_a_copy_taken_at_the_interim_point_goes_on_alike() -> None:
+def test_that_a_copy_taken_at_the_interim_point_continues_alike() -> None:
     problem = Problem()
     for _ in range(7):
         problem.without_closure()

@@ -40,7 +40,7 @@ def test_that_state_has_the_shape_of_its_parameter_and_counts_steps(name: str) -
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_that_a_loaded_state_goes_on_bit_for_bit(name: str) -> None:
+def test_that_a_loaded_state_continues_bit_for_bit(name: str) -> None:
     parameter, optimizer = trained(name)
     twin = torch.nn.Parameter(parameter.detach().clone())
     other = getattr(optlab.optim, name)([twin], lr=0.7)
@@ -65,7 +65,7 @@ def test_that_a_state_dict_passes_torchs_safe_loader(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_that_a_deep_copy_of_module_and_optimizer_goes_on_alike_and_apart(name: str) -> None:
+def test_that_a_deep_copy_of_module_and_optimizer_continues_alike_and_apart(name: str) -> None:
     parameter, optimizer = trained(name)
     twin, other = copy.deepcopy((parameter, optimizer))
     assert type(other) is type(optimizer)

@@ -146,7 +146,7 @@ def test_that_a_wrong_input_of_the_database_is_refused(name: str, entry: Any) ->
 
 @pytest.mark.parametrize(("name", "kwargs"), INPUTS)
 @pytest.mark.parametrize("with_closure", [False, True])
-def test_that_a_state_dict_round_trip_goes_on_alike(
+def test_that_a_state_dict_round_trip_continues_alike(
     name: str, kwargs: dict[str, Any], with_closure: bool
 ) -> None:
     weight, bias, x = problem()

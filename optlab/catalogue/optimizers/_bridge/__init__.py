@@ -1,9 +1,9 @@
-"""Any ``torch.optim.Optimizer`` as a component: what its constructor takes becomes fields, what it
-remembers becomes state.
+"""Any ``torch.optim.Optimizer`` as a component of the catalogue.
 
-Bottom to top: :mod:`signatures` reads what a constructor takes, :mod:`table` keeps that for torch's
-own classes (so that listing them does not import torch), :mod:`fields` turns arguments into fields
-and back, :mod:`execution` steps real torch optimizers on ``theta [R, P]``, :mod:`rules` makes the
-component classes, :mod:`words` describes torch's own, and :mod:`discovery` says which classes there
-are.
+The arguments of its constructor become fields, its state becomes the state of a rule. From bottom
+to top: :mod:`signatures` reads the arguments of a constructor, :mod:`table` stores them for torch's
+own classes (so that listing them does not import torch), :mod:`fields` converts arguments to fields
+and back, :mod:`containers` accesses the state of an optimizer, :mod:`execution` steps real torch
+optimizers on ``theta [R, P]``, :mod:`rules` builds the component classes, :mod:`descriptions` holds
+the page texts of torch's own, and :mod:`discovery` lists all classes.
 """

@@ -1,16 +1,15 @@
-"""Which optimizers there are beyond the catalogue's own: those of torch, and those that installed
-packages register.
+"""Discovery of the optimizers of torch and of those that installed packages register.
 
-torch's own are known by a table; a newer torch may have more, whose constructors are read from its
-source. A package registers its optimizers by the entry-point group ``optlab.optimizers``::
+torch's own are listed in a table; a newer torch may have more, whose constructors are read from its
+source. A package registers its optimizers in the entry-point group ``optlab.optimizers``::
 
     [project.entry-points."optlab.optimizers"]
     "acme.lamb" = "acme.optim:Lamb"
 
-The name in front is what files and flags use; it must begin with the name of a package and a dot,
-so that no package can stand in for a component of the catalogue. Only what is registered here can
-be named: an experiment file never says what to import. Registered packages are imported when the
-optimizers are first listed; one that cannot be used gives one sentence and takes nothing else down.
+The key is the name in files and flags; it must begin with the name of a package and a dot, so that
+no package can replace a component of the catalogue. Only registered optimizers can be named: an
+experiment file never says what to import. Registered packages are imported when the optimizers are
+first listed; one that cannot be used is reported in a sentence and does not affect the others.
 """
 
 from __future__ import annotations
@@ -24,8 +23,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from optlab.catalogue.optimizers._bridge import words
-from optlab.catalogue.optimizers._bridge.rules import TorchRule, Unfit, rule
+from optlab.catalogue.optimizers._bridge import descriptions
+from optlab.catalogue.optimizers._bridge.rules import (
+    TorchRule,
+    UnsupportedOptimizer,
+    build_rule,
+)
 from optlab.catalogue.optimizers._bridge.signatures import Signature, read, read_source
 from optlab.catalogue.optimizers._bridge.table import KNOWN
 
@@ -34,46 +37,48 @@ ENTRY_POINTS = "optlab.optimizers"
 _NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+(?:[.-][a-z0-9_]+)*")
 
 
-def found() -> tuple[list[type[TorchRule]], dict[str, str]]:
-    """Component classes, and name → why there is none of that name, a sentence."""
+def discover() -> tuple[list[type[TorchRule]], dict[str, str]]:
+    """Return the component classes, and name → reason for the optimizers that are refused."""
     rules: list[type[TorchRule]] = []
     refused: dict[str, str] = {}
     for signature in (*KNOWN, *_newer()):
         name = f"torch.{signature.cls.lower()}"
-        if signature.cls in words.UNFIT:
-            refused[name] = words.UNFIT[signature.cls]
+        if signature.cls in descriptions.UNSUPPORTED:
+            refused[name] = descriptions.UNSUPPORTED[signature.cls]
             continue
         try:
-            rules.append(_of_torch(signature, name))
-        except Unfit as error:
+            rules.append(_torch_rule(signature, name))
+        except UnsupportedOptimizer as error:
             refused[name] = str(error)
-    taken = {rule.name for rule in rules} | set(refused)
+    used = {rule.name for rule in rules} | set(refused)
     for point in sorted(
         importlib.metadata.entry_points(group=ENTRY_POINTS),
         key=lambda point: (point.name, point.value),
     ):
-        if point.name in taken or not _NAME.fullmatch(point.name):
+        if point.name in used or not _NAME.fullmatch(point.name):
             reason = (
-                "it is taken"
-                if point.name in taken
-                else "it must be like package.name, in small letters"
+                "the name is already in use"
+                if point.name in used
+                else "it must have the form package.name, in lowercase"
             )
             refused[point.value] = (
-                f"{_package(point)} registers an optimizer as '{point.name}', which cannot be its name: {reason}."
+                f"{_package(point)} registers an optimizer under the invalid name"
+                f" '{point.name}': {reason}."
             )
             continue
-        taken.add(point.name)
+        used.add(point.name)
         try:
-            rules.append(_registered(point))
-        except Unfit as error:
+            rules.append(_registered_rule(point))
+        except UnsupportedOptimizer as error:
             refused[point.name] = (
-                f"{_package(point)} registers the optimizer {point.name}, which cannot be used: {error}"
+                f"{_package(point)} registers the optimizer {point.name}, which cannot be used:"
+                f" {error}"
             )
     return rules, refused
 
 
 def classes_of_torch(optim: Any) -> Iterator[type]:
-    """The optimizer classes of the module ``torch.optim``, by name."""
+    """Yield the optimizer classes of the module ``torch.optim``, sorted by name."""
     for name in sorted(vars(optim)):
         value = vars(optim)[name]
         if (
@@ -85,49 +90,54 @@ def classes_of_torch(optim: Any) -> Iterator[type]:
 
 
 @functools.cache
-def _of_torch(signature: Signature, name: str) -> type[TorchRule]:
-    """One class for good, however often the catalogue is walked."""
-    return rule(
+def _torch_rule(signature: Signature, name: str) -> type[TorchRule]:
+    """Return the component class of a torch optimizer, always the same object."""
+    return build_rule(
         signature,
         name,
         f"{signature.cls} (torch)",
         "torch.optim",
         500,
-        words.ABOUT.get(signature.cls),
+        descriptions.DESCRIPTIONS.get(signature.cls),
     )
 
 
 @functools.cache
-def _of_package(cls: Any, signature: Signature, name: str, package: str) -> type[TorchRule]:
-    """The same for a class of package ``package`` (its name and version)."""
-    made = rule(signature, name, f"{cls.__name__} ({name.partition('.')[0]})", package, 600, None)
-    made.loaded = cls
-    return made
+def _package_rule(cls: Any, signature: Signature, name: str, package: str) -> type[TorchRule]:
+    """Return the component class of an optimizer of ``package`` (its name and version)."""
+    label = f"{cls.__name__} ({name.partition('.')[0]})"
+    rule = build_rule(signature, name, label, package, 600, None)
+    rule.loaded = cls
+    return rule
 
 
-def _registered(point: importlib.metadata.EntryPoint) -> type[TorchRule]:
+def _registered_rule(point: importlib.metadata.EntryPoint) -> type[TorchRule]:
     try:
         cls = point.load()
-    except Exception as error:  # noqa: BLE001 - whatever a foreign package raises while it is imported, the catalogue stands
-        raise Unfit(
-            f"importing {point.value} failed with {type(error).__name__}: {' '.join(str(error).split()) or 'no reason given'}."
+    except Exception as error:  # noqa: BLE001 - a foreign package may raise anything on import
+        reason = " ".join(str(error).split()) or "no reason given"
+        raise UnsupportedOptimizer(
+            f"importing {point.value} failed with {type(error).__name__}: {reason}."
         ) from None
     from optlab.core.lazy import torch
 
     if not inspect.isclass(cls) or not issubclass(cls, torch.optim.Optimizer):
-        raise Unfit(f"{point.value} is no class derived from torch.optim.Optimizer.")
+        raise UnsupportedOptimizer(
+            f"{point.value} is not a class derived from torch.optim.Optimizer."
+        )
     step = inspect.signature(cls.step).parameters
     if "closure" in step and step["closure"].default is inspect.Parameter.empty:
-        raise Unfit(
-            f"the step() of {point.value} needs a closure, but a rule here gets one gradient a step."
+        raise UnsupportedOptimizer(
+            f"the step() of {point.value} needs a closure, but a registered optimizer gets one"
+            " gradient per step."
         )
     try:
         signature = read(cls)
     except (TypeError, ValueError) as error:
-        raise Unfit(
-            f"what the constructor of {point.value} takes cannot be read ({error})."
+        raise UnsupportedOptimizer(
+            f"the arguments of the constructor of {point.value} cannot be read ({error})."
         ) from None
-    return _of_package(cast(Any, cls), signature, point.name, _package(point))
+    return _package_rule(cast(Any, cls), signature, point.name, _package(point))
 
 
 def _package(point: importlib.metadata.EntryPoint) -> str:
@@ -139,14 +149,15 @@ def _package(point: importlib.metadata.EntryPoint) -> str:
 
 
 def _newer() -> Iterator[Signature]:
-    """Optimizers of the installed torch that the table does not know, read from torch's source
-    without importing it.
+    """Yield the optimizers of the installed torch that are not in the table.
+
+    They are read from the source of torch without importing it.
     """
     spec = importlib.util.find_spec("torch")
-    places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    folder = Path(places[0]) / "optim" if places else None
+    locations = list(spec.submodule_search_locations or ()) if spec is not None else []
+    folder = Path(locations[0]) / "optim" if locations else None
     if folder is None or not (folder / "__init__.py").is_file():
-        return  # packed without sources: then torch is the one the table was made of
+        return  # packaged without sources: torch is then the version of the table
     known = {signature.cls for signature in KNOWN} | {"Optimizer"}
     imports = re.findall(
         r"^from torch\.optim\.(\w+) import (\w+) as (\w+)$",

@@ -1,19 +1,19 @@
-"""Real torch optimizers, one a run, over one flat ``theta [R, P]``: loaded from a state, stepped,
-read back.
+"""Real torch optimizers, one per run, on a flat ``theta [R, P]``.
 
-What an optimizer remembers lies in its ``state`` (by parameter), in its parameter groups (beside
-the constructor's arguments) and, for some, in attributes of its own. Each remembered entry is a
-:class:`Slot`; the slots are found by a few dry steps on copies, because optimizers make their state
-at their first step. A state is a dictionary of tensors with a leading run axis:
+They are loaded from a state, stepped, and read back. The state of a torch optimizer is in its
+``state`` (per parameter), in its parameter groups (besides the constructor's arguments) and, for
+some, in its attributes. Each entry is a :class:`Slot`; a few trial steps on copies discover them,
+because optimizers create their state at the first step. The state of the rule is a dictionary of
+tensors with a leading run axis:
 
 - ``*/exp_avg`` ``[R, P]``: entries in the shape of their parameter, in the order of ``theta``;
 - ``*/step`` ``[R, K]``: single numbers, one for each of the K parameters;
 - ``layers.0.weight/row_var`` ``[R, *shape]``: entries of another shape;
 - ``group.0/k``, ``self/k`` ``[R]``: numbers of a group or of the optimizer itself;
-- ``present`` ``[R, slots]``: whether an entry is there (1), is None (2) or not there yet (0).
+- ``present`` ``[R, slots]``: whether an entry has a value (1), is None (2) or is missing (0).
 
-Entries that are tensors are views of these buffers, so that a step writes straight into them;
-reading back is one copy a buffer.
+Tensor entries are views of these buffers, so that a step writes directly into them; reading the
+state copies each buffer once.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optlab.catalogue.optimizers._bridge.containers import Owner, containers, own_values, same
 from optlab.catalogue.optimizers.base import State
 from optlab.core.errors import InvalidInput, RunFailed
 from optlab.core.layout import Layout, Parameter
@@ -32,26 +33,27 @@ Values = Mapping[str, Any]
 Build = Callable[
     [Sequence[tuple[Parameter, "torch.Tensor"]], Values], "list[torch.optim.Optimizer]"
 ]
-"""Parameters of one run, and values of its fields → the optimizers that train them."""
+"""Parameters of one run and values of its fields → the optimizers that train them."""
 Assign = Callable[["list[torch.optim.Optimizer]", Values], bool]
-"""Give optimizers that are there other values; False where they have to be built anew."""
+"""Assign new values to existing optimizers; False if they must be rebuilt."""
 
 PRESENT = "present"
 _ABSENT, _VALUE, _NONE = 0, 1, 2
-_DRY_STEPS = 3
+_TRIAL_STEPS = 3
 _EVERY = "*"
-Owner = str
-"""Whose entry it is: a parameter's name, ``group.i`` or ``self.i``."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One remembered entry.
+    """One entry of an optimizer's state.
 
     Attributes:
-        owner, key: where it lies. shape, dtype: of its tensor (of a number: [] and how it is kept).
-        number: the Python type, for what is no tensor. host: whether its tensor lies on the CPU
-            whatever the device.
+        owner: owner of the entry.
+        key: key of the entry.
+        shape: shape of its tensor; [] for a number.
+        dtype: type of its tensor, or the type with which a number is stored.
+        number: Python type of a number; None for a tensor.
+        host: whether its tensor is on the CPU whatever the device of the parameters.
         packed: whether it shares a buffer with the same entry of the other parameters.
     """
 
@@ -65,7 +67,7 @@ class Slot:
 
     @property
     def buffer(self) -> str:
-        """Name of the state's tensor that holds it."""
+        """Name of the tensor of the state that holds the entry."""
         return f"{_EVERY if self.packed else self.owner}/{self.key}"
 
 
@@ -73,14 +75,17 @@ class Population:
     """The optimizers of R runs.
 
     Args:
-        theta: parameters ``[R, P]``; only their shape, type and device are used, and their values
-            for the dry steps.
-        values: fields of each run.
-        ignored: names in parameter groups that are the constructor's arguments.
+        title: label of the optimizer, for messages.
+        build: creates the optimizers of a run.
+        assign: assigns new values to them.
+        ignored: keys in parameter groups that are arguments of the constructor.
+        layout: division of ``theta`` into tensors.
+        theta: parameters ``[R, P]``. Their shape, type and device are used, and their values for
+            the trial steps.
+        values: values of the fields of each run.
 
     Raises:
-        InvalidInput: torch refuses the values, or what the optimizer remembers cannot be kept in a
-            state.
+        InvalidInput: torch refuses the values, or the state of the optimizer cannot be stored.
     """
 
     def __init__(
@@ -94,7 +99,7 @@ class Population:
         values: Sequence[Values],
     ) -> None:
         self._title, self._build, self._assign, self._ignored = title, build, assign, ignored
-        self._layout = Layout(layout.parameters)  # its own, so that the one it was made for may go
+        self._layout = Layout(layout.parameters)  # a copy, so that the original can be released
         self._theta, self._g = theta.clone(), torch.zeros_like(theta)
         self._values = [dict(own) for own in values]
         self._parameters = [self._split(run) for run in range(len(values))]
@@ -102,9 +107,9 @@ class Population:
             self._built(parameters, own)
             for parameters, own in zip(self._parameters, values, strict=True)
         ]
-        self._slots = self._found_slots()
-        self._places = {(slot.owner, slot.key): place for place, slot in enumerate(self._slots)}
-        self._buffers = self._made_buffers()
+        self._slots = self._discover_slots()
+        self._indices = {(slot.owner, slot.key): index for index, slot in enumerate(self._slots)}
+        self._buffers = self._allocate_buffers()
         self._views = [
             [self._view(slot, run) for slot in self._slots] for run in range(len(values))
         ]
@@ -112,10 +117,10 @@ class Population:
         self._last: State = {}
         self._present = self._coded()
 
-    # --- what the rule does with it --------------------------------------------------------------------------------------------
+    # --- stepping ---------------------------------------------------------------------------------
 
     def state(self) -> State:
-        """The state as it stands, copied."""
+        """Return a copy of the current state; the module lists its tensors and their shapes."""
         for run in range(len(self._values)):
             self._gather(run)
         self._present = self._coded()
@@ -124,8 +129,16 @@ class Population:
     def step(
         self, theta: torch.Tensor, g: torch.Tensor, state: State, values: Sequence[Values]
     ) -> tuple[torch.Tensor, State]:
-        """One step of every run from ``theta`` and ``state`` with the gradients ``g``; nothing that
-        is given is written to.
+        """Take one step of every run without modifying the arguments.
+
+        Args:
+            theta: parameters ``[R, P]``.
+            g: gradients ``[R, P]``.
+            state: state before the step.
+            values: values of the fields of each run.
+
+        Returns:
+            The new parameters ``[R, P]`` and the new state.
         """
         self._set_values(values)
         if not self._is_last(state):
@@ -140,10 +153,10 @@ class Population:
                 self._present = self._coded()
         return self._theta.clone(), self._read()
 
-    # --- loading and reading ---------------------------------------------------------------------------------------------------
+    # --- loading and reading ----------------------------------------------------------------------
 
     def _is_last(self, state: State) -> bool:
-        """Whether this is what the last step returned: then it lies in the buffers already."""
+        """Return whether the last step returned this state; it is then in the buffers already."""
         return bool(self._last) and all(
             state.get(name) is value for name, value in self._last.items()
         )
@@ -158,7 +171,9 @@ class Population:
     def _load(self, state: State) -> None:
         if set(state) != {*self._buffers, PRESENT}:
             raise RunFailed(
-                f"The state is not one of {self._title} with these settings; it is of another optimizer or another version of it."
+                f"The state does not belong to {self._title} with these settings, but to another"
+                " optimizer"
+                " or another version of it."
             )
         for name, buffer in self._buffers.items():
             buffer.copy_(state[name])
@@ -167,7 +182,7 @@ class Population:
         for run, optimizers in enumerate(self._optimizers):
             for optimizer in optimizers:
                 optimizer.state.clear()
-            containers = dict(_containers(optimizers, self._parameters[run], every=True))
+            owned = dict(containers(optimizers, self._parameters[run], every=True))
             for slot, code, view in zip(
                 self._slots, self._codes[run], self._views[run], strict=True
             ):
@@ -180,32 +195,35 @@ class Population:
                     if slot.number is None
                     else slot.number(view.item())
                 )
-                containers[slot.owner][slot.key] = value
+                owned[slot.owner][slot.key] = value
 
     def _gather(self, run: int) -> bool:
-        """What the optimizers of a run remember, into the buffers; whether other entries are there
-        than before.
+        """Copy the state of the optimizers of a run into the buffers.
+
+        Return whether the set of entries has changed.
         """
         codes = [_ABSENT] * len(self._slots)
         views = self._views[run]
-        for owner, container in _containers(self._optimizers[run], self._parameters[run]):
+        for owner, container in containers(self._optimizers[run], self._parameters[run]):
             for key, value in list(container.items()):
-                place = self._places.get((owner, key))
-                if place is None:
-                    if self._remembers(owner, key, value):
+                index = self._indices.get((owner, key))
+                if index is None:
+                    if self._is_state(owner, key, value):
                         raise RunFailed(
-                            f"{self._title} began to remember '{key}' in the middle of a run, which cannot be kept in a snapshot."
+                            f"{self._title} added '{key}' to its state during a run, which cannot"
+                            " be stored in a snapshot."
                         )
                     continue
-                codes[place] = _NONE if value is None else _VALUE
-                view = views[place]
+                codes[index] = _NONE if value is None else _VALUE
+                view = views[index]
                 if value is None or value is view:
                     continue
-                if self._slots[place].number is not None:
+                if self._slots[index].number is not None:
                     view.fill_(value)
                 elif value.shape != view.shape or value.dtype != view.dtype:
                     raise RunFailed(
-                        f"{self._title} changed the shape or type of '{key}' in the middle of a run, which cannot be kept in a snapshot."
+                        f"{self._title} changed the shape or type of '{key}' in its state during a"
+                        " run, which cannot be stored in a snapshot."
                     )
                 else:
                     view.copy_(value)
@@ -219,7 +237,7 @@ class Population:
             len(self._values), len(self._slots)
         )
 
-    # --- values ----------------------------------------------------------------------------------------------------------------
+    # --- values -----------------------------------------------------------------------------------
 
     def _set_values(self, values: Sequence[Values]) -> None:
         for run, (own, before) in enumerate(zip(values, self._values, strict=True)):
@@ -227,7 +245,7 @@ class Population:
                 continue
             if not self._assign(self._optimizers[run], own):
                 self._optimizers[run] = self._built(self._parameters[run], own)
-                self._last = {}  # the new ones remember nothing yet
+                self._last = {}  # the new optimizers have no state yet
             self._values[run] = dict(own)
 
     def _built(
@@ -241,34 +259,36 @@ class Population:
                 f"{self._title} refuses these settings: {reason}.", "optimizer.name"
             ) from None
 
-    # --- what there is to remember -------------------------------------------------------------------------------------------------
+    # --- discovering the state --------------------------------------------------------------------
 
     def _split(
         self, run: int, theta: torch.Tensor | None = None
     ) -> list[tuple[Parameter, torch.Tensor]]:
-        """The parameters of a run as torch's, views of the flat storage, with their gradients
-        likewise.
+        """Return the parameters of a run as views of the flat storage, with their gradients.
+
+        With ``theta``, they are views of it, and the gradients are constant.
         """
-        whole = self._theta if theta is None else theta
-        gradient = self._g if theta is None else torch.full_like(whole, 1e-3)
-        found: list[tuple[Parameter, torch.Tensor]] = []
+        storage = self._theta if theta is None else theta
+        gradient = self._g if theta is None else torch.full_like(storage, 1e-3)
+        parameters: list[tuple[Parameter, torch.Tensor]] = []
         for spec, part, g in zip(
             self._layout.parameters,
-            self._layout.split(whole[run : run + 1]),
+            self._layout.split(storage[run : run + 1]),
             self._layout.split(gradient[run : run + 1]),
             strict=True,
         ):
             parameter = torch.nn.Parameter(part[0])
             parameter.grad = g[0]
-            found.append((spec, parameter))
-        return found
+            parameters.append((spec, parameter))
+        return parameters
 
-    def _found_slots(self) -> list[Slot]:
-        """Dry steps of every kind of run: which of its numbers are zero can decide what is
-        remembered, and they may change on the way.
+    def _discover_slots(self) -> list[Slot]:
+        """Return the entries of the state, from trial steps of every kind of run.
+
+        Which values are zero can decide which entries exist, and values may change during a run.
         """
-        found: dict[tuple[Owner, str], Slot] = {}
-        seen: set[tuple[Any, ...]] = set()
+        slots: dict[tuple[Owner, str], Slot] = {}
+        tried: set[tuple[Any, ...]] = set()
         for run, own in enumerate(self._values):
             lifted = {
                 name: 0.1 if type(value) is float and value == 0.0 else value
@@ -279,9 +299,9 @@ class Population:
                     value if isinstance(value, bool | str) else value == 0
                     for value in values.values()
                 )
-                if kind in seen:
+                if kind in tried:
                     continue
-                seen.add(kind)
+                tried.add(kind)
                 parameters = self._split(run, self._theta.clone())
                 try:
                     optimizers = self._built(parameters, values)
@@ -289,25 +309,27 @@ class Population:
                     if required:
                         raise
                     continue
-                for slot in self._dry(optimizers, parameters):
-                    other = found.setdefault((slot.owner, slot.key), slot)
+                for slot in self._trial_steps(optimizers, parameters):
+                    other = slots.setdefault((slot.owner, slot.key), slot)
                     if (other.shape, other.dtype, other.number) != (
                         slot.shape,
                         slot.dtype,
                         slot.number,
                     ):
                         raise InvalidInput(
-                            f"{self._title} keeps '{slot.key}' in changing shapes, which cannot be part of a snapshot.",
+                            f"{self._title} changes the shape or type of '{slot.key}' in its state,"
+                            " which cannot be stored in a snapshot.",
                             "optimizer.name",
                         )
-        return self._arranged(list(found.values()))
+        return self._arranged(list(slots.values()))
 
-    def _dry(
+    def _trial_steps(
         self,
         optimizers: list[torch.optim.Optimizer],
         parameters: list[tuple[Parameter, torch.Tensor]],
     ) -> Iterator[Slot]:
-        before = [_own_values(optimizer) for optimizer in optimizers]
+        """Take a few steps and yield the entries of the state that they create."""
+        before = [own_values(optimizer) for optimizer in optimizers]
         arguments = [
             [
                 {k: v for k, v in group.items() if k in self._ignored}
@@ -316,50 +338,53 @@ class Population:
             for optimizer in optimizers
         ]
         names: list[set[tuple[Owner, str]]] = []
-        for _ in range(_DRY_STEPS):
+        for _ in range(_TRIAL_STEPS):
             for optimizer in optimizers:
                 try:
                     optimizer.step()
-                except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises, these settings do not work here
+                except Exception as error:  # noqa: BLE001 - foreign code may raise anything
                     reason = " ".join(str(error).split()).rstrip(".") or "no reason given"
                     raise InvalidInput(
-                        f"{self._title} failed in a trial step with {type(error).__name__}: {reason}.",
+                        f"{self._title} failed in a trial step with {type(error).__name__}:"
+                        f" {reason}.",
                         "optimizer.name",
                     ) from None
-            remembered = [
+            entries = [
                 (owner, key)
-                for owner, container in _containers(optimizers, parameters)
+                for owner, container in containers(optimizers, parameters)
                 for key, v in container.items()
-                if self._remembers(owner, key, v)
+                if self._is_state(owner, key, v)
             ]
-            names.append(set(remembered))
+            names.append(set(entries))
         if names[0] != names[-1]:
             raise InvalidInput(
-                f"{self._title} remembers ever more from step to step, which cannot be part of a snapshot.",
+                f"{self._title} has a state that grows at every step, which cannot be stored in a"
+                " snapshot.",
                 "optimizer.name",
             )
         for optimizer, kept in zip(optimizers, arguments, strict=True):
             for group, own in zip(optimizer.param_groups, kept, strict=True):
                 for key, value in own.items():
-                    if not _same(group[key], value):
+                    if not same(group[key], value):
                         raise InvalidInput(
-                            f"{self._title} changes its own setting '{key}', so that it could not be repeated.",
+                            f"{self._title} changes its own setting '{key}', so its steps cannot be"
+                            " reproduced.",
                             "optimizer.name",
                         )
         for number, (optimizer, own) in enumerate(zip(optimizers, before, strict=True)):
-            for key, value in _own_values(optimizer).items():
-                if not _same(own.get(key), value):
+            for key, value in own_values(optimizer).items():
+                if not same(own.get(key), value):
                     yield self._slot(f"self.{number}", key, value)
-        for owner, container in _containers(optimizers, parameters):
+        for owner, container in containers(optimizers, parameters):
             if not owner.startswith("self."):
                 for key, value in container.items():
-                    if self._remembers(owner, key, value) and value is not None:
+                    if self._is_state(owner, key, value) and value is not None:
                         yield self._slot(owner, key, value)
 
-    def _remembers(self, owner: Owner, key: str, value: Any) -> bool:
-        """Whether an entry is something that the optimizer remembers, and not a setting of its own."""
+    def _is_state(self, owner: Owner, key: str, value: Any) -> bool:
+        """Return whether an entry belongs to the state and is not a setting."""
         if owner.startswith("self."):
-            return False  # found by its changes
+            return False  # attributes belong to the state if trial steps change them
         if owner.startswith("group."):
             return (
                 key not in self._ignored
@@ -373,41 +398,43 @@ class Population:
             host = value.device.type == "cpu" and self._theta.device.type != "cpu"
             return Slot(owner, key, tuple(value.shape), value.dtype, None, host, False)
         if type(value) in (bool, int, float):
-            wide = torch.float32 if self._theta.device.type == "mps" else torch.float64
-            dtype = {bool: torch.bool, int: torch.int64, float: wide}[type(value)]
+            real = torch.float32 if self._theta.device.type == "mps" else torch.float64
+            dtype = {bool: torch.bool, int: torch.int64, float: real}[type(value)]
             return Slot(owner, key, (), dtype, type(value), True, False)
         raise InvalidInput(
-            f"{self._title} remembers '{key}', a {type(value).__name__}, which cannot be part of a snapshot.",
+            f"{self._title} has '{key}', a {type(value).__name__}, in its state, which cannot be"
+            " stored"
+            " in a snapshot.",
             "optimizer.name",
         )
 
     def _arranged(self, slots: list[Slot]) -> list[Slot]:
-        """Entries that lie in one buffer marked as such, all in a fixed order."""
+        """Return the slots in a fixed order, with those that share a buffer marked."""
         shapes = {spec.name: spec.shape for spec in self._layout.parameters}
         arranged: list[Slot] = []
         for key, group in itertools.groupby(
             sorted(slots, key=lambda slot: slot.key), key=lambda slot: slot.key
         ):
             members = list(group)
-            alike = len({(slot.dtype, slot.number, slot.host) for slot in members}) == 1 and all(
+            uniform = len({(slot.dtype, slot.number, slot.host) for slot in members}) == 1 and all(
                 slot.owner in shapes for slot in members
             )
-            whole = alike and all(
+            parameter_shaped = uniform and all(
                 slot.shape == shapes[slot.owner] and slot.shape and slot.dtype == self._theta.dtype
                 for slot in members
             )
-            numbers = alike and all(slot.shape == () for slot in members)
+            scalars = uniform and all(slot.shape == () for slot in members)
             arranged += [
-                Slot(s.owner, key, s.shape, s.dtype, s.number, s.host, whole or numbers)
+                Slot(s.owner, key, s.shape, s.dtype, s.number, s.host, parameter_shaped or scalars)
                 for s in members
             ]
         return sorted(arranged, key=lambda slot: (slot.owner, slot.key))
 
-    def _made_buffers(self) -> State:
+    def _allocate_buffers(self) -> State:
         runs, device = self._theta.shape[0], self._theta.device
-        made: State = {}
+        buffers: State = {}
         for slot in self._slots:
-            if slot.buffer not in made:
+            if slot.buffer not in buffers:
                 extent = (
                     slot.shape
                     if not slot.packed
@@ -415,69 +442,20 @@ class Population:
                     if slot.shape
                     else (len(self._layout.parameters),)
                 )
-                made[slot.buffer] = torch.zeros(
+                buffers[slot.buffer] = torch.zeros(
                     runs, *extent, dtype=slot.dtype, device="cpu" if slot.host else device
                 )
-        return made
+        return buffers
 
     def _view(self, slot: Slot, run: int) -> torch.Tensor:
-        """The place of an entry in its buffer."""
+        """Return the view of an entry in its buffer."""
         row = self._buffers[slot.buffer][run]
         if not slot.packed:
             return row
-        place = next(
-            place for place, spec in enumerate(self._layout.parameters) if spec.name == slot.owner
+        index = next(
+            index for index, spec in enumerate(self._layout.parameters) if spec.name == slot.owner
         )
         if not slot.shape:
-            return row[place]
-        begin = self._layout.offsets[place]
-        return row[begin : begin + self._layout.sizes[place]].view(slot.shape)
-
-
-def _containers(
-    optimizers: Sequence[torch.optim.Optimizer],
-    parameters: Sequence[tuple[Parameter, torch.Tensor]],
-    *,
-    every: bool = False,
-) -> Iterator[tuple[Owner, dict[Any, Any]]]:
-    """The dictionaries in which the optimizers of a run keep what they remember; ``every``: also
-    those of parameters of which nothing is remembered yet.
-    """
-    owners = {id(parameter): spec.name for spec, parameter in parameters}
-    count = itertools.count()
-    for number, optimizer in enumerate(optimizers):
-        for group in optimizer.param_groups:
-            yield f"group.{next(count)}", _Beside(group)
-            for parameter in group["params"]:
-                if every or parameter in optimizer.state:
-                    yield owners[id(parameter)], optimizer.state[parameter]
-        yield f"self.{number}", vars(optimizer)
-
-
-class _Beside(dict[Any, Any]):
-    """A parameter group without its parameters."""
-
-    def __init__(self, group: dict[str, Any]) -> None:
-        super().__init__(
-            {key: value for key, value in group.items() if key not in ("params", "param_names")}
-        )
-        self._group = group
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-        self._group[key] = value
-
-
-def _own_values(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Numbers and tensors among the optimizer's own attributes."""
-    return {
-        key: value.clone() if isinstance(value, torch.Tensor) else value
-        for key, value in vars(optimizer).items()
-        if isinstance(value, int | float | torch.Tensor)
-    }
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return one.shape == other.shape and bool(torch.equal(one, other))
-    return type(one) is type(other) and bool(one == other)
+            return row[index]
+        begin = self._layout.offsets[index]
+        return row[begin : begin + self._layout.sizes[index]].view(slot.shape)

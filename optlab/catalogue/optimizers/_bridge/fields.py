@@ -1,8 +1,8 @@
-"""Arguments of a constructor as fields, and the fields' values as arguments again.
+"""Conversion of constructor arguments to fields, and of field values to arguments.
 
-A number, a switch or a listed text is one field; a tuple of numbers is a field each (``betas`` are
-``beta1`` and ``beta2``). What cannot be a field (None, functions, tables) and what says how torch
-computes rather than what (``foreach``) stays at its default and is named on the page.
+A number, a boolean or a choice is one field; a tuple of numbers is one field per number (``betas``
+becomes ``beta1`` and ``beta2``). Arguments that cannot be fields (None, functions, dictionaries)
+and those that select an implementation (``foreach``) keep their defaults and are named on the page.
 """
 
 from __future__ import annotations
@@ -11,42 +11,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._bridge.signatures import NO_DEFAULT, Argument
 from optlab.core.fields import choice, flag, integer, number
 
 FIXED = frozenset({"foreach", "fused", "capturable", "differentiable", "maximize"})
-"""Arguments that stay at torch's defaults: ways of computing, and climbing instead of descending.
-"""
+"""Arguments that keep torch's defaults: choices of implementation, and ``maximize``."""
 
-_LR = dict(
-    symbol="ε", gt=0.0, log=True, slider=(1e-6, 10.0), help="Size of the step; schedules act on it."
-)
-_DECAY = dict(ge=0.0, lt=1.0, slider=(0.0, 0.9999))
-_KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "lr": ("Learning rate", _LR),
-    "beta1": (
-        "Decay of the first moment",
-        dict(symbol="ρ₁", help="How long gradients are remembered.", **_DECAY),
+Description = tuple[str, Mapping[str, Any]]
+"""Label of a field, and further arguments of its declaration."""
+
+
+def _shared(declaration: shared.NumberDeclaration, **arguments: Any) -> Description:
+    """Return a shared declaration with replacements."""
+    return declaration.label, declaration.changed(**arguments)
+
+
+_DECAY_SLIDER = (0.0, 0.9999)
+_DECAY = dict(ge=0.0, lt=1.0, slider=_DECAY_SLIDER)
+_KNOWN: Mapping[str, Description] = {
+    "lr": _shared(
+        shared.learning_rate, slider=(1e-6, 10.0), help="Size of the step; schedules act on it."
     ),
-    "beta2": (
-        "Decay of the second moment",
-        dict(symbol="ρ₂", help="How long squared gradients are remembered.", **_DECAY),
-    ),
+    "beta1": _shared(shared.first_moment_decay, slider=_DECAY_SLIDER),
+    "beta2": _shared(shared.second_moment_decay, slider=_DECAY_SLIDER),
     "beta3": ("Third decay", dict(help="Third of the decay rates.", **_DECAY)),
-    "eps": ("Small constant", dict(symbol="δ", ge=0.0, help="Keeps a division finite.")),
-    "weight_decay": (
-        "Weight decay",
-        dict(symbol="λ", ge=0.0, slider=(0.0, 0.5), help="Pull of the parameters towards zero."),
+    "eps": _shared(
+        shared.small_constant,
+        gt=None,
+        ge=0.0,
+        log=None,
+        slider=None,
+        help="Keeps a division finite.",
     ),
+    "weight_decay": _shared(shared.weight_decay, help="Pull of the parameters towards zero."),
     "decoupled_weight_decay": (
         "Decoupled weight decay",
         dict(
-            help="Shrink the parameters directly, as AdamW does, instead of adding the penalty's gradient to the gradient."
+            help="Shrink the parameters directly, as AdamW does, instead of adding the gradient of"
+            " the penalty."
         ),
     ),
-    "momentum": (
-        "Momentum",
-        dict(symbol="α", help="Share of the velocity that a step keeps.", **_DECAY),
+    "momentum": _shared(
+        shared.momentum, slider=_DECAY_SLIDER, help="Share of the velocity that a step keeps."
     ),
     "dampening": (
         "Dampening",
@@ -54,16 +61,16 @@ _KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             ge=0.0,
             le=1.0,
             slider=(0.0, 1.0),
-            help="Share of the gradient that does not enter the velocity.",
+            help="Share of the gradient that is not added to the velocity.",
         ),
     ),
     "nesterov": (
         "Nesterov",
-        dict(help="Look ahead along the velocity, in torch's rearranged form."),
+        dict(help="Use Nesterov momentum, in the rearranged form of torch."),
     ),
     "amsgrad": (
         "AMSGrad",
-        dict(help="Divide by the largest second moment so far instead of the present one."),
+        dict(help="Divide by the largest second moment so far instead of the current one."),
     ),
     "rho": (
         "Decay of the squares",
@@ -72,13 +79,14 @@ _KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             ge=0.0,
             le=1.0,
             slider=(0.0, 0.9999),
-            help="How long squares are remembered.",
+            help="Share of the running average of squares that a step keeps.",
         ),
     ),
     "centered": (
         "Centered",
         dict(
-            help="Subtract the squared mean of the gradient, so that its variance is what is divided by."
+            help="Subtract the squared mean of the gradient, so that the step is divided by its"
+            " standard deviation."
         ),
     ),
     "lr_decay": (
@@ -86,7 +94,7 @@ _KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         dict(
             ge=0.0,
             slider=(0.0, 1.0),
-            help="The rate is divided by 1 + this times the number of steps before.",
+            help="The rate is divided by 1 + this value times the number of previous steps.",
         ),
     ),
     "momentum_decay": (
@@ -95,18 +103,26 @@ _KNOWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             symbol="ψ",
             ge=0.0,
             slider=(0.0, 0.1),
-            help="How fast the momentum grows to its final value.",
+            help="Speed at which the momentum grows to its final value.",
         ),
     ),
 }
-_OF_CLASS: Mapping[tuple[str, str], tuple[str, Mapping[str, Any]]] = {
+_OF_CLASS: Mapping[tuple[str, str], Description] = {
     ("RMSprop", "alpha"): (
         "Decay of the squares",
-        dict(symbol="ρ", help="How long squared gradients are remembered.", **_DECAY),
+        dict(
+            symbol="ρ",
+            help="Share of the running average of squared gradients that a step keeps.",
+            **_DECAY,
+        ),
     ),
     ("ASGD", "alpha"): (
         "Power of the decay",
-        dict(ge=0.0, slider=(0.0, 1.0), help="Power with which the rate falls over the steps."),
+        dict(
+            ge=0.0,
+            slider=(0.0, 1.0),
+            help="Power of the step number with which the rate decreases.",
+        ),
     ),
     ("ASGD", "lambd"): (
         "Decay term",
@@ -114,7 +130,8 @@ _OF_CLASS: Mapping[tuple[str, str], tuple[str, Mapping[str, Any]]] = {
             symbol="λ",
             ge=0.0,
             slider=(0.0, 0.1),
-            help="Pull towards zero, and how early the rate begins to fall.",
+            help="Pull of the parameters towards zero; also determines how early the rate begins"
+            " to decrease.",
         ),
     ),
     ("ASGD", "t0"): (
@@ -122,11 +139,11 @@ _OF_CLASS: Mapping[tuple[str, str], tuple[str, Mapping[str, Any]]] = {
         dict(
             ge=0.0,
             unit="steps",
-            help="Step from which torch keeps an average of the parameters beside them.",
+            help="Step from which torch keeps an average of the parameters as well.",
         ),
     ),
     ("Adagrad", "initial_accumulator_value"): (
-        "First sum",
+        "Initial sum",
         dict(ge=0.0, help="Sum of the squared gradients before the first step."),
     ),
     ("Adafactor", "beta2_decay"): (
@@ -138,15 +155,17 @@ _OF_CLASS: Mapping[tuple[str, str], tuple[str, Mapping[str, Any]]] = {
         dict(
             symbol="δ₁",
             ge=0.0,
-            help="Least squared update before the root; 0 takes the precision's own machine epsilon, as torch does by default.",
+            help="Minimum of the squared gradient; 0 stands for the machine epsilon of the"
+            " precision, the default of torch.",
         ),
     ),
     ("Adafactor", "eps2"): (
-        "Least size of a tensor",
+        "Minimum size of a tensor",
         dict(
             symbol="δ₂",
             ge=0.0,
-            help="The step is relative to a tensor's root mean square, at least this.",
+            help="The step is relative to the root mean square of a tensor, or to this value if"
+            " that is smaller.",
         ),
     ),
     ("Adafactor", "d"): (
@@ -157,62 +176,65 @@ _OF_CLASS: Mapping[tuple[str, str], tuple[str, Mapping[str, Any]]] = {
             help="Largest root mean square of an update before it is scaled down.",
         ),
     ),
-    ("Rprop", "lr"): (
-        "Learning rate",
-        {
-            **_LR,
-            "help": "First size of every value's step; later sizes are the rule's own, so schedules have no effect.",
-        },
+    ("Rprop", "lr"): _shared(
+        shared.learning_rate,
+        slider=(1e-6, 10.0),
+        help="First step size of every parameter. The rule adapts later sizes itself, so schedules"
+        " have no effect.",
     ),
     ("Rprop", "eta1"): (
-        "Shrinking",
+        "Decrease factor",
         dict(
             symbol="η₋",
             gt=0.0,
             lt=1.0,
             slider=(0.05, 0.95),
-            help="Factor where the gradient changes its sign.",
+            help="Factor of the step size when the gradient changes sign.",
         ),
     ),
     ("Rprop", "eta2"): (
-        "Growth",
+        "Increase factor",
         dict(
             symbol="η₊",
             gt=1.0,
             slider=(1.01, 2.0),
-            help="Factor where the gradient keeps its sign.",
+            help="Factor of the step size when the gradient keeps its sign.",
         ),
     ),
     ("Rprop", "step_size1"): (
-        "Least step",
-        dict(gt=0.0, log=True, slider=(1e-9, 1e-2), help="Smallest size of a value's step."),
+        "Smallest step",
+        dict(gt=0.0, log=True, slider=(1e-9, 1e-2), help="Minimum step size of a parameter."),
     ),
     ("Rprop", "step_size2"): (
         "Largest step",
-        dict(gt=0.0, log=True, slider=(1e-3, 1e3), help="Largest size of a value's step."),
+        dict(gt=0.0, log=True, slider=(1e-3, 1e3), help="Maximum step size of a parameter."),
     ),
     ("Muon", "ns_coefficient1"): (
         "First coefficient",
-        dict(symbol="a", help="Coefficient of X in the polynomial that is iterated."),
+        dict(symbol="a", help="Coefficient of X in the iterated polynomial."),
     ),
     ("Muon", "ns_coefficient2"): (
         "Second coefficient",
-        dict(symbol="b", help="Coefficient of XXᵀX in the polynomial that is iterated."),
+        dict(symbol="b", help="Coefficient of XXᵀX in the iterated polynomial."),
     ),
     ("Muon", "ns_coefficient3"): (
         "Third coefficient",
-        dict(symbol="c", help="Coefficient of XXᵀXXᵀX in the polynomial that is iterated."),
+        dict(symbol="c", help="Coefficient of XXᵀXXᵀX in the iterated polynomial."),
     ),
     ("Muon", "ns_steps"): (
         "Newton–Schulz steps",
         dict(
-            ge=1, le=99, slider=(1, 10), help="Iterations that make the momentum nearly orthogonal."
+            ge=1,
+            le=99,
+            slider=(1, 10),
+            help="Number of iterations that make the momentum nearly orthogonal.",
         ),
     ),
     ("Muon", "adjust_lr_fn"): (
         "Scale of the rate",
         dict(
-            help="original scales by the root of rows over columns where above 1; match_rms_adamw makes updates as large as AdamW's."
+            help="original scales by the square root of rows over columns if above 1;"
+            " match_rms_adamw makes updates as large as those of AdamW."
         ),
     ),
 }
@@ -220,13 +242,18 @@ _CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("Muon", "adjust_lr_fn"): ("original", "match_rms_adamw")
 }
 _ZERO_FOR_NONE = frozenset({("Adafactor", "eps1")})
-"""Fields of torch whose None (a default of its own making) is written 0."""
+"""Fields whose value 0 stands for None, torch's automatic default."""
 
 
 @dataclass(frozen=True)
 class Binding:
-    """An argument and the fields that hold it; ``bundled``: whether it is a tuple of them.
-    ``none``: fields whose 0 stands for None.
+    """An argument and the fields that hold its value.
+
+    Attributes:
+        argument: name of the argument.
+        fields: names of the fields.
+        bundled: whether the argument is a tuple of their values.
+        none: fields whose value 0 stands for None.
     """
 
     argument: str
@@ -235,18 +262,22 @@ class Binding:
     none: frozenset[str] = frozenset()
 
     def value(self, values: Mapping[str, Any]) -> Any:
-        """The argument's value from the fields' values."""
-        found = tuple(
+        """Return the value of the argument for values of the fields."""
+        parts = tuple(
             None if name in self.none and values[name] == 0.0 else values[name]
             for name in self.fields
         )
-        return found if self.bundled else found[0]
+        return parts if self.bundled else parts[0]
 
 
 @dataclass(frozen=True)
 class Declared:
-    """What an argument becomes: the fields' annotations and declarations by name (none where it
-    stays fixed), and the binding.
+    """The fields of an argument.
+
+    Attributes:
+        annotations: field name → annotation; empty if the argument keeps its default.
+        declarations: field name → declaration.
+        binding: the argument and its fields; None if it keeps its default.
     """
 
     annotations: Mapping[str, Any]
@@ -255,16 +286,18 @@ class Declared:
 
 
 def declare(cls: str, argument: Argument, reserved: frozenset[str], known: bool) -> Declared:
-    """The fields of one argument of class ``cls``.
+    """Return the fields of one argument.
 
     Args:
-        reserved: names that a field cannot have. known: whether it is a class of torch's own, of
-            which more is known than the name.
+        cls: name of the class.
+        argument: the argument.
+        reserved: names that a field cannot have.
+        known: whether it is a class of torch, whose arguments are described in this module.
     """
-    nothing = Declared({}, {}, None)
+    unused = Declared({}, {}, None)
     default = argument.default
     if argument.name in FIXED or argument.name.startswith("_"):
-        return nothing
+        return unused
     if default == NO_DEFAULT and argument.name == "lr":
         default = 0.01
     bundled = isinstance(default, tuple)
@@ -279,12 +312,12 @@ def declare(cls: str, argument: Argument, reserved: frozenset[str], known: bool)
     annotations: dict[str, Any] = {}
     declarations: dict[str, Any] = {}
     none: set[str] = set()
-    for name, given in zip(names, parts, strict=True):
+    for name, value in zip(names, parts, strict=True):
         choices = _CHOICES.get((cls, name), ()) if known else ()
-        part = given
+        part = value
         if known and (cls, name) in _ZERO_FOR_NONE:
             none.add(name)
-            part = given or 0.0
+            part = value or 0.0
         label, extra = _described(cls, argument.name, name, known)
         if choices:
             annotations[name] = Literal[choices]
@@ -304,9 +337,9 @@ def declare(cls: str, argument: Argument, reserved: frozenset[str], known: bool)
             annotations[name] = float
             declarations[name] = number(float(part), label, **_allowed(extra, part))
         else:
-            return nothing
+            return unused
     if not names:
-        return nothing
+        return unused
     return Declared(
         annotations, declarations, Binding(argument.name, tuple(names), bundled, frozenset(none))
     )
@@ -336,21 +369,19 @@ def _described(cls: str, argument: str, name: str, known: bool) -> tuple[str, di
     else:
         label, extra = (
             name.strip("_").replace("_", " ").capitalize() or name,
-            dict(help=f"The argument {argument} of {cls}; its package says what it does."),
+            dict(help=f"The argument {argument} of {cls}; see its package."),
         )
     return label, dict(extra)
 
 
 def _allowed(extra: dict[str, Any], default: float) -> dict[str, Any]:
-    """``extra`` without the bounds that the class's own default would break: its author knows
-    better than a rule of thumb.
-    """
-    kept = dict(extra)
-    low, high = kept.get("ge", kept.get("gt")), kept.get("le", kept.get("lt"))
-    broken = (low is not None and (default < low or default == kept.get("gt"))) or (
-        high is not None and (default > high or default == kept.get("lt"))
+    """Return ``extra``, without its bounds if the default of the class violates them."""
+    allowed = dict(extra)
+    low, high = allowed.get("ge", allowed.get("gt")), allowed.get("le", allowed.get("lt"))
+    violated = (low is not None and (default < low or default == allowed.get("gt"))) or (
+        high is not None and (default > high or default == allowed.get("lt"))
     )
-    if broken:
+    if violated:
         for bound in ("ge", "gt", "le", "lt", "slider", "log"):
-            kept.pop(bound, None)
-    return kept
+            allowed.pop(bound, None)
+    return allowed

@@ -1,9 +1,8 @@
-"""Component classes made of constructors: each steps the real optimizer, a run at a time.
+"""Component classes built from constructors; each steps the real optimizer, run by run.
 
-From the outside such a rule is as pure as any: ``update`` takes a state and gives a new one.
-Inside, the optimizers of the last steps are kept (a few a thread), so that the next step finds its
-state already in place. Rules of this kind are not offered by ``optlab.optim``: people have them
-from torch.
+From the outside such a rule is as pure as any other: ``update`` takes a state and returns a new
+one. Internally, the optimizers of the last steps are cached per thread, so that the state of the
+next step is already in place. ``optlab.optim`` does not offer these rules, because torch does.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from optlab.catalogue.optimizers._bridge.descriptions import Description
 from optlab.catalogue.optimizers._bridge.execution import Population, Values
 from optlab.catalogue.optimizers._bridge.fields import FIXED, Binding, declare
 from optlab.catalogue.optimizers._bridge.signatures import NO_DEFAULT, Signature
-from optlab.catalogue.optimizers._bridge.words import About
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import flag, number
@@ -27,12 +26,12 @@ from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.layout import Layout, Parameter
 from optlab.core.lazy import torch
 
-_KEPT = 16
-"""Populations of optimizers that a thread keeps ready."""
+_CACHE_SIZE = 16
+"""Number of populations of optimizers that a thread keeps."""
 
 
-class Unfit(Exception):
-    """A class that cannot be a component; the message is a sentence that says why."""
+class UnsupportedOptimizer(Exception):
+    """Raised for a class that cannot be a component; the message says why."""
 
 
 class TorchRule(Optimizer):
@@ -40,14 +39,12 @@ class TorchRule(Optimizer):
 
     elementwise: ClassVar[bool] = False
     signature: ClassVar[Signature]
-    """The constructor it was made of."""
+    """The constructor from which the class was built."""
     bindings: ClassVar[tuple[Binding, ...]] = ()
     extra: ClassVar[dict[str, tuple[Any, Any]]] = {}
-    """Fields beside the constructor's arguments: name → annotation and declaration."""
+    """Fields besides the arguments of the constructor: name → annotation and declaration."""
     loaded: ClassVar[Any] = None
-    """The optimizer class where it was imported to be read; torch's own are found when they are
-    first needed.
-    """
+    """The optimizer class of a registered package; those of torch are imported on first use."""
 
     @classmethod
     def start(cls, theta: torch.Tensor) -> State:
@@ -64,29 +61,33 @@ class TorchRule(Optimizer):
         values = _rows(cls, theta, h)
         return cls._population(theta, h, values).step(theta, g, state, values)
 
-    # --- the optimizers ------------------------------------------------------------------------------------------------------------
+    # --- the optimizers ---------------------------------------------------------------------------
 
     @classmethod
     def optimizer_class(cls) -> Any:
-        """The torch optimizer itself.
+        """Return the class of the torch optimizer.
 
         Raises:
             InvalidInput: the installed torch does not have it.
         """
         if cls.loaded is not None:
             return cls.loaded
-        found = getattr(importlib.import_module(cls.signature.module), cls.signature.cls, None)
-        if found is None:
+        module = importlib.import_module(cls.signature.module)
+        optimizer = getattr(module, cls.signature.cls, None)
+        if optimizer is None:
             version = importlib.metadata.version("torch")
-            message = f"optimizer.name is '{cls.name}', but the installed torch {version} has no {cls.signature.cls}; install a newer torch."
-            raise InvalidInput(message, "optimizer.name")
-        return found
+            raise InvalidInput(
+                f"optimizer.name is '{cls.name}', but the installed torch {version} has no"
+                f" {cls.signature.cls}; install a newer torch.",
+                "optimizer.name",
+            )
+        return optimizer
 
     @classmethod
-    def made(
+    def create(
         cls, parameters: Sequence[tuple[Parameter, torch.Tensor]], values: Values
     ) -> list[torch.optim.Optimizer]:
-        """Optimizers of one run's parameters with the values of its fields."""
+        """Return optimizers for the parameters of one run (tensors of any shape) and its values."""
         return [
             cls.optimizer_class()(
                 [parameter for _, parameter in parameters], **cls.arguments(values)
@@ -94,9 +95,11 @@ class TorchRule(Optimizer):
         ]
 
     @classmethod
-    def assigned(cls, optimizers: list[torch.optim.Optimizer], values: Values) -> bool:
-        """Give optimizers other values; False where some are not settings of parameter groups, so
-        that the optimizers have to be made anew.
+    def assign(cls, optimizers: list[torch.optim.Optimizer], values: Values) -> bool:
+        """Assign new values to optimizers.
+
+        Return False if some values are not settings of parameter groups, so that the optimizers
+        must be rebuilt.
         """
         wanted = cls.arguments(values)
         groups = [group for optimizer in optimizers for group in optimizer.param_groups]
@@ -108,7 +111,7 @@ class TorchRule(Optimizer):
 
     @classmethod
     def arguments(cls, values: Values) -> dict[str, Any]:
-        """Arguments of the constructor from the values of the fields."""
+        """Return the arguments of the constructor for values of the fields."""
         return {binding.argument: binding.value(values) for binding in cls.bindings}
 
     @classmethod
@@ -123,51 +126,54 @@ class TorchRule(Optimizer):
         layout: Layout = getattr(h, "layout", None) or _one_tensor(theta.shape[1])
         discrete = tuple(value for value in values[0].values() if isinstance(value, bool | str))
         key = (cls, id(layout), tuple(theta.shape), theta.dtype, theta.device, discrete)
-        kept = _kept()
-        if fresh or key not in kept:
+        cache = _cache()
+        if fresh or key not in cache:
             ignored = frozenset(argument.name for argument in cls.signature.arguments) | FIXED
             population = Population(
-                cls.label, cls.made, cls.assigned, ignored, layout, theta, values
+                cls.label, cls.create, cls.assign, ignored, layout, theta, values
             )
-            while len(kept) >= _KEPT:
-                kept.pop(next(iter(kept)), None)
-            # The layout is its trainer's: when that is gone, so are its optimizers.
-            kept[key] = (
-                weakref.ref(layout, lambda _, key=key, kept=kept: kept.pop(key, None)),  # type: ignore[misc]
+            while len(cache) >= _CACHE_SIZE:
+                cache.pop(next(iter(cache)), None)
+            # The layout belongs to a trainer; the optimizers are released together with it.
+            cache[key] = (
+                weakref.ref(layout, lambda _, key=key, cache=cache: cache.pop(key, None)),  # type: ignore[misc]
                 population,
             )
-        return kept[key][1]
+        return cache[key][1]
 
 
 class MuonRule(TorchRule):
-    """Base of Muon, which is for matrices only: the rest is AdamW's."""
+    """Base of Muon, which trains matrices only; AdamW trains all other parameters."""
 
     extra: ClassVar[dict[str, tuple[Any, Any]]] = {
         "rest_rate": (
             float,
             number(
                 1.0,
-                "Rate of the rest",
+                "Rate of other parameters",
                 gt=0.0,
                 log=True,
                 slider=(1e-3, 10.0),
-                help="AdamW's learning rate as a multiple of Muon's, so that schedules act on both; its decays are 0.9 and 0.999, its small constant is 1e-8.",
-                why="At torch's default rate for Muon this is AdamW's own default; at Muon's usual 0.02 choose about 0.05.",
+                help="Learning rate of AdamW as a multiple of that of Muon, so that schedules act"
+                " on both. Its decays are 0.9 and 0.999, its small constant is 1e-8.",
+                why="At torch's default rate for Muon, 1 gives AdamW its own default; at the usual"
+                " rate 0.02 of Muon choose about 0.05.",
             ),
         ),
         "output_by_muon": (
             bool,
             flag(
                 False,
-                "Output layer, too",
-                help="Train the weights of the output layer by Muon, too, instead of by AdamW.",
-                why="Muon is meant for hidden layers; of the output's weights each row belongs to an output of its own.",
+                "Include the output layer",
+                help="Train the weights of the output layer by Muon instead of AdamW.",
+                why="Muon is meant for hidden layers; in the output layer each row of the weights"
+                " belongs to a separate output.",
             ),
         ),
     }
 
     @classmethod
-    def made(
+    def create(
         cls, parameters: Sequence[tuple[Parameter, torch.Tensor]], values: Values
     ) -> list[torch.optim.Optimizer]:
         matrices = [
@@ -177,46 +183,56 @@ class MuonRule(TorchRule):
             and spec.role == "weight"
             and (values["output_by_muon"] or not spec.output)
         ]
-        chosen = {id(p) for p in matrices}
-        rest = [p for _, p in parameters if id(p) not in chosen]
-        found: list[torch.optim.Optimizer] = []
+        selected = {id(p) for p in matrices}
+        rest = [p for _, p in parameters if id(p) not in selected]
+        optimizers: list[torch.optim.Optimizer] = []
         if matrices:
-            found.append(cls.optimizer_class()(matrices, **cls.arguments(values)))
+            optimizers.append(cls.optimizer_class()(matrices, **cls.arguments(values)))
         if rest:
-            found.append(torch.optim.AdamW(rest, **_rest(values)))
-        return found
+            optimizers.append(torch.optim.AdamW(rest, **_adamw_arguments(values)))
+        return optimizers
 
     @classmethod
-    def assigned(cls, optimizers: list[torch.optim.Optimizer], values: Values) -> bool:
+    def assign(cls, optimizers: list[torch.optim.Optimizer], values: Values) -> bool:
         for optimizer in optimizers:
             wanted = (
                 cls.arguments(values)
                 if isinstance(optimizer, cls.optimizer_class())
-                else _rest(values)
+                else _adamw_arguments(values)
             )
             for group in optimizer.param_groups:
                 group.update(wanted)
         return True
 
 
-def _rest(values: Values) -> dict[str, Any]:
+def _adamw_arguments(values: Values) -> dict[str, Any]:
     return {"lr": values["lr"] * values["rest_rate"], "weight_decay": values["weight_decay"]}
 
 
 _BASES: dict[str, type[TorchRule]] = {"Muon": MuonRule}
-"""Classes of torch that need more than their constructor."""
+"""Base classes of torch optimizers that need more than their constructor."""
 
 
-def rule(
-    signature: Signature, name: str, label: str, group: str, place: int, about: About | None
+def build_rule(
+    signature: Signature,
+    name: str,
+    label: str,
+    group: str,
+    order: int,
+    description: Description | None,
 ) -> type[TorchRule]:
-    """The component class of an optimizer.
+    """Build the component class of an optimizer.
 
     Args:
-        about: the words of its page, for torch's own.
+        signature: its constructor.
+        name: name in files and flags.
+        label: name in the picker.
+        group: heading in the picker.
+        order: rank in the picker.
+        description: texts of its page; None for optimizers of other packages.
 
     Raises:
-        Unfit: an argument without a default cannot be a field.
+        UnsupportedOptimizer: an argument without a default cannot be a field.
     """
     known = signature.module.startswith("torch.optim")
     base = _BASES.get(signature.cls, TorchRule) if known else TorchRule
@@ -232,8 +248,8 @@ def rule(
             declarations |= declared.declarations
             bindings.append(declared.binding)
         elif argument.default == NO_DEFAULT:
-            raise Unfit(
-                f"its argument '{argument.name}' has no default that could be shown in a form."
+            raise UnsupportedOptimizer(
+                f"its argument '{argument.name}' has no default that a form could show."
             )
         else:
             fixed.append(argument.name)
@@ -242,15 +258,17 @@ def rule(
     body: dict[str, Any] = {
         "__module__": __name__,
         "__qualname__": f"Torch{signature.cls}",
-        "__doc__": _page(signature, group, about, fixed),
+        "__doc__": _docstring(signature, group, description, fixed),
         "__annotations__": annotations,
         "name": name,
         "label": label,
         "group": group,
-        "sort_order": place,
-        "rule": about.rule if about is not None else (),
-        "symbols": dict(about.symbols) if about is not None else {},
-        "source": about.source if about is not None else f"The class {signature.cls} of {group}.",
+        "sort_order": order,
+        "rule": description.rule if description is not None else (),
+        "symbols": dict(description.symbols) if description is not None else {},
+        "source": description.source
+        if description is not None
+        else f"The class {signature.cls} of {group}.",
         "signature": signature,
         "bindings": tuple(bindings),
         "torch_arguments": {
@@ -261,26 +279,29 @@ def rule(
     return type(f"Torch{signature.cls}", (base,), body)
 
 
-def _page(signature: Signature, group: str, about: About | None, fixed: Sequence[str]) -> str:
-    if about is not None:
-        paragraphs = [about.sentence, about.explanation]
+def _docstring(
+    signature: Signature, group: str, description: Description | None, fixed: Sequence[str]
+) -> str:
+    if description is not None:
+        paragraphs = [description.sentence, description.explanation]
     else:
         paragraphs = [
             f"The optimizer {signature.cls} of {group}.",
-            f"Its fields are what its constructor takes; {group} says what they mean and how the rule goes.",
+            f"Its fields are the arguments of its constructor; see {group} for their meaning and"
+            " for the rule.",
         ]
-    ways = ", ".join(name for name in fixed if name in FIXED)
-    rest = ", ".join(name for name in fixed if name not in FIXED)
-    words = (
-        f"The step is made by {signature.module}.{signature.cls} itself, one run after the other."
+    # Arguments of the algorithm first, then those of the implementation.
+    ordered = sorted(fixed, key=lambda argument: argument in FIXED)
+    execution = (
+        f"The steps are computed by {signature.module}.{signature.cls} itself, one run at a time."
     )
-    if ways or rest:
-        words += f" These arguments stay at their defaults: {', '.join(part for part in (rest, ways) if part)}."
-    return "\n\n".join([*(part for part in paragraphs if part), words])
+    if ordered:
+        execution += f" These arguments keep their defaults: {', '.join(ordered)}."
+    return "\n\n".join([*(part for part in paragraphs if part), execution])
 
 
 def _rows(cls: type[TorchRule], theta: torch.Tensor, h: Hyperparameters) -> list[dict[str, Any]]:
-    """The values of the fields, a dictionary a run."""
+    """Return the values of the fields, one dictionary per run."""
     runs = theta.shape[0]
     rows: list[dict[str, Any]] = [{} for _ in range(runs)]
     for field in cls.fields():
@@ -293,15 +314,16 @@ def _rows(cls: type[TorchRule], theta: torch.Tensor, h: Hyperparameters) -> list
 
 @functools.lru_cache(maxsize=8)
 def _one_tensor(size: int) -> Layout:
-    """The layout of parameters of which nothing is known but their number."""
+    """Return a layout of a single tensor, for parameters of which only the number is known."""
     return Layout((Parameter("theta", (size,), "weight", size, size),))
 
 
-_here = threading.local()  # optimizers write into their parameters: two threads must not share them
+# Optimizers write into their parameters, so threads must not share them.
+_thread = threading.local()
 
 
-def _kept() -> dict[tuple[Any, ...], tuple[Any, Population]]:
-    if not hasattr(_here, "kept"):
-        _here.kept = {}
-    kept: dict[tuple[Any, ...], tuple[Any, Population]] = _here.kept
-    return kept
+def _cache() -> dict[tuple[Any, ...], tuple[Any, Population]]:
+    if not hasattr(_thread, "cache"):
+        _thread.cache = {}
+    cache: dict[tuple[Any, ...], tuple[Any, Population]] = _thread.cache
+    return cache

@@ -1,8 +1,7 @@
-"""What the constructor of an optimizer takes: names, defaults and annotations, read from the class
-or, without importing it, from its source.
+"""Arguments of the constructor of an optimizer, read from the class or from its source.
 
-Only values that a file can hold are kept as defaults: numbers, switches, texts, None and tuples of
-these.
+Reading the source does not import it. Only values that a file can hold are kept as defaults:
+numbers, booleans, strings, None and tuples of these.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 NO_DEFAULT = "<no default>"
-"""Stands for the default of an argument that has to be given; ``OPAQUE`` for one that is of no kind
-that a field can have.
-"""
+"""Marks a required argument."""
 OPAQUE = "<opaque>"
+"""Marks a default that a field cannot have."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,7 @@ class Argument:
     """One argument of a constructor.
 
     Attributes:
+        name: its name.
         default: its default, :data:`NO_DEFAULT` or :data:`OPAQUE`.
         annotation: its annotation as text, or "".
     """
@@ -35,8 +34,12 @@ class Argument:
 
 @dataclass(frozen=True)
 class Signature:
-    """The arguments of an optimizer's constructor after the parameters, in order; ``module`` and
-    ``cls`` say which class.
+    """The constructor of an optimizer.
+
+    Attributes:
+        module: module of the class.
+        cls: name of the class.
+        arguments: arguments after the parameters, in order.
     """
 
     module: str
@@ -45,10 +48,11 @@ class Signature:
 
 
 def read(cls: type) -> Signature:
-    """The signature of a class.
+    """Return the signature of a class.
 
     Raises:
-        ValueError, TypeError: it has none that can be read.
+        ValueError: its signature cannot be read.
+        TypeError: it is not callable.
     """
     parameters = list(inspect.signature(cls).parameters.values())[1:]
     arguments = [
@@ -64,8 +68,10 @@ def read(cls: type) -> Signature:
 
 
 def read_source(text: str, module: str, cls: str) -> Signature | None:
-    """The signature of class ``cls`` from the source of its module; None where the source does not
-    tell.
+    """Return the signature of class ``cls`` from the source of its module.
+
+    Return None if the class or its constructor is not in the source, or takes ``*args`` or
+    ``**kwargs``.
     """
     tree = ast.parse(text)
     definition = next(
@@ -108,7 +114,7 @@ def read_source(text: str, module: str, cls: str) -> Signature | None:
 
 
 def plain(value: Any) -> Any:
-    """``value`` if it is of a kind that a file can hold, else :data:`OPAQUE`."""
+    """Return ``value`` if a file can hold it, else :data:`OPAQUE`."""
     if isinstance(value, list | tuple):
         items = tuple(plain(item) for item in value)
         return OPAQUE if OPAQUE in items else items

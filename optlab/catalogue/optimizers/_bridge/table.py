@@ -1,7 +1,7 @@
-"""What the optimizers of torch take: written by ``packaging/torch_signatures.py`` from torch
-2.13.0, checked by a test.
+"""Signatures of the optimizers of torch, written by ``packaging/torch_signatures.py``.
 
-Listing optimizers must not import torch, which takes seconds; so their signatures are kept here.
+Generated from torch 2.13.0 and checked by a test. Listing optimizers must not import torch, which
+takes seconds, so this module stores their signatures.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from optlab.catalogue.optimizers._bridge.signatures import Argument, Signature
 
 TORCH = "2.13.0"
-"""Version of torch that was read."""
+"""Version of torch from which the table was generated."""
 
 KNOWN: tuple[Signature, ...] = (
     Signature(

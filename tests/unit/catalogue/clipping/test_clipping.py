@@ -57,7 +57,7 @@ def test_that_clipping_by_value_is_torchs(threshold: float) -> None:
     norm = torch.linalg.vector_norm(g, dim=1)
     ours = ClipByValue().clip(g, norm, h)
     assert torch.equal(ours, parameter.grad)
-    assert torch.equal(ClipByValue().touched(g, norm, h), (ours != g).double().mean(dim=1))
+    assert torch.equal(ClipByValue().clipped_share(g, norm, h), (ours != g).double().mean(dim=1))
 
 
 def test_that_each_run_is_clipped_by_value_at_its_own_threshold() -> None:
@@ -67,20 +67,27 @@ def test_that_each_run_is_clipped_by_value_at_its_own_threshold() -> None:
         [1.0, -0.2],
         [0.1, -0.1],
     ]
-    assert ClipByValue().touched(g, torch.linalg.vector_norm(g, dim=1), h).tolist() == [0.5, 1.0]
+    assert ClipByValue().clipped_share(g, torch.linalg.vector_norm(g, dim=1), h).tolist() == [
+        0.5,
+        1.0,
+    ]
 
 
 def test_that_by_norm_all_components_are_touched_or_none() -> None:
     g = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]], dtype=torch.float64)
     norm = torch.linalg.vector_norm(g, dim=1)
-    assert ClipByNorm().touched(g, norm, Hyperparameters(threshold=0.6)).tolist() == [1.0, 0.0, 0.0]
+    assert ClipByNorm().clipped_share(g, norm, Hyperparameters(threshold=0.6)).tolist() == [
+        1.0,
+        0.0,
+        0.0,
+    ]
     column = torch.tensor([[6.0], [0.4], [1.0]], dtype=torch.float64)
-    assert ClipByNorm().touched(g, norm, Hyperparameters(threshold=column)).tolist() == [
+    assert ClipByNorm().clipped_share(g, norm, Hyperparameters(threshold=column)).tolist() == [
         0.0,
         1.0,
         0.0,
     ]
-    assert NoClipping().touched(g, norm, Hyperparameters()).tolist() == [0.0, 0.0, 0.0]
+    assert NoClipping().clipped_share(g, norm, Hyperparameters()).tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -97,8 +104,8 @@ def test_that_a_run_tells_the_share_that_was_clipped_and_an_unclipped_one_has_no
     for step in range(40):
         before = trainer.theta.clone()
         trainer.advance()
-        # The step of plain descent is the clipped gradient: at the threshold in as many places as
-        # were told.
+        # The step of plain descent is the clipped gradient, which is at the threshold in the
+        # reported share of its components.
         g = (before - trainer.theta) / 0.1
         if clipping["name"] == "value":
             assert ((g.abs() - 0.05).abs() < 1e-12).double().mean().item() == pytest.approx(

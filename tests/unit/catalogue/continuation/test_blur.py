@@ -103,9 +103,7 @@ def test_that_on_a_quadratic_the_blurred_gradient_is_unbiased_and_the_loss_raise
     error = (taken.gradient.mean(dim=0) - gradient[0]).abs()
     assert bool((error < 5.0 * sigma * h.square().sum(dim=1).sqrt() / draws**0.5).all())
     spread = taken.gradient.std(dim=0) / (sigma * h.square().sum(dim=1).sqrt() / samples**0.5)
-    assert bool(((spread > 0.5) & (spread < 1.7)).all()), (
-        "the noise has the width that is asked for"
-    )
+    assert bool(((spread > 0.5) & (spread < 1.7)).all()), "the noise has the requested width"
     expected = loss.item() + 0.5 * sigma**2 * h.trace().item()
     noise = (sigma**2 * gradient.square().sum() + 0.5 * sigma**4 * h.square().sum()).sqrt().item()
     assert abs(taken.loss.mean().item() - expected) < 5.0 * noise / draws**0.5

@@ -1,5 +1,6 @@
-"""Objectives given by a formula, for rules that ask the objective itself: float64, and every
-question is counted.
+"""Objectives defined by a formula, for closure-based optimizers.
+
+They compute in float64 and count gradient evaluations.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ class Formula:
         self.function = function
         self.seeds = list(range(runs)) if seeds is None else seeds
         self.step = step
-        self.asked = [0]
+        self.evaluations = [0]
 
     @property
     def gradients(self) -> list[int]:
-        return self.asked
+        return self.evaluations
 
     def only(self, run: int) -> Formula:
-        alone = Formula(self.function, 1, self.step, self.seeds[run : run + 1])
-        alone.asked = self.asked
-        return alone
+        single = Formula(self.function, 1, self.step, self.seeds[run : run + 1])
+        single.evaluations = self.evaluations
+        return single
 
     def generator(self, run: int, purpose: str) -> torch.Generator:
         assert purpose
@@ -44,7 +45,7 @@ class Formula:
         return self.function(theta)
 
     def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        self.asked[0] += 1
+        self.evaluations[0] += 1
         leaf = theta.detach().requires_grad_()
         value = self.function(leaf)
         return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
@@ -57,32 +58,32 @@ def descend(
     steps: int,
     **fields: Any,
 ) -> tuple[list[Outcome], int]:
-    """Outcomes of some steps from ``theta`` ``[R, P]``, and the gradients that they took."""
+    """Return the outcomes of some steps from ``theta`` ``[R, P]``, and the number of gradients."""
     values: dict[str, Any] = {**rule().values(), **fields}
     h = Hyperparameters(**values, step=1)
     state: State = rule.begin(theta, h)
     shapes = {name: (value.shape, value.dtype) for name, value in state.items()}
     outcomes: list[Outcome] = []
-    asked = 0
+    evaluations = 0
     for step in range(steps):
         objective = Formula(function, theta.shape[0], step)
         h.step = step + 1
-        kept = theta.clone(), {name: value.clone() for name, value in state.items()}
+        before = theta.clone(), {name: value.clone() for name, value in state.items()}
         outcome = rule.step(theta, objective, state, h)  # type: ignore[arg-type]
-        asked += objective.asked[0]
-        assert torch.equal(theta, kept[0]) and all(
-            torch.equal(state[name], kept[1][name]) for name in state
-        ), "a step writes to nothing"
+        evaluations += objective.evaluations[0]
+        assert torch.equal(theta, before[0]) and all(
+            torch.equal(state[name], before[1][name]) for name in state
+        ), "a step must not modify its arguments"
         assert {name: (value.shape, value.dtype) for name, value in outcome.state.items()} == shapes
         outcomes.append(outcome)
         theta, state = outcome.theta, outcome.state
-    return outcomes, asked
+    return outcomes, evaluations
 
 
 def quadratic(
     size: int, condition: float = 50.0, seed: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor, Function]:
-    """A, b and ``½θᵀAθ − bᵀθ`` with eigenvalues from 1 to ``condition``."""
+    """Return A, b and ``½θᵀAθ − bᵀθ`` with eigenvalues from 1 to ``condition``."""
     source = torch.Generator().manual_seed(seed)
     basis = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64, generator=source))[0]
     a = (
@@ -100,7 +101,7 @@ def quadratic(
 
 
 def rosenbrock(theta: torch.Tensor) -> torch.Tensor:
-    """The banana-shaped valley; minimum 0 at (1, …, 1)."""
+    """Evaluate the Rosenbrock function, a banana-shaped valley; minimum 0 at (1, …, 1)."""
     return (
         100.0 * (theta[:, 1:] - theta[:, :-1].square()).square() + (1.0 - theta[:, :-1]).square()
     ).sum(dim=1)

@@ -39,7 +39,7 @@ def test_that_bias_correction_makes_every_step_under_a_constant_gradient_the_sam
         torch.testing.assert_close(before - theta, 0.1 * g / (g.abs() + 0.25), rtol=1e-11, atol=0.0)
 
 
-def test_that_the_small_constant_stands_outside_of_the_root() -> None:
+def test_that_the_small_constant_is_added_outside_the_root() -> None:
     after, _ = Adam.update(
         numbers(0.0), numbers(1e-4), Adam.start(numbers(0.0)), hyper(1, lr=1.0, eps=1e-4)
     )

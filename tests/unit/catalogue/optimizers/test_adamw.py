@@ -35,7 +35,7 @@ def test_that_without_decay_it_is_adam() -> None:
     assert torch.equal(theta, other)
 
 
-def test_that_the_decay_is_taken_of_the_parameters_before_the_step() -> None:
+def test_that_the_decay_acts_on_the_parameters_before_the_step() -> None:
     after, _ = AdamW.update(
         numbers(3.0),
         numbers(4.0),

@@ -72,14 +72,14 @@ def test_that_it_reaches_scipys_minimum_of_rosenbrock_at_a_comparable_price(
     torch.testing.assert_close(
         outcomes[small].theta[0], torch.tensor(reference.x), rtol=1e-5, atol=1e-5
     )
-    _, asked = descend(BFGS, rosenbrock, start, small)
-    assert asked - small < 1.6 * calls
+    _, gradients = descend(BFGS, rosenbrock, start, small)
+    assert gradients - small < 1.6 * calls
     # The last steps converge faster than any geometric sequence.
     norms = [float(outcome.gradient.norm()) for outcome in outcomes[small - 2 : small + 1]]
     assert norms[2] / norms[1] < 0.2 and norms[1] < 1e-2
 
 
-def test_that_a_matrix_that_leads_uphill_is_forgotten_and_told(
+def test_that_a_matrix_that_leads_uphill_is_reset_and_reported(
     formula: Any, quadratic: Any
 ) -> None:
     _, _, function = quadratic(3)
@@ -89,24 +89,24 @@ def test_that_a_matrix_that_leads_uphill_is_forgotten_and_told(
         "pairs": torch.ones(1, 1, dtype=torch.int64),
     }
     outcome = BFGS.step(theta, formula(function), state, Hyperparameters(**BFGS().values(), step=2))
-    assert "does not lead downhill" in outcome.notes[0] and "forgotten" in outcome.notes[0]
+    assert "is not a descent direction" in outcome.notes[0] and "reset" in outcome.notes[0]
     assert float(function(outcome.theta)) < float(function(theta))
     assert int(outcome.state["pairs"]) == 1
 
 
-def test_that_a_search_that_gives_up_forgets_the_matrix_and_is_told(descend: Any) -> None:
+def test_that_a_search_that_fails_resets_the_matrix_and_is_reported(descend: Any) -> None:
     outcomes, _ = descend(
         BFGS, lambda theta: -theta.sum(dim=1), torch.zeros(1, 2, dtype=torch.float64), 1
     )
-    assert "the line search gave up" in outcomes[0].notes[0] and "forgotten" in outcomes[0].notes[0]
+    assert "the line search failed" in outcomes[0].notes[0] and "reset" in outcomes[0].notes[0]
     assert torch.equal(outcomes[0].state["inverse"][0], torch.eye(2, dtype=torch.float64))
 
 
 def test_that_a_zero_gradient_keeps_parameters_and_state(descend: Any, quadratic: Any) -> None:
-    outcomes, asked = descend(
+    outcomes, gradients = descend(
         BFGS, lambda theta: theta.square().sum(dim=1), torch.zeros(2, 3, dtype=torch.float64), 2
     )
-    assert asked == 4 and not outcomes[-1].theta.any() and not any(outcomes[-1].notes)
+    assert gradients == 4 and not outcomes[-1].theta.any() and not any(outcomes[-1].notes)
 
 
 def test_that_a_model_too_large_for_its_matrix_is_refused_in_words() -> None:

@@ -25,7 +25,7 @@ def by_hand(
     sigma: float,
     population: int | None,
 ) -> list[CMA]:
-    """The library's own object through all generations, seeded anew in each; the states are told by
+    """The library's own object through all generations, seeded again in each; states are matched by
     copies of its numbers.
     """
     library = CMA(mean=start, sigma=sigma, population_size=population)
@@ -55,7 +55,7 @@ def test_that_it_is_the_library_driven_by_hand_with_the_same_seeds(
     descend: Any, formula: Any, rosenbrock: Any, population: int
 ) -> None:
     start = torch.tensor([[-1.2, 1.0, 0.4]], dtype=torch.float64)
-    outcomes, asked = descend(CMAES, rosenbrock, start, 40, sigma=0.5, population=population)
+    outcomes, gradients = descend(CMAES, rosenbrock, start, 40, sigma=0.5, population=population)
     reference = by_hand(formula, rosenbrock, start[0].numpy(), 40, 0.5, population or None)
     for outcome, expected in zip(outcomes, reference, strict=True):
         assert outcome.notes == ()
@@ -71,10 +71,12 @@ def test_that_it_is_the_library_driven_by_hand_with_the_same_seeds(
         assert float(outcome.state["sigma"]) == pytest.approx(float(expected["_sigma"]), rel=1e-8)
         assert int(outcome.state["generation"]) == int(expected["_g"])
         assert torch.equal(outcome.theta, outcome.state["mean"])
-    assert asked == 40, "one gradient a step, for the plots"
+    assert gradients == 40, "one gradient a step, for the plots"
 
 
-def test_that_the_minimum_is_found_and_then_kept_with_a_word(descend: Any, rosenbrock: Any) -> None:
+def test_that_the_minimum_is_reached_and_then_kept_with_a_note(
+    descend: Any, rosenbrock: Any
+) -> None:
     outcomes, _ = descend(CMAES, rosenbrock, torch.tensor([[-1.2, 1.0]], dtype=torch.float64), 400)
     torch.testing.assert_close(
         outcomes[-1].theta, torch.ones(1, 2, dtype=torch.float64), rtol=1e-9, atol=1e-9
@@ -93,7 +95,7 @@ def test_that_points_without_a_value_rank_last(descend: Any) -> None:
     )
 
 
-def test_that_a_population_without_any_value_leaves_the_parameters_and_is_told(
+def test_that_a_population_without_any_value_leaves_the_parameters_and_is_reported(
     descend: Any,
 ) -> None:
     start = torch.zeros(1, 2, dtype=torch.float64)
@@ -123,7 +125,7 @@ def test_that_a_model_too_large_for_its_matrix_is_refused_in_words() -> None:
         CMAES.begin(torch.zeros(1, 1001), Hyperparameters(**CMAES().values()))
 
 
-def test_that_a_missing_library_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cmaes", None)
     experiment = Experiment.from_dict(
         {"dataset": {"name": "moons"}, "model": {"name": "linear"}, "optimizer": {"name": "cma_es"}}

@@ -29,7 +29,7 @@ def test_that_an_exact_step_in_a_block_minimizes_along_the_blocks_gradient(
 ) -> None:
     a, _, function = quadratic(5)
     theta = torch.tensor([[1.0, -2.0, 0.5, 3.0, -1.0]], dtype=torch.float64)
-    outcomes, asked = descend(CoordinateDescent, function, theta, 6, length="exact", block=2)
+    outcomes, gradients = descend(CoordinateDescent, function, theta, 6, length="exact", block=2)
     for step, outcome in enumerate(outcomes):
         g = torch.zeros(5, dtype=torch.float64)
         here = slice(2 * (step % 3), 2 * (step % 3) + 2)
@@ -38,7 +38,7 @@ def test_that_an_exact_step_in_a_block_minimizes_along_the_blocks_gradient(
             outcome.theta[0], theta[0] - float(g @ g / (g @ a @ g)) * g, rtol=1e-7, atol=1e-9
         )
         theta = outcome.theta
-    assert asked <= 4 * 6
+    assert gradients <= 4 * 6
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7])
@@ -47,7 +47,7 @@ def test_that_a_step_with_a_rate_changes_one_block_by_its_gradient_and_blocks_ta
 ) -> None:
     _, _, function = quadratic(5)
     theta = torch.tensor([[1.0, -2.0, 0.5, 3.0, -1.0]], dtype=torch.float64)
-    outcomes, asked = descend(CoordinateDescent, function, theta, 10, block=block, lr=0.01)
+    outcomes, gradients = descend(CoordinateDescent, function, theta, 10, block=block, lr=0.01)
     blocks = -(-5 // block)
     for step, outcome in enumerate(outcomes):
         expected = theta.clone()
@@ -55,7 +55,7 @@ def test_that_a_step_with_a_rate_changes_one_block_by_its_gradient_and_blocks_ta
         expected[:, here] -= 0.01 * outcome.gradient[:, here]
         torch.testing.assert_close(outcome.theta, expected, rtol=1e-14, atol=0.0)
         theta = outcome.theta
-    assert asked == 10
+    assert gradients == 10
 
 
 def test_that_random_order_draws_every_block_equally_often_and_each_run_by_itself(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from optlab.catalogue.optimizers import evolution_strategy
-from optlab.catalogue.optimizers._population import Together
+from optlab.catalogue.optimizers._population import BatchedValues
 from optlab.catalogue.optimizers.evolution_strategy import EvolutionStrategy
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
@@ -70,7 +70,7 @@ def test_that_a_large_population_is_drawn_in_parts_without_changing_the_numbers(
     theta = torch.tensor([[0.3, -0.2, 0.1]], dtype=torch.float64)
     h = Hyperparameters(lr=0.01, sigma=0.05, pairs=10, step=1)
     whole = EvolutionStrategy.step(theta, formula(rosenbrock), {}, h).theta
-    monkeypatch.setattr(evolution_strategy, "_NUMBERS", 24)
+    monkeypatch.setattr(evolution_strategy, "_MAX_VALUES", 24)
     parts = EvolutionStrategy.step(theta, formula(rosenbrock), {}, h).theta
     assert not torch.equal(parts, theta)
     torch.testing.assert_close(parts, whole, rtol=1e-12, atol=0.0)
@@ -98,7 +98,7 @@ def test_that_the_oracle_evaluates_many_points_as_it_does_one_by_one(
     points = torch.randn(
         2, 5, batch_objective._objective.layout.total, dtype=torch.float64, generator=source
     )
-    assert isinstance(batch_objective, Together)
+    assert isinstance(batch_objective, BatchedValues)
     expected = torch.stack([batch_objective.loss(points[:, k]) for k in range(5)], dim=1)
     torch.testing.assert_close(batch_objective.values(points), expected, rtol=1e-12, atol=0.0)
 

@@ -172,7 +172,9 @@ def test_that_softmax_regression_ends_where_scipy_and_torch_end_at_a_comparable_
     assert asked < 1.6 * optimizer.state[parameter]["func_evals"]
 
 
-def test_that_pairs_that_lead_uphill_are_forgotten_and_told(formula: Any, quadratic: Any) -> None:
+def test_that_pairs_that_lead_uphill_are_discarded_and_reported(
+    formula: Any, quadratic: Any
+) -> None:
     _, _, function = quadratic(3)
     theta = torch.ones(1, 3, dtype=torch.float64)
     state = LBFGS.begin(theta, Hyperparameters(history=2))
@@ -187,16 +189,16 @@ def test_that_pairs_that_lead_uphill_are_forgotten_and_told(formula: Any, quadra
         state,
         Hyperparameters(**{**LBFGS().values(), "history": 2}, step=2),
     )
-    assert "does not lead downhill" in outcome.notes[0]
+    assert "is not a descent direction" in outcome.notes[0]
     assert float(function(outcome.theta)) < float(function(theta))
     assert int(outcome.state["pairs"]) == 1
 
 
-def test_that_a_search_that_gives_up_forgets_the_pairs_and_is_told(descend: Any) -> None:
+def test_that_a_search_that_fails_discards_the_pairs_and_is_reported(descend: Any) -> None:
     outcomes, _ = descend(
         LBFGS, lambda theta: -theta.sum(dim=1), torch.zeros(1, 2, dtype=torch.float64), 1
     )
-    assert "the line search gave up" in outcomes[0].notes[0]
+    assert "the line search failed" in outcomes[0].notes[0]
     assert int(outcomes[0].state["pairs"]) == 0
 
 

@@ -75,10 +75,10 @@ class Function:
         return dense(self.hessian_product(theta), theta)
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
-        raise AssertionError("not asked for here")
+        raise AssertionError("not expected in this test")
 
     def fisher(self, theta: torch.Tensor) -> torch.Tensor:
-        raise AssertionError("not asked for here")
+        raise AssertionError("not expected in this test")
 
 
 def stepped(
@@ -102,7 +102,7 @@ def numbers(*rows: Sequence[float]) -> torch.Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def asked(
+def objective_of(
     model: dict[str, Any],
     loss: str,
     task: str = "classes",
@@ -110,7 +110,7 @@ def asked(
     m: int = 40,
     **decay: float,
 ) -> tuple[BatchObjective, torch.Tensor]:
-    """The oracle of a small model on random data, and a start."""
+    """Return the objective of a small model on random data, and initial parameters."""
     built: Any = registry.build("model", model)
     own_loss: Any = registry.build("loss", {"name": loss, **decay})
     objective = Objective(built, own_loss, DataShape((4,), 3, task))  # type: ignore[arg-type]
@@ -153,7 +153,7 @@ START = numbers([0.4, -0.7, 0.9, -0.5], [1.0, 0.2, -0.3, 0.8])
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_that_newton_solves_linear_regression_in_one_step(solver: str) -> None:
-    batch_objective, theta = asked({"name": "linear"}, "squared_error", "regression")
+    batch_objective, theta = objective_of({"name": "linear"}, "squared_error", "regression")
     after = stepped(
         Newton, theta, batch_objective, solver=solver, damping=0.0, tolerance=1e-14, iterations=500
     ).theta
@@ -176,7 +176,7 @@ def test_that_newtons_step_is_the_damped_solve_and_the_rate_scales_it() -> None:
 
 
 def test_that_newton_reaches_the_minimum_that_scipy_finds() -> None:
-    batch_objective, theta = asked({"name": "linear"}, "cross_entropy", l2=0.05)
+    batch_objective, theta = objective_of({"name": "linear"}, "cross_entropy", l2=0.05)
     theta = torch.zeros_like(theta)
     after = stepped(Newton, theta, batch_objective, steps=12, damping=0.0).theta
 
@@ -208,7 +208,7 @@ def test_that_newton_jumps_to_a_maximum() -> None:
     assert "uphill" in outcome.notes[0]
 
 
-def test_that_conjugate_gradients_tell_of_negative_curvature_and_lead_downhill() -> None:
+def test_that_conjugate_gradients_report_negative_curvature_and_lead_downhill() -> None:
     objective, start = Function(saddle), numbers([0.1, 0.5])
     outcome = stepped(Newton, start, objective, solver="products", damping=0.0, lr=0.1)
     assert "negative curvature at product 1" in outcome.notes[0]
@@ -220,7 +220,7 @@ def test_that_newton_takes_the_least_norm_step_where_the_hessian_is_singular() -
     """Softmax regression: adding a constant to all outputs changes nothing, and the step has no
     part along that.
     """
-    batch_objective, theta = asked({"name": "linear"}, "cross_entropy")
+    batch_objective, theta = objective_of({"name": "linear"}, "cross_entropy")
     after = stepped(Newton, theta, batch_objective, damping=0.0).theta
     hessian, g = (
         batch_objective.hessian(theta)[0].numpy(),
@@ -265,7 +265,7 @@ def test_that_saddle_free_newton_leaves_the_saddle_that_newton_jumps_to(solver: 
 
 
 def test_that_on_a_convex_problem_saddle_free_newton_is_newton() -> None:
-    batch_objective, theta = asked({"name": "linear"}, "cross_entropy", l2=0.1, runs=2)
+    batch_objective, theta = objective_of({"name": "linear"}, "cross_entropy", l2=0.1, runs=2)
     ours, theirs = (
         stepped(rule, theta, batch_objective, damping=0.01, solver="exact").theta
         for rule in (SaddleFreeNewton, Newton)
@@ -274,7 +274,7 @@ def test_that_on_a_convex_problem_saddle_free_newton_is_newton() -> None:
 
 
 def test_that_within_a_small_krylov_space_the_step_is_that_of_the_projected_hessian() -> None:
-    batch_objective, theta = asked(
+    batch_objective, theta = objective_of(
         {"name": "mlp", "hidden": [5], "activation": "tanh"}, "cross_entropy"
     )
     hessian, g = (
@@ -294,7 +294,7 @@ def test_that_within_a_small_krylov_space_the_step_is_that_of_the_projected_hess
 
 
 def test_that_the_natural_gradient_of_softmax_regression_uses_the_exact_expectation() -> None:
-    batch_objective, theta = asked({"name": "linear"}, "cross_entropy", l2=0.1)
+    batch_objective, theta = objective_of({"name": "linear"}, "cross_entropy", l2=0.1)
     x = batch_objective._x[0].numpy()
     logits = x @ theta[0, :12].numpy().reshape(3, 4).T + theta[0, 12:].numpy()
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -319,7 +319,7 @@ def test_that_natural_gradient_is_newton_with_a_linear_model_and_is_not_with_a_n
         ({"name": "linear"}, True),
         ({"name": "mlp", "hidden": [4], "activation": "tanh"}, False),
     ):
-        batch_objective, theta = asked(model, "cross_entropy")
+        batch_objective, theta = objective_of(model, "cross_entropy")
         ours, theirs = (
             stepped(rule, theta, batch_objective, damping=0.1, solver="exact").theta
             for rule in (NaturalGradient, Newton)
@@ -452,7 +452,7 @@ def test_that_the_rule_behind_sees_the_preconditioned_gradient_where_it_wants_it
 
 @pytest.mark.parametrize("rule", [Newton, SaddleFreeNewton, NaturalGradient])
 def test_that_both_solvers_agree_where_the_products_are_many(rule: Any) -> None:
-    batch_objective, theta = asked(
+    batch_objective, theta = objective_of(
         {"name": "mlp", "hidden": [4], "activation": "tanh"}, "cross_entropy", runs=2
     )
     values = {"iterations": 2000, "tolerance": 1e-14, "krylov": 100, "damping": 2.0}
@@ -466,7 +466,7 @@ def test_that_both_solvers_agree_where_the_products_are_many(rule: Any) -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_that_auto_is_exact_for_few_parameters_only(rule: Any) -> None:
     for hidden, same in (([20], "exact"), ([90], "products")):
-        batch_objective, theta = asked(
+        batch_objective, theta = objective_of(
             {"name": "mlp", "hidden": hidden, "activation": "tanh"}, "cross_entropy"
         )
         auto, other = (
@@ -512,18 +512,18 @@ def test_that_the_loss_that_a_run_tells_is_without_weight_decay() -> None:
         "loss": {"name": "cross_entropy", "l2": 3.0},
         "batches": {"name": "never_shuffled", "size": 0},
     }
-    told = []
+    losses = []
     for rule in ("newton", "sgd"):
         trainer = Trainer([Experiment.from_dict({**tables, "optimizer": {"name": rule}})])
         trainer.advance()
-        told.append(trainer.recorder.flush()["batch_loss"].values.item())
-    assert told[0] == pytest.approx(told[1], rel=1e-12)
+        losses.append(trainer.recorder.flush()["batch_loss"].values.item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-12)
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_that_a_gradient_that_is_not_finite_ends_the_run_as_diverged(rule: Any) -> None:
     """Not with an error of the linear algebra below."""
-    batch_objective, theta = asked({"name": "linear"}, "cross_entropy", runs=2)
+    batch_objective, theta = objective_of({"name": "linear"}, "cross_entropy", runs=2)
     theta[0, 0] = float("nan")
     for solver in SOLVERS:
         after = stepped(rule, theta, batch_objective, solver=solver).theta

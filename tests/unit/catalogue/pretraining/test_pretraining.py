@@ -105,7 +105,7 @@ def test_that_an_output_layer_that_is_not_kept_is_the_initializers() -> None:
     assert not torch.equal(found["layers.1.weight"], drawn["layers.1.weight"])
 
 
-def test_that_a_second_layer_is_trained_on_the_activations_of_the_first_which_stands() -> None:
+def test_that_a_second_layer_is_trained_on_the_activations_of_the_fixed_first() -> None:
     """Against torch.nn and torch.optim on the activations that the first layer gives, in the same
     order of examples.
     """
@@ -294,17 +294,17 @@ def test_that_going_on_from_a_snapshot_pretrains_nothing_and_says_nothing() -> N
 
 def test_that_a_session_tells_before_the_first_step_what_each_layer_reached() -> None:
     _, words = end_of(experiment({"name": "autoencoder", "epochs": 1}))
-    (told,) = words
+    (message,) = words
     assert (
-        told.startswith("pretraining took ")
-        and "layer 1:" in told
-        and "layer 2:" in told
-        and "layer 3:" not in told
+        message.startswith("pretraining took ")
+        and "layer 1:" in message
+        and "layer 2:" in message
+        and "layer 3:" not in message
     )
     assert end_of(experiment({"name": "none"}))[1] == []
 
 
-def test_that_the_reconstruction_error_that_is_told_is_a_share_of_the_variance() -> None:
+def test_that_the_reconstruction_error_that_is_reported_is_a_share_of_the_variance() -> None:
     """A layer that learns nothing to speak of leaves all of it."""
     asked = experiment(
         {"name": "autoencoder", "epochs": 1, "lr": 1e-12},
@@ -314,20 +314,20 @@ def test_that_the_reconstruction_error_that_is_told_is_a_share_of_the_variance()
     data = asked.dataset.load()
     objective = Objective(asked.model, asked.loss, data.shape)
     assert (
-        "layer 1: 100.00% of its inputs' variance"
+        "layer 1: 100.00% of the variance of its inputs"
         in pretrained(asked, objective, data.training, start_of(asked)).words
     )
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_that_a_rate_that_is_too_large_is_told_in_words(name: str) -> None:
+def test_that_a_rate_that_is_too_large_is_reported(name: str) -> None:
     asked = experiment(
         {"name": name, "lr": 1.7e308, "epochs": 3},
         model={"name": "mlp", "hidden": [9], "activation": "sigmoid"},
     )
     with pytest.raises(
         InvalidInput,
-        match=r"hidden layer 1: its weights are not finite any more; make pretraining\.lr",
+        match=r"hidden layer 1: its weights are no longer finite; make pretraining\.lr",
     ) as refusal:
         trainer(asked)
     assert refusal.value.field == "pretraining.lr"

@@ -1,4 +1,4 @@
-"""Reduce on plateau: torch's scheduler is the oracle, and what it remembers goes with the run."""
+"""Reduce on plateau: compared with torch's scheduler; its memory is stored with the run."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_that_a_run_takes_the_rates_that_its_own_validation_losses_give(
 
 
 @pytest.mark.parametrize("stop", [7, 120, 155, 203])
-def test_that_a_run_stopped_and_taken_up_equals_one_that_was_not(
+def test_that_a_resumed_run_equals_one_that_was_not(
     build: Build, play: Any, ended: Any, stop: int
 ) -> None:
     experiment = build(schedule=PLATEAU, stopping={"name": "early", "patience": 40}, **RUN)

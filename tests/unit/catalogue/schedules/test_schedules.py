@@ -134,7 +134,7 @@ def test_that_the_conditions_for_convergence_are_those_of_the_rates_themselves(
     assert (growth(2) < 0.6) == converge
 
 
-def test_that_every_schedule_is_asked_for_its_conditions() -> None:
+def test_that_the_conditions_of_every_schedule_are_tested() -> None:
     assert {values["name"] for values, _, _ in CONDITIONS} == set(registry.names("schedule"))
 
 

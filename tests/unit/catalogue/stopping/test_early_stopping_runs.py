@@ -81,7 +81,7 @@ def test_that_without_restoring_the_last_parameters_are_the_result(
 
 
 @pytest.mark.parametrize("back", [1, 5, 8, 29, 33])
-def test_that_a_run_taken_up_before_its_halt_halts_as_if_it_had_not_been_stopped(
+def test_that_a_run_resumed_before_its_stop_stops_as_if_it_had_not_been_stopped(
     build: Build, play: Any, ended: Any, back: int
 ) -> None:
     experiment = build(stopping=EARLY, **NOISY)

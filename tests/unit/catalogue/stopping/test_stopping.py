@@ -14,7 +14,7 @@ from optlab.experiment import Experiment
 
 
 def unasked() -> float:
-    raise AssertionError("the gradient was asked for, which costs a pass")
+    raise AssertionError("the gradient was evaluated, which costs a pass")
 
 
 def halt(
@@ -49,7 +49,7 @@ def test_that_a_target_stops_at_the_first_error_that_meets_it() -> None:
     )
 
 
-def test_that_a_target_without_a_validation_part_goes_on() -> None:
+def test_that_a_target_without_validation_examples_continues() -> None:
     assert Target(error=1.0).verdict({}, 1, {"train_error": 0.0}, unasked)[1] is None
 
 

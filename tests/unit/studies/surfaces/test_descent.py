@@ -321,7 +321,10 @@ def test_that_what_cannot_run_is_refused_in_words() -> None:
     for contenders, words in (
         ([], "needs at least one method"),
         ([Contender(method("natural_gradient"), (1.0, 1.0))], "another optimizer for a surface"),
-        ([Contender(method("newton"), (1.0, 1.0), clipping=clip(1.0))], "clipping.name = .none."),
+        (
+            [Contender(method("newton"), (1.0, 1.0), clipping=clip(1.0))],
+            'set clipping.name = "none"',
+        ),
         ([Contender(method("sgd"), (1.0,))], "has 2 numbers"),
     ):
         with pytest.raises(InvalidInput, match=words):

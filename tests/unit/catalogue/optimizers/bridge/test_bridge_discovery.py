@@ -165,7 +165,7 @@ def test_that_an_optimizer_that_only_a_newer_torch_has_is_a_choice(
     monkeypatch.setattr(
         discovery, "KNOWN", tuple(s for s in table.KNOWN if s.cls not in ("NAdam", "Muon"))
     )
-    rules, _ = discovery.found()
+    rules, _ = discovery.discover()
     by_name = {rule.name: rule for rule in rules}
     assert by_name["torch.nadam"].signature.arguments[0].name == "lr"
     assert [f.name for f in by_name["torch.nadam"].fields()] == [
@@ -202,7 +202,7 @@ def test_that_an_older_torch_without_the_class_says_so(monkeypatch: pytest.Monke
         Trainer([asked])
 
 
-def test_that_fields_carry_bounds_and_bundles_are_taken_apart() -> None:
+def test_that_fields_carry_bounds_and_bundles_are_split() -> None:
     adam = registry.get("optimizer", "torch.adam")
     assert [field.name for field in adam.fields()] == [
         "lr",
@@ -250,7 +250,7 @@ def test_that_a_registered_optimizer_is_everywhere_and_trains(
     }
     page = pages.page(component)
     assert page.sentence == "The optimizer Toy of acme_toy."
-    assert "These arguments stay at their defaults: name, hook, foreach." in page.explanation[-1]
+    assert "These arguments keep their defaults: name, hook, foreach." in page.explanation[-1]
     assert main(["show", "acme.toy"]) == 0
     assert "--set optimizer.mixe2=2.0" in capsys.readouterr().out
 
@@ -307,10 +307,10 @@ def test_that_it_is_gone_when_the_package_is() -> None:
         ("acme_toy:Missing", "failed with AttributeError"),
         (
             "acme_toy:OUTSIDE",
-            r"acme_toy:OUTSIDE is no class derived from torch\.optim\.Optimizer\.",
+            r"acme_toy:OUTSIDE is not a class derived from torch\.optim\.Optimizer\.",
         ),
         ("acme_toy:Greedy", "needs a closure"),
-        ("acme_toy:Demanding", "its argument 'table' has no default that could be shown in a form"),
+        ("acme_toy:Demanding", "its argument 'table' has no default that a form could show"),
     ],
 )
 def test_that_a_package_that_cannot_be_used_gives_one_sentence_and_takes_nothing_down(
@@ -343,7 +343,7 @@ def test_that_a_package_cannot_take_a_name_that_is_not_its_own(
         registry.get("optimizer", "torch.adam").signature,
     ) == before  # type: ignore[attr-defined]
     assert (
-        f"registers an optimizer as '{name}', which cannot be its name"
+        f"registers an optimizer under the invalid name '{name}'"
         in registry.refused("optimizer")["acme_toy:Toy"]
     )
 
@@ -364,7 +364,7 @@ def test_that_what_cannot_be_kept_in_a_snapshot_is_refused_before_training(
     register(acme__hoarder="acme_toy:Hoarder")
     with pytest.raises(
         InvalidInput,
-        match=r"Hoarder \(acme\) remembers 'past', a list, which cannot be part of a snapshot",
+        match=r"Hoarder \(acme\) has 'past', a list, in its state, which cannot be stored in a snapshot",
     ):
         Trainer([experiment("acme.hoarder")])
 
@@ -374,5 +374,5 @@ def test_that_memory_that_appears_later_stops_the_run_in_words(register: Registe
     trainer = Trainer([experiment("acme.grower")])
     for _ in range(5):
         trainer.advance()
-    with pytest.raises(RunFailed, match="began to remember 'late' in the middle of a run"):
+    with pytest.raises(RunFailed, match="added 'late' to its state during a run"):
         trainer.advance()

@@ -239,7 +239,7 @@ def test_that_a_trainers_optimizers_go_with_it() -> None:
     trainer = advanced(Trainer([experiment("torch.adam")]), 3)
     kept = [
         weakref.ref(population)
-        for layout, population in rules._kept().values()
+        for layout, population in rules._cache().values()
         if layout() is trainer.layout
     ]
     assert [population() for population in kept] != [None] and kept
@@ -312,7 +312,7 @@ def test_that_a_schedule_sets_the_rate_of_every_step() -> None:
     torch.testing.assert_close(advanced(trainer, 40).theta[0], theirs, rtol=1e-10, atol=1e-12)
 
 
-def test_that_averages_and_delays_stand_beside_the_state() -> None:
+def test_that_averages_and_delays_are_kept_with_the_state() -> None:
     tables = experiment("torch.adafactor").to_dict()
     asked = Experiment.from_dict(
         {**tables, "averaging": {"name": "polyak"}, "delay": {"name": "fixed"}}
@@ -332,7 +332,7 @@ def test_that_settings_that_torch_refuses_are_refused_in_its_words() -> None:
         Trainer([experiment("torch.sgd", nesterov=True)])
 
 
-def test_that_a_zero_that_stands_for_torchs_own_default_is_passed_on_as_none() -> None:
+def test_that_a_zero_for_torchs_own_default_is_passed_as_none() -> None:
     adafactor = next(rule for rule in RULES if rule.signature.cls == "Adafactor")
     assert adafactor.arguments(adafactor().values())["eps"] == (None, 1e-3)
     assert adafactor.arguments({**adafactor().values(), "eps1": 0.5})["eps"] == (0.5, 1e-3)

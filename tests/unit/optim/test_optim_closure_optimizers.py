@@ -1,6 +1,4 @@
-"""The torch face of rules that ask the objective: the engine's numbers, what a closure may be, and
-state that can be saved.
-"""
+"""Closure-based optimizers of ``optlab.optim``: the trainer's numbers, closures, saved state."""
 
 from __future__ import annotations
 
@@ -121,10 +119,8 @@ def test_that_a_note_says_where_newton_climbs() -> None:
     assert parameter.detach().abs().max() < 1e-14
 
 
-def test_that_a_rule_that_moves_between_product_and_use_gets_the_product_of_where_it_asked() -> (
-    None
-):
-    from optlab.optim.objective_rule import ClosureObjective
+def test_that_a_rule_that_moves_between_product_and_use_gets_the_product_at_its_point() -> None:
+    from optlab.optim.closure_objective import ClosureObjective
 
     model = network()
     parameters = list(model.parameters())
@@ -157,9 +153,9 @@ def test_that_a_closure_that_called_backward_is_refused_and_nothing_moves() -> N
     ("wrong", "words"),
     [
         (lambda loss: loss.detach(), "has no graph"),
-        (lambda loss: loss.item(), "a tensor of one number, and not float"),
-        (lambda loss: torch.stack([loss, loss]), r"and not a tensor of shape \[2\]"),
-        (lambda loss: None, "and not NoneType"),
+        (lambda loss: loss.item(), "a tensor with one element, but it returned float"),
+        (lambda loss: torch.stack([loss, loss]), r"it returned a tensor of shape \[2\]"),
+        (lambda loss: None, "it returned NoneType"),
     ],
 )
 def test_that_a_closure_that_returns_no_differentiable_number_is_refused_in_words(
@@ -230,7 +226,7 @@ def test_that_frozen_parameters_stay_and_unused_ones_get_no_step_of_their_own() 
         ("BFGS", {}),
     ],
 )
-def test_that_saved_state_goes_on_as_if_nothing_had_happened(
+def test_that_saved_state_continues_as_if_nothing_had_happened(
     face: str, values: dict[str, Any]
 ) -> None:
     make = getattr(optlab.optim, face)

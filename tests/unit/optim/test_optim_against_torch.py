@@ -54,9 +54,7 @@ def train(
 
 def agree(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = 1e-12) -> None:
     start = torch.nn.utils.parameters_to_vector(network().parameters()).detach()
-    assert (theirs - start).abs().max() > 1e-2, (
-        "the oracle did not move, so there is nothing to compare"
-    )
+    assert (theirs - start).abs().max() > 1e-2, "torch did not move, so there is nothing to compare"
     torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
@@ -96,7 +94,7 @@ def test_that_adam_equals_torch() -> None:
 
 
 @pytest.mark.parametrize("form", ["notes", "torch"])
-def test_that_nesterov_stands_where_torch_stands_at_a_constant_rate(form: str) -> None:
+def test_that_nesterov_is_where_torch_is_at_a_constant_rate(form: str) -> None:
     """Between steps without closures both hold the interim point θ + αv."""
     agree(
         *ours_and_theirs(

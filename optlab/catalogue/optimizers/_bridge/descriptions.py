@@ -1,6 +1,4 @@
-"""What the pages say of torch's own optimizers: a sentence, an explanation, the rule, its symbols
-and where it comes from.
-"""
+"""Page texts of torch's own optimizers."""
 
 from __future__ import annotations
 
@@ -9,8 +7,16 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class About:
-    """The words of one page. ``rule``: LaTeX lines."""
+class Description:
+    """Texts of one page.
+
+    Attributes:
+        sentence: one sentence.
+        explanation: one paragraph.
+        rule: LaTeX lines.
+        source: where the rule comes from.
+        symbols: symbol → meaning.
+    """
 
     sentence: str
     explanation: str
@@ -22,28 +28,30 @@ class About:
 _THETA = {
     "θ": "parameters",
     "g": "gradient of the objective on the batch",
-    "t": "number of the step, from 1",
+    "t": "step number, starting from 1",
 }
-_MOMENTS = {**_THETA, "s": "first moment, 0 at first", "r": "second moment, 0 at first"}
+_MOMENTS = {**_THETA, "s": "first moment, initially 0", "r": "second moment, initially 0"}
 _S = r"s \leftarrow \rho_1 s + (1 - \rho_1)\, g"
 _R = r"r \leftarrow \rho_2 r + (1 - \rho_2)\, g \odot g"
 _HATS = r"\hat{s} = \frac{s}{1 - \rho_1^t},\quad \hat{r} = \frac{r}{1 - \rho_2^t}"
 _STEP = r"\theta \leftarrow \theta - \epsilon\, \frac{\hat{s}}{\sqrt{\hat{r}} + \delta}"
 _PENALTY = r"g \leftarrow g + \lambda \theta"
 
-UNFIT: Mapping[str, str] = {
-    "SparseAdam": "torch's SparseAdam takes sparse gradients only, and the models here have dense ones; use torch.adam.",
-    "LBFGS": "torch's LBFGS evaluates the loss as often as it likes within a step and keeps lists of changing length, so it is no choice here; use lbfgs, "
-    "the catalogue's own.",
+UNSUPPORTED: Mapping[str, str] = {
+    "SparseAdam": "torch's SparseAdam takes sparse gradients only, and the models of this program"
+    " have dense ones; use torch.adam.",
+    "LBFGS": "torch's LBFGS evaluates the loss several times per step and keeps lists of changing"
+    " length, so it is not available; use lbfgs, the optimizer of the catalogue.",
 }
-"""Classes of torch that are no components, and why."""
+"""Classes of torch that are not components → reason."""
 
-ABOUT: Mapping[str, About] = {
-    "SGD": About(
+DESCRIPTIONS: Mapping[str, Description] = {
+    "SGD": Description(
         "Gradient descent with momentum in torch's form.",
-        "The rate multiplies the velocity after it was made, so that a schedule rescales old gradients, too; the catalogue's own "
-        "momentum follows the notes, where the rate is folded into the velocity. The two part where the rate changes. The first "
-        "velocity is the gradient itself, without dampening.",
+        "The rate multiplies the velocity, so a schedule rescales old gradients, too; the"
+        " optimizer momentum of the catalogue follows the notes, where the rate is part of the"
+        " velocity. The two differ if the rate changes. The first velocity is the gradient"
+        " itself, without dampening.",
         (
             _PENALTY,
             r"v \leftarrow \alpha v + (1 - \tau)\, g",
@@ -52,23 +60,24 @@ ABOUT: Mapping[str, About] = {
         "torch.optim.SGD; I. Sutskever et al. (2013).",
         {**_THETA, "v": "velocity", "τ": "dampening"},
     ),
-    "Adam": About(
-        "Adam as torch computes it, with weight decay and AMSGrad as switches.",
-        "Without these it is the catalogue's own Adam.",
+    "Adam": Description(
+        "Adam as torch computes it, with optional weight decay and AMSGrad.",
+        "Without these options it is the optimizer adam of the catalogue.",
         (_PENALTY, _S, _R, _HATS, _STEP),
         "torch.optim.Adam; D. Kingma, J. Ba (2015).",
         _MOMENTS,
     ),
-    "AdamW": About(
+    "AdamW": Description(
         "Adam with weight decay that acts on the parameters directly.",
-        "Decay that is added to the gradient would be divided by the second moment like the rest of it; here every value shrinks by the same share.",
+        "Decay that is part of the gradient would be divided by the second moment like the rest of"
+        " it; instead, every parameter shrinks by the same share.",
         (r"\theta \leftarrow (1 - \epsilon \lambda)\, \theta", _S, _R, _HATS, _STEP),
         "torch.optim.AdamW; I. Loshchilov, F. Hutter (2019).",
         _MOMENTS,
     ),
-    "Adamax": About(
+    "Adamax": Description(
         "Adam with the largest recent gradient in place of the root mean square.",
-        "The largest size fades by ρ₂ a step; it needs no correction of a bias.",
+        "The maximum decays by ρ₂ per step; it needs no bias correction.",
         (
             _PENALTY,
             _S,
@@ -76,11 +85,12 @@ ABOUT: Mapping[str, About] = {
             r"\theta \leftarrow \theta - \frac{\epsilon}{1 - \rho_1^t}\, \frac{s}{u}",
         ),
         "torch.optim.Adamax; D. Kingma, J. Ba (2015), section 7.1.",
-        {**_MOMENTS, "u": "largest recent size of the gradient, 0 at first"},
+        {**_MOMENTS, "u": "largest recent magnitude of the gradient, initially 0"},
     ),
-    "NAdam": About(
-        "Adam with Nesterov's look ahead in place of plain momentum.",
-        "The momentum grows with the steps towards ρ₁; the step takes the momentum of the step to come.",
+    "NAdam": Description(
+        "Adam with Nesterov momentum in place of plain momentum.",
+        "The momentum grows towards ρ₁ over the steps; each step uses the momentum of the next"
+        " one.",
         (
             _PENALTY,
             r"\mu_t = \rho_1 \left(1 - \frac{1}{2} \cdot 0.96^{t \psi}\right)",
@@ -93,10 +103,11 @@ ABOUT: Mapping[str, About] = {
         "torch.optim.NAdam; T. Dozat (2016).",
         {**_MOMENTS, "μ": "momentum of a step"},
     ),
-    "RAdam": About(
-        "Adam whose adaptive division waits until the second moment can be trusted.",
-        "In the first steps the variance of the division is not even finite: until the length ℓ of the second moment's memory is "
-        "above 5 the step is that of momentum, and from then on it is scaled by the factor u.",
+    "RAdam": Description(
+        "Adam without the adaptive division until the second moment is reliable.",
+        "In the first steps the variance of the adaptive rate is not even finite. Until the"
+        " effective length ℓ of the average of squares exceeds 5, the step is that of momentum;"
+        " after that the adaptive step is scaled by the factor u.",
         (
             _PENALTY,
             _S,
@@ -107,11 +118,16 @@ ABOUT: Mapping[str, About] = {
             r"\theta \leftarrow \theta - \epsilon\, \hat{s}\quad \text{otherwise}",
         ),
         "torch.optim.RAdam; L. Liu et al. (2020).",
-        {**_MOMENTS, "ŝ": "s / (1 − ρ₁ᵗ)", "ℓ": "length of the second moment's memory, in steps"},
+        {
+            **_MOMENTS,
+            "ŝ": "s / (1 − ρ₁ᵗ)",
+            "ℓ": "effective length of the average of squares, in steps",
+        },
     ),
-    "Adagrad": About(
-        "Adagrad as torch computes it, with a rate that may fall and a sum that may start above zero.",
-        "Every value's steps shrink with the root of all its squared gradients so far.",
+    "Adagrad": Description(
+        "Adagrad as torch computes it, with optional decay of the rate and an initial sum.",
+        "The steps of each parameter shrink with the square root of the sum of its squared"
+        " gradients.",
         (
             _PENALTY,
             r"r \leftarrow r + g \odot g",
@@ -120,9 +136,10 @@ ABOUT: Mapping[str, About] = {
         "torch.optim.Adagrad; J. Duchi et al. (2011).",
         {**_THETA, "r": "sum of the squared gradients", "η": "decay of the rate"},
     ),
-    "Adadelta": About(
-        "Steps measured in units of earlier steps, as torch computes them.",
-        "The ratio of two running root mean squares takes the place of a rate; the learning rate multiplies it.",
+    "Adadelta": Description(
+        "Adadelta as torch computes it: steps in units of earlier steps.",
+        "The ratio of two running root mean squares replaces the learning rate; the field lr"
+        " multiplies it.",
         (
             _PENALTY,
             r"r \leftarrow \rho r + (1 - \rho)\, g \odot g",
@@ -133,13 +150,14 @@ ABOUT: Mapping[str, About] = {
         "torch.optim.Adadelta; M. Zeiler (2012).",
         {
             **_THETA,
-            "r": "mean of the squared gradients, 0 at first",
-            "u": "mean of the squared steps, 0 at first",
+            "r": "running average of squared gradients, initially 0",
+            "u": "running average of squared steps, initially 0",
         },
     ),
-    "RMSprop": About(
+    "RMSprop": Description(
         "RMSProp as torch computes it, with momentum and centering.",
-        "The small constant stands outside of the root, where the notes have it inside; momentum acts on the divided gradient.",
+        "The small constant is added outside the square root, where the notes add it inside;"
+        " momentum acts on the rescaled gradient.",
         (
             _PENALTY,
             r"r \leftarrow \rho r + (1 - \rho)\, g \odot g",
@@ -147,12 +165,17 @@ ABOUT: Mapping[str, About] = {
             r"\theta \leftarrow \theta - \epsilon v",
         ),
         "torch.optim.RMSprop; G. Hinton (2012).",
-        {**_THETA, "r": "mean of the squared gradients, 0 at first", "v": "velocity, 0 at first"},
+        {
+            **_THETA,
+            "r": "running average of squared gradients, initially 0",
+            "v": "velocity, initially 0",
+        },
     ),
-    "Rprop": About(
-        "Steps whose sizes follow the gradient's signs alone.",
-        "Where a value's gradient keeps its sign its step grows, where it changes the step shrinks and the value waits. Meant for "
-        "full batches: the noise of small ones changes signs by itself.",
+    "Rprop": Description(
+        "Steps whose sizes depend on the signs of the gradient alone.",
+        "If the gradient of a parameter keeps its sign, its step grows; if the sign changes, its"
+        " step shrinks and the parameter is not changed. The method is meant for full batches:"
+        " the noise of small ones changes signs.",
         (
             r"\Delta \leftarrow \Delta\, \eta_+\quad \text{if}\ g\, g' > 0",
             r"\Delta \leftarrow \Delta\, \eta_-,\quad g \leftarrow 0\quad \text{if}\ g\, g' < 0",
@@ -161,31 +184,33 @@ ABOUT: Mapping[str, About] = {
         "torch.optim.Rprop; M. Riedmiller, H. Braun (1993).",
         {
             **_THETA,
-            "g'": "gradient of the step before",
-            "Δ": "size of each value's step, ε at first",
+            "g'": "gradient of the previous step",
+            "Δ": "step size of each parameter, initially ε",
         },
     ),
-    "ASGD": About(
-        "Gradient descent with a falling rate, and an average of its iterates beside it.",
-        "The average is kept by torch and changes nothing of the iterates, which are what is trained and measured here; for an "
-        "average that is evaluated use the section averaging.",
+    "ASGD": Description(
+        "Gradient descent with a decreasing rate that also keeps an average of its iterates.",
+        "torch computes the average, but it does not change the iterates, which are trained and"
+        " measured. For an average that is evaluated, use the section averaging.",
         (
             _PENALTY,
             r"\theta \leftarrow (1 - \lambda \eta)\, \theta - \eta g",
             r"\eta \leftarrow \frac{\epsilon}{(1 + \lambda \epsilon t)^{\alpha}}",
         ),
         "torch.optim.ASGD; B. Polyak, A. Juditsky (1992).",
-        {**_THETA, "η": "rate of the step, ε at first", "α": "power of the decay"},
+        {**_THETA, "η": "rate of the step, initially ε", "α": "power of the decay"},
     ),
-    "Adafactor": About(
-        "Adaptive rates from the sums of squares over rows and columns alone, so that the memory is small.",
-        "A matrix's second moment is taken to be the product of its row and column sums; the step is relative to the size of the "
-        "tensor, and too large updates are scaled down. Vectors keep their second moment whole.",
+    "Adafactor": Description(
+        "Adaptive rates from averages of squares over rows and columns, to save memory.",
+        "The second moment of a matrix is approximated by the product of its row and column"
+        " averages; the step is relative to the size of the tensor, and updates that are too"
+        " large are scaled down. Vectors keep their full second moment.",
         (
             r"R \leftarrow \rho_t R + (1 - \rho_t)\, \frac{1}{n} \sum_{j} G_{i,j}^2",
             r"C \leftarrow \rho_t C + (1 - \rho_t)\, \frac{1}{m} \sum_{i} G_{i,j}^2",
             r"U = \frac{G}{\sqrt{R C / \mathrm{mean}(R)}}",
-            r"\theta \leftarrow \theta - \max(\delta_2, \|\theta\|_{\mathrm{rms}})\, \min(\epsilon, t^{-1/2})\, \frac{U}{\max(1, \|U\|_{\mathrm{rms}} / d)}",
+            r"\theta \leftarrow \theta - \max(\delta_2, \|\theta\|_{\mathrm{rms}})\, \min(\epsilon, t^{-1/2})\,"
+            r" \frac{U}{\max(1, \|U\|_{\mathrm{rms}} / d)}",
         ),
         "torch.optim.Adafactor; N. Shazeer, M. Stern (2018).",
         {
@@ -196,13 +221,13 @@ ABOUT: Mapping[str, About] = {
             "ρₜ": "1 − tᵖ, p the power of the decay",
         },
     ),
-    "Muon": About(
-        "Momentum whose update of every weight matrix is made nearly orthogonal.",
-        "All directions of a matrix then move by about the same amount, also those in which the gradient is small. The rule is "
-        "for matrices: the weights that have two axes are trained by it, and everything else (biases, filters of convolutions, "
-        "and unless asked for otherwise the output layer) by torch's AdamW, as its author does, at a rate that is a multiple of "
-        "Muon's and with the same weight decay. torch computes the orthogonal factor in bfloat16, whatever the precision of the "
-        "run.",
+    "Muon": Description(
+        "Momentum with a nearly orthogonal update of every weight matrix.",
+        "All directions of a matrix then move by about the same amount, including those in which"
+        " the gradient is small. The rule trains weights with two axes. Everything else (biases,"
+        " filters of convolutions and, by default, the output layer) is trained by torch's AdamW,"
+        " as its author does, at a multiple of the rate of Muon and with the same weight decay."
+        " torch computes the orthogonal factor in bfloat16, whatever the precision of the run.",
         (
             r"V \leftarrow \alpha V + (1 - \alpha)\, G",
             r"X = \frac{B}{\|B\|},\quad B = (1 - \alpha)\, G + \alpha V",
@@ -213,9 +238,9 @@ ABOUT: Mapping[str, About] = {
         {
             "W": "a weight matrix, m × n",
             "G": "its gradient",
-            "V": "its momentum, 0 at first",
+            "V": "its momentum, initially 0",
             "X": "nearly orthogonal after the iterations",
         },
     ),
 }
-"""Class of ``torch.optim`` → what its page says."""
+"""Class of ``torch.optim`` → texts of its page."""

@@ -1,5 +1,5 @@
-"""Rules that take each run alone, in the trainer: populations, snapshots, batches that change, and
-what is counted and told.
+"""Rules that step run by run, in the trainer: populations, snapshots, batches that change, and
+what is counted and reported.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from optlab.catalogue.optimizers._runs import alone
+from optlab.catalogue.optimizers._runs import hyperparameters_of
 from optlab.catalogue.optimizers.base import ObjectiveOptimizer
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
@@ -75,7 +75,7 @@ def test_that_a_run_in_a_population_gives_the_numbers_of_the_run_alone(
 
 @each
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_that_a_run_goes_on_from_a_snapshot_bit_for_bit(
+def test_that_a_run_resumes_from_a_snapshot_bit_for_bit(
     rule: dict[str, Any], precision: str
 ) -> None:
     experiment = build(rule, precision=precision)
@@ -91,7 +91,7 @@ def test_that_a_run_goes_on_from_a_snapshot_bit_for_bit(
 
 
 @each
-def test_that_the_objective_falls_and_everything_asked_is_counted(rule: dict[str, Any]) -> None:
+def test_that_the_objective_falls_and_every_evaluation_is_counted(rule: dict[str, Any]) -> None:
     experiment = build(rule, batches={"name": "never_shuffled", "size": 0})
     trainer = advanced([experiment], 0)
     data = experiment.dataset.load()
@@ -145,4 +145,4 @@ def test_that_the_batch_loss_of_a_rule_that_asks_leaves_weight_decay_out() -> No
 
 def test_that_the_hyperparameters_of_one_run_are_plain_numbers() -> None:
     h = Hyperparameters(lr=torch.tensor([[0.1], [0.2]], dtype=torch.float64), form="x", step=3)
-    assert vars(alone(h, 1)) == {"lr": 0.2, "form": "x", "step": 3}
+    assert vars(hyperparameters_of(h, 1)) == {"lr": 0.2, "form": "x", "step": 3}
