@@ -13,8 +13,9 @@ import pytest
 
 from optlab.cli.app import main
 from optlab.core.errors import InvalidInput, StoreError
-from optlab.store import Store, seals, snapshots
+from optlab.store import Store, snapshots
 from optlab.store.names import is_run_id, is_snapshot_file, run_id
+from optlab.store.records import RUNS, TABLES
 from optlab.training.control import SetValue
 from optlab.training.events import MessageApplied
 
@@ -213,7 +214,7 @@ def test_that_one_odd_row_hides_no_other_run_and_is_said(
     with opening(home) as opened:
         assert [record.id for record in opened.runs()] == [other]
         assert "damaged row" in opened.hidden and opened.hidden.endswith(
-            "the other runs are not concerned."
+            "the other runs are not affected."
         )
         with pytest.raises(StoreError, match="damaged row"):
             opened.run(run)
@@ -264,7 +265,7 @@ def test_that_a_store_that_could_act_is_refused_before_it_does(
     _sql(home, "UPDATE runs SET status = 'running'")
     _sql(home, statement)
     with pytest.raises(
-        StoreError, match=r"not opened, because it holds what OptLab never makes .* move it away"
+        StoreError, match=r"was not opened: .* that OptLab never creates .* move it away"
     ):
         opening(home)
     connection = sqlite3.connect(home / "optlab.sqlite")
@@ -315,7 +316,7 @@ def test_that_a_chunk_with_any_field_changed_is_refused(home, store, run, field,
         store.series(run)
 
 
-@pytest.mark.parametrize("column", [*list(seals.COLUMNS["runs"].split(", ")), "checksum"])
+@pytest.mark.parametrize("column", [*RUNS.names, "checksum"])
 def test_that_a_bit_that_flipped_in_a_run_is_not_shown_as_true(home, store, run, column):
     _flip(home, "runs", column)
     assert store.runs() == [] and "damaged row" in store.hidden
@@ -362,7 +363,7 @@ def test_that_a_damaged_row_is_not_made_sound_by_marking_it(home, store, experim
 
 def test_that_a_store_without_checksums_is_brought_up_to_date_and_read(home, store, run, other):
     store.close()
-    for table in seals.COLUMNS:
+    for table in TABLES:
         _sql(home, f"ALTER TABLE {table} DROP COLUMN checksum")
     _sql(home, "PRAGMA user_version = 1")
     with Store.open(home) as opened:

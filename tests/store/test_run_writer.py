@@ -149,7 +149,7 @@ def test_that_a_run_with_an_end_cannot_be_resumed(store, experiment, told, statu
 def test_that_a_run_is_resumed_by_one_owner_only(store, experiment, told):
     run = _interrupted(store, experiment, told)
     writer = store.resume([run])
-    with pytest.raises(InvalidInput, match="running already"):
+    with pytest.raises(InvalidInput, match="is running; it can be resumed only"):
         store.resume([run])
     writer.close()
 

@@ -114,7 +114,7 @@ def test_that_a_run_is_found_by_the_beginning_of_its_id(store, experiment):
         assert re.fullmatch(r"\d{8}-\d{6}-[a-z2-9]{4}", run)
         assert store.run(run).id == run
         assert store.run(run[:-1]).id == run or run[:-1] == second.run_ids[0][:-1]
-        with pytest.raises(InvalidInput, match="beginning of 2 runs"):
+        with pytest.raises(InvalidInput, match="2 runs have ids that begin with"):
             store.run(run[:4])
         with pytest.raises(InvalidInput, match="no run whose id begins with 'x%'"):
             store.run("x%")
