@@ -5,7 +5,6 @@ The store speaks :mod:`optlab.training.events` and knows no trainer. :class:`Sto
 
 from optlab.store.records import RunRecord, SnapshotRecord
 from optlab.store.series import StoredSeries
-
 from optlab.store.store import Store
 from optlab.store.writer import RunWriter
 

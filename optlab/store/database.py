@@ -76,8 +76,8 @@ def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
 def connect_readonly(path: Path) -> sqlite3.Connection:
     """Return a connection that cannot write.
 
-    A file of an older version is migrated first. Where there is no file yet, an empty database in
-    memory stands in for it.
+    A file of an older version is read as it is, and not migrated. Where there is no file yet, an
+    empty database in memory stands in for it.
 
     Raises:
         StoreError: as :func:`connect`.
@@ -96,14 +96,13 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         )
         try:
             _refuse_active_schema(connection, path)
-            old = _checked_version(connection, path, len(migrations())) < len(migrations())
+            scripts = migrations()
+            if _checked_version(connection, path, len(scripts)) < len(scripts):
+                _add_missing_columns(connection, path)
+            connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()
             raise
-    if old:
-        connection.close()
-        connect(path).close()
-        return connect_readonly(path)
     return connection
 
 
@@ -112,6 +111,38 @@ def _empty(path: Path) -> sqlite3.Connection:
     checksums.register(connection)
     migrate(connection, path, migrations())
     return connection
+
+
+def _add_missing_columns(connection: sqlite3.Connection, path: Path) -> None:
+    """Let queries for the current version read an older file: views that exist only within the
+    connection give each missing column its default.
+
+    A checksum covers the columns that the file has, so it is verified in the view: a damaged row
+    gets one that cannot match.
+    """
+    checksums.register(connection)
+    newest = _empty(path)
+    for (table,) in newest.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        present = _columns(connection, table)
+        wanted = _columns(newest, table)
+        if present.keys() >= wanted.keys():
+            continue
+        special = _CHECKSUM if table != _CHUNKS else ""
+        shown = [
+            name if name in present else f"{default or 'NULL'} AS {name}"
+            for name, default in wanted.items()
+            if name != special
+        ]
+        if special in present:
+            covered = ", ".join(name for name in present if name != _CHECKSUM)
+            intact = f"{_CHECKSUM} IS NULL OR {_CHECKSUM} = optlab_checksum({covered})"
+            shown.append(f"CASE WHEN {intact} THEN NULL ELSE -1 END AS {_CHECKSUM}")
+        elif special in wanted:
+            shown.append(f"NULL AS {_CHECKSUM}")
+        source = f"FROM main.{table}" if present else "WHERE 0"
+        row = "rowid AS rowid" if present else "0 AS rowid"
+        connection.execute(f"CREATE TEMP VIEW {table} AS SELECT {row}, {', '.join(shown)} {source}")
+    newest.close()
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> dict[str, str | None]:

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 import optlab
+from optlab.core.errors import StoreError
 from optlab.store import RunRecord, SnapshotRecord, Store
 from optlab.store.database import connect, migrations
 from optlab.store.records import RUNS, TABLES
+
+VERSIONS = range(len(migrations()))
 
 
 def _columns(home: Path, table: str) -> list[str]:
@@ -22,6 +25,31 @@ def _columns(home: Path, table: str) -> list[str]:
     names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
     connection.close()
     return names
+
+
+def _bytes(home: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(home)): path.read_bytes()
+        for path in home.rglob("*")
+        # SQLite's own files, by which the readers of a database coordinate.
+        if path.is_file() and not path.name.endswith(("-shm", "-wal"))
+    }
+
+
+def _older(home: Path, version: int) -> None:
+    """Turn a store into one of an older version: 0 is an empty file, 1 has no checksums."""
+    path = home / "optlab.sqlite"
+    connection = sqlite3.connect(path, isolation_level=None)
+    if version == 0:
+        for table in ("chunks", *TABLES):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("PRAGMA application_id = 0")
+    if version == 1:
+        for table in TABLES:
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
 
 
 @pytest.fixture
@@ -75,8 +103,10 @@ from optlab.store import Store
 from optlab.store.records import RUNS
 
 home, old = Path(sys.argv[1]), sys.argv[2]
+before = (home / "optlab.sqlite").read_bytes()
 with Store.open_readonly(home) as store:
     assert [(run.id, run.labels) for run in store.runs()] == [(old, ("a",))], store.hidden
+assert (home / "optlab.sqlite").read_bytes() == before
 with Store.open(home) as store:
     assert store.run(old).labels == ("a",)
     assert len(store.series(old)["batch_loss"].steps) == 20
@@ -143,3 +173,40 @@ def test_that_a_migration_extends_checksums_and_keeps_damaged_rows_damaged(
         ids[1]: [1, None],
         ids[2]: [0, 1],
     }
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_that_opening_an_older_store_to_read_changes_nothing(home, run, version):
+    _older(home, version)
+    before = _bytes(home)
+    with Store.open_readonly(home) as store:
+        if version:
+            assert [record.id for record in store.runs()] == [run] and store.hidden == ""
+            assert store.run(run).status == "finished" and store.population(run)[0].id == run
+            assert len(store.series(run)["batch_loss"].steps) == 20 and store.controls(run) == []
+            assert store.latest_snapshot(run).step == 20
+        else:
+            assert store.runs() == [] and store.hidden == ""
+        with pytest.raises(StoreError):
+            store.begin([], "thread")
+    assert _bytes(home) == before
+    with Store.open(home) as store:
+        assert [record.id for record in store.runs()] == ([run] if version else [])
+
+
+def test_that_a_damaged_row_of_an_older_store_is_not_shown_as_intact(home, run, monkeypatch):
+    connection = sqlite3.connect(home / "optlab.sqlite", isolation_level=None)
+    connection.execute("UPDATE runs SET title = 'another'")
+    connection.close()
+    scripts = [*migrations(), "ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT 'none';\n"]
+    monkeypatch.setattr("optlab.store.database.migrations", lambda: scripts)
+    with Store.open_readonly(home) as store:
+        assert store.runs() == [] and "does not match its checksum" in store.hidden
+
+
+def test_that_a_store_opened_to_read_cannot_be_written(home, run):
+    with (
+        Store.open_readonly(home) as store,
+        pytest.raises(sqlite3.OperationalError, match=r"readonly|read-only"),
+    ):
+        store._connection.execute("UPDATE runs SET title = 'x'")
