@@ -5,20 +5,29 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-encode = json.JSONEncoder(default=str).encode
-"""Encode one value, or a list of values, as the checksum reads it."""
+_BREAK = "\n"
+_encode = json.JSONEncoder(default=str).encode
+# In an encoded text a line break is escaped, so that one separates values and rows.
+_encode_rows = json.JSONEncoder(default=str, separators=(_BREAK, ":")).encode
 
 
 def checksum(*values: object) -> int:
     """Return the CRC-32 of the values of a row; the text "1" and the number 1 differ."""
-    return zlib.crc32(encode(values).encode())
+    return zlib.crc32(_encode(values).encode())
 
 
-def checksum_of_encoded(values: Iterable[str]) -> int:
-    """Return the checksum of a row whose values were encoded one by one with :data:`encode`."""
-    return zlib.crc32(f"[{', '.join(values)}]".encode())
+def checksums(rows: Sequence[Sequence[object]]) -> list[int]:
+    """Return the :func:`checksum` of each row, several times as fast as one by one.
+
+    Args:
+        rows: values that SQLite returns; each row has at least one.
+    """
+    if not rows:
+        return []
+    texts = _encode_rows(rows)[2:-2].split("]\n[")
+    return [zlib.crc32(f"[{text.replace(_BREAK, ', ')}]".encode()) for text in texts]
 
 
 def is_intact(values: Sequence[object], expected: object) -> bool:

@@ -10,18 +10,19 @@ import dataclasses
 import json as json_
 import re
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
-from optlab.store.checksums import checksum_of_encoded, encode
+from optlab.store.checksums import checksums
 
 Statement = tuple[str, tuple[Any, ...]]
 """SQL, and the values of its parameters."""
 
 _CHANGED = re.compile(r"(?:INSERT INTO|INSERT OR REPLACE INTO|UPDATE) (\w+)")
 _INVALID: Final = object()
+_parser = json_.JSONDecoder()
 
 Record = TypeVar("Record")
 
@@ -67,24 +68,36 @@ class Column:
     def decode(self, stored: Any) -> Any:
         """Return the value of what is stored, ``_INVALID`` where OptLab does not write that."""
         try:
-            value = json_.loads(stored) if self.json else stored
+            value = _parse_json(stored) if self.json else stored
             if not self.fits(value):
                 return _INVALID
         except (TypeError, ValueError, RecursionError):
             return _INVALID
         return tuple(value) if self.json and isinstance(value, list) else value
 
-    def read(self, stored: Sequence[Any]) -> tuple[list[Any], list[str]]:
-        """Return the values of several rows, and each stored value encoded for the checksum."""
+    def decode_all(self, stored: Sequence[Any]) -> Sequence[Any]:
+        """Return the values of several rows."""
+        if not self.json and self._fit_all(set(stored) if self.text else stored):
+            return stored
         if not self.text:
-            numbers = {type(item) for item in stored} <= {int, float}
-            encoded = encode(stored)[1:-1].split(", ") if numbers else [encode(x) for x in stored]
-            return [self.decode(item) for item in stored], encoded
-        # Most texts occur in many rows. (Numbers cannot be looked up: 1 and 1.0 are equal.)
-        distinct = set(stored)
-        decoded = {item: self.decode(item) for item in distinct}
-        texts = {item: encode(item) for item in distinct}
-        return [decoded[item] for item in stored], [texts[item] for item in stored]
+            # Numbers cannot be looked up: 1 and 1.0 are equal.
+            return [self.decode(item) for item in stored]
+        # Most texts occur in many rows.
+        values = {item: self.decode(item) for item in set(stored)}
+        return [values[item] for item in stored]
+
+    def _fit_all(self, values: Collection[Any]) -> bool:
+        try:
+            return all(map(self.fits, values))
+        except (TypeError, ValueError):
+            return False
+
+
+def _parse_json(text: str) -> Any:
+    value, end = _parser.raw_decode(text)
+    if end != len(text):
+        raise ValueError("there is more than one document")
+    return value
 
 
 @dataclass(frozen=True)
@@ -167,17 +180,18 @@ class RecordTable(Table, Generic[Record]):
         assert self.kind is not None
         if not rows:
             return [], []
-        *stored, checksums = zip(*rows, strict=True)
-        columns = [field.read(items) for field, items in zip(self.fields, stored, strict=True)]
-        decoded = zip(*(values for values, _ in columns), strict=True)
-        encoded = zip(*(texts for _, texts in columns), strict=True)
+        *stored, _ = zip(*rows, strict=True)
+        columns = [
+            field.decode_all(items) for field, items in zip(self.fields, stored, strict=True)
+        ]
+        actual = checksums([row[:-1] for row in rows])
         records: list[Record] = []
         problems: list[str] = []
-        for row, values, texts, checksum in zip(rows, decoded, encoded, checksums, strict=True):
+        for row, values, checksum in zip(rows, zip(*columns, strict=True), actual, strict=True):
             if _INVALID in values:
                 at = values.index(_INVALID)
                 problems.append(f"its {self.names[at]} is {str(row[at])[:80]!r}")
-            elif checksum is not None and checksum != checksum_of_encoded(texts):
+            elif row[-1] is not None and row[-1] != checksum:
                 problems.append(f"{row[0]} does not match its checksum")
             else:
                 # The constructor of a frozen class calls a function for each field, which would
