@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from optlab.experiment import Experiment
-from optlab.runners import NotRecorded, RecordingHeld, RecordingWentOn
+from optlab.runners import NotRecorded, RecordingHeld, RecordingResumed
 from optlab.training.events import Event, SeriesBlock, SessionStarted, StepWarning
 
 LINES = 10
@@ -26,7 +26,7 @@ def warn(event: Event) -> None:
     """Say on standard error that a run is not stored any more, or waits for room; other events are
     no warning.
     """
-    if isinstance(event, NotRecorded | RecordingHeld | RecordingWentOn):
+    if isinstance(event, NotRecorded | RecordingHeld | RecordingResumed):
         print(event.words, file=sys.stderr, flush=True)
 
 
@@ -170,7 +170,7 @@ class Bar:
                 )
             case StepWarning():
                 self._console.print(f"step {event.step:,}: {event.words}", markup=False)
-            case NotRecorded() | RecordingHeld() | RecordingWentOn():
+            case NotRecorded() | RecordingHeld() | RecordingResumed():
                 self._console.print(event.words, markup=False)
             case _:
                 pass
