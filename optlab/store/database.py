@@ -114,8 +114,9 @@ def _empty(path: Path) -> sqlite3.Connection:
 
 
 def _add_missing_columns(connection: sqlite3.Connection, path: Path) -> None:
-    """Let queries for the current version read an older file: views that exist only within the
-    connection give each missing column its default.
+    """Let queries for the current version read an older file.
+
+    Views that exist only within the connection give each missing column its default.
 
     A checksum covers the columns that the file has, so it is verified in the view: a damaged row
     gets one that cannot match.
@@ -205,8 +206,9 @@ def migrate(connection: sqlite3.Connection, path: Path, scripts: Sequence[str]) 
 
 @contextmanager
 def _checksums_kept(connection: sqlite3.Connection) -> Iterator[None]:
-    """Extend the checksums of intact rows to columns that are added inside; damaged rows stay
-    damaged.
+    """Extend the checksums of intact rows to columns that are added inside.
+
+    Damaged rows stay damaged.
     """
     before: dict[str, list[str]] = {}
     damaged: dict[str, list[int]] = {}
@@ -289,8 +291,12 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def readable_errors(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and of the file system into a :class:`StoreError` that says what to
-    do.
+    """Turn errors of SQLite and of the file system into a :class:`StoreError`.
+
+    Its message says what to do.
+
+    Raises:
+        StoreError: in place of such an error.
     """
     try:
         yield

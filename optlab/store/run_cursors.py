@@ -1,5 +1,4 @@
-"""Run cursors: the state of each run that a writer needs, read from the store where the run is
-resumed.
+"""Run cursors: the state of each run for its writer, read from the store when it is resumed.
 
 A resumed run starts from a snapshot, while rows of later steps may be stored. The session produces
 those rows again, and they are skipped, as they hold the same numbers. Only when a field is changed

@@ -1,5 +1,4 @@
-"""Snapshots on disk: one safetensors file each, written completely or not at all, and verified
-before it is used.
+"""Snapshots on disk: one safetensors file each, written atomically and verified before use.
 
 A file is written under a temporary name, flushed to the disk, and renamed; only then it is entered
 in the database, with its size and SHA-256. A kill at any moment leaves at most a file without a row,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,14 +18,13 @@ from typing import Any, Self
 from optlab.core import paths
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
-from optlab.store import checksums, controls, database, records, series, snapshots
+from optlab.store import checksums, controls, database, records, resuming, series, snapshots
 from optlab.store.locks import RunLock, is_held, remove
 from optlab.store.names import is_owner, is_run_id
 from optlab.store.persistence import Persistence
 from optlab.store.records import CONTROLS, GOING, RUNS, RunRecord, SnapshotRecord
-from optlab.store.run_cursors import RunCursor, common_groups
+from optlab.store.run_cursors import RunCursor
 from optlab.store.series import StoredSeries
-from optlab.store.series_groups import SeriesGroups
 from optlab.store.writer import RunWriter
 from optlab.training.control import Message
 from optlab.training.snapshot import Snapshot
@@ -94,10 +92,9 @@ class Store:
     # --- reading ---------------------------------------------------------------------------------
 
     def runs(self, newest_first: bool = True) -> list[RunRecord]:
-        """Return all runs in the order of their creation, those of a population in the order of
-        their rows.
+        """Return all runs in the order of their creation.
 
-        A damaged row is omitted; see :attr:`hidden`.
+        Those of a population are in the order of their rows. A damaged row is omitted; see :attr:`hidden`.
 
         Raises:
             StoreError: the database is damaged.
@@ -196,8 +193,9 @@ class Store:
         return self.load_snapshot(stored[-1]) if stored else None
 
     def controls(self, run_id: str) -> list[tuple[int, Message]]:
-        """Return the messages that were applied to a run, as they concern this run alone, each with
-        the number of steps completed before.
+        """Return the messages that were applied to a run.
+
+        They are as they concern this run alone, each with the number of steps completed before it.
 
         Raises:
             StoreError: a message is damaged.
@@ -330,7 +328,7 @@ class Store:
                     status = connection.execute(
                         "SELECT status FROM runs WHERE id = ?", (record.id,)
                     ).fetchone()[0]
-                    _check_resumable(record.id, status)
+                    resuming.check_resumable(record.id, status)
                     statement = RUNS.update(
                         record.id,
                         status="running",
@@ -346,59 +344,9 @@ class Store:
                     )
                     connection.execute(*statement)
                     RUNS.write_checksums(connection, record.id, all_rows=True)
-                writer = self._writer_for(connection, lock, runs)
+                writer = resuming.writer_for(self.home, connection, lock, runs, self.controls)
             undo.pop_all()
         return writer
-
-    def _writer_for(
-        self, connection: sqlite3.Connection, lock: RunLock, runs: Sequence[RunRecord]
-    ) -> RunWriter:
-        starts = self._common_snapshots([record.id for record in runs])
-        step = starts[0].step if starts else 0
-        cursors: list[RunCursor] = []
-        logs: list[list[tuple[int, Message]]] = []
-        for record in runs:
-            snapshots.remove_strays(
-                self.home,
-                record.id,
-                {snapshot.file for snapshot in snapshots.records(connection, record.id)},
-            )
-            stored = self.controls(record.id)
-            log = controls.persistent_messages(stored, step) + [
-                (at, message)
-                for at, message in stored
-                if at >= step and controls.replayable(message)
-            ]
-            logs.append(log)
-            cursor = RunCursor(record.id, steps=record.steps, seconds=record.seconds)
-            cursor.load(connection)
-            cursor.replayed = Counter((at, controls.to_json(message)) for at, message in log)
-            cursor.messages = len(stored)
-            cursors.append(cursor)
-        return RunWriter(
-            self.home,
-            connection,
-            lock,
-            cursors,
-            [record.experiment for record in runs],
-            starts,
-            controls.for_population(logs),
-            SeriesGroups(common_groups(cursors)),
-        )
-
-    def _common_snapshots(self, run_ids: Sequence[str]) -> tuple[Snapshot, ...] | None:
-        """Return a snapshot of each run, of the highest step at which all have an intact one, or
-        None where there is none.
-        """
-        by_step = [{record.step: record for record in self.snapshots(run_id)} for run_id in run_ids]
-        for step in sorted(set.intersection(*(set(steps) for steps in by_step)), reverse=True):
-            try:
-                return tuple(self.load_snapshot(steps[step]) for steps in by_step)
-            except StoreError:
-                # Resuming from an earlier one, or from the start, gives the same numbers; it only
-                # takes longer.
-                continue
-        return None
 
     # --- private ---------------------------------------------------------------------------------
 
@@ -484,19 +432,3 @@ def _writable(folder: Path | None) -> Path:
             f"The folder {home} is not writable; choose another, or change its permissions."
         )
     return home
-
-
-def _check_resumable(run: str, status: str) -> None:
-    if status in records.RESUMABLE:
-        return
-    if status in GOING:
-        raise InvalidInput(f"Run {run} is {status}; it can be resumed only after it has ended.")
-    why = (
-        "it has reached its end"
-        if status == "finished"
-        else "its numbers overflowed, and would again"
-    )
-    raise InvalidInput(
-        f"Run {run} is {status}, so there is nothing to resume: {why}. "
-        "Start a new run from its experiment instead."
-    )

@@ -120,8 +120,9 @@ class RunWriter:
 
     @property
     def broken(self) -> bool:
-        """Whether writing failed: nothing more is recorded, and after :meth:`close` the runs are
-        interrupted.
+        """Whether writing failed.
+
+        Then nothing more is recorded, and after :meth:`close` the runs are interrupted.
         """
         return bool(self._problem)
 
@@ -144,8 +145,9 @@ class RunWriter:
             self._unless_broken(lambda: self._end_all("interrupted", reason, ""))
 
     def close(self) -> None:
-        """Commit pending rows and release the runs; a run that has not ended is then interrupted.
-        Safe to call twice.
+        """Commit pending rows and release the runs. Safe to call twice.
+
+        A run that has not ended is then interrupted.
 
         Raises:
             StoreError: the rows cannot be written; the runs are released all the same.
@@ -395,8 +397,9 @@ class RunWriter:
 
 
 def _without_ended(table: Table) -> Table:
-    """Remove the rows at the end of ``[1 + C, n]`` without values: the run had ended while others
-    of its population continued.
+    """Remove rows without values at the end of ``[1 + C, n]``.
+
+    The run had ended while others of its population continued.
     """
     if not np.isnan(table[1:, -1]).all():
         return table

@@ -20,7 +20,8 @@ from optlab.training.control import SetValue
 from optlab.training.events import MessageApplied
 
 ODD_IDS = [
-    "../../victim", "..", ".", "", "/etc", "a/b", "a\\b", "C:x", "a b", "ä", "-rf", "nul", "com1", "x" * 65, "a\n", "a\x00b", 7, None, b"20250101",
+    "../../victim", "..", ".", "", "/etc", "a/b", "a\\b", "C:x", "a b", "ä", "-rf", "nul", "com1",
+    "x" * 65, "a\n", "a\x00b", 7, None, b"20250101",
 ]  # fmt: skip
 
 
@@ -31,13 +32,13 @@ def _sql(home: Path, statement: str, *values: object) -> None:
 
 
 @pytest.fixture
-def run(home, store, experiment, told) -> str:
+def run(home, store, experiment, source) -> str:
     """A finished run with a snapshot."""
     writer = store.begin([experiment], "thread")
-    writer.record(told().started())
-    writer.record(told().block(1, 20))
-    writer.record(told().kept(20, "end"))
-    writer.record(told().ended(20))
+    writer.record(source().started())
+    writer.record(source().block(1, 20))
+    writer.record(source().kept(20, "end"))
+    writer.record(source().ended(20))
     writer.close()
     return writer.run_ids[0]
 
@@ -131,12 +132,14 @@ def test_that_an_owner_whose_name_is_a_path_touches_no_file(home, store, run, ot
     assert _whole(victim)
 
 
-def test_that_a_snapshot_whose_file_is_a_path_is_not_removed(home, store, experiment, told, victim):
+def test_that_a_snapshot_whose_file_is_a_path_is_not_removed(
+    home, store, experiment, source, victim
+):
     writer = store.begin([experiment], "thread")
     run = writer.run_ids[0]
-    writer.record(told().kept(10, "paused"))
+    writer.record(source().kept(10, "paused"))
     _sql(home, "UPDATE snapshots SET file = '../../../victim/40-end.safetensors'")
-    writer.record(told().kept(10, "paused"))
+    writer.record(source().kept(10, "paused"))
     writer.close()
     assert _whole(victim) and [record.file for record in store.snapshots(run)] == [
         "10-paused.safetensors"
@@ -161,11 +164,11 @@ def test_that_a_link_in_a_runs_folder_is_removed_and_not_followed(home, store, r
 
 
 def test_that_going_on_with_a_run_changes_nothing_behind_a_link(
-    home, store, experiment, told, victim
+    home, store, experiment, source, victim
 ):
     writer = store.begin([experiment], "thread")
     run = writer.run_ids[0]
-    writer.record(told().kept(10, "asked"))
+    writer.record(source().kept(10, "asked"))
     writer.close()
     folder = home / "snapshots" / run
     snapshots.remove_all(home, run)
@@ -175,12 +178,12 @@ def test_that_going_on_with_a_run_changes_nothing_behind_a_link(
     assert _whole(victim)
 
 
-def test_that_a_snapshot_is_not_written_through_a_link(home, store, experiment, told, victim):
+def test_that_a_snapshot_is_not_written_through_a_link(home, store, experiment, source, victim):
     writer = store.begin([experiment], "thread")
     folder = home / "snapshots" / writer.run_ids[0]
     folder.mkdir(parents=True)
     (folder / "10-asked.safetensors.part").symlink_to(victim / "precious.txt")
-    writer.record(told().kept(10, "asked"))
+    writer.record(source().kept(10, "asked"))
     writer.close()
     assert _whole(victim) and store.latest_snapshot(writer.run_ids[0]).step == 10
 

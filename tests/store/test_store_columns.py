@@ -53,13 +53,13 @@ def _older(home: Path, version: int) -> None:
 
 
 @pytest.fixture
-def run(home, store, experiment, told) -> str:
+def run(home, store, experiment, source) -> str:
     """A finished run with a snapshot."""
     writer = store.begin([experiment], "thread")
-    writer.record(told().started())
-    writer.record(told().block(1, 20))
-    writer.record(told().kept(20, "end"))
-    writer.record(told().ended(20))
+    writer.record(source().started())
+    writer.record(source().block(1, 20))
+    writer.record(source().kept(20, "end"))
+    writer.record(source().ended(20))
     writer.close()
     store.close()
     return writer.run_ids[0]
@@ -148,7 +148,7 @@ def test_that_a_new_column_needs_a_field_and_a_migration_only(home, run, tmp_pat
 
 
 def test_that_a_migration_extends_checksums_and_keeps_damaged_rows_damaged(
-    home, store, experiment, told
+    home, store, experiment, source
 ):
     ids = []
     for _ in range(3):
