@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from optlab.experiment import Experiment
-from optlab.runners import NotRecorded, RecordingHeld, RecordingWentOn
+from optlab.runners import NotRecorded, RecordingHeld, RecordingResumed
 from optlab.training.events import Event, SeriesBlock, SessionStarted, StepWarning
 
 LINES = 10
@@ -28,7 +28,7 @@ def warn(event: Event) -> None:
 
     Other events are no warning.
     """
-    if isinstance(event, NotRecorded | RecordingHeld | RecordingWentOn):
+    if isinstance(event, NotRecorded | RecordingHeld | RecordingResumed):
         print(event.words, file=sys.stderr, flush=True)
 
 
@@ -170,7 +170,7 @@ class Bar:
                 )
             case StepWarning():
                 self._console.print(f"step {event.step:,}: {event.words}", markup=False)
-            case NotRecorded() | RecordingHeld() | RecordingWentOn():
+            case NotRecorded() | RecordingHeld() | RecordingResumed():
                 self._console.print(event.words, markup=False)
             case _:
                 pass

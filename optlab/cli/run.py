@@ -20,10 +20,10 @@ from optlab.numerics.gradient_test import gradient_test
 from optlab.objective.device import resolve
 from optlab.runners import JobHandle, train
 from optlab.runners import resume as go_on
-from optlab.runners.train import Asked
+from optlab.runners.train import RunnerChoice
 from optlab.store import Store
 
-RUNNERS: tuple[Asked, ...] = get_args(Asked)
+RUNNERS: tuple[RunnerChoice, ...] = get_args(RunnerChoice)
 
 
 def register(app: typer.Typer) -> None:
@@ -140,7 +140,7 @@ def run(
 
 
 def _fresh(
-    source: str, changes: list[str], runner: Asked, no_store: bool
+    source: str, changes: list[str], runner: RunnerChoice, no_store: bool
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
     """The experiment asked for, found to be sound, and what begins it."""
     if not source:
@@ -161,7 +161,7 @@ def _fresh(
 
 
 def _resumed(
-    run_id: str, source: str, changes: list[str], runner: Asked, no_store: bool
+    run_id: str, source: str, changes: list[str], runner: RunnerChoice, no_store: bool
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
     """The experiment of a stored run, and what goes on with it."""
     if source or changes or no_store:

@@ -21,7 +21,7 @@ from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.gui.termination_signals import TerminationSignals
-from optlab.runners.train import Asked
+from optlab.runners.train import RunnerChoice
 
 
 def create_application(arguments: Sequence[str]) -> QApplication:
@@ -40,7 +40,7 @@ def create_application(arguments: Sequence[str]) -> QApplication:
     return application
 
 
-def main(file: Path | None = None, runner: Asked = "auto") -> int:
+def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
     """Open the window, with the experiment of a file if one is given, and stay until it is closed.
 
     Returns:

@@ -17,10 +17,10 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
-from optlab.runners.job_handle import JobHandle, NotRecorded, RecordingHeld, RecordingWentOn
+from optlab.runners.job_handle import JobHandle, NotRecorded, RecordingHeld, RecordingResumed
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
-from optlab.runners.train import Asked, resume, train
+from optlab.runners.train import RunnerChoice, resume, train
 from optlab.tasks.task import Task
 from optlab.training import events
 from optlab.training.control import Message, Stop
@@ -83,7 +83,7 @@ class RunBridge(QObject):
         return self._owner.run_ids if self._owner is not None else ()
 
     def start(
-        self, experiment: Experiment, runner: Asked = "auto", first: Sequence[Message] = ()
+        self, experiment: Experiment, runner: RunnerChoice = "auto", first: Sequence[Message] = ()
     ) -> None:
         """Begin a run; the messages ``first`` are applied before its first step.
 
@@ -102,7 +102,7 @@ class RunBridge(QObject):
             )
         )
 
-    def resume(self, run_id: str, runner: Asked = "auto") -> None:
+    def resume(self, run_id: str, runner: RunnerChoice = "auto") -> None:
         """Go on with a stored run that was interrupted or stopped.
 
         Raises:
@@ -183,7 +183,7 @@ class RunBridge(QObject):
                 self.notRecorded.emit(words)
             case RecordingHeld(words=words):
                 self.recordingHeld.emit(words)
-            case RecordingWentOn(words=words):
+            case RecordingResumed(words=words):
                 self.recordingWentOn.emit(words)
             case _:
                 pass
@@ -243,7 +243,7 @@ class TaskBridge(QObject):
         question, self._waiting = self._waiting, None
         # An answer has nothing to save: given up, its worker may be killed at once. A runner that
         # was told to kill its worker kills every later one, too: each question has its own.
-        self._owner = JobHandle(question, ProcessRunner(self._pool), patience=0.0)
+        self._owner = JobHandle(question, ProcessRunner(self._pool), stop_seconds=0.0)
         self._owner.start()
         self._timer.start()
 

@@ -51,7 +51,7 @@ from optlab.gui.presets_menu import PresetsMenu
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.secondary_windows import SecondaryWindows
 from optlab.gui.summary import summary
-from optlab.runners.train import Asked
+from optlab.runners.train import RunnerChoice
 from optlab.store import Store
 from optlab.tasks.preview import PreviewTask
 from optlab.training.control import (
@@ -77,7 +77,7 @@ class MainWindow(QMainWindow):
         runner: ``auto``, ``thread`` or ``process``: where runs execute.
     """
 
-    def __init__(self, experiment: Experiment | None = None, runner: Asked = "auto") -> None:
+    def __init__(self, experiment: Experiment | None = None, runner: RunnerChoice = "auto") -> None:
         super().__init__()
         self.setObjectName("mainWindow")
         self.resize(1360, 860)

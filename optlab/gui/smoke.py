@@ -18,7 +18,7 @@ from optlab.core.errors import OptLabError
 from optlab.gui import theme
 from optlab.gui.app import create_application
 from optlab.gui.main_window import MainWindow
-from optlab.runners.train import Asked
+from optlab.runners.train import RunnerChoice
 from optlab.store import Store
 from optlab.training.events import RunEnded
 
@@ -103,7 +103,7 @@ class Trial:
         self._window.close_without_asking()
 
 
-def main(picture: Path, runner: Asked = "auto") -> int:
+def main(picture: Path, runner: RunnerChoice = "auto") -> int:
     """Open the window, train its first experiment, write a picture of it, and close.
 
     Returns:

@@ -1,10 +1,9 @@
-"""Where a run executes: a background thread owns its life and has the steps done inline or by a
-spawned worker process.
+"""Where a run executes: in a background thread, or in a worker process that the thread controls.
 
-:func:`train` and :func:`resume` are the way in.
+:func:`train` and :func:`resume` are the entry points.
 """
 
-from optlab.runners.job_handle import JobHandle, NotRecorded, RecordingHeld, RecordingWentOn
+from optlab.runners.job_handle import JobHandle, NotRecorded, RecordingHeld, RecordingResumed
 from optlab.runners.jobs import TrainJob
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
@@ -12,11 +11,11 @@ from optlab.runners.thread import ThreadRunner
 from optlab.runners.train import resume, train
 
 __all__ = [
-    "NotRecorded",
     "JobHandle",
+    "NotRecorded",
     "ProcessRunner",
     "RecordingHeld",
-    "RecordingWentOn",
+    "RecordingResumed",
     "ThreadRunner",
     "TrainJob",
     "WorkerPool",

@@ -1,7 +1,7 @@
-"""The owner: the background thread that owns a job's life.
+"""Job handles: the background thread that controls one job.
 
-It iterates the runner's events, has each one recorded before anyone sees it, and leaves it for
-whoever looks at the run. Looking is never waited for by signals: a timer drains what is there.
+It iterates over the runner's events, has each one recorded before it is delivered, and queues it for
+the reader. A reader is never notified: a timer drains the queue.
 """
 
 from __future__ import annotations
@@ -16,21 +16,25 @@ from optlab.store.writer import RunWriter
 from optlab.training.control import Inbox, Message, Stop
 from optlab.training.events import Event, SessionEnded, SessionFailed, TaskProgress
 
-PATIENCE = 2.0
-"""Seconds after a cancel in which a run may still end in good order."""
+STOP_SECONDS = 2.0
+"""Seconds after a cancel within which a run can still end properly."""
 
 
 class JobHandle:
-    """Owns one job.
+    """Controls one job.
 
     Args:
-        runner: of this job alone.
-        writer: records a training session; it belongs to the owner from now on. None for a job that
-            is not recorded.
-        capacity: events that may wait for :meth:`drain`. Beyond that the job stands still: somebody
-            has to drain.
-        patience: seconds after a cancel in which the job may end in good order, before its worker
+        job: to execute.
+        runner: for this job only.
+        writer: records a training session; the handle owns it from now on. None for a job that is
+            not recorded.
+        capacity: events that may wait for :meth:`drain`. Beyond that the job waits, so events must
+            be drained.
+        stop_seconds: seconds after a cancel within which the job can end properly; then its worker
             is killed.
+
+    Attributes:
+        run_ids: ids of the recorded runs.
     """
 
     def __init__(
@@ -39,7 +43,7 @@ class JobHandle:
         runner: Runner,
         writer: RunWriter | None = None,
         capacity: int = 4096,
-        patience: float = PATIENCE,
+        stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self._job = job
         self._runner = runner
@@ -49,17 +53,17 @@ class JobHandle:
         self._cancelled = threading.Event()
         self._killed = False
         self._started = False
-        self._patience = threading.Timer(patience, self._kill_on_timeout)
-        self._patience.daemon = True
-        self._patience.name = "optlab-patience"
+        self._kill_timer = threading.Timer(stop_seconds, self._kill_on_timeout)
+        self._kill_timer.daemon = True
+        self._kill_timer.name = "optlab-kill-timer"
         self._lock = threading.Lock()
-        self._giving_up = threading.Event()
+        self._stopping = threading.Event()
         if writer is not None:
-            writer.set_watcher(_Waiting(self._outbox, self._giving_up))
+            writer.set_watcher(_DiskWatcher(self._outbox, self._stopping))
         self.run_ids: tuple[str, ...] = writer.run_ids if writer is not None else ()
         self._thread = threading.Thread(
-            target=self._own,
-            name=f"optlab-owner-{self.run_ids[0] if self.run_ids else 'job'}",
+            target=self._execute,
+            name=f"optlab-job-{self.run_ids[0] if self.run_ids else 'task'}",
             daemon=False,
         )
 
@@ -70,44 +74,44 @@ class JobHandle:
 
     @property
     def alive(self) -> bool:
-        """Whether the job goes on."""
+        """Whether the job is in progress."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin; a second call does nothing."""
+        """Start the job; a second call does nothing."""
         with self._lock:
             if not self._started:
                 self._started = True
                 self._thread.start()
 
     def send(self, message: Message) -> None:
-        """Leave a message for the session (any thread).
+        """Send a message to the session (any thread).
 
-        A Stop also ends the wait for room on a full disk.
+        A Stop also ends the wait for space on a full disk.
         """
         self._inbox.put(message)
         if isinstance(message, Stop):
-            self._giving_up.set()
+            self._stopping.set()
 
     def drain(self) -> list[Event]:
-        """All events that wait, in order; never waits (any thread).
+        """Return all waiting events in order, without blocking (any thread).
 
-        Where recording fails, one :class:`NotRecorded` is among them, and the run goes on. Where
-        the disk is full, the run waits between a :class:`RecordingHeld` and a
-        :class:`RecordingWentOn`.
+        If recording fails, one :class:`NotRecorded` is among them, and the run continues. While the
+        disk is full, the run waits between a :class:`RecordingHeld` and a
+        :class:`RecordingResumed`.
         """
         return self._outbox.drain()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until there are events or the job is over, at most so many seconds; whether that is
-        so.
+        """Wait until there are events or the job has ended, and return whether that is so.
+
+        Args:
+            timeout: seconds to wait at most; None for no limit.
         """
         return self._outbox.wait(timeout)
 
     def cancel(self) -> None:
-        """Stop the job, and nothing may keep it from stopping: not a reader that has gone, and not
-        a worker that hangs (it is killed).
-        """
+        """Stop the job, even where nothing drains its events or its worker hangs (it is killed)."""
         with self._lock:
             if self._cancelled.is_set():
                 return
@@ -115,63 +119,67 @@ class JobHandle:
             if not self._started:
                 self._started = True
                 self._thread.start()
-            self._patience.start()
+            self._kill_timer.start()
         self._inbox.put(Stop())
-        self._giving_up.set()
+        self._stopping.set()
         self._outbox.open_up()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the end of the job, at most so many seconds; whether it has ended. It does not
-        drain: see ``capacity``.
+        """Wait for the end of the job, and return whether it has ended.
+
+        It does not drain events: see ``capacity``.
+
+        Args:
+            timeout: seconds to wait at most; None for no limit.
         """
         if self._started:
             self._thread.join(timeout)
         return self._started and not self._thread.is_alive()
 
-    # --- in the owner's thread ---------------------------------------------------------------------------------------------------
+    # --- in the background thread ----------------------------------------------------------------
 
-    def _own(self) -> None:
+    def _execute(self) -> None:
         ended = False
         try:
-            for told in self._runner.events(self._job, self._inbox):
-                given_up = self._killed and isinstance(told, SessionFailed)
-                if given_up:
+            for received in self._runner.events(self._job, self._inbox):
+                killed = self._killed and isinstance(received, SessionFailed)
+                if killed:
                     self._interrupt()
-                event = SessionFailed(_GIVEN_UP) if given_up else told
-                self._tell(event)
+                event = SessionFailed(_KILLED) if killed else received
+                self._deliver(event)
                 ended = isinstance(event, SessionEnded | SessionFailed)
-        except Exception as error:  # noqa: BLE001 - runners raise nothing; if one does, it is told as any other defect
+        except Exception as error:  # noqa: BLE001 - runners raise nothing; if one does, it is reported as a defect
             if not ended:
-                self._tell(unexpected(error))
+                self._deliver(unexpected(error))
         finally:
-            self._patience.cancel()
+            self._kill_timer.cancel()
             self._close_writer()
             self._outbox.close()
 
-    def _tell(self, event: Event) -> None:
+    def _deliver(self, event: Event) -> None:
         if self._writer is not None:
             try:
                 self._writer.record(event)
             except StoreError as error:
-                self._complain(error)
+                self._report(error)
         self._outbox.put(event)
 
     def _interrupt(self) -> None:
         if self._writer is not None:
             try:
-                self._writer.interrupt(_GIVEN_UP)
+                self._writer.interrupt(_KILLED)
             except StoreError as error:
-                self._complain(error)
+                self._report(error)
 
     def _close_writer(self) -> None:
         if self._writer is not None:
             try:
                 self._writer.close()
             except StoreError as error:
-                self._complain(error)
+                self._report(error)
 
-    def _complain(self, error: StoreError) -> None:
-        """Recording failed: the run goes on, and the user learns of it."""
+    def _report(self, error: StoreError) -> None:
+        """Report that recording failed; the run continues."""
         self._outbox.put(NotRecorded(1.0, str(error)))
 
     def _kill_on_timeout(self) -> None:
@@ -180,45 +188,47 @@ class JobHandle:
             self._runner.kill()
 
 
-_GIVEN_UP = f"The worker did not stop within {PATIENCE:g} seconds and was ended; the run can be resumed from its last snapshot."
+_KILLED = (
+    f"The worker did not stop within {STOP_SECONDS:g} seconds and was killed; "
+    "the run can be resumed from its last snapshot."
+)
 
 
 class NotRecorded(TaskProgress):
-    """The run goes on, but what it does from now on is not stored; ``words`` say why. Told once."""
+    """From now on the run continues without being recorded; ``words`` say why. Sent once."""
 
 
 class RecordingHeld(TaskProgress):
-    """The disk is full, and the run waits for room; ``words`` say so."""
+    """The disk is full, and the run waits for space; ``words`` say so."""
 
 
-class RecordingWentOn(TaskProgress):
-    """There is room again; nothing is missing. ``words`` say so."""
+class RecordingResumed(TaskProgress):
+    """There is space again, and nothing is missing; ``words`` say so."""
 
 
-class _Waiting:
-    """Tells whoever looks at the run that it waits for room, and stops waiting when the run is to
-    end.
-    """
+class _DiskWatcher:
+    """Reports that the run waits for space, and stops waiting when the run must end."""
 
-    def __init__(self, outbox: Outbox, giving_up: threading.Event) -> None:
+    def __init__(self, outbox: Outbox, stopping: threading.Event) -> None:
         self._outbox = outbox
-        self._giving_up = giving_up
+        self._stopping = stopping
 
-    def held(self, words: str) -> None:
+    def held(self, message: str) -> None:
         """See :class:`optlab.store.persistence.Watcher`."""
-        self._outbox.put(RecordingHeld(0.0, words))
+        self._outbox.put(RecordingHeld(0.0, message))
 
-    def went_on(self) -> None:
+    def resumed(self) -> None:
         """See :class:`optlab.store.persistence.Watcher`."""
         self._outbox.put(
-            RecordingWentOn(
-                0.0, "There is room on the disk again: the run goes on, and everything is recorded."
+            RecordingResumed(
+                0.0,
+                "There is room on the disk again: the run continues, and everything is recorded.",
             )
         )
 
     def wait(self, seconds: float) -> bool:
         """See :class:`optlab.store.persistence.Watcher`.
 
-        Without a main thread there is nobody left who could make room.
+        Once the main thread has ended, nothing will free space.
         """
-        return not self._giving_up.wait(seconds) and threading.main_thread().is_alive()
+        return not self._stopping.wait(seconds) and threading.main_thread().is_alive()

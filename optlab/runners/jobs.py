@@ -1,7 +1,6 @@
-"""Jobs: what a runner is given to do. They hold plain values and arrays, so they cross to another
-process as they are.
+"""Jobs: what a runner executes. They hold plain values and arrays, and can be sent to a process.
 
-A job becomes a stream of events, whatever happens: an error is an event, too, and the last one.
+A job becomes a stream of events in any case: an error is an event, too, and the last one.
 """
 
 from __future__ import annotations
@@ -24,8 +23,9 @@ class TrainJob:
     """Train experiments (TOML texts) together.
 
     Attributes:
-        snapshots: one a run to go on from, or None to start anew.
-        log: messages to apply, each after so many steps.
+        experiments: as TOML.
+        snapshots: one per run from which to resume, or None to start anew.
+        log: messages to apply, each with the number of completed steps before it.
     """
 
     experiments: tuple[str, ...]
@@ -34,16 +34,20 @@ class TrainJob:
 
 
 Job = TrainJob | Task
-"""What a runner can be given.
+"""What a runner can execute.
 
-The answers to a question come as :class:`~optlab.training.events.TaskResult`.
+The results of a task come as :class:`~optlab.training.events.TaskResult`.
 """
 
 
 def perform(job: Job, controls: Controls) -> Iterator[Event]:
-    """Do a job and tell what happens.
+    """Execute a job and yield its events.
 
     An error becomes a :class:`~optlab.training.events.SessionFailed`, which is then the last event.
+
+    Args:
+        job: to execute.
+        controls: the messages to it.
     """
     try:
         match job:
@@ -53,18 +57,18 @@ def perform(job: Job, controls: Controls) -> Iterator[Event]:
                     experiments, Replay(job.log, controls) if job.log else controls, job.snapshots
                 )
             case Task():
-                for answer in job.run(controls):
-                    yield TaskResult(answer)
+                for result in job.run(controls):
+                    yield TaskResult(result)
     except OptLabError as error:
         yield SessionFailed(str(error))
-    except Exception as error:  # noqa: BLE001 - told as an event, with its traceback
+    except Exception as error:  # noqa: BLE001 - becomes an event with its traceback
         yield unexpected(error)
 
 
 def unexpected(error: Exception) -> SessionFailed:
-    """The event for an error that is a defect of OptLab, or comes from the system."""
+    """Return the event for an error that is a defect of OptLab, or comes from the system."""
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return SessionFailed(
-        f"An unexpected error ended this ({what}); please report it with its details.",
+        f"An unexpected error occurred ({what}); please report it with its details.",
         "".join(traceback.format_exception(error)),
     )

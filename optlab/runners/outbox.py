@@ -1,8 +1,8 @@
-"""The outbox: events on their way from the thread that owns a run to whoever looks at it.
+"""The outbox: events between the thread that executes a job and its reader.
 
-It is bounded in number and in bytes. Where nobody takes what it holds, putting waits, so the run
-stands still rather than fill the memory or lose something. Once the reader has gone, nothing waits
-any more: when :meth:`Outbox.open_up` says so, or when the program's main thread has ended.
+It is bounded in number and in bytes. Where nothing drains it, ``put`` blocks, so that the run waits
+rather than fill the memory or lose events. Once the reader has gone, nothing blocks any more: after
+:meth:`Outbox.open_up`, or when the program's main thread has ended.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections import deque
 from optlab.training.events import Event, InstrumentImage, SeriesBlock, SnapshotTaken
 
 BYTES = 64 << 20
-"""What the arrays of waiting events may take."""
+"""Maximum size of the arrays of waiting events."""
 
 
 class Outbox:
-    """One thread puts, any thread takes.
+    """A queue into which one thread puts events and from which any thread takes them.
 
     Args:
-        capacity: events that may wait.
+        capacity: maximum number of waiting events.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -35,11 +35,10 @@ class Outbox:
         return len(self._events)
 
     def put(self, event: Event) -> None:
-        """Leave an event; waits while the box is full."""
+        """Add an event; blocks while the outbox is full."""
         size = _size(event)
         with self._changed:
-            # The interpreter waits at its end for threads that own runs; by then there is nobody
-            # left to drain.
+            # At its exit the interpreter waits for the threads of jobs; by then nothing drains.
             while (
                 not self._changed.wait_for(lambda: self._open or not self._full(size), 1.0)
                 and threading.main_thread().is_alive()
@@ -55,27 +54,31 @@ class Outbox:
         )
 
     def drain(self) -> list[Event]:
-        """All events that wait; never waits itself."""
+        """Return all waiting events, without blocking."""
         with self._changed:
-            found = list(self._events)
+            events = list(self._events)
             self._events.clear()
             self._bytes = 0
             self._changed.notify_all()
-        return found
+        return events
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until there are events or no more will come; whether that is so."""
+        """Wait until there are events or the outbox is closed, and return whether that is so.
+
+        Args:
+            timeout: seconds to wait at most; None for no limit.
+        """
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._events) or self._closed, timeout)
 
     def open_up(self) -> None:
-        """From now on nothing that is put waits for room."""
+        """Let :meth:`put` never block from now on."""
         with self._changed:
             self._open = True
             self._changed.notify_all()
 
     def close(self) -> None:
-        """No more will come."""
+        """Announce that there will be no more events."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,7 +1,7 @@
-"""A pool of spare workers that have imported torch already, so that a run starts at once.
+"""A pool of spare workers that have already imported torch, so that a run starts at once.
 
-A worker comes back after its job and serves the next one, unless the job failed: what an error left
-behind (a broken CUDA context, say) goes with the process.
+A worker returns after its job and serves the next one, unless the job failed: what an error left
+behind (a broken CUDA context, for example) ends with the process.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from optlab.runners.worker import Worker
 
 
 class WorkerPool:
-    """Any thread may use it.
+    """Spare workers, for use from any thread.
 
     Args:
-        spares: idle workers that are kept at most.
+        spares: maximum number of idle workers.
     """
 
     def __init__(self, spares: int = 1) -> None:
@@ -26,14 +26,18 @@ class WorkerPool:
         self._closed = False
 
     def warm(self) -> None:
-        """Start spare workers where there are too few; returns at once."""
+        """Start spare workers where there are too few, without waiting for them."""
         with self._lock:
             self._idle = [worker for worker in self._idle if worker.alive]
             while not self._closed and len(self._idle) < self._spares:
                 self._idle.append(Worker())
 
     def take(self) -> Worker:
-        """A worker for one job: a spare one, or else a fresh one."""
+        """Return a worker for one job: a spare one, or else a new one.
+
+        Raises:
+            OSError: a process cannot be started.
+        """
         with self._lock:
             while self._idle:
                 worker = self._idle.pop()
@@ -42,7 +46,7 @@ class WorkerPool:
         return Worker()
 
     def give_back(self, worker: Worker) -> None:
-        """The worker is ready for another job."""
+        """Return a worker that is ready for another job."""
         with self._lock:
             if not self._closed and worker.alive and len(self._idle) < self._spares:
                 self._idle.append(worker)
@@ -50,12 +54,14 @@ class WorkerPool:
         worker.dismiss(1.0)
 
     def close(self, timeout: float = 2.0) -> None:
-        """Let all spare workers end; those that have not within ``timeout`` seconds are killed.
-        Safe to call twice.
+        """End all spare workers. Safe to call twice.
+
+        Args:
+            timeout: seconds after which those that have not ended are killed.
         """
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-        until = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         for worker in idle:
-            worker.dismiss(max(0.0, until - time.monotonic()))
+            worker.dismiss(max(0.0, deadline - time.monotonic()))

@@ -1,4 +1,4 @@
-"""The runner that has the job done by a worker process."""
+"""The runner that executes a job in a worker process."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from optlab.training.control import Inbox
 from optlab.training.events import Event, SessionFailed
 
 _LISTEN_SECONDS = 0.02
-"""How long a control message waits at most while the worker has nothing to tell."""
+"""Maximum delay of a control message while the worker sends no events."""
 
 
 class ProcessRunner:
-    """Has an interpreter of its own, outlives an error of the device, and can be killed.
+    """Executes a job with an interpreter of its own; a device error does not affect this process.
 
     Args:
-        pool: where the worker comes from and goes to; without one, a worker is started for this job
-            and ends with it.
+        pool: from which the worker is taken; without one, a worker is started for this job and ends
+            with it.
     """
 
     name: RunnerName = "process"
@@ -51,14 +51,14 @@ class ProcessRunner:
             while True:
                 for message in inbox.take(0):
                     worker.send(message)
-                told = worker.receive(_LISTEN_SECONDS)
-                if isinstance(told, JobDone):
+                event = worker.receive(_LISTEN_SECONDS)
+                if isinstance(event, JobDone):
                     break
-                if told is not None:
-                    # A message for the user only is no reason to distrust the process; an
-                    # unexpected error is.
-                    failed = failed or (isinstance(told, SessionFailed) and bool(told.detail))
-                    yield told
+                if event is not None:
+                    # A process is not reused after an unexpected error; an error message for the
+                    # user is no reason.
+                    failed = failed or (isinstance(event, SessionFailed) and bool(event.detail))
+                    yield event
             reusable = not failed
         except WorkerDied as death:
             yield SessionFailed(_exit_message(death.code))
@@ -68,12 +68,11 @@ class ProcessRunner:
             if reusable and self._pool is not None:
                 self._pool.give_back(worker)
             else:
-                # Idle after its job it ends when the pipe closes; given up in the middle, it does
-                # so, too.
+                # It ends when the pipe closes, idle or in the middle of a job.
                 worker.dismiss(1.0)
 
     def kill(self) -> None:
-        """End the worker at once, also one that is still to be started (any thread)."""
+        """Kill the worker, or one that is being started (any thread)."""
         with self._lock:
             self._killed = True
             if self._worker is not None:
@@ -86,8 +85,8 @@ def _exit_message(code: int | None) -> str:
             name = signal.Signals(-code).name
         except ValueError:
             name = "unknown"
-        how = f"was ended by signal {-code}, {name}"
-        why = "; the system does that when memory runs out" if name == "SIGKILL" else ""
+        how = f"was killed by signal {-code}, {name}"
+        why = "; the system does this when memory runs out" if name == "SIGKILL" else ""
     else:
         how, why = ("ended" if code is None else f"ended with exit code {code}"), ""
     return f"The worker process {how}{why}. The run can be resumed from its last snapshot."

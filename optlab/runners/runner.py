@@ -1,4 +1,4 @@
-"""What a runner is: something that does one job and tells its events, wherever it is done."""
+"""The protocol of runners: a runner executes one job and yields its events."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ RunnerName = Literal["thread", "process"]
 
 
 class Runner(Protocol):
-    """Does one job.
-
-    Attributes:
-        name: for the record of the run.
-    """
+    """Executes one job."""
 
     @property
     def name(self) -> RunnerName:
-        """For the record of the run."""
+        """Its name in the record of the run."""
 
     def events(self, job: Job, inbox: Inbox) -> Iterator[Event]:
-        """Do the job in the thread that iterates, or have it done; messages come from ``inbox``.
+        """Execute the job while the caller iterates, and yield its events.
 
-        Nothing is raised: the last event of a job that failed is a
+        Nothing is raised: the last event of a failed job is a
         :class:`~optlab.training.events.SessionFailed`.
+
+        Args:
+            job: to execute.
+            inbox: the messages to it.
         """
 
     def kill(self) -> None:
-        """End a job that does not answer to Stop, where that is possible (any thread)."""
+        """End a job that does not respond to Stop, where that is possible (any thread)."""

@@ -1,4 +1,4 @@
-"""The runner that does the job itself, in the thread that iterates."""
+"""The runner that executes a job in the thread that iterates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from optlab.training.events import Event
 
 
 class ThreadRunner:
-    """No second process: starts at once, and shares the interpreter with whoever draws."""
+    """Executes a job without a second process: it starts at once, but shares the interpreter."""
 
     name: RunnerName = "thread"
 
@@ -20,4 +20,4 @@ class ThreadRunner:
         yield from perform(job, inbox)
 
     def kill(self) -> None:
-        """A thread cannot be ended from outside; it sees a Stop after the step it is in."""
+        """Do nothing: a thread cannot be killed; it handles a Stop after its current step."""

@@ -1,6 +1,4 @@
-"""Training as the surfaces ask for it: begin runs or go on with stored ones, recorded or not, in a
-thread or a process.
-"""
+"""Training for the command line and the window: start runs, or resume stored ones."""
 
 from __future__ import annotations
 
@@ -20,27 +18,28 @@ from optlab.runners.thread import ThreadRunner
 from optlab.store.store import Store
 from optlab.training.control import Message
 
-Asked = Literal["auto", "thread", "process"]
+RunnerChoice = Literal["auto", "thread", "process"]
 
 
 def train(
     experiments: Sequence[Experiment],
     *,
-    runner: Asked = "auto",
+    runner: RunnerChoice = "auto",
     draw_share: float = 0.0,
     store: Store | Path | None = None,
     pool: WorkerPool | None = None,
     log: Sequence[tuple[int, Message]] = (),
     capacity: int = 4096,
 ) -> JobHandle:
-    """Train experiments together as one population; the owner has been started.
+    """Train experiments together as one population, and return the handle of the started job.
 
     Args:
-        runner: ``auto`` measures; see :func:`optlab.runners.choice.choose`.
+        experiments: to train.
+        runner: ``auto`` to measure; see :func:`optlab.runners.choice.choose`.
         draw_share: share of the time that this process spends drawing.
-        store: where the runs are recorded (a store, or an OptLab folder), or None for nowhere.
-        pool: where worker processes come from.
-        log: messages to apply, each after so many steps.
+        store: a store or an OptLab folder in which the runs are recorded, or None.
+        pool: from which worker processes are taken.
+        log: messages to apply, each with the number of completed steps before it.
         capacity: see :class:`~optlab.runners.job_handle.JobHandle`.
 
     Raises:
@@ -59,23 +58,26 @@ def resume(
     run_ids: Sequence[str],
     *,
     store: Store | Path,
-    runner: Asked = "auto",
+    runner: RunnerChoice = "auto",
     draw_share: float = 0.0,
     pool: WorkerPool | None = None,
     log: Sequence[tuple[int, Message]] = (),
     capacity: int = 4096,
 ) -> JobHandle:
-    """Go on with stored runs, from their newest snapshot or else from the start, under the same
-    ids; the owner has been started.
+    """Resume stored runs under the same ids, and return the handle of the started job.
+
+    They continue from their newest snapshot, or else from the start.
 
     Args:
-        run_ids: of one run, or of several that go on together as one population.
-        log: messages to apply, each after so many steps, beside those that are stored.
+        run_ids: one run, or several that are resumed as one population.
+        store: a store or an OptLab folder.
+        runner, draw_share, pool, capacity: see :func:`train`.
+        log: messages to apply in addition to the stored ones.
 
     Raises:
-        InvalidInput: there is no such run, or it cannot be resumed (it is finished, diverged, or
-            going on).
-        StoreError: what is stored is damaged, or cannot be written.
+        InvalidInput: there is no such run, or it cannot be resumed (it is finished, diverged, or in
+            progress).
+        StoreError: stored data are damaged, or cannot be written.
     """
     name = choose(runner, draw_share)
     with _opened(store) as opened:
@@ -84,9 +86,9 @@ def resume(
     return _started(JobHandle(job, _runner(name, pool), writer, capacity))
 
 
-def _started(owner: JobHandle) -> JobHandle:
-    owner.start()
-    return owner
+def _started(job: JobHandle) -> JobHandle:
+    job.start()
+    return job
 
 
 def _runner(name: RunnerName, pool: WorkerPool | None) -> Runner:

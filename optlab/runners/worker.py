@@ -1,10 +1,9 @@
-"""A worker: a spawned process that does jobs one after another, and the end of it that its parent
-holds.
+"""A worker: a spawned process that executes one job after another, and the parent's end of it.
 
-They speak over one duplex pipe: jobs and control messages to the worker, events back, and after
-each job a :class:`JobDone`. What the pipe holds bounds what waits: a worker whose events nobody
-reads stands still. When its parent dies, however it dies, the pipe closes and the worker ends
-itself. Never forked: torch's threads do not survive that.
+Both speak over one duplex pipe: jobs and control messages go to the worker, events come back, and
+after each job a :class:`JobDone`. The capacity of the pipe bounds the waiting events: a worker whose
+events are not read stops. When its parent dies, however it dies, the pipe closes and the worker
+exits. It is never forked, as torch's threads do not survive that.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from optlab.training.events import Event
 
 @dataclass(frozen=True)
 class JobDone:
-    """The worker has told all events of its job and is ready for another."""
+    """The worker has sent all events of its job and is ready for another."""
 
 
 class WorkerDied(Exception):
-    """The process is gone; ``code`` is its exit code, negative for a signal."""
+    """The process has ended; ``code`` is its exit code, negative for a signal."""
 
     def __init__(self, code: int | None) -> None:
         super().__init__(code)
@@ -39,9 +38,12 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """The parent's end.
+    """The parent's end of a worker.
 
-    Constructing one starts the process, which then imports torch while the parent goes on.
+    The constructor starts the process, which imports torch while the parent continues.
+
+    Raises:
+        OSError: the process cannot be started.
     """
 
     def __init__(self) -> None:
@@ -53,26 +55,26 @@ class Worker:
         self._process = context.Process(
             target=_work, args=(theirs,), name="optlab-worker", daemon=True
         )
-        with _interrupts_held_back():
+        with _interrupts_blocked():
             self._process.start()
-        # Else the pipe would stay open when the worker dies.
+        # Otherwise the pipe would stay open when the worker dies.
         theirs.close()
 
     @property
     def alive(self) -> bool:
-        """Whether the process lives."""
+        """Whether the process is running."""
         return self._process.is_alive()
 
     @property
     def pid(self) -> int:
-        """The process's number."""
+        """The process id."""
         return self._process.pid or 0
 
     def send(self, what: Job | Message) -> None:
-        """Give the worker a job, or a message for the job it is at.
+        """Send the worker a job, or a message for its current job.
 
         Raises:
-            WorkerDied: it is gone.
+            WorkerDied: the process has ended.
         """
         try:
             self._pipe.send(what)
@@ -80,16 +82,16 @@ class Worker:
             raise WorkerDied(self._code()) from None
 
     def receive(self, seconds: float) -> Event | JobDone | None:
-        """What the worker tells next, or None where nothing came in time.
+        """Return the next event of the worker, or None where none arrives within ``seconds``.
 
         Raises:
-            WorkerDied: it is gone.
+            WorkerDied: the process has ended.
         """
         try:
             if not self._pipe.poll(seconds):
                 return None
-            told: Event | JobDone = self._pipe.recv()
-            return told
+            event: Event | JobDone = self._pipe.recv()
+            return event
         except (EOFError, OSError):
             raise WorkerDied(self._code()) from None
 
@@ -98,12 +100,14 @@ class Worker:
         return self._process.exitcode
 
     def kill(self) -> None:
-        """End the process at once (any thread); also one that has been stopped or hangs."""
+        """Kill the process (any thread), even if it is suspended or hangs."""
         self._process.kill()
 
     def dismiss(self, seconds: float) -> None:
-        """Let the worker end: it does so by itself when the pipe closes, and is killed if not
-        within so many seconds.
+        """Close the pipe, so that the worker exits.
+
+        Args:
+            seconds: after which it is killed.
         """
         self._pipe.close()
         self._process.join(seconds)
@@ -113,16 +117,14 @@ class Worker:
 
 
 @contextlib.contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """A process that is started inside does not see Ctrl-C from its first moment on: its parent
-    does, and ends it in good order.
-    """
+def _interrupts_blocked() -> Iterator[None]:
+    """Start processes inside with Ctrl-C blocked: the parent handles it and ends them properly."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing import resource_tracker
 
-    # It is started along with the first worker, and would undo the mask.
+    # It starts with the first worker, and would undo the mask.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -131,8 +133,7 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-# --- in the worker's process
-# -----------------------------------------------------------------------------------------------------------------
+# --- in the worker's process ---------------------------------------------------------------------
 
 
 def _work(pipe: Connection) -> None:
@@ -151,7 +152,7 @@ def _work(pipe: Connection) -> None:
                 pipe.send(event)
             pipe.send(JobDone())
         except OSError:
-            # Nobody listens any more.
+            # The parent has gone.
             os._exit(0)
 
 
@@ -161,8 +162,7 @@ def _listen(pipe: Connection, jobs: queue.SimpleQueue[tuple[Job, Inbox]]) -> Non
         try:
             what = pipe.recv()
         except (EOFError, OSError):
-            # At once and without a word, whatever the main thread is at: there is nobody left to
-            # hear.
+            # At once and silently, whatever the main thread is doing: the parent has gone.
             os._exit(0)
         if isinstance(what, TrainJob | Task):
             inbox = Inbox()

@@ -3,9 +3,8 @@
 The store speaks :mod:`optlab.training.events` and knows no trainer. :class:`Store` is the way in.
 """
 
-from optlab.store.records import RunRecord
+from optlab.store.records import RunRecord, SnapshotRecord
 from optlab.store.series import StoredSeries
-from optlab.store.snapshots import SnapshotRecord
 from optlab.store.store import Store
 from optlab.store.writer import RunWriter
 

@@ -1,5 +1,4 @@
-"""Chunks: about a thousand steps of all series that share their steps, as one block of bytes with a
-checksum.
+"""Chunks: about a thousand steps of all series of a group, as one block of bytes with a checksum.
 
 A chunk is a table ``[1 + C, n]`` of 8-byte little-endian values, column after column: the steps
 (int64), then C columns (float64). In memory the steps travel as the bits of float64, so that a
@@ -16,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS = 1024
-"""Steps of a full chunk: large enough that a chunk's overhead is nothing, small enough that
-rewriting the open one is cheap.
+"""Steps of a full chunk: large enough to make the overhead negligible, small enough that rewriting
+the open chunk is cheap.
 """
 
 Table = NDArray[np.float64]
@@ -26,10 +25,19 @@ Table = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Chunk:
-    """One row of the chunk table."""
+    """One row of the table ``chunks``.
+
+    Attributes:
+        run: id of the run.
+        group, number: of the group within the run, and of the chunk within the group.
+        first_step, last_step, rows: steps of its first and last row, and number of rows.
+        sealed: whether it is full.
+        checksum: of ``data`` and its position.
+        data: the table ``[1 + C, rows]``.
+    """
 
     run: str
-    bundle: int
+    group: int
     number: int
     first_step: int
     last_step: int
@@ -40,36 +48,34 @@ class Chunk:
 
 
 def steps_of(table: Table) -> NDArray[np.int64]:
-    """The steps ``[n]`` of a table."""
+    """Return the steps ``[n]`` of a table ``[1 + C, n]``."""
     steps: NDArray[np.int64] = table[0].view(np.int64)
     return steps
 
 
-def encode(run: str, bundle: int, number: int, table: Table, sealed: bool) -> Chunk:
-    """A table ``[1 + C, n]``, n ≥ 1, as a chunk."""
+def encode(run: str, group: int, number: int, table: Table, sealed: bool) -> Chunk:
+    """Return a table ``[1 + C, n]``, n ≥ 1, as a chunk."""
     steps = steps_of(table)
     data = np.ascontiguousarray(table, dtype="<f8").tobytes()
     rows = table.shape[1]
     return Chunk(
         run,
-        bundle,
+        group,
         number,
         int(steps[0]),
         int(steps[-1]),
         rows,
         sealed,
-        _checksum(run, bundle, number, rows, data),
+        _checksum(run, group, number, rows, data),
         data,
     )
 
 
 def from_row(row: tuple[Any, ...]) -> Chunk | None:
-    """Return the chunk of a row of the table, or None where the row does not hold what a chunk
-    holds.
-    """
+    """Return the chunk of a row of the table, or None where values have the wrong types."""
     chunk = Chunk(*row)
     numbers = (
-        chunk.bundle,
+        chunk.group,
         chunk.number,
         chunk.first_step,
         chunk.last_step,
@@ -85,23 +91,21 @@ def from_row(row: tuple[Any, ...]) -> Chunk | None:
 
 
 def decode(chunk: Chunk, columns: int) -> Table | None:
-    """The table ``[1 + columns, n]`` of a chunk, or None where it is not what was written."""
+    """Return the table ``[1 + columns, n]`` of a chunk, or None where it is damaged."""
     if (
         not 1 <= chunk.rows <= ROWS
         or len(chunk.data) != 8 * (1 + columns) * chunk.rows
         or bool(chunk.sealed) != (chunk.rows == ROWS)
     ):
         return None
-    if _checksum(chunk.run, chunk.bundle, chunk.number, chunk.rows, chunk.data) != chunk.checksum:
+    if _checksum(chunk.run, chunk.group, chunk.number, chunk.rows, chunk.data) != chunk.checksum:
         return None
     table = np.frombuffer(chunk.data, dtype="<f8").reshape(1 + columns, chunk.rows)
     steps = steps_of(table)
-    # By these two the rows are found that are cut off or skipped when a run goes on.
+    # These two select the rows that are removed or skipped when a run is resumed.
     return table if (chunk.first_step, chunk.last_step) == (int(steps[0]), int(steps[-1])) else None
 
 
-def _checksum(run: str, bundle: int, number: int, rows: int, data: bytes) -> int:
-    """CRC-32 of the data and of where it belongs, so that a chunk in the wrong place is noticed,
-    too.
-    """
-    return zlib.crc32(data, zlib.crc32(f"{run}/{bundle}/{number}/{rows}".encode()))
+def _checksum(run: str, group: int, number: int, rows: int, data: bytes) -> int:
+    """Return the CRC-32 of the data and its position, so that misplaced chunks are noticed, too."""
+    return zlib.crc32(data, zlib.crc32(f"{run}/{group}/{number}/{rows}".encode()))

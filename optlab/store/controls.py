@@ -27,12 +27,12 @@ _TYPES: dict[str, Callable[..., Message]] = {
 
 
 def to_json(message: Message) -> str:
-    """The message as a JSON document."""
+    """Return a message as a JSON document."""
     return json.dumps({"type": type(message).__name__, **dataclasses.asdict(message)})
 
 
 def from_json(document: str) -> Message:
-    """The message of a document, the inverse of :func:`to_json`.
+    """Return the message of a document, the inverse of :func:`to_json`.
 
     Raises:
         StoreError: it is not a message.
@@ -48,29 +48,39 @@ def from_json(document: str) -> Message:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
-            f"A stored control message is damaged ({document[:80]!r}); the run cannot be replayed from it."
+            f"A stored control message is damaged ({document[:80]!r}), so the run cannot be replayed; "
+            "delete it and start it again."
         ) from error
 
 
-def for_run(message: Message, place: int) -> Message | None:
-    """The message as it concerns the run in this row of its population; None where it concerns
-    another.
+def for_run(message: Message, row: int) -> Message | None:
+    """Return a message as it concerns one run, or None where it concerns another.
+
+    Args:
+        message: to a population.
+        row: of the run in the population.
     """
     if isinstance(message, SetValue):
-        return dataclasses.replace(message, run=None) if message.run in (None, place) else None
+        return dataclasses.replace(message, run=None) if message.run in (None, row) else None
     return message
 
 
 def replayable(message: Message) -> bool:
-    """Whether a run that goes on has to be told again: what changes the numbers or what is recorded
-    is, a pause of then is none of now.
+    """Return whether a resumed run has to receive the message again.
+
+    That is so for messages that change numbers or what is recorded, but not for a pause.
     """
     return isinstance(message, SetValue | Follow | SwitchInstrument)
 
 
 def persistent_messages(log: list[tuple[int, Message]], step: int) -> list[tuple[int, Message]]:
-    """Of the messages before ``step``, those whose effect is no part of a snapshot and lasts: what
-    is followed, and how each instrument was switched last.
+    """Return the messages before ``step`` with a lasting effect that snapshots do not contain.
+
+    These are the followed weights, and the last switch of each instrument.
+
+    Args:
+        log: messages, each with the number of completed steps before it.
+        step: of the snapshot.
     """
     lasting: dict[str, Message] = {}
     for at, message in log:
@@ -82,18 +92,21 @@ def persistent_messages(log: list[tuple[int, Message]], step: int) -> list[tuple
 
 
 def for_population(logs: list[list[tuple[int, Message]]]) -> tuple[tuple[int, Message], ...]:
-    """What has to be replayed of the logs of runs that go on together, one log a run.
+    """Return the messages to replay for runs that are resumed together.
 
-    Weights are followed in all runs alike, and instruments are switched in all, so the first run
-    speaks for all.
+    Weights are followed and instruments are switched in all runs, so the log of the first run has
+    these messages for all.
+
+    Args:
+        logs: one per run.
     """
-    found: list[tuple[int, Message]] = []
-    for place, log in enumerate(logs):
+    messages: list[tuple[int, Message]] = []
+    for row, log in enumerate(logs):
         for step, message in log:
             if isinstance(message, SetValue):
-                found.append(
-                    (step, message if len(logs) == 1 else dataclasses.replace(message, run=place))
+                messages.append(
+                    (step, message if len(logs) == 1 else dataclasses.replace(message, run=row))
                 )
-            elif place == 0:
-                found.append((step, message))
-    return tuple(found)
+            elif row == 0:
+                messages.append((step, message))
+    return tuple(messages)

@@ -1,4 +1,4 @@
-"""The database file: how it is opened, brought to the present version, and how its errors are told.
+"""The database file: opening, migrations, and errors as sentences.
 
 One file in ``migrations/`` a version; ``user_version`` says which have been applied. Every
 migration is one transaction, so a kill leaves the file at a version, never between two.
@@ -14,39 +14,42 @@ from importlib import resources
 from pathlib import Path
 
 from optlab.core.errors import StoreError
-from optlab.store import seals
+from optlab.store import checksums
 from optlab.store.persistence import Persistence
 
 NAME = "optlab.sqlite"
-SNAPSHOTS = "snapshots"
-"""Folder beside it, in which each run has one of its own."""
+SNAPSHOT_FOLDER = "snapshots"
+"""Folder beside it, with a folder for each run."""
 APPLICATION = 0x4F70744C
-"""SQLite's ``application_id`` of our files, "OptL": another program's database is not mistaken for
-an old one of ours.
+"""SQLite's ``application_id`` of our files, "OptL", which distinguishes them from the databases of
+other programs.
 """
-_PATIENCE = 10.0
+_LOCK_SECONDS = 10.0
 """Seconds to wait for another process that is writing."""
+_CHECKSUM = "checksum"
+_CHUNKS = "chunks"
+"""The table whose checksums cover its data rather than its columns."""
 
 
 def migrations() -> list[str]:
-    """SQL scripts, the one that leads to version 1 first."""
+    """Return the SQL scripts; the first leads to version 1."""
     folder = resources.files("optlab.store") / "migrations"
-    found = sorted(
+    files = sorted(
         (entry for entry in folder.iterdir() if entry.name.endswith(".sql")),
         key=lambda entry: entry.name,
     )
-    return [entry.read_text(encoding="utf-8") for entry in found]
+    return [entry.read_text(encoding="utf-8") for entry in files]
 
 
 def connect(path: Path, scripts: Sequence[str] | None = None) -> sqlite3.Connection:
-    """A connection for reading and writing; the file is created and migrated as needed.
+    """Return a connection for reading and writing; the file is created and migrated as needed.
 
-    The connection may be handed from one thread to another, but only one may use it at a time.
+    The connection may move from one thread to another, but only one may use it at a time.
 
     Raises:
         StoreError: the file is of a newer version, is no OptLab database, or cannot be written.
     """
-    with in_words(path):
+    with readable_errors(path):
         return Persistence(path.parent)(
             lambda: _connected(path, migrations() if scripts is None else scripts)
         )
@@ -54,11 +57,11 @@ def connect(path: Path, scripts: Sequence[str] | None = None) -> sqlite3.Connect
 
 def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+        path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
-        _distrust(connection, path)
-        seals.prepare(connection)
+        _refuse_active_schema(connection, path)
+        checksums.register(connection)
         migrate(connection, path, scripts)
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode = WAL")
@@ -71,84 +74,169 @@ def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Where there is no file yet, an empty database in memory
-    stands in for it.
+    """Return a connection that cannot write.
+
+    A file of an older version is read as it is, and not migrated. Where there is no file yet, an
+    empty database in memory stands in for it.
 
     Raises:
         StoreError: as :func:`connect`.
     """
     if not path.exists():
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        migrate(connection, path, migrations())
-        return connection
-    with in_words(path):
-        # In a folder that may only be read, SQLite cannot make the file by which readers and
-        # writers of a WAL agree; then nobody writes either.
-        still = (
+        return _empty(path)
+    with readable_errors(path):
+        # In a folder that is read-only, SQLite cannot create the file through which readers and
+        # writers of a WAL coordinate; then nobody writes either.
+        immutable = (
             not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
         )
-        uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
+        uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
         connection = sqlite3.connect(
-            uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            uri, uri=True, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            _distrust(connection, path)
-            old = _checked_version(connection, path, len(migrations())) < len(migrations())
+            _refuse_active_schema(connection, path)
+            scripts = migrations()
+            if _checked_version(connection, path, len(scripts)) < len(scripts):
+                _add_missing_columns(connection, path)
+            connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()
             raise
-    if old:
-        connection.close()
-        connect(path).close()
-        return connect_readonly(path)
     return connection
 
 
-def _distrust(connection: sqlite3.Connection, path: Path) -> None:
+def _empty(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    checksums.register(connection)
+    migrate(connection, path, migrations())
+    return connection
+
+
+def _add_missing_columns(connection: sqlite3.Connection, path: Path) -> None:
+    """Let queries for the current version read an older file.
+
+    Views that exist only within the connection give each missing column its default.
+
+    A checksum covers the columns that the file has, so it is verified in the view: a damaged row
+    gets one that cannot match.
+    """
+    checksums.register(connection)
+    newest = _empty(path)
+    for (table,) in newest.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        present = _columns(connection, table)
+        wanted = _columns(newest, table)
+        if present.keys() >= wanted.keys():
+            continue
+        special = _CHECKSUM if table != _CHUNKS else ""
+        shown = [
+            name if name in present else f"{default or 'NULL'} AS {name}"
+            for name, default in wanted.items()
+            if name != special
+        ]
+        if special in present:
+            covered = ", ".join(name for name in present if name != _CHECKSUM)
+            intact = f"{_CHECKSUM} IS NULL OR {_CHECKSUM} = optlab_checksum({covered})"
+            shown.append(f"CASE WHEN {intact} THEN NULL ELSE -1 END AS {_CHECKSUM}")
+        elif special in wanted:
+            shown.append(f"NULL AS {_CHECKSUM}")
+        source = f"FROM main.{table}" if present else "WHERE 0"
+        row = "rowid AS rowid" if present else "0 AS rowid"
+        connection.execute(f"CREATE TEMP VIEW {table} AS SELECT {row}, {', '.join(shown)} {source}")
+    newest.close()
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> dict[str, str | None]:
+    """Return the name and the SQL default of each column of a table, in order."""
+    rows = connection.execute(f"PRAGMA main.table_info({table})").fetchall()
+    return {row[1]: row[4] for row in rows}
+
+
+def _refuse_active_schema(connection: sqlite3.Connection, path: Path) -> None:
     """Make sure that nothing in the file is executed: a database can come from anywhere.
 
     Raises:
-        StoreError: it holds something that acts by itself.
+        StoreError: it holds triggers, views or virtual tables.
     """
     if path.exists() and path.stat().st_size == 0 and _has_snapshots(path.parent):
         raise StoreError(
-            f"{path} is empty although snapshots of runs lie beside it, so the list of runs is lost; restore the file from a backup, or move the "
-            f"folder {path.parent / SNAPSHOTS} away to begin anew."
+            f"{path} is empty although there are snapshots of runs beside it, so the list of runs "
+            f"is lost; restore the file from a backup, or move the folder "
+            f"{path.parent / SNAPSHOT_FOLDER} away to start with an empty list."
         )
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     acting = "type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'"
-    found = connection.execute(f"SELECT type, name FROM sqlite_master WHERE {acting}").fetchall()
-    if found:
-        what = ", ".join(
-            f"{'table' if kind == 'table' else kind} {str(name)[:40]!r}" for kind, name in found[:3]
-        )
+    active = connection.execute(f"SELECT type, name FROM sqlite_master WHERE {acting}").fetchall()
+    if active:
+        listed = ", ".join(f"{kind} {str(name)[:40]!r}" for kind, name in active[:3])
         raise StoreError(
-            f"{path} is not opened, because it holds what OptLab never makes and what could act by itself ({what}); move it away or set "
-            "OPTLAB_HOME to another folder."
+            f"{path} was not opened: it contains executable parts that OptLab never creates "
+            f"({listed}); move it away or set OPTLAB_HOME to another folder."
         )
 
 
 def _has_snapshots(home: Path) -> bool:
-    folder = home / SNAPSHOTS
+    folder = home / SNAPSHOT_FOLDER
     return folder.is_dir() and any(folder.glob("*/*"))
 
 
 def migrate(connection: sqlite3.Connection, path: Path, scripts: Sequence[str]) -> None:
     """Bring the database to version ``len(scripts)``.
 
+    Args:
+        connection: on which :func:`optlab.store.checksums.register` was called.
+        path: of the database, for messages.
+        scripts: all migrations in order.
+
     Raises:
         StoreError: it is of a newer version, or no OptLab database.
     """
     while _checked_version(connection, path, len(scripts)) < len(scripts):
         with transaction(connection):
-            # Asked again: another process may have migrated while this one waited for the lock.
+            # Checked again: another process may have migrated while this one waited for the lock.
             version = _checked_version(connection, path, len(scripts))
             if version < len(scripts):
-                for statement in _statements(scripts[version]):
-                    connection.execute(statement)
+                with _checksums_kept(connection):
+                    for statement in _statements(scripts[version]):
+                        connection.execute(statement)
                 connection.execute(f"PRAGMA application_id = {APPLICATION}")
                 connection.execute(f"PRAGMA user_version = {version + 1}")
+
+
+@contextmanager
+def _checksums_kept(connection: sqlite3.Connection) -> Iterator[None]:
+    """Extend the checksums of intact rows to columns that are added inside.
+
+    Damaged rows stay damaged.
+    """
+    before: dict[str, list[str]] = {}
+    damaged: dict[str, list[int]] = {}
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for (table,) in tables:
+        columns = list(_columns(connection, table))
+        if _CHECKSUM in columns and table != _CHUNKS:
+            columns.remove(_CHECKSUM)
+            before[table] = columns
+            damaged[table] = [
+                row[0]
+                for row in connection.execute(
+                    f"SELECT rowid FROM {table} WHERE {_CHECKSUM} IS NOT NULL "
+                    f"AND {_CHECKSUM} != optlab_checksum({', '.join(columns)})"
+                )
+            ]
+    yield
+    for table, columns in before.items():
+        after = [name for name in _columns(connection, table) if name != _CHECKSUM]
+        if after != columns:
+            connection.execute(
+                f"UPDATE {table} SET {_CHECKSUM} = optlab_checksum({', '.join(after)}) "
+                f"WHERE {_CHECKSUM} IS NOT NULL"
+            )
+            connection.executemany(
+                f"UPDATE {table} SET {_CHECKSUM} = -1 WHERE rowid = ?",
+                [(rowid,) for rowid in damaged[table]],
+            )
 
 
 def _checked_version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
@@ -161,14 +249,14 @@ def _checked_version(connection: sqlite3.Connection, path: Path, newest: int) ->
         )
     if version > newest:
         raise StoreError(
-            f"{path} was written by a newer OptLab (version {version} of the file; this one reads up to {newest}); update OptLab, or set "
-            "OPTLAB_HOME to another folder."
+            f"{path} was written by a newer OptLab (version {version} of the file; this one reads "
+            f"up to {newest}); update OptLab, or set OPTLAB_HOME to another folder."
         )
     return version
 
 
 def _statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one: ``executescript`` would commit before its first."""
+    """Yield the statements of a script; ``executescript`` would commit before its first."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -179,7 +267,7 @@ def _statements(script: str) -> Iterator[str]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing of what is written inside."""
+    """Commit everything that is written inside, or nothing of it."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -193,7 +281,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def reading(connection: sqlite3.Connection) -> Iterator[None]:
-    """Everything read inside is of one moment, whatever others write meanwhile."""
+    """Read one state of the database inside, whatever other connections write meanwhile."""
     connection.execute("BEGIN")
     try:
         yield
@@ -202,32 +290,34 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def in_words(path: Path) -> Iterator[None]:
-    """Turns errors of SQLite and of the file system into a :class:`StoreError` that says what to
-    do.
+def readable_errors(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite and of the file system into a :class:`StoreError`.
+
+    Its message says what to do.
+
+    Raises:
+        StoreError: in place of such an error.
     """
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {_words(str(error))}") from error
+        raise StoreError(f"{path}: {_sentence(str(error))}") from error
     except OSError as error:
         raise StoreError(
-            f"{error.filename or path}: {_words((error.strerror or str(error)).lower())}"
+            f"{error.filename or path}: {_sentence((error.strerror or str(error)).lower())}"
         ) from error
 
 
-def _words(said: str) -> str:
-    if "full" in said or "no space" in said or "quota" in said:
+def _sentence(error: str) -> str:
+    if "full" in error or "no space" in error or "quota" in error:
         return "the disk is full; make room, or set OPTLAB_HOME to a folder on another disk."
-    if "locked" in said or "busy" in said:
-        return f"another program kept the runs locked for {_PATIENCE:g} seconds; try again when it is done."
-    if (
-        "readonly" in said
-        or "unable to open" in said
-        or "permission" in said
-        or "read-only" in said
-    ):
-        return "the runs cannot be written there; set OPTLAB_HOME to a folder you may write to."
-    if "malformed" in said or "not a database" in said:
-        return "the file is damaged; move it away (or restore it from a backup) to go on with an empty one."
-    return f"the runs cannot be read or written ({said})."
+    if "locked" in error or "busy" in error:
+        return (
+            f"another program kept the database locked for {_LOCK_SECONDS:g} seconds; "
+            "try again when it has finished."
+        )
+    if any(text in error for text in ("readonly", "unable to open", "permission", "read-only")):
+        return "runs cannot be written there; set OPTLAB_HOME to a folder you may write to."
+    if "malformed" in error or "not a database" in error:
+        return "the file is damaged; restore it from a backup, or move it away to start anew."
+    return f"runs cannot be read or written ({error})."

@@ -1,9 +1,9 @@
-"""Who owns a run: the holder of an operating-system lock on a file.
+"""The locks of runs: while a run is in progress, its process holds a lock on a file.
 
-The system lets go of the lock when its holder dies, however it dies, so a run that says it is
-running while its lock can be taken was interrupted. A process number in the database would lie once
-the number is used again. Lock files have names that are never used twice, so one may be removed
-after use without a race.
+The operating system releases the lock when the process dies, however it dies, so a run whose status
+is "running" while its lock is free was interrupted. A process id in the database would be wrong once
+the id is reused. The names of lock files are never reused, so one can be removed after use without a
+race.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ class RunLock:
         OSError: the file cannot be created.
 
     Attributes:
-        name: the owner's name, for the database.
+        name: of the lock, for the column ``owner`` of the database.
     """
 
     def __init__(self, home: Path) -> None:
         self.name = secrets.token_hex(8)
         self._path = _path(home, self.name)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # Not thread-local: it is taken where a run is begun and released in the thread that owns
-        # the run.
+        # Not thread-local: it is acquired where a run begins and released in the thread that
+        # executes the run.
         self._lock = FileLock(self._path, thread_local=False)
         self._lock.acquire(blocking=False)
 
     def release(self) -> None:
-        """Let go. Safe to call twice."""
+        """Release the lock. Safe to call twice."""
         if self._lock.is_locked:
             self._lock.release()
             self._path.unlink(missing_ok=True)
 
 
 def is_held(home: Path, name: str) -> bool:
-    """Whether the owner of this name lives; nobody has a name that OptLab does not give."""
+    """Return whether a process holds the lock of this name."""
     if not is_owner(name):
         return False
     path = _path(home, name)
@@ -60,14 +60,14 @@ def is_held(home: Path, name: str) -> bool:
     except Timeout:
         return True
     except OSError:
-        # Another user's file, or a disk that may only be read: nothing says that the owner is dead.
+        # Another user's file, or a read-only disk: nothing indicates that the process is dead.
         return True
     lock.release()
     return False
 
 
 def remove(home: Path, name: str) -> None:
-    """Remove the file that a dead owner left."""
+    """Remove the file of a process that died."""
     if is_owner(name):
         _path(home, name).unlink(missing_ok=True)
 

@@ -1,6 +1,6 @@
-"""Names that the store makes and that become paths.
+"""Names from the database that become parts of paths.
 
-A database can come from anywhere, so a name read from one is checked before it is used.
+A database can come from anywhere, so its names are checked before they are used.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 from optlab.core.errors import StoreError
 
-# Names that Windows keeps for devices, whatever follows them.
+# Names that Windows reserves for devices.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.ASCII | re.IGNORECASE)
 _RUN = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}", re.ASCII)
 _OWNER = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -17,9 +17,7 @@ _SNAPSHOT = re.compile(r"[0-9A-Za-z_-]{1,100}\.safetensors", re.ASCII)
 
 
 def is_run_id(name: object) -> bool:
-    """Return whether ``name`` can be the id of a run: a plain name of letters, digits, ``-`` and
-    ``_``.
-    """
+    """Return whether ``name`` can be the id of a run: letters, digits, ``-`` and ``_``."""
     return (
         isinstance(name, str)
         and _RUN.fullmatch(name) is not None
@@ -36,7 +34,8 @@ def run_id(name: object) -> str:
     if isinstance(name, str) and is_run_id(name):
         return name
     raise StoreError(
-        f"{str(name)[:80]!r} cannot be the id of a run, which is a plain name of letters, digits, '-' and '_'."
+        f"{str(name)[:80]!r} cannot be the id of a run, which consists of letters, digits, "
+        "'-' and '_'."
     )
 
 

@@ -1,114 +1,36 @@
-"""What the store knows of a run, and how runs are named."""
+"""Records: the metadata of a run and of a snapshot, column by column, and how runs are named."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import json
 import platform
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 import optlab
-from optlab.core.errors import StoreError
+from optlab.store.columns import RecordTable, Table, column, table_of
 from optlab.store.names import is_owner, is_run_id
-from optlab.store.seals import COLUMNS, is_intact
 
 RunStatus = Literal["running", "paused", "finished", "stopped", "diverged", "failed", "interrupted"]
-"""``interrupted``: its owner died, or its record broke off; the others as in
+"""``interrupted``: its process died, or recording it failed; the others as in
 :data:`optlab.training.events.Status`.
 """
 GOING: tuple[RunStatus, ...] = ("running", "paused")
 RESUMABLE: tuple[RunStatus, ...] = ("interrupted", "stopped", "failed")
 
+_STATUSES = frozenset(get_args(RunStatus))
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without letters that look like figures."""
 
 
-@dataclass(frozen=True)
-class RunRecord:
-    """One stored run.
-
-    Attributes:
-        id: unique, and in the order of time. title: for people.
-        experiment: what was asked for, as TOML.
-        status: see :data:`RunStatus`. created, ended: UTC, ISO 8601; ended is "" while the run has
-            no end.
-        runner: where it ran, ``thread`` or ``process``. device, device_name: what it computed on.
-        versions: of optlab, torch, numpy and python.
-        population: id of the first run of its population (of itself where it ran alone); place: its
-            row there.
-        tracked: names of the followed weights.
-        steps, seconds: how far it is, as far as it is stored.
-        final, theta_sha256, reason, broken: see :class:`optlab.training.events.RunEnded`; empty
-            while it has not ended.
-        detail: of a failed run, the traceback.
-    """
-
-    id: str
-    title: str
-    experiment: str
-    status: RunStatus
-    owner: str
-    created: str
-    ended: str
-    runner: str
-    device: str
-    device_name: str
-    versions: Mapping[str, str]
-    population: str
-    place: int
-    tracked: tuple[str, ...]
-    steps: int
-    seconds: float
-    final: Mapping[str, float | None]
-    theta_sha256: str
-    reason: str
-    broken: str
-    detail: str
-
-    @property
-    def going(self) -> bool:
-        """Whether it is being trained now."""
-        return self.status in GOING
-
-    @property
-    def resumable(self) -> bool:
-        """Whether it can go on where it ended."""
-        return self.status in RESUMABLE
-
-
-FIELDS = COLUMNS["runs"]
-
-
-def from_row(row: tuple[Any, ...], seal: object) -> RunRecord:
-    """Return the record of a row of :data:`FIELDS` and its checksum.
-
-    Raises:
-        StoreError: the row holds something that OptLab does not write.
-    """
-    values = dict(zip(FIELDS.split(", "), row, strict=True))
-    try:
-        values.update({name: json.loads(values[name]) for name in ("versions", "tracked", "final")})
-        odd = next((name for name, fits in _FITS.items() if not fits(values[name])), "")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise StoreError(f"A stored run has a damaged row ({error}).") from error
-    if odd:
-        raise StoreError(f"A stored run has a damaged row: its {odd} is {str(values[odd])[:80]!r}.")
-    if not is_intact(row, seal):
-        raise StoreError(
-            f"A stored run has a damaged row: {values['id']} does not match its checksum."
-        )
-    return RunRecord(**{**values, "tracked": tuple(values["tracked"])})
-
-
 def _is_text(value: object) -> bool:
-    # Bytes that are not UTF-8 come as lone surrogates, which cannot be shown.
+    # Bytes that are not UTF-8 arrive as lone surrogates, which cannot be shown.
     return isinstance(value, str) and (
         value.isascii() or value.encode("utf-8", "replace").decode() == value
     )
@@ -122,59 +44,154 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_duration(value: object) -> bool:
+    return isinstance(value, int | float) and value >= 0.0
+
+
 def _is_time(value: object) -> bool:
     return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
 
 
-def _is_mapping_of(fits: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, dict) and all(fits(item) for item in value.values())
+def _is_time_or_empty(value: object) -> bool:
+    return value == "" or _is_time(value)
 
 
-_FITS: Mapping[str, Callable[[Any], bool]] = {
-    "id": is_run_id,
-    "title": _is_text,
-    "experiment": _is_text,
-    "status": lambda value: value in get_args(RunStatus),
-    "owner": is_owner,
-    "created": _is_time,
-    "ended": lambda value: value == "" or _is_time(value),
-    "runner": _is_text,
-    "device": _is_text,
-    "device_name": _is_text,
-    "versions": _is_mapping_of(_is_text),
-    "population": is_run_id,
-    "place": _is_count,
-    "tracked": lambda value: isinstance(value, list) and all(_is_text(name) for name in value),
-    "steps": _is_count,
-    "seconds": lambda value: _is_number(value) and value >= 0.0,
-    "final": _is_mapping_of(lambda value: value is None or _is_number(value)),
-    "theta_sha256": _is_text,
-    "reason": _is_text,
-    "broken": _is_text,
-    "detail": _is_text,
-}
-"""Field → whether a value read from the database, JSON being parsed, is one that OptLab writes."""
+def _is_status(value: object) -> bool:
+    return value in _STATUSES
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(_is_text(item) for item in value)
+
+
+def _is_texts_by_name(value: object) -> bool:
+    return isinstance(value, dict) and all(_is_text(item) for item in value.values())
+
+
+def _is_numbers_by_name(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        item is None or _is_number(item) for item in value.values()
+    )
+
+
+def _is_anything(value: object) -> bool:
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One stored run.
+
+    The fields are the columns of the table ``runs``, in order; a new one goes to the end, with a
+    default that its migration gives to the rows that exist.
+
+    Attributes:
+        id: unique; ids sort by time.
+        title: for people.
+        experiment: the requested experiment, as TOML.
+        status: see :data:`RunStatus`.
+        owner: name of the lock that the process of the run holds.
+        created, ended: UTC, ISO 8601; ``ended`` is "" while the run has not ended.
+        runner: where it ran, ``thread`` or ``process``.
+        device, device_name: what it computed on.
+        versions: of optlab, torch, numpy and python.
+        population: id of the first run of its population (its own where it ran alone).
+        place: its row in the population.
+        tracked: names of the followed weights.
+        steps, seconds: progress, as far as it is stored.
+        final, theta_sha256, reason, broken: see :class:`optlab.training.events.RunEnded`; empty
+            while it has not ended.
+        detail: the traceback of a failed run.
+    """
+
+    id: str = column(is_run_id)
+    title: str = column(_is_text)
+    experiment: str = column(_is_text)
+    status: RunStatus = column(_is_status)  # noqa: RUF009 - a dataclass field, not a value
+    owner: str = column(is_owner)
+    created: str = column(_is_time)
+    ended: str = column(_is_time_or_empty, default="")
+    runner: str = column(_is_text)
+    device: str = column(_is_text, default="")
+    device_name: str = column(_is_text, default="")
+    versions: Mapping[str, str] = column(_is_texts_by_name, json=True)
+    population: str = column(is_run_id)
+    place: int = column(_is_count)
+    tracked: tuple[str, ...] = column(_is_texts, json=True, default=())
+    steps: int = column(_is_count, default=0)
+    seconds: float = column(_is_duration, default=0.0)
+    final: Mapping[str, float | None] = column(_is_numbers_by_name, json=True, default={})
+    theta_sha256: str = column(_is_text, default="")
+    reason: str = column(_is_text, default="")
+    broken: str = column(_is_text, default="")
+    detail: str = column(_is_text, default="")
+
+    @property
+    def going(self) -> bool:
+        """Whether the run is in progress."""
+        return self.status in GOING
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the run can be resumed."""
+        return self.status in RESUMABLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotRecord:
+    """The metadata of a stored snapshot.
+
+    The fields up to ``memory`` are the columns of the table ``snapshots``. They are checked when
+    the snapshot is loaded, so that a damaged row does not hide the others.
+
+    Attributes:
+        run, step, reason, seconds: see :class:`optlab.training.snapshot.Snapshot`.
+        file: its name within the folder of the run.
+        bytes, sha256: of the file.
+        changes, memory: the snapshot's values and memory, as JSON.
+        intact: whether the row matches its checksum.
+    """
+
+    run: str = column(_is_anything)
+    step: int = column(_is_anything)
+    reason: str = column(_is_anything)
+    seconds: float = column(_is_anything)
+    file: str = column(_is_anything)
+    bytes: int = column(_is_anything)
+    sha256: str = column(_is_anything)
+    changes: str = column(_is_anything)
+    memory: str = column(_is_anything)
+    intact: bool = True
+
+
+RUNS: RecordTable[RunRecord] = table_of("runs", RunRecord, run="id")
+SNAPSHOTS: RecordTable[SnapshotRecord] = table_of("snapshots", SnapshotRecord)
+GROUPS = Table("bundles", ("run", "number", "columns"))
+"""Which series share their chunks; see :mod:`optlab.store.series_groups`."""
+CONTROLS = Table("controls", ("run", "number", "step", "message"))
+TABLES: Mapping[str, Table] = {table.name: table for table in (RUNS, SNAPSHOTS, GROUPS, CONTROLS)}
+"""Name → each table with checksums."""
 
 
 def interrupted(record: RunRecord, reason: str) -> RunRecord:
-    """The same run, as interrupted."""
+    """Return the record with the status ``interrupted``."""
     return dataclasses.replace(record, status="interrupted", reason=reason)
 
 
 def now() -> str:
-    """The present time in UTC, ISO 8601."""
+    """Return the current time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def fresh_id() -> str:
-    """A name for a run: the time to the second (UTC), and four characters by chance."""
+    """Return a new run id: the time to the second (UTC) and four random characters."""
     return (
         f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
     )
 
 
 def versions() -> dict[str, str]:
-    """Versions of what determines the numbers; torch's is looked up without importing it."""
+    """Return the versions of what determines the numbers, without importing torch."""
     try:
         torch = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:

@@ -1,9 +1,8 @@
-"""Lines: what a writer knows of each run that it writes, taken from the store where the run goes
-on.
+"""Run cursors: the state of each run for its writer, read from the store when it is resumed.
 
-A run that goes on starts from a snapshot, while rows of later steps may be stored. The session
-gives those rows once more, and they are skipped, as they are the same numbers. Only when a field is
-changed at a step below them does the run leave its old course; then the rows above are cut off.
+A resumed run starts from a snapshot, while rows of later steps may be stored. The session produces
+those rows again, and they are skipped, as they hold the same numbers. Only when a field is changed
+at an earlier step does the run take another course; then the later rows are removed.
 """
 
 from __future__ import annotations
@@ -21,17 +20,20 @@ from optlab.store.records import RunStatus
 from optlab.store.series_groups import OpenChunk, Spec
 
 WRITE_CHUNK = (
-    "INSERT INTO chunks (run, bundle, number, first_step, last_step, rows, sealed, checksum, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT DO UPDATE SET last_step = excluded.last_step, rows = excluded.rows, sealed = excluded.sealed, "
+    "INSERT INTO chunks (run, bundle, number, first_step, last_step, rows, sealed, checksum, data) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET last_step = excluded.last_step, rows = excluded.rows, "
+    "sealed = excluded.sealed, "
     "checksum = excluded.checksum, data = excluded.data"
 )
 
 
 def chunk_values(chunk: Chunk) -> tuple[object, ...]:
-    """The values for :data:`WRITE_CHUNK`."""
-    place = (chunk.run, chunk.bundle, chunk.number)
+    """Return the values for :data:`WRITE_CHUNK`."""
     return (
-        *place,
+        chunk.run,
+        chunk.group,
+        chunk.number,
         chunk.first_step,
         chunk.last_step,
         chunk.rows,
@@ -43,20 +45,21 @@ def chunk_values(chunk: Chunk) -> tuple[object, ...]:
 
 @dataclass
 class RunCursor:
-    """One run as it is being written.
+    """One run that is being written.
 
     Attributes:
-        id: the run's. status, steps, seconds: as they are to be stored. ended: nothing more is
-            recorded. dirty: the three have changed.
+        id: of the run.
+        status, steps, seconds: values to store.
+        ended: whether nothing more is recorded.
+        dirty: whether status, steps or seconds have changed.
         last: series → its last step that was stored when the session began.
-        stored: the bundles of the run, number → series.
-        open: of the bundles that can be written on, the number of the open chunk and its rows, if
-            any.
-        replayed: messages that the session is given to replay; they come back as applied but are
+        stored: group of the run → its series.
+        open: group that can be continued → number of its open chunk, and the chunk's rows, if any.
+        replayed: messages that the session replays; it reports them as applied, but they are
             stored already.
-        messages: how many are stored.
-        tails: the session's bundle → where its rows go. skip: the session's bundle → last step that
-            is stored already.
+        messages: number of stored messages.
+        tails: group of the session → the open chunk for its rows.
+        skip: group of the session → last step that is stored already.
     """
 
     id: str
@@ -74,32 +77,33 @@ class RunCursor:
     skip: dict[int, int] = field(default_factory=dict)
 
     def load(self, connection: sqlite3.Connection) -> None:
-        """Learn from the store what is there, to go on behind it.
+        """Read from the store where the run can be continued.
 
         Raises:
-            StoreError: a chunk that would be written on is damaged.
+            StoreError: a chunk that would be continued is damaged.
         """
-        self.stored = series.bundles(connection, self.id)
+        self.stored = series.groups(connection, self.id)
         self.last, self.open, self.tails, self.skip = {}, {}, {}, {}
         newest = self.newest()
         for number, specs in self.stored.items():
-            found = series.last_chunk(connection, self.id, number, specs)
-            if found is not None:
-                self.last.update((name, found[0].last_step) for name, _ in specs)
+            last = series.last_chunk(connection, self.id, number, specs)
+            if last is not None:
+                self.last.update((name, last[0].last_step) for name, _ in specs)
             if all(newest[name][0] == number for name, _ in specs):
-                self.open[number] = _open_chunk(found)
+                self.open[number] = _open_chunk(last)
 
     def newest(self) -> dict[str, tuple[int, Spec]]:
-        """Series → the bundle that it belongs to now, and its columns there."""
+        """Return series → its current group, and its columns in that group."""
         return {spec[0]: (number, spec) for number, specs in self.stored.items() for spec in specs}
 
-    def tail(self, bundle: int, specs: tuple[Spec, ...]) -> OpenChunk:
-        """Where the rows of the session's ``bundle`` go: on behind what is stored of the same
-        series, or into a bundle of its own.
+    def tail(self, group: int, specs: tuple[Spec, ...]) -> OpenChunk:
+        """Return the open chunk for the rows of a group of the session.
+
+        It continues the stored group of the same series, or begins a new one.
         """
-        tail = self.tails.get(bundle)
+        tail = self.tails.get(group)
         if tail is None:
-            self.skip[bundle] = max(self.last.get(name, -1) for name, _ in specs)
+            self.skip[group] = max(self.last.get(name, -1) for name, _ in specs)
             number = next((number for number in self.open if self.stored[number] == specs), None)
             if number is None:
                 number = max(self.stored, default=-1) + 1
@@ -107,12 +111,13 @@ class RunCursor:
                 tail = OpenChunk(self.id, number, specs)
             else:
                 tail = OpenChunk(self.id, number, specs, *self.open.pop(number))
-            self.tails[bundle] = tail
+            self.tails[group] = tail
         return tail
 
-    def cut(self, connection: sqlite3.Connection, step: int) -> list[str]:
-        """Remove rows and snapshots after ``step``, all that is waiting having been committed;
-        inside of a transaction.
+    def truncate(self, connection: sqlite3.Connection, step: int) -> list[str]:
+        """Remove rows and snapshots after ``step``, inside a transaction.
+
+        All pending rows must have been committed.
 
         Returns:
             files of the snapshots, which may be removed once the transaction is committed.
@@ -147,14 +152,12 @@ def _open_chunk(last: tuple[Chunk, Table] | None) -> tuple[int, Table | None]:
     return (chunk.number + 1, None) if chunk.sealed else (chunk.number, table)
 
 
-def common_bundles(lines: Sequence[RunCursor]) -> list[tuple[Spec, ...]]:
-    """How a session that goes on divides its series: together are those that are together in every
-    one of its runs.
-    """
-    newest = [line.newest() for line in lines]
-    together: dict[tuple[int | None, ...], list[Spec]] = {}
+def common_groups(cursors: Sequence[RunCursor]) -> list[tuple[Spec, ...]]:
+    """Return the groups of a resumed session: series share one if they do in each of its runs."""
+    newest = [cursor.newest() for cursor in cursors]
+    groups: dict[tuple[int | None, ...], list[Spec]] = {}
     for name in dict.fromkeys(name for known in newest for name in known):
-        places = tuple(known[name][0] if name in known else None for known in newest)
+        numbers = tuple(known[name][0] if name in known else None for known in newest)
         spec = next(known[name][1] for known in newest if name in known)
-        together.setdefault(places, []).append(spec)
-    return [tuple(specs) for specs in together.values()]
+        groups.setdefault(numbers, []).append(spec)
+    return [tuple(specs) for specs in groups.values()]

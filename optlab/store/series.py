@@ -1,6 +1,7 @@
-"""Reading series: chunks are verified, put together, and cut into one array a series.
+"""Reading series: chunks are verified, joined, and split into one array per series.
 
-What was written is read, or an error is raised that names the place; there are no wrong numbers.
+A damaged chunk is an error that names the run, the series and the steps; wrong numbers are never
+returned.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.core.errors import StoreError
+from optlab.store.checksums import is_intact
 from optlab.store.chunks import Chunk, Table, decode, from_row, steps_of
-from optlab.store.seals import COLUMNS, is_intact
+from optlab.store.records import GROUPS
 from optlab.store.series_groups import Spec, width
 
 
@@ -25,10 +27,11 @@ class StoredSeries:
     """All values of one series of one run.
 
     Attributes:
-        steps: ``[n]``, number of steps taken, ascending.
-        values: ``[n]``, or ``[n, K]`` for K numbers a step; NaN where one of the K was not recorded
-            at that step.
-        columns: names of the K columns (of the followed weights, say); () for one number a step.
+        steps: ``[n]``, number of completed steps, ascending.
+        values: ``[n]``, or ``[n, K]`` for K numbers per step; NaN where one of the K was not
+            recorded at that step.
+        columns: names of the K columns, for example of the followed weights; () for one number per
+            step.
     """
 
     steps: NDArray[np.int64]
@@ -36,18 +39,18 @@ class StoredSeries:
     columns: tuple[str, ...] = ()
 
 
-def bundles(connection: sqlite3.Connection, run: str) -> dict[int, tuple[Spec, ...]]:
-    """Number → series of each bundle of a run, the oldest first.
+def groups(connection: sqlite3.Connection, run: str) -> dict[int, tuple[Spec, ...]]:
+    """Return number → series of each group of a run, the oldest group first.
 
     Raises:
-        StoreError: what is stored about them is damaged.
+        StoreError: the stored names are damaged.
     """
     rows = connection.execute(
-        f"SELECT {COLUMNS['bundles']}, checksum FROM bundles WHERE run = ? ORDER BY number", (run,)
+        f"SELECT {GROUPS.columns}, checksum FROM bundles WHERE run = ? ORDER BY number", (run,)
     ).fetchall()
     try:
-        if not all(is_intact(values, seal) for *values, seal in rows):
-            raise ValueError("it does not match its checksum")
+        if not all(is_intact(values, checksum) for *values, checksum in rows):
+            raise ValueError("a row does not match its checksum")
         return {
             number: tuple(_spec(*entry) for entry in json.loads(text))
             for _, number, text, _ in rows
@@ -71,13 +74,18 @@ def _spec(name: object, columns: object) -> Spec:
 def read(
     connection: sqlite3.Connection, run: str, names: Collection[str] | None = None
 ) -> dict[str, StoredSeries]:
-    """The series of a run, or those of them that are asked for.
+    """Return the series of a run by name.
+
+    Args:
+        connection: to the database.
+        run: id of the run.
+        names: of the series to read; None for all.
 
     Raises:
         StoreError: a chunk is damaged or missing.
     """
     pieces: dict[str, list[tuple[tuple[str, ...], NDArray[np.int64], Table]]] = {}
-    for number, specs in bundles(connection, run).items():
+    for number, specs in groups(connection, run).items():
         if names is not None and not any(name in names for name, _ in specs):
             continue
         table = _table(connection, run, number, specs)
@@ -89,13 +97,13 @@ def read(
             if names is None or name in names:
                 pieces.setdefault(name, []).append((columns, steps, table[at : at + size]))
             at += size
-    return {name: _joined(found) for name, found in pieces.items()}
+    return {name: _joined(parts) for name, parts in pieces.items()}
 
 
 def last_chunk(
     connection: sqlite3.Connection, run: str, number: int, specs: tuple[Spec, ...]
 ) -> tuple[Chunk, Table] | None:
-    """The last chunk of a bundle and its table, None where it has none.
+    """Return the last chunk of a group and its table ``[1 + C, n]``, None where it has none.
 
     Raises:
         StoreError: it is damaged.
@@ -113,35 +121,36 @@ def last_chunk(
 def chunks_after(
     connection: sqlite3.Connection, run: str, number: int, specs: tuple[Spec, ...], step: int
 ) -> list[tuple[Chunk, Table]]:
-    """The chunks of a bundle that hold steps after ``step``.
+    """Return the chunks of a group with steps after ``step``, and their tables ``[1 + C, n]``.
 
     Raises:
         StoreError: one is damaged.
     """
     later = f"SELECT {_FIELDS} FROM chunks WHERE run = ? AND bundle = ? AND last_step > ?"
-    found = [_chunk(row, specs) for row in connection.execute(later, (run, number, step))]
-    return [(chunk, _verified(chunk, specs)) for chunk in found]
+    chunks = [_chunk(row, specs) for row in connection.execute(later, (run, number, step))]
+    return [(chunk, _verified(chunk, specs)) for chunk in chunks]
 
 
 _FIELDS = "run, bundle, number, first_step, last_step, rows, sealed, checksum, data"
 
 
 def _table(connection: sqlite3.Connection, run: str, number: int, specs: tuple[Spec, ...]) -> Table:
-    # Room is made for what is there, not for what the rows say is there. In 64 bits a sum of what
-    # they say could overflow, too.
+    # Memory is allocated for the data that exist, not for the counts that rows claim, a sum of
+    # which could also overflow 64 bits.
     size = "SELECT coalesce(sum(length(data)), 0) FROM chunks WHERE run = ? AND bundle = ?"
     total = connection.execute(size, (run, number)).fetchone()[0] // (8 * (1 + width(specs)))
     table = np.empty((1 + width(specs), total))
     at = 0
-    found = connection.execute(
+    rows = connection.execute(
         f"SELECT {_FIELDS} FROM chunks WHERE run = ? AND bundle = ? ORDER BY number", (run, number)
     )
-    for place, row in enumerate(found):
+    for index, row in enumerate(rows):
         chunk = _chunk(row, specs)
         part = _verified(chunk, specs)
-        if chunk.number != place:
+        if chunk.number != index:
             raise StoreError(
-                f"Run {run}: steps before {chunk.first_step:,} of {_listed(specs)} are missing from the stored file; {_ADVICE}"
+                f"Run {run}: steps before {chunk.first_step:,} of {_listed(specs)} are missing "
+                f"from the stored file; {_ADVICE}"
             )
         table[:, at : at + chunk.rows] = part
         at += chunk.rows
@@ -152,7 +161,8 @@ def _chunk(row: tuple[Any, ...], specs: tuple[Spec, ...]) -> Chunk:
     chunk = from_row(row)
     if chunk is None:
         raise StoreError(
-            f"Run {row[0]}: some steps of {_listed(specs)} are damaged in the stored file; {_ADVICE}"
+            f"Run {row[0]}: some steps of {_listed(specs)} are damaged in the stored file; "
+            f"{_ADVICE}"
         )
     return chunk
 
@@ -160,8 +170,11 @@ def _chunk(row: tuple[Any, ...], specs: tuple[Spec, ...]) -> Chunk:
 def _verified(chunk: Chunk, specs: tuple[Spec, ...]) -> Table:
     table = decode(chunk, width(specs))
     if table is None:
-        where = f"Run {chunk.run}: steps {chunk.first_step:,} to {chunk.last_step:,} of {_listed(specs)}"
-        raise StoreError(f"{where} are damaged in the stored file; {_ADVICE}")
+        steps = f"steps {chunk.first_step:,} to {chunk.last_step:,}"
+        raise StoreError(
+            f"Run {chunk.run}: {steps} of {_listed(specs)} are damaged in the stored file; "
+            f"{_ADVICE}"
+        )
     return table
 
 

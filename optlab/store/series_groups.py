@@ -1,9 +1,9 @@
-"""Bundles: which series are stored in the same chunks, because they have the same steps.
+"""Groups: which series are stored in the same chunks because they have the same steps.
 
-Series that came at the same steps share a bundle, until a block shows that they do not; then it is
-divided for good. Series of different bundles are never joined again, even where their steps agree
-by chance in one block: otherwise a slow run, whose blocks hold a step or two, would change its
-bundles all the time and leave a trail of tiny chunks.
+Series that arrive with the same steps share a group until a block shows that their steps differ;
+then the group is divided permanently. Series of different groups are never joined again, even where
+their steps agree in one block: otherwise a slow run, whose blocks hold a step or two, would change
+its groups all the time and leave many tiny chunks.
 """
 
 from __future__ import annotations
@@ -24,40 +24,54 @@ WEIGHTS = "weights"
 
 
 def width(specs: Sequence[Spec]) -> int:
-    """Number of columns."""
+    """Return the number of columns of a group."""
     return sum(len(columns) or 1 for _, columns in specs)
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A block's values of one bundle: ``table`` ``[R, 1 + C, n]``, one chunk table a run."""
+    """The values of a block for one group.
 
-    bundle: int
+    Attributes:
+        group: its number within the session.
+        specs: its series.
+        steps: ``[n]``.
+        table: ``[R, 1 + C, n]``, one chunk table per run.
+    """
+
+    group: int
     specs: tuple[Spec, ...]
     steps: NDArray[np.int64]
     table: NDArray[np.float64]
 
 
 class SeriesGroups:
-    """The bundles of a session.
+    """The groups of a session.
 
     Args:
-        known: bundles that the series already have (of a session that goes on).
+        known: groups that the series already have (in a session that is resumed).
     """
 
     def __init__(self, known: Sequence[tuple[Spec, ...]] = ()) -> None:
         self._specs = dict(enumerate(known))
-        self._home = {name: number for number, specs in self._specs.items() for name, _ in specs}
+        self._group_of = {
+            name: number for number, specs in self._specs.items() for name, _ in specs
+        }
         self._next = len(self._specs)
 
     def pack(self, series: Mapping[str, Series], tracked: Sequence[str]) -> Iterator[Packed]:
-        """The values of a block, bundle by bundle. ``tracked`` names the followed weights."""
+        """Yield the values of a block, group by group.
+
+        Args:
+            series: name → values, ``[n, R]`` or ``[n, R, K]``.
+            tracked: names of the followed weights.
+        """
         specs = {
             name: _spec(name, values, tracked)
             for name, values in series.items()
             if len(values.steps)
         }
-        for number in sorted({self._home[name] for name in specs if name in self._home}):
+        for number in sorted({self._group_of[name] for name in specs if name in self._group_of}):
             members = self._specs[number]
             if all(specs.get(name) == (name, columns) for name, columns in members) and _same_steps(
                 [series[name] for name, _ in members]
@@ -67,14 +81,14 @@ class SeriesGroups:
                     del specs[name]
         fresh: dict[tuple[int, bytes], list[Spec]] = {}
         for name, spec in specs.items():
-            fresh.setdefault((self._home.get(name, -1), series[name].steps.tobytes()), []).append(
-                spec
-            )
-        for found in fresh.values():
+            fresh.setdefault(
+                (self._group_of.get(name, -1), series[name].steps.tobytes()), []
+            ).append(spec)
+        for group in fresh.values():
             number, self._next = self._next, self._next + 1
-            self._specs[number] = tuple(found)
-            self._home.update((name, number) for name, _ in found)
-            yield _packed(number, tuple(found), series)
+            self._specs[number] = tuple(group)
+            self._group_of.update((name, number) for name, _ in group)
+            yield _packed(number, tuple(group), series)
 
 
 def _spec(name: str, series: Series, tracked: Sequence[str]) -> Spec:
@@ -111,22 +125,25 @@ def _packed(number: int, specs: tuple[Spec, ...], series: Mapping[str, Series]) 
 
 
 class OpenChunk:
-    """The open end of one run's bundle: rows wait here until their chunk is full.
+    """The last, incomplete chunk of one group of one run, which collects rows until it is full.
 
     Args:
-        bundle: its number within the run.
-        number: of the open chunk; table: what it holds already, ``[1 + C, n]``.
+        run: id of the run.
+        group: number of the group within the run.
+        specs: series of the group.
+        number: of the open chunk.
+        table: rows that it already has, ``[1 + C, n]``.
     """
 
     def __init__(
         self,
         run: str,
-        bundle: int,
+        group: int,
         specs: tuple[Spec, ...],
         number: int = 0,
         table: Table | None = None,
     ) -> None:
-        self.run, self.bundle, self.specs = run, bundle, specs
+        self.run, self.group, self.specs = run, group, specs
         self._number = number
         self._table = np.empty((1 + width(specs), ROWS))
         self._count = 0
@@ -137,30 +154,30 @@ class OpenChunk:
             self._table[:, : self._count] = table
 
     def append(self, part: Table) -> int:
-        """Add rows ``[1 + C, n]``; the number of bytes that became full chunks."""
+        """Append rows ``[1 + C, n]`` and return the number of bytes of chunks that became full."""
         at, rows, grown = 0, part.shape[1], 0
         while at < rows:
-            take = min(ROWS - self._count, rows - at)
-            self._table[:, self._count : self._count + take] = part[:, at : at + take]
-            at += take
-            self._count += take
+            count = min(ROWS - self._count, rows - at)
+            self._table[:, self._count : self._count + count] = part[:, at : at + count]
+            at += count
+            self._count += count
             self._dirty = True
             if self._count == ROWS:
                 self._full.append(
-                    encode(self.run, self.bundle, self._number, self._table, sealed=True)
+                    encode(self.run, self.group, self._number, self._table, sealed=True)
                 )
                 grown += len(self._full[-1].data)
                 self._number, self._count, self._dirty = self._number + 1, 0, False
         return grown
 
-    def take(self) -> list[Chunk]:
-        """Chunks to write: those that became full, and the open one where it changed."""
-        found, self._full = self._full, []
+    def pop_changed(self) -> list[Chunk]:
+        """Return the chunks to write: those that became full, and the open one if it changed."""
+        chunks, self._full = self._full, []
         if self._dirty:
-            found.append(
+            chunks.append(
                 encode(
-                    self.run, self.bundle, self._number, self._table[:, : self._count], sealed=False
+                    self.run, self.group, self._number, self._table[:, : self._count], sealed=False
                 )
             )
             self._dirty = False
-        return found
+        return chunks

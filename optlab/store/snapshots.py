@@ -1,135 +1,109 @@
-"""Snapshots on disk: one safetensors file each, whole or not at all, verified before it is trusted.
+"""Snapshots on disk: one safetensors file each, written atomically and verified before use.
 
-A file is written under another name, forced to the disk, and renamed; only then the database learns
-of it, with its size and SHA-256. A kill at any moment leaves at most a file that no row names,
-which is removed when the run goes on.
+A file is written under a temporary name, flushed to the disk, and renamed; only then it is entered
+in the database, with its size and SHA-256. A kill at any moment leaves at most a file without a row,
+which is removed when the run is resumed.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
 import shutil
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from optlab.core.errors import StoreError
-from optlab.store.database import SNAPSHOTS
+from optlab.store.checksums import is_intact
+from optlab.store.database import SNAPSHOT_FOLDER
 from optlab.store.names import is_snapshot_file, run_id
-from optlab.store.seals import COLUMNS, is_intact
+from optlab.store.records import SNAPSHOTS, SnapshotRecord
 from optlab.training.snapshot import Snapshot
 
 CHECKPOINTS = 2
-"""Checkpoints that are kept of a run; of the other reasons all are."""
+"""Checkpoints that are kept of a run; snapshots for other reasons are all kept."""
 _UNFINISHED = ".part"
 _STATE = "state."
 
 
-@dataclass(frozen=True)
-class SnapshotRecord:
-    """What is known of a stored snapshot without reading its file.
-
-    Attributes:
-        run, step, reason, seconds: which; see :class:`optlab.training.snapshot.Snapshot`.
-        file: name within the run's folder. bytes, sha256: of the file.
-        changes, memory: JSON of the snapshot's values and memory. intact: whether all this is what
-            was written.
-    """
-
-    run: str
-    step: int
-    reason: str
-    seconds: float
-    file: str
-    bytes: int
-    sha256: str
-    changes: str
-    memory: str
-    intact: bool = True
-
-
-_FIELDS = COLUMNS["snapshots"]
-INSERT = f"INSERT OR REPLACE INTO snapshots ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-
-
-def values(record: SnapshotRecord) -> tuple[object, ...]:
-    """The values for :data:`INSERT`."""
-    place = (record.run, record.step, record.reason, record.seconds)
-    return (*place, record.file, record.bytes, record.sha256, record.changes, record.memory)
-
-
 def records(connection: sqlite3.Connection, run: str) -> list[SnapshotRecord]:
-    """All snapshots of a run, by step, those of one step in the order in which they were taken."""
+    """Return all snapshots of a run by step, those of one step in the order of their creation."""
     rows = connection.execute(
-        f"SELECT {_FIELDS}, checksum FROM snapshots WHERE run = ? ORDER BY step, rowid", (run,)
+        f"SELECT {SNAPSHOTS.columns}, checksum FROM snapshots WHERE run = ? ORDER BY step, rowid",
+        (run,),
     )
     return [
-        dataclasses.replace(SnapshotRecord(*row[:-1]), intact=is_intact(row[:-1], row[-1]))
-        for row in rows
+        SnapshotRecord(
+            **dict(zip(SNAPSHOTS.names, values, strict=True)), intact=is_intact(values, checksum)
+        )
+        for *values, checksum in rows
     ]
 
 
 def folder(home: Path, run: str) -> Path:
-    """Return where a run's snapshots lie.
+    """Return the folder of a run's snapshots.
 
     Raises:
-        StoreError: the name is not one of a run.
+        StoreError: ``run`` is not a valid id.
     """
-    return home / SNAPSHOTS / run_id(run)
+    return home / SNAPSHOT_FOLDER / run_id(run)
 
 
 def _own_folder(home: Path, run: str) -> Path:
-    """Return the folder for a change of what is in it.
+    """Return the folder of a run's snapshots for changes in it.
 
     Raises:
-        StoreError: it is a link to somewhere else.
+        StoreError: it is a link to another folder.
     """
-    place = folder(home, run)
-    if place.is_symlink():
+    path = folder(home, run)
+    if path.is_symlink():
         raise StoreError(
-            f"{place} is a link to another folder, where OptLab changes nothing; remove the link."
+            f"{path} is a link to another folder, in which OptLab changes nothing; remove the link."
         )
-    return place
+    return path
 
 
 def discard(home: Path, run: str, file: str) -> None:
-    """Remove a snapshot's file, if it is there and its name is one that OptLab gives.
+    """Remove a snapshot's file if it exists and has a name that OptLab gives.
 
     Raises:
         OSError: it cannot be removed.
-        StoreError: it lies elsewhere.
+        StoreError: the folder of the run is a link.
     """
     if is_snapshot_file(file):
         (_own_folder(home, run) / file).unlink(missing_ok=True)
 
 
 def remove_all(home: Path, run: str) -> None:
-    """Remove all snapshots of a run. Links are removed, and what they lead to stays.
+    """Remove all snapshots of a run. Links are removed, their targets are not.
 
     Raises:
-        OSError: something cannot be removed.
+        OSError: a file cannot be removed.
+        StoreError: ``run`` is not a valid id.
     """
-    place = folder(home, run)
-    if place.is_symlink():
-        place.unlink()
-    elif place.exists():
-        shutil.rmtree(place)
+    path = folder(home, run)
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
-def write(home: Path, run: str, snapshot: Snapshot, taken: set[str]) -> SnapshotRecord:
-    """Write a snapshot's file; the record is for the database.
+def write(home: Path, run: str, snapshot: Snapshot, used: set[str]) -> SnapshotRecord:
+    """Write a snapshot's file and return the record for the database.
 
     Args:
-        taken: names of files that rows name already; those are not overwritten, since a kill could
-            leave a row with another file's hash.
+        home: the OptLab folder.
+        run: id of the run.
+        snapshot: to write.
+        used: names of files that rows refer to. They are not overwritten, since a kill could leave
+            a row with another file's hash.
 
     Raises:
         OSError: it cannot be written.
+        StoreError: the folder of the run is a link.
     """
     from safetensors.numpy import save
 
@@ -143,28 +117,28 @@ def write(home: Path, run: str, snapshot: Snapshot, taken: set[str]) -> Snapshot
     )
     stem = f"{snapshot.step}-{snapshot.reason}"
     name, number = f"{stem}.safetensors", 2
-    while name in taken:
+    while name in used:
         name, number = f"{stem}-{number}.safetensors", number + 1
-    place = _own_folder(home, run)
-    place.mkdir(parents=True, exist_ok=True)
-    _write_whole(place / name, data)
+    target = _own_folder(home, run)
+    target.mkdir(parents=True, exist_ok=True)
+    _write_atomically(target / name, data)
     return SnapshotRecord(
-        run,
-        snapshot.step,
-        snapshot.reason,
-        snapshot.seconds,
-        name,
-        len(data),
-        hashlib.sha256(data).hexdigest(),
-        json.dumps(dict(snapshot.values)),
-        json.dumps(dict(snapshot.memory)),
+        run=run,
+        step=snapshot.step,
+        reason=snapshot.reason,
+        seconds=snapshot.seconds,
+        file=name,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        changes=json.dumps(dict(snapshot.values)),
+        memory=json.dumps(dict(snapshot.memory)),
     )
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_atomically(path: Path, data: bytes) -> None:
     unfinished = path.with_name(path.name + _UNFINISHED)
     try:
-        # What lies there is the rest of a kill, or a link that would be followed.
+        # A file left by a kill, or a link that would be followed.
         unfinished.unlink(missing_ok=True)
         with unfinished.open("xb") as file:
             file.write(data)
@@ -175,7 +149,7 @@ def _write_whole(path: Path, data: bytes) -> None:
         unfinished.unlink(missing_ok=True)
         raise
     if os.name == "posix":
-        # The new name is on the disk only when the folder is.
+        # The new name is on the disk only once the folder is flushed.
         handle = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -184,15 +158,15 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def load(home: Path, record: SnapshotRecord) -> Snapshot:
-    """The snapshot of a record.
+    """Return the snapshot of a record.
 
     Raises:
-        StoreError: the file is missing or not what was written.
+        StoreError: the file is missing or damaged.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load as load_tensors
 
-    # A name out of the database must not lead out of the folder.
+    # A name from the database must not point outside the folder.
     if not is_snapshot_file(record.file):
         raise StoreError(
             f"Run {record.run}: the snapshot of step {record.step:,} has no valid file name."
@@ -206,16 +180,17 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
         data = path.read_bytes()
     except OSError as error:
         raise StoreError(
-            f"Run {record.run}: the snapshot of step {record.step:,} cannot be read ({path}: {error.strerror})."
+            f"Run {record.run}: the snapshot of step {record.step:,} cannot be read "
+            f"({path}: {error.strerror})."
         ) from error
     if hashlib.sha256(data).hexdigest() != record.sha256:
         raise _damaged(record, path)
     try:
         tensors = load_tensors(data)
-        changed, memory = json.loads(record.changes), json.loads(record.memory)
+        values, memory = json.loads(record.changes), json.loads(record.memory)
     except (SafetensorError, ValueError, TypeError) as error:
         raise _damaged(record, path) from error
-    if "theta" not in tensors or not isinstance(changed, dict) or not isinstance(memory, dict):
+    if "theta" not in tensors or not isinstance(values, dict) or not isinstance(memory, dict):
         raise _damaged(record, path)
     return Snapshot(
         step=record.step,
@@ -226,7 +201,7 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
             for name, value in tensors.items()
             if name.startswith(_STATE)
         },
-        values=changed,
+        values=values,
         memory=memory,
         reason=record.reason,
     )
@@ -234,26 +209,29 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
 
 def _damaged(record: SnapshotRecord, path: Path) -> StoreError:
     which = f"Run {record.run}: the snapshot of step {record.step:,}"
-    return StoreError(f"{which} is damaged ({path} is not what was written); use another snapshot.")
+    return StoreError(
+        f"{which} is damaged ({path} does not hold what was written); use another snapshot."
+    )
 
 
-def outdated(found: list[SnapshotRecord]) -> list[SnapshotRecord]:
-    """Checkpoints that newer ones have made superfluous."""
+def outdated(records: list[SnapshotRecord]) -> list[SnapshotRecord]:
+    """Return the checkpoints that newer ones replace."""
     checkpoints = sorted(
-        (record for record in found if record.reason == "checkpoint"),
+        (record for record in records if record.reason == "checkpoint"),
         key=lambda record: record.step,
     )
     return checkpoints[:-CHECKPOINTS]
 
 
 def remove_strays(home: Path, run: str, named: set[str]) -> None:
-    """Remove files that no row names: what a kill left behind.
+    """Remove files that no row refers to: a kill left them.
 
     Raises:
         OSError: one cannot be removed.
+        StoreError: the folder of the run is a link.
     """
-    place = _own_folder(home, run)
-    if place.is_dir():
-        for path in place.iterdir():
+    own = _own_folder(home, run)
+    if own.is_dir():
+        for path in own.iterdir():
             if path.name not in named and (path.is_symlink() or not path.is_dir()):
                 path.unlink()

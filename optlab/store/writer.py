@@ -1,13 +1,12 @@
-"""The writer: takes the events of a session and makes them last.
+"""The writer: stores the events of a session.
 
-Rows wait in memory and are committed together a few times a second, in one short transaction, so
-that several sessions can share one file. What is committed is there after a kill of the process. A
-snapshot is committed only together with all rows up to its step: a run that goes on from it has no
-gap.
+Rows wait in memory and are committed together a few times per second, in one short transaction, so
+that several sessions can share one file. Committed rows survive a kill of the process. A snapshot is
+committed only together with all rows up to its step, so a run that is resumed from it has no gap.
 
-A write that fails is repeated (:mod:`optlab.store.persistence`). Where that does not help,
-recording stops for good: a gap would look like a whole record. The runs are then interrupted,
-whatever becomes of the session.
+A write that fails is retried (:mod:`optlab.store.persistence`). Where that does not help, recording
+stops permanently, since a record with a gap would look complete. The runs are then interrupted,
+however the session ends.
 """
 
 from __future__ import annotations
@@ -18,19 +17,18 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from optlab.core.errors import StoreError
 from optlab.store import controls, snapshots
 from optlab.store.chunks import Table
-from optlab.store.database import in_words, transaction
+from optlab.store.columns import Statement, changed_tables
+from optlab.store.database import readable_errors, transaction
 from optlab.store.locks import RunLock
 from optlab.store.persistence import Persistence, Watcher
-from optlab.store.records import GOING, RunStatus, now
+from optlab.store.records import GOING, RUNS, SNAPSHOTS, TABLES, RunStatus, now
 from optlab.store.run_cursors import WRITE_CHUNK, RunCursor, chunk_values
-from optlab.store.seals import changed_tables, seal
 from optlab.store.series_groups import Packed, SeriesGroups
 from optlab.training.control import Follow, Message, SetValue
 from optlab.training.events import (
@@ -47,18 +45,20 @@ from optlab.training.events import (
 from optlab.training.snapshot import Snapshot
 
 COMMIT_SECONDS = 0.25
-"""Time between commits: what a kill of the process loses at most, as long as commits are quick."""
+"""Seconds between commits: the most that a kill of the process loses, while commits are quick."""
 COMMIT_SHARE = 0.05
-"""Share of the time that may go into commits; a population of many runs commits less often."""
+"""Maximum share of the time spent in commits; a population of many runs commits less often."""
 CHECKPOINT_SHARE = 0.1
-"""Share of the time that may go into checkpoints; those of a large model come less often."""
-_MOST_WAITING = 8 << 20
-"""Bytes of full chunks after which is committed in any case: bounds what waits."""
+"""Maximum share of the time spent in checkpoints; those of a large model are less frequent."""
+_MAX_PENDING = 8 << 20
+"""Bytes of full chunks that force a commit: a bound on the memory of pending rows."""
 
-Statement = tuple[str, tuple[Any, ...]]
-# A transaction that is repeated may have been committed after all: a network folder can lose the
-# answer. So no statement minds to be repeated.
-_WRITE_BUNDLE = "INSERT INTO bundles (run, number, columns) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET columns = excluded.columns, checksum = NULL"
+# A transaction that is retried may have been committed already: a network folder can lose the
+# reply. So every statement can be repeated.
+_WRITE_GROUP = (
+    "INSERT INTO bundles (run, number, columns) VALUES (?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET columns = excluded.columns, checksum = NULL"
+)
 _WRITE_CONTROL = (
     "INSERT INTO controls (run, number, step, message) VALUES (?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET step = excluded.step, message = excluded.message, checksum = NULL"
@@ -66,15 +66,15 @@ _WRITE_CONTROL = (
 
 
 class RunWriter:
-    """The event sink of one session; made by :meth:`optlab.store.store.Store.begin` and ``resume``.
+    """Records one session; made by :meth:`optlab.store.store.Store.begin` and ``resume``.
 
-    It owns a connection and the lock of its runs. It may be handed to another thread, but only one
-    may use it at a time.
+    It owns a connection and the lock of its runs. It may move to another thread, but only one may
+    use it at a time.
 
     Attributes:
         experiments: of its runs, as TOML.
-        snapshots, log: for the session that is to be begun: one snapshot a run to go on from, or
-            None to start anew, and the messages to replay from there.
+        snapshots: one per run from which the session resumes, or None for a new session.
+        log: the messages that the session replays from there.
     """
 
     def __init__(
@@ -82,60 +82,61 @@ class RunWriter:
         home: Path,
         connection: sqlite3.Connection,
         lock: RunLock,
-        lines: Sequence[RunCursor],
+        cursors: Sequence[RunCursor],
         experiments: Sequence[str],
         snapshots: tuple[Snapshot, ...] | None = None,
         log: tuple[tuple[int, Message], ...] = (),
-        bundles: SeriesGroups | None = None,
+        groups: SeriesGroups | None = None,
     ) -> None:
         self._home = home
         self._connection = connection
         self._lock = lock
-        self._lines = list(lines)
+        self._cursors = list(cursors)
         self.experiments = tuple(experiments)
         self.snapshots = snapshots
         self.log = log
-        self._bundles = bundles or SeriesGroups()
+        self._groups = groups or SeriesGroups()
         self._tracked: tuple[str, ...] = ()
         self._tracked_at_start: tuple[str, ...] = ()
-        self._first: list[Statement] = []
-        self._waiting = 0
+        self._new_groups: list[Statement] = []
+        self._pending_bytes = 0
         self._commit_at = 0.0
         self._checkpoint_at = 0.0
         self._checkpoint_step = -1
         self._checkpoint_cost = 0.0
         self._persist = Persistence(home)
-        self._stored_steps = max((line.steps for line in self._lines), default=0)
+        self._stored_steps = max((cursor.steps for cursor in self._cursors), default=0)
         self._problem = ""
         self._closed = False
 
     def set_watcher(self, watcher: Watcher) -> None:
-        """Let ``watcher`` wait for room on a full disk; without one, recording stops there."""
+        """Let ``watcher`` wait while the disk is full; without one, recording stops."""
         self._persist.watcher = watcher
 
     @property
     def run_ids(self) -> tuple[str, ...]:
-        """Ids of the runs, in the order of the session's rows."""
-        return tuple(line.id for line in self._lines)
+        """Ids of the runs, in the order of the rows of the session."""
+        return tuple(cursor.id for cursor in self._cursors)
 
     @property
     def broken(self) -> bool:
-        """Whether writing failed: nothing is recorded any more, and after :meth:`close` the runs
-        are interrupted.
+        """Whether writing failed.
+
+        Then nothing more is recorded, and after :meth:`close` the runs are interrupted.
         """
         return bool(self._problem)
 
     def record(self, event: Event) -> None:
-        """Take one event, in the order of the session.
+        """Record one event; call it in the order of the session.
 
         Raises:
             StoreError: it cannot be written. This is raised once; later events are ignored.
         """
         if not self._closed:
-            self._unless_broken(lambda: self._take(event))
+            self._unless_broken(lambda: self._record(event))
 
     def interrupt(self, reason: str) -> None:
-        """The session was given up from outside: its runs are interrupted.
+        """End the runs as interrupted, because the session was killed.
 
         Raises:
             StoreError: it cannot be written.
@@ -144,11 +145,12 @@ class RunWriter:
             self._unless_broken(lambda: self._end_all("interrupted", reason, ""))
 
     def close(self) -> None:
-        """Commit what waits and let go of the runs; one that has not ended is interrupted from then
-        on. Safe to call twice.
+        """Commit pending rows and release the runs. Safe to call twice.
+
+        A run that has not ended is then interrupted.
 
         Raises:
-            StoreError: it cannot be written; the runs are let go of all the same.
+            StoreError: the rows cannot be written; the runs are released all the same.
         """
         if self._closed:
             return
@@ -165,7 +167,7 @@ class RunWriter:
         if self._problem:
             return
         try:
-            with in_words(self._home):
+            with readable_errors(self._home):
                 act()
         except StoreError as error:
             since = f" after step {self._stored_steps:,}" if self._stored_steps else ""
@@ -173,27 +175,27 @@ class RunWriter:
             raise StoreError(self._problem) from error
 
     def _mark_incomplete(self) -> None:
-        """Say in the store why the record breaks off."""
+        """Store the reason why the record is incomplete."""
         change = (
             "UPDATE runs SET status = 'interrupted', reason = ? WHERE id = ? AND status IN (?, ?)"
         )
         try:
             with transaction(self._connection):
-                for line in self._lines:
-                    self._connection.execute(change, (self._problem, line.id, *GOING))
-                    seal(self._connection, "runs", line.id)
+                for cursor in self._cursors:
+                    self._connection.execute(change, (self._problem, cursor.id, *GOING))
+                    RUNS.write_checksums(self._connection, cursor.id, all_rows=True)
         except sqlite3.Error:
-            # Nothing can be written, this included; without an owner the runs count as interrupted
-            # all the same.
+            # Nothing can be written, this included; once the lock is released the runs count as
+            # interrupted all the same.
             return
 
-    # --- events --------------------------------------------------------------------------------------------------------------
+    # --- events ----------------------------------------------------------------------------------
 
-    def _take(self, event: Event) -> None:
+    def _record(self, event: Event) -> None:
         match event:
             case SeriesBlock():
                 self._add(event)
-                if self._waiting > _MOST_WAITING or time.monotonic() >= self._commit_at:
+                if self._pending_bytes > _MAX_PENDING or time.monotonic() >= self._commit_at:
                     self._commit()
             case SessionStarted():
                 self._started(event)
@@ -203,9 +205,9 @@ class RunWriter:
                 self._set_status(event.activity)
                 self._commit()
             case SnapshotTaken():
-                self._keep(self._lines[event.run], event.snapshot)
+                self._keep(self._cursors[event.run], event.snapshot)
             case RunEnded():
-                self._run_ended(self._lines[event.run], event)
+                self._run_ended(self._cursors[event.run], event)
             case SessionEnded():
                 self._commit()
             case SessionFailed():
@@ -215,159 +217,167 @@ class RunWriter:
 
     def _started(self, event: SessionStarted) -> None:
         self._tracked = self._tracked_at_start = event.tracked
-        change = "UPDATE runs SET device = ?, device_name = ?, tracked = ? WHERE id = ?"
         self._commit(
             *(
-                (change, (event.device, event.device_name, json.dumps(event.tracked), line.id))
-                for line in self._lines
+                RUNS.update(
+                    cursor.id,
+                    device=event.device,
+                    device_name=event.device_name,
+                    tracked=event.tracked,
+                )
+                for cursor in self._cursors
             )
         )
 
     def _add(self, block: SeriesBlock) -> None:
-        for packed in self._bundles.pack(block.series, self._tracked):
-            for line, table in zip(self._lines, packed.table, strict=True):
-                if not line.ended:
+        for packed in self._groups.pack(block.series, self._tracked):
+            for cursor, table in zip(self._cursors, packed.table, strict=True):
+                if not cursor.ended:
                     self._append(
-                        line, packed, table if len(self._lines) == 1 else _without_ended(table)
+                        cursor, packed, table if len(self._cursors) == 1 else _without_ended(table)
                     )
-        for line in self._lines:
-            if not line.ended and block.step > line.steps:
-                line.steps, line.seconds, line.dirty = block.step, block.seconds, True
+        for cursor in self._cursors:
+            if not cursor.ended and block.step > cursor.steps:
+                cursor.steps, cursor.seconds, cursor.dirty = block.step, block.seconds, True
 
-    def _append(self, line: RunCursor, packed: Packed, table: Table) -> None:
-        bundles = len(line.stored)
-        tail = line.tail(packed.bundle, packed.specs)
-        if len(line.stored) > bundles:
+    def _append(self, cursor: RunCursor, packed: Packed, table: Table) -> None:
+        known = len(cursor.stored)
+        tail = cursor.tail(packed.group, packed.specs)
+        if len(cursor.stored) > known:
             columns = json.dumps(packed.specs)
-            self._first.append((_WRITE_BUNDLE, (line.id, tail.bundle, columns)))
-        skip = line.skip[packed.bundle]
+            self._new_groups.append((_WRITE_GROUP, (cursor.id, tail.group, columns)))
+        skip = cursor.skip[packed.group]
         if packed.steps[0] <= skip:
             table = table[:, np.searchsorted(packed.steps[: table.shape[1]], skip, side="right") :]
         if table.shape[1]:
-            self._waiting += tail.append(table)
+            self._pending_bytes += tail.append(table)
 
     def _applied(self, event: MessageApplied) -> None:
         if isinstance(event.message, Follow):
             self._tracked = event.message.weights or self._tracked_at_start
         statements: list[Statement] = []
-        for place, line in enumerate(self._lines):
-            message = controls.for_run(event.message, place)
-            if line.ended or message is None:
+        for row, cursor in enumerate(self._cursors):
+            message = controls.for_run(event.message, row)
+            if cursor.ended or message is None:
                 continue
             document = controls.to_json(message)
-            if line.replayed[event.step, document]:
-                line.replayed[event.step, document] -= 1
+            if cursor.replayed[event.step, document]:
+                cursor.replayed[event.step, document] -= 1
                 continue
-            if isinstance(message, SetValue) and event.step < max(line.last.values(), default=-1):
+            if isinstance(message, SetValue) and event.step < max(cursor.last.values(), default=-1):
                 self._commit()
-                for file in self._persist(functools.partial(self._cut, line, event.step)):
-                    snapshots.discard(self._home, line.id, file)
+                for file in self._persist(functools.partial(self._truncate, cursor, event.step)):
+                    snapshots.discard(self._home, cursor.id, file)
             if isinstance(message, Follow):
-                statements.append(
-                    (
-                        "UPDATE runs SET tracked = ? WHERE id = ?",
-                        (json.dumps(self._tracked), line.id),
-                    )
-                )
-            statements.append((_WRITE_CONTROL, (line.id, line.messages, event.step, document)))
-            line.messages += 1
+                statements.append(RUNS.update(cursor.id, tracked=self._tracked))
+            statements.append((_WRITE_CONTROL, (cursor.id, cursor.messages, event.step, document)))
+            cursor.messages += 1
         # Rows may wait: those of later steps can only be committed after this.
         self._write(statements)
 
-    def _cut(self, line: RunCursor, step: int) -> list[str]:
+    def _truncate(self, cursor: RunCursor, step: int) -> list[str]:
         with transaction(self._connection):
-            return line.cut(self._connection, step)
+            return cursor.truncate(self._connection, step)
 
     def _set_status(self, status: RunStatus) -> None:
-        for line in self._lines:
-            if not line.ended:
-                line.status, line.dirty = status, True
+        for cursor in self._cursors:
+            if not cursor.ended:
+                cursor.status, cursor.dirty = status, True
 
-    def _run_ended(self, line: RunCursor, event: RunEnded) -> None:
-        line.status, line.steps, line.seconds, line.ended, line.dirty = (
+    def _run_ended(self, cursor: RunCursor, event: RunEnded) -> None:
+        cursor.status, cursor.steps, cursor.seconds, cursor.ended, cursor.dirty = (
             event.status,
             event.steps,
             event.seconds,
             True,
             True,
         )
-        result = (
-            now(),
-            json.dumps(dict(event.final)),
-            event.theta_sha256,
-            event.reason,
-            event.non_finite_tensor,
+        self._commit(
+            RUNS.update(
+                cursor.id,
+                ended=now(),
+                final=event.final,
+                theta_sha256=event.theta_sha256,
+                reason=event.reason,
+                broken=event.non_finite_tensor,
+            )
         )
-        change = "UPDATE runs SET ended = ?, final = ?, theta_sha256 = ?, reason = ?, broken = ? WHERE id = ?"
-        self._commit((change, (*result, line.id)))
 
     def _end_all(self, status: RunStatus, reason: str, detail: str) -> None:
-        """Every run that has not ended ends like this."""
-        going = [line for line in self._lines if not line.ended]
+        """End every run that has not ended."""
+        going = [cursor for cursor in self._cursors if not cursor.ended]
         self._set_status(status)
-        change = "UPDATE runs SET ended = ?, reason = ?, detail = ? WHERE id = ?"
-        self._commit(*((change, (now(), reason, detail, line.id)) for line in going))
-        for line in going:
-            line.ended = True
+        self._commit(
+            *(RUNS.update(cursor.id, ended=now(), reason=reason, detail=detail) for cursor in going)
+        )
+        for cursor in going:
+            cursor.ended = True
 
-    # --- snapshots -----------------------------------------------------------------------------------------------------------
+    # --- snapshots -------------------------------------------------------------------------------
 
-    def _keep(self, line: RunCursor, snapshot: Snapshot) -> None:
+    def _keep(self, cursor: RunCursor, snapshot: Snapshot) -> None:
         checkpoint = snapshot.reason == "checkpoint"
         began = time.monotonic()
         if checkpoint and snapshot.step != self._checkpoint_step:
-            # Decided once a step: the runs of a population can go on together only from snapshots
-            # of the same step.
+            # Decided once per step: the runs of a population can be resumed together only from
+            # snapshots of the same step.
             if began < self._checkpoint_at:
                 return
             self._checkpoint_step, self._checkpoint_cost = snapshot.step, 0.0
-        before = self._persist(lambda: snapshots.records(self._connection, line.id))
+        before = self._persist(lambda: snapshots.records(self._connection, cursor.id))
         record = self._persist(
-            lambda: snapshots.write(self._home, line.id, snapshot, {old.file for old in before})
+            lambda: snapshots.write(self._home, cursor.id, snapshot, {old.file for old in before})
         )
         replaced = [old for old in before if (old.step, old.reason) == (record.step, record.reason)]
-        gone = replaced + snapshots.outdated(
+        superseded = replaced + snapshots.outdated(
             [*(old for old in before if old not in replaced), record]
         )
-        forget = "DELETE FROM snapshots WHERE run = ? AND file = ?"
+        delete = "DELETE FROM snapshots WHERE run = ? AND file = ?"
         self._commit(
-            *((forget, (old.run, old.file)) for old in gone),
-            (snapshots.INSERT, snapshots.values(record)),
+            *((delete, (old.run, old.file)) for old in superseded),
+            (SNAPSHOTS.replace, SNAPSHOTS.values(record)),
         )
-        for old in gone:
-            snapshots.discard(self._home, line.id, old.file)
+        for old in superseded:
+            snapshots.discard(self._home, cursor.id, old.file)
         if checkpoint:
             done = time.monotonic()
             self._checkpoint_cost += done - began
             self._checkpoint_at = done + self._checkpoint_cost / CHECKPOINT_SHARE
 
-    # --- committing ----------------------------------------------------------------------------------------------------------
+    # --- committing ------------------------------------------------------------------------------
 
     def _commit(self, *statements: Statement) -> None:
-        """Write everything that waits, and ``statements``, at once."""
+        """Write all pending rows and ``statements`` in one transaction."""
         began = time.monotonic()
-        first, self._first = self._first, []
+        new_groups, self._new_groups = self._new_groups, []
         chunks = [
-            chunk for line in self._lines for tail in line.tails.values() for chunk in tail.take()
+            chunk
+            for cursor in self._cursors
+            for tail in cursor.tails.values()
+            for chunk in tail.pop_changed()
         ]
         states: list[Statement] = []
-        for line in self._lines:
-            if line.dirty:
-                state = (line.status, line.steps, line.seconds, line.id)
+        for cursor in self._cursors:
+            if cursor.dirty:
                 states.append(
-                    ("UPDATE runs SET status = ?, steps = ?, seconds = ? WHERE id = ?", state)
+                    RUNS.update(
+                        cursor.id,
+                        status=cursor.status,
+                        steps=cursor.steps,
+                        seconds=cursor.seconds,
+                    )
                 )
-                line.dirty = False
+                cursor.dirty = False
         self._write(
             [
-                *first,
+                *new_groups,
                 *((WRITE_CHUNK, chunk_values(chunk)) for chunk in chunks),
                 *states,
                 *statements,
             ]
         )
-        self._waiting = 0
-        self._stored_steps = max((line.steps for line in self._lines), default=0)
+        self._pending_bytes = 0
+        self._stored_steps = max((cursor.steps for cursor in self._cursors), default=0)
         done = time.monotonic()
         self._commit_at = done + max(COMMIT_SECONDS, (done - began) / COMMIT_SHARE)
 
@@ -379,16 +389,19 @@ class RunWriter:
         with transaction(self._connection):
             for statement, values in statements:
                 self._connection.execute(statement, values)
-            for table in changed_tables([statement for statement, _ in statements]):
-                for line in self._lines:
-                    seal(self._connection, table, line.id)
+            for name in changed_tables([statement for statement, _ in statements]) & TABLES.keys():
+                for cursor in self._cursors:
+                    TABLES[name].write_checksums(
+                        self._connection, cursor.id, all_rows=name == RUNS.name
+                    )
 
 
 def _without_ended(table: Table) -> Table:
-    """Without the rows at the end that hold nothing: the run had ended while others of its
-    population went on.
+    """Remove rows without values at the end of ``[1 + C, n]``.
+
+    The run had ended while others of its population continued.
     """
     if not np.isnan(table[1:, -1]).all():
         return table
-    some = np.flatnonzero(~np.isnan(table[1:]).all(axis=0))
-    return table[:, : some[-1] + 1 if len(some) else 0]
+    present = np.flatnonzero(~np.isnan(table[1:]).all(axis=0))
+    return table[:, : present[-1] + 1 if len(present) else 0]

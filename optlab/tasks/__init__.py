@@ -1,1 +1,1 @@
-"""What the command line and the window both ask for: one function each, rendered twice."""
+"""What the command line and the window have in common: one function each, shown in both."""

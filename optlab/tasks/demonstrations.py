@@ -1,4 +1,4 @@
-"""What the window asks of a bench: to run, and to show what it has found so far."""
+"""Running a demonstration as a task, with intermediate results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from optlab.training.control import Controls, Stop
 
 
 class _Controlled(Progress):
-    """Goes on until it is told to stop."""
+    """Continues until a Stop arrives."""
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
@@ -28,12 +28,19 @@ class _Controlled(Progress):
 
 @dataclass(frozen=True)
 class DemonstrationTask(Task):
-    """Run the bench of this name with these values of its fields; answered by one
-    :class:`~optlab.studies.demonstrations.base.DemonstrationResult` after another.
+    """Run a demonstration.
+
+    The results are :class:`~optlab.studies.demonstrations.base.DemonstrationResult`, each more
+    complete than the one before.
+
+    Attributes:
+        name: of the demonstration.
+        values: of its fields.
     """
 
     name: str
     values: Mapping[str, Any]
 
     def run(self, controls: Controls) -> Iterator[DemonstrationResult]:
+        """See :class:`~optlab.tasks.task.Task`."""
         yield from demonstrations.build(self.name, self.values).run(_Controlled(controls))

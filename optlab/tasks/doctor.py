@@ -1,7 +1,6 @@
-"""What works on this machine, and what to do about what does not.
+"""The environment check: what works on this machine, and how to fix what does not.
 
-Each examination gives one finding. None of them changes anything, and none lets an error through:
-what goes wrong is what it reports.
+The checks change nothing. An error within a check becomes one of its findings.
 """
 
 from __future__ import annotations
@@ -26,11 +25,14 @@ LOW_DISK_BYTES = 200 * 2**20
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was examined.
+    """The state of one part of the environment.
 
     Attributes:
-        part: what. words: what was found. good: whether it is as it should be.
-        advice: what to do where it is not. essential: whether OptLab cannot train without it.
+        part: name of the part.
+        words: its state, as text.
+        good: whether it works.
+        advice: what to do where it does not work.
+        essential: whether OptLab cannot train without it.
     """
 
     part: str
@@ -41,8 +43,8 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """All findings, in the order in which they are shown."""
-    examinations: tuple[Callable[[], Iterable[Finding]], ...] = (
+    """Run all checks and return the findings, in the order in which they are shown."""
+    checks: tuple[Callable[[], Iterable[Finding]], ...] = (
         _versions,
         _torch,
         _window,
@@ -52,10 +54,7 @@ def examine() -> list[Finding]:
         _runs,
         _locale,
     )
-    found: list[Finding] = []
-    for examination in examinations:
-        found += examination()
-    return found
+    return [finding for check in checks for finding in check()]
 
 
 def _installed(distribution: str) -> str:
@@ -67,11 +66,11 @@ def _installed(distribution: str) -> str:
 
 def _versions() -> Iterable[Finding]:
     yield Finding("OptLab", f"{__version__}, in {Path(__file__).resolve().parent}")
-    words = f"{platform.python_version()} ({platform.python_implementation()}), {platform.system()} {platform.machine()}"
+    state = f"{platform.python_version()} ({platform.python_implementation()}), {platform.system()} {platform.machine()}"
     good = sys.version_info >= (3, 11)
     yield Finding(
         "Python",
-        words,
+        state,
         good,
         "" if good else "OptLab needs Python 3.11 or newer; install one.",
         essential=True,
@@ -111,17 +110,18 @@ def _torch() -> Iterable[Finding]:
     if "cuda" not in devices and shutil.which("nvidia-smi"):
         yield Finding(
             "GPU",
-            "this machine has NVIDIA's tools, but torch sees no GPU",
+            "this machine has NVIDIA's tools, but torch finds no GPU",
             False,
-            "Install a CUDA build of torch that fits the driver; see the README.",
+            "Install a CUDA build of torch that matches the driver; see the README.",
         )
     cores, policy = os.cpu_count() or 1, os.environ.get("OMP_WAIT_POLICY", "not set")
     spinning = policy.upper() == "ACTIVE"
     yield Finding(
         "threads",
-        f"{cores} cores; a run uses one thread unless the experiment says otherwise; OMP_WAIT_POLICY is {policy}",
+        f"{cores} cores; a run uses one thread unless the experiment sets another number; "
+        f"OMP_WAIT_POLICY is {policy}",
         not spinning,
-        "Unset OMP_WAIT_POLICY: waiting threads that spin slow the window and other runs down."
+        "Unset OMP_WAIT_POLICY: spinning threads slow down the window and other runs."
         if spinning
         else "",
     )
@@ -141,38 +141,40 @@ def _window() -> Iterable[Finding]:
         )
         return
     # 6.12.0 loses a reference to None and True in every call; before Python 3.12 these are counted,
-    # and the process aborts after some hundred frames.
+    # and the process aborts after a few hundred frames.
     aborts = qt.startswith("6.12.0") and sys.version_info < (3, 12)
     advice = (
-        "PySide6 6.12.0 crashes on Python 3.11: pip install 'PySide6-Essentials<6.12', or use Python 3.12."
+        "PySide6 6.12.0 crashes on Python 3.11: pip install 'PySide6-Essentials<6.12', "
+        "or use Python 3.12."
         if aborts
         else ""
     )
     yield Finding("window", f"Qt {qt}, pyqtgraph {plots}", not aborts, advice)
     problem = display.problem()
     if problem:
-        yield Finding("display", "no window can be opened", False, f"{problem}.")
+        yield Finding("display", "a window cannot be opened", False, f"{problem}.")
     else:
         chosen = (
             os.environ.get("QT_QPA_PLATFORM")
             or os.environ.get("WAYLAND_DISPLAY")
             or os.environ.get("DISPLAY")
-            or "the system's own"
+            or "the system's default"
         )
         yield Finding("display", chosen)
 
 
 def _resources() -> Iterable[Finding]:
     count = len(list(paths.presets().glob("*.toml")))
-    advice = "" if count else "Install OptLab again: its resources did not come along."
+    advice = "" if count else "Install OptLab again: its resource files are missing."
     yield Finding(
         "resources", f"{count} presets in {paths.resources()}", count > 0, advice, essential=True
     )
 
 
 def _extensions() -> Iterable[Finding]:
-    """Optimizers that installed packages register; those that torch itself has and that are no
-    choice are no fault of this machine.
+    """Check the optimizers that installed packages register.
+
+    Optimizers of torch that OptLab does not offer are not a problem of this machine.
     """
     refused = {
         name: reason
@@ -184,30 +186,30 @@ def _extensions() -> Iterable[Finding]:
             "extension",
             f"{name}: {reason}",
             False,
-            "Update or remove the package, or tell its authors.",
+            "Update or remove the package, or report it to its authors.",
         )
 
 
 def _data_folder() -> Iterable[Finding]:
     folder = paths.home()
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
         yield Finding(
             "data folder",
             f"{folder} cannot be written to",
             False,
-            "Set OPTLAB_HOME to a folder you may write to.",
+            "Set OPTLAB_HOME to a folder that you may write to.",
             essential=True,
         )
         return
-    free = shutil.disk_usage(there).free
-    words = (
+    free = shutil.disk_usage(existing).free
+    state = (
         f"{folder}{'' if folder.exists() else ' (not created yet)'}, {free / 2**30:.1f} GiB free"
     )
     good = free >= LOW_DISK_BYTES
     yield Finding(
         "data folder",
-        words,
+        state,
         good,
         "" if good else "Make room, or set OPTLAB_HOME to a folder on another disk.",
     )
@@ -224,20 +226,23 @@ def _runs() -> Iterable[Finding]:
             "runs",
             str(error),
             False,
-            "See the sentence before; runs can be made without storing them: optlab run … --no-store",
+            "Fix this first; until then, train without storing: optlab run … --no-store",
         )
         return
     interrupted = [record for record in records if record.status == "interrupted"]
-    words = f"{len(records)} stored"
+    state = f"{len(records)} stored"
     if interrupted:
-        words += f", {len(interrupted)} interrupted; go on with one: optlab run --resume {interrupted[0].id}"
-    yield Finding("runs", words)
+        state += (
+            f", {len(interrupted)} interrupted; "
+            f"resume one with: optlab run --resume {interrupted[0].id}"
+        )
+    yield Finding("runs", state)
     if hidden:
         yield Finding(
             "runs",
             hidden,
             False,
-            "Restore the file from a backup, or leave it: nothing else depends on that row.",
+            "Restore the file from a backup, or ignore it: nothing else depends on that row.",
         )
 
 
@@ -245,10 +250,10 @@ def _locale() -> Iterable[Finding]:
     encoding = sys.stdout.encoding or "unknown"
     good = encoding.lower().replace("-", "") in ("utf8", "utf8sig")
     point = locale.localeconv()["decimal_point"]
-    words = f"{locale.setlocale(locale.LC_CTYPE)}, output in {encoding}, decimal point '{point}'"
+    state = f"{locale.setlocale(locale.LC_CTYPE)}, output in {encoding}, decimal point '{point}'"
     yield Finding(
         "locale",
-        words,
+        state,
         good,
         "" if good else "Symbols such as ε show as ?; set PYTHONUTF8=1, or a UTF-8 locale.",
     )

@@ -1,5 +1,6 @@
-"""What the window asks about the landscape around a stored run's weights: slices, the spectrum of
-the Hessian, the critical point nearby.
+"""Tasks for the landscape around a stored run's weights.
+
+Slices, the spectrum of the Hessian, and the nearest critical point.
 """
 
 from __future__ import annotations
@@ -25,33 +26,38 @@ from optlab.training.control import Controls
 from optlab.training.trainer import Trainer
 
 Floats = NDArray[np.float64]
-FEW = 12
-"""Snapshots below which a stored run is trained again for its path: a plane through five points
-says little.
+MIN_SNAPSHOTS = 12
+"""Below this number of snapshots a run is trained again for its path: a plane through five points
+shows little.
 """
-MOST_AGAIN = 60.0
-"""Seconds that a run may have taken to be trained again for its path."""
+MAX_RETRAIN_SECONDS = 60.0
+"""Longest training time of a run that is trained again for its path."""
 EXAMPLES = 256
-"""Training examples that a slice is drawn from: enough for a picture, at a fraction of the time."""
+"""Training examples behind a slice: enough for a picture, at a fraction of the time."""
 PATH_POINTS = 11
-"""Points of a path at which the Hessian is looked at."""
+"""Points of a path at which the Hessian is computed."""
 START_OFFSET = 0.03
-"""How far from a critical point methods start that are to show what they do there."""
-ONWARDS = 40
-"""Steps that they take."""
-SMALL = 1500
-"""Parameters up to which the whole spectrum is computed."""
+"""Distance from a critical point at which methods start, to show how they behave near it."""
+ESCAPE_STEPS = 40
+"""Their number of steps."""
+MAX_EXACT_PARAMETERS = 1500
+"""Parameters up to which the full spectrum is computed."""
 
 
 @dataclass(frozen=True)
 class SliceTask(Task):
-    """The objective on a plane through a run's weights; answered by a
-    :class:`~optlab.tasks.slicing.PlaneSlice`.
+    """Evaluate the objective on a plane through a run's weights.
+
+    The results are :class:`~optlab.tasks.slicing.PlaneSlice`, first a coarse one.
 
     Attributes:
-        run: id. along: which plane. other: id of the run at the other end, for ``runs``. points: in
-            each direction. reach: 0 for the usual one.
-        examples: training examples that are used at most; 0 for all.
+        run_id: id of the run.
+        along: which plane.
+        other: id of the second run, for ``runs``.
+        points: in each direction.
+        reach: how far to go to either side; 0 for the default.
+        seed: of random directions.
+        examples: maximum number of training examples; 0 for all.
     """
 
     run_id: str
@@ -63,19 +69,24 @@ class SliceTask(Task):
     examples: int = EXAMPLES
 
     def run(self, controls: Controls) -> Iterator[PlaneSlice]:
-        here = with_path(self.run_id, self.examples)
+        """See :class:`~optlab.tasks.task.Task`."""
+        subject = with_path(self.run_id, self.examples)
         other = stored(self.other, self.examples) if self.other else None
-        # A coarse one at once, to be looked at while the fine one is computed.
+        # First a coarse one, to be shown while the fine one is computed.
         for points in (11, self.points):
             yield cut_plane(
-                here, self.along, other, points=points, reach=self.reach, seed=self.seed
+                subject, self.along, other, points=points, reach=self.reach, seed=self.seed
             )
 
 
 @dataclass(frozen=True)
 class LineTask(Task):
-    """The objective on a line, with error bars over batches; answered by a
-    :class:`~optlab.tasks.slicing.LineSlice`. Attributes as above.
+    """Evaluate the objective on a line, with error bars over batches.
+
+    The result is a :class:`~optlab.tasks.slicing.LineSlice`.
+
+    Attributes:
+        run_id, other, points, reach, seed, examples: see :class:`SliceTask`.
     """
 
     run_id: str
@@ -86,6 +97,7 @@ class LineTask(Task):
     examples: int = EXAMPLES
 
     def run(self, controls: Controls) -> Iterator[LineSlice]:
+        """See :class:`~optlab.tasks.task.Task`."""
         other = stored(self.other, self.examples) if self.other else None
         yield cut_line(
             stored(self.run_id, self.examples),
@@ -101,16 +113,19 @@ class SpectrumResult:
     """The Hessian's spectrum at a run's weights.
 
     Attributes:
-        title: of the experiment. step: of the weights. parameters: P.
-        top: the largest eigenvalues, falling. bottom: the smallest, rising. residual: relative.
-            products: Hessian products that they took.
-        trace, trace_error: estimated, and its standard error. grid, density: the spectral density
-            ``[G]``; empty until it has come.
-        negative: number of negative eigenvalues where the whole spectrum was computed, else None.
-            rate: learning rate, 2/λ₁ of which is the edge.
-        path_steps, path_lowest, path_convex: steps of some points of the path, the smallest
-            eigenvalue at each, and whether the objective is convex there (no eigenvalue is
-            negative), where the model is small; empty else.
+        title: of the experiment.
+        step: of the weights.
+        parameters: P.
+        top: the largest eigenvalues, descending.
+        bottom: the smallest eigenvalues, ascending.
+        residual: the largest relative residual.
+        products: number of Hessian products for them.
+        trace, trace_error: estimate, and its standard error.
+        grid, density: the spectral density ``[G]``; empty until it is computed.
+        negative: number of negative eigenvalues where the full spectrum was computed, else None.
+        rate: learning rate, to compare with 2/λ₁.
+        path_steps, path_lowest, path_convex: for a small model, steps of some points of the path,
+            the smallest eigenvalue at each, and whether no eigenvalue is negative there.
     """
 
     title: str
@@ -133,8 +148,15 @@ class SpectrumResult:
 
 @dataclass(frozen=True)
 class SpectrumTask(Task):
-    """Eigenvalues at both ends, trace, density; answered by :class:`SpectrumResult`, without and
-    then with the density.
+    """Compute extreme eigenvalues, trace and density of the Hessian.
+
+    The results are :class:`SpectrumResult`: without the density, with it, and for a small model with
+    the path.
+
+    Attributes:
+        run_id: id of the run.
+        top, bottom: numbers of eigenvalues.
+        examples: maximum number of training examples; 0 for all.
     """
 
     run_id: str
@@ -143,21 +165,22 @@ class SpectrumTask(Task):
     examples: int = 0
 
     def run(self, controls: Controls) -> Iterator[SpectrumResult]:
-        looked_at = stored(self.run_id, self.examples)
-        here = looked_at.landscape.hessian(looked_at.theta)
-        parameters = looked_at.theta.shape[1]
+        """See :class:`~optlab.tasks.task.Task`."""
+        subject = stored(self.run_id, self.examples)
+        hessian = subject.landscape.hessian(subject.theta)
+        parameters = subject.theta.shape[1]
         ends = extremes(
-            here.product,
-            looked_at.theta,
+            hessian.product,
+            subject.theta,
             top=min(self.top, parameters),
             bottom=min(self.bottom, max(0, parameters - self.top)),
         )
-        estimate = trace_of(here)
+        estimate = trace_of(hessian)
         rate = getattr(experiment_of(self.run_id).optimizer, "lr", None)
-        nothing = np.zeros(0)
+        empty = np.zeros(0)
         first = SpectrumResult(
-            looked_at.title,
-            looked_at.step,
+            subject.title,
+            subject.step,
             parameters,
             ends.top[0].numpy(),
             ends.bottom[0].numpy(),
@@ -165,20 +188,22 @@ class SpectrumTask(Task):
             int(ends.products[0]),
             float(estimate.mean[0]),
             float(estimate.standard_error[0]),
-            nothing,
-            nothing,
-            int(full_spectrum_of(here).negative[0]) if parameters <= SMALL else None,
+            empty,
+            empty,
+            int(full_spectrum_of(hessian).negative[0])
+            if parameters <= MAX_EXACT_PARAMETERS
+            else None,
             rate,
         )
         yield first
-        smooth = density_of(here)
+        smooth = density_of(hessian)
         second = replace(first, grid=smooth.grid[0].numpy(), density=smooth.density[0].numpy())
         yield second
-        if parameters <= SMALL:
-            whole = with_path(self.run_id, self.examples)
-            places = np.unique(np.linspace(0, len(whole.path) - 1, PATH_POINTS).round().astype(int))
-            lowest, convex = convexity(whole.landscape, whole.path[places.tolist()])
-            steps = tuple(whole.at_steps[place] for place in places)
+        if parameters <= MAX_EXACT_PARAMETERS:
+            full = with_path(self.run_id, self.examples)
+            points = np.unique(np.linspace(0, len(full.path) - 1, PATH_POINTS).round().astype(int))
+            lowest, convex = convexity(full.landscape, full.path[points.tolist()])
+            steps = tuple(full.at_steps[point] for point in points)
             yield replace(
                 second,
                 path_steps=steps,
@@ -188,19 +213,20 @@ class SpectrumTask(Task):
 
 
 @dataclass(frozen=True)
-class CriticalPointAnswer:
-    """Where the finder went, and what it found there.
+class CriticalPointResult:
+    """A critical point near a run's weights.
 
     Attributes:
-        here, there: the verdicts on the run's weights and on the point that was found, in words.
-            converged, problem: of the finder.
-        distance: between the two. norms: gradient norm at each of its steps. losses: objective here
-            and there.
-        eigenvalues: at the point found, rising (both ends where P is large). index: number of
-            negative ones.
-        onwards: what methods do that start beside the point found: label, objective, distance from
-            it in the end; empty where the model is large or the point is one of some examples only,
-            and until it has come.
+        here, there: the verdicts on the run's weights and on the critical point, as text.
+        converged, problem: of the search.
+        distance: between the two.
+        norms: gradient norm at each step of the search.
+        losses: objective at the weights and at the point.
+        eigenvalues: at the point, ascending (both ends where P is large).
+        index: number of negative eigenvalues.
+        escapes: of methods that start near the point: label, objective and distance from the point
+            at the end. Empty where the model is large, where the point was computed from some of
+            the examples only, and until they are computed.
     """
 
     here: str
@@ -212,52 +238,67 @@ class CriticalPointAnswer:
     losses: tuple[float, float]
     eigenvalues: Floats
     index: int
-    onwards: tuple[tuple[str, float, float], ...] = ()
+    escapes: tuple[tuple[str, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class CriticalPointTask(Task):
-    """The critical point near a run's weights; answered by a :class:`CriticalPointAnswer`."""
+    """Search for the critical point near a run's weights.
+
+    The results are :class:`CriticalPointResult`, without and then with ``escapes``.
+
+    Attributes:
+        run_id: id of the run.
+        steps: maximum number of steps of the search.
+        examples: maximum number of training examples; 0 for all.
+    """
 
     run_id: str
     steps: int = 120
     examples: int = 0
 
-    def run(self, controls: Controls) -> Iterator[CriticalPointAnswer]:
-        looked_at = stored(self.run_id, self.examples)
-        landscape = looked_at.landscape
-        before = critical_points.name(landscape, looked_at.theta)
-        found = critical_points.find(landscape, looked_at.theta, steps=self.steps)
-        after = critical_points.name(landscape, found.theta)
-        answer = CriticalPointAnswer(
+    def run(self, controls: Controls) -> Iterator[CriticalPointResult]:
+        """See :class:`~optlab.tasks.task.Task`."""
+        subject = stored(self.run_id, self.examples)
+        landscape = subject.landscape
+        before = critical_points.name(landscape, subject.theta)
+        search = critical_points.find(landscape, subject.theta, steps=self.steps)
+        after = critical_points.name(landscape, search.theta)
+        result = CriticalPointResult(
             before.sentence,
             after.sentence,
-            found.converged,
-            found.problem,
-            found.distance,
-            found.norms.numpy(),
+            search.converged,
+            search.problem,
+            search.distance,
+            search.norms.numpy(),
             (before.value, after.value),
             after.eigenvalues.numpy(),
             after.index,
         )
-        yield answer
+        yield result
         experiment = experiment_of(self.run_id)
-        # The methods go on all examples, of which a point that was found on some is no critical
-        # point.
-        if looked_at.theta.shape[1] <= SMALL and len(looked_at.x) == len(
+        # The methods use all examples, for which a critical point of some is none.
+        if subject.theta.shape[1] <= MAX_EXACT_PARAMETERS and len(subject.x) == len(
             experiment.dataset.load().training
         ):
-            yield replace(answer, onwards=onwards(experiment, found.theta))
+            yield replace(result, escapes=run_escapes(experiment, search.theta))
 
 
-def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, float, float], ...]:
-    """What gradient descent, Newton's method and saddle-free Newton do that start ``START_OFFSET``
-    a point ``[1, P]``, in a population on all examples.
+def run_escapes(
+    experiment: Experiment, point: torch.Tensor
+) -> tuple[tuple[str, float, float], ...]:
+    """Run gradient descent, Newton's method and saddle-free Newton from near a point.
+
+    They start at the distance ``START_OFFSET``, as a population on all examples.
+
+    Args:
+        experiment: of the run.
+        point: ``[1, P]``.
 
     Returns:
-        label, objective and distance from the point after ``ONWARDS`` steps.
+        label, objective and distance from the point after ``ESCAPE_STEPS`` steps.
     """
-    # What the run was tuned with would hide what the methods do: bare ones, each at its usual rate.
+    # Other settings of the run would hide how the methods behave: each is used plainly.
     plain = {**experiment.to_dict(), "precision": "float64", "device": "cpu"}
     for section in (
         "schedule",
@@ -283,38 +324,53 @@ def onwards(experiment: Experiment, point: torch.Tensor) -> tuple[tuple[str, flo
         for method in methods
     ]
     trainer = Trainer(population)
-    aside = torch.randn(point.shape, generator=generator(0, "onwards"), dtype=torch.float64)
-    start = point.double() + START_OFFSET * aside / torch.linalg.vector_norm(aside)
+    direction = torch.randn(point.shape, generator=generator(0, "onwards"), dtype=torch.float64)
+    start = point.double() + START_OFFSET * direction / torch.linalg.vector_norm(direction)
     trainer.theta = start.expand(len(methods), -1).clone()
-    for _ in range(ONWARDS):
+    for _ in range(ESCAPE_STEPS):
         trainer.advance()
     losses = trainer.objective.penalized(trainer.evaluate()["train_loss"], trainer.theta).tolist()
-    away = torch.linalg.vector_norm(trainer.theta - point.double(), dim=1).tolist()
-    labels = [run_id.optimizer.label for run_id in population]
+    distances = torch.linalg.vector_norm(trainer.theta - point.double(), dim=1).tolist()
+    labels = [member.optimizer.label for member in population]
     return tuple(
-        (label, loss, distance) for label, loss, distance in zip(labels, losses, away, strict=True)
+        (label, loss, distance)
+        for label, loss, distance in zip(labels, losses, distances, strict=True)
     )
 
 
 def experiment_of(run_id: str) -> Experiment:
-    """What a stored run was asked to do."""
+    """Return the experiment of a stored run.
+
+    Raises:
+        InvalidInput: there is no such run.
+        StoreError: it cannot be read.
+    """
     with Store.open_readonly() as store:
         return Experiment.from_toml(store.run(run_id).experiment)
 
 
 def with_path(run_id: str, examples: int) -> Subject:
-    """A stored run with its path: that of its snapshots, or where they are few that of the same run
-    trained again.
+    """Return a stored run with its path.
+
+    The path consists of its snapshots, or where there are few, of a repetition of the training.
+
+    Args:
+        run_id: id of the run.
+        examples: maximum number of training examples; 0 for all.
+
+    Raises:
+        InvalidInput: there is no such run, or it has no weights.
+        StoreError: it cannot be read.
     """
     subject = stored(run_id, examples)
-    if len(subject.path) >= FEW:
+    if len(subject.path) >= MIN_SNAPSHOTS:
         return subject
     with Store.open_readonly() as store:
         record = store.run(run_id)
-    if record.seconds > MOST_AGAIN or record.device != "cpu" or not record.steps:
+    if record.seconds > MAX_RETRAIN_SECONDS or record.device != "cpu" or not record.steps:
         return subject
     again = trained(Experiment.from_toml(record.experiment), record.steps, examples)
-    # A value that was changed while it ran leads elsewhere: then the snapshots are all there is.
+    # A value that was changed during the run leads elsewhere: then only the snapshots are right.
     return (
         again
         if np.allclose(again.theta.numpy(), subject.theta.numpy(), rtol=1e-5, atol=1e-7)

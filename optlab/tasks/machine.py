@@ -1,4 +1,4 @@
-"""What the window asks about the machine: the doctor's findings, as ``optlab doctor`` tells them."""
+"""The environment check as a task, with the findings of ``optlab doctor``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from optlab.training.control import Controls
 
 @dataclass(frozen=True)
 class MachineTask(Task):
-    """What works on this machine; answered by a tuple of :class:`~optlab.tasks.doctor.Finding`."""
+    """Check this machine; the result is a tuple of :class:`~optlab.tasks.doctor.Finding`."""
 
     def run(self, controls: Controls) -> Iterator[tuple[Finding, ...]]:
+        """See :class:`~optlab.tasks.task.Task`."""
         yield tuple(examine())
 
 
-def told(findings: tuple[Finding, ...]) -> str:
-    """The findings as text, to be copied into a report."""
+def as_text(findings: tuple[Finding, ...]) -> str:
+    """Return the findings as text that can be pasted into a report."""
     lines: list[str] = []
     for finding in findings:
         lines.append(f"{'ok     ' if finding.good else 'PROBLEM'}  {finding.part}: {finding.words}")

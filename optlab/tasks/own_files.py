@@ -1,4 +1,4 @@
-"""What the window asks about things of the user's own: a data file to import, a model to register."""
+"""Tasks for files of the user: preview a data file before its import, register a model."""
 
 from __future__ import annotations
 
@@ -21,33 +21,37 @@ from optlab.training.control import Controls
 
 @dataclass(frozen=True)
 class ImportTask(Task):
-    """How a data file would be read.
+    """Preview how a data file would be read.
 
-    Answered by a :class:`~optlab.outside.datafiles.preview.Preview` at once, and by a
-    :class:`~optlab.tasks.preview.DatasetPreview` when the whole file was read.
+    The first result is a :class:`~optlab.outside.datafiles.preview.Preview`, the second, once the
+    entire file was read, a :class:`~optlab.tasks.preview.DatasetPreview`.
 
     Attributes:
-        choices: fields of the data set that the user has chosen.
+        path: of the file.
+        choices: fields of the data set that the user has set.
     """
 
     path: str
     choices: Mapping[str, Any]
 
     def run(self, controls: Controls) -> Iterator[Preview | DatasetPreview]:
-        seen = preview(self.path, **self.choices)
-        yield seen
-        if not seen.problem:
-            yield dataset_preview(seen.section())
+        """See :class:`~optlab.tasks.task.Task`."""
+        first = preview(self.path, **self.choices)
+        yield first
+        if not first.problem:
+            yield dataset_preview(first.section())
 
 
 @dataclass(frozen=True)
 class RegisterTask(Task):
-    """Execute a source that the user has confirmed, and register its class; answered by a
-    :class:`Registered`.
+    """Execute a source that the user has confirmed, and register its class.
+
+    The result is a :class:`Registered`.
 
     Attributes:
-        what: path or dotted name, with ``:Class`` behind it. sha256: of the file that was
-            confirmed. name: without its prefix.
+        what: path or dotted name, followed by ``:Class``.
+        sha256: of the file that was confirmed.
+        name: of the registration, without its prefix.
     """
 
     what: str
@@ -55,22 +59,34 @@ class RegisterTask(Task):
     name: str
 
     def run(self, controls: Controls) -> Iterator[Registered]:
+        """Register the class; see :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+
+        Raises:
+            InvalidInput: the file has changed, or its class is not a model.
+        """
         source = sources.find(self.what)
         if source.sha256 != self.sha256:
             raise InvalidInput(
-                f"{source.path} has changed since you looked at it; look again before you confirm.",
+                f"{source.path} has changed since it was shown; read it again before you confirm.",
                 "origin",
             )
-        # What the user's file prints is no word of ours.
+        # Output of the user's file must not mix with ours.
         with contextlib.redirect_stdout(sys.stderr):
-            done = register(source, self.name)
-        yield Registered(done.registration, done.layout.total, done.shape.inputs)
+            result = register(source, self.name)
+        yield Registered(result.registration, result.layout.total, result.shape.inputs)
 
 
 @dataclass(frozen=True)
 class Registered:
-    """What came of it: the registration, the number of parameters, and the shape of the inputs on
-    which the model was tried.
+    """A registered model.
+
+    Attributes:
+        registration: its entry.
+        parameters: their number.
+        inputs: shape of an input on which the model was tried.
     """
 
     registration: Registration

@@ -1,6 +1,4 @@
-"""A look at a data set before anything is trained on it: counts, and a few examples in a form that
-can be drawn.
-"""
+"""Preview of a data set: counts, and a few examples in a form that can be drawn."""
 
 from __future__ import annotations
 
@@ -18,26 +16,30 @@ from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
 IMAGES = 20
+"""Images of a sample."""
 POINTS = 1000
+"""Points of a sample."""
 _SIDE = 8
-"""Rows and columns of what is taken for an image."""
+"""Rows and columns of inputs that are drawn as images."""
 
 
 @dataclass(frozen=True)
 class DatasetPreview:
-    """What there is to see of a data set.
+    """Counts and a sample of a data set.
 
     Attributes:
         name, label: of the data set.
         counts: examples of each part, ``training``, ``validation``, ``test``.
-        inputs: shape of one example. outputs: number of classes or of target values. task: which of
-            the two.
+        inputs: shape of one example.
+        outputs: number of classes or of target values.
+        task: which of the two.
         input_names, class_names: as the data set gives them, or ().
         class_counts: examples of each class in all parts, or ().
-        sample: what ``x`` is: images ``[n, 8, 8]`` in the units of the source, points ``[n, 2]`` as
+        sample: the meaning of ``x``: images ``[n, 8, 8]`` in the units of the source, points ``[n, 2]`` as
             the model sees them, or ``components``: points ``[n, 2]`` in the plane of the first two
             principal components of the training part.
-        x: the sample. y: its class numbers ``[n]``, or target values ``[n, outputs]``.
+        x: the sample.
+        y: its class numbers ``[n]``, or target values ``[n, outputs]``.
         explained: shares of the variance along the two components; () for other samples.
     """
 
@@ -58,18 +60,21 @@ class DatasetPreview:
 
 @dataclass(frozen=True)
 class PreviewTask(Task):
-    """What a data set looks like, given as its ``[dataset]`` section; answered by a
-    :class:`DatasetPreview`.
+    """Preview a data set; the result is a :class:`DatasetPreview`.
+
+    Attributes:
+        dataset: a ``[dataset]`` section.
     """
 
     dataset: Mapping[str, Any]
 
     def run(self, controls: Controls) -> Iterator[DatasetPreview]:
+        """See :class:`~optlab.tasks.task.Task`."""
         yield preview(self.dataset)
 
 
 def preview(values: Mapping[str, Any]) -> DatasetPreview:
-    """Load the data set that ``values`` (a ``[dataset]`` section) describes, and look at it.
+    """Load the data set of a ``[dataset]`` section and return its preview.
 
     Raises:
         InvalidInput: the section is wrong, or the data set leaves nothing to train on.
@@ -79,8 +84,8 @@ def preview(values: Mapping[str, Any]) -> DatasetPreview:
     parts = {"training": data.training, "validation": data.validation, "test": data.test}
     class_counts: tuple[int, ...] = ()
     if data.shape.task == "classes":
-        everyone = np.concatenate([part.y for part in parts.values()]).astype(np.int64)
-        class_counts = tuple(np.bincount(everyone, minlength=data.shape.outputs).tolist())
+        labels = np.concatenate([part.y for part in parts.values()]).astype(np.int64)
+        class_counts = tuple(np.bincount(labels, minlength=data.shape.outputs).tolist())
     sample, x, explained = _sample(data)
     return DatasetPreview(
         name=dataset.name,
@@ -104,7 +109,7 @@ def _sample(
 ) -> tuple[Literal["images", "points", "components"], NDArray[np.float64], tuple[float, ...]]:
     x = data.training.x
     if data.shape.inputs in ((_SIDE * _SIDE,), (_SIDE, _SIDE)):
-        # As the source has them: standardized pixels are no picture.
+        # In the units of the source: standardized pixels do not look like the picture.
         return "images", (x[:IMAGES] * data.scale + data.offset).reshape(-1, _SIDE, _SIDE), ()
     if data.shape.inputs == (2,):
         return "points", x[:POINTS], ()
@@ -113,15 +118,16 @@ def _sample(
 
 
 def _components(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, ...]]:
-    """Coordinates ``[n, 2]`` of the rows of ``x`` along their first two principal components, and
-    the shares of variance.
+    """Return coordinates ``[n, 2]`` of rows along two principal components, and their variances.
+
+    The variances are shares of the total.
     """
     centered = x - x.mean(axis=0)
     left, size, _ = np.linalg.svd(centered, full_matrices=False)
     points = np.zeros((len(x), 2))
-    found = min(2, len(size))
-    points[:, :found] = left[:, :found] * size[:found]
+    count = min(2, len(size))
+    points[:, :count] = left[:, :count] * size[:count]
     power = size**2
     total = power.sum()
-    shares = power[:2] / total if total > 0 else np.zeros(found)
+    shares = power[:2] / total if total > 0 else np.zeros(count)
     return points, tuple(np.pad(shares, (0, 2 - len(shares))).tolist())

@@ -1,5 +1,6 @@
-"""Slices of a subject's objective: which plane or line, how far, and the path drawn on it; in
-NumPy, for surfaces to draw.
+"""Slices of the objective of a subject: the plane or line, its extent, and the path on it.
+
+The results are NumPy arrays, ready to be drawn.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ class PlaneSlice:
     """The objective on a plane, and the path projected on it.
 
     Attributes:
-        labels: what the two coordinates are. a: ``[A]``. b: ``[B]``. loss: ``[A, B]``.
-        steps: of the points of the path, ``[K]``. path: their coordinates ``[K, 2]``. off_plane:
-            their distances, ``[K]``.
-        explained: share of the path's variance that the plane holds; None where there is no path.
+        labels: of the two coordinates.
+        a, b: coordinates, ``[A]`` and ``[B]``.
+        loss: ``[A, B]``.
+        steps: of the K points of the path.
+        path: their coordinates ``[K, 2]``.
+        off_plane: their distances from the plane, ``[K]``.
+        explained: share of the path's variance within the plane; None where there is no path.
     """
 
     labels: tuple[str, str]
@@ -49,9 +53,12 @@ class LineSlice:
     """The objective on a line.
 
     Attributes:
-        label: what the coordinate is. at: ``[K]``. loss: over all examples, ``[K]``.
-            standard_error: of a mean over so many ``batches``, ``[K]``.
+        label: of the coordinate.
+        at: coordinates ``[K]``.
+        loss: over all examples, ``[K]``.
+        standard_error: of a mean over ``batches`` batches, ``[K]``.
         spread: standard deviation of a batch's loss, ``[K]``.
+        batches: their number.
     """
 
     label: str
@@ -71,13 +78,15 @@ def cut_plane(
     reach: float = 0.0,
     seed: int = 0,
 ) -> PlaneSlice:
-    """The objective on a plane through a subject's weights.
+    """Evaluate the objective on a plane through the weights of a subject.
 
     Args:
-        along: which plane; see :data:`ALONG`. other: the other end, for ``runs``. points: in each
-            direction.
-        reach: how far to go to either side; 0 for 1, or a margin around the path. seed: of random
-            directions.
+        here: the subject.
+        along: which plane; see :data:`ALONG`.
+        other: the second subject, for ``runs``.
+        points: in each direction.
+        reach: how far to go to either side; 0 for 1, or for a margin around the path.
+        seed: of random directions.
 
     Raises:
         InvalidInput: there is no such plane.
@@ -122,8 +131,17 @@ def cut_line(
     seed: int = 0,
     batch: int = 32,
 ) -> LineSlice:
-    """The objective on a line through a subject's weights: to ``other``, or along a
-    filter-normalized random direction; with error bars over batches.
+    """Evaluate the objective on a line through the weights of a subject, with error bars.
+
+    The line leads to ``other``, or along a filter-normalized random direction.
+
+    Args:
+        here: the subject.
+        other: the second subject, or None.
+        points: on the line.
+        reach: how far to go to either side; 0 for the default.
+        seed: of the random direction.
+        batch: examples per batch, for the error bars.
 
     Raises:
         InvalidInput: there are too few examples for error bars, or ``other`` has another model.
@@ -137,26 +155,27 @@ def cut_line(
         direction = slices.filter_normalized(here.objective.layout, theta, generator(seed, "slice"))
         low, high, label = -(reach or 1.0), reach or 1.0, "random direction"
     at = torch.linspace(low, high, points, dtype=torch.float64)
-    found = slices.line(here.objective, theta, direction, here.x, here.y, at, batch=batch)
+    result = slices.line(here.objective, theta, direction, here.x, here.y, at, batch=batch)
     return LineSlice(
         label,
         at.numpy(),
-        found.mean.numpy(),
-        found.standard_error.numpy(),
-        found.spread.numpy(),
-        found.batches,
+        result.mean.numpy(),
+        result.standard_error.numpy(),
+        result.spread.numpy(),
+        result.batches,
     )
 
 
 def check_same_space(here: Subject, other: Subject) -> None:
-    """Whether a line leads from one to the other.
+    """Make sure that two subjects have the same parameters.
 
     Raises:
-        InvalidInput: their models have other parameters.
+        InvalidInput: their models differ.
     """
     if other.objective.layout != here.objective.layout:
         raise InvalidInput(
-            f"“{other.title}” has a model with other parameters than “{here.title}”: no line leads from one to the other.",
+            f"“{other.title}” and “{here.title}” have models with other parameters, so they cannot "
+            "be connected by a line; choose two runs of the same model.",
             "to",
         )
 
@@ -168,11 +187,11 @@ def _plane(here: Subject, along: Along, other: Subject | None, seed: int) -> Pla
             return slices.path_plane(here.path)
         case "gradient":
             gradient = here.landscape.value_and_gradient(here.theta)[1]
-            found = extremes(here.landscape.hessian(here.theta).product, here.theta)
-            return slices.gradient_plane(theta, gradient[0], found.top_vectors[0, 0])
+            eigen = extremes(here.landscape.hessian(here.theta).product, here.theta)
+            return slices.gradient_plane(theta, gradient[0], eigen.top_vectors[0, 0])
         case "runs":
             if other is None:
-                raise InvalidInput("A slice between two runs needs the other run.", "to")
+                raise InvalidInput("A slice between two runs needs a second run.", "to")
             check_same_space(here, other)
             across = slices.filter_normalized(
                 here.objective.layout, theta, generator(seed, "slice")

@@ -1,5 +1,6 @@
-"""Weights to look at, with the objective on the data that they were trained on: those of a stored
-run, or of an experiment that is trained for a while.
+"""Subjects of an analysis: weights, with the objective on the data that they were trained on.
+
+They come from a stored run, or from an experiment that is trained for a number of steps.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from optlab.store import Store
 from optlab.training.trainer import Trainer
 
 _PATH_POINTS = 200
-"""Points that are kept of a path, about."""
+"""Approximate number of points of a path."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Weights, and the objective on the data that they were trained on; everything in double
-    precision on the CPU.
+    """Weights, and the objective on the data that they were trained on.
+
+    Everything is in double precision on the CPU.
 
     Attributes:
-        title: of the experiment. step: updates behind the weights.
-        theta: ``[1, P]``. x, y: training examples, ``[n, …]``. path: the weights on the way, ``[K,
-            P]``, those at the end last; at_steps: the step of each.
+        title: of the experiment.
+        step: number of updates that led to the weights.
+        objective: of the experiment.
+        theta: ``[1, P]``.
+        x, y: training examples, ``[n, …]``.
+        path: weights during training, ``[K, P]``, the final ones last.
+        at_steps: the step of each.
     """
 
     title: str
@@ -45,14 +51,16 @@ class Subject:
 
 
 def trained(experiment: Experiment, steps: int, examples: int = 0) -> Subject:
-    """An experiment, trained for ``steps`` updates.
+    """Train an experiment for ``steps`` updates.
 
     Args:
-        examples: use at most so many training examples to look at it; 0 for all.
+        experiment: to train.
+        steps: number of updates.
+        examples: maximum number of training examples in the subject; 0 for all.
 
     Raises:
         InvalidInput: the experiment cannot run.
-        OptLabError: it diverges on the way.
+        OptLabError: it diverges.
     """
     trainer = Trainer([experiment.with_value("device", "cpu")])
     path, at_steps = [trainer.theta.double().clone()], [0]
@@ -63,7 +71,8 @@ def trained(experiment: Experiment, steps: int, examples: int = 0) -> Subject:
             trainer.sync_divergence()
             if not trainer.alive:
                 raise OptLabError(
-                    f"The run diverged within {step} steps, so there are no weights to look at; lower the learning rate or the number of steps."
+                    f"The run diverged within {step} steps, so it has no weights; "
+                    "lower the learning rate or the number of steps."
                 )
             path.append(trainer.theta.double().clone())
             at_steps.append(step)
@@ -71,19 +80,21 @@ def trained(experiment: Experiment, steps: int, examples: int = 0) -> Subject:
 
 
 def stored(run: str, examples: int = 0) -> Subject:
-    """A stored run's latest weights, and those of its snapshots as its path.
+    """Return the latest weights of a stored run, with its snapshots as the path.
 
     Args:
-        run: its name, or the beginning of it. examples: as for :func:`trained`.
+        run: its id, or a unique prefix of it.
+        examples: as for :func:`trained`.
 
     Raises:
         InvalidInput: there is no such run, or it has no weights.
+        StoreError: it cannot be read.
     """
     with Store.open_readonly() as store:
         record = store.run(run)
-        snapshots = [store.load_snapshot(found) for found in store.snapshots(record.id)]
+        snapshots = [store.load_snapshot(snapshot) for snapshot in store.snapshots(record.id)]
     if not snapshots:
-        raise InvalidInput(f"The run {record.id} has no stored weights to look at.")
+        raise InvalidInput(f"Run {record.id} has no stored weights; choose a run with a snapshot.")
     experiment = Experiment.from_toml(record.experiment).with_value("device", "cpu")
     path = torch.stack([torch.from_numpy(snapshot.theta.copy()).double() for snapshot in snapshots])
     return _subject(
@@ -100,14 +111,14 @@ def _subject(
     experiment = trainer.requested[0]
     part = experiment.dataset.load().training
     x, y = torch.from_numpy(part.x), torch.from_numpy(part.y)
-    some = slice(0, examples or len(x))
+    used = slice(0, examples or len(x))
     return Subject(
         experiment.title(),
         at_steps[-1],
         trainer.objective,
         path[-1:],
-        x[some],
-        y[some],
+        x[used],
+        y[used],
         path,
         at_steps,
     )

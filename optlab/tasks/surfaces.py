@@ -1,4 +1,4 @@
-"""What the window asks about a surface: how it looks, and how methods go on it."""
+"""Tasks for surfaces: their pictures, and methods that run on them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GRID = 161
 """Points along each side of a picture."""
 LINE = 801
 """Points of a picture of one variable."""
-_STEPS_BETWEEN_LOOKS = 64
+_STEPS_BETWEEN_CHECKS = 64
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,14 @@ class SurfacePicture:
     """A surface on a grid.
 
     Attributes:
-        section: as it was asked for. axes: ``[n]`` along each variable. heights: ``[n]`` or ``[ny,
-            nx]``.
-        hessians: at the same points, ``[n, 1, 1]`` or ``[ny, nx, 2, 2]``. starts: to choose from.
-            note: what to look for.
-        lr: rate that suits it. threshold: of clipping that suits it.
+        section: the requested ``[surface]`` section.
+        axes: ``[n]`` along each variable.
+        heights: ``[n]`` or ``[ny, nx]``.
+        hessians: at the same points, ``[n, 1, 1]`` or ``[ny, nx, 2, 2]``.
+        starts: to choose from.
+        note: what to observe.
+        lr: suitable learning rate.
+        threshold: suitable threshold of clipping.
     """
 
     section: Mapping[str, Any]
@@ -52,16 +55,18 @@ class SurfacePicture:
 
 @dataclass(frozen=True)
 class PictureTask(Task):
-    """How the surface of a ``[surface]`` section looks; answered by a :class:`SurfacePicture`.
+    """Compute the picture of a surface; the result is a :class:`SurfacePicture`.
 
-    Args:
-        domain: an interval a variable; None for the surface's own.
+    Attributes:
+        surface: a ``[surface]`` section.
+        domain: one interval per variable; None for the surface's own.
     """
 
     surface: Mapping[str, Any]
     domain: tuple[Interval, ...] | None = None
 
     def run(self, controls: Controls) -> Iterator[SurfacePicture]:
+        """See :class:`~optlab.tasks.task.Task`."""
         surface = surface_of(self.surface)
         count = LINE if surface.dimension == 1 else GRID
         axes, heights = picture(surface, count, self.domain)
@@ -81,10 +86,13 @@ class PictureTask(Task):
 
 @dataclass(frozen=True)
 class Method:
-    """One method of a race, as sections of an experiment file have it.
+    """One method of a race, as sections of an experiment file.
 
     Attributes:
-        label: words in legends. start: ``(x, y)``. color: index into the plot palette.
+        label: text in legends.
+        start: ``(x, y)``.
+        optimizer, schedule, clipping: sections.
+        color: index into the plot palette.
     """
 
     label: str
@@ -95,10 +103,10 @@ class Method:
     color: int = 0
 
     def contender(self) -> Contender:
-        """The same, built.
+        """Return the method with its components built.
 
         Raises:
-            InvalidInput: a section is wrong.
+            InvalidInput: a section is invalid.
         """
         return Contender(
             optimizer=cast(Optimizer, registry.build("optimizer", self.optimizer)),
@@ -111,8 +119,16 @@ class Method:
 
 @dataclass(frozen=True)
 class RaceTask(Task):
-    """How methods go on a surface; answered by a :class:`~optlab.studies.surfaces.descent.Race`
-    without its contenders, which are the asker's methods in order.
+    """Run methods on a surface.
+
+    The result is a :class:`~optlab.studies.surfaces.descent.Race` without its contenders, which are
+    ``methods`` in order.
+
+    Attributes:
+        surface: a ``[surface]`` section.
+        methods: to run.
+        steps: of each method.
+        noise: of the gradient; see :func:`~optlab.studies.surfaces.descent.race`.
     """
 
     surface: Mapping[str, Any]
@@ -121,47 +137,61 @@ class RaceTask(Task):
     noise: float = 0.0
 
     def run(self, controls: Controls) -> Iterator[Race]:
+        """See :class:`~optlab.tasks.task.Task`."""
+
         def going(step: int) -> bool:
-            return step % _STEPS_BETWEEN_LOOKS != 0 or not any(
+            return step % _STEPS_BETWEEN_CHECKS != 0 or not any(
                 isinstance(message, Stop) for message in controls.take(step)
             )
 
-        found = race(
+        result = race(
             surface_of(self.surface),
             [method.contender() for method in self.methods],
             self.steps,
             self.noise,
             going,
         )
-        # Rules of other packages need not cross to another process.
-        yield replace(found, contenders=())
+        # Rules of other packages may not be able to cross to another process.
+        yield replace(result, contenders=())
 
 
 def surface_of(section: Mapping[str, Any]) -> Surface:
-    """The surface that a section describes.
+    """Return the surface of a ``[surface]`` section.
 
     Raises:
-        InvalidInput: it describes none.
+        InvalidInput: the section is invalid.
     """
     return cast(Surface, registry.build("surface", section))
 
 
 @dataclass(frozen=True)
 class CriticalTask(Task):
-    """Where the critical points of a surface are; answered by
-    :class:`~optlab.studies.surfaces.stationary.CriticalPoints`.
+    """Compute the critical points of a surface.
+
+    The result is a :class:`~optlab.studies.surfaces.stationary.CriticalPoints`.
+
+    Attributes:
+        surface: a ``[surface]`` section.
     """
 
     surface: Mapping[str, Any]
 
     def run(self, controls: Controls) -> Iterator[CriticalPoints]:
+        """See :class:`~optlab.tasks.task.Task`."""
         yield critical_points(surface_of(self.surface))
 
 
 @dataclass(frozen=True)
 class BasinsTask(Task):
-    """Where a method ends from each point of the plane, and how long it takes; answered by
-    :class:`~optlab.studies.surfaces.stationary.Basins`.
+    """Compute where a method ends from each point of the plane, and how many steps it takes.
+
+    The result is a :class:`~optlab.studies.surfaces.stationary.Basins`.
+
+    Attributes:
+        surface: a ``[surface]`` section.
+        method: to run.
+        steps: maximum number of steps.
+        count: points along each side.
     """
 
     surface: Mapping[str, Any]
@@ -170,10 +200,11 @@ class BasinsTask(Task):
     count: int = 81
 
     def run(self, controls: Controls) -> Iterator[Basins]:
+        """See :class:`~optlab.tasks.task.Task`."""
         contender = self.method.contender()
 
         def going(step: int) -> bool:
-            return step % _STEPS_BETWEEN_LOOKS != 0 or not any(
+            return step % _STEPS_BETWEEN_CHECKS != 0 or not any(
                 isinstance(message, Stop) for message in controls.take(step)
             )
 

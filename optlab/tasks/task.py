@@ -1,8 +1,7 @@
-"""A question: work for a worker that changes nothing and is answered, by one value or by better and
-better ones.
+"""Tasks: work for a runner that is not training, with one result or several of increasing quality.
 
-Questions are plain frozen dataclasses, so that they cross to another process as they are; so do
-their answers, which hold arrays of NumPy and no tensors.
+Tasks are plain frozen dataclasses, so that they can be sent to another process; so are their
+results, which hold NumPy arrays and no tensors.
 """
 
 from __future__ import annotations
@@ -15,13 +14,17 @@ from optlab.training.control import Controls
 
 
 class Task(ABC):
-    """Base of all questions."""
+    """Base class of all tasks."""
 
     @abstractmethod
     def run(self, controls: Controls) -> Iterator[Any]:
-        """The answers, the last of them whole. What takes long looks into ``controls`` now and
-        then, and ends early when it is told to stop.
+        """Yield the results; the last one is complete.
+
+        A long task checks ``controls`` regularly and ends early after a Stop.
+
+        Args:
+            controls: the messages to the task.
 
         Raises:
-            OptLabError: it cannot be answered; the message says why.
+            OptLabError: the task failed; the message says why.
         """

@@ -1,7 +1,8 @@
-"""How fast series are appended and read, as ratios to TensorBoard's writer and reader. A plain
-script: PYTHONPATH=. python tests/benchmarks/bench_store.py
+"""How fast series are appended and read, as ratios to TensorBoard's writer and reader, and how long
+it takes to list many runs, as a ratio to fetching their rows. A plain script:
+PYTHONPATH=. python tests/benchmarks/bench_store.py
 
-One row is one step of eight series (four numbers and a vector of four). Repetitions are
+One row of a series is one step of eight series (four numbers and a vector of four). Repetitions are
 interleaved; medians are printed, with their spread.
 """
 
@@ -18,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from optlab.experiment import Experiment
-from optlab.store import Store
+from optlab.store import RunRecord, Store
+from optlab.store.records import RUNS
 from optlab.training.events import Series, SeriesBlock, SessionEnded, SessionStarted
 
 NAMES = ("batch_loss", "gradient_norm", "update_norm", "learning_rate")
@@ -33,13 +35,13 @@ def _experiment() -> Experiment:
 
 def _blocks(rows: int) -> list[SeriesBlock]:
     random = np.random.default_rng(0)
-    found = []
+    blocks = []
     for first in range(1, rows + 1, BLOCK):
         steps = np.arange(first, first + BLOCK, dtype=np.int64)
         series = {name: Series(steps, random.standard_normal((BLOCK, 1))) for name in NAMES}
         series["weights"] = Series(steps, random.standard_normal((BLOCK, 1, len(WEIGHTS))))
-        found.append(SeriesBlock(first + BLOCK - 1, 0.0, series))
-    return found
+        blocks.append(SeriesBlock(first + BLOCK - 1, 0.0, series))
+    return blocks
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -61,11 +63,55 @@ def _store_append(home: Path, experiment: Experiment, blocks: list[SeriesBlock])
 
 def _store_read(home: Path, run: str, rows: int) -> None:
     with Store.open_readonly(home) as store:
-        found = store.series(run)
-    assert len(found["batch_loss"].steps) == rows and found["weights"].values.shape == (
+        series = store.series(run)
+    assert len(series["batch_loss"].steps) == rows and series["weights"].values.shape == (
         rows,
         len(WEIGHTS),
     )
+
+
+def _store_with_runs(home: Path, runs: int) -> None:
+    """Write the rows of many finished runs, each with its own seed."""
+    template = _experiment().to_toml()
+    with Store.open(home) as store:
+        connection = store._connection
+        connection.execute("BEGIN")
+        for number in range(runs):
+            identity = f"20250101-000000-{number:06}"
+            record = RunRecord(
+                id=identity,
+                title=f"Moons, seed {number}",
+                experiment=f"seed = {number}\n{template}",
+                status="finished",
+                owner="0123456789abcdef",
+                created=f"2025-01-01T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}+00:00",
+                ended="2025-01-02T00:00:00+00:00",
+                runner="process",
+                device="cpu",
+                device_name="a CPU",
+                versions={"optlab": "0.1.0", "torch": "2", "numpy": "2", "python": "3.11"},
+                population=identity,
+                place=0,
+                tracked=WEIGHTS,
+                steps=1000 + number,
+                seconds=1.5 + number / 7,
+                final={"validation_loss": number / 3, "validation_error": 0.5, "train_loss": None},
+                theta_sha256=f"{number:064x}",
+                reason="the budget is spent",
+            )
+            connection.execute(RUNS.insert, RUNS.values(record))
+        connection.execute(f"UPDATE runs SET checksum = optlab_checksum({RUNS.columns})")
+        connection.execute("COMMIT")
+
+
+def _list_runs(home: Path, runs: int) -> None:
+    with Store.open_readonly(home) as store:
+        assert len(store.runs()) == runs and not store.hidden
+
+
+def _fetch_runs(home: Path, runs: int) -> None:
+    with Store.open_readonly(home) as store:
+        assert len(store._connection.execute("SELECT * FROM runs").fetchall()) == runs
 
 
 def _tensorboard_append(folder: Path, blocks: list[SeriesBlock]) -> None:
@@ -102,17 +148,24 @@ def main() -> None:
         default=4_000,
         help="steps for TensorBoard, which is linear in them",
     )
+    parser.add_argument("--runs", type=int, default=10_000, help="runs to list")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
-    rows, peer_rows = (count - count % BLOCK for count in (asked.rows, asked.peer_rows))
+    arguments = parser.parse_args()
+    rows, peer_rows = (count - count % BLOCK for count in (arguments.rows, arguments.peer_rows))
     blocks, peer_blocks, experiment = _blocks(rows), _blocks(peer_rows), _experiment()
     rates: dict[str, list[float]] = {"append": [], "read": [], "peer_append": [], "peer_read": []}
+    seconds: dict[str, list[float]] = {"list": [], "fetch": []}
     with tempfile.TemporaryDirectory() as temporary:
+        many = Path(temporary) / "many"
+        _store_with_runs(many, arguments.runs)
+        _list_runs(many, arguments.runs)
         _tensorboard_append(Path(temporary) / "warm", peer_blocks[:1])
         _store_append(Path(temporary) / "store-warm", experiment, blocks[:10])
-        for repeat in range(asked.repeats):
+        for repeat in range(arguments.repeats):
             home, folder = Path(temporary) / f"store-{repeat}", Path(temporary) / f"peer-{repeat}"
+            seconds["list"].append(_timed(lambda: _list_runs(many, arguments.runs)))
+            seconds["fetch"].append(_timed(lambda: _fetch_runs(many, arguments.runs)))
             began = time.perf_counter()
             run = _store_append(home, experiment, blocks)
             rates["append"].append(rows / (time.perf_counter() - began))
@@ -126,7 +179,10 @@ def main() -> None:
                 peer_rows / _timed(lambda folder=folder: _tensorboard_read(folder, peer_rows))
             )
     median = {name: statistics.median(values) for name, values in rates.items()}
+    listing = {name: statistics.median(values) for name, values in seconds.items()}
     result = {
+        "list_seconds": round(listing["list"], 3),
+        "list_ratio": listing["list"] / listing["fetch"],
         "append_ratio": median["append"] / median["peer_append"],
         "read_ratio": median["read"] / median["peer_read"],
         "rows_per_second": {name: round(value) for name, value in median.items()},
@@ -134,7 +190,7 @@ def main() -> None:
             name: [round(min(values)), round(max(values))] for name, values in rates.items()
         },
     }
-    if asked.json:
+    if arguments.json:
         print(json.dumps(result))
         return
     for what, name in (("appended", "append"), ("read", "read")):
@@ -144,6 +200,11 @@ def main() -> None:
             f"{median[f'peer_{name}']:,.0f}, 8 values a row; store {min(rates[name]):,.0f} to "
             f"{max(rates[name]):,.0f})"
         )
+    print(
+        f"{arguments.runs:,} runs listed in {listing['list']:.2f} s "
+        f"({min(seconds['list']):.2f} to {max(seconds['list']):.2f}), "
+        f"{result['list_ratio']:.1f} x fetching their rows"
+    )
 
 
 if __name__ == "__main__":

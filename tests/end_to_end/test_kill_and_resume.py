@@ -31,11 +31,11 @@ def _program():
 
 
 def _end(owner) -> RunEnded:
-    told = []
+    received = []
     while owner.wait(60) and (events := owner.drain()):
-        told += events
+        received += events
     assert owner.join(60)
-    return next(event for event in told if isinstance(event, RunEnded))
+    return next(event for event in received if isinstance(event, RunEnded))
 
 
 @pytest.fixture(scope="module")

@@ -21,11 +21,11 @@ _DIGITS = {
 
 
 def _end(owner) -> dict[int, RunEnded]:
-    told = []
+    received = []
     while owner.wait(60) and (events := owner.drain()):
-        told += events
+        received += events
     assert owner.join(60)
-    return {event.run: event for event in told if isinstance(event, RunEnded)}
+    return {event.run: event for event in received if isinstance(event, RunEnded)}
 
 
 @pytest.mark.parametrize(

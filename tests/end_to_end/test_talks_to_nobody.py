@@ -32,16 +32,16 @@ with open(sys.argv[2], "w") as file:
 
 def watched(words: list[str], tmp_path: Path) -> dict[str, object]:
     """What the program did when it was called with these words."""
-    told = tmp_path / "told.json"
+    report = tmp_path / "report.json"
     environment = {
         **os.environ,
         "OPTLAB_HOME": str(tmp_path / "home"),
         "QT_QPA_PLATFORM": "offscreen",
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
-    command = [sys.executable, "-c", WATCHED, json.dumps(words), str(told)]
+    command = [sys.executable, "-c", WATCHED, json.dumps(words), str(report)]
     subprocess.run(command, env=environment, capture_output=True, check=False, timeout=110)
-    found: dict[str, object] = json.loads(told.read_text())
+    found: dict[str, object] = json.loads(report.read_text())
     return found
 
 
@@ -67,8 +67,11 @@ def test_that_the_hook_would_see_a_connection(tmp_path: Path) -> None:
         "from optlab.entry import main",
         "def main(words):\n    socket.socket().bind(('127.0.0.1', 0))\n    return 0",
     )
-    told = tmp_path / "told.json"
+    report = tmp_path / "report.json"
     subprocess.run(
-        [sys.executable, "-c", script, "[]", str(told)], check=True, capture_output=True, timeout=60
+        [sys.executable, "-c", script, "[]", str(report)],
+        check=True,
+        capture_output=True,
+        timeout=60,
     )
-    assert json.loads(told.read_text())["seen"][0][0] == "socket.bind"
+    assert json.loads(report.read_text())["seen"][0][0] == "socket.bind"

@@ -34,7 +34,7 @@ def experiment() -> Experiment:
     )
 
 
-class ProgressCallback:
+class EventSource:
     """Events of a session of R runs, with values that depend on step and run alone."""
 
     names = ("a[0]", "a[1]", "b[0]")
@@ -86,5 +86,5 @@ class ProgressCallback:
 
 
 @pytest.fixture
-def told() -> Callable[[int], ProgressCallback]:
-    return ProgressCallback
+def source() -> Callable[[int], EventSource]:
+    return EventSource

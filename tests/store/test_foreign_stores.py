@@ -13,13 +13,15 @@ import pytest
 
 from optlab.cli.app import main
 from optlab.core.errors import InvalidInput, StoreError
-from optlab.store import Store, seals, snapshots
+from optlab.store import Store, snapshots
 from optlab.store.names import is_run_id, is_snapshot_file, run_id
+from optlab.store.records import RUNS, TABLES
 from optlab.training.control import SetValue
 from optlab.training.events import MessageApplied
 
 ODD_IDS = [
-    "../../victim", "..", ".", "", "/etc", "a/b", "a\\b", "C:x", "a b", "ä", "-rf", "nul", "com1", "x" * 65, "a\n", "a\x00b", 7, None, b"20250101",
+    "../../victim", "..", ".", "", "/etc", "a/b", "a\\b", "C:x", "a b", "ä", "-rf", "nul", "com1",
+    "x" * 65, "a\n", "a\x00b", 7, None, b"20250101",
 ]  # fmt: skip
 
 
@@ -30,13 +32,13 @@ def _sql(home: Path, statement: str, *values: object) -> None:
 
 
 @pytest.fixture
-def run(home, store, experiment, told) -> str:
+def run(home, store, experiment, source) -> str:
     """A finished run with a snapshot."""
     writer = store.begin([experiment], "thread")
-    writer.record(told().started())
-    writer.record(told().block(1, 20))
-    writer.record(told().kept(20, "end"))
-    writer.record(told().ended(20))
+    writer.record(source().started())
+    writer.record(source().block(1, 20))
+    writer.record(source().kept(20, "end"))
+    writer.record(source().ended(20))
     writer.close()
     return writer.run_ids[0]
 
@@ -130,12 +132,14 @@ def test_that_an_owner_whose_name_is_a_path_touches_no_file(home, store, run, ot
     assert _whole(victim)
 
 
-def test_that_a_snapshot_whose_file_is_a_path_is_not_removed(home, store, experiment, told, victim):
+def test_that_a_snapshot_whose_file_is_a_path_is_not_removed(
+    home, store, experiment, source, victim
+):
     writer = store.begin([experiment], "thread")
     run = writer.run_ids[0]
-    writer.record(told().kept(10, "paused"))
+    writer.record(source().kept(10, "paused"))
     _sql(home, "UPDATE snapshots SET file = '../../../victim/40-end.safetensors'")
-    writer.record(told().kept(10, "paused"))
+    writer.record(source().kept(10, "paused"))
     writer.close()
     assert _whole(victim) and [record.file for record in store.snapshots(run)] == [
         "10-paused.safetensors"
@@ -160,11 +164,11 @@ def test_that_a_link_in_a_runs_folder_is_removed_and_not_followed(home, store, r
 
 
 def test_that_going_on_with_a_run_changes_nothing_behind_a_link(
-    home, store, experiment, told, victim
+    home, store, experiment, source, victim
 ):
     writer = store.begin([experiment], "thread")
     run = writer.run_ids[0]
-    writer.record(told().kept(10, "asked"))
+    writer.record(source().kept(10, "asked"))
     writer.close()
     folder = home / "snapshots" / run
     snapshots.remove_all(home, run)
@@ -174,12 +178,12 @@ def test_that_going_on_with_a_run_changes_nothing_behind_a_link(
     assert _whole(victim)
 
 
-def test_that_a_snapshot_is_not_written_through_a_link(home, store, experiment, told, victim):
+def test_that_a_snapshot_is_not_written_through_a_link(home, store, experiment, source, victim):
     writer = store.begin([experiment], "thread")
     folder = home / "snapshots" / writer.run_ids[0]
     folder.mkdir(parents=True)
     (folder / "10-asked.safetensors.part").symlink_to(victim / "precious.txt")
-    writer.record(told().kept(10, "asked"))
+    writer.record(source().kept(10, "asked"))
     writer.close()
     assert _whole(victim) and store.latest_snapshot(writer.run_ids[0]).step == 10
 
@@ -213,7 +217,7 @@ def test_that_one_odd_row_hides_no_other_run_and_is_said(
     with opening(home) as opened:
         assert [record.id for record in opened.runs()] == [other]
         assert "damaged row" in opened.hidden and opened.hidden.endswith(
-            "the other runs are not concerned."
+            "the other runs are not affected."
         )
         with pytest.raises(StoreError, match="damaged row"):
             opened.run(run)
@@ -264,7 +268,7 @@ def test_that_a_store_that_could_act_is_refused_before_it_does(
     _sql(home, "UPDATE runs SET status = 'running'")
     _sql(home, statement)
     with pytest.raises(
-        StoreError, match=r"not opened, because it holds what OptLab never makes .* move it away"
+        StoreError, match=r"was not opened: .* that OptLab never creates .* move it away"
     ):
         opening(home)
     connection = sqlite3.connect(home / "optlab.sqlite")
@@ -315,7 +319,7 @@ def test_that_a_chunk_with_any_field_changed_is_refused(home, store, run, field,
         store.series(run)
 
 
-@pytest.mark.parametrize("column", [*list(seals.COLUMNS["runs"].split(", ")), "checksum"])
+@pytest.mark.parametrize("column", [*RUNS.names, "checksum"])
 def test_that_a_bit_that_flipped_in_a_run_is_not_shown_as_true(home, store, run, column):
     _flip(home, "runs", column)
     assert store.runs() == [] and "damaged row" in store.hidden
@@ -362,7 +366,7 @@ def test_that_a_damaged_row_is_not_made_sound_by_marking_it(home, store, experim
 
 def test_that_a_store_without_checksums_is_brought_up_to_date_and_read(home, store, run, other):
     store.close()
-    for table in seals.COLUMNS:
+    for table in TABLES:
         _sql(home, f"ALTER TABLE {table} DROP COLUMN checksum")
     _sql(home, "PRAGMA user_version = 1")
     with Store.open(home) as opened:

@@ -26,11 +26,11 @@ ASKED: dict[str, Any] = {
 
 
 def finished(owner: Any) -> dict[int, RunEnded]:
-    told = []
+    received = []
     while owner.wait(60) and (events := owner.drain()):
-        told += events
+        received += events
     assert owner.join(60)
-    return {event.run: event for event in told if isinstance(event, RunEnded)}
+    return {event.run: event for event in received if isinstance(event, RunEnded)}
 
 
 def test_that_the_names_of_several_numbers_are_those_of_the_series() -> None:

@@ -90,23 +90,23 @@ def inject(monkeypatch: pytest.MonkeyPatch) -> Callable[[Faults], None]:
     return put
 
 
-def _record(home: Path, experiment, told) -> tuple[str, bool]:
+def _record(home: Path, experiment, source) -> tuple[str, bool]:
     """A session with all that is written; its run, and whether all was recorded."""
     recorded = True
     with Store.open(home) as store:
         writer = store.begin([experiment], "thread")
         events = [
-            told().started(),
-            told().kept(0, "start"),
-            told().block(1, 20),
+            source().started(),
+            source().kept(0, "start"),
+            source().block(1, 20),
             MessageApplied(20, SetValue("optimizer.lr", 0.5)),
-            told().kept(20, "asked"),
-            told().block(21, 40),
-            MessageApplied(40, Follow(told().names)),
-            told().kept(40),
-            told().block(41, STEPS),
-            told().kept(STEPS, "end"),
-            told().ended(STEPS),
+            source().kept(20, "asked"),
+            source().block(21, 40),
+            MessageApplied(40, Follow(source().names)),
+            source().kept(40),
+            source().block(41, STEPS),
+            source().kept(STEPS, "end"),
+            source().ended(STEPS),
             SessionEnded(),
         ]
         for event in events:
@@ -121,7 +121,7 @@ def _record(home: Path, experiment, told) -> tuple[str, bool]:
         return writer.run_ids[0], recorded
 
 
-def _check(home: Path, run: str, recorded: bool, told) -> None:
+def _check(home: Path, run: str, recorded: bool, source) -> None:
     """What is stored is whole, or the store does not say that it is; what there is can be read and
     agrees with itself.
     """
@@ -131,8 +131,8 @@ def _check(home: Path, run: str, recorded: bool, told) -> None:
         stored = len(found["batch_loss"].steps) if "batch_loss" in found else 0
         steps = np.arange(1, stored + 1)
         if stored:
-            np.testing.assert_array_equal(found["batch_loss"].values, told().loss(steps)[:, 0])
-            np.testing.assert_array_equal(found["weights"].values, told().weights(steps)[:, 0])
+            np.testing.assert_array_equal(found["batch_loss"].values, source().loss(steps)[:, 0])
+            np.testing.assert_array_equal(found["weights"].values, source().weights(steps)[:, 0])
         assert record.steps == stored
         for snapshot in store.snapshots(run):
             assert store.load_snapshot(snapshot).step <= stored
@@ -141,7 +141,7 @@ def _check(home: Path, run: str, recorded: bool, told) -> None:
             assert [snapshot.step for snapshot in store.snapshots(run)] == [0, 20, 40, STEPS]
             assert store.controls(run) == [
                 (20, SetValue("optimizer.lr", 0.5)),
-                (40, Follow(told().names)),
+                (40, Follow(source().names)),
             ]
         else:
             assert record.status == "interrupted"
@@ -160,34 +160,34 @@ def _points(kind: str) -> list[int]:
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 @pytest.mark.parametrize(("kind", "at"), [(kind, at) for kind in KINDS for at in _points(kind)])
 def test_that_a_fault_that_passes_loses_nothing(
-    home, experiment, told, inject, monkeypatch, kind, at, code
+    home, experiment, source, inject, monkeypatch, kind, at, code
 ):
     monkeypatch.setattr("optlab.store.writer.CHECKPOINT_SHARE", 1e9)
     faults = Faults(kind, at, lasting=False, error=code)
     inject(faults)
-    run, recorded = _record(home, experiment, told)
+    run, recorded = _record(home, experiment, source)
     assert faults.count >= at, "the fault never struck"
     assert recorded
     monkeypatch.undo()
-    _check(home, run, recorded, told)
+    _check(home, run, recorded, source)
 
 
 @pytest.mark.parametrize(("kind", "at"), [(kind, at) for kind in KINDS for at in _points(kind)])
 def test_that_a_fault_that_lasts_leaves_a_record_that_can_be_read_and_does_not_claim_to_be_whole(
-    home, experiment, told, inject, monkeypatch, kind, at
+    home, experiment, source, inject, monkeypatch, kind, at
 ):
     monkeypatch.setattr("optlab.store.writer.CHECKPOINT_SHARE", 1e9)
     faults = Faults(kind, at, lasting=True)
     inject(faults)
     try:
-        run, recorded = _record(home, experiment, told)
+        run, recorded = _record(home, experiment, source)
     except StoreError:
         run = ""
     monkeypatch.undo()
     assert faults.count >= at, "the fault never struck"
     if run:
         assert not recorded
-        _check(home, run, False, told)
+        _check(home, run, False, source)
     else:
         with Store.open(home) as store:
             assert all(record.status == "interrupted" for record in store.runs())
@@ -209,11 +209,11 @@ def test_that_a_fault_that_passes_does_not_keep_the_folder_from_being_made(home,
 
 
 def test_that_a_record_that_breaks_off_says_why_and_up_to_where(
-    home, store, experiment, told, inject, monkeypatch
+    home, store, experiment, source, inject, monkeypatch
 ):
     writer = store.begin([experiment], "thread")
-    writer.record(told().block(1, 40))
-    writer.record(told().kept(40, "asked"))
+    writer.record(source().block(1, 40))
+    writer.record(source().kept(40, "asked"))
     monkeypatch.setattr(persistence, "PAUSES", ())
 
     def fail(*_: object) -> None:
@@ -221,8 +221,8 @@ def test_that_a_record_that_breaks_off_says_why_and_up_to_where(
 
     monkeypatch.setattr(snapshots, "write", fail)
     with pytest.raises(StoreError, match=r"not recorded after step 40"):
-        writer.record(told().kept(50, "asked"))
-    writer.record(told().ended(60))
+        writer.record(source().kept(50, "asked"))
+    writer.record(source().ended(60))
     writer.close()
     record = store.run(writer.run_ids[0])
     assert (record.status, record.steps) == ("interrupted", 40)
@@ -238,10 +238,10 @@ class Room:
         self.said: list[str] = []
         self.make: Callable[[], object] = lambda: None
 
-    def held(self, words: str) -> None:
-        self.said.append(words)
+    def held(self, message: str) -> None:
+        self.said.append(message)
 
-    def went_on(self) -> None:
+    def resumed(self) -> None:
         self.said.append("on")
 
     def wait(self, seconds: float) -> bool:
@@ -251,7 +251,7 @@ class Room:
         return self.at is not None or self.waits < 3
 
 
-def _full(store: Store, experiment, told, room: Room):
+def _full(store: Store, experiment, source, room: Room):
     """A session that finds no room, and goes on with it; the run."""
     writer = store.begin([experiment], "thread")
     writer.set_watcher(room)
@@ -262,15 +262,15 @@ def _full(store: Store, experiment, told, room: Room):
 
 
 def test_that_a_full_disk_is_waited_for_and_nothing_is_missing_once_there_is_room(
-    store, experiment, told
+    store, experiment, source
 ):
     room = Room(5)
-    writer = _full(store, experiment, told, room)
+    writer = _full(store, experiment, source, room)
     for event in (
-        told().block(1, 3000),
-        told().kept(3000, "asked"),
-        told().block(3001, 6000),
-        told().ended(6000),
+        source().block(1, 3000),
+        source().kept(3000, "asked"),
+        source().block(3001, 6000),
+        source().ended(6000),
     ):
         writer.record(event)
     writer.close()
@@ -281,13 +281,13 @@ def test_that_a_full_disk_is_waited_for_and_nothing_is_missing_once_there_is_roo
     )
 
 
-def test_that_waiting_for_room_ends_when_the_watcher_gives_up(store, experiment, told):
+def test_that_waiting_for_room_ends_when_the_watcher_gives_up(store, experiment, source):
     room = Room(None)
-    writer = _full(store, experiment, told, room)
+    writer = _full(store, experiment, source, room)
     with pytest.raises(StoreError, match=r"not recorded: .*disk is full"):
-        writer.record(told().block(1, 20_000))
-        writer.record(told().kept(20_000))
-    writer.record(told().ended(20_000))
+        writer.record(source().block(1, 20_000))
+        writer.record(source().kept(20_000))
+    writer.record(source().ended(20_000))
     writer.close()
     assert len(room.said) == 1 and writer.broken
     assert store.run(writer.run_ids[0]).status == "interrupted"

@@ -36,9 +36,9 @@ def test_that_a_foreign_document_is_no_message(document):
         from_json(document)
 
 
-def test_that_applied_messages_are_kept_for_each_run_they_concern(store, experiment, told):
+def test_that_applied_messages_are_kept_for_each_run_they_concern(store, experiment, source):
     writer = store.begin([experiment] * 2, "thread")
-    writer.record(told(2).started())
+    writer.record(source(2).started())
     writer.record(MessageApplied(5, SetValue("optimizer.lr", 0.5)))
     writer.record(MessageApplied(7, SetValue("optimizer.lr", 0.25, 1)))
     writer.record(MessageApplied(8, SetValue("optimizer.no", 1.0), "there is no such field"))
@@ -53,7 +53,7 @@ def test_that_applied_messages_are_kept_for_each_run_they_concern(store, experim
     ]
 
 
-def test_that_status_follows_the_session(store, experiment, told):
+def test_that_status_follows_the_session(store, experiment, source):
     writer = store.begin([experiment], "thread")
     run = writer.run_ids[0]
     assert store.run(run).status == "running"
@@ -67,45 +67,45 @@ def test_that_status_follows_the_session(store, experiment, told):
     assert (record.status, record.reason, record.detail) == ("failed", "It broke.", "Traceback …")
 
 
-def _interrupted(store, experiment, told, last=80, snapshot=50):
+def _interrupted(store, experiment, source, last=80, snapshot=50):
     """A run with a snapshot and rows beyond it, and a message between; its process died."""
     writer = store.begin([experiment], "thread")
-    writer.record(told().started())
+    writer.record(source().started())
     writer.record(MessageApplied(20, Follow(())))
-    writer.record(told().block(1, snapshot))
-    writer.record(told().kept(snapshot))
-    writer.record(told().block(snapshot + 1, 60))
+    writer.record(source().block(1, snapshot))
+    writer.record(source().kept(snapshot))
+    writer.record(source().block(snapshot + 1, 60))
     writer.record(MessageApplied(60, SetValue("optimizer.lr", 0.5)))
     writer.record(MessageApplied(60, Pause()))
-    writer.record(told().block(61, last))
+    writer.record(source().block(61, last))
     writer.close()
     return writer.run_ids[0]
 
 
-def test_that_going_on_gives_snapshot_and_log_and_skips_what_is_stored(store, experiment, told):
-    run = _interrupted(store, experiment, told)
+def test_that_going_on_gives_snapshot_and_log_and_skips_what_is_stored(store, experiment, source):
+    run = _interrupted(store, experiment, source)
     writer = store.resume([run], "process")
     assert writer.run_ids == (run,) and writer.experiments == (experiment.to_toml(),)
     assert writer.snapshots is not None and writer.snapshots[0].step == 50
     assert writer.log == ((50, Follow(())), (60, SetValue("optimizer.lr", 0.5)))
     assert store.run(run).status == "running" and store.run(run).runner == "process"
-    writer.record(told().started(50))
+    writer.record(source().started(50))
     # Rows that are stored are not written again: these would be seen.
-    again = told().block(51, 75)
+    again = source().block(51, 75)
     for series in again.series.values():
         series.values[:] = -1.0
     writer.record(MessageApplied(50, Follow(())))
     writer.record(again)
     writer.record(MessageApplied(60, SetValue("optimizer.lr", 0.5)))
-    writer.record(told().block(76, 120))
-    writer.record(told().ended(120))
+    writer.record(source().block(76, 120))
+    writer.record(source().ended(120))
     writer.record(SessionEnded())
     writer.close()
     found = store.series(run)
     steps = np.arange(1, 121)
     np.testing.assert_array_equal(found["batch_loss"].steps, steps)
-    np.testing.assert_array_equal(found["batch_loss"].values, told().loss(steps)[:, 0])
-    np.testing.assert_array_equal(found["weights"].values, told().weights(steps)[:, 0])
+    np.testing.assert_array_equal(found["batch_loss"].values, source().loss(steps)[:, 0])
+    np.testing.assert_array_equal(found["weights"].values, source().weights(steps)[:, 0])
     np.testing.assert_array_equal(found["train_loss"].steps, steps[steps % 10 == 0])
     assert store.controls(run) == [
         (20, Follow(())),
@@ -115,20 +115,22 @@ def test_that_going_on_gives_snapshot_and_log_and_skips_what_is_stored(store, ex
     assert store.run(run).status == "finished"
 
 
-def test_that_a_change_below_stored_rows_cuts_off_the_course_that_was_left(store, experiment, told):
-    run = _interrupted(store, experiment, told, last=3000)
+def test_that_a_change_below_stored_rows_cuts_off_the_course_that_was_left(
+    store, experiment, source
+):
+    run = _interrupted(store, experiment, source, last=3000)
     writer = store.resume([run])
-    writer.record(told().started(50))
-    writer.record(told().block(51, 55))
+    writer.record(source().started(50))
+    writer.record(source().block(51, 55))
     writer.record(MessageApplied(55, SetValue("optimizer.lr", 0.125)))
-    other = told().block(56, 200)
+    other = source().block(56, 200)
     for series in other.series.values():
         series.values[:] += 100.0
     writer.record(other)
     writer.close()
     found = store.series(run)
     steps = np.arange(1, 201)
-    expected = told().loss(steps)[:, 0] + 100.0 * (steps > 55)
+    expected = source().loss(steps)[:, 0] + 100.0 * (steps > 55)
     np.testing.assert_array_equal(found["batch_loss"].steps, steps)
     np.testing.assert_array_equal(found["batch_loss"].values, expected)
     np.testing.assert_array_equal(found["train_loss"].values, expected[9::10])
@@ -137,31 +139,31 @@ def test_that_a_change_below_stored_rows_cuts_off_the_course_that_was_left(store
 @pytest.mark.parametrize(
     ("status", "words"), [("finished", "nothing to resume"), ("diverged", "overflowed")]
 )
-def test_that_a_run_with_an_end_cannot_be_resumed(store, experiment, told, status, words):
+def test_that_a_run_with_an_end_cannot_be_resumed(store, experiment, source, status, words):
     writer = store.begin([experiment], "thread")
-    writer.record(told().ended(10, status))
+    writer.record(source().ended(10, status))
     writer.close()
     with pytest.raises(InvalidInput, match=words):
         store.resume(writer.run_ids)
     assert store.run(writer.run_ids[0]).status == status
 
 
-def test_that_a_run_is_resumed_by_one_owner_only(store, experiment, told):
-    run = _interrupted(store, experiment, told)
+def test_that_a_run_is_resumed_by_one_owner_only(store, experiment, source):
+    run = _interrupted(store, experiment, source)
     writer = store.resume([run])
-    with pytest.raises(InvalidInput, match="running already"):
+    with pytest.raises(InvalidInput, match="is running; it can be resumed only"):
         store.resume([run])
     writer.close()
 
 
-def test_that_a_run_without_snapshot_starts_anew(store, experiment, told):
+def test_that_a_run_without_snapshot_starts_anew(store, experiment, source):
     writer = store.begin([experiment], "thread")
-    writer.record(told().block(1, 30))
+    writer.record(source().block(1, 30))
     writer.close()
     again = store.resume(writer.run_ids)
     assert again.snapshots is None and again.log == ()
-    again.record(told().started())
-    again.record(told().block(1, 40))
+    again.record(source().started())
+    again.record(source().block(1, 40))
     again.close()
     np.testing.assert_array_equal(
         store.series(writer.run_ids[0])["batch_loss"].steps, np.arange(1, 41)
@@ -169,10 +171,10 @@ def test_that_a_run_without_snapshot_starts_anew(store, experiment, told):
 
 
 def test_that_a_population_goes_on_from_the_newest_step_that_all_runs_have(
-    store, experiment, told, monkeypatch
+    store, experiment, source, monkeypatch
 ):
     monkeypatch.setattr("optlab.store.writer.CHECKPOINT_SHARE", 1e9)
-    session = told(3)
+    session = source(3)
     writer = store.begin([experiment] * 3, "thread")
     writer.record(session.started())
     for step in (10, 20, 30):
@@ -194,18 +196,18 @@ def test_that_a_population_goes_on_from_the_newest_step_that_all_runs_have(
     again.close()
 
 
-def test_that_a_full_disk_is_told_once_and_leaves_what_was_committed(store, experiment, told):
+def test_that_a_full_disk_is_told_once_and_leaves_what_was_committed(store, experiment, source):
     writer = store.begin([experiment], "thread")
     run = writer.run_ids[0]
-    writer.record(told().block(1, 100))
+    writer.record(source().block(1, 100))
     # SQLite says of a file that may not grow what it says of a disk that is full.
     writer._connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(StoreError, match=r"not recorded.*disk is full; make room"):
-        writer.record(told().block(101, 20_000))
-        writer.record(told().kept(20_000))
+        writer.record(source().block(101, 20_000))
+        writer.record(source().kept(20_000))
     assert writer.broken
-    writer.record(told().block(20_001, 20_010))
-    writer.record(told().ended(20_010))
+    writer.record(source().block(20_001, 20_010))
+    writer.record(source().ended(20_010))
     writer.close()
     assert store.run(run).status == "interrupted"
     np.testing.assert_array_equal(store.series(run)["batch_loss"].steps, np.arange(1, 101))

@@ -1,4 +1,4 @@
-"""Series: what was recorded is what is read, whatever came between, and damage is told instead of
+"""Series: what was recorded is what is read, whatever came between, and damage is source instead of
 read.
 """
 
@@ -27,8 +27,8 @@ def _chunks(home: Path) -> list[tuple[int, int, int]]:
     return found
 
 
-def test_that_series_come_back_bit_for_bit_with_nan_and_vectors(store, experiment, told):
-    session = told()
+def test_that_series_come_back_bit_for_bit_with_nan_and_vectors(store, experiment, source):
+    session = source()
     writer = store.begin([experiment], "thread")
     writer.record(session.started())
     special = np.array([np.nan, np.inf, -0.0, 5e-324, 1.0])
@@ -51,20 +51,20 @@ def test_that_series_come_back_bit_for_bit_with_nan_and_vectors(store, experimen
     np.testing.assert_array_equal(found["odd"].values.view(np.int64), special.view(np.int64))
 
 
-def test_that_only_the_series_asked_for_are_read(store, experiment, told):
+def test_that_only_the_series_asked_for_are_read(store, experiment, source):
     writer = store.begin([experiment], "thread")
-    writer.record(told().block(1, 50))
+    writer.record(source().block(1, 50))
     writer.close()
     assert set(store.series(writer.run_ids[0], ["train_loss"])) == {"train_loss"}
 
 
 def test_that_the_open_chunk_is_rewritten_until_it_is_full(
-    home, store, experiment, told, monkeypatch
+    home, store, experiment, source, monkeypatch
 ):
     monkeypatch.setattr("optlab.store.writer.COMMIT_SECONDS", 0.0)
     monkeypatch.setattr("optlab.store.writer.COMMIT_SHARE", 1e9)
     writer = store.begin([experiment], "thread")
-    session = told()
+    session = source()
     for step in range(1, 2 * ROWS + 101):
         writer.record(session.block(step, step, every=10**9))
         if step == 10:
@@ -74,10 +74,10 @@ def test_that_the_open_chunk_is_rewritten_until_it_is_full(
 
 
 def test_that_series_whose_steps_agree_by_chance_do_not_change_their_chunks(
-    home, store, experiment, told
+    home, store, experiment, source
 ):
     writer = store.begin([experiment], "thread")
-    session = told()
+    session = source()
     # Blocks of one step: an evaluation has the same steps as the rest in one block of ten.
     for step in range(1, 201):
         writer.record(session.block(step, step))
@@ -111,8 +111,8 @@ def test_that_series_which_part_are_divided_and_stay_whole(store, experiment):
     np.testing.assert_array_equal(found["b"].values, np.concatenate([both, both * 3.0, both * 4.0]))
 
 
-def test_that_weights_followed_later_get_columns_of_their_own(store, experiment, told):
-    session = told()
+def test_that_weights_followed_later_get_columns_of_their_own(store, experiment, source):
+    session = source()
     writer = store.begin([experiment], "thread")
     writer.record(session.started())
     writer.record(session.block(1, 10))
@@ -128,8 +128,8 @@ def test_that_weights_followed_later_get_columns_of_their_own(store, experiment,
     assert np.isnan(found.values[:10, 3]).all() and np.isnan(found.values[10:, :2]).all()
 
 
-def test_that_a_population_is_stored_as_rows_and_ended_runs_get_no_more(store, experiment, told):
-    session = told(3)
+def test_that_a_population_is_stored_as_rows_and_ended_runs_get_no_more(store, experiment, source):
+    session = source(3)
     writer = store.begin([experiment] * 3, "thread")
     writer.record(session.started())
     writer.record(session.block(1, 100))
@@ -150,10 +150,10 @@ def test_that_a_population_is_stored_as_rows_and_ended_runs_get_no_more(store, e
 
 @pytest.mark.parametrize("where", [0, 4000, 20_000])
 def test_that_a_damaged_byte_is_an_error_that_names_run_series_and_steps(
-    home, store, experiment, told, where
+    home, store, experiment, source, where
 ):
     writer = store.begin([experiment], "thread")
-    writer.record(told().block(1, 1500))
+    writer.record(source().block(1, 1500))
     writer.close()
     run = writer.run_ids[0]
     connection = sqlite3.connect(home / "optlab.sqlite")
@@ -172,9 +172,9 @@ def test_that_a_damaged_byte_is_an_error_that_names_run_series_and_steps(
     assert len(store.series(run, ["train_loss"])["train_loss"].steps) == 150
 
 
-def test_that_a_missing_chunk_is_an_error(home, store, experiment, told):
+def test_that_a_missing_chunk_is_an_error(home, store, experiment, source):
     writer = store.begin([experiment], "thread")
-    writer.record(told().block(1, 3000))
+    writer.record(source().block(1, 3000))
     writer.close()
     connection = sqlite3.connect(home / "optlab.sqlite")
     connection.execute("DELETE FROM chunks WHERE bundle = 0 AND number = 1")
@@ -186,12 +186,14 @@ def test_that_a_missing_chunk_is_an_error(home, store, experiment, told):
         store.series(writer.run_ids[0])
 
 
-def test_that_a_reader_sees_what_is_committed_while_the_run_goes_on(home, store, experiment, told):
+def test_that_a_reader_sees_what_is_committed_while_the_run_goes_on(
+    home, store, experiment, source
+):
     writer = store.begin([experiment], "thread")
     with Store.open_readonly(home) as reader:
-        writer.record(told().block(1, 10))
+        writer.record(source().block(1, 10))
         assert len(reader.series(writer.run_ids[0])["batch_loss"].steps) == 10
-        writer.record(told().kept(10))
+        writer.record(source().kept(10))
         assert reader.run(writer.run_ids[0]).status == "running"
         assert reader.run(writer.run_ids[0]).steps == 10
     writer.close()

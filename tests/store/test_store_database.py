@@ -114,7 +114,7 @@ def test_that_a_run_is_found_by_the_beginning_of_its_id(store, experiment):
         assert re.fullmatch(r"\d{8}-\d{6}-[a-z2-9]{4}", run)
         assert store.run(run).id == run
         assert store.run(run[:-1]).id == run or run[:-1] == second.run_ids[0][:-1]
-        with pytest.raises(InvalidInput, match="beginning of 2 runs"):
+        with pytest.raises(InvalidInput, match="2 runs have ids that begin with"):
             store.run(run[:4])
         with pytest.raises(InvalidInput, match="no run whose id begins with 'x%'"):
             store.run("x%")
@@ -125,8 +125,8 @@ def test_that_a_run_is_found_by_the_beginning_of_its_id(store, experiment):
         second.close()
 
 
-def test_that_a_record_holds_what_was_asked_for_and_what_came_out(store, experiment, told):
-    session = told()
+def test_that_a_record_holds_what_was_asked_for_and_what_came_out(store, experiment, source):
+    session = source()
     writer = store.begin([experiment], "process")
     writer.record(session.started())
     writer.record(session.block(1, 20))
@@ -157,15 +157,15 @@ def test_that_a_record_holds_what_was_asked_for_and_what_came_out(store, experim
 
 
 def test_that_a_deleted_run_leaves_nothing_and_a_going_one_is_not_deleted(
-    home, store, experiment, told
+    home, store, experiment, source
 ):
     writer = store.begin([experiment], "thread")
     run = writer.run_ids[0]
-    writer.record(told().block(1, 20))
-    writer.record(told().kept(20))
+    writer.record(source().block(1, 20))
+    writer.record(source().kept(20))
     with pytest.raises(InvalidInput, match="stop it before"):
         store.delete(run)
-    writer.record(told().ended(20))
+    writer.record(source().ended(20))
     writer.close()
     store.delete(run)
     assert store.runs() == [] and not (home / "snapshots" / run).exists()
@@ -176,7 +176,7 @@ def test_that_a_deleted_run_leaves_nothing_and_a_going_one_is_not_deleted(
 
 
 def test_that_a_run_whose_owner_let_go_is_interrupted_and_one_that_is_owned_is_not(
-    home, store, experiment, told
+    home, store, experiment, source
 ):
     held, dropped = store.begin([experiment], "thread"), store.begin([experiment], "thread")
     dropped.close()

@@ -12,16 +12,16 @@ from optlab.core.errors import StoreError
 
 
 @pytest.fixture
-def writer(store, experiment, told):
+def writer(store, experiment, source):
     opened = store.begin([experiment], "thread")
-    opened.record(told().started())
+    opened.record(source().started())
     yield opened
     opened.close()
 
 
-def test_that_a_snapshot_comes_back_as_it_was(home, store, writer, told):
-    asked = told().snapshot(40, "asked")
-    writer.record(told().kept(40, "asked"))
+def test_that_a_snapshot_comes_back_as_it_was(home, store, writer, source):
+    asked = source().snapshot(40, "asked")
+    writer.record(source().kept(40, "asked"))
     found = store.latest_snapshot(writer.run_ids[0])
     assert found is not None
     np.testing.assert_array_equal(found.theta, asked.theta)
@@ -39,7 +39,7 @@ def test_that_a_snapshot_comes_back_as_it_was(home, store, writer, told):
 
 
 def test_that_of_checkpoints_the_newest_two_are_kept_and_of_the_others_all(
-    home, store, writer, told, monkeypatch
+    home, store, writer, source, monkeypatch
 ):
     monkeypatch.setattr("optlab.store.writer.CHECKPOINT_SHARE", 1e9)
     for step, reason in [
@@ -51,8 +51,8 @@ def test_that_of_checkpoints_the_newest_two_are_kept_and_of_the_others_all(
         (30, "checkpoint"),
         (35, "end"),
     ]:
-        writer.record(told().kept(step, reason))
-    writer.record(told().kept(36, "last_finite"))
+        writer.record(source().kept(step, reason))
+    writer.record(source().kept(36, "last_finite"))
     run = writer.run_ids[0]
     kept = [(record.step, record.reason) for record in store.snapshots(run)]
     assert kept == [
@@ -69,26 +69,26 @@ def test_that_of_checkpoints_the_newest_two_are_kept_and_of_the_others_all(
     )
 
 
-def test_that_checkpoints_which_take_long_come_less_often(store, writer, told, monkeypatch):
+def test_that_checkpoints_which_take_long_come_less_often(store, writer, source, monkeypatch):
     monkeypatch.setattr("optlab.store.writer.CHECKPOINT_SHARE", 1e-9)
-    writer.record(told().kept(10))
-    writer.record(told().kept(20))
+    writer.record(source().kept(10))
+    writer.record(source().kept(20))
     assert [record.step for record in store.snapshots(writer.run_ids[0])] == [10]
 
 
-def test_that_the_second_pause_at_a_step_replaces_the_first(home, store, writer, told):
+def test_that_the_second_pause_at_a_step_replaces_the_first(home, store, writer, source):
     for _ in range(3):
-        writer.record(told().kept(10, "paused"))
+        writer.record(source().kept(10, "paused"))
     run = writer.run_ids[0]
     assert len(store.snapshots(run)) == 1 and len(list((home / "snapshots" / run).iterdir())) == 1
     assert store.load_snapshot(store.snapshots(run)[0]).step == 10
 
 
 def test_that_a_kill_before_the_rename_leaves_the_snapshots_as_they_were(
-    home, store, writer, experiment, told, monkeypatch
+    home, store, writer, experiment, source, monkeypatch
 ):
-    writer.record(told().block(1, 10))
-    writer.record(told().kept(10, "asked"))
+    writer.record(source().block(1, 10))
+    writer.record(source().kept(10, "asked"))
     run = writer.run_ids[0]
 
     class Killed(BaseException):
@@ -100,7 +100,7 @@ def test_that_a_kill_before_the_rename_leaves_the_snapshots_as_they_were(
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", die)
         with pytest.raises(Killed):
-            writer.record(told().kept(20, "asked"))
+            writer.record(source().kept(20, "asked"))
     assert [
         path.name for path in (home / "snapshots" / run).iterdir() if path.suffix == ".part"
     ] == ["20-asked.safetensors.part"]
@@ -114,10 +114,10 @@ def test_that_a_kill_before_the_rename_leaves_the_snapshots_as_they_were(
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_that_a_damaged_snapshot_is_an_error_and_resuming_takes_the_one_before(
-    home, store, writer, told, damage
+    home, store, writer, source, damage
 ):
-    writer.record(told().kept(10, "asked"))
-    writer.record(told().kept(20, "asked"))
+    writer.record(source().kept(10, "asked"))
+    writer.record(source().kept(20, "asked"))
     run = writer.run_ids[0]
     path = home / "snapshots" / run / "20-asked.safetensors"
     data = bytearray(path.read_bytes())

@@ -37,10 +37,10 @@ from optlab.gui.plots.relief_view import ReliefView
 from optlab.gui.plots.ticks import readable
 from optlab.store import Store
 from optlab.tasks.landscape import (
+    ESCAPE_STEPS,
     EXAMPLES,
-    ONWARDS,
     START_OFFSET,
-    CriticalPointAnswer,
+    CriticalPointResult,
     CriticalPointTask,
     LineTask,
     SliceTask,
@@ -289,7 +289,7 @@ class LandscapeWindow(QMainWindow):
                 )
             case SpectrumResult():
                 self._show_spectrum(answer)
-            case CriticalPointAnswer():
+            case CriticalPointResult():
                 self._show_point(answer)
 
     def _failed(self, sentence: str) -> None:
@@ -352,7 +352,7 @@ class LandscapeWindow(QMainWindow):
             )
         self._say("; ".join(parts) + ".")
 
-    def _show_point(self, found: CriticalPointAnswer) -> None:
+    def _show_point(self, found: CriticalPointResult) -> None:
         self.norms.remove_all()
         self.norms.add_curve("norm", "‖g‖", 0, strong=True)
         self.norms.append("norm", np.arange(len(found.norms)), found.norms)
@@ -404,16 +404,16 @@ def _side_by_side(*widgets: QWidget) -> QWidget:
     return split
 
 
-def _onwards(found: CriticalPointAnswer) -> str:
+def _onwards(found: CriticalPointResult) -> str:
     """What methods do from beside the point, as a table."""
-    if not found.onwards:
+    if not found.escapes:
         return ""
     rows = "".join(
         f"<tr><td>{label}&nbsp;&nbsp;</td><td align='right'>{readable(objective, 5)}&nbsp;&nbsp;</td><td align='right'>{readable(distance, 3)}</td></tr>"
-        for label, objective, distance in found.onwards
+        for label, objective, distance in found.escapes
     )
     head = "<tr><td></td><td align='right'>objective&nbsp;&nbsp;</td><td align='right'>distance from it</td></tr>"
-    return f"<p><b>What methods do from {START_OFFSET:g} beside it, in {ONWARDS} steps:</b></p><table>{head}{rows}</table>"
+    return f"<p><b>What methods do from {START_OFFSET:g} beside it, in {ESCAPE_STEPS} steps:</b></p><table>{head}{rows}</table>"
 
 
 def _low(number: int) -> str:

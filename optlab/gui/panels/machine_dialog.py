@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from optlab import __version__
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.tasks.doctor import Finding
-from optlab.tasks.machine import MachineTask, told
+from optlab.tasks.machine import MachineTask, as_text
 
 
 class MachineDialog(QDialog):
@@ -59,4 +59,4 @@ class MachineDialog(QDialog):
         self.questions.ask(MachineTask())
 
     def _show(self, findings: tuple[Finding, ...]) -> None:
-        self.text.setPlainText(f"{self._head}\n{told(findings)}\n")
+        self.text.setPlainText(f"{self._head}\n{as_text(findings)}\n")

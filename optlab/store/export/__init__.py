@@ -1,4 +1,4 @@
-"""Stored runs as files that other programs read; :func:`export` is the way in."""
+"""Export of stored runs to files for other programs; the entry point is :func:`export`."""
 
 from optlab.store.export.exporting import FORMATS, export
 

@@ -1,7 +1,7 @@
-"""CSV: the table as text, for spreadsheets and everything else.
+"""CSV: the table as text, for spreadsheets and any other program.
 
-Numbers are written so that reading them gives the same number back; an empty cell means that the
-series has no value at that step, ``nan`` and ``inf`` are values that were measured.
+Numbers are written so that reading them returns the same number. An empty cell means that the series
+has no value at that step; ``nan`` and ``inf`` are measured values.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from optlab.core.files import replacing
 from optlab.store.export.table import Table
 
 ROWS_AT_ONCE = 10_000
-"""Rows that are turned into text together, which bounds the memory that a long run needs."""
+"""Rows that are converted at a time: a bound on the memory for a long run."""
 
 
 def write(table: Table, path: Path) -> None:
@@ -29,6 +29,8 @@ def write(table: Table, path: Path) -> None:
             rows = slice(first, first + ROWS_AT_ONCE)
             cells: list[list[object]] = [list(table.steps[rows].tolist())]
             for column in table.columns:
-                here = zip(column.values[rows].tolist(), column.present[rows].tolist(), strict=True)
-                cells.append([value if present else "" for value, present in here])
+                pairs = zip(
+                    column.values[rows].tolist(), column.present[rows].tolist(), strict=True
+                )
+                cells.append([value if present else "" for value, present in pairs])
             writer.writerows(zip(*cells, strict=True))

@@ -1,4 +1,4 @@
-"""From a stored run to a file in one call: what the command and the window's dialog have in common."""
+"""Export of a run in one call, for the command and the dialog of the window."""
 
 from __future__ import annotations
 
@@ -13,28 +13,31 @@ from optlab.store.export.table import Table, tabulate
 from optlab.store.export.writing import check_target
 
 FORMATS: Mapping[str, Callable[[Table, Path], None]] = {"csv": csv.write, "parquet": parquet.write}
-"""Format → what writes it."""
+"""Format → the function that writes it."""
 
 
 def export(store: Store, run: str, format: str, path: Path, *, force: bool = False) -> Table:
-    """Write the series of a run to a file, whole or not at all.
+    """Write the series of a run to a file, completely or not at all.
 
     Args:
-        run: its id, or the beginning of it.
+        store: with the run.
+        run: its id, or a unique prefix of it.
         format: one of :data:`FORMATS`.
-        force: whether a file that is there already is replaced.
+        path: of the file.
+        force: whether an existing file is replaced.
 
     Returns:
-        what was written.
+        the written table.
 
     Raises:
-        InvalidInput: there is no such run or format, or the place will not do.
+        InvalidInput: there is no such run or format, or ``path`` is not usable.
         MissingPart: the format needs a library that is not installed.
         StoreError: the run cannot be read, or the file cannot be written.
     """
     if format not in FORMATS:
         raise InvalidInput(
-            f"The format is '{format}'{did_you_mean(format, FORMATS)}, but it must be one of {', '.join(FORMATS)}.",
+            f"The format is '{format}'{did_you_mean(format, FORMATS)}, but it must be one of "
+            f"{', '.join(FORMATS)}.",
             "format",
         )
     check_target(path, force=force)

@@ -1,4 +1,4 @@
-"""Parquet: the table in columns, with the experiment and the run's end in the file's own metadata."""
+"""Parquet: the table in columns, with the experiment and the result in the file's metadata."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from optlab.store.export.table import Table
 
 
 def write(table: Table, path: Path) -> None:
-    """Write the table: ``step`` as int64, the others as float64, null where the series has no
-    value. The metadata says ``optlab.…``.
+    """Write the table: ``step`` as int64, the others as float64, null where there is no value.
+
+    The keys of the metadata begin with ``optlab.``.
 
     Raises:
         MissingPart: pyarrow is not installed.

@@ -1,6 +1,6 @@
-"""A run as one table: a row a step, a column a series.
+"""A run as one table: one row per step, one column per series.
 
-Series are taken at different steps, so the rows are the union of all their steps, and a column is
+Series are recorded at different steps, so the rows are the union of all their steps, and a column is
 empty where its series has no value. A series of several numbers (the followed weights) becomes
 several columns, named after the numbers.
 """
@@ -21,8 +21,10 @@ from optlab.store.series_groups import WEIGHTS
 class Column:
     """One column.
 
-    ``values``: ``[n]`` float64; ``present``: ``[n]``, false where the table is empty (a measured
-    NaN is present).
+    Attributes:
+        name: of the column.
+        values: ``[n]``, float64.
+        present: ``[n]``, false where the column is empty (a measured NaN is present).
     """
 
     name: str
@@ -32,8 +34,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """``steps`` ``[n]``, rising; the columns; and what the file should say about the run, key →
-    text.
+    """The series of a run.
+
+    Attributes:
+        steps: ``[n]``, ascending.
+        columns: of the table.
+        about: metadata of the run, key → text.
     """
 
     steps: NDArray[np.int64]
@@ -42,11 +48,11 @@ class Table:
 
 
 def tabulate(series: Mapping[str, StoredSeries], about: Mapping[str, str]) -> Table:
-    """One table of all series.
+    """Return one table of all series.
 
     Args:
-        series: name → what was recorded.
-        about: what the file should say about the run.
+        series: name → recorded values.
+        about: metadata of the run, key → text.
     """
     used = [one.steps for one in series.values()]
     steps = np.unique(np.concatenate(used)) if used else np.empty(0, dtype=np.int64)
@@ -60,11 +66,11 @@ def tabulate(series: Mapping[str, StoredSeries], about: Mapping[str, str]) -> Ta
             continue
         for number, part in enumerate(one.columns):
             values = one.values[:, number]
-            # Of several numbers, the store gives NaN for one that was not followed at that step.
-            # The name of a weight says all; others are said whose they are.
-            called = part if name == WEIGHTS else f"{name}.{part}"
-            columns.append(_column(called, rows, values, ~np.isnan(values), len(steps)))
-    return Table(steps, _told_apart(columns), dict(about))
+            # Of several numbers, the store has NaN for one that was not recorded at that step. The
+            # name of a weight is complete; others get the name of their series.
+            label = part if name == WEIGHTS else f"{name}.{part}"
+            columns.append(_column(label, rows, values, ~np.isnan(values), len(steps)))
+    return Table(steps, _with_unique_names(columns), dict(about))
 
 
 def _column(
@@ -79,16 +85,16 @@ def _column(
     return Column(name, full, present)
 
 
-def _told_apart(columns: list[Column]) -> tuple[Column, ...]:
-    """The columns with names that differ: of equal ones the later get a number."""
-    seen: dict[str, int] = {}
-    found: list[Column] = []
+def _with_unique_names(columns: list[Column]) -> tuple[Column, ...]:
+    """Return the columns with unique names: repeated names get a number."""
+    counts: dict[str, int] = {}
+    renamed: list[Column] = []
     for column in columns:
-        seen[column.name] = seen.get(column.name, 0) + 1
-        number = seen[column.name]
-        found.append(
+        counts[column.name] = counts.get(column.name, 0) + 1
+        number = counts[column.name]
+        renamed.append(
             column
             if number == 1
             else Column(f"{column.name} ({number})", column.values, column.present)
         )
-    return tuple(found)
+    return tuple(renamed)

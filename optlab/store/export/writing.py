@@ -1,4 +1,4 @@
-"""Where an exported file may go: never over another one by accident."""
+"""Checks of the path of an exported file, so that no file is overwritten by accident."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from optlab.core.errors import InvalidInput
 
 
 def check_target(path: Path, *, force: bool) -> None:
-    """Whether a file may be written at ``path``; asked before the work begins.
+    """Make sure that a file can be written at ``path``, before the work begins.
+
+    Args:
+        path: of the file.
+        force: whether an existing file is replaced.
 
     Raises:
-        InvalidInput: it is a folder, its folder does not exist, or there is a file already and
-            ``force`` is not given.
+        InvalidInput: it is a folder, its folder does not exist, or the file exists and ``force`` is
+            false.
     """
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder; give the name of a file in it.", "to")
@@ -22,5 +26,5 @@ def check_target(path: Path, *, force: bool) -> None:
         )
     if path.exists() and not force:
         raise InvalidInput(
-            f"{path} exists already; choose another name, or replace it with --force.", "to"
+            f"{path} already exists; choose another name, or replace it with --force.", "to"
         )

@@ -23,7 +23,7 @@ from optlab.tasks.landscape import (
     LineTask,
     SliceTask,
     SpectrumTask,
-    onwards,
+    run_escapes,
     with_path,
 )
 from optlab.tasks.subject import stored
@@ -196,7 +196,7 @@ def test_that_methods_go_on_from_a_critical_point_of_all_examples_only(
     examples: int, shown: int
 ) -> None:
     *_, found = CriticalPointTask(run(), steps=5, examples=examples).run(Inbox())
-    assert len(found.onwards) == shown
+    assert len(found.escapes) == shown
 
 
 def test_that_newton_goes_back_to_a_saddle_which_the_others_leave() -> None:
@@ -214,7 +214,7 @@ def test_that_newton_goes_back_to_a_saddle_which_the_others_leave() -> None:
     point = torch.zeros(experiment.layout().total, dtype=torch.float64)
     found = {
         label: (objective, distance)
-        for label, objective, distance in onwards(experiment, point.unsqueeze(0))
+        for label, objective, distance in run_escapes(experiment, point.unsqueeze(0))
     }
     (descent, newton, free) = found.values()
     assert newton[1] < 5e-3 and newton[0] == pytest.approx(1.0, rel=1e-4)

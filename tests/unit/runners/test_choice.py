@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from optlab.runners import choice
@@ -9,9 +11,9 @@ from optlab.runners import choice
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    choice.kept_speed.cache_clear()
+    choice._measured.cache_clear()
     yield
-    choice.kept_speed.cache_clear()
+    choice._measured.cache_clear()
 
 
 @pytest.mark.parametrize("asked", ["thread", "process"])
@@ -33,6 +35,19 @@ def test_that_the_measured_speed_decides_and_is_measured_once(monkeypatch, kept,
     monkeypatch.setattr(choice, "_measure", lambda share: calls.append(share) or kept)
     assert choice.choose("auto", 0.5) == choice.choose("auto", 0.5) == expected
     assert calls == [0.5]
+
+
+def test_that_a_measurement_in_the_background_is_used(monkeypatch):
+    threads = []
+
+    def measure(share: float) -> float:
+        threads.append(threading.current_thread())
+        return 0.95
+
+    monkeypatch.setattr(choice, "_measure", measure)
+    thread = choice.measure_in_background(0.52)
+    thread.join()
+    assert choice.choose("auto", 0.5) == "thread" and threads == [thread]
 
 
 def test_that_the_measure_is_a_share():

@@ -1,4 +1,4 @@
-"""The owner: bounded, lossless, and always to be stopped."""
+"""The job: bounded, lossless, and always to be stopped."""
 
 from __future__ import annotations
 
@@ -61,40 +61,40 @@ def _forever(inbox: Inbox) -> Iterator[Event]:
     yield SessionEnded()
 
 
-def _all(owner: JobHandle) -> list[Event]:
-    told: list[Event] = []
-    while owner.wait(30) and (fresh := owner.drain()):
-        told += fresh
-    assert owner.join(30)
-    return told + owner.drain()
+def _all(job: JobHandle) -> list[Event]:
+    received: list[Event] = []
+    while job.wait(30) and (fresh := job.drain()):
+        received += fresh
+    assert job.join(30)
+    return received + job.drain()
 
 
 def test_that_all_events_arrive_in_order_through_a_small_outbox():
-    owner = JobHandle(
+    job = JobHandle(
         _JOB, Scripted(lambda inbox: iter([_block(step) for step in range(500)])), capacity=3
     )
-    owner.start()
-    owner.start()
+    job.start()
+    job.start()
     steps: list[int] = []
-    while owner.wait(30) and (fresh := owner.drain()):
+    while job.wait(30) and (fresh := job.drain()):
         assert len(fresh) <= 3
         steps += [event.step for event in fresh]
     assert steps == list(range(500))
-    assert owner.join(30) and not owner.alive
+    assert job.join(30) and not job.alive
 
 
 def test_that_a_full_outbox_holds_the_job_up_and_cancel_frees_it():
-    owner = JobHandle(_JOB, Scripted(_forever), capacity=4)
-    owner.start()
-    assert owner.wait(30)
-    assert not owner.join(0.2)
-    owner.cancel()
-    owner.cancel()
-    assert owner.join(30)
-    told = owner.drain()
+    job = JobHandle(_JOB, Scripted(_forever), capacity=4)
+    job.start()
+    assert job.wait(30)
+    assert not job.join(0.2)
+    job.cancel()
+    job.cancel()
+    assert job.join(30)
+    received = job.drain()
     # No step is missing, and only the few that were under way came after the cancel.
-    assert [event.step for event in told[:-1]] == list(range(1, len(told)))
-    assert isinstance(told[-1], SessionEnded)
+    assert [event.step for event in received[:-1]] == list(range(1, len(received)))
+    assert isinstance(received[-1], SessionEnded)
 
 
 def test_that_an_outbox_is_bounded_in_bytes_but_takes_one_event_of_any_size(monkeypatch):
@@ -114,17 +114,17 @@ def test_that_a_defect_of_a_runner_is_told():
         yield _block(1)
         raise RuntimeError("a defect")
 
-    owner = JobHandle(_JOB, Scripted(broken))
-    owner.start()
-    told = _all(owner)
-    assert isinstance(told[-1], SessionFailed) and "a defect" in told[-1].detail
+    job = JobHandle(_JOB, Scripted(broken))
+    job.start()
+    received = _all(job)
+    assert isinstance(received[-1], SessionFailed) and "a defect" in received[-1].detail
 
 
 def test_that_an_owner_that_was_never_started_can_be_cancelled():
-    owner = JobHandle(_JOB, Scripted(_forever))
-    assert not owner.join(0)
-    owner.cancel()
-    assert owner.join(30)
+    job = JobHandle(_JOB, Scripted(_forever))
+    assert not job.join(0)
+    job.cancel()
+    assert job.join(30)
 
 
 def test_that_a_fault_that_lasts_is_told_once_and_the_run_goes_on(tmp_path):
@@ -133,47 +133,47 @@ def test_that_a_fault_that_lasts_is_told_once_and_the_run_goes_on(tmp_path):
         writer = store.begin([experiment], "thread")
         writer._connection.execute("PRAGMA query_only = ON")
         blocks = [_block(1 + 2000 * number, 2000) for number in range(100)]
-        owner = JobHandle(_JOB, Scripted(lambda inbox: iter([*blocks, SessionEnded()])), writer)
-        owner.start()
-        told = _all(owner)
-        complaints = [event for event in told if isinstance(event, NotRecorded)]
+        job = JobHandle(_JOB, Scripted(lambda inbox: iter([*blocks, SessionEnded()])), writer)
+        job.start()
+        received = _all(job)
+        complaints = [event for event in received if isinstance(event, NotRecorded)]
         assert (
             len(complaints) == 1
             and "not recorded" in complaints[0].words
             and "cannot be written" in complaints[0].words
         )
-        assert [event for event in told if not isinstance(event, NotRecorded)] == [
+        assert [event for event in received if not isinstance(event, NotRecorded)] == [
             *blocks,
             SessionEnded(),
         ]
-        assert store.run(owner.run_ids[0]).status == "interrupted"
+        assert store.run(job.run_ids[0]).status == "interrupted"
 
 
 @pytest.mark.parametrize(
-    "end", [lambda owner: owner.send(Stop()), lambda owner: owner.cancel()], ids=["stop", "cancel"]
+    "end", [lambda job: job.send(Stop()), lambda job: job.cancel()], ids=["stop", "cancel"]
 )
 def test_that_a_run_that_waits_for_room_can_be_ended(tmp_path, end):
     experiment = Experiment.from_dict({"dataset": {"name": "moons"}, "model": {"name": "mlp"}})
     with Store.open(tmp_path) as store:
         writer = store.begin([experiment], "thread")
         writer._connection.execute("PRAGMA max_page_count = 1")
-        owner = JobHandle(_JOB, Scripted(_forever), writer)
-        owner.start()
-        told: list[Event] = []
-        while not any(isinstance(event, RecordingHeld) for event in told):
-            assert owner.wait(30)
-            told += owner.drain()
-        waiting = next(event for event in told if isinstance(event, RecordingHeld))
+        job = JobHandle(_JOB, Scripted(_forever), writer)
+        job.start()
+        received: list[Event] = []
+        while not any(isinstance(event, RecordingHeld) for event in received):
+            assert job.wait(30)
+            received += job.drain()
+        waiting = next(event for event in received if isinstance(event, RecordingHeld))
         assert "is full: the run waits" in waiting.words
-        assert not owner.join(0.5) and owner.drain() == [], "nothing happens while it waits"
-        end(owner)
-        assert owner.join(30)
-        told = owner.drain()
-        assert next(event.words for event in told if isinstance(event, NotRecorded)).endswith(
+        assert not job.join(0.5) and job.drain() == [], "nothing happens while it waits"
+        end(job)
+        assert job.join(30)
+        received = job.drain()
+        assert next(event.words for event in received if isinstance(event, NotRecorded)).endswith(
             "on another disk."
         )
-        assert isinstance(told[-1], SessionEnded)
-        assert store.run(owner.run_ids[0]).status == "interrupted"
+        assert isinstance(received[-1], SessionEnded)
+        assert store.run(job.run_ids[0]).status == "interrupted"
 
 
 @pytest.mark.parametrize("hangs", [False, True])
@@ -184,19 +184,19 @@ def test_that_cancel_ends_a_run_in_a_worker_within_three_seconds(
     doomed_pool.give_back(worker)
     with Store.open(tmp_path) as store:
         writer = store.begin([Experiment.from_toml(endless.experiments[0])], "process")
-        owner = JobHandle(endless, ProcessRunner(doomed_pool), writer, capacity=8)
-        owner.start()
-        while not any(isinstance(event, SeriesBlock) for event in owner.drain()):
-            assert owner.wait(30)
+        job = JobHandle(endless, ProcessRunner(doomed_pool), writer, capacity=8)
+        job.start()
+        while not any(isinstance(event, SeriesBlock) for event in job.drain()):
+            assert job.wait(30)
         if hangs:
             os.kill(worker.pid, signal.SIGSTOP)
-        owner.cancel()
-        assert owner.join(3.0)
-        record = store.run(owner.run_ids[0])
+        job.cancel()
+        assert job.join(3.0)
+        record = store.run(job.run_ids[0])
         assert worker.alive != hangs
         if hangs:
             assert record.status == "interrupted" and "did not stop" in record.reason
-            assert isinstance(owner.drain()[-1], SessionFailed)
+            assert isinstance(job.drain()[-1], SessionFailed)
         else:
             assert record.status == "stopped"
 
@@ -205,26 +205,26 @@ def test_that_training_is_recorded_before_it_is_told(tmp_path):
     experiment = Experiment.from_dict(
         {"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 50}}
     )
-    owner = train([experiment, experiment, experiment], store=tmp_path)
-    assert owner.runner == "thread"
-    told = _all(owner)
-    assert isinstance(told[0], SessionStarted)
-    ended = {event.run: event for event in told if isinstance(event, RunEnded)}
+    job = train([experiment, experiment, experiment], store=tmp_path)
+    assert job.runner == "thread"
+    received = _all(job)
+    assert isinstance(received[0], SessionStarted)
+    ended = {event.run: event for event in received if isinstance(event, RunEnded)}
     with Store.open_readonly(tmp_path) as store:
-        for place, run in enumerate(owner.run_ids):
+        for place, run in enumerate(job.run_ids):
             record = store.run(run)
             assert (record.status, record.steps, record.place) == ("finished", 50, place)
             assert record.theta_sha256 == ended[place].theta_sha256
             assert len(store.series(run)["batch_loss"].steps) == 50
-    assert len(owner.run_ids) == 3
+    assert len(job.run_ids) == 3
 
 
 def test_that_a_run_that_is_not_recorded_needs_no_store(tmp_path):
     experiment = Experiment.from_dict(
         {"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 20}}
     )
-    owner = train([experiment])
-    assert owner.run_ids == () and isinstance(_all(owner)[-1], SessionEnded)
+    job = train([experiment])
+    assert job.run_ids == () and isinstance(_all(job)[-1], SessionEnded)
 
 
 def test_that_a_failed_start_is_recorded_and_can_be_resumed(tmp_path):
@@ -232,10 +232,10 @@ def test_that_a_failed_start_is_recorded_and_can_be_resumed(tmp_path):
         {"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 20}}
     )
     other = good.with_value("budget.steps", 30)
-    owner = train([good, other], store=tmp_path)
-    assert "differs" in _all(owner)[-1].message
+    job = train([good, other], store=tmp_path)
+    assert "differs" in _all(job)[-1].message
     with Store.open(tmp_path) as store:
-        record = store.run(owner.run_ids[0])
+        record = store.run(job.run_ids[0])
         assert record.status == "failed" and "differs" in record.reason and record.resumable
-    again = resume(owner.run_ids[:1], store=tmp_path)
+    again = resume(job.run_ids[:1], store=tmp_path)
     assert isinstance(_all(again)[-1], SessionEnded)

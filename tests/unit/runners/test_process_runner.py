@@ -81,16 +81,16 @@ def test_that_messages_reach_a_worker_and_one_left_over_does_not_reach_its_next_
     pool, endless, short
 ):
     inbox = Inbox()
-    told = []
+    received = []
     for event in ProcessRunner(pool).events(endless, inbox):
-        told.append(event)
+        received.append(event)
         if isinstance(event, SessionStarted):
             inbox.put(Pause())
         if isinstance(event, ActivityChanged):
             assert event.activity == "paused"
             inbox.put(Stop())
             inbox.put(Stop())
-    assert _result(told).status == "stopped"
+    assert _result(received).status == "stopped"
     assert _result(list(ProcessRunner(pool).events(short, Inbox()))).status == "finished"
 
 
@@ -110,13 +110,13 @@ def test_that_a_worker_is_discarded_after_a_defect(doomed_pool):
 
 def test_that_the_death_of_a_worker_is_told_in_words(doomed_pool, endless):
     pid = _idle_pid(doomed_pool)
-    told = []
+    received = []
     for event in ProcessRunner(doomed_pool).events(endless, Inbox()):
-        told.append(event)
+        received.append(event)
         if isinstance(event, SessionStarted):
             os.kill(pid, signal.SIGKILL)
-    assert isinstance(told[-1], SessionFailed)
-    assert "signal 9, SIGKILL" in told[-1].message and "memory" in told[-1].message
+    assert isinstance(received[-1], SessionFailed)
+    assert "signal 9, SIGKILL" in received[-1].message and "memory" in received[-1].message
 
 
 def test_that_events_nobody_reads_hold_the_worker_up(pool, endless):
