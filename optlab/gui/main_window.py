@@ -325,13 +325,13 @@ class MainWindow(QMainWindow):
     def _instrument_switched(self, name: str, values: dict[str, Any] | None) -> None:
         problem = self.experiment_panel.set_instrument(name, values)
         if problem:
-            self.instruments.say(name, problem)
+            self.instruments.show_problem(name, problem)
         elif self.bridge.active:
             self.bridge.send(SwitchInstrument(name, values))
 
     def _message_applied(self, applied: MessageApplied) -> None:
         if applied.problem and isinstance(applied.message, SwitchInstrument):
-            self.instruments.say(applied.message.name, applied.problem)
+            self.instruments.show_problem(applied.message.name, applied.problem)
         elif applied.problem:
             self.controls.say(applied.problem, problem=True)
         elif isinstance(applied.message, SetValue):

@@ -1,7 +1,7 @@
-"""The drawing area: two axes and a view that tells of the mouse instead of acting on its own.
+"""The drawing area: two axes and a view that reports clicks as signals.
 
-Built from pyqtgraph's parts rather than its PlotItem, which would bring a second menu, a second
-down-sampling and a tenfold time to set up.
+It is built from pyqtgraph's parts rather than its PlotItem, which adds a second menu and a second
+downsampling and takes ten times as long to set up.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from optlab.gui.plots.colors import PlotColors
 
 
 class _View(pg.ViewBox):
-    """A view box whose clicks are signals: right ``menuWanted(QPoint)``, double
-    ``doubleClicked()``.
-    """
+    """A view box that emits ``menuWanted(QPoint)`` on a right click and ``doubleClicked()``."""
 
     menuWanted = Signal(object)
     doubleClicked = Signal()
@@ -37,9 +35,9 @@ class _View(pg.ViewBox):
 class Canvas(pg.GraphicsView):
     """Axes and view.
 
-    Signals: ``zoomed()``: the user panned or zoomed; ``viewChanged()``: another range or size;
-    ``hovered(QPointF)``: the mouse is at this point of the scene, over the view; ``left()``: it is
-    no longer over the view; ``menuWanted(QPoint)``, ``doubleClicked()``.
+    Signals: ``zoomed()``: the user panned or zoomed; ``viewChanged()``: the range or the size
+    changed; ``hovered(QPointF)``: the mouse is over the view, at this scene position; ``left()``:
+    the mouse left the view; ``menuWanted(QPoint)``, ``doubleClicked()``.
     """
 
     zoomed = Signal()
@@ -51,7 +49,7 @@ class Canvas(pg.GraphicsView):
 
     def __init__(self, *, steps: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        # The plot around it takes the focus and shows the menu.
+        # The surrounding plot takes the focus and shows the menu.
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.view = _View(enableMenu=False, border=None)
@@ -74,19 +72,19 @@ class Canvas(pg.GraphicsView):
         self.view.sigRangeChanged.connect(lambda *_: self.viewChanged.emit())
         self.view.menuWanted.connect(self.menuWanted)
         self.view.doubleClicked.connect(self.doubleClicked)
-        self.scene().sigMouseMoved.connect(self._moved)
+        self.scene().sigMouseMoved.connect(self._mouse_moved)
         self._over = False
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of the theme."""
         self.setBackground(colors.background)
         for axis in (self.x_axis, self.y_axis):
             axis.set_colors(colors)
 
-    def _moved(self, place: QPointF) -> None:
-        if self.view.sceneBoundingRect().contains(place):
+    def _mouse_moved(self, position: QPointF) -> None:
+        if self.view.sceneBoundingRect().contains(position):
             self._over = True
-            self.hovered.emit(place)
+            self.hovered.emit(position)
         else:
             self._leave()
 

@@ -1,4 +1,4 @@
-"""The live plots: what they draw, and that looking closer does not fight the run."""
+"""The live plots: what they draw, and that zooming does not fight the run."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_that_zooming_stays_while_the_run_goes_on_and_following_comes_back(
     assert plot.following and first <= 1 and last >= 2000 and high >= 50.0 and low <= 1.0
 
 
-def test_that_hovering_tells_step_and_value(
+def test_that_hovering_shows_step_and_value(
     qtbot: QtBot, shown: Callable[[PlotFrame], PlotFrame]
 ) -> None:
     plot = curve()
@@ -197,11 +197,11 @@ def test_that_marks_stand_where_something_was_changed(
     shown(plot)
     plot.mark(500, "ε 0.05")
     plot.refresh()
-    assert plot.marks == (500,)
+    assert plot.marks.steps == (500,)
     plot.set_log_x(True)
     plot.refresh()
     plot.clear()
-    assert plot.marks == ()
+    assert plot.marks.steps == ()
 
 
 def test_that_values_can_be_exported(

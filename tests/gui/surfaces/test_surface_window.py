@@ -1,6 +1,4 @@
-"""The surface window, driven as a person would: pick, click a start, race, step, look for critical
-points and basins.
-"""
+"""The surface window, driven as a user would: choose, click a start, race, step, search."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from optlab.gui import theme
 from optlab.gui.bridge import WorkerPrewarmer
-from optlab.gui.surfaces.describe import bending
+from optlab.gui.surfaces.describe import curvature
 from optlab.gui.surfaces.scenes import scenes
 from optlab.gui.surfaces.surface_window import SurfaceWindow
 from optlab.gui.surfaces.terms_table import number
@@ -26,23 +24,23 @@ SCENES = {scene.title: scene for scene in scenes()}
 
 @pytest.fixture
 def window(qtbot: QtBot) -> Iterator[SurfaceWindow]:
-    warmth = WorkerPrewarmer()
-    window = SurfaceWindow(warmth)
+    prewarmer = WorkerPrewarmer()
+    window = SurfaceWindow(prewarmer)
     qtbot.addWidget(window)
     window.show()
     yield window
     window.shut_down()
-    warmth.end()
+    prewarmer.end()
 
 
 def settled(qtbot: QtBot, window: SurfaceWindow) -> Race:
     def done() -> bool:
-        idle = not (window.pictures.active or window.races.active or window._settling.isActive())
+        idle = not (window.pictures.active or window.races.active or window._debounce.isActive())
         return (
             idle
             and window._race is not None
             and window._picture is not None
-            and window._raced == window._asked()
+            and window._computed_for == window._requested()
         )
 
     qtbot.waitUntil(done, timeout=60_000)
@@ -98,11 +96,11 @@ def test_that_a_click_moves_the_start_of_the_selected_method(
     assert window.methods.start.text() == "1.5, -0.5"
 
 
-def test_that_the_table_shows_the_terms_of_the_step_that_is_looked_at(
+def test_that_the_table_shows_the_terms_of_the_current_step(
     qtbot: QtBot, window: SurfaceWindow
 ) -> None:
     race = settled(qtbot, window)
-    window.timeline.go(3)
+    window.timeline.show_step(3)
     shown = {
         window.terms.item(row, 0).text(): window.terms.item(row, 1).text()
         for row in range(window.terms.rowCount())
@@ -111,10 +109,10 @@ def test_that_the_table_shows_the_terms_of_the_step_that_is_looked_at(
     assert shown["g"] == number(race.used[2, 0])
     assert len(window.contours._tracks[0].points) == 4
     window.methods.list.setCurrentRow(1)
-    assert "From above, clipped" in window.of_method.title.text()
+    assert "From above, clipped" in window.terms_tile.title.text()
 
 
-def test_that_another_surface_brings_methods_and_a_start_of_its_own(
+def test_that_another_surface_resets_methods_and_starts(
     qtbot: QtBot, window: SurfaceWindow
 ) -> None:
     settled(qtbot, window)
@@ -127,9 +125,7 @@ def test_that_another_surface_brings_methods_and_a_start_of_its_own(
     assert not window.view_tile.isVisible() and not window.critical_button.isEnabled()
 
 
-def test_that_a_typed_formula_is_drawn_and_a_wrong_one_is_told(
-    qtbot: QtBot, window: SurfaceWindow
-) -> None:
+def test_that_a_typed_formula_is_drawn(qtbot: QtBot, window: SurfaceWindow) -> None:
     settled(qtbot, window)
     form = window.surface_form
     form.picker.setCurrentIndex(form.picker.findData("formula"))
@@ -153,7 +149,7 @@ def test_that_critical_points_are_marked_and_named(qtbot: QtBot, window: Surface
     assert sorted(mark.kind for mark in window.contours._marks) == ["maximum"] + 4 * [
         "minimum"
     ] + 4 * ["saddle"]
-    assert "4 minima, 4 saddles, 1 maximum" in window.words.text()
+    assert "4 minima, 4 saddles, 1 maximum" in window.status_label.text()
     window.critical_button.setChecked(False)
     assert window.contours._marks == ()
 
@@ -176,7 +172,9 @@ def test_that_basins_color_the_plane(qtbot: QtBot, window: SurfaceWindow) -> Non
     assert window.contours._picture is None
 
 
-def test_that_a_wrong_race_is_told_beside_the_methods(qtbot: QtBot, window: SurfaceWindow) -> None:
+def test_that_an_invalid_race_shows_an_error_beside_the_methods(
+    qtbot: QtBot, window: SurfaceWindow
+) -> None:
     settled(qtbot, window)
     window.methods.start.setText("1, 2, 3")
     window.methods.start.editingFinished.emit()
@@ -210,25 +208,25 @@ def test_that_the_timeline_plays_to_the_end_and_holds(qtbot: QtBot) -> None:
     assert timeline.playing and timeline.step == 0
     qtbot.waitUntil(lambda: not timeline.playing, timeout=60_000)
     assert timeline.step == 20 and sorted(set(seen)) == list(range(21))
-    timeline.go(4)
+    timeline.show_step(4)
     timeline.forward_button.click()
     assert timeline.step == 5
 
 
 @pytest.mark.parametrize(
-    ("eigenvalues", "words"),
+    ("eigenvalues", "shape"),
     [
         ((1.0, 2.0), "convex"),
         ((-1.0, -2.0), "concave"),
         ((-1.0, 2.0), "saddle"),
-        ((0.0, 2.0), "one way"),
+        ((0.0, 2.0), "one direction"),
         ((0.0, 1e-9), "flat"),
     ],
 )
 def test_that_a_point_is_described_by_the_signs_of_its_eigenvalues(
-    eigenvalues: tuple[float, ...], words: str
+    eigenvalues: tuple[float, ...], shape: str
 ) -> None:
-    assert words in bending(np.array(eigenvalues), 1e-6)
+    assert shape in curvature(np.array(eigenvalues), 1e-6)
 
 
 def test_that_the_readout_names_the_point_under_the_mouse(
@@ -238,9 +236,9 @@ def test_that_the_readout_names_the_point_under_the_mouse(
         next(scene for scene in scenes() if scene.surface["name"] == "saddle"), play=False
     )
     settled(qtbot, window)
-    assert "saddle-shaped" in window._described(0.5, 0.5)
-    assert "2, 2" in window._described(0.5, 0.5).replace("−", "")
-    assert window._described(100.0, 0.0) == ""
+    assert "saddle-shaped" in window._description_at(0.5, 0.5)
+    assert "2, 2" in window._description_at(0.5, 0.5).replace("−", "")
+    assert window._description_at(100.0, 0.0) == ""
 
 
 def test_that_the_hessians_of_the_picture_are_those_of_the_function() -> None:
