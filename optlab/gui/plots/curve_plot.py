@@ -9,13 +9,15 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pyqtgraph as pg
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from optlab.core.errors import OptLabError
 from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.curve import Curve, Floats
 from optlab.gui.plots.legend import Legend
@@ -24,7 +26,7 @@ from optlab.gui.plots.pyramid import Pyramid
 from optlab.gui.plots.steady import SteadyRange
 from optlab.gui.plots.step_marks import StepMarks
 from optlab.gui.plots.step_readout import step_readout
-from optlab.gui.plots.value_export import CurveValues, write_values
+from optlab.gui.plots.value_export import CurveValues, ValueSource, values_between, write_values
 
 _MAX_PLAIN_POWER = 100
 """Powers of ten beyond which values are scaled before they are drawn: squares of coordinates must
@@ -63,6 +65,7 @@ class CurvePlot(PlotFrame):
         self._steady = SteadyRange(floor)
         self._floor = floor
         self._end = 0.0
+        self._value_source: ValueSource | None = None
         self.marks = StepMarks(self.canvas.view, self.colors)
         self.legend = Legend(self.colors)
         self.legend.switched.connect(self._switched)
@@ -206,6 +209,7 @@ class CurvePlot(PlotFrame):
         Curves, and which of them are visible, stay.
         """
         self.marks.clear()
+        self._value_source = None
         for curve in self._curves.values():
             curve.samples = Pyramid()
         self._steady.reset()
@@ -408,34 +412,51 @@ class CurvePlot(PlotFrame):
     # --- export ---------------------------------------------------------------
 
     def values_in_view(self) -> list[CurveValues]:
-        """Return the values of every curve as drawn in the view.
+        """Return all values of the visible curves at the steps of the view.
 
-        All samples where the view is narrow, minimum and maximum of each pixel where it is wide.
+        Raises:
+            OptLabError: the plot dropped values, and they cannot be read from the stored run.
         """
         (first, last), _ = self.view_range()
-        values = []
-        for curve in self._curves.values():
-            if curve.shown and len(curve.samples):
-                x, y = curve.samples.view(first, last, self._columns(), log_x=self.log_x)
-                inside = (x >= first) & (x <= last)
-                values.append(CurveValues(curve.label, x[inside].astype(np.int64), y[inside]))
-        return values
+        return [
+            values_between(curve, first, last, partial(self._stored, key))
+            for key, curve in self._curves.items()
+            if curve.shown and len(curve.samples)
+        ]
+
+    def set_value_source(self, source: ValueSource | None) -> None:
+        """Set where values are read that the plot no longer keeps; None for nowhere."""
+        self._value_source = source
+
+    def _stored(self, key: str) -> tuple[NDArray[np.int64], Floats] | None:
+        """Return all stored steps and values ``[n]`` of a curve, or None."""
+        return None
 
     def values_text(self, separator: str = ",") -> str:
-        """Return what is drawn as lines ``curve,step,value``; the value is empty in a gap."""
+        """Return all values of the view as lines ``curve,step,value``, empty in a gap.
+
+        Raises:
+            OptLabError: as :meth:`values_in_view`.
+        """
         text = io.StringIO()
         write_values(text, self.values_in_view(), separator)
         return text.getvalue()
 
     def copy_values(self) -> None:
-        """Put what is drawn on the clipboard, ready for a spreadsheet."""
-        QGuiApplication.clipboard().setText(self.values_text("\t"))
+        """Copy all values of the view; emit ``exportFailed`` if some are not available."""
+        try:
+            QGuiApplication.clipboard().setText(self.values_text("\t"))
+        except OptLabError as error:
+            self.exportFailed.emit(str(error))
 
     def export_csv(self, path: str) -> None:
-        """Write what is drawn as a CSV file; emit ``exported`` or ``exportFailed``."""
+        """Write all values of the view as a CSV file; emit ``exported`` or ``exportFailed``."""
         try:
+            curves = self.values_in_view()
             with open(path, "w", encoding="utf-8", newline="") as file:
-                write_values(file, self.values_in_view(), ",")
+                write_values(file, curves, ",")
+        except OptLabError as error:
+            self.exportFailed.emit(str(error))
         except OSError as error:
             self.exportFailed.emit(f"{path} could not be written: {error.strerror or error}.")
         else:

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMenu,
+    QMessageBox,
     QStackedLayout,
     QToolButton,
     QVBoxLayout,
@@ -112,6 +113,7 @@ class PlotFrame(QWidget):
         self.menu.addAction(self.follow_action)
         self.menu.addSeparator()
         self.menu.addAction(self.image_action)
+        self.exportFailed.connect(self._show_export_problem)
         self._paint_colors()
 
     # --- drawing --------------------------------------------------------------
@@ -237,6 +239,11 @@ class PlotFrame(QWidget):
             self.exportFailed.emit(
                 f"{path} could not be written: check that the folder exists and is writable."
             )
+
+    def _show_export_problem(self, message: str) -> None:
+        box = QMessageBox(QMessageBox.Icon.Warning, "Export", message, parent=self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()
 
     # --- colors ---------------------------------------------------------------
 

@@ -59,6 +59,21 @@ class Reading(NamedTuple):
     highest: float
 
 
+class Samples(NamedTuple):
+    """Samples of a range of steps.
+
+    Attributes:
+        steps: ``[n]``. values: ``[n]``, NaN in a gap. exact_from: None if no sample of the range was
+            dropped, else the step from which on all samples are kept. older: number of samples
+            before that step.
+    """
+
+    steps: Ints
+    values: Floats
+    exact_from: int | None = None
+    older: int = 0
+
+
 class Pyramid:
     """A series of ``(step, value)`` with strictly increasing steps; a non-finite value is a gap.
 
@@ -181,6 +196,25 @@ class Pyramid:
         if log_x and len(x) and x[0] < 1.0:
             x, y = x[x >= 1.0], y[x >= 1.0]
         return x, y
+
+    def samples(self, first: float, last: float) -> Samples:
+        """Return the samples ``[n]`` from step ``first`` to ``last`` that are still kept."""
+        parts = []
+        for begin, end in self._samples.kept():
+            steps, values = self._samples.rows(begin, end)
+            inside = slice(*np.searchsorted(steps, (math.ceil(first), math.floor(last) + 1)))
+            parts.append((steps[inside], values[inside], steps))
+        steps, values = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
+        (_, head_end), (newest_begin, _) = self._samples.kept()
+        head, newest = (part[2] for part in parts)
+        dropped = (
+            head_end < newest_begin
+            and last > (head[-1] if len(head) else -math.inf)
+            and first < newest[0]
+        )
+        if not dropped:
+            return Samples(steps, values)
+        return Samples(steps, values, int(newest[0]), newest_begin)
 
     def bounds(
         self, first: float = -math.inf, last: float = math.inf, *, positive: bool = False

@@ -124,6 +124,13 @@ class Ring:
             return tuple(column[first + offset : end + offset] for column in self._columns)
         return tuple(column[first:end] for column in self._head)
 
+    def kept(self) -> list[tuple[int, int]]:
+        """Return the ranges ``(first, end)`` of rows that are kept, in order."""
+        head = len(self._head[0]) if self._head else 0
+        if self._start <= head:
+            return [(0, self._start), (self._start, self.count)]
+        return [(0, head), (self._start, self.count)]
+
     @property
     def bytes(self) -> int:
         """Memory used, in bytes."""

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtWidgets import QWidget
 
+from optlab.gui.plots.curve import Floats
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.training.events import SeriesBlock
 
@@ -125,6 +127,17 @@ class RunSeriesPlot(CurvePlot):
                 if len(self.rows) > 1:
                     self.legend.remove(line.name)
         self._received.clear()
+
+    def _stored(self, key: str) -> tuple[NDArray[np.int64], Floats] | None:
+        name, _, row = key.rpartition(":")
+        stored = None if self._value_source is None else self._value_source(name, int(row))
+        if stored is None:
+            return None
+        steps, values = stored
+        if any(line.sparse for line in self._lines if line.name == name):
+            finite = np.isfinite(values)
+            steps, values = steps[finite], values[finite]
+        return steps, values * self._scale
 
     def take(self, block: SeriesBlock) -> None:
         """Append the values of a block: series ``[n, R]``."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
+from optlab.gui.plots.curve import Floats
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.plot_frame import NOTHING_YET
+from optlab.gui.plots.value_export import ValueSource
 from optlab.training.events import SeriesBlock, WeightPath
 
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 2.0))
@@ -33,6 +37,16 @@ def short(name: str) -> str:
     return f"{'W' if match[2] == 'weight' else 'b'}{match[1]}{match[3]}" if match else name
 
 
+class _FollowedPlot(CurvePlot):
+    """Curves of the series ``weights`` of one run; keys are indices of its columns."""
+
+    row = 0
+
+    def _stored(self, key: str) -> tuple[NDArray[np.int64], Floats] | None:
+        stored = None if self._value_source is None else self._value_source("weights", self.row)
+        return None if stored is None else (stored[0], stored[1][:, int(key)])
+
+
 class WeightsPlot(QWidget):
     """Two plots and a choice between them.
 
@@ -46,7 +60,7 @@ class WeightsPlot(QWidget):
         self._run = 0
         self._names: tuple[str, ...] = ()
         self._slots: dict[str, int] = {}
-        self.largest, self.followed = CurvePlot("Weight"), CurvePlot("Weight")
+        self.largest, self.followed = CurvePlot("Weight"), _FollowedPlot("Weight")
         self.followed.empty_text = _NO_FOLLOWED_WEIGHTS
         self.mode = QComboBox()
         self.mode.addItems(["Largest-moving", "Followed"])
@@ -84,7 +98,7 @@ class WeightsPlot(QWidget):
 
     def set_run(self, run: int) -> None:
         """Select one of several runs and remove all samples."""
-        self._run = run
+        self._run = self.followed.row = run
         self.clear()
 
     def set_followed(self, names: Sequence[str]) -> None:
@@ -131,6 +145,10 @@ class WeightsPlot(QWidget):
                 plot.legend.entry(name).setToolTip(f"Show or hide {name}")
         for column, name in enumerate(moved):
             plot.replace(name, path.steps, path.values[:, column])
+
+    def set_value_source(self, source: ValueSource | None) -> None:
+        """Set where values are read that the plots no longer keep; None for nowhere."""
+        self.followed.set_value_source(source)
 
     def mark(self, step: float, text: str) -> None:
         """Mark a step in both plots."""
