@@ -364,23 +364,6 @@ class CurvePlot(PlotFrame):
         y = np.log10(y) if self.log_y else y / 10.0**self.canvas.y_axis.exponent
         return x, np.clip(y, low, high)
 
-    def _zoomed(self) -> None:
-        if self.following:
-            # No closer than doubles resolve, and not so far out that the data become a speck.
-            (x0, x1), (y0, y1) = self.canvas.view.viewRange()
-            min_height = max(abs(y0), abs(y1)) * 1e-9
-            self.canvas.view.setLimits(
-                minXRange=1e-4 if self.log_x else 0.5,
-                maxXRange=max(1.0, x1 - x0) * 1e4,
-                minYRange=max(min_height, (y1 - y0) * 1e-7),
-                maxYRange=max(min_height, (y1 - y0) * 1e4),
-            )
-        super()._zoomed()
-
-    def follow(self) -> None:
-        self.canvas.view.setLimits(minXRange=None, maxXRange=None, minYRange=None, maxYRange=None)
-        super().follow()
-
     # --- readout --------------------------------------------------------------
 
     def _update_readout(self) -> None:

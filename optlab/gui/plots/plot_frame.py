@@ -36,6 +36,36 @@ from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 
 NOTHING_YET = "Nothing measured yet…"
 
+_LIMITS = (
+    *("xMin", "xMax", "minXRange", "maxXRange"),
+    *("yMin", "yMax", "minYRange", "maxYRange"),
+)
+_NO_LIMITS = dict(zip(_LIMITS, (-1e307, 1e307, None, None) * 2, strict=True))
+_MAX_LOG_STEP = 18.0
+"""Largest power of ten on a logarithmic x axis: steps are 64-bit integers."""
+_MAX_LOG_VALUE = 300.0
+"""Largest power of ten on a logarithmic y axis: the next ones are not finite."""
+_MAX_ZOOM_OUT = 1e4
+_MAX_ZOOM_IN = 1e7
+
+
+def axis_limits(
+    low: float, high: float, *, log: bool, largest: float
+) -> tuple[float, float, float, float]:
+    """Return lowest and highest coordinate, smallest and largest range of an axis.
+
+    Args:
+        low, high: range that fits the data. log: whether these are logarithms. largest: largest
+            magnitude of a logarithm.
+    """
+    if log:
+        return -largest, largest, 1e-4, 2.0 * largest
+    span = max(high - low, max(abs(low), abs(high)) * 1e-9, 1e-300)
+    # Doubles cannot resolve less than the first part, relative to the position of the data.
+    smallest = max(max(abs(low), abs(high)) * 1e-9, span / _MAX_ZOOM_IN)
+    far = _MAX_ZOOM_OUT * span
+    return low - far, high + far, smallest, far
+
 
 class PlotFrame(QWidget):
     """Base of the plots.
@@ -94,6 +124,7 @@ class PlotFrame(QWidget):
         self._redraw.setSingleShot(True)
         self._redraw.timeout.connect(self.refresh)
         self.canvas.viewChanged.connect(self._view_changed)
+        self.canvas.aboutToZoom.connect(self._limit_view)
         self.canvas.zoomed.connect(self._zoomed)
         self.canvas.doubleClicked.connect(self.follow)
         self.canvas.menuWanted.connect(self._show_menu)
@@ -174,8 +205,24 @@ class PlotFrame(QWidget):
 
     def follow(self) -> None:
         """Show the entire run and follow it."""
+        self.canvas.view.setLimits(**_NO_LIMITS)
         self._set_following(True)
         self._mark_stale(soon=True)
+
+    def _limit_view(self) -> None:
+        """Keep panning and zooming within numbers that axes and curves can show.
+
+        A linear axis stays within ten thousand times the range that was fitted to the data, a
+        logarithmic one within the powers of ten of a double.
+        """
+        if not self.following:
+            return
+        x, y = self.canvas.view.viewRange()
+        values = (
+            *axis_limits(*x, log=self.canvas.x_axis.log, largest=_MAX_LOG_STEP),
+            *axis_limits(*y, log=self.canvas.y_axis.log, largest=_MAX_LOG_VALUE),
+        )
+        self.canvas.view.setLimits(**dict(zip(_LIMITS, values, strict=True)))
 
     def _zoomed(self) -> None:
         self._set_following(False)

@@ -11,6 +11,8 @@ _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _PLAIN = (1e-3, 1e5)
 """Magnitudes that are written out; others get a power of ten."""
+_MAX_POWER = 300
+"""Powers of ten beyond which a logarithmic axis has no ticks: doubles end there."""
 Levels = list[tuple[float | None, list[float]]]
 
 
@@ -113,6 +115,8 @@ def linear_ticks(low: float, high: float, size: float, min_gap: float) -> Levels
         ),
         10.0 * power,
     )
+    if spacing == 0.0:
+        return []
     first, last = math.ceil(low / spacing - 1e-9), math.floor(high / spacing + 1e-9)
     if last - first > 1000:
         return []
@@ -127,6 +131,7 @@ def log_ticks(low: float, high: float, size: float, min_gap: float) -> Levels:
     Args:
         size: length of the axis in pixels. min_gap: minimum distance of labels in pixels.
     """
+    low, high = max(low, -_MAX_POWER), min(high, _MAX_POWER)
     span = high - low
     if not (span > 0.0 and math.isfinite(span) and size > 0.0):
         return []
