@@ -28,6 +28,12 @@ _MAX_SHOWN = 8
 """Number of largest-moving weights that are drawn: more cannot be distinguished in a small plot."""
 
 
+_GAP_SHARE = 1 / 8
+"""Points of a path farther apart than this share of all steps are not connected …"""
+_GAP_FACTOR = 4.0
+"""… if they are also this many times as far apart as usual."""
+
+
 def short(name: str) -> str:
     """Return a short name of a weight for a legend.
 
@@ -35,6 +41,24 @@ def short(name: str) -> str:
     """
     match = re.fullmatch(r"layers\.(\d+)\.(weight|bias)(\[.*\])", name)
     return f"{'W' if match[2] == 'weight' else 'b'}{match[1]}{match[3]}" if match else name
+
+
+def with_gaps(steps: NDArray[np.int64], values: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Return steps and values ``[m]`` with NaN wherever points ``[n]`` are missing.
+
+    A straight line over a large part of the run would pass for measured values.
+    """
+    if len(steps) < 3:
+        return steps, values
+    distances = np.diff(steps)
+    wide = (distances > _GAP_SHARE * (steps[-1] - steps[0])) & (
+        distances > _GAP_FACTOR * np.median(distances)
+    )
+    before = np.flatnonzero(wide) + 1
+    return (
+        np.insert(steps, before, steps[before - 1] + 1),
+        np.insert(values.astype(np.float64), before, np.nan),
+    )
 
 
 class _FollowedPlot(CurvePlot):
@@ -144,7 +168,7 @@ class WeightsPlot(QWidget):
                 )
                 plot.legend.entry(name).setToolTip(f"Show or hide {name}")
         for column, name in enumerate(moved):
-            plot.replace(name, path.steps, path.values[:, column])
+            plot.replace(name, *with_gaps(path.steps, path.values[:, column]))
 
     def set_value_source(self, source: ValueSource | None) -> None:
         """Set where values are read that the plots no longer keep; None for nowhere."""

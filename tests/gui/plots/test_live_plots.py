@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -306,6 +307,25 @@ def test_that_weights_show_the_largest_moving_and_the_followed(qtbot: QtBot) -> 
     plot.mode.setCurrentIndex(1)
     plot.refresh()
     assert drawn(plot.followed, "1")[1].max() == 2.5
+
+
+def test_that_weights_are_not_interpolated_over_a_gap_of_the_path(qtbot: QtBot) -> None:
+    plot = WeightsPlot()
+    qtbot.addWidget(plot)
+    whole = path(50)
+    steps = whole.steps.copy()
+    steps[20:] += 400
+    plot.take_path(dataclasses.replace(whole, steps=steps))
+    plot.resize(420, 360)
+    plot.show()
+    qtbot.waitExposed(plot)
+    plot.refresh()
+    x, y = drawn(plot.largest, "layers.1.weight[0,0]")
+    gap = (x > 191) & (x < 600)
+    assert np.isnan(y).sum() == 1 and not np.isfinite(y[gap]).any()
+    plot.take_path(whole)
+    plot.refresh()
+    assert np.isfinite(drawn(plot.largest, "layers.1.weight[0,0]")[1]).all()
 
 
 @pytest.mark.parametrize(
