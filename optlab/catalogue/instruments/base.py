@@ -40,13 +40,15 @@ class Quantity:
         name: of the series, behind the instrument's and a dot (``"ghg"`` of ``conditioning`` is the
             series ``conditioning.ghg``).
         label: words for an axis or a legend. log: whether its natural axis is logarithmic. vector:
-            whether it has K numbers a run.
+            whether it has K numbers a run. axis: label of an axis that it shares with the other
+            quantities of this axis, "" for an axis of its own.
     """
 
     name: str
     label: str
     log: bool = False
     vector: bool = False
+    axis: str = ""
 
 
 @dataclass(frozen=True)

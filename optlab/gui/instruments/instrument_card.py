@@ -44,6 +44,7 @@ class InstrumentCard(QFrame):
         self.setObjectName("tile")
         self.instrument = instrument
         self._columns: dict[str, tuple[str, ...]] = {}
+        self._labels = {quantity.name: quantity.label for quantity in instrument.gives}
         self.box = QCheckBox(instrument.label)
         self.box.setToolTip(sentence(instrument))
         self.cost = QLabel("")
@@ -88,14 +89,18 @@ class InstrumentCard(QFrame):
 
     @property
     def plots(self) -> dict[str, CurvePlot]:
-        """Plots by the name of the quantity.
+        """Plots by the name of the quantity; quantities of one axis share a plot.
 
         They are built on first access: most instruments are off, and plots take time to set up.
         """
         if not self._plots:
+            shared: dict[str, CurvePlot] = {}
             for quantity in self.instrument.gives:
-                self._plots[quantity.name] = CurvePlot(quantity.label, log_y=quantity.log)
-                self.tabs.addTab(self._plots[quantity.name], quantity.label)
+                label = quantity.axis or quantity.label
+                if label not in shared:
+                    shared[label] = CurvePlot(label, log_y=quantity.log)
+                    self.tabs.addTab(shared[label], label)
+                self._plots[quantity.name] = shared[label]
             if self.instrument.draws:
                 self._picture = ResultPlot()
                 self.tabs.insertTab(0, self._picture, "Last reading")
@@ -156,7 +161,8 @@ class InstrumentCard(QFrame):
         plot = self.plots[quantity]
         values = np.asarray(series.values)[:, 0]
         if values.ndim == 1:
-            plot.add_curve(quantity, self.box.text(), 0, strong=True)
+            names = [other for other, its in self.plots.items() if its is plot]
+            plot.add_curve(quantity, self._labels[quantity], names.index(quantity), strong=True)
             plot.append(quantity, series.steps, values)
             return
         names = (

@@ -101,6 +101,28 @@ def test_that_numbers_and_vectors_become_curves(panel: InstrumentsPanel) -> None
     assert panel.cards["conditioning"].plots["gg"].keys == ()
 
 
+def test_that_quantities_of_one_axis_share_a_plot(panel: InstrumentsPanel) -> None:
+    panel.set_tables({"conditioning": {}})
+    panel.take(
+        block(
+            conditioning__predicted=([-3.0, -2.0], ()),
+            conditioning__actual=([-2.5, -1.5], ()),
+            conditioning__gg=([3.0, 2.0], ()),
+            conditioning__ghg=([30.0, 20.0], ()),
+        )
+    )
+    card = panel.cards["conditioning"]
+    for names in (("predicted", "actual"), ("gg", "ghg")):
+        (plot,) = {card.plots[name] for name in names}
+        assert plot.keys == names
+        assert len({plot.curve(name).color for name in names}) == 2
+    assert card.plots["predicted"] is not card.plots["gg"]
+    assert card.plots["predicted"].legend.entry("actual").text() == "Actual change"
+    assert card.tabs.count() == len({id(plot) for plot in card.plots.values()})
+    panel.clear()
+    assert all(plot.keys == () for plot in card.plots.values())
+
+
 def test_that_costs_are_shown_in_steps(panel: InstrumentsPanel) -> None:
     panel.set_tables({"conditioning": {"every": 10}})
     panel.take_costs(InstrumentCosts(100, 0.001, {"conditioning": 0.0005}))
@@ -155,13 +177,13 @@ def test_that_a_run_fills_the_cards_and_is_stored_with_them(
     window.controls.start_button.click()
     idle(qtbot, window)
     plot = window.instruments.cards["conditioning"].plots["gg"]
-    assert plot.keys == ("gg",)
+    assert plot.keys == ("gg", "ghg")
     with Store.open() as store:
         (record,) = store.runs()
         assert "conditioning.gg" in store.series(record.id)
     window.instruments.clear()
     window.show_stored(record.id)
-    assert plot.keys == ("gg",) and window.instruments.cards["conditioning"].on
+    assert plot.keys == ("gg", "ghg") and window.instruments.cards["conditioning"].on
 
 
 def test_that_an_instrument_can_be_switched_while_a_run_goes(
