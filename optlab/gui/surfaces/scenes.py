@@ -109,7 +109,9 @@ def scenes() -> list[Scene]:
         ),
         Scene(
             "The plateau",
-            "Where the gradient is nearly zero, plain descent stands still; methods that divide by the size of the gradient walk on.",
+            "Where the gradient is nearly zero, gradient descent and momentum hardly move. Adam "
+            "divides by the size of the gradient and crosses the plateau. RMSProp does not: the "
+            "constant δ under its root is larger than the squared gradient.",
             {"name": "plateau"},
             (
                 _method(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
+from optlab.core import registry
 from optlab.gui import theme
 from optlab.gui.bridge import WorkerPrewarmer
 from optlab.gui.surfaces.describe import curvature
@@ -82,6 +83,23 @@ def test_that_newton_ends_at_the_saddle_and_the_others_leave_it() -> None:
     ends = {method.label: race.path(run)[-1] for run, method in enumerate(scene.methods)}
     assert np.linalg.norm(ends["Newton"]) < 1e-9
     assert abs(ends["Gradient descent"][1]) > 1.0 and abs(ends["Saddle-free Newton"][1]) > 1.0
+
+
+def test_that_only_adam_crosses_the_plateau_as_the_scene_says() -> None:
+    scene = next(scene for scene in scenes() if scene.surface["name"] == "plateau")
+    (race,) = RaceTask(scene.surface, scene.methods, scene.steps).run(Inbox())
+    distances = {
+        method.label: float(np.linalg.norm(race.path(run)[-1]))
+        for run, method in enumerate(scene.methods)
+    }
+    assert distances.pop("Adam") < 1e-3
+    assert set(distances) == {"Gradient descent", "Momentum", "RMSProp"}
+    assert min(distances.values()) > 4.7
+    assert "Adam divides by the size of the gradient and crosses" in scene.text
+    assert "RMSProp does not" in scene.text
+    # The reason that the text gives, with the δ of the optimizer.
+    delta = registry.build("optimizer", {"name": "rmsprop"}).values()["eps"]
+    assert (race.gradients[0] ** 2).max() < 0.01 * delta
 
 
 def test_that_a_click_moves_the_start_of_the_selected_method(
