@@ -51,6 +51,7 @@ class InstrumentCard(QFrame):
         self.cost.setProperty("role", "muted")
         self.fields_button = self._button("⚙", "Schedule and fields of this instrument")
         self.fields_button.setCheckable(True)
+        self.fields_button.setObjectName("toggle")
         self.page_button = self._button("?", f"Explain {instrument.label.lower()}")
         self.form = FieldsForm(instrument, f"instruments.{instrument.name}")
         self.form.hide()

@@ -178,8 +178,9 @@ class SurfaceWindow(QMainWindow):
         layout = QVBoxLayout(right)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(plots, 1)
-        layout.addLayout(controls)
+        # Below them, a text of more lines would move the buttons while they are being pressed.
         layout.addWidget(self.status_label)
+        layout.addLayout(controls)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
         split.addWidget(scroll)

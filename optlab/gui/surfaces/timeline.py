@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QStyle, QToolButton, QWidget
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
+
+from optlab.gui.surfaces.media_icons import media_icon
 
 _FRAME_MILLISECONDS = 40
 _PLAY_SECONDS = 6.0
@@ -20,18 +22,9 @@ class Timeline(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        style = self.style()
-        self.play_button = self._button(
-            style.standardIcon(QStyle.StandardPixmap.SP_MediaPlay),
-            "Play or pause (Space)",
-        )
-        self.back_button = self._button(
-            style.standardIcon(QStyle.StandardPixmap.SP_MediaSeekBackward), "One step back (Left)"
-        )
-        self.forward_button = self._button(
-            style.standardIcon(QStyle.StandardPixmap.SP_MediaSeekForward),
-            "One step forward (Right)",
-        )
+        self.play_button = self._button("Play or pause (Space)")
+        self.back_button = self._button("One step back (Left)")
+        self.forward_button = self._button("One step forward (Right)")
         self.play_button.setShortcut("Space")
         self.back_button.setShortcut("Left")
         self.forward_button.setShortcut("Right")
@@ -55,6 +48,7 @@ class Timeline(QWidget):
         self.back_button.clicked.connect(lambda: self.show_step(self.slider.value() - 1))
         self.forward_button.clicked.connect(lambda: self.show_step(self.slider.value() + 1))
         self.slider.valueChanged.connect(self._step_changed)
+        self._set_icons()
         self._step_changed(0)
 
     @property
@@ -83,7 +77,7 @@ class Timeline(QWidget):
     def pause(self) -> None:
         """Pause at the current step."""
         self._timer.stop()
-        self.play_button.setIcon(self.style().standardIcon(QStyle.StandardPixmap.SP_MediaPlay))
+        self._set_icons()
 
     def show_step(self, step: int) -> None:
         """Show a step and pause."""
@@ -92,8 +86,8 @@ class Timeline(QWidget):
 
     def _start(self) -> None:
         self._position = float(self.slider.value())
-        self.play_button.setIcon(self.style().standardIcon(QStyle.StandardPixmap.SP_MediaPause))
         self._timer.start()
+        self._set_icons()
 
     def _play_clicked(self) -> None:
         if self.playing:
@@ -118,9 +112,19 @@ class Timeline(QWidget):
         self.play_button.setEnabled(self.slider.maximum() > 0)
         self.stepChanged.emit(step)
 
-    def _button(self, icon: object, tip: str) -> QToolButton:
+    def _set_icons(self) -> None:
+        palette = self.palette()
+        self.play_button.setIcon(media_icon("pause" if self.playing else "play", palette))
+        self.back_button.setIcon(media_icon("back", palette))
+        self.forward_button.setIcon(media_icon("forward", palette))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "_timer"):
+            self._set_icons()
+
+    def _button(self, tip: str) -> QToolButton:
         button = QToolButton()
-        button.setIcon(icon)  # type: ignore[arg-type]
         button.setToolTip(tip)
         button.setAccessibleName(tip.partition(" (")[0])
         return button

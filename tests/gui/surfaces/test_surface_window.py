@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QPoint
+from PySide6.QtGui import QColor, QImage
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from optlab.core import registry
 from optlab.gui import theme
 from optlab.gui.bridge import WorkerPrewarmer
+from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.surfaces.describe import curvature
 from optlab.gui.surfaces.scenes import scenes
 from optlab.gui.surfaces.surface_window import SurfaceWindow
@@ -273,3 +277,77 @@ def test_that_the_window_follows_the_theme(window: SurfaceWindow) -> None:
         assert window.contours.colors == window.view.colors == theme.DARK.plots
     finally:
         theme.choose("system")
+
+
+@pytest.fixture
+def themed(qapp: QApplication) -> Iterator[None]:
+    """Give the application its themes for the length of a test."""
+    before = theme.notifier().following
+    theme.notifier().following = qapp
+    palette, sheet = qapp.palette(), qapp.styleSheet()
+    yield
+    theme.choose("system")
+    theme.notifier().following = before
+    qapp.setPalette(palette)
+    qapp.setStyleSheet(sheet)
+
+
+def pixels(widget: QWidget) -> np.ndarray:
+    """Return the gray levels ``[height, width]`` of a widget."""
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_Grayscale8)
+    data = np.frombuffer(image.constBits(), dtype=np.uint8)
+    return data.reshape(image.height(), image.bytesPerLine())[:, : image.width()].astype(float)
+
+
+@pytest.mark.usefixtures("themed")
+@pytest.mark.parametrize("choice", ["light", "dark"])
+def test_that_icons_stand_out_in_each_theme(qtbot: QtBot, choice: theme.Choice) -> None:
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.show()
+    timeline.set_steps(10)
+    timeline.show_step(5)
+    theme.choose(choice)
+    background = QColor(theme.current().base).lightness()
+    for button in (timeline.play_button, timeline.back_button, timeline.forward_button):
+        image = button.icon().pixmap(16, 16).toImage()
+        inks = [
+            image.pixelColor(x, y)
+            for x in range(image.width())
+            for y in range(image.height())
+            if image.pixelColor(x, y).alpha() > 200
+        ]
+        assert len(inks) > 20
+        assert all(abs(ink.lightness() - background) > 120 for ink in inks)
+
+
+@pytest.mark.usefixtures("themed")
+@pytest.mark.parametrize("choice", ["light", "dark"])
+def test_that_toggles_look_different_when_they_are_on(
+    qtbot: QtBot, window: SurfaceWindow, choice: theme.Choice
+) -> None:
+    panel = InstrumentsPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    theme.choose(choice)
+    toggles = [window.critical_button, window.basins_button]
+    toggles += [next(iter(panel.cards.values())).fields_button]
+    for toggle in toggles:
+        toggle.blockSignals(True)
+        off = pixels(toggle)
+        toggle.setChecked(True)
+        on = pixels(toggle)
+        toggle.setChecked(False)
+        toggle.blockSignals(False)
+        assert on.shape == off.shape
+        assert (np.abs(on - off) > 5).mean() > 0.2
+
+
+def test_that_a_long_text_does_not_move_the_buttons(qtbot: QtBot, window: SurfaceWindow) -> None:
+    settled(qtbot, window)
+    window.show_status("")
+    buttons = (window.play_button, window.critical_button, window.timeline.play_button)
+    before = [button.mapTo(window, QPoint(0, 0)) for button in buttons]
+    window.show_status("A text of several lines. " * 60)
+    qtbot.waitUntil(lambda: window.status_label.height() > 2 * window.fontMetrics().height())
+    assert [button.mapTo(window, QPoint(0, 0)) for button in buttons] == before
