@@ -162,8 +162,8 @@ class InstrumentCard(QFrame):
         plot = self.plots[quantity]
         values = np.asarray(series.values)[:, 0]
         if values.ndim == 1:
-            names = [other for other, its in self.plots.items() if its is plot]
-            plot.add_curve(quantity, self._labels[quantity], names.index(quantity), strong=True)
+            shared = [other for other, its in self.plots.items() if its is plot]
+            plot.add_curve(quantity, self._labels[quantity], shared.index(quantity), strong=True)
             plot.append(quantity, series.steps, values)
             return
         names = (
