@@ -63,9 +63,9 @@ class Samples(NamedTuple):
     """Samples of a range of steps.
 
     Attributes:
-        steps: ``[n]``. values: ``[n]``, NaN in a gap. exact_from: None if no sample of the range was
-            dropped, else the step from which on all samples are kept. older: number of samples
-            before that step.
+        steps: ``[n]``. values: ``[n]``, NaN in a gap. exact_from: None if no sample of the range
+            was dropped, else the step from which on all samples are kept. older: number of
+            samples before that step.
     """
 
     steps: Ints

@@ -19,7 +19,7 @@ from optlab.gui.plots.curve import Curve
 from optlab.store import Store
 
 ValueSource = Callable[[str, int], tuple[NDArray[np.int64], NDArray[np.float64]] | None]
-"""Name of a series and row of a run → all steps ``[n]`` and values ``[n]`` or ``[n, K]``, or None."""
+"""Name of a series, row of a run → all steps ``[n]`` and values ``[n]`` or ``[n, K]``, or None."""
 
 
 class CurveValues(NamedTuple):

@@ -1,4 +1,4 @@
-"""Icons of the timeline, drawn in the colors of the palette: those of Qt's styles are always dark."""
+"""Icons of the timeline in the colors of the palette: those of Qt's styles are always dark."""
 
 from __future__ import annotations
 

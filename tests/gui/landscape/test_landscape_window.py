@@ -110,7 +110,9 @@ def test_that_each_tab_computes_what_it_shows(qtbot: QtBot, window: LandscapeWin
     assert len(window.norms.keys) == 1
 
 
-def test_that_a_stopped_computation_can_be_started_again(qtbot: QtBot, window: LandscapeWindow) -> None:
+def test_that_a_stopped_computation_can_be_started_again(
+    qtbot: QtBot, window: LandscapeWindow
+) -> None:
     run()
     window.show()
     qtbot.waitUntil(lambda: window.tasks.active, timeout=60_000)
