@@ -142,7 +142,7 @@ def test_that_switching_everything_off_says_so(result_plot: ResultPlot) -> None:
     for key in ("a", "b"):
         result_plot.legend.entry(key).setChecked(False)
     result_plot.refresh()
-    assert "switched off" in result_plot.message.text()
+    assert "are hidden" in result_plot.message.text()
 
 
 def test_that_an_image_is_drawn_from_below(result_plot: ResultPlot) -> None:
