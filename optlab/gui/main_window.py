@@ -47,6 +47,7 @@ from optlab.gui.panels.control_bar import ControlBar
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
+from optlab.gui.plots.value_export import StoredValues
 from optlab.gui.presets_menu import PresetsMenu
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.secondary_windows import SecondaryWindows
@@ -298,6 +299,7 @@ class MainWindow(QMainWindow):
 
     def _session_started(self, started: SessionStarted) -> None:
         self.plots.begin(started)
+        self.plots.set_value_source(StoredValues(self.bridge.run_ids))
         self.controls.begin(started.steps, started.step, started.device_name)
         self.controls.set_state("running")
         last = (
@@ -325,13 +327,13 @@ class MainWindow(QMainWindow):
     def _instrument_switched(self, name: str, values: dict[str, Any] | None) -> None:
         problem = self.experiment_panel.set_instrument(name, values)
         if problem:
-            self.instruments.say(name, problem)
+            self.instruments.show_problem(name, problem)
         elif self.bridge.active:
             self.bridge.send(SwitchInstrument(name, values))
 
     def _message_applied(self, applied: MessageApplied) -> None:
         if applied.problem and isinstance(applied.message, SwitchInstrument):
-            self.instruments.say(applied.message.name, applied.problem)
+            self.instruments.show_problem(applied.message.name, applied.problem)
         elif applied.problem:
             self.controls.say(applied.problem, problem=True)
         elif isinstance(applied.message, SetValue):
@@ -433,6 +435,7 @@ class MainWindow(QMainWindow):
         self.note.clear()
         self.plots.set_task(experiment.target_shape().task)
         self.plots.weights.set_followed(record.tracked)
+        self.plots.set_value_source(StoredValues([record.id]))
         block = SeriesBlock(
             record.steps,
             record.seconds,

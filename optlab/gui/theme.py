@@ -208,6 +208,9 @@ def _style_sheet(theme: Theme) -> str:
     QPushButton {{ padding: 5px 14px; border: 1px solid {theme.border}; border-radius: 5px; background: {theme.base}; color: {theme.text}; }}
     QPushButton:hover {{ border-color: {theme.accent}; }}
     QPushButton:pressed {{ background: {theme.window}; }}
+    QPushButton:checked, QToolButton#toggle:checked {{
+        background: {theme.note_ground}; border: 1px solid {theme.accent}; color: {theme.accent};
+    }}
     QPushButton:disabled {{ color: {theme.muted}; background: {theme.window}; }}
     QPushButton#primary {{ background: {theme.accent}; color: {theme.on_accent}; border-color: {theme.accent}; font-weight: 600; }}
     QPushButton#primary:disabled {{ background: {theme.border}; color: {theme.muted}; border-color: {theme.border}; }}

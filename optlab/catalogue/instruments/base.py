@@ -41,12 +41,15 @@ class Quantity:
         label: text for an axis or a legend.
         log: whether its natural axis is logarithmic.
         vector: whether it has K numbers for each run.
+        axis: label of an axis that it shares with the other quantities of this axis; "" for an axis
+            of its own.
     """
 
     name: str
     label: str
     log: bool = False
     vector: bool = False
+    axis: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ class Conditioning(Instrument):
     negative gradient: the Hessian is ill-conditioned, and only a smaller rate helps. The flag is
     then 1, and the learning rate exceeds the largest rate that goes downhill.
 
-    With momentum or per-weight rates, the actual step differs from −εg; choose which of the two to
-    examine.
+    With momentum or per-weight rates, the actual step differs from −εg. Predicted and actual change
+    are those of the actual step, or on request those of −εg; the flag and the largest rate always
+    belong to −εg.
     """
 
     name: ClassVar[str] = "conditioning"
@@ -43,10 +44,10 @@ class Conditioning(Instrument):
     )
     usual: ClassVar[bool] = True
     gives: ClassVar[tuple[Quantity, ...]] = (
-        Quantity("gg", "gᵀg", log=True),
-        Quantity("ghg", "gᵀHg"),
-        Quantity("predicted", "Predicted change"),
-        Quantity("actual", "Actual change"),
+        Quantity("gg", "gᵀg", log=True, axis="gᵀg and gᵀHg"),
+        Quantity("ghg", "gᵀHg", log=True, axis="gᵀg and gᵀHg"),
+        Quantity("predicted", "Predicted change", axis="Change of the objective"),
+        Quantity("actual", "Actual change", axis="Change of the objective"),
         Quantity("trouble", "Uphill (1 or 0)"),
         Quantity("largest_rate", "Largest rate that goes downhill", log=True),
     )
@@ -56,22 +57,23 @@ class Conditioning(Instrument):
         "Every 100 steps costs a few percent of the training, and conditioning changes no faster.",
     )
     step: Literal["gradient", "taken"] = choice(
-        "gradient",
+        "taken",
         "Step",
-        help="gradient: the step −εg of (8.10), whatever the optimizer does; taken: the actual "
-        "step of the optimizer. For plain SGD both are the same.",
+        help="Step whose predicted and actual change are compared. taken: the step of the "
+        "optimizer; gradient: the step −εg of (8.10). For plain SGD both are the same.",
     )
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         g = context.gradient
         gg, ghg = g.square().sum(dim=1), context.along(g)
         rate = context.rate
+        gradient_slope, gradient_bend = -rate * gg, 0.5 * rate.square() * ghg
         if self.step == "taken" and context.stepped:
             step = context.after - context.theta
             slope, bend = (g * step).sum(dim=1), 0.5 * context.along(step)
             end = context.after
         else:
-            slope, bend = -rate * gg, 0.5 * rate.square() * ghg
+            slope, bend = gradient_slope, gradient_bend
             end = context.theta - rate.unsqueeze(1) * g
         return Reading(
             {
@@ -79,7 +81,7 @@ class Conditioning(Instrument):
                 "ghg": ghg,
                 "predicted": bend + slope,
                 "actual": context.value(end) - context.batch_value,
-                "trouble": (bend > -slope).to(gg),
+                "trouble": (gradient_bend > -gradient_slope).to(gg),
                 "largest_rate": self._largest(gg, ghg),
             }
         )

@@ -1,1 +1,1 @@
-"""The window of the benches: statements of the notes put to the test, one at a time."""
+"""The window of the demonstrations, each of which tests a statement of the notes."""

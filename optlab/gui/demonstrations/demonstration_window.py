@@ -1,6 +1,4 @@
-"""The window of the benches: pick a statement of the notes, set its numbers, run it, look at plots
-and table, and export them.
-"""
+"""The demonstrations window: choose a statement of the notes, run it, and export its results."""
 
 from __future__ import annotations
 
@@ -47,21 +45,24 @@ _NAME = Qt.ItemDataRole.UserRole + 1
 
 
 class DemonstrationWindow(QMainWindow):
-    """All benches. ``closed``: it was closed by the user."""
+    """The demonstrations window.
+
+    Signals: ``closed()``: the user closed the window.
+    """
 
     closed = Signal()
 
-    def __init__(self, warmth: WorkerPrewarmer, parent: QWidget | None = None) -> None:
+    def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Benches – OptLab")
+        self.setWindowTitle("Demonstrations – OptLab")
         self.resize(1360, 860)
-        self.questions = TaskBridge(warmth.pool, self)
+        self.tasks = TaskBridge(prewarmer.pool, self)
         self.list = QListWidget()
-        self.sentence, self.note, self.source, self.words = (
+        self.sentence, self.note, self.source, self.status_label = (
             QLabel(""),
             QLabel(""),
             QLabel(""),
-            QLabel("Pick a bench and press Run."),
+            QLabel("Choose a demonstration and press Run."),
         )
         self.formula = FormulaView()
         self.form: FieldsForm | None = None
@@ -79,10 +80,10 @@ class DemonstrationWindow(QMainWindow):
         self._connect()
         self.list.setCurrentRow(0)
 
-    # --- building -----------------------------------------------------------------------------------------------------------------
+    # --- building -------------------------------------------------------------
 
     def _build(self) -> None:
-        self.list.setAccessibleName("Benches")
+        self.list.setAccessibleName("Demonstrations")
         for demonstration in demonstrations.demonstrations():
             item = QListWidgetItem(
                 f"{demonstration.label}  ({demonstration.row})"
@@ -92,11 +93,11 @@ class DemonstrationWindow(QMainWindow):
             item.setData(_NAME, demonstration.name)
             item.setToolTip(page(demonstration).sentence)
             self.list.addItem(item)
-        for label in (self.sentence, self.note, self.source, self.words):
+        for label in (self.sentence, self.note, self.source, self.status_label):
             label.setWordWrap(True)
         for label in (self.note, self.source):
             label.setProperty("role", "muted")
-        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.status_label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         column = QWidget()
         column.setObjectName("experimentColumn")
         self._about = QVBoxLayout(column)
@@ -124,7 +125,7 @@ class DemonstrationWindow(QMainWindow):
         self.table.setAlternatingRowColors(True)
         self.table.setShowGrid(False)
         self.table.verticalHeader().hide()
-        self.table.setAccessibleName("What was found")
+        self.table.setAccessibleName("Results")
         self.tabs.setDocumentMode(True)
         right = QSplitter(Qt.Orientation.Vertical)
         right.setChildrenCollapsible(False)
@@ -133,7 +134,7 @@ class DemonstrationWindow(QMainWindow):
         right.setSizes([560, 260])
         self.run_button.setObjectName("primary")
         self.run_button.setShortcut("Ctrl+Return")
-        self.run_button.setToolTip("Run this bench (Ctrl+Return)")
+        self.run_button.setToolTip("Run this demonstration (Ctrl+Return)")
         self.stop_button.setEnabled(False)
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
@@ -148,7 +149,7 @@ class DemonstrationWindow(QMainWindow):
         layout = QVBoxLayout(page_right)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(right, 1)
-        layout.addWidget(self.words)
+        layout.addWidget(self.status_label)
         layout.addLayout(buttons)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
@@ -159,45 +160,45 @@ class DemonstrationWindow(QMainWindow):
         self.setCentralWidget(split)
 
     def _connect(self) -> None:
-        self.list.currentItemChanged.connect(lambda now, _before: self._picked(now))
+        self.list.currentItemChanged.connect(lambda now, _before: self._select(now))
         self.list.itemDoubleClicked.connect(lambda _item: self.run())
         self.run_button.clicked.connect(self.run)
         self.stop_button.clicked.connect(self._stop)
         self.copy_button.clicked.connect(self._copy)
         self.export_button.clicked.connect(self._choose_file)
-        self.questions.answered.connect(self._take)
-        self.questions.failed.connect(lambda sentence: self._say(sentence, problem=True))
-        self.questions.finished.connect(lambda: self._set_busy(False))
+        self.tasks.answered.connect(self._show_result)
+        self.tasks.failed.connect(lambda message: self._show_status(message, problem=True))
+        self.tasks.finished.connect(lambda: self._set_busy(False))
         theme.notifier().themeChanged.connect(self.apply_theme)
 
     def apply_theme(self) -> None:
-        """Follow the theme in what does not follow the palette by itself."""
+        """Apply the colors of the theme to widgets that do not use the palette."""
         for plot in self.plots:
             plot.set_colors(theme.current().plots)
 
-    # --- picking and running ----------------------------------------------------------------------------------------------------------
+    # --- choosing and running --------------------------------------------------
 
     def chosen(self) -> str:
-        """Name of the bench that is picked."""
+        """Return the name of the selected demonstration."""
         name: str = self.list.currentItem().data(_NAME)
         return name
 
     def choose(self, name: str) -> None:
-        """Pick a bench."""
+        """Select a demonstration by name."""
         for row in range(self.list.count()):
             if self.list.item(row).data(_NAME) == name:
                 self.list.setCurrentRow(row)
 
     def run(self) -> None:
-        """Run the bench that is picked, with the numbers of its form."""
+        """Run the selected demonstration with the values of its form."""
         if self.form is None or self.form.errors():
             return
         self._clear()
         self._set_busy(True)
-        self._say("Running…")
-        self.questions.ask(DemonstrationTask(self.chosen(), self.form.values()))
+        self._show_status("Running…")
+        self.tasks.ask(DemonstrationTask(self.chosen(), self.form.values()))
 
-    def _picked(self, item: QListWidgetItem | None) -> None:
+    def _select(self, item: QListWidgetItem | None) -> None:
         if item is None:
             return
         demonstration = demonstrations.get(item.data(_NAME))
@@ -218,13 +219,13 @@ class DemonstrationWindow(QMainWindow):
             )
         )
         self._about.insertWidget(3, self.form)
-        if self.questions.active:
+        if self.tasks.active:
             self._stop()
         self._clear()
-        self._say("Press Run.")
+        self._show_status("Press Run.")
 
     def _stop(self) -> None:
-        self.questions.give_up()
+        self.tasks.give_up()
 
     def _clear(self) -> None:
         self.model.set_table(None)
@@ -240,32 +241,32 @@ class DemonstrationWindow(QMainWindow):
         for button in (self.copy_button, self.export_button):
             button.setEnabled(not busy and self.model.rowCount() > 0)
 
-    # --- what was found -------------------------------------------------------------------------------------------------------------
+    # --- results -------------------------------------------------------
 
-    def _take(self, found: DemonstrationResult) -> None:
-        while len(self.plots) < len(found.plots):
-            plot = ResultPlot()
-            plot.set_colors(theme.current().plots)
-            self.plots.append(plot)
-            self.tabs.addTab(plot, "")
-        for number, (plot, what) in enumerate(zip(self.plots, found.plots, strict=False)):
-            self.tabs.setTabText(number, what.title)
-            plot.show_plot(what)
-        self.model.set_table(found.table)
+    def _show_result(self, result: DemonstrationResult) -> None:
+        while len(self.plots) < len(result.plots):
+            widget = ResultPlot()
+            widget.set_colors(theme.current().plots)
+            self.plots.append(widget)
+            self.tabs.addTab(widget, "")
+        for index, (widget, plot) in enumerate(zip(self.plots, result.plots, strict=False)):
+            self.tabs.setTabText(index, plot.title)
+            widget.show_plot(plot)
+        self.model.set_table(result.table)
         self.table.resizeColumnsToContents()
-        self.progress.setValue(round(1000 * found.done))
-        self._say(found.sentence)
+        self.progress.setValue(round(1000 * result.done))
+        self._show_status(result.sentence)
 
-    def _say(self, sentence: str, *, problem: bool = False) -> None:
-        self.words.setText(sentence)
-        self.words.setProperty("problem", problem)
-        self.words.style().unpolish(self.words)
-        self.words.style().polish(self.words)
+    def _show_status(self, text: str, *, problem: bool = False) -> None:
+        self.status_label.setText(text)
+        self.status_label.setProperty("problem", problem)
+        self.status_label.style().unpolish(self.status_label)
+        self.status_label.style().polish(self.status_label)
 
-    # --- taking it along ------------------------------------------------------------------------------------------------------------
+    # --- export ------------------------------------------------------
 
     def _copy(self) -> None:
-        QGuiApplication.clipboard().setText(text(self.model.table, "\t"))
+        QGuiApplication.clipboard().setText(table_text(self.model.table, "\t"))
 
     def _choose_file(self) -> None:
         name, _ = QFileDialog.getSaveFileName(
@@ -277,20 +278,20 @@ class DemonstrationWindow(QMainWindow):
     def export(self, path: Path) -> None:
         """Write the table as a CSV file."""
         try:
-            write_atomically(path, text(self.model.table, ",").encode())
+            write_atomically(path, table_text(self.model.table, ",").encode())
         except OptLabError as error:
-            self._say(str(error), problem=True)
+            self._show_status(str(error), problem=True)
 
-    # --- the end --------------------------------------------------------------------------------------------------------------------
+    # --- closing --------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
-        self.questions.shut_down()
+        self.tasks.shut_down()
         self.closed.emit()
         event.accept()
 
 
-def text(table: Table, delimiter: str) -> str:
-    """A table as lines, numbers in full."""
+def table_text(table: Table, delimiter: str) -> str:
+    """Return a table as lines, with numbers in full precision."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     writer.writerow([column.heading for column in table.columns])

@@ -1,1 +1,1 @@
-"""The instruments beside a run: which are on, and what they show."""
+"""The instruments of a run: switches, settings and plots."""

@@ -1,4 +1,4 @@
-"""One instrument: a switch, its schedule and fields, its page, and what it shows."""
+"""The card of an instrument: a switch, its fields, its help page and its plots."""
 
 from __future__ import annotations
 
@@ -25,17 +25,15 @@ from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.result_plot import ResultPlot
 from optlab.training.events import InstrumentImage, Series
 
-MOST_CURVES = 12
-"""Of a quantity of many numbers the first so many are drawn; beyond, colors repeat and nobody reads
-the legend.
-"""
+MAX_CURVES = 12
+"""Curves that are drawn of a quantity with many numbers: beyond, colors repeat."""
 
 
 class InstrumentCard(QFrame):
-    """Edits and shows one instrument.
+    """An editor and display of one instrument.
 
     Signals: ``switched(str, object)``: its name, and its fields or None; ``pageRequested(str,
-    str)``.
+    str)``: kind and name.
     """
 
     switched = Signal(str, object)
@@ -46,12 +44,14 @@ class InstrumentCard(QFrame):
         self.setObjectName("tile")
         self.instrument = instrument
         self._columns: dict[str, tuple[str, ...]] = {}
+        self._labels = {quantity.name: quantity.label for quantity in instrument.gives}
         self.box = QCheckBox(instrument.label)
         self.box.setToolTip(sentence(instrument))
         self.cost = QLabel("")
         self.cost.setProperty("role", "muted")
         self.fields_button = self._button("⚙", "Schedule and fields of this instrument")
         self.fields_button.setCheckable(True)
+        self.fields_button.setObjectName("toggle")
         self.page_button = self._button("?", f"Explain {instrument.label.lower()}")
         self.form = FieldsForm(instrument, f"instruments.{instrument.name}")
         self.form.hide()
@@ -78,7 +78,7 @@ class InstrumentCard(QFrame):
         layout.addLayout(head)
         for widget in (self.form, self.problem, self.tabs):
             layout.addWidget(widget)
-        self._say_cost()
+        self._show_schedule()
         self.box.toggled.connect(lambda _on: self._switched())
         self.form.fieldEdited.connect(lambda _name: self._edited())
         self.fields_button.toggled.connect(self.form.setVisible)
@@ -86,18 +86,22 @@ class InstrumentCard(QFrame):
             lambda: self.pageRequested.emit("instrument", instrument.name)
         )
 
-    # --- what the panel asks ------------------------------------------------------------------------------------------------------
+    # --- interface --------------------------------------------------
 
     @property
     def plots(self) -> dict[str, CurvePlot]:
-        """Quantity → its plot.
+        """Plots by the name of the quantity; quantities of one axis share a plot.
 
-        Made when they are first wanted: most instruments are off, and plots take time to set up.
+        They are built on first access: most instruments are off, and plots take time to set up.
         """
         if not self._plots:
+            shared: dict[str, CurvePlot] = {}
             for quantity in self.instrument.gives:
-                self._plots[quantity.name] = CurvePlot(quantity.label, log_y=quantity.log)
-                self.tabs.addTab(self._plots[quantity.name], quantity.label)
+                label = quantity.axis or quantity.label
+                if label not in shared:
+                    shared[label] = CurvePlot(label, log_y=quantity.log)
+                    self.tabs.addTab(shared[label], label)
+                self._plots[quantity.name] = shared[label]
             if self.instrument.draws:
                 self._picture = ResultPlot()
                 self.tabs.insertTab(0, self._picture, "Last reading")
@@ -109,52 +113,57 @@ class InstrumentCard(QFrame):
 
     @property
     def picture(self) -> ResultPlot | None:
-        """The plot of what it draws; None where it draws nothing."""
+        """The plot of its images; None if it draws none."""
         return self._picture if self.plots else None
 
     @property
     def on(self) -> bool:
-        """Whether it is switched on."""
+        """Whether the instrument is switched on."""
         return self.box.isChecked()
 
     def values(self) -> dict[str, Any]:
-        """Its fields."""
+        """Return the values of its fields."""
         return self.form.values()
 
     def set_values(self, values: dict[str, Any] | None) -> None:
-        """Switch it on with these fields, or off, without saying so."""
+        """Switch it on with these fields, or with None off, without emitting ``switched``."""
         self.box.blockSignals(True)
         self.box.setChecked(values is not None)
         self.box.blockSignals(False)
         if values is not None:
             self.form.set_values({**self.form.values(), **values})
-        self._say_cost()
+        self._show_schedule()
         self._show_plots()
 
-    def say(self, sentence: str) -> None:
-        """Say why it cannot be switched on; "" takes it away."""
-        self.problem.setText(sentence)
-        self.problem.setVisible(bool(sentence))
+    def show_problem(self, message: str) -> None:
+        """Show why it cannot be switched on; "" hides the message."""
+        self.problem.setText(message)
+        self.problem.setVisible(bool(message))
 
     def set_cost(self, seconds: float, plain: float) -> None:
-        """What a reading was measured to cost."""
+        """Show the measured cost of a reading.
+
+        Args:
+            seconds: duration of a reading. plain: duration of a plain training step.
+        """
         every = self.form.values()["every"]
         share = f", {seconds / plain / every:.1%} of the training" if every and plain > 0.0 else ""
         steps = f"{seconds / plain:.1f} steps" if plain > 0.0 else f"{1000 * seconds:.1f} ms"
         self.cost.setText(f"a reading costs {steps}{share}")
 
     def clear(self) -> None:
-        """Forget what was shown."""
+        """Remove all values."""
         self._columns = {}
         for plot in self._plots.values():
             plot.remove_all()
 
     def take(self, quantity: str, series: Series) -> None:
-        """New values of one of its quantities."""
+        """Append values ``[n, R]`` or ``[n, R, K]`` of a quantity; only run 0 is drawn."""
         plot = self.plots[quantity]
         values = np.asarray(series.values)[:, 0]
         if values.ndim == 1:
-            plot.add_curve(quantity, self.box.text(), 0, strong=True)
+            shared = [other for other, its in self.plots.items() if its is plot]
+            plot.add_curve(quantity, self._labels[quantity], shared.index(quantity), strong=True)
             plot.append(quantity, series.steps, values)
             return
         names = (
@@ -163,53 +172,53 @@ class InstrumentCard(QFrame):
             or tuple(str(number + 1) for number in range(values.shape[1]))
         )
         self._columns[quantity] = names
-        for number, name in enumerate(names[: min(MOST_CURVES, values.shape[1])]):
+        for number, name in enumerate(names[: min(MAX_CURVES, values.shape[1])]):
             plot.add_curve(name, name, number, strong=True)
             plot.append(name, series.steps, values[:, number])
 
-    def take_picture(self, pictured: InstrumentImage) -> None:
-        """What it drew at its last reading."""
-        plot = plot_of(self.instrument.label, pictured.arrays)
+    def take_picture(self, image: InstrumentImage) -> None:
+        """Show the image of its last reading."""
+        plot = plot_of(self.instrument.label, image.arrays)
         if self.picture is not None and plot is not None:
             self.picture.show_plot(plot)
-            self.tabs.setTabText(0, f"Step {pictured.step:,}")
+            self.tabs.setTabText(0, f"Step {image.step:,}")
 
     def refresh(self) -> None:
-        """Draw what has come since the last frame."""
+        """Draw pending changes."""
         for plot in self._plots.values():
             plot.refresh()
         if self._picture is not None:
             self._picture.refresh()
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of the theme."""
         self._colors = colors
         for plot in self._plots.values():
             plot.set_colors(colors)
         if self._picture is not None:
             self._picture.set_colors(colors)
 
-    # --- editing ------------------------------------------------------------------------------------------------------------------
+    # --- editing --------------------------------------------------------------
 
     def _switched(self) -> None:
-        self.say("")
+        self.show_problem("")
         self._show_plots()
         self.switched.emit(self.instrument.name, self.values() if self.on else None)
 
     def _show_plots(self) -> None:
         if self.on:
-            self.plots  # noqa: B018 - made now
+            self.plots  # noqa: B018 - builds the plots
         self.tabs.setVisible(self.on)
 
     def _edited(self) -> None:
-        self._say_cost()
+        self._show_schedule()
         if self.on and not self.form.errors():
             self.switched.emit(self.instrument.name, self.values())
 
-    def _say_cost(self) -> None:
+    def _show_schedule(self) -> None:
         every = self.form.values()["every"]
         when = (
-            "on a pause and at the end"
+            "on pause and at the end"
             if every == 0
             else "at every step"
             if every == 1

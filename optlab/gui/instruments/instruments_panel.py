@@ -1,4 +1,4 @@
-"""The instruments of a run, in groups: switched before it starts, while it goes, or on a pause."""
+"""The instruments panel: instruments in groups, switched before or during a run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from optlab.training.events import InstrumentCosts, InstrumentImage, SeriesBlock
 
 
 class InstrumentsPanel(QScrollArea):
-    """A card for each instrument, two in a row.
+    """A card for each instrument, in two columns.
 
-    Signals: ``switched(str, object)``: an instrument was switched by the user: its name, and its
-    fields or None; ``pageRequested(str, str)``.
+    Signals: ``switched(str, object)``: the user switched an instrument; its name, and its fields or
+    None; ``pageRequested(str, str)``: kind and name.
     """
 
     switched = Signal(str, object)
@@ -37,12 +37,12 @@ class InstrumentsPanel(QScrollArea):
         layout = QVBoxLayout(column)
         layout.setContentsMargins(0, 0, 8, 8)
         layout.setSpacing(8)
-        words = QLabel(
-            "Instruments look at a run beside it: whatever is switched on, the training stays the same to the last bit."
+        intro = QLabel(
+            "Instruments observe a run. They never change the training, not even in the last bit."
         )
-        words.setWordWrap(True)
-        words.setProperty("role", "muted")
-        layout.addWidget(words)
+        intro.setWordWrap(True)
+        intro.setProperty("role", "muted")
+        layout.addWidget(intro)
         groups: dict[str, list[InstrumentCard]] = {}
         for component in registry.components("instrument"):
             card = InstrumentCard(cast(type[Instrument], component))
@@ -65,28 +65,28 @@ class InstrumentsPanel(QScrollArea):
         self.setWidget(column)
 
     def tables(self) -> dict[str, dict[str, Any]]:
-        """The section ``instruments`` of an experiment: those that are on."""
+        """Return the section ``instruments`` of an experiment: the fields of those switched on."""
         return {name: card.values() for name, card in self.cards.items() if card.on}
 
     def set_tables(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
-        """Show which are on, without saying that they were switched."""
+        """Set which instruments are on, without emitting ``switched``."""
         for name, card in self.cards.items():
-            card.say("")
+            card.show_problem("")
             card.set_values(dict(tables[name]) if name in tables else None)
 
-    def say(self, name: str, sentence: str) -> None:
-        """Say why an instrument cannot be switched on, and switch it off."""
+    def show_problem(self, name: str, message: str) -> None:
+        """Switch an instrument off and show why it cannot be used."""
         if name in self.cards:
             self.cards[name].set_values(None)
-            self.cards[name].say(sentence)
+            self.cards[name].show_problem(message)
 
     def clear(self) -> None:
-        """Another run: forget what was shown."""
+        """Remove all values and images, before another run."""
         for card in self.cards.values():
             card.clear()
 
     def take(self, block: SeriesBlock) -> None:
-        """New measurements."""
+        """Append the values of a block."""
         for series, values in block.series.items():
             name, dot, quantity = series.partition(".")
             if (
@@ -96,25 +96,25 @@ class InstrumentsPanel(QScrollArea):
             ):
                 self.cards[name].take(quantity, values)
 
-    def take_picture(self, pictured: InstrumentImage) -> None:
-        """What an instrument drew."""
-        if pictured.run == 0 and pictured.name in self.cards:
-            self.cards[pictured.name].take_picture(pictured)
+    def take_picture(self, image: InstrumentImage) -> None:
+        """Show the image of an instrument."""
+        if image.run == 0 and image.name in self.cards:
+            self.cards[image.name].take_picture(image)
 
-    def take_costs(self, costed: InstrumentCosts) -> None:
-        """What instruments were measured to cost."""
-        for name, seconds in costed.readings.items():
+    def take_costs(self, costs: InstrumentCosts) -> None:
+        """Show the measured costs of instruments."""
+        for name, seconds in costs.readings.items():
             if name in self.cards:
-                self.cards[name].set_cost(seconds, costed.plain)
+                self.cards[name].set_cost(seconds, costs.plain)
 
     def refresh(self) -> None:
-        """Draw what has come since the last frame."""
+        """Draw pending changes."""
         if self.isVisible():
             for card in self.cards.values():
                 if card.on:
                     card.refresh()
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of the theme."""
         for card in self.cards.values():
             card.set_colors(colors)

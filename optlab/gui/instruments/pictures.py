@@ -1,6 +1,4 @@
-"""What an instrument draws, as a plot: a histogram, a reliability curve, or curves over what comes
-first.
-"""
+"""The arrays that an instrument draws, turned into a plot."""
 
 from __future__ import annotations
 
@@ -13,11 +11,11 @@ from optlab.studies.demonstrations.base import Axis, Curve, Plot, Scatter
 
 
 def plot_of(title: str, arrays: Mapping[str, Floats]) -> Plot | None:
-    """The plot of the arrays of one reading; None where they are none that can be drawn.
+    """Return a plot of the arrays ``[n]`` of one reading, or None if they cannot be drawn.
 
-    ``edges`` and ``counts`` are a histogram, ``probability`` and ``accuracy`` a reliability curve.
-    Of anything else the others are drawn over the first array, and one alone over the numbers of
-    its entries.
+    ``edges`` ``[n + 1]`` and ``counts`` ``[n]`` make a histogram, ``probability`` and ``accuracy``
+    a reliability curve. Otherwise the other arrays are drawn over the first one, and a single array
+    over the indices of its entries.
     """
     if "edges" in arrays and "counts" in arrays:
         edges, counts = arrays["edges"], arrays["counts"]
@@ -26,16 +24,16 @@ def plot_of(title: str, arrays: Mapping[str, Floats]) -> Plot | None:
             title, Axis(title), Axis("Examples"), curves=(Curve("Examples", x, y, style="path"),)
         )
     if "probability" in arrays and "accuracy" in arrays:
-        sure, right = arrays["probability"], arrays["accuracy"]
-        there = np.isfinite(sure) & np.isfinite(right)
+        probability, accuracy = arrays["probability"], arrays["accuracy"]
+        finite = np.isfinite(probability) & np.isfinite(accuracy)
         ideal = Curve(
-            "As sure as right", np.array([0.0, 1.0]), np.array([0.0, 1.0]), style="predicted"
+            "Perfect calibration", np.array([0.0, 1.0]), np.array([0.0, 1.0]), style="predicted"
         )
-        measured = Curve("This run", sure[there], right[there])
+        measured = Curve("This run", probability[finite], accuracy[finite])
         return Plot(
             title,
             Axis("Mean probability of the predicted class"),
-            Axis("Share that is right"),
+            Axis("Accuracy"),
             curves=(ideal, measured),
         )
     names = list(arrays)
@@ -46,20 +44,20 @@ def plot_of(title: str, arrays: Mapping[str, Floats]) -> Plot | None:
         return None
     x = arrays[names[0]]
     curves = tuple(
-        Curve(_words(name), x, arrays[name]) for name in names[1:] if arrays[name].shape == x.shape
+        Curve(_title(name), x, arrays[name]) for name in names[1:] if arrays[name].shape == x.shape
     )
     if not curves:
         return None
-    many = all(
+    positive = all(
         (curve.y[np.isfinite(curve.y)] > 0).all() and np.isfinite(curve.y).any() for curve in curves
     )
-    wide = many and max(float(np.nanmax(c.y)) for c in curves) > 100.0 * min(
+    wide = positive and max(float(np.nanmax(c.y)) for c in curves) > 100.0 * min(
         float(np.nanmin(c.y)) for c in curves
     )
     log_x = bool((x > 0).all() and len(x) > 1 and x[-1] > 100.0 * x[0])
     return Plot(
         title,
-        Axis(_words(names[0]), log=log_x),
+        Axis(_title(names[0]), log=log_x),
         Axis(title, log=wide),
         curves=curves,
         scatters=_points(curves),
@@ -67,9 +65,9 @@ def plot_of(title: str, arrays: Mapping[str, Floats]) -> Plot | None:
 
 
 def _points(curves: tuple[Curve, ...]) -> tuple[Scatter, ...]:
-    """A single point has no line."""
+    """Return the curves of a single point as scatters, because a point has no line."""
     return tuple(Scatter(curve.name, curve.x, curve.y) for curve in curves if len(curve.x) == 1)
 
 
-def _words(name: str) -> str:
+def _title(name: str) -> str:
     return name.replace("_", " ").capitalize()

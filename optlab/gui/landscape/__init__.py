@@ -1,3 +1,1 @@
-"""The window in which the loss around a run's weights is looked at: slices, lines, the Hessian's
-spectrum, the critical point nearby.
-"""
+"""The window that shows the loss around the weights of a run: slices, spectrum, critical point."""

@@ -1,5 +1,6 @@
-"""The spectrum of the Hessian: its density on a logarithmic axis, with the eigenvalues at both ends
-and the edge of stability as lines.
+"""The spectral density of the Hessian on a logarithmic axis.
+
+Vertical lines mark the extreme eigenvalues and the edge of stability.
 """
 
 from __future__ import annotations
@@ -13,42 +14,42 @@ from optlab.gui.plots.ticks import readable
 from optlab.tasks.landscape import SpectrumResult
 
 _FLOOR = 1e-7
-"""Share of the highest density below which the curve is not drawn: the tails of the smoothing."""
+"""The curve is cut off below this share of the highest density, where only smoothing is visible."""
 
 
 class DensityPlot(PlotFrame):
-    """Draws a :class:`~optlab.tasks.landscape.SpectrumResult`."""
+    """A plot of a :class:`~optlab.tasks.landscape.SpectrumResult`."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(steps=False, parent=parent)
         self.setAccessibleName("Spectrum of the Hessian")
-        self.follow_button.setText("Whole")
+        self.follow_button.setText("Reset view")
         self.canvas.x_axis.set_label("Eigenvalue λ")
         self.canvas.y_axis.set_label("log₁₀ density")
-        self._found: SpectrumResult | None = None
+        self._result: SpectrumResult | None = None
         self.curve = pg.PlotCurveItem(antialias=True)
         self.ends = pg.PlotCurveItem(connect="pairs", antialias=True)
         self.edge = pg.InfiniteLine(angle=90, movable=False)
         for item in (self.curve, self.ends, self.edge):
             self.canvas.view.addItem(item, ignoreBounds=True)
 
-    def show_spectrum(self, found: SpectrumResult | None) -> None:
-        """Show another spectrum; None for none."""
-        self._found = found
+    def show_spectrum(self, result: SpectrumResult | None) -> None:
+        """Show another spectrum, or none."""
+        self._result = result
         self.follow()
 
     def _draw(self) -> None:
-        found = self._found
-        if found is None:
-            self._say("No spectrum yet…")
+        result = self._result
+        if result is None:
+            self._show_message("No spectrum yet…")
             return
-        self._say("")
-        ends = np.concatenate([found.bottom, found.top])
+        self._show_message("")
+        ends = np.concatenate([result.bottom, result.top])
         low, high = float(min(ends.min(), 0.0)), float(ends.max())
         bottom, top = -3.0, 0.5
-        if len(found.grid):
-            kept = found.density > _FLOOR * found.density.max()
-            x, y = found.grid[kept], np.log10(found.density[kept])
+        if len(result.grid):
+            kept = result.density > _FLOOR * result.density.max()
+            x, y = result.grid[kept], np.log10(result.density[kept])
             self.curve.setPen(pg.mkPen(self.colors.curve(0), width=2))
             self.curve.setData(x, y)
             bottom, top = float(y.min()), float(y.max()) + 0.5
@@ -57,10 +58,10 @@ class DensityPlot(PlotFrame):
         self.ends.setPen(pg.mkPen(self.colors.curve(1), width=2))
         height = bottom + 0.12 * (top - bottom)
         self.ends.setData(np.repeat(ends, 2), np.tile([bottom, height], len(ends)))
-        self.edge.setVisible(found.rate is not None)
-        if found.rate is not None:
+        self.edge.setVisible(result.rate is not None)
+        if result.rate is not None:
             self.edge.setPen(pg.mkPen(self.colors.curve(2), width=1.5))
-            self.edge.setPos(2.0 / found.rate)
+            self.edge.setPos(2.0 / result.rate)
         if self.following:
             room = 0.05 * (high - low)
             self.canvas.view.setRange(
@@ -71,7 +72,7 @@ class DensityPlot(PlotFrame):
             )
 
     def _update_readout(self) -> None:
-        if self._mouse is None or self._found is None:
+        if self._mouse is None or self._result is None:
             self._hide_readout()
             return
         at = self.canvas.view.mapSceneToView(self._mouse)

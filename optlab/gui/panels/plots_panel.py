@@ -12,6 +12,7 @@ from optlab.gui.plots.gradient_plot import GradientPlot
 from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.plots.margin_plot import MarginPlot
 from optlab.gui.plots.path_plot import PathPlot
+from optlab.gui.plots.value_export import ValueSource
 from optlab.gui.plots.weights_plot import WeightsPlot
 from optlab.training.events import SeriesBlock, SessionStarted, WeightPath
 
@@ -82,6 +83,11 @@ class PlotsPanel(QWidget):
         """Mark a step in every plot over steps: something was changed there."""
         for plot in (self.loss, self.error, self.margin, self.gradient, self.weights):
             plot.mark(step, text)
+
+    def set_value_source(self, source: ValueSource | None) -> None:
+        """Set where plots read values that they no longer keep; None for nowhere."""
+        for plot in (self.loss, self.error, self.margin, self.gradient, self.weights):
+            plot.set_value_source(source)
 
     def refresh(self) -> None:
         """Draw what has come since the last frame."""

@@ -1,1 +1,1 @@
-"""Live plots: NumPy arrays in, one drawing a frame out."""
+"""Live plots: they receive NumPy arrays and draw at most once a frame."""

@@ -1,7 +1,6 @@
-"""An axis with our ticks, whose breadth only ever grows: a new range does not make the plot
-tremble.
+"""An axis with round ticks, whose thickness never shrinks: the plot stays put as ranges change.
 
-It is kept as a picture between frames: drawing its texts costs more than drawing the curves.
+It is cached as a pixmap between frames: drawing its labels costs more than drawing the curves.
 """
 
 from __future__ import annotations
@@ -17,40 +16,40 @@ from optlab.gui.plots.colors import PlotColors, mixed
 from optlab.gui.plots.ticks import (
     Levels,
     linear_ticks,
-    log_texts,
+    log_labels,
     log_ticks,
-    step_texts,
-    value_texts,
+    step_labels,
+    value_labels,
 )
 
-_USUAL = "−0.005"
-"""A text that the axis has room for from the beginning."""
-_STEP = 10.0
-"""Pixels by which the breadth grows at least."""
+_TYPICAL_LABEL = "−0.005"
+"""A tick label that fits from the start."""
+_GROWTH_STEP = 10.0
+"""Minimum growth of the thickness, in pixels."""
 
 
 class PlotAxis(pg.AxisItem):
     """An axis of steps (``bottom``) or values (``left``).
 
     Args:
-        side: ``"left"`` or ``"bottom"``. steps: whether texts use SI prefixes.
+        side: ``"left"`` or ``"bottom"``. steps: whether tick labels use SI prefixes.
     """
 
-    # Asked for before the constructor is done and after the label is gone, so it depends on
+    # Read before the constructor has finished and after the label is deleted, so it depends on
     # neither.
-    _room = 0.0
+    _overhang = 0.0
 
     def __init__(self, side: str, *, steps: bool = False) -> None:
         super().__init__(side, maxTickLength=-4)
         self._steps = steps
         self._label = ""
         self.exponent = 0
-        """What is drawn is the value times ``10**-exponent``."""
+        """Drawn coordinates are values times ``10**-exponent``."""
         self.enableAutoSIPrefix(False)
         self.setStyle(maxTextLevel=0, tickTextOffset=4, autoExpandTextSpace=False)
         self.setGrid(255)
         self.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
-        self._breadth = 0.0
+        self._thickness = 0.0
 
     def set_label(self, text: str) -> None:
         """Name the axis, with its unit."""
@@ -59,53 +58,52 @@ class PlotAxis(pg.AxisItem):
         self.fit()
 
     def fit(self) -> None:
-        """Take the breadth that the font needs."""
+        """Set the thickness that the font needs."""
         metrics = QFontMetricsF(self.label.font())
         label = metrics.height() + 2 if self._label else 0
         if self.orientation == "left":
-            self._breadth = metrics.horizontalAdvance(_USUAL) + 12.0
-            self._room = metrics.height() / 2
-            self.setWidth(self._breadth + label)
+            self._thickness = metrics.horizontalAdvance(_TYPICAL_LABEL) + 12.0
+            self._overhang = metrics.height() / 2
+            self.setWidth(self._thickness + label)
         else:
-            self._room = metrics.horizontalAdvance("000.00k") / 2
+            self._overhang = metrics.horizontalAdvance("000.00k") / 2
             self.setHeight(metrics.height() + 6 + label)
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of the theme."""
         self.setPen(mixed(colors.grid, colors.foreground, 0.35))
         self.setTickPen(colors.grid)
         self.setTextPen(mixed(colors.foreground, colors.background, 0.2))
 
     @property
     def log(self) -> bool:
-        """Whether the axis shows logarithms."""
+        """Whether the axis is logarithmic."""
         return bool(self.logMode)
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Levels:
         low, high = min(minVal, maxVal), max(minVal, maxVal)
         metrics = QFontMetricsF(self.label.font())
-        apart = (
+        min_gap = (
             metrics.height() * 2.2
             if self.orientation == "left"
             else metrics.horizontalAdvance("000.00k") * 1.6
         )
-        return (log_ticks if self.log else linear_ticks)(low, high, size, apart)
+        return (log_ticks if self.log else linear_ticks)(low, high, size, min_gap)
 
     def tickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
-        texts = self._texts(values, spacing)
-        if self.orientation == "left" and texts:
+        labels = self._labels(values, spacing)
+        if self.orientation == "left" and labels:
             metrics = QFontMetricsF(self.label.font())
-            needed = max(metrics.horizontalAdvance(text) for text in texts) + 12.0
-            if needed > self._breadth:
-                self._breadth = needed + _STEP
+            needed = max(metrics.horizontalAdvance(text) for text in labels) + 12.0
+            if needed > self._thickness:
+                self._thickness = needed + _GROWTH_STEP
                 # Not while the axis is being painted.
                 QTimer.singleShot(0, self, self._widen)
-        return texts
+        return labels
 
     def boundingRect(self) -> QRectF:
-        # Room for the text of a tick at the very end, which pyqtgraph leaves out where there is a
-        # grid.
-        room = self._room
+        # Make room for the label of a tick at the very end, which pyqtgraph omits with a grid.
+        room = self._overhang
         drawn = cast(QRectF, super().boundingRect())
         return drawn.adjusted(
             *((0.0, -room, 0.0, room) if self.orientation == "left" else (-room, 0.0, room, 0.0))
@@ -113,18 +111,18 @@ class PlotAxis(pg.AxisItem):
 
     def _widen(self) -> None:
         metrics = QFontMetricsF(self.label.font())
-        self.setWidth(self._breadth + (metrics.height() + 2 if self._label else 0))
+        self.setWidth(self._thickness + (metrics.height() + 2 if self._label else 0))
 
-    def _texts(self, values: list[float], spacing: float | None) -> list[str]:
+    def _labels(self, values: list[float], spacing: float | None) -> list[str]:
         if not values:
             return []
         if self.log:
-            return log_texts(values, steps=self._steps)
+            return log_labels(values, steps=self._steps)
         if self._steps:
-            return step_texts(values, spacing or 1.0)
-        return value_texts(values, spacing or 1.0, self.exponent)
+            return step_labels(values, spacing or 1.0)
+        return value_labels(values, spacing or 1.0, self.exponent)
 
     def wheelEvent(self, event: Any) -> None:
         super().wheelEvent(event)
-        # Without this the wheel would zoom a second time in the view behind.
+        # Otherwise the view behind would zoom a second time.
         event.accept()

@@ -1,7 +1,7 @@
-"""The drawing area: two axes and a view that tells of the mouse instead of acting on its own.
+"""The drawing area: two axes and a view that reports clicks as signals.
 
-Built from pyqtgraph's parts rather than its PlotItem, which would bring a second menu, a second
-down-sampling and a tenfold time to set up.
+It is built from pyqtgraph's parts rather than its PlotItem, which adds a second menu and a second
+downsampling and takes ten times as long to set up.
 """
 
 from __future__ import annotations
@@ -10,20 +10,36 @@ from typing import Any
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtGui import QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QApplication, QScrollArea, QWidget
 
 from optlab.gui.plots.axis import PlotAxis
 from optlab.gui.plots.colors import PlotColors
 
+_MAX_DELTA = 1200
+"""Largest rotation of the wheel in one event: ten notches."""
+
 
 class _View(pg.ViewBox):
-    """A view box whose clicks are signals: right ``menuWanted(QPoint)``, double
-    ``doubleClicked()``.
+    """A view box that reports clicks.
+
+    Signals: ``aboutToZoom()``: the user starts to pan or zoom; ``menuWanted(QPoint)``: a right
+    click; ``doubleClicked()``.
     """
 
+    aboutToZoom = Signal()
     menuWanted = Signal(object)
     doubleClicked = Signal()
+
+    def wheelEvent(self, event: Any, axis: int | None = None) -> None:
+        self.aboutToZoom.emit()
+        # A single event of a free-spinning wheel would overflow pyqtgraph's scale factor.
+        event.setDelta(max(-_MAX_DELTA, min(_MAX_DELTA, event.delta())))
+        super().wheelEvent(event, axis)
+
+    def mouseDragEvent(self, event: Any, axis: int | None = None) -> None:
+        self.aboutToZoom.emit()
+        super().mouseDragEvent(event, axis)
 
     def mouseClickEvent(self, event: Any) -> None:
         if event.button() == Qt.MouseButton.RightButton:
@@ -37,11 +53,13 @@ class _View(pg.ViewBox):
 class Canvas(pg.GraphicsView):
     """Axes and view.
 
-    Signals: ``zoomed()``: the user panned or zoomed; ``viewChanged()``: another range or size;
-    ``hovered(QPointF)``: the mouse is at this point of the scene, over the view; ``left()``: it is
-    no longer over the view; ``menuWanted(QPoint)``, ``doubleClicked()``.
+    Signals: ``aboutToZoom()``: the user starts to pan or zoom; ``zoomed()``: the user panned or
+    zoomed; ``viewChanged()``: the range or the size changed; ``hovered(QPointF)``: the mouse is
+    over the view, at this scene position; ``left()``: the mouse left the view;
+    ``menuWanted(QPoint)``, ``doubleClicked()``.
     """
 
+    aboutToZoom = Signal()
     zoomed = Signal()
     viewChanged = Signal()
     hovered = Signal(QPointF)
@@ -51,7 +69,7 @@ class Canvas(pg.GraphicsView):
 
     def __init__(self, *, steps: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        # The plot around it takes the focus and shows the menu.
+        # The surrounding plot takes the focus and shows the menu.
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.view = _View(enableMenu=False, border=None)
@@ -70,23 +88,24 @@ class Canvas(pg.GraphicsView):
             axis.linkToView(self.view)
             axis.setZValue(-1000)
             axis.fit()
+        self.view.aboutToZoom.connect(self.aboutToZoom)
         self.view.sigRangeChangedManually.connect(lambda *_: self.zoomed.emit())
         self.view.sigRangeChanged.connect(lambda *_: self.viewChanged.emit())
         self.view.menuWanted.connect(self.menuWanted)
         self.view.doubleClicked.connect(self.doubleClicked)
-        self.scene().sigMouseMoved.connect(self._moved)
+        self.scene().sigMouseMoved.connect(self._mouse_moved)
         self._over = False
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of the theme."""
         self.setBackground(colors.background)
         for axis in (self.x_axis, self.y_axis):
             axis.set_colors(colors)
 
-    def _moved(self, place: QPointF) -> None:
-        if self.view.sceneBoundingRect().contains(place):
+    def _mouse_moved(self, position: QPointF) -> None:
+        if self.view.sceneBoundingRect().contains(position):
             self._over = True
-            self.hovered.emit(place)
+            self.hovered.emit(position)
         else:
             self._leave()
 
@@ -94,6 +113,27 @@ class Canvas(pg.GraphicsView):
         if self._over:
             self._over = False
             self.left.emit()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self._scrolls_instead():
+            event.ignore()
+        else:
+            super().wheelEvent(event)
+
+    def _scrolls_instead(self) -> bool:
+        """Return whether the wheel belongs to a scroll area around the plot.
+
+        It does until the user clicks the plot, so that scrolling a page does not zoom the plots
+        that pass under the mouse.
+        """
+        plot = self.parentWidget()
+        focus = QApplication.focusWidget()
+        if plot is None or focus is plot or (focus is not None and plot.isAncestorOf(focus)):
+            return False
+        parent = plot.parentWidget()
+        while parent is not None and not isinstance(parent, QScrollArea):
+            parent = parent.parentWidget()
+        return parent is not None
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)

@@ -1,4 +1,4 @@
-"""The colors of the window's plots: those of all drawings, see :mod:`optlab.core.palette`."""
+"""Colors of the plots, the same as in all drawings; see :mod:`optlab.core.palette`."""
 
 from __future__ import annotations
 

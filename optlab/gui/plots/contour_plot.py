@@ -1,13 +1,12 @@
-"""Contours of a relief seen from above, with the tracks, arrows and critical points upon it.
+"""Contours of a relief from above, with tracks, arrows and critical points.
 
-Both axes have the same scale only where the reader asks for it: a canyon of condition number 100
-would else be a line.
+The axes have different scales: with equal ones, a canyon of condition number 100 would be a line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pyqtgraph as pg
@@ -24,13 +23,13 @@ from optlab.gui.plots.ticks import readable
 _LEVELS = 18
 _SYMBOLS = {"minimum": "o", "maximum": "t1", "saddle": "x", "degenerate": "s"}
 _ARROW = 0.12
-"""Longest arrow, as a share of the width of the view: arrows say directions and proportions, not
-distances.
+"""Longest arrow, as a share of the width of the view: arrows show directions and ratios of lengths,
+not distances.
 """
 
 
 class ContourPlot(PlotFrame):
-    """A relief in colors and lines.
+    """A relief as a color map with contour lines.
 
     Signals: ``pointPicked(float, float)``: this point of the plane was clicked.
     """
@@ -40,15 +39,15 @@ class ContourPlot(PlotFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(steps=False, parent=parent)
         self.setAccessibleName("Contours")
-        self.follow_button.setText("Whole")
-        self.follow_button.setToolTip("Show the whole surface again (F, or double click)")
-        self.follow_action.setText("Show the whole surface")
+        self.follow_button.setText("Reset view")
+        self.follow_button.setToolTip("Show the entire surface (F or double-click)")
+        self.follow_action.setText("Reset view")
         self._relief: Relief | None = None
         self._picture: np.ndarray | None = None
         self._tracks: tuple[Track, ...] = ()
         self._marks: tuple[Mark, ...] = ()
         self._describe: Callable[[float, float], str] | None = None
-        self._lines_stale = True
+        self._relief_stale = True
         view = self.canvas.view
         self.image = pg.ImageItem(axisOrder="row-major")
         self.lines = pg.PlotCurveItem(connect="finite", antialias=True)
@@ -72,52 +71,50 @@ class ContourPlot(PlotFrame):
             view.addItem(item, ignoreBounds=True)
         self.canvas.scene().sigMouseClicked.connect(self._clicked)
 
-    # --- what is shown --------------------------------------------------------------------------------------------------------------
+    # --- contents -------------------------------------------------------------
 
     def set_relief(self, relief: Relief | None) -> None:
-        """Show another relief; tracks and marks of the last one go."""
+        """Show another relief without tracks and marks."""
         self._relief, self._picture = relief, None
         self._tracks, self._marks = (), ()
-        self._lines_stale = True
+        self._relief_stale = True
         self.follow()
 
     def set_picture(self, picture: np.ndarray | None) -> None:
-        """Color the plane by an image ``[ny, nx, 3]`` of bytes in place of the heights; None for
-        the heights again.
-        """
+        """Color the plane by an image ``[ny, nx, 3]`` of bytes, or with None by the heights."""
         self._picture = picture
-        self._lines_stale = True
-        self._touch(soon=True)
+        self._relief_stale = True
+        self._mark_stale(soon=True)
 
     def set_tracks(self, tracks: Sequence[Track]) -> None:
-        """Show these tracks in place of the last."""
+        """Replace the tracks."""
         self._tracks = tuple(tracks)
-        self._touch(soon=True)
+        self._mark_stale(soon=True)
 
     def set_marks(self, marks: Sequence[Mark]) -> None:
-        """Show these critical points in place of the last."""
+        """Replace the critical points."""
         self._marks = tuple(marks)
-        self._touch(soon=True)
+        self._mark_stale(soon=True)
 
     def set_description(self, describe: Callable[[float, float], str] | None) -> None:
-        """What the readout says about the point under the mouse, as rich text."""
+        """Set a function that returns the readout of a point as rich text; None for coordinates."""
         self._describe = describe
 
-    # --- drawing --------------------------------------------------------------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------
 
     def _draw(self) -> None:
         relief = self._relief
         if relief is None or not np.isfinite(relief.z).any():
-            self._say(
+            self._show_message(
                 "No surface yet…"
                 if relief is None
-                else "The function has no finite value here: choose another domain."
+                else "The function has no finite value in this domain: choose another one."
             )
             return
-        self._say("")
-        if self._lines_stale:
+        self._show_message("")
+        if self._relief_stale:
             self._draw_relief(relief)
-            self._lines_stale = False
+            self._relief_stale = False
         if self.following:
             self.canvas.view.setRange(
                 xRange=(relief.x[0], relief.x[-1]),
@@ -133,12 +130,12 @@ class ContourPlot(PlotFrame):
         if self._picture is None:
             share = scale.share(relief.z)
             picture = lookup(self.colors)[np.nan_to_num(share * 255, nan=0.0).astype(int)]
-            nowhere = QColor(self.colors.grid)
-            picture[~np.isfinite(share)] = (nowhere.red(), nowhere.green(), nowhere.blue())
+            blank = QColor(self.colors.grid)
+            picture[~np.isfinite(share)] = (blank.red(), blank.green(), blank.blue())
         else:
             picture = self._picture
         self.image.setImage(picture, levels=None)
-        # Pixels are centered on the points of the grid.
+        # Pixels are centered on grid points.
         dx, dy = (float(axis[-1] - axis[0]) / (len(axis) - 1) for axis in (relief.x, relief.y))
         self.image.setRect(
             QRectF(
@@ -201,7 +198,7 @@ class ContourPlot(PlotFrame):
     def _draw_arrows(
         self, item: pg.PlotCurveItem, arrows: list[tuple[Floats, Floats]], ink: str
     ) -> None:
-        """Arrows at points, the longest of them of a fixed length; heads as two short strokes."""
+        """Draw arrows at points; the longest has a fixed length, heads are two short strokes."""
         kept = [
             (at, along)
             for at, along in arrows
@@ -250,14 +247,14 @@ class ContourPlot(PlotFrame):
         self.eigenvectors.setPen(pg.mkPen(ink, width=1))
         self.eigenvectors.setData(points[:, 0], points[:, 1])
 
-    # --- the mouse ------------------------------------------------------------------------------------------------------------------
+    # --- the mouse ------------------------------------------------------------
 
-    def _clicked(self, event: object) -> None:
-        if self._relief is None or event.button() != Qt.MouseButton.LeftButton or event.double():  # type: ignore[attr-defined]
+    def _clicked(self, event: Any) -> None:
+        if self._relief is None or event.button() != Qt.MouseButton.LeftButton or event.double():
             return
-        place: QPointF = event.scenePos()  # type: ignore[attr-defined]
-        if self.canvas.view.sceneBoundingRect().contains(place):
-            at = self.canvas.view.mapSceneToView(place)
+        position: QPointF = event.scenePos()
+        if self.canvas.view.sceneBoundingRect().contains(position):
+            at = self.canvas.view.mapSceneToView(position)
             self.pointPicked.emit(float(at.x()), float(at.y()))
 
     def _update_readout(self) -> None:
@@ -266,12 +263,12 @@ class ContourPlot(PlotFrame):
             return
         at = self.canvas.view.mapSceneToView(self._mouse)
         if self._describe is not None:
-            words = self._describe(float(at.x()), float(at.y()))
+            text = self._describe(float(at.x()), float(at.y()))
         else:
             height = float(self._relief.heights_at(np.array([[at.x(), at.y()]]))[0])
-            words = f"{readable(at.x(), 3)}, {readable(at.y(), 3)}: {readable(height, 4)}"
-        self._show_readout(words) if words else self._hide_readout()
+            text = f"{readable(at.x(), 3)}, {readable(at.y(), 3)}: {readable(height, 4)}"
+        self._show_readout(text) if text else self._hide_readout()
 
     def _paint_colors(self) -> None:
         super()._paint_colors()
-        self._lines_stale = True
+        self._relief_stale = True

@@ -1,4 +1,4 @@
-"""One curve of a plot: its samples, how it looks, and the items that draw it."""
+"""One curve of a plot: its samples, its style, and the items that draw it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from PySide6.QtGui import QColor, QPen
 from optlab.gui.plots.colors import PlotColors, mixed
 from optlab.gui.plots.pyramid import Pyramid
 
-FEW = 600
-"""Points up to which a line is drawn smooth, broad or dashed; beyond, only plain lines of one pixel
-are fast.
+MAX_STYLED_POINTS = 600
+"""Up to this many points a line is drawn antialiased, thick or dashed; beyond, only plain one-pixel
+lines are fast.
 """
-_DOTTED = 40
-"""Points up to which each is marked: so one sees where an evaluation was."""
-_DOT = 4.5
+_MAX_MARKED_POINTS = 40
+"""Up to this many points each one is marked, to show where evaluations were."""
+_MARKER_SIZE = 4.5
 
 Floats = NDArray[np.float64]
 
@@ -26,10 +26,10 @@ class Curve:
     """A named series.
 
     Args:
-        label: its name for people. color: index into the palette. dashes: pattern in pen widths,
-            empty for a solid line.
-        pale: drawn faint, for what is noisy. strong: drawn broader where it is not long.
-        groups: legend entries it belongs to; it is shown while all of them are on.
+        label: name in the legend and the readout. color: index into the palette. dashes: pattern
+            in pen widths, empty for a solid line.
+        pale: draw faintly, for noisy series. strong: draw thicker while there are few points.
+        groups: legend entries that the curve belongs to; it is visible while all are checked.
     """
 
     def __init__(
@@ -51,55 +51,55 @@ class Curve:
         )
         self.samples = Pyramid()
         self.line = pg.PlotCurveItem(connect="all", skipFiniteCheck=True)
-        self.dots = pg.ScatterPlotItem(size=_DOT, pen=None, pxMode=True)
-        # Pale curves lie under the strong ones.
+        self.dots = pg.ScatterPlotItem(size=_MARKER_SIZE, pen=None, pxMode=True)
+        # Strong curves lie above pale ones.
         self.line.setZValue(0 if pale else 2 if strong else 1)
         self.dots.setZValue(self.line.zValue())
         self.shown = True
-        self._look: tuple[object, ...] = ()
-        self._dotted = False
+        self._style: tuple[object, ...] = ()
+        self._has_markers = False
 
     def set_shown(self, shown: bool) -> None:
-        """Show or hide it."""
+        """Show or hide the curve."""
         self.shown = shown
         self.line.setVisible(shown)
         self.dots.setVisible(shown)
 
     def ink(self, colors: PlotColors) -> str:
-        """The color it is drawn with."""
+        """Return the color of the line as ``#rrggbb``."""
         return mixed(colors.curve(self.color), colors.background, 0.55 if self.pale else 0.0)
 
     def draw(self, x: Floats, y: Floats, colors: PlotColors) -> None:
-        """Draw points in the view's coordinates; NaN is a gap."""
+        """Draw points ``[n]`` given in view coordinates; NaN is a gap."""
         finite = np.isfinite(y)
-        whole = bool(finite.all())
+        gapless = bool(finite.all())
         if not finite.any():
-            x, y, finite, whole = x[:0], y[:0], finite[:0], True
-        self._take_look(len(x), colors)
-        self.line.setData(x, y, connect="all" if whole else "finite", skipFiniteCheck=whole)
+            x, y, finite, gapless = x[:0], y[:0], finite[:0], True
+        self._update_pen(len(x), colors)
+        self.line.setData(x, y, connect="all" if gapless else "finite", skipFiniteCheck=gapless)
         self._draw_dots(x, y, finite)
 
     def _draw_dots(self, x: Floats, y: Floats, finite: NDArray[np.bool_]) -> None:
-        if len(x) <= _DOTTED:
+        if len(x) <= _MAX_MARKED_POINTS:
             marked = finite
         else:
-            # A point between two gaps has no line.
+            # A point between two gaps has no line segment.
             marked = finite.copy()
             marked[1:] &= ~finite[:-1]
             marked[:-1] &= ~finite[1:]
         if marked.any():
             self.dots.setData(x[marked], y[marked])
-            self._dotted = True
-        elif self._dotted:
+            self._has_markers = True
+        elif self._has_markers:
             self.dots.clear()
-            self._dotted = False
+            self._has_markers = False
 
-    def _take_look(self, points: int, colors: PlotColors) -> None:
-        few = points <= FEW
-        look = (colors, few)
-        if look == self._look:
+    def _update_pen(self, points: int, colors: PlotColors) -> None:
+        few = points <= MAX_STYLED_POINTS
+        style = (colors, few)
+        if style == self._style:
             return
-        self._look = look
+        self._style = style
         ink = QColor(self.ink(colors))
         pen = QPen(ink, 2.0 if few and self.strong else 1.0)
         pen.setCosmetic(True)

@@ -1,53 +1,51 @@
-"""A plot of named curves over steps that grow while one looks.
+"""A plot of named curves over steps that grow during a run.
 
-Data go into a pyramid a curve at once; a frame draws from the pyramids what the view shows. Either
-the view follows the run, from its first step to its last, or it stays where the user has put it.
+Each curve appends its data to a pyramid; a frame draws from the pyramids what the view shows. The
+view either follows the run from its first step to its last, or stays where the user put it.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import ArrayLike, NDArray
-from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from optlab.core.errors import OptLabError
 from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.curve import Curve, Floats
 from optlab.gui.plots.legend import Legend
 from optlab.gui.plots.plot_frame import NOTHING_YET, PlotFrame
-from optlab.gui.plots.pyramid import Pyramid, Reading
+from optlab.gui.plots.pyramid import Pyramid
 from optlab.gui.plots.steady import SteadyRange
-from optlab.gui.plots.ticks import readable
+from optlab.gui.plots.step_marks import StepMarks
+from optlab.gui.plots.step_readout import step_readout
+from optlab.gui.plots.value_export import CurveValues, ValueSource, values_between, write_values
 
-_HANDY = 100
-"""Powers of ten beyond which values are drawn in a unit of their own: squares of coordinates must
+_MAX_PLAIN_POWER = 100
+"""Powers of ten beyond which values are scaled before they are drawn: squares of coordinates must
 not overflow.
 """
-_REACH = 24
-"""Pixels beyond a curve's end within which the readout still tells its value."""
-_COLUMNS = 1.25
-"""Columns of points to a pixel: a few more than one, so that a dense curve has no light stripes."""
-_AHEAD = 0.02
-"""Share of the steps by which the view runs ahead of a growing run, so that it need not move with
-every frame.
-"""
-_OUTSIDE = 1e3
-"""Heights of the view beyond which points are drawn no farther off."""
+_COLUMNS_PER_PIXEL = 1.25
+"""Columns of points a pixel: slightly more than one, so that a dense curve has no light stripes."""
+_LEAD = 0.02
+"""Share of the steps by which the view leads a growing run, so that it need not move each frame."""
+_MAX_HEIGHTS_OUTSIDE = 1e3
+"""Points farther outside the view than this many times its height are clipped."""
 
 
 class CurvePlot(PlotFrame):
     """Curves over steps.
 
     Args:
-        y_label: name of the y axis, with its unit. log_y: begin with a logarithmic axis. floor:
-            lower end of a linear y axis, None for that of the data.
+        y_label: name of the y axis, with its unit. log_y: start with a logarithmic y axis. floor:
+            lower end of a linear y axis, or None to fit the data.
     """
 
     def __init__(
@@ -67,7 +65,8 @@ class CurvePlot(PlotFrame):
         self._steady = SteadyRange(floor)
         self._floor = floor
         self._end = 0.0
-        self._marks: list[tuple[float, pg.InfiniteLine]] = []
+        self._value_source: ValueSource | None = None
+        self.marks = StepMarks(self.canvas.view, self.colors)
         self.legend = Legend(self.colors)
         self.legend.switched.connect(self._switched)
         self.header.insertWidget(0, self.legend, 1)
@@ -98,7 +97,7 @@ class CurvePlot(PlotFrame):
         self.menu.insertActions(self.follow_action, [self.log_y_action, self.log_x_action])
         self.menu.insertActions(self.image_action, [self.copy_action, self.csv_action])
 
-    # --- curves -----------------------------------------------------------------------------------------------------------------
+    # --- curves ---------------------------------------------------------------
 
     def add_curve(
         self,
@@ -112,13 +111,13 @@ class CurvePlot(PlotFrame):
         shown: bool = True,
         groups: Sequence[str] = (),
     ) -> None:
-        """Add an empty curve, unless there is one of this key.
+        """Add an empty curve, unless the key exists.
 
         Args:
-            color: index into the palette. dashes: pattern in pen widths. pale: for noisy ones.
-                strong: for those to look at first.
-            groups: keys of legend entries (see :meth:`add_group`) that switch it; by default one of
-                its own.
+            color: index into the palette. dashes: pattern in pen widths. pale: draw faintly, for
+                noisy series. strong: draw thicker, for the most important series.
+            groups: keys of legend entries (see :meth:`add_group`) that switch the curve; by
+                default an entry of its own.
         """
         if key in self._curves:
             return
@@ -140,12 +139,12 @@ class CurvePlot(PlotFrame):
         pale: bool = False,
         shown: bool = True,
     ) -> None:
-        """Add a legend entry that switches the curves which name it; a color below 0 is neutral."""
+        """Add a legend entry that switches the curves that name it; a color below 0 is neutral."""
         self.legend.add(key, label, color, tuple(dashes), pale)
         self.legend.entry(key).setChecked(shown)
 
     def remove_curve(self, key: str) -> None:
-        """Remove a curve, and its legend entry where that is its own.
+        """Remove a curve, and its legend entry if no other curve shares it.
 
         Raises:
             KeyError: there is none.
@@ -155,7 +154,7 @@ class CurvePlot(PlotFrame):
             self.canvas.view.removeItem(item)
         if curve.groups == (key,):
             self.legend.remove(key)
-        self._touch()
+        self._mark_stale()
 
     def remove_all(self) -> None:
         """Remove all curves and legend entries."""
@@ -170,7 +169,7 @@ class CurvePlot(PlotFrame):
         return tuple(self._curves)
 
     def curve(self, key: str) -> Curve:
-        """The curve of a key.
+        """Return the curve of a key.
 
         Raises:
             KeyError: there is none.
@@ -178,24 +177,23 @@ class CurvePlot(PlotFrame):
         return self._curves[key]
 
     def append(self, key: str, steps: ArrayLike, values: ArrayLike) -> None:
-        """Add samples ``[n]``; those at steps already there (an evaluation told twice) are left
-        out.
+        """Append samples ``[n]``, skipping steps that the curve already has.
 
         Raises:
             KeyError: there is no such curve.
             ValueError: the steps do not increase.
         """
         samples = self._curves[key].samples
-        at, found = np.asarray(steps), np.asarray(values)
+        at, new_values = np.asarray(steps), np.asarray(values)
         if samples.last is not None and len(at) and at[0] <= samples.last:
             new = at > samples.last
-            at, found = at[new], found[new]
+            at, new_values = at[new], new_values[new]
         if len(at):
-            samples.append(at, found)
-            self._touch()
+            samples.append(at, new_values)
+            self._mark_stale()
 
     def replace(self, key: str, steps: ArrayLike, values: ArrayLike) -> None:
-        """Set all samples ``[n]`` of a curve anew.
+        """Replace all samples of a curve by ``[n]`` new ones.
 
         Raises:
             KeyError, ValueError: as :meth:`append`.
@@ -203,16 +201,18 @@ class CurvePlot(PlotFrame):
         fresh = Pyramid()
         fresh.append(steps, values)
         self._curves[key].samples = fresh
-        self._touch()
+        self._mark_stale()
 
     def clear(self) -> None:
-        """Forget all samples and marks, and follow what comes; curves, and which of them are shown,
-        stay.
+        """Remove all samples and marks, and follow new data.
+
+        Curves, and which of them are visible, stay.
         """
-        self._remove_marks()
+        self.marks.clear()
+        self._value_source = None
         for curve in self._curves.values():
             curve.samples = Pyramid()
-        self._steady.forget()
+        self._steady.reset()
         self.follow()
 
     def set_curve_visible(self, key: str, visible: bool) -> None:
@@ -225,30 +225,32 @@ class CurvePlot(PlotFrame):
             self.legend.entry(group).setChecked(visible)
 
     def curve_visible(self, key: str) -> bool:
-        """Whether a curve is shown."""
+        """Return whether a curve is visible.
+
+        Raises:
+            KeyError: there is no such curve.
+        """
         return self._curves[key].shown
 
     def _switched(self, _key: str, _shown: bool) -> None:
         self._apply_switches()
-        self._steady.forget()
+        self._steady.reset()
 
     def _apply_switches(self) -> None:
         for curve in self._curves.values():
             curve.set_shown(all(self.legend.entry(group).isChecked() for group in curve.groups))
-        self._touch(soon=True)
+        self._mark_stale(soon=True)
 
-    # --- axes -------------------------------------------------------------------------------------------------------------------
+    # --- axes -----------------------------------------------------------------
 
     def set_log_y(self, log: bool) -> None:
-        """Draw values on a logarithmic axis, leaving out those that are not positive, or on a
-        linear one.
-        """
+        """Make the y axis logarithmic, which leaves out values that are not positive, or linear."""
         if log != self.log_y:
             self.log_y = log
             self._axes_changed(self.log_y_action, log)
 
     def set_log_x(self, log: bool) -> None:
-        """Draw steps on a logarithmic axis, leaving out step 0, or on a linear one."""
+        """Make the step axis logarithmic, which leaves out step 0, or linear."""
         if log != self.log_x:
             self.log_x = log
             self._axes_changed(self.log_x_action, log)
@@ -258,29 +260,28 @@ class CurvePlot(PlotFrame):
         self._steady = SteadyRange(None if self.log_y else self._floor)
         self.canvas.x_axis.setLogMode(x=self.log_x, y=False)
         self.canvas.y_axis.setLogMode(x=False, y=self.log_y)
-        for step, line in self._marks:
-            line.setPos(math.log10(max(step, 1.0)) if self.log_x else step)
-        # The old range means nothing on the new axis.
+        self.marks.set_log(self.log_x)
+        # The old range is meaningless on the new axis.
         self.follow()
 
     def view_range(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """First and last step, least and largest value of the view."""
+        """Return (first step, last step) and (lowest value, highest value) of the view."""
         (x0, x1), (y0, y1) = self.canvas.view.viewRange()
         steps = (10.0**x0, 10.0**x1) if self.log_x else (x0, x1)
         unit = 10.0**self.canvas.y_axis.exponent
         return steps, (10.0**y0, 10.0**y1) if self.log_y else (y0 * unit, y1 * unit)
 
-    # --- drawing ----------------------------------------------------------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------
 
     def _draw(self) -> None:
         curves = [curve for curve in self._curves.values() if curve.shown and len(curve.samples)]
         bounds = [
-            found
+            extremes
             for curve in curves
-            if (found := curve.samples.bounds(positive=self.log_y)) is not None
+            if (extremes := curve.samples.bounds(positive=self.log_y)) is not None
         ]
-        message = self._why_nothing(curves, bool(bounds))
-        self._say(message)
+        message = self._reason_empty(curves, bool(bounds))
+        self._show_message(message)
         if message:
             for curve in self._curves.values():
                 curve.draw(np.empty(0), np.empty(0), self.colors)
@@ -289,24 +290,27 @@ class CurvePlot(PlotFrame):
             self._fit(curves, min(low for low, _ in bounds), max(high for _, high in bounds))
         (first, last), _ = self.view_range()
         low, high = self.canvas.view.viewRange()[1]
-        far = _OUTSIDE * (high - low)
+        far = _MAX_HEIGHTS_OUTSIDE * (high - low)
         columns = self._columns()
         for curve in curves:
             x, y = curve.samples.view(first, last, columns, log_x=self.log_x, positive=self.log_y)
-            curve.draw(*self._mapped(x, y, low - far, high + far), self.colors)
+            curve.draw(*self._to_view(x, y, low - far, high + far), self.colors)
 
-    def _why_nothing(self, curves: list[Curve], some: bool) -> str:
-        """Why there is nothing to draw, or an empty text."""
+    def _reason_empty(self, curves: list[Curve], has_bounds: bool) -> str:
+        """Return why there is nothing to draw, or an empty text."""
         if not any(len(curve.samples) for curve in self._curves.values()):
             return self.empty_text
         if not curves:
-            return "All curves with values are switched off: click a name above to show it."
-        if not some:
+            return "All curves with values are hidden: click a name above to show it."
+        if not has_bounds:
             if self.log_y and any(curve.samples.bounds() is not None for curve in curves):
-                return "No value is positive, so a logarithmic axis leaves all of them out: right click for a linear one."
+                return (
+                    "No value is positive, so a logarithmic axis leaves all of them out: "
+                    "right-click for a linear axis."
+                )
             return "No value is finite."
         if self.log_x and all((curve.samples.last or 0) < 1 for curve in curves):
-            return "There are no steps after step 0 yet, and a logarithmic axis leaves step 0 out."
+            return "No steps after step 0 yet; a logarithmic axis leaves step 0 out."
         return ""
 
     def _fit(self, curves: list[Curve], low: float, high: float) -> None:
@@ -314,7 +318,7 @@ class CurvePlot(PlotFrame):
         last = float(max(curve.samples.last or 0 for curve in curves))
         if self.log_x:
             first, last = math.log10(max(1.0, first)), math.log10(max(1.0, last))
-        last = self._ahead(first, last)
+        last = self._leading_end(first, last)
         if not last > first:
             first, last = (first - 0.5, last + 0.5) if self.log_x else (first - 1.0, last + 1.0)
         exponent = 0
@@ -323,11 +327,11 @@ class CurvePlot(PlotFrame):
         else:
             largest = max(abs(low), abs(high))
             power = math.floor(math.log10(largest)) if largest else 0
-            exponent = max(-300, power) if abs(power) > _HANDY else 0
+            exponent = max(-300, power) if abs(power) > _MAX_PLAIN_POWER else 0
             low, high = low / 10.0**exponent, high / 10.0**exponent
         if exponent != self.canvas.y_axis.exponent:
             self.canvas.y_axis.exponent = exponent
-            self._steady.forget()
+            self._steady.reset()
         view = self.canvas.view
         view.setRange(
             xRange=(first, last),
@@ -336,165 +340,106 @@ class CurvePlot(PlotFrame):
             disableAutoRange=True,
         )
 
-    def _ahead(self, first: float, last: float) -> float:
-        """The right end of the view: stays while the run has not reached it and would not leave too
-        much of it empty.
+    def _leading_end(self, first: float, last: float) -> float:
+        """Return the right end of the view.
+
+        It stays until the run reaches it, unless too much of the view would be empty.
         """
-        if not first < last <= self._end <= last + 2.0 * _AHEAD * (last - first):
-            self._end = last + _AHEAD * (last - first)
+        if not first < last <= self._end <= last + 2.0 * _LEAD * (last - first):
+            self._end = last + _LEAD * (last - first)
         return self._end
 
     def mark(self, step: float, text: str) -> None:
-        """A thin line at a step, with a few words: something was changed there."""
-        line = pg.InfiniteLine(
-            pos=math.log10(max(step, 1.0)) if self.log_x else step,
-            angle=90,
-            movable=False,
-            label=text,
-            labelOpts={"position": 0.96, "rotateAxis": (1, 0), "anchors": [(1, 1), (1, 1)]},
-        )
-        self._marks.append((step, line))
-        self.canvas.view.addItem(line, ignoreBounds=True)
-        self._paint_marks()
-
-    @property
-    def marks(self) -> tuple[float, ...]:
-        """Steps that are marked."""
-        return tuple(step for step, _ in self._marks)
-
-    def _paint_marks(self) -> None:
-        color = mixed(self.colors.foreground, self.colors.background, 0.45)
-        for _, line in self._marks:
-            line.setPen(pg.mkPen(color, style=Qt.PenStyle.DashLine))
-            line.label.setColor(color)
-
-    def _remove_marks(self) -> None:
-        for _, line in self._marks:
-            self.canvas.view.removeItem(line)
-        self._marks = []
+        """Draw a thin vertical line at a step with a short label, where something was changed."""
+        self.marks.add(step, text, log=self.log_x)
 
     def _columns(self) -> int:
         width: float = self.canvas.view.width() * self.canvas.devicePixelRatioF()
-        return max(1, round(_COLUMNS * width))
+        return max(1, round(_COLUMNS_PER_PIXEL * width))
 
-    def _mapped(self, x: Floats, y: Floats, low: float, high: float) -> tuple[Floats, Floats]:
-        """Steps and values in the view's coordinates."""
+    def _to_view(self, x: Floats, y: Floats, low: float, high: float) -> tuple[Floats, Floats]:
+        """Return steps and values ``[n]`` in view coordinates, values clipped to the range."""
         if self.log_x:
             x = np.log10(x)
         y = np.log10(y) if self.log_y else y / 10.0**self.canvas.y_axis.exponent
         return x, np.clip(y, low, high)
 
-    def _zoomed(self) -> None:
-        if self.following:
-            # Within what a double tells apart, and not so far out that the data are a speck.
-            (x0, x1), (y0, y1) = self.canvas.view.viewRange()
-            least = max(abs(y0), abs(y1)) * 1e-9
-            self.canvas.view.setLimits(
-                minXRange=1e-4 if self.log_x else 0.5,
-                maxXRange=max(1.0, x1 - x0) * 1e4,
-                minYRange=max(least, (y1 - y0) * 1e-7),
-                maxYRange=max(least, (y1 - y0) * 1e4),
-            )
-        super()._zoomed()
-
-    def follow(self) -> None:
-        self.canvas.view.setLimits(minXRange=None, maxXRange=None, minYRange=None, maxYRange=None)
-        super().follow()
-
-    # --- readout ----------------------------------------------------------------------------------------------------------------
+    # --- readout --------------------------------------------------------------
 
     def _update_readout(self) -> None:
         if self._mouse is None or not self.canvas.isVisible():
             self._hide_readout()
             return
-        place = self.canvas.view.mapSceneToView(self._mouse).x()
-        step = 10.0 ** min(place, 300.0) if self.log_x else place
+        x = self.canvas.view.mapSceneToView(self._mouse).x()
+        step = 10.0 ** min(x, 300.0) if self.log_x else x
         (first, last), _ = self.view_range()
         pixel = (last - first) / max(1.0, self.canvas.view.width())
         if self.log_x:
             pixel = step * (
                 10.0 ** (math.log10(last / first) / max(1.0, self.canvas.view.width())) - 1.0
             )
-        rows = []
-        for curve in self._curves.values():
-            reading = self._reading(curve, step, _REACH * pixel) if curve.shown else None
-            if reading is not None:
-                rows.append(self._row(curve, reading, step, pixel))
-        if not rows:
+        html = step_readout(
+            (curve for curve in self._curves.values() if curve.shown), step, pixel, self.colors
+        )
+        if not html:
             self._hide_readout()
             return
-        self.crosshair.setPos(place)
+        self.crosshair.setPos(x)
         self.crosshair.setVisible(True)
-        head = f"<tr><td></td><td>Step</td><td align='right'>&nbsp;{round(step):,}</td></tr>"
-        self._show_readout(f"<table cellspacing='0' cellpadding='1'>{head}{''.join(rows)}</table>")
-
-    @staticmethod
-    def _reading(curve: Curve, step: float, reach: float) -> Reading | None:
-        samples = curve.samples
-        if (
-            samples.first is None
-            or samples.last is None
-            or not samples.first - reach <= step <= samples.last + reach
-        ):
-            return None
-        return samples.reading(step)
-
-    def _row(self, curve: Curve, reading: Reading, step: float, pixel: float) -> str:
-        value = readable(reading.lowest)
-        if reading.highest != reading.lowest and not math.isnan(reading.lowest):
-            value = f"{value} … {readable(reading.highest)}"
-        # An evaluation is some steps off the mouse; its value shall not pass for one measured here.
-        off = max(reading.first - step, step - reading.last, 0.0)
-        faint = mixed(self.colors.foreground, self.colors.background, 0.4)
-        where = (
-            f" <span style='color:{faint}'>at {reading.first:,}</span>"
-            if off > max(2 * pixel, 0.5)
-            else ""
-        )
-        label = curve.label.replace("&", "&amp;").replace("<", "&lt;")
-        ink = curve.ink(self.colors)
-        return f"<tr><td style='color:{ink}'>■&nbsp;</td><td>{label}{where}</td><td align='right'>&nbsp;&nbsp;{value}</td></tr>"
+        self._show_readout(html)
 
     def _hide_readout(self) -> None:
         super()._hide_readout()
         self.crosshair.setVisible(False)
 
-    # --- taking away ------------------------------------------------------------------------------------------------------------
+    # --- export ---------------------------------------------------------------
 
-    def shown_values(self) -> list[tuple[str, NDArray[np.int64], Floats]]:
-        """Name, steps and values of every curve as drawn in the view: all samples where it is near,
-        least and largest of each pixel where it is far.
+    def values_in_view(self) -> list[CurveValues]:
+        """Return all values of the visible curves at the steps of the view.
+
+        Raises:
+            OptLabError: the plot dropped values, and they cannot be read from the stored run.
         """
         (first, last), _ = self.view_range()
-        found = []
-        for curve in self._curves.values():
-            if curve.shown and len(curve.samples):
-                x, y = curve.samples.view(first, last, self._columns(), log_x=self.log_x)
-                inside = (x >= first) & (x <= last)
-                found.append((curve.label, x[inside].astype(np.int64), y[inside]))
-        return found
+        return [
+            values_between(curve, first, last, partial(self._stored, key))
+            for key, curve in self._curves.items()
+            if curve.shown and len(curve.samples)
+        ]
+
+    def set_value_source(self, source: ValueSource | None) -> None:
+        """Set where values are read that the plot no longer keeps; None for nowhere."""
+        self._value_source = source
+
+    def _stored(self, key: str) -> tuple[NDArray[np.int64], Floats] | None:
+        """Return all stored steps and values ``[n]`` of a curve, or None."""
+        return None
 
     def values_text(self, separator: str = ",") -> str:
-        """What is drawn as lines ``curve,step,value``; the value is empty in a gap."""
+        """Return all values of the view as lines ``curve,step,value``, empty in a gap.
+
+        Raises:
+            OptLabError: as :meth:`values_in_view`.
+        """
         text = io.StringIO()
-        writer = csv.writer(text, delimiter=separator, lineterminator="\n")
-        writer.writerow(("curve", "step", "value"))
-        for label, steps, values in self.shown_values():
-            writer.writerows(
-                (label, int(s), "" if math.isnan(v) else repr(float(v)))
-                for s, v in zip(steps, values, strict=True)
-            )
+        write_values(text, self.values_in_view(), separator)
         return text.getvalue()
 
     def copy_values(self) -> None:
-        """Put what is drawn on the clipboard, ready for a spreadsheet."""
-        QGuiApplication.clipboard().setText(self.values_text("\t"))
+        """Copy all values of the view; emit ``exportFailed`` if some are not available."""
+        try:
+            QGuiApplication.clipboard().setText(self.values_text("\t"))
+        except OptLabError as error:
+            self.exportFailed.emit(str(error))
 
     def export_csv(self, path: str) -> None:
-        """Write what is drawn as a CSV file; the outcome is told by a signal."""
+        """Write all values of the view as a CSV file; emit ``exported`` or ``exportFailed``."""
         try:
+            curves = self.values_in_view()
             with open(path, "w", encoding="utf-8", newline="") as file:
-                file.write(self.values_text())
+                write_values(file, curves, ",")
+        except OptLabError as error:
+            self.exportFailed.emit(str(error))
         except OSError as error:
             self.exportFailed.emit(f"{path} could not be written: {error.strerror or error}.")
         else:
@@ -505,14 +450,14 @@ class CurvePlot(PlotFrame):
         if path:
             self.export_csv(path)
 
-    # --- colors -----------------------------------------------------------------------------------------------------------------
+    # --- colors ---------------------------------------------------------------
 
     def _paint_colors(self) -> None:
         super()._paint_colors()
         if hasattr(self, "legend"):
             self.legend.set_colors(self.colors)
             self._paint_crosshair()
-            self._paint_marks()
+            self.marks.set_colors(self.colors)
 
     def _paint_crosshair(self) -> None:
         self.crosshair.setPen(

@@ -1,4 +1,4 @@
-"""The 0-1 error: the share of examples whose most probable class is wrong."""
+"""The 0-1 error: the share of misclassified examples."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ _LINES = (
         optional=True,
     ),
 )
-NO_CLASSES = "A regression has no 0-1 error: there are no classes to get wrong. Its loss says how far off it is."
+NO_CLASSES = "A regression has no 0-1 error, because it has no classes. See the loss instead."
 
 
 class ErrorPlot(RunSeriesPlot):
-    """Series ``train_error``, ``validation_error``, ``risk_error`` and
-    ``averaged_validation_error`` in percent, from 0.
+    """The 0-1 errors in percent, on an axis that starts at 0.
+
+    It draws ``train_error``, ``validation_error``, ``risk_error`` and
+    ``averaged_validation_error``.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -33,7 +35,7 @@ class ErrorPlot(RunSeriesPlot):
         self.setAccessibleName("0-1 error over steps")
 
     def set_task(self, task: str) -> None:
-        """``classes``, or ``regression``, which has no such error and gets a sentence that says so."""
+        """Set the task: ``classes``, or ``regression``, for which a message replaces the plot."""
         self.empty_text = NO_CLASSES if task == "regression" else NOTHING_YET
         self.legend.setVisible(task != "regression")
-        self._touch(soon=True)
+        self._mark_stale(soon=True)

@@ -1,6 +1,4 @@
-"""Gradient norm, update norm and learning rate: how hard the loss pulls, and how far each step
-goes.
-"""
+"""Norms of gradients, updates and weights, and the learning rate."""
 
 from __future__ import annotations
 
@@ -19,11 +17,10 @@ _LINES = (
 
 
 class GradientPlot(RunSeriesPlot):
-    """Norms of gradients, of updates and, once switched on, of the weights, on a logarithmic axis
-    at first.
+    """Norms of gradients and updates, initially on a logarithmic axis.
 
-    The learning rate and the share of components that clipping changed can be switched on, too:
-    they explain steps, and are no norms.
+    The legend also offers the weight norm, the learning rate and the share of components that
+    clipping changed.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:

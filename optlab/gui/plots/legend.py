@@ -1,5 +1,6 @@
-"""The legend: a row of names above the plot, which wraps where it is narrow and never covers data.
-A click switches a curve off and on.
+"""The legend: entries above the plot that wrap to the width and never cover data.
+
+A click on an entry hides or shows its curves.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from optlab.gui.plots.colors import PlotColors, mixed
 
 _SWATCH = 16
 _TEXT = 11
-"""Size of names, in pixels: small plots have little room to spare."""
+"""Font size of the entries in pixels: small plots have little space."""
 _GAP = 6
 _PAD = 5
 
 
 class LegendEntry(QAbstractButton):
-    """A name with a sample of its line; checked while its curves are shown.
+    """A name with a sample of its line, checked while its curves are visible.
 
     Args:
         text: the name. color: index into the palette. dashes: pattern of the line, empty for a
-            solid one. pale: whether it is drawn pale.
+            solid one. pale: whether the line is drawn faintly.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class LegendEntry(QAbstractButton):
         self.setAccessibleName(f"Show {text}")
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of the theme."""
         self._colors = colors
         self.update()
 
@@ -67,7 +68,7 @@ class LegendEntry(QAbstractButton):
         )
         pen.setCapStyle(Qt.PenCapStyle.FlatCap)
         if self._dashes:
-            # Patterns are in pen widths; the sample is short and shows at least two dashes.
+            # Patterns are in pen widths; shortened so that the sample shows at least two dashes.
             pen.setDashPattern([max(0.8, part * 0.5) for part in self._dashes])
         painter.setPen(pen)
         middle = self.height() / 2
@@ -76,14 +77,14 @@ class LegendEntry(QAbstractButton):
         font = painter.font()
         font.setStrikeOut(not shown)
         painter.setFont(font)
-        place = self.rect().adjusted(_PAD + _SWATCH + _GAP, 0, 0, 0)
+        area = self.rect().adjusted(_PAD + _SWATCH + _GAP, 0, 0, 0)
         painter.drawText(
-            place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text()
+            area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text()
         )
 
 
-class _Flow(QLayout):
-    """Items side by side, on as many lines as the width asks for."""
+class _FlowLayout(QLayout):
+    """Place items side by side and wrap them to the available width."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -106,11 +107,11 @@ class _Flow(QLayout):
         return True
 
     def heightForWidth(self, width: int) -> int:
-        return self._place(QRect(0, 0, width, 0), move=False)
+        return self._arrange(QRect(0, 0, width, 0), move=False)
 
     def setGeometry(self, rect: QRect) -> None:
         super().setGeometry(rect)
-        self._place(rect, move=True)
+        self._arrange(rect, move=True)
 
     def sizeHint(self) -> QSize:
         return self.minimumSize()
@@ -118,7 +119,7 @@ class _Flow(QLayout):
     def minimumSize(self) -> QSize:
         return QSize(0, max((item.sizeHint().height() for item in self._items), default=0))
 
-    def _place(self, rect: QRect, *, move: bool) -> int:
+    def _arrange(self, rect: QRect, *, move: bool) -> int:
         x, y, line = rect.x(), rect.y(), 0
         for item in self._items:
             size = item.sizeHint()
@@ -136,7 +137,10 @@ class _Flow(QLayout):
 
 
 class Legend(QWidget):
-    """Entries by key; :attr:`switched` says which was switched, and whether it is shown now."""
+    """Entries by key.
+
+    Signals: ``switched(str, bool)``: this entry was switched, and whether its curves are visible.
+    """
 
     switched = Signal(str, bool)
 
@@ -144,7 +148,7 @@ class Legend(QWidget):
         super().__init__()
         self._colors = colors
         self._entries: dict[str, LegendEntry] = {}
-        self._flow = _Flow(self)
+        self._flow = _FlowLayout(self)
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
@@ -152,7 +156,7 @@ class Legend(QWidget):
     def add(
         self, key: str, text: str, color: int, dashes: tuple[float, ...] = (), pale: bool = False
     ) -> None:
-        """Add an entry, unless there is one of this key."""
+        """Add an entry, unless the key exists."""
         if key in self._entries:
             return
         entry = LegendEntry(text, color, dashes, pale, self._colors)
@@ -162,7 +166,7 @@ class Legend(QWidget):
         self.updateGeometry()
 
     def entry(self, key: str) -> LegendEntry:
-        """The entry of a key.
+        """Return the entry of a key.
 
         Raises:
             KeyError: there is none.
@@ -170,11 +174,15 @@ class Legend(QWidget):
         return self._entries[key]
 
     def keys(self) -> tuple[str, ...]:
-        """All keys, in order."""
+        """Return all keys, in order."""
         return tuple(self._entries)
 
     def remove(self, key: str) -> None:
-        """Remove an entry."""
+        """Remove an entry.
+
+        Raises:
+            KeyError: there is none.
+        """
         entry = self._entries.pop(key)
         self._flow.removeWidget(entry)
         entry.hide()
@@ -182,7 +190,7 @@ class Legend(QWidget):
         self.updateGeometry()
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of the theme."""
         self._colors = colors
         for entry in self._entries.values():
             entry.set_colors(colors)

@@ -1,6 +1,4 @@
-"""The loss: of batches, faint because noisy, and on the whole training and validation sets, and on
-fresh examples where they are drawn.
-"""
+"""Losses over steps: of batches, of the training and validation sets, and of fresh examples."""
 
 from __future__ import annotations
 
@@ -23,13 +21,14 @@ _LINES = (
         optional=True,
     ),
     Line("penalty", "Penalty", 5, shown=False, optional=True),
-    Line("risk_gap", "Risk less training loss", 6, dashes=(1.0, 2.0), shown=False, optional=True),
+    Line("risk_gap", "Risk minus training loss", 6, dashes=(1.0, 2.0), shown=False, optional=True),
 )
 
 
 class LossPlot(RunSeriesPlot):
-    """The losses, at the averaged parameters, too; once switched on, the penalty and the gap to the
-    risk. The axis is logarithmic at first.
+    """Losses, also at averaged parameters; initially on a logarithmic axis.
+
+    The legend also offers the penalty and the gap between risk and training loss.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Margins: by how much the output of the right class exceeds the others, on average."""
+"""Margins: the mean of the correct class's output minus the largest other output."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _LINES = (
     Line("margin", "Training", 0, strong=True),
     Line("validation_margin", "Validation", 1, strong=True, dashes=(4.0, 2.0)),
 )
-NO_CLASSES = "A regression has no margin: there are no classes to tell apart."
+NO_CLASSES = "A regression has no margin, because it has no classes."
 
 
 class MarginPlot(RunSeriesPlot):
-    """Series ``margin`` and ``validation_margin``; negative where most examples are wrong."""
+    """Series ``margin`` and ``validation_margin``; misclassified examples have negative margins."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_LINES, "Margin", parent=parent)
         self.setAccessibleName("Margins over steps")
 
     def set_task(self, task: str) -> None:
-        """``classes``, or ``regression``, which has no margins and gets a sentence that says so."""
+        """Set the task: ``classes``, or ``regression``, for which a message replaces the plot."""
         self.empty_text = NO_CLASSES if task == "regression" else NOTHING_YET
         self.legend.setVisible(task != "regression")
-        self._touch(soon=True)
+        self._mark_stale(soon=True)

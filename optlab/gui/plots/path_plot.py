@@ -1,6 +1,4 @@
-"""The path of a run in the plane of its first two principal components, with how much of it the
-plane shows.
-"""
+"""The path of a run in weight space, projected on its first two principal components."""
 
 from __future__ import annotations
 
@@ -17,14 +15,15 @@ from optlab.gui.plots.ticks import readable
 from optlab.training.events import WeightPath
 
 _SHADES = 24
-"""Pieces of the line, each in a color of its own from early to late."""
-_NEAR = 30
-"""Pixels within which the mouse finds a point of the path."""
+"""Number of pieces of the line, colored from early to late."""
+_READOUT_REACH = 30
+"""Distance in pixels within which the mouse selects a point of the path."""
 
 
 class PathPlot(PlotFrame):
-    """A colored line from the start to where the run is now; both axes have the same scale, so
-    lengths can be compared.
+    """A line from the start to the current weights, colored by time.
+
+    Both axes have the same scale, so lengths are comparable.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -36,7 +35,7 @@ class PathPlot(PlotFrame):
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.caption.setWordWrap(True)
         self.header.insertWidget(0, self.caption, 1)
-        self.follow_action.setText("Show the whole path")
+        self.follow_action.setText("Reset view")
         view = self.canvas.view
         view.setAspectLocked(True)
         self.pieces = [
@@ -47,24 +46,24 @@ class PathPlot(PlotFrame):
         self.labels = [pg.TextItem(anchor=(0.5, 1.3)), pg.TextItem(anchor=(0.5, 1.3))]
         for item in (*self.pieces, self.marks, *self.labels):
             view.addItem(item, ignoreBounds=True)
-        self._found = pg.ScatterPlotItem(pxMode=True, size=9)
-        self._found.setZValue(6)
-        view.addItem(self._found, ignoreBounds=True)
+        self._highlight = pg.ScatterPlotItem(pxMode=True, size=9)
+        self._highlight.setZValue(6)
+        view.addItem(self._highlight, ignoreBounds=True)
         self._paint_caption()
 
     def set_run(self, run: int) -> None:
-        """Which of several runs to show."""
+        """Select one of several runs."""
         self._run = run
         self.clear()
 
     def take_path(self, path: WeightPath) -> None:
-        """Show this path in place of the last; that of another run is left alone."""
+        """Show a path; ignore that of another run."""
         if path.run == self._run:
             self._path = path
-            self._touch()
+            self._mark_stale()
 
     def clear(self) -> None:
-        """Forget the path."""
+        """Remove the path."""
         self._path = None
         self.follow()
 
@@ -74,20 +73,20 @@ class PathPlot(PlotFrame):
             np.empty((0, 2)) if path is None else path.plane[np.isfinite(path.plane).all(axis=1)]
         )
         if path is None or not len(points):
-            self._say(NOTHING_YET if path is None else "The path has left all finite numbers.")
+            self._show_message(NOTHING_YET if path is None else "The path has no finite points.")
             self.caption.setText("")
             for item in (*self.pieces, self.marks):
                 item.clear()
             return
-        self._say("")
+        self._show_message("")
         first, second = (float(share) for share in path.explained)
         self.canvas.x_axis.set_label(f"PC 1 ({first:.0%} of the path)")
         self.canvas.y_axis.set_label(f"PC 2 ({second:.0%})")
-        self.caption.setText(self._words(path))
+        self.caption.setText(self._caption_text(path))
         edges = np.linspace(0, len(points) - 1, _SHADES + 1).round().astype(int)
-        for place, piece in enumerate(self.pieces):
-            part = points[edges[place] : edges[place + 1] + 1]
-            piece.setPen(pg.mkPen(self._shade(place / (_SHADES - 1)), width=2))
+        for number, piece in enumerate(self.pieces):
+            part = points[edges[number] : edges[number + 1] + 1]
+            piece.setPen(pg.mkPen(self._shade(number / (_SHADES - 1)), width=2))
             piece.setData(part[:, 0], part[:, 1])
         colors = self.colors
         self.marks.setData(
@@ -107,15 +106,16 @@ class PathPlot(PlotFrame):
             self._fit(points)
 
     def _place_labels(self, points: np.ndarray) -> None:
-        """The upper end's name above it, the lower end's below: they do not cover each other or the
-        line between.
+        """Put the label of the upper end above it and that of the lower end below.
+
+        So they cover neither each other nor the line between.
         """
         above = points[0, 1] > points[-1, 1]
         left, right = points[:, 0].min(), points[:, 0].max()
         for label, upper, point in zip(
             self.labels, (above, not above), points[[0, -1]], strict=True
         ):
-            # Towards the middle, so that a name at an edge is not cut off.
+            # Shift labels towards the middle, so that none is cut off at an edge.
             share = 0.5 if right == left else (point[0] - left) / (right - left)
             label.setAnchor((float(np.clip(share, 0.1, 0.9)), 1.35 if upper else -0.35))
 
@@ -130,17 +130,20 @@ class PathPlot(PlotFrame):
             disableAutoRange=True,
         )
 
-    def _words(self, path: WeightPath) -> str:
+    def _caption_text(self, path: WeightPath) -> str:
         total = float(path.explained.sum())
         length = float(np.hypot(*(path.plane.max(axis=0) - path.plane.min(axis=0))))
         off = float(path.off_plane[-1])
-        words = f"{total:.0%} of the path's variance"
+        text = f"{total:.0%} of the path's variance"
         if length > 0.0 and math.isfinite(off):
-            words += f" · now {readable(off, 3)} off the plane, {readable(length, 3)} across it"
-        return words
+            text += (
+                f" · distance from the plane {readable(off, 3)}, "
+                f"extent in the plane {readable(length, 3)}"
+            )
+        return text
 
     def _shade(self, share: float) -> str:
-        """Early is faint, late is strong."""
+        """Return the color of a point: early ones are faint, late ones strong."""
         colors = self.colors
         return mixed(mixed(colors.curve(0), colors.background, 0.65), colors.curve(1), share)
 
@@ -149,28 +152,29 @@ class PathPlot(PlotFrame):
         if self._mouse is None or path is None or not self.canvas.isVisible():
             self._hide_readout()
             return
-        place = self.canvas.view.mapSceneToView(self._mouse)
+        at = self.canvas.view.mapSceneToView(self._mouse)
         pixel_x, pixel_y = self.canvas.view.viewPixelSize()
-        away = np.hypot(
-            (path.plane[:, 0] - place.x()) / pixel_x, (path.plane[:, 1] - place.y()) / pixel_y
+        distances = np.hypot(
+            (path.plane[:, 0] - at.x()) / pixel_x, (path.plane[:, 1] - at.y()) / pixel_y
         )
-        nearest = int(np.argmin(np.where(np.isfinite(away), away, np.inf)))
-        if not away[nearest] <= _NEAR:
+        nearest = int(np.argmin(np.where(np.isfinite(distances), distances, np.inf)))
+        if not distances[nearest] <= _READOUT_REACH:
             self._hide_readout()
             return
-        self._found.setData(
+        self._highlight.setData(
             pos=path.plane[[nearest]],
             brush=pg.mkBrush(None),
             pen=pg.mkPen(self.colors.foreground, width=1.5),
         )
-        self._found.setVisible(True)
+        self._highlight.setVisible(True)
         self._show_readout(
-            f"Step {int(path.steps[nearest]):,}<br>{readable(float(path.off_plane[nearest]), 3)} off the plane"
+            f"Step {int(path.steps[nearest]):,}<br>"
+            f"distance from the plane {readable(float(path.off_plane[nearest]), 3)}"
         )
 
     def _hide_readout(self) -> None:
         super()._hide_readout()
-        self._found.setVisible(False)
+        self._highlight.setVisible(False)
 
     def _paint_colors(self) -> None:
         super()._paint_colors()
@@ -179,5 +183,6 @@ class PathPlot(PlotFrame):
 
     def _paint_caption(self) -> None:
         self.caption.setStyleSheet(
-            f"background: transparent; color: {mixed(self.colors.foreground, self.colors.background, 0.2)};"
+            "background: transparent;"
+            f" color: {mixed(self.colors.foreground, self.colors.background, 0.2)};"
         )

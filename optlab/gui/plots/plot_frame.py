@@ -1,8 +1,8 @@
-"""What all plots share: the frame around a canvas.
+"""The base of all plots: a canvas with a header, a message, a readout and a menu.
 
-Above it stand a legend and the Follow button, instead of it a sentence while there is nothing to
-draw, over it a readout at the mouse. New data only mark a plot as stale; it is drawn once a frame,
-by :meth:`PlotFrame.refresh`, and only where it can be seen.
+The header holds a legend and the Follow button; a message replaces the canvas while there is
+nothing to draw; the readout follows the mouse. New data only mark a plot as stale: it is drawn once
+a frame, by :meth:`PlotFrame.refresh`, and only while it is visible.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMenu,
+    QMessageBox,
     QStackedLayout,
     QToolButton,
     QVBoxLayout,
@@ -35,12 +36,42 @@ from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 
 NOTHING_YET = "Nothing measured yet…"
 
+_LIMITS = (
+    *("xMin", "xMax", "minXRange", "maxXRange"),
+    *("yMin", "yMax", "minYRange", "maxYRange"),
+)
+_NO_LIMITS = dict(zip(_LIMITS, (-1e307, 1e307, None, None) * 2, strict=True))
+_MAX_LOG_STEP = 18.0
+"""Largest power of ten on a logarithmic x axis: steps are 64-bit integers."""
+_MAX_LOG_VALUE = 300.0
+"""Largest power of ten on a logarithmic y axis: the next ones are not finite."""
+_MAX_ZOOM_OUT = 1e4
+_MAX_ZOOM_IN = 1e7
+
+
+def axis_limits(
+    low: float, high: float, *, log: bool, largest: float
+) -> tuple[float, float, float, float]:
+    """Return lowest and highest coordinate, smallest and largest range of an axis.
+
+    Args:
+        low, high: range that fits the data. log: whether these are logarithms. largest: largest
+            magnitude of a logarithm.
+    """
+    if log:
+        return -largest, largest, 1e-4, 2.0 * largest
+    span = max(high - low, max(abs(low), abs(high)) * 1e-9, 1e-300)
+    # Doubles cannot resolve less than the first part, relative to the position of the data.
+    smallest = max(max(abs(low), abs(high)) * 1e-9, span / _MAX_ZOOM_IN)
+    far = _MAX_ZOOM_OUT * span
+    return low - far, high + far, smallest, far
+
 
 class PlotFrame(QWidget):
     """Base of the plots.
 
     Signals: ``followingChanged(bool)``; ``exported(str)``: this file was written;
-    ``exportFailed(str)``: why not, in words.
+    ``exportFailed(str)``: an error message.
     """
 
     followingChanged = Signal(bool)
@@ -67,9 +98,7 @@ class PlotFrame(QWidget):
         self.readout.hide()
         self.follow_button = QToolButton()
         self.follow_button.setText("Follow")
-        self.follow_button.setToolTip(
-            "Show the whole run again, and follow it (F, or double click)"
-        )
+        self.follow_button.setToolTip("Show the entire run and follow it (F or double-click)")
         self.follow_button.clicked.connect(self.follow)
         policy = self.follow_button.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
@@ -82,19 +111,20 @@ class PlotFrame(QWidget):
         self.header.addWidget(
             self.follow_button, 0, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight
         )
-        self._pages = QStackedLayout()
-        self._pages.addWidget(self.message)
-        self._pages.addWidget(self.canvas)
+        self._stack = QStackedLayout()
+        self._stack.addWidget(self.message)
+        self._stack.addWidget(self.canvas)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addLayout(self.header)
-        layout.addLayout(self._pages, 1)
+        layout.addLayout(self._stack, 1)
 
         self._redraw = QTimer(self)
         self._redraw.setSingleShot(True)
         self._redraw.timeout.connect(self.refresh)
         self.canvas.viewChanged.connect(self._view_changed)
+        self.canvas.aboutToZoom.connect(self._limit_view)
         self.canvas.zoomed.connect(self._zoomed)
         self.canvas.doubleClicked.connect(self.follow)
         self.canvas.menuWanted.connect(self._show_menu)
@@ -114,12 +144,13 @@ class PlotFrame(QWidget):
         self.menu.addAction(self.follow_action)
         self.menu.addSeparator()
         self.menu.addAction(self.image_action)
+        self.exportFailed.connect(self._show_export_problem)
         self._paint_colors()
 
-    # --- drawing ----------------------------------------------------------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Draw once what is pending; nothing where nothing changed or the plot cannot be seen."""
+        """Draw pending changes, if there are any and the plot is visible."""
         if not self._stale or not self.isVisible():
             return
         self._stale = False
@@ -132,52 +163,70 @@ class PlotFrame(QWidget):
 
     @abstractmethod
     def _draw(self) -> None:
-        """Draw everything anew.
+        """Draw everything.
 
-        Qt's own metaclass leaves no room for that of ABC, so a test sees to it that every plot has
-        what is abstract here.
+        Qt's metaclass excludes that of ABC, so a test checks that every plot implements the
+        abstract methods.
         """
 
-    def _touch(self, *, soon: bool = False) -> None:
-        """Something has changed; ``soon``: by the user's hand, so do not wait for the next frame of
-        a run.
+    def _mark_stale(self, *, soon: bool = False) -> None:
+        """Schedule a redraw.
+
+        Args:
+            soon: the user caused the change, so do not wait for the next frame of a run.
         """
         self._stale = True
         if soon:
             self._redraw.start(0)
 
-    def _say(self, message: str) -> None:
-        """Show a sentence instead of the canvas, or the canvas where it is empty."""
+    def _show_message(self, message: str) -> None:
+        """Show a message in place of the canvas, or the canvas if the message is empty."""
         page: QWidget = self.canvas
         if message:
             page = self.message
             if self.message.text() != message:
                 self.message.setText(message)
             self._hide_readout()
-        if self._pages.currentWidget() is not page:
-            self._pages.setCurrentWidget(page)
+        if self._stack.currentWidget() is not page:
+            self._stack.setCurrentWidget(page)
 
     def _view_changed(self) -> None:
         if not self._drawing:
-            self._touch(soon=True)
+            self._mark_stale(soon=True)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        self._touch(soon=True)
+        self._mark_stale(soon=True)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         QPainter(self).fillRect(event.rect(), QColor(self.colors.background))
 
-    # --- following --------------------------------------------------------------------------------------------------------------
+    # --- following ------------------------------------------------------------
 
     def follow(self) -> None:
-        """Show the whole run, and go with it."""
+        """Show the entire run and follow it."""
+        self.canvas.view.setLimits(**_NO_LIMITS)
         self._set_following(True)
-        self._touch(soon=True)
+        self._mark_stale(soon=True)
+
+    def _limit_view(self) -> None:
+        """Keep panning and zooming within numbers that axes and curves can show.
+
+        A linear axis stays within ten thousand times the range that was fitted to the data, a
+        logarithmic one within the powers of ten of a double.
+        """
+        if not self.following:
+            return
+        x, y = self.canvas.view.viewRange()
+        values = (
+            *axis_limits(*x, log=self.canvas.x_axis.log, largest=_MAX_LOG_STEP),
+            *axis_limits(*y, log=self.canvas.y_axis.log, largest=_MAX_LOG_VALUE),
+        )
+        self.canvas.view.setLimits(**dict(zip(_LIMITS, values, strict=True)))
 
     def _zoomed(self) -> None:
         self._set_following(False)
-        self._touch(soon=True)
+        self._mark_stale(soon=True)
 
     def _set_following(self, following: bool) -> None:
         self.follow_action.setChecked(following)
@@ -186,10 +235,10 @@ class PlotFrame(QWidget):
             self.following = following
             self.followingChanged.emit(following)
 
-    # --- the mouse --------------------------------------------------------------------------------------------------------------
+    # --- the mouse ------------------------------------------------------------
 
-    def _hovered(self, place: QPointF) -> None:
-        self._mouse = place
+    def _hovered(self, position: QPointF) -> None:
+        self._mouse = position
         self._update_readout()
 
     def _unhovered(self) -> None:
@@ -198,13 +247,13 @@ class PlotFrame(QWidget):
 
     @abstractmethod
     def _update_readout(self) -> None:
-        """Show what lies at :attr:`_mouse`."""
+        """Show the values at :attr:`_mouse`."""
 
     def _hide_readout(self) -> None:
         self.readout.hide()
 
     def _show_readout(self, html: str) -> None:
-        """Show the readout in the corner that the mouse is not in."""
+        """Show the readout in the upper corner away from the mouse."""
         if self._mouse is None:
             return
         self.readout.setText(html)
@@ -215,13 +264,13 @@ class PlotFrame(QWidget):
         self.readout.move(QPoint(round(x), round(area.top() + 6)))
         self.readout.show()
 
-    # --- the menu ---------------------------------------------------------------------------------------------------------------
+    # --- the menu -------------------------------------------------------------
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         self._show_menu(event.globalPos())
 
-    def _show_menu(self, place: QPoint) -> None:
-        self.menu.popup(place)
+    def _show_menu(self, position: QPoint) -> None:
+        self.menu.popup(position)
 
     def _choose_image(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Export image", "plot.png", "PNG image (*.png)")
@@ -229,22 +278,27 @@ class PlotFrame(QWidget):
             self.export_image(path)
 
     def export_image(self, path: str) -> None:
-        """Write what is shown, legend and all, as a PNG file; the outcome is told by a signal."""
+        """Write the plot with its legend as a PNG file; emit ``exported`` or ``exportFailed``."""
         self._hide_readout()
         if self.grab().save(path, "PNG"):
             self.exported.emit(path)
         else:
             self.exportFailed.emit(
-                f"{path} could not be written: check that the folder exists and may be written to."
+                f"{path} could not be written: check that the folder exists and is writable."
             )
 
-    # --- colors -----------------------------------------------------------------------------------------------------------------
+    def _show_export_problem(self, message: str) -> None:
+        box = QMessageBox(QMessageBox.Icon.Warning, "Export", message, parent=self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()
+
+    # --- colors ---------------------------------------------------------------
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of the theme."""
         self.colors = colors
         self._paint_colors()
-        self._touch(soon=True)
+        self._mark_stale(soon=True)
         self.update()
 
     def changeEvent(self, event: QEvent) -> None:
@@ -259,12 +313,15 @@ class PlotFrame(QWidget):
         quiet = mixed(colors.foreground, colors.background, 0.35)
         self.message.setStyleSheet(f"background: transparent; color: {quiet}; padding: 12px;")
         self.readout.setStyleSheet(
-            f"background: {mixed(colors.background, colors.foreground, 0.04)}; color: {colors.foreground};"
+            f"background: {mixed(colors.background, colors.foreground, 0.04)};"
+            f" color: {colors.foreground};"
             f" border: 1px solid {colors.grid}; border-radius: 4px; padding: 3px 6px;"
         )
         edge = mixed(colors.background, colors.foreground, 0.25)
         self.follow_button.setStyleSheet(
-            f"QToolButton {{ background: {mixed(colors.background, colors.foreground, 0.06)}; color: {colors.foreground};"
+            f"QToolButton {{ background: {mixed(colors.background, colors.foreground, 0.06)};"
+            f" color: {colors.foreground};"
             f" border: 1px solid {edge}; border-radius: 4px; padding: 1px 7px; }}"
-            f"QToolButton:hover {{ background: {mixed(colors.background, colors.foreground, 0.14)}; }}"
+            "QToolButton:hover"
+            f" {{ background: {mixed(colors.background, colors.foreground, 0.14)}; }}"
         )

@@ -1,9 +1,7 @@
-"""A function of two variables as pictures see it: heights on a grid, brought to a scale on which
-both the valley and the walls can be told apart.
+"""A function of two variables on a grid, and a height scale that resolves valleys and walls.
 
-Losses often span many powers of ten: on a linear scale all but the highest walls would be one
-color. Heights above the lowest are therefore drawn on a scale that is linear near it and
-logarithmic far from it.
+Losses often span many powers of ten: on a linear scale all but the highest walls would have one
+color. The scale is therefore linear near the lowest height and logarithmic far from it.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from optlab.gui.plots.colors import PlotColors, mixed
 Floats = NDArray[np.float64]
 
 _ANCHORS = ("#26185f", "#2f4b9b", "#1f7a9c", "#22a884", "#8bd346", "#f5e626")
-"""A perceptually ordered scale, dark for low: readable without red or green cones, and in gray."""
+"""A perceptually ordered color scale, dark for low: readable with color blindness and in gray."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +33,23 @@ class Relief:
     z: Floats
 
     def scale(self) -> Scale:
-        """The scale that suits these heights."""
+        """Return a scale for these heights."""
         finite = self.z[np.isfinite(self.z)]
         if not len(finite):
             return Scale(0.0, 1.0, 1.0)
         low, high = float(finite.min()), float(finite.max())
         if high <= low:
             return Scale(low, low + 1.0, 1.0)
-        # Where half of the heights lie below a hundredth of the span, the linear part ends there.
+        # The linear part ends at the median height.
         bend = float(np.median(finite)) - low
         return Scale(low, high, min(max(bend, 1e-9 * (high - low)), high - low))
 
     def heights_at(self, points: Floats) -> Floats:
-        """Heights ``[n]`` at points ``[n, 2]``, between the grid's by straight lines; NaN outside."""
+        """Return heights ``[n]`` at points ``[n, 2]`` by bilinear interpolation; NaN outside."""
         column = np.interp(points[:, 0], self.x, np.arange(len(self.x)), left=np.nan, right=np.nan)
         row = np.interp(points[:, 1], self.y, np.arange(len(self.y)), left=np.nan, right=np.nan)
         inside = np.isfinite(column) & np.isfinite(row)
-        found = np.full(len(points), np.nan)
+        heights = np.full(len(points), np.nan)
         c, r = column[inside], row[inside]
         c0, r0 = (
             np.minimum(c.astype(int), len(self.x) - 2),
@@ -59,18 +57,19 @@ class Relief:
         )
         u, v = c - c0, r - r0
         z = self.z
-        found[inside] = (z[r0, c0] * (1 - u) + z[r0, c0 + 1] * u) * (1 - v) + (
+        heights[inside] = (z[r0, c0] * (1 - u) + z[r0, c0 + 1] * u) * (1 - v) + (
             z[r0 + 1, c0] * (1 - u) + z[r0 + 1, c0 + 1] * u
         ) * v
-        return found
+        return heights
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Height → share of the way from the lowest to the highest, ``[0, 1]``.
+    """A mapping of heights to shares of the range, from 0 to 1.
 
     Attributes:
-        low, high: the ends. bend: height above ``low`` up to which the scale is about linear.
+        low, high: ends of the range. bend: height above ``low`` up to which the scale is almost
+            linear.
     """
 
     low: float
@@ -78,7 +77,7 @@ class Scale:
     bend: float
 
     def share(self, z: Floats) -> Floats:
-        """Heights of any shape as shares; what lies beyond the ends is at them, NaN stays."""
+        """Return heights of any shape as shares, clipped to [0, 1]; NaN stays NaN."""
         top = np.log1p((self.high - self.low) / self.bend)
         with np.errstate(invalid="ignore", over="ignore"):
             clipped = np.clip(
@@ -88,18 +87,19 @@ class Scale:
         return shares
 
     def height(self, share: float) -> float:
-        """The height at a share."""
+        """Return the height at a share."""
         top = np.log1p((self.high - self.low) / self.bend)
         return float(self.low + self.bend * np.expm1(share * top))
 
     def levels(self, count: int) -> list[float]:
-        """``count`` heights, evenly spread over the scale."""
+        """Return ``count`` heights, evenly spaced on the scale."""
         return [self.height((k + 0.5) / count) for k in range(count)]
 
 
 def lookup(colors: PlotColors, steps: int = 256) -> NDArray[np.uint8]:
-    """Colors ``[steps, 3]`` from low to high; softened towards the theme's background, so that
-    paths stand out.
+    """Return RGB colors ``[steps, 3]`` from low to high.
+
+    They are blended with the background of the theme, so that paths stand out.
     """
     anchors = np.array(
         [_parts(mixed(anchor, colors.background, 0.32)) for anchor in _ANCHORS], dtype=float
@@ -118,12 +118,12 @@ def _parts(color: str) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Track:
-    """A way over the relief.
+    """A path over the relief.
 
     Attributes:
-        label: words in the legend. color: index into the plot palette. points: ``[n, 2]``; the last
-            is where it is now.
-        velocity, gradient: arrows ``[2]`` at the last point, in the plane's units; None for none.
+        label: name in the legend. color: index into the plot palette. points: ``[n, 2]``; the last
+            is the current position.
+        velocity, gradient: arrows ``[2]`` at the last point, in units of the plane, or None.
     """
 
     label: str
@@ -138,8 +138,8 @@ class Mark:
     """A critical point.
 
     Attributes:
-        kind: ``minimum``, ``maximum``, ``saddle`` or ``degenerate``. axes: eigenvectors ``[2, 2]``
-            as rows, eigenvalues ``[2]`` beside them.
+        kind: ``minimum``, ``maximum``, ``saddle`` or ``degenerate``. at: position ``[2]``.
+        eigenvalues: ``[2]``, of the Hessian. axes: its eigenvectors ``[2, 2]`` as rows.
     """
 
     kind: str

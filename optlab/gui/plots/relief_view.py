@@ -1,7 +1,7 @@
-"""A relief seen from aside: a lit surface that can be turned, with the tracks upon it.
+"""A 3-D view of a relief: a shaded surface that can be rotated, with tracks on it.
 
-Drawn by the painter's algorithm on the processor: a few thousand facets, sorted from far to near,
-cost some twenty milliseconds, and nothing about the machine's graphics has to work.
+It is drawn with the painter's algorithm on the CPU: a few thousand facets, sorted from far to near,
+take about twenty milliseconds, and no OpenGL is needed.
 """
 
 from __future__ import annotations
@@ -34,18 +34,19 @@ _HEIGHT = 0.62
 """Height of the highest point, where the base is one wide."""
 _LIGHT = np.array([-0.45, -0.35, 0.82]) / np.linalg.norm([-0.45, -0.35, 0.82])
 _LIFT = 0.012
-"""Tracks lie so much above the surface."""
+"""Offset of tracks above the surface."""
 
 
 class ReliefView(QWidget):
-    """Drag to turn, wheel to come nearer, double click to stand where one began; the arrow keys
-    turn as well.
+    """A surface in three dimensions.
+
+    Drag or press the arrow keys to rotate, turn the wheel to zoom, double-click to reset the view.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName("Surface in three dimensions")
-        self.setToolTip("Drag to turn, wheel to come nearer, double click to begin anew")
+        self.setToolTip("Drag to rotate, wheel to zoom, double-click to reset the view")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumSize(160, 120)
         self.colors: PlotColors = LIGHT
@@ -56,31 +57,32 @@ class ReliefView(QWidget):
         self.reset()
 
     def reset(self) -> None:
-        """Stand where one stood at first."""
+        """Reset the view."""
         self.turn, self.tilt, self.zoom = math.radians(-58.0), math.radians(36.0), 1.0
         self.update()
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of the theme."""
         self.colors = colors
         self.update()
 
     def set_relief(self, relief: Relief | None) -> None:
-        """Show another relief; None for none."""
+        """Show another relief, or none."""
         self._relief = relief
         self._tracks = ()
         self.update()
 
     def set_tracks(self, tracks: Sequence[Track]) -> None:
-        """Show these tracks in place of the last."""
+        """Replace the tracks."""
         self._tracks = tuple(tracks)
         self.update()
 
-    # --- seeing -------------------------------------------------------------------------------------------------------------------
+    # --- projection -----------------------------------------------------------
 
-    def _seen(self, points: Floats) -> tuple[Floats, Floats]:
-        """Places in the widget ``[n, 2]`` and depths ``[n]`` (larger is farther) of points ``[n,
-        3]`` of the box [−½, ½]² × [0, 1].
+    def _project(self, points: Floats) -> tuple[Floats, Floats]:
+        """Return widget positions ``[n, 2]`` and depths ``[n]`` of points ``[n, 3]``.
+
+        Points lie in the box [−½, ½]² × [0, 1]; a larger depth is farther away.
         """
         cos, sin = math.cos(self.turn), math.sin(self.turn)
         x = points[:, 0] * cos - points[:, 1] * sin
@@ -95,12 +97,12 @@ class ReliefView(QWidget):
         ), depth
 
     def _box(self, relief: Relief, points: Floats, share: Floats) -> Floats:
-        """Points ``[n, 2]`` of the plane at shares of the height, in the box."""
+        """Return points ``[n, 3]`` of the box for points ``[n, 2]`` and height shares ``[n]``."""
         x = (points[:, 0] - relief.x[0]) / (relief.x[-1] - relief.x[0]) - 0.5
         y = (points[:, 1] - relief.y[0]) / (relief.y[-1] - relief.y[0]) - 0.5
         return np.stack([x, y, share], axis=1)
 
-    # --- painting -----------------------------------------------------------------------------------------------------------------
+    # --- painting -------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:  # Qt's name
         painter = QPainter(self)
@@ -116,35 +118,35 @@ class ReliefView(QWidget):
         rows = np.unique(np.linspace(0, len(relief.y) - 1, _FACETS + 1).round().astype(int))
         columns = np.unique(np.linspace(0, len(relief.x) - 1, _FACETS + 1).round().astype(int))
         share = relief.scale().share(relief.z[np.ix_(rows, columns)])
-        whole = np.isfinite(share)
-        flat = np.where(whole, share, 0.0)
+        finite = np.isfinite(share)
+        flat = np.where(finite, share, 0.0)
         grid = np.stack(np.meshgrid(relief.x[columns], relief.y[rows]), axis=-1).reshape(-1, 2)
         box = self._box(relief, grid, flat.reshape(-1))
-        places, depths = self._seen(box)
+        positions, depths = self._project(box)
         shape = flat.shape
         solid = box.reshape(*shape, 3) * np.array([1.0, 1.0, _HEIGHT])
         across, along = solid[:-1, 1:] - solid[:-1, :-1], solid[1:, :-1] - solid[:-1, :-1]
         normal = np.cross(across, along)
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
         lit = 0.55 + 0.5 * np.clip(normal @ _LIGHT, 0.0, 1.0)
-        places, depths = places.reshape(*shape, 2), depths.reshape(shape)
+        positions, depths = positions.reshape(*shape, 2), depths.reshape(shape)
         corners = np.stack(
-            [places[:-1, :-1], places[:-1, 1:], places[1:, 1:], places[1:, :-1]], axis=2
+            [positions[:-1, :-1], positions[:-1, 1:], positions[1:, 1:], positions[1:, :-1]], axis=2
         )
         middle = (flat[:-1, :-1] + flat[:-1, 1:] + flat[1:, 1:] + flat[1:, :-1]) / 4
         depth = (depths[:-1, :-1] + depths[1:, 1:]) / 2
-        there = whole[:-1, :-1] & whole[:-1, 1:] & whole[1:, 1:] & whole[1:, :-1]
+        drawable = finite[:-1, :-1] & finite[:-1, 1:] & finite[1:, 1:] & finite[1:, :-1]
         table = lookup(self.colors)
         inks = np.clip(table[(middle * 255).astype(int)] * lit[..., None], 0, 255).astype(int)
         order = np.argsort(-depth, axis=None)
-        quads, inks, there = (
+        quads, inks, drawable = (
             corners.reshape(-1, 4, 2)[order].tolist(),
             inks.reshape(-1, 3)[order].tolist(),
-            there.reshape(-1)[order],
+            drawable.reshape(-1)[order],
         )
         pen = QPen()
         pen.setWidthF(0.7)
-        for quad, (red, green, blue), drawn in zip(quads, inks, there, strict=True):
+        for quad, (red, green, blue), drawn in zip(quads, inks, drawable, strict=True):
             if drawn:
                 ink = QColor(red, green, blue)
                 pen.setColor(ink)
@@ -162,7 +164,7 @@ class ReliefView(QWidget):
             box = self._box(
                 relief, track.points, scale.share(np.where(inside, heights, 0.0)) + _LIFT
             )
-            places, _ = self._seen(box)
+            positions, _ = self._project(box)
             ink = self.colors.curve(track.color)
             for width, color in (
                 (4.0, mixed(self.colors.background, self.colors.foreground, 0.05)),
@@ -178,13 +180,13 @@ class ReliefView(QWidget):
                     )
                 )
                 painter.setBrush(Qt.BrushStyle.NoBrush)
-                painter.drawPath(_line(places, inside))
+                painter.drawPath(_line(positions, inside))
             if inside[-1]:
                 painter.setPen(QPen(QColor(self.colors.background), 1.5))
                 painter.setBrush(QColor(ink))
-                painter.drawEllipse(QPointF(*places[-1]), 5.0, 5.0)
+                painter.drawEllipse(QPointF(*positions[-1]), 5.0, 5.0)
 
-    # --- turning ------------------------------------------------------------------------------------------------------------------
+    # --- rotation -------------------------------------------------------------
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # Qt's name
         self._dragged = event.position()
@@ -219,16 +221,16 @@ class ReliefView(QWidget):
             super().keyPressEvent(event)
 
     def turn_by(self, turn: float, tilt: float) -> None:
-        """Turn by radians about the vertical, and tilt between the horizon and straight from above."""
+        """Rotate by ``turn`` about the vertical, and tilt by ``tilt``, both in radians."""
         self.turn += turn
         self.tilt = min(max(self.tilt + tilt, math.radians(4.0)), math.radians(88.0))
         self.update()
 
 
-def _line(places: Floats, inside: NDArray[np.bool_]) -> QPainterPath:
+def _line(positions: Floats, inside: NDArray[np.bool_]) -> QPainterPath:
     path = QPainterPath()
     down = False
-    for (x, y), drawn in zip(places.tolist(), inside, strict=True):
+    for (x, y), drawn in zip(positions.tolist(), inside, strict=True):
         if drawn and down:
             path.lineTo(x, y)
         elif drawn:

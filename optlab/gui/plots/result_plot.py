@@ -1,5 +1,6 @@
-"""A plot that is given whole: lines with error bars, points, or an image, as benches find and
-instruments draw them.
+"""A plot of a complete result: lines with error bars, points, or an image.
+
+Demonstrations and instruments produce such results.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from optlab.gui.plots.relief import Floats, Scale, lookup
 from optlab.gui.plots.ticks import readable
 from optlab.studies.demonstrations.base import Axis, Plot
 
-_DOTS = 60
-"""Points up to which each point of a line is marked."""
+_MAX_MARKED_POINTS = 60
+"""Up to this many points of a line are marked."""
 _DASHES = (4.0, 3.0)
 
 
@@ -27,17 +28,18 @@ class ResultPlot(PlotFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(steps=False, parent=parent)
-        self.follow_button.setText("Whole")
-        self.follow_action.setText("Show everything")
+        self.follow_button.setText("Reset view")
+        self.follow_action.setText("Reset view")
         self.legend = Legend(self.colors)
-        self.legend.switched.connect(lambda _key, _shown: self._touch(soon=True))
+        self.legend.switched.connect(lambda _key, _shown: self._mark_stale(soon=True))
         self.header.insertWidget(0, self.legend, 1)
         self._plot: Plot | None = None
         self._items: list[pg.GraphicsObject] = []
 
     def show_plot(self, plot: Plot) -> None:
-        """Show another plot, or the same one with more in it; the view stays where it was put by
-        hand.
+        """Show another plot, or an update of the same one.
+
+        A view that the user changed stays as it is.
         """
         named = [
             *(curve.name for curve in plot.curves),
@@ -56,14 +58,14 @@ class ResultPlot(PlotFrame):
                     self.legend.add(scatter.name, scatter.name, color)
         if self._plot is None or (self._plot.x, self._plot.y) != (plot.x, plot.y):
             self.setAccessibleName(plot.title)
-            self.canvas.x_axis.set_label(_words(plot.x))
-            self.canvas.y_axis.set_label(_words(plot.y))
+            self.canvas.x_axis.set_label(_axis_text(plot.x))
+            self.canvas.y_axis.set_label(_axis_text(plot.y))
             self.canvas.x_axis.setLogMode(x=plot.x.log, y=False)
             self.canvas.y_axis.setLogMode(x=False, y=plot.y.log)
         self._plot = plot
-        self._touch(soon=True)
+        self._mark_stale(soon=True)
 
-    # --- drawing --------------------------------------------------------------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------
 
     def _draw(self) -> None:
         plot = self._plot
@@ -71,7 +73,7 @@ class ResultPlot(PlotFrame):
             self.canvas.view.removeItem(item)
         self._items = []
         if plot is None:
-            self._say("Press Run…")
+            self._show_message("Press Run…")
             return
         ends: list[tuple[Floats, Floats]] = []
         if plot.image is not None:
@@ -81,7 +83,7 @@ class ResultPlot(PlotFrame):
                 ends.append(self._draw_curve(plot, color))
         for color, scatter in enumerate(plot.scatters, len(plot.curves)):
             if self._shown(scatter.name):
-                x, y = self._mapped(plot, scatter.x, scatter.y)
+                x, y = self._to_view(plot, scatter.x, scatter.y)
                 dots = pg.ScatterPlotItem(
                     x=x, y=y, size=6, pen=None, brush=QColor(self.colors.curve(color)), pxMode=True
                 )
@@ -92,11 +94,13 @@ class ResultPlot(PlotFrame):
         )
         finite = np.isfinite(x) & np.isfinite(y)
         if not finite.any():
-            self._say(
-                "Nothing to draw yet…" if ends else "All of it is switched off in the legend."
+            self._show_message(
+                "Nothing to draw yet…"
+                if ends
+                else "All curves are hidden: click a name above to show it."
             )
             return
-        self._say("")
+        self._show_message("")
         if self.following:
             (left, right), (low, high) = (_padded(values[finite]) for values in (x, y))
             self.canvas.view.setRange(
@@ -105,23 +109,23 @@ class ResultPlot(PlotFrame):
 
     def _draw_curve(self, plot: Plot, number: int) -> tuple[Floats, Floats]:
         curve = plot.curves[number]
-        x, y = self._mapped(plot, curve.x, curve.y)
+        x, y = self._to_view(plot, curve.x, curve.y)
         ink = self.colors.curve(number)
         predicted = curve.style == "predicted"
         pen = pg.mkPen(ink, width=1.5 if predicted else 2)
         if predicted:
             pen.setDashPattern(list(_DASHES))
         self._add(pg.PlotCurveItem(x, y, pen=pen, antialias=True, connect="finite"), 1)
-        if curve.style == "measured" and len(x) <= _DOTS:
+        if curve.style == "measured" and len(x) <= _MAX_MARKED_POINTS:
             self._add(
                 pg.ScatterPlotItem(x=x, y=y, size=5, pen=None, brush=QColor(ink), pxMode=True), 3
             )
         if curve.error is None:
             return x, y
         below, above = curve.error if curve.error.ndim == 2 else (curve.error, curve.error)
-        _, low = self._mapped(plot, curve.x, curve.y - below)
-        _, high = self._mapped(plot, curve.x, curve.y + above)
-        # On a logarithmic axis a bar that reaches below zero ends where the smallest value is.
+        _, low = self._to_view(plot, curve.x, curve.y - below)
+        _, high = self._to_view(plot, curve.x, curve.y + above)
+        # On a logarithmic axis, a bar that reaches below zero ends at the smallest value.
         low = np.where(np.isfinite(low), low, np.nanmin(y) if np.isfinite(y).any() else 0.0)
         points = np.stack([low, high], axis=1).reshape(-1)
         bars = pg.PlotCurveItem(
@@ -158,11 +162,11 @@ class ResultPlot(PlotFrame):
         self._items.append(item)
 
     def _shown(self, name: str) -> bool:
-        known = self.legend.keys()
-        return name not in known or self.legend.entry(name).isChecked()
+        names = self.legend.keys()
+        return name not in names or self.legend.entry(name).isChecked()
 
     @staticmethod
-    def _mapped(plot: Plot, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    def _to_view(plot: Plot, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         with np.errstate(divide="ignore", invalid="ignore"):
             across = (
                 np.where(x > 0.0, np.log10(np.where(x > 0.0, x, 1.0)), np.nan)
@@ -176,7 +180,7 @@ class ResultPlot(PlotFrame):
             )
         return across, up
 
-    # --- the rest -------------------------------------------------------------------------------------------------------------------
+    # --- readout and colors ---------------------------------------------------
 
     def _update_readout(self) -> None:
         plot = self._plot
@@ -194,7 +198,7 @@ class ResultPlot(PlotFrame):
             self.legend.set_colors(self.colors)
 
 
-def _words(axis: Axis) -> str:
+def _axis_text(axis: Axis) -> str:
     return f"{axis.label} ({axis.unit})" if axis.unit else axis.label
 
 

@@ -1,8 +1,7 @@
-"""A ring: columns of rows that only ever grow at the end, of which the first few and the newest
-many are kept.
+"""A ring buffer of rows in columns that keeps the first few rows and the newest.
 
-Rows are numbered from 0 in order of arrival, for good; the middle is what is forgotten. The first
-are kept because a logarithmic step axis gives them half its width.
+Rows are appended at the end and numbered from 0 in order of arrival; rows in the middle are
+dropped. The first rows are kept because a logarithmic step axis gives them half its width.
 """
 
 from __future__ import annotations
@@ -15,18 +14,16 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 GROUP = 4
-"""Rows are forgotten in whole groups of so many, so that a bucket made of a group never loses a
-part of it.
-"""
+"""Rows are dropped in groups of this size, so that a bucket never loses a part of its group."""
 
 _LAST = 2**62
 Columns = tuple[NDArray[Any], ...]
 
 
-def whole_below(key: float) -> np.int64:
-    """The largest whole number that is not above ``key``.
+def floor_int(key: float) -> np.int64:
+    """Return the largest integer that is not above ``key``.
 
-    Searching for a float in whole numbers would turn all of them into floats first.
+    Searching for a float in an integer array would convert the array to floats first.
     """
     return np.int64(math.floor(min(max(key, -_LAST), _LAST)))
 
@@ -35,29 +32,29 @@ class Ring:
     """Columns of equal length; the first column is increasing.
 
     Args:
-        types: type of each column. capacity: how many of the newest rows are kept at least. head:
-            how many of the first; a multiple of 4.
+        types: type of each column. capacity: minimum number of newest rows that are kept. head:
+            number of first rows that are kept, a multiple of 4.
     """
 
     def __init__(self, types: Sequence[DTypeLike], capacity: int, head: int) -> None:
         self._columns = [np.empty(0, dtype=kind) for kind in types]
         self._capacity = capacity
-        self._most = capacity + max(GROUP, capacity // 4)
+        self._max_rows = capacity + max(GROUP, capacity // 4)
         self._head_rows = head
         self._head: Columns = ()
         self._head_end = 0
         self._begin = 0
         self._end = 0
         self.count = 0
-        """How many rows there ever were."""
+        """Number of rows appended so far."""
 
     @property
     def _start(self) -> int:
-        """Number of the oldest of the newest rows."""
+        """Number of the oldest row of the newest."""
         return self.count - (self._end - self._begin)
 
     def append(self, columns: Columns) -> None:
-        """Add rows, at most ``capacity`` at once."""
+        """Append rows ``[n]`` of each column, at most ``capacity`` at once."""
         more = len(columns[0])
         if self._end + more > len(self._columns[0]):
             self._make_room(more)
@@ -77,46 +74,48 @@ class Ring:
             self._begin += surplus
             stored -= surplus
         size = len(self._columns[0])
-        wanted = self._most if surplus > 0 else min(self._most, max(64, 2 * size, stored + more))
-        for place, column in enumerate(self._columns):
-            # Moved within the same memory where it suffices; a fresh one is made only while
-            # growing.
+        wanted = (
+            self._max_rows if surplus > 0 else min(self._max_rows, max(64, 2 * size, stored + more))
+        )
+        for number, column in enumerate(self._columns):
+            # Rows move within the same memory; it is reallocated only while the ring grows.
             target = column if wanted == size else np.empty(wanted, dtype=column.dtype)
             target[:stored] = column[self._begin : self._end]
-            self._columns[place] = target
+            self._columns[number] = target
         self._begin, self._end = 0, stored
 
     def find(self, key: float) -> tuple[int, int] | None:
-        """The last row whose first column is at most ``key`` (row 0 where none is), and one past
-        the last row kept without a gap after it.
+        """Return the last row whose first column is at most ``key``, or row 0.
 
-        None where that row has been forgotten.
+        Also return one past the last row kept without a gap after it. None if the row was dropped.
         """
         if not self.count:
             return None
         newest = self._columns[0][self._begin : self._end]
         start = self._start
-        whole = whole_below(key)
-        if start == 0 or newest[0] <= whole:
-            return start + max(0, int(newest.searchsorted(whole, side="right")) - 1), self.count
-        if self._head and whole < self._head_end:
-            return max(0, int(self._head[0].searchsorted(whole, side="right")) - 1), len(
+        target = floor_int(key)
+        if start == 0 or newest[0] <= target:
+            return start + max(0, int(newest.searchsorted(target, side="right")) - 1), self.count
+        if self._head and target < self._head_end:
+            return max(0, int(self._head[0].searchsorted(target, side="right")) - 1), len(
                 self._head[0]
             )
         return None
 
     def holds(self, first: int, end: int) -> bool:
-        """Whether rows ``first`` up to ``end`` are all there."""
+        """Return whether rows ``first`` to ``end``, without ``end``, are all kept."""
         return first >= end or (
             end <= self.count
             and (first >= self._start or (bool(self._head) and end <= len(self._head[0])))
         )
 
     def rows(self, first: int, end: int) -> Columns:
-        """Rows ``first`` up to ``end``, as views that the next :meth:`append` may overwrite.
+        """Return rows ``first`` to ``end``, without ``end``: one array ``[end - first]`` a column.
+
+        The arrays are views that the next :meth:`append` may overwrite.
 
         Raises:
-            IndexError: some of them have been forgotten.
+            IndexError: some of the rows were dropped.
         """
         if not self.holds(first, end):
             raise IndexError(f"rows {first} to {end} of {self.count} are not kept")
@@ -125,7 +124,14 @@ class Ring:
             return tuple(column[first + offset : end + offset] for column in self._columns)
         return tuple(column[first:end] for column in self._head)
 
+    def kept(self) -> list[tuple[int, int]]:
+        """Return the ranges ``(first, end)`` of rows that are kept, in order."""
+        head = len(self._head[0]) if self._head else 0
+        if self._start <= head:
+            return [(0, self._start), (self._start, self.count)]
+        return [(0, head), (self._start, self.count)]
+
     @property
     def bytes(self) -> int:
-        """Memory that is held."""
+        """Memory used, in bytes."""
         return sum(column.nbytes for column in (*self._columns, *self._head))

@@ -1,7 +1,7 @@
-"""A plot of some series of a run, or of a few runs at once.
+"""A plot of some series of one run or of several.
 
-One run: a color a series. Several: a color a run, each series keeping its way of being drawn, and
-the legend switches both.
+With one run, each series has its color. With several, each run has its color, each series keeps its
+line style, and the legend switches both.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtWidgets import QWidget
 
+from optlab.gui.plots.curve import Floats
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.training.events import SeriesBlock
 
-MOST_RUNS = 8
-"""Runs whose curves can still be told apart."""
+MAX_RUNS = 8
+"""Runs that are drawn at once: more colors cannot be distinguished."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,9 @@ class Line:
     """How a series is drawn.
 
     Attributes:
-        name: of the series. optional: whether most runs have none, so that the legend names it only
-            once it has come. sparse: whether a run may have no value (NaN) at a step at which
-            another has one; its curve then goes on. The rest: as in :meth:`CurvePlot.add_curve`.
+        name: name of the series. optional: most runs lack it, so the legend shows it only once it
+            has values. sparse: a run may lack a value (NaN) at a step at which another has one;
+            its curve then has no gap there. Others: as in :meth:`CurvePlot.add_curve`.
     """
 
     name: str
@@ -41,11 +43,11 @@ class Line:
 
 
 class RunSeriesPlot(CurvePlot):
-    """Draws the series it knows from the blocks it is given.
+    """A plot that draws certain series from the blocks of a run.
 
     Args:
-        lines: what to draw. y_label, log_y, floor: as in :class:`CurvePlot`. scale: values are
-            multiplied by it (100 for percent).
+        lines: the series to draw. y_label, log_y, floor: as in :class:`CurvePlot`. scale: factor
+            of the values (100 for percent).
     """
 
     def __init__(
@@ -62,9 +64,9 @@ class RunSeriesPlot(CurvePlot):
         self._lines = tuple(lines)
         self._scale = scale
         self._runs = 1
-        self._came: set[str] = set()
-        self._chosen: tuple[int, ...] | None = None
-        self._set_up()
+        self._received: set[str] = set()
+        self._chosen_rows: tuple[int, ...] | None = None
+        self._rebuild()
 
     @property
     def series(self) -> frozenset[str]:
@@ -73,28 +75,28 @@ class RunSeriesPlot(CurvePlot):
 
     @property
     def rows(self) -> tuple[int, ...]:
-        """Which runs are drawn: those chosen, else the first eight."""
+        """Rows of the runs that are drawn: those set by :meth:`set_rows`, else the first eight."""
         return (
-            self._chosen if self._chosen is not None else tuple(range(min(self._runs, MOST_RUNS)))
+            self._chosen_rows
+            if self._chosen_rows is not None
+            else tuple(range(min(self._runs, MAX_RUNS)))
         )
 
     def set_rows(self, rows: Sequence[int] | None) -> None:
-        """Draw these runs (at most eight) from now on, or with None the first eight; what was drawn
-        is forgotten.
-        """
-        self._chosen = None if rows is None else tuple(rows)[:MOST_RUNS]
-        self._set_up()
+        """Draw these runs (at most eight), or with None the first eight; remove all samples."""
+        self._chosen_rows = None if rows is None else tuple(rows)[:MAX_RUNS]
+        self._rebuild()
 
-    def _set_up(self) -> None:
+    def _rebuild(self) -> None:
         self.remove_all()
         several = len(self.rows) > 1
         if several:
-            for place, row in enumerate(self.rows):
-                self.add_group(f"run {row}", f"Run {row + 1}", place)
+            for color, row in enumerate(self.rows):
+                self.add_group(f"run {row}", f"Run {row + 1}", color)
         for line in self._lines:
-            if not line.optional or line.name in self._came:
+            if not line.optional or line.name in self._received:
                 self._add(line)
-        self._steady.forget()
+        self._steady.reset()
         self.follow()
 
     def _add(self, line: Line) -> None:
@@ -103,11 +105,11 @@ class RunSeriesPlot(CurvePlot):
             self.add_group(
                 line.name, line.label, dashes=line.dashes, pale=line.pale, shown=line.shown
             )
-        for place, row in enumerate(self.rows):
+        for color, row in enumerate(self.rows):
             self.add_curve(
                 f"{line.name}:{row}",
                 f"{line.label}, run {row + 1}" if several else line.label,
-                place if several else line.color,
+                color if several else line.color,
                 dashes=line.dashes,
                 pale=line.pale,
                 strong=line.strong,
@@ -116,18 +118,29 @@ class RunSeriesPlot(CurvePlot):
             )
 
     def clear(self) -> None:
-        """Forget all samples and marks, and the curves that the next run may not have."""
+        """Remove all samples and marks, and the curves of optional series."""
         super().clear()
         for line in self._lines:
-            if line.name in self._came:
+            if line.name in self._received:
                 for row in self.rows:
                     self.remove_curve(f"{line.name}:{row}")
                 if len(self.rows) > 1:
                     self.legend.remove(line.name)
-        self._came.clear()
+        self._received.clear()
+
+    def _stored(self, key: str) -> tuple[NDArray[np.int64], Floats] | None:
+        name, _, row = key.rpartition(":")
+        stored = None if self._value_source is None else self._value_source(name, int(row))
+        if stored is None:
+            return None
+        steps, values = stored
+        if any(line.sparse for line in self._lines if line.name == name):
+            finite = np.isfinite(values)
+            steps, values = steps[finite], values[finite]
+        return steps, values * self._scale
 
     def take(self, block: SeriesBlock) -> None:
-        """Add a block's values: series ``[n, R]``."""
+        """Append the values of a block: series ``[n, R]``."""
         for line in self._lines:
             series = block.series.get(line.name)
             if series is None:
@@ -135,16 +148,16 @@ class RunSeriesPlot(CurvePlot):
             values = series.values.reshape(len(series.steps), -1)
             if values.shape[1] != self._runs:
                 self._runs = values.shape[1]
-                self._set_up()
-            if line.optional and line.name not in self._came:
-                self._came.add(line.name)
+                self._rebuild()
+            if line.optional and line.name not in self._received:
+                self._received.add(line.name)
                 self._add(line)
             for row in self.rows:
                 if row < self._runs:
                     steps, column = series.steps, values[:, row]
                     if line.sparse:
-                        there = np.isfinite(column)
-                        steps, column = steps[there], column[there]
+                        finite = np.isfinite(column)
+                        steps, column = steps[finite], column[finite]
                     self.append(
                         f"{line.name}:{row}",
                         steps,

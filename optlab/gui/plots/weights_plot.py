@@ -1,41 +1,81 @@
-"""Weights over steps: those that have moved most so far, or those that the user follows."""
+"""Weights over steps: those that moved most so far, or those that the user follows."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
+from optlab.gui.plots.curve import Floats
 from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.gui.plots.plot_frame import NOTHING_YET
+from optlab.gui.plots.value_export import ValueSource
 from optlab.training.events import SeriesBlock, WeightPath
 
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 2.0))
-"""Every second curve is dashed, so that twelve can be told apart."""
-_NONE_FOLLOWED = (
-    "No weights are followed: name some under Measures, or look at the largest-moving ones."
+"""Every second curve is dashed, so that twelve can be distinguished."""
+_NO_FOLLOWED_WEIGHTS = (
+    "No weights are followed: name some under Measures, or show the largest-moving ones."
 )
 
 
-_SHOWN = 8
-"""How many of the largest-moving weights are drawn: more cannot be told apart in a small plot."""
+_MAX_SHOWN = 8
+"""Number of largest-moving weights that are drawn: more cannot be distinguished in a small plot."""
+
+
+_GAP_SHARE = 1 / 8
+"""Points of a path farther apart than this share of all steps are not connected …"""
+_GAP_FACTOR = 4.0
+"""… if they are also this many times as far apart as usual."""
 
 
 def short(name: str) -> str:
-    """A weight's name for a legend: ``layers.1.weight[8,5]`` is ``W1[8,5]``, ``layers.1.bias[8]``
-    is ``b1[8]``.
+    """Return a short name of a weight for a legend.
+
+    ``layers.1.weight[8,5]`` becomes ``W1[8,5]``, ``layers.1.bias[8]`` becomes ``b1[8]``.
     """
-    found = re.fullmatch(r"layers\.(\d+)\.(weight|bias)(\[.*\])", name)
-    return f"{'W' if found[2] == 'weight' else 'b'}{found[1]}{found[3]}" if found else name
+    match = re.fullmatch(r"layers\.(\d+)\.(weight|bias)(\[.*\])", name)
+    return f"{'W' if match[2] == 'weight' else 'b'}{match[1]}{match[3]}" if match else name
+
+
+def with_gaps(steps: NDArray[np.int64], values: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Return steps and values ``[m]`` with NaN wherever points ``[n]`` are missing.
+
+    A straight line over a large part of the run would pass for measured values.
+    """
+    if len(steps) < 3:
+        return steps, values
+    distances = np.diff(steps)
+    wide = (distances > _GAP_SHARE * (steps[-1] - steps[0])) & (
+        distances > _GAP_FACTOR * np.median(distances)
+    )
+    before = np.flatnonzero(wide) + 1
+    return (
+        np.insert(steps, before, steps[before - 1] + 1),
+        np.insert(values.astype(np.float64), before, np.nan),
+    )
+
+
+class _FollowedPlot(CurvePlot):
+    """Curves of the series ``weights`` of one run; keys are indices of its columns."""
+
+    row = 0
+
+    def _stored(self, key: str) -> tuple[NDArray[np.int64], Floats] | None:
+        stored = None if self._value_source is None else self._value_source("weights", self.row)
+        return None if stored is None else (stored[0], stored[1][:, int(key)])
 
 
 class WeightsPlot(QWidget):
-    """Two plots and the choice between them.
+    """Two plots and a choice between them.
 
-    ``largest`` is fed from paths, few points over the whole run, ``followed`` from the series
-    ``weights`` with a value of every step.
+    ``largest`` shows paths with few points over the entire run, ``followed`` the series ``weights``
+    with a value at every step.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -44,20 +84,21 @@ class WeightsPlot(QWidget):
         self._run = 0
         self._names: tuple[str, ...] = ()
         self._slots: dict[str, int] = {}
-        self.largest, self.followed = CurvePlot("Weight"), CurvePlot("Weight")
-        self.followed.empty_text = _NONE_FOLLOWED
+        self.largest, self.followed = CurvePlot("Weight"), _FollowedPlot("Weight")
+        self.followed.empty_text = _NO_FOLLOWED_WEIGHTS
         self.mode = QComboBox()
         self.mode.addItems(["Largest-moving", "Followed"])
         self.mode.setAccessibleName("Which weights are shown")
         self.mode.setToolTip(
-            "Largest-moving: the weights farthest from where they began. Followed: the weights named in the experiment, at every step."
+            "Largest-moving: the weights farthest from their initial values. Followed: the weights "
+            "named in the experiment, at every step."
         )
         self.mode.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.mode.currentIndexChanged.connect(self._choose)
         self._caption = QLabel("Weights:")
-        self._pages = QStackedWidget()
-        self._pages.addWidget(self.largest)
-        self._pages.addWidget(self.followed)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.largest)
+        self._stack.addWidget(self.followed)
         head = QHBoxLayout()
         head.setContentsMargins(12, 2, 6, 0)
         head.addWidget(self._caption)
@@ -67,12 +108,12 @@ class WeightsPlot(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addLayout(head)
-        layout.addWidget(self._pages, 1)
+        layout.addWidget(self._stack, 1)
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.set_colors(LIGHT)
 
     def _choose(self, index: int) -> None:
-        self._pages.setCurrentIndex(index)
+        self._stack.setCurrentIndex(index)
 
     @property
     def series(self) -> frozenset[str]:
@@ -80,41 +121,41 @@ class WeightsPlot(QWidget):
         return frozenset({"weights"})
 
     def set_run(self, run: int) -> None:
-        """Which of several runs to show; what was shown is forgotten."""
-        self._run = run
+        """Select one of several runs and remove all samples."""
+        self._run = self.followed.row = run
         self.clear()
 
     def set_followed(self, names: Sequence[str]) -> None:
         """Name the weights of the series ``weights``, in order."""
         self._names = tuple(names)
         self.followed.remove_all()
-        for place, name in enumerate(self._names):
-            self.followed.add_curve(str(place), short(name), place, dashes=_DASHES[place % 2])
-            self.followed.legend.entry(str(place)).setToolTip(f"Show or hide {name}")
-        self.followed.empty_text = "Nothing measured yet…" if names else _NONE_FOLLOWED
+        for index, name in enumerate(self._names):
+            self.followed.add_curve(str(index), short(name), index, dashes=_DASHES[index % 2])
+            self.followed.legend.entry(str(index)).setToolTip(f"Show or hide {name}")
+        self.followed.empty_text = NOTHING_YET if names else _NO_FOLLOWED_WEIGHTS
         self.followed.follow()
 
     def take(self, block: SeriesBlock) -> None:
-        """Add a block's ``weights``: ``[n, R, K]``, or ``[n, K]`` of a single run."""
+        """Append the series ``weights`` of a block: ``[n, R, K]``, or ``[n, K]`` of one run."""
         series = block.series.get("weights")
         if series is None or not len(series.steps):
             return
         values = series.values if series.values.ndim == 3 else series.values[:, None, :]
         if self._run >= values.shape[1]:
             return
-        for place in range(len(self._names), values.shape[2]):
+        for index in range(len(self._names), values.shape[2]):
             self.followed.add_curve(
-                str(place), f"Weight {place + 1}", place, dashes=_DASHES[place % 2]
+                str(index), f"Weight {index + 1}", index, dashes=_DASHES[index % 2]
             )
-        for place in range(values.shape[2]):
-            self.followed.append(str(place), series.steps, values[:, self._run, place])
+        for index in range(values.shape[2]):
+            self.followed.append(str(index), series.steps, values[:, self._run, index])
 
     def take_path(self, path: WeightPath) -> None:
-        """Show the weights that moved most; one that stays among them keeps its color."""
+        """Show the weights that moved most; a weight that is still among them keeps its color."""
         if path.run != self._run:
             return
         plot = self.largest
-        moved = path.moved[:_SHOWN]
+        moved = path.moved[:_MAX_SHOWN]
         for name in [name for name in self._slots if name not in moved]:
             plot.remove_curve(name)
             del self._slots[name]
@@ -127,7 +168,11 @@ class WeightsPlot(QWidget):
                 )
                 plot.legend.entry(name).setToolTip(f"Show or hide {name}")
         for column, name in enumerate(moved):
-            plot.replace(name, path.steps, path.values[:, column])
+            plot.replace(name, *with_gaps(path.steps, path.values[:, column]))
+
+    def set_value_source(self, source: ValueSource | None) -> None:
+        """Set where values are read that the plots no longer keep; None for nowhere."""
+        self.followed.set_value_source(source)
 
     def mark(self, step: float, text: str) -> None:
         """Mark a step in both plots."""
@@ -135,19 +180,19 @@ class WeightsPlot(QWidget):
         self.followed.mark(step, text)
 
     def refresh(self) -> None:
-        """Draw what is pending in the plot that is shown."""
+        """Draw pending changes in the visible plot."""
         self.largest.refresh()
         self.followed.refresh()
 
     def clear(self) -> None:
-        """Forget the run that is shown; the names of followed weights stay."""
+        """Remove all samples; the names of followed weights stay."""
         self.largest.remove_all()
         self._slots.clear()
         self.largest.clear()
         self.followed.clear()
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of the theme."""
         self.setStyleSheet(f"WeightsPlot {{ background: {colors.background}; }}")
         self._caption.setStyleSheet(
             f"background: transparent; color: {mixed(colors.foreground, colors.background, 0.2)};"

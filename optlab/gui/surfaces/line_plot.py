@@ -1,8 +1,9 @@
-"""A function of one variable, with the methods as balls on it and the slope under each (Fig 4.1)."""
+"""A function of one variable, with methods as balls on it and tangents at the balls (Fig 4.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
@@ -20,9 +21,9 @@ _TANGENT = 0.12
 
 
 class LinePlot(PlotFrame):
-    """The curve of a function, and tracks upon it.
+    """The graph of a function with tracks on it.
 
-    Signals: ``pointPicked(float)``: this place was clicked.
+    Signals: ``pointPicked(float)``: this x was clicked.
     """
 
     pointPicked = Signal(float)
@@ -30,7 +31,7 @@ class LinePlot(PlotFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(steps=False, parent=parent)
         self.setAccessibleName("Function of one variable")
-        self.follow_button.setText("Whole")
+        self.follow_button.setText("Reset view")
         self._x: Floats = np.zeros(0)
         self._heights: Floats = np.zeros(0)
         self._tracks: tuple[Track, ...] = ()
@@ -51,20 +52,20 @@ class LinePlot(PlotFrame):
         self.follow()
 
     def set_tracks(self, tracks: Sequence[Track]) -> None:
-        """Show tracks of points ``[n, 1]``; their ``gradient`` ``[1]`` is the slope of the tangent."""
+        """Show tracks with points ``[n, 1]``; their ``gradient`` ``[1]`` is the tangent's slope."""
         self._tracks = tuple(tracks)
-        self._touch(soon=True)
+        self._mark_stale(soon=True)
 
     def _height(self, x: Floats) -> Floats:
-        found: Floats = np.interp(x, self._x, self._heights, left=np.nan, right=np.nan)
-        return found
+        values: Floats = np.interp(x, self._x, self._heights, left=np.nan, right=np.nan)
+        return values
 
     def _draw(self) -> None:
         finite = self._heights[np.isfinite(self._heights)]
         if not len(finite):
-            self._say("No function yet…")
+            self._show_message("No function yet…")
             return
-        self._say("")
+        self._show_message("")
         colors = self.colors
         self.line.setPen(pg.mkPen(mixed(colors.foreground, colors.background, 0.25), width=2))
         self.line.setData(self._x, self._heights)
@@ -90,10 +91,10 @@ class LinePlot(PlotFrame):
             ],
         )
         ends = [(track, float(x[-1])) for track, x in visited if np.isfinite(x[-1])]
-        places = np.array([x for _, x in ends])
+        positions = np.array([x for _, x in ends])
         self.balls.setData(
-            x=places,
-            y=self._height(places) if len(places) else places,
+            x=positions,
+            y=self._height(positions) if len(positions) else positions,
             size=14,
             brush=[QColor(colors.curve(track.color)) for track, _ in ends],
             pen=pg.mkPen(colors.background, width=1.5),
@@ -111,11 +112,11 @@ class LinePlot(PlotFrame):
         self.tangents.setPen(pg.mkPen(colors.curve(1), width=1.5))
         self.tangents.setData(points[:, 0], points[:, 1])
 
-    def _clicked(self, event: object) -> None:
-        if len(self._x) and event.button() == Qt.MouseButton.LeftButton and not event.double():  # type: ignore[attr-defined]
-            place = event.scenePos()  # type: ignore[attr-defined]
-            if self.canvas.view.sceneBoundingRect().contains(place):
-                self.pointPicked.emit(float(self.canvas.view.mapSceneToView(place).x()))
+    def _clicked(self, event: Any) -> None:
+        if len(self._x) and event.button() == Qt.MouseButton.LeftButton and not event.double():
+            position = event.scenePos()
+            if self.canvas.view.sceneBoundingRect().contains(position):
+                self.pointPicked.emit(float(self.canvas.view.mapSceneToView(position).x()))
 
     def _update_readout(self) -> None:
         if self._mouse is None or not len(self._x):
@@ -124,5 +125,7 @@ class LinePlot(PlotFrame):
         x = float(self.canvas.view.mapSceneToView(self._mouse).x())
         slope = float(np.interp(x, self._x, np.gradient(self._heights, self._x)))
         self._show_readout(
-            f"x = {readable(x, 3)}&nbsp; f = {readable(float(self._height(np.array([x]))[0]), 4)}<br>slope {readable(slope, 3)}"
+            f"x = {readable(x, 3)}&nbsp; "
+            f"f = {readable(float(self._height(np.array([x]))[0]), 4)}"
+            f"<br>slope {readable(slope, 3)}"
         )

@@ -1,4 +1,4 @@
-"""The methods of a race: a list, and forms for the one that is selected."""
+"""The methods of a race: a list, and forms for the selected one."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from optlab.gui.forms.section import Section
 from optlab.gui.plots.colors import PlotColors
 from optlab.tasks.surfaces import Method
 
-_KINDS = {
+_TITLES = {
     "optimizer": "Optimizer",
     "clipping": "Gradient clipping",
     "schedule": "Learning-rate schedule",
 }
-MOST = 24
+MAX_METHODS = 24
 
 
 class MethodsPanel(QWidget):
-    """Edits the methods of a race.
+    """An editor of the methods of a race.
 
     Signals: ``methodsChanged()``; ``selectionChanged(int)``: another method is selected;
     ``pageRequested(str, str)``: kind and name.
@@ -51,18 +51,19 @@ class MethodsPanel(QWidget):
         self.list.setAccessibleName("Methods")
         self.list.setMaximumHeight(110)
         self.add_button = QPushButton("Add")
-        self.add_button.setToolTip("Add a method like the selected one")
+        self.add_button.setToolTip("Add a copy of the selected method")
         self.remove_button = QPushButton("Remove")
         self.start = QLineEdit()
         self.start.setAccessibleName("Start")
         self.start.setToolTip(
-            "Coordinates of the start, separated by a comma; or click the contours. Shift and click moves the start of all methods"
+            "Coordinates of the start, separated by a comma. Click the plot to move it; "
+            "Shift-click moves the start of all methods"
         )
         self.problem = QLabel("")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
         self.problem.hide()
-        self.forms = {kind: ComponentForm(kind) for kind in _KINDS}
+        self.forms = {kind: ComponentForm(kind) for kind in _TITLES}
         buttons = QHBoxLayout()
         buttons.addWidget(self.add_button)
         buttons.addWidget(self.remove_button)
@@ -77,7 +78,7 @@ class MethodsPanel(QWidget):
         layout.addWidget(self.problem)
         self.sections = {
             kind: Section(title, self.forms[kind], opened=kind == "optimizer")
-            for kind, title in _KINDS.items()
+            for kind, title in _TITLES.items()
         }
         for section in self.sections.values():
             layout.addWidget(section)
@@ -89,45 +90,45 @@ class MethodsPanel(QWidget):
             form.changed.connect(lambda kind=kind: self._edited(kind))
             form.pageRequested.connect(self.pageRequested)
 
-    # --- what the window asks -----------------------------------------------------------------------------------------------------
+    # --- interface -------------------------------------------------
 
     def methods(self) -> tuple[Method, ...]:
-        """The methods, in order."""
+        """Return the methods, in order."""
         return tuple(self._methods)
 
     @property
     def selected(self) -> int:
-        """Number of the selected method."""
+        """Index of the selected method."""
         return max(0, self.list.currentRow())
 
     def set_methods(self, methods: Sequence[Method]) -> None:
-        """Show these methods in place of the last, without saying that they were edited."""
+        """Replace the methods, without emitting ``methodsChanged``."""
         self._methods = list(methods)
         self._refill(0)
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of the theme."""
         self._colors = colors
         for row in range(self.list.count()):
             self.list.item(row).setIcon(self._icon(self._methods[row]))
 
-    def move_start(self, point: tuple[float, ...], *, everyone: bool) -> None:
-        """Start the selected method, or all, from another point."""
-        for row in range(len(self._methods)) if everyone else (self.selected,):
+    def move_start(self, point: tuple[float, ...], *, all_methods: bool) -> None:
+        """Move the start of the selected method, or of all, to a point."""
+        for row in range(len(self._methods)) if all_methods else (self.selected,):
             self._methods[row] = replace(self._methods[row], start=point)
         self._show_start()
         self.methodsChanged.emit()
 
-    def say(self, sentence: str) -> None:
-        """Say what is wrong with the race; "" takes it away."""
-        self.problem.setText(sentence)
-        self.problem.setVisible(bool(sentence))
+    def show_problem(self, message: str) -> None:
+        """Show an error message below the list; "" hides it."""
+        self.problem.setText(message)
+        self.problem.setVisible(bool(message))
 
     def ready(self) -> bool:
-        """Whether all that is typed can be used."""
+        """Return whether all fields are valid."""
         return not any(form.errors() for form in self.forms.values())
 
-    # --- editing ------------------------------------------------------------------------------------------------------------------
+    # --- editing --------------------------------------------------------------
 
     def _refill(self, row: int) -> None:
         with QSignalBlocker(self.list):
@@ -143,11 +144,11 @@ class MethodsPanel(QWidget):
         method = self._methods[row]
         for kind, form in self.forms.items():
             with QSignalBlocker(form):
-                form.set_values(_whole(kind, getattr(method, kind)))
+                form.set_values(_with_defaults(kind, getattr(method, kind)))
             self.sections[kind].set_summary(form.picker.currentText())
         self._show_start()
         self.remove_button.setEnabled(len(self._methods) > 1)
-        self.add_button.setEnabled(len(self._methods) < MOST)
+        self.add_button.setEnabled(len(self._methods) < MAX_METHODS)
         self.selectionChanged.emit(row)
 
     def _edited(self, kind: str) -> None:
@@ -172,23 +173,23 @@ class MethodsPanel(QWidget):
         except ValueError:
             point = ()
         if len(point) != len(method.start):
-            self.say(
-                f"The start is “{self.start.text()}”, but it must be {len(method.start)} number{'s' * (len(method.start) > 1)}, separated by a comma."
+            self.show_problem(
+                f"The start is “{self.start.text()}”, but it must be {_count(len(method.start))}."
             )
             return
-        self.say("")
+        self.show_problem("")
         if point != method.start:
-            self.move_start(point, everyone=False)
+            self.move_start(point, all_methods=False)
 
     def _show_start(self) -> None:
         self.start.setText(
             ", ".join(f"{coordinate:.6g}" for coordinate in self._methods[self.selected].start)
         )
-        self.say("")
+        self.show_problem("")
 
     def _add(self) -> None:
         used = {method.color for method in self._methods}
-        color = next(color for color in range(MOST + 1) if color not in used)
+        color = next(color for color in range(MAX_METHODS + 1) if color not in used)
         self._methods.append(replace(self._methods[self.selected], color=color))
         self._refill(len(self._methods) - 1)
         self.methodsChanged.emit()
@@ -200,22 +201,26 @@ class MethodsPanel(QWidget):
         self.methodsChanged.emit()
 
     def _icon(self, method: Method) -> QIcon:
-        picture = QPixmap(14, 14)
-        picture.fill(Qt.GlobalColor.transparent)
+        pixmap = QPixmap(14, 14)
+        pixmap.fill(Qt.GlobalColor.transparent)
         if self._colors is not None:
-            painter = QPainter(picture)
+            painter = QPainter(pixmap)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(self._colors.curve(method.color)))
             painter.drawEllipse(2, 2, 10, 10)
             painter.end()
-        icon = QIcon(picture)
-        # A selected color stays as it is: Qt would tint it.
-        icon.addPixmap(picture, QIcon.Mode.Selected)
+        icon = QIcon(pixmap)
+        # Keep the color of a selected item: Qt would tint it.
+        icon.addPixmap(pixmap, QIcon.Mode.Selected)
         return icon
 
 
-def _whole(kind: str, section: object) -> dict[str, object]:
-    """A section with all fields, those it leaves out at their defaults."""
+def _with_defaults(kind: str, section: object) -> dict[str, object]:
+    """Return a section with all fields, missing ones at their defaults."""
     built = registry.build(kind, section)  # type: ignore[arg-type]
     return {"name": built.name, **built.values()}
+
+
+def _count(numbers: int) -> str:
+    return "1 number" if numbers == 1 else f"{numbers} numbers, separated by commas"

@@ -1,6 +1,4 @@
-"""Scenes: the pictures of the notes, one click each: a surface, the methods that go on it, and for
-how long.
-"""
+"""Scenes: figures of the notes as a surface, methods and a number of steps."""
 
 from __future__ import annotations
 
@@ -17,15 +15,16 @@ Section = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Scene:
-    """What the window is set to.
+    """A setup of the surface window.
 
     Attributes:
-        title: in the menu. words: what to look at. surface: section. methods: in the race. steps:
-            of each. noise: σ of each component of the gradient.
+        title: name in the menu. text: what the scene shows. surface: section of the surface.
+        methods: methods of the race. steps: number of steps. noise: σ of each component of the
+            gradient.
     """
 
     title: str
-    words: str
+    text: str
     surface: Section
     methods: tuple[Method, ...]
     steps: int
@@ -33,7 +32,7 @@ class Scene:
 
 
 def scenes() -> list[Scene]:
-    """All scenes, in the order of the notes."""
+    """Return all scenes, in the order of the notes."""
     cliff, canyon = _surface("cliff"), _surface("quadratic")
     above, below = (start.point for start in cliff.starts()[:2])
     clip = {"name": "norm", "threshold": cliff.threshold}
@@ -41,14 +40,15 @@ def scenes() -> list[Scene]:
     return [
         Scene(
             "Following the derivative downhill (Fig 4.1)",
-            "The slope says which way is down and how steep it is; steps shorten by themselves as it flattens.",
+            "The slope gives direction and steepness of the descent; steps shorten as it flattens.",
             {"name": "parabola"},
             (_method("Gradient descent", (-1.8,), "sgd", lr=0.15, color=0),),
             40,
         ),
         Scene(
             "The saddle (Fig 4.5)",
-            "Gradient descent leaves along the direction of negative curvature; Newton's method jumps into the saddle; saddle-free Newton is thrown out of it.",
+            "Gradient descent escapes along the direction of negative curvature, Newton's method "
+            "jumps into the saddle, and saddle-free Newton is repelled by it.",
             {"name": "saddle"},
             (
                 _method("Gradient descent", saddle, "sgd", lr=0.1, color=0),
@@ -59,7 +59,8 @@ def scenes() -> list[Scene]:
         ),
         Scene(
             "The cliff, from above and from below (Fig 8.3)",
-            "Where the wall is met, one step of gradient descent throws the parameters far away. Clipping the norm keeps the direction and bounds the step.",
+            "At the wall, one step of gradient descent throws the parameters far away. Clipping by "
+            "norm keeps the direction and bounds the step.",
             {"name": "cliff"},
             (
                 _method("From above", above, "sgd", lr=cliff.lr, color=1),
@@ -71,8 +72,8 @@ def scenes() -> list[Scene]:
         ),
         Scene(
             "The cliff of a recurrent unit",
-            "The walls of a recurrent network are not put there by hand: one unit that feeds itself fifty times has them. Clipped, the same start reaches low "
-            "ground.",
+            "A recurrent unit that feeds itself fifty times has cliffs of its own. With clipping, "
+            "the same start reaches low values.",
             {"name": "recurrent_cliff"},
             (
                 _method(
@@ -95,8 +96,9 @@ def scenes() -> list[Scene]:
         ),
         Scene(
             "The mountain: local moves, wrong global structure (Fig 8.4)",
-            "On one side every step downhill leads away from the low ground on the other: the start decides. Off the axis a descent gets around, on a path "
-            "more than twice the distance.",
+            "On one side, every step downhill leads away from the low region on the other: the "
+            "start decides. Off the axis, a descent gets around on a path of more than twice the "
+            "distance.",
             {"name": "mountain"},
             (
                 _method("On the wrong side", (-0.5, 0.0), "sgd", lr=0.5, color=1),
@@ -107,7 +109,9 @@ def scenes() -> list[Scene]:
         ),
         Scene(
             "The plateau",
-            "Where the gradient is nearly zero, plain descent stands still; methods that divide by the size of the gradient walk on.",
+            "Where the gradient is nearly zero, gradient descent and momentum hardly move. Adam "
+            "divides by the size of the gradient and crosses the plateau. RMSProp does not: the "
+            "constant δ under its root is larger than the squared gradient.",
             {"name": "plateau"},
             (
                 _method(
@@ -134,7 +138,8 @@ def scenes() -> list[Scene]:
         ),
         Scene(
             "The canyon: momentum against zigzag (Fig 8.5)",
-            "Gradient descent bounces between the walls; momentum adds up what the steps agree in.",
+            "Gradient descent oscillates between the walls; momentum accumulates the component "
+            "that successive gradients share.",
             {"name": "quadratic"},
             (
                 _method("Gradient descent", canyon.starts()[0].point, "sgd", lr=canyon.lr, color=1),
@@ -159,7 +164,8 @@ def scenes() -> list[Scene]:
         ),
         Scene(
             "A bent valley: first against second order (Rosenbrock)",
-            "The valley is found at once and followed for ever; methods that know the curvature go along it.",
+            "All methods reach the valley at once, but first-order ones follow it slowly; "
+            "second-order methods use its curvature.",
             {"name": "rosenbrock"},
             (
                 _method(
@@ -191,7 +197,8 @@ def scenes() -> list[Scene]:
         ),
         Scene(
             "Many minima, and noise",
-            "The same start and rate with noisy gradients: each seed ends in another valley. Color the plane by basins to see whose valley a start belongs to.",
+            "Same start and rate, noisy gradients: the noise decides which valley a run ends in. "
+            "“Basins” colors the plane by the valley that a start leads to.",
             {"name": "himmelblau"},
             (
                 _method("Gradient descent", (0.0, 0.0), "sgd", lr=0.01, color=0),
@@ -204,9 +211,7 @@ def scenes() -> list[Scene]:
 
 
 def default_methods(surface: Surface, start: Sequence[float]) -> tuple[Method, ...]:
-    """What goes on a surface that is picked from the list: gradient descent and momentum at the
-    rate that suits it.
-    """
+    """Return gradient descent and momentum with learning rates that suit the surface."""
     return (
         _method("Gradient descent", start, "sgd", lr=surface.lr, color=0),
         _method("Momentum", start, "momentum", lr=surface.lr / 4, momentum=0.9, color=1),

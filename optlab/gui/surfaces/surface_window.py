@@ -1,19 +1,17 @@
-"""The surface window: functions of one and two variables, and any number of methods that race on
-them.
+"""The surface window: functions of one and two variables on which methods race.
 
-Everything is computed in a worker and comes back as arrays; the window plays them. A change of the
-surface, a method or a start computes the race anew.
+A worker computes everything and returns arrays, which the window plays. The race is recomputed
+whenever the surface, a method or a start changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
 import numpy as np
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QColor, QGuiApplication, QShowEvent
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -32,7 +30,6 @@ from PySide6.QtWidgets import (
 
 from optlab.catalogue.surfaces.base import Surface
 from optlab.core import registry
-from optlab.core.fields import FieldSet, integer, number
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.component_form import ComponentForm
@@ -44,78 +41,65 @@ from optlab.gui.plots.contour_plot import ContourPlot
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.relief import Floats, Mark, Relief, Track
 from optlab.gui.plots.relief_view import ReliefView
-from optlab.gui.plots.ticks import readable
 from optlab.gui.surfaces.describe import describe
 from optlab.gui.surfaces.line_plot import LinePlot
 from optlab.gui.surfaces.methods_panel import MethodsPanel
+from optlab.gui.surfaces.race_settings import RaceSettings
+from optlab.gui.surfaces.results import (
+    basins_image,
+    basins_text,
+    critical_points_text,
+    race_text,
+)
 from optlab.gui.surfaces.scenes import Scene, default_methods, scenes
 from optlab.gui.surfaces.terms_table import TermsTable
 from optlab.gui.surfaces.timeline import Timeline
 from optlab.studies.surfaces.descent import Race
-from optlab.studies.surfaces.stationary import LOST, Basins, CriticalPoints
+from optlab.studies.surfaces.stationary import Basins, CriticalPoints
 from optlab.tasks.surfaces import BasinsTask, CriticalTask, PictureTask, RaceTask, SurfacePicture
 
-_SETTLE_MILLISECONDS = 120
-_PLURALS = {"minimum": "minima", "maximum": "maxima", "saddle": "saddles", "kink": "kinks"}
-
-
-class RacePlan(FieldSet):
-    """How long a race goes, and how noisy its gradients are."""
-
-    steps: int = integer(
-        100,
-        "Steps",
-        ge=1,
-        le=20_000,
-        log=True,
-        slider=(10, 2000),
-        help="Steps that each method takes.",
-    )
-    noise: float = number(
-        0.0,
-        "Gradient noise",
-        symbol="σ",
-        ge=0.0,
-        le=1e6,
-        slider=(0.0, 5.0),
-        help="Standard deviation of the noise on each component of the gradient; the same draws for every method.",
-    )
+_DEBOUNCE_MILLISECONDS = 120
 
 
 class SurfaceWindow(QMainWindow):
-    """The window. ``closed``: it was closed by the user."""
+    """The surface window.
+
+    Signals: ``closed()``: the user closed the window.
+    """
 
     closed = Signal()
 
-    def __init__(self, warmth: WorkerPrewarmer, parent: QWidget | None = None) -> None:
+    def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Surfaces – OptLab")
         self.resize(1480, 900)
         self._picture: SurfacePicture | None = None
         self._race: Race | None = None
-        self._raced: tuple[Any, ...] = ()
+        self._computed_for: tuple[Any, ...] = ()
         self._play_next = False
         self._shown_once = False
-        self.pictures, self.races, self.searches = (TaskBridge(warmth.pool, self) for _ in range(3))
+        self.pictures, self.races, self.searches = (
+            TaskBridge(prewarmer.pool, self) for _ in range(3)
+        )
         self.surface_form = ComponentForm("surface")
-        self.plan = FieldsForm(RacePlan, "race")
+        self.race_form = FieldsForm(RaceSettings, "race")
         self.methods = MethodsPanel()
         self.contours, self.line, self.view = ContourPlot(), LinePlot(), ReliefView()
         self.heights = CurvePlot("Height f", log_y=False)
         self.gradients = CurvePlot("Norm of the gradient", log_y=True)
         self.terms = TermsTable()
         self.timeline = Timeline()
-        self.note, self.words = QLabel(""), QLabel("")
-        self._settling = QTimer(self)
-        self._settling.setSingleShot(True)
-        self._settling.setInterval(_SETTLE_MILLISECONDS)
-        self._settling.timeout.connect(self._ask_race)
+        self.note, self.status_label = QLabel(""), QLabel("")
+        self._debounce = QTimer(self)
+        self._debounce.setSingleShot(True)
+        self._debounce.setInterval(_DEBOUNCE_MILLISECONDS)
+        self._debounce.timeout.connect(self._request_race)
         self._build()
         self._connect()
         self.apply_theme()
         self.show_scene(scenes()[2], play=False)
 
-    # --- building -----------------------------------------------------------------------------------------------------------------
+    # --- building -------------------------------------------------------------
 
     def _build(self) -> None:
         column = QWidget()
@@ -124,8 +108,8 @@ class SurfaceWindow(QMainWindow):
         stack.setContentsMargins(8, 8, 8, 8)
         stack.setSpacing(8)
         scene_button = QToolButton()
-        scene_button.setText("Scenes of the notes")
-        scene_button.setToolTip("The figures of the notes, one click each")
+        scene_button.setText("Scenes from the notes")
+        scene_button.setToolTip("Set up a figure from the notes")
         scene_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         scene_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         self.scene_menu = QMenu(scene_button)
@@ -138,7 +122,7 @@ class SurfaceWindow(QMainWindow):
         stack.addWidget(Section("Surface", self.surface_form, opened=True))
         stack.addWidget(self.note)
         stack.addWidget(Section("Methods", self.methods, opened=True))
-        stack.addWidget(Section("Race", self.plan, opened=True))
+        stack.addWidget(Section("Race", self.race_form, opened=True))
         stack.addStretch(1)
         scroll = QScrollArea()
         scroll.setObjectName("experimentScroll")
@@ -151,19 +135,19 @@ class SurfaceWindow(QMainWindow):
         self.plane = QStackedWidget()
         self.plane.addWidget(self.contours)
         self.plane.addWidget(self.line)
-        self.view_tile = Tile("Seen from aside", self.view)
+        self.view_tile = Tile("3-D view", self.view)
         above = QSplitter(Qt.Orientation.Horizontal)
-        above.addWidget(Tile("Seen from above", self.plane))
+        above.addWidget(Tile("Contours", self.plane))
         above.addWidget(self.view_tile)
         above.setSizes([1000, 800])
         curves = QTabWidget()
         curves.setDocumentMode(True)
         curves.addTab(self.heights, "Height")
         curves.addTab(self.gradients, "Gradient norm")
-        self.of_method = Tile("Terms", self.terms)
+        self.terms_tile = Tile("Terms", self.terms)
         below = QSplitter(Qt.Orientation.Horizontal)
-        below.addWidget(Tile("Over the steps", curves))
-        below.addWidget(self.of_method)
+        below.addWidget(Tile("Curves over steps", curves))
+        below.addWidget(self.terms_tile)
         below.setSizes([1000, 800])
         plots = QSplitter(Qt.Orientation.Vertical)
         for row in (above, below):
@@ -172,19 +156,19 @@ class SurfaceWindow(QMainWindow):
         plots.setSizes([1000, 520])
         plots.setChildrenCollapsible(False)
 
-        self.critical_button = self._check(
+        self.critical_button = self._toggle(
             "Critical points",
             "Find minima, maxima and saddles, and mark them with their eigenvectors",
         )
-        self.basins_button = self._check(
+        self.basins_button = self._toggle(
             "Basins",
-            "Color the plane by where the selected method ends from each start, darker the longer it takes",
+            "Color each start by where the selected method ends, fainter the longer it takes",
         )
         self.play_button = QPushButton("Race")
         self.play_button.setObjectName("primary")
-        self.play_button.setToolTip("Let the methods go, from the start (Ctrl+Return)")
+        self.play_button.setToolTip("Run all methods from their starts (Ctrl+Return)")
         self.play_button.setShortcut("Ctrl+Return")
-        self.words.setWordWrap(True)
+        self.status_label.setWordWrap(True)
         controls = QHBoxLayout()
         controls.addWidget(self.play_button)
         controls.addWidget(self.timeline, 1)
@@ -194,8 +178,9 @@ class SurfaceWindow(QMainWindow):
         layout = QVBoxLayout(right)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(plots, 1)
+        # Below them, a text of more lines would move the buttons while they are being pressed.
+        layout.addWidget(self.status_label)
         layout.addLayout(controls)
-        layout.addWidget(self.words)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
         split.addWidget(scroll)
@@ -204,10 +189,10 @@ class SurfaceWindow(QMainWindow):
         split.setSizes([430, 1050])
         self.setCentralWidget(split)
 
-    def _check(self, text: str, words: str) -> QPushButton:
+    def _toggle(self, text: str, tip: str) -> QPushButton:
         button = QPushButton(text)
         button.setCheckable(True)
-        button.setToolTip(words)
+        button.setToolTip(tip)
         return button
 
     def _connect(self) -> None:
@@ -216,60 +201,60 @@ class SurfaceWindow(QMainWindow):
         self.methods.pageRequested.connect(self.show_page)
         self.methods.methodsChanged.connect(self._methods_edited)
         self.methods.selectionChanged.connect(lambda _row: self._show_step())
-        self.plan.fieldEdited.connect(lambda _name: self._settling.start())
+        self.race_form.fieldEdited.connect(lambda _name: self._debounce.start())
         self.contours.pointPicked.connect(lambda x, y: self._move_start((x, y)))
         self.line.pointPicked.connect(lambda x: self._move_start((x,)))
-        self.contours.set_description(self._described)
+        self.contours.set_description(self._description_at)
         self.timeline.stepChanged.connect(lambda _step: self._show_step())
         self.play_button.clicked.connect(self.race)
-        self.critical_button.toggled.connect(lambda _on: self._ask_about_surface())
-        self.basins_button.toggled.connect(lambda _on: self._ask_about_surface())
-        self.pictures.answered.connect(self._take_picture)
+        self.critical_button.toggled.connect(lambda _on: self._request_search())
+        self.basins_button.toggled.connect(lambda _on: self._request_search())
+        self.pictures.answered.connect(self._show_picture)
         self.pictures.failed.connect(self.surface_form.show_problem)
-        self.races.answered.connect(self._take_race)
+        self.races.answered.connect(self._show_race)
         self.races.failed.connect(self._race_failed)
-        self.searches.answered.connect(self._take_search)
-        self.searches.failed.connect(self.say)
+        self.searches.answered.connect(self._show_search_result)
+        self.searches.failed.connect(self.show_status)
         theme.notifier().themeChanged.connect(self.apply_theme)
 
     def apply_theme(self) -> None:
-        """Follow the theme in what does not follow the palette by itself."""
+        """Apply the colors of the theme to widgets that do not use the palette."""
         colors = theme.current().plots
         for part in (self.contours, self.line, self.view, self.heights, self.gradients):
             part.set_colors(colors)
         self.methods.set_colors(colors)
 
-    # --- what is shown --------------------------------------------------------------------------------------------------------------
+    # --- contents --------------------------------------------------------
 
     def show_scene(self, scene: Scene, *, play: bool = True) -> None:
-        """Set the window to a scene, and let it go."""
-        self.surface_form.set_values(_whole(scene.surface))
+        """Set up a scene and, with ``play``, play its race."""
+        self.surface_form.set_values(_with_defaults(scene.surface))
         self.methods.set_methods(scene.methods)
         self.methods.set_colors(theme.current().plots)
-        self.plan.set_values({"steps": scene.steps, "noise": scene.noise})
-        self.say(scene.words)
+        self.race_form.set_values({"steps": scene.steps, "noise": scene.noise})
+        self.show_status(scene.text)
         self._play_next = play
         self._surface_changed()
 
     def race(self) -> None:
-        """Let the methods go, from the start."""
-        if self._race is not None and self._raced == self._asked():
+        """Play the race from step 0, computing it first if anything changed."""
+        if self._race is not None and self._computed_for == self._requested():
             self.timeline.play()
         else:
             self._play_next = True
-            self._ask_race()
+            self._request_race()
 
-    def say(self, sentence: str) -> None:
-        """Say something below the plots."""
-        self.words.setText(sentence)
+    def show_status(self, text: str) -> None:
+        """Show a text below the plots."""
+        self.status_label.setText(text)
 
     def show_page(self, kind: str, name: str) -> None:
-        """Open the page of a component."""
+        """Open the help page of a component."""
         page = HelpPage(kind, name, self)
         page.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         page.show()
 
-    # --- asking ---------------------------------------------------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------
 
     def _surface_edited(self) -> None:
         if self.surface_form.errors():
@@ -278,7 +263,7 @@ class SurfaceWindow(QMainWindow):
         if self._picture is None or self._picture.section["name"] != surface.name:
             self.methods.set_methods(default_methods(surface, surface.starts()[0].point))
             self.methods.set_colors(theme.current().plots)
-        self.say("")
+        self.show_status("")
         self._surface_changed()
 
     def _surface_changed(self) -> None:
@@ -289,28 +274,28 @@ class SurfaceWindow(QMainWindow):
         self._race = None
         if self._shown_once:
             self.pictures.ask(PictureTask(self.surface_form.values()))
-            self._settling.start()
+            self._debounce.start()
 
     def _methods_edited(self) -> None:
-        self._settling.start()
+        self._debounce.start()
         if self.basins_button.isChecked():
             self.basins_button.setChecked(False)
 
-    def _asked(self) -> tuple[Any, ...]:
-        return (self.surface_form.values(), self.methods.methods(), self.plan.values())
+    def _requested(self) -> tuple[Any, ...]:
+        return (self.surface_form.values(), self.methods.methods(), self.race_form.values())
 
-    def _ask_race(self) -> None:
-        if not self.methods.ready() or self.surface_form.errors() or self.plan.errors():
+    def _request_race(self) -> None:
+        if not self.methods.ready() or self.surface_form.errors() or self.race_form.errors():
             return
-        self._raced = self._asked()
-        values = self.plan.values()
+        self._computed_for = self._requested()
+        values = self.race_form.values()
         self.races.ask(
             RaceTask(
                 self.surface_form.values(), self.methods.methods(), values["steps"], values["noise"]
             )
         )
 
-    def _ask_about_surface(self) -> None:
+    def _request_search(self) -> None:
         if not self.critical_button.isChecked():
             self.contours.set_marks(())
         if not self.basins_button.isChecked():
@@ -318,20 +303,20 @@ class SurfaceWindow(QMainWindow):
         if self._picture is None:
             return
         if self.basins_button.isChecked():
-            self.say("Running the selected method from thousands of starts…")
+            self.show_status("Running the selected method from thousands of starts…")
             self.searches.ask(
                 BasinsTask(
                     self.surface_form.values(),
                     self.methods.methods()[self.methods.selected],
-                    self.plan.values()["steps"],
+                    self.race_form.values()["steps"],
                 )
             )
         elif self.critical_button.isChecked():
             self.searches.ask(CriticalTask(self.surface_form.values()))
 
-    # --- answers --------------------------------------------------------------------------------------------------------------------
+    # --- results --------------------------------------------------------------
 
-    def _take_picture(self, picture: SurfacePicture) -> None:
+    def _show_picture(self, picture: SurfacePicture) -> None:
         self._picture = picture
         self.surface_form.show_problem("")
         flat = len(picture.axes) == 1
@@ -349,9 +334,9 @@ class SurfaceWindow(QMainWindow):
             self.view.set_relief(relief)
         self._show_step()
 
-    def _take_race(self, race: Race) -> None:
+    def _show_race(self, race: Race) -> None:
         self._race = race
-        self.methods.say("")
+        self.methods.show_problem("")
         self._draw_curves(race)
         self.timeline.set_steps(len(race.positions) - 1)
         if self._play_next:
@@ -359,66 +344,31 @@ class SurfaceWindow(QMainWindow):
             self.timeline.play()
         self._show_step()
 
-    def _race_failed(self, sentence: str) -> None:
+    def _race_failed(self, message: str) -> None:
         self._race = None
-        self.methods.say(sentence)
+        self.methods.show_problem(message)
         self._show_step()
 
-    def _take_search(self, found: CriticalPoints | Basins) -> None:
-        if isinstance(found, Basins):
-            self._show_basins(found)
+    def _show_search_result(self, result: CriticalPoints | Basins) -> None:
+        if isinstance(result, Basins):
+            self._show_basins(result)
         else:
-            self._show_critical(found)
+            self._show_critical(result)
 
-    def _show_critical(self, found: CriticalPoints) -> None:
+    def _show_critical(self, result: CriticalPoints) -> None:
         self.contours.set_marks(
             [
                 Mark(one.kind or "degenerate", one.point, one.eigenvalues, one.eigenvectors.T)
-                for one in found.points
+                for one in result.points
             ]
         )
-        kinds = [one.kind or "degenerate" for one in found.points]
-        counts = ", ".join(
-            f"{kinds.count(kind)} {kind if kinds.count(kind) == 1 else _PLURALS.get(kind, kind)}"
-            for kind in dict.fromkeys(kinds)
-        )
-        listed = "; ".join(
-            f"({', '.join(readable(float(x), 3) for x in one.point)}) {one.sentence}, f = {readable(one.value, 4)}"
-            for one in found.points[:6]
-        )
-        more = f" … and {len(found.points) - 6} more" if len(found.points) > 6 else ""
-        self.say(
-            f"Critical points: {counts}. {listed}{more}"
-            if found.points
-            else "No critical point lies in this part of the plane."
-        )
+        self.show_status(critical_points_text(result))
 
-    def _show_basins(self, found: Basins) -> None:
-        colors = theme.current().plots
-        owner = found.owner.astype(int)
-        inks = [QColor(colors.curve(index)) for index in range(len(found.targets))]
-        elsewhere, lost = QColor(colors.grid), QColor(colors.foreground)
-        table = np.array(
-            [[ink.red(), ink.green(), ink.blue()] for ink in (*inks, lost, elsewhere)], dtype=float
-        )
-        picture = table[np.where(owner == LOST, len(inks), owner)]  # ELSEWHERE is -1, the last row
-        longest = max(1, int(found.steps.max()))
-        shade = np.where(found.steps >= 0, 1.0 - 0.6 * found.steps / longest, 1.0)[..., None]
-        ground = QColor(colors.background)
-        base = np.array([ground.red(), ground.green(), ground.blue()], dtype=float)
-        mixed = base + (picture - base) * (0.35 + 0.65 * shade)
-        self.contours.set_picture(np.clip(mixed, 0, 255).astype(np.uint8))
-        shares = [
-            f"({', '.join(readable(float(x), 3) for x in one.point)}) {float((owner == k).mean()):.0%}"
-            for k, one in enumerate(found.targets)
-        ]
-        label = self.methods.methods()[self.methods.selected].label
-        self.say(
-            f"{label}, where each start ends: {'; '.join(shares)}; elsewhere {float((owner == -1).mean()):.0%}, diverged {float((owner == LOST).mean()):.0%}. "
-            f"Pale: takes longer, at most {longest:,} steps."
-        )
+    def _show_basins(self, result: Basins) -> None:
+        self.contours.set_picture(basins_image(result, theme.current().plots))
+        self.show_status(basins_text(result, self.methods.methods()[self.methods.selected].label))
 
-    # --- drawing --------------------------------------------------------------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------
 
     def _draw_curves(self, race: Race) -> None:
         for plot in (self.heights, self.gradients):
@@ -453,7 +403,7 @@ class SurfaceWindow(QMainWindow):
         for part in (self.contours, self.line, self.view):
             part.set_tracks(tracks)
         last = int(race.lengths[selected])
-        self.of_method.title.setText(
+        self.terms_tile.title.setText(
             f"Terms of {methods[selected].label}, step {min(step, last):,}"
         )
         self.terms.show_terms(race.terms(selected, max(0, min(step, last) - 1)) if last else {})
@@ -463,7 +413,7 @@ class SurfaceWindow(QMainWindow):
             and step == len(race.positions) - 1
             and not self.timeline.playing
         ):
-            self.say(self._outcome(race, methods))
+            self.show_status(race_text(race, methods))
 
     @staticmethod
     def _track(race: Race, run: int, label: str, color: int, step: int, selected: bool) -> Track:
@@ -477,35 +427,22 @@ class SurfaceWindow(QMainWindow):
             race.gradients[at, run] if selected else None,
         )
 
-    @staticmethod
-    def _outcome(race: Race, methods: Sequence[Any]) -> str:
-        parts: list[str] = []
-        for run, method in enumerate(methods):
-            if race.reasons[run]:
-                parts.append(f"{method.label}: {race.endings[run]}, {race.reasons[run]}")
-            else:
-                went = f"path {readable(race.path_length(run), 3)} for a distance of {readable(race.distance(run), 3)}"
-                parts.append(
-                    f"{method.label}: f = {readable(float(race.values[-1, run]), 3)}, {went}"
-                )
-        return "  ·  ".join(parts)
-
-    def _described(self, x: float, y: float) -> str:
+    def _description_at(self, x: float, y: float) -> str:
         if self._picture is None or len(self._picture.axes) != 2:
             return ""
         relief = Relief(self._picture.axes[0], self._picture.axes[1], self._picture.heights)
         return describe(self._picture, (x, y), float(relief.heights_at(np.array([[x, y]]))[0]))
 
-    # --- hands ----------------------------------------------------------------------------------------------------------------------
+    # --- interaction ----------------------------------------------------------------
 
     def _move_start(self, point: tuple[float, ...]) -> None:
-        everyone = bool(QGuiApplication.keyboardModifiers() & Qt.KeyboardModifier.ShiftModifier)
-        self.methods.move_start(point, everyone=everyone)
+        all_methods = bool(QGuiApplication.keyboardModifiers() & Qt.KeyboardModifier.ShiftModifier)
+        self.methods.move_start(point, all_methods=all_methods)
 
     def _surface(self) -> Surface:
         return cast(Surface, registry.build("surface", self.surface_form.values()))
 
-    # --- beginning and end ----------------------------------------------------------------------------------------------------------
+    # --- showing and closing ----------------------------------------------------
 
     def showEvent(self, event: QShowEvent) -> None:  # Qt's name
         super().showEvent(event)
@@ -519,14 +456,14 @@ class SurfaceWindow(QMainWindow):
         event.accept()
 
     def shut_down(self) -> None:
-        """Give up what is under way."""
-        self._settling.stop()
-        self.timeline.hold()
+        """Stop all computations and the timeline."""
+        self._debounce.stop()
+        self.timeline.pause()
         for bridge in (self.pictures, self.races, self.searches):
             bridge.shut_down()
 
 
-def _whole(section: Any) -> dict[str, Any]:
-    """A section with all fields, those it leaves out at their defaults."""
+def _with_defaults(section: Any) -> dict[str, Any]:
+    """Return a section with all fields, missing ones at their defaults."""
     built = registry.build("surface", section)
     return {"name": built.name, **built.values()}

@@ -1,4 +1,4 @@
-"""A step with its numbers: the terms of the rule as they were at that step."""
+"""The terms of an update rule with their values at one step."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from optlab.gui.plots.relief import Floats
 from optlab.gui.plots.ticks import readable
 
 _MEANINGS = {
-    "θ": "where it is",
-    "f": "height there",
-    "∇f": "gradient there",
-    "θ̃": "where the gradient is taken",
-    "g": "gradient that is used",
-    "clip g": "after clipping",
+    "θ": "parameters before the step",
+    "f": "height at θ",
+    "∇f": "gradient at θ",
+    "θ̃": "point at which the gradient is evaluated",
+    "g": "gradient used",
+    "clip g": "gradient after clipping",
     "ε": "learning rate",
     "v": "velocity after the step",
-    "Δθ": "the step",
+    "Δθ": "step",
 }
 
 
@@ -30,7 +30,7 @@ class TermsTable(QTableWidget):
     def __init__(self) -> None:
         super().__init__(0, 3)
         self.setAccessibleName("Terms of the rule at this step")
-        self.setHorizontalHeaderLabels(["Term", "Value", "What it is"])
+        self.setHorizontalHeaderLabels(["Term", "Value", "Meaning"])
         self.verticalHeader().hide()
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
@@ -41,21 +41,21 @@ class TermsTable(QTableWidget):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 
     def show_terms(self, terms: Mapping[str, Floats]) -> None:
-        """Show these terms, in order."""
+        """Show terms by symbol, in order; a value is a scalar, ``[d]`` or ``[d, d]``."""
         self.setRowCount(len(terms))
         for row, (symbol, value) in enumerate(terms.items()):
-            for column, words in enumerate(
-                (symbol, number(value), _MEANINGS.get(symbol, "what the rule remembers"))
+            for column, text in enumerate(
+                (symbol, number(value), _MEANINGS.get(symbol, "state of the rule"))
             ):
                 item = self.item(row, column)
                 if item is None:
-                    self.setItem(row, column, QTableWidgetItem(words))
-                elif item.text() != words:
-                    item.setText(words)
+                    self.setItem(row, column, QTableWidgetItem(text))
+                elif item.text() != text:
+                    item.setText(text)
 
 
 def number(value: Floats) -> str:
-    """A number or vector as a person reads it; of a matrix its rows."""
+    """Return a scalar, vector ``[d]`` or matrix ``[d, d]`` as readable text."""
     array = np.asarray(value, dtype=np.float64)
     if array.ndim == 0:
         return readable(float(array), 5)

@@ -4,11 +4,12 @@ Points are kept at an interval of steps; when there are too many, every second o
 the interval doubles. The inner products of all points are kept up to date, so the principal
 components come from a small symmetric matrix instead of the points themselves. Keeping a point
 costs time that grows with P, so points also keep a distance in time: recording must not slow down
-the run.
+the run. Whatever the time, two points are never farther apart than a share of the steps so far.
 """
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -27,6 +28,8 @@ _POINTS = (16, 256)
 """
 _SHARE = 0.03
 """Share of the time that keeping points may take."""
+_GAP = 1 / 32
+"""Largest share of the steps up to now that may pass between two points, whatever they cost."""
 _FREE = 24
 """Points that are kept in any case: a path moves most in its first steps."""
 _MAX_DISTANCE = 1e15
@@ -53,6 +56,7 @@ class PathRecorder:
         self._interval = 1
         self._next_step = 0
         self._next_time = 0.0
+        self._cost = math.inf
         self._steps: list[int] = []
         self._points = np.empty((self._capacity, layout.total), dtype=np.float32)
         self._products = np.empty((self._capacity, self._capacity))
@@ -61,7 +65,9 @@ class PathRecorder:
     def due(self, step: int) -> bool:
         """Return whether a point is wanted at this step."""
         return step >= self._next_step and (
-            len(self._steps) < _FREE or time.perf_counter() >= self._next_time
+            len(self._steps) < _FREE
+            or step - self._steps[-1] >= _GAP * (step - self._steps[0])
+            or time.perf_counter() >= self._next_time
         )
 
     def add(self, step: int, theta: torch.Tensor) -> None:
@@ -90,7 +96,9 @@ class PathRecorder:
         self._products[: n + 1, n] = row
         self._steps.append(step)
         now = time.perf_counter()
-        self._next_step, self._next_time = step + self._interval, now + (now - begun) / _SHARE
+        # A single slow point, when the machine was busy, must not delay the next ones.
+        self._cost = min(now - begun, 2.0 * self._cost)
+        self._next_step, self._next_time = step + self._interval, now + self._cost / _SHARE
 
     def _thin(self) -> None:
         self._interval *= 2

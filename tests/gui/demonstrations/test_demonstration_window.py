@@ -1,4 +1,4 @@
-"""The window of the benches: pick, set, run, look, stop, take along."""
+"""The demonstrations window: choose, set, run, stop, export."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from optlab.gui import theme
 from optlab.gui.bridge import WorkerPrewarmer
-from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow, text
+from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow, table_text
 from optlab.gui.item_models.result_table_model import shown
 from optlab.gui.plots.result_plot import ResultPlot
 from optlab.studies import demonstrations
@@ -22,22 +22,24 @@ from optlab.studies.demonstrations.base import Axis, Column, Curve, Image, Plot,
 
 @pytest.fixture
 def window(qtbot: QtBot) -> Iterator[DemonstrationWindow]:
-    warmth = WorkerPrewarmer()
-    window = DemonstrationWindow(warmth)
+    prewarmer = WorkerPrewarmer()
+    window = DemonstrationWindow(prewarmer)
     qtbot.addWidget(window)
     window.show()
     yield window
-    window.questions.shut_down()
-    warmth.end()
+    window.tasks.shut_down()
+    prewarmer.end()
 
 
 def ended(qtbot: QtBot, window: DemonstrationWindow) -> None:
     qtbot.waitUntil(
-        lambda: not window.questions.active and not window.stop_button.isEnabled(), timeout=60_000
+        lambda: not window.tasks.active and not window.stop_button.isEnabled(), timeout=60_000
     )
 
 
-def test_that_every_bench_is_listed_with_its_page_and_form(window: DemonstrationWindow) -> None:
+def test_that_every_demonstration_is_listed_with_its_page_and_form(
+    window: DemonstrationWindow,
+) -> None:
     assert window.list.count() == len(demonstrations.names())
     for name in demonstrations.names():
         window.choose(name)
@@ -56,10 +58,10 @@ def test_that_a_run_fills_plots_table_and_sentence(
     ended(qtbot, window)
     assert window.tabs.count() == len(window.plots) >= 1
     assert window.tabs.tabText(0) == "Index against height"
-    assert window.model.rowCount() > 10 and "semicircle" in window.words.text()
+    assert window.model.rowCount() > 10 and "semicircle" in window.status_label.text()
     assert window.progress.value() == 1000
     window.copy_button.click()
-    assert QGuiApplication.clipboard().text() == text(window.model.table, "\t")
+    assert QGuiApplication.clipboard().text() == table_text(window.model.table, "\t")
     path = tmp_path / "index.csv"
     window.export(path)
     with path.open(newline="", encoding="utf-8") as file:
@@ -68,14 +70,16 @@ def test_that_a_run_fills_plots_table_and_sentence(
     assert float(rows[1][rows[0].index("height")]) == window.model.table.column("height")[0]
 
 
-def test_that_what_cannot_be_written_is_told(
+def test_that_a_failed_export_shows_an_error(
     qtbot: QtBot, window: DemonstrationWindow, tmp_path: Path
 ) -> None:
     window.export(tmp_path / "no such folder" / "table.csv")
-    assert window.words.property("problem") and "no such folder" in window.words.text()
+    assert (
+        window.status_label.property("problem") and "no such folder" in window.status_label.text()
+    )
 
 
-def test_that_a_wrong_number_closes_run(window: DemonstrationWindow) -> None:
+def test_that_an_invalid_value_disables_run(window: DemonstrationWindow) -> None:
     window.choose("random_matrix_index")
     assert window.form is not None
     editor = next(editor for editor in window.form.editors.values() if editor.field.name == "seed")
@@ -84,12 +88,12 @@ def test_that_a_wrong_number_closes_run(window: DemonstrationWindow) -> None:
     assert not window.run_button.isEnabled()
 
 
-def test_that_picking_another_bench_ends_the_one_that_runs(
+def test_that_choosing_another_demonstration_stops_the_current_one(
     qtbot: QtBot, window: DemonstrationWindow
 ) -> None:
     window.choose("width_success")
     window.run()
-    qtbot.waitUntil(lambda: window.questions.active, timeout=60_000)
+    qtbot.waitUntil(lambda: window.tasks.active, timeout=60_000)
     window.choose("symmetry")
     ended(qtbot, window)
     assert window.chosen() == "symmetry"
@@ -138,7 +142,7 @@ def test_that_switching_everything_off_says_so(result_plot: ResultPlot) -> None:
     for key in ("a", "b"):
         result_plot.legend.entry(key).setChecked(False)
     result_plot.refresh()
-    assert "switched off" in result_plot.message.text()
+    assert "are hidden" in result_plot.message.text()
 
 
 def test_that_an_image_is_drawn_from_below(result_plot: ResultPlot) -> None:
@@ -171,4 +175,4 @@ def test_that_cells_read_well(cell: object, words: str) -> None:
 
 def test_that_a_table_is_written_in_full() -> None:
     table = Table((Column("time", "s"), Column("what")), ((1 / 3, "a,b"), (None, "c")))
-    assert text(table, ",") == 'time [s],what\n0.3333333333333333,"a,b"\n,c\n'
+    assert table_text(table, ",") == 'time [s],what\n0.3333333333333333,"a,b"\n,c\n'

@@ -66,18 +66,18 @@ def test_that_there_is_a_card_for_every_instrument(panel: InstrumentsPanel) -> N
         assert (card.picture is not None) == bool(card.instrument.draws)
 
 
-def test_that_switching_tells_name_and_fields(qtbot: QtBot, panel: InstrumentsPanel) -> None:
-    told: list[tuple[str, Any]] = []
-    panel.switched.connect(lambda name, values: told.append((name, values)))
+def test_that_switching_emits_name_and_fields(qtbot: QtBot, panel: InstrumentsPanel) -> None:
+    emitted: list[tuple[str, Any]] = []
+    panel.switched.connect(lambda name, values: emitted.append((name, values)))
     card = panel.cards["spectrum"]
     card.box.setChecked(True)
-    assert told[-1][0] == "spectrum" and told[-1][1] == card.values()
+    assert emitted[-1][0] == "spectrum" and emitted[-1][1] == card.values()
     assert panel.tables() == {"spectrum": card.values()} and card.tabs.isVisible()
     card.box.setChecked(False)
-    assert told[-1] == ("spectrum", None) and panel.tables() == {}
+    assert emitted[-1] == ("spectrum", None) and panel.tables() == {}
 
 
-def test_that_tables_are_shown_without_being_told(qtbot: QtBot, panel: InstrumentsPanel) -> None:
+def test_that_tables_are_shown_without_a_signal(qtbot: QtBot, panel: InstrumentsPanel) -> None:
     with qtbot.assertNotEmitted(panel.switched):
         panel.set_tables({"margins": {"every": 7}})
     assert panel.cards["margins"].on and panel.tables()["margins"]["every"] == 7
@@ -101,7 +101,29 @@ def test_that_numbers_and_vectors_become_curves(panel: InstrumentsPanel) -> None
     assert panel.cards["conditioning"].plots["gg"].keys == ()
 
 
-def test_that_costs_are_told_in_steps(panel: InstrumentsPanel) -> None:
+def test_that_quantities_of_one_axis_share_a_plot(panel: InstrumentsPanel) -> None:
+    panel.set_tables({"conditioning": {}})
+    panel.take(
+        block(
+            conditioning__predicted=([-3.0, -2.0], ()),
+            conditioning__actual=([-2.5, -1.5], ()),
+            conditioning__gg=([3.0, 2.0], ()),
+            conditioning__ghg=([30.0, 20.0], ()),
+        )
+    )
+    card = panel.cards["conditioning"]
+    for names in (("predicted", "actual"), ("gg", "ghg")):
+        (plot,) = {card.plots[name] for name in names}
+        assert plot.keys == names
+        assert len({plot.curve(name).color for name in names}) == 2
+    assert card.plots["predicted"] is not card.plots["gg"]
+    assert card.plots["predicted"].legend.entry("actual").text() == "Actual change"
+    assert card.tabs.count() == len({id(plot) for plot in card.plots.values()})
+    panel.clear()
+    assert all(plot.keys == () for plot in card.plots.values())
+
+
+def test_that_costs_are_shown_in_steps(panel: InstrumentsPanel) -> None:
     panel.set_tables({"conditioning": {"every": 10}})
     panel.take_costs(InstrumentCosts(100, 0.001, {"conditioning": 0.0005}))
     assert (
@@ -121,7 +143,10 @@ def test_that_what_an_instrument_draws_is_shown(panel: InstrumentsPanel) -> None
     card = panel.cards["reliability"]
     assert card.tabs.tabText(0) == "Step 40"
     assert card.picture is not None and card.picture._plot is not None
-    assert [curve.name for curve in card.picture._plot.curves] == ["As sure as right", "This run"]
+    assert [curve.name for curve in card.picture._plot.curves] == [
+        "Perfect calibration",
+        "This run",
+    ]
 
 
 def test_that_the_panel_follows_the_theme(panel: InstrumentsPanel) -> None:
@@ -152,13 +177,13 @@ def test_that_a_run_fills_the_cards_and_is_stored_with_them(
     window.controls.start_button.click()
     idle(qtbot, window)
     plot = window.instruments.cards["conditioning"].plots["gg"]
-    assert plot.keys == ("gg",)
+    assert plot.keys == ("gg", "ghg")
     with Store.open() as store:
         (record,) = store.runs()
         assert "conditioning.gg" in store.series(record.id)
     window.instruments.clear()
     window.show_stored(record.id)
-    assert plot.keys == ("gg",) and window.instruments.cards["conditioning"].on
+    assert plot.keys == ("gg", "ghg") and window.instruments.cards["conditioning"].on
 
 
 def test_that_an_instrument_can_be_switched_while_a_run_goes(

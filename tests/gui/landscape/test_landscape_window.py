@@ -60,24 +60,22 @@ def run(seed: int = 0, steps: int = 60, **sections: object) -> str:
 
 @pytest.fixture
 def window(qtbot: QtBot) -> Iterator[LandscapeWindow]:
-    warmth = WorkerPrewarmer()
-    window = LandscapeWindow(warmth)
+    prewarmer = WorkerPrewarmer()
+    window = LandscapeWindow(prewarmer)
     qtbot.addWidget(window)
     yield window
-    window.questions.shut_down()
-    warmth.end()
+    window.tasks.shut_down()
+    prewarmer.end()
 
 
 def settled(qtbot: QtBot, window: LandscapeWindow) -> None:
-    qtbot.waitUntil(
-        lambda: not window.questions.active and not window.busy.isVisible(), timeout=60_000
-    )
+    qtbot.waitUntil(lambda: not window.tasks.active and not window.busy.isVisible(), timeout=60_000)
 
 
-def look_at(qtbot: QtBot, window: LandscapeWindow, tab: str) -> None:
+def compute_tab(qtbot: QtBot, window: LandscapeWindow, tab: str) -> None:
     (place,) = [index for index in range(window.tabs.count()) if window.tabs.tabText(index) == tab]
     window.tabs.setCurrentIndex(place)
-    window.look()
+    window.compute()
     settled(qtbot, window)
 
 
@@ -87,7 +85,7 @@ def test_that_the_newest_run_is_shown_on_the_plane_of_its_path(
     run()
     newest = run(seed=1)
     window.show()
-    qtbot.waitUntil(lambda: "path's variance" in window.words.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "path's variance" in window.status_label.text(), timeout=60_000)
     settled(qtbot, window)
     assert window.run.currentData() == newest
     assert window.contours._relief is not None and window.contours._relief.z.shape == (41, 41)
@@ -99,30 +97,32 @@ def test_that_each_tab_computes_what_it_shows(qtbot: QtBot, window: LandscapeWin
     run()
     window.show()
     settled(qtbot, window)
-    look_at(qtbot, window, "Line")
-    assert window.line._slice is not None and "±" in window.words.text()
-    look_at(qtbot, window, "Spectrum")
-    assert window.eigenvalues.rowCount() == 12 and "2/λ₁" in window.words.text()
-    assert window.density._found is not None and len(window.density._found.grid) > 0
-    look_at(qtbot, window, "Critical point")
+    compute_tab(qtbot, window, "Line")
+    assert window.line._slice is not None and "±" in window.status_label.text()
+    compute_tab(qtbot, window, "Spectrum")
+    assert window.eigenvalues.rowCount() == 12 and "2/λ₁" in window.status_label.text()
+    assert window.density._result is not None and len(window.density._result.grid) > 0
+    compute_tab(qtbot, window, "Critical point")
     assert (
-        "Where the weights are" in window.verdict.text()
-        and "Saddle-free Newton" in window.verdict.text()
+        "At the weights" in window.result_text.text()
+        and "Saddle-free Newton" in window.result_text.text()
     )
     assert len(window.norms.keys) == 1
 
 
-def test_that_what_was_stopped_can_be_asked_again(qtbot: QtBot, window: LandscapeWindow) -> None:
+def test_that_a_stopped_computation_can_be_started_again(
+    qtbot: QtBot, window: LandscapeWindow
+) -> None:
     run()
     window.show()
-    qtbot.waitUntil(lambda: window.questions.active, timeout=60_000)
+    qtbot.waitUntil(lambda: window.tasks.active, timeout=60_000)
     window.stop_button.click()
-    assert not window.questions.active and window.words.text() == "Stopped."
-    look_at(qtbot, window, "Line")
-    assert window.line._slice is not None and not window.words.property("problem")
+    assert not window.tasks.active and window.status_label.text() == "Stopped."
+    compute_tab(qtbot, window, "Line")
+    assert window.line._slice is not None and not window.status_label.property("problem")
 
 
-def test_that_another_run_takes_away_what_was_shown(qtbot: QtBot, window: LandscapeWindow) -> None:
+def test_that_another_run_clears_the_results(qtbot: QtBot, window: LandscapeWindow) -> None:
     first = run()
     run(seed=1)
     window.show()
@@ -133,7 +133,7 @@ def test_that_another_run_takes_away_what_was_shown(qtbot: QtBot, window: Landsc
     assert window.contours._relief is None and window.view._relief is None
 
 
-def test_that_runs_of_other_models_are_refused_in_words(
+def test_that_a_plane_through_a_run_of_another_model_shows_an_error(
     qtbot: QtBot, window: LandscapeWindow
 ) -> None:
     other = run(model={"name": "mlp", "hidden": [5], "activation": "tanh"})
@@ -143,14 +143,14 @@ def test_that_runs_of_other_models_are_refused_in_words(
     window.plane.setCurrentIndex(window.plane.findData("runs"))
     assert window.other.isEnabled()
     window.other.setCurrentIndex(window.other.findData(other))
-    look_at(qtbot, window, "Plane")
-    assert "other parameters" in window.words.text()
+    compute_tab(qtbot, window, "Plane")
+    assert "other parameters" in window.status_label.text()
 
 
 def test_that_without_a_run_it_says_what_to_do(window: LandscapeWindow) -> None:
     window.show()
-    assert "No run is stored yet" in window.words.text()
-    assert not window.look_button.isEnabled()
+    assert "No run is stored yet" in window.status_label.text()
+    assert not window.compute_button.isEnabled()
 
 
 def test_that_the_window_follows_the_theme(window: LandscapeWindow) -> None:

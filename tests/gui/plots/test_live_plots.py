@@ -1,7 +1,8 @@
-"""The live plots: what they draw, and that looking closer does not fight the run."""
+"""The live plots: what they draw, and that zooming does not fight the run."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def test_that_zooming_stays_while_the_run_goes_on_and_following_comes_back(
     assert plot.following and first <= 1 and last >= 2000 and high >= 50.0 and low <= 1.0
 
 
-def test_that_hovering_tells_step_and_value(
+def test_that_hovering_shows_step_and_value(
     qtbot: QtBot, shown: Callable[[PlotFrame], PlotFrame]
 ) -> None:
     plot = curve()
@@ -197,11 +198,11 @@ def test_that_marks_stand_where_something_was_changed(
     shown(plot)
     plot.mark(500, "ε 0.05")
     plot.refresh()
-    assert plot.marks == (500,)
+    assert plot.marks.steps == (500,)
     plot.set_log_x(True)
     plot.refresh()
     plot.clear()
-    assert plot.marks == ()
+    assert plot.marks.steps == ()
 
 
 def test_that_values_can_be_exported(
@@ -306,6 +307,25 @@ def test_that_weights_show_the_largest_moving_and_the_followed(qtbot: QtBot) -> 
     plot.mode.setCurrentIndex(1)
     plot.refresh()
     assert drawn(plot.followed, "1")[1].max() == 2.5
+
+
+def test_that_weights_are_not_interpolated_over_a_gap_of_the_path(qtbot: QtBot) -> None:
+    plot = WeightsPlot()
+    qtbot.addWidget(plot)
+    whole = path(50)
+    steps = whole.steps.copy()
+    steps[20:] += 400
+    plot.take_path(dataclasses.replace(whole, steps=steps))
+    plot.resize(420, 360)
+    plot.show()
+    qtbot.waitExposed(plot)
+    plot.refresh()
+    x, y = drawn(plot.largest, "layers.1.weight[0,0]")
+    gap = (x > 191) & (x < 600)
+    assert np.isnan(y).sum() == 1 and not np.isfinite(y[gap]).any()
+    plot.take_path(whole)
+    plot.refresh()
+    assert np.isfinite(drawn(plot.largest, "layers.1.weight[0,0]")[1]).all()
 
 
 @pytest.mark.parametrize(

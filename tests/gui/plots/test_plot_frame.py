@@ -1,4 +1,4 @@
-"""What a plot owes to the frame around it."""
+"""What every plot implements."""
 
 from __future__ import annotations
 

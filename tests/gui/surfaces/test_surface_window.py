@@ -1,6 +1,4 @@
-"""The surface window, driven as a person would: pick, click a start, race, step, look for critical
-points and basins.
-"""
+"""The surface window, driven as a user would: choose, click a start, race, step, search."""
 
 from __future__ import annotations
 
@@ -8,11 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QPoint
+from PySide6.QtGui import QColor, QImage
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from optlab.core import registry
 from optlab.gui import theme
 from optlab.gui.bridge import WorkerPrewarmer
-from optlab.gui.surfaces.describe import bending
+from optlab.gui.instruments.instruments_panel import InstrumentsPanel
+from optlab.gui.surfaces.describe import curvature
 from optlab.gui.surfaces.scenes import scenes
 from optlab.gui.surfaces.surface_window import SurfaceWindow
 from optlab.gui.surfaces.terms_table import number
@@ -26,23 +29,23 @@ SCENES = {scene.title: scene for scene in scenes()}
 
 @pytest.fixture
 def window(qtbot: QtBot) -> Iterator[SurfaceWindow]:
-    warmth = WorkerPrewarmer()
-    window = SurfaceWindow(warmth)
+    prewarmer = WorkerPrewarmer()
+    window = SurfaceWindow(prewarmer)
     qtbot.addWidget(window)
     window.show()
     yield window
     window.shut_down()
-    warmth.end()
+    prewarmer.end()
 
 
 def settled(qtbot: QtBot, window: SurfaceWindow) -> Race:
     def done() -> bool:
-        idle = not (window.pictures.active or window.races.active or window._settling.isActive())
+        idle = not (window.pictures.active or window.races.active or window._debounce.isActive())
         return (
             idle
             and window._race is not None
             and window._picture is not None
-            and window._raced == window._asked()
+            and window._computed_for == window._requested()
         )
 
     qtbot.waitUntil(done, timeout=60_000)
@@ -86,6 +89,23 @@ def test_that_newton_ends_at_the_saddle_and_the_others_leave_it() -> None:
     assert abs(ends["Gradient descent"][1]) > 1.0 and abs(ends["Saddle-free Newton"][1]) > 1.0
 
 
+def test_that_only_adam_crosses_the_plateau_as_the_scene_says() -> None:
+    scene = next(scene for scene in scenes() if scene.surface["name"] == "plateau")
+    (race,) = RaceTask(scene.surface, scene.methods, scene.steps).run(Inbox())
+    distances = {
+        method.label: float(np.linalg.norm(race.path(run)[-1]))
+        for run, method in enumerate(scene.methods)
+    }
+    assert distances.pop("Adam") < 1e-3
+    assert set(distances) == {"Gradient descent", "Momentum", "RMSProp"}
+    assert min(distances.values()) > 4.7
+    assert "Adam divides by the size of the gradient and crosses" in scene.text
+    assert "RMSProp does not" in scene.text
+    # The reason that the text gives, with the δ of the optimizer.
+    delta = registry.build("optimizer", {"name": "rmsprop"}).values()["eps"]
+    assert (race.gradients[0] ** 2).max() < 0.01 * delta
+
+
 def test_that_a_click_moves_the_start_of_the_selected_method(
     qtbot: QtBot, window: SurfaceWindow
 ) -> None:
@@ -98,11 +118,11 @@ def test_that_a_click_moves_the_start_of_the_selected_method(
     assert window.methods.start.text() == "1.5, -0.5"
 
 
-def test_that_the_table_shows_the_terms_of_the_step_that_is_looked_at(
+def test_that_the_table_shows_the_terms_of_the_current_step(
     qtbot: QtBot, window: SurfaceWindow
 ) -> None:
     race = settled(qtbot, window)
-    window.timeline.go(3)
+    window.timeline.show_step(3)
     shown = {
         window.terms.item(row, 0).text(): window.terms.item(row, 1).text()
         for row in range(window.terms.rowCount())
@@ -111,10 +131,10 @@ def test_that_the_table_shows_the_terms_of_the_step_that_is_looked_at(
     assert shown["g"] == number(race.used[2, 0])
     assert len(window.contours._tracks[0].points) == 4
     window.methods.list.setCurrentRow(1)
-    assert "From above, clipped" in window.of_method.title.text()
+    assert "From above, clipped" in window.terms_tile.title.text()
 
 
-def test_that_another_surface_brings_methods_and_a_start_of_its_own(
+def test_that_another_surface_resets_methods_and_starts(
     qtbot: QtBot, window: SurfaceWindow
 ) -> None:
     settled(qtbot, window)
@@ -127,9 +147,7 @@ def test_that_another_surface_brings_methods_and_a_start_of_its_own(
     assert not window.view_tile.isVisible() and not window.critical_button.isEnabled()
 
 
-def test_that_a_typed_formula_is_drawn_and_a_wrong_one_is_told(
-    qtbot: QtBot, window: SurfaceWindow
-) -> None:
+def test_that_a_typed_formula_is_drawn(qtbot: QtBot, window: SurfaceWindow) -> None:
     settled(qtbot, window)
     form = window.surface_form
     form.picker.setCurrentIndex(form.picker.findData("formula"))
@@ -153,7 +171,7 @@ def test_that_critical_points_are_marked_and_named(qtbot: QtBot, window: Surface
     assert sorted(mark.kind for mark in window.contours._marks) == ["maximum"] + 4 * [
         "minimum"
     ] + 4 * ["saddle"]
-    assert "4 minima, 4 saddles, 1 maximum" in window.words.text()
+    assert "4 minima, 4 saddles, 1 maximum" in window.status_label.text()
     window.critical_button.setChecked(False)
     assert window.contours._marks == ()
 
@@ -176,7 +194,9 @@ def test_that_basins_color_the_plane(qtbot: QtBot, window: SurfaceWindow) -> Non
     assert window.contours._picture is None
 
 
-def test_that_a_wrong_race_is_told_beside_the_methods(qtbot: QtBot, window: SurfaceWindow) -> None:
+def test_that_an_invalid_race_shows_an_error_beside_the_methods(
+    qtbot: QtBot, window: SurfaceWindow
+) -> None:
     settled(qtbot, window)
     window.methods.start.setText("1, 2, 3")
     window.methods.start.editingFinished.emit()
@@ -210,25 +230,25 @@ def test_that_the_timeline_plays_to_the_end_and_holds(qtbot: QtBot) -> None:
     assert timeline.playing and timeline.step == 0
     qtbot.waitUntil(lambda: not timeline.playing, timeout=60_000)
     assert timeline.step == 20 and sorted(set(seen)) == list(range(21))
-    timeline.go(4)
+    timeline.show_step(4)
     timeline.forward_button.click()
     assert timeline.step == 5
 
 
 @pytest.mark.parametrize(
-    ("eigenvalues", "words"),
+    ("eigenvalues", "shape"),
     [
         ((1.0, 2.0), "convex"),
         ((-1.0, -2.0), "concave"),
         ((-1.0, 2.0), "saddle"),
-        ((0.0, 2.0), "one way"),
+        ((0.0, 2.0), "one direction"),
         ((0.0, 1e-9), "flat"),
     ],
 )
 def test_that_a_point_is_described_by_the_signs_of_its_eigenvalues(
-    eigenvalues: tuple[float, ...], words: str
+    eigenvalues: tuple[float, ...], shape: str
 ) -> None:
-    assert words in bending(np.array(eigenvalues), 1e-6)
+    assert shape in curvature(np.array(eigenvalues), 1e-6)
 
 
 def test_that_the_readout_names_the_point_under_the_mouse(
@@ -238,9 +258,9 @@ def test_that_the_readout_names_the_point_under_the_mouse(
         next(scene for scene in scenes() if scene.surface["name"] == "saddle"), play=False
     )
     settled(qtbot, window)
-    assert "saddle-shaped" in window._described(0.5, 0.5)
-    assert "2, 2" in window._described(0.5, 0.5).replace("−", "")
-    assert window._described(100.0, 0.0) == ""
+    assert "saddle-shaped" in window._description_at(0.5, 0.5)
+    assert "2, 2" in window._description_at(0.5, 0.5).replace("−", "")
+    assert window._description_at(100.0, 0.0) == ""
 
 
 def test_that_the_hessians_of_the_picture_are_those_of_the_function() -> None:
@@ -257,3 +277,77 @@ def test_that_the_window_follows_the_theme(window: SurfaceWindow) -> None:
         assert window.contours.colors == window.view.colors == theme.DARK.plots
     finally:
         theme.choose("system")
+
+
+@pytest.fixture
+def themed(qapp: QApplication) -> Iterator[None]:
+    """Give the application its themes for the length of a test."""
+    before = theme.notifier().following
+    theme.notifier().following = qapp
+    palette, sheet = qapp.palette(), qapp.styleSheet()
+    yield
+    theme.choose("system")
+    theme.notifier().following = before
+    qapp.setPalette(palette)
+    qapp.setStyleSheet(sheet)
+
+
+def pixels(widget: QWidget) -> np.ndarray:
+    """Return the gray levels ``[height, width]`` of a widget."""
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_Grayscale8)
+    data = np.frombuffer(image.constBits(), dtype=np.uint8)
+    return data.reshape(image.height(), image.bytesPerLine())[:, : image.width()].astype(float)
+
+
+@pytest.mark.usefixtures("themed")
+@pytest.mark.parametrize("choice", ["light", "dark"])
+def test_that_icons_stand_out_in_each_theme(qtbot: QtBot, choice: theme.Choice) -> None:
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.show()
+    timeline.set_steps(10)
+    timeline.show_step(5)
+    theme.choose(choice)
+    background = QColor(theme.current().base).lightness()
+    for button in (timeline.play_button, timeline.back_button, timeline.forward_button):
+        image = button.icon().pixmap(16, 16).toImage()
+        inks = [
+            image.pixelColor(x, y)
+            for x in range(image.width())
+            for y in range(image.height())
+            if image.pixelColor(x, y).alpha() > 200
+        ]
+        assert len(inks) > 20
+        assert all(abs(ink.lightness() - background) > 120 for ink in inks)
+
+
+@pytest.mark.usefixtures("themed")
+@pytest.mark.parametrize("choice", ["light", "dark"])
+def test_that_toggles_look_different_when_they_are_on(
+    qtbot: QtBot, window: SurfaceWindow, choice: theme.Choice
+) -> None:
+    panel = InstrumentsPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    theme.choose(choice)
+    toggles = [window.critical_button, window.basins_button]
+    toggles += [next(iter(panel.cards.values())).fields_button]
+    for toggle in toggles:
+        toggle.blockSignals(True)
+        off = pixels(toggle)
+        toggle.setChecked(True)
+        on = pixels(toggle)
+        toggle.setChecked(False)
+        toggle.blockSignals(False)
+        assert on.shape == off.shape
+        assert (np.abs(on - off) > 5).mean() > 0.2
+
+
+def test_that_a_long_text_does_not_move_the_buttons(qtbot: QtBot, window: SurfaceWindow) -> None:
+    settled(qtbot, window)
+    window.show_status("")
+    buttons = (window.play_button, window.critical_button, window.timeline.play_button)
+    before = [button.mapTo(window, QPoint(0, 0)) for button in buttons]
+    window.show_status("A text of several lines. " * 60)
+    qtbot.waitUntil(lambda: window.status_label.height() > 2 * window.fontMetrics().height())
+    assert [button.mapTo(window, QPoint(0, 0)) for button in buttons] == before

@@ -84,7 +84,7 @@ def test_that_conditioning_is_that_of_the_dense_hessian(
     point = context.theta[0]
     g = torch.func.grad(function)(point)
     hessian = torch.func.hessian(function)(point)
-    reading = instrument("conditioning").take(context, {})
+    reading = instrument("conditioning", step="gradient").take(context, {})
     gg, ghg = float(g @ g), float(g @ hessian @ g)
     expected = {
         "gg": gg,
@@ -96,10 +96,12 @@ def test_that_conditioning_is_that_of_the_dense_hessian(
     }
     for name, number in expected.items():
         assert float(numbers(reading, name)) == pytest.approx(number, rel=1e-9), name
-    taken = instrument("conditioning", step="taken").take(context, {})
+    taken = instrument("conditioning").take(context, {})
     step = trainer.theta[0] - point
     predicted = float(g @ step + 0.5 * step @ hessian @ step)
     assert float(numbers(taken, "predicted")) == pytest.approx(predicted, rel=1e-9)
+    for name in ("gg", "ghg", "trouble", "largest_rate"):
+        assert float(numbers(taken, name)) == pytest.approx(expected[name], rel=1e-9), name
     assert float(numbers(taken, "actual")) == pytest.approx(
         float(function(trainer.theta[0]) - function(point)), rel=1e-9
     )

@@ -128,3 +128,55 @@ def test_that_points_on_the_way_to_infinity_are_left_out(dtype: torch.dtype) -> 
     path = path_of(record(points))
     assert path.steps.tolist() == [0, 1, 2, 3]
     assert np.isfinite(path.plane).all()
+
+
+class Clock:
+    """A clock on which keeping a point takes a fixed time, except for one."""
+
+    def __init__(self, cost: float) -> None:
+        self.now, self.cost = 0.0, cost
+
+    def perf_counter(self) -> float:
+        self.now += self.cost
+        return self.now
+
+
+def record_timed(
+    monkeypatch: pytest.MonkeyPatch, steps: int, *, cost: float, slow_at: int = -1
+) -> tuple[Any, int]:
+    """Return a path and the number of points kept on the way.
+
+    Steps take a millisecond, and one point takes five seconds.
+    """
+    clock = Clock(0.0)
+    monkeypatch.setattr(module, "time", clock)
+    points = walk(steps)
+    recorder = PathRecorder(LAYOUT)
+    kept = 0
+    for step, point in enumerate(points):
+        clock.now += 1e-3
+        clock.cost = 0.0
+        if recorder.due(step):
+            clock.cost = 5.0 if kept == slow_at else cost
+            recorder.add(step, point)
+            kept += 1
+    recorder.add(steps, points[-1])
+    return told(recorder), kept
+
+
+@pytest.mark.parametrize("slow_at", [0, 3, 30, 100])
+def test_that_one_slow_point_leaves_no_gap_in_the_path(
+    monkeypatch: pytest.MonkeyPatch, slow_at: int
+) -> None:
+    path, _ = record_timed(monkeypatch, 4000, cost=1e-5, slow_at=slow_at)
+    gaps = np.diff(path.steps)
+    assert len(path.steps) >= 100
+    # Rounding, and thinning, which drops every second point.
+    assert (gaps <= np.maximum(2 * path.steps[1:] / 32 + 2, 32)).all()
+
+
+def test_that_points_that_always_cost_much_stay_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A point costs twenty steps: 3 % of the time allow for 1 of about 670 steps.
+    path, kept = record_timed(monkeypatch, 20_000, cost=0.02)
+    assert kept < 350
+    assert (np.diff(path.steps) <= np.maximum(2 * path.steps[1:] / 32 + 2, 32)).all()
