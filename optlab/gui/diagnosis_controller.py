@@ -12,8 +12,8 @@ from optlab.gui.bridge import RunBridge
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.studies.diagnosis.base import Remedy
+from optlab.training import events
 from optlab.training.control import SetValue, Stop
-from optlab.training.events import MessageApplied, SeriesBlock
 
 _SECONDS = 1.0
 
@@ -40,9 +40,9 @@ class DiagnosisController(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(round(1000 * _SECONDS))
         self._timer.timeout.connect(self.look)
-        bridge.blockArrived.connect(self._take)
-        bridge.activityChanged.connect(lambda _activity: self.look())
-        bridge.messageApplied.connect(self._applied)
+        bridge.on(events.SeriesBlock, self._note.take)
+        bridge.on(events.ActivityChanged, lambda _changed: self.look())
+        bridge.on(events.MessageApplied, self._applied)
         bridge.sessionEnded.connect(self._ended)
         note.remedyChosen.connect(self.apply)
 
@@ -75,10 +75,7 @@ class DiagnosisController(QObject):
         else:
             self._change(remedy)
 
-    def _take(self, block: SeriesBlock) -> None:
-        self._note.take(block)
-
-    def _applied(self, applied: MessageApplied) -> None:
+    def _applied(self, applied: events.MessageApplied) -> None:
         if (
             self._experiment is not None
             and isinstance(applied.message, SetValue)

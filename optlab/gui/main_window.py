@@ -54,6 +54,7 @@ from optlab.gui.summary import summary
 from optlab.runners.train import Asked
 from optlab.store import Store
 from optlab.tasks.preview import PreviewTask
+from optlab.training import events
 from optlab.training.control import (
     Advance,
     Message,
@@ -63,7 +64,6 @@ from optlab.training.control import (
     Stop,
     SwitchInstrument,
 )
-from optlab.training.events import MessageApplied, RunEnded, Series, SeriesBlock, SessionStarted
 
 DEFAULT_PRESET = "digits-mlp"
 FILE_KINDS = "Experiments (*.toml);;All files (*)"
@@ -208,21 +208,19 @@ class MainWindow(QMainWindow):
         controls.resumeRequested.connect(lambda: bridge.send(Resume()))
         controls.stepRequested.connect(self.step)
         controls.stopRequested.connect(self._stop)
-        bridge.sessionStarted.connect(self._session_started)
-        bridge.blockArrived.connect(self._take_block)
-        bridge.pathArrived.connect(self.plots.take_path)
-        bridge.pictureArrived.connect(self.instruments.take_picture)
-        bridge.costsArrived.connect(self.instruments.take_costs)
+        bridge.on(events.SessionStarted, self._session_started)
+        bridge.on(events.SeriesBlock, self._take_block)
+        bridge.on(events.WeightPath, self.plots.take_path)
+        bridge.on(events.InstrumentImage, self.instruments.take_picture)
+        bridge.on(events.InstrumentCosts, self.instruments.take_costs)
+        bridge.on(events.ActivityChanged, self._activity_changed)
+        bridge.on(events.MessageApplied, self._message_applied)
+        bridge.on(events.StepWarning, self._step_warned)
+        bridge.on(events.RunEnded, self._run_ended)
+        bridge.on(events.SessionFailed, self._session_failed)
         self.instruments.switched.connect(self._instrument_switched)
         self.instruments.pageRequested.connect(self.secondary_windows.show_page)
         self.views.currentChanged.connect(lambda _index: self.instruments.refresh())
-        bridge.activityChanged.connect(self._activity_changed)
-        bridge.messageApplied.connect(self._message_applied)
-        bridge.stepNoted.connect(
-            lambda noted: self.controls.say(f"Step {noted.step:,}: {noted.words}.")
-        )
-        bridge.runEnded.connect(self._run_ended)
-        bridge.runFailed.connect(self._run_failed)
         self.recording = RecordingNotice(bridge, self.banner, controls, self)
         bridge.frameEnded.connect(self.plots.refresh)
         bridge.frameEnded.connect(self.instruments.refresh)
@@ -296,7 +294,7 @@ class MainWindow(QMainWindow):
         self.controls.say("Stopping…")
         self.bridge.send(Stop())
 
-    def _session_started(self, started: SessionStarted) -> None:
+    def _session_started(self, started: events.SessionStarted) -> None:
         self.plots.begin(started)
         self.controls.begin(started.steps, started.step, started.device_name)
         self.controls.set_state("running")
@@ -309,18 +307,20 @@ class MainWindow(QMainWindow):
             f"Training {started.parameters:,} parameters: {started.steps_per_epoch:,} steps an epoch, batches of {started.batch}{last}."
         )
 
-    def _take_block(self, block: SeriesBlock) -> None:
+    def _take_block(self, block: events.SeriesBlock) -> None:
         self.plots.take(block)
         self.instruments.take(block)
         self.controls.advance(block.step, block.seconds)
 
-    def _activity_changed(self, activity: str) -> None:
-        self.controls.set_state("paused" if activity == "paused" else "running")
+    def _activity_changed(self, changed: events.ActivityChanged) -> None:
+        paused = changed.activity == "paused"
+        self.controls.set_state("paused" if paused else "running")
         self.controls.say(
-            "Paused: change what you like, take single steps, or resume."
-            if activity == "paused"
-            else "Training…"
+            "Paused: change what you like, take single steps, or resume." if paused else "Training…"
         )
+
+    def _step_warned(self, warning: events.StepWarning) -> None:
+        self.controls.say(f"Step {warning.step:,}: {warning.words}.")
 
     def _instrument_switched(self, name: str, values: dict[str, Any] | None) -> None:
         problem = self.experiment_panel.set_instrument(name, values)
@@ -329,7 +329,7 @@ class MainWindow(QMainWindow):
         elif self.bridge.active:
             self.bridge.send(SwitchInstrument(name, values))
 
-    def _message_applied(self, applied: MessageApplied) -> None:
+    def _message_applied(self, applied: events.MessageApplied) -> None:
         if applied.problem and isinstance(applied.message, SwitchInstrument):
             self.instruments.say(applied.message.name, applied.problem)
         elif applied.problem:
@@ -343,7 +343,7 @@ class MainWindow(QMainWindow):
                 f"{applied.message.path} is {applied.message.value:g} from step {applied.step + 1:,} on."
             )
 
-    def _run_ended(self, ended: RunEnded) -> None:
+    def _run_ended(self, ended: events.RunEnded) -> None:
         diverged = ended.status == "diverged"
         sentence = summary(ended)
         if self.recording.problem:
@@ -355,14 +355,16 @@ class MainWindow(QMainWindow):
             else ""
         )
 
-    def _run_failed(self, message: str, detail: str) -> None:
-        run = (
-            {"Details…": lambda: self.secondary_windows.show_machine(f"{message}\n\n{detail}")}
-            if detail
-            else {}
-        )
+    def _session_failed(self, failed: events.SessionFailed) -> None:
+        report = f"{failed.message}\n\n{failed.detail}"
         self.controls.say("The run failed.", problem=True)
-        self.banner.show_sentence(f"{self.recording.problem} {message}".strip(), run, problem=True)
+        self.banner.show_sentence(
+            f"{self.recording.problem} {failed.message}".strip(),
+            {"Details…": lambda: self.secondary_windows.show_machine(report)}
+            if failed.detail
+            else {},
+            problem=True,
+        )
 
     def _session_ended(self) -> None:
         self.experiment_panel.set_locked(False)
@@ -433,10 +435,13 @@ class MainWindow(QMainWindow):
         self.note.clear()
         self.plots.set_task(experiment.target_shape().task)
         self.plots.weights.set_followed(record.tracked)
-        block = SeriesBlock(
+        block = events.SeriesBlock(
             record.steps,
             record.seconds,
-            {name: Series(s.steps, s.values[:, None], s.columns) for name, s in series.items()},
+            {
+                name: events.Series(s.steps, s.values[:, None], s.columns)
+                for name, s in series.items()
+            },
         )
         self.plots.take(block)
         self.instruments.clear()

@@ -20,7 +20,7 @@ from optlab.gui.app import create_application
 from optlab.gui.main_window import MainWindow
 from optlab.runners.train import Asked
 from optlab.store import Store
-from optlab.training.events import RunEnded
+from optlab.training.events import RunEnded, SessionFailed
 
 PATIENCE_SECONDS = 180.0
 """How long the run may take on a slow machine."""
@@ -40,8 +40,8 @@ class Trial:
         self.run = ""
         self._window = window
         self._picture = picture
-        window.bridge.runEnded.connect(self._run_ended)
-        window.bridge.runFailed.connect(self._run_failed)
+        window.bridge.on(RunEnded, self._run_ended)
+        window.bridge.on(SessionFailed, self._session_failed)
         window.bridge.sessionEnded.connect(self._session_ended)
         self._patience = QTimer(window)
         self._patience.setSingleShot(True)
@@ -63,8 +63,8 @@ class Trial:
     def _run_ended(self, ended: RunEnded) -> None:
         self.ended = ended
 
-    def _run_failed(self, message: str, detail: str) -> None:
-        self.problem = " ".join(f"The run failed: {message} {detail}".split())
+    def _session_failed(self, failed: SessionFailed) -> None:
+        self.problem = " ".join(f"The run failed: {failed.message} {failed.detail}".split())
 
     def _session_ended(self) -> None:
         # After the window's own answer to this signal.

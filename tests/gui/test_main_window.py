@@ -78,7 +78,7 @@ def wait_idle(qtbot: QtBot, window: MainWindow) -> None:
 
 def wait_steps(qtbot: QtBot, window: MainWindow, steps: int) -> None:
     reached: list[int] = []
-    window.bridge.blockArrived.connect(lambda block: reached.append(block.step))
+    window.bridge.on(events.SeriesBlock, lambda block: reached.append(block.step))
     qtbot.waitUntil(lambda: bool(reached) and reached[-1] >= steps, timeout=60_000)
 
 
@@ -101,7 +101,7 @@ def test_that_a_run_draws_all_its_curves(
 ) -> None:
     window = open_window(experiment(), runner)
     seen: list[events.WeightPath] = []
-    window.bridge.pathArrived.connect(seen.append)
+    window.bridge.on(events.WeightPath, seen.append)
     window.controls.start_button.click()
     wait_idle(qtbot, window)
     plots = window.plots
@@ -145,7 +145,7 @@ def test_that_the_file_saved_from_the_window_gives_the_same_parameters(
     window = open_window(experiment(), runner)
     window.experiment_panel.components["optimizer"].form.editors["lr"].set_value(0.02)
     ended: list[events.RunEnded] = []
-    window.bridge.runEnded.connect(ended.append)
+    window.bridge.on(events.RunEnded, ended.append)
     window.start()
     wait_idle(qtbot, window)
     window.write_file(tmp_path / "saved.toml")
@@ -165,12 +165,13 @@ def test_that_the_learning_rate_can_be_changed_while_it_runs(
     wait_steps(qtbot, window, 50)
     applied: list[events.MessageApplied] = []
     rates: list[np.ndarray] = []
-    window.bridge.messageApplied.connect(applied.append)
+    window.bridge.on(events.MessageApplied, applied.append)
     # A block that ends with an evaluation only has no steps of its own.
-    window.bridge.blockArrived.connect(
+    window.bridge.on(
+        events.SeriesBlock,
         lambda block: rates.extend(
             s.values for name, s in block.series.items() if name == "learning_rate"
-        )
+        ),
     )
     editor = window.experiment_panel.components["optimizer"].form.editors["lr"].editor()
     assert editor.isEnabled()

@@ -17,6 +17,7 @@ from optlab.experiment.sections import SECTIONS
 from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.outside.datafiles import public_sets
+from optlab.training import events
 
 from .conftest import (
     BASE,
@@ -57,8 +58,8 @@ def test_that_every_entry_is_trained_and_stored_or_refused_in_words(
 ) -> None:
     window = open_window(shown=False)
     panel, base = window.experiment_panel, window.experiment_panel.experiment()
-    failures: list[tuple[str, str]] = []
-    window.bridge.runFailed.connect(lambda message, detail: failures.append((message, detail)))
+    failures: list[events.SessionFailed] = []
+    window.bridge.on(events.SessionFailed, failures.append)
     started = 0
     for name in entries(panel.components[kind].picker):
         window.experiment_panel.set_experiment(base)
