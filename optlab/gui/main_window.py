@@ -295,7 +295,7 @@ class MainWindow(QMainWindow):
         self.bridge.send(Stop())
 
     def _session_started(self, started: events.SessionStarted) -> None:
-        self.plots.begin(started)
+        self.plots.set_followed(started.tracked)
         self.controls.begin(started.steps, started.step, started.device_name)
         self.controls.set_state("running")
         last = (
@@ -434,7 +434,7 @@ class MainWindow(QMainWindow):
         self.plots.clear()
         self.note.clear()
         self.plots.set_task(experiment.target_shape().task)
-        self.plots.weights.set_followed(record.tracked)
+        self.plots.set_followed(record.tracked)
         block = events.SeriesBlock(
             record.steps,
             record.seconds,

@@ -23,6 +23,10 @@ from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.gui.plots.error_plot import ErrorPlot
+from optlab.gui.plots.gradient_plot import GradientPlot
+from optlab.gui.plots.loss_plot import LossPlot
+from optlab.gui.plots.margin_plot import MarginPlot
 from optlab.store import Store
 from optlab.training import events
 from optlab.training.control import Inbox
@@ -105,11 +109,11 @@ def test_that_a_run_draws_all_its_curves(
     window.controls.start_button.click()
     wait_idle(qtbot, window)
     plots = window.plots
-    assert last_step(plots.loss, "batch_loss") == 300
-    assert last_step(plots.loss, "validation_loss") == 300
-    assert last_step(plots.error, "validation_error") == 300
-    assert last_step(plots.gradient, "gradient_norm") == 300
-    assert last_step(plots.gradient, "full_gradient_norm") == 300
+    assert last_step(plots.plot(LossPlot), "batch_loss") == 300
+    assert last_step(plots.plot(LossPlot), "validation_loss") == 300
+    assert last_step(plots.plot(ErrorPlot), "validation_error") == 300
+    assert last_step(plots.plot(GradientPlot), "gradient_norm") == 300
+    assert last_step(plots.plot(GradientPlot), "full_gradient_norm") == 300
     assert seen[-1].steps[-1] == 300
     assert "Finished after 300 steps" in window.controls.words.text()
     assert "% of what it was at the start: the " in window.controls.words.text()
@@ -134,7 +138,12 @@ def test_that_every_series_of_a_run_gets_a_curve(
     window.controls.start_button.click()
     wait_idle(qtbot, window)
     plots = window.plots
-    for plot in (plots.loss, plots.error, plots.margin, plots.gradient):
+    for plot in (
+        plots.plot(LossPlot),
+        plots.plot(ErrorPlot),
+        plots.plot(MarginPlot),
+        plots.plot(GradientPlot),
+    ):
         for name in plot.series:
             assert last_step(plot, name) == 60, name
 
@@ -199,16 +208,20 @@ def test_that_pausing_holds_and_single_steps_are_single(
     wait_steps(qtbot, window, 20)
     window.controls.pause_button.click()
     qtbot.waitUntil(lambda: window.controls.state == "paused", timeout=20_000)
-    held = last_step(window.plots.loss, "batch_loss")
+    held = last_step(window.plots.plot(LossPlot), "batch_loss")
     for number in (1, 2, 3):
         window.controls.step_button.click()
         qtbot.waitUntil(
-            lambda number=number: last_step(window.plots.loss, "batch_loss") == held + number,
+            lambda number=number: (
+                last_step(window.plots.plot(LossPlot), "batch_loss") == held + number
+            ),
             timeout=20_000,
         )
     assert window.controls.pause_button.text() == "Resume"
     window.controls.pause_button.click()
-    qtbot.waitUntil(lambda: last_step(window.plots.loss, "batch_loss") > held + 20, timeout=20_000)
+    qtbot.waitUntil(
+        lambda: last_step(window.plots.plot(LossPlot), "batch_loss") > held + 20, timeout=20_000
+    )
     window.controls.stop_button.click()
     wait_idle(qtbot, window)
 
@@ -219,7 +232,7 @@ def test_that_a_first_single_step_starts_a_run_that_holds(
     window = open_window(experiment(budget={"steps": LONG}), runner)
     window.controls.step_button.click()
     qtbot.waitUntil(lambda: window.controls.state == "paused", timeout=60_000)
-    assert last_step(window.plots.loss, "batch_loss") == 1
+    assert last_step(window.plots.plot(LossPlot), "batch_loss") == 1
     window.controls.stop_button.click()
     wait_idle(qtbot, window)
 
@@ -438,13 +451,13 @@ def test_that_a_stored_run_can_be_looked_at_again(
     window.start()
     wait_idle(qtbot, window)
     window.plots.clear()
-    assert last_step(window.plots.loss, "batch_loss") is None
+    assert last_step(window.plots.plot(LossPlot), "batch_loss") is None
     dialog = RunsDialog(window)
     qtbot.addWidget(dialog)
     dialog.showRequested.connect(window.show_stored)
     dialog.show_button.click()
-    assert last_step(window.plots.loss, "batch_loss") == 300
-    assert last_step(window.plots.loss, "validation_loss") == 300
+    assert last_step(window.plots.plot(LossPlot), "batch_loss") == 300
+    assert last_step(window.plots.plot(LossPlot), "validation_loss") == 300
 
 
 def test_that_the_window_follows_the_theme(
@@ -455,9 +468,9 @@ def test_that_the_window_follows_the_theme(
     window = open_window(experiment())
     try:
         theme.choose("dark")
-        assert window.plots.loss.colors == theme.DARK.plots
+        assert window.plots.plot(LossPlot).colors == theme.DARK.plots
         theme.choose("light")
-        assert window.plots.loss.colors == theme.LIGHT.plots
+        assert window.plots.plot(LossPlot).colors == theme.LIGHT.plots
     finally:
         theme.choose("system")
 

@@ -32,6 +32,9 @@ class LossPlot(RunSeriesPlot):
     risk. The axis is logarithmic at first.
     """
 
+    tile_title = "Loss"
+    tile_row, tile_position = 0, 0
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_LINES, "Loss", log_y=True, parent=parent)
         self.setAccessibleName("Loss over steps")

@@ -17,6 +17,9 @@ NO_CLASSES = "A regression has no margin: there are no classes to tell apart."
 class MarginPlot(RunSeriesPlot):
     """Series ``margin`` and ``validation_margin``; negative where most examples are wrong."""
 
+    tile_title = "Margins"
+    tile_row, tile_position = 0, 2
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_LINES, "Margin", parent=parent)
         self.setAccessibleName("Margins over steps")

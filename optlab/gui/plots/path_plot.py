@@ -27,6 +27,9 @@ class PathPlot(PlotFrame):
     lengths can be compared.
     """
 
+    tile_title = "Path in weight space"
+    tile_row, tile_position = 1, 2
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(steps=False, parent=parent)
         self.setAccessibleName("Path in weight space")

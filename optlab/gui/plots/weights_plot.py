@@ -38,6 +38,9 @@ class WeightsPlot(QWidget):
     ``weights`` with a value of every step.
     """
 
+    tile_title = "Weight trajectories"
+    tile_row, tile_position = 1, 1
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName("Weights over steps")
