@@ -157,7 +157,7 @@ def test_that_the_file_saved_from_the_window_gives_the_same_parameters(
     window.bridge.on(events.RunEnded, ended.append)
     window.start()
     wait_idle(qtbot, window)
-    window.write_file(tmp_path / "saved.toml")
+    window.files.write(tmp_path / "saved.toml")
     again = [
         e
         for e in session([Experiment.load(tmp_path / "saved.toml")], Inbox())
@@ -315,7 +315,7 @@ def test_that_a_wrong_file_is_refused_in_words_and_changes_nothing(
     before = window.experiment_panel.experiment()
     bad = tmp_path / "bad.toml"
     bad.write_text('[dataset]\nname = "digitz"\n[model]\nname = "mlp"\n')
-    window.load_file(bad)
+    window.files.load(bad)
     assert "digitz" in window.banner.words.text()
     assert not window.banner.isHidden()
     assert window.experiment_panel.experiment() == before
@@ -328,7 +328,7 @@ def test_that_every_preset_can_be_shown_and_read_back(
     presets = sorted(paths.presets().glob("*.toml"))
     assert len(presets) >= 10
     for path in presets:
-        window.load_file(path)
+        window.files.load(path)
         assert window.banner.isHidden(), window.banner.words.text()
         assert window.experiment_panel.experiment() == Experiment.load(path)
 
@@ -393,15 +393,19 @@ def test_that_the_note_says_what_holds_a_run_back_and_its_remedy_is_applied(
         budget={"steps": LONG},
     )
     window = open_window(wild)
-    assert not window.note.isVisible()
+    assert not window.diagnosis_panel.isVisible()
     window.controls.start_button.click()
     qtbot.waitUntil(
-        lambda: any(finding.name == "rising" for finding in window.note.findings), timeout=60_000
+        lambda: any(finding.name == "rising" for finding in window.diagnosis_panel.findings),
+        timeout=60_000,
     )
-    live = window.note.findings[0].remedies[0]
+    live = window.diagnosis_panel.findings[0].remedies[0]
     window.diagnosis_controller.apply(live)
     later = next(
-        remedy for finding in window.note.findings for remedy in finding.remedies if not remedy.live
+        remedy
+        for finding in window.diagnosis_panel.findings
+        for remedy in finding.remedies
+        if not remedy.live
     )
     window.diagnosis_controller.apply(later)
     assert "When this run has ended" in window.controls.words.text()
@@ -416,8 +420,8 @@ def test_that_a_run_that_does_well_gets_a_clean_note(
     window = open_window(experiment())
     window.controls.start_button.click()
     wait_idle(qtbot, window)
-    assert window.note.isVisible() and window.note.findings == ()
-    assert "Nothing" in window.note.sentence.text()
+    assert window.diagnosis_panel.isVisible() and window.diagnosis_panel.findings == ()
+    assert "Nothing" in window.diagnosis_panel.sentence.text()
 
 
 def test_that_an_interrupted_run_is_offered_and_can_be_resumed(

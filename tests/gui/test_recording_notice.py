@@ -71,7 +71,7 @@ def test_that_a_run_waits_on_a_full_disk_and_completes_once_there_is_room(disk, 
     wait_idle(qtbot, window)
     assert (
         window.controls.words.text().startswith("Finished after")
-        and "Not recorded" not in window.controls.words.text()
+        and "recording is incomplete" not in window.controls.words.text()
     )
     with Store.open() as store:
         (record,) = store.runs()
@@ -86,7 +86,7 @@ def test_that_a_run_that_waits_for_room_can_be_stopped(disk, qtbot, window):
     window.controls.stop_button.click()
     wait_idle(qtbot, window)
     assert "not recorded after step" in window.banner.words.text() and window.banner.isVisible()
-    assert window.controls.words.text().endswith("Not recorded to its end.")
+    assert window.controls.words.text().endswith("The recording is incomplete.")
     disk.make_room()
     with Store.open() as store:
         (record,) = store.runs()
@@ -110,7 +110,7 @@ def test_that_the_window_says_when_a_run_is_not_recorded_to_its_end(qtbot, windo
     wait_idle(qtbot, window)
     assert window.controls.words.text().startswith(
         "Finished after"
-    ) and window.controls.words.text().endswith("Not recorded to its end.")
+    ) and window.controls.words.text().endswith("The recording is incomplete.")
     assert window.banner.isVisible() and "not recorded" in window.banner.words.text()
     with Store.open() as store:
         assert [record.status for record in store.runs()] == ["interrupted"]

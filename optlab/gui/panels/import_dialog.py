@@ -51,14 +51,14 @@ class ImportDialog(QDialog):
 
     useRequested = Signal(object)
 
-    def __init__(self, warmth: WorkerPrewarmer, parent: QWidget | None = None) -> None:
+    def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Import data")
         self.resize(1080, 680)
         self._seen: Preview | None = None
         self._form: FieldsForm | None = None
         self._whole = False
-        self.questions = TaskBridge(warmth.pool, self)
+        self.questions = TaskBridge(prewarmer.pool, self)
         self.path = QLineEdit()
         self.path.setPlaceholderText("A CSV, NPZ or IDX file, or a folder of IDX files")
         self.path.setAccessibleName("File")
@@ -112,7 +112,7 @@ class ImportDialog(QDialog):
         self.questions.failed.connect(self._say_problem)
         self.finished.connect(lambda _result: self.questions.shut_down())
 
-    def look_at(self, path: str) -> None:
+    def open_path(self, path: str) -> None:
         """Show a file."""
         self.path.setText(path)
         self._path_changed()
@@ -122,12 +122,12 @@ class ImportDialog(QDialog):
     def _choose_file(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Import data", self.path.text(), FILE_KINDS)
         if name:
-            self.look_at(name)
+            self.open_path(name)
 
     def _choose_folder(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "A folder of IDX files", self.path.text())
         if name:
-            self.look_at(name)
+            self.open_path(name)
 
     def _path_changed(self) -> None:
         """Another file: what was chosen for the last one does not suit it."""

@@ -28,13 +28,13 @@ class MachineDialog(QDialog):
     """
 
     def __init__(
-        self, warmth: WorkerPrewarmer, failure: str = "", parent: QWidget | None = None
+        self, prewarmer: WorkerPrewarmer, failure: str = "", parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Details" if failure else "This machine")
         self.resize(820, 520)
         self._head = f"OptLab {__version__}\n" + (f"\n{failure.strip()}\n" if failure else "")
-        self.questions = TaskBridge(warmth.pool, self)
+        self.questions = TaskBridge(prewarmer.pool, self)
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setAccessibleName("Details")

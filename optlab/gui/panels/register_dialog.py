@@ -40,12 +40,12 @@ class RegisterDialog(QDialog):
 
     registered = Signal(str)
 
-    def __init__(self, warmth: WorkerPrewarmer, parent: QWidget | None = None) -> None:
+    def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Register a model of your own")
         self.resize(820, 680)
         self._source: Source | None = None
-        self.questions = TaskBridge(warmth.pool, self)
+        self.questions = TaskBridge(prewarmer.pool, self)
         self.path = QLineEdit()
         self.path.setPlaceholderText(
             "A Python file, or an importable module; with :Class behind it where there are several"
@@ -94,7 +94,7 @@ class RegisterDialog(QDialog):
         self.finished.connect(lambda _result: self.questions.shut_down())
         self._check()
 
-    def look_at(self, what: str) -> None:
+    def open_path(self, what: str) -> None:
         """Show the source of a file or module, without executing it."""
         self.path.setText(what)
         self._look()
@@ -104,7 +104,7 @@ class RegisterDialog(QDialog):
             self, "A model of your own", self.path.text(), "Python (*.py);;All files (*)"
         )
         if name:
-            self.look_at(name)
+            self.open_path(name)
 
     def _look(self) -> None:
         what = self.path.text().strip()

@@ -40,15 +40,15 @@ class WideNet(torch.nn.Module):
 
 
 @pytest.fixture
-def warmth() -> Iterator[WorkerPrewarmer]:
-    warmth = WorkerPrewarmer()
-    yield warmth
-    warmth.end()
+def prewarmer() -> Iterator[WorkerPrewarmer]:
+    prewarmer = WorkerPrewarmer()
+    yield prewarmer
+    prewarmer.end()
 
 
 @pytest.fixture
-def importing(qtbot: QtBot, warmth: WorkerPrewarmer) -> Iterator[ImportDialog]:
-    dialog = ImportDialog(warmth)
+def importing(qtbot: QtBot, prewarmer: WorkerPrewarmer) -> Iterator[ImportDialog]:
+    dialog = ImportDialog(prewarmer)
     qtbot.addWidget(dialog)
     dialog.show()
     yield dialog
@@ -64,7 +64,7 @@ def test_that_a_table_is_read_as_it_seems_to_be_written(
 ) -> None:
     path = tmp_path / "table.csv"
     path.write_text(TABLE, encoding="utf-8")
-    importing.look_at(str(path))
+    importing.open_path(str(path))
     usable(qtbot, importing)
     headings = [importing.table.horizontalHeaderItem(place).text() for place in range(3)]  # type: ignore[union-attr]
     assert headings == ["length\nreal", "width\nwhole", "kind\ntarget"]
@@ -90,7 +90,7 @@ def test_that_a_click_on_a_heading_chooses_the_target(
     path.write_text(
         "a,b,c\n" + "".join(f"{n}.5,{n % 4},{n * 2}.25\n" for n in range(40)), encoding="utf-8"
     )
-    importing.look_at(str(path))
+    importing.open_path(str(path))
     usable(qtbot, importing)
     importing.table.horizontalHeader().sectionClicked.emit(0)
     assert not importing.use_button.isEnabled()
@@ -108,7 +108,7 @@ def test_that_a_wrong_table_is_told_and_cannot_be_used(
 ) -> None:
     path = tmp_path / "wrong.csv"
     path.write_text(content, encoding="utf-8")
-    importing.look_at(str(path))
+    importing.open_path(str(path))
     qtbot.waitUntil(lambda: bool(importing.words.property("problem")), timeout=60_000)
     assert str(path) in importing.words.text() and words in importing.words.text()
     assert not importing.use_button.isEnabled()
@@ -117,13 +117,13 @@ def test_that_a_wrong_table_is_told_and_cannot_be_used(
 def test_that_a_file_that_is_not_there_is_told(
     qtbot: QtBot, importing: ImportDialog, tmp_path: Path
 ) -> None:
-    importing.look_at(str(tmp_path / "nowhere.csv"))
+    importing.open_path(str(tmp_path / "nowhere.csv"))
     qtbot.waitUntil(lambda: "cannot be read" in importing.words.text(), timeout=60_000)
 
 
 @pytest.fixture
-def registering(qtbot: QtBot, warmth: WorkerPrewarmer) -> Iterator[RegisterDialog]:
-    dialog = RegisterDialog(warmth)
+def registering(qtbot: QtBot, prewarmer: WorkerPrewarmer) -> Iterator[RegisterDialog]:
+    dialog = RegisterDialog(prewarmer)
     qtbot.addWidget(dialog)
     dialog.show()
     yield dialog
@@ -135,7 +135,7 @@ def test_that_nothing_is_executed_before_it_was_confirmed(
 ) -> None:
     file, trace = tmp_path / "net.py", tmp_path / "trace"
     file.write_text(NET.format(trace=str(trace)), encoding="utf-8")
-    registering.look_at(str(file))
+    registering.open_path(str(file))
     assert "class WideNet" in registering.facts.text()
     assert "torch.nn.Linear(inputs, width)" in registering.code.toPlainText()
     assert registering.name.text() == "wide_net"
@@ -152,7 +152,7 @@ def test_that_a_file_that_changed_after_the_look_is_not_executed(
 ) -> None:
     file, trace = tmp_path / "net.py", tmp_path / "trace"
     file.write_text(NET.format(trace=str(trace)), encoding="utf-8")
-    registering.look_at(str(file))
+    registering.open_path(str(file))
     file.write_text(NET.format(trace=str(trace)) + "\n# another\n", encoding="utf-8")
     registering.confirm_button.click()
     qtbot.waitUntil(lambda: "has changed since" in registering.words.text(), timeout=60_000)
@@ -162,11 +162,11 @@ def test_that_a_file_that_changed_after_the_look_is_not_executed(
 def test_that_a_wrong_name_or_file_closes_the_confirmation(
     registering: RegisterDialog, tmp_path: Path
 ) -> None:
-    registering.look_at(str(tmp_path / "nowhere.py"))
+    registering.open_path(str(tmp_path / "nowhere.py"))
     assert registering.words.property("problem") and not registering.confirm_button.isEnabled()
     file = tmp_path / "net.py"
     file.write_text(NET.format(trace="x"), encoding="utf-8")
-    registering.look_at(str(file))
+    registering.open_path(str(file))
     assert registering.confirm_button.isEnabled()
     registering.name.setText("Not a name")
     registering._check()
@@ -183,7 +183,7 @@ def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(
     before = form.name()
     file = tmp_path / "net.py"
     file.write_text(NET.format(trace=str(tmp_path / "trace")), encoding="utf-8")
-    registering.look_at(str(file))
+    registering.open_path(str(file))
     with qtbot.waitSignal(registering.registered, timeout=60_000):
         registering.confirm_button.click()
     form.refresh_choices()
@@ -193,9 +193,9 @@ def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(
 
 
 def test_that_the_machine_and_what_went_wrong_can_be_copied_together(
-    qtbot: QtBot, warmth: WorkerPrewarmer
+    qtbot: QtBot, prewarmer: WorkerPrewarmer
 ) -> None:
-    dialog = MachineDialog(warmth, "It broke.\n\nTraceback: here")
+    dialog = MachineDialog(prewarmer, "It broke.\n\nTraceback: here")
     qtbot.addWidget(dialog)
     dialog.show()
     qtbot.waitUntil(lambda: "data folder" in dialog.text.toPlainText().lower(), timeout=60_000)
