@@ -72,8 +72,9 @@ class RunBridge(QObject):
         self._timer.timeout.connect(self._frame)
 
     def on(self, kind: type[E], handler: Callable[[E], object]) -> None:
-        """Call a handler with every event of exactly this type; handlers are called in the order of
-        their registration.
+        """Call a handler with every event of exactly this type.
+
+        Handlers are called in the order of their registration.
         """
         if kind not in self._channels:
             self._channels[kind] = _Channel(self)
@@ -210,7 +211,7 @@ class TaskBridge(QObject):
             self._start_next()
 
     def give_up(self) -> None:
-        """Ask the task in progress to stop with the result that it has, and drop the waiting one."""
+        """Ask the task in progress to stop with the result it has, and drop the waiting task."""
         self._waiting = None
         if self._job is not None:
             self._job.send(Stop())
@@ -257,8 +258,9 @@ class TaskBridge(QObject):
 
 
 class WorkerPrewarmer:
-    """Starts a worker process in the background once the window is shown, so that Start responds
-    without delay.
+    """Starts a worker process in the background once the window is shown.
+
+    *Start* then responds without delay.
 
     Attributes:
         pool: the workers that all parts of the window share.

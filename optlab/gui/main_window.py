@@ -91,7 +91,7 @@ class MainWindow(QMainWindow):
             experiment or Experiment.load(paths.presets() / f"{DEFAULT_PRESET}.toml")
         )
 
-    # --- building -------------------------------------------------------------------------------
+    # --- building ---------------------------------------------------------------------------------
 
     def _build_layout(self) -> None:
         right = QWidget()
@@ -162,7 +162,7 @@ class MainWindow(QMainWindow):
         bridge.frameEnded.connect(self.instruments.refresh)
         bridge.sessionEnded.connect(self._session_ended)
 
-    # --- the life of a run ----------------------------------------------------------------------
+    # --- the life of a run ------------------------------------------------------------------------
 
     def start(self) -> None:
         """Train the experiment that the editor shows."""
@@ -291,7 +291,7 @@ class MainWindow(QMainWindow):
         self.controls.set_state("idle")
         self.plots.refresh()
 
-    # --- experiments and stored runs ------------------------------------------------------------
+    # --- experiments and stored runs --------------------------------------------------------------
 
     def show_stored(self, run_id: str) -> None:
         """Draw the curves of a stored run."""
@@ -366,14 +366,14 @@ class MainWindow(QMainWindow):
         if self._was_shown:
             self.preview.ask(PreviewTask(section))
 
-    # --- appearance -----------------------------------------------------------------------------
+    # --- appearance -------------------------------------------------------------------------------
 
     def apply_theme(self) -> None:
         """Apply the theme to the widgets that do not draw from the palette."""
         self.plots.set_colors(theme.current().plots)
         self.instruments.set_colors(theme.current().plots)
 
-    # --- dropped files --------------------------------------------------------------------------
+    # --- dropped files ----------------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # Qt's name
         """Accept a file: an experiment is opened, any other file is imported as data."""
@@ -395,7 +395,7 @@ class MainWindow(QMainWindow):
         # The sender waits until the drop is over; a dialog would keep it waiting.
         QTimer.singleShot(0, self, open_path)
 
-    # --- opening and closing --------------------------------------------------------------------
+    # --- opening and closing ----------------------------------------------------------------------
 
     def showEvent(self, event: QShowEvent) -> None:  # Qt's name
         """Begin what needs torch after the first paint."""

@@ -1,4 +1,4 @@
-"""The recording notice: shows that a run waits for free disk space, or is not recorded completely."""
+"""The recording notice: a run waits for free disk space, or is not recorded completely."""
 
 from __future__ import annotations
 

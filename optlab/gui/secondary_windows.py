@@ -51,7 +51,7 @@ class SecondaryWindows(QObject):
         self._window = window
         self._tool_windows: dict[str, ToolWindow] = {}
 
-    # --- windows --------------------------------------------------------------------------------
+    # --- windows ----------------------------------------------------------------------------------
 
     def show_page(self, kind: str, name: str) -> None:
         """Open the page of a component."""
@@ -96,7 +96,7 @@ class SecondaryWindows(QObject):
         self._tool_windows[name].raise_()
         self._tool_windows[name].activateWindow()
 
-    # --- dialogs --------------------------------------------------------------------------------
+    # --- dialogs ----------------------------------------------------------------------------------
 
     def show_gallery(self) -> None:
         """Open the gallery of the experiments that ship with OptLab."""
@@ -136,7 +136,7 @@ class SecondaryWindows(QObject):
         dialog.exec()
         dialog.deleteLater()
 
-    # --- closing --------------------------------------------------------------------------------
+    # --- closing ----------------------------------------------------------------------------------
 
     def close_all(self) -> None:
         """Close the tool windows."""

@@ -115,9 +115,9 @@ def test_that_a_run_draws_all_its_curves(
     assert last_step(plots.plot(GradientPlot), "gradient_norm") == 300
     assert last_step(plots.plot(GradientPlot), "full_gradient_norm") == 300
     assert seen[-1].steps[-1] == 300
-    assert "Finished after 300 steps" in window.controls.words.text()
-    assert "% of what it was at the start: the " in window.controls.words.text()
-    assert "Test error" in window.controls.words.text()
+    assert "Finished after 300 steps" in window.controls.message.text()
+    assert "% of what it was at the start: the " in window.controls.message.text()
+    assert "Test error" in window.controls.message.text()
     assert window.controls.state == "idle"
     assert window.controls.start_button.isEnabled()
 
@@ -190,7 +190,7 @@ def test_that_the_learning_rate_can_be_changed_while_it_runs(
     assert applied and applied[-1].problem == ""
     window.controls.stop_button.click()
     wait_idle(qtbot, window)
-    assert "Stopped after" in window.controls.words.text()
+    assert "Stopped after" in window.controls.message.text()
     with Store.open() as store:
         record = store.runs()[0]
         assert record.status == "stopped"
@@ -276,8 +276,8 @@ def test_that_a_diverging_run_says_what_broke_and_what_to_do(
     window.start()
     wait_idle(qtbot, window)
     assert not window.banner.isHidden()
-    assert "is not finite" in window.banner.words.text()
-    assert "learning rate" in window.banner.words.text()
+    assert "is not finite" in window.banner.message.text()
+    assert "learning rate" in window.banner.message.text()
 
 
 def test_that_a_bad_field_keeps_start_closed_and_says_why(
@@ -299,12 +299,12 @@ def test_that_a_bad_field_keeps_start_closed_and_says_why(
 def test_that_the_data_are_previewed(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
     window = open_window(experiment())
     qtbot.waitUntil(
-        lambda: "150 examples" in window.experiment_panel.preview.words.text(), timeout=60_000
+        lambda: "150 examples" in window.experiment_panel.preview.message.text(), timeout=60_000
     )
     window.experiment_panel.components["dataset"].set_values({"name": "moons", "size": 500})
     window.experiment_panel.request_preview()
     qtbot.waitUntil(
-        lambda: "500 examples" in window.experiment_panel.preview.words.text(), timeout=60_000
+        lambda: "500 examples" in window.experiment_panel.preview.message.text(), timeout=60_000
     )
 
 
@@ -316,7 +316,7 @@ def test_that_a_wrong_file_is_refused_in_words_and_changes_nothing(
     bad = tmp_path / "bad.toml"
     bad.write_text('[dataset]\nname = "digitz"\n[model]\nname = "mlp"\n')
     window.files.load(bad)
-    assert "digitz" in window.banner.words.text()
+    assert "digitz" in window.banner.message.text()
     assert not window.banner.isHidden()
     assert window.experiment_panel.experiment() == before
 
@@ -329,7 +329,7 @@ def test_that_every_preset_can_be_shown_and_read_back(
     assert len(presets) >= 10
     for path in presets:
         window.files.load(path)
-        assert window.banner.isHidden(), window.banner.words.text()
+        assert window.banner.isHidden(), window.banner.message.text()
         assert window.experiment_panel.experiment() == Experiment.load(path)
 
 
@@ -381,7 +381,7 @@ def test_that_the_gallery_opens_and_starts_a_preset(
     wait_idle(qtbot, window)
 
 
-def test_that_the_note_says_what_holds_a_run_back_and_its_remedy_is_applied(
+def test_that_the_diagnosis_shows_what_limits_a_run_and_its_remedy_is_applied(
     qtbot: QtBot, open_window: Callable[..., MainWindow]
 ) -> None:
     wild = experiment(
@@ -408,20 +408,20 @@ def test_that_the_note_says_what_holds_a_run_back_and_its_remedy_is_applied(
         if not remedy.live
     )
     window.diagnosis_controller.apply(later)
-    assert "When this run has ended" in window.controls.words.text()
+    assert "When this run has ended" in window.controls.message.text()
     window.controls.stop_button.click()
     wait_idle(qtbot, window)
     assert window.experiment_panel.experiment().clipping.name == "norm"
 
 
-def test_that_a_run_that_does_well_gets_a_clean_note(
+def test_that_a_run_that_does_well_gets_a_clean_diagnosis(
     qtbot: QtBot, open_window: Callable[..., MainWindow]
 ) -> None:
     window = open_window(experiment())
     window.controls.start_button.click()
     wait_idle(qtbot, window)
     assert window.diagnosis_panel.isVisible() and window.diagnosis_panel.findings == ()
-    assert "Nothing" in window.diagnosis_panel.sentence.text()
+    assert "no problem found" in window.diagnosis_panel.sentence.text()
 
 
 def test_that_an_interrupted_run_is_offered_and_can_be_resumed(
@@ -438,7 +438,7 @@ def test_that_an_interrupted_run_is_offered_and_can_be_resumed(
         writer.close()
     window = open_window(asked)
     qtbot.waitUntil(lambda: not window.banner.isHidden(), timeout=20_000)
-    assert "was interrupted" in window.banner.words.text()
+    assert "was interrupted" in window.banner.message.text()
     next(button for button in window.banner.buttons if button.text() == "Resume").click()
     wait_idle(qtbot, window)
     with Store.open() as store:

@@ -1,4 +1,4 @@
-"""The page of one component in a window of its own."""
+"""The page of a component in a dialog."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from optlab.gui.panels.page_view import PageView
 
 
 class HelpPage(QDialog):
-    """Shows one page."""
+    """Shows the page of a component."""
 
     def __init__(self, kind: str, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -97,7 +97,7 @@ def panel(qtbot: QtBot) -> ExperimentPanel:
     made = ExperimentPanel()
     qtbot.addWidget(made)
     made.set_experiment(Experiment.load(paths.presets() / "digits-mlp.toml"))
-    made._settling.stop()
+    made._typing_timer.stop()
     return made
 
 
@@ -227,7 +227,7 @@ def test_that_numbers_survive_the_panel_exactly(
         }
     )
     panel.set_experiment(asked)
-    panel._settling.stop()
+    panel._typing_timer.stop()
     editors = panel._editors()
     for path in ("optimizer.lr", "optimizer.momentum", "seed", "model.hidden"):
         type_into(editors[path], editors[path].editor().text())  # type: ignore[attr-defined]
@@ -300,8 +300,8 @@ def test_that_looking_at_another_component_loses_no_edit(panel: ExperimentPanel)
 
 
 def test_that_only_live_fields_are_open_while_a_run_goes(panel: ExperimentPanel) -> None:
-    told: list[tuple[str, float]] = []
-    panel.liveValueChanged.connect(lambda path, value: told.append((path, value)))
+    sent: list[tuple[str, float]] = []
+    panel.liveValueChanged.connect(lambda path, value: sent.append((path, value)))
     panel.set_locked(True)
     editors = panel._editors()
     assert editors["optimizer.lr"].isEnabled() and editors["optimizer.momentum"].isEnabled()
@@ -310,7 +310,7 @@ def test_that_only_live_fields_are_open_while_a_run_goes(panel: ExperimentPanel)
     assert not panel.components["optimizer"].picker.isEnabled()
     type_into(editors["optimizer.lr"], "0.5")
     type_into(editors["optimizer.lr"], "-1")
-    assert told == [("optimizer.lr", 0.5)]
+    assert sent == [("optimizer.lr", 0.5)]
     panel.set_locked(False)
     assert editors["model.hidden"].isEnabled()
 
@@ -318,16 +318,16 @@ def test_that_only_live_fields_are_open_while_a_run_goes(panel: ExperimentPanel)
 def test_that_another_task_brings_a_fitting_loss_and_says_so(panel: ExperimentPanel) -> None:
     form = panel.components["dataset"]
     form.picker.setCurrentIndex(form.picker.findData("diabetes"))
-    panel._settling.stop()
+    panel._typing_timer.stop()
     assert panel.chosen("loss") == "squared_error"
-    assert not panel.note.isHidden() and "Squared error" in panel.note.text()
+    assert not panel.loss_note.isHidden() and "Squared error" in panel.loss_note.text()
     assert panel.experiment().dataset.name == "diabetes"
 
 
 def test_that_parts_that_do_not_fit_are_said_in_words(panel: ExperimentPanel) -> None:
     form = panel.components["dataset"]
     form.picker.setCurrentIndex(form.picker.findData("diabetes"))
-    panel._settling.stop()
+    panel._typing_timer.stop()
     loss = panel.components["loss"]
     loss.picker.setCurrentIndex(loss.picker.findData("cross_entropy"))
     assert "loss.name" in panel.problem()

@@ -69,7 +69,7 @@ def test_that_a_table_is_read_as_it_seems_to_be_written(
     headings = [importing.table.horizontalHeaderItem(place).text() for place in range(3)]  # type: ignore[union-attr]
     assert headings == ["length\nreal", "width\nwhole", "kind\ntarget"]
     assert importing.table.item(1, 0).text() == "1,5"  # type: ignore[union-attr]
-    assert "2 classes" in importing.words.text()
+    assert "2 classes" in importing.message.text()
     used: list[dict[str, Any]] = []
     importing.useRequested.connect(used.append)
     importing.use_button.click()
@@ -95,8 +95,8 @@ def test_that_a_click_on_a_heading_chooses_the_target(
     importing.table.horizontalHeader().sectionClicked.emit(0)
     assert not importing.use_button.isEnabled()
     usable(qtbot, importing)
-    assert importing._seen is not None and importing._seen.section()["target"] == "a"
-    assert "real-valued" in importing.words.text()
+    assert importing._read is not None and importing._read.section()["target"] == "a"
+    assert "real-valued" in importing.message.text()
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_that_a_wrong_table_is_told_and_cannot_be_used(
     path = tmp_path / "wrong.csv"
     path.write_text(content, encoding="utf-8")
     importing.open_path(str(path))
-    qtbot.waitUntil(lambda: bool(importing.words.property("problem")), timeout=60_000)
-    assert str(path) in importing.words.text() and words in importing.words.text()
+    qtbot.waitUntil(lambda: bool(importing.message.property("problem")), timeout=60_000)
+    assert str(path) in importing.message.text() and words in importing.message.text()
     assert not importing.use_button.isEnabled()
 
 
@@ -118,7 +118,7 @@ def test_that_a_file_that_is_not_there_is_told(
     qtbot: QtBot, importing: ImportDialog, tmp_path: Path
 ) -> None:
     importing.open_path(str(tmp_path / "nowhere.csv"))
-    qtbot.waitUntil(lambda: "cannot be read" in importing.words.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "cannot be read" in importing.message.text(), timeout=60_000)
 
 
 @pytest.fixture
@@ -140,9 +140,9 @@ def test_that_nothing_is_executed_before_it_was_confirmed(
     assert "torch.nn.Linear(inputs, width)" in registering.code.toPlainText()
     assert registering.name.text() == "wide_net"
     assert not trace.exists()
-    with qtbot.waitSignal(registering.registered, timeout=60_000) as told:
+    with qtbot.waitSignal(registering.registered, timeout=60_000) as emitted:
         registering.confirm_button.click()
-    assert told.args == ["own.wide_net"]
+    assert emitted.args == ["own.wide_net"]
     assert trace.exists()
     assert [registration.name for registration in records.read()] == ["wide_net"]
 
@@ -155,7 +155,7 @@ def test_that_a_file_that_changed_after_the_look_is_not_executed(
     registering.open_path(str(file))
     file.write_text(NET.format(trace=str(trace)) + "\n# another\n", encoding="utf-8")
     registering.confirm_button.click()
-    qtbot.waitUntil(lambda: "has changed since" in registering.words.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "has changed since" in registering.message.text(), timeout=60_000)
     assert not trace.exists() and records.read() == ()
 
 
@@ -163,7 +163,7 @@ def test_that_a_wrong_name_or_file_closes_the_confirmation(
     registering: RegisterDialog, tmp_path: Path
 ) -> None:
     registering.open_path(str(tmp_path / "nowhere.py"))
-    assert registering.words.property("problem") and not registering.confirm_button.isEnabled()
+    assert registering.message.property("problem") and not registering.confirm_button.isEnabled()
     file = tmp_path / "net.py"
     file.write_text(NET.format(trace="x"), encoding="utf-8")
     registering.open_path(str(file))

@@ -146,10 +146,10 @@ def test_that_data_are_drawn(
         widget.show_loading()
         blank = widget.picture.grab().toImage()
         widget.show_preview(preview(section))
-        assert words in widget.words.text()
+        assert words in widget.message.text()
         assert widget.picture.grab().toImage() != blank
         widget.show_problem("It cannot be loaded.")
-        assert widget.words.text() == "It cannot be loaded."
+        assert widget.message.text() == "It cannot be loaded."
         assert widget.picture.grab().toImage() == blank
     finally:
         theme.choose("system")
@@ -193,7 +193,7 @@ def test_that_deleting_asks_first(qtbot: QtBot) -> None:
     QTimer.singleShot(20, press(QMessageBox.StandardButton.Yes))
     dialog.delete_button.click()
     assert dialog.model.rowCount() == 0
-    assert "No run is stored yet" in dialog.words.text()
+    assert "No run is stored yet" in dialog.message.text()
 
 
 def test_that_a_damaged_row_hides_no_other_run_and_is_said(qtbot: QtBot) -> None:
@@ -224,10 +224,10 @@ def test_that_a_run_is_exported_where_one_says(
     )
     dialog.export_button.click()
     assert target.read_text().startswith("step,")
-    assert str(target) in dialog.words.text()
+    assert str(target) in dialog.message.text()
 
 
-def test_that_a_store_of_a_newer_version_is_told_in_words(qtbot: QtBot) -> None:
+def test_that_a_store_of_a_newer_version_is_reported(qtbot: QtBot) -> None:
     import sqlite3
 
     stored()
@@ -237,4 +237,4 @@ def test_that_a_store_of_a_newer_version_is_told_in_words(qtbot: QtBot) -> None:
     dialog = RunsDialog()
     qtbot.addWidget(dialog)
     assert dialog.model.rowCount() == 0
-    assert "999" in dialog.words.text() or "newer" in dialog.words.text()
+    assert "999" in dialog.message.text() or "newer" in dialog.message.text()

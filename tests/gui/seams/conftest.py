@@ -117,7 +117,7 @@ def assert_refused(window: MainWindow, uncaught: list[str]) -> None:
     assert not window.controls.start_button.isEnabled()
     assert window.controls.start_button.toolTip() == problem
     window.start()
-    assert not window.bridge.active and window.controls.words.text() == problem
+    assert not window.bridge.active and window.controls.message.text() == problem
     assert len(stored()) == before and uncaught == []
 
 
@@ -141,7 +141,7 @@ def assert_preview_is_trained(qtbot: QtBot, window: MainWindow, run: RunRecord) 
     """The preview draws the very examples of the stored run's data."""
     expected = preview(Experiment.from_toml(run.experiment).to_dict()["dataset"])
     shown = window.experiment_panel.preview
-    qtbot.waitUntil(lambda: shown.words.text() == describe(expected), timeout=WAIT)
+    qtbot.waitUntil(lambda: shown.message.text() == describe(expected), timeout=WAIT)
     drawn = shown.picture._preview
     assert drawn is not None
     np.testing.assert_array_equal(drawn.x, expected.x)

@@ -187,7 +187,7 @@ def test_that_a_preset_that_cannot_be_opened_starts_nothing(
     bad.write_text("seed = -1", encoding="utf-8")
     window.secondary_windows.presetPicked.emit(bad, True)
     assert not window.bridge.active and stored() == []
-    assert "seed is -1" in window.banner.words.text()
+    assert "seed is -1" in window.banner.message.text()
 
 
 NET = """
@@ -260,11 +260,11 @@ def test_that_stored_runs_are_shown_and_opened_again_under_the_same_name(
     )
     in_dialog(RunsDialog, pressed("show_button"))
     window.show_runs()
-    assert "flowers.csv · mlp · sgd" in window.controls.words.text()
+    assert "flowers.csv · mlp · sgd" in window.controls.message.text()
 
 
 @pytest.mark.parametrize("button", ["open_button", "show_button"])
-def test_that_a_stored_run_whose_file_is_gone_is_told_in_words(
+def test_that_a_stored_run_whose_file_is_gone_is_reported(
     qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path, button: str
 ) -> None:
     window = open_window(shown=False)
@@ -275,7 +275,7 @@ def test_that_a_stored_run_whose_file_is_gone_is_told_in_words(
     path.unlink()
     in_dialog(RunsDialog, pressed(button))
     window.show_runs()
-    assert "cannot be read" in window.banner.words.text() and not window.banner.isHidden()
+    assert "cannot be read" in window.banner.message.text() and not window.banner.isHidden()
     assert window.experiment_panel.chosen("dataset") == "iris"
 
 
@@ -297,7 +297,7 @@ def test_that_the_changes_of_a_remedy_are_made_together(
         and run.title == "iris · mlp · newton"
     )
     window.diagnosis_panel.remedyChosen.emit(Remedy("Clip", {"clipping.name": "norm"}, live=False))
-    assert "asks the objective itself" in window.controls.words.text()
+    assert "asks the objective itself" in window.controls.message.text()
     assert window.experiment_panel.chosen("clipping") == "none", (
         "a remedy that cannot be had changes nothing"
     )

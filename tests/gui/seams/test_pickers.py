@@ -157,12 +157,12 @@ def test_that_data_without_a_file_are_asked_for_beside_the_field_and_nothing_els
     assert len(names) >= 4
     for name in names:
         panel.pick("dataset", "iris")
-        qtbot.waitUntil(lambda: "150 examples" in preview.words.text(), timeout=WAIT)
+        qtbot.waitUntil(lambda: "150 examples" in preview.message.text(), timeout=WAIT)
         picked(window, name)
-        assert preview.picture._preview is None and "150 examples" not in preview.words.text()
+        assert preview.picture._preview is None and "150 examples" not in preview.message.text()
         assert len(beside(window)) == 1 and "is empty" in beside(window)[0]
         assert_refused(window, uncaught)
-        qtbot.waitUntil(lambda: "is empty" in preview.words.text(), timeout=WAIT)
+        qtbot.waitUntil(lambda: "is empty" in preview.message.text(), timeout=WAIT)
         assert preview.picture._preview is None
 
 
@@ -183,7 +183,7 @@ def test_that_data_of_ones_own_are_trained_and_previewed_when_their_file_is_type
         trained = Experiment.from_toml(run.experiment)
         assert trained.dataset.name == name and str(path) in run.experiment
         assert trained.loss.name == ("squared_error" if "regression" in what else "cross_entropy")
-        assert ("The loss is now" in panel.note.text() and not panel.note.isHidden()) == (
+        assert ("The loss is now" in panel.loss_note.text() and not panel.loss_note.isHidden()) == (
             "regression" in what
         )
         assert_preview_is_trained(qtbot, window, run)
@@ -206,7 +206,7 @@ def test_that_a_late_preview_of_other_data_is_not_shown(
     # The answer about iris comes only now.
     window.preview.answered.emit(run[0])
     window.preview.failed.emit("Iris cannot be read.")
-    assert panel.preview.picture._preview is None and "Loading" in panel.preview.words.text()
+    assert panel.preview.picture._preview is None and "Loading" in panel.preview.message.text()
     qtbot.waitUntil(lambda: len(run) == 3, timeout=WAIT)
     assert panel.preview.picture._preview is run[2]
 
@@ -216,6 +216,6 @@ def test_that_another_model_brings_its_loss_as_other_data_do(
 ) -> None:
     window = open_window(shown=False)
     window.experiment_panel.pick("model", "autoencoder")
-    assert "does not suit this model" in window.experiment_panel.note.text()
+    assert "does not suit this model" in window.experiment_panel.loss_note.text()
     assert Experiment.from_toml(train(qtbot, window).experiment).loss.name == "squared_error"
     assert len(stored()) == 1
