@@ -22,6 +22,7 @@ from optlab.gui import theme
 from optlab.gui.bridge import RunBridge, TaskBridge, WorkerPrewarmer
 from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.experiment_files import ExperimentFiles
+from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.menus import build_menus
 from optlab.gui.panels.banner import Banner
@@ -60,7 +61,7 @@ class MainWindow(QMainWindow):
     def __init__(self, experiment: Experiment | None = None, runner: Asked = "auto") -> None:
         super().__init__()
         self.setObjectName("mainWindow")
-        self.resize(1360, 860)
+        resize_to_screen(self, 1360, 860)
         self._runner = runner
         self._was_shown = False
         self._close_confirmed = False
@@ -101,7 +102,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self.banner)
         self.views = QTabWidget()
         self.views.setDocumentMode(True)
-        self.views.addTab(self.plots, "Run")
+        self.views.addTab(scrollable(self.plots), "Run")
         self.views.addTab(self.instruments, "Instruments")
         column.addWidget(self.views, 1)
         column.addWidget(self.diagnosis_panel)

@@ -224,9 +224,13 @@ def _style_sheet(theme: Theme) -> str:
     QScrollBar::handle:vertical {{
         background: {theme.border}; border-radius: 4px; min-height: 32px; margin: 1px;
     }}
-    QScrollBar::handle:vertical:hover {{ background: {theme.muted}; }}
-    QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical {{ height: 0; }}
-    QScrollBar::add-page:vertical, QScrollBar::sub-page:vertical {{ background: transparent; }}
+    QScrollBar:horizontal {{ background: transparent; height: 10px; margin: 0; }}
+    QScrollBar::handle:horizontal {{
+        background: {theme.border}; border-radius: 4px; min-width: 32px; margin: 1px;
+    }}
+    QScrollBar::handle:hover {{ background: {theme.muted}; }}
+    QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+    QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
     QPushButton {{
         padding: 5px 14px; border: 1px solid {theme.border}; border-radius: 5px;
         background: {theme.base}; color: {theme.text};

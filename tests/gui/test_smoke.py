@@ -38,7 +38,8 @@ def test_that_the_smoke_test_trains_stores_and_takes_a_picture(
         (record,) = store.runs()
     assert (record.status, record.steps) == ("finished", 2000)
     assert f"run {record.id} is stored" in done.stdout
-    assert QImage(str(tmp_path / "window.png")).width() >= 1000
+    # The screen of the offscreen platform is 800 pixels wide.
+    assert QImage(str(tmp_path / "window.png")).width() >= 700
 
 
 def test_that_a_folder_that_cannot_be_written_to_is_a_sentence_and_exit_code_1(

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.experiment.sections import SECTIONS
+from optlab.gui.geometry import resize_to_screen
 from optlab.gui.item_models.catalogue_model import KIND, NAME, CatalogueModel, CatalogueSearch
 from optlab.gui.panels.page_view import PageView
 
@@ -33,7 +34,7 @@ class CatalogueDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Catalogue")
-        self.resize(1080, 760)
+        resize_to_screen(self, 1080, 760)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search names, rules, symbols, papers…")
         self.search.setClearButtonEnabled(True)

@@ -50,6 +50,7 @@ class ControlBar(QWidget):
         self.pause_button = self._button(
             "Pause", "Pause or resume", "Ctrl+P", "Pause before the next step, or resume (Ctrl+P)"
         )
+        _reserve_width(self.pause_button, "Resume")
         self.step_button = self._button(
             "Step", "One step", "Ctrl+.", "Take one step, then pause (Ctrl+.)"
         )
@@ -71,9 +72,10 @@ class ControlBar(QWidget):
         self.progress.setMaximumHeight(8)
         self.message = QLabel("Ready")
         self.message.setAccessibleName("State of the run")
-        # A long sentence must not widen the window.
-        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.figures = QLabel("")
+        for label in (self.message, self.figures):
+            # Long text must not widen the window.
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.figures.setAccessibleName("Speed, time left and device")
 
         buttons = QHBoxLayout()
@@ -164,6 +166,14 @@ class ControlBar(QWidget):
         button.setToolTip(tip)
         button.setShortcut(QKeySequence(shortcut))
         return button
+
+
+def _reserve_width(button: QPushButton, text: str) -> None:
+    """Make a button wide enough for another text, so that showing it moves nothing."""
+    shown = button.text()
+    button.setText(text)
+    button.setMinimumWidth(button.sizeHint().width())
+    button.setText(shown)
 
 
 def duration(seconds: float) -> str:

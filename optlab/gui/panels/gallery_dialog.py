@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from optlab.experiment.presets import Preset, presets
 from optlab.gui import theme
+from optlab.gui.geometry import resize_to_screen
 
 _PICTURE = QSize(256, 144)
 _PRESET = Qt.ItemDataRole.UserRole + 1
@@ -37,7 +38,7 @@ class GalleryDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Gallery of experiments")
-        self.resize(1180, 780)
+        resize_to_screen(self, 1180, 780)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search titles, descriptions, data sets, optimizers…")
         self.search.setClearButtonEnabled(True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
+from optlab.gui.geometry import resize_to_screen
 from optlab.gui.panels.page_view import PageView
 
 
@@ -16,7 +17,7 @@ class HelpPage(QDialog):
         self.text.show_component(kind, name)
         assert self.text.page is not None
         self.setWindowTitle(f"{self.text.page.label} – {kind}")
-        self.resize(720, 720)
+        resize_to_screen(self, 720, 720)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

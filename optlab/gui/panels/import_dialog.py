@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 from optlab.core import registry
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.fields_form import FieldsForm
+from optlab.gui.geometry import resize_to_screen
 from optlab.gui.panels.data_preview import describe
 from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview
 from optlab.tasks.own_files import ImportTask
@@ -52,7 +53,7 @@ class ImportDialog(QDialog):
     def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Import data")
-        self.resize(1080, 680)
+        resize_to_screen(self, 1080, 680)
         self._read: Preview | None = None
         self._form: FieldsForm | None = None
         self._complete = False

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from optlab import __version__
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
+from optlab.gui.geometry import resize_to_screen
 from optlab.tasks.doctor import Finding
 from optlab.tasks.machine import MachineTask, told
 
@@ -35,7 +36,7 @@ class MachineDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Details" if failure else "This machine")
-        self.resize(820, 520)
+        resize_to_screen(self, 820, 520)
         self._head = f"OptLab {__version__}\n" + (f"\n{failure.strip()}\n" if failure else "")
         self.tasks = TaskBridge(prewarmer.pool, self)
         self.text = QPlainTextEdit()

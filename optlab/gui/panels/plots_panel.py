@@ -24,6 +24,9 @@ from optlab.training.events import SeriesBlock, WeightPath
 
 P = TypeVar("P")
 
+_MIN_TILE_HEIGHT = 180
+"""Pixels below which a plot is not readable; the panel then scrolls."""
+
 
 class PlotsPanel(QWidget):
     """All plots that declare a tile (:mod:`optlab.gui.plots.tiles`), in rows."""
@@ -36,6 +39,7 @@ class PlotsPanel(QWidget):
         columns = _splitter(Qt.Orientation.Vertical)
         for plot in self._plots:
             tile = Tile(plot.tile_title, cast(QWidget, plot), self._enlarge)
+            tile.setMinimumHeight(_MIN_TILE_HEIGHT)
             self.tiles.append(tile)
             if plot.tile_row not in self._rows:
                 self._rows[plot.tile_row] = _splitter(Qt.Orientation.Horizontal)

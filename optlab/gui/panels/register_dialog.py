@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from optlab.core.errors import OptLabError
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
+from optlab.gui.geometry import resize_to_screen
 from optlab.outside.own_models import records, sources
 from optlab.outside.own_models.sources import Source
 from optlab.tasks.own_files import Registered, RegisterTask
@@ -45,7 +46,7 @@ class RegisterDialog(QDialog):
     def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Register a model of your own")
-        self.resize(820, 680)
+        resize_to_screen(self, 820, 680)
         self._source: Source | None = None
         self.tasks = TaskBridge(prewarmer.pool, self)
         self.path = QLineEdit()

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.core.errors import OptLabError
+from optlab.gui.geometry import resize_to_screen
 from optlab.gui.item_models.runs_table_model import RunsTableModel
 from optlab.store import RunRecord, Store
 from optlab.store.export import export
@@ -44,7 +45,7 @@ class RunsDialog(QDialog):
     def __init__(self, parent: QWidget | None = None, *, busy: bool = False) -> None:
         super().__init__(parent)
         self.setWindowTitle("Runs")
-        self.resize(900, 480)
+        resize_to_screen(self, 900, 480)
         self._busy = busy
         self.model = RunsTableModel()
         self.table = QTableView()
