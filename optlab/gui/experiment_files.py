@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from optlab.core.errors import OptLabError
 from optlab.core.files import write_atomically
@@ -21,9 +21,11 @@ FILE_KINDS = "Experiments (*.toml);;All files (*)"
 class ExperimentFiles(QObject):
     """Opens experiments into the editor, and saves the one that it shows.
 
+    Before an edited experiment is replaced by another one, the user is asked whether to save it.
+
     Args:
         show: shows an experiment in the editor.
-        window: its title names the file, and dialogs open above it.
+        window: its title names the file and marks edits, and dialogs open above it.
 
     Signals: ``saved(object)``: the path of the file that was written.
     """
@@ -43,6 +45,7 @@ class ExperimentFiles(QObject):
         self._banner, self._window = banner, window
         self._file: Path | None = None
         self._set_file(None)
+        panel.experimentChanged.connect(lambda _experiment: self._mark_edits())
 
     def open(self) -> None:
         """Ask for an experiment file and show it."""
@@ -69,12 +72,17 @@ class ExperimentFiles(QObject):
     def show(self, read: Callable[[], Experiment], file: Path | None = None) -> bool:
         """Show the experiment that ``read`` returns, and return whether it is shown.
 
+        It is not shown if it cannot be read, or if the user cancels to keep the edits.
+
         Args:
             read: may raise an OptLabError, which the banner shows.
             file: where the experiment is saved, None where it is not.
         """
         try:
-            self._show(read())
+            experiment = read()
+            if not self._may_discard_edits():
+                return False
+            self._show(experiment)
         except OptLabError as error:
             self._banner.show_sentence(str(error), problem=True)
             return False
@@ -100,9 +108,31 @@ class ExperimentFiles(QObject):
         except OptLabError as error:
             self._banner.show_sentence(str(error), problem=True)
             return
+        self._panel.mark_saved()
         self._set_file(path)
         self.saved.emit(path)
 
     def _set_file(self, file: Path | None) -> None:
         self._file = file
-        self._window.setWindowTitle(f"{file.name} – OptLab" if file else "OptLab")
+        self._window.setWindowTitle(f"{file.name}[*] – OptLab" if file else "OptLab[*]")
+        self._mark_edits()
+
+    def _mark_edits(self) -> None:
+        self._window.setWindowModified(self._panel.edited)
+
+    def _may_discard_edits(self) -> bool:
+        """Ask what to do with edits, and return whether the experiment may be replaced."""
+        if not self._panel.edited:
+            return True
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.warning(
+            self._window,
+            "Save changes?",
+            "The experiment has been edited. Save the changes before opening another one?",
+            buttons.Save | buttons.Discard | buttons.Cancel,
+            buttons.Save,
+        )
+        if answer == buttons.Save:
+            self.save()
+            return not self._panel.edited
+        return answer == buttons.Discard

@@ -90,6 +90,7 @@ class ExperimentPanel(QScrollArea):
         self._previewed: dict[str, Any] | None = None
         self._title, self._title_typed = "", False
         self._titled: dict[str, Any] = {}
+        self._saved: dict[str, Any] = {}
         self.components = {kind: ComponentForm(kind) for kind in SECTIONS}
         self.plain = {name: FieldsForm(owner, name) for name, owner in PLAIN_SECTIONS.items()}
         self.general = FieldsForm(General, "")
@@ -170,7 +171,17 @@ class ExperimentPanel(QScrollArea):
         self._fill(experiment)
         self._title, self._title_typed = experiment.general.title, False
         self._titled = self._subject()
+        self.mark_saved()
         self._check()
+
+    def mark_saved(self) -> None:
+        """Take the current experiment as saved: :attr:`edited` compares with it from now on."""
+        self._saved = self._tables()
+
+    @property
+    def edited(self) -> bool:
+        """Whether the panel differs from the experiment that was shown or saved last."""
+        return bool(self._typed_errors()) or self._tables() != self._saved
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Apply changes (dotted path → value) together, as if they were typed.
