@@ -54,7 +54,7 @@ class DiagnosisController(QObject):
     def update(self) -> None:
         """Diagnose the run from what was measured so far."""
         if self._experiment is not None:
-            self._diagnosis.diagnose(self._experiment)
+            self._diagnosis.diagnose(self._experiment, in_progress=self._bridge.active)
 
     def apply(self, remedy: Remedy) -> None:
         """Apply a remedy: to the run in progress if it can be, else to the experiment."""

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
 from optlab.core import paths
 from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
+from optlab.gui.panels import diagnosis_panel
 from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
@@ -28,6 +29,7 @@ from optlab.gui.plots.gradient_plot import GradientPlot
 from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.plots.margin_plot import MarginPlot
 from optlab.store import Store
+from optlab.studies.diagnosis.base import Finding, Remedy
 from optlab.training import events
 from optlab.training.control import Inbox
 from optlab.training.session import session
@@ -422,6 +424,32 @@ def test_that_a_run_that_does_well_gets_a_clean_diagnosis(
     wait_idle(qtbot, window)
     assert window.diagnosis_panel.isVisible() and window.diagnosis_panel.findings == ()
     assert "no problem found" in window.diagnosis_panel.sentence.text()
+
+
+def test_that_only_remedies_that_can_still_be_applied_are_offered(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = Remedy("Stop now", stop=True)
+    clip = Remedy("Clip the gradient", {"clipping.name": "norm"}, live=False)
+    monkeypatch.setattr(
+        diagnosis_panel,
+        "diagnose",
+        lambda history: [Finding("overfitting", "It overfits.", "Evidence.", 1.0, (stop, clip))],
+    )
+    window = open_window(experiment(budget={"steps": LONG}))
+
+    def offered() -> list[str]:
+        buttons = window.diagnosis_panel.findChildren(QPushButton)
+        return [button.text() for button in buttons if button.isVisible()]
+
+    window.controls.start_button.click()
+    window.diagnosis_controller.update()
+    assert not window.diagnosis_panel.isVisible(), "nothing has been measured yet"
+    qtbot.waitUntil(lambda: offered() == ["Stop now", "Clip the gradient"], timeout=60_000)
+    window.diagnosis_panel.findChildren(QPushButton)[0].click()
+    wait_idle(qtbot, window)
+    assert "Stopped after" in window.controls.message.text()
+    qtbot.waitUntil(lambda: offered() == ["Clip the gradient"], timeout=5_000)
 
 
 def test_that_an_interrupted_run_is_offered_and_can_be_resumed(

@@ -49,6 +49,10 @@ class _SeriesBuffer:
             if self._counts[name] > 2 * _MAX_VALUES:
                 self._thin(name)
 
+    @property
+    def empty(self) -> bool:
+        return not any(self._counts.values())
+
     def series(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
         for name, parts in self._parts.items():
             if len(parts) > 1:
@@ -78,6 +82,7 @@ class DiagnosisPanel(QFrame):
         self._buffer = _SeriesBuffer()
         self._findings: list[Finding] = []
         self._position = 0
+        self._in_progress = False
         self.sentence, self.evidence = QLabel(""), QLabel("")
         self.sentence.setWordWrap(True)
         self.evidence.setWordWrap(True)
@@ -115,8 +120,15 @@ class DiagnosisPanel(QFrame):
         """Add the values of a block, series ``[n, R]``, for the next :meth:`diagnose`."""
         self._buffer.take(block)
 
-    def diagnose(self, experiment: Experiment) -> None:
-        """Diagnose the run of an experiment from the series so far, and show the result."""
+    def diagnose(self, experiment: Experiment, *, in_progress: bool) -> None:
+        """Diagnose the run of an experiment from the series so far, and show the result.
+
+        Nothing is shown before the first values have arrived. Remedies for the run itself are
+        offered only while it is ``in_progress``.
+        """
+        if self._buffer.empty:
+            return
+        self._in_progress = in_progress
         findings = diagnose(RunHistory(experiment, self._buffer.series(), self._buffer.columns))
         if [finding.name for finding in findings] != [finding.name for finding in self._findings]:
             self._position = 0
@@ -141,13 +153,14 @@ class DiagnosisPanel(QFrame):
                 widget.hide()
                 widget.deleteLater()
         for remedy in finding.remedies if finding else ():
-            self._buttons.addWidget(self._button(remedy))
+            if self._in_progress or not remedy.stop:
+                self._buttons.addWidget(self._button(remedy))
 
     def _button(self, remedy: Remedy) -> QPushButton:
         button = QPushButton(remedy.label)
         button.setToolTip(
             "Now, in the run in progress"
-            if remedy.live or remedy.stop
+            if self._in_progress and (remedy.live or remedy.stop)
             else "In the experiment, for the next run"
         )
         button.clicked.connect(partial(self.remedyChosen.emit, remedy))
