@@ -78,11 +78,9 @@ def test_that_every_entry_is_trained_and_stored_or_refused_in_words(
             )
             if run.status == "failed":
                 # What only the loaded data tell: one sentence that names a field, not a defect.
-                message, detail = failures.pop()
-                assert detail == "" and f"{kind}.name" in message and message.endswith("."), (
-                    name,
-                    message,
-                )
+                failed = failures.pop()
+                assert failed.detail == "" and failed.message.endswith("."), (name, failed)
+                assert f"{kind}.name" in failed.message, (name, failed)
             else:
                 started += 1
         else:
