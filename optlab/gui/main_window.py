@@ -49,6 +49,15 @@ from optlab.training.control import (
 
 DEFAULT_PRESET = "digits-mlp"
 
+_PATH_NOT_STORED = (
+    "Not stored: the path and the largest-moving weights are computed from all weights while a run "
+    "is in progress. Start the experiment again to see them."
+)
+_PATH_RESUMED = (
+    "The path up to step {step:,} is not stored. It is drawn again from there once the run has "
+    "taken a few steps."
+)
+
 
 class MainWindow(QMainWindow):
     """The main window of OptLab.
@@ -195,6 +204,7 @@ class MainWindow(QMainWindow):
         try:
             experiment = self.experiment_panel.experiment()
             self.plots.clear()
+            self.plots.set_path_note("")
             self.instruments.clear()
             self.plots.set_task(experiment.target_shape().task)
             self.bridge.start(experiment, self._runner, first)
@@ -218,6 +228,8 @@ class MainWindow(QMainWindow):
 
     def _session_started(self, started: events.SessionStarted) -> None:
         self.plots.set_followed(started.tracked)
+        if started.step:
+            self.plots.set_path_note(_PATH_RESUMED.format(step=started.step))
         self.controls.begin(started.steps, started.step, started.device_name)
         self.controls.set_state("running")
         last = (
@@ -308,6 +320,7 @@ class MainWindow(QMainWindow):
         self.diagnosis_panel.clear()
         self.plots.set_task(experiment.target_shape().task)
         self.plots.set_followed(record.tracked)
+        self.plots.set_path_note(_PATH_NOT_STORED)
         block = events.SeriesBlock(
             record.steps,
             record.seconds,

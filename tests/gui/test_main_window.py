@@ -28,6 +28,9 @@ from optlab.gui.plots.error_plot import ErrorPlot
 from optlab.gui.plots.gradient_plot import GradientPlot
 from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.plots.margin_plot import MarginPlot
+from optlab.gui.plots.path_plot import PathPlot
+from optlab.gui.plots.plot_frame import NOTHING_YET
+from optlab.gui.plots.weights_plot import WeightsPlot
 from optlab.store import Store
 from optlab.studies.diagnosis.base import Finding, Remedy
 from optlab.training import events
@@ -490,6 +493,42 @@ def test_that_a_stored_run_can_be_looked_at_again(
     dialog.show_button.click()
     assert last_step(window.plots.plot(LossPlot), "batch_loss") == 300
     assert last_step(window.plots.plot(LossPlot), "validation_loss") == 300
+
+
+def test_that_the_plots_of_a_stored_and_a_resumed_run_show_what_is_stored_or_say_why_not(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
+    window = open_window(experiment(budget={"steps": LONG}, measures={"weights": 2}))
+    window.start()
+    wait_steps(qtbot, window, 40)
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
+    with Store.open() as store:
+        record = store.runs()[0]
+    weights, path = window.plots.plot(WeightsPlot), window.plots.plot(PathPlot)
+    window.resize(1200, 900)
+
+    window.show_stored(record.id)
+    qtbot.waitUntil(lambda: "Not stored" in path.message.text(), timeout=5_000)
+    assert "Not stored" in weights.largest.empty_text
+    assert weights.mode.currentText() == "Followed", "these weights are stored"
+    assert [int(weights.followed.curve(key).samples.last) for key in ("0", "1")] == [
+        record.steps,
+        record.steps,
+    ]
+
+    window.resume(record.id)
+    wait_steps(qtbot, window, record.steps + 20)
+    assert f"up to step {record.steps:,} is not stored" in weights.largest.empty_text
+    first = weights.followed.curve("0").samples.reading(0.0)
+    assert first is not None and first.first <= 1, "the stored part is still drawn"
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
+    window.start()
+    assert weights.largest.empty_text == NOTHING_YET
+    wait_steps(qtbot, window, 1)
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
 
 
 def test_that_the_window_follows_the_theme(

@@ -34,6 +34,7 @@ class PlotsPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._plots = [kind() for kind in tile_plots()]
+        self._followed: tuple[str, ...] | None = None
         self.tiles: list[Tile] = []
         self._rows: dict[int, QSplitter] = {}
         columns = _splitter(Qt.Orientation.Vertical)
@@ -67,7 +68,13 @@ class PlotsPanel(QWidget):
         raise KeyError(kind.__name__)
 
     def set_followed(self, names: Sequence[str]) -> None:
-        """Name the followed weights, in the order of their values."""
+        """Name the followed weights, in the order of their values.
+
+        Other names than before remove the curves of the followed weights.
+        """
+        if tuple(names) == self._followed:
+            return
+        self._followed = tuple(names)
         for plot in self._of(FollowsWeights):
             plot.set_followed(names)
 
@@ -80,6 +87,11 @@ class PlotsPanel(QWidget):
         """Show the path of the weights up to now."""
         for plot in self._of(DrawsPath):
             plot.take_path(path)
+
+    def set_path_note(self, note: str) -> None:
+        """Set the text to show while there is no path of the weights; "" for the default."""
+        for plot in self._of(DrawsPath):
+            plot.set_path_note(note)
 
     def mark(self, step: int, text: str) -> None:
         """Mark a step in every plot over steps, because something changed there."""

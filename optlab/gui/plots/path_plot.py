@@ -35,6 +35,7 @@ class PathPlot(PlotFrame):
         self.setAccessibleName("Path in weight space")
         self._run = 0
         self._path: WeightPath | None = None
+        self._note = ""
         self.caption = QLabel()
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.caption.setWordWrap(True)
@@ -71,13 +72,18 @@ class PathPlot(PlotFrame):
         self._path = None
         self.follow()
 
+    def set_path_note(self, note: str) -> None:
+        """Set the text to show in place of the path while there is none; "" for the default."""
+        self._note = note
+        self.follow()
+
     def _draw(self) -> None:
         path = self._path
         points = (
             np.empty((0, 2)) if path is None else path.plane[np.isfinite(path.plane).all(axis=1)]
         )
         if path is None or not len(points):
-            self._say(NOTHING_YET if path is None else "The path has left all finite numbers.")
+            self._say((self._note or NOTHING_YET) if path is None else "The path has left all finite numbers.")
             self.caption.setText("")
             for item in (*self.pieces, self.marks):
                 item.clear()

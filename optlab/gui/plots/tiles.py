@@ -63,6 +63,9 @@ class DrawsPath(Protocol):
     def take_path(self, path: WeightPath) -> None:
         """Show this path in place of the last."""
 
+    def set_path_note(self, note: str) -> None:
+        """Set the text to show while there is no path; "" for the default."""
+
 
 @runtime_checkable
 class DependsOnTask(Protocol):

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedWidget, QV
 
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.gui.plots.plot_frame import NOTHING_YET
 from optlab.training.events import SeriesBlock, WeightPath
 
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 2.0))
@@ -131,6 +132,16 @@ class WeightsPlot(QWidget):
                 plot.legend.entry(name).setToolTip(f"Show or hide {name}")
         for column, name in enumerate(moved):
             plot.replace(name, path.steps, path.values[:, column])
+
+    def set_path_note(self, note: str) -> None:
+        """Set the text to show in place of the largest-moving weights; "" for the default.
+
+        With a text, the followed weights are shown instead, if there are any.
+        """
+        self.largest.empty_text = note or NOTHING_YET
+        self.largest.follow()
+        if note and self._names:
+            self.mode.setCurrentIndex(1)
 
     def mark(self, step: float, text: str) -> None:
         """Mark a step in both plots."""
