@@ -65,7 +65,7 @@ def _build_instruments_menu(window: MainWindow) -> None:
 def _build_view_menu(window: MainWindow) -> None:
     menu = window.menuBar().addMenu("&View")
     group = QActionGroup(window)
-    for name in get_args(theme.Choice):
+    for name in get_args(theme.ThemeName):
         action = _add(menu, f"{name.capitalize()} colors", partial(theme.choose, name))
         action.setCheckable(True)
         action.setChecked(name == theme.choice())

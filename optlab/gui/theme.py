@@ -18,7 +18,7 @@ from optlab.gui.plots.colors import DARK as DARK_PLOTS
 from optlab.gui.plots.colors import LIGHT as LIGHT_PLOTS
 from optlab.gui.plots.colors import PlotColors
 
-Choice = Literal["system", "light", "dark"]
+ThemeName = Literal["system", "light", "dark"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Notifier(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self.choice: Choice = "system"
+        self.choice: ThemeName = "system"
         self.following: QApplication | None = None
 
 
@@ -107,7 +107,7 @@ def notifier() -> Notifier:
     return Notifier()
 
 
-def choice() -> Choice:
+def choice() -> ThemeName:
     """Return what the user selected."""
     return notifier().choice
 
@@ -120,7 +120,7 @@ def current() -> Theme:
     return DARK if chosen == "dark" else LIGHT
 
 
-def choose(choice: Choice) -> None:
+def choose(choice: ThemeName) -> None:
     """Follow the system, or use one theme."""
     notifier().choice = choice
     _apply()

@@ -91,7 +91,7 @@ def wait_steps(qtbot: QtBot, window: MainWindow, steps: int) -> None:
     qtbot.waitUntil(lambda: bool(reached) and reached[-1] >= steps, timeout=60_000)
 
 
-def answer(button_text: str, asked: list[str]) -> None:
+def answer(button_text: str, requested: list[str]) -> None:
     """Press a button of the next message box, once it is there."""
 
     def press() -> None:
@@ -99,7 +99,7 @@ def answer(button_text: str, asked: list[str]) -> None:
         if not isinstance(box, QMessageBox):
             QTimer.singleShot(20, press)
             return
-        asked.append(box.text())
+        requested.append(box.text())
         next(button for button in box.buttons() if button_text in button.text()).click()
 
     QTimer.singleShot(20, press)
@@ -248,10 +248,10 @@ def test_that_closing_a_running_window_asks_once_and_saves(
     window = open_window(experiment(budget={"steps": LONG}), runner)
     window.start()
     wait_steps(qtbot, window, 20)
-    asked: list[str] = []
-    answer("Stop and close", asked)
+    requested: list[str] = []
+    answer("Stop and close", requested)
     assert window.close()
-    assert len(asked) == 1
+    assert len(requested) == 1
     with Store.open() as store:
         record = store.runs()[0]
         assert record.status == "stopped"
@@ -265,8 +265,8 @@ def test_that_closing_can_be_taken_back(
     window = open_window(experiment(budget={"steps": LONG}))
     window.start()
     wait_steps(qtbot, window, 20)
-    asked: list[str] = []
-    answer("Cancel", asked)
+    requested: list[str] = []
+    answer("Cancel", requested)
     assert not window.close()
     assert window.bridge.active
     window.controls.stop_button.click()
@@ -458,16 +458,16 @@ def test_that_only_remedies_that_can_still_be_applied_are_offered(
 def test_that_an_interrupted_run_is_offered_and_can_be_resumed(
     qtbot: QtBot, open_window: Callable[..., MainWindow]
 ) -> None:
-    asked = experiment(budget={"steps": 200})
+    requested = experiment(budget={"steps": 200})
     with Store.open() as store:
-        writer = store.begin([asked], "thread")
-        for event in session([asked], Inbox()):
+        writer = store.begin([requested], "thread")
+        for event in session([requested], Inbox()):
             if isinstance(event, events.RunEnded):
                 break
             writer.record(event)
         writer.interrupt("the owner of this run was killed")
         writer.close()
-    window = open_window(asked)
+    window = open_window(requested)
     qtbot.waitUntil(lambda: not window.banner.isHidden(), timeout=20_000)
     assert "was interrupted" in window.banner.message.text()
     next(button for button in window.banner.buttons if button.text() == "Resume").click()
@@ -475,7 +475,7 @@ def test_that_an_interrupted_run_is_offered_and_can_be_resumed(
     with Store.open() as store:
         record = store.runs()[0]
     assert (record.status, record.steps) == ("finished", 200)
-    alone = [e for e in session([asked], Inbox()) if isinstance(e, events.RunEnded)]
+    alone = [e for e in session([requested], Inbox()) if isinstance(e, events.RunEnded)]
     assert record.theta_sha256 == alone[0].theta_sha256
 
 
@@ -556,11 +556,11 @@ def test_that_an_interrupt_ends_the_application_in_good_order(tmp_path: Path) ->
         try:
             wait_for((home / "optlab.sqlite").exists)
             process.send_signal(signal.SIGINT)
-            _, words = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=20)
         finally:
             process.kill()
     assert process.returncode == 0
-    assert [line for line in words.splitlines() if "propagateSizeHints" not in line] == []
+    assert [line for line in errors.splitlines() if "propagateSizeHints" not in line] == []
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -55,16 +55,16 @@ def test_that_entries_stand_below_their_group() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "first"),
+    ("text", "first"),
     [
         ("GLOROT", ("initializer", "normalized")),
         ("momentum interim point", ("optimizer", "nesterov")),
         ("zeiler", ("optimizer", "adadelta")),
     ],
 )
-def test_that_the_search_reads_names_rules_and_sources(words: str, first: tuple[str, str]) -> None:
+def test_that_the_search_reads_names_rules_and_sources(text: str, first: tuple[str, str]) -> None:
     search = CatalogueSearch(CatalogueModel())
-    search.search(words)
+    search.search(text)
     assert first in shown(search)
     assert len(shown(search)) < 10
 
@@ -101,9 +101,9 @@ def test_that_the_return_key_asks_for_the_selected_entry(
     qtbot: QtBot, dialog: CatalogueDialog
 ) -> None:
     dialog.show_entry("schedule", "cosine")
-    with qtbot.waitSignal(dialog.useRequested) as asked:
+    with qtbot.waitSignal(dialog.useRequested) as requested:
         qtbot.keyClick(dialog.tree, Qt.Key.Key_Return)
-    assert asked.args == ["schedule", "cosine"]
+    assert requested.args == ["schedule", "cosine"]
 
 
 def test_that_a_measure_cannot_be_put_into_the_experiment(

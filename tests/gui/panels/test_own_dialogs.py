@@ -100,17 +100,17 @@ def test_that_a_click_on_a_heading_chooses_the_target(
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "text"),
     [("a,b\n1,2\n3\n", "line 3"), ("", "empty"), ("a,b\n1,2\n,3\n4,5\n", "line 3")],
 )
 def test_that_a_wrong_table_is_told_and_cannot_be_used(
-    qtbot: QtBot, importing: ImportDialog, tmp_path: Path, content: str, words: str
+    qtbot: QtBot, importing: ImportDialog, tmp_path: Path, content: str, text: str
 ) -> None:
     path = tmp_path / "wrong.csv"
     path.write_text(content, encoding="utf-8")
     importing.open_path(str(path))
     qtbot.waitUntil(lambda: bool(importing.message.property("problem")), timeout=60_000)
-    assert str(path) in importing.message.text() and words in importing.message.text()
+    assert str(path) in importing.message.text() and text in importing.message.text()
     assert not importing.use_button.isEnabled()
 
 

@@ -117,10 +117,10 @@ def test_that_cancelling_the_file_dialog_keeps_the_edits(
 def test_that_an_unedited_experiment_is_replaced_without_asking(
     qtbot: QtBot, open_window: Callable[..., MainWindow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def asked(*_: Any) -> None:
+    def unexpected(*_: Any) -> None:
         raise AssertionError("nothing was edited")
 
-    monkeypatch.setattr(QMessageBox, "warning", asked)
+    monkeypatch.setattr(QMessageBox, "warning", unexpected)
     window = open_window(shown=False)
     before = str(window.experiment_panel.experiment().general.seed)
     edit(qtbot, window, "7")

@@ -1,4 +1,4 @@
-"""Every entry of every picker, through the window to a stored run or a refusal in words."""
+"""Every entry of every picker, through the window to a stored run or a reported reason."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_that_there_is_a_picker_for_every_kind_that_fills_a_section(qtbot: QtBot
 
 
 @pytest.mark.parametrize("kind", SECTIONS)
-def test_that_every_entry_is_trained_and_stored_or_refused_in_words(
+def test_that_every_entry_is_trained_and_stored_or_refused_with_a_reason(
     qtbot: QtBot, open_window: Callable[..., MainWindow], uncaught: list[str], kind: str
 ) -> None:
     window = open_window(shown=False)
@@ -77,7 +77,7 @@ def test_that_every_entry_is_trained_and_stored_or_refused_in_words(
                 else f"{trained.dataset.short_name()} · {trained.model.name} · {trained.optimizer.name}"
             )
             if run.status == "failed":
-                # What only the loaded data tell: one sentence that names a field, not a defect.
+                # Only the loaded data show this: one sentence that names a field, not a defect.
                 failed = failures.pop()
                 assert failed.detail == "" and failed.message.endswith("."), (name, failed)
                 assert f"{kind}.name" in failed.message, (name, failed)
