@@ -1,8 +1,7 @@
-"""The application: what has to be settled before the window is built, and the window's first
-second.
+"""The application: what has to be set up before the main window is built, and its start.
 
-Nothing here imports torch. The window is on the screen in a fraction of a second; a worker process
-imports torch meanwhile.
+Nothing here imports torch. The window is shown in a fraction of a second; a worker process imports
+torch meanwhile.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from optlab.runners.train import RunnerChoice
 
 
 def create_application(arguments: Sequence[str]) -> QApplication:
-    """The QApplication, with numbers that read and write a decimal point wherever the user lives."""
+    """Return the QApplication; numbers use a decimal point in every locale."""
     QLocale.setDefault(QLocale.c())
     application = QApplication.instance() or QApplication(list(arguments))
     assert isinstance(application, QApplication)
@@ -41,7 +40,11 @@ def create_application(arguments: Sequence[str]) -> QApplication:
 
 
 def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
-    """Open the window, with the experiment of a file if one is given, and stay until it is closed.
+    """Open the main window and run the event loop until it is closed.
+
+    Args:
+        file: experiment to show; by default a preset.
+        runner: where runs execute: ``auto``, ``thread`` or ``process``.
 
     Returns:
         the exit code.

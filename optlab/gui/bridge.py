@@ -1,23 +1,24 @@
-"""The bridge between the window and the threads and processes that work for it: the only file of
-the window that knows of them.
+"""The bridge between the window and the threads and processes that work for it.
 
-A background thread owns a run; this end drains what it has said thirty times a second and passes it
-on as Qt signals in the window's own thread. There is no signal per step: a fast run says thousands
-of things a second, a screen shows thirty.
+This is the only file of the window that uses threads or processes. A background thread runs the
+job; the bridge drains its events thirty times a second and delivers them in the window's own
+thread. There is no signal per step: a fast run emits thousands of events a second, and a screen
+shows thirty frames.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
-from optlab.runners.job_handle import JobHandle, NotRecorded, RecordingHeld, RecordingResumed
+from optlab.runners.job_handle import JobHandle
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.train import RunnerChoice, resume, train
@@ -28,64 +29,76 @@ from optlab.training.control import Message, Stop
 FRAME_MILLISECONDS = 33
 """Time between two frames."""
 EXPECTED_DRAW_SHARE = 0.3
-"""Share of a frame that drawing is taken to need before any was measured."""
+"""Share of a frame that drawing is assumed to need before the first measurement."""
 CLOSE_SECONDS = 2.5
-"""How long closing waits for a run to save and end."""
+"""How long closing waits for a run to be saved and to end."""
+
+E = TypeVar("E", bound=events.Event)
+
+
+class _Channel(QObject):
+    """Delivers the events of one type.
+
+    Qt signals, and not a list of functions: a handler that raises keeps no other handler from its
+    event, and the handlers of a deleted object are disconnected.
+    """
+
+    arrived = Signal(object)
 
 
 class RunBridge(QObject):
-    """Owns at most one run at a time, on behalf of the window.
+    """Executes at most one run at a time on behalf of the window.
 
-    Signals carry the engine's events (:mod:`optlab.training.events`) as objects.
+    The events of a run (:mod:`optlab.training.events`) are delivered to the handlers that
+    :meth:`on` registered for their type.
+
+    Signals: ``frameBegan()`` and ``frameEnded()``: before the events of a frame are delivered, and
+    after, when it is time to draw; ``sessionEnded()``: all events of the run have been delivered.
     """
 
-    sessionStarted = Signal(object)
-    blockArrived = Signal(object)
-    pathArrived = Signal(object)
-    pictureArrived = Signal(object)
-    costsArrived = Signal(object)
-    activityChanged = Signal(str)
-    messageApplied = Signal(object)
-    stepNoted = Signal(object)
-    runEnded = Signal(object)
-    runFailed = Signal(str, str)
-    notRecorded = Signal(str)
-    recordingHeld = Signal(str)
-    recordingWentOn = Signal(str)
     sessionEnded = Signal()
     frameBegan = Signal()
     frameEnded = Signal()
-    """All events of a frame have been passed on: the moment to draw."""
 
     def __init__(self, pool: WorkerPool, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pool = pool
-        self._owner: JobHandle | None = None
+        self._job: JobHandle | None = None
+        self._channels: dict[type[object], _Channel] = {}
         self._draw_share = EXPECTED_DRAW_SHARE
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.setInterval(FRAME_MILLISECONDS)
         self._timer.timeout.connect(self._frame)
 
+    def on(self, kind: type[E], handler: Callable[[E], object]) -> None:
+        """Call a handler with every event of exactly this type.
+
+        Handlers are called in the order of their registration.
+        """
+        if kind not in self._channels:
+            self._channels[kind] = _Channel(self)
+        self._channels[kind].arrived.connect(handler)
+
     @property
     def active(self) -> bool:
-        """Whether a run is going or still has something to say."""
-        return self._owner is not None
+        """Whether a run is in progress, or has events that were not delivered yet."""
+        return self._job is not None
 
     @property
     def runner(self) -> str:
-        """``thread`` or ``process``, or "" where nothing runs."""
-        return self._owner.runner if self._owner is not None else ""
+        """``thread`` or ``process``, or "" while no run is in progress."""
+        return self._job.runner if self._job is not None else ""
 
     @property
     def run_ids(self) -> Sequence[str]:
-        """Stored names of the runs that are going."""
-        return self._owner.run_ids if self._owner is not None else ()
+        """Ids under which the runs in progress are stored."""
+        return self._job.run_ids if self._job is not None else ()
 
     def start(
         self, experiment: Experiment, runner: RunnerChoice = "auto", first: Sequence[Message] = ()
     ) -> None:
-        """Begin a run; the messages ``first`` are applied before its first step.
+        """Start a run; the messages ``first`` are applied before its first step.
 
         Raises:
             OptLabError: the run cannot be stored.
@@ -103,10 +116,10 @@ class RunBridge(QObject):
         )
 
     def resume(self, run_id: str, runner: RunnerChoice = "auto") -> None:
-        """Go on with a stored run that was interrupted or stopped.
+        """Resume a stored run that was interrupted or stopped.
 
         Raises:
-            OptLabError: it cannot be resumed; the message says why.
+            OptLabError: the run cannot be resumed; the message says why.
         """
         self._begin(
             resume(
@@ -119,82 +132,58 @@ class RunBridge(QObject):
         )
 
     def send(self, message: Message) -> None:
-        """Leave a message for the run; nothing happens where none is going."""
-        if self._owner is not None:
-            self._owner.send(message)
+        """Send a message to the run; without a run in progress, do nothing."""
+        if self._job is not None:
+            self._job.send(message)
 
     def shut_down(self) -> bool:
-        """End the run, keeping what it reached; whether it ended in time. The window's last act."""
-        self._timer.stop()
-        owner, self._owner = self._owner, None
-        if owner is None:
-            return True
-        owner.cancel()
-        return owner.join(CLOSE_SECONDS)
+        """Stop the run, save what it has reached, and return whether it ended in time.
 
-    def _begin(self, owner: JobHandle) -> None:
-        self._owner = owner
+        Called once, when the window closes.
+        """
+        self._timer.stop()
+        job, self._job = self._job, None
+        if job is None:
+            return True
+        job.cancel()
+        return job.join(CLOSE_SECONDS)
+
+    def _begin(self, job: JobHandle) -> None:
+        self._job = job
         self._timer.start()
 
     def _frame(self) -> None:
-        owner = self._owner
-        if owner is None:
+        job = self._job
+        if job is None:
             self._timer.stop()
             return
         self.frameBegan.emit()
-        # Asked before draining: an owner that ends in between is drained once more at the next
-        # frame.
-        alive = owner.alive
-        for event in owner.drain():
-            self._pass_on(event)
+        # Read before draining: a job that ends in between is drained once more at the next frame.
+        alive = job.alive
+        for event in job.drain():
+            channel = self._channels.get(type(event))
+            if channel is not None:
+                channel.arrived.emit(event)
         begun = time.perf_counter()
         self.frameEnded.emit()
         spent = (time.perf_counter() - begun) / (FRAME_MILLISECONDS / 1000.0)
         self._draw_share += 0.1 * (min(spent, 1.0) - self._draw_share)
-        if not alive and self._owner is owner:
-            owner.join(CLOSE_SECONDS)
-            self._owner = None
+        if not alive and self._job is job:
+            job.join(CLOSE_SECONDS)
+            self._job = None
             self._timer.stop()
             self.sessionEnded.emit()
 
-    def _pass_on(self, event: events.Event) -> None:
-        match event:
-            case events.SeriesBlock():
-                self.blockArrived.emit(event)
-            case events.WeightPath():
-                self.pathArrived.emit(event)
-            case events.SessionStarted():
-                self.sessionStarted.emit(event)
-            case events.InstrumentImage():
-                self.pictureArrived.emit(event)
-            case events.InstrumentCosts():
-                self.costsArrived.emit(event)
-            case events.ActivityChanged(activity=activity):
-                self.activityChanged.emit(activity)
-            case events.MessageApplied():
-                self.messageApplied.emit(event)
-            case events.StepWarning():
-                self.stepNoted.emit(event)
-            case events.RunEnded():
-                self.runEnded.emit(event)
-            case events.SessionFailed(message=message, detail=detail):
-                self.runFailed.emit(message, detail)
-            case NotRecorded(words=words):
-                self.notRecorded.emit(words)
-            case RecordingHeld(words=words):
-                self.recordingHeld.emit(words)
-            case RecordingResumed(words=words):
-                self.recordingWentOn.emit(words)
-            case _:
-                pass
-
 
 class TaskBridge(QObject):
-    """Has questions answered in a worker; of several only the newest is answered, and one that is
-    under way is given up for it.
+    """Executes tasks in a worker process, one at a time.
 
-    Signals: ``answered(object)``: an answer, the last of a question's being the whole one;
-    ``failed(str)``: why there is none, in words; ``finished()``: nothing is under way any more.
+    Only the newest task counts: submitting one replaces the task that waits, and the results of the
+    task in progress are discarded.
+
+    Signals: ``answered(object)``: a result; a task may emit intermediate results, the last one is
+    complete. ``failed(str)``: the error message of a task that failed. ``finished()``: no task is
+    in progress any more.
     """
 
     answered = Signal(object)
@@ -204,57 +193,57 @@ class TaskBridge(QObject):
     def __init__(self, pool: WorkerPool, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pool = pool
-        self._owner: JobHandle | None = None
+        self._job: JobHandle | None = None
         self._waiting: Task | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(FRAME_MILLISECONDS)
-        self._timer.timeout.connect(self._look)
+        self._timer.timeout.connect(self._poll)
 
     @property
     def active(self) -> bool:
-        """Whether a question is under way."""
-        return self._owner is not None
+        """Whether a task is in progress."""
+        return self._job is not None
 
-    def ask(self, question: Task) -> None:
-        """Ask a question in place of the one before."""
-        self._waiting = question
-        if self._owner is None:
-            self._next()
+    def ask(self, task: Task) -> None:
+        """Execute a task in place of the one before."""
+        self._waiting = task
+        if self._job is None:
+            self._start_next()
 
     def give_up(self) -> None:
-        """Tell the question that is under way to end with what it has, and ask none after it."""
+        """Ask the task in progress to stop with the result it has, and drop the waiting task."""
         self._waiting = None
-        if self._owner is not None:
-            self._owner.send(Stop())
+        if self._job is not None:
+            self._job.send(Stop())
 
     def shut_down(self) -> bool:
-        """Drop what is under way; whether it ended in time."""
+        """Cancel the task in progress and return whether it ended in time."""
         self._timer.stop()
-        owner, self._owner, self._waiting = self._owner, None, None
-        if owner is None:
+        job, self._job, self._waiting = self._job, None, None
+        if job is None:
             return True
-        owner.cancel()
-        return owner.join(CLOSE_SECONDS)
+        job.cancel()
+        return job.join(CLOSE_SECONDS)
 
-    def _next(self) -> None:
+    def _start_next(self) -> None:
         if self._waiting is None:
             self.finished.emit()
             return
-        question, self._waiting = self._waiting, None
-        # An answer has nothing to save: given up, its worker may be killed at once. A runner that
-        # was told to kill its worker kills every later one, too: each question has its own.
-        self._owner = JobHandle(question, ProcessRunner(self._pool), stop_seconds=0.0)
-        self._owner.start()
+        task, self._waiting = self._waiting, None
+        # A task has nothing to save: when it is cancelled, its worker may be killed at once. A
+        # runner that has killed its worker kills every later one, too, so each task has its own.
+        self._job = JobHandle(task, ProcessRunner(self._pool), stop_seconds=0.0)
+        self._job.start()
         self._timer.start()
 
-    def _look(self) -> None:
-        owner = self._owner
-        if owner is None:
+    def _poll(self) -> None:
+        job = self._job
+        if job is None:
             self._timer.stop()
             return
-        alive = owner.alive
+        alive = job.alive
         outdated = self._waiting is not None
-        for event in owner.drain():
+        for event in job.drain():
             if outdated:
                 continue
             if isinstance(event, events.TaskResult):
@@ -262,15 +251,19 @@ class TaskBridge(QObject):
             elif isinstance(event, events.SessionFailed):
                 self.failed.emit(event.message)
         if not alive:
-            owner.join(CLOSE_SECONDS)
-            self._owner = None
+            job.join(CLOSE_SECONDS)
+            self._job = None
             self._timer.stop()
-            self._next()
+            self._start_next()
 
 
 class WorkerPrewarmer:
-    """Keeps a worker warm: started in the background once the window is on the screen, so that
-    Start answers at once.
+    """Starts a worker process in the background once the window is shown.
+
+    *Start* then responds without delay.
+
+    Attributes:
+        pool: the workers that all parts of the window share.
     """
 
     def __init__(self) -> None:
@@ -278,20 +271,19 @@ class WorkerPrewarmer:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Start a worker without making the window wait."""
-        self._thread = threading.Thread(target=self._warm, name="optlab-warm-up")
+        """Start a worker without blocking the window."""
+        self._thread = threading.Thread(target=self._warm_up, name="optlab-warm-up")
         self._thread.start()
 
-    def _warm(self) -> None:
+    def _warm_up(self) -> None:
         try:
             self.pool.warm()
         except (OSError, OptLabError):
-            # Not fatal: the first run starts its own worker, and says so in words if that fails
-            # too.
+            # Not fatal: the first run starts its own worker, and reports the error if that fails.
             return
 
     def end(self) -> None:
-        """Ask the workers to leave and wait until they have."""
+        """Ask the workers to exit, and wait until they have."""
         if self._thread is not None:
             self._thread.join()
         self.pool.close(0.1)

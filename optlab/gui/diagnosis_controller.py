@@ -1,6 +1,4 @@
-"""The doctor's round: looks at what a run measures once a second, and applies the remedy that the
-user picks.
-"""
+"""The diagnosis of the run in progress, once a second, and the remedies that the user selects."""
 
 from __future__ import annotations
 
@@ -12,16 +10,16 @@ from optlab.gui.bridge import RunBridge
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.studies.diagnosis.base import Remedy
+from optlab.training import events
 from optlab.training.control import SetValue, Stop
-from optlab.training.events import MessageApplied, SeriesBlock
 
-_SECONDS = 1.0
+_INTERVAL_MILLISECONDS = 1000
 
 
 class DiagnosisController(QObject):
-    """Keeps the note true while a run goes.
+    """Keeps the diagnosis up to date while a run is in progress.
 
-    Signals: ``said(str)``: what became of a remedy, in words.
+    Signals: ``said(str)``: a sentence about a remedy that was applied.
     """
 
     said = Signal(str)
@@ -30,55 +28,51 @@ class DiagnosisController(QObject):
         self,
         bridge: RunBridge,
         panel: ExperimentPanel,
-        note: DiagnosisPanel,
+        diagnosis: DiagnosisPanel,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._bridge, self._panel, self._note = bridge, panel, note
+        self._bridge, self._panel, self._diagnosis = bridge, panel, diagnosis
         self._experiment: Experiment | None = None
         self._waiting: list[Remedy] = []
         self._timer = QTimer(self)
-        self._timer.setInterval(round(1000 * _SECONDS))
-        self._timer.timeout.connect(self.look)
-        bridge.blockArrived.connect(self._take)
-        bridge.activityChanged.connect(lambda _activity: self.look())
-        bridge.messageApplied.connect(self._applied)
+        self._timer.setInterval(_INTERVAL_MILLISECONDS)
+        self._timer.timeout.connect(self.update)
+        bridge.on(events.SeriesBlock, self._diagnosis.take)
+        bridge.on(events.ActivityChanged, lambda _changed: self.update())
+        bridge.on(events.MessageApplied, self._applied)
         bridge.sessionEnded.connect(self._ended)
-        note.remedyChosen.connect(self.apply)
+        diagnosis.remedyChosen.connect(self.apply)
 
     def begin(self, experiment: Experiment) -> None:
-        """A run of this experiment begins."""
+        """Begin the diagnosis of a new run of an experiment."""
         self._experiment = experiment
         self._waiting = []
-        self._note.clear()
+        self._diagnosis.clear()
         self._timer.start()
 
-    def look(self) -> None:
-        """Look at what was measured so far."""
+    def update(self) -> None:
+        """Diagnose the run from what was measured so far."""
         if self._experiment is not None:
-            self._note.look(self._experiment)
+            self._diagnosis.diagnose(self._experiment, in_progress=self._bridge.active)
 
     def apply(self, remedy: Remedy) -> None:
-        """Do what a remedy says: now where the run can take it, else for the next one."""
-        going = self._bridge.active
+        """Apply a remedy: to the run in progress if it can be, else to the experiment."""
         if remedy.stop:
             self._bridge.send(Stop())
-        elif remedy.live and going:
+        elif remedy.live and self._bridge.active:
             for path, value in remedy.changes.items():
                 self._bridge.send(SetValue(path, float(value)))
                 self._panel.set_live_value(path, float(value))
-        elif going:
+        elif self._bridge.active:
             self._waiting.append(remedy)
             self.said.emit(
-                f"When this run has ended, the experiment will be changed: {remedy.label[:1].lower()}{remedy.label[1:]}."
+                f"When this run has ended, the experiment will be changed: {_in_sentence(remedy)}."
             )
         else:
             self._change(remedy)
 
-    def _take(self, block: SeriesBlock) -> None:
-        self._note.take(block)
-
-    def _applied(self, applied: MessageApplied) -> None:
+    def _applied(self, applied: events.MessageApplied) -> None:
         if (
             self._experiment is not None
             and isinstance(applied.message, SetValue)
@@ -90,7 +84,7 @@ class DiagnosisController(QObject):
 
     def _ended(self) -> None:
         self._timer.stop()
-        self.look()
+        self.update()
         waiting, self._waiting = self._waiting, []
         for remedy in waiting:
             self._change(remedy)
@@ -102,5 +96,9 @@ class DiagnosisController(QObject):
             self.said.emit(str(error))
             return
         self.said.emit(
-            f"The experiment was changed: {remedy.label[:1].lower()}{remedy.label[1:]}. Press Start to try it."
+            f"The experiment was changed: {_in_sentence(remedy)}. Press Start to try it."
         )
+
+
+def _in_sentence(remedy: Remedy) -> str:
+    return remedy.label[:1].lower() + remedy.label[1:]

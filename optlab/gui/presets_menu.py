@@ -1,6 +1,6 @@
-"""The menu of experiments that ship with OptLab, grouped by what they are about.
+"""The menu of experiments that ship with OptLab, grouped by data set.
 
-Filled when it is first opened: reading the files would hold up the window.
+It is filled when it is first opened: reading the files would delay the main window.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from optlab.experiment.presets import presets
 
 
 class PresetsMenu(QMenu):
-    """One submenu a data set, one entry a preset.
+    """One submenu per data set, one entry per preset.
 
     Args:
-        choose: called with the file of the preset that is picked.
+        choose: called with the file of the selected preset.
     """
 
     def __init__(self, choose: Callable[[Path], object], parent: QWidget) -> None:

@@ -1,6 +1,4 @@
-"""The notice of recording: says in the window that a run waits for room on the disk, or is not
-recorded to its end.
-"""
+"""The recording notice: a run waits for free disk space, or is not recorded completely."""
 
 from __future__ import annotations
 
@@ -9,13 +7,14 @@ from PySide6.QtCore import QObject
 from optlab.gui.bridge import RunBridge
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.control_bar import ControlBar
+from optlab.runners.job_handle import NotRecorded, RecordingHeld, RecordingResumed
 
 
 class RecordingNotice(QObject):
-    """Shows what the bridge says of recording.
+    """Shows problems with the recording of the run.
 
     Attributes:
-        problem: why the present run is not recorded to its end, or "".
+        problem: why the current run is not recorded completely, or "".
     """
 
     def __init__(
@@ -25,30 +24,31 @@ class RecordingNotice(QObject):
         self._banner = banner
         self._controls = controls
         self.problem = ""
-        bridge.notRecorded.connect(self._not_recorded)
-        bridge.recordingHeld.connect(self._held)
-        bridge.recordingWentOn.connect(self._went_on)
+        bridge.on(NotRecorded, self._not_recorded)
+        bridge.on(RecordingHeld, self._paused)
+        bridge.on(RecordingResumed, self._resumed)
 
     def begin(self) -> None:
-        """Forget what was said of the run before."""
+        """Forget the problem of the run before."""
         self.problem = ""
 
     def show_with(self, sentence: str) -> None:
-        """Show a sentence in the banner without losing what is wrong with the recording; "" adds
-        nothing to it.
+        """Show a sentence in the banner, after the problem with the recording if there is one.
+
+        Without a problem, "" leaves the banner as it is.
         """
-        words = " ".join(part for part in (self.problem, sentence) if part)
-        if words:
-            self._banner.show_sentence(words, problem=True)
+        message = " ".join(part for part in (self.problem, sentence) if part)
+        if message:
+            self._banner.show_sentence(message, problem=True)
 
-    def _not_recorded(self, words: str) -> None:
-        self.problem = words
-        self._banner.show_sentence(words, problem=True)
+    def _not_recorded(self, event: NotRecorded) -> None:
+        self.problem = event.words
+        self._banner.show_sentence(event.words, problem=True)
 
-    def _held(self, words: str) -> None:
-        self._controls.say("Waiting for room on the disk.", problem=True)
-        self._banner.show_sentence(words, problem=True)
+    def _paused(self, event: RecordingHeld) -> None:
+        self._controls.say("Waiting for free disk space.", problem=True)
+        self._banner.show_sentence(event.words, problem=True)
 
-    def _went_on(self, words: str) -> None:
-        self._controls.say(words)
+    def _resumed(self, event: RecordingResumed) -> None:
+        self._controls.say(event.words)
         self._banner.hide()

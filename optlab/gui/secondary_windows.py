@@ -1,5 +1,6 @@
-"""The windows that are opened from the main window: what each is asked for comes back as a signal,
-and the main window acts on it.
+"""The windows and dialogs that the main window opens.
+
+What the user picks in one of them comes back as a signal, and the main window acts on it.
 """
 
 from __future__ import annotations
@@ -24,120 +25,120 @@ if TYPE_CHECKING:
     from optlab.gui.landscape.landscape_window import LandscapeWindow
     from optlab.gui.surfaces.surface_window import SurfaceWindow
 
-    Apart = DemonstrationWindow | LandscapeWindow | SurfaceWindow
+    ToolWindow = DemonstrationWindow | LandscapeWindow | SurfaceWindow
 
 
 class SecondaryWindows(QObject):
-    """Opens them.
+    """Opens the windows and dialogs.
 
     Signals: ``presetPicked(object, bool)``: file, and whether to start it; ``componentPicked(str,
     str)``: kind and name; ``dataPicked(object)``: a dataset section; ``modelRegistered(str)``: its
-    name; ``resumeAsked(str)``, ``runPicked(str)``: id of a run to go on with, to show;
-    ``experimentPicked(str)``: the text of a stored experiment.
+    name; ``resumeRequested(str)``, ``runPicked(str)``: id of a run to resume, to show;
+    ``experimentPicked(str)``: a stored experiment as TOML.
     """
 
     presetPicked = Signal(object, bool)
     componentPicked = Signal(str, str)
     dataPicked = Signal(object)
     modelRegistered = Signal(str)
-    resumeAsked = Signal(str)
+    resumeRequested = Signal(str)
     runPicked = Signal(str)
     experimentPicked = Signal(str)
 
-    def __init__(self, warmth: WorkerPrewarmer, window: QWidget) -> None:
+    def __init__(self, prewarmer: WorkerPrewarmer, window: QWidget) -> None:
         super().__init__(window)
-        self._warmth = warmth
+        self._prewarmer = prewarmer
         self._window = window
-        self._apart: dict[str, Apart] = {}
+        self._tool_windows: dict[str, ToolWindow] = {}
 
-    # --- beside the window ----------------------------------------------------------------------------------------------------------
+    # --- windows ----------------------------------------------------------------------------------
 
     def show_page(self, kind: str, name: str) -> None:
-        """The page of a component."""
+        """Open the page of a component."""
         page = HelpPage(kind, name, self._window)
         page.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         page.show()
 
     def show_catalogue(self) -> None:
-        """All components, to search and to read."""
+        """Open the catalogue of all components."""
         catalogue = CatalogueDialog(self._window)
         catalogue.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         catalogue.useRequested.connect(self.componentPicked)
         catalogue.show()
 
     def show_surfaces(self) -> None:
-        """Functions of one and two variables, and methods that race on them."""
-        # Imported when it is wanted: its parts would hold up the first window.
+        """Open the window in which methods race on functions of one and two variables."""
+        # Imported when it is needed: importing its parts would delay the main window.
         from optlab.gui.surfaces.surface_window import SurfaceWindow
 
-        self._show_apart("surfaces", SurfaceWindow)
+        self._show_tool_window("surfaces", SurfaceWindow)
 
     def show_landscape(self) -> None:
-        """The loss around the weights of a stored run."""
+        """Open the window that shows the loss around the weights of a stored run."""
         from optlab.gui.landscape.landscape_window import LandscapeWindow
 
-        self._show_apart("landscape", LandscapeWindow)
+        self._show_tool_window("landscape", LandscapeWindow)
 
-    def show_benches(self) -> None:
-        """Statements of the notes, put to the test."""
+    def show_demonstrations(self) -> None:
+        """Open the window of demonstrations."""
         from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
 
-        self._show_apart("benches", DemonstrationWindow)
+        self._show_tool_window("demonstrations", DemonstrationWindow)
 
-    def _show_apart(self, name: str, make: Callable[[WorkerPrewarmer], Apart]) -> None:
-        """Open a window that stands apart, or bring the one that is open to the front."""
-        if name not in self._apart:
-            window = make(self._warmth)
+    def _show_tool_window(self, name: str, make: Callable[[WorkerPrewarmer], ToolWindow]) -> None:
+        """Open a tool window, or bring the one that is open to the front."""
+        if name not in self._tool_windows:
+            window = make(self._prewarmer)
             window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            window.closed.connect(lambda: self._apart.pop(name, None))
-            self._apart[name] = window
-        self._apart[name].show()
-        self._apart[name].raise_()
-        self._apart[name].activateWindow()
+            window.closed.connect(lambda: self._tool_windows.pop(name, None))
+            self._tool_windows[name] = window
+        self._tool_windows[name].show()
+        self._tool_windows[name].raise_()
+        self._tool_windows[name].activateWindow()
 
-    # --- asked and answered ---------------------------------------------------------------------------------------------------------
+    # --- dialogs ----------------------------------------------------------------------------------
 
     def show_gallery(self) -> None:
-        """The experiments that ship with OptLab, with pictures."""
+        """Open the gallery of the experiments that ship with OptLab."""
         gallery = GalleryDialog(self._window)
         gallery.openRequested.connect(self.presetPicked)
         gallery.exec()
         gallery.deleteLater()
 
     def import_data(self, path: str = "") -> None:
-        """How a data file is to be read."""
-        dialog = ImportDialog(self._warmth, self._window)
+        """Open the dialog that imports a data file, with a file if one is named."""
+        dialog = ImportDialog(self._prewarmer, self._window)
         dialog.useRequested.connect(self.dataPicked)
         if path:
-            dialog.look_at(path)
+            dialog.open_path(path)
         dialog.exec()
         dialog.deleteLater()
 
     def register_model(self) -> None:
-        """A model of the user's own, after showing what will be executed."""
-        dialog = RegisterDialog(self._warmth, self._window)
+        """Open the dialog that registers a model of the user's own."""
+        dialog = RegisterDialog(self._prewarmer, self._window)
         dialog.registered.connect(self.modelRegistered)
         dialog.exec()
         dialog.deleteLater()
 
     def show_machine(self, failure: str = "") -> None:
-        """What the machine offers, and what went wrong."""
-        dialog = MachineDialog(self._warmth, failure, self._window)
+        """Show versions, devices and folders of this machine, and the failure if there was one."""
+        dialog = MachineDialog(self._prewarmer, failure, self._window)
         dialog.exec()
         dialog.deleteLater()
 
     def show_runs(self, *, busy: bool) -> None:
-        """The stored runs; ``busy``: whether one is going."""
+        """Open the list of stored runs; ``busy``: whether a run is in progress."""
         dialog = RunsDialog(self._window, busy=busy)
-        dialog.resumeRequested.connect(self.resumeAsked)
+        dialog.resumeRequested.connect(self.resumeRequested)
         dialog.showRequested.connect(self.runPicked)
         dialog.openRequested.connect(self.experimentPicked)
         dialog.exec()
         dialog.deleteLater()
 
-    # --- the end --------------------------------------------------------------------------------------------------------------------
+    # --- closing ----------------------------------------------------------------------------------
 
     def close_all(self) -> None:
-        """Close what stands apart from the main window."""
-        for window in list(self._apart.values()):
+        """Close the tool windows."""
+        for window in list(self._tool_windows.values()):
             window.close()

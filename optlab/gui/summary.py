@@ -1,4 +1,4 @@
-"""What the window says of a run that has ended, in words."""
+"""The summary that the window shows when a run has ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from optlab.training.events import RunEnded
 
 
 def summary(ended: RunEnded) -> str:
-    """How the run ended, what it reached, and what the gradient-norm test says."""
+    """Return how the run ended, its final metrics, and the result of the gradient-norm test."""
     final = ended.final
     error, loss, norm = (
         final.get(name) for name in ("validation_error", "train_loss", "gradient_norm")
@@ -28,5 +28,6 @@ def summary(ended: RunEnded) -> str:
         else ""
     )
     if norm is not None and ended.status != "diverged":
-        figures += f" Full gradient norm {norm:.4g}: {gradient_test(final.get('gradient_norm_at_start'), norm).sentence}."
+        result = gradient_test(final.get("gradient_norm_at_start"), norm)
+        figures += f" Full gradient norm {norm:.4g}: {result.sentence}."
     return f"{ended.status.capitalize()} after {ended.steps:,} steps: {ended.reason}.{figures}"

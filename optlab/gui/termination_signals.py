@@ -22,7 +22,7 @@ class TerminationSignals(QObject):
     Args:
         terminate: what to call. It runs from the event loop, not from the handler: the handler may
             have interrupted a paint.
-        parent: the owner; nothing is handled after it is deleted.
+        parent: the parent object; nothing is handled after it is deleted.
     """
 
     def __init__(self, terminate: Callable[[], object], parent: QObject) -> None:
@@ -52,7 +52,7 @@ class TerminationSignals(QObject):
 
     def _drain(self) -> None:
         if not self._reading.recv(64):
-            # end of file: a notifier left enabled would fire without end
+            # end of file: a notifier left enabled would fire endlessly
             self._notifier.setEnabled(False)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Light and dark: one set of colors each, following the system unless the user chose.
+"""The light and the dark theme, following the system unless the user selects one.
 
 Qt's Fusion style draws from the palette, so most widgets need nothing else; a small style sheet
 does what a palette cannot.
@@ -18,7 +18,7 @@ from optlab.gui.plots.colors import DARK as DARK_PLOTS
 from optlab.gui.plots.colors import LIGHT as LIGHT_PLOTS
 from optlab.gui.plots.colors import PlotColors
 
-Choice = Literal["system", "light", "dark"]
+ThemeName = Literal["system", "light", "dark"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,15 @@ class Theme:
     """Colors as ``#rrggbb``.
 
     Attributes:
-        window: behind everything. base: of fields, tables and plots. text, muted: words, and words
-            of less weight. accent, on_accent: what to press first.
-        error: words about problems. error_ground, note_ground: grounds of banners. border: lines
-            that part; edge: lines around what can be edited, which have to be found (3 to 1 against
-            the ground).
+        dark: whether it is a dark theme.
+        window: background of windows.
+        base: background of fields, tables and plots.
+        text, muted: text, and text of less weight.
+        accent, on_accent: background and text of primary buttons.
+        error: error messages.
+        error_ground, note_ground: backgrounds of banners.
+        border: separators.
+        edge: outlines of what can be edited, with a contrast of 3 to 1 to the background.
         plots: colors of the plots.
     """
 
@@ -82,43 +86,48 @@ DARK = Theme(
 
 
 class Notifier(QObject):
-    """Says that the theme is another one now."""
+    """Emits a signal when the theme changes.
+
+    Attributes:
+        choice: theme that the user selected.
+        following: application that has the theme, None before :func:`follow`.
+    """
 
     themeChanged = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.choice: Choice = "system"
+        self.choice: ThemeName = "system"
         self.following: QApplication | None = None
 
 
 @functools.cache
 def notifier() -> Notifier:
-    """The one notifier of the process."""
+    """Return the notifier of this process."""
     return Notifier()
 
 
-def choice() -> Choice:
-    """What the user chose."""
+def choice() -> ThemeName:
+    """Return what the user selected."""
     return notifier().choice
 
 
 def current() -> Theme:
-    """The theme that is in force."""
+    """Return the theme in use."""
     chosen = notifier().choice
     if chosen == "system":
         return DARK if QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark else LIGHT
     return DARK if chosen == "dark" else LIGHT
 
 
-def choose(wanted: Choice) -> None:
-    """Follow the system, or stay with one theme."""
-    notifier().choice = wanted
+def choose(choice: ThemeName) -> None:
+    """Follow the system, or use one theme."""
+    notifier().choice = choice
     _apply()
 
 
 def follow(application: QApplication) -> None:
-    """Give the application its theme, now and whenever the system's changes."""
+    """Apply the theme to the application, now and whenever the system's theme changes."""
     application.setStyle("Fusion")
     notifier().following = application
     application.styleHints().colorSchemeChanged.connect(_apply)
@@ -174,49 +183,77 @@ def _palette(theme: Theme) -> QPalette:
 
 
 def _control_palettes(theme: Theme) -> dict[str, QPalette]:
-    """Class of widget → its palette.
+    """Return the palettes of classes of widgets.
 
-    Fusion outlines controls in a shade of the window's color, which vanishes on a dark ground.
+    Fusion outlines controls in a shade of the window color, which is invisible in a dark theme.
     """
     palette = _palette(theme)
-    # Fusion darkens it by this much for the outline.
+    # Fusion darkens this color by the same factor for the outline.
     palette.setColor(QPalette.ColorRole.Window, QColor(theme.edge).lighter(140))
     return {name: QPalette(palette) for name in ("QCheckBox", "QComboBox", "QSlider")}
 
 
 def _style_sheet(theme: Theme) -> str:
     return f"""
-    QToolTip {{ color: {theme.text}; background: {theme.base}; border: 1px solid {theme.border}; padding: 6px; }}
+    QToolTip {{
+        color: {theme.text}; background: {theme.base}; border: 1px solid {theme.border};
+        padding: 6px;
+    }}
     QSplitter::handle {{ background: transparent; }}
-    QFrame#tile {{ background: {theme.base}; border: 1px solid {theme.border}; border-radius: 6px; }}
+    QFrame#tile {{
+        background: {theme.base}; border: 1px solid {theme.border}; border-radius: 6px;
+    }}
     QLabel#tileTitle {{ font-weight: 600; color: {theme.text}; }}
     QLabel#muted, QLabel[role="muted"] {{ color: {theme.muted}; }}
     QLabel[role="problem"], QLabel[problem="true"] {{ color: {theme.error}; }}
     QLabel[role="note"] {{ color: {theme.accent}; }}
-    QFrame#banner {{ background: {theme.note_ground}; border: 1px solid {theme.border}; border-radius: 6px; }}
+    QFrame#banner {{
+        background: {theme.note_ground}; border: 1px solid {theme.border}; border-radius: 6px;
+    }}
     QFrame#banner[problem="true"] {{ background: {theme.error_ground}; }}
-    QToolButton#sectionHead {{ font-weight: 600; border: none; padding: 6px 4px; text-align: left; color: {theme.text}; }}
+    QToolButton#sectionHead {{
+        font-weight: 600; border: none; padding: 6px 4px; text-align: left; color: {theme.text};
+    }}
     QToolButton#sectionHead:hover {{ color: {theme.accent}; }}
-    QFrame#section {{ background: {theme.base}; border: 1px solid {theme.border}; border-radius: 6px; }}
+    QFrame#section {{
+        background: {theme.base}; border: 1px solid {theme.border}; border-radius: 6px;
+    }}
     QScrollArea#experimentScroll {{ background: transparent; border: none; }}
     QWidget#experimentColumn {{ background: transparent; }}
     QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
-    QScrollBar::handle:vertical {{ background: {theme.border}; border-radius: 4px; min-height: 32px; margin: 1px; }}
-    QScrollBar::handle:vertical:hover {{ background: {theme.muted}; }}
-    QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical {{ height: 0; }}
-    QScrollBar::add-page:vertical, QScrollBar::sub-page:vertical {{ background: transparent; }}
-    QPushButton {{ padding: 5px 14px; border: 1px solid {theme.border}; border-radius: 5px; background: {theme.base}; color: {theme.text}; }}
+    QScrollBar::handle:vertical {{
+        background: {theme.border}; border-radius: 4px; min-height: 32px; margin: 1px;
+    }}
+    QScrollBar:horizontal {{ background: transparent; height: 10px; margin: 0; }}
+    QScrollBar::handle:horizontal {{
+        background: {theme.border}; border-radius: 4px; min-width: 32px; margin: 1px;
+    }}
+    QScrollBar::handle:hover {{ background: {theme.muted}; }}
+    QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+    QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
+    QPushButton {{
+        padding: 5px 14px; border: 1px solid {theme.border}; border-radius: 5px;
+        background: {theme.base}; color: {theme.text};
+    }}
     QPushButton:hover {{ border-color: {theme.accent}; }}
     QPushButton:pressed {{ background: {theme.window}; }}
     QPushButton:checked, QToolButton#toggle:checked {{
         background: {theme.note_ground}; border: 1px solid {theme.accent}; color: {theme.accent};
     }}
     QPushButton:disabled {{ color: {theme.muted}; background: {theme.window}; }}
-    QPushButton#primary {{ background: {theme.accent}; color: {theme.on_accent}; border-color: {theme.accent}; font-weight: 600; }}
-    QPushButton#primary:disabled {{ background: {theme.border}; color: {theme.muted}; border-color: {theme.border}; }}
+    QPushButton#primary {{
+        background: {theme.accent}; color: {theme.on_accent}; border-color: {theme.accent};
+        font-weight: 600;
+    }}
+    QPushButton#primary:disabled {{
+        background: {theme.border}; color: {theme.muted}; border-color: {theme.border};
+    }}
     QTabWidget::pane {{ border: none; }}
     QTabBar {{ qproperty-drawBase: 0; }}
-    QTabBar::tab {{ padding: 5px 12px; color: {theme.muted}; background: transparent; border: none; border-bottom: 2px solid transparent; }}
+    QTabBar::tab {{
+        padding: 5px 12px; color: {theme.muted}; background: transparent; border: none;
+        border-bottom: 2px solid transparent;
+    }}
     QTabBar::tab:selected {{ color: {theme.text}; border-bottom-color: {theme.accent}; }}
     QTabBar::tab:hover {{ color: {theme.text}; }}
     QProgressBar {{ border: none; background: {theme.border}; border-radius: 4px; }}
@@ -225,8 +262,10 @@ def _style_sheet(theme: Theme) -> str:
     QLineEdit:focus {{ border-color: {theme.accent}; }}
     QLineEdit:disabled {{ border-color: {theme.border}; background: {theme.window}; }}
     QLineEdit[invalid="true"] {{ border-color: {theme.error}; }}
-    QHeaderView::section {{ background: {theme.window}; color: {theme.muted}; border: none; border-bottom: 1px solid {theme.border};
-        padding: 6px 10px; font-weight: 600; }}
+    QHeaderView::section {{
+        background: {theme.window}; color: {theme.muted}; border: none;
+        border-bottom: 1px solid {theme.border}; padding: 6px 10px; font-weight: 600;
+    }}
     QTableView {{ border: 1px solid {theme.border}; border-radius: 6px; }}
     QTableView::item {{ padding: 0 10px; }}
     QTableView::item:selected {{ background: {theme.accent}; color: {theme.on_accent}; }}

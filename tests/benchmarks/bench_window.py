@@ -58,6 +58,7 @@ def lateness_and_speed(runner: str, steps: int) -> tuple[float, list[float]]:
     from optlab.gui.app import create_application
     from optlab.gui.bridge import FRAME_MILLISECONDS
     from optlab.gui.main_window import MainWindow
+    from optlab.training import events
 
     application = create_application(["optlab"])
     theme.follow(application)
@@ -68,8 +69,8 @@ def lateness_and_speed(runner: str, steps: int) -> tuple[float, list[float]]:
     ends: list[tuple[float, int]] = []
     starts: list[float] = []
     window.bridge.frameBegan.connect(lambda: frames.append(time.perf_counter()))
-    window.bridge.sessionStarted.connect(lambda _: starts.append(time.perf_counter()))
-    window.bridge.runEnded.connect(lambda ended: ends.append((ended.seconds, ended.steps)))
+    window.bridge.on(events.SessionStarted, lambda _: starts.append(time.perf_counter()))
+    window.bridge.on(events.RunEnded, lambda ended: ends.append((ended.seconds, ended.steps)))
     window.bridge.sessionEnded.connect(application.quit)
     # Until the spare worker has imported torch.
     QTimer.singleShot(6000, window.start)

@@ -13,17 +13,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
 from optlab.core import paths
 from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
+from optlab.gui.panels import diagnosis_panel
 from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.gui.plots.error_plot import ErrorPlot
+from optlab.gui.plots.gradient_plot import GradientPlot
+from optlab.gui.plots.loss_plot import LossPlot
+from optlab.gui.plots.margin_plot import MarginPlot
+from optlab.gui.plots.path_plot import PathPlot
+from optlab.gui.plots.plot_frame import NOTHING_YET
+from optlab.gui.plots.weights_plot import WeightsPlot
 from optlab.store import Store
+from optlab.studies.diagnosis.base import Finding, Remedy
 from optlab.training import events
 from optlab.training.control import Inbox
 from optlab.training.session import session
@@ -78,11 +87,11 @@ def wait_idle(qtbot: QtBot, window: MainWindow) -> None:
 
 def wait_steps(qtbot: QtBot, window: MainWindow, steps: int) -> None:
     reached: list[int] = []
-    window.bridge.blockArrived.connect(lambda block: reached.append(block.step))
+    window.bridge.on(events.SeriesBlock, lambda block: reached.append(block.step))
     qtbot.waitUntil(lambda: bool(reached) and reached[-1] >= steps, timeout=60_000)
 
 
-def answer(button_text: str, asked: list[str]) -> None:
+def answer(button_text: str, requested: list[str]) -> None:
     """Press a button of the next message box, once it is there."""
 
     def press() -> None:
@@ -90,7 +99,7 @@ def answer(button_text: str, asked: list[str]) -> None:
         if not isinstance(box, QMessageBox):
             QTimer.singleShot(20, press)
             return
-        asked.append(box.text())
+        requested.append(box.text())
         next(button for button in box.buttons() if button_text in button.text()).click()
 
     QTimer.singleShot(20, press)
@@ -101,19 +110,19 @@ def test_that_a_run_draws_all_its_curves(
 ) -> None:
     window = open_window(experiment(), runner)
     seen: list[events.WeightPath] = []
-    window.bridge.pathArrived.connect(seen.append)
+    window.bridge.on(events.WeightPath, seen.append)
     window.controls.start_button.click()
     wait_idle(qtbot, window)
     plots = window.plots
-    assert last_step(plots.loss, "batch_loss") == 300
-    assert last_step(plots.loss, "validation_loss") == 300
-    assert last_step(plots.error, "validation_error") == 300
-    assert last_step(plots.gradient, "gradient_norm") == 300
-    assert last_step(plots.gradient, "full_gradient_norm") == 300
+    assert last_step(plots.plot(LossPlot), "batch_loss") == 300
+    assert last_step(plots.plot(LossPlot), "validation_loss") == 300
+    assert last_step(plots.plot(ErrorPlot), "validation_error") == 300
+    assert last_step(plots.plot(GradientPlot), "gradient_norm") == 300
+    assert last_step(plots.plot(GradientPlot), "full_gradient_norm") == 300
     assert seen[-1].steps[-1] == 300
-    assert "Finished after 300 steps" in window.controls.words.text()
-    assert "% of what it was at the start: the " in window.controls.words.text()
-    assert "Test error" in window.controls.words.text()
+    assert "Finished after 300 steps" in window.controls.message.text()
+    assert "% of what it was at the start: the " in window.controls.message.text()
+    assert "Test error" in window.controls.message.text()
     assert window.controls.state == "idle"
     assert window.controls.start_button.isEnabled()
 
@@ -134,7 +143,12 @@ def test_that_every_series_of_a_run_gets_a_curve(
     window.controls.start_button.click()
     wait_idle(qtbot, window)
     plots = window.plots
-    for plot in (plots.loss, plots.error, plots.margin, plots.gradient):
+    for plot in (
+        plots.plot(LossPlot),
+        plots.plot(ErrorPlot),
+        plots.plot(MarginPlot),
+        plots.plot(GradientPlot),
+    ):
         for name in plot.series:
             assert last_step(plot, name) == 60, name
 
@@ -145,10 +159,10 @@ def test_that_the_file_saved_from_the_window_gives_the_same_parameters(
     window = open_window(experiment(), runner)
     window.experiment_panel.components["optimizer"].form.editors["lr"].set_value(0.02)
     ended: list[events.RunEnded] = []
-    window.bridge.runEnded.connect(ended.append)
+    window.bridge.on(events.RunEnded, ended.append)
     window.start()
     wait_idle(qtbot, window)
-    window.write_file(tmp_path / "saved.toml")
+    window.files.write(tmp_path / "saved.toml")
     again = [
         e
         for e in session([Experiment.load(tmp_path / "saved.toml")], Inbox())
@@ -165,12 +179,13 @@ def test_that_the_learning_rate_can_be_changed_while_it_runs(
     wait_steps(qtbot, window, 50)
     applied: list[events.MessageApplied] = []
     rates: list[np.ndarray] = []
-    window.bridge.messageApplied.connect(applied.append)
+    window.bridge.on(events.MessageApplied, applied.append)
     # A block that ends with an evaluation only has no steps of its own.
-    window.bridge.blockArrived.connect(
+    window.bridge.on(
+        events.SeriesBlock,
         lambda block: rates.extend(
             s.values for name, s in block.series.items() if name == "learning_rate"
-        )
+        ),
     )
     editor = window.experiment_panel.components["optimizer"].form.editors["lr"].editor()
     assert editor.isEnabled()
@@ -180,7 +195,7 @@ def test_that_the_learning_rate_can_be_changed_while_it_runs(
     assert applied and applied[-1].problem == ""
     window.controls.stop_button.click()
     wait_idle(qtbot, window)
-    assert "Stopped after" in window.controls.words.text()
+    assert "Stopped after" in window.controls.message.text()
     with Store.open() as store:
         record = store.runs()[0]
         assert record.status == "stopped"
@@ -198,16 +213,20 @@ def test_that_pausing_holds_and_single_steps_are_single(
     wait_steps(qtbot, window, 20)
     window.controls.pause_button.click()
     qtbot.waitUntil(lambda: window.controls.state == "paused", timeout=20_000)
-    held = last_step(window.plots.loss, "batch_loss")
+    held = last_step(window.plots.plot(LossPlot), "batch_loss")
     for number in (1, 2, 3):
         window.controls.step_button.click()
         qtbot.waitUntil(
-            lambda number=number: last_step(window.plots.loss, "batch_loss") == held + number,
+            lambda number=number: (
+                last_step(window.plots.plot(LossPlot), "batch_loss") == held + number
+            ),
             timeout=20_000,
         )
     assert window.controls.pause_button.text() == "Resume"
     window.controls.pause_button.click()
-    qtbot.waitUntil(lambda: last_step(window.plots.loss, "batch_loss") > held + 20, timeout=20_000)
+    qtbot.waitUntil(
+        lambda: last_step(window.plots.plot(LossPlot), "batch_loss") > held + 20, timeout=20_000
+    )
     window.controls.stop_button.click()
     wait_idle(qtbot, window)
 
@@ -218,7 +237,7 @@ def test_that_a_first_single_step_starts_a_run_that_holds(
     window = open_window(experiment(budget={"steps": LONG}), runner)
     window.controls.step_button.click()
     qtbot.waitUntil(lambda: window.controls.state == "paused", timeout=60_000)
-    assert last_step(window.plots.loss, "batch_loss") == 1
+    assert last_step(window.plots.plot(LossPlot), "batch_loss") == 1
     window.controls.stop_button.click()
     wait_idle(qtbot, window)
 
@@ -229,10 +248,10 @@ def test_that_closing_a_running_window_asks_once_and_saves(
     window = open_window(experiment(budget={"steps": LONG}), runner)
     window.start()
     wait_steps(qtbot, window, 20)
-    asked: list[str] = []
-    answer("Stop and close", asked)
+    requested: list[str] = []
+    answer("Stop and close", requested)
     assert window.close()
-    assert len(asked) == 1
+    assert len(requested) == 1
     with Store.open() as store:
         record = store.runs()[0]
         assert record.status == "stopped"
@@ -246,8 +265,8 @@ def test_that_closing_can_be_taken_back(
     window = open_window(experiment(budget={"steps": LONG}))
     window.start()
     wait_steps(qtbot, window, 20)
-    asked: list[str] = []
-    answer("Cancel", asked)
+    requested: list[str] = []
+    answer("Cancel", requested)
     assert not window.close()
     assert window.bridge.active
     window.controls.stop_button.click()
@@ -262,8 +281,8 @@ def test_that_a_diverging_run_says_what_broke_and_what_to_do(
     window.start()
     wait_idle(qtbot, window)
     assert not window.banner.isHidden()
-    assert "is not finite" in window.banner.words.text()
-    assert "learning rate" in window.banner.words.text()
+    assert "is not finite" in window.banner.message.text()
+    assert "learning rate" in window.banner.message.text()
 
 
 def test_that_a_bad_field_keeps_start_closed_and_says_why(
@@ -285,12 +304,12 @@ def test_that_a_bad_field_keeps_start_closed_and_says_why(
 def test_that_the_data_are_previewed(qtbot: QtBot, open_window: Callable[..., MainWindow]) -> None:
     window = open_window(experiment())
     qtbot.waitUntil(
-        lambda: "150 examples" in window.experiment_panel.preview.words.text(), timeout=60_000
+        lambda: "150 examples" in window.experiment_panel.preview.message.text(), timeout=60_000
     )
     window.experiment_panel.components["dataset"].set_values({"name": "moons", "size": 500})
     window.experiment_panel.request_preview()
     qtbot.waitUntil(
-        lambda: "500 examples" in window.experiment_panel.preview.words.text(), timeout=60_000
+        lambda: "500 examples" in window.experiment_panel.preview.message.text(), timeout=60_000
     )
 
 
@@ -301,8 +320,8 @@ def test_that_a_wrong_file_is_refused_in_words_and_changes_nothing(
     before = window.experiment_panel.experiment()
     bad = tmp_path / "bad.toml"
     bad.write_text('[dataset]\nname = "digitz"\n[model]\nname = "mlp"\n')
-    window.load_file(bad)
-    assert "digitz" in window.banner.words.text()
+    window.files.load(bad)
+    assert "digitz" in window.banner.message.text()
     assert not window.banner.isHidden()
     assert window.experiment_panel.experiment() == before
 
@@ -314,8 +333,8 @@ def test_that_every_preset_can_be_shown_and_read_back(
     presets = sorted(paths.presets().glob("*.toml"))
     assert len(presets) >= 10
     for path in presets:
-        window.load_file(path)
-        assert window.banner.isHidden(), window.banner.words.text()
+        window.files.load(path)
+        assert window.banner.isHidden(), window.banner.message.text()
         assert window.experiment_panel.experiment() == Experiment.load(path)
 
 
@@ -367,7 +386,7 @@ def test_that_the_gallery_opens_and_starts_a_preset(
     wait_idle(qtbot, window)
 
 
-def test_that_the_note_says_what_holds_a_run_back_and_its_remedy_is_applied(
+def test_that_the_diagnosis_shows_what_limits_a_run_and_its_remedy_is_applied(
     qtbot: QtBot, open_window: Callable[..., MainWindow]
 ) -> None:
     wild = experiment(
@@ -379,54 +398,84 @@ def test_that_the_note_says_what_holds_a_run_back_and_its_remedy_is_applied(
         budget={"steps": LONG},
     )
     window = open_window(wild)
-    assert not window.note.isVisible()
+    assert not window.diagnosis_panel.isVisible()
     window.controls.start_button.click()
     qtbot.waitUntil(
-        lambda: any(finding.name == "rising" for finding in window.note.findings), timeout=60_000
+        lambda: any(finding.name == "rising" for finding in window.diagnosis_panel.findings),
+        timeout=60_000,
     )
-    live = window.note.findings[0].remedies[0]
+    live = window.diagnosis_panel.findings[0].remedies[0]
     window.diagnosis_controller.apply(live)
     later = next(
-        remedy for finding in window.note.findings for remedy in finding.remedies if not remedy.live
+        remedy
+        for finding in window.diagnosis_panel.findings
+        for remedy in finding.remedies
+        if not remedy.live
     )
     window.diagnosis_controller.apply(later)
-    assert "When this run has ended" in window.controls.words.text()
+    assert "When this run has ended" in window.controls.message.text()
     window.controls.stop_button.click()
     wait_idle(qtbot, window)
     assert window.experiment_panel.experiment().clipping.name == "norm"
 
 
-def test_that_a_run_that_does_well_gets_a_clean_note(
+def test_that_a_run_that_does_well_gets_a_clean_diagnosis(
     qtbot: QtBot, open_window: Callable[..., MainWindow]
 ) -> None:
     window = open_window(experiment())
     window.controls.start_button.click()
     wait_idle(qtbot, window)
-    assert window.note.isVisible() and window.note.findings == ()
-    assert "Nothing" in window.note.sentence.text()
+    assert window.diagnosis_panel.isVisible() and window.diagnosis_panel.findings == ()
+    assert "no problem found" in window.diagnosis_panel.sentence.text()
+
+
+def test_that_only_remedies_that_can_still_be_applied_are_offered(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = Remedy("Stop now", stop=True)
+    clip = Remedy("Clip the gradient", {"clipping.name": "norm"}, live=False)
+    monkeypatch.setattr(
+        diagnosis_panel,
+        "diagnose",
+        lambda history: [Finding("overfitting", "It overfits.", "Evidence.", 1.0, (stop, clip))],
+    )
+    window = open_window(experiment(budget={"steps": LONG}))
+
+    def offered() -> list[str]:
+        buttons = window.diagnosis_panel.findChildren(QPushButton)
+        return [button.text() for button in buttons if button.isVisible()]
+
+    window.controls.start_button.click()
+    window.diagnosis_controller.update()
+    assert not window.diagnosis_panel.isVisible(), "nothing has been measured yet"
+    qtbot.waitUntil(lambda: offered() == ["Stop now", "Clip the gradient"], timeout=60_000)
+    window.diagnosis_panel.findChildren(QPushButton)[0].click()
+    wait_idle(qtbot, window)
+    assert "Stopped after" in window.controls.message.text()
+    qtbot.waitUntil(lambda: offered() == ["Clip the gradient"], timeout=5_000)
 
 
 def test_that_an_interrupted_run_is_offered_and_can_be_resumed(
     qtbot: QtBot, open_window: Callable[..., MainWindow]
 ) -> None:
-    asked = experiment(budget={"steps": 200})
+    requested = experiment(budget={"steps": 200})
     with Store.open() as store:
-        writer = store.begin([asked], "thread")
-        for event in session([asked], Inbox()):
+        writer = store.begin([requested], "thread")
+        for event in session([requested], Inbox()):
             if isinstance(event, events.RunEnded):
                 break
             writer.record(event)
         writer.interrupt("the owner of this run was killed")
         writer.close()
-    window = open_window(asked)
+    window = open_window(requested)
     qtbot.waitUntil(lambda: not window.banner.isHidden(), timeout=20_000)
-    assert "was interrupted" in window.banner.words.text()
+    assert "was interrupted" in window.banner.message.text()
     next(button for button in window.banner.buttons if button.text() == "Resume").click()
     wait_idle(qtbot, window)
     with Store.open() as store:
         record = store.runs()[0]
     assert (record.status, record.steps) == ("finished", 200)
-    alone = [e for e in session([asked], Inbox()) if isinstance(e, events.RunEnded)]
+    alone = [e for e in session([requested], Inbox()) if isinstance(e, events.RunEnded)]
     assert record.theta_sha256 == alone[0].theta_sha256
 
 
@@ -437,13 +486,49 @@ def test_that_a_stored_run_can_be_looked_at_again(
     window.start()
     wait_idle(qtbot, window)
     window.plots.clear()
-    assert last_step(window.plots.loss, "batch_loss") is None
+    assert last_step(window.plots.plot(LossPlot), "batch_loss") is None
     dialog = RunsDialog(window)
     qtbot.addWidget(dialog)
     dialog.showRequested.connect(window.show_stored)
     dialog.show_button.click()
-    assert last_step(window.plots.loss, "batch_loss") == 300
-    assert last_step(window.plots.loss, "validation_loss") == 300
+    assert last_step(window.plots.plot(LossPlot), "batch_loss") == 300
+    assert last_step(window.plots.plot(LossPlot), "validation_loss") == 300
+
+
+def test_that_the_plots_of_a_stored_and_a_resumed_run_show_what_is_stored_or_say_why_not(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
+    window = open_window(experiment(budget={"steps": LONG}, measures={"weights": 2}))
+    window.start()
+    wait_steps(qtbot, window, 40)
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
+    with Store.open() as store:
+        record = store.runs()[0]
+    weights, path = window.plots.plot(WeightsPlot), window.plots.plot(PathPlot)
+    window.resize(1200, 900)
+
+    window.show_stored(record.id)
+    qtbot.waitUntil(lambda: "Not stored" in path.message.text(), timeout=5_000)
+    assert "Not stored" in weights.largest.empty_text
+    assert weights.mode.currentText() == "Followed", "these weights are stored"
+    assert [int(weights.followed.curve(key).samples.last) for key in ("0", "1")] == [
+        record.steps,
+        record.steps,
+    ]
+
+    window.resume(record.id)
+    wait_steps(qtbot, window, record.steps + 20)
+    assert f"up to step {record.steps:,} is not stored" in weights.largest.empty_text
+    first = weights.followed.curve("0").samples.reading(0.0)
+    assert first is not None and first.first <= 1, "the stored part is still drawn"
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
+    window.start()
+    assert weights.largest.empty_text == NOTHING_YET
+    wait_steps(qtbot, window, 1)
+    window.controls.stop_button.click()
+    wait_idle(qtbot, window)
 
 
 def test_that_the_window_follows_the_theme(
@@ -454,9 +539,9 @@ def test_that_the_window_follows_the_theme(
     window = open_window(experiment())
     try:
         theme.choose("dark")
-        assert window.plots.loss.colors == theme.DARK.plots
+        assert window.plots.plot(LossPlot).colors == theme.DARK.plots
         theme.choose("light")
-        assert window.plots.loss.colors == theme.LIGHT.plots
+        assert window.plots.plot(LossPlot).colors == theme.LIGHT.plots
     finally:
         theme.choose("system")
 
@@ -471,11 +556,11 @@ def test_that_an_interrupt_ends_the_application_in_good_order(tmp_path: Path) ->
         try:
             wait_for((home / "optlab.sqlite").exists)
             process.send_signal(signal.SIGINT)
-            _, words = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=20)
         finally:
             process.kill()
     assert process.returncode == 0
-    assert [line for line in words.splitlines() if "propagateSizeHints" not in line] == []
+    assert [line for line in errors.splitlines() if "propagateSizeHints" not in line] == []
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -58,7 +58,7 @@ def wait_held(qtbot: QtBot, window: MainWindow) -> None:
     window.start()
     qtbot.waitUntil(
         lambda: (
-            window.banner.isVisible() and "is full: the run waits" in window.banner.words.text()
+            window.banner.isVisible() and "is full: the run waits" in window.banner.message.text()
         ),
         timeout=60_000,
     )
@@ -70,8 +70,8 @@ def test_that_a_run_waits_on_a_full_disk_and_completes_once_there_is_room(disk, 
     qtbot.waitUntil(lambda: not window.banner.isVisible(), timeout=20_000)
     wait_idle(qtbot, window)
     assert (
-        window.controls.words.text().startswith("Finished after")
-        and "Not recorded" not in window.controls.words.text()
+        window.controls.message.text().startswith("Finished after")
+        and "recording is incomplete" not in window.controls.message.text()
     )
     with Store.open() as store:
         (record,) = store.runs()
@@ -85,8 +85,8 @@ def test_that_a_run_that_waits_for_room_can_be_stopped(disk, qtbot, window):
     wait_held(qtbot, window)
     window.controls.stop_button.click()
     wait_idle(qtbot, window)
-    assert "not recorded after step" in window.banner.words.text() and window.banner.isVisible()
-    assert window.controls.words.text().endswith("Not recorded to its end.")
+    assert "not recorded after step" in window.banner.message.text() and window.banner.isVisible()
+    assert window.controls.message.text().endswith("The recording is incomplete.")
     disk.make_room()
     with Store.open() as store:
         (record,) = store.runs()
@@ -108,9 +108,9 @@ def test_that_the_window_says_when_a_run_is_not_recorded_to_its_end(qtbot, windo
     monkeypatch.setattr(snapshots, "write", failing)
     window.start()
     wait_idle(qtbot, window)
-    assert window.controls.words.text().startswith(
+    assert window.controls.message.text().startswith(
         "Finished after"
-    ) and window.controls.words.text().endswith("Not recorded to its end.")
-    assert window.banner.isVisible() and "not recorded" in window.banner.words.text()
+    ) and window.controls.message.text().endswith("The recording is incomplete.")
+    assert window.banner.isVisible() and "not recorded" in window.banner.message.text()
     with Store.open() as store:
         assert [record.status for record in store.runs()] == ["interrupted"]

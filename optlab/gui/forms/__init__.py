@@ -1,1 +1,1 @@
-"""Forms: editors derived from the fields that components declare."""
+"""Forms: editors generated from the fields that components declare."""

@@ -1,4 +1,4 @@
-"""A section of the experiment: pick a component, see its rule, edit its fields."""
+"""The form of one kind of component: a picker, the rule, and the fields."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from optlab.gui.forms.formula import FormulaView
 class ComponentForm(QWidget):
     """Picker, formula and fields of one kind of component.
 
-    What was edited is remembered for each component, so that looking at another one and coming back
-    loses nothing.
+    The values of each component are remembered, so that selecting another one and returning loses
+    nothing.
 
-    Signals:
-        changed: another component was picked, or a field edited. fieldEdited: this field was
-            edited. pageRequested: kind and name of a page to open.
+    Signals: ``changed()``: another component was selected, or a field edited;
+    ``fieldEdited(str)``: the field that was edited; ``pageRequested(str, str)``: kind and name of a
+    page to open.
     """
 
     changed = Signal()
@@ -37,10 +37,10 @@ class ComponentForm(QWidget):
         self.picker = _picker(kind)
         self.picker.installEventFilter(self)
         self.page_button = self._button(
-            "?", f"Explain this {kind}: rule, symbols, defaults and where it comes from"
+            "?", f"Explain this {kind}: rule, symbols, defaults and source"
         )
         self.reset_button = self._button(
-            "↺", "Put all fields of this component back to their defaults"
+            "↺", "Reset all fields of this component to their defaults"
         )
         self.sentence = QLabel("")
         self.sentence.setProperty("role", "muted")
@@ -50,7 +50,7 @@ class ComponentForm(QWidget):
         self.problem.setWordWrap(True)
         self.problem.hide()
         self.formula = FormulaView()
-        self.picker.currentIndexChanged.connect(self._picked)
+        self.picker.currentIndexChanged.connect(self._selected)
         self.page_button.clicked.connect(lambda: self.pageRequested.emit(self.kind, self.name()))
         self.reset_button.clicked.connect(self._reset)
         head = QHBoxLayout()
@@ -68,19 +68,19 @@ class ComponentForm(QWidget):
         self._shown = ""
         self._show(registry.names(kind)[0])
 
-    # --- what the panel asks ------------------------------------------------------------------------------------------------------
+    # --- values -----------------------------------------------------------------------------------
 
     def name(self) -> str:
-        """Name of the component that is picked."""
+        """Return the name of the selected component."""
         return self._shown
 
     def values(self) -> dict[str, Any]:
-        """The section as a file has it: name and fields."""
+        """Return the section as in an experiment file: name and fields."""
         assert self._form is not None
         return {"name": self.name(), **self._form.values()}
 
     def set_values(self, section: dict[str, Any]) -> None:
-        """Show a section, without saying that it was edited."""
+        """Show a section without emitting a signal."""
         rest = dict(section)
         self._show(rest.pop("name"))
         assert self._form is not None
@@ -88,29 +88,29 @@ class ComponentForm(QWidget):
 
     @property
     def form(self) -> FieldsForm:
-        """The form of the picked component's fields."""
+        """The form of the fields of the selected component."""
         assert self._form is not None
         return self._form
 
     def errors(self) -> dict[str, str]:
-        """Field → why what is typed cannot be used."""
+        """Return the error message of each field with an invalid value."""
         return self.form.errors()
 
     def show_problem(self, sentence: str) -> None:
-        """Say beneath the picker why this component cannot be used here; "" takes it away."""
+        """Show below the picker why this component cannot be used; "" removes the message."""
         self.problem.setText(sentence)
         self.problem.setVisible(bool(sentence))
 
     def refresh_choices(self) -> None:
-        """Show what the catalogue holds now: a model of the user's own may have come or gone."""
-        fresh = _picker(self.kind)
+        """List the current components: own models may have been registered or removed."""
+        updated = _picker(self.kind)
         blocked = self.picker.blockSignals(True)
-        model = fresh.model()
+        model = updated.model()
         model.setParent(self.picker)
         self.picker.setModel(model)
         self.picker.setCurrentIndex(self.picker.findData(self._shown))
         self.picker.blockSignals(blocked)
-        fresh.deleteLater()
+        updated.deleteLater()
         if (
             self._shown in registry.names(self.kind)
             and registry.get(self.kind, self._shown).fields() != self.form.owner.fields()
@@ -120,15 +120,15 @@ class ComponentForm(QWidget):
             self._show(name)
 
     def set_locked(self, locked: bool, live: frozenset[str]) -> None:
-        """Whether a run goes: then only the fields in ``live`` can be edited."""
+        """Lock the form during a run: only the fields in ``live`` stay editable."""
         self.picker.setEnabled(not locked)
         self.reset_button.setEnabled(not locked)
         for name, editor in self.form.editors.items():
             editor.setEnabled(not locked or name in live)
 
-    # --- picking ------------------------------------------------------------------------------------------------------------------
+    # --- selecting --------------------------------------------------------------------------------
 
-    def _picked(self) -> None:
+    def _selected(self) -> None:
         name = self.picker.currentData()
         if name is not None and name != self._shown:
             self._show(name)
@@ -154,9 +154,9 @@ class ComponentForm(QWidget):
         self._form.set_values(self._remembered.get(name, {}))
         self._form.fieldEdited.connect(self._edited)
         self._layout.addWidget(self._form)
-        words = sentence(component)
-        self.sentence.setText(words)
-        self.picker.setToolTip(words)
+        summary = sentence(component)
+        self.sentence.setText(summary)
+        self.picker.setToolTip(summary)
         self.formula.set_lines(component.rule)
 
     def _edited(self, name: str) -> None:
@@ -187,7 +187,7 @@ class ComponentForm(QWidget):
 
 
 def _picker(kind: str) -> QComboBox:
-    """A combo box of all components of a kind, under their groups' headings."""
+    """Return a combo box of all components of a kind, under the headings of their groups."""
     combo = QComboBox()
     combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     combo.setAccessibleName(kind.capitalize())

@@ -1,7 +1,6 @@
-"""One field, editable: a label with its symbol, an editor of its kind, and beneath it a sentence
-when the value cannot be used.
+"""The editor of one field: a label with its symbol, a widget, and an error message below it.
 
-An editor keeps what was typed, also when it is wrong: the user mends it, the form does not.
+An editor keeps the text that was typed even if it is invalid: the user corrects it, not the form.
 """
 
 from __future__ import annotations
@@ -33,10 +32,11 @@ class FieldEditor(QWidget):
 
     Args:
         owner: the class that declares the field; it checks values.
-        field: the field. where: dotted path of the field set (``"optimizer"``), for messages.
+        field: the field.
+        where: dotted path of the field set (``"optimizer"``), for messages.
 
-    Signals:
-        valueEdited: the user changed the value, or what was typed became wrong or right.
+    Signals: ``valueEdited()``: the user changed the value, or the typed text became invalid or
+    valid.
     """
 
     valueEdited = Signal()
@@ -47,7 +47,7 @@ class FieldEditor(QWidget):
         self._owner = owner
         self._where = where
         self._error = ""
-        self._outside = ""
+        self._experiment_error = ""
         self._value: Any = field.default
         self.label = QLabel(label_text(field))
         self.label.setToolTip(tip(field))
@@ -66,38 +66,38 @@ class FieldEditor(QWidget):
         layout.addWidget(self.problem)
         self.set_value(field.default)
 
-    # --- what the form asks -----------------------------------------------------------------------------------------------------
+    # --- values -----------------------------------------------------------------------------------
 
     def value(self) -> Any:
-        """The value; while what is typed is wrong, the last right one."""
+        """Return the value; while the typed text is invalid, the last valid value."""
         return self._value
 
     def set_value(self, value: Any) -> None:
-        """Show a value, without saying that it was edited."""
+        """Show a value without emitting a signal."""
         self._value = tuple(value) if isinstance(value, list) else value
         self.show_error("")
         self._display(self._value)
 
     def error(self) -> str:
-        """Why what is typed cannot be used, or ""."""
+        """Return why the typed text is invalid, or ""."""
         return self._error
 
     def show_error(self, sentence: str) -> None:
-        """Mark what is typed as wrong, with a sentence beneath the editor; "" takes it away."""
+        """Mark the typed text as invalid, with a message below the editor; "" removes the mark."""
         self._error = sentence
-        self._tell(sentence)
+        self._show_message(sentence)
 
-    def show_outside(self, sentence: str) -> None:
-        """Show a sentence about this field that came from checking the whole experiment."""
-        self._outside = sentence
-        self._tell(self._error or sentence)
+    def show_experiment_error(self, sentence: str) -> None:
+        """Show an error about this field that was found by checking the entire experiment."""
+        self._experiment_error = sentence
+        self._show_message(self._error or sentence)
 
-    def forget_outside(self) -> None:
-        """Take away what :meth:`show_outside` showed."""
-        if self._outside:
-            self.show_outside("")
+    def clear_experiment_error(self) -> None:
+        """Remove the message of :meth:`show_experiment_error`."""
+        if self._experiment_error:
+            self.show_experiment_error("")
 
-    def _tell(self, sentence: str) -> None:
+    def _show_message(self, sentence: str) -> None:
         self.problem.setText(sentence)
         self.problem.setVisible(bool(sentence))
         self._editor.setAccessibleDescription(sentence or self.field.help)
@@ -107,10 +107,10 @@ class FieldEditor(QWidget):
             self._editor.style().polish(self._editor)
 
     def editor(self) -> QWidget:
-        """The widget that takes the keyboard."""
+        """Return the widget that receives the keyboard focus."""
         return self._editor
 
-    # --- building -----------------------------------------------------------------------------------------------------------------
+    # --- building ---------------------------------------------------------------------------------
 
     def _build(self, row: QHBoxLayout) -> None:
         self.slider: QSlider | None = None
@@ -118,12 +118,12 @@ class FieldEditor(QWidget):
         kind = self.field.kind
         if kind == "flag":
             box = QCheckBox()
-            box.toggled.connect(self._took)
+            box.toggled.connect(self._set_edited)
             self._editor: QWidget = box
         elif kind == "choice":
             combo = QComboBox()
             combo.addItems(list(self.field.choices))
-            combo.currentTextChanged.connect(self._took)
+            combo.currentTextChanged.connect(self._set_edited)
             self._editor = combo
         else:
             line = QLineEdit()
@@ -134,13 +134,13 @@ class FieldEditor(QWidget):
                 self.slider = QSlider(Qt.Orientation.Horizontal)
                 self.slider.setRange(0, POSITIONS)
                 self.slider.setMinimumWidth(72)
-                self.slider.valueChanged.connect(self._slid)
+                self.slider.valueChanged.connect(self._slider_moved)
                 self.slider.setAccessibleName(f"{self.field.label}, slider")
                 self.slider.setToolTip(tip(self.field))
-                self._leave_wheel(self.slider)
+                self._ignore_wheel(self.slider)
         self._editor.setAccessibleName(self.field.label)
         self._editor.setToolTip(tip(self.field))
-        self._leave_wheel(self._editor)
+        self._ignore_wheel(self._editor)
         self.label.setBuddy(self._editor)
         stretch = 0 if self.slider is not None or kind in ("flag", "choice") else 1
         row.addWidget(self._editor, stretch)
@@ -149,8 +149,8 @@ class FieldEditor(QWidget):
         elif stretch == 0:
             row.addStretch(1)
 
-    def _leave_wheel(self, widget: QWidget) -> None:
-        """Scrolling the panel must not change values on the way."""
+    def _ignore_wheel(self, widget: QWidget) -> None:
+        """Keep scrolling the panel from changing values on the way."""
         widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         widget.installEventFilter(self)
 
@@ -164,7 +164,7 @@ class FieldEditor(QWidget):
             return True
         return super().eventFilter(watched, event)
 
-    # --- editing ------------------------------------------------------------------------------------------------------------------
+    # --- editing ----------------------------------------------------------------------------------
 
     def _typed(self, text: str) -> None:
         try:
@@ -180,28 +180,27 @@ class FieldEditor(QWidget):
             )
             self.valueEdited.emit()
             return
-        self._took(value)
+        self._set_edited(value)
 
-    def _slid(self, position: int) -> None:
+    def _slider_moved(self, position: int) -> None:
         assert self._scale is not None
         value = self._scale.value(position)
         cast(QLineEdit, self._editor).setText(text_of(value))
-        self._took(value, slid=True)
+        self._set_edited(value, from_slider=True)
 
-    def _took(self, value: Any, *, slid: bool = False) -> None:
+    def _set_edited(self, value: Any, *, from_slider: bool = False) -> None:
         try:
             self._owner.build(
                 {self.field.name: list(value) if isinstance(value, tuple) else value}, self._where
             )
         except InvalidInput as error:
-            # A set that is wrong as a whole names no single field; this value alone is what was
-            # checked.
+            # The error of a set may name no field; here this value alone was checked.
             self.show_error(str(error))
         else:
             self._value = value
             self.show_error("")
-            if self.slider is not None and not slid:
-                self._place_slider(value)
+            if self.slider is not None and not from_slider:
+                self._move_slider(value)
         self.valueEdited.emit()
 
     def _display(self, value: Any) -> None:
@@ -215,9 +214,9 @@ class FieldEditor(QWidget):
             cast(QLineEdit, editor).setText(text_of(value))
         editor.blockSignals(blocked)
         if self.slider is not None:
-            self._place_slider(value)
+            self._move_slider(value)
 
-    def _place_slider(self, value: float) -> None:
+    def _move_slider(self, value: float) -> None:
         assert self.slider is not None and self._scale is not None
         blocked = self.slider.blockSignals(True)
         self.slider.setValue(self._scale.position(value))
@@ -228,7 +227,7 @@ class FieldEditor(QWidget):
 
 
 def text_of(value: Any) -> str:
-    """A value as a line shows it, exactly: reading it again gives the same value."""
+    """Return a value as text that is parsed to exactly the same value."""
     if isinstance(value, tuple | list):
         return ", ".join(str(item) for item in value)
     if isinstance(value, bool):
@@ -239,19 +238,19 @@ def text_of(value: Any) -> str:
 
 
 def label_text(field: Field) -> str:
-    """The words beside an editor, as rich text: label, symbol and unit."""
+    """Return the label of an editor as rich text: label, symbol and unit."""
     symbol = f" {symbol_text(field.symbol)}" if field.symbol else ""
     unit = f" ({escape(field.unit)})" if field.unit else ""
     return f"{escape(field.label)}{symbol}{unit}"
 
 
 def symbol_text(symbol: str) -> str:
-    """A symbol of the notes as rich text: ``ε_τ`` has an index."""
+    """Return a symbol as rich text: ``ε_τ`` has a subscript."""
     return re.sub(r"_(\w)", r"<sub>\1</sub>", escape(symbol))
 
 
 def tip(field: Field) -> str:
-    """What a field is, why its default is what it is, and what is allowed."""
+    """Return the tooltip of a field: its help, its default and why, and what is allowed."""
     parts = [
         field.help,
         f"Default {text_of(field.default) or 'empty'}{': ' + field.why if field.why else '.'}",

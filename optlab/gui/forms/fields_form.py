@@ -1,4 +1,4 @@
-"""A form for any set of fields: one editor a field, in order of declaration."""
+"""The form of a field set: one editor per field, in order of declaration."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from optlab.core.fields import FieldSet
 from optlab.gui.forms.field_editor import FieldEditor
 
 LABEL_WIDTH = 128
-"""Width of all labels, so that the editors of all sections stand in one column."""
+"""Width of all labels, which aligns the editors of all sections."""
 
 
 class FieldsForm(QWidget):
     """Edits the fields of one field set.
 
     Args:
-        owner: the class that declares the fields. where: dotted path of the set (``"optimizer"``;
-            "" at the top).
+        owner: the class that declares the fields.
+        where: dotted path of the set (``"optimizer"``; "" at the top).
 
-    Signals:
-        fieldEdited: the user edited this field (its name).
+    Signals: ``fieldEdited(str)``: the name of the field that the user edited.
     """
 
     fieldEdited = Signal(str)
@@ -48,23 +47,23 @@ class FieldsForm(QWidget):
             self.editors[field.name] = editor
 
     def values(self) -> dict[str, Any]:
-        """Field name → value."""
+        """Return the value of each field by name."""
         return {
             name: list(v) if isinstance(v := editor.value(), tuple) else v
             for name, editor in self.editors.items()
         }
 
     def set_values(self, values: dict[str, Any]) -> None:
-        """Show these values; fields that are not named take their defaults."""
+        """Show values by field name; other fields are set to their defaults."""
         for name, editor in self.editors.items():
             editor.set_value(values.get(name, editor.field.default))
 
     def errors(self) -> dict[str, str]:
-        """Field name → why what is typed cannot be used."""
+        """Return the error message of each field with an invalid value."""
         return {name: editor.error() for name, editor in self.editors.items() if editor.error()}
 
     def set_open(self, names: Collection[str]) -> None:
-        """Only the fields that are named can be edited."""
+        """Disable all fields but the named ones."""
         for name, editor in self.editors.items():
             editor.setEnabled(name in names)
             editor.label.setEnabled(name in names)

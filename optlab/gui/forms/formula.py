@@ -1,4 +1,4 @@
-"""Typeset formulas: LaTeX lines as scalable drawings in the color of the text."""
+"""Typeset formulas: lines of LaTeX as vector graphics in the color of the text."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 SIZE = 19
-"""Size of the type in the drawing's own units."""
+"""Font size in the units of the drawing."""
 _GAP = 6
-_USUAL_HEIGHT = 30
-"""Height that a line is given until it has been typeset."""
-_LATER = 50
-"""Milliseconds between the first paint and typesetting."""
+_EXPECTED_HEIGHT = 30
+"""Height of a line until it has been typeset."""
+_DELAY_MILLISECONDS = 50
+"""Time between the first paint and typesetting."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One line: the drawing, or why there is none."""
+    """A typeset line.
+
+    Attributes:
+        svg: the drawing, empty if the line cannot be typeset.
+        problem: why it cannot.
+    """
 
     svg: bytes
     problem: str = ""
@@ -29,8 +34,8 @@ class Drawing:
 
 @functools.lru_cache(maxsize=512)
 def typeset(line: str, color: str) -> Drawing:
-    """A LaTeX line as SVG in a color."""
-    # These take a tenth of a second to import, which the first window shall not wait for.
+    """Return a line of LaTeX as SVG in a color."""
+    # Importing these takes a tenth of a second, which would delay the main window.
     from ziafont.config import config
     from ziamath.zmath import Latex
 
@@ -38,14 +43,12 @@ def typeset(line: str, color: str) -> Drawing:
     config.svg2 = False
     try:
         return Drawing(Latex(line, size=SIZE, color=color).svg().encode())
-    except Exception as error:  # noqa: BLE001 - a third-party parser that raises whatever it meets; the line is shown as it is written
+    except Exception as error:  # noqa: BLE001 - the parser documents no exceptions; the source of the line is shown instead
         return Drawing(b"", f"{type(error).__name__}: {error}")
 
 
 def image(line: str, color: str, ratio: float) -> QImage | None:
-    """The line as a picture for rich text, at ``ratio`` pixels a point; None where it cannot be
-    typeset.
-    """
+    """Return the image of a line at ``ratio`` pixels per point; None if it cannot be typeset."""
     drawing = typeset(line, color)
     if not drawing.svg:
         return None
@@ -65,9 +68,9 @@ def image(line: str, color: str, ratio: float) -> QImage | None:
 
 
 class FormulaView(QWidget):
-    """Lines of a formula beneath each other, scaled down where the panel is narrow.
+    """Lines of formulas below each other, scaled down to the width of the panel.
 
-    A line that cannot be typeset is drawn as it is written, with the reason in the tool tip.
+    A line that cannot be typeset is drawn as source text, with the reason in the tooltip.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -75,26 +78,26 @@ class FormulaView(QWidget):
         self._lines: tuple[str, ...] = ()
         self._renderers: list[QSvgRenderer | str] = []
         self._painted = False
-        # A child, so that it goes with the widget.
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_LATER)
-        self._later.timeout.connect(self._typeset)
+        # A child, so that it is deleted with the widget.
+        self._delay = QTimer(self)
+        self._delay.setSingleShot(True)
+        self._delay.setInterval(_DELAY_MILLISECONDS)
+        self._delay.timeout.connect(self._typeset)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def set_lines(self, lines: tuple[str, ...]) -> None:
-        """Show these LaTeX lines."""
+        """Show lines of LaTeX."""
         self._lines = lines
         self.setAccessibleName("Formula: " + "; ".join(lines))
         self.setVisible(bool(lines))
         if self._painted:
             self._typeset()
         else:
-            self.setFixedHeight(len(lines) * _USUAL_HEIGHT)
+            self.setFixedHeight(len(lines) * _EXPECTED_HEIGHT)
 
     @property
     def typeset_lines(self) -> int:
-        """Number of lines that are drawn as formulas."""
+        """Number of lines that are drawn as formulas, not as source text."""
         return sum(isinstance(item, QSvgRenderer) for item in self._renderers)
 
     def _typeset(self) -> None:
@@ -131,10 +134,9 @@ class FormulaView(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:  # Qt's name
         if not self._painted:
-            # The first formula loads fonts and a parser: the window is shown before, and the
-            # formulas a moment later.
+            # The first formula loads fonts and a parser, so the window is shown before.
             self._painted = True
-            self._later.start()
+            self._delay.start()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if not self.isEnabled():
@@ -143,19 +145,19 @@ class FormulaView(QWidget):
         for item in self._renderers:
             size = self._size(item)
             share = min(1.0, self.width() / max(1, size.width()))
-            place = QRectF(0.0, y, size.width() * share, size.height() * share)
+            area = QRectF(0.0, y, size.width() * share, size.height() * share)
             if isinstance(item, QSvgRenderer):
-                item.render(painter, place)
+                item.render(painter, area)
             else:
-                painter.drawText(place, item)
+                painter.drawText(area, item)
             y += size.height() + _GAP
         painter.end()
 
     def hideEvent(self, event: QHideEvent) -> None:  # Qt's name
         super().hideEvent(event)
-        if self._later.isActive():
-            # Hidden before it came to it: begin anew when it is painted again.
-            self._later.stop()
+        if self._delay.isActive():
+            # Hidden before it was typeset: start again at the next paint.
+            self._delay.stop()
             self._painted = False
 
     def changeEvent(self, event: QEvent) -> None:  # Qt's name

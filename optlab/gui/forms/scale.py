@@ -1,4 +1,4 @@
-"""A slider's positions against a field's values, on a linear or a logarithmic scale."""
+"""The mapping of slider positions to field values, on a linear or a logarithmic scale."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ POSITIONS = 1000
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps positions 0 … :data:`POSITIONS` to values ``low`` … ``high``; ``whole`` rounds to whole
-    numbers.
+    """Maps positions 0 … :data:`POSITIONS` to values ``low`` … ``high``.
+
+    Attributes:
+        low, high: values at the ends.
+        log: whether the scale is logarithmic.
+        integer: whether values are rounded to integers.
     """
 
     low: float
     high: float
     log: bool
-    whole: bool
+    integer: bool
 
     def value(self, position: int) -> float | int:
-        """The value at a position, with no more digits than the slider can tell apart."""
+        """Return the value at a position, rounded to the resolution of the slider."""
         share = position / POSITIONS
         if self.log:
             exact = self.low * math.exp(share * math.log(self.high / self.low))
         else:
             exact = self.low + (self.high - self.low) * share
-        if self.whole:
+        if self.integer:
             return round(exact)
         return (
             float(f"{exact:.3g}")
@@ -38,7 +42,7 @@ class Scale:
         )
 
     def position(self, value: float) -> int:
-        """The position of a value; the nearest end for values outside."""
+        """Return the position of a value; the nearest end for values outside."""
         inside = min(max(value, self.low), self.high)
         if self.log:
             share = math.log(inside / self.low) / math.log(self.high / self.low)
@@ -48,7 +52,7 @@ class Scale:
 
 
 def scale(field: Field) -> Scale | None:
-    """The scale of a field's slider; None where the field has none."""
+    """Return the scale of the slider of a field; None if it has no slider."""
     if field.slider is None:
         return None
     low, high = field.slider

@@ -1,4 +1,4 @@
-"""A section that opens and closes, with a summary of its content in its head."""
+"""A collapsible section with a summary of its content in its header."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class Section(QFrame):
     """A titled frame around a form.
 
     Args:
-        title: words in the head. content: what opens and closes. opened: whether it is open at
-            first.
+        title: text of the header.
+        content: the widget to show and hide.
+        opened: whether it is open at first.
     """
 
     def __init__(self, title: str, content: QWidget, *, opened: bool) -> None:
@@ -57,9 +58,9 @@ class Section(QFrame):
         self.head.setChecked(opened)
         self._toggle(opened)
 
-    def set_summary(self, words: str) -> None:
-        """What the content says, in a few words; shown while it is closed."""
-        self.summary.setText(words)
+    def set_summary(self, text: str) -> None:
+        """Set the short summary of the content that is shown while the section is closed."""
+        self.summary.setText(text)
 
     def _toggle(self, opened: bool) -> None:
         self.head.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)

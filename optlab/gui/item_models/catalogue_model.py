@@ -1,6 +1,4 @@
-"""The catalogue as a tree: chapters of the notes, kinds of component, groups, entries; and the
-search in it.
-"""
+"""The catalogue as a searchable tree: chapters, kinds of component, groups, entries."""
 
 from __future__ import annotations
 
@@ -13,11 +11,11 @@ from optlab.experiment import pages
 
 KIND = Qt.ItemDataRole.UserRole + 1
 NAME = Qt.ItemDataRole.UserRole + 2
-_WORDS = Qt.ItemDataRole.UserRole + 3
+_SEARCH_TEXT = Qt.ItemDataRole.UserRole + 3
 
 
 class CatalogueModel(QStandardItemModel):
-    """Everything that the registry knows.
+    """All components of the registry.
 
     Entries carry :data:`KIND` and :data:`NAME`; headings do not.
     """
@@ -36,32 +34,32 @@ class CatalogueModel(QStandardItemModel):
 
 
 class CatalogueSearch(QSortFilterProxyModel):
-    """The entries that hold all the words that were typed, with their headings."""
+    """The entries that contain all search terms, with their headings."""
 
     def __init__(self, catalogue: CatalogueModel) -> None:
         super().__init__()
-        self._asked: list[str] = []
+        self._terms: list[str] = []
         self.setSourceModel(catalogue)
         self.setRecursiveFilteringEnabled(True)
 
-    def look_for(self, words: str) -> None:
-        """Show the entries that hold all of ``words``, in any order and case; all for none."""
+    def search(self, text: str) -> None:
+        """Show the entries that contain all words of ``text``, in any order and case."""
         self.beginFilterChange()
-        self._asked = words.casefold().split()
+        self._terms = text.casefold().split()
         self.endFilterChange()
 
     def filterAcceptsRow(self, row: int, parent: QModelIndex | QPersistentModelIndex) -> bool:
         index = self.sourceModel().index(row, 0, parent)
-        words = index.data(_WORDS)
-        # Headings come with what is below them.
-        return words is not None and all(word in words for word in self._asked)
+        text = index.data(_SEARCH_TEXT)
+        # Headings are shown with the entries below them.
+        return text is not None and all(term in text for term in self._terms)
 
     def entries(self) -> list[QModelIndex]:
-        """The entries that are shown, from the top."""
+        """Return the indices of the shown entries, from the top."""
         return [index for index in self._below(QModelIndex()) if index.data(NAME) is not None]
 
-    def place(self, kind: str, name: str) -> QModelIndex:
-        """Where an entry stands; invalid where it is not shown."""
+    def index_of(self, kind: str, name: str) -> QModelIndex:
+        """Return the index of an entry; invalid if it is not shown."""
         return next(
             (
                 index
@@ -72,11 +70,11 @@ class CatalogueSearch(QSortFilterProxyModel):
         )
 
     def _below(self, parent: QModelIndex) -> list[QModelIndex]:
-        found: list[QModelIndex] = []
+        indices: list[QModelIndex] = []
         for row in range(self.rowCount(parent)):
             index = self.index(row, 0, parent)
-            found += [index, *self._below(index)]
-        return found
+            indices += [index, *self._below(index)]
+        return indices
 
 
 def _fill(parent: QStandardItem, components: list[type[Component]]) -> None:
@@ -90,8 +88,8 @@ def _fill(parent: QStandardItem, components: list[type[Component]]) -> None:
             parent.appendRow(item)
 
 
-def _heading(words: str, *, strong: bool = False) -> QStandardItem:
-    item = QStandardItem(words)
+def _heading(text: str, *, strong: bool = False) -> QStandardItem:
+    item = QStandardItem(text)
     item.setFlags(Qt.ItemFlag.ItemIsEnabled)
     if strong:
         font = QFont()
@@ -107,9 +105,9 @@ def _entry(component: type[Component]) -> QStandardItem:
     item.setToolTip(about.sentence)
     item.setData(component.kind, KIND)
     item.setData(component.name, NAME)
-    symbols = [word for pair in about.symbols for word in pair]
+    symbols = [text for pair in about.symbols for text in pair]
     fields = [field.label for field in about.fields]
-    words = [
+    parts = [
         component.label,
         component.name,
         component.kind,
@@ -120,5 +118,5 @@ def _entry(component: type[Component]) -> QStandardItem:
         *symbols,
         *fields,
     ]
-    item.setData("\n".join(words).casefold(), _WORDS)
+    item.setData("\n".join(parts).casefold(), _SEARCH_TEXT)
     return item

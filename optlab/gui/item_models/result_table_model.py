@@ -1,4 +1,4 @@
-"""The table of what a bench has found."""
+"""The table of results of a demonstration."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from optlab.gui.plots.ticks import readable
 from optlab.studies.demonstrations.base import Cell, Table
 
-_NOTHING = Table((), ())
+_EMPTY = Table((), ())
 
 
 class ResultTableModel(QAbstractTableModel):
-    """Rows and columns as the bench gave them."""
+    """Rows and columns of a demonstration's result."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._table = _NOTHING
+        self._table = _EMPTY
 
     @property
     def table(self) -> Table:
-        """What is shown."""
+        """The table that is shown."""
         return self._table
 
     def set_table(self, table: Table | None) -> None:
-        """Show another table."""
+        """Show a table, or nothing for None."""
         self.beginResetModel()
-        self._table = table or _NOTHING
+        self._table = table or _EMPTY
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008 (Qt's signature)
@@ -55,7 +55,7 @@ class ResultTableModel(QAbstractTableModel):
 
 
 def shown(cell: Cell) -> str:
-    """A cell as a person reads it."""
+    """Return the text of a cell."""
     if cell is None:
         return "–"
     if isinstance(cell, bool | str):

@@ -1,4 +1,4 @@
-"""Stored runs as a table."""
+"""The stored runs as a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
 
 class RunsTableModel(QAbstractTableModel):
-    """One row a run, the newest first."""
+    """One row per run, the newest first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class RunsTableModel(QAbstractTableModel):
         self.endResetModel()
 
     def record(self, row: int) -> RunRecord:
-        """The run in a row."""
+        """Return the run of a row."""
         return self._records[row]
 
     def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008 (Qt's signature)

@@ -1,6 +1,4 @@
-"""The banner: one sentence above the plots that stays until it is answered, with the buttons that
-answer it.
-"""
+"""The banner: a message above the plots that stays until it is answered or dismissed."""
 
 from __future__ import annotations
 
@@ -10,18 +8,18 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePol
 
 
 class Banner(QFrame):
-    """Hidden while there is nothing to say."""
+    """Hidden while there is no message."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("banner")
-        self.words = QLabel("")
-        self.words.setWordWrap(True)
-        self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.message = QLabel("")
+        self.message.setWordWrap(True)
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.buttons: list[QPushButton] = []
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(12, 8, 12, 8)
-        self._layout.addWidget(self.words, 1)
+        self._layout.addWidget(self.message, 1)
         self.hide()
 
     def show_sentence(
@@ -31,14 +29,19 @@ class Banner(QFrame):
         *,
         problem: bool = False,
     ) -> None:
-        """Show a sentence; each answer is a button that calls its function and closes the banner.
-        ``Dismiss`` is always there.
+        """Show a message.
+
+        Args:
+            sentence: the message.
+            run: text of each button → function that it calls after closing the banner. The button
+                ``Dismiss`` is always there.
+            problem: whether to show it as an error.
         """
         for button in self.buttons:
             self._layout.removeWidget(button)
             button.deleteLater()
         self.buttons = []
-        self.words.setText(sentence)
+        self.message.setText(sentence)
         self.setProperty("problem", problem)
         self.style().unpolish(self)
         self.style().polish(self)

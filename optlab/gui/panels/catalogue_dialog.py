@@ -1,4 +1,4 @@
-"""The catalogue: everything that can be picked, in the order of the notes, to search and to read."""
+"""The catalogue dialog: all components in the order of the notes, with search and pages."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.experiment.sections import SECTIONS
+from optlab.gui.geometry import resize_to_screen
 from optlab.gui.item_models.catalogue_model import KIND, NAME, CatalogueModel, CatalogueSearch
 from optlab.gui.panels.page_view import PageView
 
 
 class CatalogueDialog(QDialog):
-    """A tree of all components beside the page of the one that is selected.
+    """A tree of all components beside the page of the selected one.
 
-    Signals:
-        useRequested: kind and name of a component that is to be put into the experiment.
+    Signals: ``useRequested(str, str)``: kind and name of a component to use in the experiment.
     """
 
     useRequested = Signal(str, str)
@@ -34,7 +34,7 @@ class CatalogueDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Catalogue")
-        self.resize(1080, 760)
+        resize_to_screen(self, 1080, 760)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search names, rules, symbols, papers…")
         self.search.setClearButtonEnabled(True)
@@ -75,31 +75,31 @@ class CatalogueDialog(QDialog):
         layout.addWidget(split, 1)
         layout.addLayout(buttons)
 
-        self._settling = QTimer(self)
-        self._settling.setSingleShot(True)
-        self._settling.setInterval(80)
-        self._settling.timeout.connect(self._look)
-        self.search.textChanged.connect(lambda _text: self._settling.start())
+        self._search_timer = QTimer(self)
+        self._search_timer.setSingleShot(True)
+        self._search_timer.setInterval(80)
+        self._search_timer.timeout.connect(self._search)
+        self.search.textChanged.connect(lambda _text: self._search_timer.start())
         self.tree.selectionModel().currentChanged.connect(lambda index, _before: self._show(index))
         self.tree.doubleClicked.connect(lambda _index: self._use())
         self.use_button.clicked.connect(self._use)
-        self._look()
+        self._search()
 
     def show_entry(self, kind: str, name: str) -> None:
         """Select an entry and show its page."""
         self.search.clear()
-        self._look()
-        place = self.entries.place(kind, name)
-        self.tree.setCurrentIndex(place)
-        self.tree.scrollTo(place)
+        self._search()
+        index = self.entries.index_of(kind, name)
+        self.tree.setCurrentIndex(index)
+        self.tree.scrollTo(index)
 
     def chosen(self) -> tuple[str, str] | None:
-        """Kind and name of the entry that is selected."""
+        """Return kind and name of the selected entry, or None."""
         index = self.tree.currentIndex()
         return (index.data(KIND), index.data(NAME)) if index.data(NAME) is not None else None
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # Qt's name
-        # From the search line, the arrows walk the tree.
+        # In the search field, the arrow keys move through the tree.
         if self.search.hasFocus() and event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Up):
             self.tree.setFocus()
             self.tree.keyPressEvent(event)
@@ -108,15 +108,15 @@ class CatalogueDialog(QDialog):
         else:
             super().keyPressEvent(event)
 
-    def _look(self) -> None:
-        self.entries.look_for(self.search.text())
+    def _search(self) -> None:
+        self.entries.search(self.search.text())
         self.tree.expandAll()
-        found = self.entries.entries()
+        matches = self.entries.entries()
         self.count.setText(
-            f"{len(found)} entries" if found else "Nothing in the catalogue holds all these words."
+            f"{len(matches)} entries" if matches else "No entry contains all search terms."
         )
-        if found and self.chosen() is None:
-            self.tree.setCurrentIndex(found[0])
+        if matches and self.chosen() is None:
+            self.tree.setCurrentIndex(matches[0])
         self._show(self.tree.currentIndex())
 
     def _show(self, index: QModelIndex) -> None:
@@ -124,12 +124,12 @@ class CatalogueDialog(QDialog):
             self.use_button.setEnabled(False)
             return
         self.page.show_component(index.data(KIND), index.data(NAME))
-        can = index.data(KIND) in SECTIONS
-        self.use_button.setEnabled(can)
+        selectable = index.data(KIND) in SECTIONS
+        self.use_button.setEnabled(selectable)
         self.use_button.setToolTip(
-            "Put it into the experiment"
-            if can
-            else "Nothing to pick: it is there in every experiment"
+            "Use this component in the experiment"
+            if selectable
+            else "Not selectable: every experiment has it"
         )
 
     def _use(self) -> None:

@@ -1,4 +1,4 @@
-"""The control bar: Start, Pause, Step and Stop, and how far the run is."""
+"""The control bar: Start, Pause, Step and Stop, and the progress of the run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,13 @@ from PySide6.QtWidgets import (
 State = Literal["idle", "starting", "running", "paused", "stopping"]
 
 _RATE_SECONDS = 1.0
-"""Time over which steps a second are averaged: long enough to read, short enough to follow a
-change.
-"""
+"""Window of the moving average of steps per second: readable, and still quick to follow changes."""
 
 
 class ControlBar(QWidget):
-    """Buttons and figures of the run that is going.
+    """Buttons and progress of the run.
 
-    The bar holds no truth of its own: the window tells it the state, it tells the window what was
-    asked for.
+    The bar has no logic of its own: the window sets its state, and it emits what the user requests.
     """
 
     startRequested = Signal()
@@ -42,25 +39,26 @@ class ControlBar(QWidget):
         super().__init__(parent)
         self._state: State = "idle"
         self._startable = True
-        self._seen: list[tuple[float, int]] = []
+        self._recent: list[tuple[float, int]] = []
         self._budget = 0
         self._device = ""
 
         self.start_button = self._button(
-            "Start", "Start", "Ctrl+Return", "Begin training (Ctrl+Return)"
+            "Start", "Start", "Ctrl+Return", "Start training (Ctrl+Return)"
         )
         self.start_button.setObjectName("primary")
         self.pause_button = self._button(
-            "Pause", "Pause or resume", "Ctrl+P", "Hold before the next step, or go on (Ctrl+P)"
+            "Pause", "Pause or resume", "Ctrl+P", "Pause before the next step, or resume (Ctrl+P)"
         )
+        _reserve_width(self.pause_button, "Resume")
         self.step_button = self._button(
-            "Step", "One step", "Ctrl+.", "Take one step, then hold (Ctrl+.)"
+            "Step", "One step", "Ctrl+.", "Take one step, then pause (Ctrl+.)"
         )
         self.stop_button = self._button(
             "Stop",
             "Stop",
             "Ctrl+T",
-            "End the run here; it keeps what it reached and can be resumed (Ctrl+T)",
+            "Stop the run and save it; it can be resumed (Ctrl+T)",
         )
         self.start_button.clicked.connect(self.startRequested)
         self.pause_button.clicked.connect(self._pause_clicked)
@@ -72,11 +70,12 @@ class ControlBar(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress")
         self.progress.setMaximumHeight(8)
-        self.words = QLabel("Ready")
-        self.words.setAccessibleName("State of the run")
-        # A long sentence must not widen the window.
-        self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.message = QLabel("Ready")
+        self.message.setAccessibleName("State of the run")
         self.figures = QLabel("")
+        for label in (self.message, self.figures):
+            # Long text must not widen the window.
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.figures.setAccessibleName("Speed, time left and device")
 
         buttons = QHBoxLayout()
@@ -86,7 +85,7 @@ class ControlBar(QWidget):
         self.figures.setProperty("role", "muted")
         middle = QVBoxLayout()
         middle.setSpacing(4)
-        middle.addWidget(self.words)
+        middle.addWidget(self.message)
         middle.addWidget(self.progress)
         middle.addWidget(self.figures)
         layout = QHBoxLayout(self)
@@ -98,46 +97,46 @@ class ControlBar(QWidget):
 
     @property
     def state(self) -> State:
-        """What the bar shows."""
+        """The state that the bar shows."""
         return self._state
 
     def set_state(self, state: State) -> None:
-        """Show what the run does; buttons that would do nothing are disabled."""
+        """Show the state of the run, and disable the buttons that would do nothing."""
         self._state = state
         self._refresh_buttons()
         if state == "idle":
-            self._seen = []
+            self._recent = []
 
     def set_startable(self, startable: bool, problem: str = "") -> None:
-        """Whether the experiment can be started, and why not."""
+        """Set whether the experiment can be started, and if not, why."""
         self._startable = startable
-        self.start_button.setToolTip("Begin training (Ctrl+Return)" if startable else problem)
+        self.start_button.setToolTip("Start training (Ctrl+Return)" if startable else problem)
         self._refresh_buttons()
 
     def say(self, sentence: str, *, problem: bool = False) -> None:
-        """One sentence about the run."""
-        self.words.setText(sentence)
-        self.words.setToolTip(sentence)
-        self.words.setProperty("problem", problem)
-        self.words.style().unpolish(self.words)
-        self.words.style().polish(self.words)
+        """Show a sentence about the run, as an error if it is a ``problem``."""
+        self.message.setText(sentence)
+        self.message.setToolTip(sentence)
+        self.message.setProperty("problem", problem)
+        self.message.style().unpolish(self.message)
+        self.message.style().polish(self.message)
 
     def begin(self, budget: int, step: int, device: str) -> None:
-        """A run of ``budget`` steps begins after ``step`` steps on ``device``."""
-        self._budget, self._device, self._seen = budget, device, []
+        """Show that a run of ``budget`` steps begins after ``step`` steps on ``device``."""
+        self._budget, self._device, self._recent = budget, device, []
         self.figures.setText(device)
         self._show_progress(step)
 
     def advance(self, step: int, seconds: float) -> None:
-        """The run has taken ``step`` steps in ``seconds`` of training time."""
+        """Show that the run has taken ``step`` steps in ``seconds`` of training time."""
         self._show_progress(step)
-        self._seen.append((seconds, step))
-        while len(self._seen) > 2 and seconds - self._seen[1][0] > _RATE_SECONDS:
-            del self._seen[0]
-        since, from_step = self._seen[0]
+        self._recent.append((seconds, step))
+        while len(self._recent) > 2 and seconds - self._recent[1][0] > _RATE_SECONDS:
+            del self._recent[0]
+        first_seconds, first_step = self._recent[0]
         parts = [f"step {step:,} of {self._budget:,}"]
-        if seconds > since and step > from_step:
-            rate = (step - from_step) / (seconds - since)
+        if seconds > first_seconds and step > first_step:
+            rate = (step - first_step) / (seconds - first_seconds)
             parts.append(f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.2f} steps/s")
             if self._state == "running":
                 parts.append(f"{duration(max(0, self._budget - step) / rate)} left")
@@ -151,14 +150,14 @@ class ControlBar(QWidget):
         (self.resumeRequested if self._state == "paused" else self.pauseRequested).emit()
 
     def _refresh_buttons(self) -> None:
-        going = self._state in ("running", "paused")
+        in_progress = self._state in ("running", "paused")
         self.start_button.setEnabled(self._state == "idle" and self._startable)
-        self.pause_button.setEnabled(going)
+        self.pause_button.setEnabled(in_progress)
         self.pause_button.setText("Resume" if self._state == "paused" else "Pause")
         # Setting a text drops the shortcut.
         self.pause_button.setShortcut(QKeySequence("Ctrl+P"))
-        self.step_button.setEnabled(going or (self._state == "idle" and self._startable))
-        self.stop_button.setEnabled(going)
+        self.step_button.setEnabled(in_progress or (self._state == "idle" and self._startable))
+        self.stop_button.setEnabled(in_progress)
 
     @staticmethod
     def _button(text: str, name: str, shortcut: str, tip: str) -> QPushButton:
@@ -169,13 +168,21 @@ class ControlBar(QWidget):
         return button
 
 
+def _reserve_width(button: QPushButton, text: str) -> None:
+    """Make a button wide enough for another text, so that showing it moves nothing."""
+    shown = button.text()
+    button.setText(text)
+    button.setMinimumWidth(button.sizeHint().width())
+    button.setText(shown)
+
+
 def duration(seconds: float) -> str:
-    """A time span for people: ``"8 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``, ``"4 d 3 h"``."""
-    whole = math.ceil(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 86_400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86_400:,} d {whole % 86_400 // 3600} h"
+    """Return a time span as text: ``"8 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``, ``"4 d 3 h"``."""
+    total = math.ceil(seconds)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60} s"
+    if total < 86_400:
+        return f"{total // 3600} h {total % 3600 // 60} min"
+    return f"{total // 86_400:,} d {total % 86_400 // 3600} h"

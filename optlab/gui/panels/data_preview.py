@@ -1,4 +1,4 @@
-"""The data preview: a few examples drawn, and how many there are."""
+"""The data preview: a drawing of a few examples, and their number."""
 
 from __future__ import annotations
 
@@ -16,24 +16,22 @@ _LABEL_HEIGHT = 14
 
 
 class DataPreview(QWidget):
-    """Images as images, two inputs as points in the plane, more in the plane of their first two
-    principal components.
-    """
+    """Draws images as images, two inputs as points, and more inputs as principal components."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.picture = _Picture()
-        self.words = QLabel("")
-        self.words.setWordWrap(True)
-        self.words.setProperty("role", "muted")
+        self.message = QLabel("")
+        self.message.setWordWrap(True)
+        self.message.setProperty("role", "muted")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.picture)
-        layout.addWidget(self.words)
+        layout.addWidget(self.message)
 
     def show_loading(self) -> None:
-        """Say that the preview is on its way; what was drawn before is of other data."""
+        """Show that data are being loaded, and remove the drawing of the data before."""
         self.picture.set_preview(None)
         self._say("Loading the data…", problem=False)
 
@@ -43,19 +41,19 @@ class DataPreview(QWidget):
         self._say(describe(preview), problem=False)
 
     def show_problem(self, sentence: str) -> None:
-        """The data cannot be loaded."""
+        """Show why the data cannot be loaded."""
         self.picture.set_preview(None)
         self._say(sentence, problem=True)
 
     def _say(self, sentence: str, *, problem: bool) -> None:
-        self.words.setText(sentence)
-        self.words.setProperty("role", "problem" if problem else "muted")
-        self.words.style().unpolish(self.words)
-        self.words.style().polish(self.words)
+        self.message.setText(sentence)
+        self.message.setProperty("role", "problem" if problem else "muted")
+        self.message.style().unpolish(self.message)
+        self.message.style().polish(self.message)
 
 
 def describe(preview: DatasetPreview) -> str:
-    """Counts of a data set in one line."""
+    """Return the counts of a data set in one line."""
     counts = preview.counts
     parts = " · ".join(f"{count:,} {name}" for name, count in counts.items())
     target = f"{preview.outputs} classes" if preview.task == "classes" else "a real-valued target"
@@ -118,21 +116,22 @@ class _Picture(QWidget):
         x = preview.x
         low, high = x.min(axis=0), x.max(axis=0)
         extent = np.maximum(high - low, 1e-12)
-        # One scale for both axes: distances shall look as they are.
+        # One scale for both axes, so that distances can be compared.
         room = np.array([self.width() - 20.0, _HEIGHT - 20.0])
         factor = float((room / extent).min())
-        places = (x - (low + high) / 2.0) * np.array([factor, -factor]) + np.array(
+        positions = (x - (low + high) / 2.0) * np.array([factor, -factor]) + np.array(
             [self.width() / 2.0, _HEIGHT / 2.0]
         )
         painter.setPen(Qt.PenStyle.NoPen)
-        for place, color in zip(places, _colors(preview), strict=True):
+        for position, color in zip(positions, _colors(preview), strict=True):
             painter.setBrush(color)
-            painter.drawEllipse(QPointF(float(place[0]), float(place[1])), 2.0, 2.0)
+            painter.drawEllipse(QPointF(float(position[0]), float(position[1])), 2.0, 2.0)
 
 
 def _gray(pixels: NDArray[np.float64]) -> QImage:
-    """An image of ``[height, width]`` values: ink on paper in the light theme, chalk on a board in
-    the dark one.
+    """Return an image of ``[height, width]`` values.
+
+    High values are dark in the light theme, and light in the dark one.
     """
     low, high = float(pixels.min()), float(pixels.max())
     light = np.round(230.0 * (pixels - low) / max(high - low, 1e-12)).astype(np.uint8) + 25

@@ -1,6 +1,4 @@
-"""The doctor's note: what holds the run back now, in words, with the evidence and a button for the
-remedy.
-"""
+"""The diagnosis of a run: what limits it now, the evidence, and a button for each remedy."""
 
 from __future__ import annotations
 
@@ -24,15 +22,15 @@ from optlab.studies.diagnosis import diagnose
 from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory
 from optlab.training.events import SeriesBlock
 
-_KEPT = 4000
-"""Values of a series that are looked at; of longer ones every second is dropped, so that a note
-costs the same however long a run is.
+_MAX_VALUES = 4000
+"""Values of a series that are kept. Of longer series every second value is dropped, so that the
+cost of a diagnosis does not grow with the length of the run.
 """
-_WELL = "Nothing that was measured holds this run back."
+_NO_FINDINGS = "Diagnosis: no problem found in the measured series."
 
 
 class _SeriesBuffer:
-    """Gathers the series of one run in bounded room."""
+    """Collects the series of one run in bounded memory."""
 
     def __init__(self) -> None:
         self._parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
@@ -48,8 +46,12 @@ class _SeriesBuffer:
             self._counts[name] = self._counts.get(name, 0) + len(self._parts[name][-1][0])
             if series.columns:
                 self.columns[name] = series.columns
-            if self._counts[name] > 2 * _KEPT:
+            if self._counts[name] > 2 * _MAX_VALUES:
                 self._thin(name)
+
+    @property
+    def empty(self) -> bool:
+        return not any(self._counts.values())
 
     def series(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
         for name, parts in self._parts.items():
@@ -65,10 +67,10 @@ class _SeriesBuffer:
 
 
 class DiagnosisPanel(QFrame):
-    """Shows the gravest finding; the others are a click away.
+    """Shows the most severe finding; a button shows the next one.
 
-    Signals: ``remedyChosen(object)``: a :class:`~optlab.studies.diagnosis.base.Remedy` that the
-    user wants.
+    Signals: ``remedyChosen(object)``: the :class:`~optlab.studies.diagnosis.base.Remedy` that the
+    user selected.
     """
 
     remedyChosen = Signal(object)
@@ -76,10 +78,11 @@ class DiagnosisPanel(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("tile")
-        self.setAccessibleName("Doctor's note")
-        self._notebook = _SeriesBuffer()
+        self.setAccessibleName("Diagnosis")
+        self._buffer = _SeriesBuffer()
         self._findings: list[Finding] = []
-        self._place = 0
+        self._position = 0
+        self._in_progress = False
         self.sentence, self.evidence = QLabel(""), QLabel("")
         self.sentence.setWordWrap(True)
         self.evidence.setWordWrap(True)
@@ -90,13 +93,13 @@ class DiagnosisPanel(QFrame):
         self.next_button.setAccessibleName("Next finding")
         self._buttons = QHBoxLayout()
         self._buttons.setSpacing(6)
-        words = QVBoxLayout()
-        words.setSpacing(0)
-        words.addWidget(self.sentence)
-        words.addWidget(self.evidence)
+        text = QVBoxLayout()
+        text.setSpacing(0)
+        text.addWidget(self.sentence)
+        text.addWidget(self.evidence)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(10, 4, 6, 4)
-        layout.addLayout(words, 1)
+        layout.addLayout(text, 1)
         layout.addLayout(self._buttons)
         layout.addWidget(self.next_button)
         self.next_button.clicked.connect(self._next)
@@ -104,38 +107,45 @@ class DiagnosisPanel(QFrame):
 
     @property
     def findings(self) -> Sequence[Finding]:
-        """What was found at the last look, the gravest first."""
+        """Findings of the last diagnosis, the most severe first."""
         return tuple(self._findings)
 
     def clear(self) -> None:
-        """Another run: forget what was measured."""
-        self._notebook = _SeriesBuffer()
+        """Forget the series and findings of the run, and hide the panel."""
+        self._buffer = _SeriesBuffer()
         self._findings = []
         self.hide()
 
     def take(self, block: SeriesBlock) -> None:
-        """New measurements; they are looked at when :meth:`look` is called."""
-        self._notebook.take(block)
+        """Add the values of a block, series ``[n, R]``, for the next :meth:`diagnose`."""
+        self._buffer.take(block)
 
-    def look(self, experiment: Experiment) -> None:
-        """Say what holds the run back as it stands."""
-        found = diagnose(RunHistory(experiment, self._notebook.series(), self._notebook.columns))
-        if [finding.name for finding in found] != [finding.name for finding in self._findings]:
-            self._place = 0
-        self._findings = found
+    def diagnose(self, experiment: Experiment, *, in_progress: bool) -> None:
+        """Diagnose the run of an experiment from the series so far, and show the result.
+
+        Nothing is shown before the first values have arrived. Remedies for the run itself are
+        offered only while it is ``in_progress``.
+        """
+        if self._buffer.empty:
+            return
+        self._in_progress = in_progress
+        findings = diagnose(RunHistory(experiment, self._buffer.series(), self._buffer.columns))
+        if [finding.name for finding in findings] != [finding.name for finding in self._findings]:
+            self._position = 0
+        self._findings = findings
         self._show()
         self.show()
 
     def _next(self) -> None:
-        self._place = (self._place + 1) % max(1, len(self._findings))
+        self._position = (self._position + 1) % max(1, len(self._findings))
         self._show()
 
     def _show(self) -> None:
-        finding = self._findings[self._place] if self._findings else None
-        self.sentence.setText(finding.sentence if finding else _WELL)
+        finding = self._findings[self._position] if self._findings else None
+        self.sentence.setText(finding.sentence if finding else _NO_FINDINGS)
         self.evidence.setText(finding.evidence if finding else "")
         self.evidence.setVisible(finding is not None)
-        self.next_button.setText(f"{self._place + 1} of {len(self._findings)} ›")
+        self.next_button.setText(f"{self._position + 1} of {len(self._findings)} ›")
         self.next_button.setVisible(len(self._findings) > 1)
         while (item := self._buttons.takeAt(0)) is not None:
             widget = item.widget()
@@ -143,13 +153,14 @@ class DiagnosisPanel(QFrame):
                 widget.hide()
                 widget.deleteLater()
         for remedy in finding.remedies if finding else ():
-            self._buttons.addWidget(self._button(remedy))
+            if self._in_progress or not remedy.stop:
+                self._buttons.addWidget(self._button(remedy))
 
     def _button(self, remedy: Remedy) -> QPushButton:
         button = QPushButton(remedy.label)
         button.setToolTip(
-            "Now, in the run that is going"
-            if remedy.live or remedy.stop
+            "Now, in the run in progress"
+            if self._in_progress and (remedy.live or remedy.stop)
             else "In the experiment, for the next run"
         )
         button.clicked.connect(partial(self.remedyChosen.emit, remedy))

@@ -1,7 +1,7 @@
-"""The experiment panel: the whole experiment as forms, derived from the catalogue.
+"""The experiment panel: the experiment as forms that are generated from the catalogue.
 
-The panel always knows whether what it shows is a valid experiment; what is wrong is said beneath
-the field that is wrong.
+The panel always knows whether it shows a valid experiment; an error is shown below the field that
+causes it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QSize, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from optlab.catalogue.instruments.base import INSTRUMENTS
@@ -59,17 +59,17 @@ _ORDER = (
     "measures",
 )
 _OPENED = ("dataset", "model", "optimizer")
-_SETTLE_MILLISECONDS = 150
-"""How long typing has to rest before data are loaded for the preview."""
+_TYPING_MILLISECONDS = 150
+"""Delay after the last keystroke before data are loaded for the preview."""
 
 
 class ExperimentPanel(QScrollArea):
-    """Edits one experiment.
+    """Edits an experiment.
 
-    Signals:
-        experimentChanged: the experiment, or None while it is invalid. liveValueChanged: path and
-            value of a field that was changed while a run goes.
-        pageRequested: kind and name. previewRequested: the dataset section whose preview is wanted.
+    Signals: ``experimentChanged(object)``: the experiment, or None while it is invalid;
+    ``liveValueChanged(str, float)``: path and value of a field that was changed during a run;
+    ``pageRequested(str, str)``: kind and name of a page to open; ``previewRequested(object)``: the
+    dataset section to preview.
     """
 
     experimentChanged = Signal(object)
@@ -82,8 +82,7 @@ class ExperimentPanel(QScrollArea):
         self.setObjectName("experimentScroll")
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(380)
+        self.setMinimumWidth(180)
         self._locked = False
         self._instruments: dict[str, dict[str, Any]] = {}
         self._problem = ""
@@ -91,6 +90,7 @@ class ExperimentPanel(QScrollArea):
         self._previewed: dict[str, Any] | None = None
         self._title, self._title_typed = "", False
         self._titled: dict[str, Any] = {}
+        self._saved: dict[str, Any] = {}
         self.components = {kind: ComponentForm(kind) for kind in SECTIONS}
         self.plain = {name: FieldsForm(owner, name) for name, owner in PLAIN_SECTIONS.items()}
         self.general = FieldsForm(General, "")
@@ -98,21 +98,21 @@ class ExperimentPanel(QScrollArea):
         self.parameters = QLabel("")
         self.parameters.setProperty("role", "muted")
         self.parameters.setWordWrap(True)
-        self.note = QLabel("")
-        self.note.setProperty("role", "note")
-        self.note.setWordWrap(True)
-        self.note.hide()
+        self.loss_note = QLabel("")
+        self.loss_note.setProperty("role", "note")
+        self.loss_note.setWordWrap(True)
+        self.loss_note.hide()
         self.sections = self._build()
-        self._settling = QTimer(self)
-        self._settling.setSingleShot(True)
-        self._settling.setInterval(_SETTLE_MILLISECONDS)
-        self._settling.timeout.connect(self.request_preview)
+        self._typing_timer = QTimer(self)
+        self._typing_timer.setSingleShot(True)
+        self._typing_timer.setInterval(_TYPING_MILLISECONDS)
+        self._typing_timer.timeout.connect(self.request_preview)
         self._connect()
 
     def sizeHint(self) -> QSize:  # Qt's name
         return QSize(440, 800)
 
-    # --- building -----------------------------------------------------------------------------------------------------------------
+    # --- building ---------------------------------------------------------------------------------
 
     def _build(self) -> dict[str, Section]:
         column = QWidget()
@@ -121,7 +121,7 @@ class ExperimentPanel(QScrollArea):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         sections: dict[str, Section] = {}
-        # Sections that the catalogue has and this list does not know come after those it does.
+        # Sections that are missing from _ORDER come last.
         for name in dict.fromkeys((*_ORDER, *SECTIONS, *PLAIN_SECTIONS)):
             form: QWidget = self.components[name] if name in self.components else self.plain[name]
             if name == "dataset":
@@ -129,7 +129,7 @@ class ExperimentPanel(QScrollArea):
             elif name == "model":
                 form = _stacked(form, self.parameters)
             elif name == "loss":
-                form = _stacked(form, self.note)
+                form = _stacked(form, self.loss_note)
             sections[name] = Section(
                 _TITLES.get(name, name.capitalize()), form, opened=name in _OPENED
             )
@@ -143,19 +143,22 @@ class ExperimentPanel(QScrollArea):
     def _connect(self) -> None:
         for kind, form in self.components.items():
             form.changed.connect(lambda kind=kind: self._edited(kind))
-            form.fieldEdited.connect(lambda name, kind=kind: self._tell_live(f"{kind}.{name}"))
+            form.fieldEdited.connect(
+                lambda name, kind=kind: self._send_live_value(f"{kind}.{name}")
+            )
             form.pageRequested.connect(self.pageRequested)
         for name, plain in self.plain.items():
             plain.fieldEdited.connect(lambda _field, name=name: self._edited(name))
         self.general.fieldEdited.connect(self._general_edited)
 
-    # --- what the window asks -----------------------------------------------------------------------------------------------------
+    # --- the experiment ---------------------------------------------------------------------------
 
     def experiment(self) -> Experiment:
-        """The experiment that is shown.
+        """Return the experiment that is shown.
 
         Raises:
-            OptLabError: it is none; the sentence stands beside the field, too.
+            InvalidInput: the text of a field is invalid.
+            OptLabError: the fields make no valid experiment.
         """
         typed = self._typed_errors()
         if typed:
@@ -168,13 +171,23 @@ class ExperimentPanel(QScrollArea):
         self._fill(experiment)
         self._title, self._title_typed = experiment.general.title, False
         self._titled = self._subject()
+        self.mark_saved()
         self._check()
+
+    def mark_saved(self) -> None:
+        """Take the current experiment as saved: :attr:`edited` compares with it from now on."""
+        self._saved = self._tables()
+
+    @property
+    def edited(self) -> bool:
+        """Whether the panel differs from the experiment that was shown or saved last."""
+        return bool(self._typed_errors()) or self._tables() != self._saved
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Apply changes (dotted path → value) together, as if they were typed.
 
         Raises:
-            OptLabError: what is shown is no experiment, or would be none; nothing is changed then.
+            OptLabError: the experiment is invalid, or would be; nothing is changed then.
         """
         self._fill(self.experiment().with_values(changes))
         self._check()
@@ -187,15 +200,15 @@ class ExperimentPanel(QScrollArea):
         for name, plain in self.plain.items():
             plain.set_values(tables[name])
         self.general.set_values({key: tables[key] for key in General.model_fields})
-        self.note.hide()
+        self.loss_note.hide()
         self._data_changed()
 
     def problem(self) -> str:
-        """Why what is shown is no experiment, or ""."""
+        """Return why the experiment is invalid, or ""."""
         return self._problem
 
     def chosen(self, kind: str) -> str:
-        """Name of the component that is picked."""
+        """Return the name of the selected component of a kind."""
         return self.components[kind].name()
 
     def set_section(self, kind: str, section: dict[str, Any]) -> None:
@@ -205,12 +218,14 @@ class ExperimentPanel(QScrollArea):
         self._edited(kind)
 
     def instruments(self) -> dict[str, dict[str, Any]]:
-        """Which instruments are on, with their fields."""
+        """Return the fields of each instrument that is on."""
         return dict(self._instruments)
 
     def set_instrument(self, name: str, values: dict[str, Any] | None) -> str:
-        """Switch an instrument of the experiment on with these fields, or off (None); why it cannot
-        be, in words, or "".
+        """Switch an instrument on with these fields, or off with None.
+
+        Returns:
+            why it cannot be switched on, or "".
         """
         before = self._instruments
         self._instruments = {key: table for key, table in before.items() if key != name}
@@ -226,7 +241,7 @@ class ExperimentPanel(QScrollArea):
         return ""
 
     def pick(self, kind: str, name: str) -> None:
-        """Pick a component, as if it were picked from its section's list, and open the section."""
+        """Select a component, as if it were selected in its section, and open the section."""
         form = self.components[kind]
         if form.picker.findData(name) < 0:
             form.refresh_choices()
@@ -237,7 +252,7 @@ class ExperimentPanel(QScrollArea):
         self.ensureWidgetVisible(self.sections[kind])
 
     def set_locked(self, locked: bool) -> None:
-        """Whether a run goes: then only fields that a running session can change are open."""
+        """Lock the panel during a run: only live fields stay editable."""
         self._locked = locked
         live = set(self._experiment.live_fields()) if self._experiment is not None else set()
         for kind, form in self.components.items():
@@ -247,21 +262,21 @@ class ExperimentPanel(QScrollArea):
             plain.setEnabled(not locked)
 
     def set_live_value(self, path: str, value: float) -> None:
-        """Show a value that the run has taken."""
+        """Show a value that was applied to the run."""
         kind, _, name = path.partition(".")
         self.components[kind].form.editors[name].set_value(value)
         self._check()
 
     def field(self, path: str) -> Field:
-        """The field at a path.
+        """Return the field at a dotted path.
 
         Raises:
-            KeyError: there is none among what is picked.
+            KeyError: no selected component has this field.
         """
         return self._editors()[path].field
 
     def request_preview(self) -> None:
-        """Ask for the preview of the data that are picked."""
+        """Request the preview of the selected data."""
         form = self.components["dataset"]
         if form.errors():
             self._previewed = None
@@ -273,24 +288,22 @@ class ExperimentPanel(QScrollArea):
         self.previewRequested.emit(form.values())
 
     def show_preview(self, preview: DatasetPreview) -> None:
-        """Show the preview that was asked for last, unless other data have been picked since."""
+        """Show the requested preview, unless other data have been selected since."""
         if self._previewed == self.components["dataset"].values():
             self.preview.show_preview(preview)
 
     def show_preview_problem(self, sentence: str) -> None:
-        """Say why the data that were asked for last cannot be loaded, unless other data have been
-        picked since.
-        """
+        """Show why the data cannot be loaded, unless other data have been selected since."""
         if self._previewed == self.components["dataset"].values():
             self.preview.show_problem(sentence)
 
-    # --- editing ------------------------------------------------------------------------------------------------------------------
+    # --- editing ----------------------------------------------------------------------------------
 
     def _edited(self, section: str) -> None:
         if section in ("dataset", "model"):
             self._fit_loss(section)
         elif section == "loss":
-            self.note.hide()
+            self.loss_note.hide()
         if section == "dataset":
             self._data_changed()
         self._check()
@@ -302,45 +315,43 @@ class ExperimentPanel(QScrollArea):
         self._edited("general")
 
     def _data_changed(self) -> None:
-        """Take away the preview of other data at once; that of these data is asked for when typing
-        rests.
-        """
+        """Remove the preview of other data at once, and request the new one when typing pauses."""
         if self.components["dataset"].values() != self._previewed:
             self.preview.show_loading()
-        self._settling.start()
+        self._typing_timer.start()
 
     def _fit_loss(self, section: str) -> None:
-        """Pick another loss where the task needs one, and say so."""
+        """Select another loss if the learning task needs one, and show a note."""
         if self.components["dataset"].errors() or self.components["model"].errors():
             return
         try:
             fitted = suited_loss(self._tables())
         except OptLabError:
-            # Which task it is cannot be known yet; the check that follows says why, beside the
-            # field.
+            # The task cannot be determined yet; the check that follows shows why.
             return
         if fitted["name"] != self.chosen("loss"):
             self.components["loss"].set_values(fitted)
             cause = "this model" if section == "model" else "this data"
-            self.note.setText(
-                f"The loss is now {self._label('loss')}, because the other one does not suit {cause}."
+            self.loss_note.setText(
+                f"The loss is now {self._label('loss')}, because the previous one does not suit "
+                f"{cause}."
             )
-            self.note.show()
+            self.loss_note.show()
             self.sections["loss"].set_opened(True)
 
-    def _tell_live(self, path: str) -> None:
+    def _send_live_value(self, path: str) -> None:
         kind, _, name = path.partition(".")
         editor = self.components[kind].form.editors[name]
         if self._locked and not editor.error() and isinstance(editor.value(), int | float):
             self.liveValueChanged.emit(path, float(editor.value()))
 
     def _check(self) -> None:
-        """Learn whether this is an experiment now, and show what follows from it."""
+        """Check the experiment, and show errors and everything that depends on it."""
         editors = self._editors()
-        if not editors["title"].error() and editors["title"].value() != self._held_title():
-            editors["title"].set_value(self._held_title())
+        if not editors["title"].error() and editors["title"].value() != self._valid_title():
+            editors["title"].set_value(self._valid_title())
         for editor in editors.values():
-            editor.forget_outside()
+            editor.clear_experiment_error()
         for form in self.components.values():
             form.show_problem("")
         try:
@@ -352,7 +363,7 @@ class ExperimentPanel(QScrollArea):
             section = field.partition(".")[0]
             if field in editors:
                 if not editors[field].error():
-                    editors[field].show_outside(str(error))
+                    editors[field].show_experiment_error(str(error))
             elif section in self.components:
                 self.components[section].show_problem(str(error))
                 self.sections[section].set_opened(True)
@@ -370,8 +381,9 @@ class ExperimentPanel(QScrollArea):
             self.parameters.setText(self._problem)
             return
         self.sections["budget"].set_summary(f"{experiment.budget.steps:,} steps")
+        general = experiment.general
         self.sections["general"].set_summary(
-            f"seed {experiment.general.seed} · {experiment.general.device} · {experiment.general.precision}"
+            f"seed {general.seed} · {general.device} · {general.precision}"
         )
         self.sections["batches"].set_summary(
             f"{self._label('batches')} · {experiment.batches.size or 'all'}"
@@ -392,15 +404,17 @@ class ExperimentPanel(QScrollArea):
         tables |= {name: plain.values() for name, plain in self.plain.items()}
         if self._instruments:
             tables[INSTRUMENTS] = self._instruments
-        return {**self.general.values(), "title": self._held_title(), **tables}
+        return {**self.general.values(), "title": self._valid_title(), **tables}
 
-    def _held_title(self) -> str:
-        """Return the title while it is true, else ""; the run is then named after what is trained."""
+    def _valid_title(self) -> str:
+        """Return the title while it applies, else "" to name the run after its components."""
         return self._title if self._titled == self._subject() else ""
 
     def _subject(self) -> dict[str, Any]:
-        """Return what the title speaks of: of one from a file that may be any component's field, of
-        one that was typed data, model and optimizer.
+        """Return what the title describes.
+
+        A title from a file may refer to any field of any component, a typed title to data, model
+        and optimizer.
         """
         if not self._title_typed:
             return {kind: form.values() for kind, form in self.components.items()}
@@ -416,13 +430,13 @@ class ExperimentPanel(QScrollArea):
         }
 
     def _editors(self) -> dict[str, FieldEditor]:
-        """Dotted path → editor."""
-        found = dict(self.general.editors)
+        """Return the editor of each dotted path."""
+        editors = dict(self.general.editors)
         for kind, form in self.components.items():
-            found |= {f"{kind}.{name}": editor for name, editor in form.form.editors.items()}
+            editors |= {f"{kind}.{name}": editor for name, editor in form.form.editors.items()}
         for section, plain in self.plain.items():
-            found |= {f"{section}.{name}": editor for name, editor in plain.editors.items()}
-        return found
+            editors |= {f"{section}.{name}": editor for name, editor in plain.editors.items()}
+        return editors
 
     def _typed_errors(self) -> list[tuple[str, str]]:
         return [
@@ -431,12 +445,12 @@ class ExperimentPanel(QScrollArea):
 
 
 def _field_of(error: OptLabError) -> str:
-    """Return the dotted path of the field that an error is about, or ""."""
+    """Return the dotted path of the field that an error names, or ""."""
     return error.field if isinstance(error, InvalidInput) else ""
 
 
 def _stacked(*widgets: QWidget) -> QWidget:
-    """Widgets beneath each other."""
+    """Return a widget with these widgets below each other."""
     column = QWidget()
     layout = QVBoxLayout(column)
     layout.setContentsMargins(0, 0, 0, 0)

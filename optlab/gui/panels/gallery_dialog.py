@@ -1,4 +1,4 @@
-"""The gallery: the experiments that ship with OptLab, a picture each of what comes out."""
+"""The gallery: the experiments that ship with OptLab, each with a picture of its result."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from PySide6.QtWidgets import (
 
 from optlab.experiment.presets import Preset, presets
 from optlab.gui import theme
+from optlab.gui.geometry import resize_to_screen
 
 _PICTURE = QSize(256, 144)
 _PRESET = Qt.ItemDataRole.UserRole + 1
 
 
 class GalleryDialog(QDialog):
-    """Pictures to pick an experiment by.
+    """Pictures from which the user selects an experiment.
 
-    Signals:
-        openRequested: file of the preset that is to be shown in the editor, and whether to start it
-            at once.
+    Signals: ``openRequested(object, bool)``: file of the preset to show in the editor, and whether
+    to start it at once.
     """
 
     openRequested = Signal(object, bool)
@@ -38,11 +38,9 @@ class GalleryDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Gallery of experiments")
-        self.resize(1180, 780)
+        resize_to_screen(self, 1180, 780)
         self.search = QLineEdit()
-        self.search.setPlaceholderText(
-            "Search titles, data sets, optimizers, what there is to see…"
-        )
+        self.search.setPlaceholderText("Search titles, descriptions, data sets, optimizers…")
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search the gallery")
         self.pictures = QListWidget()
@@ -57,17 +55,17 @@ class GalleryDialog(QDialog):
             item = QListWidgetItem(preset.title)
             item.setData(_PRESET, preset)
             item.setToolTip(preset.sentence)
-            # Wide enough for the picture, high enough for two lines.
+            # Wide enough for the picture, high enough for two lines of text.
             item.setSizeHint(self.pictures.gridSize())
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
             self.pictures.addItem(item)
         self.title = QLabel("")
         self.title.setObjectName("tileTitle")
-        self.words = QLabel("")
-        self.words.setWordWrap(True)
-        self.words.setTextFormat(Qt.TextFormat.PlainText)
-        self.words.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
-        self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.message = QLabel("")
+        self.message.setWordWrap(True)
+        self.message.setTextFormat(Qt.TextFormat.PlainText)
+        self.message.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
+        self.message.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.open_button = QPushButton("Open")
         self.open_button.setToolTip("Show this experiment in the editor")
         self.start_button = QPushButton("Open and start")
@@ -85,9 +83,9 @@ class GalleryDialog(QDialog):
         layout.addWidget(self.search)
         layout.addWidget(self.pictures, 1)
         layout.addWidget(self.title)
-        layout.addWidget(self.words)
+        layout.addWidget(self.message)
         layout.addLayout(buttons)
-        self.search.textChanged.connect(self._look)
+        self.search.textChanged.connect(self._search)
         self.pictures.currentItemChanged.connect(lambda _now, _before: self._show())
         self.pictures.itemDoubleClicked.connect(lambda _item: self._open(False))
         self.open_button.clicked.connect(lambda: self._open(False))
@@ -96,7 +94,7 @@ class GalleryDialog(QDialog):
         self.pictures.setCurrentRow(0)
 
     def chosen(self) -> Preset | None:
-        """The preset that is selected, where it is shown."""
+        """Return the selected preset, or None while none is shown."""
         item = self.pictures.currentItem()
         if item is None or item.isHidden():
             return None
@@ -122,15 +120,15 @@ class GalleryDialog(QDialog):
         for item in self._items():
             picture = QPixmap(str(item.data(_PRESET).picture(ground)))
             icon = QIcon(picture)
-            # A selected picture stays as it is: Qt would tint it.
+            # Qt would tint the picture of a selected item.
             icon.addPixmap(picture, QIcon.Mode.Selected)
             item.setIcon(icon)
 
-    def _look(self) -> None:
-        asked = self.search.text().casefold().split()
+    def _search(self) -> None:
+        terms = self.search.text().casefold().split()
         for item in self._items():
             preset: Preset = item.data(_PRESET)
-            words = "\n".join(
+            text = "\n".join(
                 (
                     preset.name,
                     preset.title,
@@ -140,7 +138,7 @@ class GalleryDialog(QDialog):
                     preset.optimizer,
                 )
             ).casefold()
-            item.setHidden(not all(word in words for word in asked))
+            item.setHidden(not all(term in text for term in terms))
         if self.chosen() is None:
             first = next((item for item in self._items() if not item.isHidden()), None)
             if first is not None:
@@ -151,8 +149,8 @@ class GalleryDialog(QDialog):
         preset = self.chosen()
         self.open_button.setEnabled(preset is not None)
         self.start_button.setEnabled(preset is not None)
-        self.title.setText(preset.title if preset else "No experiment holds all these words.")
-        self.words.setText(f"{preset.sentence} What to see: {preset.see}" if preset else "")
+        self.title.setText(preset.title if preset else "No experiment contains all search terms.")
+        self.message.setText(f"{preset.sentence} What to see: {preset.see}" if preset else "")
 
     def _open(self, start: bool) -> None:
         preset = self.chosen()

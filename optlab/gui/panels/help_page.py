@@ -1,14 +1,15 @@
-"""The page of one component in a window of its own."""
+"""The page of a component in a dialog."""
 
 from __future__ import annotations
 
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
+from optlab.gui.geometry import resize_to_screen
 from optlab.gui.panels.page_view import PageView
 
 
 class HelpPage(QDialog):
-    """Shows one page."""
+    """Shows the page of a component."""
 
     def __init__(self, kind: str, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -16,7 +17,7 @@ class HelpPage(QDialog):
         self.text.show_component(kind, name)
         assert self.text.page is not None
         self.setWindowTitle(f"{self.text.page.label} – {kind}")
-        self.resize(720, 720)
+        resize_to_screen(self, 720, 720)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

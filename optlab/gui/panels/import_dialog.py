@@ -1,6 +1,4 @@
-"""Importing a data file: its first rows, how it is read, and which column is the target, before
-anything is trained on it.
-"""
+"""The import dialog: first rows of a data file, how it is read, and which column is the target."""
 
 from __future__ import annotations
 
@@ -28,6 +26,7 @@ from PySide6.QtWidgets import (
 from optlab.core import registry
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.fields_form import FieldsForm
+from optlab.gui.geometry import resize_to_screen
 from optlab.gui.panels.data_preview import describe
 from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview
 from optlab.tasks.own_files import ImportTask
@@ -35,30 +34,30 @@ from optlab.tasks.preview import DatasetPreview
 
 FILE_KINDS = "Data (*.csv *.tsv *.txt *.npz *ubyte* *.gz);;All files (*)"
 _PATHS = ("path", "images")
-"""Fields that hold the file's own path: chosen above the form."""
+"""Fields that hold the path of the file: it is entered above the form."""
 _KINDS: dict[Kind, str] = {
-    "csv": "A table of texts",
+    "csv": "Text table",
     "npz": "NumPy arrays",
-    "idx": "IDX files, as MNIST ships",
+    "idx": "IDX files, the format of MNIST",
 }
 
 
 class ImportDialog(QDialog):
-    """Asks how a file is to be read.
+    """Asks how to read a data file.
 
-    Signals: ``useRequested(object)``: the dataset section that is to be put into the experiment.
+    Signals: ``useRequested(object)``: the dataset section to use in the experiment.
     """
 
     useRequested = Signal(object)
 
-    def __init__(self, warmth: WorkerPrewarmer, parent: QWidget | None = None) -> None:
+    def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Import data")
-        self.resize(1080, 680)
-        self._seen: Preview | None = None
+        resize_to_screen(self, 1080, 680)
+        self._read: Preview | None = None
         self._form: FieldsForm | None = None
-        self._whole = False
-        self.questions = TaskBridge(warmth.pool, self)
+        self._complete = False
+        self.tasks = TaskBridge(prewarmer.pool, self)
         self.path = QLineEdit()
         self.path.setPlaceholderText("A CSV, NPZ or IDX file, or a folder of IDX files")
         self.path.setAccessibleName("File")
@@ -70,8 +69,10 @@ class ImportDialog(QDialog):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.table.setToolTip("Click a column's heading to make it the target")
-        self.words = QLabel("Choose a file: nothing is guessed silently, and nothing is executed.")
-        self.words.setWordWrap(True)
+        self.message = QLabel(
+            "Select a file. The dialog shows how it is read; nothing in it is executed."
+        )
+        self.message.setWordWrap(True)
         self._holder = QScrollArea()
         self._holder.setObjectName("experimentScroll")
         self._holder.setWidgetResizable(True)
@@ -94,13 +95,13 @@ class ImportDialog(QDialog):
         layout.addLayout(head)
         layout.addWidget(self.kind)
         layout.addWidget(split, 1)
-        layout.addWidget(self.words)
+        layout.addWidget(self.message)
         layout.addWidget(buttons)
 
-        self._settling = QTimer(self)
-        self._settling.setSingleShot(True)
-        self._settling.setInterval(250)
-        self._settling.timeout.connect(self._ask)
+        self._typing_timer = QTimer(self)
+        self._typing_timer.setSingleShot(True)
+        self._typing_timer.setInterval(250)
+        self._typing_timer.timeout.connect(self._read_file)
         file_button.clicked.connect(self._choose_file)
         folder_button.clicked.connect(self._choose_folder)
         self.path.textEdited.connect(lambda _text: self._path_changed())
@@ -108,127 +109,127 @@ class ImportDialog(QDialog):
         self.table.horizontalHeader().sectionClicked.connect(self._column_clicked)
         buttons.rejected.connect(self.reject)
         self.use_button.clicked.connect(self._use)
-        self.questions.answered.connect(self._take)
-        self.questions.failed.connect(self._say_problem)
-        self.finished.connect(lambda _result: self.questions.shut_down())
+        self.tasks.answered.connect(self._show_result)
+        self.tasks.failed.connect(self._say_problem)
+        self.finished.connect(lambda _result: self.tasks.shut_down())
 
-    def look_at(self, path: str) -> None:
-        """Show a file."""
+    def open_path(self, path: str) -> None:
+        """Read a file and show its first rows."""
         self.path.setText(path)
         self._path_changed()
 
-    # --- asking -------------------------------------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------
 
     def _choose_file(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Import data", self.path.text(), FILE_KINDS)
         if name:
-            self.look_at(name)
+            self.open_path(name)
 
     def _choose_folder(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "A folder of IDX files", self.path.text())
         if name:
-            self.look_at(name)
+            self.open_path(name)
 
     def _path_changed(self) -> None:
-        """Another file: what was chosen for the last one does not suit it."""
+        """Discard the settings and rows of the file before."""
         self._form = None
         self._holder.takeWidget()
         self.table.clear()
         self.table.setRowCount(0)
         self.table.setColumnCount(0)
         self.kind.setText("")
-        self._wait()
+        self._read_later()
 
-    def _wait(self) -> None:
+    def _read_later(self) -> None:
         self.use_button.setEnabled(False)
-        self._whole = False
-        self._settling.start()
+        self._complete = False
+        self._typing_timer.start()
 
-    def _ask(self) -> None:
+    def _read_file(self) -> None:
         path = self.path.text().strip()
         if not path or (self._form is not None and self._form.errors()):
             return
         self._say("Reading…", problem=False)
-        self.questions.ask(ImportTask(path, self._choices()))
+        self.tasks.ask(ImportTask(path, self._choices()))
 
     def _choices(self) -> dict[str, Any]:
         if self._form is None:
             return {}
         return {name: value for name, value in self._form.values().items() if name not in _PATHS}
 
-    # --- answers ------------------------------------------------------------------------------------------------------------------
+    # --- results ----------------------------------------------------------------------------------
 
-    def _take(self, answer: Preview | DatasetPreview) -> None:
-        if isinstance(answer, DatasetPreview):
-            self._whole = True
-            self._say(describe(answer), problem=False)
+    def _show_result(self, result: Preview | DatasetPreview) -> None:
+        if isinstance(result, DatasetPreview):
+            self._complete = True
+            self._say(describe(result), problem=False)
             self.use_button.setEnabled(True)
             return
-        self._seen = answer
-        if answer.problem and self._form is None and not answer.choices:
-            self._say_problem(answer.problem)
+        self._read = result
+        if result.problem and self._form is None and not result.choices:
+            self._say_problem(result.problem)
             return
-        self._show_form(answer)
-        if answer.problem:
-            self._say_problem(answer.problem)
+        self._show_form(result)
+        if result.problem:
+            self._say_problem(result.problem)
         else:
-            self._fill(answer)
+            self._fill(result)
 
-    def _show_form(self, seen: Preview) -> None:
-        self.kind.setText(
-            f"{_KINDS[seen.kind]}{f', {seen.width:,} columns' if seen.width else ''}{f', {seen.count:,} examples' if seen.count else ''}"
-        )
+    def _show_form(self, file: Preview) -> None:
+        columns = f", {file.width:,} columns" if file.width else ""
+        examples = f", {file.count:,} examples" if file.count else ""
+        self.kind.setText(f"{_KINDS[file.kind]}{columns}{examples}")
         if self._form is not None:
             return
-        form = FieldsForm(registry.get("dataset", COMPONENTS[seen.kind]), "dataset")
-        form.set_values({**form.values(), **seen.choices})
+        form = FieldsForm(registry.get("dataset", COMPONENTS[file.kind]), "dataset")
+        form.set_values({**form.values(), **file.choices})
         for name in _PATHS:
             if name in form.editors:
                 form.editors[name].setEnabled(False)
-        form.fieldEdited.connect(lambda _name: self._wait())
+        form.fieldEdited.connect(lambda _name: self._read_later())
         self._form = form
         self._holder.setWidget(form)
 
-    def _fill(self, seen: Preview) -> None:
-        self.table.setColumnCount(len(seen.columns))
-        self.table.setRowCount(len(seen.rows))
+    def _fill(self, file: Preview) -> None:
+        self.table.setColumnCount(len(file.columns))
+        self.table.setRowCount(len(file.rows))
         ground = self.palette().color(QPalette.ColorRole.Highlight)
         tint = QColor(ground)
         tint.setAlphaF(0.18)
-        for place, column in enumerate(seen.columns):
-            target = column.name == seen.target
+        for number, column in enumerate(file.columns):
+            target = column.name == file.target
             heading = QTableWidgetItem(f"{column.name}\n{'target' if target else column.kind}")
             font = heading.font()
             font.setBold(target)
             heading.setFont(font)
-            self.table.setHorizontalHeaderItem(place, heading)
-            for row, cells in enumerate(seen.rows):
-                item = QTableWidgetItem(cells[place] if place < len(cells) else "")
+            self.table.setHorizontalHeaderItem(number, heading)
+            for row, cells in enumerate(file.rows):
+                item = QTableWidgetItem(cells[number] if number < len(cells) else "")
                 if target:
                     item.setBackground(tint)
-                self.table.setItem(row, place, item)
+                self.table.setItem(row, number, item)
         self.table.resizeColumnsToContents()
 
-    def _column_clicked(self, place: int) -> None:
-        seen, form = self._seen, self._form
-        if seen is None or form is None or "target" not in form.editors:
+    def _column_clicked(self, number: int) -> None:
+        file, form = self._read, self._form
+        if file is None or form is None or "target" not in form.editors:
             return
         named = form.values().get("header") != "no"
         form.set_values(
-            {**form.values(), "target": seen.columns[place].name if named else str(place + 1)}
+            {**form.values(), "target": file.columns[number].name if named else str(number + 1)}
         )
-        self._wait()
+        self._read_later()
 
     def _say_problem(self, sentence: str) -> None:
         self._say(sentence, problem=True)
 
     def _say(self, sentence: str, *, problem: bool) -> None:
-        self.words.setText(sentence)
-        self.words.setProperty("problem", problem)
-        self.words.style().unpolish(self.words)
-        self.words.style().polish(self.words)
+        self.message.setText(sentence)
+        self.message.setProperty("problem", problem)
+        self.message.style().unpolish(self.message)
+        self.message.style().polish(self.message)
 
     def _use(self) -> None:
-        if self._seen is not None and self._form is not None and self._whole:
-            self.useRequested.emit(self._seen.section())
+        if self._read is not None and self._form is not None and self._complete:
+            self.useRequested.emit(self._read.section())
             self.accept()

@@ -1,4 +1,4 @@
-"""A component's page as rich text with typeset formulas."""
+"""The page of a component as rich text with typeset formulas."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from optlab.gui.forms.formula import image
 
 
 class PageView(QTextBrowser):
-    """Shows one page at a time; drawn anew when the theme changes."""
+    """Shows one page at a time, and renders it again when the theme changes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,8 +50,10 @@ class PageView(QTextBrowser):
                 document.addResource(QTextDocument.ResourceType.ImageResource, QUrl(url), picture)
                 formulas.append(f'<img src="{url}" alt="{escape(line)}">')
         document.setDefaultStyleSheet(
-            f"h1 {{ font-size: 20px; }} h2 {{ font-size: 14px; color: {colors.muted}; }} th {{ text-align: left; color: {colors.muted}; }} "
-            f"td, th {{ padding: 3px 14px 3px 0; }} pre, code {{ font-family: monospace; white-space: pre-wrap; }} p {{ margin: 6px 0; }}"
+            f"h1 {{ font-size: 20px; }} h2 {{ font-size: 14px; color: {colors.muted}; }} "
+            f"th {{ text-align: left; color: {colors.muted}; }} "
+            "td, th { padding: 3px 14px 3px 0; } p { margin: 6px 0; } "
+            "pre, code { font-family: monospace; white-space: pre-wrap; }"
         )
         self.setHtml(_html(self.page, formulas))
 
@@ -70,7 +72,8 @@ def _html(about: Page, formulas: list[str]) -> str:
     if about.fields:
         head = "<tr><th>Field</th><th>Name in files</th><th>Default</th><th>Allowed</th></tr>"
         rows = "".join(
-            f"<tr><td>{escape(field.label)}{' ' + escape(field.symbol) if field.symbol else ''}</td><td><code>{about.kind}.{field.name}</code></td>"
+            f"<tr><td>{escape(f'{field.label} {field.symbol}'.strip())}</td>"
+            f"<td><code>{about.kind}.{field.name}</code></td>"
             f"<td>{escape(text_of(field.default))}</td><td>{escape(field.allowed)}</td></tr>"
             f"<tr><td></td><td colspan='3'>{escape(field.help)} {escape(field.why)}</td></tr>"
             for field in about.fields

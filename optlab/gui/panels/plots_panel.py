@@ -1,118 +1,143 @@
-"""The plots panel: the live plots of a run, each in a tile that can be made large."""
+"""The plots panel: the live plots of a run, each in a tile that can be enlarged."""
+
+# A protocol is no concrete class, and isinstance accepts it all the same.
+# mypy: disable-error-code="type-abstract"
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar, cast
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from optlab.gui.panels.tile import Tile
 from optlab.gui.plots.colors import PlotColors
-from optlab.gui.plots.error_plot import ErrorPlot
-from optlab.gui.plots.gradient_plot import GradientPlot
-from optlab.gui.plots.loss_plot import LossPlot
-from optlab.gui.plots.margin_plot import MarginPlot
-from optlab.gui.plots.path_plot import PathPlot
+from optlab.gui.plots.tiles import (
+    DependsOnTask,
+    DrawsPath,
+    DrawsSeries,
+    FollowsWeights,
+    tile_plots,
+)
 from optlab.gui.plots.value_export import ValueSource
-from optlab.gui.plots.weights_plot import WeightsPlot
-from optlab.training.events import SeriesBlock, SessionStarted, WeightPath
+from optlab.training.events import SeriesBlock, WeightPath
+
+P = TypeVar("P")
+
+_MIN_TILE_HEIGHT = 180
+"""Pixels below which a plot is not readable; the panel then scrolls."""
 
 
 class PlotsPanel(QWidget):
-    """Loss, 0-1 error and margins above; gradient norms, weight trajectories and their path below."""
+    """All plots that declare a tile (:mod:`optlab.gui.plots.tiles`), in rows."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.loss, self.error, self.margin = LossPlot(), ErrorPlot(), MarginPlot()
-        self.gradient, self.weights, self.path = GradientPlot(), WeightsPlot(), PathPlot()
-        self._plots = (self.loss, self.error, self.gradient, self.weights, self.path, self.margin)
-        titles = (
-            "Loss",
-            "0-1 error",
-            "Gradient norms",
-            "Weight trajectories",
-            "Path in weight space",
-            "Margins",
-        )
-        self.tiles = [
-            Tile(title, plot, self._enlarge)
-            for title, plot in zip(titles, self._plots, strict=True)
-        ]
-        self._rows = [QSplitter(Qt.Orientation.Horizontal), QSplitter(Qt.Orientation.Horizontal)]
-        for row, tiles in zip(
-            self._rows, ((*self.tiles[:2], self.tiles[5]), self.tiles[2:5]), strict=True
-        ):
-            row.setChildrenCollapsible(False)
-            for tile in tiles:
-                row.addWidget(tile)
-            row.setSizes([1000] * len(tiles))
-        columns = QSplitter(Qt.Orientation.Vertical)
-        columns.setChildrenCollapsible(False)
-        for row in self._rows:
-            columns.addWidget(row)
-        columns.setSizes([1000, 1000])
+        self._plots = [kind() for kind in tile_plots()]
+        self._followed: tuple[str, ...] | None = None
+        self.tiles: list[Tile] = []
+        self._rows: dict[int, QSplitter] = {}
+        columns = _splitter(Qt.Orientation.Vertical)
+        for plot in self._plots:
+            tile = Tile(plot.tile_title, cast(QWidget, plot), self._enlarge)
+            tile.setMinimumHeight(_MIN_TILE_HEIGHT)
+            self.tiles.append(tile)
+            if plot.tile_row not in self._rows:
+                self._rows[plot.tile_row] = _splitter(Qt.Orientation.Horizontal)
+                columns.addWidget(self._rows[plot.tile_row])
+            self._rows[plot.tile_row].addWidget(tile)
+        for splitter in (columns, *self._rows.values()):
+            splitter.setSizes([1000] * splitter.count())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(columns)
 
     @property
     def series(self) -> frozenset[str]:
-        """Names of the series that are drawn on some plot."""
-        return (
-            self.loss.series
-            | self.error.series
-            | self.margin.series
-            | self.gradient.series
-            | self.weights.series
-        )
+        """Names of the series that some plot draws."""
+        return frozenset().union(*(plot.series for plot in self._of(DrawsSeries)))
 
-    def begin(self, started: SessionStarted) -> None:
-        """A run begins: name the followed weights."""
-        self.weights.set_followed(started.tracked)
+    def plot(self, kind: type[P]) -> P:
+        """Return the plot of a class.
+
+        Raises:
+            KeyError: the panel has no plot of this class.
+        """
+        for plot in self._of(kind):
+            return plot
+        raise KeyError(kind.__name__)
+
+    def set_followed(self, names: Sequence[str]) -> None:
+        """Name the followed weights, in the order of their values.
+
+        Other names than before remove the curves of the followed weights.
+        """
+        if tuple(names) == self._followed:
+            return
+        self._followed = tuple(names)
+        for plot in self._of(FollowsWeights):
+            plot.set_followed(names)
 
     def take(self, block: SeriesBlock) -> None:
-        """New measurements."""
-        for plot in (self.loss, self.error, self.margin, self.gradient, self.weights):
+        """Add the values of a block, series ``[n, R]``, to the plots."""
+        for plot in self._of(DrawsSeries):
             plot.take(block)
 
     def take_path(self, path: WeightPath) -> None:
-        """The path as it stands."""
-        self.weights.take_path(path)
-        self.path.take_path(path)
+        """Show the path of the weights up to now."""
+        for plot in self._of(DrawsPath):
+            plot.take_path(path)
+
+    def set_path_note(self, note: str) -> None:
+        """Set the text to show while there is no path of the weights; "" for the default."""
+        for plot in self._of(DrawsPath):
+            plot.set_path_note(note)
 
     def mark(self, step: int, text: str) -> None:
-        """Mark a step in every plot over steps: something was changed there."""
-        for plot in (self.loss, self.error, self.margin, self.gradient, self.weights):
+        """Mark a step in every plot over steps, because something changed there."""
+        for plot in self._of(DrawsSeries):
             plot.mark(step, text)
 
     def set_value_source(self, source: ValueSource | None) -> None:
         """Set where plots read values that they no longer keep; None for nowhere."""
-        for plot in (self.loss, self.error, self.margin, self.gradient, self.weights):
+        for plot in self._of(DrawsSeries):
             plot.set_value_source(source)
 
     def refresh(self) -> None:
-        """Draw what has come since the last frame."""
+        """Draw what has arrived since the last frame."""
         for plot in self._plots:
             plot.refresh()
 
     def clear(self) -> None:
-        """Forget the run that is shown."""
+        """Remove the data of the run that is shown."""
         for plot in self._plots:
             plot.clear()
 
     def set_task(self, task: str) -> None:
-        """Whether there are a 0-1 error and margins to plot (``classes``) or none (``regression``)."""
-        self.error.set_task(task)
-        self.margin.set_task(task)
+        """Set the learning task: ``classes``, or ``regression``, which has no error or margin."""
+        for plot in self._of(DependsOnTask):
+            plot.set_task(task)
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Follow the theme."""
+        """Apply the colors of a theme."""
         for plot in self._plots:
             plot.set_colors(colors)
+
+    def _of(self, kind: type[P]) -> list[P]:
+        """Return the plots of a class or with the methods of a protocol."""
+        return [plot for plot in self._plots if isinstance(plot, kind)]
 
     def _enlarge(self, tile: Tile) -> None:
         alone = any(other.isHidden() for other in self.tiles)
         for other in self.tiles:
             other.setVisible(alone or other is tile)
-        for row in self._rows:
+        for row in self._rows.values():
             row.setVisible(alone or row.isAncestorOf(tile))
         tile.enlarge_button.setText("⤢" if alone else "⤡")
+
+
+def _splitter(orientation: Qt.Orientation) -> QSplitter:
+    splitter = QSplitter(orientation)
+    splitter.setChildrenCollapsible(False)
+    return splitter

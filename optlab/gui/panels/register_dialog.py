@@ -1,5 +1,6 @@
-"""Registering a model of one's own: what will be executed is shown, and nothing is before it was
-confirmed.
+"""The dialog that registers a model of the user's own.
+
+It shows the source of the model, and executes nothing before the user confirms.
 """
 
 from __future__ import annotations
@@ -22,33 +23,35 @@ from PySide6.QtWidgets import (
 
 from optlab.core.errors import OptLabError
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
+from optlab.gui.geometry import resize_to_screen
 from optlab.outside.own_models import records, sources
 from optlab.outside.own_models.sources import Source
 from optlab.tasks.own_files import Registered, RegisterTask
 
 _WARNING = (
-    "Registering executes this file, now and whenever an experiment on this machine names the model. It can do whatever you can do on this machine. "
-    "An experiment file can name a registered model; it can never bring one along."
+    "Registering executes this file, now and whenever an experiment on this machine names the "
+    "model. It can do whatever you can do on this machine. An experiment file can name a "
+    "registered model, but it can never contain one."
 )
 
 
 class RegisterDialog(QDialog):
-    """Asks for a file and a name, shows the source, and registers it when it is told to.
+    """Asks for a file and a name, shows the source, and registers the model when confirmed.
 
-    Signals: ``registered(str)``: the model of this name can be picked now.
+    Signals: ``registered(str)``: the name under which the model can be selected.
     """
 
     registered = Signal(str)
 
-    def __init__(self, warmth: WorkerPrewarmer, parent: QWidget | None = None) -> None:
+    def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Register a model of your own")
-        self.resize(820, 680)
+        resize_to_screen(self, 820, 680)
         self._source: Source | None = None
-        self.questions = TaskBridge(warmth.pool, self)
+        self.tasks = TaskBridge(prewarmer.pool, self)
         self.path = QLineEdit()
         self.path.setPlaceholderText(
-            "A Python file, or an importable module; with :Class behind it where there are several"
+            "Python file or importable module; append :Class if it has several"
         )
         self.path.setAccessibleName("File or module")
         file_button = QPushButton("File…")
@@ -64,8 +67,8 @@ class RegisterDialog(QDialog):
         self.code.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.warning = QLabel(_WARNING)
         self.warning.setWordWrap(True)
-        self.words = QLabel("")
-        self.words.setWordWrap(True)
+        self.message = QLabel("")
+        self.message.setWordWrap(True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.confirm_button = QPushButton("Execute and register")
         self.confirm_button.setObjectName("primary")
@@ -82,39 +85,39 @@ class RegisterDialog(QDialog):
         layout.addWidget(self.facts)
         layout.addWidget(self.code, 1)
         layout.addWidget(self.warning)
-        layout.addWidget(self.words)
+        layout.addWidget(self.message)
         layout.addWidget(buttons)
         file_button.clicked.connect(self._choose)
-        self.path.editingFinished.connect(self._look)
+        self.path.editingFinished.connect(self._show_source)
         self.name.textEdited.connect(lambda _text: self._check())
         self.confirm_button.clicked.connect(self._confirm)
         buttons.rejected.connect(self.reject)
-        self.questions.answered.connect(self._take)
-        self.questions.failed.connect(self._failed)
-        self.finished.connect(lambda _result: self.questions.shut_down())
+        self.tasks.answered.connect(self._registered)
+        self.tasks.failed.connect(self._failed)
+        self.finished.connect(lambda _result: self.tasks.shut_down())
         self._check()
 
-    def look_at(self, what: str) -> None:
+    def open_path(self, origin: str) -> None:
         """Show the source of a file or module, without executing it."""
-        self.path.setText(what)
-        self._look()
+        self.path.setText(origin)
+        self._show_source()
 
     def _choose(self) -> None:
         name, _ = QFileDialog.getOpenFileName(
-            self, "A model of your own", self.path.text(), "Python (*.py);;All files (*)"
+            self, "Select a model", self.path.text(), "Python (*.py);;All files (*)"
         )
         if name:
-            self.look_at(name)
+            self.open_path(name)
 
-    def _look(self) -> None:
-        what = self.path.text().strip()
+    def _show_source(self) -> None:
+        origin = self.path.text().strip()
         self._source = None
         self.code.clear()
         self.facts.setText("")
         self._say("")
-        if what:
+        if origin:
             try:
-                self._source = sources.find(what)
+                self._source = sources.find(origin)
             except OptLabError as error:
                 self._say(str(error), problem=True)
         if self._source is not None:
@@ -134,22 +137,22 @@ class RegisterDialog(QDialog):
                 problem = str(error)
             self._say(problem, problem=bool(problem))
         self.confirm_button.setEnabled(
-            self._source is not None and not problem and not self.questions.active
+            self._source is not None and not problem and not self.tasks.active
         )
 
     def _confirm(self) -> None:
         if self._source is not None:
             self.confirm_button.setEnabled(False)
-            self._say("Trying the model on data of the usual shapes…")
-            what = self._source.origin if self._source.imported else str(self._source.path)
-            self.questions.ask(
+            self._say("Testing the model on data of common shapes…")
+            origin = self._source.origin if self._source.imported else str(self._source.path)
+            self.tasks.ask(
                 RegisterTask(
-                    f"{what}:{self._source.cls}", self._source.sha256, self.name.text().strip()
+                    f"{origin}:{self._source.cls}", self._source.sha256, self.name.text().strip()
                 )
             )
 
-    def _take(self, done: Registered) -> None:
-        self.registered.emit(f"{records.PREFIX}{done.registration.name}")
+    def _registered(self, result: Registered) -> None:
+        self.registered.emit(f"{records.PREFIX}{result.registration.name}")
         self.accept()
 
     def _failed(self, sentence: str) -> None:
@@ -157,7 +160,7 @@ class RegisterDialog(QDialog):
         self.confirm_button.setEnabled(True)
 
     def _say(self, sentence: str, *, problem: bool = False) -> None:
-        self.words.setText(sentence)
-        self.words.setProperty("problem", problem)
-        self.words.style().unpolish(self.words)
-        self.words.style().polish(self.words)
+        self.message.setText(sentence)
+        self.message.setProperty("problem", problem)
+        self.message.style().unpolish(self.message)
+        self.message.style().polish(self.message)

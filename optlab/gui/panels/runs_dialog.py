@@ -1,4 +1,4 @@
-"""The runs dialog: what was trained before, to look at again, go on with, export or delete."""
+"""The runs dialog: stored runs, to show, resume, export or delete."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.core.errors import OptLabError
+from optlab.gui.geometry import resize_to_screen
 from optlab.gui.item_models.runs_table_model import RunsTableModel
 from optlab.store import RunRecord, Store
 from optlab.store.export import export
@@ -29,9 +30,12 @@ from optlab.store.export import export
 class RunsDialog(QDialog):
     """Lists the stored runs.
 
-    Signals:
-        resumeRequested: id of a run to go on with. showRequested: id of a run whose curves to draw.
-            openRequested: a run's experiment file, as text.
+    Args:
+        parent: window above which the dialog opens.
+        busy: whether a run is in progress, so that no other can be shown or resumed.
+
+    Signals: ``resumeRequested(str)``: id of a run to resume; ``showRequested(str)``: id of a run
+    whose curves to draw; ``openRequested(str)``: a stored experiment as TOML.
     """
 
     resumeRequested = Signal(str)
@@ -41,7 +45,7 @@ class RunsDialog(QDialog):
     def __init__(self, parent: QWidget | None = None, *, busy: bool = False) -> None:
         super().__init__(parent)
         self.setWindowTitle("Runs")
-        self.resize(900, 480)
+        resize_to_screen(self, 900, 480)
         self._busy = busy
         self.model = RunsTableModel()
         self.table = QTableView()
@@ -55,22 +59,22 @@ class RunsDialog(QDialog):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.words = QLabel("")
-        self.words.setWordWrap(True)
+        self.message = QLabel("")
+        self.message.setWordWrap(True)
         self.hidden_runs = QLabel("")
         self.hidden_runs.setWordWrap(True)
 
-        self.show_button = self._button("Show curves", "Draw this run's curves in the window")
+        self.show_button = self._button("Show curves", "Draw the curves of this run")
         self.open_button = self._button(
-            "Open experiment", "Put this run's experiment into the editor"
+            "Open experiment", "Show the experiment of this run in the editor"
         )
-        self.resume_button = self._button(
-            "Resume", "Go on from where the run was interrupted or stopped"
-        )
+        self.resume_button = self._button("Resume", "Resume from the last checkpoint")
         self.export_button = self._button(
-            "Export…", "Write this run's series to a CSV or Parquet file"
+            "Export…", "Write the series of this run to a CSV or Parquet file"
         )
-        self.delete_button = self._button("Delete…", "Remove this run and its snapshots for ever")
+        self.delete_button = self._button(
+            "Delete…", "Permanently delete this run and its snapshots"
+        )
         self.show_button.clicked.connect(self._show)
         self.open_button.clicked.connect(self._open)
         self.resume_button.clicked.connect(self._resume)
@@ -93,27 +97,27 @@ class RunsDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.hidden_runs)
-        layout.addWidget(self.words)
+        layout.addWidget(self.message)
         layout.addLayout(buttons)
         self.table.selectionModel().selectionChanged.connect(self._selection_changed)
         self.table.doubleClicked.connect(self._show)
         self.reload()
 
     def reload(self) -> None:
-        """Read the list anew."""
+        """Read the list of runs again."""
         hidden = ""
         try:
             with Store.open() as store:
                 self.model.set_records(store.runs())
                 hidden = store.hidden
-            self.words.setText(
+            self.message.setText(
                 ""
                 if self.model.rowCount()
-                else "No run is stored yet: press Start in the window, or type optlab run."
+                else "No run is stored yet. Press Start in the window, or use optlab run."
             )
         except OptLabError as error:
             self.model.set_records([])
-            self.words.setText(str(error))
+            self.message.setText(str(error))
         self.hidden_runs.setText(hidden)
         self.hidden_runs.setVisible(bool(hidden))
         if self.model.rowCount():
@@ -121,7 +125,7 @@ class RunsDialog(QDialog):
         self._selection_changed()
 
     def selected(self) -> RunRecord | None:
-        """The run in the selected row."""
+        """Return the run in the selected row, or None."""
         rows = self.table.selectionModel().selectedRows()
         return self.model.record(rows[0].row()) if rows else None
 
@@ -133,7 +137,7 @@ class RunsDialog(QDialog):
         self.resume_button.setEnabled(record is not None and record.resumable and not self._busy)
         self.delete_button.setEnabled(record is not None and not record.going)
         if record is not None:
-            self.words.setText(f"{record.id}  ·  {record.reason}" if record.reason else record.id)
+            self.message.setText("  ·  ".join(filter(None, (record.id, record.reason))))
 
     def _show(self) -> None:
         record = self.selected()
@@ -173,9 +177,9 @@ class RunsDialog(QDialog):
                     Path(name),
                     force=True,
                 )
-            self.words.setText(f"Written to {name}.")
+            self.message.setText(f"Written to {name}.")
         except OptLabError as error:
-            self.words.setText(str(error))
+            self.message.setText(str(error))
 
     def _delete(self) -> None:
         record = self.selected()
@@ -191,7 +195,7 @@ class RunsDialog(QDialog):
                 with Store.open() as store:
                     store.delete(record.id)
             except OptLabError as error:
-                self.words.setText(str(error))
+                self.message.setText(str(error))
                 return
             self.reload()
 

@@ -1,4 +1,4 @@
-"""A tile: the frame in which a plot stands."""
+"""A tile: a plot with a heading and a frame."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLay
 
 
 class Tile(QFrame):
-    """A plot with its title and, where there are others beside it, a button that gives it the whole
-    panel.
+    """A plot with its title.
+
+    Args:
+        title: heading.
+        plot: the plot.
+        enlarge: called by a button to give the tile the entire panel; None for no button.
     """
 
     def __init__(
@@ -23,7 +27,7 @@ class Tile(QFrame):
         self.enlarge_button = QToolButton()
         self.enlarge_button.setText("⤢")
         self.enlarge_button.setAutoRaise(True)
-        self.enlarge_button.setToolTip("Enlarge this plot, or show all again")
+        self.enlarge_button.setToolTip("Enlarge this plot, or show all plots again")
         self.enlarge_button.setAccessibleName(f"Enlarge {title}")
         if enlarge is None:
             self.enlarge_button.hide()

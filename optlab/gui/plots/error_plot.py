@@ -30,6 +30,9 @@ class ErrorPlot(RunSeriesPlot):
     ``averaged_validation_error``.
     """
 
+    tile_title = "0-1 error"
+    tile_row, tile_position = 0, 1
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_LINES, "0-1 error (%)", floor=0.0, scale=100.0, parent=parent)
         self.setAccessibleName("0-1 error over steps")

@@ -23,6 +23,9 @@ class GradientPlot(RunSeriesPlot):
     clipping changed.
     """
 
+    tile_title = "Gradient norms"
+    tile_row, tile_position = 1, 0
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_LINES, "Norm", log_y=True, parent=parent)
         self.setAccessibleName("Gradient and update norm over steps")

@@ -31,6 +31,9 @@ class LossPlot(RunSeriesPlot):
     The legend also offers the penalty and the gap between risk and training loss.
     """
 
+    tile_title = "Loss"
+    tile_row, tile_position = 0, 0
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_LINES, "Loss", log_y=True, parent=parent)
         self.setAccessibleName("Loss over steps")

@@ -17,6 +17,9 @@ NO_CLASSES = "A regression has no margin, because it has no classes."
 class MarginPlot(RunSeriesPlot):
     """Series ``margin`` and ``validation_margin``; misclassified examples have negative margins."""
 
+    tile_title = "Margins"
+    tile_row, tile_position = 0, 2
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_LINES, "Margin", parent=parent)
         self.setAccessibleName("Margins over steps")

@@ -26,11 +26,15 @@ class PathPlot(PlotFrame):
     Both axes have the same scale, so lengths are comparable.
     """
 
+    tile_title = "Path in weight space"
+    tile_row, tile_position = 1, 2
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(steps=False, parent=parent)
         self.setAccessibleName("Path in weight space")
         self._run = 0
         self._path: WeightPath | None = None
+        self._note = ""
         self.caption = QLabel()
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.caption.setWordWrap(True)
@@ -67,13 +71,20 @@ class PathPlot(PlotFrame):
         self._path = None
         self.follow()
 
+    def set_path_note(self, note: str) -> None:
+        """Set the text to show in place of the path while there is none; "" for the default."""
+        self._note = note
+        self.follow()
+
     def _draw(self) -> None:
         path = self._path
         points = (
             np.empty((0, 2)) if path is None else path.plane[np.isfinite(path.plane).all(axis=1)]
         )
         if path is None or not len(points):
-            self._show_message(NOTHING_YET if path is None else "The path has no finite points.")
+            self._show_message(
+                (self._note or NOTHING_YET) if path is None else "The path has no finite points."
+            )
             self.caption.setText("")
             for item in (*self.pieces, self.marks):
                 item.clear()

@@ -78,6 +78,9 @@ class WeightsPlot(QWidget):
     with a value at every step.
     """
 
+    tile_title = "Weight trajectories"
+    tile_row, tile_position = 1, 1
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName("Weights over steps")
@@ -173,6 +176,16 @@ class WeightsPlot(QWidget):
     def set_value_source(self, source: ValueSource | None) -> None:
         """Set where values are read that the plots no longer keep; None for nowhere."""
         self.followed.set_value_source(source)
+
+    def set_path_note(self, note: str) -> None:
+        """Set the text to show in place of the largest-moving weights; "" for the default.
+
+        With a text, the followed weights are shown instead, if there are any.
+        """
+        self.largest.empty_text = note or NOTHING_YET
+        self.largest.follow()
+        if note and self._names:
+            self.mode.setCurrentIndex(1)
 
     def mark(self, step: float, text: str) -> None:
         """Mark a step in both plots."""

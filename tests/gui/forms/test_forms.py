@@ -97,7 +97,7 @@ def panel(qtbot: QtBot) -> ExperimentPanel:
     made = ExperimentPanel()
     qtbot.addWidget(made)
     made.set_experiment(Experiment.load(paths.presets() / "digits-mlp.toml"))
-    made._settling.stop()
+    made._typing_timer.stop()
     return made
 
 
@@ -201,9 +201,9 @@ def test_that_a_bad_field_makes_no_experiment(panel: ExperimentPanel, section: s
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in paths.presets().glob("*.toml")))
 def test_that_the_panel_gives_back_what_it_was_given(panel: ExperimentPanel, name: str) -> None:
-    asked = Experiment.load(Path(paths.presets() / f"{name}.toml"))
-    panel.set_experiment(asked)
-    assert panel.experiment() == asked
+    requested = Experiment.load(Path(paths.presets() / f"{name}.toml"))
+    panel.set_experiment(requested)
+    assert panel.experiment() == requested
 
 
 @settings(
@@ -218,7 +218,7 @@ def test_that_the_panel_gives_back_what_it_was_given(panel: ExperimentPanel, nam
 def test_that_numbers_survive_the_panel_exactly(
     panel: ExperimentPanel, lr: float, momentum: float, seed: int, hidden: list[int]
 ) -> None:
-    asked = Experiment.from_dict(
+    requested = Experiment.from_dict(
         {
             "seed": seed,
             "dataset": {"name": "iris"},
@@ -226,12 +226,12 @@ def test_that_numbers_survive_the_panel_exactly(
             "optimizer": {"name": "momentum", "lr": lr, "momentum": momentum},
         }
     )
-    panel.set_experiment(asked)
-    panel._settling.stop()
+    panel.set_experiment(requested)
+    panel._typing_timer.stop()
     editors = panel._editors()
     for path in ("optimizer.lr", "optimizer.momentum", "seed", "model.hidden"):
         type_into(editors[path], editors[path].editor().text())  # type: ignore[attr-defined]
-    assert panel.experiment() == asked
+    assert panel.experiment() == requested
 
 
 def test_that_a_log_slider_moves_by_ratios() -> None:
@@ -300,8 +300,8 @@ def test_that_looking_at_another_component_loses_no_edit(panel: ExperimentPanel)
 
 
 def test_that_only_live_fields_are_open_while_a_run_goes(panel: ExperimentPanel) -> None:
-    told: list[tuple[str, float]] = []
-    panel.liveValueChanged.connect(lambda path, value: told.append((path, value)))
+    sent: list[tuple[str, float]] = []
+    panel.liveValueChanged.connect(lambda path, value: sent.append((path, value)))
     panel.set_locked(True)
     editors = panel._editors()
     assert editors["optimizer.lr"].isEnabled() and editors["optimizer.momentum"].isEnabled()
@@ -310,7 +310,7 @@ def test_that_only_live_fields_are_open_while_a_run_goes(panel: ExperimentPanel)
     assert not panel.components["optimizer"].picker.isEnabled()
     type_into(editors["optimizer.lr"], "0.5")
     type_into(editors["optimizer.lr"], "-1")
-    assert told == [("optimizer.lr", 0.5)]
+    assert sent == [("optimizer.lr", 0.5)]
     panel.set_locked(False)
     assert editors["model.hidden"].isEnabled()
 
@@ -318,16 +318,16 @@ def test_that_only_live_fields_are_open_while_a_run_goes(panel: ExperimentPanel)
 def test_that_another_task_brings_a_fitting_loss_and_says_so(panel: ExperimentPanel) -> None:
     form = panel.components["dataset"]
     form.picker.setCurrentIndex(form.picker.findData("diabetes"))
-    panel._settling.stop()
+    panel._typing_timer.stop()
     assert panel.chosen("loss") == "squared_error"
-    assert not panel.note.isHidden() and "Squared error" in panel.note.text()
+    assert not panel.loss_note.isHidden() and "Squared error" in panel.loss_note.text()
     assert panel.experiment().dataset.name == "diabetes"
 
 
-def test_that_parts_that_do_not_fit_are_said_in_words(panel: ExperimentPanel) -> None:
+def test_that_parts_that_do_not_fit_are_said_with_a_reason(panel: ExperimentPanel) -> None:
     form = panel.components["dataset"]
     form.picker.setCurrentIndex(form.picker.findData("diabetes"))
-    panel._settling.stop()
+    panel._typing_timer.stop()
     loss = panel.components["loss"]
     loss.picker.setCurrentIndex(loss.picker.findData("cross_entropy"))
     assert "loss.name" in panel.problem()
@@ -360,11 +360,11 @@ def test_that_every_page_can_be_opened(qtbot: QtBot, kind: str) -> None:
     for component in registry.components(kind):
         shown = HelpPage(kind, component.name)
         qtbot.addWidget(shown)
-        words = " ".join(shown.text.toPlainText().split())
-        assert component.label in words
-        assert shown.text.page is not None and shown.text.page.sentence in words
+        text = " ".join(shown.text.toPlainText().split())
+        assert component.label in text
+        assert shown.text.page is not None and shown.text.page.sentence in text
         for field in component.fields():
-            assert f"{kind}.{field.name}" in words
+            assert f"{kind}.{field.name}" in text
 
 
 def test_that_a_page_follows_the_theme(qtbot: QtBot) -> None:
@@ -379,10 +379,10 @@ def test_that_a_page_follows_the_theme(qtbot: QtBot) -> None:
 
 
 def test_that_forms_can_ask_for_a_page(panel: ExperimentPanel) -> None:
-    asked: list[tuple[str, str]] = []
-    panel.pageRequested.connect(lambda kind, name: asked.append((kind, name)))
+    requested: list[tuple[str, str]] = []
+    panel.pageRequested.connect(lambda kind, name: requested.append((kind, name)))
     panel.components["optimizer"].page_button.click()
-    assert asked == [("optimizer", "momentum")]
+    assert requested == [("optimizer", "momentum")]
 
 
 @pytest.mark.parametrize("value", [0.1, 1e-8, 5.0, 123456789.0, 1 / 3, 2.5e-300])

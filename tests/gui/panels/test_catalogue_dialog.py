@@ -49,31 +49,31 @@ def test_that_chapters_come_in_the_order_of_the_notes() -> None:
 
 def test_that_entries_stand_below_their_group() -> None:
     search = CatalogueSearch(CatalogueModel())
-    adam = search.place("optimizer", "adam")
+    adam = search.index_of("optimizer", "adam")
     assert adam.parent().data() == registry.get("optimizer", "adam").group
     assert adam.parent().parent().data() == "Optimizers"
 
 
 @pytest.mark.parametrize(
-    ("words", "first"),
+    ("text", "first"),
     [
         ("GLOROT", ("initializer", "normalized")),
         ("momentum interim point", ("optimizer", "nesterov")),
         ("zeiler", ("optimizer", "adadelta")),
     ],
 )
-def test_that_the_search_reads_names_rules_and_sources(words: str, first: tuple[str, str]) -> None:
+def test_that_the_search_reads_names_rules_and_sources(text: str, first: tuple[str, str]) -> None:
     search = CatalogueSearch(CatalogueModel())
-    search.look_for(words)
+    search.search(text)
     assert first in shown(search)
     assert len(shown(search)) < 10
 
 
 def test_that_all_words_have_to_be_there() -> None:
     search = CatalogueSearch(CatalogueModel())
-    search.look_for("adam nothingofthekind")
+    search.search("adam nothingofthekind")
     assert shown(search) == set()
-    search.look_for("")
+    search.search("")
     assert ("optimizer", "adam") in shown(search)
 
 
@@ -93,7 +93,7 @@ def test_that_typing_narrows_the_tree_and_selects_a_match(
     qtbot.waitUntil(lambda: dialog.chosen() == ("optimizer", "saddle_free_newton"))
     assert dialog.count.text().endswith("entries")
     dialog.search.setText("no such thing at all")
-    qtbot.waitUntil(lambda: "Nothing" in dialog.count.text())
+    qtbot.waitUntil(lambda: "No entry" in dialog.count.text())
     assert not dialog.use_button.isEnabled()
 
 
@@ -101,9 +101,9 @@ def test_that_the_return_key_asks_for_the_selected_entry(
     qtbot: QtBot, dialog: CatalogueDialog
 ) -> None:
     dialog.show_entry("schedule", "cosine")
-    with qtbot.waitSignal(dialog.useRequested) as asked:
+    with qtbot.waitSignal(dialog.useRequested) as requested:
         qtbot.keyClick(dialog.tree, Qt.Key.Key_Return)
-    assert asked.args == ["schedule", "cosine"]
+    assert requested.args == ["schedule", "cosine"]
 
 
 def test_that_a_measure_cannot_be_put_into_the_experiment(

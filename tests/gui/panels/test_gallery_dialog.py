@@ -63,11 +63,11 @@ def test_that_the_search_looks_at_what_there_is_to_see(gallery: GalleryDialog) -
 def test_that_a_preset_is_opened_and_started(
     qtbot: QtBot, gallery: GalleryDialog, start: bool
 ) -> None:
-    asked: list[tuple[Path, bool]] = []
-    gallery.openRequested.connect(lambda path, start: asked.append((path, start)))
+    requested: list[tuple[Path, bool]] = []
+    gallery.openRequested.connect(lambda path, start: requested.append((path, start)))
     gallery.choose("moons-mlp")
     (gallery.start_button if start else gallery.open_button).click()
-    assert [(path.stem, flag) for path, flag in asked] == [("moons-mlp", start)]
+    assert [(path.stem, flag) for path, flag in requested] == [("moons-mlp", start)]
     assert not gallery.isVisible()
 
 

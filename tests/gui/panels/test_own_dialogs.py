@@ -40,15 +40,15 @@ class WideNet(torch.nn.Module):
 
 
 @pytest.fixture
-def warmth() -> Iterator[WorkerPrewarmer]:
-    warmth = WorkerPrewarmer()
-    yield warmth
-    warmth.end()
+def prewarmer() -> Iterator[WorkerPrewarmer]:
+    prewarmer = WorkerPrewarmer()
+    yield prewarmer
+    prewarmer.end()
 
 
 @pytest.fixture
-def importing(qtbot: QtBot, warmth: WorkerPrewarmer) -> Iterator[ImportDialog]:
-    dialog = ImportDialog(warmth)
+def importing(qtbot: QtBot, prewarmer: WorkerPrewarmer) -> Iterator[ImportDialog]:
+    dialog = ImportDialog(prewarmer)
     qtbot.addWidget(dialog)
     dialog.show()
     yield dialog
@@ -64,12 +64,12 @@ def test_that_a_table_is_read_as_it_seems_to_be_written(
 ) -> None:
     path = tmp_path / "table.csv"
     path.write_text(TABLE, encoding="utf-8")
-    importing.look_at(str(path))
+    importing.open_path(str(path))
     usable(qtbot, importing)
     headings = [importing.table.horizontalHeaderItem(place).text() for place in range(3)]  # type: ignore[union-attr]
     assert headings == ["length\nreal", "width\nwhole", "kind\ntarget"]
     assert importing.table.item(1, 0).text() == "1,5"  # type: ignore[union-attr]
-    assert "2 classes" in importing.words.text()
+    assert "2 classes" in importing.message.text()
     used: list[dict[str, Any]] = []
     importing.useRequested.connect(used.append)
     importing.use_button.click()
@@ -90,40 +90,40 @@ def test_that_a_click_on_a_heading_chooses_the_target(
     path.write_text(
         "a,b,c\n" + "".join(f"{n}.5,{n % 4},{n * 2}.25\n" for n in range(40)), encoding="utf-8"
     )
-    importing.look_at(str(path))
+    importing.open_path(str(path))
     usable(qtbot, importing)
     importing.table.horizontalHeader().sectionClicked.emit(0)
     assert not importing.use_button.isEnabled()
     usable(qtbot, importing)
-    assert importing._seen is not None and importing._seen.section()["target"] == "a"
-    assert "real-valued" in importing.words.text()
+    assert importing._read is not None and importing._read.section()["target"] == "a"
+    assert "real-valued" in importing.message.text()
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "text"),
     [("a,b\n1,2\n3\n", "line 3"), ("", "empty"), ("a,b\n1,2\n,3\n4,5\n", "line 3")],
 )
 def test_that_a_wrong_table_is_told_and_cannot_be_used(
-    qtbot: QtBot, importing: ImportDialog, tmp_path: Path, content: str, words: str
+    qtbot: QtBot, importing: ImportDialog, tmp_path: Path, content: str, text: str
 ) -> None:
     path = tmp_path / "wrong.csv"
     path.write_text(content, encoding="utf-8")
-    importing.look_at(str(path))
-    qtbot.waitUntil(lambda: bool(importing.words.property("problem")), timeout=60_000)
-    assert str(path) in importing.words.text() and words in importing.words.text()
+    importing.open_path(str(path))
+    qtbot.waitUntil(lambda: bool(importing.message.property("problem")), timeout=60_000)
+    assert str(path) in importing.message.text() and text in importing.message.text()
     assert not importing.use_button.isEnabled()
 
 
 def test_that_a_file_that_is_not_there_is_told(
     qtbot: QtBot, importing: ImportDialog, tmp_path: Path
 ) -> None:
-    importing.look_at(str(tmp_path / "nowhere.csv"))
-    qtbot.waitUntil(lambda: "cannot be read" in importing.words.text(), timeout=60_000)
+    importing.open_path(str(tmp_path / "nowhere.csv"))
+    qtbot.waitUntil(lambda: "cannot be read" in importing.message.text(), timeout=60_000)
 
 
 @pytest.fixture
-def registering(qtbot: QtBot, warmth: WorkerPrewarmer) -> Iterator[RegisterDialog]:
-    dialog = RegisterDialog(warmth)
+def registering(qtbot: QtBot, prewarmer: WorkerPrewarmer) -> Iterator[RegisterDialog]:
+    dialog = RegisterDialog(prewarmer)
     qtbot.addWidget(dialog)
     dialog.show()
     yield dialog
@@ -135,14 +135,14 @@ def test_that_nothing_is_executed_before_it_was_confirmed(
 ) -> None:
     file, trace = tmp_path / "net.py", tmp_path / "trace"
     file.write_text(NET.format(trace=str(trace)), encoding="utf-8")
-    registering.look_at(str(file))
+    registering.open_path(str(file))
     assert "class WideNet" in registering.facts.text()
     assert "torch.nn.Linear(inputs, width)" in registering.code.toPlainText()
     assert registering.name.text() == "wide_net"
     assert not trace.exists()
-    with qtbot.waitSignal(registering.registered, timeout=60_000) as told:
+    with qtbot.waitSignal(registering.registered, timeout=60_000) as emitted:
         registering.confirm_button.click()
-    assert told.args == ["own.wide_net"]
+    assert emitted.args == ["own.wide_net"]
     assert trace.exists()
     assert [registration.name for registration in records.read()] == ["wide_net"]
 
@@ -152,21 +152,21 @@ def test_that_a_file_that_changed_after_the_look_is_not_executed(
 ) -> None:
     file, trace = tmp_path / "net.py", tmp_path / "trace"
     file.write_text(NET.format(trace=str(trace)), encoding="utf-8")
-    registering.look_at(str(file))
+    registering.open_path(str(file))
     file.write_text(NET.format(trace=str(trace)) + "\n# another\n", encoding="utf-8")
     registering.confirm_button.click()
-    qtbot.waitUntil(lambda: "has changed since" in registering.words.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "has changed since" in registering.message.text(), timeout=60_000)
     assert not trace.exists() and records.read() == ()
 
 
 def test_that_a_wrong_name_or_file_closes_the_confirmation(
     registering: RegisterDialog, tmp_path: Path
 ) -> None:
-    registering.look_at(str(tmp_path / "nowhere.py"))
-    assert registering.words.property("problem") and not registering.confirm_button.isEnabled()
+    registering.open_path(str(tmp_path / "nowhere.py"))
+    assert registering.message.property("problem") and not registering.confirm_button.isEnabled()
     file = tmp_path / "net.py"
     file.write_text(NET.format(trace="x"), encoding="utf-8")
-    registering.look_at(str(file))
+    registering.open_path(str(file))
     assert registering.confirm_button.isEnabled()
     registering.name.setText("Not a name")
     registering._check()
@@ -183,7 +183,7 @@ def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(
     before = form.name()
     file = tmp_path / "net.py"
     file.write_text(NET.format(trace=str(tmp_path / "trace")), encoding="utf-8")
-    registering.look_at(str(file))
+    registering.open_path(str(file))
     with qtbot.waitSignal(registering.registered, timeout=60_000):
         registering.confirm_button.click()
     form.refresh_choices()
@@ -193,9 +193,9 @@ def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(
 
 
 def test_that_the_machine_and_what_went_wrong_can_be_copied_together(
-    qtbot: QtBot, warmth: WorkerPrewarmer
+    qtbot: QtBot, prewarmer: WorkerPrewarmer
 ) -> None:
-    dialog = MachineDialog(warmth, "It broke.\n\nTraceback: here")
+    dialog = MachineDialog(prewarmer, "It broke.\n\nTraceback: here")
     qtbot.addWidget(dialog)
     dialog.show()
     qtbot.waitUntil(lambda: "data folder" in dialog.text.toPlainText().lower(), timeout=60_000)

@@ -24,7 +24,7 @@ from optlab.training.session import session
 
 
 def stored(status: str = "finished") -> str:
-    asked = Experiment.from_dict(
+    requested = Experiment.from_dict(
         {
             "title": status,
             "dataset": {"name": "iris"},
@@ -36,15 +36,15 @@ def stored(status: str = "finished") -> str:
     if status == "stopped":
         inbox.put(Stop())
     with Store.open() as store:
-        writer = store.begin([asked], "thread")
-        for event in session([asked], inbox):
+        writer = store.begin([requested], "thread")
+        for event in session([requested], inbox):
             writer.record(event)
         writer.close()
         return str(writer.run_ids[0])
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [
         (0.2, "1 s"),
         (59.0, "59 s"),
@@ -53,8 +53,8 @@ def stored(status: str = "finished") -> str:
         (7325.0, "2 h 2 min"),
     ],
 )
-def test_that_time_spans_read_well(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+def test_that_time_spans_read_well(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_that_buttons_that_would_do_nothing_are_closed(qtbot: QtBot) -> None:
@@ -84,14 +84,14 @@ def test_that_buttons_that_would_do_nothing_are_closed(qtbot: QtBot) -> None:
 def test_that_pause_resumes_when_paused(qtbot: QtBot) -> None:
     bar = ControlBar()
     qtbot.addWidget(bar)
-    asked: list[str] = []
-    bar.pauseRequested.connect(lambda: asked.append("pause"))
-    bar.resumeRequested.connect(lambda: asked.append("resume"))
+    requested: list[str] = []
+    bar.pauseRequested.connect(lambda: requested.append("pause"))
+    bar.resumeRequested.connect(lambda: requested.append("resume"))
     bar.set_state("running")
     bar.pause_button.click()
     bar.set_state("paused")
     bar.pause_button.click()
-    assert asked == ["pause", "resume"]
+    assert requested == ["pause", "resume"]
 
 
 def test_that_speed_and_time_left_come_from_the_last_second(qtbot: QtBot) -> None:
@@ -126,7 +126,7 @@ def test_that_a_banner_answers_and_closes(qtbot: QtBot) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "words"),
+    ("section", "text"),
     [
         ({"name": "digits"}, "1,797 examples"),
         ({"name": "moons", "size": 200}, "200 examples"),
@@ -136,7 +136,7 @@ def test_that_a_banner_answers_and_closes(qtbot: QtBot) -> None:
 )
 @pytest.mark.parametrize("dark", [False, True])
 def test_that_data_are_drawn(
-    qtbot: QtBot, section: dict[str, object], words: str, dark: bool
+    qtbot: QtBot, section: dict[str, object], text: str, dark: bool
 ) -> None:
     widget = DataPreview()
     qtbot.addWidget(widget)
@@ -146,10 +146,10 @@ def test_that_data_are_drawn(
         widget.show_loading()
         blank = widget.picture.grab().toImage()
         widget.show_preview(preview(section))
-        assert words in widget.words.text()
+        assert text in widget.message.text()
         assert widget.picture.grab().toImage() != blank
         widget.show_problem("It cannot be loaded.")
-        assert widget.words.text() == "It cannot be loaded."
+        assert widget.message.text() == "It cannot be loaded."
         assert widget.picture.grab().toImage() == blank
     finally:
         theme.choose("system")
@@ -166,10 +166,10 @@ def test_that_runs_are_listed_with_what_can_be_done(qtbot: QtBot) -> None:
     assert not dialog.resume_button.isEnabled() and dialog.show_button.isEnabled()
     dialog.table.selectRow(rows["stopped"])
     assert dialog.resume_button.isEnabled()
-    asked: list[str] = []
-    dialog.resumeRequested.connect(asked.append)
+    requested: list[str] = []
+    dialog.resumeRequested.connect(requested.append)
     dialog.resume_button.click()
-    assert asked == [stopped]
+    assert requested == [stopped]
 
 
 def test_that_deleting_asks_first(qtbot: QtBot) -> None:
@@ -193,7 +193,7 @@ def test_that_deleting_asks_first(qtbot: QtBot) -> None:
     QTimer.singleShot(20, press(QMessageBox.StandardButton.Yes))
     dialog.delete_button.click()
     assert dialog.model.rowCount() == 0
-    assert "No run is stored yet" in dialog.words.text()
+    assert "No run is stored yet" in dialog.message.text()
 
 
 def test_that_a_damaged_row_hides_no_other_run_and_is_said(qtbot: QtBot) -> None:
@@ -224,10 +224,10 @@ def test_that_a_run_is_exported_where_one_says(
     )
     dialog.export_button.click()
     assert target.read_text().startswith("step,")
-    assert str(target) in dialog.words.text()
+    assert str(target) in dialog.message.text()
 
 
-def test_that_a_store_of_a_newer_version_is_told_in_words(qtbot: QtBot) -> None:
+def test_that_a_store_of_a_newer_version_is_reported(qtbot: QtBot) -> None:
     import sqlite3
 
     stored()
@@ -237,4 +237,4 @@ def test_that_a_store_of_a_newer_version_is_told_in_words(qtbot: QtBot) -> None:
     dialog = RunsDialog()
     qtbot.addWidget(dialog)
     assert dialog.model.rowCount() == 0
-    assert "999" in dialog.words.text() or "newer" in dialog.words.text()
+    assert "999" in dialog.message.text() or "newer" in dialog.message.text()

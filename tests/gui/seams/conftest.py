@@ -1,4 +1,4 @@
-"""A real window, watched: an exception that nobody caught, in a slot, a thread or a destructor,
+"""A real window, watched: an uncaught exception, in a slot, a thread or a destructor,
 fails the test.
 """
 
@@ -35,7 +35,7 @@ BASE: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def uncaught(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What nobody caught, and what Qt complained about; the test fails where there is any."""
+    """Uncaught exceptions and warnings of Qt; the test fails where there is any."""
     found: list[str] = []
 
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
@@ -53,12 +53,12 @@ def uncaught(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         lambda args: found.append(f"{args.exc_type.__name__}: {args.exc_value}"),
     )
 
-    def message(kind: QtMsgType, context: Any, words: str) -> None:
+    def message(kind: QtMsgType, context: Any, text: str) -> None:
         if (
             kind in (QtMsgType.QtWarningMsg, QtMsgType.QtCriticalMsg)
-            and "propagateSizeHints" not in words
+            and "propagateSizeHints" not in text
         ):
-            found.append(words)
+            found.append(text)
 
     before = qInstallMessageHandler(message)
     yield found
@@ -96,19 +96,19 @@ def train(qtbot: QtBot, window: MainWindow) -> RunRecord:
     """Press Start, wait for the end, and return what was stored."""
     before = len(stored())
     assert window.controls.start_button.isEnabled(), window.experiment_panel.problem()
-    asked = window.experiment_panel.experiment()
+    requested = window.experiment_panel.experiment()
     window.controls.start_button.click()
     qtbot.waitUntil(lambda: not window.bridge.active, timeout=WAIT)
     runs = stored()
     assert len(runs) == before + 1
-    assert Experiment.from_toml(runs[0].experiment) == asked, (
+    assert Experiment.from_toml(runs[0].experiment) == requested, (
         "what the editor shows is what is trained"
     )
     return runs[0]
 
 
 def assert_refused(window: MainWindow, uncaught: list[str]) -> None:
-    """Start is closed and says why; asked all the same, the window refuses in words and stores
+    """Start is closed and says why; started all the same, the window reports why and stores
     nothing.
     """
     before = len(stored())
@@ -117,7 +117,7 @@ def assert_refused(window: MainWindow, uncaught: list[str]) -> None:
     assert not window.controls.start_button.isEnabled()
     assert window.controls.start_button.toolTip() == problem
     window.start()
-    assert not window.bridge.active and window.controls.words.text() == problem
+    assert not window.bridge.active and window.controls.message.text() == problem
     assert len(stored()) == before and uncaught == []
 
 
@@ -141,7 +141,7 @@ def assert_preview_is_trained(qtbot: QtBot, window: MainWindow, run: RunRecord) 
     """The preview draws the very examples of the stored run's data."""
     expected = preview(Experiment.from_toml(run.experiment).to_dict()["dataset"])
     shown = window.experiment_panel.preview
-    qtbot.waitUntil(lambda: shown.words.text() == describe(expected), timeout=WAIT)
+    qtbot.waitUntil(lambda: shown.message.text() == describe(expected), timeout=WAIT)
     drawn = shown.picture._preview
     assert drawn is not None
     np.testing.assert_array_equal(drawn.x, expected.x)

@@ -120,13 +120,11 @@ def test_that_a_dropped_file_is_imported_or_opened(
     qtbot.waitUntil(lambda: window.experiment_panel.chosen("dataset") == "csv_file", timeout=60_000)
     assert train(qtbot, window).title == "prices.csv · mlp · sgd"
     saved = tmp_path / "experiment.toml"
-    window.write_file(saved)
+    window.files.write(saved)
     window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
     drop(saved)
-    assert (
-        window.experiment_panel.chosen("dataset") == "csv_file"
-        and train(qtbot, window).title == "prices.csv · mlp · sgd"
-    )
+    qtbot.waitUntil(lambda: window.experiment_panel.chosen("dataset") == "csv_file", timeout=60_000)
+    assert train(qtbot, window).title == "prices.csv · mlp · sgd"
 
 
 # --- catalogue, gallery, models, runs ------------------------------------------------------------------------------------------------
@@ -189,7 +187,7 @@ def test_that_a_preset_that_cannot_be_opened_starts_nothing(
     bad.write_text("seed = -1", encoding="utf-8")
     window.secondary_windows.presetPicked.emit(bad, True)
     assert not window.bridge.active and stored() == []
-    assert "seed is -1" in window.banner.words.text()
+    assert "seed is -1" in window.banner.message.text()
 
 
 NET = """
@@ -214,7 +212,7 @@ def test_that_a_registered_model_is_picked_and_trained_and_its_new_arguments_are
         file.write_text(NET.format(arguments=arguments), encoding="utf-8")
 
         def confirm(dialog: RegisterDialog) -> bool:
-            dialog.look_at(str(file))
+            dialog.open_path(str(file))
             dialog.confirm_button.click()
             return True
 
@@ -262,11 +260,11 @@ def test_that_stored_runs_are_shown_and_opened_again_under_the_same_name(
     )
     in_dialog(RunsDialog, pressed("show_button"))
     window.show_runs()
-    assert "flowers.csv · mlp · sgd" in window.controls.words.text()
+    assert "flowers.csv · mlp · sgd" in window.controls.message.text()
 
 
 @pytest.mark.parametrize("button", ["open_button", "show_button"])
-def test_that_a_stored_run_whose_file_is_gone_is_told_in_words(
+def test_that_a_stored_run_whose_file_is_gone_is_reported(
     qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path, button: str
 ) -> None:
     window = open_window(shown=False)
@@ -277,7 +275,7 @@ def test_that_a_stored_run_whose_file_is_gone_is_told_in_words(
     path.unlink()
     in_dialog(RunsDialog, pressed(button))
     window.show_runs()
-    assert "cannot be read" in window.banner.words.text() and not window.banner.isHidden()
+    assert "cannot be read" in window.banner.message.text() and not window.banner.isHidden()
     assert window.experiment_panel.chosen("dataset") == "iris"
 
 
@@ -288,7 +286,7 @@ def test_that_the_changes_of_a_remedy_are_made_together(
     qtbot: QtBot, open_window: Callable[..., MainWindow]
 ) -> None:
     window = open_window(shown=False, clipping={"name": "norm"}, optimizer={"name": "momentum"})
-    window.note.remedyChosen.emit(
+    window.diagnosis_panel.remedyChosen.emit(
         Remedy(
             "Use Newton's method", {"optimizer.name": "newton", "clipping.name": "none"}, live=False
         )
@@ -298,8 +296,8 @@ def test_that_the_changes_of_a_remedy_are_made_together(
         Experiment.from_toml(run.experiment).optimizer.name == "newton"
         and run.title == "iris · mlp · newton"
     )
-    window.note.remedyChosen.emit(Remedy("Clip", {"clipping.name": "norm"}, live=False))
-    assert "evaluates the objective directly" in window.controls.words.text()
+    window.diagnosis_panel.remedyChosen.emit(Remedy("Clip", {"clipping.name": "norm"}, live=False))
+    assert "evaluates the objective directly" in window.controls.message.text()
     assert window.experiment_panel.chosen("clipping") == "none", (
         "a remedy that cannot be had changes nothing"
     )
@@ -333,7 +331,7 @@ def test_that_runs_are_named_after_what_was_trained(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     window = open_window(shown=False)
-    window.load_file(PRESETS[DEFAULT_PRESET])
+    window.files.load(PRESETS[DEFAULT_PRESET])
     edit(qtbot, window, "budget.steps", "2")
     title = window.experiment_panel.general.editors["title"]
 
@@ -370,7 +368,7 @@ def test_that_a_preset_that_speaks_of_a_field_loses_its_title_with_that_field(
     qtbot: QtBot, open_window: Callable[..., MainWindow]
 ) -> None:
     window = open_window(shown=False)
-    window.load_file(PRESETS["diverges"])
+    window.files.load(PRESETS["diverges"])
     edit(qtbot, window, "budget.steps", "2")
     assert train(qtbot, window).title == "Diabetes · a rate too high"
     # As a run does when its rate is changed on the way.
@@ -383,6 +381,6 @@ def test_that_a_title_that_was_typed_outlives_a_remedy(
 ) -> None:
     window = open_window(shown=False)
     edit(qtbot, window, "title", "Mine")
-    window.note.remedyChosen.emit(Remedy("Clip", {"clipping.name": "norm"}, live=False))
+    window.diagnosis_panel.remedyChosen.emit(Remedy("Clip", {"clipping.name": "norm"}, live=False))
     run = train(qtbot, window)
     assert run.title == "Mine" and Experiment.from_toml(run.experiment).clipping.name == "norm"

@@ -1,4 +1,4 @@
-"""Every entry of every picker, through the window to a stored run or a refusal in words."""
+"""Every entry of every picker, through the window to a stored run or a reported reason."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from optlab.experiment.sections import SECTIONS
 from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.outside.datafiles import public_sets
+from optlab.training import events
 
 from .conftest import (
     BASE,
@@ -52,13 +53,13 @@ def test_that_there_is_a_picker_for_every_kind_that_fills_a_section(qtbot: QtBot
 
 
 @pytest.mark.parametrize("kind", SECTIONS)
-def test_that_every_entry_is_trained_and_stored_or_refused_in_words(
+def test_that_every_entry_is_trained_and_stored_or_refused_with_a_reason(
     qtbot: QtBot, open_window: Callable[..., MainWindow], uncaught: list[str], kind: str
 ) -> None:
     window = open_window(shown=False)
     panel, base = window.experiment_panel, window.experiment_panel.experiment()
-    failures: list[tuple[str, str]] = []
-    window.bridge.runFailed.connect(lambda message, detail: failures.append((message, detail)))
+    failures: list[events.SessionFailed] = []
+    window.bridge.on(events.SessionFailed, failures.append)
     started = 0
     for name in entries(panel.components[kind].picker):
         window.experiment_panel.set_experiment(base)
@@ -76,12 +77,10 @@ def test_that_every_entry_is_trained_and_stored_or_refused_in_words(
                 else f"{trained.dataset.short_name()} · {trained.model.name} · {trained.optimizer.name}"
             )
             if run.status == "failed":
-                # What only the loaded data tell: one sentence that names a field, not a defect.
-                message, detail = failures.pop()
-                assert detail == "" and f"{kind}.name" in message and message.endswith("."), (
-                    name,
-                    message,
-                )
+                # Only the loaded data show this: one sentence that names a field, not a defect.
+                failed = failures.pop()
+                assert failed.detail == "" and failed.message.endswith("."), (name, failed)
+                assert f"{kind}.name" in failed.message, (name, failed)
             else:
                 started += 1
         else:
@@ -156,12 +155,12 @@ def test_that_data_without_a_file_are_asked_for_beside_the_field_and_nothing_els
     assert len(names) >= 4
     for name in names:
         panel.pick("dataset", "iris")
-        qtbot.waitUntil(lambda: "150 examples" in preview.words.text(), timeout=WAIT)
+        qtbot.waitUntil(lambda: "150 examples" in preview.message.text(), timeout=WAIT)
         picked(window, name)
-        assert preview.picture._preview is None and "150 examples" not in preview.words.text()
+        assert preview.picture._preview is None and "150 examples" not in preview.message.text()
         assert len(beside(window)) == 1 and "is empty" in beside(window)[0]
         assert_refused(window, uncaught)
-        qtbot.waitUntil(lambda: "is empty" in preview.words.text(), timeout=WAIT)
+        qtbot.waitUntil(lambda: "is empty" in preview.message.text(), timeout=WAIT)
         assert preview.picture._preview is None
 
 
@@ -182,7 +181,7 @@ def test_that_data_of_ones_own_are_trained_and_previewed_when_their_file_is_type
         trained = Experiment.from_toml(run.experiment)
         assert trained.dataset.name == name and str(path) in run.experiment
         assert trained.loss.name == ("squared_error" if "regression" in what else "cross_entropy")
-        assert ("The loss is now" in panel.note.text() and not panel.note.isHidden()) == (
+        assert ("The loss is now" in panel.loss_note.text() and not panel.loss_note.isHidden()) == (
             "regression" in what
         )
         assert_preview_is_trained(qtbot, window, run)
@@ -205,7 +204,7 @@ def test_that_a_late_preview_of_other_data_is_not_shown(
     # The answer about iris comes only now.
     window.preview.answered.emit(run[0])
     window.preview.failed.emit("Iris cannot be read.")
-    assert panel.preview.picture._preview is None and "Loading" in panel.preview.words.text()
+    assert panel.preview.picture._preview is None and "Loading" in panel.preview.message.text()
     qtbot.waitUntil(lambda: len(run) == 3, timeout=WAIT)
     assert panel.preview.picture._preview is run[2]
 
@@ -215,6 +214,6 @@ def test_that_another_model_brings_its_loss_as_other_data_do(
 ) -> None:
     window = open_window(shown=False)
     window.experiment_panel.pick("model", "autoencoder")
-    assert "does not suit this model" in window.experiment_panel.note.text()
+    assert "does not suit this model" in window.experiment_panel.loss_note.text()
     assert Experiment.from_toml(train(qtbot, window).experiment).loss.name == "squared_error"
     assert len(stored()) == 1

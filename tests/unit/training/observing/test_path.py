@@ -161,7 +161,7 @@ def record_timed(
             recorder.add(step, point)
             kept += 1
     recorder.add(steps, points[-1])
-    return told(recorder), kept
+    return path_of(recorder), kept
 
 
 @pytest.mark.parametrize("slow_at", [0, 3, 30, 100])

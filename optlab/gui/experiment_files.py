@@ -1,0 +1,138 @@
+"""Opening and saving the experiment that the editor shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
+
+from optlab.core.errors import OptLabError
+from optlab.core.files import write_atomically
+from optlab.experiment import Experiment
+from optlab.gui.bridge import RunBridge
+from optlab.gui.panels.banner import Banner
+from optlab.gui.panels.experiment_panel import ExperimentPanel
+
+FILE_KINDS = "Experiments (*.toml);;All files (*)"
+
+
+class ExperimentFiles(QObject):
+    """Opens experiments into the editor, and saves the one that it shows.
+
+    Before an edited experiment is replaced by another one, the user is asked whether to save it.
+
+    Args:
+        show: shows an experiment in the editor.
+        window: its title names the file and marks edits, and dialogs open above it.
+
+    Signals: ``saved(object)``: the path of the file that was written.
+    """
+
+    saved = Signal(object)
+
+    def __init__(
+        self,
+        panel: ExperimentPanel,
+        show: Callable[[Experiment], None],
+        bridge: RunBridge,
+        banner: Banner,
+        window: QWidget,
+    ) -> None:
+        super().__init__(window)
+        self._panel, self._show, self._bridge = panel, show, bridge
+        self._banner, self._window = banner, window
+        self._file: Path | None = None
+        self._set_file(None)
+        panel.experimentChanged.connect(lambda _experiment: self._mark_edits())
+
+    def open(self) -> None:
+        """Ask for an experiment file and show it."""
+        name, _ = QFileDialog.getOpenFileName(self._window, "Open experiment", "", FILE_KINDS)
+        if name:
+            self.load(Path(name))
+
+    def load(self, path: Path) -> bool:
+        """Show the experiment of a file, and return whether it is shown.
+
+        The banner says why not.
+        """
+        if self._bridge.active:
+            self._banner.show_sentence(
+                "A run is in progress. Stop it before opening another experiment."
+            )
+            return False
+        return self.show(lambda: Experiment.load(path), path)
+
+    def load_document(self, document: str) -> bool:
+        """Show the experiment of a stored run, given as TOML, and return whether it is shown."""
+        return self.show(lambda: Experiment.from_toml(document))
+
+    def show(self, read: Callable[[], Experiment], file: Path | None = None) -> bool:
+        """Show the experiment that ``read`` returns, and return whether it is shown.
+
+        It is not shown if it cannot be read, or if the user cancels to keep the edits.
+
+        Args:
+            read: may raise an OptLabError, which the banner shows.
+            file: where the experiment is saved, None where it is not.
+        """
+        try:
+            experiment = read()
+            if not self._may_discard_edits():
+                return False
+            self._show(experiment)
+        except OptLabError as error:
+            self._banner.show_sentence(str(error), problem=True)
+            return False
+        self._banner.hide()
+        self._set_file(file)
+        return True
+
+    def save(self) -> None:
+        """Ask for a path and save the experiment there."""
+        name, _ = QFileDialog.getSaveFileName(
+            self._window,
+            "Save experiment",
+            str(self._file or "experiment.optlab.toml"),
+            FILE_KINDS,
+        )
+        if name:
+            self.write(Path(name))
+
+    def write(self, path: Path) -> None:
+        """Save the experiment that the editor shows."""
+        try:
+            write_atomically(path, self._panel.experiment().to_toml().encode())
+        except OptLabError as error:
+            self._banner.show_sentence(str(error), problem=True)
+            return
+        self._panel.mark_saved()
+        self._set_file(path)
+        self.saved.emit(path)
+
+    def _set_file(self, file: Path | None) -> None:
+        self._file = file
+        self._window.setWindowTitle(f"{file.name}[*] – OptLab" if file else "OptLab[*]")
+        self._mark_edits()
+
+    def _mark_edits(self) -> None:
+        self._window.setWindowModified(self._panel.edited)
+
+    def _may_discard_edits(self) -> bool:
+        """Ask what to do with edits, and return whether the experiment may be replaced."""
+        if not self._panel.edited:
+            return True
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.warning(
+            self._window,
+            "Save changes?",
+            "The experiment has been edited. Save the changes before opening another one?",
+            buttons.Save | buttons.Discard | buttons.Cancel,
+            buttons.Save,
+        )
+        if answer == buttons.Save:
+            self.save()
+            return not self._panel.edited
+        return answer == buttons.Discard

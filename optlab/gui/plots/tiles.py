@@ -1,0 +1,117 @@
+"""The plots of the plots panel, found by walking this folder.
+
+A plot in a file ``…_plot.py`` of this folder becomes a tile of the panel when its class declares
+``tile_title``, ``tile_row`` and ``tile_position``. What it is given follows from its methods: see
+the protocols below. The installer reads the same walk (:func:`modules`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
+
+if TYPE_CHECKING:
+    from optlab.gui.plots.colors import PlotColors
+    from optlab.gui.plots.value_export import ValueSource
+    from optlab.training.events import SeriesBlock, WeightPath
+
+
+class TilePlot(Protocol):
+    """What every plot of the panel has; its class is a widget that is built without arguments.
+
+    Attributes:
+        tile_title: heading of its tile.
+        tile_row: row of the panel, from 0 at the top.
+        tile_position: order within the row, from 0 at the left.
+    """
+
+    tile_title: ClassVar[str]
+    tile_row: ClassVar[int]
+    tile_position: ClassVar[int]
+
+    def refresh(self) -> None:
+        """Draw what is pending."""
+
+    def clear(self) -> None:
+        """Remove the data of the run."""
+
+    def set_colors(self, colors: PlotColors) -> None:
+        """Apply the colors of a theme."""
+
+
+@runtime_checkable
+class DrawsSeries(Protocol):
+    """A plot of series over the steps of a run."""
+
+    @property
+    def series(self) -> frozenset[str]:
+        """Names of the series that it draws."""
+
+    def take(self, block: SeriesBlock) -> None:
+        """Add the values of a block."""
+
+    def mark(self, step: float, text: str) -> None:
+        """Mark a step at which something changed."""
+
+    def set_value_source(self, source: ValueSource | None) -> None:
+        """Set where values are read that the plot no longer keeps; None for nowhere."""
+
+
+@runtime_checkable
+class DrawsPath(Protocol):
+    """A plot of the path of the weights."""
+
+    def take_path(self, path: WeightPath) -> None:
+        """Show this path in place of the last."""
+
+    def set_path_note(self, note: str) -> None:
+        """Set the text to show while there is no path; "" for the default."""
+
+
+@runtime_checkable
+class DependsOnTask(Protocol):
+    """A plot that has nothing to show for some learning tasks."""
+
+    def set_task(self, task: str) -> None:
+        """Set the learning task, ``classes`` or ``regression``."""
+
+
+@runtime_checkable
+class FollowsWeights(Protocol):
+    """A plot of the weights that the experiment names."""
+
+    def set_followed(self, names: Sequence[str]) -> None:
+        """Name the followed weights, in the order of their values."""
+
+
+def modules() -> list[str]:
+    """Return the dotted names of all plot modules (what an installer has to include)."""
+    package = importlib.import_module("optlab.gui.plots")
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return [f"{package.__name__}.{name}" for name in names if name.endswith("_plot")]
+
+
+def tile_plots() -> list[type[TilePlot]]:
+    """Return the classes of the panel's plots, by row and position.
+
+    Raises:
+        TypeError: two plots declare the same row and position.
+    """
+    classes: dict[tuple[int, int], Any] = {}
+    for name in modules():
+        module = importlib.import_module(name)
+        members: list[tuple[str, Any]] = inspect.getmembers(module, inspect.isclass)
+        for _, plot in members:
+            if plot.__module__ != name or "tile_title" not in vars(plot):
+                continue
+            position = (plot.tile_row, plot.tile_position)
+            if position in classes:
+                raise TypeError(
+                    f"{plot.__name__} and {classes[position].__name__} both declare tile_row = "
+                    f"{position[0]} and tile_position = {position[1]}."
+                )
+            classes[position] = plot
+    return [cast("type[TilePlot]", classes[position]) for position in sorted(classes)]
