@@ -7,36 +7,14 @@ The command line prints it, the window draws it; neither adds a word about a com
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tomli_w
 
 from optlab.core import registry
-from optlab.core.component import Component
+from optlab.core.component import CHAPTERS, Component
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, did_you_mean
-
-CHAPTERS: Mapping[str, Mapping[str, str]] = {
-    "What is optimized": {"dataset": "Data sets", "model": "Models", "loss": "Losses"},
-    "Batches": {"batches": "Sampling orders"},
-    "Algorithms": {
-        "optimizer": "Optimizers",
-        "schedule": "Learning-rate schedules",
-        "clipping": "Gradient clipping",
-    },
-    "Initialization": {"initializer": "Initializers", "pretraining": "Pretraining"},
-    "Strategies": {
-        "averaging": "Averaging",
-        "continuation": "Continuation",
-        "delay": "Delayed gradients",
-        "stopping": "Stopping",
-    },
-    "Instruments": {"measure": "Measures", "instrument": "Instruments", "surface": "Surfaces"},
-}
-"""The catalogue in the order of the notes: chapter → kind of component → what its entries are
-called together.
-"""
 
 
 @dataclass(frozen=True)
@@ -109,17 +87,18 @@ def page(component: type[Component]) -> Page:
 
 
 def chapters() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Chapters of the catalogue with the kinds that they hold: ``[(chapter, [(kind, heading)])]``.
-    Kinds that no chapter names come last.
+    """Return the chapters of the catalogue with their kinds of component:
+    ``[(chapter, [(kind, heading)])]``.
     """
-    there = registry.kinds()
-    found = [
-        (chapter, [(kind, heading) for kind, heading in kinds.items() if kind in there])
-        for chapter, kinds in CHAPTERS.items()
+    sections = sorted(registry.sections().items(), key=lambda item: item[1].form_order)
+    return [
+        (
+            chapter,
+            [(kind, section.plural) for kind, section in sections if section.chapter == chapter],
+        )
+        for chapter in CHAPTERS
+        if any(section.chapter == chapter for _, section in sections)
     ]
-    named = {kind for kinds in CHAPTERS.values() for kind in kinds}
-    rest = [(kind, kind.capitalize()) for kind in there if kind not in named]
-    return [chapter for chapter in [*found, ("More", rest)] if chapter[1]]
 
 
 def find(name: str) -> list[type[Component]]:

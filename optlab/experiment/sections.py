@@ -1,18 +1,28 @@
-"""The sections of an experiment: which there are, in file order, and the fields of those that no
-component fills.
-"""
+"""The sections of an experiment, in file order, and the fields of those that no component fills."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
+from optlab.core import registry
+from optlab.core.component import Section
 from optlab.core.data import LearningTask
 from optlab.core.fields import FieldSet, Texts, choice, integer, names, number, text
 
 
-class General(FieldSet):
+class PlainSection(FieldSet):
+    """Base class of the sections with a fixed set of fields."""
+
+    section: ClassVar[Section]
+
+
+class General(PlainSection):
     """The experiment's own fields, at the top of the file."""
+
+    section: ClassVar[Section] = Section(
+        title="Seed, device and precision", order=0, form_order=160
+    )
 
     title: str = text("", "Title", help="A name for the run in lists and legends.")
     seed: int = integer(
@@ -40,8 +50,10 @@ class General(FieldSet):
     )
 
 
-class Budget(FieldSet):
-    """When a run ends at the latest."""
+class Budget(PlainSection):
+    """The limits at which a run ends."""
+
+    section: ClassVar[Section] = Section(title="Budget", order=140, form_order=140, shared=True)
 
     steps: int = integer(
         2000, "Steps", ge=1, le=10**12, log=True, slider=(10, 1_000_000), help="Number of updates."
@@ -54,8 +66,10 @@ class Budget(FieldSet):
     )
 
 
-class MeasurePlan(FieldSet):
+class MeasurePlan(PlainSection):
     """What is measured, and when."""
+
+    section: ClassVar[Section] = Section(title="Measures", order=150, form_order=150, shared=True)
 
     evaluate_every: int = integer(
         0,
@@ -101,41 +115,36 @@ class MeasurePlan(FieldSet):
     )
 
 
-SECTIONS: tuple[str, ...] = (
-    "dataset",
-    "model",
-    "loss",
-    "initializer",
-    "pretraining",
-    "optimizer",
-    "schedule",
-    "clipping",
-    "batches",
-    "stopping",
-    "averaging",
-    "delay",
-    "continuation",
+SECTIONS: tuple[str, ...] = tuple(
+    key for key, section in registry.sections().items() if section.in_experiment
 )
-"""The sections that are filled by a component of the same kind, in file order."""
-PLAIN_SECTIONS: Mapping[str, type[FieldSet]] = {"budget": Budget, "measures": MeasurePlan}
-"""The sections whose fields are fixed."""
+"""The sections that a component of the same kind fills, in file order."""
+PLAIN_SECTIONS: Mapping[str, type[PlainSection]] = {"budget": Budget, "measures": MeasurePlan}
+"""The sections with a fixed set of fields, in file order."""
 DEFAULTS: Mapping[str, str] = {
-    "initializer": "normalized",
-    "pretraining": "none",
-    "optimizer": "sgd",
-    "schedule": "constant",
-    "clipping": "none",
-    "batches": "shuffled",
-    "stopping": "never",
-    "averaging": "none",
-    "delay": "none",
-    "continuation": "none",
+    key: section.default for key, section in registry.sections().items() if section.default
 }
-"""Section → the component that fills it where a file leaves it out; the default loss depends on the
-task (:func:`default_loss`).
+"""Section → the component that fills it where a file omits it. The default loss depends on the task
+(:func:`default_loss`).
 """
-LIVE_SECTIONS = ("optimizer", "clipping")
-"""The sections whose numbers may be changed while a run goes."""
+
+
+def section(key: str) -> Section:
+    """Return the properties of the section ``key`` ("general" for the fields at the top).
+
+    Raises:
+        KeyError: an experiment has no such section.
+    """
+    plain: Mapping[str, type[PlainSection]] = {"general": General, **PLAIN_SECTIONS}
+    return plain[key].section if key in plain else registry.sections()[key]
+
+
+LIVE_SECTIONS: tuple[str, ...] = tuple(key for key in SECTIONS if section(key).live)
+"""The sections whose numbers can be changed during a run."""
+SHARED_SECTIONS: tuple[str, ...] = tuple(
+    key for key in (*SECTIONS, *PLAIN_SECTIONS) if section(key).shared
+)
+"""The sections that are the same in all runs of a population."""
 
 
 def default_loss(task: LearningTask) -> str:

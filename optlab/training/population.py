@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from optlab.catalogue.averaging.base import Averaging
 from optlab.catalogue.clipping.base import Clipping
 from optlab.catalogue.delays.base import Delay
+from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.catalogue.optimizers.base import ObjectiveOptimizer, Optimizer, Outcome, State
 from optlab.catalogue.schedules.base import Schedule
 from optlab.catalogue.stopping.base import Stopping
@@ -23,12 +24,10 @@ from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
-from optlab.experiment.sections import General
+from optlab.experiment.sections import SHARED_SECTIONS, General
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.seeding import generators
 from optlab.training.snapshot import INSTRUMENT, NORM_AT_START
-
-_SHARED = ("dataset", "model", "loss", "continuation", "budget", "measures", "instruments")
 
 
 def check_compatible(experiments: Sequence[Experiment]) -> None:
@@ -39,7 +38,7 @@ def check_compatible(experiments: Sequence[Experiment]) -> None:
     """
     first = experiments[0]
     for number, other in enumerate(experiments[1:], start=2):
-        for section in _SHARED:
+        for section in (*SHARED_SECTIONS, INSTRUMENTS):
             if getattr(other, section) != getattr(first, section):
                 raise InvalidInput(
                     f"Run {number} of a population differs from run 1 in [{section}], which all runs of a population share.",

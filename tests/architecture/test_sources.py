@@ -138,7 +138,7 @@ def test_that_every_component_is_reached_by_the_walk() -> None:
     # private packages whose components are no files
     generating = {module for module in found if "._" in module}
     assert found - generating == set(registry.modules())
-    assert all(module.split(".")[2] in registry.FOLDERS.values() for module in generating)
+    assert all(module.split(".")[2] in registry.plurals().values() for module in generating)
     assert all(
         issubclass(c, Component) for kind in registry.kinds() for c in registry.components(kind)
     )

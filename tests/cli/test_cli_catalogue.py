@@ -14,7 +14,7 @@ from optlab.cli.plain_math import plain
 from optlab.core import paths, registry
 from optlab.experiment import Experiment
 
-KINDS = [*registry.FOLDERS.values(), "presets", "devices"]
+KINDS = [*registry.plurals().values(), "presets", "devices"]
 RULES = sorted(
     {
         line
@@ -47,7 +47,7 @@ def test_that_every_kind_is_listed_with_name_label_and_sentence(
         assert item["label"] and item["sentence"]
 
 
-@pytest.mark.parametrize(("singular", "plural"), list(registry.FOLDERS.items()))
+@pytest.mark.parametrize(("singular", "plural"), list(registry.plurals().items()))
 def test_that_a_kind_may_be_given_in_the_singular(
     singular: str, plural: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,7 +49,7 @@ def test_that_a_component_is_alone_in_a_file_of_its_name_in_the_folder_of_its_ki
     component: type[Component],
 ) -> None:
     folder, name = component.__module__.split(".")[2:]
-    assert folder == registry.FOLDERS[component.kind]
+    assert folder == registry.plurals()[component.kind]
     assert name == component.name
     module = importlib.import_module(component.__module__)
     mine = [
@@ -143,7 +143,7 @@ def test_that_names_and_labels_of_a_kind_are_distinct(kind: str) -> None:
         [
             m
             for m in registry.modules()
-            if m.startswith(f"optlab.catalogue.{registry.FOLDERS[kind]}.")
+            if m.startswith(f"optlab.catalogue.{registry.plurals()[kind]}.")
         ]
     )
     assert all("." in member.name for member in members if member not in written), (

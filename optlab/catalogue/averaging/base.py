@@ -7,7 +7,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +21,14 @@ class Averaging(Component):
     """Base of all averages."""
 
     kind: ClassVar[str] = "averaging"
+    section: ClassVar[Section] = Section(
+        title="Averaging of the iterates",
+        plural="Averaging",
+        chapter="Strategies",
+        order=110,
+        form_order=100,
+        default="none",
+    )
     active: ClassVar[bool] = True
     """Whether there is an average at all."""
 

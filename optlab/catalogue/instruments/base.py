@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, cast
 
 from optlab.core import registry
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.data import DataShape, LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, integer, shown
@@ -222,6 +222,13 @@ class Instrument(Component):
     """
 
     kind: ClassVar[str] = "instrument"
+    section: ClassVar[Section] = Section(
+        title="Instrument",
+        plural="Instruments",
+        chapter="Instruments",
+        order=210,
+        in_experiment=False,
+    )
 
     gives: ClassVar[tuple[Quantity, ...]] = ()
     draws: ClassVar[str] = ""

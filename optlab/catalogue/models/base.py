@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.data import DataShape
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
@@ -114,6 +114,15 @@ class Model(Component):
     """Base of all models."""
 
     kind: ClassVar[str] = "model"
+    section: ClassVar[Section] = Section(
+        title="Model",
+        plural="Models",
+        chapter="What is optimized",
+        order=20,
+        form_order=20,
+        shared=True,
+        opened=True,
+    )
 
     @abstractmethod
     def layout(self, shape: DataShape) -> Layout:

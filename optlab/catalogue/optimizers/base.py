@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,16 @@ class Optimizer(Component):
     """Base of all optimizers. Every one has a field ``lr`` (ε) if a schedule is to act on it."""
 
     kind: ClassVar[str] = "optimizer"
+    section: ClassVar[Section] = Section(
+        title="Optimizer",
+        plural="Optimizers",
+        chapter="Algorithms",
+        order=60,
+        form_order=30,
+        default="sgd",
+        live=True,
+        opened=True,
+    )
 
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {}
     """Argument of ``torch.optim`` → the fields that it bundles (``{"betas": ("beta1", "beta2")}``).

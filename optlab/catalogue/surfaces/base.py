@@ -11,7 +11,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +58,13 @@ class Surface(Component):
     """
 
     kind: ClassVar[str] = "surface"
+    section: ClassVar[Section] = Section(
+        title="Surface",
+        plural="Surfaces",
+        chapter="Instruments",
+        order=220,
+        in_experiment=False,
+    )
     lr: ClassVar[float] = 0.1
     threshold: ClassVar[float] = 1.0
     logarithmic: ClassVar[bool] = False

@@ -217,5 +217,5 @@ class MethodsPanel(QWidget):
 
 def _whole(kind: str, section: object) -> dict[str, object]:
     """A section with all fields, those it leaves out at their defaults."""
-    built = registry.build(kind, section)  # type: ignore[arg-type]
+    built = registry.build(kind, section)  # type: ignore[call-overload]
     return {"name": built.name, **built.values()}

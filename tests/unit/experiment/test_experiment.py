@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.experiment import FORMAT, LARGEST_FILE, Experiment
-from optlab.experiment.sections import SECTIONS
+from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, section
 
 MINIMAL: dict[str, Any] = {"dataset": {"name": "moons"}, "model": {"name": "mlp"}}
 
@@ -27,6 +29,22 @@ def refusal(**changes: Any) -> InvalidInput:
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
     return caught.value
+
+
+def test_that_an_experiment_has_a_field_for_each_section_and_no_other() -> None:
+    fields = [field.name for field in dataclasses.fields(Experiment)]
+    assert fields == [*SECTIONS, "general", *PLAIN_SECTIONS, INSTRUMENTS]
+
+
+@pytest.mark.parametrize("key", ["general", *SECTIONS, *PLAIN_SECTIONS])
+def test_that_a_section_is_described_once_by_the_class_that_fills_it(key: str) -> None:
+    described = section(key)
+    filled = getattr(build(), key)
+    assert filled.section is described
+    assert described.title and described.form_order < 1000
+    if key in SECTIONS:
+        assert described.plural and described.chapter and filled.kind == key
+        assert not described.default or described.default in registry.names(key)
 
 
 def test_that_data_and_model_are_enough() -> None:
