@@ -15,6 +15,9 @@ from optlab.outside.datafiles.preview import Preview, dataset, preview
 
 _SHOWN_ROWS, _SHOWN_COLUMNS = 5, 8
 
+ORDER = 90
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -14,6 +14,9 @@ from optlab.core.fields import did_you_mean
 from optlab.experiment import Experiment, presets
 from optlab.experiment.pages import page
 
+ORDER = 50
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -25,6 +25,9 @@ from optlab.store import Store
 
 RUNNERS: tuple[Asked, ...] = get_args(Asked)
 
+ORDER = 10
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -19,6 +19,9 @@ from optlab.experiment.pages import Page
 READING_WIDTH = 100
 """Columns that paragraphs are wrapped to where the terminal does not say."""
 
+ORDER = 60
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -141,12 +144,12 @@ def _field_lines(field: Field, width: int) -> Iterator[str]:
 def _usage(page: Page) -> Iterator[str]:
     if page.kind == "measure":
         return  # taken by itself in every run to which it applies; no section asks for it
-    if page.kind == "bench":
+    if page.kind == "demonstration":
         yield from (
             "",
             "By flags",
             f"    optlab explore {page.name}",
-            *(f"    --set {field.name}={_typed(field.default)}" for field in page.fields),
+            *(f"    {_flag(page, field)}" for field in page.fields),
         )
         return
     if page.kind == "surface":
@@ -169,8 +172,9 @@ def _usage(page: Page) -> Iterator[str]:
 
 
 def _flag(page: Page, field: Field) -> str:
-    section = f"instruments.{page.name}" if page.kind == "instrument" else page.kind
-    return f"--set {section}.{field.name}={_typed(field.default)}"
+    sections = {"instrument": f"instruments.{page.name}.", "demonstration": ""}
+    section = sections.get(page.kind, f"{page.kind}.")
+    return f"--set {section}{field.name}={_typed(field.default)}"
 
 
 def _typed(value: Any) -> str:

@@ -36,8 +36,8 @@ class Section:
         chapter: chapter of the catalogue that lists it; None for fields that are no component.
         order: rank in experiment files and lists. form_order: rank among the forms and within the
             chapter.
-        in_experiment: whether an experiment has one such section. It does not for components that
-            are always active, switched on in any number, or used elsewhere.
+        per_experiment: how many components of the kind an experiment has: one; several, each in
+            a table of its name; or none, because they are used elsewhere.
         default: name of the component that fills the section where a file omits it; "" where it
             must be named or depends on the task.
         live: whether its numbers can be changed during a run.
@@ -50,7 +50,7 @@ class Section:
     plural: str = ""
     chapter: Chapter | None = None
     form_order: int = 1000
-    in_experiment: bool = True
+    per_experiment: Literal["one", "several", "none"] = "one"
     default: str = ""
     live: bool = False
     shared: bool = False

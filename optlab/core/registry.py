@@ -1,8 +1,9 @@
 """The registry: every component, found by walking the folders of its kind.
 
 A file dropped into ``optlab/catalogue/optimizers/`` is an optimizer in the command line and the
-window alike. A folder of the catalogue is a kind of component: the base class in its ``base.py``
-declares the kind's key and its :class:`~optlab.core.component.Section`.
+window alike. A folder of the catalogue is a kind of component, and so are the demonstrations: the
+base class in its ``base.py`` declares the kind's key and its
+:class:`~optlab.core.component.Section`.
 
 Most functions take a kind by its key (``"optimizer"``) or by its base class (``Optimizer``), which
 types the result.
@@ -44,7 +45,7 @@ class _Kind:
 def _kinds() -> dict[str, _Kind]:
     kinds = [
         _Kind(base, package)
-        for package in walk.packages("optlab.catalogue")
+        for package in (*walk.packages("optlab.catalogue"), "optlab.studies.demonstrations")
         for base in walk.own_classes(f"{package}.base", Component)
         if "section" in vars(base)
     ]
@@ -75,6 +76,15 @@ def plurals() -> Mapping[str, str]:
 def modules() -> list[str]:
     """Return the dotted names of all component modules."""
     return [module for package in packages().values() for module in walk.modules(package)]
+
+
+def plugin_modules() -> list[str]:
+    """Return the dotted names of all modules that no import statement names: components, rules of
+    the diagnosis, figures and commands. An installer has to include them.
+    """
+    others = ("optlab.studies.diagnosis", "optlab.studies.figures.notes", "optlab.cli")
+    bases = [f"{package}.base" for package in packages().values()]
+    return bases + modules() + [module for package in others for module in walk.modules(package)]
 
 
 def names(kind: str | Base[Any]) -> list[str]:

@@ -48,10 +48,9 @@ def own_classes(module: str, base: Callable[..., T]) -> list[type[T]]:
     ]
 
 
-def attributes(package: str, name: str) -> list[Any]:
-    """Return the attribute ``name`` of each plugin module of a package that has it."""
-    loaded = (importlib.import_module(module) for module in modules(package))
-    return [getattr(module, name) for module in loaded if hasattr(module, name)]
+def load(package: str) -> list[Any]:
+    """Return a package's plugin modules, imported, in the order of their names."""
+    return [importlib.import_module(module) for module in modules(package)]
 
 
 def _names(package: str, *, packages: bool) -> list[str]:

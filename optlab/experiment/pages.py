@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import tomli_w
 
+from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core import registry
 from optlab.core.component import CHAPTERS, Component
 from optlab.core.errors import InvalidInput
@@ -27,7 +28,8 @@ class Page:
         rule: LaTeX lines. symbols: (symbol, meaning), those of the rule and then those of the
             fields.
         fields: its hyperparameters, with units, bounds, defaults and reasons.
-        example: the section of an experiment file that asks for it, as TOML.
+        example: the section of an experiment file that selects it, as TOML; "" if an experiment
+            cannot select it.
     """
 
     kind: str
@@ -61,13 +63,11 @@ def page(component: type[Component]) -> Page:
     values: dict[str, object] = {
         f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields
     }
-    # Of most kinds there is one in an experiment; of instruments there may be several, each in a
-    # table of its name.
-    asked = (
-        {"instruments": {component.name: values}}
-        if component.kind == "instrument"
-        else {component.kind: {"name": component.name, **values}}
-    )
+    tables: dict[str, dict[str, object]] = {
+        "one": {component.kind: {"name": component.name, **values}},
+        "several": {INSTRUMENTS: {component.name: values}},
+        "none": {},
+    }
     return Page(
         kind=component.kind,
         name=component.name,
@@ -82,7 +82,7 @@ def page(component: type[Component]) -> Page:
         fields=fields,
         source=component.source,
         differences=component.differences,
-        example=tomli_w.dumps(asked).strip(),
+        example=tomli_w.dumps(tables[component.section.per_experiment]).strip(),
     )
 
 

@@ -116,7 +116,7 @@ class MeasurePlan(PlainSection):
 
 
 SECTIONS: tuple[str, ...] = tuple(
-    key for key, section in registry.sections().items() if section.in_experiment
+    key for key, section in registry.sections().items() if section.per_experiment == "one"
 )
 """The sections that a component of the same kind fills, in file order."""
 PLAIN_SECTIONS: Mapping[str, type[PlainSection]] = {"budget": Budget, "measures": MeasurePlan}
@@ -129,7 +129,7 @@ DEFAULTS: Mapping[str, str] = {
 """
 
 
-def section(key: str) -> Section:
+def section_of(key: str) -> Section:
     """Return the properties of the section ``key`` ("general" for the fields at the top).
 
     Raises:
@@ -139,10 +139,10 @@ def section(key: str) -> Section:
     return plain[key].section if key in plain else registry.sections()[key]
 
 
-LIVE_SECTIONS: tuple[str, ...] = tuple(key for key in SECTIONS if section(key).live)
+LIVE_SECTIONS: tuple[str, ...] = tuple(key for key in SECTIONS if section_of(key).live)
 """The sections whose numbers can be changed during a run."""
 SHARED_SECTIONS: tuple[str, ...] = tuple(
-    key for key in (*SECTIONS, *PLAIN_SECTIONS) if section(key).shared
+    key for key in (*SECTIONS, *PLAIN_SECTIONS) if section_of(key).shared
 )
 """The sections that are the same in all runs of a population."""
 

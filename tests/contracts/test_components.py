@@ -72,17 +72,17 @@ def test_that_defaults_are_valid_and_survive_being_written_and_read(
 
 
 @each
-def test_that_the_example_of_its_page_asks_for_it(component: type[Component]) -> None:
-    described = page(component)
-    example = tomllib.loads(described.example)
-    # Of instruments there may be several in an experiment, each in a table of its name.
-    asked = component.kind == "instrument"
-    values = (
-        {"name": component.name, **example["instruments"][component.name]}
-        if asked
-        else example[component.kind]
-    )
-    assert registry.build(component.kind, values) == component()
+def test_that_the_example_of_its_page_selects_it(component: type[Component]) -> None:
+    example = tomllib.loads(page(component).example)
+    if component.section.per_experiment == "none":
+        assert not example
+    else:
+        values = (
+            {"name": component.name, **example["instruments"][component.name]}
+            if component.section.per_experiment == "several"
+            else example[component.kind]
+        )
+        assert registry.build(component.kind, values) == component()
     assert component in find(component.name)
     assert find(f"{component.kind}.{component.name}") == [component]
 
@@ -140,11 +140,7 @@ def test_that_names_and_labels_of_a_kind_are_distinct(kind: str) -> None:
     assert len({member.name for member in members}) == len(members)
     written = [member for member in members if member in WRITTEN]
     assert len(written) == len(
-        [
-            m
-            for m in registry.modules()
-            if m.startswith(f"optlab.catalogue.{registry.plurals()[kind]}.")
-        ]
+        [m for m in registry.modules() if m.startswith(f"{registry.packages()[kind]}.")]
     )
     assert all("." in member.name for member in members if member not in written), (
         "a generated name cannot be that of a file"

@@ -14,7 +14,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import Any, ClassVar, Literal, Protocol
 
 from optlab.core import registry
 from optlab.core.component import Component, Section
@@ -227,7 +227,7 @@ class Instrument(Component):
         plural="Instruments",
         chapter="Instruments",
         order=210,
-        in_experiment=False,
+        per_experiment="several",
     )
 
     gives: ClassVar[tuple[Quantity, ...]] = ()
@@ -350,7 +350,7 @@ def declared(name: str) -> type[Instrument]:
             f"No instrument is called {shown(name)}{did_you_mean(name, known)}; known are: {', '.join(known)}.",
             f"{INSTRUMENTS}.{name}",
         )
-    return cast(type[Instrument], registry.get("instrument", name))
+    return registry.get(Instrument, name)
 
 
 def chosen(tables: Mapping[str, Any]) -> tuple[Instrument, ...]:

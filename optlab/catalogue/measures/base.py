@@ -86,7 +86,7 @@ class Measure(Component):
         plural="Measures",
         chapter="Instruments",
         order=200,
-        in_experiment=False,
+        per_experiment="none",
     )
 
     when: ClassVar[When] = "step"

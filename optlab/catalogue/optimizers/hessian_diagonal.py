@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 from optlab.catalogue.optimizers import _second_order as second_order
 from optlab.catalogue.optimizers._second_order import Solver
@@ -148,7 +148,7 @@ def _behind(h: Hyperparameters) -> tuple[type[Optimizer], Hyperparameters]:
     """The first-order rule, and its hyperparameters: those that have the name of a field here, and
     defaults.
     """
-    behind = cast(type[Optimizer], registry.get("optimizer", h.before))
+    behind = registry.get(Optimizer, h.before)
     shared = {name: getattr(h, name) for name in ("lr", "momentum")}
     return behind, Hyperparameters(
         **{**behind().values(), **shared, "step": h.step, "layout": getattr(h, "layout", None)}

@@ -63,7 +63,7 @@ class Surface(Component):
         plural="Surfaces",
         chapter="Instruments",
         order=220,
-        in_experiment=False,
+        per_experiment="none",
     )
     lr: ClassVar[float] = 0.1
     threshold: ClassVar[float] = 1.0

@@ -16,7 +16,7 @@ from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.fields import Field
 from optlab.experiment import Experiment, suited_loss
-from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General, section
+from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General, section_of
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.field_editor import FieldEditor
 from optlab.gui.forms.fields_form import FieldsForm
@@ -86,7 +86,9 @@ class ExperimentPanel(QScrollArea):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         sections: dict[str, Section] = {}
-        for name in sorted((*SECTIONS, *PLAIN_SECTIONS), key=lambda key: section(key).form_order):
+        for name in sorted(
+            (*SECTIONS, *PLAIN_SECTIONS), key=lambda key: section_of(key).form_order
+        ):
             form: QWidget = self.components[name] if name in self.components else self.plain[name]
             if name == "dataset":
                 form = _stacked(form, self.preview)
@@ -94,9 +96,9 @@ class ExperimentPanel(QScrollArea):
                 form = _stacked(form, self.parameters)
             elif name == "loss":
                 form = _stacked(form, self.note)
-            sections[name] = Section(section(name).title, form, opened=section(name).opened)
+            sections[name] = Section(section_of(name).title, form, opened=section_of(name).opened)
             layout.addWidget(sections[name])
-        sections["general"] = Section(section("general").title, self.general, opened=False)
+        sections["general"] = Section(section_of("general").title, self.general, opened=False)
         layout.addWidget(sections["general"])
         layout.addStretch(1)
         self.setWidget(column)

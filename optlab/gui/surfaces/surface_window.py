@@ -503,7 +503,7 @@ class SurfaceWindow(QMainWindow):
         self.methods.move_start(point, everyone=everyone)
 
     def _surface(self) -> Surface:
-        return cast(Surface, registry.build("surface", self.surface_form.values()))
+        return registry.build(Surface, self.surface_form.values())
 
     # --- beginning and end ----------------------------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class Network:
 
     def starts(self, seeds: Sequence[int], initializer: Mapping[str, Any]) -> torch.Tensor:
         """A draw of an initializer for each seed, ``[R, P]``."""
-        rule = cast(Initializer, registry.build("initializer", initializer))
+        rule = registry.build(Initializer, initializer)
         seen = initialization_context(self.objective, self.training)
         return torch.stack(
             [rule.start(self.objective.layout, generator(seed, "start"), seen) for seed in seeds]
@@ -75,8 +75,8 @@ def on(
     # As in training: a second thread slows small networks down.
     torch.set_num_threads(1)
     built, own_loss = (
-        cast(Model, registry.build("model", model)),
-        cast(Loss, registry.build("loss", loss)),
+        registry.build(Model, model),
+        registry.build(Loss, loss),
     )
     x, y = (
         torch.from_numpy(np.ascontiguousarray(training.x)),
@@ -87,7 +87,7 @@ def on(
 
 def optimizer(name: str, **values: Any) -> Optimizer:
     """An optimizer of the catalogue."""
-    return cast(Optimizer, registry.build("optimizer", {"name": name, **values}))
+    return registry.build(Optimizer, {"name": name, **values})
 
 
 def descents(
@@ -112,7 +112,7 @@ def descents(
     stepper = Stepper(
         objective,
         parts,
-        cast(Continuation, registry.build("continuation", {"name": "none"})),
+        registry.build(Continuation, {"name": "none"}),
         seeds,
     )
     batch_x, batch_y = (t.expand(len(theta), *t.shape) for t in (x, y))

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.fields import integer
 
 Array = NDArray[np.float64]
@@ -159,7 +159,14 @@ class Demonstration(Component):
         note: what to look for, in a sentence or two.
     """
 
-    kind: ClassVar[str] = "bench"
+    kind: ClassVar[str] = "demonstration"
+    section: ClassVar[Section] = Section(
+        title="Demonstration",
+        plural="Demonstrations",
+        chapter="Demonstrations",
+        order=230,
+        per_experiment="none",
+    )
     row: ClassVar[str] = ""
     note: ClassVar[str] = ""
 

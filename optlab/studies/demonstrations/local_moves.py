@@ -121,7 +121,7 @@ class LocalMoves(Demonstration):
                 f"The right edge {self.right:g} must lie right of the left one, {self.left:g}.",
                 "right",
             )
-        ground = cast(Surface, registry.build("surface", {"name": "mountain"}))
+        ground = registry.build(Surface, {"name": "mountain"})
         rng = numpy_generator(self.seed, "bench/local_moves")
         points = np.stack(
             [

@@ -14,7 +14,7 @@ from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.experiment import FORMAT, LARGEST_FILE, Experiment
-from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, section
+from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, section_of
 
 MINIMAL: dict[str, Any] = {"dataset": {"name": "moons"}, "model": {"name": "mlp"}}
 
@@ -38,7 +38,7 @@ def test_that_an_experiment_has_a_field_for_each_section_and_no_other() -> None:
 
 @pytest.mark.parametrize("key", ["general", *SECTIONS, *PLAIN_SECTIONS])
 def test_that_a_section_is_described_once_by_the_class_that_fills_it(key: str) -> None:
-    described = section(key)
+    described = section_of(key)
     filled = getattr(build(), key)
     assert filled.section is described
     assert described.title and described.form_order < 1000
