@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from optlab.core.lazy import torch
+from optlab.core.limits import EXACT_UP_TO
 from optlab.curvature.extremes import extremes
 from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import Landscape
@@ -43,8 +44,6 @@ from optlab.numerics.lanczos import lanczos
 
 Kind = Literal["minimum", "maximum", "saddle", "degenerate", "flat"]
 
-_EXACT_UP_TO = 500
-"""P up to which a step of the finder takes all eigenvalues."""
 _KRYLOV = 100
 """Dimensions of the space in which a step is sought where P is large."""
 _ENDS = 8
@@ -284,7 +283,7 @@ class _Search:
 
     def _equations(self) -> Equations:
         here, g = self._landscape.hessian(self.at.theta), self.at.g
-        if g.shape[1] <= _EXACT_UP_TO:
+        if g.shape[1] <= EXACT_UP_TO:
             values, vectors = torch.linalg.eigh(here.dense()[0])
             found = Equations(vectors.T, torch.diag(values), vectors.T @ g[0])
         else:
@@ -301,7 +300,7 @@ class _Search:
 
     def _spectrum(self) -> Spectrum:
         here, g = self._landscape.hessian(self.at.theta), self.at.g
-        if g.shape[1] <= _EXACT_UP_TO:
+        if g.shape[1] <= EXACT_UP_TO:
             values, columns = torch.linalg.eigh(here.dense()[0])
             vectors = columns.T
         else:

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from optlab.core.lazy import torch
+from optlab.core.limits import CHUNK_VALUES
 from optlab.curvature.hessian import (
     GraphHessian,
     Hessian,
@@ -19,11 +20,6 @@ from optlab.curvature.hessian import (
     linearized,
 )
 from optlab.objective.objective import Objective
-
-_CHUNK_VALUES = 4_000_000
-"""Input values, over all runs, that one chunk of examples may hold: bounds the memory of the
-graphs.
-"""
 
 _KEPT_CHUNKS = 4
 """Chunks whose graphs are kept between Hessian products; with more of them each product computes
@@ -131,7 +127,7 @@ class ObjectiveLandscape(Landscape):
                 *(spec.shape[0] for spec in self._objective.layout.parameters),
             ]
         )
-        rows = max(1, _CHUNK_VALUES // (runs * widest))
+        rows = max(1, CHUNK_VALUES // (runs * widest))
         axis = 0 if self._shared else 1
         total = self._x.shape[axis]
         for x, y in zip(self._x.split(rows, axis), self._y.split(rows, axis), strict=True):

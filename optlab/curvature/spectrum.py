@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
+from optlab.core.limits import MAX_DENSE
 from optlab.curvature.extremes import Extremes, Settle, extremes
 from optlab.curvature.hessian import Hessian
 from optlab.curvature.landscape import Landscape, ObjectiveLandscape
@@ -20,8 +21,6 @@ from optlab.objective.seeding import generator
 
 DENSE_UP_TO = 1500
 """P up to which the whole spectrum is computed without being asked for: seconds."""
-LARGEST_DENSE = 8192
-"""P up to which the matrix is built at all: half a gigabyte in double precision."""
 ZERO = 1e-6
 """Share of the largest absolute eigenvalue below which an eigenvalue counts as zero in double
 precision; in single precision it is 1e-4.
@@ -250,7 +249,7 @@ def whole(
     """All eigenvalues, and what signs they have; for small P.
 
     Raises:
-        InvalidInput: P is larger than :data:`LARGEST_DENSE`.
+        InvalidInput: P is larger than :data:`MAX_DENSE`.
     """
     return whole_of(hessian(objective, theta, x, y), vectors=vectors)
 
@@ -258,9 +257,9 @@ def whole(
 def whole_of(here: Hessian, *, vectors: bool = False) -> Whole:
     """:func:`whole` of a Hessian that is at hand."""
     parameters = here.theta.shape[1]
-    if parameters > LARGEST_DENSE:
+    if parameters > MAX_DENSE:
         raise InvalidInput(
-            f"All {parameters:,} eigenvalues cannot be had: the matrix may have {LARGEST_DENSE:,} rows at most; ask for those at the ends, or the density."
+            f"All {parameters:,} eigenvalues cannot be had: the matrix may have {MAX_DENSE:,} rows at most; ask for those at the ends, or the density."
         )
     matrix = here.dense()
     if vectors:

@@ -21,11 +21,7 @@ from optlab.catalogue.models.base import (
 )
 from optlab.core.data import DataShape
 from optlab.core.lazy import torch
-
-_EVALUATION_VALUES = 4_000_000
-"""Input values that one evaluation chunk may hold, over all runs: bounds the memory of an
-evaluation on a large set.
-"""
+from optlab.core.limits import CHUNK_VALUES
 
 
 class OwnLoss(NamedTuple):
@@ -208,7 +204,7 @@ class Objective:
         widest = max(self.shape.width, *(spec.shape[0] for spec in self.layout.parameters))
         parts: list[list[Moments]] = []
         with torch.no_grad():
-            for some in theta.split(max(1, _EVALUATION_VALUES // (len(seen) * widest))):
+            for some in theta.split(max(1, CHUNK_VALUES // (len(seen) * widest))):
                 found: list[Moments] = []
                 everyone = seen.expand(len(some), *seen.shape)
                 self.model.forward(
@@ -278,7 +274,7 @@ class Objective:
             x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``; shared by all runs.
         """
         runs = theta.shape[0]
-        rows = max(1, _EVALUATION_VALUES // (runs * max(1, self.shape.width)))
+        rows = max(1, CHUNK_VALUES // (runs * max(1, self.shape.width)))
         losses: list[torch.Tensor] = []
         errors: list[torch.Tensor] = []
         margins: list[torch.Tensor] = []

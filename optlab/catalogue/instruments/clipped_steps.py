@@ -13,9 +13,7 @@ from optlab.catalogue.instruments.base import (
     schedule,
 )
 from optlab.core.lazy import torch
-
-_MAX_ROWS = 512
-"""Steps whose measures may wait."""
+from optlab.core.limits import MAX_WAITING_ROWS
 
 
 class ClippedSteps(Instrument):
@@ -49,7 +47,7 @@ class ClippedSteps(Instrument):
         # Counted later: this is done at every step.
         memory["rows"].append(row)
         memory["place"] = place
-        if len(memory["rows"]) >= _MAX_ROWS:
+        if len(memory["rows"]) >= MAX_WAITING_ROWS:
             self._count(memory)
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from optlab.catalogue.optimizers.base import Outcome
 from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch
+from optlab.core.limits import EXACT_UP_TO, MAX_DENSE
 from optlab.numerics import conjugate_gradients, symmetric
 from optlab.numerics.conjugate_gradients import Product
 
@@ -17,17 +18,6 @@ if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
 
 Solver = Literal["auto", "exact", "products"]
-
-EXACT_UP_TO = 500
-"""P up to which "auto" builds the matrix: its P² numbers and P³ operations are then a matter of
-milliseconds.
-"""
-
-
-LARGEST_MATRIX = 8192
-"""P up to which "exact" builds it: half a gigabyte in double precision, and minutes for its
-eigenvalues.
-"""
 
 
 def rate(
@@ -85,10 +75,10 @@ def tolerance() -> Any:
 
 def refusal(solver: str, parameters: int) -> str:
     """Why a matrix of so many rows is not built, in words; "" where it is."""
-    if solver != "exact" or parameters <= LARGEST_MATRIX:
+    if solver != "exact" or parameters <= MAX_DENSE:
         return ""
     return (
-        f"optimizer.solver is 'exact', which builds a matrix of {parameters:,} × {parameters:,} numbers at each step, but at most {LARGEST_MATRIX:,} rows are "
+        f"optimizer.solver is 'exact', which builds a matrix of {parameters:,} × {parameters:,} numbers at each step, but at most {MAX_DENSE:,} rows are "
         "allowed; use products."
     )
 

@@ -229,7 +229,7 @@ def test_that_an_evaluation_does_not_depend_on_how_it_is_cut(
     objective = build({"batch_norm": True}, sample)
     theta, x, y = draw(objective, m=23)
     whole = objective.evaluate(theta, x[0], y[0])
-    monkeypatch.setattr(objective_module, "_EVALUATION_VALUES", values)
+    monkeypatch.setattr(objective_module, "CHUNK_VALUES", values)
     cut = objective.evaluate(theta, x[0], y[0])
     assert cut.errors is not None and whole.errors is not None
     assert torch.equal(cut.errors, whole.errors)
@@ -454,7 +454,7 @@ def test_that_the_full_gradient_of_a_normalized_network_is_that_of_one_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # other models' is taken on so many values at once
-    monkeypatch.setattr(full_gradient, "_CHUNK_VALUES", 40)
+    monkeypatch.setattr(full_gradient, "CHUNK_VALUES", 40)
     asked = experiment({"name": "sgd"}, {"batch_norm": True})
     trainer = Trainer(
         [asked, dataclasses.replace(asked, general=asked.general.model_copy(update={"seed": 1}))]
