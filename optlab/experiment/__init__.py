@@ -3,7 +3,8 @@
 :class:`Experiment` is the way in.
 """
 
-from optlab.experiment.experiment import FORMAT, LARGEST_FILE, Experiment, suited_loss
+from optlab.experiment.changes import suited_loss
+from optlab.experiment.experiment import FORMAT, LARGEST_FILE, Experiment
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 
 __all__ = [

@@ -299,7 +299,7 @@ def test_that_the_changes_of_a_remedy_are_made_together(
         and run.title == "iris · mlp · newton"
     )
     window.note.remedyChosen.emit(Remedy("Clip", {"clipping.name": "norm"}, live=False))
-    assert "asks the objective itself" in window.controls.words.text()
+    assert "evaluates the objective directly" in window.controls.words.text()
     assert window.experiment_panel.chosen("clipping") == "none", (
         "a remedy that cannot be had changes nothing"
     )
