@@ -423,7 +423,7 @@ def test_that_the_batch_loss_of_an_asking_rule_is_without_the_heads(name: str) -
 
 def test_that_heads_are_refused_where_a_rule_needs_the_predictions() -> None:
     with pytest.raises(
-        InvalidInput, match="knows the predictions of the last head only"
+        InvalidInput, match="uses the predictions of the last head only"
     ) as refusal:
         experiment({"name": "natural_gradient"}, {"auxiliary": 0.5})
     assert refusal.value.field == "model.auxiliary"
