@@ -1,6 +1,6 @@
-"""An experiment: what is asked for, one TOML file.
+"""Experiments: all components and settings of a run as one validated TOML file.
 
-:class:`Experiment` is the way in.
+Start from :class:`Experiment`.
 """
 
 from optlab.experiment.changes import suited_loss

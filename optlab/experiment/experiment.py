@@ -1,7 +1,7 @@
-"""An experiment: everything that was asked for, validated, as one TOML file.
+"""An experiment: all components and settings of a run, validated, as one TOML file.
 
-A file names registry entries and their fields, never code. Reading a file and writing it again
-gives the same experiment, and two equal experiments on the same device give the same numbers.
+A file names components of the registry and their fields, never code. Reading a file and writing it
+again gives the same experiment, and two equal experiments on the same device give the same numbers.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from optlab.catalogue.pretraining.base import Pretraining
 from optlab.catalogue.schedules.base import Schedule
 from optlab.catalogue.stopping.base import Stopping
 from optlab.core import registry
+from optlab.core.component import Component
 from optlab.core.data import Data, DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, did_you_mean, shown
@@ -48,10 +49,10 @@ from optlab.experiment.sections import (
 )
 
 FORMAT = 1
-"""Version of the file format; a file of a newer one is refused in words."""
+"""Version of the file format; files of a newer version are rejected."""
 
 LARGEST_FILE = 262_144
-"""Bytes that an experiment file may have; the largest sensible one has a hundredth of it."""
+"""Bytes that an experiment file may have; real ones have about a hundredth of that."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +83,21 @@ class Experiment:
 
     media_type: ClassVar[str] = "application/x-optlab-experiment+toml"
 
-    # --- reading -------------------------------------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The experiment that a file's tables describe; sections that are left out take their
-        defaults.
+        """Return the experiment that a file's tables describe; omitted sections are defaults.
 
         Raises:
-            InvalidInput: in one sentence, the first thing that is wrong.
+            InvalidInput: a value is not valid; the message names the first one.
         """
         values = dict(values)
         version = values.pop("format", FORMAT)
         if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
             raise InvalidInput(
-                f"format is {shown(version)}, but this OptLab reads formats 1 to {FORMAT}; a newer OptLab may have written the file.",
+                f"format is {shown(version)}, but this OptLab reads formats 1 to {FORMAT}; "
+                "a newer OptLab may have written the file.",
                 "format",
             )
         known = [*SECTIONS, *PLAIN_SECTIONS, INSTRUMENTS]
@@ -104,28 +105,31 @@ class Experiment:
         for key, table in tables.items():
             if not isinstance(table, Mapping):
                 raise InvalidInput(
-                    f"{key} is {shown(table)}, but it must be a section, [{key}] with its fields below.",
+                    f"{key} is {shown(table)}, but it must be a section, [{key}] with its fields "
+                    "below.",
                     key,
                 )
         for key in values:
             if key not in General.model_fields:
                 top = [*General.model_fields, "format"]
                 raise InvalidInput(
-                    f"{shown(key)} is not part of an experiment{did_you_mean(key, [*top, *known])}; its sections are {', '.join(known)} and "
-                    f"its own fields {', '.join(top)}.",
+                    f"{shown(key)} is not part of an experiment"
+                    f"{did_you_mean(key, [*top, *known])}; its sections are {', '.join(known)} "
+                    f"and its own fields {', '.join(top)}.",
                     key,
                 )
         general = General.build(values, "")
         for key in ("dataset", "model"):
             if key not in tables:
                 raise InvalidInput(
-                    f"The section [{key}] is missing; give it a name, one of: {', '.join(registry.names(key))}.",
+                    f"The section [{key}] is missing; give it a name, one of: "
+                    f"{', '.join(registry.names(key))}.",
                     key,
                 )
-        parts = {key: registry.build(key, tables[key]) for key in ("dataset", "model")}
-        task = (
-            cast(Model, parts["model"]).target_shape(cast(Dataset, parts["dataset"]).shape()).task
-        )
+        dataset = registry.build(Dataset, tables["dataset"])
+        model = registry.build(Model, tables["model"])
+        parts: dict[str, Component] = {"dataset": dataset, "model": model}
+        task = model.target_shape(dataset.shape()).task
         defaults = {**DEFAULTS, "loss": default_loss(task)}
         for key in SECTIONS:
             if key not in parts:
@@ -140,10 +144,10 @@ class Experiment:
 
     @classmethod
     def from_toml(cls, document: str) -> Self:
-        """The experiment of a TOML document.
+        """Return the experiment of a TOML document.
 
         Raises:
-            InvalidInput: not TOML, or not a valid experiment.
+            InvalidInput: the document is not TOML, or not a valid experiment.
         """
         try:
             values = tomllib.loads(document)
@@ -155,10 +159,10 @@ class Experiment:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The experiment in a file.
+        """Return the experiment in a file.
 
         Raises:
-            InvalidInput: the file cannot be read or is wrong; the message begins with its path.
+            InvalidInput: the file cannot be read or is not valid; the message begins with its path.
         """
         try:
             with path.open("rb") as file:
@@ -167,7 +171,8 @@ class Experiment:
             raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from None
         if len(content) > LARGEST_FILE:
             raise InvalidInput(
-                f"{path} is larger than {LARGEST_FILE // 1024} KiB, so it is no experiment file."
+                f"{path} is larger than {LARGEST_FILE // 1024} KiB, so it is not an experiment "
+                "file; give the path of a TOML file."
             )
         try:
             return cls.from_toml(content.decode("utf-8-sig"))
@@ -197,10 +202,10 @@ class Experiment:
         for problem in checks.data_problems(self, data):
             raise problem
 
-    # --- writing -------------------------------------------------------------------------------------------------------------
+    # --- writing --------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """All tables, every field written out."""
+        """Return all tables, with every field."""
         tables: dict[str, Any] = {"format": FORMAT, **self.general.values()}
         for key in SECTIONS:
             part = getattr(self, key)
@@ -214,10 +219,10 @@ class Experiment:
         return tables
 
     def to_toml(self) -> str:
-        """The file's text; :meth:`from_toml` gives an equal experiment back."""
+        """Return the text of the file; :meth:`from_toml` reads an equal experiment from it."""
         return tomli_w.dumps(self.to_dict())
 
-    # --- reading and changing parts by path ---------------------------------------------------------------------------------------
+    # --- reading and changing parts by path -----------------------------------------------------
 
     def with_value(self, path: str, value: Any) -> Experiment:
         """Return a copy with one field changed; see :meth:`with_values`."""
@@ -254,8 +259,8 @@ class Experiment:
         )
 
     def with_instrument(self, name: str, values: Mapping[str, Any] | None) -> Experiment:
-        """A copy with an instrument switched on with these fields, the others at their defaults, or
-        off (None).
+        """Return a copy in which an instrument is switched on with these fields, the others at
+        their defaults, or switched off (None).
 
         Raises:
             InvalidInput: there is no such instrument, a value is not allowed, or the instrument
@@ -273,15 +278,15 @@ class Experiment:
         return changed
 
     def layout(self) -> Layout:
-        """The parameter tensors of the model on this data."""
+        """Return the parameter tensors of the model for these data."""
         return self.model.layout(self.dataset.shape())
 
     def target_shape(self) -> DataShape:
-        """The shape of the problem: that of the data, unless the model sets itself other targets."""
+        """Return the shape of the data, with the model's own targets if it sets any."""
         return self.model.target_shape(self.dataset.shape())
 
     def live_fields(self) -> dict[str, Field]:
-        """Path → field of every number that may be changed while the run goes."""
+        """Return path → field of every number that can be changed during a run."""
         return {
             f"{section}.{field.name}": field
             for section in LIVE_SECTIONS

@@ -1,7 +1,6 @@
-"""A component's page: what the catalogue says about it, gathered from its declarations in one fixed
-order.
+"""A component's page: its declarations in a fixed order.
 
-The command line prints it, the window draws it; neither adds a word about a component of its own.
+The command line prints it and the window draws it; neither adds text about a component.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from optlab.core.fields import Field, did_you_mean
 
 @dataclass(frozen=True)
 class Page:
-    """One component, described.
+    """The description of one component.
 
     Attributes:
-        sentence: what it is, in one sentence. explanation: paragraphs, what follows from the
-            defaults last.
+        sentence: a summary. explanation: further paragraphs; facts that follow from the defaults
+            come last.
         rule: LaTeX lines. symbols: (symbol, meaning), those of the rule and then those of the
             fields.
         fields: its hyperparameters, with units, bounds, defaults and reasons.
@@ -46,12 +45,12 @@ class Page:
 
 
 def sentence(component: type[Component]) -> str:
-    """What a component is, in one sentence: the first paragraph of its docstring."""
+    """Return the summary of a component: the first paragraph of its docstring."""
     return " ".join(inspect.cleandoc(component.__doc__ or "").split("\n\n")[0].split())
 
 
 def page(component: type[Component]) -> Page:
-    """The page of a component."""
+    """Return the page of a component."""
     paragraphs = [
         " ".join(part.split()) for part in inspect.cleandoc(component.__doc__ or "").split("\n\n")
     ]
@@ -102,25 +101,25 @@ def chapters() -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def find(name: str) -> list[type[Component]]:
-    """The components called ``name`` (``"momentum"``), or ``"kind.name"`` (``"clipping.none"``), in
-    any kind.
+    """Return the components of any kind that are called ``name`` (``"momentum"``), or the one that
+    is called ``"kind.name"`` (``"clipping.none"``).
 
     Raises:
         InvalidInput: there is none.
     """
     everything = [component for kind in registry.kinds() for component in registry.components(kind)]
-    found = [c for c in everything if name in (c.name, f"{c.kind}.{c.name}")]
-    if not found:
+    matches = [c for c in everything if name in (c.name, f"{c.kind}.{c.name}")]
+    if not matches:
         for kind in registry.kinds():
             if name.removeprefix(f"{kind}.") in registry.refused(kind):
-                raise InvalidInput(
-                    f"'{name}' is no choice here: {registry.refused(kind)[name.removeprefix(f'{kind}.')]}"
-                )
+                reason = registry.refused(kind)[name.removeprefix(f"{kind}.")]
+                raise InvalidInput(f"{name!r} cannot be used: {reason}")
         known = sorted(
             {c.name for c in everything}
             | ({f"{c.kind}.{c.name}" for c in everything} if "." in name else set())
         )
         raise InvalidInput(
-            f"Nothing in the catalogue is called '{name}'{did_you_mean(name, known)}; optlab list shows what is there."
+            f"Nothing in the catalogue is called {name!r}{did_you_mean(name, known)}; "
+            "optlab list shows the kinds of components."
         )
-    return found
+    return matches

@@ -30,15 +30,19 @@ class General(PlainSection):
         "Seed",
         ge=0,
         le=2**63 - 1,
-        help="Seed of the start and of the batches. The same seed gives the same run, bit for bit on a CPU.",
+        help="Seed of the start and of the batches. The same seed gives the same run, bit for bit "
+        "on a CPU.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = choice(
         "auto",
         "Device",
-        help="Where the run computes; auto takes a GPU where one is there and the model is large enough to gain from it.",
+        help="Where the run computes; auto takes a GPU if there is one and the model is large "
+        "enough to gain from it.",
     )
     precision: Literal["float32", "float64"] = choice(
-        "float32", "Precision", help="float64 for comparisons to rounding; about twice the time."
+        "float32",
+        "Precision",
+        help="float64 for comparisons up to rounding errors; it takes about twice the time.",
     )
     threads: int = integer(
         1,
@@ -46,7 +50,8 @@ class General(PlainSection):
         ge=1,
         le=256,
         help="CPU threads of one tensor operation.",
-        why="More than one slows small models down; the last bits of a result depend on it, so it is part of the experiment.",
+        why="More than one slows small models down; the last bits of a result depend on it, so it "
+        "is part of the experiment.",
     )
 
 
@@ -62,7 +67,8 @@ class Budget(PlainSection):
         0.0,
         "Seconds",
         ge=0.0,
-        help="Training time after which the run ends; 0 for no limit. A limit in time makes the end depend on the machine.",
+        help="Training time after which the run ends; 0 for no limit. With a limit, the end "
+        "depends on the machine.",
     )
 
 
@@ -76,17 +82,20 @@ class MeasurePlan(PlainSection):
         "Evaluate every",
         ge=0,
         unit="steps",
-        help="Steps between evaluations on the whole training and validation sets; 0 for once an epoch.",
+        help="Steps between evaluations on the entire training and validation sets; 0 for once an "
+        "epoch.",
     )
     gradient_every: int = integer(
         0,
         "Full gradient every",
         ge=0,
         unit="steps",
-        help="Steps between evaluations of the gradient on the whole training set, on which the gradient-norm test rests. It is taken at the first evaluation "
-        "after each multiple, at the start and at the end; 0 for every 20 epochs.",
-        why="20 epochs, because it costs a pass forwards and backwards through the training set: so it takes at most a twentieth of the examples that training "
-        "takes, and less of the time, because large batches are fast.",
+        help="Steps between evaluations of the gradient on the entire training set, which the "
+        "gradient-norm test needs. It is computed at the first evaluation after each multiple, at "
+        "the start and at the end; 0 for every 20 epochs.",
+        why="It costs a forward and a backward pass through the training set. Every 20 epochs, it "
+        "processes at most a twentieth of the examples that training does, in less of the time, "
+        "because large batches are fast.",
     )
     fresh: int = integer(
         0,
@@ -95,10 +104,10 @@ class MeasurePlan(PlainSection):
         ge=0,
         le=1_000_000,
         slider=(0, 20_000),
-        help="Examples drawn from the distribution at each evaluation, to measure the risk on and its gap to the training loss; 0 for none. For data sets "
-        "whose distribution is known; there is no risk to measure for others.",
-        why="None, because it costs: each evaluation passes through so many examples more, usually several times the training set. 10,000 tell a "
-        "0-1 risk to about half a percent.",
+        help="Examples drawn from the distribution at each evaluation, to measure the risk and its "
+        "gap to the training loss; 0 for none. Only for data sets whose distribution is known.",
+        why="Each evaluation processes that many more examples, usually several times the training "
+        "set. 10,000 examples determine a 0-1 risk to about half a percent.",
     )
     weights: int = integer(
         12,
@@ -106,12 +115,13 @@ class MeasurePlan(PlainSection):
         ge=0,
         le=256,
         slider=(0, 64),
-        help="Number of weights, spread over all tensors, whose values are recorded at every step.",
+        help="Number of weights, spread over all tensors, whose values are recorded at each step.",
     )
     chosen: Texts = names(
         (),
         "Chosen weights",
-        help="Weights to follow by name, as layers.0.weight[3,5]; in place of the spread ones.",
+        help="Names of weights to follow, such as layers.0.weight[3,5]. They replace those that "
+        "are spread over the tensors.",
     )
 
 

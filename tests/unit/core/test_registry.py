@@ -1,4 +1,4 @@
-"""The registry: what it finds, and how it refuses what it does not know."""
+"""The registry: finding components, and errors for unknown names."""
 
 from __future__ import annotations
 

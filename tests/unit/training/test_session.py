@@ -208,7 +208,7 @@ def test_that_weights_may_be_followed_by_name_on_the_way(build: Build, play: Any
     events = play(build(), at={10: [Follow(names)], 20: [Follow(("nonsense",)), Follow(())]})
     applied = of(events, MessageApplied)
     assert [bool(event.problem) for event in applied] == [False, True, False]
-    assert "names no weight" in applied[1].problem
+    assert "is not a weight" in applied[1].problem
     widths = {
         int(step): values.shape[-1]
         for b in of(events, SeriesBlock)
@@ -329,7 +329,7 @@ def test_that_runs_end_one_by_one_and_the_others_go_on(build: Build, play: Any, 
 def test_that_an_experiment_that_cannot_run_is_refused_before_the_first_event(
     build: Build, play: Any
 ) -> None:
-    with pytest.raises(InvalidInput, match="names no weight"):
+    with pytest.raises(InvalidInput, match="is not a weight"):
         play(build(measures={"chosen": ["layers.9.weight[0,0]"]}))
     with pytest.raises(InvalidInput, match="differs from run 1"):
         play([build(), build(budget={"steps": 61})])
