@@ -1,4 +1,4 @@
-"""OptLab: a laboratory in which deep-learning optimization can be seen.
+"""OptLab: a laboratory for deep-learning optimization.
 
 The idea: the parameters of R runs are one tensor ``theta`` of shape ``[R, P]``. A run is R = 1; a
 race, a sweep or many seeds are R > 1; and an update rule is a pure function of ``(theta, g, state,
@@ -25,7 +25,7 @@ The same rule is a ``torch.optim.Optimizer`` for a script of your own:
 >>> [round(value, 6) for value in weight.tolist()]
 [0.8, -1.6]
 
-And it races on a function of two variables, one row of ``theta`` a contender:
+And it races on a function of two variables, where each contender is one row of ``theta``:
 
 >>> from optlab.core import registry
 >>> from optlab.studies.surfaces.descent import Contender, race

@@ -1,8 +1,8 @@
-"""The entry: what ``optlab`` means, before anything large is imported.
+"""The entry point of the command ``optlab``, which imports nothing large.
 
-Without arguments, or with one experiment file, it is the window; otherwise it is a command. Window
-and command line never import each other, so the choice between them is made here, above both; on
-the way to the window neither torch nor the command line's libraries are loaded.
+Without arguments, or with one experiment file, it opens the window; otherwise it runs a command.
+Window and command line never import each other, so this module chooses between them. Opening the
+window imports neither torch nor the libraries of the command line.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from pathlib import Path
 
 from optlab.core import display
 from optlab.core.errors import MissingPart
+from optlab.core.logging import log_to_file
 
-_INSTALL_WINDOW = "The window needs PySide6 and pyqtgraph, which are not installed; install them with: pip install 'optlab[gui]'"
+_INSTALL_WINDOW = (
+    "The window needs PySide6 and pyqtgraph, which are not installed; "
+    "install them with: pip install 'optlab[gui]'"
+)
 _COMMANDS = "the commands work without a window, see optlab --help"
 
 
@@ -23,63 +27,72 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window or run a command.
 
     Args:
-        arguments: what was typed after ``optlab``; by default the process's own.
+        arguments: arguments after ``optlab``; by default those of the process.
 
     Returns:
-        the exit code: 0 fine, 1 a run failed, 2 bad usage, bad input or no way to show a window.
+        The exit code: 0 for success, 1 if a run failed, 2 for bad usage, bad input or if no window
+        can be opened.
     """
-    # In a packed application the workers are this same program, started again.
+    # In a packaged application the workers are this same program, started again.
     multiprocessing.freeze_support()
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or _is_file(words):
-        return _window(Path(words[0]) if words else None)
-    if len(words) == 2 and words[0] == "--smoke":
-        return _window(picture=Path(words[1]))
+    log_to_file()
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    if not typed or _is_file(typed):
+        return _window(Path(typed[0]) if typed else None)
+    if len(typed) == 2 and typed[0] == "--smoke":
+        return _window(picture=Path(typed[1]))
     from optlab.cli.app import main as command_line
 
-    return command_line(words)
+    return command_line(typed)
 
 
-def _is_file(words: Sequence[str]) -> bool:
-    return len(words) == 1 and not words[0].startswith("-") and words[0].lower().endswith(".toml")
+def _is_file(typed: Sequence[str]) -> bool:
+    return len(typed) == 1 and not typed[0].startswith("-") and typed[0].lower().endswith(".toml")
 
 
 def _window(file: Path | None = None, picture: Path | None = None) -> int:
-    """Open the window; with ``picture`` for its own trial (:mod:`optlab.gui.smoke`)."""
+    """Open the window; with ``picture``, run its smoke test (:mod:`optlab.gui.smoke`)."""
     try:
         if file is not None and not file.is_file():
             raise MissingPart(
-                f"There is no experiment file {file}; optlab list presets shows experiments that come with OptLab."
+                f"There is no experiment file {file}; "
+                "optlab list presets shows the experiments that come with OptLab."
             )
         problem = display.problem()
         if problem:
             raise MissingPart(f"{problem}; {_COMMANDS}.")
         try:
             if picture is not None:
-                from optlab.gui.smoke import main as trial
+                from optlab.gui.smoke import main as smoke_test
             from optlab.gui.app import main as window
         except ImportError as error:
             raise MissingPart(_explained(error)) from error
     except MissingPart as error:
         print(error, file=sys.stderr)
         return 2
-    return window(file) if picture is None else trial(picture)
+    return window(file) if picture is None else smoke_test(picture)
 
 
 def _explained(error: ImportError) -> str:
-    """Why the window cannot be imported, in a sentence that says what to do.
+    """Return why the window cannot be imported, in a sentence that says what to do.
 
     Raises:
-        ImportError: it is no question of what is installed but a defect of OptLab.
+        ImportError: the cause is not a missing library but a defect of OptLab.
     """
     top = (error.name or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and top and top != "optlab":
         if top in ("PySide6", "shiboken6", "pyqtgraph"):
             return f"{_INSTALL_WINDOW}; {_COMMANDS}."
-        return f"The window needs {top}, which is not installed; install everything it needs with: pip install 'optlab[gui]'; {_COMMANDS}."
+        return (
+            f"The window needs {top}, which is not installed; "
+            f"install everything it needs with: pip install 'optlab[gui]'; {_COMMANDS}."
+        )
     if top in ("PySide6", "shiboken6"):
-        # Qt is there, but the system lacks a library that it links to ("libEGL.so.1: cannot open
-        # shared object file …").
+        # Qt is installed, but the system lacks a library that it links to ("libEGL.so.1: cannot
+        # open shared object file …").
         library = str(error).partition(":")[0]
-        return f"Qt cannot be loaded because {library} is missing on this system; {display.advice([library])}; {_COMMANDS}."
+        return (
+            f"Qt cannot be loaded because {library} is missing on this system; "
+            f"{display.advice([library])}; {_COMMANDS}."
+        )
     raise error

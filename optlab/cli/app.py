@@ -20,29 +20,8 @@ from typing import Annotated, Any, cast
 import typer
 
 from optlab import __version__
-from optlab.cli import (
-    critical,
-    doctor,
-    explore,
-    export,
-    fetch,
-    figures,
-    import_file,
-    measure,
-    own_models,
-    race,
-    run,
-    runs,
-    show,
-    spectrum,
-    start,
-    surface,
-)
-from optlab.cli import list as list_command
-from optlab.cli import range as range_command
-from optlab.cli import slice as slice_command
 from optlab.cli.output import ReaderGone, only_documents, say, say_json
-from optlab.core import paths
+from optlab.core import paths, walk
 from optlab.core.errors import InvalidInput, OptLabError
 
 INTERRUPTED = 130
@@ -90,11 +69,9 @@ def _begin(
         say(context.get_help())
 
 
-for module in (
-    run, race, range_command, start, list_command, show, runs, export, import_file,
-    fetch, figures, own_models, measure, critical, spectrum, slice_command, surface, explore, doctor,
-):  # fmt: skip
-    module.register(app)
+_commands = [module for module in walk.load("optlab.cli") if hasattr(module, "register")]
+for command in sorted(_commands, key=lambda module: module.ORDER):
+    command.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

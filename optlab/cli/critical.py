@@ -12,6 +12,9 @@ from optlab.core.errors import InvalidInput
 from optlab.curvature.critical_points import CriticalPointResult, Verdict, find, name
 from optlab.tasks.subject import Subject
 
+ORDER = 140
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -10,6 +10,9 @@ import typer
 from optlab.cli.output import say, say_json
 from optlab.tasks.doctor import examine
 
+ORDER = 190
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

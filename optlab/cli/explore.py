@@ -33,6 +33,9 @@ from optlab.studies.demonstrations.base import (
 _ROWS = 30
 """Largest number of rows that are printed; the file has all."""
 
+ORDER = 180
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

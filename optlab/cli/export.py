@@ -12,6 +12,9 @@ from optlab.store import Store
 from optlab.store.export import FORMATS
 from optlab.store.export import export as export_run
 
+ORDER = 80
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

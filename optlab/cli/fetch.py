@@ -14,6 +14,9 @@ from optlab.outside.datafiles import public_sets
 _EVERY_BYTES = 10 * 1024 * 1024
 """Where there is no terminal, a line each time so many bytes have come."""
 
+ORDER = 100
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -14,6 +14,9 @@ from optlab.studies.figures import catalogue, page
 from optlab.studies.figures.base import Figure, Number, document
 from optlab.studies.figures.page import FORMATS, THEMES, Format, Page, Theme
 
+ORDER = 110
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -27,6 +27,10 @@ def _choices(field: str, sentence: str) -> str:
     return f"{sentence}: {', '.join(declared.choices)}."
 
 
+ORDER = 90
+"""Rank in the list of commands."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
     app.command(

@@ -14,6 +14,9 @@ from optlab.core.fields import did_you_mean
 from optlab.experiment import Experiment, presets
 from optlab.experiment.pages import page
 
+ORDER = 50
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -22,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "List what there is of a KIND: "
-    + ", ".join([*registry.FOLDERS.values(), "presets", "devices"])
+    + ", ".join([*registry.plurals().values(), "presets", "devices"])
     + ".\n\n"
     "Each line gives a name, as files and flags use it, and what it is. Without KIND, list the "
     "kinds. Read more "
@@ -58,7 +61,7 @@ def list_kind(
 
 
 def _say_kinds(json: bool) -> None:
-    kinds = [(plural, len(registry.names(kind))) for kind, plural in registry.FOLDERS.items()] + [
+    kinds = [(plural, len(registry.names(kind))) for kind, plural in registry.plurals().items()] + [
         ("presets", len(presets.files()))
     ]
     if json:
@@ -78,13 +81,13 @@ def _items(kind: str) -> list[dict[str, Any]]:
         "presets": _presets,
         "devices": _devices,
     }
-    for singular, plural in registry.FOLDERS.items():
+    for singular, plural in registry.plurals().items():
         if wanted in (singular, plural):
             return _components(singular)
     for plural, items in others.items():
         if wanted in (plural, plural.removesuffix("s")):
             return items()
-    known = [*registry.FOLDERS.values(), *others]
+    known = [*registry.plurals().values(), *others]
     raise InvalidInput(
         f"'{kind}' is no kind of thing that OptLab lists{did_you_mean(wanted, known)}; the kinds "
         f"are: {', '.join(known)}."

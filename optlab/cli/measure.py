@@ -21,6 +21,9 @@ from optlab.experiment import Experiment, presets
 from optlab.store import Store
 from optlab.training.trainer import Trainer
 
+ORDER = 130
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -25,6 +25,9 @@ _group = typer.Typer(
     no_args_is_help=True,
 )
 
+ORDER = 120
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""

@@ -33,6 +33,9 @@ MAX_RUNS = 256
 _LISTS = ("sizes", "names", "text")
 """Kinds of fields in which a comma belongs to the value."""
 
+ORDER = 20
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

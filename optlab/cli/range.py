@@ -26,6 +26,9 @@ from optlab.studies.tuning.range_test import (
 from optlab.studies.tuning.short_runs import RUNS, ShortRuns, rates_around, short_runs
 from optlab.studies.tuning.short_runs import STEPS as SHORT_STEPS
 
+ORDER = 30
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

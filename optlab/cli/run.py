@@ -25,6 +25,9 @@ from optlab.store import Store
 
 RUNNERS: tuple[RunnerChoice, ...] = get_args(RunnerChoice)
 
+ORDER = 10
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -13,6 +13,9 @@ import typer
 from optlab.cli.output import say, say_json, say_table
 from optlab.store import RunRecord, Store
 
+ORDER = 70
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -19,6 +19,9 @@ from optlab.experiment.pages import Page
 READING_WIDTH = 100
 """Columns that paragraphs are wrapped to where the terminal does not say."""
 
+ORDER = 60
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -148,7 +151,7 @@ def _usage(page: Page) -> Iterator[str]:
             "",
             "By flags",
             f"    optlab explore {page.name}",
-            *(f"    --set {field.name}={_typed(field.default)}" for field in page.fields),
+            *(f"    {_flag(page, field)}" for field in page.fields),
         )
         return
     if page.kind == "surface":
@@ -171,8 +174,9 @@ def _usage(page: Page) -> Iterator[str]:
 
 
 def _flag(page: Page, field: Field) -> str:
-    section = f"instruments.{page.name}" if page.kind == "instrument" else page.kind
-    return f"--set {section}.{field.name}={_typed(field.default)}"
+    sections = {"instrument": f"instruments.{page.name}.", "demonstration": ""}
+    section = sections.get(page.kind, f"{page.kind}.")
+    return f"--set {section}{field.name}={_typed(field.default)}"
 
 
 def _typed(value: Any) -> str:

@@ -18,6 +18,9 @@ ALONG = (*slicing.ALONG, "line")
 _STEPS = 11
 """Rows and columns of the table for people; the JSON document has every value."""
 
+ORDER = 160
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -12,6 +12,9 @@ from optlab.core.errors import InvalidInput
 from optlab.curvature.extremes import extremes
 from optlab.curvature.spectrum import density_of, full_spectrum_of, trace_of
 
+ORDER = 150
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -14,6 +14,9 @@ from optlab.cli.run import changed, load
 from optlab.core.errors import InvalidInput
 from optlab.studies.tuning.start_table import Spread, StartTable, start_table, start_tables
 
+ORDER = 40
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -36,6 +36,9 @@ MAX_STARTS = 501
 """Starts along each variable in a picture of basins: a quarter of a million runs for two."""
 _SECTIONS = ("surface", "optimizer", "schedule", "clipping")
 
+ORDER = 170
+"""Rank in the list of commands."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""

@@ -1,5 +1,4 @@
-"""What every other package stands on.
+"""The base of all other packages: errors, paths, typed fields, components and their registry.
 
-Errors, paths, typed fields, components and the registry that finds them. Nothing here imports torch
-or Qt.
+Nothing in this package imports torch or Qt.
 """

@@ -1,34 +1,80 @@
 """A component: one idea of the catalogue, with its fields and its page.
 
-Each file of a catalogue folder (``optlab/catalogue/optimizers/momentum.py``) holds one component,
-or a table of small ones.
-The class carries what a surface shows about it, so that the picker, the form, the page, the flags
-and the tests need no second declaration.
+Each file of a catalogue folder (``optlab/catalogue/optimizers/momentum.py``) holds one component.
+The class carries everything that the command line and the window show about it, so the picker, the
+form, the page, the flags and the tests need no second declaration. What all components of a kind
+have in common is declared once, as the :class:`Section` of their base class.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
 
 from optlab.core.fields import FieldSet
 
+Chapter = Literal[
+    "What is optimized",
+    "Batches",
+    "Algorithms",
+    "Initialization",
+    "Strategies",
+    "Instruments",
+    "Demonstrations",
+]
+CHAPTERS: tuple[Chapter, ...] = get_args(Chapter)
+"""Chapters of the catalogue, in the order of the notes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Properties of a section of an experiment or, for components, of a kind of component.
+
+    Attributes:
+        title: heading of its form.
+        plural: heading above its components in the catalogue.
+        chapter: chapter of the catalogue that lists it; None for fields that are no component.
+        order: rank in experiment files and lists. form_order: rank among the forms and within the
+            chapter.
+        per_experiment: how many components of the kind an experiment has: one; several, each in
+            a table of its name; or none, because they are used elsewhere.
+        default: name of the component that fills the section where a file omits it; "" where it
+            must be named or depends on the task.
+        live: whether its numbers can be changed during a run.
+        shared: whether all runs of a population have the same one.
+        opened: whether its form is expanded at first.
+    """
+
+    title: str
+    order: int
+    plural: str = ""
+    chapter: Chapter | None = None
+    form_order: int = 1000
+    per_experiment: Literal["one", "several", "none"] = "one"
+    default: str = ""
+    live: bool = False
+    shared: bool = False
+    opened: bool = False
+
 
 class Component(FieldSet):
-    """Base of everything that can be picked by name.
+    """Base class of everything that can be picked by name.
 
     Class attributes:
-        kind: the experiment's section it fills (``"optimizer"``).
+        kind: key of the section that it fills (``"optimizer"``).
+        section: properties of the kind, declared by the kind's base class.
         name: key in files and flags; also the name of its source file, unless its folder holds tables.
-        label: words in the picker.
-        rule: LaTeX lines of its formula, drawn typeset; empty where it has none.
-        symbols: symbol → meaning, for what stands in the rule and is no field.
-        source: where it comes from: equation or section of the notes, and the paper.
-        differences: how other libraries differ, or "".
-        group: heading under which pickers list it; ``sort_order``: rank in the list (ties go by
-            label).
+        label: name in pickers.
+        rule: LaTeX lines of its formula, drawn typeset; empty if it has none.
+        symbols: symbol → meaning, for symbols of the rule that are no fields.
+        source: reference: equation or section of the notes, and the paper.
+        differences: differences from other libraries, or "".
+        group: heading under which pickers list it.
+        sort_order: rank in the list; ties are sorted by label.
     """
 
     kind: ClassVar[str] = ""
+    section: ClassVar[Section]
     name: ClassVar[str] = ""
     label: ClassVar[str] = ""
     rule: ClassVar[tuple[str, ...]] = ()
@@ -39,5 +85,7 @@ class Component(FieldSet):
     sort_order: ClassVar[int] = 100
 
     def derived_facts(self) -> tuple[str, ...]:
-        """What follows from its field values, in sentences; its page tells them of the defaults."""
+        """Return facts that follow from its field values; its page completes the sentence "With
+        these defaults …" with each.
+        """
         return ()

@@ -17,7 +17,7 @@ LearningTask = Literal["classes", "regression"]
 
 @dataclass(frozen=True)
 class DataShape:
-    """What a model has to know about data before it sees any.
+    """The properties of data that a model needs before any example is loaded.
 
     Attributes:
         inputs: shape of one example (``(64,)``; ``(8, 8)`` for an image).
@@ -37,7 +37,7 @@ class DataShape:
 
 @dataclass(frozen=True)
 class Part:
-    """Some examples.
+    """One part of a data set.
 
     ``x``: ``[n, *inputs]`` float64; ``y``: ``[n]`` int64 class numbers or ``[n, outputs]`` float64.
     """
@@ -51,7 +51,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set, split.
+    """A data set, split into three parts.
 
     Attributes:
         shape: see :class:`DataShape`.
@@ -78,14 +78,14 @@ def split_indices(
     rng: np.random.Generator,
     classes: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the training, validation and test parts of ``n`` examples.
+    """Return the indices of the training, validation and test parts of ``n`` examples.
 
-    With ``classes`` ``[n]`` every class is divided in the same proportions (stratified): the
-    shuffled examples of each class are spread evenly over the unit interval, and the parts are
-    stretches of that interval.
+    With ``classes`` every class is divided in the same proportions (stratified): the shuffled
+    examples of each class are spread evenly over the unit interval, and each part is a subinterval.
 
     Args:
         validation, test: shares of all examples, each in [0, 1).
+        classes: class of each example, ``[n]``; None for an unstratified split.
     """
     order = rng.permutation(n)
     if classes is not None:
@@ -95,8 +95,7 @@ def split_indices(
             position[members] = (np.arange(len(members)) + 0.5) / len(members)
         order = order[np.argsort(position[order], kind="stable")]
     n_test, n_validation = round(n * test), round(n * validation)
-    # Back to a random order within each part: consecutive examples must not cycle through the
-    # classes.
+    # Shuffle each part again: consecutive examples must not cycle through the classes.
     test_part, validation_part, training_part = (
         rng.permutation(part) for part in np.split(order, [n_test, n_test + n_validation])
     )
@@ -121,8 +120,8 @@ def filled(x: NDArray[np.float64], training: NDArray[np.int64]) -> NDArray[np.fl
 def unit_ranged(
     x: NDArray[np.float64], training: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """``x`` ``[n, *inputs]`` with 0 the smallest and 1 the largest value of each input over the
-    rows ``training``, and the offset and scale used.
+    """Return ``x`` ``[n, *inputs]`` scaled so that each input ranges from 0 to 1 over the rows
+    ``training``, and the offset and scale used, both ``[*inputs]``.
 
     An input that is constant over the training part becomes 0; other rows may leave the range.
     """
@@ -134,8 +133,8 @@ def unit_ranged(
 def standardized(
     x: NDArray[np.float64], training: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """``x`` ``[n, *inputs]`` with zero mean and unit variance over the rows ``training``, and the
-    offset and scale used.
+    """Return ``x`` ``[n, *inputs]`` with zero mean and unit variance over the rows ``training``,
+    and the offset and scale used, both ``[*inputs]``.
 
     An input that is constant over the training part keeps the scale 1.
     """

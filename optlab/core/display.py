@@ -1,8 +1,8 @@
-"""Whether a window can be shown here, found out before Qt is asked: Qt ends the whole process where
-it cannot.
+"""Checks whether a window can be opened, before Qt tries: Qt aborts the process if it cannot.
 
-On Linux three things can be missing: a display named in the environment, one that answers, and the
-libraries that Qt's X11 part links to. Other systems always have a screen.
+On Linux three things can be missing: a display named in the environment, a server that accepts
+connections to it, and the libraries that Qt's X11 plugin links to. Other systems always have a
+screen.
 """
 
 from __future__ import annotations
@@ -40,35 +40,40 @@ _PACKAGES: Mapping[str, str] = {
     "libxcb-xfixes.so.0": "libxcb-xfixes0",
     "libxcb-xkb.so.1": "libxcb-xkb1",
 }
-"""Library that Qt links to on Linux → the Debian package that has it."""
+"""Library that Qt links to on Linux → the Debian package that provides it."""
 
 
 def problem() -> str:
-    """What stands in the way of a window, as the beginning of a sentence; "" where nothing does."""
+    """Return why no window can be opened, as the beginning of a sentence; "" if one can."""
     if not sys.platform.startswith("linux"):
         return ""
     platform = os.environ.get("QT_QPA_PLATFORM", "").partition(";")[0].partition(":")[0]
     if platform and platform not in ("xcb", "wayland", "wayland-egl"):
-        return ""  # offscreen, minimal, vnc, …: chosen on purpose, and needs no display
-    if platform != "xcb" and _wayland_answers():
+        return ""  # offscreen, minimal, vnc, …: selected explicitly, and needs no display
+    if platform != "xcb" and _wayland_accepts():
         return ""
     name = os.environ.get("DISPLAY", "")
     if not name:
         return (
-            "There is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY names one); log in to a desktop, "
-            "use ssh -X, or start "
-            "OptLab with xvfb-run"
+            "There is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY names "
+            "one); log in to a desktop, use ssh -X, or start OptLab with xvfb-run"
         )
     missing = missing_libraries()
     if missing:
-        return f"Qt needs libraries that are missing on this system ({', '.join(missing)}); {advice(missing)}"
-    if not _x_answers():
-        return f"The display {name!r} named by DISPLAY does not answer; check that it is running and that you may use it"
+        return (
+            "Qt needs libraries that are missing on this system "
+            f"({', '.join(missing)}); {advice(missing)}"
+        )
+    if not _x_server_accepts():
+        return (
+            f"The display {name!r} named by DISPLAY does not answer; check that it is running and "
+            "that you may use it"
+        )
     return ""
 
 
 def missing_libraries() -> list[str]:
-    """Libraries of :data:`_PACKAGES` that cannot be loaded here; empty on other systems than Linux."""
+    """Return the libraries of :data:`_PACKAGES` that cannot be loaded; empty except on Linux."""
     return (
         [library for library in _PACKAGES if not _loads(library)]
         if sys.platform.startswith("linux")
@@ -77,7 +82,7 @@ def missing_libraries() -> list[str]:
 
 
 def advice(libraries: Iterable[str]) -> str:
-    """How to get these libraries, as a part of a sentence."""
+    """Return how to install these libraries, as part of a sentence."""
     packages = " ".join(_PACKAGES.get(library, library) for library in libraries)
     return f"on Debian or Ubuntu install them with: sudo apt install {packages}"
 
@@ -90,7 +95,7 @@ def _loads(library: str) -> bool:
     return True
 
 
-def _wayland_answers() -> bool:
+def _wayland_accepts() -> bool:
     name = os.environ.get("WAYLAND_DISPLAY", "")
     if not name:
         return False
@@ -105,9 +110,9 @@ def _wayland_answers() -> bool:
     return True
 
 
-def _x_answers() -> bool:
-    """Whether the X server of DISPLAY accepts a connection, its permissions included: the same call
-    that Qt makes.
+def _x_server_accepts() -> bool:
+    """Return whether the X server of DISPLAY accepts a connection from this user, with the
+    call that Qt makes.
     """
     xcb = ctypes.CDLL("libxcb.so.1")
     xcb.xcb_connect.restype = ctypes.c_void_p

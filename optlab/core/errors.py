@@ -1,8 +1,8 @@
-"""Errors that a person reads: what is wrong, where, and what to do about it, in one sentence.
+"""Errors for the user: what is wrong, where, and what to do, in one sentence.
 
-Everything that can go wrong because of input or surroundings is raised as an :class:`OptLabError`;
-the surfaces (command line, window) print its message and never a traceback. Any other exception is
-a defect of OptLab itself.
+Everything that can go wrong because of input or environment is raised as an :class:`OptLabError`;
+the command line and the window show its message and never a traceback. Any other exception is a
+defect of OptLab itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 class OptLabError(Exception):
     """A failure with a message for the user.
 
-    ``exit_code`` is what the command line answers with; ``facts`` are added to the document that a
+    ``exit_code`` is the exit code of the command line; ``facts`` are added to the document that a
     command with ``--json`` prints.
     """
 
@@ -24,12 +24,12 @@ class OptLabError(Exception):
 
 
 class InvalidInput(OptLabError):
-    """Something the user gave cannot be used.
+    """Input from the user is not valid.
 
     Args:
-        message: one sentence that names the place, the value and what is allowed.
-        field: dotted path of the offending field (``"optimizer.lr"``), for a form to show the
-            message beside it; empty where the message is not about one field.
+        message: one sentence that names the field, the value and what is allowed.
+        field: dotted path of the invalid field (``"optimizer.lr"``), so that a form can show the
+            message beside it; "" if the message is not about one field.
     """
 
     exit_code = 2
@@ -40,7 +40,7 @@ class InvalidInput(OptLabError):
 
 
 class RunFailed(OptLabError):
-    """A run ended because of an error (not because it diverged, which is a result)."""
+    """A run ended because of an error. Divergence is not an error but a result."""
 
 
 class StoreError(OptLabError):
@@ -48,4 +48,4 @@ class StoreError(OptLabError):
 
 
 class MissingPart(OptLabError):
-    """An optional library or a piece of the system that a command needs is not there."""
+    """An optional library or a part of the system that a command needs is not installed."""

@@ -1,4 +1,4 @@
-"""Fields: hyperparameters that carry everything a surface needs to know about them.
+"""Fields: hyperparameters with everything that the command line and the window show about them.
 
 A field is declared once, as a typed class attribute of a :class:`FieldSet`, with its label, symbol,
 default, bounds, scale, unit and help. Validation, forms, command-line flags, pages and sweep axes
@@ -25,9 +25,9 @@ from optlab.core.errors import InvalidInput
 
 Kind = Literal["number", "integer", "flag", "choice", "sizes", "names", "text"]
 
-LARGEST_SIZE = 65_536
-"""Most units a layer may have: larger is a slip of the hand, and would exhaust memory before the
-first step.
+MAX_SIZE = 65_536
+"""Units that a layer may have: more is a typing error, and would exhaust memory before the first
+step.
 """
 
 
@@ -35,9 +35,7 @@ def _tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Sizes = Annotated[
-    tuple[Annotated[int, Ge(1), Le(LARGEST_SIZE)], ...], pydantic.BeforeValidator(_tuple)
-]
+Sizes = Annotated[tuple[Annotated[int, Ge(1), Le(MAX_SIZE)], ...], pydantic.BeforeValidator(_tuple)]
 """A sequence of layer sizes; TOML arrays arrive as lists."""
 Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_tuple)]
 """A sequence of names."""
@@ -45,18 +43,18 @@ Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_tuple)]
 
 @dataclass(frozen=True)
 class Field:
-    """What is known about one hyperparameter.
+    """The declaration of one hyperparameter.
 
     Attributes:
         name: key in files and flags.
-        kind: which editor it gets and which values it takes.
-        default: value where none is given.
-        label: words beside the editor. ``symbol``: the letter of the notes, or "".
-        help: one or two sentences; ``why``: the reason of the default.
+        kind: type of its values, which determines its editor.
+        default: value if none is given.
+        label: text beside the editor. symbol: letter in the notes, or "".
+        help: one or two sentences. why: reason for the default.
         unit: unit of the number, or "".
-        ge, le: inclusive bounds. gt, lt: exclusive bounds. None where there is no bound.
-        log: whether the natural scale is logarithmic.
-        slider: range that an editor offers for dragging; typed values may leave it.
+        ge, le: inclusive bounds. gt, lt: exclusive bounds. None if there is no bound.
+        log: whether its natural scale is logarithmic.
+        slider: range of the slider in an editor; typed values may leave it.
         choices: allowed texts of a ``choice``.
     """
 
@@ -78,18 +76,18 @@ class Field:
 
     @property
     def allowed(self) -> str:
-        """What values are allowed, in words, to end the sentence "it must be …"."""
+        """Return which values are allowed, to complete the sentence "it must be …"."""
         if self.kind == "flag":
             return "true or false"
         if self.kind == "choice":
             return "one of " + ", ".join(self.choices)
         if self.kind == "sizes":
-            return f"a list of whole numbers from 1 to {LARGEST_SIZE}"
+            return f"a list of whole numbers from 1 to {MAX_SIZE}"
         if self.kind == "names":
             return "a list of names"
         if self.kind == "text":
             return "a text"
-        words = "a number" if self.kind == "number" else "a whole number"
+        noun = "a number" if self.kind == "number" else "a whole number"
         low = (
             f"at least {self.ge:g}"
             if self.ge is not None
@@ -105,14 +103,15 @@ class Field:
             else ""
         )
         bounds = " and ".join(part for part in (low, high) if part)
-        return f"{words} {bounds}".rstrip()
+        return f"{noun} {bounds}".rstrip()
 
     def parse(self, text: str) -> Any:
-        """The value that a person typed as text (a flag, a form's line); its bounds are checked by
-        the field set.
+        """Return the value of a typed text (of a flag, or of a form); the field set checks its
+        bounds.
 
         Raises:
             ValueError: the text is not of this field's kind.
+            KeyError: the text is neither true nor false.
         """
         text = text.strip()
         if self.kind == "number":
@@ -121,7 +120,7 @@ class Field:
             try:
                 return int(text)
             except ValueError:
-                number = float(text)  # 1e6 is a whole number, too
+                number = float(text)  # accept 1e6
             if not number.is_integer():
                 raise ValueError(text)
             return int(number)
@@ -162,7 +161,7 @@ def number(
     log: bool = False,
     slider: tuple[float, float] | None = None,
 ) -> Any:
-    """A finite real number."""
+    """Declare a finite real number."""
     extra = dict(label=label, symbol=symbol, help=help, why=why, unit=unit, log=log, slider=slider)
     return _declare(default, extra, ge=ge, gt=gt, le=le, lt=lt, allow_inf_nan=False)
 
@@ -180,67 +179,66 @@ def integer(
     log: bool = False,
     slider: tuple[float, float] | None = None,
 ) -> Any:
-    """A whole number."""
+    """Declare a whole number."""
     extra = dict(label=label, symbol=symbol, help=help, why=why, unit=unit, log=log, slider=slider)
     return _declare(default, extra, ge=ge, le=le)
 
 
 def flag(default: bool, label: str, *, help: str = "", why: str = "") -> Any:
-    """True or false."""
+    """Declare a field that is true or false."""
     return _declare(default, dict(label=label, help=help, why=why))
 
 
 def choice(default: str, label: str, *, symbol: str = "", help: str = "", why: str = "") -> Any:
-    """One of the texts that the annotation's ``Literal`` lists."""
+    """Declare a choice among the texts in the ``Literal`` of the annotation."""
     return _declare(default, dict(label=label, symbol=symbol, help=help, why=why))
 
 
 def sizes(
     default: tuple[int, ...], label: str, *, help: str = "", why: str = "", unit: str = ""
 ) -> Any:
-    """A list of layer sizes (annotate with :data:`Sizes`)."""
+    """Declare a list of layer sizes (annotate with :data:`Sizes`)."""
     return _declare(default, dict(label=label, help=help, why=why, unit=unit))
 
 
 def text(default: str, label: str, *, help: str = "", longest: int = 200) -> Any:
-    """A short text."""
+    """Declare a text of at most ``longest`` characters."""
     return _declare(default, dict(label=label, help=help), max_length=longest)
 
 
 def names(default: tuple[str, ...], label: str, *, help: str = "") -> Any:
-    """A list of names (annotate with :data:`Texts`)."""
+    """Declare a list of names (annotate with :data:`Texts`)."""
     return _declare(default, dict(label=label, help=help))
 
 
 class FieldSet(pydantic.BaseModel):
     """An immutable, validated set of fields."""
 
-    # Validators are built at first use: building those of the whole catalogue would hold up the
-    # first window.
+    # Build validators at first use: building those of the entire catalogue would delay the window.
     model_config = pydantic.ConfigDict(
         frozen=True, extra="forbid", strict=True, validate_default=True, defer_build=True
     )
 
     @classmethod
     def fields(cls) -> tuple[Field, ...]:
-        """The declared fields, in order of declaration."""
+        """Return the declared fields, in order of declaration."""
         return _fields(cls)
 
     @classmethod
     def field(cls, name: str) -> Field:
-        """The declared field ``name``.
+        """Return the declared field ``name``.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such field.
         """
         return {field.name: field for field in cls.fields()}[name]
 
     @classmethod
     def build(cls, values: Mapping[str, Any], where: str) -> Self:
-        """An instance with ``values``.
+        """Return an instance with ``values``.
 
         Args:
-            values: field name → value; what is left out takes its default.
+            values: field name → value; omitted fields take their defaults.
             where: dotted path of this set in the experiment, for messages (``"optimizer"``; "" at
                 the top).
 
@@ -278,11 +276,11 @@ class FieldSet(pydantic.BaseModel):
 
     @classmethod
     def model_fields_owner(cls) -> str:
-        """What messages call the owner of these fields."""
+        """Return the name of the owner of these fields, for messages."""
         return str(getattr(cls, "name", cls.__name__.lower()))
 
     def values(self) -> dict[str, Any]:
-        """Field name → value, in order of declaration; tuples as lists, as TOML and JSON have them."""
+        """Return field name → value, in order of declaration, tuples as lists (for TOML)."""
         return {
             f.name: list(v) if isinstance(v := getattr(self, f.name), tuple) else v
             for f in self.fields()
@@ -298,7 +296,8 @@ def _read(name: str, info: pydantic.fields.FieldInfo) -> Field:
     extra = info.json_schema_extra
     if not isinstance(extra, dict) or "field" not in extra:
         raise TypeError(
-            f"field {name!r} is declared without number(), integer(), flag(), choice(), sizes(), text() or names()"
+            f"field {name!r} is declared without number(), integer(), flag(), choice(), sizes(), "
+            "text() or names()"
         )
     bounds: dict[str, Any] = {}
     for constraint in info.metadata:
@@ -321,16 +320,16 @@ def _kind(info: pydantic.fields.FieldInfo) -> tuple[Kind, tuple[str, ...]]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"``-like words where a known name is close, else an empty text."""
+    """Return ``" (did you mean x?)"`` if a known name is close, else ""."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
 def shown(value: object, longest: int = 60) -> str:
-    """A value as a message shows it: short, on one line, numbers as they were typed."""
+    """Return a value as messages show it: short, on one line, numbers as they were typed."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    words = repr(value).replace("\n", " ")
-    return words if len(words) <= longest else words[: longest - 1] + "…"
+    text = repr(value).replace("\n", " ")
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Atomic writing of files: a reader sees the old content or the new, never a part."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from optlab.core.errors import StoreError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` to write to; at the end it takes the place of ``path`` in
-    one act, after an error it is gone.
+    """Yield a temporary path beside ``path`` to write to.
+
+    On exit the temporary file replaces ``path`` atomically; after an error it is removed.
 
     Raises:
-        StoreError: the file cannot be written; what was there before is untouched.
+        StoreError: the file cannot be written; the previous content is unchanged.
     """
     temporary: Path | None = None
     try:
@@ -28,14 +29,15 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         if os.name == "posix":
-            # mkstemp makes files private; a user's own file gets the rights that any new file gets.
+            # mkstemp makes files private; give this one the permissions of any new file.
             mask = os.umask(0)
             os.umask(mask)
             temporary.chmod(0o666 & ~mask)
         os.replace(temporary, path)
     except OSError as error:
         raise StoreError(
-            f"{path} cannot be written: {error.strerror or error}; choose another place or free some space."
+            f"{path} cannot be written: {error.strerror or error}; "
+            "choose another folder or free some space."
         ) from error
     finally:
         if temporary is not None:
@@ -43,10 +45,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` in one act.
+    """Write ``content`` to ``path`` atomically.
 
     Raises:
-        StoreError: the file cannot be written; what was there before is untouched.
+        StoreError: the file cannot be written; the previous content is unchanged.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Hyperparameters as update rules see them: plain numbers, or columns ``[R, 1]`` where runs differ."""
+"""Hyperparameters as update rules get them: numbers, or columns ``[R, 1]`` where runs differ."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 class Hyperparameters:
     """A namespace: ``h.lr``, ``h.momentum``, … and ``h.step``, the number of this step (1, 2, …).
 
-    A number is a Python float where all runs share it (then torch computes with it in double
-    precision), otherwise a column of shape ``[R, 1]`` in the precision of the run. Switches and
-    choices are always plain values.
+    A number that all runs share is a Python float, with which torch computes in double precision;
+    otherwise it is a column of shape ``[R, 1]`` in the precision of the run. Flags and choices are
+    always plain values.
     """
 
     def __init__(self, **values: Any) -> None:
@@ -25,4 +25,5 @@ class Hyperparameters:
         self.__dict__[name] = value
 
     def __repr__(self) -> str:
-        return f"Hyperparameters({', '.join(f'{key}={value!r}' for key, value in self.__dict__.items())})"
+        values = ", ".join(f"{key}={value!r}" for key, value in self.__dict__.items())
+        return f"Hyperparameters({values})"

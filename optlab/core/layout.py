@@ -1,4 +1,4 @@
-"""How the flat parameters of R runs, ``theta [R, P]``, divide into named tensors.
+"""The division of the flat parameters of R runs, ``theta [R, P]``, into named tensors.
 
 A model declares its tensors in order; :meth:`Layout.split` gives views ``[R, *shape]`` into the
 flat storage. Splitting is one operation, so that the backward pass writes the gradient once instead
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 Role = Literal["weight", "bias", "gate", "scale"]
-"""What a tensor is for: weights are drawn and decayed; biases start at a constant; biases of gates
-start open; scales start at one.
+"""Role of a tensor: weights are drawn and decayed; biases start at a constant; biases of gates
+start with open gates; scales start at one.
 """
 
 
@@ -31,8 +31,8 @@ class Parameter:
     """One tensor of a model.
 
     Attributes:
-        name: dotted path, as torch modules name theirs (``"layers.0.weight"``).
-        shape: shape for one run; weights are ``[fan_out, fan_in]``, torch's order.
+        name: dotted path, as in torch modules (``"layers.0.weight"``).
+        shape: shape for one run; weights are ``[fan_out, fan_in]``, as in torch.
         role: see :data:`Role`.
         fan_in, fan_out: number of inputs that reach a unit, and of units that an input reaches.
         output: whether the tensor feeds the model's output directly.
@@ -47,7 +47,7 @@ class Parameter:
 
     @property
     def size(self) -> int:
-        """Number of values."""
+        """Return the number of values."""
         return math.prod(self.shape)
 
 
@@ -59,21 +59,21 @@ class Layout:
 
     @cached_property
     def sizes(self) -> list[int]:
-        """Number of values of each tensor."""
+        """Return the number of values of each tensor."""
         return [parameter.size for parameter in self.parameters]
 
     @cached_property
     def offsets(self) -> list[int]:
-        """Where each tensor begins in the flat vector."""
+        """Return the flat index at which each tensor begins."""
         return [sum(self.sizes[:index]) for index in range(len(self.sizes))]
 
     @cached_property
     def total(self) -> int:
-        """P, the number of parameters."""
+        """Return P, the number of parameters."""
         return sum(self.sizes)
 
     def split(self, theta: torch.Tensor) -> list[torch.Tensor]:
-        """Views ``[R, *shape]`` of ``theta`` ``[R, P]``, one a tensor."""
+        """Return views ``[R, *shape]`` of ``theta`` ``[R, P]``, one for each tensor."""
         runs = theta.shape[0]
         parts = theta.split(self.sizes, 1)
         return [
@@ -81,30 +81,30 @@ class Layout:
         ]
 
     def named(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Name → view ``[R, *shape]``."""
+        """Return name → view ``[R, *shape]`` of ``theta`` ``[R, P]``."""
         return {
             spec.name: part for spec, part in zip(self.parameters, self.split(theta), strict=True)
         }
 
     def owner(self, index: int) -> Parameter:
-        """The tensor that holds the flat position ``index``."""
+        """Return the tensor that contains the flat index ``index``."""
         return self.parameters[bisect.bisect_right(self.offsets, index) - 1]
 
     def weight_name(self, index: int) -> str:
-        """Name of the single value at flat position ``index``: ``"layers.0.weight[3,5]"``."""
+        """Return the name of the value at flat index ``index``: ``"layers.0.weight[3,5]"``."""
         owner = self.owner(index)
         rest = index - self.offsets[self.parameters.index(owner)]
-        place: list[str] = []
+        indices: list[str] = []
         for extent in reversed(owner.shape):
-            rest, here = divmod(rest, extent)
-            place.append(str(here))
-        return f"{owner.name}[{','.join(reversed(place))}]"
+            rest, position = divmod(rest, extent)
+            indices.append(str(position))
+        return f"{owner.name}[{','.join(reversed(indices))}]"
 
     def weight_index(self, name: str) -> int:
-        """Flat position of the value called ``name``, the inverse of :meth:`weight_name`.
+        """Return the flat index of the value ``name``, the inverse of :meth:`weight_name`.
 
         Raises:
-            InvalidInput: no tensor or no such place in it.
+            InvalidInput: there is no such tensor, or the indices are out of its bounds.
         """
         match = re.fullmatch(r"([\w.]+)\[(\d+(?:,\d+)*)\]", name.replace(" ", ""))
         owners = {
@@ -115,40 +115,40 @@ class Layout:
             example = self.weight_name(0)
             known = ", ".join(owners)
             raise InvalidInput(
-                f"'{name}' names no weight; write for example {example}. The tensors are: {known}.",
+                f"{name!r} is not a weight; write for example {example}. The tensors are: {known}.",
                 "measures.chosen",
             )
         spec, offset = owners[match[1]]
-        place = [int(part) for part in match[2].split(",")]
-        if len(place) != len(spec.shape) or any(
-            i >= extent for i, extent in zip(place, spec.shape, strict=True)
+        indices = [int(part) for part in match[2].split(",")]
+        if len(indices) != len(spec.shape) or any(
+            i >= extent for i, extent in zip(indices, spec.shape, strict=True)
         ):
             raise InvalidInput(
-                f"'{name}' lies outside of {spec.name}, whose shape is {list(spec.shape)}.",
+                f"{name!r} is out of bounds of {spec.name}, whose shape is {list(spec.shape)}.",
                 "measures.chosen",
             )
         flat = 0
-        for i, extent in zip(place, spec.shape, strict=True):
+        for i, extent in zip(indices, spec.shape, strict=True):
             flat = flat * extent + i
         return offset + flat
 
     def spread(self, count: int) -> list[int]:
-        """About ``count`` flat positions spread over all tensors: the same number in each, evenly
-        spaced within it.
+        """Return about ``count`` flat indices spread over all tensors: the same number in each,
+        evenly spaced within it.
         """
         if count <= 0:
             return []
         tensors = self.parameters[: max(1, count)]
         share, rest = divmod(count, len(tensors))
-        found: list[int] = []
+        indices: list[int] = []
         for number, (spec, offset) in enumerate(zip(tensors, self.offsets, strict=False)):
-            here = min(spec.size, share + (number < rest))
-            found += [offset + (2 * i + 1) * spec.size // (2 * here) for i in range(here)]
-        return found
+            points = min(spec.size, share + (number < rest))
+            indices += [offset + (2 * i + 1) * spec.size // (2 * points) for i in range(points)]
+        return indices
 
 
 def linear(name: str, inputs: int, outputs: int, *, output: bool = False) -> list[Parameter]:
-    """The weight ``[outputs, inputs]`` and bias ``[outputs]`` of a fully connected layer."""
+    """Return the weight ``[outputs, inputs]`` and bias ``[outputs]`` of a fully connected layer."""
     return [
         Parameter(f"{name}.weight", (outputs, inputs), "weight", inputs, outputs, output),
         Parameter(f"{name}.bias", (outputs,), "bias", inputs, outputs, output),
@@ -156,5 +156,5 @@ def linear(name: str, inputs: int, outputs: int, *, output: bool = False) -> lis
 
 
 def layout(parameters: Sequence[Parameter]) -> Layout:
-    """A layout of these tensors."""
+    """Return a layout of these tensors."""
     return Layout(tuple(parameters))

@@ -1,8 +1,8 @@
-"""torch, imported at its first use and not before.
+"""torch, imported at its first use.
 
-Importing torch takes seconds; a window that lists optimizers must not wait for it. Catalogue and
-engine modules therefore write ``from optlab.core.lazy import torch`` and use it as they would the
-module: the first attribute read imports it.
+Importing torch takes seconds, and a window that only lists optimizers must not wait for it. Modules
+therefore write ``from optlab.core.lazy import torch`` and use the name like the module: reading the
+first attribute imports it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 else:
 
     class _Lazy(ModuleType):
-        """Stands in for a module and keeps what was read, so that later reads cost what a module's
-        do.
+        """Proxy of a module that caches each attribute, so that later reads are as fast as the
+        module's.
         """
 
         def __getattr__(self, attribute: str) -> Any:
-            # asked by tools that inspect every object; no reason to load torch
+            # read by tools that inspect every object; no reason to import torch
             if attribute.startswith("__"):
                 raise AttributeError(attribute)
             if "torch" not in sys.modules:
-                # Spinning OpenMP threads starve the window and other runs; the policy is read once,
-                # at import.
+                # Spinning OpenMP threads starve the window and other runs; torch reads the policy
+                # only when it is imported.
                 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
             value = getattr(importlib.import_module(self.__name__), attribute)
             setattr(self, attribute, value)

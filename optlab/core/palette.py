@@ -1,8 +1,8 @@
 """The colors of plots and figures, one set for each theme.
 
-The palettes were searched for the largest least difference (CIE 1976) between any two colors, seen
-with normal sight and without red or green cones, among those that stand out from their background
-at least 3 to 1. The order is that of use: the first are the easiest to tell apart.
+The palettes maximize the smallest difference (CIE 1976) between any two colors, for normal vision
+and for vision without red or green cones, among colors with a contrast of at least 3:1 to their
+background. They are in order of use: the first are the easiest to distinguish.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 class PlotColors:
     """Colors as ``#rrggbb``.
 
-    ``grid`` also draws the crosshair; ``palette``: of the curves, in order of use; curves beyond it
-    begin anew.
+    ``grid`` is also the color of the crosshair. ``palette`` holds the colors of curves in order of
+    use; further curves start again at its beginning.
     """
 
     background: str
@@ -24,8 +24,8 @@ class PlotColors:
     palette: tuple[str, ...]
 
     def curve(self, index: int) -> str:
-        """The color of curve ``index``; below 0 the neutral one of an entry that stands for several
-        curves.
+        """Return the color of curve ``index``; for a negative index, the neutral color of an entry
+        that represents several curves.
         """
         if index < 0:
             return mixed(self.foreground, self.background, 0.3)
@@ -33,7 +33,7 @@ class PlotColors:
 
 
 def mixed(color: str, with_color: str, share: float) -> str:
-    """``color`` with a ``share`` of another, opaque: translucent pens are slow to draw."""
+    """Return ``color`` mixed with a ``share`` of another, opaque: translucent pens draw slowly."""
     parts = zip(_parts(color), _parts(with_color), strict=True)
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in parts)
 

@@ -1,6 +1,6 @@
-"""Where things lie: the resources that ship with OptLab, and the folder that holds the user's runs.
+"""Paths: the resources that ship with OptLab, and the data folder that holds the user's runs.
 
-``OPTLAB_HOME`` overrides the user's folder; nothing is ever written anywhere else.
+``OPTLAB_HOME`` overrides the data folder; OptLab writes nowhere else unless it is given a path.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def resources() -> Path:
-    """Folder of icons, presets and themes: beside the package in a checkout, inside it where OptLab
-    is installed.
+    """Return the folder of icons, presets and themes: beside the package in a checkout, inside it
+    in an installation.
     """
     installed = _PACKAGE / "_resources"
     return installed if installed.is_dir() else _PACKAGE.parent / "resources"
 
 
 def presets() -> Path:
-    """Folder of the experiment files that ship with OptLab."""
+    """Return the folder of the experiment files that ship with OptLab."""
     return resources() / "presets"
 
 
 def home() -> Path:
-    """The user's OptLab folder (not created)."""
+    """Return the data folder, without creating it."""
     override = os.environ.get("OPTLAB_HOME")
     return (
         Path(override).expanduser()
@@ -39,7 +39,7 @@ def home() -> Path:
 
 
 def writable_home() -> Path:
-    """The user's OptLab folder, created.
+    """Return the data folder, created if it does not exist.
 
     Raises:
         StoreError: the folder cannot be created or written to.
@@ -49,10 +49,12 @@ def writable_home() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
-            f"The data folder {folder} cannot be created ({error.strerror}); set OPTLAB_HOME to a folder you may write to."
+            f"The data folder {folder} cannot be created ({error.strerror}); "
+            "set OPTLAB_HOME to a folder you may write to."
         ) from error
     if not os.access(folder, os.W_OK):
         raise StoreError(
-            f"The data folder {folder} is not writable; set OPTLAB_HOME to a folder you may write to."
+            f"The data folder {folder} is not writable; "
+            "set OPTLAB_HOME to a folder you may write to."
         )
     return folder

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from optlab.core.lazy import torch
+from optlab.core.limits import EXACT_UP_TO
 from optlab.curvature.extremes import extremes
 from optlab.curvature.landscape import Landscape
 from optlab.curvature.newton_steps import Equations, Spectrum
@@ -43,8 +44,6 @@ from optlab.objective.hessian import Hessian
 
 Kind = Literal["minimum", "maximum", "saddle", "degenerate", "flat"]
 
-_EXACT_UP_TO = 500
-"""P up to which a step of the search computes all eigenvalues."""
 _KRYLOV = 100
 """Dimensions of the space that contains a step where P is large."""
 _ENDS = 8
@@ -290,7 +289,7 @@ class _Search:
 
     def _equations(self) -> Equations:
         hessian, g = self._landscape.hessian(self.at.theta), self.at.g
-        if g.shape[1] <= _EXACT_UP_TO:
+        if g.shape[1] <= EXACT_UP_TO:
             values, vectors = torch.linalg.eigh(hessian.dense()[0])
             equations = Equations(vectors.T, torch.diag(values), vectors.T @ g[0])
         else:
@@ -307,7 +306,7 @@ class _Search:
 
     def _spectrum(self) -> Spectrum:
         hessian, g = self._landscape.hessian(self.at.theta), self.at.g
-        if g.shape[1] <= _EXACT_UP_TO:
+        if g.shape[1] <= EXACT_UP_TO:
             values, columns = torch.linalg.eigh(hessian.dense()[0])
             vectors = columns.T
         else:

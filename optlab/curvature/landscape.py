@@ -10,11 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from optlab.core.lazy import torch
+from optlab.core.limits import CHUNK_VALUES
 from optlab.objective.hessian import GraphHessian, Hessian, SumHessian, batch_hessian
 from optlab.objective.objective import Objective
-
-_CHUNK_VALUES = 4_000_000
-"""Input values, over all runs, in one chunk of examples: bounds the memory of the graphs."""
 
 _KEPT_CHUNKS = 4
 """Chunks whose graphs are kept between Hessian products.
@@ -113,7 +111,7 @@ class ObjectiveLandscape(Landscape):
                 *(spec.shape[0] for spec in self._objective.layout.parameters),
             ]
         )
-        rows = max(1, _CHUNK_VALUES // (runs * widest))
+        rows = max(1, CHUNK_VALUES // (runs * widest))
         axis = 0 if self._shared else 1
         total = self._x.shape[axis]
         for x, y in zip(self._x.split(rows, axis), self._y.split(rows, axis), strict=True):

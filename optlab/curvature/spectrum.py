@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
+from optlab.core.limits import MAX_DENSE
 from optlab.curvature.extremes import Extremes, Settle, extremes
 from optlab.curvature.landscape import Landscape, ObjectiveLandscape
 from optlab.numerics.lanczos import lanczos
@@ -20,8 +21,6 @@ from optlab.objective.seeding import generator
 
 DENSE_UP_TO = 1500
 """P up to which the full spectrum is computed by default: seconds."""
-LARGEST_DENSE = 8192
-"""P up to which the matrix is built at all: half a gigabyte in double precision."""
 ZERO = 1e-6
 """Share of the largest absolute eigenvalue below which one counts as zero in double precision.
 
@@ -255,7 +254,7 @@ def full_spectrum(
     """Return all eigenvalues at ``theta`` ``[R, P]`` and the counts of their signs; for small P.
 
     Raises:
-        InvalidInput: P is larger than :data:`LARGEST_DENSE`.
+        InvalidInput: P is larger than :data:`MAX_DENSE`.
     """
     return full_spectrum_of(hessian(objective, theta, x, y), vectors=vectors)
 
@@ -264,13 +263,13 @@ def full_spectrum_of(at_point: Hessian, *, vectors: bool = False) -> FullSpectru
     """Return all eigenvalues of an existing Hessian; see :func:`full_spectrum`.
 
     Raises:
-        InvalidInput: P is larger than :data:`LARGEST_DENSE`.
+        InvalidInput: P is larger than :data:`MAX_DENSE`.
     """
     parameters = at_point.theta.shape[1]
-    if parameters > LARGEST_DENSE:
+    if parameters > MAX_DENSE:
         raise InvalidInput(
             f"All {parameters:,} eigenvalues cannot be computed: the matrix may have at most "
-            f"{LARGEST_DENSE:,} rows; compute those at the ends, or the density."
+            f"{MAX_DENSE:,} rows; compute those at the ends, or the density."
         )
     matrix = at_point.dense()
     if vectors:

@@ -1,9 +1,10 @@
-"""An experiment: what is asked for, one TOML file.
+"""Experiments: all components and settings of a run as one validated TOML file.
 
-:class:`Experiment` is the way in.
+Start from :class:`Experiment`.
 """
 
-from optlab.experiment.experiment import FORMAT, LARGEST_FILE, Experiment, suited_loss
+from optlab.experiment.changes import suited_loss
+from optlab.experiment.experiment import FORMAT, LARGEST_FILE, Experiment
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 
 __all__ = [

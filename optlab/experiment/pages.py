@@ -1,55 +1,34 @@
-"""A component's page: what the catalogue says about it, gathered from its declarations in one fixed
-order.
+"""A component's page: its declarations in a fixed order.
 
-The command line prints it, the window draws it; neither adds a word about a component of its own.
+The command line prints it and the window draws it; neither adds text about a component.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tomli_w
 
+from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core import registry
-from optlab.core.component import Component
+from optlab.core.component import CHAPTERS, Component
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, did_you_mean
-
-CHAPTERS: Mapping[str, Mapping[str, str]] = {
-    "What is optimized": {"dataset": "Data sets", "model": "Models", "loss": "Losses"},
-    "Batches": {"batches": "Sampling orders"},
-    "Algorithms": {
-        "optimizer": "Optimizers",
-        "schedule": "Learning-rate schedules",
-        "clipping": "Gradient clipping",
-    },
-    "Initialization": {"initializer": "Initializers", "pretraining": "Pretraining"},
-    "Strategies": {
-        "averaging": "Averaging",
-        "continuation": "Continuation",
-        "delay": "Delayed gradients",
-        "stopping": "Stopping",
-    },
-    "Instruments": {"measure": "Measures", "instrument": "Instruments", "surface": "Surfaces"},
-}
-"""The catalogue in the order of the notes: chapter → kind of component → what its entries are
-called together.
-"""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One component, described.
+    """The description of one component.
 
     Attributes:
-        sentence: what it is, in one sentence. explanation: paragraphs, what follows from the
-            defaults last.
+        sentence: a summary. explanation: further paragraphs; facts that follow from the defaults
+            come last.
         rule: LaTeX lines. symbols: (symbol, meaning), those of the rule and then those of the
             fields.
         fields: its hyperparameters, with units, bounds, defaults and reasons.
-        example: the section of an experiment file that asks for it, as TOML.
+        example: the section of an experiment file that selects it, as TOML; "" if an experiment
+            cannot select it.
     """
 
     kind: str
@@ -66,12 +45,12 @@ class Page:
 
 
 def sentence(component: type[Component]) -> str:
-    """What a component is, in one sentence: the first paragraph of its docstring."""
+    """Return the summary of a component: the first paragraph of its docstring."""
     return " ".join(inspect.cleandoc(component.__doc__ or "").split("\n\n")[0].split())
 
 
 def page(component: type[Component]) -> Page:
-    """The page of a component."""
+    """Return the page of a component."""
     paragraphs = [
         " ".join(part.split()) for part in inspect.cleandoc(component.__doc__ or "").split("\n\n")
     ]
@@ -83,13 +62,11 @@ def page(component: type[Component]) -> Page:
     values: dict[str, object] = {
         f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields
     }
-    # Of most kinds there is one in an experiment; of instruments there may be several, each in a
-    # table of its name.
-    asked = (
-        {"instruments": {component.name: values}}
-        if component.kind == "instrument"
-        else {component.kind: {"name": component.name, **values}}
-    )
+    tables: dict[str, dict[str, object]] = {
+        "one": {component.kind: {"name": component.name, **values}},
+        "several": {INSTRUMENTS: {component.name: values}},
+        "none": {},
+    }
     return Page(
         kind=component.kind,
         name=component.name,
@@ -104,44 +81,45 @@ def page(component: type[Component]) -> Page:
         fields=fields,
         source=component.source,
         differences=component.differences,
-        example=tomli_w.dumps(asked).strip(),
+        example=tomli_w.dumps(tables[component.section.per_experiment]).strip(),
     )
 
 
 def chapters() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Chapters of the catalogue with the kinds that they hold: ``[(chapter, [(kind, heading)])]``.
-    Kinds that no chapter names come last.
+    """Return the chapters of the catalogue with their kinds of component:
+    ``[(chapter, [(kind, heading)])]``.
     """
-    there = registry.kinds()
-    found = [
-        (chapter, [(kind, heading) for kind, heading in kinds.items() if kind in there])
-        for chapter, kinds in CHAPTERS.items()
+    sections = sorted(registry.sections().items(), key=lambda item: item[1].form_order)
+    return [
+        (
+            chapter,
+            [(kind, section.plural) for kind, section in sections if section.chapter == chapter],
+        )
+        for chapter in CHAPTERS
+        if any(section.chapter == chapter for _, section in sections)
     ]
-    named = {kind for kinds in CHAPTERS.values() for kind in kinds}
-    rest = [(kind, kind.capitalize()) for kind in there if kind not in named]
-    return [chapter for chapter in [*found, ("More", rest)] if chapter[1]]
 
 
 def find(name: str) -> list[type[Component]]:
-    """The components called ``name`` (``"momentum"``), or ``"kind.name"`` (``"clipping.none"``), in
-    any kind.
+    """Return the components of any kind that are called ``name`` (``"momentum"``), or the one that
+    is called ``"kind.name"`` (``"clipping.none"``).
 
     Raises:
         InvalidInput: there is none.
     """
     everything = [component for kind in registry.kinds() for component in registry.components(kind)]
-    found = [c for c in everything if name in (c.name, f"{c.kind}.{c.name}")]
-    if not found:
+    matches = [c for c in everything if name in (c.name, f"{c.kind}.{c.name}")]
+    if not matches:
         for kind in registry.kinds():
             if name.removeprefix(f"{kind}.") in registry.refused(kind):
-                raise InvalidInput(
-                    f"'{name}' is no choice here: {registry.refused(kind)[name.removeprefix(f'{kind}.')]}"
-                )
+                reason = registry.refused(kind)[name.removeprefix(f"{kind}.")]
+                raise InvalidInput(f"{name!r} cannot be used: {reason}")
         known = sorted(
             {c.name for c in everything}
             | ({f"{c.kind}.{c.name}" for c in everything} if "." in name else set())
         )
         raise InvalidInput(
-            f"Nothing in the catalogue is called '{name}'{did_you_mean(name, known)}; optlab list shows what is there."
+            f"Nothing in the catalogue is called {name!r}{did_you_mean(name, known)}; "
+            "optlab list shows the kinds of components."
         )
-    return found
+    return matches

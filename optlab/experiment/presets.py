@@ -1,7 +1,7 @@
-"""The experiments that ship with OptLab: a file each, which says in the comment at its head what it
-is and what there is to see.
+"""The experiments that ship with OptLab, one file each.
 
-They are read without being validated: a menu or a gallery shows them all before anyone picks one.
+The comment at the head of a file says what it is and what to see. Presets are read without
+validation, because menus and galleries show them all before one is picked.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Preset:
     """One experiment that ships with OptLab.
 
     Attributes:
-        name: what ``optlab run`` takes. title: its words in lists. sentence: what it is. see: what
-            there is to see when it runs.
-        dataset: label of its data. optimizer: label of its optimizer.
+        name: argument of ``optlab run``. title: its name in lists. sentence: a summary. see: what
+            to see when it runs.
+        dataset: label of its data set. optimizer: label of its optimizer.
     """
 
     name: str
@@ -33,30 +33,30 @@ class Preset:
     optimizer: str
 
     def picture(self, theme: str) -> Path:
-        """File of its picture on a ``"light"`` or ``"dark"`` ground."""
+        """Return the file of its picture on a ``"light"`` or ``"dark"`` background."""
         return self.path.parent / "pictures" / f"{self.name}-{theme}.png"
 
 
 def files() -> list[Path]:
-    """The files, by name."""
+    """Return the files, sorted by name."""
     return sorted(paths.presets().glob("*.toml"))
 
 
 def presets() -> list[Preset]:
-    """All presets, by name."""
+    """Return all presets, sorted by name."""
     return [read(path) for path in files()]
 
 
 def about(path: Path) -> tuple[str, str]:
-    """What a preset is, and what there is to see (each a sentence or two)."""
-    return _words(path.read_text(encoding="utf-8"))
+    """Return the summary of a preset and what to see, each a sentence or two."""
+    return _comment(path.read_text(encoding="utf-8"))
 
 
 def read(path: Path) -> Preset:
-    """The preset in a file."""
+    """Return the preset in a file."""
     document = path.read_text(encoding="utf-8")
     tables = tomllib.loads(document)
-    sentence, see = _words(document)
+    sentence, see = _comment(document)
     dataset = registry.get("dataset", tables["dataset"]["name"]).label
     optimizer = registry.get("optimizer", tables.get("optimizer", {}).get("name", "sgd")).label
     return Preset(
@@ -64,8 +64,8 @@ def read(path: Path) -> Preset:
     )
 
 
-def _words(document: str) -> tuple[str, str]:
+def _comment(document: str) -> tuple[str, str]:
     head = re.match(r"(?:#.*\n?)+", document)
-    words = " ".join(line.lstrip("# ").strip() for line in head[0].splitlines()) if head else ""
-    sentence, _, see = words.partition(" What to see: ")
+    text = " ".join(line.lstrip("# ").strip() for line in head[0].splitlines()) if head else ""
+    sentence, _, see = text.partition(" What to see: ")
     return sentence, see

@@ -1,18 +1,28 @@
-"""The sections of an experiment: which there are, in file order, and the fields of those that no
-component fills.
-"""
+"""The sections of an experiment, in file order, and the fields of those that no component fills."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
+from optlab.core import registry
+from optlab.core.component import Section
 from optlab.core.data import LearningTask
 from optlab.core.fields import FieldSet, Texts, choice, integer, names, number, text
 
 
-class General(FieldSet):
+class PlainSection(FieldSet):
+    """Base class of the sections with a fixed set of fields."""
+
+    section: ClassVar[Section]
+
+
+class General(PlainSection):
     """The experiment's own fields, at the top of the file."""
+
+    section: ClassVar[Section] = Section(
+        title="Seed, device and precision", order=0, form_order=160
+    )
 
     title: str = text("", "Title", help="A name for the run in lists and legends.")
     seed: int = integer(
@@ -20,15 +30,19 @@ class General(FieldSet):
         "Seed",
         ge=0,
         le=2**63 - 1,
-        help="Seed of the start and of the batches. The same seed gives the same run, bit for bit on a CPU.",
+        help="Seed of the start and of the batches. The same seed gives the same run, bit for bit "
+        "on a CPU.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = choice(
         "auto",
         "Device",
-        help="Where the run computes; auto takes a GPU where one is there and the model is large enough to gain from it.",
+        help="Where the run computes; auto takes a GPU if there is one and the model is large "
+        "enough to gain from it.",
     )
     precision: Literal["float32", "float64"] = choice(
-        "float32", "Precision", help="float64 for comparisons to rounding; about twice the time."
+        "float32",
+        "Precision",
+        help="float64 for comparisons up to rounding errors; it takes about twice the time.",
     )
     threads: int = integer(
         1,
@@ -36,12 +50,15 @@ class General(FieldSet):
         ge=1,
         le=256,
         help="CPU threads of one tensor operation.",
-        why="More than one slows small models down; the last bits of a result depend on it, so it is part of the experiment.",
+        why="More than one slows small models down; the last bits of a result depend on it, so it "
+        "is part of the experiment.",
     )
 
 
-class Budget(FieldSet):
-    """When a run ends at the latest."""
+class Budget(PlainSection):
+    """The limits at which a run ends."""
+
+    section: ClassVar[Section] = Section(title="Budget", order=140, form_order=140, shared=True)
 
     steps: int = integer(
         2000, "Steps", ge=1, le=10**12, log=True, slider=(10, 1_000_000), help="Number of updates."
@@ -50,29 +67,35 @@ class Budget(FieldSet):
         0.0,
         "Seconds",
         ge=0.0,
-        help="Training time after which the run ends; 0 for no limit. A limit in time makes the end depend on the machine.",
+        help="Training time after which the run ends; 0 for no limit. With a limit, the end "
+        "depends on the machine.",
     )
 
 
-class MeasurePlan(FieldSet):
+class MeasurePlan(PlainSection):
     """What is measured, and when."""
+
+    section: ClassVar[Section] = Section(title="Measures", order=150, form_order=150, shared=True)
 
     evaluate_every: int = integer(
         0,
         "Evaluate every",
         ge=0,
         unit="steps",
-        help="Steps between evaluations on the whole training and validation sets; 0 for once an epoch.",
+        help="Steps between evaluations on the entire training and validation sets; 0 for once an "
+        "epoch.",
     )
     gradient_every: int = integer(
         0,
         "Full gradient every",
         ge=0,
         unit="steps",
-        help="Steps between evaluations of the gradient on the whole training set, on which the gradient-norm test rests. It is taken at the first evaluation "
-        "after each multiple, at the start and at the end; 0 for every 20 epochs.",
-        why="20 epochs, because it costs a pass forwards and backwards through the training set: so it takes at most a twentieth of the examples that training "
-        "takes, and less of the time, because large batches are fast.",
+        help="Steps between evaluations of the gradient on the entire training set, which the "
+        "gradient-norm test needs. It is computed at the first evaluation after each multiple, at "
+        "the start and at the end; 0 for every 20 epochs.",
+        why="It costs a forward and a backward pass through the training set. Every 20 epochs, it "
+        "processes at most a twentieth of the examples that training does, in less of the time, "
+        "because large batches are fast.",
     )
     fresh: int = integer(
         0,
@@ -81,10 +104,10 @@ class MeasurePlan(FieldSet):
         ge=0,
         le=1_000_000,
         slider=(0, 20_000),
-        help="Examples drawn from the distribution at each evaluation, to measure the risk on and its gap to the training loss; 0 for none. For data sets "
-        "whose distribution is known; there is no risk to measure for others.",
-        why="None, because it costs: each evaluation passes through so many examples more, usually several times the training set. 10,000 tell a "
-        "0-1 risk to about half a percent.",
+        help="Examples drawn from the distribution at each evaluation, to measure the risk and its "
+        "gap to the training loss; 0 for none. Only for data sets whose distribution is known.",
+        why="Each evaluation processes that many more examples, usually several times the training "
+        "set. 10,000 examples determine a 0-1 risk to about half a percent.",
     )
     weights: int = integer(
         12,
@@ -92,50 +115,46 @@ class MeasurePlan(FieldSet):
         ge=0,
         le=256,
         slider=(0, 64),
-        help="Number of weights, spread over all tensors, whose values are recorded at every step.",
+        help="Number of weights, spread over all tensors, whose values are recorded at each step.",
     )
     chosen: Texts = names(
         (),
         "Chosen weights",
-        help="Weights to follow by name, as layers.0.weight[3,5]; in place of the spread ones.",
+        help="Names of weights to follow, such as layers.0.weight[3,5]. They replace those that "
+        "are spread over the tensors.",
     )
 
 
-SECTIONS: tuple[str, ...] = (
-    "dataset",
-    "model",
-    "loss",
-    "initializer",
-    "pretraining",
-    "optimizer",
-    "schedule",
-    "clipping",
-    "batches",
-    "stopping",
-    "averaging",
-    "delay",
-    "continuation",
+SECTIONS: tuple[str, ...] = tuple(
+    key for key, section in registry.sections().items() if section.per_experiment == "one"
 )
-"""The sections that are filled by a component of the same kind, in file order."""
-PLAIN_SECTIONS: Mapping[str, type[FieldSet]] = {"budget": Budget, "measures": MeasurePlan}
-"""The sections whose fields are fixed."""
+"""The sections that a component of the same kind fills, in file order."""
+PLAIN_SECTIONS: Mapping[str, type[PlainSection]] = {"budget": Budget, "measures": MeasurePlan}
+"""The sections with a fixed set of fields, in file order."""
 DEFAULTS: Mapping[str, str] = {
-    "initializer": "normalized",
-    "pretraining": "none",
-    "optimizer": "sgd",
-    "schedule": "constant",
-    "clipping": "none",
-    "batches": "shuffled",
-    "stopping": "never",
-    "averaging": "none",
-    "delay": "none",
-    "continuation": "none",
+    key: section.default for key, section in registry.sections().items() if section.default
 }
-"""Section → the component that fills it where a file leaves it out; the default loss depends on the
-task (:func:`default_loss`).
+"""Section → the component that fills it where a file omits it. The default loss depends on the task
+(:func:`default_loss`).
 """
-LIVE_SECTIONS = ("optimizer", "clipping")
-"""The sections whose numbers may be changed while a run goes."""
+
+
+def section_of(key: str) -> Section:
+    """Return the properties of the section ``key`` ("general" for the fields at the top).
+
+    Raises:
+        KeyError: an experiment has no such section.
+    """
+    plain: Mapping[str, type[PlainSection]] = {"general": General, **PLAIN_SECTIONS}
+    return plain[key].section if key in plain else registry.sections()[key]
+
+
+LIVE_SECTIONS: tuple[str, ...] = tuple(key for key in SECTIONS if section_of(key).live)
+"""The sections whose numbers can be changed during a run."""
+SHARED_SECTIONS: tuple[str, ...] = tuple(
+    key for key in (*SECTIONS, *PLAIN_SECTIONS) if section_of(key).shared
+)
+"""The sections that are the same in all runs of a population."""
 
 
 def default_loss(task: LearningTask) -> str:

@@ -14,10 +14,7 @@ from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext, M
 from optlab.catalogue.models.capabilities import Layers, Moments, Uniforms
 from optlab.core.data import DataShape
 from optlab.core.lazy import torch
-
-_EVALUATION_VALUES = 4_000_000
-"""Input values that one evaluation chunk may hold, over all runs: bounds the memory on a large set.
-"""
+from optlab.core.limits import CHUNK_VALUES
 
 
 class OwnLoss(NamedTuple):
@@ -224,7 +221,7 @@ class Objective:
         widest = max(self.shape.width, *(spec.shape[0] for spec in self.layout.parameters))
         parts: list[list[Moments]] = []
         with torch.no_grad():
-            for some in theta.split(max(1, _EVALUATION_VALUES // (len(sample) * widest))):
+            for some in theta.split(max(1, CHUNK_VALUES // (len(sample) * widest))):
                 moments: list[Moments] = []
                 inputs = sample.expand(len(some), *sample.shape)
                 self.model.forward(
@@ -293,7 +290,7 @@ class Objective:
                 runs.
         """
         runs = theta.shape[0]
-        rows = max(1, _EVALUATION_VALUES // (runs * max(1, self.shape.width)))
+        rows = max(1, CHUNK_VALUES // (runs * max(1, self.shape.width)))
         losses: list[torch.Tensor] = []
         errors: list[torch.Tensor] = []
         margins: list[torch.Tensor] = []

@@ -269,7 +269,7 @@ def _likelihoods() -> list[str]:
 
 
 def _likelihood(name: str) -> Loss:
-    return cast(Loss, registry.build("loss", {"name": name}))
+    return registry.build(Loss, {"name": name})
 
 
 def _layout(parameters: Sequence[torch.Tensor]) -> Layout:

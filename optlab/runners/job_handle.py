@@ -6,6 +6,7 @@ the reader. A reader is never notified: a timer drains the queue.
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from optlab.core.errors import StoreError
@@ -14,7 +15,9 @@ from optlab.runners.outbox import Outbox
 from optlab.runners.runner import Runner
 from optlab.store.writer import RunWriter
 from optlab.training.control import Inbox, Message, Stop
-from optlab.training.events import Event, SessionEnded, SessionFailed, TaskProgress
+from optlab.training.events import Event, SessionEnded, SessionFailed, SessionStarted, TaskProgress
+
+_LOG = logging.getLogger(__name__)
 
 STOP_SECONDS = 2.0
 """Seconds after a cancel within which a run can still end properly."""
@@ -157,6 +160,7 @@ class JobHandle:
             self._outbox.close()
 
     def _deliver(self, event: Event) -> None:
+        self._log(event)
         if self._writer is not None:
             try:
                 self._writer.record(event)
@@ -180,7 +184,28 @@ class JobHandle:
 
     def _report(self, error: StoreError) -> None:
         """Report that recording failed; the run continues."""
+        _LOG.warning("recording of %s failed: %s", self._title(), error)
         self._outbox.put(NotRecorded(1.0, str(error)))
+
+    def _log(self, event: Event) -> None:
+        if isinstance(event, SessionStarted):
+            _LOG.info(
+                "%s started: R = %d, P = %d, %s",
+                self._title(),
+                event.runs,
+                event.parameters,
+                event.device,
+            )
+        elif isinstance(event, SessionEnded):
+            _LOG.info("%s ended", self._title())
+        elif isinstance(event, SessionFailed) and event.detail:
+            _LOG.error("%s failed: %s\n%s", self._title(), event.message, event.detail)
+        elif isinstance(event, SessionFailed):
+            _LOG.info("%s failed: %s", self._title(), event.message)
+
+    def _title(self) -> str:
+        """Return a name of the job for the log."""
+        return " ".join(("session", *self.run_ids)) if self.run_ids else type(self._job).__name__
 
     def _kill_on_timeout(self) -> None:
         if self.alive:

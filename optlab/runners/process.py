@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from optlab.runners.worker import JobDone, Worker, WorkerDied
 from optlab.training.control import Inbox
 from optlab.training.events import Event, SessionFailed
 
+_LOG = logging.getLogger(__name__)
 _LISTEN_SECONDS = 0.02
 """Maximum delay of a control message while the worker sends no events."""
 
@@ -61,6 +63,10 @@ class ProcessRunner:
                     yield event
             reusable = not failed
         except WorkerDied as death:
+            if self._killed:
+                _LOG.info("worker process was killed")
+            else:
+                _LOG.warning("worker process ended unexpectedly, exit code %s", death.code)
             yield SessionFailed(_exit_message(death.code))
         finally:
             with self._lock:

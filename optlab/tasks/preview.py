@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def preview(values: Mapping[str, Any]) -> DatasetPreview:
     Raises:
         InvalidInput: the section is wrong, or the data set leaves nothing to train on.
     """
-    dataset = cast(Dataset, registry.build("dataset", values))
+    dataset = registry.build(Dataset, values)
     data = dataset.load()
     parts = {"training": data.training, "validation": data.validation, "test": data.test}
     class_counts: tuple[int, ...] = ()

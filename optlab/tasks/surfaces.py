@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,10 +109,10 @@ class Method:
             InvalidInput: a section is invalid.
         """
         return Contender(
-            optimizer=cast(Optimizer, registry.build("optimizer", self.optimizer)),
+            optimizer=registry.build(Optimizer, self.optimizer),
             start=self.start,
-            schedule=cast(Schedule, registry.build("schedule", self.schedule)),
-            clipping=cast(Clipping, registry.build("clipping", self.clipping)),
+            schedule=registry.build(Schedule, self.schedule),
+            clipping=registry.build(Clipping, self.clipping),
             label=self.label,
         )
 
@@ -161,7 +161,7 @@ def surface_of(section: Mapping[str, Any]) -> Surface:
     Raises:
         InvalidInput: the section is invalid.
     """
-    return cast(Surface, registry.build("surface", section))
+    return registry.build(Surface, section)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from collections.abc import Callable, Sequence
 from optlab.catalogue.batches.base import Batches as Order
 from optlab.catalogue.batches.base import Examples
 from optlab.core.lazy import torch
+from optlab.core.limits import CHUNK_VALUES
 from optlab.objective.seeding import generators
 
-_GATHERED_VALUES = 4_000_000
-"""Input values gathered at once, over all runs (16 MB in float32)."""
 _PIECE_VALUES = 65_536
 """Input values of a piece of a stream.
 
@@ -55,7 +54,7 @@ class BatchStream:
         self._size = orders[0].batch_size(self._n)
         self.steps_per_epoch = orders[0].steps_per_epoch(self._n)
         values = max(1, x[0].numel()) * self._size * len(self._streams)
-        self._steps_held = max(1, min(self.steps_per_epoch, _GATHERED_VALUES // values))
+        self._steps_held = max(1, min(self.steps_per_epoch, CHUNK_VALUES // values))
         self._draw = draw
         self._streaming = any(order.streams for order in orders)
         self._piece_length = max(1, _PIECE_VALUES // max(1, x[0].numel()))

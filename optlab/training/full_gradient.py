@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from optlab.core.lazy import torch
+from optlab.core.limits import CHUNK_VALUES
 from optlab.objective.objective import SAMPLE, Objective
 from optlab.objective.seeding import random_units
 
@@ -16,8 +17,6 @@ Examples = tuple["torch.Tensor", "torch.Tensor"]
 
 HELD = 10_000
 """Fresh examples that replace the training set where training streams and has none."""
-_CHUNK_VALUES = 4_000_000
-"""Input values, over all runs, in one chunk of the gradient: bounds the memory on a large set."""
 _RUNS_OF_A_DRAW = 64
 """Number of runs that determines the chunks where the model draws random numbers."""
 
@@ -92,9 +91,7 @@ class FullGradient:
     def _by_chunks(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         runs, draws = theta.shape[0], self._objective.uses_surrogate_gradient
         # What a model draws must not depend on how many runs there are, so neither must its chunks.
-        rows = max(
-            1, _CHUNK_VALUES // ((_RUNS_OF_A_DRAW if draws else runs) * max(1, x[0].numel()))
-        )
+        rows = max(1, CHUNK_VALUES // ((_RUNS_OF_A_DRAW if draws else runs) * max(1, x[0].numel())))
         total = torch.zeros_like(theta)
         for part_x, part_y in zip(x.split(rows), y.split(rows), strict=True):
             batch = (part_x.expand(runs, *part_x.shape), part_y.expand(runs, *part_y.shape))

@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from optlab.catalogue.continuation.base import Continuation
+from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.catalogue.optimizers.base import State
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
+from optlab.experiment.sections import SHARED_SECTIONS
 from optlab.objective.objective import Objective
 from optlab.training.groups import Group, Member, groups
 from optlab.training.stepping import ProposedStep, Stepper
-
-_SHARED = ("dataset", "model", "loss", "continuation", "budget", "measures", "instruments")
 
 
 def check_compatible(experiments: Sequence[Experiment]) -> None:
@@ -31,7 +31,7 @@ def check_compatible(experiments: Sequence[Experiment]) -> None:
     """
     first = experiments[0]
     for number, other in enumerate(experiments[1:], start=2):
-        for section in _SHARED:
+        for section in (*SHARED_SECTIONS, INSTRUMENTS):
             if getattr(other, section) != getattr(first, section):
                 raise InvalidInput(
                     f"Run {number} of a population differs from run 1 in [{section}], which all "

@@ -1,4 +1,4 @@
-"""What is loaded when: the catalogue without torch, the engine without Qt."""
+"""Imports at startup: the catalogue without torch, the engine without Qt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of the house that can be read off the sources."""
+"""Rules for the source code that can be checked by parsing it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def place(path: Path, node: ast.AST) -> str:
 def test_that_a_file_is_short_and_says_what_it_is_about(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= 500, "split by concept"
-    assert ast.get_docstring(ast.parse(text)), "the module docstring tells the idea first"
+    assert ast.get_docstring(ast.parse(text)), "a module docstring states the idea"
 
 
 def test_that_no_engine_or_surface_branches_on_a_components_name() -> None:
@@ -58,8 +58,8 @@ def test_that_no_engine_or_surface_branches_on_a_components_name() -> None:
                 and isinstance(node.func, ast.Name)
                 and node.func.id in ("isinstance", "issubclass")
             ):
-                asked = {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}
-                if asked & classes:
+                named = {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}
+                if named & classes:
                     wrong.append(place(path, node))
     assert not wrong, "\n".join(wrong)
 
@@ -138,12 +138,12 @@ def test_that_tests_are_neither_skipped_nor_expected_to_fail() -> None:
 
 
 def test_that_every_component_is_reached_by_the_walk() -> None:
-    """Counts files, so that one whose class lacks a name is missed by nobody."""
+    """Compare with the files, so that a class without a name is noticed."""
     found = {c.__module__ for kind in registry.kinds() for c in registry.components(kind)}
     # private packages whose components are no files
     generating = {module for module in found if "._" in module}
     assert found - generating == set(registry.modules())
-    assert all(module.split(".")[2] in registry.FOLDERS.values() for module in generating)
+    assert all(module.split(".")[2] in registry.plurals().values() for module in generating)
     assert all(
         issubclass(c, Component) for kind in registry.kinds() for c in registry.components(kind)
     )

@@ -14,7 +14,7 @@ from optlab.cli.plain_math import plain
 from optlab.core import paths, registry
 from optlab.experiment import Experiment
 
-KINDS = [*registry.FOLDERS.values(), "presets", "devices"]
+KINDS = [*registry.plurals().values(), "presets", "devices"]
 RULES = sorted(
     {
         line
@@ -47,7 +47,7 @@ def test_that_every_kind_is_listed_with_name_label_and_sentence(
         assert item["label"] and item["sentence"]
 
 
-@pytest.mark.parametrize(("singular", "plural"), list(registry.FOLDERS.items()))
+@pytest.mark.parametrize(("singular", "plural"), list(registry.plurals().items()))
 def test_that_a_kind_may_be_given_in_the_singular(
     singular: str, plural: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,15 +108,18 @@ def test_that_the_example_and_the_flags_of_a_page_ask_for_the_component(
 ) -> None:
     for component in registry.components(kind):
         (page,) = document(["show", f"{kind}.{component.name}"], capsys)
-        example = tomllib.loads(page["example"])
-        section = (
-            {"name": component.name, **example["instruments"][component.name]}
-            if kind == "instrument"
-            else example[kind]
-        )
-        assert registry.build(kind, section) == component.build({}, kind)
-        place = f"instruments.{component.name}" if kind == "instrument" else kind
-        typed = dict(flag.removeprefix(f"--set {place}.").split("=", 1) for flag in page["flags"])
+        if component.section.per_experiment != "none":
+            example = tomllib.loads(page["example"])
+            section = (
+                {"name": component.name, **example["instruments"][component.name]}
+                if kind == "instrument"
+                else example[kind]
+            )
+            assert registry.build(kind, section) == component.build({}, kind)
+        sections = {"instrument": f"instruments.{component.name}.", "demonstration": ""}
+        prefix = f"--set {sections.get(kind, f'{kind}.')}"
+        assert all(flag.startswith(prefix) for flag in page["flags"])
+        typed = dict(flag.removeprefix(prefix).split("=", 1) for flag in page["flags"])
         assert list(typed) == [field.name for field in component.fields()]
         parsed = {name: component.field(name).parse(text) for name, text in typed.items()}
         assert component.build(parsed, kind) == component.build({}, kind)
@@ -152,7 +155,7 @@ def test_that_every_rule_of_the_catalogue_reads_as_plain_text(rule: str) -> None
     assert not re.search(
         r"[\\{}]", text.translate(str.maketrans("", "", "{}")) if r"\{" in rule else text
     )
-    known = r"log|exp|min|max|sin|cos|tan|sinh|cosh|tanh|if|diag|otherwise|and|for"
+    known = r"log|exp|min|max|det|arcsin|sin|cos|tan|sinh|cosh|tanh|if|diag|otherwise|and|for"
     long_words = [
         word for word in re.findall(r"[A-Za-z]{3,}", text) if not re.fullmatch(known, word)
     ]

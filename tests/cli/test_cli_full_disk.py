@@ -121,6 +121,7 @@ def broken_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "write", failing)
 
 
+@pytest.mark.expects_log("recording of .* failed")
 def test_that_a_run_that_is_not_recorded_to_its_end_fails_and_says_so(capsys, broken_snapshots):
     assert main(["run", "iris-softmax", "--steps", "400", "--json"]) == 1
     output = capsys.readouterr()
@@ -138,6 +139,7 @@ def test_that_a_run_that_is_not_recorded_to_its_end_fails_and_says_so(capsys, br
     )
 
 
+@pytest.mark.expects_log("recording of .* failed")
 def test_that_a_race_that_is_not_recorded_to_its_end_fails_and_says_so(capsys, broken_snapshots):
     assert (
         main(["race", "iris-softmax", "--optimizers", "sgd,adam", "--steps", "50", "--json"]) == 1
@@ -148,6 +150,7 @@ def test_that_a_race_that_is_not_recorded_to_its_end_fails_and_says_so(capsys, b
     assert capsys.readouterr().out.count("(only in part)") == 2
 
 
+@pytest.mark.expects_log("recording of .* failed")
 def test_that_a_run_of_a_population_that_ended_before_the_fault_counts_as_recorded(
     capsys, monkeypatch
 ):

@@ -112,6 +112,7 @@ def test_that_a_diverged_run_ends_with_code_1_and_says_what_broke(
     assert stored()[0].status == "diverged"
 
 
+@pytest.mark.expects_log("failed: The device is on fire")
 def test_that_a_failed_run_ends_with_code_1_and_one_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

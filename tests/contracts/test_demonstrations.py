@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optlab.core import registry, walk
 from optlab.core.errors import InvalidInput
 from optlab.experiment.pages import page, sentence
 from optlab.studies import demonstrations
@@ -80,7 +81,7 @@ def test_that_a_demonstration_describes_itself(demonstration: type[Demonstration
         and demonstration.note.endswith(".")
     )
     assert all(symbol and meaning for symbol, meaning in described.symbols)
-    assert demonstration.kind == "bench" and demonstration() == demonstrations.build(
+    assert demonstration.kind == "demonstration" and demonstration() == demonstrations.build(
         demonstration.name, demonstration().values()
     )
     for field in demonstration.fields():
@@ -123,7 +124,7 @@ def test_that_a_demonstration_is_alone_in_a_file_of_its_name(
 
 
 def test_that_a_demonstration_imports_no_other() -> None:
-    modules = set(demonstrations.modules())
+    modules = set(walk.modules(demonstrations.__name__))
     assert {
         demonstration.__module__ for demonstration in demonstrations.demonstrations()
     } == modules
@@ -229,14 +230,14 @@ def test_that_a_file_dropped_into_the_folder_is_a_demonstration(tmp_path: Path) 
         encoding="utf-8",
     )
     demonstrations.__path__.append(str(tmp_path))
-    demonstrations.rescan()
+    registry.rescan()
     try:
         assert (
             demonstrations.get("coin").label == "Coin"
-            and "optlab.studies.demonstrations.coin" in demonstrations.modules()
+            and "optlab.studies.demonstrations.coin" in registry.modules()
         )
     finally:
         demonstrations.__path__.remove(str(tmp_path))
         sys.modules.pop("optlab.studies.demonstrations.coin", None)
-        demonstrations.rescan()
+        registry.rescan()
     assert "coin" not in demonstrations.names()

@@ -1,8 +1,11 @@
-"""An optimizer is one file: dropped into the folder, it is everywhere, without another edit."""
+"""A file dropped into a folder is found without another edit: an optimizer, a command, a rule of the
+diagnosis, a figure.
+"""
 
 from __future__ import annotations
 
 import inspect
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,3 +109,67 @@ def test_that_a_file_dropped_into_the_folder_is_an_optimizer_everywhere() -> Non
 def test_that_it_is_gone_when_the_file_is() -> None:
     assert "sign_descent" not in registry.names("optimizer")
     assert "SignDescent" not in dir(optlab.optim)
+
+
+DROPPED = {
+    "optlab.cli": """
+ORDER = 45
+def register(app):
+    app.command("greet", short_help="Say hello.")(lambda: print("hello"))
+""",
+    "optlab.studies.diagnosis": """
+from optlab.studies.diagnosis.base import Finding
+def look(history):
+    return Finding
+""",
+    "optlab.studies.figures.notes": """
+from optlab.studies.figures.base import Figure
+class Blank(Figure):
+    number = "99.1"
+    title = "Blank"
+    def compute(self): ...
+    def draw(self, data, page): ...
+    def numbers(self, data): ...
+    def caption(self, data): ...
+""",
+    "optlab.studies.demonstrations": '''
+from optlab.studies.demonstrations.base import Demonstration
+class Coin(Demonstration):
+    """A coin is tossed."""
+    name = "dropped"
+    label = "Coin"
+    def run(self, course=None):
+        yield from ()
+''',
+}
+"""Folder → what a file in it must hold at least, to be found."""
+
+PROGRAM = """
+import importlib, sys
+from pathlib import Path
+for folder in Path(sys.argv[1]).iterdir():
+    importlib.import_module(folder.name).__path__.append(str(folder))
+from optlab.cli.app import main
+from optlab.core import registry
+from optlab.studies import diagnosis
+from optlab.studies.figures.catalogue import figures
+assert {f"{folder.name}.dropped" for folder in Path(sys.argv[1]).iterdir()} <= set(registry.plugin_modules())
+assert len(diagnosis._rules()) == 11
+assert figures()[-1].number == "99.1"
+assert main(["greet"]) == main(["--help"]) == main(["list", "demonstrations"]) == main(["show", "dropped"]) == 0
+"""
+
+
+def test_that_a_dropped_command_rule_figure_and_demonstration_are_found(tmp_path: Path) -> None:
+    for folder, source in DROPPED.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "dropped.py").write_text(f'"""Dropped."""{source}', encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("hello")
+    commands = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert commands.index("start") < commands.index("greet") < commands.index("list")
+    assert "A coin is tossed." in done.stdout
+    assert "optlab explore dropped" in done.stdout

@@ -81,6 +81,7 @@ def test_that_a_run_waits_on_a_full_disk_and_completes_once_there_is_room(disk, 
         )
 
 
+@pytest.mark.expects_log("recording of .* failed")
 def test_that_a_run_that_waits_for_room_can_be_stopped(disk, qtbot, window):
     wait_held(qtbot, window)
     window.controls.stop_button.click()
@@ -96,6 +97,7 @@ def test_that_a_run_that_waits_for_room_can_be_stopped(disk, qtbot, window):
         )
 
 
+@pytest.mark.expects_log("recording of .* failed")
 def test_that_the_window_says_when_a_run_is_not_recorded_to_its_end(qtbot, window, monkeypatch):
     monkeypatch.setattr(persistence, "PAUSES", (0.0,))
     write = snapshots.write

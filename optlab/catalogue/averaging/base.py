@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,14 @@ class Averaging(Component):
     """Base of all averages."""
 
     kind: ClassVar[str] = "averaging"
+    section: ClassVar[Section] = Section(
+        title="Averaging of the iterates",
+        plural="Averaging",
+        chapter="Strategies",
+        order=110,
+        form_order=100,
+        default="none",
+    )
     active: ClassVar[bool] = True
     """Whether an average is computed."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.fields import integer
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ class Batches(Component):
     """Base of all sampling orders."""
 
     kind: ClassVar[str] = "batches"
+    section: ClassVar[Section] = Section(
+        title="Batches",
+        plural="Sampling orders",
+        chapter="Batches",
+        order=90,
+        form_order=80,
+        default="shuffled",
+    )
     covers: ClassVar[bool] = True
     """Whether each epoch contains every example exactly once."""
     streams: ClassVar[bool] = False

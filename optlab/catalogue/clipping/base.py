@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +17,15 @@ class Clipping(Component):
     """Base of all clipping rules."""
 
     kind: ClassVar[str] = "clipping"
+    section: ClassVar[Section] = Section(
+        title="Gradient clipping",
+        plural="Gradient clipping",
+        chapter="Algorithms",
+        order=80,
+        form_order=90,
+        default="none",
+        live=True,
+    )
     active: ClassVar[bool] = True
     """Whether gradients are clipped."""
 

@@ -10,13 +10,22 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 
 
 class Continuation(Component):
     """Base of all sequences of smoothed objectives."""
 
     kind: ClassVar[str] = "continuation"
+    section: ClassVar[Section] = Section(
+        title="Continuation",
+        plural="Continuation",
+        chapter="Strategies",
+        order=130,
+        form_order=120,
+        default="none",
+        shared=True,
+    )
     active: ClassVar[bool] = True
     """Whether the objective is smoothed."""
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.data import (
     Data,
     DataShape,
@@ -32,6 +32,15 @@ class Dataset(Component):
     """Base of all data sets."""
 
     kind: ClassVar[str] = "dataset"
+    section: ClassVar[Section] = Section(
+        title="Data",
+        plural="Data sets",
+        chapter="What is optimized",
+        order=10,
+        form_order=10,
+        shared=True,
+        opened=True,
+    )
     endless: ClassVar[bool] = False
     """Whether the distribution is known, so that :meth:`draw` can draw any number of examples."""
 

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +26,14 @@ class Delay(Component):
     """
 
     kind: ClassVar[str] = "delay"
+    section: ClassVar[Section] = Section(
+        title="Delayed gradients",
+        plural="Delayed gradients",
+        chapter="Strategies",
+        order=120,
+        form_order=110,
+        default="none",
+    )
     active: ClassVar[bool] = True
     """Whether gradients are delayed."""
 

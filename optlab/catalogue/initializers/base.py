@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.fields import choice, integer, number
 from optlab.core.layout import Layout, Parameter
 from optlab.core.lazy import torch
@@ -41,6 +41,14 @@ class Initializer(Component):
     """Base of all initializers."""
 
     kind: ClassVar[str] = "initializer"
+    section: ClassVar[Section] = Section(
+        title="Initializer",
+        plural="Initializers",
+        chapter="Initialization",
+        order=40,
+        form_order=50,
+        default="normalized",
+    )
 
     bias: float = number(
         0.0,

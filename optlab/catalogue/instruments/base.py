@@ -13,10 +13,10 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import Any, ClassVar, Literal, Protocol
 
 from optlab.core import registry
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.data import DataShape, LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, integer, shown
@@ -254,6 +254,13 @@ class Instrument(Component):
     """
 
     kind: ClassVar[str] = "instrument"
+    section: ClassVar[Section] = Section(
+        title="Instrument",
+        plural="Instruments",
+        chapter="Instruments",
+        order=210,
+        per_experiment="several",
+    )
 
     gives: ClassVar[tuple[Quantity, ...]] = ()
     draws: ClassVar[str] = ""
@@ -398,7 +405,7 @@ def declared(name: str) -> type[Instrument]:
             f"known are: {', '.join(known)}.",
             f"{INSTRUMENTS}.{name}",
         )
-    return cast(type[Instrument], registry.get("instrument", name))
+    return registry.get(Instrument, name)
 
 
 def chosen(tables: Mapping[str, Any]) -> tuple[Instrument, ...]:

@@ -13,9 +13,7 @@ from optlab.catalogue.instruments.base import (
     schedule,
 )
 from optlab.core.lazy import torch
-
-_MAX_ROWS = 512
-"""Steps whose measures are kept before they are counted."""
+from optlab.core.limits import MAX_WAITING_ROWS
 
 
 class ClippedSteps(Instrument):
@@ -50,7 +48,7 @@ class ClippedSteps(Instrument):
         # Counted later, since this runs at every step.
         memory["rows"].append(row)
         memory["index"] = index
-        if len(memory["rows"]) >= _MAX_ROWS:
+        if len(memory["rows"]) >= MAX_WAITING_ROWS:
             self._count(memory)
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:

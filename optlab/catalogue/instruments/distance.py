@@ -7,9 +7,7 @@ from typing import Any, ClassVar
 
 from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, StepContext, schedule
 from optlab.core.lazy import torch
-
-_MAX_ROWS = 512
-"""Steps whose measures are kept before they are added up."""
+from optlab.core.limits import MAX_WAITING_ROWS
 
 
 class Distance(Instrument):
@@ -59,7 +57,7 @@ class Distance(Instrument):
         # Added up later, since this runs at every step.
         memory["rows"].append(row)
         memory["index"] = index
-        if len(memory["rows"]) >= _MAX_ROWS:
+        if len(memory["rows"]) >= MAX_WAITING_ROWS:
             self._add(memory)
 
     def remembered(self, memory: dict[str, Any]) -> Mapping[str, torch.Tensor]:

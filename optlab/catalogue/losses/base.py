@@ -10,7 +10,7 @@ import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.data import LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import number
@@ -23,6 +23,14 @@ class Loss(Component):
     """Base of all losses."""
 
     kind: ClassVar[str] = "loss"
+    section: ClassVar[Section] = Section(
+        title="Loss",
+        plural="Losses",
+        chapter="What is optimized",
+        order=30,
+        form_order=70,
+        shared=True,
+    )
     tasks: ClassVar[tuple[LearningTask, ...]] = ()
     """Tasks whose targets the loss accepts."""
     canonical: ClassVar[bool] = False

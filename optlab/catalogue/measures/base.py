@@ -9,7 +9,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.data import LearningTask
 
 if TYPE_CHECKING:
@@ -86,6 +86,13 @@ class Measure(Component):
     """Base of all measures. ``name`` is also the name of the series."""
 
     kind: ClassVar[str] = "measure"
+    section: ClassVar[Section] = Section(
+        title="Measure",
+        plural="Measures",
+        chapter="Instruments",
+        order=200,
+        per_experiment="none",
+    )
 
     when: ClassVar[When] = "step"
     unit: ClassVar[str] = ""

@@ -24,7 +24,7 @@ from optlab.catalogue.models.capabilities import (
     WrittenOutGradient,
     WrittenOutHessian,
 )
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.data import DataShape
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
@@ -74,6 +74,15 @@ class Model(
     """Base of all models."""
 
     kind: ClassVar[str] = "model"
+    section: ClassVar[Section] = Section(
+        title="Model",
+        plural="Models",
+        chapter="What is optimized",
+        order=20,
+        form_order=20,
+        shared=True,
+        opened=True,
+    )
 
     @abstractmethod
     def layout(self, shape: DataShape) -> Layout:

@@ -12,6 +12,7 @@ from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers.base import Outcome
 from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch
+from optlab.core.limits import EXACT_UP_TO, MAX_DENSE
 from optlab.numerics import conjugate_gradients, symmetric
 from optlab.numerics.conjugate_gradients import Product
 
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
 
 Solver = Literal["auto", "exact", "products"]
-
-EXACT_UP_TO = 500
-"""P up to which "auto" builds the matrix; its P² numbers and P³ operations take milliseconds."""
-
-MAX_MATRIX_ROWS = 8192
-"""P up to which "exact" builds the matrix.
-
-It takes half a gigabyte in double precision, and minutes for the eigenvalues.
-"""
 
 
 def rate(
@@ -89,11 +81,11 @@ def tolerance() -> Any:
 
 def refusal(solver: str, parameters: int) -> str:
     """Return why a matrix with this many rows is not built, or "" if it is."""
-    if solver != "exact" or parameters <= MAX_MATRIX_ROWS:
+    if solver != "exact" or parameters <= MAX_DENSE:
         return ""
     return (
         f"optimizer.solver is 'exact', which builds a matrix of {parameters:,} × {parameters:,}"
-        f" numbers at each step, but at most {MAX_MATRIX_ROWS:,} rows are allowed; use products."
+        f" numbers at each step, but at most {MAX_DENSE:,} rows are allowed; use products."
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,16 @@ class Optimizer(Component):
     """Base of all optimizers. A schedule acts on the field ``lr`` (ε) where a rule has one."""
 
     kind: ClassVar[str] = "optimizer"
+    section: ClassVar[Section] = Section(
+        title="Optimizer",
+        plural="Optimizers",
+        chapter="Algorithms",
+        order=60,
+        form_order=30,
+        default="sgd",
+        live=True,
+        opened=True,
+    )
 
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {}
     """Argument of ``torch.optim`` → fields that it bundles: ``{"betas": ("beta1", "beta2")}``."""

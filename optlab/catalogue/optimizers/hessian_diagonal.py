@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 from optlab.catalogue.optimizers import _second_order as second_order
 from optlab.catalogue.optimizers import _shared_fields as shared
@@ -145,7 +145,7 @@ def _inner_rule(h: Hyperparameters) -> tuple[type[Optimizer], Hyperparameters]:
 
     ``lr`` and ``momentum`` are those of this rule, all others have their defaults.
     """
-    inner = cast(type[Optimizer], registry.get("optimizer", h.before))
+    inner = registry.get(Optimizer, h.before)
     common = {name: getattr(h, name) for name in ("lr", "momentum")}
     return inner, Hyperparameters(
         **{**inner().values(), **common, "step": h.step, "layout": getattr(h, "layout", None)}

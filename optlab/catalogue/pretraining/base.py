@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.fields import integer, number
 
 if TYPE_CHECKING:
@@ -68,6 +68,14 @@ class Pretraining(Component):
     """Base of all pretraining methods."""
 
     kind: ClassVar[str] = "pretraining"
+    section: ClassVar[Section] = Section(
+        title="Pretraining",
+        plural="Pretraining",
+        chapter="Initialization",
+        order=50,
+        form_order=60,
+        default="none",
+    )
     active: ClassVar[bool] = True
     """Whether layers are pretrained."""
 

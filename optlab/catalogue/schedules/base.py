@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 
 Memory = Mapping[str, float]
 """State of a schedule for one run between evaluations."""
@@ -16,6 +16,14 @@ class Schedule(Component):
     """Base of all schedules."""
 
     kind: ClassVar[str] = "schedule"
+    section: ClassVar[Section] = Section(
+        title="Learning-rate schedule",
+        plural="Learning-rate schedules",
+        chapter="Algorithms",
+        order=70,
+        form_order=40,
+        default="constant",
+    )
 
     constant: ClassVar[bool] = False
     """Whether the rate never changes, so that it need not be computed at every step."""

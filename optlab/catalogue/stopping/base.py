@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.data import LearningTask
 
 Memory = dict[str, float]
@@ -20,6 +20,14 @@ class Stopping(Component):
     """Base of all stopping rules."""
 
     kind: ClassVar[str] = "stopping"
+    section: ClassVar[Section] = Section(
+        title="Stopping",
+        plural="Stopping",
+        chapter="Strategies",
+        order=100,
+        form_order=130,
+        default="never",
+    )
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes", "regression")
     """Learning tasks for which the quantities that the rule uses exist."""
     needs_validation: ClassVar[bool] = False

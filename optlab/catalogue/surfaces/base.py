@@ -10,7 +10,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +57,13 @@ class Surface(Component):
     """
 
     kind: ClassVar[str] = "surface"
+    section: ClassVar[Section] = Section(
+        title="Surface",
+        plural="Surfaces",
+        chapter="Instruments",
+        order=220,
+        per_experiment="none",
+    )
     lr: ClassVar[float] = 0.1
     threshold: ClassVar[float] = 1.0
     logarithmic: ClassVar[bool] = False

@@ -16,7 +16,7 @@ from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.fields import Field
 from optlab.experiment import Experiment, suited_loss
-from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
+from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General, section_of
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.field_editor import FieldEditor
 from optlab.gui.forms.fields_form import FieldsForm
@@ -24,41 +24,6 @@ from optlab.gui.forms.section import Section
 from optlab.gui.panels.data_preview import DataPreview
 from optlab.tasks.preview import DatasetPreview
 
-_TITLES = {
-    "dataset": "Data",
-    "model": "Model",
-    "loss": "Loss",
-    "initializer": "Initializer",
-    "pretraining": "Pretraining",
-    "optimizer": "Optimizer",
-    "schedule": "Learning-rate schedule",
-    "clipping": "Gradient clipping",
-    "batches": "Batches",
-    "stopping": "Stopping",
-    "averaging": "Averaging of the iterates",
-    "delay": "Delayed gradients",
-    "continuation": "Continuation",
-    "budget": "Budget",
-    "measures": "Measures",
-}
-_ORDER = (
-    "dataset",
-    "model",
-    "optimizer",
-    "schedule",
-    "initializer",
-    "pretraining",
-    "loss",
-    "batches",
-    "clipping",
-    "averaging",
-    "delay",
-    "continuation",
-    "stopping",
-    "budget",
-    "measures",
-)
-_OPENED = ("dataset", "model", "optimizer")
 _TYPING_MILLISECONDS = 150
 """Delay after the last keystroke before data are loaded for the preview."""
 
@@ -121,8 +86,9 @@ class ExperimentPanel(QScrollArea):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         sections: dict[str, Section] = {}
-        # Sections that are missing from _ORDER come last.
-        for name in dict.fromkeys((*_ORDER, *SECTIONS, *PLAIN_SECTIONS)):
+        for name in sorted(
+            (*SECTIONS, *PLAIN_SECTIONS), key=lambda key: section_of(key).form_order
+        ):
             form: QWidget = self.components[name] if name in self.components else self.plain[name]
             if name == "dataset":
                 form = _stacked(form, self.preview)
@@ -130,11 +96,9 @@ class ExperimentPanel(QScrollArea):
                 form = _stacked(form, self.parameters)
             elif name == "loss":
                 form = _stacked(form, self.loss_note)
-            sections[name] = Section(
-                _TITLES.get(name, name.capitalize()), form, opened=name in _OPENED
-            )
+            sections[name] = Section(section_of(name).title, form, opened=section_of(name).opened)
             layout.addWidget(sections[name])
-        sections["general"] = Section("Seed, device and precision", self.general, opened=False)
+        sections["general"] = Section(section_of("general").title, self.general, opened=False)
         layout.addWidget(sections["general"])
         layout.addStretch(1)
         self.setWidget(column)

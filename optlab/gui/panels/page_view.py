@@ -83,5 +83,6 @@ def _html(about: Page, formulas: list[str]) -> str:
         parts.append(f"<h2>In other libraries</h2><p>{escape(about.differences)}</p>")
     if about.source:
         parts.append(f"<h2>Source</h2><p>{escape(about.source)}</p>")
-    parts.append(f"<h2>In an experiment file</h2><pre>{escape(about.example)}</pre>")
+    if about.example:
+        parts.append(f"<h2>In an experiment file</h2><pre>{escape(about.example)}</pre>")
     return "".join(parts)

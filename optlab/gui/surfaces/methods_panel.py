@@ -218,7 +218,7 @@ class MethodsPanel(QWidget):
 
 def _with_defaults(kind: str, section: object) -> dict[str, object]:
     """Return a section with all fields, missing ones at their defaults."""
-    built = registry.build(kind, section)  # type: ignore[arg-type]
+    built = registry.build(kind, section)  # type: ignore[call-overload]
     return {"name": built.name, **built.values()}
 
 

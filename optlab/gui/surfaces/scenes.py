@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from optlab.catalogue.surfaces.base import Surface
 from optlab.core import registry
@@ -219,7 +219,7 @@ def default_methods(surface: Surface, start: Sequence[float]) -> tuple[Method, .
 
 
 def _surface(name: str) -> Surface:
-    return cast(Surface, registry.build("surface", {"name": name}))
+    return registry.build(Surface, {"name": name})
 
 
 def _method(

@@ -440,7 +440,7 @@ class SurfaceWindow(QMainWindow):
         self.methods.move_start(point, all_methods=all_methods)
 
     def _surface(self) -> Surface:
-        return cast(Surface, registry.build("surface", self.surface_form.values()))
+        return registry.build(Surface, self.surface_form.values())
 
     # --- showing and closing ----------------------------------------------------
 

@@ -17,7 +17,7 @@ import tomli_w
 
 from optlab.core import paths
 from optlab.core.errors import InvalidInput, StoreError
-from optlab.core.fields import LARGEST_SIZE, did_you_mean, shown
+from optlab.core.fields import MAX_SIZE, did_you_mean, shown
 from optlab.core.files import write_atomically
 
 FORMAT = 1
@@ -243,8 +243,6 @@ def kind_of(default: object) -> ArgumentKind | None:
         return "real" if default - default == 0.0 else None
     if isinstance(default, str):
         return "text"
-    if isinstance(default, tuple) and all(
-        type(n) is int and 1 <= n <= LARGEST_SIZE for n in default
-    ):
+    if isinstance(default, tuple) and all(type(n) is int and 1 <= n <= MAX_SIZE for n in default):
         return "sizes"
     return None

@@ -72,8 +72,8 @@ def on(
     # As in training: a second thread slows small networks down.
     torch.set_num_threads(1)
     built, own_loss = (
-        cast(Model, registry.build("model", model)),
-        cast(Loss, registry.build("loss", loss)),
+        registry.build(Model, model),
+        registry.build(Loss, loss),
     )
     x, y = (
         torch.from_numpy(np.ascontiguousarray(training.x)),

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.core.component import Component
+from optlab.core.component import Component, Section
 from optlab.core.fields import integer
 
 Array = NDArray[np.float64]
@@ -166,6 +166,13 @@ class Demonstration(Component):
     """
 
     kind: ClassVar[str] = "demonstration"
+    section: ClassVar[Section] = Section(
+        title="Demonstration",
+        plural="Demonstrations",
+        chapter="Demonstrations",
+        order=230,
+        per_experiment="none",
+    )
     row: ClassVar[str] = ""
     note: ClassVar[str] = ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -108,8 +108,8 @@ class BatchCost(Demonstration):
         # By its size alone, auto would choose the CPU; if there is a GPU, measure its cost.
         device = resolve(self.device, 10**12, "float32")
         torch.set_num_threads(self.threads)
-        model = cast(Model, registry.build("model", {"name": "mlp", "hidden": list(self.hidden)}))
-        loss = cast(Loss, registry.build("loss", {"name": "cross_entropy"}))
+        model = registry.build(Model, {"name": "mlp", "hidden": list(self.hidden)})
+        loss = registry.build(Loss, {"name": "cross_entropy"})
         objective = Objective(model, loss, DataShape((_INPUTS,), _CLASSES, "classes"))
         source = generator(self.seed, stream("batch_cost"))
         theta = 0.1 * torch.randn(1, objective.layout.total, generator=source)

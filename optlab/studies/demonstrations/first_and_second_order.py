@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -224,7 +224,7 @@ class FirstAndSecondOrder(Demonstration):
             }
             loss = {"name": "cross_entropy", "l2": 1e-3}
         values |= {"validation": 0.0, "test": 0.0, "size": 1000}
-        dataset = cast(Dataset, registry.build("dataset", values))
+        dataset = registry.build(Dataset, values)
         fresh = FreshExamples(dataset, dataset.load(), "cpu", torch.float64)
         return network(values, {"name": "linear"}, loss), fresh
 

@@ -8,22 +8,12 @@ None if what they need was not measured.
 from __future__ import annotations
 
 import functools
-import importlib
-import pkgutil
 from collections.abc import Callable
 
+from optlab.core import walk
 from optlab.studies.diagnosis.base import Finding, RunHistory
 
 Rule = Callable[[RunHistory], Finding | None]
-
-
-def modules() -> list[str]:
-    """Return the dotted names of the rules' modules, which an installer has to include."""
-    return [
-        f"{__name__}.{name}"
-        for name in sorted(module.name for module in pkgutil.iter_modules(__path__))
-        if name != "base"
-    ]
 
 
 def diagnose(history: RunHistory) -> list[Finding]:
@@ -34,4 +24,4 @@ def diagnose(history: RunHistory) -> list[Finding]:
 
 @functools.cache
 def _rules() -> tuple[Rule, ...]:
-    return tuple(importlib.import_module(name).examine for name in modules())
+    return tuple(module.examine for module in walk.load(__name__))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Sequence
 from typing import Any
 
+from optlab.core import walk
 from optlab.core.errors import InvalidInput
 from optlab.studies.figures import notes
 from optlab.studies.figures.base import Figure
@@ -16,18 +14,9 @@ from optlab.studies.figures.base import Figure
 
 @functools.cache
 def figures() -> tuple[Figure[Any], ...]:
-    """Return all figures, sorted by number."""
-    found: list[Figure[Any]] = []
-    for module_info in pkgutil.iter_modules(notes.__path__):
-        module = importlib.import_module(f"{notes.__name__}.{module_info.name}")
-        found += [
-            value()
-            for value in vars(module).values()
-            if inspect.isclass(value)
-            and issubclass(value, Figure)
-            and value.__module__ == module.__name__
-            and not inspect.isabstract(value)
-        ]
+    """All figures, by number."""
+    classes: list[type[Figure[Any]]] = walk.classes(notes.__name__, Figure)
+    found = [figure() for figure in classes]
     return tuple(sorted(found, key=lambda figure: [int(part) for part in figure.number.split(".")]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Track:
 
 def surface(name: str, **values: Any) -> Surface:
     """Return a surface of the catalogue."""
-    return cast(Surface, registry.build("surface", {"name": name, **values}))
+    return registry.build(Surface, {"name": name, **values})
 
 
 def contender(
@@ -63,13 +63,13 @@ def contender(
     """Return a run of a race: an optimizer of the catalogue with these values, with gradients
     clipped to the norm ``clip``, if any.
     """
-    method = cast(Optimizer, registry.build("optimizer", {"name": optimizer, **values}))
+    method = registry.build(Optimizer, {"name": optimizer, **values})
     if clip is None:
         return Contender(method, start, label=label)
     return Contender(
         method,
         start,
-        clipping=cast(Clipping, registry.build("clipping", {"name": "norm", "threshold": clip})),
+        clipping=registry.build(Clipping, {"name": "norm", "threshold": clip}),
         label=label,
     )
 

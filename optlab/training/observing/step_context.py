@@ -15,6 +15,7 @@ from optlab.catalogue.measures.base import Step
 from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
+from optlab.core.limits import CHUNK_VALUES
 from optlab.curvature.extremes import extremes
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.curvature.spectrum import density_of, trace_of
@@ -347,7 +348,7 @@ class TrainingStepContext:
         x, y = examples
         objective = self._surroundings.objective
         runs = len(self.after)
-        rows = max(1, _CHUNK_VALUES // (runs * max(1, objective.shape.width)))
+        rows = max(1, CHUNK_VALUES // (runs * max(1, objective.shape.width)))
         parts: list[torch.Tensor] = []
         context = (
             ForwardContext(training=False, statistics=objective.statistics(self.after))
@@ -371,7 +372,3 @@ class TrainingStepContext:
             if examples is None
             else self._surroundings.objective.evaluate(self.after, *examples).margins
         )
-
-
-_CHUNK_VALUES = 4_000_000
-"""Input values, over all runs, that are evaluated at once."""

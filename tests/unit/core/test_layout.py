@@ -53,7 +53,7 @@ def test_that_values_are_named_by_row_and_column() -> None:
     "name", ["layers.0.weight[4,0]", "layers.0.weight[0]", "layers.0.bias[0,0]", "layers.1.bias[2]"]
 )
 def test_that_a_place_outside_of_a_tensor_is_refused(name: str) -> None:
-    with pytest.raises(InvalidInput, match="lies outside of"):
+    with pytest.raises(InvalidInput, match="is out of bounds of"):
         NET.weight_index(name)
 
 
@@ -69,7 +69,7 @@ def test_that_a_place_outside_of_a_tensor_is_refused(name: str) -> None:
 )
 def test_that_a_name_of_nothing_is_refused_with_an_example(name: str) -> None:
     with pytest.raises(
-        InvalidInput, match=r"names no weight; write for example layers\.0\.weight\[0,0\]"
+        InvalidInput, match=r"is not a weight; write for example layers\.0\.weight\[0,0\]"
     ):
         NET.weight_index(name)
 

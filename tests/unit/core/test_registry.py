@@ -1,4 +1,4 @@
-"""The registry: what it finds, and how it refuses what it does not know."""
+"""The registry: finding components, and errors for unknown names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from optlab.catalogue.optimizers.base import Optimizer
 from optlab.catalogue.optimizers.momentum import Momentum
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
@@ -19,7 +20,13 @@ def test_that_components_are_found_by_kind_and_name() -> None:
     assert not [name for name in registry.modules() if name.endswith(".base") or "._" in name]
 
 
-def test_that_pickers_list_by_place_and_then_label() -> None:
+def test_that_a_kind_is_its_key_or_its_base_class() -> None:
+    assert registry.get(Optimizer, "momentum") is registry.get("optimizer", "momentum")
+    assert registry.build(Optimizer, {"name": "momentum", "lr": 0.5}) == Momentum(lr=0.5)
+    assert registry.names(Optimizer) == [rule.name for rule in registry.components(Optimizer)]
+
+
+def test_that_pickers_list_by_rank_and_then_label() -> None:
     for kind in registry.kinds():
         order = [(c.sort_order, c.label.lower()) for c in registry.components(kind)]
         assert order == sorted(order)

@@ -171,7 +171,7 @@ def test_that_the_krylov_search_finds_what_the_exact_search_finds(
     landscape = ObjectiveLandscape(objective, x, y)
     start = 0.3 * torch.randn(1, objective.layout.total, generator=source, dtype=torch.float64)
     exact = find(landscape, start)
-    monkeypatch.setattr(critical_points, "_EXACT_UP_TO", 1)
+    monkeypatch.setattr(critical_points, "EXACT_UP_TO", 1)
     krylov = find(landscape, start)
     assert exact.converged and krylov.converged
     assert krylov.gradient_norm <= 1e-8 * 3.0
@@ -301,7 +301,7 @@ def test_that_a_krylov_space_far_smaller_than_p_is_enough_for_a_well_conditioned
     source = torch.Generator().manual_seed(3)
     curvatures = torch.linspace(1.0, 4.0, 200, dtype=torch.float64)
     landscape = FunctionLandscape(lambda p: (0.5 * curvatures * p**2 + 0.1 * p**4).sum(dim=1))
-    monkeypatch.setattr(critical_points, "_EXACT_UP_TO", 1)
+    monkeypatch.setattr(critical_points, "EXACT_UP_TO", 1)
     monkeypatch.setattr(critical_points, "_KRYLOV", 8)
     found = find(landscape, torch.randn(1, 200, generator=source, dtype=torch.float64))
     assert found.converged and found.theta.abs().max() < 1e-7

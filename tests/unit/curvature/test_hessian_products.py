@@ -191,7 +191,7 @@ def test_that_chunks_of_the_data_add_up(
     everyone = x.expand(2, *x.shape), y.expand(2, *y.shape)
     expected = reference(objective, theta, *everyone)
     value, gradient = spectrum.gradient(objective, theta, x, y)
-    monkeypatch.setattr(landscapes, "_CHUNK_VALUES", 30)
+    monkeypatch.setattr(landscapes, "CHUNK_VALUES", 30)
     monkeypatch.setattr(landscapes, "_KEPT_CHUNKS", kept)
     v = torch.randn(2, 3, theta.shape[1], dtype=torch.float64)
     for data in ((x, y), everyone):

@@ -1,7 +1,8 @@
-"""Experiments: files that read back, and refusals in one sentence."""
+"""Experiments: round trips through files, and error messages."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.experiment import FORMAT, LARGEST_FILE, Experiment
-from optlab.experiment.sections import SECTIONS
+from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, section_of
 
 MINIMAL: dict[str, Any] = {"dataset": {"name": "moons"}, "model": {"name": "mlp"}}
 
@@ -27,6 +29,22 @@ def refusal(**changes: Any) -> InvalidInput:
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
     return caught.value
+
+
+def test_that_an_experiment_has_a_field_for_each_section_and_no_other() -> None:
+    fields = [field.name for field in dataclasses.fields(Experiment)]
+    assert fields == [*SECTIONS, "general", *PLAIN_SECTIONS, INSTRUMENTS]
+
+
+@pytest.mark.parametrize("key", ["general", *SECTIONS, *PLAIN_SECTIONS])
+def test_that_a_section_is_described_once_by_the_class_that_fills_it(key: str) -> None:
+    described = section_of(key)
+    filled = getattr(build(), key)
+    assert filled.section is described
+    assert described.title and described.form_order < 1000
+    if key in SECTIONS:
+        assert described.plural and described.chapter and filled.kind == key
+        assert not described.default or described.default in registry.names(key)
 
 
 def test_that_data_and_model_are_enough() -> None:
@@ -47,9 +65,9 @@ def test_that_every_component_reads_back_from_its_file(section: str) -> None:
         tables: dict[str, Any] = {**MINIMAL, section: {"name": name}}
         try:
             experiment = Experiment.from_dict(tables)
-        # parts that do not fit each other, and a file that is not named
+        # parts that do not fit each other, or a data set whose file is not set
         except InvalidInput as error:
-            places = (
+            fields = (
                 "loss.name",
                 "stopping.name",
                 "model.name",
@@ -57,7 +75,7 @@ def test_that_every_component_reads_back_from_its_file(section: str) -> None:
                 "batches.name",
                 "pretraining.name",
             )
-            assert error.field in (*places, "dataset.path", "dataset.images", "dataset.set"), error
+            assert error.field in (*fields, "dataset.path", "dataset.images", "dataset.set"), error
             continue
         assert Experiment.from_toml(experiment.to_toml()) == experiment
         assert Experiment.from_dict(experiment.to_dict()) == experiment
@@ -82,7 +100,7 @@ def test_that_any_values_survive_the_file(
 
 
 @pytest.mark.parametrize(
-    ("changes", "field", "words"),
+    ("changes", "field", "message"),
     [
         (
             {"optimizer": {"name": "sgd", "lr": -1.0}},
@@ -121,21 +139,21 @@ def test_that_any_values_survive_the_file(
             "model.hidden",
             "make model.hidden smaller",
         ),
-        ({"measures": {"chosen": ["layers.7.bias[0]"]}}, "measures.chosen", "names no weight"),
+        ({"measures": {"chosen": ["layers.7.bias[0]"]}}, "measures.chosen", "is not a weight"),
         ({"budget": {"steps": 0}}, "budget.steps", "a whole number at least 1"),
     ],
 )
-def test_that_what_is_wrong_is_said_in_one_sentence_with_its_place(
-    changes: dict[str, Any], field: str, words: str
+def test_that_an_invalid_value_is_reported_in_one_sentence_with_its_field(
+    changes: dict[str, Any], field: str, message: str
 ) -> None:
     error = refusal(**changes)
     assert error.field == field
-    assert words in str(error)
+    assert message in str(error)
     assert error.exit_code == 2
 
 
 @pytest.mark.parametrize("section", ["dataset", "model"])
-def test_that_data_and_model_must_be_given(section: str) -> None:
+def test_that_data_and_model_are_required(section: str) -> None:
     tables = {key: value for key, value in MINIMAL.items() if key != section}
     with pytest.raises(
         InvalidInput, match=rf"The section \[{section}\] is missing; give it a name, one of: "
@@ -144,7 +162,7 @@ def test_that_data_and_model_must_be_given(section: str) -> None:
 
 
 @pytest.mark.parametrize("document", ["= 3", "a = [", "[" * 5000, "seed = 1\nseed = 2"])
-def test_that_what_is_not_toml_is_refused(document: str) -> None:
+def test_that_a_document_that_is_not_toml_is_refused(document: str) -> None:
     with pytest.raises(InvalidInput, match="This is not a TOML file: "):
         Experiment.from_toml(document)
 
@@ -253,14 +271,14 @@ def test_that_a_title_ends_with_any_change_of_what_is_trained(section: str) -> N
     assert titled.with_values({"title": "Other", "optimizer.name": "adam"}).title() == "Other"
 
 
-def test_that_another_task_brings_its_loss() -> None:
+def test_that_another_task_changes_the_loss() -> None:
     assert build().with_value("dataset.name", "diabetes").loss.name == "squared_error"
     kept = build(loss={"name": "squared_error", "l2": 0.1}).with_value("dataset.name", "diabetes")
     assert kept.to_dict()["loss"] == {"name": "squared_error", "l2": 0.1, "l1": 0.0}
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "words"),
+    ("path", "value", "message"),
     [
         ("optimizer.lr", "fast", "optimizer.lr is 'fast', but it must be a number above 0."),
         ("optimizer.lr", 0.0, "optimizer.lr is 0.0, but it must be"),
@@ -270,10 +288,10 @@ def test_that_another_task_brings_its_loss() -> None:
         ("seed.x", 1, "there is no section 'seed'"),
     ],
 )
-def test_that_a_wrong_path_or_value_is_refused(path: str, value: Any, words: str) -> None:
+def test_that_a_wrong_path_or_value_is_refused(path: str, value: Any, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         build().with_value(path, value)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_that_live_fields_are_the_numbers_of_optimizer_and_clipping() -> None:

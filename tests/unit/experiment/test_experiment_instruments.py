@@ -1,6 +1,4 @@
-"""The tables of instruments in an experiment: validated, written and read, and nothing where there
-are none.
-"""
+"""The tables of instruments in an experiment: validation, writing and reading."""
 
 from __future__ import annotations
 

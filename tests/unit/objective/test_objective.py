@@ -146,7 +146,7 @@ def test_that_an_evaluation_in_chunks_is_the_evaluation_at_once(
         torch.randn(50, 4, dtype=torch.float64, generator=generator),
         torch.randint(0, 3, (50,), generator=generator),
     )
-    monkeypatch.setattr(module, "_EVALUATION_VALUES", rows * R * shape.width)
+    monkeypatch.setattr(module, "CHUNK_VALUES", rows * R * shape.width)
     losses, errors, margins = objective.evaluate(theta, x, y)
     assert errors is not None and margins is not None
     for run in range(R):

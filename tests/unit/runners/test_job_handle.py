@@ -109,6 +109,7 @@ def test_that_an_outbox_is_bounded_in_bytes_but_takes_one_event_of_any_size(monk
     assert [event.step for event in box.drain()] == [1, 2]
 
 
+@pytest.mark.expects_log("failed: ")
 def test_that_a_defect_of_a_runner_is_told():
     def broken(inbox: Inbox) -> Iterator[Event]:
         yield _block(1)
@@ -127,6 +128,7 @@ def test_that_an_owner_that_was_never_started_can_be_cancelled():
     assert job.join(30)
 
 
+@pytest.mark.expects_log("recording of .* failed")
 def test_that_a_fault_that_lasts_is_told_once_and_the_run_goes_on(tmp_path):
     experiment = Experiment.from_dict({"dataset": {"name": "moons"}, "model": {"name": "mlp"}})
     with Store.open(tmp_path) as store:
@@ -149,6 +151,7 @@ def test_that_a_fault_that_lasts_is_told_once_and_the_run_goes_on(tmp_path):
         assert store.run(job.run_ids[0]).status == "interrupted"
 
 
+@pytest.mark.expects_log("recording of .* failed")
 @pytest.mark.parametrize(
     "end", [lambda job: job.send(Stop()), lambda job: job.cancel()], ids=["stop", "cancel"]
 )

@@ -108,6 +108,7 @@ def test_that_a_worker_is_discarded_after_a_defect(doomed_pool):
     assert not psutil.pid_exists(pid)
 
 
+@pytest.mark.expects_log("worker process ended unexpectedly")
 def test_that_the_death_of_a_worker_is_told_in_words(doomed_pool, endless):
     pid = _idle_pid(doomed_pool)
     received = []

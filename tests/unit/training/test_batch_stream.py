@@ -69,7 +69,7 @@ def test_that_the_batch_of_a_step_does_not_depend_on_earlier_batches(
     name: str, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = [stream(order(name, 4)).at(step)[1].clone() for step in range(20)]
-    monkeypatch.setattr(module, "_GATHERED_VALUES", held)
+    monkeypatch.setattr(module, "CHUNK_VALUES", held)
     found = stream(order(name, 4))
     for step in [0, 19, 3, 3, 12, 5, 6, 18, 1]:
         assert torch.equal(found.at(step)[1], expected[step])

@@ -204,7 +204,7 @@ def test_that_weights_can_be_followed_by_name_during_a_run(build: Build, play: A
     events = play(build(), at={10: [Follow(names)], 20: [Follow(("nonsense",)), Follow(())]})
     applied = of(events, MessageApplied)
     assert [bool(event.problem) for event in applied] == [False, True, False]
-    assert "names no weight" in applied[1].problem
+    assert "is not a weight" in applied[1].problem
     widths = {
         int(step): values.shape[-1]
         for b in of(events, SeriesBlock)
@@ -327,7 +327,7 @@ def test_that_runs_end_one_by_one_and_the_others_continue(
 def test_that_an_experiment_that_cannot_run_is_refused_before_the_first_event(
     build: Build, play: Any
 ) -> None:
-    with pytest.raises(InvalidInput, match="names no weight"):
+    with pytest.raises(InvalidInput, match="is not a weight"):
         play(build(measures={"chosen": ["layers.9.weight[0,0]"]}))
     with pytest.raises(InvalidInput, match="differs from run 1"):
         play([build(), build(budget={"steps": 61})])

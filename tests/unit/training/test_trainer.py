@@ -214,7 +214,7 @@ def test_that_evaluation_measures_are_means_over_whole_parts(build: Build, advan
 def test_that_the_full_gradient_is_that_of_the_objective_on_the_whole_training_set(
     build: Build, advanced: Any, values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optlab.training.full_gradient._CHUNK_VALUES", values)
+    monkeypatch.setattr("optlab.training.full_gradient.CHUNK_VALUES", values)
     experiment = build(loss={"name": "cross_entropy", "l2": 0.3, "l1": 0.01})
     trainer = advanced(experiment, 10)
     data = experiment.dataset.load().training

@@ -530,7 +530,7 @@ def test_that_distance_and_length_are_those_of_the_parameters_themselves(build: 
 def test_that_clipped_steps_are_counted_since_the_last_reading(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optlab.catalogue.instruments.clipped_steps._MAX_ROWS", 4)
+    monkeypatch.setattr("optlab.catalogue.instruments.clipped_steps.MAX_WAITING_ROWS", 4)
     trainer = Trainer(
         [
             build(

@@ -115,7 +115,7 @@ def test_that_losses_and_stopping_rules_for_classes_are_refused_with_a_reason() 
     assert rules
     for rule in rules:
         with pytest.raises(
-            InvalidInput, match="looks at the 0-1 error, but model 'autoencoder' has none"
+            InvalidInput, match="needs the 0-1 error, but model 'autoencoder' has none"
         ):
             experiment(stopping={"name": rule})
 

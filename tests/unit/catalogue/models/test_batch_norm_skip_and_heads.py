@@ -229,7 +229,7 @@ def test_that_an_evaluation_does_not_depend_on_its_chunks(
     objective = build({"batch_norm": True}, sample)
     theta, x, y = draw(objective, m=23)
     full = objective.evaluate(theta, x[0], y[0])
-    monkeypatch.setattr(objective_module, "_EVALUATION_VALUES", values)
+    monkeypatch.setattr(objective_module, "CHUNK_VALUES", values)
     cut = objective.evaluate(theta, x[0], y[0])
     assert cut.errors is not None and full.errors is not None
     assert torch.equal(cut.errors, full.errors)
@@ -427,9 +427,7 @@ def test_that_the_batch_loss_of_a_closure_based_rule_excludes_the_heads(name: st
 
 
 def test_that_heads_are_refused_where_a_rule_needs_the_predictions() -> None:
-    with pytest.raises(
-        InvalidInput, match="knows the predictions of the last head only"
-    ) as refusal:
+    with pytest.raises(InvalidInput, match="uses the predictions of the last head only") as refusal:
         experiment({"name": "natural_gradient"}, {"auxiliary": 0.5})
     assert refusal.value.field == "model.auxiliary"
 
@@ -459,7 +457,7 @@ def test_that_the_full_gradient_of_a_normalized_network_is_that_of_one_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # other models' is taken on so many values at once
-    monkeypatch.setattr(full_gradient, "_CHUNK_VALUES", 40)
+    monkeypatch.setattr(full_gradient, "CHUNK_VALUES", 40)
     requested = experiment({"name": "sgd"}, {"batch_norm": True})
     trainer = Trainer(
         [

@@ -20,7 +20,7 @@ each = pytest.mark.parametrize(
 
 
 def make(name: str, **values: object) -> Surface:
-    return cast(Surface, registry.build("surface", {"name": name, **values}))
+    return registry.build(Surface, {"name": name, **values})
 
 
 def value(surface: Surface, *point: float) -> float:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optlab.core import walk
 from optlab.experiment import Experiment
-from optlab.studies.diagnosis import diagnose, modules
+from optlab.studies import diagnosis
+from optlab.studies.diagnosis import diagnose
 from optlab.studies.diagnosis.base import Finding, RunHistory, without_findings
 from optlab.training.control import Inbox
 from optlab.training.events import SeriesBlock
@@ -490,4 +492,4 @@ def test_that_at_the_minimum_of_a_convex_problem_no_minimum_is_ruled_out(
 
 
 def test_that_a_file_is_a_rule() -> None:
-    assert len(modules()) == 10
+    assert len(walk.modules(diagnosis.__name__)) == 10

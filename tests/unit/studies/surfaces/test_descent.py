@@ -5,7 +5,7 @@ and the mountain.
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,15 +21,15 @@ from optlab.studies.surfaces.descent import DIVERGENCE_RADIUS, Contender, Race, 
 
 
 def ground(name: str, **values: Any) -> Surface:
-    return cast(Surface, registry.build("surface", {"name": name, **values}))
+    return registry.build(Surface, {"name": name, **values})
 
 
 def method(name: str, **values: Any) -> Optimizer:
-    return cast(Optimizer, registry.build("optimizer", {"name": name, **values}))
+    return registry.build(Optimizer, {"name": name, **values})
 
 
 def clip(threshold: float) -> Clipping:
-    return cast(Clipping, registry.build("clipping", {"name": "norm", "threshold": threshold}))
+    return registry.build(Clipping, {"name": "norm", "threshold": threshold})
 
 
 def alone(
@@ -225,7 +225,7 @@ def test_that_noise_has_its_size_and_is_the_same_for_all_with_one_seed() -> None
 
 
 def test_that_a_schedule_and_clipping_act_and_can_be_read_off_the_terms() -> None:
-    schedule = cast(Schedule, registry.build("schedule", {"name": "exponential"}))
+    schedule = registry.build(Schedule, {"name": "exponential"})
     optimizer = method("sgd", lr=0.5)
     found = alone(ground("parabola"), optimizer, (1.9,), 12, schedule=schedule, clipping=clip(0.25))
     assert found.rates[:, 0] == pytest.approx([schedule.rate(0.5, step) for step in range(12)])

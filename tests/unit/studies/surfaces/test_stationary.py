@@ -22,11 +22,11 @@ EVERY = [cast(Surface, component()) for component in registry.components("surfac
 
 
 def ground(name: str, **values: Any) -> Surface:
-    return cast(Surface, registry.build("surface", {"name": name, **values}))
+    return registry.build(Surface, {"name": name, **values})
 
 
 def method(name: str, **values: Any) -> Optimizer:
-    return cast(Optimizer, registry.build("optimizer", {"name": name, **values}))
+    return registry.build(Optimizer, {"name": name, **values})
 
 
 @pytest.mark.parametrize("surface", EVERY, ids=[surface.name for surface in EVERY])

@@ -125,7 +125,7 @@ def test_that_every_optimizer_of_torch_is_a_choice_or_refused_in_words() -> None
     )
     with pytest.raises(
         InvalidInput,
-        match=r"optimizer\.name is 'torch\.sparseadam', which is no choice here: .* sparse gradients only",
+        match=r"optimizer\.name is 'torch\.sparseadam', which cannot be used: .* sparse gradients only",
     ):
         experiment("torch.sparseadam")
     with pytest.raises(InvalidInput, match="use lbfgs"):
