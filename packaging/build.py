@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
 
-from prepare import (
+from prepare import (  # noqa: E402 - beside this file
     CannotPrepare,
     Environment,
     check_interpreter,
@@ -35,7 +35,7 @@ from prepare import (
     run,
     say,
     torch_arguments,
-)  # noqa: E402 - beside this file
+)
 
 STEPS = ("frozen", "deb", "tarball", "installer", "wheel", "sbom", "checksums")
 """What can be built, in order; ``installer`` is the one of Windows or macOS."""
@@ -90,7 +90,9 @@ class Builder:
         out.mkdir(parents=True, exist_ok=True)
 
     def prepare(self) -> None:
-        """The environment with all that is packaged, every file held by its hash (a build of torch
+        """Return the environment with all that is packaged, every file held by its hash.
+
+        The environment with all that is packaged, every file held by its hash (a build of torch
         that was asked for aside).
         """
         check_interpreter(sys.version_info, has_venv(), Path(sys.executable).name)
@@ -236,7 +238,10 @@ class Builder:
             *arguments,
             failed="The list of what is inside could not be written",
         )
-        code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import pathlib, parts; print(*parts.requirements(pathlib.Path({str(ROOT)!r})))"
+        code = (
+            f"import sys; sys.path.insert(0, {str(HERE)!r}); import pathlib, parts; "
+            f"print(*parts.requirements(pathlib.Path({str(ROOT)!r})))"
+        )
         inside = set(
             subprocess.run(
                 [str(self.environment.python), "-c", code],

@@ -1,5 +1,4 @@
-"""The program's icon in the forms that the three systems ask for, drawn from
-resources/icons/optlab.svg.
+"""The program's icon in the forms of the three systems, from resources/icons/optlab.svg.
 
 Run by the interpreter that has Qt: ``python packaging/icons.py FOLDER`` writes PNG pictures named
 after their size, an .ico and an .icns. Both of these are only containers of PNG pictures, so that

@@ -113,7 +113,9 @@ def strip(folder: Path) -> int:
 
 
 def loadable(path: Path) -> bool:
-    """Whether every segment of a 64-bit ELF file that is to be loaded lies in the file where its
+    """Return whether every segment of a 64-bit ELF file lies where its address says.
+
+    Whether every segment of a 64-bit ELF file that is to be loaded lies in the file where its
     address says, page for page.
     """
     with path.open("rb") as file:
@@ -181,7 +183,9 @@ def deb(
     day: datetime.date,
     level: int = COMPRESSION_LEVEL,
 ) -> Path:
-    """The .deb: the frozen folder in /usr/lib/optlab, the command in /usr/bin, and what a desktop
+    """Build the .deb.
+
+    The .deb: the frozen folder in /usr/lib/optlab, the command in /usr/bin, and what a desktop
     reads.
     """
     architecture = ARCHITECTURES[os.uname().machine]

@@ -208,8 +208,10 @@ def pinned_torch(constraints: str) -> str:
 
 
 def with_torch(constraints: str, version: str) -> str:
-    """The constraints with torch held at the build that is installed, so that no later step
-    replaces it.
+    """Return the constraints with torch held at the build that is installed.
+
+    The constraints with torch held at the build that is installed, so that no later step replaces
+    it.
     """
     return re.sub(r"^torch==[^\s;#]+", f"torch=={version}", constraints, flags=re.MULTILINE)
 

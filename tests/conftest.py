@@ -182,8 +182,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    # The interpreter would wait for a thread left running, perhaps for ever; that it was is already
-    # told.
+    # The interpreter would wait for a thread that is left running, perhaps without end; the failure
+    # is already reported.
     if any(thread.is_alive() and not thread.daemon for thread in _LEFT_RUNNING):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QImage, QPainter, QPainterPath, QPen
 
-from optlab.experiment import presets
-from optlab.training.control import Inbox
-from optlab.training.events import SeriesBlock, SnapshotTaken
-from optlab.training.events import Path as Walk
-from optlab.objective.objective import Objective
-from optlab.training.session import session
-from optlab.experiment import Experiment
+from optlab.experiment import Experiment, presets
 from optlab.gui.plots.colors import DARK, LIGHT, PlotColors, mixed
+from optlab.objective.objective import Objective
+from optlab.training.control import Inbox
+from optlab.training.events import Path as Walk
+from optlab.training.events import SeriesBlock, SnapshotTaken
+from optlab.training.session import session
 
 WIDTH, HEIGHT, SCALE = 256, 144, 2
 LEFT = QRectF(10, 10, 96, 124)

@@ -47,7 +47,8 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Run the demonstration NAME: a small experiment that puts one statement of the notes to the test, and "
+    "Run the demonstration NAME: a small experiment that puts one statement of the notes to the "
+    "test, and "
     "says what it found in a table and a sentence. "
     "optlab explore list gives the names, --about the page of one.\n\n"
     "Try: optlab explore random_functions, or optlab explore powers_of_w --set radius=1.1 --to "

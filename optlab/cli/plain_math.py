@@ -12,8 +12,15 @@ import unicodedata
 from collections.abc import Mapping
 
 _SYMBOLS: Mapping[str, str] = {
-    "leftarrow": " ← ", "rightarrow": " → ", "to": " → ", "sim": " ~ ", "in": " ∈ ", "notin": " ∉ ", "mid": " | ", "le": " ≤ ", "leq": " ≤ ", "ge": " ≥ ",
-    "geq": " ≥ ", "ll": " ≪ ", "gg": " ≫ ", "neq": " ≠ ", "ne": " ≠ ", "approx": " ≈ ", "equiv": " ≡ ", "propto": " ∝ ", "odot": " ⊙ ",
+    "leftarrow": " ← ", "rightarrow": " → ", "to": " → ", "sim": " ~ ", "in": " ∈ ", "notin": " ∉ ", "mid": " "
+        "| ", "le": " "
+        "≤ ", "leq": " "
+        "≤ ", "ge": " "
+        "≥ ",
+    "geq": " ≥ ", "ll": " ≪ ", "gg": " ≫ ", "neq": " ≠ ", "ne": " ≠ ", "approx": " ≈ ", "equiv": " "
+        "≡ ", "propto": " "
+        "∝ ", "odot": " "
+        "⊙ ",
     "oslash": " ⊘ ", "cdot": " · ", "times": " × ", "pm": " ± ", "mp": " ∓ ", "infty": "∞", "nabla": "∇",
     "partial": "∂", "sum": "Σ", "prod": "Π",
     "int": "∫", "top": "ᵀ", "dots": "…", "ldots": "…", "cdots": "⋯", "ell": "ℓ", "forall": "∀", "alpha": "α", "beta": "β", "gamma": "γ",

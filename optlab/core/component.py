@@ -85,7 +85,8 @@ class Component(FieldSet):
     sort_order: ClassVar[int] = 100
 
     def derived_facts(self) -> tuple[str, ...]:
-        """Return facts that follow from its field values; its page completes the sentence "With
-        these defaults …" with each.
+        """Return facts that follow from its field values.
+
+        Its page completes the sentence "With these defaults …" with each.
         """
         return ()

@@ -1,5 +1,6 @@
-"""Examples in memory: a split into training, validation and test parts, standardized on the
-training part.
+"""Examples in memory.
+
+A split into training, validation and test parts, standardized on the training part.
 
 NumPy only; the engine moves parts to a device in the precision of the run.
 """
@@ -120,8 +121,9 @@ def filled(x: NDArray[np.float64], training: NDArray[np.int64]) -> NDArray[np.fl
 def unit_ranged(
     x: NDArray[np.float64], training: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return ``x`` ``[n, *inputs]`` scaled so that each input ranges from 0 to 1 over the rows
-    ``training``, and the offset and scale used, both ``[*inputs]``.
+    """Scale each input of ``x`` ``[n, *inputs]`` to the range 0 to 1 over the rows ``training``.
+
+    Return the scaled inputs, the offset and the scale used.
 
     An input that is constant over the training part becomes 0; other rows may leave the range.
     """
@@ -133,8 +135,9 @@ def unit_ranged(
 def standardized(
     x: NDArray[np.float64], training: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return ``x`` ``[n, *inputs]`` with zero mean and unit variance over the rows ``training``,
-    and the offset and scale used, both ``[*inputs]``.
+    """Standardize ``x`` ``[n, *inputs]`` to mean 0 and variance 1 over the rows ``training``.
+
+    Return the scaled inputs, the offset and the scale used.
 
     An input that is constant over the training part keeps the scale 1.
     """

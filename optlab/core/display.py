@@ -111,8 +111,9 @@ def _wayland_accepts() -> bool:
 
 
 def _x_server_accepts() -> bool:
-    """Return whether the X server of DISPLAY accepts a connection from this user, with the
-    call that Qt makes.
+    """Return whether the X server of DISPLAY accepts a connection from this user.
+
+    The call is the one that Qt makes.
     """
     xcb = ctypes.CDLL("libxcb.so.1")
     xcb.xcb_connect.restype = ctypes.c_void_p

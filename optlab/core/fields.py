@@ -106,8 +106,9 @@ class Field:
         return f"{noun} {bounds}".rstrip()
 
     def parse(self, text: str) -> Any:
-        """Return the value of a typed text (of a flag, or of a form); the field set checks its
-        bounds.
+        """Return the value of a typed text (of a flag, or of a form).
+
+        The field set checks its bounds.
 
         Raises:
             ValueError: the text is not of this field's kind.

@@ -133,8 +133,9 @@ class Layout:
         return offset + flat
 
     def spread(self, count: int) -> list[int]:
-        """Return about ``count`` flat indices spread over all tensors: the same number in each,
-        evenly spaced within it.
+        """Return about ``count`` flat indices spread over all tensors.
+
+        The same number in each, evenly spaced within it.
         """
         if count <= 0:
             return []

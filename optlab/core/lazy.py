@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 else:
 
     class _Lazy(ModuleType):
-        """Proxy of a module that caches each attribute, so that later reads are as fast as the
-        module's.
+        """Proxy of a module that caches each attribute.
+
+        Later reads are as fast as those of the module.
         """
 
         def __getattr__(self, attribute: str) -> Any:

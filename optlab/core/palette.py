@@ -24,8 +24,9 @@ class PlotColors:
     palette: tuple[str, ...]
 
     def curve(self, index: int) -> str:
-        """Return the color of curve ``index``; for a negative index, the neutral color of an entry
-        that represents several curves.
+        """Return the color of curve ``index``.
+
+        For a negative index, the neutral color of an entry that represents several curves.
         """
         if index < 0:
             return mixed(self.foreground, self.background, 0.3)

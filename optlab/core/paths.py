@@ -16,8 +16,9 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def resources() -> Path:
-    """Return the folder of icons, presets and themes: beside the package in a checkout, inside it
-    in an installation.
+    """Return the folder of icons, presets and themes.
+
+    Beside the package in a checkout, inside it in an installation.
     """
     installed = _PACKAGE / "_resources"
     return installed if installed.is_dir() else _PACKAGE.parent / "resources"

@@ -79,8 +79,9 @@ def modules() -> list[str]:
 
 
 def plugin_modules() -> list[str]:
-    """Return the dotted names of all modules that no import statement names: components, rules of
-    the diagnosis, figures and commands. An installer has to include them.
+    """Return the dotted names of all modules that no import statement names.
+
+    Components, rules of the diagnosis, figures and commands. An installer has to include them.
     """
     others = ("optlab.studies.diagnosis", "optlab.studies.figures.notes", "optlab.cli")
     bases = [f"{package}.base" for package in packages().values()]
@@ -156,8 +157,9 @@ def build(kind: Any, values: Mapping[str, Any], where: str = "") -> Any:
 
 
 def refused(kind: str) -> Mapping[str, str]:
-    """Return the components of a kind that exist but cannot be used: name → a sentence that says
-    why.
+    """Return the components of a kind that exist but cannot be used.
+
+    Name → a sentence that says why.
     """
     return _generated(kind)[1]
 

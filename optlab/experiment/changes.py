@@ -16,8 +16,10 @@ from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General, defaul
 
 
 def apply_changes(tables: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Apply changes to an experiment's tables, in place and in an order that does not depend on
-    theirs; see :meth:`optlab.experiment.Experiment.with_values`.
+    """Apply changes to an experiment's tables, in place.
+
+    The result does not depend on the order of the changes; see
+    :meth:`optlab.experiment.Experiment.with_values`.
 
     Raises:
         InvalidInput: there is no such field, or a text cannot be parsed.
@@ -39,8 +41,7 @@ def apply_changes(tables: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 
 def suited_loss(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the loss section of an experiment's tables, or the default loss if that one does not
-    suit the task.
+    """Return the loss section of an experiment's tables, or the default if it does not suit.
 
     Raises:
         InvalidInput: data, model or loss cannot be built.
@@ -53,8 +54,10 @@ def suited_loss(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rank(path: str) -> int:
-    """Return the rank of a change: components first, then the fields that determine the task, then
-    all others; an instrument's fields after its switch.
+    """Return the rank of a change.
+
+    Components first, then the fields that determine the task, then all others; an instrument's
+    fields after its switch.
     """
     section, _, key = path.rpartition(".")
     if key == "name" and section in SECTIONS:

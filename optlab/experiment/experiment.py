@@ -229,8 +229,9 @@ class Experiment:
         return self.with_values({path: value})
 
     def with_values(self, changes: Mapping[str, Any]) -> Experiment:
-        """Return a copy with several fields changed together; the order of the changes does not
-        matter, and only the result is checked.
+        """Return a copy with several fields changed together.
+
+        The order of the changes does not matter, and only the result is checked.
 
         Giving a section another ``name`` starts it from that component's defaults; the other
         changes of the section apply to that component. A loss that does not suit changed data or
@@ -259,8 +260,9 @@ class Experiment:
         )
 
     def with_instrument(self, name: str, values: Mapping[str, Any] | None) -> Experiment:
-        """Return a copy in which an instrument is switched on with these fields, the others at
-        their defaults, or switched off (None).
+        """Return a copy in which an instrument is switched on or off (None).
+
+        Fields that are not given have their defaults.
 
         Raises:
             InvalidInput: there is no such instrument, a value is not allowed, or the instrument

@@ -86,7 +86,8 @@ def page(component: type[Component]) -> Page:
 
 
 def chapters() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return the chapters of the catalogue with their kinds of component:
+    """Return the chapters of the catalogue with their kinds of component.
+
     ``[(chapter, [(kind, heading)])]``.
     """
     sections = sorted(registry.sections().items(), key=lambda item: item[1].form_order)
@@ -101,8 +102,10 @@ def chapters() -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def find(name: str) -> list[type[Component]]:
-    """Return the components of any kind that are called ``name`` (``"momentum"``), or the one that
-    is called ``"kind.name"`` (``"clipping.none"``).
+    """Return the components that are called ``name``, of any kind or of the kind before a dot.
+
+    Return the components of any kind that are called ``name`` (``"momentum"``), or the one that is
+    called ``"kind.name"`` (``"clipping.none"``).
 
     Raises:
         InvalidInput: there is none.

@@ -48,7 +48,8 @@ def from_json(document: str) -> Message:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
-            f"A stored control message is damaged ({document[:80]!r}), so the run cannot be replayed; "
+            f"A stored control message is damaged ({document[:80]!r}), so the run cannot be "
+            "replayed; "
             "delete it and start it again."
         ) from error
 

@@ -31,9 +31,11 @@ def test_that_the_catalogue_and_experiments_load_without_torch_scikit_learn_and_
         "from optlab.core import registry; from optlab.experiment import pages\n"
         "from optlab.experiment import Experiment\n"
         "shown = [pages.page(c) for kind in registry.kinds() for c in registry.components(kind)]\n"
-        "experiment = Experiment.from_dict({'dataset': {'name': 'digits'}, 'model': {'name': 'mlp'}})\n"
+        "experiment = Experiment.from_dict({'dataset': {'name': 'digits'}, 'model': {'name': "
+        "'mlp'}})\n"
         "assert Experiment.from_toml(experiment.to_toml()) == experiment\n"
-        "loaded = {'torch', 'sklearn', 'PySide6', 'pyqtgraph', 'scipy', 'pyarrow'} & set(sys.modules)\n"
+        "loaded = {'torch', 'sklearn', 'PySide6', 'pyqtgraph', 'scipy', 'pyarrow'} & "
+        "set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
 
@@ -46,7 +48,8 @@ def test_that_the_engine_and_the_torch_face_run_where_qt_is_not_installed() -> N
         "from optlab.training.session import session\n"
         "from optlab.experiment import Experiment\n"
         "import optlab.optim\n"
-        "experiment = Experiment.from_dict({'dataset': {'name': 'moons'}, 'model': {'name': 'linear'}, 'budget': {'steps': 5}})\n"
+        "experiment = Experiment.from_dict({'dataset': {'name': 'moons'}, 'model': {'name': "
+        "'linear'}, 'budget': {'steps': 5}})\n"
         "events = list(session([experiment], Replay([])))\n"
         "assert type(events[-1]).__name__ == 'SessionEnded'\n"
         "optlab.optim.Adam\n"
@@ -57,7 +60,8 @@ def test_that_generated_data_train_where_scikit_learn_is_not_installed() -> None
     run(
         "BLOCKED = {'sklearn'}\n" + BLOCK + "from optlab.training.trainer import Trainer\n"
         "from optlab.experiment import Experiment\n"
-        "Trainer([Experiment.from_dict({'dataset': {'name': 'moons'}, 'model': {'name': 'linear'}})]).advance()\n"
+        "Trainer([Experiment.from_dict({'dataset': {'name': 'moons'}, 'model': {'name': "
+        "'linear'}})]).advance()\n"
     )
 
 

@@ -54,7 +54,8 @@ def test_that_every_command_is_in_the_help_and_has_its_own(command: str) -> None
 def test_that_looking_things_up_loads_neither_torch_nor_sklearn(arguments: list[str]) -> None:
     code = (
         "import sys; from optlab.cli.app import main; code = main(sys.argv[1:]); "
-        "loaded = {'torch', 'sklearn', 'PySide6', 'pyarrow'} & set(sys.modules); print(sorted(loaded), file=sys.stderr); sys.exit(code)"
+        "loaded = {'torch', 'sklearn', 'PySide6', 'pyarrow'} & set(sys.modules); "
+        "print(sorted(loaded), file=sys.stderr); sys.exit(code)"
     )
     done = _python("-c", code, *arguments)
     assert done.returncode == 0, done.stderr
@@ -63,8 +64,10 @@ def test_that_looking_things_up_loads_neither_torch_nor_sklearn(arguments: list[
 
 def test_that_the_way_to_the_window_loads_neither_torch_nor_the_command_line() -> None:
     code = (
-        "import sys; from optlab.core import display; from optlab import entry; display.problem = lambda: 'No display'; code = entry.main([]); "
-        "print(sorted({'torch', 'typer', 'rich', 'sklearn', 'optlab.cli'} & set(sys.modules))); sys.exit(code)"
+        "import sys; from optlab.core import display; from optlab import entry; display.problem = "
+        "lambda: 'No display'; code = entry.main([]); "
+        "print(sorted({'torch', 'typer', 'rich', 'sklearn', 'optlab.cli'} & set(sys.modules))); "
+        "sys.exit(code)"
     )
     done = _python("-c", code)
     assert (done.returncode, done.stdout.strip()) == (2, "[]")

@@ -34,7 +34,8 @@ BAD_TEXTS: dict[str, tuple[str, str]] = {
     "unknown key": (GOOD.replace("lr = 0.1", "learning_rate = 0.1"), "optimizer.learning_rate"),
     "unknown key at the top": ("speed = 3\n" + GOOD, "'speed'"),
     "unknown section": (GOOD + "[optimiser]\nname = 'sgd'\n", "did you mean optimizer?"),
-    "section that is a value": ("optimizer = 3\n" + GOOD.replace('[optimizer]\nname = "sgd"\nlr = 0.1\n', ""), "[optimizer]"),
+    "section that is a value": ("optimizer = 3\n" + GOOD.replace('[optimizer]\nname = "sgd"\nlr = '
+        '0.1\n', ""), "[optimizer]"),
     "section without a name": (GOOD.replace('name = "iris"', ""), "dataset.name is missing"),
     "missing section": (GOOD.replace('[model]\nname = "linear"\n', ""), "[model] is missing"),
     "newer format": ("format = 99\n" + GOOD, "format is 99"),
@@ -49,7 +50,10 @@ BAD_TEXTS: dict[str, tuple[str, str]] = {
     "line break in a field": (GOOD.replace("lr = 0.1", '"l\\nr" = 0.1'), "optimizer"),
     "loss for another task": (GOOD.replace("iris", "diabetes") + '[loss]\nname = "cross_entropy"\n', "loss.name"),
     "stopping for another task": (GOOD.replace("iris", "diabetes") + '[stopping]\nname = "target"\n', "stopping.name"),
-    "nothing to train on": (GOOD.replace('"iris"', '"iris"\nvalidation = 0.5\ntest = 0.5'), "nothing to train on"),
+    "nothing to train on": (GOOD.replace('"iris"', '"iris"\nvalidation = 0.5\ntest = 0.5'), "nothing "
+        "to "
+        "train "
+        "on"),
     "unknown weight": (GOOD + '[measures]\nchosen = ["layers.9.weight[0,0]"]\n', "layers.9.weight"),
     "empty": ("", "[dataset] is missing"),
     "a word": ("hello", "not a TOML file"),

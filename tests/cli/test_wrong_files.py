@@ -131,12 +131,16 @@ NPZ: dict[str, tuple[bytes, str]] = {
     "targets of three axes": (npz(x=X, y=np.ones((3, 1, 1))), "one number a row"),
     "an array twice": (twice(), "twice"),
     "encrypted": (encrypted(SOUND), "encrypted"),
-    "packed strangely": (zipped({"x.npy": npy(described(), bytes(48)), "y.npy": b""}, zipfile.ZIP_BZIP2), "NumPy does not use"),
+    "packed strangely": (zipped({"x.npy": npy(described(), bytes(48)), "y.npy": b""}, zipfile.ZIP_BZIP2), "NumPy "
+        "does "
+        "not "
+        "use"),
     "a broken value": (flipped(SOUND, b"\x00\x00\xf0\x3f", 2), "damaged"),
     "a header that computes": (pair(npy("__import__('os').getcwd()\n", bytes(48))), "damaged header"),
     "a header nested too deeply": (pair(npy("(" * 3000 + ")" * 3000)), "damaged header"),
     "a header with more in it": (pair(npy(described(more=", 'x': 1"), bytes(48))), "damaged header"),
-    "a header longer than allowed": (pair(npy(described(), bytes(48), 20_000)), "header of 20,000 bytes"),
+    "a header longer than allowed": (pair(npy(described(), bytes(48), 20_000)), "header of 20,000 "
+        "bytes"),
     "a header cut off": (pair(npy("{'descr'", declared=100)), "damaged header"),
     "a negative shape": (pair(npy(described(shape="(-3, 2)"), bytes(48))), "no shape"),
     "a shape of truth values": (pair(npy(described(shape="(True, 2)"), bytes(48))), "no shape"),
@@ -145,7 +149,8 @@ NPZ: dict[str, tuple[bytes, str]] = {
     "more values than promised": (pair(npy(described(), bytes(50))), "left over"),
     "not by NumPy": (pair(b"\x89PNG\r\n\x1a\n"), "NumPy wrote"),
     "signs that no text has": (pair(npy(described("'<U1'", "(3,)"), b"\xff" * 12)), "no text has"),
-    "neither true nor false": (pair(npy(described("'|b1'", "(3, 2)"), b"\2" * 6)), "neither true nor false"),
+    "neither true nor false": (pair(npy(described("'|b1'", "(3, 2)"), b"\2" * 6)), "neither true "
+        "nor false"),
 }  # fmt: skip
 
 
@@ -173,12 +178,16 @@ IDX: dict[str, tuple[bytes | None, bytes | None, str]] = {
     "fewer labels than images": (IMAGES, idx(8, 2, body=b"\0\1"), "3 images"),
     "labels with two axes": (IMAGES, idx(8, 3, 2), "swapped"),
     "one class": (IMAGES, idx(8, 3), "one value only"),
-    "labels that are no classes": (IMAGES, idx(0x0D, 3, body=struct.pack(">3f", 0, 1, 0.5)), "no class"),
-    "nan": (idx(0x0D, 3, 1, body=struct.pack(">3f", 0, float("nan"), 1)), LABELS, "row 2, column 1: nan"),
+    "labels that are no classes": (IMAGES, idx(0x0D, 3, body=struct.pack(">3f", 0, 1, 0.5)), "no "
+        "class"),
+    "nan": (idx(0x0D, 3, 1, body=struct.pack(">3f", 0, float("nan"), 1)), LABELS, "row 2, column "
+        "1: nan"),
     "gzip cut off": (gzip.compress(IMAGES)[:-4], LABELS, "is damaged"),
-    "gzip with a wrong checksum": (gzip.compress(IMAGES)[:-6] + b"\1\2\3\4\5\6", LABELS, "is damaged"),
+    "gzip with a wrong checksum": (gzip.compress(IMAGES)[:-6] + b"\1\2\3\4\5\6", LABELS, "is "
+        "damaged"),
     "gzip of noise": (b"\x1f\x8b" + bytes(range(60)), LABELS, "is damaged"),
-    "a gzip bomb": (gzip.compress(idx(8, 2**24, 2, 4, body=bytes(1000))), LABELS, "too few even packed"),
+    "a gzip bomb": (gzip.compress(idx(8, 2**24, 2, 4, body=bytes(1000))), LABELS, "too few even "
+        "packed"),
 }  # fmt: skip
 
 
@@ -201,7 +210,10 @@ MODELS: dict[str, tuple[bytes, str]] = {
     "binary": (bytes(range(256)), "not Python"),
     "zero bytes": (b"import\0torch", "not Python"),
     "no model": (b"class A: pass\n", "no class derived"),
-    "two models": (b"from torch import nn\nclass A(nn.Module): pass\nclass B(nn.Module): pass\n", "several models (A, B)"),
+    "two models": (b"from torch import nn\nclass A(nn.Module): pass\nclass B(nn.Module): pass\n", "several "
+        "models "
+        "(A, "
+        "B)"),
     "nested too deeply": (b"x = " + b"(" * 5000 + b")" * 5000, "not Python"),
     "an error at the top": (b"from torch import nn\nclass A(nn.Module): pass\n1 / 0\n", "ZeroDivisionError"),
     "a module that is not there": (b"import no_such_module\nclass A(no_such_module.Module): pass\n", "no_such_module"),

@@ -224,8 +224,10 @@ def test_that_demonstrations_are_listed_without_torch_scikit_learn_and_qt() -> N
 
 def test_that_a_file_dropped_into_the_folder_is_a_demonstration(tmp_path: Path) -> None:
     (tmp_path / "coin.py").write_text(
-        '"""A coin."""\n\nfrom typing import ClassVar\n\nfrom optlab.studies.demonstrations.base import Demonstration\n\n\n'
-        'class Coin(Demonstration):\n    """A coin is tossed."""\n\n    name: ClassVar[str] = "coin"\n    label: ClassVar[str] = "Coin"\n\n'
+        '"""A coin."""\n\nfrom typing import ClassVar\n\nfrom optlab.studies.demonstrations.base '
+        "import Demonstration\n\n\n"
+        'class Coin(Demonstration):\n    """A coin is tossed."""\n\n    name: ClassVar[str] = '
+        '"coin"\n    label: ClassVar[str] = "Coin"\n\n'
         "    def run(self, progress=None):\n        yield from ()\n",
         encoding="utf-8",
     )

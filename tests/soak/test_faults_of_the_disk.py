@@ -117,7 +117,8 @@ def test_that_a_fault_loses_nothing_or_is_said(shim, tmp_path, kind, lasting):
             assert document["recorded"] is True, f"{kind} {at} of {total} failed once: {errors}"
         outcomes.append(document["recorded"])
     print(
-        f"{kind}, {'lasting' if lasting else 'once'}: {outcomes.count(True)} of {total} recorded in full"
+        f"{kind}, {'lasting' if lasting else 'once'}: {outcomes.count(True)} of {total} recorded "
+        "in full"
     )
 
 

@@ -57,7 +57,8 @@ class CSVFile(Dataset):
     missing: Missing = choice(
         "refuse",
         "Missing values",
-        help="Whether a missing value is an error, drops its row, or is replaced by the mean of its "
+        help="Whether a missing value is an error, drops its row, or is replaced by the mean of "
+        "its "
         "column over the training part.",
     )
     ignore: Texts = names(

@@ -21,7 +21,8 @@ class Sparse(Initializer):
     label: ClassVar[str] = "Sparse"
     sort_order: ClassVar[int] = 22
     rule: ClassVar[tuple[str, ...]] = (
-        r"W_{i,j} \sim N(0, \sigma^2)\ \text{for } k\ \text{inputs } j\ \text{of unit } i,\quad \text{else } 0",
+        r"W_{i,j} \sim N(0, \sigma^2)\ \text{for } k\ \text{inputs } j\ \text{of unit } i,\quad "
+        r"\text{else } 0",
     )
     symbols: ClassVar[dict[str, str]] = {}
     source: ClassVar[str] = (

@@ -45,8 +45,10 @@ class CMAES(ObjectiveOptimizer):
     rule: ClassVar[tuple[str, ...]] = (
         r"\theta_i \sim N(m, \sigma^2 C),\quad i = 1, \ldots, \lambda",
         r"m \leftarrow m + \sum_{i=1}^{\mu} w_i (\theta_{i:\lambda} - m)",
-        r"\sigma \leftarrow \sigma \exp\left(\frac{c_\sigma}{d_\sigma} \left(\frac{\|p_\sigma\|}{E\|N(0, I)\|} - 1\right)\right)",
-        r"C \leftarrow (1 - c_1 - c_\mu) C + c_1 p_c p_c^\top + c_\mu \sum_i w_i\, y_{i:\lambda} y_{i:\lambda}^\top",
+        r"\sigma \leftarrow \sigma \exp\left(\frac{c_\sigma}{d_\sigma} "
+        r"\left(\frac{\|p_\sigma\|}{E\|N(0, I)\|} - 1\right)\right)",
+        r"C \leftarrow (1 - c_1 - c_\mu) C + c_1 p_c p_c^\top + c_\mu \sum_i w_i\, y_{i:\lambda} "
+        r"y_{i:\lambda}^\top",
     )
     symbols: ClassVar[dict[str, str]] = {
         "m": "mean: the parameters of the run",

@@ -37,7 +37,8 @@ class EvolutionStrategy(ObjectiveOptimizer):
     sort_order: ClassVar[int] = 320
     rule: ClassVar[tuple[str, ...]] = (
         r"z_i \sim N(0, I)",
-        r"\hat g = \frac{1}{n} \sum_{i=1}^{n} \frac{J(\theta + \sigma z_i) - J(\theta - \sigma z_i)}{2\sigma} z_i",
+        r"\hat g = \frac{1}{n} \sum_{i=1}^{n} \frac{J(\theta + \sigma z_i) - J(\theta - \sigma "
+        r"z_i)}{2\sigma} z_i",
         r"\theta \leftarrow \theta - \epsilon\, \hat g",
     )
     symbols: ClassVar[dict[str, str]] = {

@@ -41,7 +41,8 @@ class HessianDiagonal(ObjectiveOptimizer):
     group: ClassVar[str] = "Second-order methods"
     sort_order: ClassVar[int] = 230
     rule: ClassVar[tuple[str, ...]] = (
-        r"d = \mathrm{diag}(H) \quad \mathrm{or} \quad d = \frac{1}{n} \sum_{j=1}^{n} z_j \odot H z_j",
+        r"d = \mathrm{diag}(H) \quad \mathrm{or} \quad d = \frac{1}{n} \sum_{j=1}^{n} z_j \odot H "
+        r"z_j",
         r"D \leftarrow \rho D + (1 - \rho)\, d,\quad \hat{D} = \frac{D}{1 - \rho^t}",
         r"\tilde{g} = \frac{g}{|\hat{D}| + \lambda}",
         r"\theta \leftarrow \mathrm{rule}(\theta, \tilde{g})",

@@ -42,7 +42,8 @@ class LBFGS(ObjectiveOptimizer):
     sort_order: ClassVar[int] = 260
     fixed: ClassVar[tuple[str, ...]] = ("history",)
     rule: ClassVar[tuple[str, ...]] = (
-        r"q \leftarrow g;\quad a_i \leftarrow \rho_i s_i^\top q,\; q \leftarrow q - a_i y_i \quad (i \text{ from new to old})",
+        r"q \leftarrow g;\quad a_i \leftarrow \rho_i s_i^\top q,\; q \leftarrow q - a_i y_i \quad "
+        r"(i \text{ from new to old})",
         r"q \leftarrow \frac{s_k^\top y_k}{y_k^\top y_k} q",
         r"q \leftarrow q + s_i (a_i - \rho_i y_i^\top q) \quad (i \text{ from old to new})",
         r"\theta \leftarrow \theta - t q,\quad t \text{ by line search}",

@@ -34,7 +34,8 @@ class NaturalGradient(ObjectiveOptimizer):
     sort_order: ClassVar[int] = 220
     rule: ClassVar[tuple[str, ...]] = (
         r"s(x, y) = \nabla_\theta \log p(y \mid x;\theta)",
-        r"F = \frac{1}{m} \sum_{i=1}^{m} \mathbb{E}_{y \sim p(y \mid x_i;\theta)} \left[ s(x_i, y)\, s(x_i, y)^{\top} \right]",
+        r"F = \frac{1}{m} \sum_{i=1}^{m} \mathbb{E}_{y \sim p(y \mid x_i;\theta)} \left[ s(x_i, "
+        r"y)\, s(x_i, y)^{\top} \right]",
         r"\theta \leftarrow \theta - \epsilon\, (F + \lambda I)^{-1} g",
     )
     symbols: ClassVar[dict[str, str]] = {

@@ -28,7 +28,8 @@ class BoltzmannPretraining(Greedy):
     sort_order: ClassVar[int] = 40
     rule: ClassVar[tuple[str, ...]] = (
         r"E(v, h) = -b^\top v - c^\top h - h^\top W v",
-        r"g_W = E\left[\hat{h}^{(k)} v^{(k)\top}\right] - E\left[\hat{h}^{(0)} v^{(0)\top}\right],\quad v^{(0)} = h_{l-1}",
+        r"g_W = E\left[\hat{h}^{(k)} v^{(k)\top}\right] - E\left[\hat{h}^{(0)} "
+        r"v^{(0)\top}\right],\quad v^{(0)} = h_{l-1}",
     )
     symbols: ClassVar[dict[str, str]] = {
         "v^{(k)}": "visible units after k Gibbs steps",

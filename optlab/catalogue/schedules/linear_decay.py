@@ -18,7 +18,8 @@ class LinearDecay(Schedule):
     label: ClassVar[str] = "Linear decay"
     sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (
-        r"\epsilon_k = (1 - a)\,\epsilon_0 + a\,\epsilon_\tau,\quad a = \min\left(\frac{k}{\tau},\, 1\right)",
+        r"\epsilon_k = (1 - a)\,\epsilon_0 + a\,\epsilon_\tau,\quad a = "
+        r"\min\left(\frac{k}{\tau},\, 1\right)",
     )
     symbols: ClassVar[dict[str, str]] = {
         "ε₀": "the optimizer's learning rate",

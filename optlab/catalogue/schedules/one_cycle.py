@@ -20,7 +20,8 @@ class OneCycle(Schedule):
     label: ClassVar[str] = "One-cycle"
     sort_order: ClassVar[int] = 80
     rule: ClassVar[tuple[str, ...]] = (
-        r"\epsilon_k:\ \frac{\epsilon_0}{d} \rightarrow \epsilon_0 \rightarrow \frac{\epsilon_0}{10^4\, d}",
+        r"\epsilon_k:\ \frac{\epsilon_0}{d} \rightarrow \epsilon_0 \rightarrow "
+        r"\frac{\epsilon_0}{10^4\, d}",
     )
     symbols: ClassVar[dict[str, str]] = {
         "ε₀": "the optimizer's learning rate: the peak of the cycle"

@@ -377,7 +377,8 @@ class LandscapeWindow(QMainWindow):
             f"<p><b>{reached}</b> at a distance of {readable(result.distance, 3)}.</p>"
             f"<p><b>At the critical point:</b> {result.there}.<br>"
             f"Objective {readable(result.losses[1], 6)}, "
-            f"eigenvalues from {readable(low, 4)} to {readable(high, 4)}.</p>{_escape_table(result)}"
+            f"eigenvalues from {readable(low, 4)} to "
+            f"{readable(high, 4)}.</p>{_escape_table(result)}"
         )
         self._show_status(
             "The critical point that minimizing the gradient norm reaches; it may be a minimum, "

@@ -184,7 +184,8 @@ def fetch(name: str, version: int = 1, progress: Progress | None = None) -> Path
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise InvalidInput(
-                f"{subject} could not be fetched from OpenML ({_plain(reason)}); is there a network? "
+                f"{subject} could not be fetched from OpenML ({_plain(reason)}); is there a "
+                "network? "
                 "Nothing was kept."
             ) from None
         except (
@@ -231,7 +232,8 @@ def _usable(
             names.append(f"{name}={word}")
         if len(columns) * len(dense) > LARGEST_VALUES:
             raise InvalidInput(
-                f"{subject} has words with too many different values (column {shown(str(name))}) to "
+                f"{subject} has words with too many different values (column {shown(str(name))}) "
+                "to "
                 "fit."
             )
     if np.isinf(dense).any():

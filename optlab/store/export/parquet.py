@@ -26,7 +26,8 @@ def write(table: Table, path: Path) -> None:
         packaged = "the packaged OptLab leaves out; export as csv, or install OptLab with pip"
         installable = "is not installed; install it with: pip install pyarrow, or export as csv"
         raise MissingPart(
-            f"Parquet files need pyarrow, which {packaged if getattr(sys, 'frozen', False) else installable}."
+            "Parquet files need pyarrow, which "
+            f"{packaged if getattr(sys, 'frozen', False) else installable}."
         ) from None
     arrays = [pyarrow.array(table.steps)] + [
         pyarrow.array(column.values, mask=~column.present) for column in table.columns

@@ -42,8 +42,7 @@ def seconds(work: Callable[[], object], device: str, repetitions: int) -> Array:
 
 
 def peak_bytes(work: Callable[[], object], device: str) -> float:
-    """Return the peak number of bytes that one call of ``work`` allocates on top of what was
-    allocated before.
+    """Return the peak number of bytes that one call of ``work`` allocates.
 
     On an NVIDIA or AMD GPU it is read from torch's allocator, which includes the workspace of
     operations; elsewhere the results of the operations that are alive at once are added up, without
@@ -99,7 +98,9 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def fitted(m: Array, cost: Array) -> tuple[float, float]:
-    """Return ``(a, b)``, both nonnegative, of the line ``a + b m`` with the least squared relative
+    """Return a and b, both nonnegative, of the line ``a + b m`` through the costs.
+
+    Return ``(a, b)``, both nonnegative, of the line ``a + b m`` with the least squared relative
     error through the costs ``[S]`` of batches of sizes ``m`` ``[S]``.
 
     a is the fixed cost of a batch, b the cost per example; they are equal at ``m = a / b``.

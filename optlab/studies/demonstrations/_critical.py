@@ -56,8 +56,10 @@ def reached(
     at: Sequence[int],
     max_steps: int = 60,
 ) -> Iterator[Reached | None]:
-    """Yield the critical points reached from points along ``runs`` trainings, after the steps
-    ``at``; None for each point from which the search did not converge.
+    """Yield the critical points reached from points along ``runs`` trainings.
+
+    Yield the critical points reached from points along ``runs`` trainings, after the steps ``at``;
+    None for each point from which the search did not converge.
 
     Args:
         spreads: standard deviations of the initial weights; each run takes the next one.

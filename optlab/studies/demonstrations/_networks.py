@@ -95,7 +95,9 @@ def descents(
     methods: Sequence[Optimizer],
     seeds: Sequence[int] | None = None,
 ) -> Iterator[ProposedStep]:
-    """Yield the steps of R methods, each from its own row of ``theta`` ``[R, P]``, on the same full
+    """Yield the steps of R methods from the rows of ``theta`` ``[R, P]`` on one full batch.
+
+    Yield the steps of R methods, each from its own row of ``theta`` ``[R, P]``, on the same full
     batch ``x``, ``y`` ``[n, …]``.
 
     The steps are those of the training engine; the new parameters are in ``after``. Rows that are

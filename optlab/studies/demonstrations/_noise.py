@@ -84,9 +84,7 @@ def slope(sizes: Array, squares: Array, rng: np.random.Generator) -> Slope:
 
 
 def batches(n: int, m: int, draws: int, rng: np.random.Generator, *, replace: bool) -> Array:
-    """Return how often each of ``n`` examples occurs in each of ``draws`` random batches of size
-    ``m``, ``[draws, n]``.
-    """
+    """Return how often each example occurs in random batches of size ``m``, ``[draws, n]``."""
     if replace:
         return numbers(rng.multinomial(m, np.full(n, 1.0 / n), size=draws))
     order = rng.random((draws, n)).argpartition(m - 1, axis=1)[:, :m]

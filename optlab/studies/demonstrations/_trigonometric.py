@@ -1,5 +1,6 @@
-"""Random trigonometric polynomials on the torus: stationary Gaussian fields whose critical points
-can all be found, counted and predicted.
+"""Random trigonometric polynomials on the torus.
+
+Stationary Gaussian fields whose critical points can all be found, counted and predicted.
 
 ``f(x) = Σ_k a_k cos(k·x) + b_k sin(k·x)`` with standard normal coefficients and all wave vectors k
 of length at most a bound (one of each pair ±k). The distribution is the same at every point of the
@@ -76,16 +77,15 @@ class Polynomial:
         return found, _lawful(self.kinds(found))
 
     def kinds(self, points: Array) -> Array:
-        """Return how many of the critical points ``[q, n]`` have 0, 1, …, n negative eigenvalues,
-        ``[n + 1]``.
-        """
+        """Count the critical points ``[q, n]`` with 0, 1, …, n negative eigenvalues: ``[n + 1]``."""
         n = points.shape[1]
         negative = (np.linalg.eigvalsh(self.slopes(points)[1]) < 0.0).sum(axis=1)
         return numbers(np.bincount(negative, minlength=n + 1))
 
     def _descended(self, x: Array) -> Array:
-        """Return the points to which Newton's method on ``∇f = 0`` converges from ``x`` ``[p, n]``,
-        in steps of bounded length.
+        """Return the points to which Newton's method on ``∇f = 0`` converges from ``x`` ``[p, n]``.
+
+        The length of a step is bounded.
         """
         converged = [x[:0]]
         tiny = 1e-12 * np.eye(x.shape[1])

@@ -43,8 +43,10 @@ _MAX_CLASSIFIED = 12
 
 
 class BadMinima(Demonstration):
-    """Starts that end at a high cost for good, in networks so small that their minima can be
-    examined one by one.
+    """Starts that end at a high cost for good, in networks with few minima.
+
+    Starts that end at a high cost for good, in networks so small that their minima can be examined
+    one by one.
 
     Without hidden units: one sigmoid unit with squared error. Far from the solution the sigmoid is
     flat, so each example contributes one well; two examples on an axis with distant wells give two
@@ -232,8 +234,9 @@ class BadMinima(Demonstration):
 
 
 def single_unit(w: torch.Tensor) -> torch.Tensor:
-    """Return the squared error ``[R]`` of a sigmoid unit with weights ``w`` ``[R, d]`` on two
-    examples on each axis.
+    """Return the squared error ``[R]`` of a sigmoid unit with weights ``w`` ``[R, d]``.
+
+    There are two examples on each axis.
     """
     total = sum(
         (

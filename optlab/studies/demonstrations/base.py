@@ -1,5 +1,6 @@
-"""The base of all demonstrations: fields, and a run that yields intermediate results in a form that
-any front end can draw.
+"""The base of all demonstrations.
+
+Fields, and a run that yields intermediate results in a form that any front end can draw.
 
 A demonstration knows nothing of windows or files. Each :class:`DemonstrationResult` that a run
 yields is complete (a table, plots, a sentence with the numbers) and replaces the one before; the

@@ -36,8 +36,9 @@ _INPUTS, _CLASSES = 64, 10
 
 
 class BatchCost(Demonstration):
-    """Time and memory of one gradient for batches of 1, 2, 4, … examples: constant for small
-    batches, proportional to the size for large ones.
+    """Time and memory of one gradient for batches of 1, 2, 4, … examples.
+
+    Constant for small batches, proportional to the size for large ones.
 
     A step launches the same operations for every batch size; for small batches that is most of its
     cost, so more examples are almost free. For large batches the arithmetic of each example

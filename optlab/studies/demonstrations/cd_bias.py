@@ -38,7 +38,9 @@ _ROUNDING = 1e-9
 
 
 class CdBias(Demonstration):
-    """The difference between the expected gradient of CD-k and that of the likelihood, by k, without
+    """The bias of the gradient of CD-k by k, computed without sampling.
+
+    The difference between the expected gradient of CD-k and that of the likelihood, by k, without
     sampling.
 
     The chain starts at the data and takes k steps instead of infinitely many. Its distribution over
@@ -200,8 +202,9 @@ class CdBias(Demonstration):
 
 
 def second_eigenvalue(machine: Machine) -> float:
-    """Return the second largest absolute eigenvalue of one Gibbs step of a machine, as a matrix
-    over all hidden states.
+    """Return the second largest absolute eigenvalue of one Gibbs step of a machine.
+
+    The step is a matrix over all hidden states.
     """
     tops, ends = (_states(bias.shape[1]) for bias in (machine.hidden, machine.visible))
     down = _probabilities(visible_probabilities(machine, tops.unsqueeze(0))[0], ends)
@@ -215,8 +218,10 @@ def _states(units: int) -> torch.Tensor:
 
 
 def _probabilities(p: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    """Return the probability ``[n, s]`` of each state ``[s, units]`` of independent units that are
-    on with probabilities ``p`` ``[n, units]``.
+    """Return the probability ``[n, s]`` of each state of independent units.
+
+    Return the probability ``[n, s]`` of each state ``[s, units]`` of independent units that are on
+    with probabilities ``p`` ``[n, units]``.
     """
     return torch.where(states > 0.5, p.unsqueeze(1), 1.0 - p.unsqueeze(1)).prod(dim=2)
 

@@ -38,7 +38,9 @@ _NAMES = ("g", "H⁻¹g, exact H", "H⁻¹g, H of the same batch", "H⁻¹g, H o
 
 
 class FirstAndSecondOrder(Demonstration):
-    """The spread of the minibatch gradient g and of the Newton step H⁻¹g, both estimated on fresh
+    """The spread of the minibatch gradient and of the Newton step against the batch size.
+
+    The spread of the minibatch gradient g and of the Newton step H⁻¹g, both estimated on fresh
     batches, against the batch size.
 
     H⁻¹ amplifies the errors of g along directions of small curvature, even if H is exact; in an
@@ -231,7 +233,9 @@ class FirstAndSecondOrder(Demonstration):
     def _parts(
         self, made: Network, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return gradients ``[K, P]`` and inverse Hessians ``[K, P, P]`` on K batches ``x``, ``y``
+        """Return gradients ``[K, P]`` and inverse Hessians ``[K, P, P]`` on K batches.
+
+        Return gradients ``[K, P]`` and inverse Hessians ``[K, P, P]`` on K batches ``x``, ``y``
         ``[K, m, …]``.
         """
         landscape = ObjectiveLandscape(made.objective, x, y)

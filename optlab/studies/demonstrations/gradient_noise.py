@@ -51,7 +51,8 @@ class GradientNoise(Demonstration):
     rule: ClassVar[tuple[str, ...]] = (
         (
             r"\text{SE}(m) = \sqrt{E \left\| \hat{g}_m - g \right\|^2} = "
-            r"\frac{\sigma}{\sqrt{m}},\quad \sigma^2 = \frac{1}{N} \sum_i \left\| g_i - g \right\|^2"
+            r"\frac{\sigma}{\sqrt{m}},\quad \sigma^2 = \frac{1}{N} \sum_i \left\| g_i - g "
+            r"\right\|^2"
         ),
     )
     symbols: ClassVar[dict[str, str]] = {
@@ -116,7 +117,8 @@ class GradientNoise(Demonstration):
         if not self.replacement and self.largest > self.examples // 2:
             raise InvalidInput(
                 (
-                    f"largest is {self.largest}, but without replacement it must be at most half of "
+                    f"largest is {self.largest}, but without replacement it must be at most half "
+                    "of "
                     f"the {self.examples} examples."
                 ),
                 "largest",

@@ -32,8 +32,9 @@ _SAME = 1e-7
 
 
 class IndexAgainstCost(Demonstration):
-    """Critical points of a small network, found from many points along its training: the higher the
-    cost, the larger the share of negative eigenvalues.
+    """Critical points of a small network, found from many points along its training.
+
+    The higher the cost, the larger the share of negative eigenvalues.
 
     From each point a zero of the gradient of any kind is found by minimizing ½‖g‖² and classified
     by its eigenvalues. Bad local minima would appear at the left edge (no negative eigenvalue), at

@@ -53,8 +53,9 @@ class _Plateau:
 
 
 class LinearAutoencoderStarts(Demonstration):
-    """One linear network trained from many starts: it slows down at saddles, and every start
-    reaches the same lowest cost.
+    """One linear network trained from many starts.
+
+    It slows down at saddles, and every start reaches the same lowest cost.
 
     The network reproduces its inputs through k units. Its critical points are known: W₂W₁ projects
     onto some of the principal components, and the cost is the variance along all others. Only the k
@@ -156,7 +157,8 @@ class LinearAutoencoderStarts(Demonstration):
         if self.code >= len(variances):
             raise InvalidInput(
                 (
-                    f"code is {self.code}, but it must be less than {len(variances)}, the number of "
+                    f"code is {self.code}, but it must be less than {len(variances)}, the number "
+                    "of "
                     f"inputs of {self.dataset}."
                 ),
                 "code",

@@ -40,8 +40,10 @@ _LOWER = 0.0
 
 
 class LocalMoves(Demonstration):
-    """Gradient descent from many starts around a mountain: every step is locally best, yet many
-    paths lead away from the lower ground or take a long way around.
+    """Gradient descent from many starts around a mountain.
+
+    Every step is locally best, yet many paths lead away from the lower ground or take a long way
+    around.
 
     To the left of the mountain the surface falls to a high asymptote, to the right to a low one.
     From the left each step downhill leads away from the lower ground, or around the mountain on a
@@ -211,11 +213,23 @@ class LocalMoves(Demonstration):
         )
         plots = (
             Plot("Starts and paths", Axis("x"), Axis("y"), ways, dots, image),
-            Plot("Path and distance", Axis("distance covered"), Axis("length of the path"), (_even(rows),), (_lengths(rows),)),
-            Plot("Best of several starts", Axis("starts r"), Axis("probability of the lower ground"), (
-                Curve("counted over all choices", tries, measured), Curve("1 − (1 − p)ʳ", tries, 1.0 - (1.0 - share) ** tries, style="predicted")
-            )),
-        )  # fmt: skip
+            Plot(
+                "Path and distance",
+                Axis("distance covered"),
+                Axis("length of the path"),
+                (_even(rows),),
+                (_lengths(rows),),
+            ),
+            Plot(
+                "Best of several starts",
+                Axis("starts r"),
+                Axis("probability of the lower ground"),
+                (
+                    Curve("counted over all choices", tries, measured),
+                    Curve("1 − (1 − p)ʳ", tries, 1.0 - (1.0 - share) ** tries, style="predicted"),
+                ),
+            ),
+        )
         headings = (
             "start x",
             "start y",

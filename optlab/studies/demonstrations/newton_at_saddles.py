@@ -36,8 +36,9 @@ _EVERY = 10
 
 
 class NewtonAtSaddles(Demonstration):
-    """Three methods from one start at a chosen distance from a saddle of a small network: Newton's
-    method jumps to the saddle, the others leave it.
+    """Three methods from one start at a chosen distance from a saddle of a small network.
+
+    Newton's method jumps to the saddle, the others leave it.
 
     The saddle is found first, as a zero of the gradient with eigenvalues of both signs. Newton's
     step solves for a zero of the gradient, so the saddle attracts it from all sides. With absolute
@@ -215,11 +216,21 @@ class NewtonAtSaddles(Demonstration):
             ("norms", "gradient norm", True),
         ]
         plots = tuple(
-            Plot(label.capitalize(), Axis("step"), Axis(label, log=log), tuple(
-                Curve(method.label, at, numbers([getattr(state, what)[row_number] for state in history])) for row_number, method in enumerate(methods)
-            ))
+            Plot(
+                label.capitalize(),
+                Axis("step"),
+                Axis(label, log=log),
+                tuple(
+                    Curve(
+                        method.label,
+                        at,
+                        numbers([getattr(state, what)[row_number] for state in history]),
+                    )
+                    for row_number, method in enumerate(methods)
+                ),
+            )
             for what, label, log in ways
-        )  # fmt: skip
+        )
         sentence = (
             f"The saddle has index {saddle.verdict.index} and J = {saddle.verdict.value:.4g}; "
             f"all methods start at a distance of {self.distance:g}. After "

@@ -36,8 +36,10 @@ _TINY = 1e-300
 
 
 class PowersOfW(Demonstration):
-    """A signal multiplied repeatedly by W grows or decays as the powers of its largest eigenvalue,
-    and so does a gradient on its way back.
+    """A signal multiplied repeatedly by W grows or decays as its largest eigenvalue does.
+
+    A signal multiplied repeatedly by W grows or decays as the powers of its largest eigenvalue, and
+    so does a gradient on its way back.
 
     W is constructed with a given spectrum: the largest absolute value is the radius, all others are
     smaller by the gap. The result of t products is compared with V diag(λ)ᵗ V⁻¹. If the
@@ -56,7 +58,8 @@ class PowersOfW(Demonstration):
     sort_order: ClassVar[int] = 150
     rule: ClassVar[tuple[str, ...]] = (
         (
-            r"W^t = \left(V\, \text{diag}(\lambda)\, V^{-1}\right)^t = V\, \text{diag}(\lambda)^t\, "
+            r"W^t = \left(V\, \text{diag}(\lambda)\, V^{-1}\right)^t = V\, "
+            r"\text{diag}(\lambda)^t\, "
             r"V^{-1}"
         ),
         r"\frac{\partial J}{\partial x} = \left(W^{\top}\right)^t \frac{\partial J}{\partial h_t}",
@@ -281,8 +284,9 @@ class PowersOfW(Demonstration):
 def matrix(
     n: int, radius: float, gap: float, angle: float, skew: float, rng: np.random.Generator
 ) -> tuple[Array, Array, Array]:
-    """Return a real matrix ``[n, n]`` of a given spectrum, its eigenvalues ``[n]`` and eigenvectors
-    ``[n, n]`` (complex).
+    """Return a real matrix ``[n, n]`` of a given spectrum.
+
+    Also return its eigenvalues ``[n]`` and eigenvectors ``[n, n]``, both complex.
 
     One real eigenvalue or a conjugate pair lies at ``radius``; the others are uniform in ±1 times
     the part of it that the gap leaves.
@@ -303,8 +307,10 @@ def matrix(
 def powers(
     w: Array, values: Array, vectors: Array, x: Array, g: Array, times: int
 ) -> tuple[Array, float]:
-    """Return the norms of ``Wᵗx`` by products, of the same by eigenvalues, and of ``(Wᵀ)ᵗg``,
-    ``[times + 1, 3]``, and the largest relative difference between the first two.
+    """Return norms of ``Wᵗx`` by products and by eigenvalues, and of ``(Wᵀ)ᵗg``.
+
+    Return the norms of ``Wᵗx`` by products, of the same by eigenvalues, and of ``(Wᵀ)ᵗg``, ``[times
+    + 1, 3]``, and the largest relative difference between the first two.
 
     Shapes: ``w`` and ``vectors`` ``[n, n]``, ``values``, ``x`` and ``g`` ``[n]``.
     """

@@ -33,8 +33,9 @@ _CHI_SQUARE = (3.841, 5.991, 7.815, 9.488)
 
 
 class RandomFunctions(Demonstration):
-    """All critical points of random functions of n variables, found and counted: saddles outnumber
-    minima by a factor that grows with n.
+    """All critical points of random functions of n variables, found and counted.
+
+    Saddles outnumber minima by a factor that grows with n.
 
     At a minimum all n eigenvalues are positive; at a saddle they have different signs. If each sign
     were independent, one critical point in 2^n would be a minimum. The signs are not independent,
@@ -163,8 +164,23 @@ class RandomFunctions(Demonstration):
             total, mean = counts.sum(), counts.mean(axis=0)
             saddles = float(counts[:, 1:-1].sum() / total)
             by_index = ", ".join(f"{value:.3g}" for value in mean)
-            rows.append((i + 1, float(mean.sum()), float(expected[i].sum()), float(mean[0]), float(mean[-1]), saddles, ratio[i], low[i], high[i], predicted[i],
-                         by_index, complete[i], len(counts)))  # fmt: skip
+            rows.append(
+                (
+                    i + 1,
+                    float(mean.sum()),
+                    float(expected[i].sum()),
+                    float(mean[0]),
+                    float(mean[-1]),
+                    saddles,
+                    ratio[i],
+                    low[i],
+                    high[i],
+                    predicted[i],
+                    by_index,
+                    complete[i],
+                    len(counts),
+                )
+            )
         headings = (
             "n",
             "critical points",

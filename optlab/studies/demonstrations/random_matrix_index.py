@@ -40,8 +40,10 @@ EXACT = {
 
 
 class RandomMatrixIndex(Demonstration):
-    """The share of negative eigenvalues of random symmetric matrices, whose spectrum moves down as
-    the height rises, compared with the semicircle law.
+    """The share of negative eigenvalues of random symmetric matrices against the height.
+
+    The share of negative eigenvalues of random symmetric matrices, whose spectrum moves down as the
+    height rises, compared with the semicircle law.
 
     At a critical point of a random function the Hessian resembles a random matrix shifted in
     proportion to the height: at large heights nearly all eigenvalues are negative, at low ones
@@ -176,7 +178,9 @@ class RandomMatrixIndex(Demonstration):
                 return
 
     def _rare(self) -> list[tuple[int, tuple[float, float, float], float]]:
-        """Return for each size the share of positive definite matrices without a shift, with its
+        """Return for each size the share of positive definite matrices without a shift.
+
+        Return for each size the share of positive definite matrices without a shift, with its
         interval, and exp(−n² log(3)/4).
         """
         rows = []
@@ -195,8 +199,9 @@ class RandomMatrixIndex(Demonstration):
 
 
 def eigenvalues(n: int, count: int, seed: int, progress: Progress) -> Array | None:
-    """Return the eigenvalues ``[count, n]``, ascending, of random symmetric matrices; None if the
-    run is stopped.
+    """Return the eigenvalues ``[count, n]``, ascending, of random symmetric matrices.
+
+    None if the run is stopped.
     """
     rng = numpy_generator(seed, stream(f"random_matrix_index/{n}"))
     blocks = []

@@ -34,8 +34,10 @@ _ALONG = 41
 
 
 class Symmetry(Demonstration):
-    """Exchange two hidden units, or multiply the incoming weights of a ReLU unit by a and divide
-    the outgoing ones by a: the cost stays the same, the parameters do not.
+    """Exchange two hidden units, or rescale one: the cost stays the same.
+
+    Exchange two hidden units, or multiply the incoming weights of a ReLU unit by a and divide the
+    outgoing ones by a: the cost stays the same, the parameters do not.
 
     A layer of n units can be arranged in n! ways and m such layers in (n!)^m, so every minimum has
     as many copies; scaling adds a curve of copies through each. All cost the same, so they do not
@@ -244,7 +246,9 @@ def arranged(
 def scaled(
     objective: Objective, theta: torch.Tensor, layer: int, unit: int, factor: float
 ) -> torch.Tensor:
-    """Return ``theta`` ``[R, P]`` with the incoming weights of a hidden unit multiplied by a factor
+    """Return ``theta`` ``[R, P]`` with a hidden unit rescaled.
+
+    Return ``theta`` ``[R, P]`` with the incoming weights of a hidden unit multiplied by a factor
     and the outgoing ones divided by it, ``[R, P]``.
     """
     after = theta.clone()

@@ -1,5 +1,7 @@
-"""The gradient-norm test (row C3): whether a run whose loss no longer falls is near a critical
-point, judged by the norm of the full gradient.
+"""The gradient-norm test (row C3).
+
+Whether a run whose loss no longer falls is near a critical point, judged by the norm of the full
+gradient.
 
 Minibatch norms are not used: at a minimum they stay as large as their noise.
 """

@@ -92,8 +92,10 @@ class Figure(ABC, Generic[Data]):
 
 
 def document(value: Any) -> Any:
-    """Return data in the types of JSON: a dataclass as a mapping, arrays as lists, a
-    :class:`Ground` as the parameters that reproduce it.
+    """Return data in the types of JSON.
+
+    A dataclass as a mapping, arrays as lists, a :class:`Ground` as the parameters that reproduce
+    it.
     """
     if isinstance(value, Ground):
         return value.document()

@@ -60,8 +60,10 @@ def surface(name: str, **values: Any) -> Surface:
 def contender(
     label: str, start: Point, optimizer: str, clip: float | None = None, **values: Any
 ) -> Contender:
-    """Return a run of a race: an optimizer of the catalogue with these values, with gradients
-    clipped to the norm ``clip``, if any.
+    """Return a run of a race.
+
+    An optimizer of the catalogue with these values, with gradients clipped to the norm ``clip``, if
+    any.
     """
     method = registry.build(Optimizer, {"name": optimizer, **values})
     if clip is None:

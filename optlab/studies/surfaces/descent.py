@@ -1,5 +1,7 @@
-"""Descents on a surface: any number of methods from any starts, as one population that takes the
-same steps as in the training of a network.
+"""Descents on a surface.
+
+Any number of methods from any starts, as one population that takes the same steps as in the
+training of a network.
 
 A method is an optimizer of the catalogue with a schedule and a clipping rule. :func:`race` runs all
 methods side by side and records everything that the rules compute, so that each step can be
@@ -88,8 +90,10 @@ class Contender:
 
 @dataclass(frozen=True)
 class Race:
-    """A race of R runs over K steps. A run that ended early keeps its last position in the arrays;
-    ``lengths`` has its number of steps.
+    """A race of R runs over K steps.
+
+    A run that ended early keeps its last position in the arrays; ``lengths`` has its number of
+    steps.
 
     Attributes:
         positions: ``[K + 1, R, d]``, the starts first. values, gradients: of the surface there,
@@ -140,8 +144,9 @@ class Race:
         return float(np.linalg.norm(self.path(run)[-1] - self.path(run)[0]))
 
     def terms(self, run: int, step: int) -> dict[str, Array]:
-        """Return the inputs and results of the step ``step`` (0, 1, …) of a run: symbol → number
-        ``[]`` or vector ``[d]``.
+        """Return the inputs and results of the step ``step`` (0, 1, …) of a run.
+
+        Symbol → number ``[]`` or vector ``[d]``.
 
         ``θ``, ``f`` and ``∇f`` before it; ``θ̃`` if the rule looks ahead; the gradient ``g`` used,
         and ``clip g`` if it was clipped; the rate ``ε``; the state of the rule after it, by
@@ -329,7 +334,8 @@ def check(surface: Surface, contenders: Sequence[Contender]) -> None:
         if not np.isfinite(height):
             raise InvalidInput(
                 (
-                    f"The start is {place(contender.start)}, but {surface.name} has no finite value "
+                    f"The start is {place(contender.start)}, but {surface.name} has no finite "
+                    "value "
                     "there; choose another start."
                 ),
                 "start",

@@ -129,7 +129,8 @@ def range_test(
     if len(losses) < 3:
         raise InvalidInput(
             (
-                f"The loss is not finite from the first steps, at a rate of {first:g}; start with a "
+                f"The loss is not finite from the first steps, at a rate of {first:g}; start with "
+                "a "
                 "smaller rate."
             ),
             "from",
@@ -237,8 +238,10 @@ def _edge_by_growth(
 
 
 def _steepest(log_rates: NDArray[np.float64], smooth: NDArray[np.float64], lowest: int) -> int:
-    """Return the index, up to the lowest point, at which a line through a twentieth of the points
-    on either side falls fastest.
+    """Return the index at which the curve falls fastest, up to its lowest point.
+
+    Return the index, up to the lowest point, at which a line through a twentieth of the points on
+    either side falls fastest.
 
     The first points are left out: an average of a few losses is mostly noise.
     """

@@ -117,8 +117,9 @@ def short_runs(
     steps: int = STEPS,
     on_progress: ProgressCallback | None = None,
 ) -> ShortRuns:
-    """Hold each rate constant for ``steps`` steps, all as one population; then try as many rates
-    between the best and the first that is too large.
+    """Hold each rate constant for ``steps`` steps, all as one population.
+
+    Then try as many rates between the best and the first that is too large.
 
     If none is too large, the second population extends to the largest rate, or beyond it if that
     is the best.
@@ -178,8 +179,10 @@ def _run_constant_rates(
 
 
 def rates_around(test: RangeTest, count: int = RUNS) -> list[float]:
-    """Return ``count`` rates, evenly spaced on a logarithmic axis, from a tenth of the suggestion
-    to beyond the edge of instability.
+    """Return ``count`` rates around the suggestion, evenly spaced on a logarithmic axis.
+
+    Return ``count`` rates, evenly spaced on a logarithmic axis, from a tenth of the suggestion to
+    beyond the edge of instability.
     """
     top = 2.0 * (test.edge if test.edge is not None else float(test.rates[-1]))
     return [float(rate) for rate in np.geomspace(test.steepest / 10.0, top, count)]

@@ -1,5 +1,6 @@
-"""Layer-by-layer statistics of an initialization: weights, activations and gradients on one
-minibatch.
+"""Layer-by-layer statistics of an initialization.
+
+Weights, activations and gradients on one minibatch.
 
 A good initializer keeps the scale of activations from layer to layer, that of gradients on the way
 back, and leaves no unit dead from the start. The tables of several initializers are comparable,
@@ -62,7 +63,9 @@ class StartTable:
 
 
 def start_table(experiment: Experiment) -> StartTable:
-    """Return the table of the experiment's own initialization, on the first minibatch of its run,
+    """Return the table of the experiment's own initialization.
+
+    Return the table of the experiment's own initialization, on the first minibatch of its run,
     computed in float64 on the CPU.
 
     Raises:

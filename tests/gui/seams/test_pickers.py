@@ -74,7 +74,8 @@ def test_that_every_entry_is_trained_and_stored_or_refused_with_a_reason(
             assert run.title == (
                 "The base"
                 if trained == base
-                else f"{trained.dataset.short_name()} · {trained.model.name} · {trained.optimizer.name}"
+                else f"{trained.dataset.short_name()} · {trained.model.name} · "
+                f"{trained.optimizer.name}"
             )
             if run.status == "failed":
                 # Only the loaded data show this: one sentence that names a field, not a defect.

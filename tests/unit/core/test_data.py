@@ -63,7 +63,7 @@ def test_that_a_shape_knows_its_flat_width() -> None:
 @pytest.mark.parametrize("scale", [standardized, unit_ranged])
 @pytest.mark.parametrize("size", [1e-150, 1e-13, 1.0, 1e13, 1e150])
 def test_that_inputs_are_scaled_whatever_their_unit(scale: Any, size: float) -> None:
-    x = np.random.default_rng(0).standard_normal((50, 2)) + [0.0, 3.0]
+    x = np.random.default_rng(0).normal([0.0, 3.0], 1.0, (50, 2))
     training = np.arange(30)
     expected = scale(x, training)[0]
     np.testing.assert_allclose(scale(x * size, training)[0], expected, rtol=1e-9)

@@ -144,8 +144,8 @@ def test_that_an_unknown_field_is_refused_with_the_nearest_and_all_known() -> No
     with pytest.raises(InvalidInput) as refusal:
         build(rat=1.0)
     assert (
-        "sample.rat is not a field of sample (sample) (did you mean rate?); its fields are: rate, share,"
-        in str(refusal.value)
+        "sample.rat is not a field of sample (sample) (did you mean rate?); its fields are: rate, "
+        "share," in str(refusal.value)
     )
 
 

@@ -36,8 +36,8 @@ def test_that_an_unknown_name_is_refused_with_the_nearest_and_all_known() -> Non
     with pytest.raises(InvalidInput) as refusal:
         registry.get("optimizer", "momentun")
     assert (
-        "optimizer.name is 'momentun', but no optimizer is called that (did you mean momentum?); known are: sgd"
-        in str(refusal.value)
+        "optimizer.name is 'momentun', but no optimizer is called that (did you mean momentum?); "
+        "known are: sgd" in str(refusal.value)
     )
     assert refusal.value.field == "optimizer.name"
 

@@ -50,7 +50,8 @@ def test_that_paths_switch_instruments_on_and_off_and_set_their_fields() -> None
         ),
         (
             {"conditioning": {"often": 1}},
-            "instruments.conditioning.often is not a field of instruments.conditioning (conditioning)",
+            "instruments.conditioning.often is not a field of instruments.conditioning "
+            "(conditioning)",
         ),
         ({"clipped_steps": {}}, "gradients are not clipped here"),
     ],

@@ -69,7 +69,8 @@ def test_that_a_value_that_is_not_allowed_is_refused_in_one_sentence(
 def test_that_an_unknown_argument_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
         TypeError,
-        match=r"Momentum: got an unexpected keyword argument 'beta'; its signature is Momentum\(params, lr=0.01, \*, mom",
+        match=r"Momentum: got an unexpected keyword argument 'beta'; its signature is "
+        r"Momentum\(params, lr=0.01, \*, mom",
     ):
         optlab.optim.Momentum([parameter()], beta=0.9)
 
@@ -175,11 +176,13 @@ def test_that_importing_it_leaves_torchs_threads_and_types_as_they_are() -> None
     program = (
         "import os, torch\n"
         "def settings():\n"
-        "    return torch.get_num_threads(), torch.get_num_interop_threads(), torch.get_default_dtype(), torch.is_grad_enabled()\n"
+        "    return torch.get_num_threads(), torch.get_num_interop_threads(), "
+        "torch.get_default_dtype(), torch.is_grad_enabled()\n"
         "before = settings()\n"
         "import optlab.optim\n"
         "p = torch.nn.Parameter(torch.ones(2)); p.grad = torch.ones(2)\n"
-        "for name in ('SGD', 'Momentum', 'Nesterov', 'Adam'): getattr(optlab.optim, name)([p]).step()\n"
+        "for name in ('SGD', 'Momentum', 'Nesterov', 'Adam'): getattr(optlab.optim, "
+        "name)([p]).step()\n"
         "assert settings() == before\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

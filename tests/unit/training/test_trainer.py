@@ -270,7 +270,8 @@ def test_that_a_field_that_is_not_live_or_a_value_that_is_not_allowed_is_refused
     trainer = advanced(build(), 1)
     with pytest.raises(
         InvalidInput,
-        match=r"dataset\.size cannot be changed during a run; these can: optimizer\.lr, optimizer\.momentum",
+        match=r"dataset\.size cannot be changed during a run; these can: optimizer\.lr, "
+        r"optimizer\.momentum",
     ):
         trainer.set_value("dataset.size", 3)
     with pytest.raises(

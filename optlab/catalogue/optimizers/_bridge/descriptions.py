@@ -96,7 +96,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
             r"\mu_t = \rho_1 \left(1 - \frac{1}{2} \cdot 0.96^{t \psi}\right)",
             _S,
             _R,
-            r"\hat{s} = \frac{\mu_{t+1}\, s}{1 - \prod_{i=1}^{t+1} \mu_i} + \frac{(1 - \mu_t)\, g}{1 - \prod_{i=1}^{t} \mu_i}",
+            r"\hat{s} = \frac{\mu_{t+1}\, s}{1 - \prod_{i=1}^{t+1} \mu_i} + \frac{(1 - \mu_t)\, "
+            r"g}{1 - \prod_{i=1}^{t} \mu_i}",
             r"\hat{r} = \frac{r}{1 - \rho_2^t}",
             _STEP,
         ),
@@ -112,9 +113,12 @@ DESCRIPTIONS: Mapping[str, Description] = {
             _PENALTY,
             _S,
             _R,
-            r"\ell_{\infty} = \frac{2}{1 - \rho_2} - 1,\quad \ell_t = \ell_{\infty} - \frac{2 t \rho_2^t}{1 - \rho_2^t}",
-            r"u = \sqrt{\frac{(\ell_t - 4)(\ell_t - 2)\, \ell_{\infty}}{(\ell_{\infty} - 4)(\ell_{\infty} - 2)\, \ell_t}}",
-            r"\theta \leftarrow \theta - \epsilon\, u\, \hat{s}\, \frac{\sqrt{1 - \rho_2^t}}{\sqrt{r} + \delta}\quad \text{if}\ \ell_t > 5",
+            r"\ell_{\infty} = \frac{2}{1 - \rho_2} - 1,\quad \ell_t = \ell_{\infty} - \frac{2 t "
+            r"\rho_2^t}{1 - \rho_2^t}",
+            r"u = \sqrt{\frac{(\ell_t - 4)(\ell_t - 2)\, \ell_{\infty}}{(\ell_{\infty} - "
+            r"4)(\ell_{\infty} - 2)\, \ell_t}}",
+            r"\theta \leftarrow \theta - \epsilon\, u\, \hat{s}\, \frac{\sqrt{1 - "
+            r"\rho_2^t}}{\sqrt{r} + \delta}\quad \text{if}\ \ell_t > 5",
             r"\theta \leftarrow \theta - \epsilon\, \hat{s}\quad \text{otherwise}",
         ),
         "torch.optim.RAdam; L. Liu et al. (2020).",
@@ -131,7 +135,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
         (
             _PENALTY,
             r"r \leftarrow r + g \odot g",
-            r"\theta \leftarrow \theta - \frac{\epsilon}{1 + (t - 1)\, \eta}\, \frac{g}{\sqrt{r} + \delta}",
+            r"\theta \leftarrow \theta - \frac{\epsilon}{1 + (t - 1)\, \eta}\, \frac{g}{\sqrt{r} "
+            r"+ \delta}",
         ),
         "torch.optim.Adagrad; J. Duchi et al. (2011).",
         {**_THETA, "r": "sum of the squared gradients", "η": "decay of the rate"},
@@ -209,7 +214,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
             r"R \leftarrow \rho_t R + (1 - \rho_t)\, \frac{1}{n} \sum_{j} G_{i,j}^2",
             r"C \leftarrow \rho_t C + (1 - \rho_t)\, \frac{1}{m} \sum_{i} G_{i,j}^2",
             r"U = \frac{G}{\sqrt{R C / \mathrm{mean}(R)}}",
-            r"\theta \leftarrow \theta - \max(\delta_2, \|\theta\|_{\mathrm{rms}})\, \min(\epsilon, t^{-1/2})\,"
+            r"\theta \leftarrow \theta - \max(\delta_2, \|\theta\|_{\mathrm{rms}})\, "
+            r"\min(\epsilon, t^{-1/2})\,"
             r" \frac{U}{\max(1, \|U\|_{\mathrm{rms}} / d)}",
         ),
         "torch.optim.Adafactor; N. Shazeer, M. Stern (2018).",

@@ -58,9 +58,7 @@ class Kinds:
 
 
 class CriticalPointsFigure(Figure[Kinds]):
-    """A minimum, a maximum and a saddle of one variable, each with what gradient descent does near
-    it.
-    """
+    """A minimum, a maximum and a saddle of one variable, and gradient descent near each."""
 
     number: ClassVar[str] = "4.2"
     title: ClassVar[str] = "Points of zero slope in one dimension"

@@ -22,8 +22,9 @@ _START = 1.8
 
 @dataclass(frozen=True)
 class Downhill:
-    """The parabola ``f`` and its derivative ``slope`` at ``x``, all ``[n]``; gradient descent from
-    the left and from the right.
+    """The parabola ``f`` and its derivative ``slope`` at ``x``, all ``[n]``.
+
+    Gradient descent from the left and from the right.
     """
 
     x: Array

@@ -156,9 +156,19 @@ class MomentumFigure(Figure[Canyon]):
         }
         for point, arrow in zip(data.momentum.positions, data.arrows, strict=False):
             axes.annotate(
-                "", point + arrow, point,
-                arrowprops={"arrowstyle": "-|>", "color": page.muted, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8}, zorder=2,
-            )  # fmt: skip
+                "",
+                point + arrow,
+                point,
+                arrowprops={
+                    "arrowstyle": "-|>",
+                    "color": page.muted,
+                    "linewidth": 0.9,
+                    "shrinkA": 0,
+                    "shrinkB": 0,
+                    "mutation_scale": 8,
+                },
+                zorder=2,
+            )
         for track in (data.gradient, data.momentum):
             dashed = "o--" if track is data.gradient else "o-"
             axes.plot(
@@ -203,8 +213,9 @@ class MomentumFigure(Figure[Canyon]):
 
 
 def left(track: Track, share: float) -> int:
-    """Return the steps until the distance to the minimum stays within a share of the first one; -1
-    if it does not.
+    """Return the steps until the distance to the minimum stays within a share of the first one.
+
+    -1 if it does not.
     """
     far = np.linalg.norm(track.positions, axis=1)
     outside = np.flatnonzero(far > share * far[0])
@@ -212,8 +223,10 @@ def left(track: Track, share: float) -> int:
 
 
 def crossings(track: Track, angle: float) -> int:
-    """Return how often a path crosses the canyon, while it is farther from its axis than a
-    thousandth of the first distance.
+    """Return how often a path crosses the canyon.
+
+    Return how often a path crosses the canyon, while it is farther from its axis than a thousandth
+    of the first distance.
     """
     turn = math.radians(angle)
     across = track.positions[:, 1] * math.cos(turn) - track.positions[:, 0] * math.sin(turn)

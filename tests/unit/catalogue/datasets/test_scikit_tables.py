@@ -49,8 +49,10 @@ def test_that_diabetes_is_scaled_as_the_loader_scales_it() -> None:
 def test_that_loading_data_imports_neither_scikit_learn_nor_scipy() -> None:
     code = (
         "import sys, numpy; from optlab.core import registry; "
-        "[registry.build('dataset', {'name': name}).examples(numpy.random.default_rng(0)) for name in "
-        "('digits', 'iris', 'wine', 'breast_cancer', 'diabetes')]; print(sorted({'sklearn', 'scipy'} & set(sys.modules)))"
+        "[registry.build('dataset', {'name': name}).examples(numpy.random.default_rng(0)) for "
+        "name in "
+        "('digits', 'iris', 'wine', 'breast_cancer', 'diabetes')]; print(sorted({'sklearn', "
+        "'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -94,7 +94,8 @@ def test_that_early_stopping_without_a_validation_part_is_refused() -> None:
     }
     with pytest.raises(
         InvalidInput,
-        match=r"stopping\.name is 'early', which needs validation examples, but dataset\.validation is 0",
+        match=r"stopping\.name is 'early', which needs validation examples, but "
+        r"dataset\.validation is 0",
     ):
         Experiment.from_dict(tables)
 

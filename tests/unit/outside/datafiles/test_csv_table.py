@@ -184,7 +184,8 @@ def test_that_the_command_line_refuses_it_and_writes_nothing(
     path = write(tmp_path, WRONG[case][0])
     file = write(
         tmp_path,
-        f'[dataset]\nname = "csv_file"\npath = \'{path}\'\nheader = "yes"\n[model]\nname = "linear"\n',
+        f'[dataset]\nname = "csv_file"\npath = \'{path}\'\nheader = "yes"\n[model]\nname = '
+        '"linear"\n',
         "experiment.toml",
     )
     assert main(["run", str(file)]) == 2
@@ -267,7 +268,7 @@ def test_that_numbers_with_thousands_are_refused_with_advice(
     rows = [f'{i}{delimiter}"{i + 100},{i + 200}"' for i in range(30)]
     content = f"area{delimiter}price\n" + "\n".join(rows) + "\n"
     dialect = {"decimal": "point"} if delimiter == ";" else {}
-    with pytest.raises(InvalidInput, match="separates thousands.*dataset.decimal to comma"):
+    with pytest.raises(InvalidInput, match=r"separates thousands.*dataset.decimal to comma"):
         table_of(tmp_path, content, **dialect)
     asked = table_of(tmp_path, content, decimal="comma")
     assert asked.task == "regression" and asked.y[0, 0] == 100.2
@@ -275,7 +276,7 @@ def test_that_numbers_with_thousands_are_refused_with_advice(
 
 
 def test_that_thousands_in_an_input_are_refused_with_advice(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="line 2, column 'price'.*separates thousands"):
+    with pytest.raises(InvalidInput, match=r"line 2, column 'price'.*separates thousands"):
         table_of(tmp_path, 'price,t\n"1,234",0\n"5,678",1\n')
 
 
@@ -326,7 +327,7 @@ def test_that_tables_as_they_come_are_read(
 def test_that_ignored_columns_are_neither_inputs_nor_the_last_column(tmp_path: Path) -> None:
     table = table_of(tmp_path, "id,a,t,note\n1,2,0,x\n2,4,1,y\n", ignore=("id", "4"))
     assert (table.names, table.target) == (("a",), "t")
-    with pytest.raises(InvalidInput, match="no column 'idd'.*did you mean id") as refused:
+    with pytest.raises(InvalidInput, match=r"no column 'idd'.*did you mean id") as refused:
         table_of(tmp_path, "id,a,t\n1,2,0\n2,4,1\n", ignore=("idd",))
     assert refused.value.field == "dataset.ignore"
     with pytest.raises(InvalidInput, match="leaves no input"):
@@ -342,7 +343,7 @@ def test_that_a_last_column_that_fills_late_is_not_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize("reader", ["fast", "slow"])
 def test_that_an_infinite_target_is_refused_with_its_line(tmp_path: Path, reader: str) -> None:
     quote = '"' if reader == "slow" else ""
-    with pytest.raises(InvalidInput, match="line 3, column 't': 'inf' is not a finite number"):
+    with pytest.raises(InvalidInput, match=r"line 3, column 't': 'inf' is not a finite number"):
         table_of(tmp_path, f"{quote}a{quote},t\n1,0.5\n2,inf\n3,1.5\n")
 
 

@@ -57,10 +57,15 @@ def registered(folder: Path, source: str = NET, name: str = "net") -> Path:
 
 def asked(**changes: Any) -> Experiment:
     tables: dict[str, Any] = {
-        "seed": 3, "device": "cpu", "precision": "float64",
-        "dataset": {"name": "iris"}, "model": {"name": "own.net"},
-        "optimizer": {"name": "sgd", "lr": 0.1}, "batches": {"name": "never_shuffled", "size": 120}, "budget": {"steps": 50},
-    }  # fmt: skip
+        "seed": 3,
+        "device": "cpu",
+        "precision": "float64",
+        "dataset": {"name": "iris"},
+        "model": {"name": "own.net"},
+        "optimizer": {"name": "sgd", "lr": 0.1},
+        "batches": {"name": "never_shuffled", "size": 120},
+        "budget": {"steps": 50},
+    }
     return Experiment.from_dict({**tables, **changes})
 
 
@@ -171,8 +176,13 @@ def test_that_layers_are_traced_and_named_as_their_weights(tmp_path: Path) -> No
     model = asked().model
     layout = model.layout(DataShape((4,), 3, "classes"))
     assert {p.name: p.role for p in layout.parameters} == {
-        "first.weight": "weight", "first.bias": "bias", "norm.weight": "scale", "norm.bias": "bias", "last.weight": "weight", "last.bias": "bias",
-    }  # fmt: skip
+        "first.weight": "weight",
+        "first.bias": "bias",
+        "norm.weight": "scale",
+        "norm.bias": "bias",
+        "last.weight": "weight",
+        "last.bias": "bias",
+    }
     assert [p.name for p in layout.parameters if p.output] == ["last.weight", "last.bias"]
     assert (layout.parameters[0].fan_in, layout.parameters[0].fan_out) == (4, 7)
     seen: dict[str, torch.Tensor] = {}

@@ -302,7 +302,8 @@ def test_that_it_is_gone_when_the_package_is() -> None:
     [
         (
             "acme_broken:Broken",
-            r"acme_broken registers the optimizer acme\.thing, which cannot be used: importing .* failed with ModuleNotFoundError: ",
+            r"acme_broken registers the optimizer acme\.thing, which cannot be used: importing .* "
+            r"failed with ModuleNotFoundError: ",
         ),
         ("acme_toy:Missing", "failed with AttributeError"),
         (
@@ -364,7 +365,8 @@ def test_that_what_cannot_be_kept_in_a_snapshot_is_refused_before_training(
     register(acme__hoarder="acme_toy:Hoarder")
     with pytest.raises(
         InvalidInput,
-        match=r"Hoarder \(acme\) has 'past', a list, in its state, which cannot be stored in a snapshot",
+        match=r"Hoarder \(acme\) has 'past', a list, in its state, which cannot be stored in a "
+        r"snapshot",
     ):
         Trainer([experiment("acme.hoarder")])
 

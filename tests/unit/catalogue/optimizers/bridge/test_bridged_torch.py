@@ -125,7 +125,8 @@ def test_that_every_optimizer_of_torch_is_a_choice_or_refused_in_words() -> None
     )
     with pytest.raises(
         InvalidInput,
-        match=r"optimizer\.name is 'torch\.sparseadam', which cannot be used: .* sparse gradients only",
+        match=r"optimizer\.name is 'torch\.sparseadam', which cannot be used: .* sparse gradients "
+        r"only",
     ):
         experiment("torch.sparseadam")
     with pytest.raises(InvalidInput, match="use lbfgs"):
@@ -327,7 +328,8 @@ def test_that_averages_and_delays_are_kept_with_the_state() -> None:
 def test_that_settings_that_torch_refuses_are_refused_in_its_words() -> None:
     with pytest.raises(
         InvalidInput,
-        match=r"SGD \(torch\) refuses these settings: Nesterov momentum requires a momentum and zero dampening\.",
+        match=r"SGD \(torch\) refuses these settings: Nesterov momentum requires a momentum and "
+        r"zero dampening\.",
     ):
         Trainer([experiment("torch.sgd", nesterov=True)])
 
