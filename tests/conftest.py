@@ -72,8 +72,12 @@ class _Records(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.messages: list[str] = []
+        self._last: logging.LogRecord | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record is self._last:  # propagated from one of the loggers to the other
+            return
+        self._last = record
         self.messages.append(f"{record.levelname} {record.name}: {record.getMessage()}")
 
 
@@ -90,13 +94,16 @@ class _Picture:
 
 _PICTURE = pytest.StashKey[_Picture]()
 _EXIT_STATUS = pytest.StashKey[int]()
+_LOGGERS = (logging.getLogger(), logging.getLogger("optlab"))
+"""OptLab's own logger does not propagate once it writes to a file."""
 _LEFT_RUNNING: list[threading.Thread] = []
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     item.stash[_PICTURE] = picture = _Picture()
-    logging.getLogger().addHandler(picture.records)
+    for logger in _LOGGERS:
+        logger.addHandler(picture.records)
     return (yield)
 
 
@@ -130,7 +137,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
         ]
     finally:
         stop_listening()
-        logging.getLogger().removeHandler(picture.records)
+        for logger in _LOGGERS:
+            logger.removeHandler(picture.records)
     leaks += _unexpected_records(item, picture.records.messages)
     leaks += [f"Qt message: {message}" for message in qt_messages]
     if leaks:

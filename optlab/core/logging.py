@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 
 from optlab.core import paths
-from optlab.core.errors import StoreError
 
 MAX_BYTES = 1_000_000
 """Size at which the log file becomes the previous one, which it replaces."""
@@ -23,7 +22,10 @@ _ROOT.addHandler(logging.NullHandler())
 
 
 def log_file() -> Path:
-    """Return the path of the log file; it exists only once something has been logged."""
+    """Return the path of the log file; it exists only once something has been logged.
+
+    The log does not create the data folder: a command that stores nothing leaves nothing behind.
+    """
     return paths.home() / "optlab.log"
 
 
@@ -32,6 +34,8 @@ def log_to_file() -> None:
     if not any(isinstance(handler, LogFile) for handler in _ROOT.handlers):
         _ROOT.addHandler(LogFile())
     _ROOT.setLevel(logging.INFO)
+    # A handler that a library installs on the root logger would print the records.
+    _ROOT.propagate = False
 
 
 def log_uncaught(
@@ -59,11 +63,12 @@ class LogFile(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record. A log that cannot be written never disturbs the program."""
         try:
-            paths.writable_home()
             path = log_file()
+            if not path.parent.is_dir():
+                return
             if path.exists() and path.stat().st_size > MAX_BYTES:
                 path.replace(path.with_suffix(".log.1"))
             with path.open("a", encoding="utf-8") as file:
                 file.write(self.format(record) + "\n")
-        except (OSError, StoreError):
+        except OSError:
             self.failed += 1

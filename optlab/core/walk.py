@@ -1,8 +1,8 @@
 """The walk through a package that finds its plugins: a file dropped into the folder is found.
 
 Components, demonstrations, rules of the diagnosis, figures and commands are all found by this walk.
-Files whose names start with an underscore, and ``base.py``, belong to the folder itself. The
-installer reads the same walk (:func:`optlab.core.registry.plugin_modules`).
+Files whose names start with an underscore, ``base.py`` and ``capabilities.py`` belong to the folder
+itself. The installer reads the same walk (:func:`optlab.core.registry.plugin_modules`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+
+_SHARED = ("base", "capabilities")
+"""Modules that belong to the folder itself."""
 
 
 def modules(package: str) -> list[str]:
@@ -58,5 +61,7 @@ def _names(package: str, *, packages: bool) -> list[str]:
     return sorted(
         module.name
         for module in pkgutil.iter_modules(paths)
-        if module.ispkg == packages and module.name != "base" and not module.name.startswith("_")
+        if module.ispkg == packages
+        and module.name not in _SHARED
+        and not module.name.startswith("_")
     )

@@ -10,6 +10,7 @@ import locale
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
 from PySide6.QtCore import QLocale
 from PySide6.QtGui import QGuiApplication, QIcon
@@ -18,6 +19,7 @@ from PySide6.QtWidgets import QApplication
 from optlab import __version__
 from optlab.core import paths
 from optlab.core.errors import OptLabError
+from optlab.core.logging import log_uncaught
 from optlab.experiment import Experiment
 from optlab.gui.termination_signals import TerminationSignals
 from optlab.runners.train import RunnerChoice
@@ -39,6 +41,14 @@ def create_application(arguments: Sequence[str]) -> QApplication:
     return application
 
 
+def _log_and_print(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Log an exception that a slot did not catch; a window started from a menu has no terminal."""
+    log_uncaught(kind, error, trace)
+    sys.__excepthook__(kind, error, trace)
+
+
 def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
     """Open the main window and run the event loop until it is closed.
 
@@ -50,6 +60,7 @@ def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
         the exit code.
     """
     application = create_application(sys.argv[:1])
+    sys.excepthook = _log_and_print
     from optlab.gui import theme
     from optlab.gui.main_window import MainWindow
 

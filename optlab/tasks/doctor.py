@@ -18,6 +18,7 @@ from pathlib import Path
 from optlab import __version__
 from optlab.core import display, paths, registry
 from optlab.core.errors import OptLabError
+from optlab.core.logging import log_file
 
 LOW_DISK_BYTES = 200 * 2**20
 """Bytes of free space below which a long run may fill the disk."""
@@ -213,6 +214,8 @@ def _data_folder() -> Iterable[Finding]:
         good,
         "" if good else "Make room, or set OPTLAB_HOME to a folder on another disk.",
     )
+    log = log_file()
+    yield Finding("log", f"{log}{'' if log.exists() else ' (nothing logged yet)'}")
 
 
 def _runs() -> Iterable[Finding]:

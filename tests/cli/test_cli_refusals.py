@@ -150,7 +150,7 @@ def test_that_what_is_no_experiment_file_is_refused(
         (["--seed", "-1"], "seed"),
         (["--seed", "inf"], "seed"),
         (["--device", "tpu"], "one of auto, cpu, cuda, mps"),
-        (["--device", "mps"], "this machine offers"),
+        (["--device", "mps"], "this machine has"),
         (["--runner", "cluster"], "one of auto, thread, process"),
         (["--speed", "9"], "--speed"),
         (["one", "more"], "see optlab run --help"),

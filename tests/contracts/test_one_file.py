@@ -119,7 +119,7 @@ def register(app):
 """,
     "optlab.studies.diagnosis": """
 from optlab.studies.diagnosis.base import Finding
-def look(history):
+def examine(history):
     return Finding
 """,
     "optlab.studies.figures.notes": """

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from optlab.core import logging as optlab_logging
+from optlab.core import paths
 from optlab.core.logging import LogFile, log_file, log_to_file, log_uncaught
 
 ROOT = logging.getLogger("optlab")
@@ -20,12 +21,14 @@ ROOT = logging.getLogger("optlab")
 def handler() -> Iterator[LogFile]:
     handlers, level = list(ROOT.handlers), ROOT.level
     ROOT.handlers[:] = [each for each in handlers if not isinstance(each, LogFile)]
+    paths.home().mkdir(parents=True)
     log_to_file()
     log_to_file()
     (added,) = [each for each in ROOT.handlers if isinstance(each, LogFile)]
     yield added
-    ROOT.handlers[:], ROOT.level = handlers, level
+    ROOT.handlers[:] = handlers
     ROOT.setLevel(level)
+    ROOT.propagate = True
 
 
 def test_that_records_go_to_the_file_in_the_data_folder_and_nowhere_else(
@@ -51,16 +54,19 @@ def test_that_the_file_is_replaced_when_it_is_full(
 
 
 def test_that_a_log_that_cannot_be_written_disturbs_nothing(
-    handler: LogFile,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    handler: LogFile, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    monkeypatch.setenv("OPTLAB_HOME", str(tmp_path / "file"))
+    log_file().mkdir()
     logging.getLogger("optlab.test").info("lost")
     assert handler.failed == 1
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("handler")
+def test_that_the_log_does_not_create_the_data_folder() -> None:
+    paths.home().rmdir()
+    logging.getLogger("optlab.test").info("nothing is stored")
+    assert not paths.home().exists()
 
 
 @pytest.mark.expects_log("uncaught exception")

@@ -11,10 +11,10 @@ from optlab.experiment import pages
 
 def test_that_a_page_gathers_what_the_component_declares() -> None:
     page = pages.page(Momentum)
-    assert page.sentence == "A velocity that averages past gradients and carries the parameters on."
+    assert page.sentence == "Gradient descent with a velocity that accumulates past gradients."
     assert len(page.explanation) == 1
     assert page.rule == Momentum.rule
-    assert ("v", "velocity, 0 at first") in page.symbols
+    assert ("v", "velocity, initially 0") in page.symbols
     assert ("α", "Momentum") in page.symbols
     assert page.fields == Momentum.fields()
     assert page.example.splitlines()[:3] == ["[optimizer]", 'name = "momentum"', "lr = 0.01"]

@@ -270,13 +270,13 @@ def test_that_a_machine_that_diverges_is_ended_and_the_tensor_is_named() -> None
             {},
             {"optimizer": {"name": "lbfgs"}},
             "optimizer.name",
-            "follows a gradient that is not that of its loss",
+            "uses a gradient that is not that of its loss",
         ),
         (
             {"learning": "exact"},
             {"optimizer": {"name": "natural_gradient"}},
             "optimizer.name",
-            "has a loss of its own and predicts none",
+            "has its own loss and predicts none",
         ),
         (
             {},

@@ -219,7 +219,7 @@ def test_that_the_history_shapes_the_state_and_so_is_fixed_while_a_run_goes() ->
     ]
     assert set(experiments[0].live_fields()) == {"optimizer.c2"}
     trainer = Trainer(experiments)
-    with pytest.raises(InvalidInput, match="cannot be changed while a run goes"):
+    with pytest.raises(InvalidInput, match="cannot be changed during a run"):
         trainer.set_value("optimizer.history", 3)
     for _ in range(4):
         trainer.advance()

@@ -336,19 +336,19 @@ def test_that_a_rate_that_is_too_large_is_reported(name: str) -> None:
 @pytest.mark.parametrize(
     ("model", "pretraining", "words"),
     [
-        ({"name": "linear"}, "supervised", "model 'linear' as it is set has none that stand alone"),
-        ({"name": "mlp", "hidden": []}, "autoencoder", "has none that stand alone"),
+        ({"name": "linear"}, "supervised", "model 'linear' with these settings has none"),
+        ({"name": "mlp", "hidden": []}, "autoencoder", "with these settings has none"),
         (
             {"name": "mlp", "hidden": [8, 8], "skip": True},
             "autoencoder",
-            "has none that stand alone",
+            "with these settings has none",
         ),
         (
             {"name": "mlp", "hidden": [8], "batch_norm": True},
             "supervised",
-            "has none that stand alone",
+            "with these settings has none",
         ),
-        ({"name": "cnn"}, "rbm", "has none that stand alone"),
+        ({"name": "cnn"}, "rbm", "with these settings has none"),
         (
             {"name": "mlp", "activation": "relu"},
             "rbm",

@@ -201,9 +201,9 @@ def test_that_the_curvature_along_the_gradient_bounds_an_unmeasured_edge() -> No
 
 
 def test_that_steps_of_an_adaptive_rule_are_not_judged_by_its_rate() -> None:
-    # By default the instrument looks at −εg, which is not a step of Adam.
+    # The step −εg is not a step of Adam.
     adaptive = experiment_with(
-        optimizer={"name": "adam", "lr": 0.1}, instruments={"conditioning": {}}
+        optimizer={"name": "adam", "lr": 0.1}, instruments={"conditioning": {"step": "gradient"}}
     )
     assert diagnose(uphill(50.0, adaptive)) == []
     taken = experiment_with(
