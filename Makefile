@@ -1,5 +1,5 @@
 # make run     install what is missing and open the window
-# make test    install what is missing and run the tests; ARGS="tests/unit -k adam" chooses
+# make test    install what is missing and run the tests, two at a time (JOBS=4: four); ARGS="tests/unit -k adam" chooses
 # make soak    the tests that take many minutes: every fault of the disk in turn (needs a C compiler)
 # make test-fast  the same without the tests marked slow, in under a minute
 # make check   formatter, ruff and mypy
@@ -17,6 +17,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH ?=
 ARGS ?=
+JOBS ?= 2
 
 BIN := $(VENV)/bin
 PREPARE = @command -v $(PYTHON) >/dev/null || { echo "OptLab needs Python 3.11 or newer, but $(PYTHON) is not there: install it (Debian: apt-get install python3 python3-venv) or name another with PYTHON=…."; exit 1; }; \
@@ -37,13 +38,13 @@ system:
 	$(PREPARE) --dev --system-only
 
 test: install-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 soak: install-dev
 	$(BIN)/python -m pytest -m soak -s -o faulthandler_timeout=7200 $(ARGS)
 
 test-fast: install-dev
-	$(BIN)/python -m pytest -n 2 -m "not slow and not soak" $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not soak" $(ARGS)
 
 check: install-dev
 	$(BIN)/ruff format --check .
