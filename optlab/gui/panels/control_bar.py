@@ -9,13 +9,13 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
+
+from optlab.gui.panels.elided_label import ElidedLabel
 
 State = Literal["idle", "starting", "running", "paused", "stopping"]
 
@@ -70,12 +70,9 @@ class ControlBar(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress")
         self.progress.setMaximumHeight(8)
-        self.message = QLabel("Ready")
+        self.message = ElidedLabel("Ready")
         self.message.setAccessibleName("State of the run")
-        self.figures = QLabel("")
-        for label in (self.message, self.figures):
-            # Long text must not widen the window.
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.figures = ElidedLabel()
         self.figures.setAccessibleName("Speed, time left and device")
 
         buttons = QHBoxLayout()
@@ -116,7 +113,6 @@ class ControlBar(QWidget):
     def say(self, sentence: str, *, problem: bool = False) -> None:
         """Show a sentence about the run, as an error if it is a ``problem``."""
         self.message.setText(sentence)
-        self.message.setToolTip(sentence)
         self.message.setProperty("problem", problem)
         self.message.style().unpolish(self.message)
         self.message.style().polish(self.message)
