@@ -43,10 +43,7 @@ _MAX_CLASSIFIED = 12
 
 
 class BadMinima(Demonstration):
-    """Starts that end at a high cost for good, in networks with few minima.
-
-    Starts that end at a high cost for good, in networks so small that their minima can be examined
-    one by one.
+    """Starts that end at a high cost for good, in networks small enough to examine every minimum.
 
     Without hidden units: one sigmoid unit with squared error. Far from the solution the sigmoid is
     flat, so each example contributes one well; two examples on an axis with distant wells give two

@@ -38,10 +38,7 @@ _ROUNDING = 1e-9
 
 
 class CdBias(Demonstration):
-    """The bias of the gradient of CD-k by k, computed without sampling.
-
-    The difference between the expected gradient of CD-k and that of the likelihood, by k, without
-    sampling.
+    """The bias of the expected gradient of CD-k against the likelihood's, computed without sampling.
 
     The chain starts at the data and takes k steps instead of infinitely many. Its distribution over
     all states is computed exactly, so the result is the expectation itself. For large k the bias

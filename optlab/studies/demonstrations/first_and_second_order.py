@@ -38,10 +38,7 @@ _NAMES = ("g", "H⁻¹g, exact H", "H⁻¹g, H of the same batch", "H⁻¹g, H o
 
 
 class FirstAndSecondOrder(Demonstration):
-    """The spread of the minibatch gradient and of the Newton step against the batch size.
-
-    The spread of the minibatch gradient g and of the Newton step H⁻¹g, both estimated on fresh
-    batches, against the batch size.
+    """The spread of the minibatch gradient g and of the Newton step H⁻¹g against the batch size.
 
     H⁻¹ amplifies the errors of g along directions of small curvature, even if H is exact; in an
     ill-conditioned problem the Newton step therefore needs a much larger batch. If H and g come

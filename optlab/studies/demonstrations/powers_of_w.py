@@ -36,10 +36,9 @@ _TINY = 1e-300
 
 
 class PowersOfW(Demonstration):
-    """A signal multiplied repeatedly by W grows or decays as its largest eigenvalue does.
+    """A signal multiplied repeatedly by W grows or decays as the powers of its largest eigenvalue.
 
-    A signal multiplied repeatedly by W grows or decays as the powers of its largest eigenvalue, and
-    so does a gradient on its way back.
+    A gradient on its way back does the same.
 
     W is constructed with a given spectrum: the largest absolute value is the radius, all others are
     smaller by the gap. The result of t products is compared with V diag(λ)ᵗ V⁻¹. If the

@@ -42,8 +42,7 @@ EXACT = {
 class RandomMatrixIndex(Demonstration):
     """The share of negative eigenvalues of random symmetric matrices against the height.
 
-    The share of negative eigenvalues of random symmetric matrices, whose spectrum moves down as the
-    height rises, compared with the semicircle law.
+    The spectrum moves down as the height rises; the share is compared with the semicircle law.
 
     At a critical point of a random function the Hessian resembles a random matrix shifted in
     proportion to the height: at large heights nearly all eigenvalues are negative, at low ones

@@ -34,10 +34,9 @@ _ALONG = 41
 
 
 class Symmetry(Demonstration):
-    """Exchange two hidden units, or rescale one: the cost stays the same.
+    """Exchange two hidden units, or rescale one: the cost stays the same, the parameters do not.
 
-    Exchange two hidden units, or multiply the incoming weights of a ReLU unit by a and divide the
-    outgoing ones by a: the cost stays the same, the parameters do not.
+    Rescaling multiplies the incoming weights of a ReLU unit by a and divides the outgoing ones by a.
 
     A layer of n units can be arranged in n! ways and m such layers in (n!)^m, so every minimum has
     as many copies; scaling adds a curve of copies through each. All cost the same, so they do not
