@@ -10,15 +10,14 @@ its extremes are exact wherever samples are still kept.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from optlab.gui.plots.ring import GROUP, Ring, floor_int
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from optlab.gui.plots import curve_rows
+from optlab.gui.plots.curve_rows import Floats, Ints, Rows
+from optlab.gui.plots.ring import GROUP, Ring
 
 SAMPLES = 2**17
 """Newest samples kept (2 MB a series)."""
@@ -28,23 +27,6 @@ HEAD = 2**11
 """First rows kept at each level."""
 BATCH = GROUP**5
 """Samples are put into buckets in batches of this size, so that a small block costs two copies."""
-_WIDTHS = (1.0, 1.25, 1.5, 1.75)
-
-
-class Rows(NamedTuple):
-    """Buckets in order, one row ``[n]`` each; NaN where a bucket has no such value.
-
-    Attributes:
-        first: step of the first sample. lowest_at, highest_at: steps of the minimum and maximum.
-        lowest, highest: minimum and maximum. positive: smallest positive value.
-    """
-
-    first: Ints
-    lowest_at: Ints
-    highest_at: Ints
-    lowest: Floats
-    highest: Floats
-    positive: Floats
 
 
 class Reading(NamedTuple):
@@ -132,7 +114,7 @@ class Pyramid:
         if self.first is None:
             self.first = int(at[0])
         self.last = int(at[-1])
-        self._extremes_so_far = _extremes(
+        self._extremes_so_far = curve_rows.extremes(
             self._extremes_so_far, new, new, np.where(new > 0.0, new, np.nan)
         )
 
@@ -142,7 +124,9 @@ class Pyramid:
         pending = (self._samples.count - done) // self._batch * self._batch
         if not pending:
             return
-        new = _merged_by_group(_buckets(self._samples.rows(done, done + pending)))
+        new = curve_rows.merged_by_group(
+            curve_rows.buckets(self._samples.rows(done, done + pending))
+        )
         index = 0
         while True:
             if index == len(self._levels):
@@ -153,7 +137,7 @@ class Pyramid:
             pending = (level.count - done) // GROUP * GROUP
             if not pending:
                 return
-            new = _merged_by_group(Rows(*level.rows(done, done + pending)))
+            new = curve_rows.merged_by_group(Rows(*level.rows(done, done + pending)))
             index += 1
 
     # --- reading --------------------------------------------------------------
@@ -179,20 +163,16 @@ class Pyramid:
         # Keep the neighbors separate: merged with samples inside, their values would hide these.
         inner, outer = self._range_inside(first, last)
         inner, outer = min(max(begin, inner), end), max(min(outer, end), begin)
-        parts = (
-            [self._cover(begin, inner, self._level(begin, inner, GROUP))] if begin < inner else []
-        )
+        parts = self._neighbors(begin, inner)
         if inner < outer and log_x:
             parts.append(self._cover_log(inner, outer, first, last, pixels))
         elif inner < outer:
             parts.append(self._cover(inner, outer, self._level(inner, outer, 4 * pixels)))
-        if max(inner, outer) < end:
-            begin = max(inner, outer)
-            parts.append(self._cover(begin, end, self._level(begin, end, GROUP)))
-        rows = _concatenate(parts)
+        parts += self._neighbors(max(inner, outer), end)
+        rows = curve_rows.concatenate(parts)
         if len(rows.first) > pixels:
-            rows = _binned(rows, first, last, pixels, log_x)
-        x, y = _points(rows, positive)
+            rows = curve_rows.binned(rows, first, last, pixels, log_x)
+        x, y = curve_rows.points(rows, positive)
         if log_x and len(x) and x[0] < 1.0:
             x, y = x[x >= 1.0], y[x >= 1.0]
         return x, y
@@ -233,7 +213,7 @@ class Pyramid:
             if begin >= end:
                 return None
             rows = self._cover(begin, end, self._level(begin, end, 64))
-            lowest, smallest, highest = _extremes(
+            lowest, smallest, highest = curve_rows.extremes(
                 (math.nan, math.nan, math.nan), rows.lowest, rows.highest, rows.positive
             )
         low = smallest if positive else lowest
@@ -269,19 +249,49 @@ class Pyramid:
                 )
         return None
 
-    def _finest_row(self, step: float) -> tuple[int, int, int]:
+    def _finest_row(self, step: float, begin: int | None = None) -> tuple[int, int, int]:
         """Return the index of the finest row kept at ``step``.
 
         Also return one past the last row that follows it without a gap, and the number of samples
         of a row.
+
+        Args:
+            begin: first sample of a range that ends with this row; the range then has to be covered
+                by rows that are kept.
         """
-        size = 1
+        size, finest = 1, None
         for ring in (self._samples, *self._levels):
             position = ring.find(step)
             if position is not None:
-                return *position, size
+                row, end = position
+                if begin is None or self._can_cover(begin, (row + 1) * size):
+                    return row, end, size
+                finest = finest or (row, end, size)
             size *= GROUP
-        raise AssertionError("the coarsest level keeps everything")
+        assert finest is not None, "the coarsest level keeps everything"
+        return finest
+
+    def _can_cover(self, begin: int, end: int) -> bool:
+        """Return whether :meth:`_cover` can cover samples ``begin`` to ``end`` from any level.
+
+        Between the first rows of a level, which are kept, and its newest ones, rows are dropped; a
+        range that ends within rows that a coarser level alone keeps cannot be covered exactly.
+        """
+        levels = range(len(self._levels), -1, -1)
+        return any(self._is_covered(begin, end, level) for level in levels)
+
+    def _is_covered(self, begin: int, end: int, level: int) -> bool:
+        """Return whether :meth:`_cover` finds all rows that it needs."""
+        while level > 0:
+            size = GROUP**level
+            ring = self._levels[level - 1]
+            first, last = -(-begin // size), min(end // size, ring.count)
+            if first < last and ring.holds(first, last):
+                return (
+                    begin >= first * size or self._is_covered(begin, first * size, level - 1)
+                ) and (end <= last * size or self._is_covered(last * size, end, level - 1))
+            level -= 1
+        return self._samples.holds(begin, end)
 
     def _range_with_neighbors(self, first: float, last: float) -> tuple[int, int]:
         """Return the range of sample indices from step ``first`` to ``last`` with neighbors.
@@ -290,7 +300,7 @@ class Pyramid:
         """
         row, _, size = self._finest_row(first)
         begin = row * size
-        row, end, size = self._finest_row(last)
+        row, end, size = self._finest_row(last, begin)
         return begin, min(row + 2, end) * size
 
     def _range_inside(self, first: float, last: float) -> tuple[int, int]:
@@ -299,20 +309,26 @@ class Pyramid:
         if size == 1 and self._samples.rows(row, row + 1)[0][0] < first:
             row += 1
         begin = row * size
-        row, _, size = self._finest_row(last)
+        row, _, size = self._finest_row(last, begin)
         return begin, (row + 1) * size
 
+    def _neighbors(self, begin: int, end: int) -> list[Rows]:
+        """Return the rows beside a range; none where they were dropped."""
+        if begin >= end or not self._can_cover(begin, end):
+            return []
+        return [self._cover(begin, end, self._level(begin, end, GROUP))]
+
     def _level(self, begin: int, end: int, max_rows: int) -> int:
-        """Return the finest level that holds the samples in at most ``max_rows`` rows."""
-        level, size = 0, 1
-        while level < len(self._levels):
-            ring = self._levels[level - 1] if level else self._samples
-            if end - begin <= max_rows * size and ring.holds(
-                -(-begin // size), min(end // size, ring.count)
-            ):
-                break
-            level, size = level + 1, size * GROUP
-        return level
+        """Return the finest level that holds the samples in at most ``max_rows`` rows.
+
+        Where there is none, return the coarsest that holds them.
+        """
+        levels = range(len(self._levels) + 1)
+        for level in levels:
+            if end - begin <= max_rows * GROUP**level and self._is_covered(begin, end, level):
+                return level
+        covering = (level for level in reversed(levels) if self._is_covered(begin, end, level))
+        return next(covering, len(self._levels))
 
     def _cover(self, begin: int, end: int, level: int) -> Rows:
         """Return the rows of samples ``begin`` to ``end``, without ``end``.
@@ -328,9 +344,9 @@ class Pyramid:
             if first < last and ring.holds(first, last):
                 left = [self._cover(begin, first * size, level - 1)] if begin < first * size else []
                 right = [self._cover(last * size, end, level - 1)] if last * size < end else []
-                return _concatenate([*left, Rows(*ring.rows(first, last)), *right])
+                return curve_rows.concatenate([*left, Rows(*ring.rows(first, last)), *right])
             level -= 1
-        return _buckets(self._samples.rows(begin, end))
+        return curve_rows.buckets(self._samples.rows(begin, end))
 
     def _cover_log(self, begin: int, end: int, first: float, last: float, pixels: int) -> Rows:
         """Return rows for a logarithmic axis.
@@ -347,8 +363,11 @@ class Pyramid:
         )
         edges, edge = [begin], first * 4.0
         while edge < last:
-            row, _, size = self._finest_row(edge)
-            edges.append(min(max(row * size, edges[-1]), end))
+            row, _, size = self._finest_row(edge, edges[-1])
+            split = min(max(row * size, edges[-1]), end)
+            # Where rows were dropped, a range may be covered as a whole and not in two parts.
+            if self._can_cover(edges[-1], split) and self._can_cover(split, end):
+                edges.append(split)
             edge *= 4.0
         edges.append(end)
         parts = [
@@ -356,124 +375,4 @@ class Pyramid:
             for a, b in zip(edges, edges[1:], strict=False)
             if a < b
         ]
-        return _concatenate(parts)
-
-
-def _buckets(samples: tuple[NDArray[Any], ...]) -> Rows:
-    steps, values = samples
-    return Rows(steps, steps, steps, values, values, np.where(values > 0.0, values, np.nan))
-
-
-def _concatenate(parts: list[Rows]) -> Rows:
-    return (
-        parts[0]
-        if len(parts) == 1
-        else Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    )
-
-
-def _merged_by_group(rows: Rows) -> Rows:
-    """Return rows merged in groups of four."""
-    index = np.arange(len(rows.first) // GROUP) * GROUP
-    low, high = rows.lowest.reshape(-1, GROUP), rows.highest.reshape(-1, GROUP)
-    # NaN never wins; a group of NaN alone yields its first entry, which is NaN.
-    lowest = index + np.where(np.isnan(low), np.inf, low).argmin(axis=1)
-    highest = index + np.where(np.isnan(high), -np.inf, high).argmax(axis=1)
-    return Rows(
-        rows.first[::GROUP],
-        rows.lowest_at[lowest],
-        rows.highest_at[highest],
-        rows.lowest[lowest],
-        rows.highest[highest],
-        np.fmin.reduce(rows.positive.reshape(-1, GROUP), axis=1),
-    )
-
-
-def _binned(rows: Rows, first: float, last: float, pixels: int, log_x: bool) -> Rows:
-    """Return rows merged to about one a pixel.
-
-    Bins have fixed positions whatever the view, so the drawing does not shimmer while it grows.
-    """
-    if log_x:
-        position = np.log10(np.maximum(rows.first, 1))
-        span = math.log10(last) - math.log10(first)
-    else:
-        position = rows.first.astype(np.float64)
-        span = last - first
-    # Steps are integers, so narrower bins gain nothing, and much narrower ones would overflow.
-    bins = np.floor(position / _width(max(span / pixels, 1e-15 if log_x else 0.5)))
-    new = np.empty(len(bins), dtype=bool)
-    new[0] = True
-    np.not_equal(bins[1:], bins[:-1], out=new[1:])
-    # No bin extends over an end of the view: a neighbor's value must not hide one inside.
-    for edge in (
-        rows.first.searchsorted(-floor_int(-first), side="left"),
-        rows.first.searchsorted(floor_int(last), side="right"),
-    ):
-        if edge < len(new):
-            new[edge] = True
-    starts = np.flatnonzero(new)
-    lowest, lowest_at = _segment_minima(rows.lowest, rows.lowest_at, starts)
-    highest, highest_at = _segment_minima(-rows.highest, rows.highest_at, starts)
-    return Rows(
-        rows.first[starts],
-        lowest_at,
-        highest_at,
-        lowest,
-        -highest,
-        np.fmin.reduceat(rows.positive, starts),
-    )
-
-
-def _width(minimum: float) -> float:
-    """Return the next width of 1, 1.25, 1.5 or 1.75 times a power of two."""
-    if not minimum > 0.0:
-        return 1.0
-    power = 2.0 ** math.floor(math.log2(minimum))
-    return next((width * power for width in _WIDTHS if width * power >= minimum), 2.0 * power)
-
-
-def _segment_minima(values: Floats, at: Ints, starts: Ints) -> tuple[Floats, Ints]:
-    """Return the minimum of each segment of rows that begins at ``starts``, and its step."""
-    minima = np.fmin.reduceat(values, starts)
-    sizes = np.diff(starts, append=len(values))
-    equal = np.flatnonzero(values == np.repeat(minima, sizes))
-    index = starts.copy()
-    some = ~np.isnan(minima)
-    index[some] = equal[np.searchsorted(equal, starts[some])]
-    return minima, at[index]
-
-
-def _points(rows: Rows, positive: bool) -> tuple[Floats, Floats]:
-    """Return minimum and maximum of each row in order of their steps.
-
-    A row has one point where both are equal or where it is a gap.
-    """
-    low, high = rows.lowest, rows.highest
-    if positive:
-        low, high = rows.positive, np.where(high > 0.0, high, np.nan)
-    swapped = rows.highest_at < rows.lowest_at
-    x = np.empty((len(low), 2))
-    y = np.empty((len(low), 2))
-    x[:, 0], x[:, 1] = (
-        np.minimum(rows.lowest_at, rows.highest_at),
-        np.maximum(rows.lowest_at, rows.highest_at),
-    )
-    y[:, 0], y[:, 1] = np.where(swapped, high, low), np.where(swapped, low, high)
-    keep = np.ones((len(low), 2), dtype=bool)
-    keep[:, 1] = low < high
-    return x[keep], y[keep]
-
-
-def _extremes(
-    known: tuple[float, float, float], lowest: Floats, highest: Floats, positive: Floats
-) -> tuple[float, float, float]:
-    """Return minimum, smallest positive value and maximum of known and new values; NaN for none."""
-    if not len(lowest):
-        return known
-    new = (np.fmin.reduce(lowest), np.fmin.reduce(positive), np.fmax.reduce(highest))
-    return (
-        float(np.fmin(known[0], new[0])),
-        float(np.fmin(known[1], new[1])),
-        float(np.fmax(known[2], new[2])),
-    )
+        return curve_rows.concatenate(parts)

@@ -81,7 +81,7 @@ def test_that_a_neighbor_outside_does_not_hide_what_is_inside() -> None:
     assert (x[inside & (y < 0)].tolist(), y[inside].min()) == ([2.0], -1361.0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     series(most=12_000),
     st.floats(0, 1),
