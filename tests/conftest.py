@@ -63,6 +63,35 @@ def _small_heap() -> None:
     gc.freeze()
 
 
+_SLOW = (
+    "cli",
+    "contracts",
+    "end_to_end",
+    "gui",
+    "soak",
+    "unit/catalogue/instruments",
+    "unit/catalogue/optimizers",
+    "unit/catalogue/pretraining",
+    "unit/catalogue/surfaces",
+    "unit/curvature",
+    "unit/optim",
+    "unit/runners",
+    "unit/studies",
+    "unit/training",
+)
+"""Folders of tests that drive windows, commands and workers, or train at length."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that ``make test-fast`` leaves out."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            folder = item.path.relative_to(here).as_posix()
+            if folder.startswith(_SLOW):
+                item.add_marker(pytest.mark.slow)
+
+
 # --- what a test might leave behind ----------------------------------------------------------------------------------------------
 
 
