@@ -61,6 +61,10 @@ def _window(file: Path | None = None, picture: Path | None = None) -> int:
         problem = display.problem()
         if problem:
             raise MissingPart(f"{problem}; {_COMMANDS}.")
+        # Before Qt: PySide6 reads the source of every module that is imported after it.
+        import optlab.experiment
+        import optlab.runners.train  # noqa: F401
+
         try:
             if picture is not None:
                 from optlab.gui.smoke import main as smoke_test
