@@ -24,6 +24,7 @@ from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.layout import Layout, Parameter
 from optlab.optim.arguments import arguments, check, documentation, hyperparameters, signature
 from optlab.optim.closure_objective import ClosureObjective, PredictingObjective
+from optlab.optim.groups import group_of
 
 _STEP = "step"
 """Entry of the state that does not belong to the rule."""
@@ -140,6 +141,7 @@ class ClosureOptimizer(torch.optim.Optimizer):
                 if argument.bundled:
                     param_group[argument.name] = tuple(values[argument.name])
         super().add_param_group(param_group)
+        self.param_groups[-1] = group_of(self.rule, self.param_groups[-1])
         kinds = {
             (parameter.dtype, parameter.device) for parameter in self.param_groups[0]["params"]
         }
@@ -153,6 +155,7 @@ class ClosureOptimizer(torch.optim.Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.__dict__.setdefault("note", "")
+        self.param_groups = [group_of(self.rule, group) for group in self.param_groups]
         # States saved before an argument was introduced take its default.
         for name, argument in _signature(self.rule).parameters.items():
             if name != "params":

@@ -31,6 +31,7 @@ from optlab.optim.arguments import (
     hyperparameters,
     signature,
 )
+from optlab.optim.groups import group_of
 
 _STEP, _AHEAD = "step", "ahead"
 _OWN = frozenset({_STEP, _AHEAD})
@@ -103,9 +104,11 @@ class RuleOptimizer(torch.optim.Optimizer):
                 if argument.bundled:
                     param_group[argument.name] = tuple(values[argument.name])
         super().add_param_group(param_group)
+        self.param_groups[-1] = group_of(self.rule, self.param_groups[-1])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self.param_groups = [group_of(self.rule, group) for group in self.param_groups]
         # States saved before an argument was introduced take its default.
         for group in self.param_groups:
             for name, argument in signature(self.rule).parameters.items():
