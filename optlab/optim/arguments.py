@@ -118,6 +118,15 @@ def signature(rule: type[Optimizer]) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
+def defaults(accepted: inspect.Signature) -> dict[str, Any]:
+    """Return argument → default, for the values of a parameter group."""
+    return {
+        name: parameter.default
+        for name, parameter in accepted.parameters.items()
+        if name != "params"
+    }
+
+
 def _annotation(argument: Argument) -> Any:
     types = {"number": float, "integer": int, "flag": bool, "choice": str, "text": str}
     members = tuple(types.get(field.kind, tuple) for field in argument.fields)
@@ -146,11 +155,10 @@ def check(rule: type[Optimizer], group: Mapping[str, Any]) -> None:
             zip(argument.fields, setting if argument.bundled else (setting,), strict=True)
         ):
             paths[field.name] = f"{argument.name}[{index}]" if argument.bundled else argument.name
-            value = _plain(rule, paths[field.name], value, field.kind)
-            admitted = (
-                field != rule.field(field.name) and not isinstance(value, bool) and value == 0
-            )
-            values[field.name] = field.default if admitted else value
+            plain = _plain(rule, paths[field.name], value, field.kind)
+            # Only the argument may be zero; the field keeps its bound.
+            zero = field != rule.field(field.name) and not isinstance(plain, bool) and plain == 0
+            values[field.name] = field.default if zero else plain
             allowed[field.name] = field.allowed
     try:
         rule.build(values, "")
