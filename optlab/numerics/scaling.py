@@ -11,9 +11,6 @@ import math
 
 from optlab.core.lazy import torch
 
-_EXPONENT = {torch.float32: (torch.int32, 0x7F800000), torch.float64: (torch.int64, 0x7FF << 52)}
-"""The bits of a number that hold its exponent: without the others it is a power of two."""
-
 
 def power_of_two(rows: torch.Tensor) -> torch.Tensor:
     """Return the power of two at or below the largest absolute value of each row.
@@ -25,7 +22,11 @@ def power_of_two(rows: torch.Tensor) -> torch.Tensor:
         A column ``[R, 1]``; it is 1 for rows that are zero or not finite.
     """
     largest = rows.abs().amax(dim=1, keepdim=True)
-    integer, mask = _EXPONENT[rows.dtype]
+    # The bits of a number that hold its exponent; without the others it is a power of two.
+    integer, mask = {
+        torch.float32: (torch.int32, 0x7F800000),
+        torch.float64: (torch.int64, 0x7FF << 52),
+    }[rows.dtype]
     scale = (largest.view(integer) & mask).view(rows.dtype)
     scale = scale.clamp_min(torch.finfo(rows.dtype).tiny)
     return torch.where(torch.isfinite(largest) & (largest > 0.0), scale, 1.0)

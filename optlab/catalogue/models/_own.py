@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 
 from optlab.catalogue.models.base import ForwardContext, Model, Trace
 from optlab.core.data import DataShape
-from optlab.core.errors import RunFailed, StoreError
+from optlab.core.errors import InvalidInput, RunFailed, StoreError
 from optlab.core.fields import Sizes, flag, integer, number, sizes, text
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
@@ -30,6 +30,14 @@ class OwnModel(Model):
     """Base of all models that are modules of the user."""
 
     registration: ClassVar[Registration]
+
+    @classmethod
+    def unavailable(cls) -> str:
+        try:
+            sources.confirmed(cls.registration)
+        except (InvalidInput, StoreError) as error:
+            return str(error)
+        return ""
 
     def layout(self, shape: DataShape) -> Layout:
         # Loaded each time, since the user may have withdrawn the confirmation.
@@ -173,10 +181,25 @@ def _call(
 def registered() -> tuple[list[type[Model]], dict[str, str]]:
     """Return a component class for each registered model, and name → why it cannot be used."""
     try:
-        registrations = records.read()
+        entries = records.read_entries()
     except StoreError as error:
         return [], {f"{records.PREFIX}…": str(error)}
-    return [component_class(registration) for registration in registrations], {}
+    models: list[type[Model]] = []
+    refused: dict[str, str] = {}
+    for entry in entries:
+        if entry.registration is None:
+            refused[f"{records.PREFIX}{entry.label}"] = entry.problem
+            continue
+        model = component_class(entry.registration)
+        try:
+            model.build({}, "")
+        except InvalidInput as error:
+            refused[model.name] = (
+                f"A default of its constructor is no value of a field: {error} Register it again."
+            )
+        else:
+            models.append(model)
+    return models, refused
 
 
 @functools.cache

@@ -7,10 +7,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import torch
 
 from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
@@ -21,6 +24,7 @@ from optlab.entry import main
 from optlab.experiment import Experiment
 from optlab.outside.own_models import records, sources
 from optlab.outside.own_models.registering import register
+from optlab.tasks import doctor
 from optlab.training.trainer import Trainer
 
 HEAD = "import torch\nfrom torch import nn\n"
@@ -357,11 +361,103 @@ def test_that_damaged_registrations_are_reported_and_take_no_other_model_down(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registered(tmp_path)
-    records.place().write_text("format = 1\n[[model]]\nname = 3\n", encoding="utf-8")
-    assert "mlp" in registry.names("model") and "own.net" not in registry.names("model")
-    assert main(["model", "list"]) == 1
-    err = capsys.readouterr().err
-    assert "damaged" in err and err.count("\n") == 1
+    for text in ("format = 1\n[[model]\n", "format = 9\n", "format = 1\nmodel = 3\n", "\x00"):
+        records.place().write_text(text, encoding="utf-8")
+        assert "mlp" in registry.names("model") and "own.net" not in registry.names("model")
+        assert main(["list", "models"]) == 0
+        (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("own.")]
+        assert "not available: " in line and str(records.place()) in line
+        assert main(["model", "list"]) == 1
+        err = capsys.readouterr().err
+        assert str(records.place()) in err and err.count("\n") == 1
+
+
+DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
+    "no class": (lambda e: {k: v for k, v in e.items() if k != "class"}, "own.bad", "no class"),
+    "no name": (lambda e: {k: v for k, v in e.items() if k != "name"}, "own.entry 2", "no name"),
+    "a name of the wrong kind": (lambda e: {**e, "name": 3}, "own.entry 2", "wrong kind"),
+    "a name that is a path": (lambda e: {**e, "name": "../x"}, "own.entry 2", "wrong kind"),
+    "a name in use": (lambda e: {**e, "name": "net"}, "own.entry 2", "used by an earlier entry"),
+    "no table": (lambda e: 7, "own.entry 2", "no table"),
+    "a checksum that is none": (lambda e: {**e, "sha256": 5}, "own.bad", "wrong kind"),
+    "arguments that are no list": (lambda e: {**e, "arguments": "x"}, "own.bad", "no list"),
+    "an argument of an unknown kind": (
+        lambda e: {**e, "arguments": [{"name": "a", "kind": "odd", "default": 1}]},
+        "own.bad",
+        "arguments is wrong",
+    ),
+    "an argument without a default": (
+        lambda e: {**e, "arguments": [{"name": "a", "kind": "whole"}]},
+        "own.bad",
+        "no default",
+    ),
+    "a default that is not finite": (
+        lambda e: {
+            **e,
+            "arguments": [{"name": "a", "kind": "real", "default": float("inf")}],
+        },
+        "own.bad",
+        "arguments is wrong",
+    ),
+    "two arguments of one name": (
+        lambda e: {**e, "arguments": [{"name": "a", "kind": "whole", "default": 1}] * 2},
+        "own.bad",
+        "two arguments",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_that_a_damaged_entry_disables_itself_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    spoil, name, reason = DAMAGES[damage]
+    registered(tmp_path)
+    good = tomllib.loads(records.place().read_text(encoding="utf-8"))["model"][0]
+    bad = spoil({**good, "name": "bad"})
+    records.place().write_text(tomli_w.dumps({"format": 1, "model": [good, bad]}), encoding="utf-8")
+    assert "own.net" in registry.names("model") and name not in registry.names("model")
+    assert reason in registry.refused("model")[name]
+    for command in (["list", "models"], ["model", "list"]):
+        assert main(command) == 0
+        lines = capsys.readouterr().out.splitlines()
+        (line,) = [line for line in lines if line.startswith(name)]
+        assert "not available" in line and reason in line
+        assert any(line.startswith("own.net ") for line in lines)
+    assert main(["model", "list", "--json"]) == 0
+    documents = {one["name"]: one["problem"] for one in json.loads(capsys.readouterr().out)}
+    assert documents["own.net"] == "" and reason in documents[name]
+    with pytest.raises(InvalidInput, match=reason):
+        asked(model={"name": name})
+    asked(model={"name": "own.net"})
+    assert any(reason in finding.words for finding in doctor.examine())
+    # What is damaged is kept until it is forgotten or registered again.
+    registered(tmp_path, name="other")
+    assert reason in registry.refused("model")[name]
+    assert main(["model", "forget", name]) == 0
+    assert not registry.refused("model") and "own.net" in registry.names("model")
+
+
+def test_that_a_model_whose_file_is_gone_or_changed_is_listed_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registered(tmp_path)
+    file = Path(records.get("net").origin)
+    text = file.read_text(encoding="utf-8")
+    for damage, reason in (
+        (lambda: file.write_text("def broken(:", encoding="utf-8"), "has changed since"),
+        (file.unlink, "own.net"),
+    ):
+        damage()
+        for command in (["list", "models"], ["model", "list"]):
+            assert main(command) == 0
+            lines = capsys.readouterr().out.splitlines()
+            line = [line for line in lines if line.startswith("own.net")][-1]
+            assert "not available" in line and reason in line
+            assert command[0] == "model" or any(line.startswith("mlp ") for line in lines)
+    file.write_text(text, encoding="utf-8")
+    assert main(["list", "models"]) == 0
+    assert "not available" not in capsys.readouterr().out
 
 
 # --- modules that cannot take part -----------------------------------------------------------------------------------------------
