@@ -53,6 +53,17 @@ class OwnModel(Model):
         _laid_out[key] = (shape, examined, sources.takes(cls, "inputs"))
         return examined.layout
 
+    def has_built_start(self) -> bool:
+        return True
+
+    def built_start(self, shape: DataShape, generator: torch.Generator) -> torch.Tensor:
+        cls: Any = sources.load(self.registration)
+        seed = int(torch.randint(2**31, (1,), generator=generator).item())
+        module = built(_constructor(self, cls, shape), _description(self), seed)
+        return torch.cat(
+            [parameter.detach().double().cpu().reshape(-1) for parameter in module.parameters()]
+        )
+
     def forward(
         self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
     ) -> torch.Tensor:
@@ -134,12 +145,10 @@ class OwnModel(Model):
         if key not in kept:
             while len(kept) >= _KEPT:
                 kept.pop(next(iter(kept)))
-            with torch.random.fork_rng(devices=[]):
-                # Constants drawn by the constructor are the same in every module.
-                torch.manual_seed(0)
-                module = built(
-                    _constructor(self, sources.load(self.registration), shape), _description(self)
-                )
+            # Constants drawn by the constructor are the same in every module.
+            module = built(
+                _constructor(self, sources.load(self.registration), shape), _description(self), 0
+            )
             kept[key] = module.to(device=x.device, dtype=x.dtype).train(training)
         return kept[key]
 
@@ -215,8 +224,8 @@ def component_class(registration: Registration) -> type[OwnModel]:
     paragraphs = [
         f"Your own class {registration.cls}, registered on this machine.",
         f"It is executed from {registration.origin} as long as the file is unchanged since you "
-        "confirmed it. Its parameters are set by the initializer of the experiment, not by its "
-        "constructor.",
+        "confirmed it. By default its parameters start as its constructor sets them, seeded by the "
+        "seed of the run.",
     ]
     if fixed:
         paragraphs.append(f"These arguments keep their defaults: {', '.join(fixed)}.")
