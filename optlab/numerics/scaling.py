@@ -29,13 +29,15 @@ def power_of_two(rows: torch.Tensor) -> torch.Tensor:
     }[rows.dtype]
     scale = (largest.view(integer) & mask).view(rows.dtype)
     scale = scale.clamp_min(torch.finfo(rows.dtype).tiny)
-    return torch.where(torch.isfinite(largest) & (largest > 0.0), scale, 1.0)
+    power: torch.Tensor = torch.where(torch.isfinite(largest) & (largest > 0.0), scale, 1.0)
+    return power
 
 
 def norms(rows: torch.Tensor) -> torch.Tensor:
     """Return the Euclidean norms ``[R]`` of rows ``[R, P]``."""
     scale = power_of_two(rows)
-    return torch.linalg.vector_norm(rows / scale, dim=1) * scale.squeeze(1)
+    result: torch.Tensor = torch.linalg.vector_norm(rows / scale, dim=1) * scale.squeeze(1)
+    return result
 
 
 def dot(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._runs import (
-    dot,
     has_positive_curvature,
     initial_step_length,
     line_search,
@@ -16,6 +15,7 @@ from optlab.catalogue.optimizers._runs import (
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
+from optlab.numerics.scaling import dot
 
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters

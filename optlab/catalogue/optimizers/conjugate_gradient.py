@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
-from optlab.catalogue.optimizers._runs import dot, initial_step_length, line_search, run_by_run
+from optlab.catalogue.optimizers._runs import initial_step_length, line_search, run_by_run
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.fields import choice, integer
 from optlab.core.lazy import torch
+from optlab.numerics.scaling import dot
 
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._runs import (
-    dot,
     has_positive_curvature,
     initial_step_length,
     line_search,
@@ -15,6 +14,7 @@ from optlab.catalogue.optimizers._runs import (
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.fields import integer
 from optlab.core.lazy import torch
+from optlab.numerics.scaling import dot
 
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
