@@ -16,6 +16,7 @@ from optlab.experiment.pages import page
 
 ORDER = 50
 """Rank in the list of commands."""
+_UNAVAILABLE = "not available: "
 
 
 def register(app: typer.Typer) -> None:
@@ -41,8 +42,8 @@ def list_kind(
         bool,
         typer.Option(
             "--json",
-            help="One JSON array on standard output: name, label, sentence, kind, group and "
-            "fields of each.",
+            help="One JSON array on standard output: name, label, sentence, kind, group, fields and "
+            "problem of each; problem says why one cannot be used.",
         ),
     ] = False,
 ) -> None:
@@ -97,18 +98,30 @@ def _items(kind: str) -> list[dict[str, Any]]:
 def _components(kind: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for component in registry.components(kind):
-        about = page(component)
+        about, problem = page(component), component.unavailable()
         found.append(
             {
                 "name": component.name,
                 "label": component.label,
-                "sentence": about.sentence,
+                "sentence": f"{_UNAVAILABLE}{problem}" if problem else about.sentence,
                 "kind": kind,
                 "group": component.group,
                 "fields": [field_document(field) for field in about.fields],
+                "problem": problem,
             }
         )
-    return found
+    return found + [
+        {
+            "name": name,
+            "label": name,
+            "sentence": f"{_UNAVAILABLE}{reason}",
+            "kind": kind,
+            "group": "",
+            "fields": [],
+            "problem": reason,
+        }
+        for name, reason in registry.refused(kind).items()
+    ]
 
 
 def _presets() -> list[dict[str, Any]]:
@@ -120,6 +133,7 @@ def _presets() -> list[dict[str, Any]]:
             "kind": "preset",
             "group": "",
             "fields": [],
+            "problem": "",
         }
         for path in presets.files()
     ]
@@ -138,6 +152,7 @@ def _devices() -> list[dict[str, Any]]:
             "kind": "device",
             "group": "",
             "fields": [],
+            "problem": "",
         }
         for name in available()
     ]

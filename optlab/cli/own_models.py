@@ -110,19 +110,41 @@ def list_models(
     ] = False,
 ) -> None:
     """List the models you have registered; none of them is executed."""
-    found = records.read()
+    entries = records.read_entries()
+    found = sorted(
+        (entry.registration for entry in entries if entry.registration is not None),
+        key=lambda registration: registration.name,
+    )
+    problems = {
+        f"{records.PREFIX}{entry.label}": entry.problem
+        for entry in entries
+        if entry.registration is None
+    }
+    for registration in found:
+        try:
+            sources.confirmed(registration)
+        except InvalidInput as error:
+            problems[f"{records.PREFIX}{registration.name}"] = str(error)
     if json:
         say_json(
             [
-                {**records.document(registration), "name": f"{records.PREFIX}{registration.name}"}
+                {
+                    **records.document(registration),
+                    "name": f"{records.PREFIX}{registration.name}",
+                    "problem": problems.pop(f"{records.PREFIX}{registration.name}", ""),
+                }
                 for registration in found
             ]
+            + [{"name": name, "problem": problem} for name, problem in problems.items()]
         )
-    elif not found:
+        return
+    if not entries:
         say("No model of your own is registered; see optlab model register --help.")
-    else:
+    if found:
         rows = [(f"{records.PREFIX}{r.name}", r.cls, r.origin, r.sha256[:16]) for r in found]
         say_table(("Name", "Class", "From", "SHA-256"), rows)
+    for name, problem in problems.items():
+        say(f"{name} is not available: {problem}")
 
 
 @_group.command("forget", short_help="Take the registration of a model back.")
@@ -133,11 +155,12 @@ def forget_model(
     ] = False,
 ) -> None:
     """Take the registration of a model back; its file is left alone."""
-    gone = records.forget(name)
+    origin = records.forget(name)
+    full = f"{records.PREFIX}{name.removeprefix(records.PREFIX)}"
     if json:
-        say_json({"forgotten": f"{records.PREFIX}{gone.name}"})
+        say_json({"forgotten": full})
     else:
-        say(f"{records.PREFIX}{gone.name} is forgotten; {gone.origin} is left alone.")
+        say(f"{full} is forgotten; {origin or 'its file'} is left alone.")
 
 
 def _show(source: Source, name: str) -> None:

@@ -84,6 +84,11 @@ class Component(FieldSet):
     group: ClassVar[str] = ""
     sort_order: ClassVar[int] = 100
 
+    @classmethod
+    def unavailable(cls) -> str:
+        """Return why it cannot be used at present, as a sentence, or "" if it can."""
+        return ""
+
     def derived_facts(self) -> tuple[str, ...]:
         """Return facts that follow from its field values.
 

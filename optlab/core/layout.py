@@ -20,9 +20,9 @@ from optlab.core.errors import InvalidInput
 if TYPE_CHECKING:
     import torch
 
-Role = Literal["weight", "bias", "gate", "scale"]
+Role = Literal["weight", "bias", "gate", "scale", "other"]
 """Role of a tensor: weights are drawn and decayed; biases start at a constant; biases of gates
-start with open gates; scales start at one.
+start with open gates; scales start at one; others as the model builds them.
 """
 
 

@@ -233,7 +233,7 @@ class _Search:
             # Close to a minimum the value changes by less than its rounding error; there the
             # gradient decides.
             close = (
-                abs(after.value - self.at.value) <= 1e-12 * (1.0 + abs(self.at.value))
+                abs(after.value - self.at.value) <= 1e-12 * (self._first + abs(self.at.value))
                 and after.norm < self.at.norm
             )
             radius = min(radius, float(s.norm())) * (
@@ -345,7 +345,7 @@ def name(
     else:
         values, vectors = _both_ends(hessian)
     largest = float(values.abs().max())
-    rounding = 64.0 * float(torch.finfo(theta.dtype).eps) * (1.0 + abs(float(value)))
+    rounding = 64.0 * float(torch.finfo(theta.dtype).eps) * abs(float(value))
     threshold = max((zero_share(theta.dtype) if zero is None else zero) * largest, rounding)
     negative, zeros = int((values < -threshold).sum()), int((values.abs() <= threshold).sum())
     positive = len(values) - negative - zeros

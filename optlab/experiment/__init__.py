@@ -3,7 +3,7 @@
 Start from :class:`Experiment`.
 """
 
-from optlab.experiment.changes import suited_loss
+from optlab.experiment.changes import suited_initializer, suited_loss
 from optlab.experiment.experiment import FORMAT, LARGEST_FILE, Experiment
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 
@@ -14,5 +14,6 @@ __all__ = [
     "SECTIONS",
     "Experiment",
     "General",
+    "suited_initializer",
     "suited_loss",
 ]

@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from optlab.catalogue.datasets.base import Dataset
+from optlab.catalogue.initializers.base import Start
 from optlab.catalogue.instruments.base import INSTRUMENTS, declared
 from optlab.catalogue.losses.base import Loss
 from optlab.catalogue.models.base import Model
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, did_you_mean, shown
-from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General, default_loss
+from optlab.experiment.sections import (
+    DEFAULTS,
+    PLAIN_SECTIONS,
+    SECTIONS,
+    General,
+    default_initializer,
+    default_loss,
+)
 
 
 def apply_changes(tables: dict[str, Any], changes: Mapping[str, Any]) -> None:
@@ -33,6 +41,8 @@ def apply_changes(tables: dict[str, Any], changes: Mapping[str, Any]) -> None:
         path.startswith(("dataset.", "model.")) for path in changes
     ):
         tables["loss"] = suited_loss(tables)
+    if "model.name" in changes and "initializer.name" not in changes:
+        tables["initializer"] = suited_initializer(tables)
     for path in sorted(changes, key=_rank):
         if path.startswith(f"{INSTRUMENTS}."):
             _set_instrument(tables.setdefault(INSTRUMENTS, {}), path, changes[path])
@@ -51,6 +61,24 @@ def suited_loss(tables: Mapping[str, Any]) -> dict[str, Any]:
     loss = registry.build(Loss, tables["loss"])
     task = model.target_shape(dataset.shape()).task
     return dict(tables["loss"]) if task in loss.tasks else {"name": default_loss(task)}
+
+
+def suited_initializer(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the initializer section of an experiment's tables, or the default of their model.
+
+    The default takes the place of an initializer that the model does not have, and of that of
+    another model if none of its fields was changed.
+
+    Raises:
+        InvalidInput: the model cannot be built.
+    """
+    wanted = default_initializer(registry.build(Model, tables["model"]))
+    present = tables["initializer"]
+    if registry.get(Start, present["name"]).from_constructor:
+        return dict(present) if present["name"] == wanted else {"name": wanted}
+    default = registry.build(Start, {"name": DEFAULTS["initializer"]})
+    untouched = {**default.values(), "name": default.name}
+    return {"name": wanted} if {**untouched, **present} == untouched else dict(present)
 
 
 def _rank(path: str) -> int:

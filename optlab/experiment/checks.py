@@ -73,6 +73,16 @@ def _loss_fits_task(experiment: Experiment) -> Problems:
         )
 
 
+def _start_fits_model(experiment: Experiment) -> Problems:
+    if experiment.initializer.from_constructor and not experiment.model.has_built_start():
+        yield InvalidInput(
+            f"initializer.name is {experiment.initializer.name!r}, which takes the parameters that "
+            f"a constructor of your own sets, but model {experiment.model.name!r} has none; use "
+            f"{experiment.initializer.section.default}.",
+            "initializer.name",
+        )
+
+
 def _stopping_fits_task(experiment: Experiment) -> Problems:
     task = experiment.target_shape().task
     if task not in experiment.stopping.tasks:
@@ -238,6 +248,7 @@ def instrument_problems(experiment: Experiment, layout: Layout) -> Problems:
 
 _RULES: tuple[Callable[[Experiment], Problems], ...] = (
     _loss_fits_task,
+    _start_fits_model,
     _stopping_fits_task,
     _stopping_has_validation,
     _objective_optimizer_stands_alone,

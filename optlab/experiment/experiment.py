@@ -21,7 +21,7 @@ from optlab.catalogue.clipping.base import Clipping
 from optlab.catalogue.continuation.base import Continuation
 from optlab.catalogue.datasets.base import Dataset
 from optlab.catalogue.delays.base import Delay
-from optlab.catalogue.initializers.base import Initializer
+from optlab.catalogue.initializers.base import Start
 from optlab.catalogue.instruments.base import INSTRUMENTS, Instrument, chosen, declared
 from optlab.catalogue.losses.base import Loss
 from optlab.catalogue.models.base import Model
@@ -45,6 +45,7 @@ from optlab.experiment.sections import (
     Budget,
     General,
     MeasurePlan,
+    default_initializer,
     default_loss,
 )
 
@@ -66,7 +67,7 @@ class Experiment:
     dataset: Dataset
     model: Model
     loss: Loss
-    initializer: Initializer
+    initializer: Start
     pretraining: Pretraining
     optimizer: Optimizer
     schedule: Schedule
@@ -130,7 +131,11 @@ class Experiment:
         model = registry.build(Model, tables["model"])
         parts: dict[str, Component] = {"dataset": dataset, "model": model}
         task = model.target_shape(dataset.shape()).task
-        defaults = {**DEFAULTS, "loss": default_loss(task)}
+        defaults = {
+            **DEFAULTS,
+            "loss": default_loss(task),
+            "initializer": default_initializer(model),
+        }
         for key in SECTIONS:
             if key not in parts:
                 parts[key] = registry.build(key, {"name": defaults[key], **tables.get(key, {})})
@@ -235,7 +240,8 @@ class Experiment:
 
         Giving a section another ``name`` starts it from that component's defaults; the other
         changes of the section apply to that component. A loss that does not suit changed data or
-        another model is replaced by the default one, unless the changes name a loss.
+        another model is replaced by the default one, unless the changes name a loss. So is an
+        initializer that the new model does not have, and the default one of the old model.
         ``instruments.conditioning`` is switched by the texts on and off, and by giving one of its
         fields a value (``instruments.conditioning.every``). A title describes the components it was
         given for, so it is dropped when one of them changes, unless the changes give a title.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from optlab.catalogue.initializers.base import Start
+from optlab.catalogue.models.base import Model
 from optlab.core import registry
 from optlab.core.component import Section
 from optlab.core.data import LearningTask
@@ -135,7 +137,7 @@ DEFAULTS: Mapping[str, str] = {
     key: section.default for key, section in registry.sections().items() if section.default
 }
 """Section → the component that fills it where a file omits it. The default loss depends on the task
-(:func:`default_loss`).
+(:func:`default_loss`), the default initializer on the model (:func:`default_initializer`).
 """
 
 
@@ -160,3 +162,15 @@ SHARED_SECTIONS: tuple[str, ...] = tuple(
 def default_loss(task: LearningTask) -> str:
     """Return the name of the loss of an experiment that names none."""
     return "cross_entropy" if task == "classes" else "squared_error"
+
+
+def default_initializer(model: Model) -> str:
+    """Return the name of the initializer of an experiment that names none."""
+    return next(
+        (
+            initializer.name
+            for initializer in registry.components(Start)
+            if model.has_built_start() and initializer.from_constructor
+        ),
+        Start.section.default,
+    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optlab.core.lazy import torch
+from optlab.numerics.scaling import power_of_two
 
 Product = Callable[["torch.Tensor"], "torch.Tensor"]
 """``v [R, P]`` → ``A v [R, P]``; every run has its own matrix."""
@@ -49,6 +50,9 @@ def solve(product: Product, b: torch.Tensor, *, iterations: Any, tolerance: Any)
     Returns:
         The solutions ``[R, P]`` and how each was reached.
     """
+    # The solution is linear in b, and powers of two scale it exactly.
+    unit = power_of_two(b)
+    b = b / unit
     limit = torch.as_tensor(iterations, device=b.device).reshape(-1)
     allowed = torch.as_tensor(tolerance, dtype=b.dtype, device=b.device).reshape(-1)
     x = torch.zeros_like(b)
@@ -83,7 +87,7 @@ def solve(product: Product, b: torch.Tensor, *, iterations: Any, tolerance: Any)
         d = torch.where(active.unsqueeze(1), r + beta * d, d)
         rr = torch.where(active, rr_next, rr)
         active = active & (rr > enough)
-    return Solution(x, rr.sqrt(), used, negative)
+    return Solution(x * unit, rr.sqrt() * unit.squeeze(1), used, negative)
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

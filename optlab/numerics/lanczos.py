@@ -11,6 +11,7 @@ from typing import Any
 
 from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
+from optlab.numerics.scaling import norms
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def lanczos(product: Product, start: torch.Tensor, size: Any) -> Krylov:
     size = min(int(sizes_wanted.max()), parameters)
     basis = start.new_zeros(runs, size, parameters)
     matrix = start.new_zeros(runs, size, size)
-    norm = torch.linalg.vector_norm(start, dim=1, keepdim=True)
+    norm = norms(start).unsqueeze(1)
     v = start / norm.clamp_min(torch.finfo(start.dtype).tiny)
     # A nan in the start propagates into the basis, so that the failure is visible.
     active = (norm.squeeze(1) != 0.0) & (sizes_wanted > 0)
@@ -62,14 +63,14 @@ def lanczos(product: Product, start: torch.Tensor, size: Any) -> Krylov:
         w = product(basis[:, k])
         alpha = (basis[:, k] * w).sum(dim=1)
         matrix[:, k, k] = torch.where(active, alpha, 0.0)
-        scale = torch.maximum(scale, torch.linalg.vector_norm(w, dim=1))
+        scale = torch.maximum(scale, norms(w))
         if k + 1 == size:
             break
         previous = basis[:, : k + 1]
         # One pass leaves rounding errors of the order of the cancellation; two are enough.
         for _ in range(2):
             w = w - torch.einsum("rk,rkp->rp", torch.einsum("rkp,rp->rk", previous, w), previous)
-        beta = torch.linalg.vector_norm(w, dim=1)
+        beta = norms(w)
         active = (
             active & (k + 1 < sizes_wanted) & (beta > 1e3 * torch.finfo(start.dtype).eps * scale)
         )

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 Along = Callable[[float], tuple[float, float, "torch.Tensor"]]
 """Step length t → value φ(t), slope φ'(t) and gradient ``[1, P]`` at that point."""
 
-MAX_STEP = 1e10
-"""Step length beyond which the search stops: the function appears unbounded below."""
+MAX_EXTENSION = 1e10
+"""Multiple of the first trial beyond which the search stops: the function appears unbounded below.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,14 @@ class Search:
 
 
 def search(
-    along: Along, start: Trial, first: float, *, c1: float = 1e-4, c2: float = 0.9, limit: int = 25
+    along: Along,
+    start: Trial,
+    first: float,
+    *,
+    c1: float = 1e-4,
+    c2: float = 0.9,
+    limit: int = 25,
+    shortest: float = 0.0,
 ) -> Search:
     """Search for t with ``φ(t) ≤ φ(0) + c₁ t φ'(0)`` and ``|φ'(t)| ≤ c₂ |φ'(0)|``.
 
@@ -67,23 +75,39 @@ def search(
         c2: constant of the curvature condition, c1 < c2 < 1; about 0.9 for quasi-Newton
             directions and 0.1 for conjugate gradients.
         limit: maximum number of evaluations.
+        shortest: step length up to which rounding error hides the decrease; such steps are not
+            tried.
     """
     if not start.slope < 0.0:
         return Search(start, 0, "the direction is not a descent direction")
-    state = _Search(along, start, c1, c2, limit)
-    best = state.run(first)
+    if first <= shortest:
+        return Search(
+            start, 0, "the expected decrease is below the rounding error of the objective's value"
+        )
+    state = _Search(along, start, first, c1, c2, limit, shortest)
+    best = state.run()
     return Search(best, state.evaluations, state.problem)
 
 
 class _Search:
-    def __init__(self, along: Along, start: Trial, c1: float, c2: float, limit: int) -> None:
-        self.along, self.start, self.c1, self.c2, self.limit = along, start, c1, c2, limit
+    def __init__(
+        self,
+        along: Along,
+        start: Trial,
+        first: float,
+        c1: float,
+        c2: float,
+        limit: int,
+        shortest: float,
+    ) -> None:
+        self.along, self.start, self.first, self.c1, self.c2 = along, start, first, c1, c2
+        self.limit, self.shortest = limit, shortest
         self.evaluations = 0
         self.problem = ""
         self.lowest = start
 
-    def run(self, first: float) -> Trial:
-        before, t = self.start, first
+    def run(self) -> Trial:
+        before, t = self.start, self.first
         while self.evaluations < self.limit:
             trial = self._try(t)
             if not math.isfinite(trial.value) or not math.isfinite(trial.slope):
@@ -102,7 +126,7 @@ class _Search:
                 trial,
                 min(max(2.0 * t, self._cubic(before, trial, outward=True)), 10.0 * t),
             )
-            if t > MAX_STEP:
+            if t > MAX_EXTENSION * self.first:
                 self.problem = "the objective appears unbounded below along this direction"
                 return self.lowest
         return self._fail()
@@ -111,7 +135,7 @@ class _Search:
         """Narrow an interval that contains a good step; ``low`` has the lower value."""
         while self.evaluations < self.limit:
             width = abs(high.t - low.t)
-            if width <= 1e-12 * max(1.0, abs(low.t)):
+            if width <= 1e-12 * max(self.first, low.t) or max(low.t, high.t) <= self.shortest:
                 break
             t = self._cubic(low, high, outward=False)
             edge = 0.1 * width

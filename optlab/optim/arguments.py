@@ -13,7 +13,7 @@ import math
 import numbers
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -74,10 +74,19 @@ def arguments(rule: type[Optimizer]) -> tuple[Argument, ...]:
     for field in sorted(rule.fields(), key=lambda field: field.name != "lr"):
         name = bundles.get(field.name, field.name)
         members = tuple(
-            rule.field(member) for member in rule.torch_arguments.get(name, (field.name,))
+            _declared(rule, member) for member in rule.torch_arguments.get(name, (field.name,))
         )
         result.setdefault(name, Argument(name, members))
     return tuple(result.values())
+
+
+def _declared(rule: type[Optimizer], name: str) -> Field:
+    """Return a field as an argument: as in torch, a rate may be zero.
+
+    Parameters in a group with such a rate are frozen, and schedulers that warm up start there.
+    """
+    field = rule.field(name)
+    return replace(field, gt=None, ge=0.0) if name == "lr" and field.gt == 0.0 else field
 
 
 def common(rule: type[Optimizer]) -> dict[str, tuple[Any, type, str]]:
@@ -109,6 +118,15 @@ def signature(rule: type[Optimizer]) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
+def defaults(accepted: inspect.Signature) -> dict[str, Any]:
+    """Return argument → default, for the values of a parameter group."""
+    return {
+        name: parameter.default
+        for name, parameter in accepted.parameters.items()
+        if name != "params"
+    }
+
+
 def _annotation(argument: Argument) -> Any:
     types = {"number": float, "integer": int, "flag": bool, "choice": str, "text": str}
     members = tuple(types.get(field.kind, tuple) for field in argument.fields)
@@ -124,6 +142,7 @@ def check(rule: type[Optimizer], group: Mapping[str, Any]) -> None:
     """
     values: dict[str, Any] = {}
     paths: dict[str, str] = {}
+    allowed: dict[str, str] = {}
     for argument in arguments(rule):
         setting = group[argument.name]
         count = len(argument.fields)
@@ -136,13 +155,20 @@ def check(rule: type[Optimizer], group: Mapping[str, Any]) -> None:
             zip(argument.fields, setting if argument.bundled else (setting,), strict=True)
         ):
             paths[field.name] = f"{argument.name}[{index}]" if argument.bundled else argument.name
-            values[field.name] = _plain(rule, paths[field.name], value, field.kind)
+            plain = _plain(rule, paths[field.name], value, field.kind)
+            # Only the argument may be zero; the field keeps its bound.
+            zero = field != rule.field(field.name) and not isinstance(plain, bool) and plain == 0
+            values[field.name] = field.default if zero else plain
+            allowed[field.name] = field.allowed
     try:
         rule.build(values, "")
     except InvalidInput as error:
         message = str(error)
         if error.field in paths:
-            message = paths[error.field] + message.removeprefix(error.field)
+            message = (
+                f"{paths[error.field]} is {shown(values[error.field])}, but it must be"
+                f" {allowed[error.field]}."
+            )
         raise ValueError(f"{rule.__name__}: {message}") from None
     extra = common(rule)
     if "weight_decay" in extra:

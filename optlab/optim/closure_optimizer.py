@@ -9,7 +9,8 @@ computes the loss of the module at its current parameters and returns it *withou
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import numbers
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
@@ -22,11 +23,18 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.layout import Layout, Parameter
-from optlab.optim.arguments import arguments, check, documentation, hyperparameters, signature
+from optlab.optim.arguments import (
+    arguments,
+    check,
+    defaults,
+    documentation,
+    hyperparameters,
+    signature,
+)
 from optlab.optim.closure_objective import ClosureObjective, PredictingObjective
-
-_STEP = "step"
-"""Entry of the state that does not belong to the rule."""
+from optlab.optim.groups import group_of
+from optlab.optim.loading import MARK, Shapes, own_state
+from optlab.optim.loading import STEP as _STEP
 
 _CLOSURE = """Closure:
     step(closure) takes a function that computes and returns the loss, without calling backward()
@@ -130,16 +138,12 @@ class ClosureOptimizer(torch.optim.Optimizer):
             )
         if isinstance(param_group, dict):
             values = {**self.defaults, **param_group}
-            check(self.rule, values)
-            if self.rule.needs_predictions and values["likelihood"] not in _likelihoods():
-                raise ValueError(
-                    f"{name}: likelihood is {values['likelihood']!r}, but it must be one of:"
-                    f" {', '.join(_likelihoods())}."
-                )
+            self._check(values)
             for argument in arguments(self.rule):
                 if argument.bundled:
                     param_group[argument.name] = tuple(values[argument.name])
         super().add_param_group(param_group)
+        self.param_groups[-1] = group_of(self.rule, self.param_groups[-1])
         kinds = {
             (parameter.dtype, parameter.device) for parameter in self.param_groups[0]["params"]
         }
@@ -150,9 +154,57 @@ class ClosureOptimizer(torch.optim.Optimizer):
                 " one type on one device."
             )
 
+    def _check(self, values: Mapping[str, Any]) -> None:
+        """Raise an error if a value of a parameter group is not allowed."""
+        name = self.rule.__name__
+        check(self.rule, values)
+        seed = values["seed"]
+        if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+            raise ValueError(f"{name}: seed is {seed!r}, but it must be a whole number at least 0.")
+        if self.rule.needs_predictions and values["likelihood"] not in _likelihoods():
+            raise ValueError(
+                f"{name}: likelihood is {values['likelihood']!r}, but it must be one of:"
+                f" {', '.join(_likelihoods())}."
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state, as torch does, and ``optimizer``, the name of this class."""
+        return {**super().state_dict(), MARK: self.rule.__name__}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the state of this class, with the values of the group.
+
+        Raises:
+            ValueError: it is the state of another optimizer, or it does not fit the parameters.
+                Nothing is changed then.
+        """
+        super().load_state_dict(
+            own_state(
+                self.rule,
+                state_dict,
+                self.param_groups,
+                defaults(_signature(self.rule)),
+                self._check,
+                self._expected,
+            )
+        )
+
+    def _expected(
+        self, group: Mapping[str, Any], index: int, parameter: torch.Tensor
+    ) -> tuple[Shapes, Shapes] | None:
+        parameters = [one for one in self.param_groups[0]["params"] if one.requires_grad]
+        if index > 0 or not parameters:
+            return None
+        h = hyperparameters(self.rule, group)
+        h.step, h.layout = 1, _layout(parameters)
+        theta = torch.cat([one.detach().reshape(-1) for one in parameters]).unsqueeze(0)
+        fresh = self.rule.begin(theta, h)
+        return {name: tuple(value.shape) for name, value in fresh.items()}, {}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.__dict__.setdefault("note", "")
+        self.param_groups = [group_of(self.rule, group) for group in self.param_groups]
         # States saved before an argument was introduced take its default.
         for name, argument in _signature(self.rule).parameters.items():
             if name != "params":

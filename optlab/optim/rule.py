@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -27,12 +27,16 @@ from optlab.optim.arguments import (
     arguments,
     check,
     common,
+    defaults,
     documentation,
     hyperparameters,
     signature,
 )
+from optlab.optim.groups import group_of
+from optlab.optim.loading import MARK, Shapes, own_state
+from optlab.optim.loading import STEP as _STEP
 
-_STEP, _AHEAD = "step", "ahead"
+_AHEAD = "ahead"
 _OWN = frozenset({_STEP, _AHEAD})
 """Entries of the state of a parameter that do not belong to the rule."""
 
@@ -103,9 +107,45 @@ class RuleOptimizer(torch.optim.Optimizer):
                 if argument.bundled:
                     param_group[argument.name] = tuple(values[argument.name])
         super().add_param_group(param_group)
+        self.param_groups[-1] = group_of(self.rule, self.param_groups[-1])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state, as torch does, and ``optimizer``, the name of this class."""
+        return {**super().state_dict(), MARK: self.rule.__name__}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the state of this class, or that of the optimizer of torch with the same rule.
+
+        The values of the groups are loaded, too. After the state of a torch optimizer the next
+        steps are torch's: where the rule has a field ``form``, its value is then ``"torch"``.
+
+        Raises:
+            ValueError: it is the state of another optimizer, or it does not fit the parameters.
+                Nothing is changed then.
+        """
+        super().load_state_dict(
+            own_state(
+                self.rule,
+                state_dict,
+                self.param_groups,
+                defaults(signature(self.rule)),
+                lambda group: check(self.rule, group),
+                self._expected,
+            )
+        )
+
+    def _expected(
+        self, group: Mapping[str, Any], index: int, parameter: torch.Tensor
+    ) -> tuple[Shapes, Shapes]:
+        flat = _flat(parameter)
+        return {
+            name: tuple(parameter.shape if value.shape == flat.shape else value.shape)
+            for name, value in self.rule.start(flat).items()
+        }, {_AHEAD: tuple(parameter.shape)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self.param_groups = [group_of(self.rule, group) for group in self.param_groups]
         # States saved before an argument was introduced take its default.
         for group in self.param_groups:
             for name, argument in signature(self.rule).parameters.items():

@@ -173,13 +173,14 @@ def _resources() -> Iterable[Finding]:
 
 
 def _extensions() -> Iterable[Finding]:
-    """Check the optimizers that installed packages register.
+    """Check the optimizers that installed packages register, and the user's own models.
 
     Optimizers of torch that OptLab does not offer are not a problem of this machine.
     """
     refused = {
         name: reason
-        for name, reason in registry.refused("optimizer").items()
+        for kind in registry.kinds()
+        for name, reason in registry.refused(kind).items()
         if not name.startswith("torch.")
     }
     for name, reason in refused.items():
@@ -187,7 +188,8 @@ def _extensions() -> Iterable[Finding]:
             "extension",
             f"{name}: {reason}",
             False,
-            "Update or remove the package, or report it to its authors.",
+            "Update or remove the package, or report it to its authors; register a model of your own"
+            " again.",
         )
 
 

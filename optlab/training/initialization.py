@@ -81,4 +81,14 @@ def initialization_context(objective: Objective, training: Part) -> Initializati
         return values
 
     targets = objective.model.targets(x.unsqueeze(0), y.unsqueeze(0))[0]
-    return InitializationContext(targets, objective.shape.outputs, losses, traced)
+
+    def built(source: torch.Generator) -> torch.Tensor:
+        return objective.model.built_start(objective.shape, source)
+
+    return InitializationContext(
+        targets,
+        objective.shape.outputs,
+        losses,
+        traced,
+        built if objective.model.has_built_start() else None,
+    )

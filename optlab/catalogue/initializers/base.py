@@ -18,6 +18,9 @@ from optlab.core.fields import choice, integer, number
 from optlab.core.layout import Layout, Parameter
 from optlab.core.lazy import torch
 
+_AS_BUILT = frozenset({"scale", "other"})
+"""Roles of tensors that start as the model builds them, if it has a start of its own."""
+
 
 @dataclass(frozen=True)
 class InitializationContext:
@@ -29,16 +32,19 @@ class InitializationContext:
         losses: parameters ``[P]`` → the objective on the whole training set, weight decay included.
         traced: parameters ``[P]`` and indices of examples ``[m]`` → name and value ``[m, …]`` of
             each intermediate result of the forward pass.
+        built: generator → parameters ``[P]`` of a newly built model; None for models without a
+            start of their own.
     """
 
     y: torch.Tensor
     outputs: int
     losses: Callable[[torch.Tensor], float]
     traced: Callable[[torch.Tensor, torch.Tensor], Mapping[str, torch.Tensor]]
+    built: Callable[[torch.Generator], torch.Tensor] | None = None
 
 
-class Initializer(Component):
-    """Base of all initializers."""
+class Start(Component):
+    """Base of all initializers: how the parameters of a run start."""
 
     kind: ClassVar[str] = "initializer"
     section: ClassVar[Section] = Section(
@@ -49,6 +55,36 @@ class Initializer(Component):
         form_order=50,
         default="normalized",
     )
+
+    from_constructor: ClassVar[bool] = False
+    """Whether all parameters are those of a newly built model.
+
+    Only models that have such a start (``has_built_start``) can be combined with it, and it is
+    their default.
+    """
+
+    @abstractmethod
+    def start(
+        self,
+        layout: Layout,
+        generator: torch.Generator,
+        context: InitializationContext | None = None,
+    ) -> torch.Tensor:
+        """Return initial parameters ``[P]`` in float64 on the CPU.
+
+        Args:
+            layout: the tensors of the model.
+            generator: source of all draws.
+            context: the model and its training set; without it, the result is the first draw,
+                without any adjustment.
+        """
+
+
+class Initializer(Start):
+    """Base of the initializers that draw weights and set biases.
+
+    Tensors that are neither, as a user's module may have, start as the model builds them.
+    """
 
     bias: float = number(
         0.0,
@@ -98,16 +134,8 @@ class Initializer(Component):
         generator: torch.Generator,
         context: InitializationContext | None = None,
     ) -> torch.Tensor:
-        """Return initial parameters ``[P]`` in float64 on the CPU.
-
-        Args:
-            layout: the tensors of the model.
-            generator: source of all draws.
-            context: the training set; without it, the result is the first draw, without any
-                adjustment.
-        """
         if context is None:
-            return self._drawn(layout, generator)
+            return self._drawn(layout, generator, None)
         starts = [self._one(layout, generator, context) for _ in range(self.tries)]
         return min(starts, key=context.losses) if len(starts) > 1 else starts[0]
 
@@ -130,7 +158,10 @@ class Initializer(Component):
         generator: torch.Generator,
         context: InitializationContext,
     ) -> torch.Tensor:
-        theta = self.adjusted(self._drawn(layout, generator), layout, generator, context)
+        built = None
+        if context.built is not None and any(p.role in _AS_BUILT for p in layout.parameters):
+            built = context.built(generator)
+        theta = self.adjusted(self._drawn(layout, generator, built), layout, generator, context)
         if self.output_bias == "marginal":
             theta = theta.clone()
             for parameter, part in zip(
@@ -144,16 +175,23 @@ class Initializer(Component):
                     part.copy_(marginal(context.y, context.outputs))
         return theta
 
-    def _drawn(self, layout: Layout, generator: torch.Generator) -> torch.Tensor:
-        return torch.cat(
-            [self._part(parameter, generator).reshape(-1) for parameter in layout.parameters]
-        )
+    def _drawn(
+        self, layout: Layout, generator: torch.Generator, built: torch.Tensor | None
+    ) -> torch.Tensor:
+        parts = [self._part(parameter, generator) for parameter in layout.parameters]
+        if built is not None:
+            own = layout.split(built.unsqueeze(0))
+            parts = [
+                theirs[0] if parameter.role in _AS_BUILT else part
+                for parameter, part, theirs in zip(layout.parameters, parts, own, strict=True)
+            ]
+        return torch.cat([part.reshape(-1) for part in parts])
 
     def _part(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         if parameter.role == "weight":
             return self.weight(parameter, generator)
-        constant = {"bias": self.bias, "gate": self.gate_bias, "scale": 1.0}[parameter.role]
-        return torch.full(parameter.shape, constant, dtype=torch.float64)
+        constants = {"bias": self.bias, "gate": self.gate_bias, "scale": 1.0, "other": 1.0}
+        return torch.full(parameter.shape, constants[parameter.role], dtype=torch.float64)
 
 
 def marginal(y: torch.Tensor, outputs: int) -> torch.Tensor:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 
 from optlab.catalogue.models.base import ForwardContext, Model, Trace
 from optlab.core.data import DataShape
-from optlab.core.errors import RunFailed, StoreError
+from optlab.core.errors import InvalidInput, RunFailed, StoreError
 from optlab.core.fields import Sizes, flag, integer, number, sizes, text
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
@@ -31,6 +31,14 @@ class OwnModel(Model):
 
     registration: ClassVar[Registration]
 
+    @classmethod
+    def unavailable(cls) -> str:
+        try:
+            sources.confirmed(cls.registration)
+        except (InvalidInput, StoreError) as error:
+            return str(error)
+        return ""
+
     def layout(self, shape: DataShape) -> Layout:
         # Loaded each time, since the user may have withdrawn the confirmation.
         cls: Any = sources.load(self.registration)
@@ -44,6 +52,17 @@ class OwnModel(Model):
             _laid_out.pop(next(iter(_laid_out)), None)
         _laid_out[key] = (shape, examined, sources.takes(cls, "inputs"))
         return examined.layout
+
+    def has_built_start(self) -> bool:
+        return True
+
+    def built_start(self, shape: DataShape, generator: torch.Generator) -> torch.Tensor:
+        cls: Any = sources.load(self.registration)
+        seed = int(torch.randint(2**31, (1,), generator=generator).item())
+        module = built(_constructor(self, cls, shape), _description(self), seed)
+        return torch.cat(
+            [parameter.detach().double().cpu().reshape(-1) for parameter in module.parameters()]
+        )
 
     def forward(
         self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
@@ -126,12 +145,10 @@ class OwnModel(Model):
         if key not in kept:
             while len(kept) >= _KEPT:
                 kept.pop(next(iter(kept)))
-            with torch.random.fork_rng(devices=[]):
-                # Constants drawn by the constructor are the same in every module.
-                torch.manual_seed(0)
-                module = built(
-                    _constructor(self, sources.load(self.registration), shape), _description(self)
-                )
+            # Constants drawn by the constructor are the same in every module.
+            module = built(
+                _constructor(self, sources.load(self.registration), shape), _description(self), 0
+            )
             kept[key] = module.to(device=x.device, dtype=x.dtype).train(training)
         return kept[key]
 
@@ -173,10 +190,25 @@ def _call(
 def registered() -> tuple[list[type[Model]], dict[str, str]]:
     """Return a component class for each registered model, and name → why it cannot be used."""
     try:
-        registrations = records.read()
+        entries = records.read_entries()
     except StoreError as error:
         return [], {f"{records.PREFIX}…": str(error)}
-    return [component_class(registration) for registration in registrations], {}
+    models: list[type[Model]] = []
+    refused: dict[str, str] = {}
+    for entry in entries:
+        if entry.registration is None:
+            refused[f"{records.PREFIX}{entry.label}"] = entry.problem
+            continue
+        model = component_class(entry.registration)
+        try:
+            model.build({}, "")
+        except InvalidInput as error:
+            refused[model.name] = (
+                f"A default of its constructor is no value of a field: {error} Register it again."
+            )
+        else:
+            models.append(model)
+    return models, refused
 
 
 @functools.cache
@@ -192,8 +224,8 @@ def component_class(registration: Registration) -> type[OwnModel]:
     paragraphs = [
         f"Your own class {registration.cls}, registered on this machine.",
         f"It is executed from {registration.origin} as long as the file is unchanged since you "
-        "confirmed it. Its parameters are set by the initializer of the experiment, not by its "
-        "constructor.",
+        "confirmed it. By default its parameters start as its constructor sets them, seeded by the "
+        "seed of the run.",
     ]
     if fixed:
         paragraphs.append(f"These arguments keep their defaults: {', '.join(fixed)}.")

@@ -15,6 +15,7 @@ from typing import ClassVar
 from optlab.catalogue.models.capabilities import (
     AuxiliaryHeads,
     BatchNormalization,
+    BuiltStart,
     LayerStack,
     Moments,
     OwnLoss,
@@ -65,6 +66,7 @@ class Model(
     RestrictedInputs,
     OwnLoss,
     SurrogateGradient,
+    BuiltStart,
     BatchNormalization,
     AuxiliaryHeads,
     LayerStack,

@@ -103,6 +103,26 @@ class SurrogateGradient:
         raise TypeError(f"{type(self).__name__} follows the gradient of its loss")
 
 
+class BuiltStart:
+    """Parameters that a constructor sets, as that of a user's module does."""
+
+    def has_built_start(self) -> bool:
+        """Return whether :meth:`built_start` gives the parameters of a newly built model."""
+        return False
+
+    def built_start(self, shape: DataShape, generator: torch.Generator) -> torch.Tensor:
+        """Return the parameters ``[P]`` of a newly built model, float64 on the CPU.
+
+        Args:
+            shape: shape of the data.
+            generator: seeds whatever the constructor draws.
+
+        Raises:
+            TypeError: initializers draw all parameters of the model.
+        """
+        raise TypeError(f"{type(self).__name__} has no start of its own")
+
+
 class BatchNormalization:
     """A training pass in which the examples of a batch depend on each other."""
 

@@ -14,7 +14,13 @@ from typing import Any
 from optlab.catalogue.optimizers.base import Objective, Outcome, State
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.lazy import torch
+from optlab.numerics.scaling import dot
 from optlab.numerics.wolfe import Search, Trial, search
+
+_EXTENT = 0.1
+"""Length of a first trial relative to ‖θ‖."""
+_DECREASE = 1e4
+"""Least decrease that a first trial predicts, in units of the rounding error of the value."""
 
 SingleStep = Callable[["torch.Tensor", Objective, State, Hyperparameters], Outcome]
 """A step of one run.
@@ -85,29 +91,41 @@ def line_search(
         c2: largest slope that is accepted, as a share of the slope at the start.
     """
     start = Trial(0.0, value.item(), dot(g, d), g)
-    if 0.0 < -first * start.slope <= 4.0 * torch.finfo(theta.dtype).eps * abs(start.value):
-        return Search(
-            start, 0, "the expected decrease is below the rounding error of the objective's value"
-        )
+    rounding = 4.0 * float(torch.finfo(theta.dtype).eps) * abs(start.value)
 
     def along(t: float) -> tuple[float, float, torch.Tensor]:
         trial_value, gradient = objective.gradient(theta + t * d)
         return trial_value.item(), dot(gradient, d), gradient
 
-    return search(along, start, first, c1=min(1e-4, 0.1 * c2), c2=c2)
+    shortest = rounding / -start.slope if start.slope < 0.0 else 0.0
+    return search(along, start, first, c1=min(1e-4, 0.1 * c2), c2=c2, shortest=shortest)
 
 
-def initial_step_length(g: torch.Tensor) -> float:
-    """Return the first step length along ``−g`` ``[1, P]`` when the curvature is unknown.
+def initial_step_length(
+    theta: torch.Tensor, value: torch.Tensor, g: torch.Tensor, d: torch.Tensor | None = None
+) -> float:
+    """Return the length of the first trial along a direction when the curvature is unknown.
 
-    It is 1, or smaller where the first trial point would be further than 1 from the start.
+    The trial point is a tenth of ‖θ‖ from the start, but not further than where the linear model
+    reaches zero, and far enough that its decrease exceeds rounding error; from θ = 0 it is where
+    the linear model reaches zero. So the points that are tried do not depend on the units of the objective or of the parameters.
+
+    Args:
+        theta: parameters ``[1, P]``.
+        value: value of the objective there, ``[1]``.
+        g: gradient there, ``[1, P]``.
+        d: direction of descent ``[1, P]``; by default ``−g``.
     """
-    return min(1.0, 1.0 / math.sqrt(dot(g, g)))
-
-
-def dot(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Return the inner product of two rows ``[1, P]``."""
-    return float((a * b).sum())
+    d = -g if d is None else d
+    unit = math.sqrt(dot(d, d))
+    to_zero = abs(value.item()) / -dot(g, d)
+    extent = math.sqrt(dot(theta, theta)) / unit
+    if extent == 0.0:
+        return to_zero or 1.0 / unit
+    epsilon = float(torch.finfo(theta.dtype).eps)
+    length = max(_EXTENT * extent, _DECREASE * epsilon * to_zero)
+    # A value that happens to be near zero says nothing about the distance to a minimum.
+    return min(length, max(to_zero, math.sqrt(epsilon) * extent))
 
 
 def has_positive_curvature(s: torch.Tensor, y: torch.Tensor) -> bool:
@@ -115,4 +133,5 @@ def has_positive_curvature(s: torch.Tensor, y: torch.Tensor) -> bool:
 
     Only such a pair can update an estimate of the inverse Hessian.
     """
-    return dot(s, y) > float(torch.finfo(s.dtype).eps) * math.sqrt(dot(s, s) * dot(y, y))
+    sizes = math.sqrt(dot(s, s)) * math.sqrt(dot(y, y))
+    return dot(s, y) > float(torch.finfo(s.dtype).eps) * sizes

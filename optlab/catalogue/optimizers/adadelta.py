@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.lazy import torch
 
@@ -39,6 +40,9 @@ class AdaDelta(Optimizer):
     differences: ClassVar[str] = (
         "Same as torch.optim.Adadelta (ρ 0.9, δ 1e-6). The factor ε is not part of the paper; its"
         " default is 1."
+    )
+    torch_state: ClassVar[TorchState | None] = TorchState(
+        "Adadelta", tensors={"r": "square_avg", "u": "acc_delta"}
     )
 
     lr: float = shared.learning_rate(

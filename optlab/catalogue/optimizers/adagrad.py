@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.lazy import torch
 
@@ -39,6 +40,9 @@ class AdaGrad(Optimizer):
     differences: ClassVar[str] = (
         "torch.optim.Adagrad has the same rule with δ = 1e-10; its lr_decay and"
         " initial_accumulator_value are 0 by default, as in this rule."
+    )
+    torch_state: ClassVar[TorchState | None] = TorchState(
+        "Adagrad", tensors={"r": "sum"}, requires={"lr_decay": 0}
     )
 
     lr: float = shared.learning_rate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.lazy import torch
 
@@ -41,6 +42,11 @@ class Adam(Optimizer):
     )
     differences: ClassVar[str] = "Same as torch.optim.Adam, which calls (ρ₁, ρ₂) betas and δ eps."
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
+    torch_state: ClassVar[TorchState | None] = TorchState(
+        "Adam",
+        tensors={"s": "exp_avg", "r": "exp_avg_sq"},
+        requires={"amsgrad": False, "decoupled_weight_decay": False},
+    )
 
     lr: float = shared.learning_rate(
         0.001,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.lazy import torch
 
@@ -44,6 +45,11 @@ class AdamW(Optimizer):
         " alone, in this rule and in torch by the learning rate. Biases decay, too."
     )
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
+    torch_state: ClassVar[TorchState | None] = TorchState(
+        "AdamW",
+        tensors={"s": "exp_avg", "r": "exp_avg_sq"},
+        requires={"amsgrad": False, "decoupled_weight_decay": True},
+    )
 
     lr: float = shared.learning_rate(
         0.001,

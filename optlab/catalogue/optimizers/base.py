@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
+from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.core.component import Component, Section
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Optimizer(Component):
 
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {}
     """Argument of ``torch.optim`` → fields that it bundles: ``{"betas": ("beta1", "beta2")}``."""
+    torch_state: ClassVar[TorchState | None] = None
+    """The optimizer of torch whose state it can continue, if there is one."""
     elementwise: ClassVar[bool] = True
     """Whether the rule treats parameters independently, so that it can be applied per tensor."""
     along_gradient: ClassVar[bool] = False

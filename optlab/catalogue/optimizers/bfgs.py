@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._runs import (
-    dot,
     has_positive_curvature,
     initial_step_length,
     line_search,
@@ -15,6 +15,7 @@ from optlab.catalogue.optimizers._runs import (
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
+from optlab.numerics.scaling import dot
 
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
@@ -41,7 +42,8 @@ class BFGS(ObjectiveOptimizer):
     gradient plus one per trial of the line search, usually 2 in total.
 
     If the direction is not a descent direction or the line search fails, the matrix is reset and
-    the method restarts from the negative gradient; the run reports it.
+    the method restarts from the negative gradient; the run reports it. After a failed search the
+    matrix is a multiple of the identity: the directions of the curvature are forgotten, not its size.
     """
 
     name: ClassVar[str] = "bfgs"
@@ -101,7 +103,7 @@ class BFGS(ObjectiveOptimizer):
 
 
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
-    """Take one step; ``pairs`` counts the updates since the matrix was the identity."""
+    """Take one step; ``pairs`` counts the updates, 0 while the matrix is the identity."""
     value, g = objective.gradient(theta)
     if not dot(g, g) > 0.0:
         return Outcome(theta, state, value, g)
@@ -114,14 +116,15 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
             " follows the negative gradient"
         )
         matrix, pairs, d = _identity(matrix), 0, -g
-    search = line_search(
-        theta, d, objective, value, g, 1.0 if pairs else initial_step_length(g), h.c2
-    )
+    first = 1.0 if pairs else initial_step_length(theta, value, g, d)
+    search = line_search(theta, d, objective, value, g, first, h.c2)
     best = search.best
     after = theta + best.t * d
     if search.problem:
         notes.append(f"the line search failed: {search.problem}; the inverse Hessian was reset")
-        matrix, pairs = _identity(matrix), 0
+        # The size of the curvature is known, if the matrix was updated; its directions are not.
+        size = float(matrix.diagonal(dim1=1, dim2=2).mean()) if pairs else 1.0
+        matrix, pairs = _identity(matrix) * size, min(pairs, 1)
     else:
         s, y = best.t * d, best.gradient - g
         # Positive wherever the strong Wolfe conditions hold, up to rounding.
@@ -146,18 +149,17 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
 def _updated(matrix: torch.Tensor, s: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return the inverse Hessian ``[1, P, P]`` updated with the pair ``s``, ``y`` ``[1, P]``.
 
-    The rule is multiplied out, which costs P² instead of P³ operations.
+    The rule is multiplied out, which costs P² instead of P³ operations. With s and y of unit
+    length every product is of the size of the matrix, however long the step or steep the objective;
+    ρ alone would overflow.
     """
+    length, change = math.sqrt(dot(s, s)), math.sqrt(dot(y, y))
+    s, y = s / length, y / change
     rho = 1.0 / dot(s, y)
     my = (matrix @ y.unsqueeze(2)).squeeze(2)
-    cross = s.unsqueeze(2) * my.unsqueeze(1)
-    # In this order every product is of moderate size, however short the step; rho alone grows
-    # without bound near a minimum.
-    return (
-        matrix
-        - rho * (cross + cross.transpose(1, 2))
-        + rho * s.unsqueeze(2) * (s.unsqueeze(1) * (rho * dot(y, my) + 1.0))
-    )
+    cross = s.unsqueeze(2) * (rho * my).unsqueeze(1)
+    along = rho * rho * dot(y, my) + rho * (length / change)
+    return matrix - (cross + cross.transpose(1, 2)) + along * s.unsqueeze(2) * s.unsqueeze(1)
 
 
 def _identity(matrix: torch.Tensor) -> torch.Tensor:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
-from optlab.catalogue.optimizers._runs import dot, initial_step_length, line_search, run_by_run
+from optlab.catalogue.optimizers._runs import initial_step_length, line_search, run_by_run
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.fields import choice, integer
 from optlab.core.lazy import torch
+from optlab.numerics.scaling import dot
 
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
@@ -107,8 +108,8 @@ class ConjugateGradient(ObjectiveOptimizer):
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
     """Take one step.
 
-    ``gain`` is t·gᵀd of the last step; the first trial of the next one has the length that predicts
-    the same decrease. ``since`` counts the steps since a restart.
+    ``gain`` is t·gᵀd of the last step that moved; the first trial of the next one has the length
+    that predicts the same decrease. ``since`` counts the steps since a restart.
     """
     value, g = objective.gradient(theta)
     gg = dot(g, g)
@@ -124,10 +125,10 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         )
         d, since = -g, 0
     slope, gain = dot(g, d), float(state["gain"].item())
-    search = line_search(
-        theta, d, objective, value, g, gain / slope if gain < 0.0 else initial_step_length(g), h.c2
-    )
+    first = gain / slope if gain < 0.0 else initial_step_length(theta, value, g, d)
+    search = line_search(theta, d, objective, value, g, first, h.c2)
     best = search.best
+    gain = best.t * slope if best.t > 0.0 else gain
     beta = _beta(h.form, gg, g, best.gradient)
     since += 1
     if since >= (int(h.restart) or theta.shape[1]):
@@ -141,7 +142,7 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     after: State = {
         "d": d,
         "beta": torch.full_like(state["beta"], beta),
-        "gain": torch.full_like(state["gain"], 0.0 if search.problem else best.t * slope),
+        "gain": torch.full_like(state["gain"], gain),
         "since": torch.full_like(state["since"], since),
     }
     return Outcome(theta + best.t * d, after, value, g, ("; ".join(notes),))

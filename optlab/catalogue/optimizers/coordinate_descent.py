@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
-from optlab.catalogue.optimizers._runs import dot, line_search, run_by_run
+from optlab.catalogue.optimizers._runs import initial_step_length, line_search, run_by_run
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.fields import choice, integer
 from optlab.core.lazy import torch
+from optlab.numerics.scaling import dot
 
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
@@ -18,6 +19,9 @@ _EXACT = 1e-6
 
 On a quadratic function the second trial is exact up to rounding.
 """
+
+_REACH = 1e6
+"""Factor by which the first trial may differ from :func:`initial_step_length`."""
 
 
 class CoordinateDescent(ObjectiveOptimizer):
@@ -53,7 +57,7 @@ class CoordinateDescent(ObjectiveOptimizer):
         0.1,
         slider=(1e-5, 10.0),
         help="Step length in units of the gradient of the block; with an exact search, the length"
-        " of the first trial.",
+        " of the first trial, unless it is out of all proportion.",
         why="As for gradient descent; a single coordinate often allows a larger rate.",
     )
     block: int = integer(
@@ -100,6 +104,9 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     d[:, block] = -g[:, block]
     if h.length == "rate" or not dot(d, d) > 0.0:
         return Outcome(theta + h.lr * d, state, value, g)
-    search = line_search(theta, d, objective, value, g, h.lr, _EXACT)
+    # The rate is a length in the units of the user; a guess without units bounds it.
+    guess = initial_step_length(theta, value, g, d)
+    first = min(max(float(h.lr), guess / _REACH), guess * _REACH)
+    search = line_search(theta, d, objective, value, g, first, _EXACT)
     note = f"the line search failed: {search.problem}" if search.problem else ""
     return Outcome(theta + search.best.t * d, state, value, g, (note,))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
 from optlab.catalogue.optimizers._runs import (
-    dot,
     has_positive_curvature,
     initial_step_length,
     line_search,
@@ -15,6 +14,7 @@ from optlab.catalogue.optimizers._runs import (
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.fields import integer
 from optlab.core.lazy import torch
+from optlab.numerics.scaling import dot
 
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
@@ -112,9 +112,8 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
             " follows the negative gradient"
         )
         pairs, d = 0, -g
-    search = line_search(
-        theta, d, objective, value, g, 1.0 if pairs else initial_step_length(g), h.c2
-    )
+    first = 1.0 if pairs else _first_length(theta, value, g, state)
+    search = line_search(theta, d, objective, value, g, first, h.c2)
     best = search.best
     after = {"s": state["s"], "y": state["y"]}
     if search.problem:
@@ -133,6 +132,14 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
             notes.append("the gradient did not change along the step; the pair was not stored")
     after["pairs"] = torch.full_like(state["pairs"], pairs)
     return Outcome(theta + best.t * d, after, value, g, ("; ".join(notes),))
+
+
+def _first_length(theta: torch.Tensor, value: torch.Tensor, g: torch.Tensor, state: State) -> float:
+    """Return the first step length along ``−g``: by the curvature of the newest pair, if any."""
+    s, y = state["s"][:, -1], state["y"][:, -1]
+    if has_positive_curvature(s, y):
+        return dot(s, y) / dot(y, y)
+    return initial_step_length(theta, value, g)
 
 
 def _product(g: torch.Tensor, s: torch.Tensor, y: torch.Tensor, pairs: int) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import choice
 from optlab.core.lazy import torch
@@ -40,6 +41,12 @@ class Momentum(Optimizer):
         "torch.optim.SGD(momentum=α) accumulates v without ε and multiplies by ε afterwards (the"
         " form “torch”). Both agree while ε is constant. Under a schedule they differ, because in"
         " the form “notes” a velocity gained at a high rate keeps its speed."
+    )
+    torch_state: ClassVar[TorchState | None] = TorchState(
+        "SGD",
+        tensors={"v": "momentum_buffer"},
+        values={"form": "torch"},
+        requires={"nesterov": False, "dampening": 0},
     )
 
     lr: float = shared.learning_rate(

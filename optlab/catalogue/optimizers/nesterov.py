@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import choice
 from optlab.core.lazy import torch
@@ -43,6 +44,12 @@ class Nesterov(Optimizer):
         "torch.optim.SGD(nesterov=True) stores the interim point θ + αv instead of θ and evaluates"
         " the gradient there (the form “torch”). After this change of variables both give the"
         " same numbers while ε and α are constant."
+    )
+    torch_state: ClassVar[TorchState | None] = TorchState(
+        "SGD",
+        tensors={"v": "momentum_buffer"},
+        values={"form": "torch"},
+        requires={"nesterov": True, "dampening": 0},
     )
 
     lr: float = shared.learning_rate(

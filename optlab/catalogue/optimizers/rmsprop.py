@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import choice
 from optlab.core.lazy import torch
@@ -37,6 +38,13 @@ class RMSProp(Optimizer):
     differences: ClassVar[str] = (
         "torch.optim.RMSprop adds δ outside the square root (the form “torch”) and calls ρ alpha,"
         " with default 0.99."
+    )
+    torch_state: ClassVar[TorchState | None] = TorchState(
+        "RMSprop",
+        tensors={"r": "square_avg"},
+        arguments={"rho": "alpha"},
+        values={"form": "torch"},
+        requires={"momentum": 0, "centered": False},
     )
 
     lr: float = shared.learning_rate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class SGD(Optimizer):
     along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, Algorithm 8.1."
     differences: ClassVar[str] = "Same as torch.optim.SGD without momentum."
+    torch_state: ClassVar[TorchState | None] = TorchState(
+        "SGD", requires={"momentum": 0, "nesterov": False}
+    )
 
     lr: float = shared.learning_rate(
         0.1,

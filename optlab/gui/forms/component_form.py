@@ -206,7 +206,15 @@ def _picker(kind: str) -> QComboBox:
             if component.group == group:
                 item = QStandardItem(component.label)
                 item.setData(component.name, Qt.ItemDataRole.UserRole)
-                item.setToolTip(sentence(component))
+                reason = component.unavailable()
+                if reason:
+                    item.setText(f"{component.label} (not available)")
+                item.setToolTip(reason or sentence(component))
                 model.appendRow(item)
+    for name, reason in registry.refused(kind).items():
+        item = QStandardItem(f"{name} (not available)")
+        item.setToolTip(reason)
+        item.setFlags(Qt.ItemFlag.NoItemFlags)
+        model.appendRow(item)
     combo.setModel(model)
     return combo

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QScrollArea, QVBoxLayou
 from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.fields import Field
-from optlab.experiment import Experiment, suited_loss
+from optlab.experiment import Experiment, suited_initializer, suited_loss
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General, section_of
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.field_editor import FieldEditor
@@ -55,6 +55,7 @@ class ExperimentPanel(QScrollArea):
         self._previewed: dict[str, Any] | None = None
         self._title, self._title_typed = "", False
         self._titled: dict[str, Any] = {}
+        self._initialized_model = ""
         self._saved: dict[str, Any] = {}
         self.components = {kind: ComponentForm(kind) for kind in SECTIONS}
         self.plain = {name: FieldsForm(owner, name) for name, owner in PLAIN_SECTIONS.items()}
@@ -158,6 +159,7 @@ class ExperimentPanel(QScrollArea):
 
     def _fill(self, experiment: Experiment) -> None:
         tables = experiment.to_dict()
+        self._initialized_model = experiment.model.name
         self._instruments = tables.get(INSTRUMENTS, {})
         for kind, form in self.components.items():
             form.set_values(tables[kind])
@@ -266,6 +268,8 @@ class ExperimentPanel(QScrollArea):
     def _edited(self, section: str) -> None:
         if section in ("dataset", "model"):
             self._fit_loss(section)
+            if section == "model":
+                self._fit_initializer()
         elif section == "loss":
             self.loss_note.hide()
         if section == "dataset":
@@ -302,6 +306,21 @@ class ExperimentPanel(QScrollArea):
             )
             self.loss_note.show()
             self.sections["loss"].set_opened(True)
+
+    def _fit_initializer(self) -> None:
+        """Select the initializer that suits another model; the check shows what is wrong else."""
+        if self.components["model"].errors() or self.components["initializer"].errors():
+            return
+        model = self.chosen("model")
+        if model == self._initialized_model:
+            return
+        self._initialized_model = model
+        try:
+            fitted = suited_initializer(self._tables())
+        except OptLabError:
+            return
+        if fitted["name"] != self.chosen("initializer"):
+            self.components["initializer"].set_values(fitted)
 
     def _send_live_value(self, path: str) -> None:
         kind, _, name = path.partition(".")

@@ -8,10 +8,13 @@ the examples of a batch cannot take part, and the user learns why.
 from __future__ import annotations
 
 import math
+import random
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
@@ -45,7 +48,7 @@ def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = built(make, what).double()
+        module = built(make, what, 0).double()
         layout = layout_of(module, shape.outputs, what)
         x = torch.rand(_EXAMPLES, *((shape.width,) if flat else shape.inputs), dtype=torch.float64)
         outputs = _tried(module.train(), x, shape, what)
@@ -62,23 +65,32 @@ def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
         return Examined(layout, _batched(module.train(), x))
 
 
-def built(make: Make, what: str) -> torch.nn.Module:
-    """Build the module.
+def built(make: Make, what: str, seed: int) -> torch.nn.Module:
+    """Build the module; what its constructor draws depends on the seed alone.
 
     Raises:
         InvalidInput: the constructor failed; the message holds its error.
     """
+    python, arrays = random.getstate(), np.random.get_state()
     try:
-        return make()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed)
+            return make()
     except USER_ERRORS as error:
         raise InvalidInput(f"{what} cannot be built: {explained(error)}.", "model.name") from error
+    finally:
+        random.setstate(python)
+        np.random.set_state(arrays)
 
 
 def layout_of(module: torch.nn.Module, outputs: int, what: str) -> Layout:
     """The parameter tensors of a module.
 
-    What each is for follows from its axes: two and more make a weight, one a bias, or a scale by
-    its name.
+    What each is for follows from its axes and its name: two axes and more make a weight, one a bias
+    or a scale if it is called so. Whatever is no weight and no bias starts as the constructor sets
+    it.
 
     Raises:
         InvalidInput: it has no parameters, or one that cannot be trained here.
@@ -126,9 +138,9 @@ def _parameter(name: str, shape: tuple[int, ...]) -> Parameter:
     if len(shape) >= 2:
         field = math.prod(shape[2:])  # the places of a convolution's kernel
         return Parameter(name, shape, "weight", shape[1] * field, shape[0] * field)
-    role: Role = (
-        "scale" if name.rpartition(".")[2] in ("weight", "scale", "gain", "gamma") else "bias"
-    )
+    last = name.rpartition(".")[2]
+    scales = ("weight", "scale", "gain", "gamma")
+    role: Role = "bias" if last == "bias" else "scale" if last in scales else "other"
     return Parameter(name, shape, role, shape[0], shape[0])
 
 

@@ -95,11 +95,43 @@ def name_of(cls: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls).lower().strip("_")
 
 
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the file: a registration, or why it is none.
+
+    Attributes:
+        label: its name, or ``entry 2`` where the name itself is wrong.
+        table: the entry as it is in the file.
+        registration: None where it is damaged.
+        problem: a sentence that says why; "" where it is not.
+    """
+
+    label: str
+    table: Any
+    registration: Registration | None
+    problem: str = ""
+
+
 def read() -> tuple[Registration, ...]:
-    """All registrations, by name.
+    """All registrations, by name, without damaged entries.
 
     Raises:
-        StoreError: the file is damaged, or of a newer OptLab.
+        StoreError: the file is damaged as a whole, or of a newer OptLab.
+    """
+    found = [entry.registration for entry in read_entries()]
+    return tuple(
+        sorted(
+            (registration for registration in found if registration is not None),
+            key=lambda registration: registration.name,
+        )
+    )
+
+
+def read_entries() -> tuple[Entry, ...]:
+    """All entries, in the order of the file; one that is damaged does not affect the others.
+
+    Raises:
+        StoreError: the file is damaged as a whole, or of a newer OptLab.
     """
     path = place()
     try:
@@ -110,27 +142,51 @@ def read() -> tuple[Registration, ...]:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from None
     try:
         tables = tomllib.loads(content.decode("utf-8"))
-        if tables.get("format") != FORMAT:
-            raise StoreError(
-                f"{path} has the format {shown(tables.get('format'))}, but this OptLab reads "
-                f"format {FORMAT}; move it away or update OptLab."
-            )
-        found = [_registration(table) for table in tables.get("model", [])]
-    except (
-        UnicodeDecodeError,
-        tomllib.TOMLDecodeError,
-        RecursionError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         words = " ".join(str(error).split()) or type(error).__name__
+        raise _damaged(words) from None
+    if tables.get("format") != FORMAT:
         raise StoreError(
-            f"{path}, the list of your own models, is damaged ({words}); move it away and "
-            "register them again."
-        ) from None
-    return tuple(sorted(found, key=lambda registration: registration.name))
+            f"{path} has the format {shown(tables.get('format'))}, but this OptLab reads "
+            f"format {FORMAT}; move it away or update OptLab."
+        )
+    models = tables.get("model", [])
+    if not isinstance(models, list):
+        raise _damaged("model is no list of tables")
+    entries: list[Entry] = []
+    for number, table in enumerate(models, start=1):
+        entries.append(_entry(number, table, [entry.label for entry in entries]))
+    return tuple(entries)
+
+
+def _damaged(words: str) -> StoreError:
+    return StoreError(
+        f"{place()}, the list of your own models, is damaged ({words}); move it away and "
+        "register them again."
+    )
+
+
+def _entry(number: int, table: Any, before: list[str]) -> Entry:
+    name = table.get("name") if isinstance(table, dict) else None
+    named = isinstance(name, str) and _NAME.fullmatch(name) is not None
+    label = str(name) if named and name not in before else f"entry {number}"
+    try:
+        registration = _registration(table)
+        if label != registration.name:
+            raise ValueError(f"the name {registration.name} is used by an earlier entry")
+    except KeyError as error:
+        problem = f"it has no {error.args[0]}"
+    except (TypeError, ValueError, AttributeError) as error:
+        problem = " ".join(str(error).split()) or type(error).__name__
+    else:
+        return Entry(label, table, registration)
+    advice = f"optlab model forget {label}" if label == name else "remove it from the file"
+    return Entry(
+        label,
+        table,
+        None,
+        f"Entry {number} of {place()} is damaged: {problem}; register the model again or {advice}.",
+    )
 
 
 def get(name: str) -> Registration:
@@ -139,9 +195,13 @@ def get(name: str) -> Registration:
     Raises:
         InvalidInput: there is none.
     """
-    known = {registration.name: registration for registration in read()}
+    entries = read_entries()
+    known = {entry.label: entry.registration for entry in entries if entry.registration is not None}
     bare = name.removeprefix(PREFIX)
     if bare not in known:
+        for entry in entries:
+            if entry.label == bare:
+                raise InvalidInput(entry.problem, "model.name")
         listing = ", ".join(known) if known else "none"
         raise InvalidInput(
             f"No model {shown(bare)} is registered on this machine{did_you_mean(bare, known)}; "
@@ -157,26 +217,30 @@ def keep(registration: Registration) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    _write([*(other for other in read() if other.name != registration.name), registration])
+    others = [entry.table for entry in read_entries() if entry.label != registration.name]
+    _write([*others, document(registration)])
 
 
-def forget(name: str) -> Registration:
-    """Take a registration back; the file of the model is left alone.
+def forget(name: str) -> str:
+    """Take a registration back, or drop a damaged entry; the file of the model is left alone.
+
+    Returns:
+        Where the model is, or "" where that is damaged.
 
     Raises:
         InvalidInput: there is none of this name.
     """
-    gone = get(name)
-    _write([other for other in read() if other.name != gone.name])
-    return gone
+    bare = name.removeprefix(PREFIX)
+    entries = read_entries()
+    gone = next((entry for entry in entries if entry.label == bare), None)
+    origin = get(name).origin if gone is None or gone.registration is not None else ""
+    _write([entry.table for entry in entries if entry is not gone])
+    return origin
 
 
-def _write(registrations: list[Registration]) -> None:
+def _write(tables: list[Any]) -> None:
     paths.writable_home()
-    write_atomically(
-        place(),
-        tomli_w.dumps({"format": FORMAT, "model": [document(r) for r in registrations]}).encode(),
-    )
+    write_atomically(place(), tomli_w.dumps({"format": FORMAT, "model": tables}).encode())
 
 
 def document(registration: Registration) -> dict[str, Any]:
@@ -199,37 +263,48 @@ def document(registration: Registration) -> dict[str, Any]:
     }
 
 
-def _registration(table: Mapping[str, Any]) -> Registration:
+def _registration(table: Any) -> Registration:
+    if not isinstance(table, dict):
+        raise TypeError("it is no table")
     texts = [table[key] for key in ("name", "origin", "class", "sha256")]
     if (
         not all(isinstance(text, str) and text for text in texts)
         or not _NAME.fullmatch(texts[0])
         or not isinstance(table["imported"], bool)
     ):
-        raise ValueError("an entry is incomplete")
+        raise ValueError("one of its values is of the wrong kind")
     name, origin, cls, sha256 = texts
     fixed = table["fixed"]
     if not isinstance(fixed, list) or not all(isinstance(item, str) for item in fixed):
-        raise ValueError("an entry is incomplete")
+        raise ValueError("one of its values is of the wrong kind")
     return Registration(
         name,
         origin,
         table["imported"],
         cls,
         sha256,
-        tuple(_argument(a) for a in table["arguments"]),
+        _arguments(table["arguments"]),
         tuple(fixed),
     )
+
+
+def _arguments(tables: Any) -> tuple[Argument, ...]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise TypeError("arguments is no list of tables")
+    arguments = tuple(_argument(table) for table in tables)
+    if len({argument.name for argument in arguments}) < len(arguments):
+        raise ValueError("it has two arguments of one name")
+    return arguments
 
 
 def _argument(table: Mapping[str, Any]) -> Argument:
     name, kind, default = table["name"], table["kind"], table["default"]
     if not (isinstance(name, str) and name.isidentifier() and kind in get_args(ArgumentKind)):
-        raise ValueError("an argument is wrong")
+        raise ValueError("one of its arguments is wrong")
     if isinstance(default, list):
         default = tuple(default)
     if kind_of(default) != kind:
-        raise ValueError("an argument is wrong")
+        raise ValueError("one of its arguments is wrong")
     return Argument(name, cast(ArgumentKind, kind), default)
 
 

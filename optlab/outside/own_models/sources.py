@@ -102,6 +102,15 @@ def load(registration: Registration) -> type[torch.nn.Module]:
         InvalidInput: it is not registered any more, its file has changed or gone, or executing it
             fails.
     """
+    return execute(confirmed(registration))
+
+
+def confirmed(registration: Registration) -> Source:
+    """The source of a registered model, read but not executed, if it is still what was confirmed.
+
+    Raises:
+        InvalidInput: it is not registered any more, or its file has changed or gone.
+    """
     where = f"model.name is '{records.PREFIX}{registration.name}'"
     current = records.get(registration.name)
     again = f"look at it and confirm it again: optlab model register {registration.origin} --name {registration.name}"
@@ -122,9 +131,7 @@ def load(registration: Registration) -> type[torch.nn.Module]:
         raise InvalidInput(
             f"{where}, but {path} has changed since it was confirmed; {again}.", "model.name"
         )
-    return execute(
-        Source(registration.origin, registration.imported, path, content, registration.cls)
-    )
+    return Source(registration.origin, registration.imported, path, content, registration.cls)
 
 
 USER_ERRORS = (Exception, SystemExit)

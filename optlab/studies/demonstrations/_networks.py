@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from optlab.catalogue.continuation.base import Continuation
-from optlab.catalogue.initializers.base import Initializer
+from optlab.catalogue.initializers.base import Start
 from optlab.catalogue.losses.base import Loss
 from optlab.catalogue.models.base import Model
 from optlab.catalogue.optimizers.base import Optimizer
@@ -45,7 +45,7 @@ class Network:
 
     def starts(self, seeds: Sequence[int], initializer: Mapping[str, Any]) -> torch.Tensor:
         """Return a draw of an initializer for each seed, ``[R, P]``."""
-        rule = cast(Initializer, registry.build("initializer", initializer))
+        rule = cast(Start, registry.build("initializer", initializer))
         seen = initialization_context(self.objective, self.training)
         return torch.stack(
             [rule.start(self.objective.layout, generator(seed, "start"), seen) for seed in seeds]

@@ -39,6 +39,7 @@ from optlab.gui.forms.formula import image, typeset
 from optlab.gui.forms.scale import POSITIONS, scale
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.help_page import HelpPage
+from optlab.outside.own_models import records
 
 
 class Toy(Component):
@@ -396,3 +397,16 @@ def test_that_pickers_list_every_component(qtbot: QtBot) -> None:
         qtbot.addWidget(form)
         listed = [form.picker.itemData(row) for row in range(form.picker.count())]
         assert [name for name in listed if name is not None] == registry.names(kind)
+
+
+def test_that_a_picker_shows_what_cannot_be_used_and_why(qtbot: QtBot) -> None:
+    records.place().parent.mkdir(parents=True, exist_ok=True)
+    records.place().write_text('format = 1\n[[model]]\nname = "bad"\n', encoding="utf-8")
+    form = ComponentForm("model")
+    qtbot.addWidget(form)
+    items = form.picker.model()
+    index = form.picker.findText("own.bad (not available)")
+    assert index >= 0
+    assert "is damaged" in items.index(index, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert not items.flags(items.index(index, 0)) & Qt.ItemFlag.ItemIsEnabled
+    assert form.picker.findData("mlp") >= 0

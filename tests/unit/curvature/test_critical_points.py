@@ -306,3 +306,18 @@ def test_that_a_krylov_space_far_smaller_than_p_is_enough_for_a_well_conditioned
     found = find(landscape, torch.randn(1, 200, generator=source, dtype=torch.float64))
     assert found.converged and found.theta.abs().max() < 1e-7
     assert found.products <= 9 * found.steps
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e12, 1e30])
+def test_that_the_kind_of_a_point_does_not_depend_on_the_units_of_the_function(
+    scale: float,
+) -> None:
+    kinds = [
+        name(FunctionLandscape(lambda p, f=function: scale * f(p)), at).kind
+        for function, at in (
+            (saddle, point(0.0, 0.0)),
+            (rosenbrock, point(1.0, 1.0)),
+            (lambda p: 3.0 + 0.0 * p.sum(dim=1), point(0.0, 0.0)),
+        )
+    ]
+    assert kinds == ["saddle", "minimum", "flat"]

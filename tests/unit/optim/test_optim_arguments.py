@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import optlab.optim
+from optlab.core.errors import InvalidInput
 from optlab.optim import RuleOptimizer
 
 
@@ -21,12 +22,12 @@ def parameter() -> torch.nn.Parameter:
 @pytest.mark.parametrize(
     ("name", "arguments", "sentence"),
     [
-        ("SGD", {"lr": -1.0}, "SGD: lr is -1.0, but it must be a number above 0."),
-        ("SGD", {"lr": float("nan")}, "SGD: lr is nan, but it must be a number above 0."),
-        ("SGD", {"lr": float("inf")}, "SGD: lr is inf, but it must be a number above 0."),
-        ("SGD", {"lr": "fast"}, "SGD: lr is 'fast', but it must be a number above 0."),
-        ("SGD", {"lr": True}, "SGD: lr is true, but it must be a number above 0."),
-        ("SGD", {"lr": torch.tensor(-0.5)}, "SGD: lr is -0.5, but it must be a number above 0."),
+        ("SGD", {"lr": -1.0}, "SGD: lr is -1.0, but it must be a number at least 0."),
+        ("SGD", {"lr": float("nan")}, "SGD: lr is nan, but it must be a number at least 0."),
+        ("SGD", {"lr": float("inf")}, "SGD: lr is inf, but it must be a number at least 0."),
+        ("SGD", {"lr": "fast"}, "SGD: lr is 'fast', but it must be a number at least 0."),
+        ("SGD", {"lr": True}, "SGD: lr is true, but it must be a number at least 0."),
+        ("SGD", {"lr": torch.tensor(-0.5)}, "SGD: lr is -0.5, but it must be a number at least 0."),
         (
             "Momentum",
             {"momentum": 1.0},
@@ -188,3 +189,65 @@ def test_that_importing_it_leaves_torchs_threads_and_types_as_they_are() -> None
     subprocess.run([sys.executable, "-c", program], check=True)
     alone = "import os; before = dict(os.environ); import optlab.optim; optlab.optim.SGD; assert dict(os.environ) == before"
     subprocess.run([sys.executable, "-c", alone], check=True)
+
+
+def _loss(weights: torch.Tensor) -> torch.Tensor:
+    return (weights - 2.0).square().sum()
+
+
+def _step(optimizer: torch.optim.Optimizer, weights: torch.nn.Parameter) -> None:
+    """Take a step with the closure that the class needs."""
+    rule = type(optimizer).rule  # type: ignore[attr-defined]
+
+    def closure() -> object:
+        if not isinstance(optimizer, RuleOptimizer):
+            return (
+                (_loss(weights), weights.unsqueeze(1) * torch.ones(1, 2))
+                if rule.needs_predictions
+                else _loss(weights)
+            )
+        optimizer.zero_grad()
+        loss = _loss(weights)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+
+
+ALL = [name for name in dir(optlab.optim) if name not in ("ClosureOptimizer", "RuleOptimizer")]
+RATED = [name for name in ALL if "lr" in inspect.signature(getattr(optlab.optim, name)).parameters]
+
+
+@pytest.mark.parametrize("rate", [0.0, 0, torch.tensor(0.0), np.float64(0.0)])
+@pytest.mark.parametrize("name", RATED)
+def test_that_a_rate_of_zero_is_allowed_as_in_torch_and_freezes_the_parameters(
+    name: str, rate: object
+) -> None:
+    weights = parameter()
+    optimizer = getattr(optlab.optim, name)([{"params": [weights], "lr": rate}])
+    for _ in range(2):
+        _step(optimizer, weights)
+    assert torch.equal(weights, torch.ones(3))
+    optimizer.param_groups[0]["lr"] = 0.1
+    _step(optimizer, weights)
+    assert torch.isfinite(weights).all() and not torch.equal(weights, torch.ones(3))
+
+
+@pytest.mark.parametrize("name", RATED)
+@pytest.mark.parametrize("rate", [-1e-9, float("nan"), float("inf"), torch.tensor(-0.5), False])
+def test_that_a_rate_below_zero_or_no_number_is_refused(name: str, rate: object) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}: lr is .*, but it must be a number at least 0"):
+        getattr(optlab.optim, name)([{"params": [parameter()], "lr": rate}])
+
+
+def test_that_one_group_may_be_frozen_while_the_other_is_trained() -> None:
+    frozen, trained = parameter(), parameter()
+    optimizer = optlab.optim.Adam([{"params": [frozen], "lr": 0.0}, {"params": [trained]}], lr=0.1)
+    (_loss(frozen) + _loss(trained)).backward()
+    optimizer.step()
+    assert torch.equal(frozen, torch.ones(3)) and not torch.equal(trained, torch.ones(3))
+
+
+def test_that_a_rate_of_zero_is_no_value_of_the_programs_own_field() -> None:
+    with pytest.raises(InvalidInput, match="must be a number above 0"):
+        optlab.optim.SGD.rule.build({"lr": 0.0}, "optimizer")

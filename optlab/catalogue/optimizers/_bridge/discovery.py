@@ -14,11 +14,13 @@ first listed; one that cannot be used is reported in a sentence and does not aff
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +33,8 @@ from optlab.catalogue.optimizers._bridge.rules import (
 )
 from optlab.catalogue.optimizers._bridge.signatures import Signature, read, read_source
 from optlab.catalogue.optimizers._bridge.table import KNOWN
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import shown
 
 ENTRY_POINTS = "optlab.optimizers"
 """The entry-point group of third-party optimizers."""
@@ -70,11 +74,26 @@ def discover() -> tuple[list[type[TorchRule]], dict[str, str]]:
         try:
             rules.append(_registered_rule(point))
         except UnsupportedOptimizer as error:
-            refused[point.name] = (
-                f"{_package(point)} registers the optimizer {point.name}, which cannot be used:"
-                f" {error}"
-            )
+            reason = str(error)
+        except _FOREIGN_ERRORS as error:
+            reason = f"reading {point.value} failed with {_explained(error)}."
+        else:
+            continue
+        refused[point.name] = (
+            f"{_package(point)} registers the optimizer {point.name}, which cannot be used:"
+            f" {reason}"
+        )
     return rules, refused
+
+
+_FOREIGN_ERRORS = (Exception, SystemExit)
+"""What a foreign package may raise: every error, and ``sys.exit``, which must not end OptLab."""
+
+
+def _explained(error: BaseException) -> str:
+    """Return an error of foreign code in one line."""
+    reason = " ".join(str(error).split()).removesuffix(".")
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 def classes_of_torch(optim: Any) -> Iterator[type]:
@@ -113,11 +132,12 @@ def _package_rule(cls: Any, signature: Signature, name: str, package: str) -> ty
 
 def _registered_rule(point: importlib.metadata.EntryPoint) -> type[TorchRule]:
     try:
-        cls = point.load()
-    except Exception as error:  # noqa: BLE001 - a foreign package may raise anything on import
-        reason = " ".join(str(error).split()) or "no reason given"
+        # Standard output belongs to the command: it may be a JSON document.
+        with contextlib.redirect_stdout(sys.stderr):
+            cls = point.load()
+    except _FOREIGN_ERRORS as error:
         raise UnsupportedOptimizer(
-            f"importing {point.value} failed with {type(error).__name__}: {reason}."
+            f"importing {point.value} failed with {_explained(error)}."
         ) from None
     from optlab.core.lazy import torch
 
@@ -137,7 +157,22 @@ def _registered_rule(point: importlib.metadata.EntryPoint) -> type[TorchRule]:
         raise UnsupportedOptimizer(
             f"the arguments of the constructor of {point.value} cannot be read ({error})."
         ) from None
-    return _package_rule(cast(Any, cls), signature, point.name, _package(point))
+    rule = _package_rule(cast(Any, cls), signature, point.name, _package(point))
+    _check_defaults(rule)
+    return rule
+
+
+def _check_defaults(rule: type[TorchRule]) -> None:
+    """Refuse a rule with a default that an experiment file cannot hold."""
+    try:
+        rule.build({}, "")
+    except InvalidInput as error:
+        field = rule.field(error.field)
+        argument = next(b.argument for b in rule.bindings if field.name in b.fields)
+        raise UnsupportedOptimizer(
+            f"the default of its argument '{argument}' is {shown(field.default)}, but it must be"
+            f" a finite value ({field.allowed})."
+        ) from None
 
 
 def _package(point: importlib.metadata.EntryPoint) -> str:

@@ -206,10 +206,20 @@ def test_that_at_a_minimum_no_evaluation_is_spent_on_what_rounding_hides(
     descend: Any, quadratic: Any
 ) -> None:
     _, _, function = quadratic(4)
-    outcomes, _ = descend(LBFGS, function, torch.zeros(1, 4, dtype=torch.float64), 60)
-    settled, asked = descend(LBFGS, function, outcomes[-1].theta, 5)
-    assert all("below the rounding" in outcome.notes[0] for outcome in settled)
-    assert asked == 5 and torch.equal(settled[-1].theta, outcomes[-1].theta)
+    start = torch.zeros(1, 4, dtype=torch.float64)
+    _, until_settled = descend(LBFGS, function, start, 60)
+    outcomes, asked = descend(LBFGS, function, start, 65)
+    assert all("below the rounding" in outcome.notes[0] for outcome in outcomes[60:])
+    assert asked == until_settled + 5 and torch.equal(outcomes[-1].theta, outcomes[59].theta)
+
+
+def test_that_a_start_at_the_minimum_is_kept(descend: Any, quadratic: Any) -> None:
+    """Nothing is known of the curvature there, so trials are needed, but not all that are allowed."""
+    a, b, function = quadratic(4)
+    minimum = torch.linalg.solve(a, b).unsqueeze(0)
+    outcomes, asked = descend(LBFGS, function, minimum, 1)
+    assert "the line search failed" in outcomes[0].notes[0] or asked < 25
+    torch.testing.assert_close(outcomes[0].theta, minimum, rtol=1e-12, atol=1e-12)
 
 
 def test_that_the_history_shapes_the_state_and_so_is_fixed_while_a_run_goes() -> None:

@@ -7,10 +7,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import torch
 
 from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
@@ -21,6 +24,7 @@ from optlab.entry import main
 from optlab.experiment import Experiment
 from optlab.outside.own_models import records, sources
 from optlab.outside.own_models.registering import register
+from optlab.tasks import doctor
 from optlab.training.trainer import Trainer
 
 HEAD = "import torch\nfrom torch import nn\n"
@@ -357,11 +361,233 @@ def test_that_damaged_registrations_are_reported_and_take_no_other_model_down(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registered(tmp_path)
-    records.place().write_text("format = 1\n[[model]]\nname = 3\n", encoding="utf-8")
-    assert "mlp" in registry.names("model") and "own.net" not in registry.names("model")
-    assert main(["model", "list"]) == 1
-    err = capsys.readouterr().err
-    assert "damaged" in err and err.count("\n") == 1
+    for text in ("format = 1\n[[model]\n", "format = 9\n", "format = 1\nmodel = 3\n", "\x00"):
+        records.place().write_text(text, encoding="utf-8")
+        assert "mlp" in registry.names("model") and "own.net" not in registry.names("model")
+        assert main(["list", "models"]) == 0
+        (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("own.")]
+        assert "not available: " in line and str(records.place()) in line
+        assert main(["model", "list"]) == 1
+        err = capsys.readouterr().err
+        assert str(records.place()) in err and err.count("\n") == 1
+
+
+DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
+    "no class": (lambda e: {k: v for k, v in e.items() if k != "class"}, "own.bad", "no class"),
+    "no name": (lambda e: {k: v for k, v in e.items() if k != "name"}, "own.entry 2", "no name"),
+    "a name of the wrong kind": (lambda e: {**e, "name": 3}, "own.entry 2", "wrong kind"),
+    "a name that is a path": (lambda e: {**e, "name": "../x"}, "own.entry 2", "wrong kind"),
+    "a name in use": (lambda e: {**e, "name": "net"}, "own.entry 2", "used by an earlier entry"),
+    "no table": (lambda e: 7, "own.entry 2", "no table"),
+    "a checksum that is none": (lambda e: {**e, "sha256": 5}, "own.bad", "wrong kind"),
+    "arguments that are no list": (lambda e: {**e, "arguments": "x"}, "own.bad", "no list"),
+    "an argument of an unknown kind": (
+        lambda e: {**e, "arguments": [{"name": "a", "kind": "odd", "default": 1}]},
+        "own.bad",
+        "arguments is wrong",
+    ),
+    "an argument without a default": (
+        lambda e: {**e, "arguments": [{"name": "a", "kind": "whole"}]},
+        "own.bad",
+        "no default",
+    ),
+    "a default that is not finite": (
+        lambda e: {
+            **e,
+            "arguments": [{"name": "a", "kind": "real", "default": float("inf")}],
+        },
+        "own.bad",
+        "arguments is wrong",
+    ),
+    "two arguments of one name": (
+        lambda e: {**e, "arguments": [{"name": "a", "kind": "whole", "default": 1}] * 2},
+        "own.bad",
+        "two arguments",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_that_a_damaged_entry_disables_itself_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    spoil, name, reason = DAMAGES[damage]
+    registered(tmp_path)
+    good = tomllib.loads(records.place().read_text(encoding="utf-8"))["model"][0]
+    bad = spoil({**good, "name": "bad"})
+    records.place().write_text(tomli_w.dumps({"format": 1, "model": [good, bad]}), encoding="utf-8")
+    assert "own.net" in registry.names("model") and name not in registry.names("model")
+    assert reason in registry.refused("model")[name]
+    for command in (["list", "models"], ["model", "list"]):
+        assert main(command) == 0
+        lines = capsys.readouterr().out.splitlines()
+        (line,) = [line for line in lines if line.startswith(name)]
+        assert "not available" in line and reason in line
+        assert any(line.startswith("own.net ") for line in lines)
+    assert main(["model", "list", "--json"]) == 0
+    documents = {one["name"]: one["problem"] for one in json.loads(capsys.readouterr().out)}
+    assert documents["own.net"] == "" and reason in documents[name]
+    with pytest.raises(InvalidInput, match=reason):
+        asked(model={"name": name})
+    asked(model={"name": "own.net"})
+    assert any(reason in finding.words for finding in doctor.examine())
+    # What is damaged is kept until it is forgotten or registered again.
+    registered(tmp_path, name="other")
+    assert reason in registry.refused("model")[name]
+    assert main(["model", "forget", name]) == 0
+    assert not registry.refused("model") and "own.net" in registry.names("model")
+
+
+def test_that_a_model_whose_file_is_gone_or_changed_is_listed_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registered(tmp_path)
+    file = Path(records.get("net").origin)
+    text = file.read_text(encoding="utf-8")
+    for damage, reason in (
+        (lambda: file.write_text("def broken(:", encoding="utf-8"), "has changed since"),
+        (file.unlink, "own.net"),
+    ):
+        damage()
+        for command in (["list", "models"], ["model", "list"]):
+            assert main(command) == 0
+            lines = capsys.readouterr().out.splitlines()
+            line = [line for line in lines if line.startswith("own.net")][-1]
+            assert "not available" in line and reason in line
+            assert command[0] == "model" or any(line.startswith("mlp ") for line in lines)
+    file.write_text(text, encoding="utf-8")
+    assert main(["list", "models"]) == 0
+    assert "not available" not in capsys.readouterr().out
+
+
+# --- how they start ----------------------------------------------------------------------------
+
+TEMPERATURE = (
+    HEAD
+    + """
+class Temperature(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.a = nn.Linear(inputs, outputs)
+        self.temperature = nn.Parameter(torch.ones(1))
+        self.gamma = nn.Parameter(torch.full((outputs,), 0.5))
+        self.table = nn.Parameter(torch.tensor([[2.0, 3.0], [4.0, 5.0]]))
+
+    def forward(self, x):
+        return self.a(x) / self.temperature * (2.0 * self.gamma) + 0.0 * self.table.sum()
+"""
+)
+
+
+def _torch_module(tmp_path: Path) -> Any:
+    space: dict[str, Any] = {}
+    exec(compile(TEMPERATURE, "temperature", "exec"), space)  # noqa: S102 -- source of this test
+    return space["Temperature"](4, 3)
+
+
+def test_that_a_module_starts_as_its_constructor_builds_it_and_trains_as_in_torch(
+    tmp_path: Path,
+) -> None:
+    registered(tmp_path, TEMPERATURE, "temperature")
+    experiment = asked(model={"name": "own.temperature"}, optimizer={"name": "sgd", "lr": 0.1})
+    assert experiment.initializer.name == "as_built"
+    trainer = Trainer([experiment])
+    named = {name: part[0].clone() for name, part in trainer.layout.named(trainer.theta).items()}
+    assert named["temperature"].tolist() == [1.0] and named["gamma"].tolist() == [0.5] * 3
+    assert named["table"].tolist() == [[2.0, 3.0], [4.0, 5.0]]
+    # As torch draws a linear layer of 4 inputs: uniform within 1/sqrt(4), biases too.
+    for part in (named["a.weight"], named["a.bias"]):
+        assert 0.0 < float(part.abs().max()) <= 0.5 and len(set(part.flatten().tolist())) > 2
+        assert torch.equal(part, part.float().double())
+    module = _torch_module(tmp_path).double()
+    module.load_state_dict(named)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    for step in range(40):
+        x, y = trainer.batch_of(step)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(module(x[0]), y[0]).backward()
+        optimizer.step()
+        trainer.advance()
+    flat = torch.cat([p.detach().reshape(-1) for p in module.parameters()])
+    torch.testing.assert_close(trainer.theta[0], flat, rtol=1e-10, atol=1e-12)
+
+
+def test_that_every_run_is_built_once_with_a_seed_of_its_own(tmp_path: Path) -> None:
+    source = TEMPERATURE.replace(
+        "torch.ones(1)", "torch.tensor([1.0 + random.random() + numpy.random.rand()])"
+    ).replace("import torch\n", "import random, numpy, torch\n", 1)
+    registered(tmp_path, source, "temperature")
+    seeds = (3, 4, 3)
+    experiments = [asked(model={"name": "own.temperature"}, seed=seed) for seed in seeds]
+    before = torch.random.get_rng_state()
+    together = Trainer(experiments).theta
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(together[0], together[2]) and not torch.equal(together[0], together[1])
+    for row, experiment in zip(together, experiments, strict=True):
+        assert torch.equal(Trainer([experiment]).theta[0], row)
+    values = Trainer(experiments).layout.named(together)["temperature"]
+    assert values[0] != values[1]
+
+
+@pytest.mark.parametrize("name", ["normalized", "zero", "orthogonal", "batch_scaled"])
+def test_that_an_initializer_sets_matrices_and_biases_and_leaves_the_rest_as_built(
+    tmp_path: Path, name: str
+) -> None:
+    registered(tmp_path, TEMPERATURE, "temperature")
+    trainer = Trainer(
+        [
+            asked(
+                model={"name": "own.temperature"},
+                initializer={"name": name, "bias": 0.25, "tries": 3},
+                seed=seed,
+            )
+            for seed in (3, 4)
+        ]
+    )
+    named = trainer.layout.named(trainer.theta)
+    assert named["temperature"].tolist() == [[1.0], [1.0]]
+    assert named["gamma"].unique().tolist() == [0.5]
+    assert named["a.bias"].unique().tolist() == [0.25]
+    if name == "zero":
+        assert not named["a.weight"].any() and not named["table"].any()
+    else:
+        assert not torch.equal(named["a.weight"][0], named["a.weight"][1])
+
+
+def test_that_the_initializer_follows_the_model_that_is_chosen(tmp_path: Path) -> None:
+    registered(tmp_path, TEMPERATURE, "temperature")
+    mine = asked(model={"name": "own.temperature"})
+    other = mine.with_value("model.name", "linear")
+    assert other.initializer.name == "normalized"
+    assert other.with_value("model.name", "own.temperature").initializer.name == "as_built"
+    chosen = other.with_value("initializer.name", "he")
+    assert chosen.with_value("model.name", "own.temperature").initializer.name == "he"
+    changed = other.with_value("initializer.bias", 0.1)
+    kept = changed.with_value("model.name", "own.temperature").initializer
+    assert (kept.name, kept.bias) == ("normalized", 0.1)  # type: ignore[attr-defined]
+    both = {"initializer.name": "orthogonal", "model.name": "own.temperature"}
+    assert other.with_values(both).initializer.name == "orthogonal"
+    again = Experiment.from_toml(mine.to_toml())
+    assert again == mine
+    with pytest.raises(InvalidInput, match=r"initializer\.name is 'as_built', which .* use normal"):
+        other.with_value("initializer.name", "as_built")
+
+
+def test_that_the_start_of_a_module_is_tabled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registered(tmp_path, TEMPERATURE, "temperature")
+    file = write(tmp_path, asked(model={"name": "own.temperature"}).to_toml(), "e.toml")
+    assert main(["start", str(file), "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert "as_built" in json.dumps(table)
+    assert main(["start", str(file), "--compare", "as_built,he"]) == 0
+    assert "as_built" in capsys.readouterr().out
+    assert main(["start", "digits-mlp", "--compare", "as_built,he"]) == 2
+    assert "initializer.name is 'as_built'" in capsys.readouterr().err
+    assert main(["list", "initializers"]) == 0
+    assert "as_built" in capsys.readouterr().out
+    assert main(["show", "as_built"]) == 0
 
 
 # --- modules that cannot take part -----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ register.
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -378,3 +379,117 @@ def test_that_memory_that_appears_later_stops_the_run_in_words(register: Registe
         trainer.advance()
     with pytest.raises(RunFailed, match="added 'late' to its state during a run"):
         trainer.advance()
+
+
+ODD = """
+import torch
+
+
+class Named(type):
+    @property
+    def __signature__(cls):
+        raise RuntimeError("no signature here")
+
+
+class Base(torch.optim.Optimizer):
+    def step(self, closure=None):
+        pass
+
+
+class Infinite(Base):
+    def __init__(self, params, lr=0.1, growth_rate=float("inf")):
+        super().__init__(params, dict(lr=lr))
+
+
+class NotANumber(Base):
+    def __init__(self, params, lr=float("nan")):
+        super().__init__(params, dict(lr=lr))
+
+
+class Bundled(Base):
+    def __init__(self, params, lr=0.1, betas=(0.9, float("inf"))):
+        super().__init__(params, dict(lr=lr))
+
+
+class Enormous(Base):
+    def __init__(self, params, lr=10**400):
+        super().__init__(params, dict(lr=0.1))
+
+
+class Demanding(Base):
+    def __init__(self, params, lr, table):
+        super().__init__(params, dict(lr=lr))
+
+
+class Nameless(Base, metaclass=Named):
+    pass
+
+
+class Stepless(torch.optim.Optimizer):
+    step = 3
+
+
+class Sound(Base):
+    def __init__(self, params, lr=0.1, rates=[0.1, 0.2], hook={}, past=-1.0):
+        super().__init__(params, dict(lr=lr))
+"""
+ODDITIES = {
+    "acme_odd:Infinite": "the default of its argument 'growth_rate' is inf",
+    "acme_odd:NotANumber": "the default of its argument 'lr' is nan",
+    "acme_odd:Bundled": "the default of its argument 'betas' is inf",
+    "acme_odd:Enormous": "failed with OverflowError",
+    "acme_odd:Demanding": "its argument 'table' has no default",
+    "acme_odd:Nameless": "RuntimeError: no signature here",
+    "acme_odd:Stepless": "acme_odd:Stepless",
+    "acme_odd:Missing": "failed with AttributeError",
+    "acme_odd": "is not a class derived from",
+    "acme_none:Missing": "failed with ModuleNotFoundError",
+    "acme_exits:Any": "failed with SystemExit: 3",
+    "acme_raises:Any": "failed with KeyError",
+    "acme_syntax:Any": "failed with SyntaxError",
+}
+
+
+@pytest.fixture
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    sources = {
+        "acme_odd": ODD,
+        "acme_exits": "import sys\nprint('bye')\nsys.exit(3)\n",
+        "acme_raises": "{}['nothing']\n",
+        "acme_syntax": "def broken(:\n",
+    }
+    for name, text in sources.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    for name in sources:
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("value", ODDITIES)
+def test_that_an_odd_optimizer_is_listed_with_what_is_wrong_and_all_others_are_listed(
+    register: Register, odd: None, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    register(acme__odd=value, acme__sound="acme_odd:Sound")
+    assert main(["list", "optimizers"]) == 0
+    out, err = capsys.readouterr()
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert {"sgd", "lbfgs", "torch.adam", "acme.sound", "acme.odd"} <= set(lines)
+    assert "not available: " in lines["acme.odd"] and ODDITIES[value] in lines["acme.odd"]
+    assert "not available" not in lines["acme.sound"] and "Traceback" not in err
+    assert main(["show", "acme.sound"]) == 0
+    capsys.readouterr()
+    assert main(["list", "optimizers", "--json"]) == 0
+    documents = {item["name"]: item for item in json.loads(capsys.readouterr().out)}
+    assert ODDITIES[value] in documents["acme.odd"]["problem"]
+    assert documents["acme.sound"]["problem"] == "" and documents["acme.sound"]["fields"]
+    assert main(["run", "iris-softmax", "--set", "optimizer.name=acme.odd"]) == 2
+    assert ODDITIES[value].split(" ")[0] in capsys.readouterr().err
+
+
+def test_that_a_class_may_be_registered_twice_and_a_name_only_once(
+    register: Register, odd: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    register(acme__one="acme_odd:Sound", acme__two="acme_odd:Sound")
+    assert {"acme.one", "acme.two"} <= set(registry.names("optimizer"))
+    assert not [name for name in registry.refused("optimizer") if name.startswith("acme")]
