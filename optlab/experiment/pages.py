@@ -104,8 +104,7 @@ def chapters() -> list[tuple[str, list[tuple[str, str]]]]:
 def find(name: str) -> list[type[Component]]:
     """Return the components that are called ``name``, of any kind or of the kind before a dot.
 
-    Return the components of any kind that are called ``name`` (``"momentum"``), or the one that is
-    called ``"kind.name"`` (``"clipping.none"``).
+    ``"momentum"`` is a name of any kind, ``"clipping.none"`` of one.
 
     Raises:
         InvalidInput: there is none.

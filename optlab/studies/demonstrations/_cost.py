@@ -100,10 +100,8 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 def fitted(m: Array, cost: Array) -> tuple[float, float]:
     """Return a and b, both nonnegative, of the line ``a + b m`` through the costs.
 
-    Return ``(a, b)``, both nonnegative, of the line ``a + b m`` with the least squared relative
-    error through the costs ``[S]`` of batches of sizes ``m`` ``[S]``.
-
-    a is the fixed cost of a batch, b the cost per example; they are equal at ``m = a / b``.
+    It is the line with the least squared relative error. a is the fixed cost of a batch, b the
+    cost per example; they are equal at ``m = a / b``. Shapes: ``m`` and ``cost`` ``[S]``.
     """
     rows = np.stack([1.0 / cost, m / cost], axis=1)
     (a, b), *_ = np.linalg.lstsq(rows, np.ones(len(m)), rcond=None)

@@ -58,8 +58,8 @@ def reached(
 ) -> Iterator[Reached | None]:
     """Yield the critical points reached from points along ``runs`` trainings.
 
-    Yield the critical points reached from points along ``runs`` trainings, after the steps ``at``;
-    None for each point from which the search did not converge.
+    The points are those after the steps ``at``. None is yielded for each from which the search
+    did not converge.
 
     Args:
         spreads: standard deviations of the initial weights; each run takes the next one.

@@ -97,11 +97,8 @@ def descents(
 ) -> Iterator[ProposedStep]:
     """Yield the steps of R methods from the rows of ``theta`` ``[R, P]`` on one full batch.
 
-    Yield the steps of R methods, each from its own row of ``theta`` ``[R, P]``, on the same full
-    batch ``x``, ``y`` ``[n, …]``.
-
-    The steps are those of the training engine; the new parameters are in ``after``. Rows that are
-    no longer finite stay so.
+    The batch is ``x``, ``y`` ``[n, …]``. The steps are those of the training engine; the new
+    parameters are in ``after``. Rows that are no longer finite stay so.
     """
     seeds = list(seeds) if seeds is not None else [0] * len(theta)
     members = [

@@ -217,8 +217,7 @@ def _states(units: int) -> torch.Tensor:
 def _probabilities(p: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     """Return the probability ``[n, s]`` of each state of independent units.
 
-    Return the probability ``[n, s]`` of each state ``[s, units]`` of independent units that are on
-    with probabilities ``p`` ``[n, units]``.
+    The states are ``[s, units]``; the units are on with probabilities ``p`` ``[n, units]``.
     """
     return torch.where(states > 0.5, p.unsqueeze(1), 1.0 - p.unsqueeze(1)).prod(dim=2)
 

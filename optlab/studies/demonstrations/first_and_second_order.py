@@ -232,8 +232,7 @@ class FirstAndSecondOrder(Demonstration):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return gradients ``[K, P]`` and inverse Hessians ``[K, P, P]`` on K batches.
 
-        Return gradients ``[K, P]`` and inverse Hessians ``[K, P, P]`` on K batches ``x``, ``y``
-        ``[K, m, …]``.
+        Shapes: ``x`` and ``y`` ``[K, m, …]``.
         """
         landscape = ObjectiveLandscape(made.objective, x, y)
         g = landscape.value_and_gradient(theta)[1]

@@ -308,10 +308,10 @@ def powers(
 ) -> tuple[Array, float]:
     """Return norms of ``Wᵗx`` by products and by eigenvalues, and of ``(Wᵀ)ᵗg``.
 
-    Return the norms of ``Wᵗx`` by products, of the same by eigenvalues, and of ``(Wᵀ)ᵗg``, ``[times
-    + 1, 3]``, and the largest relative difference between the first two.
+    The second value is the largest relative difference between the first two norms.
 
-    Shapes: ``w`` and ``vectors`` ``[n, n]``, ``values``, ``x`` and ``g`` ``[n]``.
+    Shapes: ``w`` and ``vectors`` ``[n, n]``, ``values``, ``x`` and ``g`` ``[n]``; the norms
+    ``[times + 1, 3]``.
     """
     within = np.linalg.solve(vectors, x.astype(complex))
     forward, backward, rows, apart = x, g, [], 0.0

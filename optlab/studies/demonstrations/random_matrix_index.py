@@ -179,8 +179,7 @@ class RandomMatrixIndex(Demonstration):
     def _rare(self) -> list[tuple[int, tuple[float, float, float], float]]:
         """Return for each size the share of positive definite matrices without a shift.
 
-        Return for each size the share of positive definite matrices without a shift, with its
-        interval, and exp(−n² log(3)/4).
+        Each share has its interval, and beside it stands exp(−n² log(3)/4).
         """
         rows = []
         for n in _SMALL:

@@ -247,8 +247,7 @@ def scaled(
 ) -> torch.Tensor:
     """Return ``theta`` ``[R, P]`` with a hidden unit rescaled.
 
-    Return ``theta`` ``[R, P]`` with the incoming weights of a hidden unit multiplied by a factor
-    and the outgoing ones divided by it, ``[R, P]``.
+    The incoming weights of the unit are multiplied by a factor and the outgoing ones divided by it.
     """
     after = theta.clone()
     parts = objective.layout.split(after)

@@ -240,10 +240,8 @@ def _edge_by_growth(
 def _steepest(log_rates: NDArray[np.float64], smooth: NDArray[np.float64], lowest: int) -> int:
     """Return the index at which the curve falls fastest, up to its lowest point.
 
-    Return the index, up to the lowest point, at which a line through a twentieth of the points on
-    either side falls fastest.
-
-    The first points are left out: an average of a few losses is mostly noise.
+    The slope at an index is that of a line through a twentieth of the points on either side. The
+    first points are left out: an average of a few losses is mostly noise.
     """
     half = max(2, len(smooth) // 20)
     steepest, slope = min(lowest, half), math.inf

@@ -181,8 +181,7 @@ def _run_constant_rates(
 def rates_around(test: RangeTest, count: int = RUNS) -> list[float]:
     """Return ``count`` rates around the suggestion, evenly spaced on a logarithmic axis.
 
-    Return ``count`` rates, evenly spaced on a logarithmic axis, from a tenth of the suggestion to
-    beyond the edge of instability.
+    They go from a tenth of the suggestion to beyond the edge of instability.
     """
     top = 2.0 * (test.edge if test.edge is not None else float(test.rates[-1]))
     return [float(rate) for rate in np.geomspace(test.steepest / 10.0, top, count)]

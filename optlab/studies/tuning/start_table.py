@@ -65,8 +65,7 @@ class StartTable:
 def start_table(experiment: Experiment) -> StartTable:
     """Return the table of the experiment's own initialization.
 
-    Return the table of the experiment's own initialization, on the first minibatch of its run,
-    computed in float64 on the CPU.
+    It is computed on the first minibatch of the run, in float64 on the CPU.
 
     Raises:
         InvalidInput: the experiment cannot be run.

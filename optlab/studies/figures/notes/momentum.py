@@ -225,8 +225,7 @@ def left(track: Track, share: float) -> int:
 def crossings(track: Track, angle: float) -> int:
     """Return how often a path crosses the canyon.
 
-    Return how often a path crosses the canyon, while it is farther from its axis than a thousandth
-    of the first distance.
+    Points closer to its axis than a thousandth of the first distance do not count.
     """
     turn = math.radians(angle)
     across = track.positions[:, 1] * math.cos(turn) - track.positions[:, 0] * math.sin(turn)
