@@ -64,6 +64,7 @@ def _small_heap() -> None:
 
 
 _SLOW = (
+    "architecture/test_lazy_imports.py",
     "cli",
     "contracts",
     "end_to_end",
@@ -73,13 +74,16 @@ _SLOW = (
     "unit/catalogue/optimizers",
     "unit/catalogue/pretraining",
     "unit/catalogue/surfaces",
+    "unit/core/test_logging.py",
     "unit/curvature",
     "unit/optim",
+    "unit/outside/own_models",
     "unit/runners",
     "unit/studies",
+    "unit/test_leak_checks.py",
     "unit/training",
 )
-"""Folders of tests that drive windows, commands and workers, or train at length."""
+"""Folders and files of tests that drive windows, commands and workers, or train at length."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
