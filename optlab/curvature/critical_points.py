@@ -24,6 +24,10 @@ largest one's (1e-6 in double precision, 1e-4 in single). Then
 * some zero, the others of one sign: degenerate, as the second derivatives do not decide;
 * all so small that the gradient's rounding could have caused them: flat.
 
+Directions in which the function is known to be flat do not count: those of the model's symmetries,
+and parameters without effect (:mod:`optlab.curvature.flat_directions`). The eigenvalues are those
+of the Hessian on the rest of the space, and the verdict says how many directions were set aside.
+
 Of a large network only the ends of the spectrum are computed: both signs make a saddle of unknown
 index; one sign suggests a minimum or maximum but does not prove it.
 """
@@ -36,11 +40,13 @@ from typing import Literal
 from optlab.core.lazy import torch
 from optlab.core.limits import EXACT_UP_TO
 from optlab.curvature.extremes import extremes
+from optlab.curvature.flat_directions import FlatDirections, flat_directions
 from optlab.curvature.landscape import Landscape
 from optlab.curvature.newton_steps import Equations, Spectrum
 from optlab.curvature.spectrum import DENSE_UP_TO, zero_share
 from optlab.numerics.lanczos import lanczos
 from optlab.objective.hessian import Hessian
+from optlab.objective.seeding import generator
 
 Kind = Literal["minimum", "maximum", "saddle", "degenerate", "flat"]
 
@@ -65,9 +71,10 @@ class Verdict:
     Attributes:
         kind: its name, as if the gradient were zero there. critical: whether the gradient is.
         index: number of negative eigenvalues; a lower bound where the spectrum is incomplete.
-        zeros: how many count as zero.
-        eigenvalues: ascending, ``[P]``, or where P is large those of both ends. eigenvectors: ``[k,
-            P]``, in the same order.
+        zeros: how many count as zero, apart from those of known flat directions.
+        flat: known flat directions, by name of their family; they are set aside.
+        eigenvalues: of the rest, ascending, ``[P − flat]``, or where P is large those of both ends.
+            eigenvectors: ``[k, P]``, in the same order.
         complete: whether these are all eigenvalues.
         threshold: absolute value up to which an eigenvalue counts as zero.
         value: of the function. gradient_norm: at the point.
@@ -83,6 +90,7 @@ class Verdict:
     threshold: float
     value: float
     gradient_norm: float
+    flat: FlatDirections
 
     @property
     def sentence(self) -> str:
@@ -102,7 +110,7 @@ class Verdict:
             "degenerate": f"degenerate: {bound}{self.zeros} of the eigenvalues are zero and the "
             f"others {others}, so second derivatives do not decide",
             "flat": "flat: all eigenvalues are zero",
-        }[self.kind]
+        }[self.kind] + self.flat.clause
         if self.critical:
             return sentence
         return (
@@ -339,14 +347,16 @@ def name(
     hessian = landscape.hessian(theta)
     parameters = theta.shape[1]
     complete = parameters <= DENSE_UP_TO
-    if complete:
-        values, columns = torch.linalg.eigh(hessian.dense()[0])
-        vectors = columns.T
+    dense = hessian.dense()[0] if complete else None
+    share = zero_share(theta.dtype) if zero is None else zero
+    flat = flat_directions(landscape, theta, g, hessian, dense, share)
+    if dense is not None:
+        values, vectors = _apart_from(flat.basis, dense)
     else:
-        values, vectors = _both_ends(hessian)
+        values, vectors = _both_ends(hessian, flat.basis)
     largest = float(values.abs().max())
     rounding = 64.0 * float(torch.finfo(theta.dtype).eps) * (1.0 + abs(float(value)))
-    threshold = max((zero_share(theta.dtype) if zero is None else zero) * largest, rounding)
+    threshold = max(share * largest, rounding)
     negative, zeros = int((values < -threshold).sum()), int((values.abs() <= threshold).sum())
     positive = len(values) - negative - zeros
     kind: Kind
@@ -369,17 +379,42 @@ def name(
         threshold,
         float(value),
         norm,
+        flat,
     )
 
 
-def _both_ends(hessian: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
+def _apart_from(basis: torch.Tensor, dense: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return eigenvalues and eigenvectors of a matrix orthogonal to ``basis`` ``[k, P]``."""
+    if not len(basis):
+        values, columns = torch.linalg.eigh(dense)
+        return values, columns.T
+    rest = torch.linalg.qr(basis.T, mode="complete").Q[:, len(basis) :]
+    values, columns = torch.linalg.eigh(rest.T @ dense @ rest)
+    return values, (rest @ columns).T
+
+
+def _both_ends(hessian: Hessian, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the outermost eigenvalues at either end, ascending, with their vectors.
 
-    Copies of multiple eigenvalues are included.
+    Copies of multiple eigenvalues are included. ``flat`` ``[k, P]`` are orthonormal directions that
+    are set aside.
     """
-    ends = extremes(
-        hessian.product, hessian.theta, top=_ENDS, bottom=_ENDS, tolerance=_END_TOLERANCE
-    )
+    aside = 0.0
+    if len(flat):
+        # A value within the spectrum of the rest: that of a random direction of it.
+        v = torch.randn(hessian.theta.shape, generator=generator(0, "onwards"), dtype=torch.float64)
+        v = v.to(hessian.theta)
+        v = v - (v @ flat.T) @ flat
+        aside = float((v * hessian.product(v)).sum() / v.square().sum())
+
+    def apart(v: torch.Tensor) -> torch.Tensor:
+        if not len(flat):
+            return hessian.product(v)
+        known = (v @ flat.T) @ flat
+        product = hessian.product(v - known)
+        return product - (product @ flat.T) @ flat + aside * known
+
+    ends = extremes(apart, hessian.theta, top=_ENDS, bottom=_ENDS, tolerance=_END_TOLERANCE)
     values = torch.cat([ends.bottom[0], ends.top[0].flip(0)])
     vectors = torch.cat([ends.bottom_vectors[0], ends.top_vectors[0].flip(0)])
     for again in range(1, 1 + _ENDS):
@@ -392,7 +427,7 @@ def _both_ends(hessian: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
             v: torch.Tensor, known: torch.Tensor = known, middle: torch.Tensor = middle
         ) -> torch.Tensor:
             inside = (v @ known.T) @ known
-            moved = hessian.product(v - inside)
+            moved = apart(v - inside)
             return moved - (moved @ known.T) @ known + middle * inside
 
         more = extremes(rest, hessian.theta, top=2, bottom=2, tolerance=_END_TOLERANCE, seed=again)

@@ -21,6 +21,7 @@ from optlab.catalogue.models.capabilities import (
     OwnTargets,
     RestrictedInputs,
     SurrogateGradient,
+    Symmetries,
     WrittenOutGradient,
     WrittenOutHessian,
 )
@@ -68,6 +69,7 @@ class Model(
     BatchNormalization,
     AuxiliaryHeads,
     LayerStack,
+    Symmetries,
     WrittenOutGradient,
     WrittenOutHessian,
 ):
