@@ -10,7 +10,8 @@ starts where the first stops:
   network losses*, 2021);
 * then downhill on the function itself, with ``|H|`` in index of H so that saddles repel (Y. Dauphin
   et al., 2014), within a radius in which the quadratic model can be trusted: a function that is
-  bounded below has a minimum to find.
+  bounded below has a minimum to find, or an infimum at infinity
+  (:mod:`optlab.curvature.runaway`).
 
 For small P the steps are exact, by all eigenvalues; for large P they come from a Krylov space of
 the gradient. Second derivatives have to be continuous: those of a ReLU network jump where units
@@ -43,6 +44,8 @@ from optlab.curvature.extremes import extremes
 from optlab.curvature.flat_directions import FlatDirections, flat_directions
 from optlab.curvature.landscape import Landscape
 from optlab.curvature.newton_steps import Equations, Spectrum
+from optlab.curvature.runaway import Runaway
+from optlab.curvature.runaway import runaway as shown_runaway
 from optlab.curvature.spectrum import DENSE_UP_TO, zero_share
 from optlab.numerics.lanczos import lanczos
 from optlab.objective.hessian import Hessian
@@ -78,6 +81,7 @@ class Verdict:
         complete: whether these are all eigenvalues.
         threshold: absolute value up to which an eigenvalue counts as zero.
         value: of the function. gradient_norm: at the point.
+        runaway: what shows that the search that ended there runs off to infinity.
     """
 
     kind: Kind
@@ -91,6 +95,7 @@ class Verdict:
     value: float
     gradient_norm: float
     flat: FlatDirections
+    runaway: Runaway | None = None
 
     @property
     def sentence(self) -> str:
@@ -113,6 +118,8 @@ class Verdict:
         }[self.kind] + self.flat.clause
         if self.critical:
             return sentence
+        if self.runaway is not None:
+            return f"no critical point: {self.runaway.sentence}"
         return (
             f"not critical (the gradient's norm is {self.gradient_norm:.3g}); by its eigenvalues "
             f"it is like {sentence}"
@@ -130,6 +137,8 @@ class CriticalPointResult:
         norms: gradient norm at each step, ``[steps + 1]``; it may rise temporarily. Without
             convergence the path and the norms end where the norm was smallest.
         problem: why it did not converge, as text; "" where it did.
+        runaway: what shows that it ran off to infinity, where the gradient vanishes at no point; it
+            then has not converged.
     """
 
     theta: torch.Tensor
@@ -141,6 +150,7 @@ class CriticalPointResult:
     path: torch.Tensor
     norms: torch.Tensor
     problem: str
+    runaway: Runaway | None
 
 
 def find(
@@ -260,6 +270,7 @@ class _Search:
     def result(self) -> CriticalPointResult:
         """Return the result."""
         problem, end, index = self._problem, self.at, len(self._norms) - 1
+        products = self._products  # without those of the test below
         if not self.converged:
             problem = problem or (
                 f"no zero of the gradient within {index} steps; the smallest norm was "
@@ -268,18 +279,29 @@ class _Search:
                 else "the gradient became non-finite before a zero was found"
             )
             end, index = self._best, self._best_step
+        far = self._runaway() if self.converged else None
+        if far is not None:
+            problem = far.sentence
         path = self._path[: index + 1] if self._keeps else [self._path[0], end.theta]
         return CriticalPointResult(
             end.theta,
             end.norm,
             not problem,
             index,
-            self._products,
+            products,
             float(torch.linalg.vector_norm(end.theta - self._path[0])),
             torch.cat(path),
             torch.tensor(self._norms[: index + 1], dtype=torch.float64),
             problem,
+            far,
         )
+
+    def _runaway(self) -> Runaway | None:
+        start, end = self._path[0], self.at.theta
+        radius = max(float((end - start).norm()), float(end.norm()))
+        if not radius > 0.0:
+            return None
+        return shown_runaway(self._landscape, start, end, self._spectrum().step(radius)[0])
 
     def _go(self, after: _At) -> None:
         self.at = after
@@ -332,6 +354,7 @@ def name(
     *,
     tolerance: float | None = None,
     zero: float | None = None,
+    runaway: Runaway | None = None,
 ) -> Verdict:
     """Classify the point ``theta`` ``[1, P]`` by the eigenvalues of its Hessian.
 
@@ -340,6 +363,7 @@ def name(
     Args:
         tolerance: as for :func:`find`.
         zero: share of the largest absolute eigenvalue up to which one counts as zero.
+        runaway: of the search that ended there; the point is then not critical.
     """
     value, g = landscape.value_and_gradient(theta)
     norm = float(torch.linalg.vector_norm(g))
@@ -370,7 +394,7 @@ def name(
         kind = "maximum" if negative else "minimum"
     return Verdict(
         kind,
-        norm <= allowed,
+        norm <= allowed and runaway is None,
         negative,
         zeros,
         values,
@@ -380,6 +404,7 @@ def name(
         float(value),
         norm,
         flat,
+        runaway,
     )
 
 

@@ -224,6 +224,7 @@ class CriticalPointResult:
         losses: objective at the weights and at the point.
         eigenvalues: at the point, ascending (both ends where P is large).
         index: number of negative eigenvalues.
+        runs_off: whether the search runs off to infinity.
         escapes: of methods that start near the point: label, objective and distance from the point
             at the end. Empty where the model is large, where the point was computed from some of
             the examples only, and until they are computed.
@@ -238,6 +239,7 @@ class CriticalPointResult:
     losses: tuple[float, float]
     eigenvalues: Floats
     index: int
+    runs_off: bool = False
     escapes: tuple[tuple[str, float, float], ...] = ()
 
 
@@ -263,7 +265,7 @@ class CriticalPointTask(Task):
         landscape = subject.landscape
         before = critical_points.name(landscape, subject.theta)
         search = critical_points.find(landscape, subject.theta, steps=self.steps)
-        after = critical_points.name(landscape, search.theta)
+        after = critical_points.name(landscape, search.theta, runaway=search.runaway)
         result = CriticalPointResult(
             before.sentence,
             after.sentence,
@@ -274,12 +276,15 @@ class CriticalPointTask(Task):
             (before.value, after.value),
             after.eigenvalues.numpy(),
             after.index,
+            search.runaway is not None,
         )
         yield result
         experiment = experiment_of(self.run_id)
         # The methods use all examples, for which a critical point of some is none.
-        if subject.theta.shape[1] <= MAX_EXACT_PARAMETERS and len(subject.x) == len(
-            experiment.dataset.load().training
+        if (
+            not result.runs_off
+            and subject.theta.shape[1] <= MAX_EXACT_PARAMETERS
+            and len(subject.x) == len(experiment.dataset.load().training)
         ):
             yield replace(result, escapes=run_escapes(experiment, search.theta))
 

@@ -110,6 +110,32 @@ def test_that_each_tab_computes_what_it_shows(qtbot: QtBot, window: LandscapeWin
     assert len(window.norms.keys) == 1
 
 
+def test_that_a_search_without_end_is_no_critical_point(
+    qtbot: QtBot, window: LandscapeWindow
+) -> None:
+    """Iris is separable by a softmax, so that its loss has an infimum and no minimum."""
+    name = run(model={"name": "linear"}, loss={"name": "cross_entropy"})
+    *_, found = CriticalPointTask(name).run(Inbox())
+    assert found.runs_off and not found.converged and not found.escapes
+    window.show()
+    settled(qtbot, window)
+    compute_tab(qtbot, window, "Critical point")
+    text = window.result_text.text()
+    assert "runs off to infinity" in text and "At the critical point" not in text
+    assert "infimum" in window.status_label.text()
+
+
+def test_that_the_critical_point_of_a_classifier_is_a_minimum_apart_from_its_symmetry(
+    qtbot: QtBot, window: LandscapeWindow
+) -> None:
+    run(model={"name": "linear"})
+    window.show()
+    settled(qtbot, window)
+    compute_tab(qtbot, window, "Critical point")
+    text = window.result_text.text()
+    assert "a minimum" in text and "apart from 1 flat direction of the model" in text
+
+
 def test_that_a_stopped_computation_can_be_started_again(
     qtbot: QtBot, window: LandscapeWindow
 ) -> None:
