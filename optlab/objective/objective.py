@@ -6,6 +6,7 @@ gradient.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -295,24 +296,14 @@ class Objective:
             theta: ``[R, P]``. x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``; shared by all
                 runs.
         """
-        runs = theta.shape[0]
-        rows = max(1, CHUNK_VALUES // (runs * max(1, self.shape.width)))
         losses: list[torch.Tensor] = []
         errors: list[torch.Tensor] = []
         margins: list[torch.Tensor] = []
-        context = (
-            ForwardContext(training=False, statistics=self.statistics(theta))
-            if self.model.normalizes()
-            else EVALUATION
-        )
         with torch.no_grad():
-            for chunk_x, chunk_y in zip(x.split(rows), y.split(rows), strict=True):
-                inputs = chunk_x.expand(runs, *chunk_x.shape)
-                targets = self.model.targets(inputs, chunk_y.expand(runs, *chunk_y.shape))
-                if self._has_own_loss:
+            for inputs, outputs, targets in self._evaluated(theta, x, y):
+                if outputs is None:
                     losses.append(self.model.own_loss(self.layout.split(theta), inputs))
                     continue
-                outputs = self.outputs(theta, inputs, context)
                 losses.append(self.loss.per_example(outputs, targets))
                 if self.shape.task == "classes":
                     errors.append(zero_one(outputs, targets))
@@ -322,6 +313,49 @@ class Objective:
         return OwnLoss(
             torch.cat(losses, dim=1), torch.cat(errors, dim=1), torch.cat(margins, dim=1)
         )
+
+    def predictions(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return what the model predicts, and what it should: classes or values of each example.
+
+        Args:
+            theta: ``[R, P]``. x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``; shared by all
+                runs.
+
+        Returns:
+            Both ``[R, n]`` int64 for classes, ``[R, n, outputs]`` for regression; None where the
+            model has a loss of its own and predicts nothing.
+        """
+        predicted: list[torch.Tensor] = []
+        right: list[torch.Tensor] = []
+        with torch.no_grad():
+            for _, outputs, targets in self._evaluated(theta, x, y):
+                if outputs is None:
+                    return None
+                predicted.append(outputs.argmax(2) if self.shape.task == "classes" else outputs)
+                right.append(targets)
+        return torch.cat(predicted, dim=1), torch.cat(right, dim=1)
+
+    def _evaluated(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]]:
+        """Yield inputs, outputs and targets ``[R, m, …]``, chunk by chunk.
+
+        The outputs are None where the model has a loss of its own.
+        """
+        runs = theta.shape[0]
+        rows = max(1, CHUNK_VALUES // (runs * max(1, self.shape.width)))
+        context = (
+            ForwardContext(training=False, statistics=self.statistics(theta))
+            if self.model.normalizes()
+            else EVALUATION
+        )
+        for chunk_x, chunk_y in zip(x.split(rows), y.split(rows), strict=True):
+            inputs = chunk_x.expand(runs, *chunk_x.shape)
+            targets = self.model.targets(inputs, chunk_y.expand(runs, *chunk_y.shape))
+            outputs = None if self._has_own_loss else self.outputs(theta, inputs, context)
+            yield inputs, outputs, targets
 
     def symmetries(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the directions in which known symmetries leave ``theta`` ``[1, P]``, by name.
