@@ -139,7 +139,11 @@ class Trainer:
 
         follows = not (self.objective.uses_surrogate_gradient or first.continuation.active)
         self._surroundings = Surroundings(
-            self.objective, self._evaluator.training, self._evaluator.validation, follows
+            self.objective,
+            self._evaluator.training,
+            self._evaluator.validation,
+            follows,
+            tuple(e.batches.expected_order(len(data.training)) for e in experiments),
         )
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
         self.instrument_runner = InstrumentRunner(self.recorder, self.context_at_rest)
