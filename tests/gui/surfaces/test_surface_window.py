@@ -15,7 +15,9 @@ from optlab.core import registry
 from optlab.gui import theme
 from optlab.gui.bridge import WorkerPrewarmer
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
+from optlab.gui.plots.ticks import readable
 from optlab.gui.surfaces.describe import curvature
+from optlab.gui.surfaces.results import race_text
 from optlab.gui.surfaces.scenes import scenes
 from optlab.gui.surfaces.surface_window import SurfaceWindow
 from optlab.gui.surfaces.terms_table import number
@@ -87,6 +89,20 @@ def test_that_newton_ends_at_the_saddle_and_the_others_leave_it() -> None:
     ends = {method.label: race.path(run)[-1] for run, method in enumerate(scene.methods)}
     assert np.linalg.norm(ends["Newton"]) < 1e-9
     assert abs(ends["Gradient descent"][1]) > 1.0 and abs(ends["Saddle-free Newton"][1]) > 1.0
+
+
+def test_that_the_results_on_the_cliff_show_the_leap_and_not_only_the_ends() -> None:
+    scene = next(scene for scene in scenes() if scene.surface["name"] == "cliff")
+    (race,) = RaceTask(scene.surface, scene.methods, scene.steps).run(Inbox())
+    parts = race_text(race, scene.methods).split("  ·  ")
+    assert [part.partition(":")[0] for part in parts] == [m.label for m in scene.methods]
+    for run, part in enumerate(parts):
+        number, length = race.largest_step(run)
+        steps = np.linalg.norm(np.diff(race.path(run), axis=0), axis=1)
+        assert length == pytest.approx(steps.max()) and number == int(steps.argmax()) + 1
+        assert f"largest step {readable(length, 3)} (step {number:,})" in part
+    leaps = [race.largest_step(run)[1] for run in range(len(parts))]
+    assert leaps[0] > 5.0 * leaps[1] and leaps[2] > 5.0 * leaps[3]
 
 
 def test_that_only_adam_crosses_the_plateau_as_the_scene_says() -> None:
