@@ -306,6 +306,9 @@ class _Session:
 
         for run in trainer.alive:
             its_values = {name: column[run] for name, column in values.items()}
+            start = trainer.norms_at_start[run]
+            if start is not None:
+                its_values["gradient_norm_at_start"] = start
             rule = trainer.requested[run].stopping
             memory, reason = rule.verdict(
                 trainer.memories[run], trainer.step, its_values, functools.partial(norm_of, run)
