@@ -342,11 +342,12 @@ class LandscapeWindow(QMainWindow):
         ]
         if result.negative is not None:
             parts.append(f"{result.negative:,} of {result.parameters:,} eigenvalues are negative")
-        if result.rate is not None:
-            edge = 2.0 / float(result.top[0])
+        if result.rate is not None and result.top[0] > 0.0:
+            edge = result.factor / float(result.top[0])
             side = "below" if result.rate < edge else "above"
             parts.append(
-                f"gradient descent is stable up to a learning rate of 2/λ₁ = {readable(edge, 3)}; "
+                "on a quadratic of this curvature the run's method is stable up to a learning rate "
+                f"of {readable(result.factor, 3)}/λ₁ = {readable(edge, 3)}; "
                 f"the run's {readable(result.rate, 3)} is {side} it"
             )
         if result.path_steps:
