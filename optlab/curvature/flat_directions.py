@@ -126,7 +126,7 @@ def _in_null_space(
 def _independent(directions: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
     """Return an orthonormal basis of what ``directions`` ``[k, P]`` add to ``basis`` ``[l, P]``."""
     lengths = torch.linalg.vector_norm(directions, dim=1, keepdim=True)
-    unit = directions[lengths[:, 0] > 0.0] / lengths[lengths[:, 0] > 0.0]
+    unit: torch.Tensor = directions[lengths[:, 0] > 0.0] / lengths[lengths[:, 0] > 0.0]
     for _ in range(2):  # the second time for the rounding errors of the first
         unit = unit - (unit @ basis.T) @ basis
     if not len(unit):

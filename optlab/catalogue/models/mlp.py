@@ -235,7 +235,9 @@ class MLP(Model):
         width, fixed = parameters[0].shape[2] if parameters else 0, True
         for layer, units in enumerate(self.hidden):
             first = step * layer
-            rows = (first + 1, first + 2) if self.batch_norm else (first, first + 1)
+            rows: tuple[int, ...] = (first, first + 1)
+            if self.batch_norm:
+                rows = (first + 1, first + 2)
             columns: tuple[int, ...] = (first + step,)
             if self.auxiliary_weight() and layer < depth - 1:
                 columns = (*columns, step * depth + 2 + 2 * layer)
