@@ -1,4 +1,4 @@
-"""A search that runs off to infinity is told from one that ends at a point, however far away."""
+"""A search that runs off to infinity is distinguished from one that ends at a point far away."""
 
 from __future__ import annotations
 
