@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +34,10 @@ _HELP = (
     "The point is sought as a zero of the gradient on the training examples, whatever its kind: "
     "saddles attract as minima do. Everything is computed in "
     "double precision. An eigenvalue counts as zero where it is at most --zero times the largest. "
-    "Try: optlab critical iris-softmax --steps 50."
+    "Directions in which the model is known to be flat, such as the shift of all outputs that a "
+    "softmax ignores, are counted apart. Where classes can be separated there is no minimum, and "
+    "the search runs off to infinity, which is reported. "
+    "Try: optlab critical iris-softmax --steps 50 --set loss.l2=0.01."
 )
 
 
@@ -92,7 +96,10 @@ def critical(
         looked_at = subject(source, changes or [], steps, examples)
         found = None if here else find(looked_at.landscape, looked_at.theta, steps=most)
         verdict = name(
-            looked_at.landscape, looked_at.theta if found is None else found.theta, zero=zero
+            looked_at.landscape,
+            looked_at.theta if found is None else found.theta,
+            zero=zero,
+            runaway=None if found is None else found.runaway,
         )
         documents.append(_document(source, looked_at, found, verdict))
         if not json:
@@ -118,6 +125,7 @@ def _document(
             "products": found.products,
             "distance": found.distance,
             "problem": found.problem,
+            "runaway": None if found.runaway is None else asdict(found.runaway),
             "gradient_norms": found.norms.tolist(),
         },
         "kind": verdict.kind,
@@ -127,6 +135,9 @@ def _document(
         "gradient_norm": verdict.gradient_norm,
         "index": verdict.index,
         "zeros": verdict.zeros,
+        "flat_directions": [
+            {"name": family, "count": count} for family, count in verdict.flat.families
+        ],
         "whole_spectrum": verdict.complete,
         "zero_threshold": verdict.threshold,
         "eigenvalues": verdict.eigenvalues.tolist(),
@@ -138,12 +149,14 @@ def _say(looked_at: Subject, found: CriticalPointResult | None, verdict: Verdict
     if found is not None:
         went = f"{found.steps} steps and {found.products:,} Hessian products, to a distance of {found.distance:.4g}"
         say(f"  finder             {'converged in' if found.converged else 'ended after'} {went}")
-        if found.problem:
+        if found.problem and found.runaway is None:
             say(f"  problem            {found.problem}")
     say(f"  the point is       {verdict.sentence}")
     say(f"  objective          {verdict.value:.10g}, gradient norm {verdict.gradient_norm:.3g}")
     low, high = float(verdict.eigenvalues[0]), float(verdict.eigenvalues[-1])
+    aside = len(verdict.flat.basis)
     say(
         f"  eigenvalues        from {low:.6g} to {high:.6g}; {verdict.index} negative, "
         f"{verdict.zeros} zero (below {verdict.threshold:.2g})"
+        + (f"; {aside} along flat directions are not counted" if aside else "")
     )

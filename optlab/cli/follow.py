@@ -13,18 +13,8 @@ from optlab.core.errors import StoreError
 from optlab.runners import JobHandle, NotRecorded
 from optlab.training.control import Stop
 from optlab.training.events import Event, RunEnded, SessionFailed, SessionStarted
+from optlab.training.final_results import ALWAYS
 
-FINAL = (
-    "train_loss",
-    "validation_loss",
-    "train_error",
-    "validation_error",
-    "test_loss",
-    "test_error",
-    "gradient_norm",
-    "gradient_norm_at_start",
-)
-"""What is known of a run's end, in the order in which it is shown."""
 POLL_SECONDS = 0.1
 """How long at most the command waits before it looks for a signal."""
 LAST_SECONDS = 5.0
@@ -41,6 +31,7 @@ class Outcome:
             force.
         seconds: training time. parameters: P. broken: of a diverged run the first tensor that was
             not finite.
+        final: what is known of its end, by name; confusion: the confusion matrix of the test part.
         asked_to_stop: the signal that ended it, or 0; signals count as the user's own wish.
         number: which run of its population it is.
         recorded: whether all of it is stored; None where it was not to be stored. recording_error:
@@ -59,7 +50,8 @@ class Outcome:
     parameters: int | None = None
     reason: str = ""
     broken: str = ""
-    final: Mapping[str, float | None] = field(default_factory=dict)
+    final: Mapping[str, float | None] = field(default_factory=lambda: dict.fromkeys(ALWAYS))
+    confusion: tuple[tuple[int, ...], ...] = ()
     theta_sha256: str = ""
     asked_to_stop: int = 0
     number: int = 0
@@ -86,7 +78,8 @@ class Outcome:
             "parameters": self.parameters,
             "reason": self.reason or None,
             "broken": self.broken or None,
-            "final": {name: self.final.get(name) for name in FINAL},
+            "final": dict(self.final),
+            "confusion": [list(row) for row in self.confusion] or None,
             "theta_sha256": self.theta_sha256 or None,
             "recorded": self.recorded,
             "recording_error": self.recording_error or None,
@@ -110,6 +103,7 @@ class Outcome:
                     event.final,
                     event.theta_sha256,
                 )
+                self.confusion = event.confusion
             case SessionFailed():
                 self.status, self.reason = "failed", event.message
             case NotRecorded() if not self.ended:

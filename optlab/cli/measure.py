@@ -7,6 +7,7 @@ steps.
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -15,10 +16,12 @@ import typer
 from optlab.catalogue.instruments.base import Instrument
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import changed, load
+from optlab.cli.test_part import say_confusion, say_gaps
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment, presets
 from optlab.store import Store
+from optlab.tasks.test_part import on_test_part
 from optlab.training.trainer import Trainer
 
 ORDER = 130
@@ -42,7 +45,8 @@ _HELP = (
     "Without --instruments, those that the experiment asks for, "
     "or else the usual ones. Nothing is stored, and a stored run stays as it is. Try: optlab "
     "measure digits-mlp --instruments gradient_noise,spectrum "
-    "--steps 200. What there is: optlab list instruments; fields: --set instruments.spectrum.top=3."
+    "--steps 200. What there is: optlab list instruments; fields: --set instruments.spectrum.top=3.\n\n"
+    "With --test: the performance on the test part, 20% of all examples unless dataset.test says otherwise."
 )
 
 
@@ -62,6 +66,14 @@ def measure(
         ),
     ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Updates to take.")] = 0,
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test",
+            help="Evaluate a stored RUN on its test part instead, which nothing is chosen by: loss, "
+            "0-1 error and confusion matrix, or R² and mean absolute error.",
+        ),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON document on standard output.")
     ] = False,
@@ -73,6 +85,8 @@ def measure(
     """
     if steps < 0:
         raise InvalidInput(f"--steps is {steps}, but it must be 0 or more.")
+    if test:
+        return _test(source, json=json, others=bool(instruments or changes or steps))
     trainer = _trainer(source, instruments, changes or [])
     for _ in range(steps):
         trainer.advance()
@@ -87,6 +101,37 @@ def measure(
     else:
         _say(document)
     return int(not trainer.alive)
+
+
+def _test(source: str, *, json: bool, others: bool) -> int:
+    """Evaluate a stored run on its test part.
+
+    Raises:
+        InvalidInput: it is no stored run or has no test part, or other options are given.
+    """
+    if others:
+        raise InvalidInput(
+            "--test evaluates the weights of a stored run as they are: --instruments, --set and "
+            "--steps do not go with it."
+        )
+    if Path(source).is_file() or source in {path.stem for path in presets.files()}:
+        raise InvalidInput(
+            f"'{source}' is an experiment, but --test needs a stored run; train it with: optlab run "
+            f"{source}. Its summary has the test part already."
+        )
+    result = on_test_part(source)
+    if json:
+        say_json({"run": source, **asdict(result)})
+        return 0
+    say(f"{result.title}, step {result.step:,}: {result.examples:,} examples of the test part")
+    error = result.values.get("test_error")
+    say(
+        f"  test loss          {result.values['test_loss']:.6g}"
+        + (f", 0-1 error {error:.2%}" if error is not None else "")
+    )
+    say_gaps(result.values)
+    say_confusion(result.confusion, result.classes)
+    return 0
 
 
 def _trainer(source: str, words: str, changes: list[str]) -> Trainer:

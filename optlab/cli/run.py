@@ -13,6 +13,7 @@ import typer
 from optlab.cli.follow import Outcome, follow
 from optlab.cli.output import say, say_json
 from optlab.cli.progress import view
+from optlab.cli.test_part import say_confusion, say_gaps
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean
 from optlab.experiment import Experiment, presets
@@ -22,6 +23,8 @@ from optlab.runners import JobHandle, train
 from optlab.runners import resume as go_on
 from optlab.runners.train import RunnerChoice
 from optlab.store import Store
+from optlab.tasks.run_figures import further_figures
+from optlab.tasks.test_part import class_names
 
 RUNNERS: tuple[RunnerChoice, ...] = get_args(RunnerChoice)
 
@@ -136,7 +139,7 @@ def run(
     if json:
         say_json(outcome.document())
     else:
-        _say(outcome)
+        _say(outcome, experiment)
     if outcome.asked_to_stop and outcome.status in ("stopped", "interrupted"):
         return 128 + outcome.asked_to_stop
     return int(outcome.status in ("diverged", "failed") or outcome.recorded is False)
@@ -250,7 +253,7 @@ def check_surroundings(experiment: Experiment) -> None:
     experiment.check_data(experiment.dataset.load())
 
 
-def _say(outcome: Outcome) -> None:
+def _say(outcome: Outcome, experiment: Experiment) -> None:
     """The result in words."""
     if outcome.status in ("failed", "interrupted"):
         print(" ".join(outcome.reason.splitlines()) or "The run failed.", file=sys.stderr)
@@ -277,12 +280,20 @@ def _say(outcome: Outcome) -> None:
                 f"  {label:<18} {loss:.6g}"
                 + (f", 0-1 error {error:.2%}" if error is not None else "")
             )
+    say_gaps(outcome.final)
+    for name, text in further_figures(outcome.final):
+        say(f"  {name.lower():<18} {text}")
     norm = outcome.final.get("gradient_norm")
     if norm is not None:
         say(f"  full gradient norm {norm:.4g}")
         say(
             "                     "
             f"{gradient_test(outcome.final.get('gradient_norm_at_start'), norm).sentence}"
+        )
+    if outcome.confusion:
+        say_confusion(
+            outcome.confusion,
+            class_names(experiment.dataset.load().class_names, len(outcome.confusion)),
         )
     say(f"  weights' SHA-256   {outcome.theta_sha256}")
     if outcome.run:

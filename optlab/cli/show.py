@@ -63,6 +63,7 @@ def show(
                         "label": Experiment.load(preset).title(),
                         "sentence": sentence,
                         "explanation": [see],
+                        "watch": list(presets.read(preset).watch),
                         "example": text,
                     }
                 ]

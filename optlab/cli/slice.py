@@ -9,6 +9,7 @@ import typer
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.subject import subject
 from optlab.core.errors import InvalidInput
+from optlab.core.limits import MAX_TRIVIAL_POINTS
 from optlab.tasks import slicing
 from optlab.tasks.slicing import Along as PlaneAlong
 from optlab.tasks.slicing import LineSlice, PlaneSlice, cut_line, cut_plane
@@ -37,7 +38,8 @@ _HELP = (
     "top eigenvector of the Hessian. runs: from one to another (--to), and a random direction "
     "across. line: a line alone, with error bars over batches: to "
     "--to, or along a random direction. The share of the path's variance that a plane holds is "
-    "shown. Try: optlab slice digits-mlp --steps 200 --along path."
+    "shown, and the number of points that it was computed from: the snapshots of a stored run, or "
+    "where there are few, its training once more. Try: optlab slice digits-mlp --steps 200 --along path."
 )
 
 
@@ -97,7 +99,7 @@ def slice_(
             if along == "runs"
             else f"--to does not go with --along {along}."
         )
-    here = subject(source, changes or [], steps, examples)
+    here = subject(source, changes or [], steps, examples, path=along != "line")
     other = _other_end(to, steps) if to else None
     document: dict[str, Any] = {
         "source": source,
@@ -137,6 +139,7 @@ def _grid(found: PlaneSlice) -> dict[str, Any]:
         "b": found.b.tolist(),
         "loss": found.loss.tolist(),
         "path": {
+            "points": len(found.steps),
             "steps": list(found.steps),
             "coordinates": found.path.tolist(),
             "off_plane": found.off_plane.tolist(),
@@ -177,9 +180,20 @@ def _say(document: dict[str, Any]) -> None:
         [(f"{a[i]:.3g}", *(f"{document['loss'][i][j]:.4g}" for j in columns)) for i in rows],
     )
     path = document["path"]
-    if path["explained"] is not None:
-        farthest = max(path["off_plane"])
+    farthest = max(path["off_plane"])
+    if document["along"] == "path":
+        first, last = path["steps"][0], path["steps"][-1]
         say(
-            f"  the plane holds {path['explained']:.1%} of the path's variance; the path's points "
-            f"are up to {farthest:.3g} off it"
+            f"  the plane rests on {path['points']} points of the path, from step {first:,} to "
+            f"{last:,}"
+        )
+    if path["explained"] is not None:
+        say(
+            f"  the plane holds {path['explained']:.1%} of the path's variance; "
+            f"{path['points']} points of the path are up to {farthest:.3g} off it"
+        )
+    elif path["points"] <= MAX_TRIVIAL_POINTS:
+        say(
+            f"  {path['points']} points say nothing of how much of the path's variance the plane "
+            "holds: any such points lie in a plane"
         )

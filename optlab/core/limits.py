@@ -28,3 +28,6 @@ It takes half a gigabyte in double precision, and its eigenvalues take minutes.
 
 MAX_WAITING_ROWS = 512
 """Steps whose values an instrument buffers before it computes with them."""
+
+MAX_TRIVIAL_POINTS = 3
+"""Points up to which a path always lies in a plane, so that a share of its variance says nothing."""

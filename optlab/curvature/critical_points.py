@@ -10,7 +10,8 @@ starts where the first stops:
   network losses*, 2021);
 * then downhill on the function itself, with ``|H|`` in index of H so that saddles repel (Y. Dauphin
   et al., 2014), within a radius in which the quadratic model can be trusted: a function that is
-  bounded below has a minimum to find.
+  bounded below has a minimum to find, or an infimum at infinity
+  (:mod:`optlab.curvature.runaway`).
 
 For small P the steps are exact, by all eigenvalues; for large P they come from a Krylov space of
 the gradient. Second derivatives have to be continuous: those of a ReLU network jump where units
@@ -24,6 +25,10 @@ largest one's (1e-6 in double precision, 1e-4 in single). Then
 * some zero, the others of one sign: degenerate, as the second derivatives do not decide;
 * all so small that the gradient's rounding could have caused them: flat.
 
+Directions in which the function is known to be flat do not count: those of the model's symmetries,
+and parameters without effect (:mod:`optlab.curvature.flat_directions`). The eigenvalues are those
+of the Hessian on the rest of the space, and the verdict says how many directions were set aside.
+
 Of a large network only the ends of the spectrum are computed: both signs make a saddle of unknown
 index; one sign suggests a minimum or maximum but does not prove it.
 """
@@ -36,11 +41,15 @@ from typing import Literal
 from optlab.core.lazy import torch
 from optlab.core.limits import EXACT_UP_TO
 from optlab.curvature.extremes import extremes
+from optlab.curvature.flat_directions import FlatDirections, flat_directions
 from optlab.curvature.landscape import Landscape
 from optlab.curvature.newton_steps import Equations, Spectrum
+from optlab.curvature.runaway import Runaway
+from optlab.curvature.runaway import runaway as shown_runaway
 from optlab.curvature.spectrum import DENSE_UP_TO, zero_share
 from optlab.numerics.lanczos import lanczos
 from optlab.objective.hessian import Hessian
+from optlab.objective.seeding import generator
 
 Kind = Literal["minimum", "maximum", "saddle", "degenerate", "flat"]
 
@@ -65,12 +74,14 @@ class Verdict:
     Attributes:
         kind: its name, as if the gradient were zero there. critical: whether the gradient is.
         index: number of negative eigenvalues; a lower bound where the spectrum is incomplete.
-        zeros: how many count as zero.
-        eigenvalues: ascending, ``[P]``, or where P is large those of both ends. eigenvectors: ``[k,
-            P]``, in the same order.
+        zeros: how many count as zero, apart from those of known flat directions.
+        flat: known flat directions, by name of their family; they are set aside.
+        eigenvalues: of the rest, ascending, ``[P − flat]``, or where P is large those of both ends.
+            eigenvectors: ``[k, P]``, in the same order.
         complete: whether these are all eigenvalues.
         threshold: absolute value up to which an eigenvalue counts as zero.
         value: of the function. gradient_norm: at the point.
+        runaway: what shows that the search that ended there runs off to infinity.
     """
 
     kind: Kind
@@ -83,6 +94,8 @@ class Verdict:
     threshold: float
     value: float
     gradient_norm: float
+    flat: FlatDirections
+    runaway: Runaway | None = None
 
     @property
     def sentence(self) -> str:
@@ -102,9 +115,11 @@ class Verdict:
             "degenerate": f"degenerate: {bound}{self.zeros} of the eigenvalues are zero and the "
             f"others {others}, so second derivatives do not decide",
             "flat": "flat: all eigenvalues are zero",
-        }[self.kind]
+        }[self.kind] + self.flat.clause
         if self.critical:
             return sentence
+        if self.runaway is not None:
+            return f"no critical point: {self.runaway.sentence}"
         return (
             f"not critical (the gradient's norm is {self.gradient_norm:.3g}); by its eigenvalues "
             f"it is like {sentence}"
@@ -122,6 +137,8 @@ class CriticalPointResult:
         norms: gradient norm at each step, ``[steps + 1]``; it may rise temporarily. Without
             convergence the path and the norms end where the norm was smallest.
         problem: why it did not converge, as text; "" where it did.
+        runaway: what shows that it ran off to infinity, where the gradient vanishes at no point; it
+            then has not converged.
     """
 
     theta: torch.Tensor
@@ -133,6 +150,7 @@ class CriticalPointResult:
     path: torch.Tensor
     norms: torch.Tensor
     problem: str
+    runaway: Runaway | None
 
 
 def find(
@@ -252,6 +270,7 @@ class _Search:
     def result(self) -> CriticalPointResult:
         """Return the result."""
         problem, end, index = self._problem, self.at, len(self._norms) - 1
+        products = self._products  # without those of the test below
         if not self.converged:
             problem = problem or (
                 f"no zero of the gradient within {index} steps; the smallest norm was "
@@ -260,18 +279,29 @@ class _Search:
                 else "the gradient became non-finite before a zero was found"
             )
             end, index = self._best, self._best_step
+        far = self._runaway() if self.converged else None
+        if far is not None:
+            problem = far.sentence
         path = self._path[: index + 1] if self._keeps else [self._path[0], end.theta]
         return CriticalPointResult(
             end.theta,
             end.norm,
             not problem,
             index,
-            self._products,
+            products,
             float(torch.linalg.vector_norm(end.theta - self._path[0])),
             torch.cat(path),
             torch.tensor(self._norms[: index + 1], dtype=torch.float64),
             problem,
+            far,
         )
+
+    def _runaway(self) -> Runaway | None:
+        start, end = self._path[0], self.at.theta
+        radius = max(float((end - start).norm()), float(end.norm()))
+        if not radius > 0.0:
+            return None
+        return shown_runaway(self._landscape, start, end, self._spectrum().step(radius)[0])
 
     def _go(self, after: _At) -> None:
         self.at = after
@@ -324,6 +354,7 @@ def name(
     *,
     tolerance: float | None = None,
     zero: float | None = None,
+    runaway: Runaway | None = None,
 ) -> Verdict:
     """Classify the point ``theta`` ``[1, P]`` by the eigenvalues of its Hessian.
 
@@ -332,6 +363,7 @@ def name(
     Args:
         tolerance: as for :func:`find`.
         zero: share of the largest absolute eigenvalue up to which one counts as zero.
+        runaway: of the search that ended there; the point is then not critical.
     """
     value, g = landscape.value_and_gradient(theta)
     norm = float(torch.linalg.vector_norm(g))
@@ -339,14 +371,16 @@ def name(
     hessian = landscape.hessian(theta)
     parameters = theta.shape[1]
     complete = parameters <= DENSE_UP_TO
-    if complete:
-        values, columns = torch.linalg.eigh(hessian.dense()[0])
-        vectors = columns.T
+    dense = hessian.dense()[0] if complete else None
+    share = zero_share(theta.dtype) if zero is None else zero
+    flat = flat_directions(landscape, theta, g, hessian, dense, share)
+    if dense is not None:
+        values, vectors = _apart_from(flat.basis, dense)
     else:
-        values, vectors = _both_ends(hessian)
+        values, vectors = _both_ends(hessian, flat.basis)
     largest = float(values.abs().max())
     rounding = 64.0 * float(torch.finfo(theta.dtype).eps) * abs(float(value))
-    threshold = max((zero_share(theta.dtype) if zero is None else zero) * largest, rounding)
+    threshold = max(share * largest, rounding)
     negative, zeros = int((values < -threshold).sum()), int((values.abs() <= threshold).sum())
     positive = len(values) - negative - zeros
     kind: Kind
@@ -360,7 +394,7 @@ def name(
         kind = "maximum" if negative else "minimum"
     return Verdict(
         kind,
-        norm <= allowed,
+        norm <= allowed and runaway is None,
         negative,
         zeros,
         values,
@@ -369,17 +403,43 @@ def name(
         threshold,
         float(value),
         norm,
+        flat,
+        runaway,
     )
 
 
-def _both_ends(hessian: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
+def _apart_from(basis: torch.Tensor, dense: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return eigenvalues and eigenvectors of a matrix orthogonal to ``basis`` ``[k, P]``."""
+    if not len(basis):
+        values, columns = torch.linalg.eigh(dense)
+        return values, columns.T
+    rest = torch.linalg.qr(basis.T, mode="complete").Q[:, len(basis) :]
+    values, columns = torch.linalg.eigh(rest.T @ dense @ rest)
+    return values, (rest @ columns).T
+
+
+def _both_ends(hessian: Hessian, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the outermost eigenvalues at either end, ascending, with their vectors.
 
-    Copies of multiple eigenvalues are included.
+    Copies of multiple eigenvalues are included. ``flat`` ``[k, P]`` are orthonormal directions that
+    are set aside.
     """
-    ends = extremes(
-        hessian.product, hessian.theta, top=_ENDS, bottom=_ENDS, tolerance=_END_TOLERANCE
-    )
+    aside = 0.0
+    if len(flat):
+        # A value within the spectrum of the rest: that of a random direction of it.
+        v = torch.randn(hessian.theta.shape, generator=generator(0, "onwards"), dtype=torch.float64)
+        v = v.to(hessian.theta)
+        v = v - (v @ flat.T) @ flat
+        aside = float((v * hessian.product(v)).sum() / v.square().sum())
+
+    def apart(v: torch.Tensor) -> torch.Tensor:
+        if not len(flat):
+            return hessian.product(v)
+        known = (v @ flat.T) @ flat
+        product = hessian.product(v - known)
+        return product - (product @ flat.T) @ flat + aside * known
+
+    ends = extremes(apart, hessian.theta, top=_ENDS, bottom=_ENDS, tolerance=_END_TOLERANCE)
     values = torch.cat([ends.bottom[0], ends.top[0].flip(0)])
     vectors = torch.cat([ends.bottom_vectors[0], ends.top_vectors[0].flip(0)])
     for again in range(1, 1 + _ENDS):
@@ -392,7 +452,7 @@ def _both_ends(hessian: Hessian) -> tuple[torch.Tensor, torch.Tensor]:
             v: torch.Tensor, known: torch.Tensor = known, middle: torch.Tensor = middle
         ) -> torch.Tensor:
             inside = (v @ known.T) @ known
-            moved = hessian.product(v - inside)
+            moved = apart(v - inside)
             return moved - (moved @ known.T) @ known + middle * inside
 
         more = extremes(rest, hessian.theta, top=2, bottom=2, tolerance=_END_TOLERANCE, seed=again)

@@ -36,6 +36,10 @@ class Landscape(ABC):
     def hessian(self, theta: torch.Tensor) -> Hessian:
         """Return the Hessians at ``theta`` ``[R, P]``."""
 
+    def symmetries(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return directions ``[k, P]`` in which known symmetries leave ``theta`` ``[1, P]``."""
+        return {}
+
 
 class FunctionLandscape(Landscape):
     """Any twice differentiable function of torch tensors, ``[R, P]`` → ``[R]``."""
@@ -97,6 +101,9 @@ class ObjectiveLandscape(Landscape):
             kept = list(self._hessians(theta))
             return SumHessian(theta, lambda: iter(kept))
         return SumHessian(theta, lambda: self._hessians(theta))
+
+    def symmetries(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self._objective.symmetries(theta)
 
     def _hessians(self, theta: torch.Tensor) -> Iterator[tuple[Hessian, float]]:
         for x, y, share in self._chunks(theta):

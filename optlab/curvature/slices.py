@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from optlab.core.errors import InvalidInput
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
+from optlab.core.limits import MAX_TRIVIAL_POINTS
 from optlab.curvature.combinations import Combinations
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
@@ -145,8 +146,12 @@ def path_plane(path: torch.Tensor) -> Plane:
     ).unsqueeze(1)
     shares = (values[[-1, -2]] / values.clamp_min(0.0).sum()).tolist()
     labels = (
-        f"first component ({shares[0]:.1%} of the variance)",
-        f"second component ({shares[1]:.1%})",
+        (
+            f"first component ({shares[0]:.1%} of the variance)",
+            f"second component ({shares[1]:.1%})",
+        )
+        if len(path) > MAX_TRIVIAL_POINTS
+        else ("first component", "second component")
     )
     return Plane(path[-1], directions[0].to(path), directions[1].to(path), labels)
 

@@ -1,6 +1,7 @@
 """The experiments that ship with OptLab, one file each.
 
-The comment at the head of a file says what it is and what to see. Presets are read without
+The comment at the head of a file says what it is, what to see, and which figures of the run's end
+show it. Presets are read without
 validation, because menus and galleries show them all before one is picked.
 """
 
@@ -20,7 +21,8 @@ class Preset:
 
     Attributes:
         name: argument of ``optlab run``. title: its name in lists. sentence: a summary. see: what
-            to see when it runs.
+            to see when it runs. watch: names of the figures in the summary of a run that show it,
+            as in :class:`optlab.training.final_results.FinalResult`.
         dataset: label of its data set. optimizer: label of its optimizer.
     """
 
@@ -29,6 +31,7 @@ class Preset:
     title: str
     sentence: str
     see: str
+    watch: tuple[str, ...]
     dataset: str
     optimizer: str
 
@@ -49,23 +52,25 @@ def presets() -> list[Preset]:
 
 def about(path: Path) -> tuple[str, str]:
     """Return the summary of a preset and what to see, each a sentence or two."""
-    return _comment(path.read_text(encoding="utf-8"))
+    return _comment(path.read_text(encoding="utf-8"))[:2]
 
 
 def read(path: Path) -> Preset:
     """Return the preset in a file."""
     document = path.read_text(encoding="utf-8")
     tables = tomllib.loads(document)
-    sentence, see = _comment(document)
+    sentence, see, watch = _comment(document)
     dataset = registry.get("dataset", tables["dataset"]["name"]).label
     optimizer = registry.get("optimizer", tables.get("optimizer", {}).get("name", "sgd")).label
     return Preset(
-        path.stem, path, tables.get("title") or path.stem, sentence, see, dataset, optimizer
+        path.stem, path, tables.get("title") or path.stem, sentence, see, watch, dataset, optimizer
     )
 
 
-def _comment(document: str) -> tuple[str, str]:
+def _comment(document: str) -> tuple[str, str, tuple[str, ...]]:
+    """Return the summary, what to see, and the names of the figures to watch."""
     head = re.match(r"(?:#.*\n?)+", document)
     text = " ".join(line.lstrip("# ").strip() for line in head[0].splitlines()) if head else ""
+    text, _, watch = text.partition(" Watch: ")
     sentence, _, see = text.partition(" What to see: ")
-    return sentence, see
+    return sentence, see, tuple(filter(None, (name.strip() for name in watch.split(","))))

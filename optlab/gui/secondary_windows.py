@@ -19,6 +19,7 @@ from optlab.gui.panels.import_dialog import ImportDialog
 from optlab.gui.panels.machine_dialog import MachineDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
+from optlab.gui.panels.test_part_dialog import TestPartDialog
 
 if TYPE_CHECKING:
     from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
@@ -133,6 +134,13 @@ class SecondaryWindows(QObject):
         dialog.resumeRequested.connect(self.resumeRequested)
         dialog.showRequested.connect(self.runPicked)
         dialog.openRequested.connect(self.experimentPicked)
+        dialog.testRequested.connect(lambda run_id: self.show_test_part(run_id, dialog))
+        dialog.exec()
+        dialog.deleteLater()
+
+    def show_test_part(self, run_id: str, above: QWidget | None = None) -> None:
+        """Evaluate a stored run on its test part, in a dialog above a widget."""
+        dialog = TestPartDialog(self._prewarmer, run_id, above or self._window)
         dialog.exec()
         dialog.deleteLater()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optlab.numerics.gradient_test import gradient_test
+from optlab.tasks.run_figures import further_figures
 from optlab.training.events import RunEnded
 
 
@@ -20,13 +21,17 @@ def summary(ended: RunEnded) -> str:
         if loss is not None
         else ""
     )
+    gap = final.get("test_minus_validation")
+    against = "" if gap is None else f" ({gap:+.2%} against validation)"
     figures += (
-        f" Test error {test_error:.2%}."
+        f" Test error {test_error:.2%}{against}."
         if test_error is not None
         else f" Test loss {test_loss:.4g}."
         if test_loss is not None
         else ""
     )
+    further = ", ".join(f"{label} {text}" for label, text in further_figures(final))
+    figures += f" {further}." if further else ""
     if norm is not None and ended.status != "diverged":
         result = gradient_test(final.get("gradient_norm_at_start"), norm)
         figures += f" Full gradient norm {norm:.4g}: {result.sentence}."

@@ -1,6 +1,8 @@
 """The gradient-norm test (row C3): whether a run has reached a critical point.
 
-It compares the norm of the full gradient with its value at the start.
+A gradient that has not shrunk rules a critical point out. One that has shrunk does not prove one: on
+separable classes the cross-entropy falls toward a limit at infinity and has no critical point. The
+test compares the norm of the full gradient with its value at the start.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ Between the two bounds the test is undecided.
 Result = Literal["shrunk", "not shrunk", "undecided"]
 
 _SENTENCES: dict[Result, str] = {
-    "shrunk": "the run is close to a critical point; the Hessian shows of which kind",
+    "shrunk": "the run is close to a critical point, or on the way to a limit at infinity; the "
+    "search for a critical point shows which",
     "not shrunk": "the run is not at a critical point, so it is not stuck in a local minimum",
     "undecided": "the gradient-norm test is inconclusive",
 }

@@ -6,13 +6,16 @@ gradient.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from optlab.catalogue.losses.base import Loss, margin, zero_one
 from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext, Model
-from optlab.catalogue.models.capabilities import Layers, Moments, Uniforms
+from optlab.catalogue.models.capabilities import Layers, Moments, Symmetry, Uniforms
 from optlab.core.data import DataShape
+from optlab.core.layout import Parameter
 from optlab.core.lazy import torch
 from optlab.core.limits import CHUNK_VALUES
 
@@ -27,6 +30,10 @@ class OwnLoss(NamedTuple):
 
 SAMPLE = 10_000
 """Training examples, at most, on which a normalizing model computes its moments for evaluations."""
+
+
+MAX_SYMMETRY_VALUES = 20_000_000
+"""Values of the directions of one family of symmetries, at most."""
 
 
 class Objective:
@@ -289,24 +296,14 @@ class Objective:
             theta: ``[R, P]``. x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``; shared by all
                 runs.
         """
-        runs = theta.shape[0]
-        rows = max(1, CHUNK_VALUES // (runs * max(1, self.shape.width)))
         losses: list[torch.Tensor] = []
         errors: list[torch.Tensor] = []
         margins: list[torch.Tensor] = []
-        context = (
-            ForwardContext(training=False, statistics=self.statistics(theta))
-            if self.model.normalizes()
-            else EVALUATION
-        )
         with torch.no_grad():
-            for chunk_x, chunk_y in zip(x.split(rows), y.split(rows), strict=True):
-                inputs = chunk_x.expand(runs, *chunk_x.shape)
-                targets = self.model.targets(inputs, chunk_y.expand(runs, *chunk_y.shape))
-                if self._has_own_loss:
+            for inputs, outputs, targets in self._evaluated(theta, x, y):
+                if outputs is None:
                     losses.append(self.model.own_loss(self.layout.split(theta), inputs))
                     continue
-                outputs = self.outputs(theta, inputs, context)
                 losses.append(self.loss.per_example(outputs, targets))
                 if self.shape.task == "classes":
                     errors.append(zero_one(outputs, targets))
@@ -316,6 +313,101 @@ class Objective:
         return OwnLoss(
             torch.cat(losses, dim=1), torch.cat(errors, dim=1), torch.cat(margins, dim=1)
         )
+
+    def predictions(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return what the model predicts, and what it should: classes or values of each example.
+
+        Args:
+            theta: ``[R, P]``. x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``; shared by all
+                runs.
+
+        Returns:
+            Both ``[R, n]`` int64 for classes, ``[R, n, outputs]`` for regression; None where the
+            model has a loss of its own and predicts nothing.
+        """
+        predicted: list[torch.Tensor] = []
+        right: list[torch.Tensor] = []
+        with torch.no_grad():
+            for _, outputs, targets in self._evaluated(theta, x, y):
+                if outputs is None:
+                    return None
+                predicted.append(outputs.argmax(2) if self.shape.task == "classes" else outputs)
+                right.append(targets)
+        return torch.cat(predicted, dim=1), torch.cat(right, dim=1)
+
+    def _evaluated(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]]:
+        """Yield inputs, outputs and targets ``[R, m, …]``, chunk by chunk.
+
+        The outputs are None where the model has a loss of its own.
+        """
+        runs = theta.shape[0]
+        rows = max(1, CHUNK_VALUES // (runs * max(1, self.shape.width)))
+        context = (
+            ForwardContext(training=False, statistics=self.statistics(theta))
+            if self.model.normalizes()
+            else EVALUATION
+        )
+        for chunk_x, chunk_y in zip(x.split(rows), y.split(rows), strict=True):
+            inputs = chunk_x.expand(runs, *chunk_x.shape)
+            targets = self.model.targets(inputs, chunk_y.expand(runs, *chunk_y.shape))
+            outputs = None if self._has_own_loss else self.outputs(theta, inputs, context)
+            yield inputs, outputs, targets
+
+    def symmetries(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the directions in which known symmetries leave ``theta`` ``[1, P]``, by name.
+
+        The objective is constant along each. Where weights decay, those remain that change no
+        weight, or under an L2 term only turn the weights.
+
+        Returns:
+            Directions ``[k, P]``; a family of more than :data:`MAX_SYMMETRY_VALUES` values is left
+            out.
+        """
+        if self._has_own_loss:
+            return {}
+        found: dict[str, list[torch.Tensor]] = {}
+        for symmetry in [*self._output_shifts(theta), *self._model_symmetries(theta)]:
+            if symmetry.count * theta.shape[1] > MAX_SYMMETRY_VALUES:
+                continue
+            directions = symmetry.directions()
+            turned = symmetry.rotation and self.loss.l1 == 0.0
+            if (self.loss.l1 != 0.0 or self.loss.l2 != 0.0) and not turned:
+                directions = directions[~((directions * self._mask(theta)) != 0.0).any(dim=1)]
+            if len(directions):
+                found.setdefault(symmetry.name, []).append(directions)
+        return {name: torch.cat(parts) for name, parts in found.items()}
+
+    def _model_symmetries(self, theta: torch.Tensor) -> list[Symmetry]:
+        return self.model.symmetries(self.layout.split(theta))
+
+    def _output_shifts(self, theta: torch.Tensor) -> list[Symmetry]:
+        """Return the shift of all outputs by the same amount, for each tensor that feeds them.
+
+        It adds the same number to a bias, or to the weights of one input, of all outputs.
+        """
+        if not self.loss.ignores_shift:
+            return []
+
+        def directions(spec: Parameter, offset: int) -> torch.Tensor:
+            inputs = spec.size // spec.shape[0]
+            shifts = theta.new_zeros(inputs, theta.shape[1])
+            same = torch.eye(inputs).to(theta).repeat(1, spec.shape[0])
+            shifts[:, offset : offset + spec.size] = same
+            return shifts
+
+        return [
+            Symmetry(
+                "shift of all outputs",
+                spec.size // spec.shape[0],
+                partial(directions, spec, offset),
+            )
+            for spec, offset in zip(self.layout.parameters, self.layout.offsets, strict=True)
+            if spec.output
+        ]
 
     def _mask(self, theta: torch.Tensor) -> torch.Tensor:
         """Return 1 for weights and 0 for biases, ``[P]``."""

@@ -19,6 +19,7 @@ from optlab.curvature.spectrum import convexity, density_of, full_spectrum_of, t
 from optlab.experiment import Experiment
 from optlab.objective.seeding import generator
 from optlab.store import Store
+from optlab.studies.stability import edge_factor
 from optlab.tasks.slicing import Along, LineSlice, PlaneSlice, cut_line, cut_plane
 from optlab.tasks.subject import Subject, stored, trained
 from optlab.tasks.task import Task
@@ -123,7 +124,9 @@ class SpectrumResult:
         trace, trace_error: estimate, and its standard error.
         grid, density: the spectral density ``[G]``; empty until it is computed.
         negative: number of negative eigenvalues where the full spectrum was computed, else None.
-        rate: learning rate, to compare with 2/λ₁.
+        rate: learning rate, where the steps are multiples of the gradient; None for other rules.
+        factor: largest stable product of learning rate and λ₁ on a quadratic: 2, and more with
+            momentum; see :func:`optlab.studies.stability.edge_factor`.
         path_steps, path_lowest, path_convex: for a small model, steps of some points of the path,
             the smallest eigenvalue at each, and whether no eigenvalue is negative there.
     """
@@ -141,6 +144,7 @@ class SpectrumResult:
     density: Floats
     negative: int | None
     rate: float | None
+    factor: float = 2.0
     path_steps: tuple[int, ...] = ()
     path_lowest: Floats = field(default_factory=lambda: np.zeros(0))
     path_convex: tuple[bool, ...] = ()
@@ -176,7 +180,8 @@ class SpectrumTask(Task):
             bottom=min(self.bottom, max(0, parameters - self.top)),
         )
         estimate = trace_of(hessian)
-        rate = getattr(experiment_of(self.run_id).optimizer, "lr", None)
+        optimizer = experiment_of(self.run_id).optimizer
+        rate = getattr(optimizer, "lr", None) if optimizer.along_gradient else None
         empty = np.zeros(0)
         first = SpectrumResult(
             subject.title,
@@ -194,6 +199,7 @@ class SpectrumTask(Task):
             if parameters <= MAX_EXACT_PARAMETERS
             else None,
             rate,
+            edge_factor(optimizer),
         )
         yield first
         smooth = density_of(hessian)
@@ -224,6 +230,7 @@ class CriticalPointResult:
         losses: objective at the weights and at the point.
         eigenvalues: at the point, ascending (both ends where P is large).
         index: number of negative eigenvalues.
+        runs_off: whether the search runs off to infinity.
         escapes: of methods that start near the point: label, objective and distance from the point
             at the end. Empty where the model is large, where the point was computed from some of
             the examples only, and until they are computed.
@@ -238,6 +245,7 @@ class CriticalPointResult:
     losses: tuple[float, float]
     eigenvalues: Floats
     index: int
+    runs_off: bool = False
     escapes: tuple[tuple[str, float, float], ...] = ()
 
 
@@ -263,7 +271,7 @@ class CriticalPointTask(Task):
         landscape = subject.landscape
         before = critical_points.name(landscape, subject.theta)
         search = critical_points.find(landscape, subject.theta, steps=self.steps)
-        after = critical_points.name(landscape, search.theta)
+        after = critical_points.name(landscape, search.theta, runaway=search.runaway)
         result = CriticalPointResult(
             before.sentence,
             after.sentence,
@@ -274,12 +282,15 @@ class CriticalPointTask(Task):
             (before.value, after.value),
             after.eigenvalues.numpy(),
             after.index,
+            search.runaway is not None,
         )
         yield result
         experiment = experiment_of(self.run_id)
         # The methods use all examples, for which a critical point of some is none.
-        if subject.theta.shape[1] <= MAX_EXACT_PARAMETERS and len(subject.x) == len(
-            experiment.dataset.load().training
+        if (
+            not result.runs_off
+            and subject.theta.shape[1] <= MAX_EXACT_PARAMETERS
+            and len(subject.x) == len(experiment.dataset.load().training)
         ):
             yield replace(result, escapes=run_escapes(experiment, search.theta))
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
+from optlab.core.limits import MAX_TRIVIAL_POINTS
 from optlab.curvature import slices
 from optlab.curvature.extremes import extremes
 from optlab.curvature.slices import Plane
@@ -35,7 +36,8 @@ class PlaneSlice:
         steps: of the K points of the path.
         path: their coordinates ``[K, 2]``.
         off_plane: their distances from the plane, ``[K]``.
-        explained: share of the path's variance within the plane; None where there is no path.
+        explained: share of the path's variance within the plane; None where the path has so few
+            points that any of them lie in a plane.
     """
 
     labels: tuple[str, str]
@@ -118,7 +120,7 @@ def cut_plane(
         here.at_steps,
         coordinates.numpy(),
         off.numpy(),
-        plane.explained(here.path) if len(here.path) > 1 else None,
+        plane.explained(here.path) if len(here.path) > MAX_TRIVIAL_POINTS else None,
     )
 
 

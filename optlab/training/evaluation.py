@@ -12,6 +12,7 @@ from optlab.experiment import Experiment
 from optlab.objective.objective import Objective
 from optlab.training.fresh import FreshExamples, tensors
 from optlab.training.full_gradient import FullGradient
+from optlab.training.held_out import HeldOutPerformance, held_out_performance
 
 
 class Evaluator:
@@ -83,18 +84,16 @@ class Evaluator:
         """
         return self._full_gradient.norms(theta)
 
-    def test_performance(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return ``test_loss`` and, for classes, ``test_error`` ``[R]`` at ``theta`` ``[R, P]``.
+    def test_performance(self, theta: torch.Tensor) -> HeldOutPerformance | None:
+        """Return the performance on the test part at ``theta`` ``[R, P]``; None where it is empty.
 
-        The result is empty where there is no test part.
+        Nothing that chooses may ask for it.
         """
         if not len(self._test):
-            return {}
-        losses, errors, _ = self._objective.evaluate(
-            theta, *tensors(self._test, self._device, self._dtype)
+            return None
+        return held_out_performance(
+            self._objective, theta, *tensors(self._test, self._device, self._dtype)
         )
-        performance = {"test_loss": losses.mean(dim=1)}
-        return performance if errors is None else {**performance, "test_error": errors.mean(dim=1)}
 
     def _on_parts(self, theta: torch.Tensor) -> Evaluation:
         losses, errors, margins = self._objective.evaluate(theta, *self.training)

@@ -171,13 +171,13 @@ class RunEnded:
 
     Attributes:
         steps, seconds: taken.
-        final: ``train_loss``, ``validation_loss``, ``train_error``, ``validation_error``,
-            ``test_loss``, ``test_error``, ``gradient_norm`` (on the entire training set) and
-            ``gradient_norm_at_start``; None where one has no meaning or is not known.
+        final: numbers by name; see :class:`optlab.training.final_results.FinalResult`.
         theta_sha256: hash of the final parameters; see
             :func:`optlab.training.snapshot.theta_sha256`.
         reason: why it ended, as text; of a diverged run with the first tensor that was not finite.
         non_finite_tensor: name of that tensor, else "".
+        confusion: the confusion matrix of the test part, a row for each true class; () where there
+            is none.
     """
 
     run: int
@@ -188,6 +188,7 @@ class RunEnded:
     theta_sha256: str
     reason: str
     non_finite_tensor: str = ""
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)

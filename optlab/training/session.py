@@ -42,6 +42,7 @@ from optlab.training.events import (
     SnapshotTaken,
     StepWarning,
 )
+from optlab.training.final_results import final_results
 from optlab.training.observing.path import PathRecorder
 from optlab.training.recorder import MAX_ROWS
 from optlab.training.snapshot import Snapshot
@@ -305,6 +306,9 @@ class _Session:
 
         for run in trainer.alive:
             its_values = {name: column[run] for name, column in values.items()}
+            start = trainer.norms_at_start[run]
+            if start is not None:
+                its_values["gradient_norm_at_start"] = start
             rule = trainer.requested[run].stopping
             memory, reason = rule.verdict(
                 trainer.memories[run], trainer.step, its_values, functools.partial(norm_of, run)
@@ -377,7 +381,7 @@ class _Session:
             self._trainer.instrument_runner.read_unscheduled(self._trainer.step)
             self._costs_at = 0.0
         yield from self._block()
-        finals = self._finals()
+        finals = final_results(self._trainer)
         for run in new:
             ending = self._trainer.endings[run]
             snapshot = self._trainer.snapshot(
@@ -389,35 +393,12 @@ class _Session:
                 status=ending.status,
                 steps=ending.step,
                 seconds=snapshot.seconds,
-                final=finals[run],
+                final=finals[run].values,
+                confusion=finals[run].confusion,
                 theta_sha256=snapshot.theta_sha256,
                 reason=ending.reason,
                 non_finite_tensor=ending.non_finite_tensor,
             )
-
-    def _finals(self) -> list[dict[str, float | None]]:
-        trainer = self._trainer
-        values: dict[str, list[float]] = {
-            name: value.tolist()
-            for name, value in (trainer.evaluate() | trainer.test_performance()).items()
-        }
-        values["gradient_norm"] = trainer.full_gradient_norm().tolist()
-        names = (
-            "train_loss",
-            "validation_loss",
-            "train_error",
-            "validation_error",
-            "test_loss",
-            "test_error",
-            "gradient_norm",
-        )
-        return [
-            {
-                **{name: values[name][run] if name in values else None for name in names},
-                "gradient_norm_at_start": trainer.norms_at_start[run],
-            }
-            for run in range(trainer.runs)
-        ]
 
     def _finish(self) -> Iterator[Event]:
         trainer = self._trainer

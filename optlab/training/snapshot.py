@@ -21,6 +21,9 @@ SCHEDULE = "schedule."
 NORM_AT_START = "start.gradient_norm"
 """Name of the full gradient's norm before the first step in a snapshot's memory."""
 
+CLIPPED = "clipped.sum"
+"""Name of the sum over steps of the share of clipped components in a snapshot's memory."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -33,8 +36,8 @@ class Snapshot:
         state: the optimizer's state, name → array (without the run axis).
         values: fields that were changed during the run, path → value (``{"optimizer.lr": 0.02}``).
         memory: what the stopping rule remembers; under names that begin with ``schedule.``, what
-            the schedule does; with ``instrument.``, instruments; and the norm of the full gradient
-            at the start (:data:`NORM_AT_START`).
+            the schedule does; with ``instrument.``, instruments; the norm of the full gradient at
+            the start (:data:`NORM_AT_START`); and how much was clipped (:data:`CLIPPED`).
         reason: why it was taken: ``start``, ``checkpoint``, ``asked``, ``paused``, ``last_finite``,
             ``end``.
     """

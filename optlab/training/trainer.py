@@ -7,6 +7,7 @@ step is still available when a run diverges (:mod:`optlab.training.divergence`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from optlab.training.batches import BatchStream
 from optlab.training.divergence import DivergenceGuard
 from optlab.training.evaluation import Evaluator
 from optlab.training.events import Status
+from optlab.training.held_out import HeldOutPerformance
 from optlab.training.initialization import starts
 from optlab.training.observing.instrument_runner import InstrumentRunner
 from optlab.training.observing.step_context import Surroundings, TrainingStepContext
@@ -33,7 +35,7 @@ from optlab.training.restoring import (
     stacked_parameters,
     stopping_memory,
 )
-from optlab.training.snapshot import NORM_AT_START, Snapshot
+from optlab.training.snapshot import CLIPPED, NORM_AT_START, Snapshot
 
 
 class Trainer:
@@ -114,6 +116,8 @@ class Trainer:
         self.memories: list[dict[str, float]] = [{} for _ in experiments]
         self.norms_at_start: list[float | None] = [None] * len(experiments)
         self.population = self._populated(drawn, snapshots)
+        clips = any(e.clipping.active for e in experiments)
+        self._clipped = self._clipped_before(snapshots) if clips else None
         self._guard = DivergenceGuard(
             self.objective,
             self.population,
@@ -123,7 +127,6 @@ class Trainer:
         )
         self.endings = self._guard.endings
 
-        clips = any(e.clipping.active for e in experiments)
         self.recorder = Recorder(
             [
                 measure
@@ -136,7 +139,11 @@ class Trainer:
 
         follows = not (self.objective.uses_surrogate_gradient or first.continuation.active)
         self._surroundings = Surroundings(
-            self.objective, self._evaluator.training, self._evaluator.validation, follows
+            self.objective,
+            self._evaluator.training,
+            self._evaluator.validation,
+            follows,
+            tuple(e.batches.expected_order(len(data.training)) for e in experiments),
         )
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
         self.instrument_runner = InstrumentRunner(self.recorder, self.context_at_rest)
@@ -159,6 +166,16 @@ class Trainer:
         if snapshots is not None:
             restore_groups(population.groups, snapshots)
         return population
+
+    def _clipped_until_now(self, run: int) -> dict[str, float]:
+        """Return the sum of a run's clipped shares as an entry of a snapshot's memory."""
+        total = math.nan if self._clipped is None else float(self._clipped[run])
+        return {CLIPPED: total} if math.isfinite(total) else {}
+
+    def _clipped_before(self, snapshots: Sequence[Snapshot] | None) -> torch.Tensor:
+        """Return the sums ``[R]`` of clipped shares so far; NaN where a snapshot has none."""
+        sums = [0.0 if s.step == 0 else s.memory.get(CLIPPED, math.nan) for s in snapshots or ()]
+        return self.theta.new_tensor(sums or [0.0] * self.runs)
 
     # --- shape ------------------------------------------------------------------------------------
 
@@ -229,6 +246,12 @@ class Trainer:
             clipped=proposed.clipped,
         )
         row = self.recorder.take(number + 1, step)
+        if self._clipped is not None and proposed.clipped is not None:
+            clipped = proposed.clipped
+            if self.endings:
+                clipped = clipped.clone()
+                clipped[list(self.endings)] = 0.0
+            self._clipped = self._clipped + clipped
         self._guard.accept(proposed, row, x, y)
         if proposed.notes:
             self.notes.update(proposed.notes)
@@ -352,13 +375,31 @@ class Trainer:
             self.norms_at_start = self.full_gradient_norm().tolist()
         return values
 
-    def test_performance(self) -> dict[str, torch.Tensor]:
-        """Return ``test_loss`` and, for classes, ``test_error`` ``[R]`` at the current parameters.
+    def test_performance(self) -> HeldOutPerformance | None:
+        """Return the performance on the test part at the current parameters; None without one.
 
-        The result is empty where there is no test part. No evaluation measure has these, so that
-        neither stopping rules nor schedules can base a choice on them.
+        No evaluation measure has it, so that neither stopping rules nor schedules can base a choice
+        on it.
         """
         return self._evaluator.test_performance(self.theta)
+
+    def clipped_share(self, run: int) -> float | None:
+        """Return the mean over a run's steps of the share of components that were clipped.
+
+        None where the run does not clip, has taken no step, or diverged, and where it was resumed
+        from a snapshot that does not have it.
+        """
+        ending = self.endings.get(run)
+        steps = self.step if ending is None else ending.step
+        if (
+            self._clipped is None
+            or not self.effective[run].clipping.active
+            or not steps
+            or (ending is not None and ending.status == "diverged")
+        ):
+            return None
+        share = float(self._clipped[run]) / steps
+        return share if math.isfinite(share) else None
 
     def full_gradient_norm(self) -> torch.Tensor:
         """Return the norm ``[R]`` of the gradient on the entire training set."""
@@ -383,6 +424,7 @@ class Trainer:
                 **group.schedule_memory(run),
                 **self.instrument_runner.remembered(run),
                 **({} if norm is None else {NORM_AT_START: norm}),
+                **self._clipped_until_now(run),
             },
             reason=reason,
         )

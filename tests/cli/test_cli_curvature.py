@@ -70,12 +70,32 @@ def test_that_critical_goes_to_the_minimum_of_a_convex_problem(
         and found["finder"]["converged"]
         and found["gradient_norm"] < 1e-7
     )
-    # The biases of a softmax can be shifted together: one eigenvalue is zero, the others are
-    # positive.
-    assert (found["kind"], found["index"], found["zeros"]) == ("degenerate", 0, 1)
-    assert len(found["eigenvalues"]) == found["parameters"] == 15
+    # The biases of a softmax can be shifted together, which is no degeneracy of the minimum.
+    assert (found["kind"], found["index"], found["zeros"]) == ("minimum", 0, 0)
+    assert found["flat_directions"] == [{"name": "shift of all outputs", "count": 1}]
+    assert len(found["eigenvalues"]) == found["parameters"] - 1 == 14
+    assert found["finder"]["runaway"] is None
     assert main(["critical", *words]) == 0
-    assert "the point is" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "apart from 1 flat direction of the model (1 by shift of all outputs)" in said
+    assert "1 along flat directions" in said
+
+
+def test_that_critical_says_that_separable_classes_have_no_minimum(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("iris-softmax", "--steps", "50")
+    (found,) = answer(capsys, "critical", *words)
+    assert not found["critical"] and not found["finder"]["converged"]
+    runaway = found["finder"]["runaway"]
+    assert runaway["distance"] > 10.0 * runaway["start"]
+    assert runaway["gradient_norms"][1] < runaway["gradient_norms"][0]
+    assert runaway["curvatures"][1] < runaway["curvatures"][0]
+    assert found["flat_directions"] == [{"name": "shift of all outputs", "count": 5}]
+    assert main(["critical", *words]) == 0
+    said = capsys.readouterr().out
+    assert "runs off to infinity" in said and "no critical point" in said
+    assert "converged" not in said
 
 
 def test_that_critical_takes_several_and_says_of_each_whether_it_got_there(
@@ -136,6 +156,29 @@ def test_that_a_slice_is_a_grid_with_the_path_on_it(
         assert path["explained"] > 0.8
     assert main(["slice", file, "--steps", "3", "--along", along, "--points", "3"]) == 0
     assert "of the path's variance" in capsys.readouterr().out
+
+
+def test_that_the_path_of_a_stored_run_is_more_than_its_snapshots(
+    run: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Store.open_readonly() as store:
+        assert len(store.snapshots(run)) <= 3
+    path = answer(capsys, "slice", run, "--along", "path", "--points", "3")["path"]
+    assert path["points"] == len(path["steps"]) == 31 and path["steps"][-1] == 30
+    assert 0.5 < path["explained"] < 1.0
+    assert main(["slice", run, "--along", "path", "--points", "3"]) == 0
+    assert "rests on 31 points of the path, from step 0 to 30" in capsys.readouterr().out
+
+
+def test_that_three_points_of_a_path_claim_no_share_of_its_variance(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("slice", file, "--along", "path", "--points", "3", "--steps")
+    assert answer(capsys, *words, "2")["path"]["explained"] is None
+    assert answer(capsys, *words, "3")["path"]["explained"] > 0.5
+    assert main([*words, "2"]) == 0
+    said = capsys.readouterr().out
+    assert "%" not in said and "rests on 3 points" in said and "any such points" in said
 
 
 def test_that_slices_between_two_runs_have_them_at_zero_and_one(

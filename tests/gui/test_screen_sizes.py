@@ -24,6 +24,7 @@ from optlab.gui.panels.import_dialog import ImportDialog
 from optlab.gui.panels.machine_dialog import MachineDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
 from optlab.gui.panels.runs_dialog import RunsDialog
+from optlab.gui.panels.test_part_dialog import TestPartDialog
 
 application = create_application(["optlab"])
 theme.follow(application)
@@ -70,6 +71,7 @@ dialogs = [
     MachineDialog(window._prewarmer, "", window),
     RegisterDialog(window._prewarmer, window),
     RunsDialog(window),
+    TestPartDialog(window._prewarmer, "no such run", window),
 ]
 for dialog in dialogs:
     dialog.show()

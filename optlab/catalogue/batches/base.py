@@ -61,6 +61,8 @@ class Batches(Component):
     )
     covers: ClassVar[bool] = True
     """Whether each epoch contains every example exactly once."""
+    reshuffles: ClassVar[bool] = False
+    """Whether epochs contain every example once in a new random order each, at least in the end."""
     streams: ClassVar[bool] = False
     """Whether each epoch has fresh examples of the distribution instead of the stored ones."""
 
@@ -97,3 +99,21 @@ class Batches(Component):
     def steps_per_epoch(self, n: int) -> int:
         """Return the number of steps in a pass through ``n`` examples, rounded up."""
         return -(-n // self.batch_size(n))
+
+    def expected_order(self, n: int) -> float | None:
+        """Return the order in which the excess error falls with the number of steps.
+
+        It is that of stochastic gradients on a strongly convex objective of ``n`` stored examples
+        with a rate proportional to 1/k (M. Gürbüzbalaban et al., *Why random reshuffling beats
+        stochastic gradient descent*, 2021): −1 for independent draws; −2 where each epoch contains
+        every example once, in batches of one size, so that the errors within an epoch cancel. None
+        where there is no noise (one batch an epoch), or the order leads elsewhere.
+        """
+        m = self.batch_size(n)
+        if not (self.covers or self.reshuffles):
+            return -1.0
+        if m >= n:
+            return None
+        # In a smaller last batch an example counts for more: which ones is either drawn anew, which
+        # is noise, or always the same, which leads elsewhere.
+        return -2.0 if n % m == 0 else -1.0 if self.reshuffles else None

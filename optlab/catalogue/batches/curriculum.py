@@ -28,6 +28,7 @@ class Curriculum(Batches):
     label: ClassVar[str] = "Curriculum"
     sort_order: ClassVar[int] = 60
     covers: ClassVar[bool] = False
+    reshuffles: ClassVar[bool] = True
     rule: ClassVar[tuple[str, ...]] = (r"s_e = s_0 + (1 - s_0)\min\left(\frac{e}{E},\ 1\right)",)
     symbols: ClassVar[dict[str, str]] = {
         "e": "epoch",

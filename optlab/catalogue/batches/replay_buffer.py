@@ -60,3 +60,7 @@ class ReplayBuffer(Batches):
         age = torch.minimum((uniform * held).long(), held - 1)
         drawn = (arrived - 1 - age) % n
         return examples.by_target()[drawn] if self.arrivals == "sorted" else drawn
+
+    def expected_order(self, n: int) -> float | None:
+        # Draws from a buffer are neither independent nor without replacement.
+        return None

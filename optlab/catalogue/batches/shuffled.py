@@ -18,6 +18,7 @@ class Shuffled(Batches):
     name: ClassVar[str] = "shuffled"
     label: ClassVar[str] = "Shuffled every epoch"
     sort_order: ClassVar[int] = 10
+    reshuffles: ClassVar[bool] = True
     source: ClassVar[str] = "Notes, batch and minibatch algorithms."
 
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:

@@ -41,3 +41,7 @@ class Streaming(Batches):
     def epoch_order(self, examples: Examples, epoch: int, generators: Generators) -> torch.Tensor:
         """Return the indices ``[n]`` in order: the examples of an epoch are already independent."""
         return torch.arange(len(examples))
+
+    def expected_order(self, n: int) -> float | None:
+        # The minimum of the risk is not that of the stored examples.
+        return None

@@ -151,6 +151,13 @@ class StepContext(Protocol):
         """Return the name of the model's activation, "" where it has no such field."""
 
     @property
+    def expected_orders(self) -> Sequence[float | None]:
+        """Return for each run the order of convergence that its sampling order makes possible.
+
+        See :meth:`optlab.catalogue.batches.base.Batches.expected_order`.
+        """
+
+    @property
     def gradient(self) -> torch.Tensor:
         """Return the gradient ``[R, P]`` of the objective on the batch at ``theta``."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from optlab.catalogue.instruments.base import Instrument, Quantity, Reading, StepContext, schedule
@@ -12,14 +13,21 @@ _MAX_POINTS = 1024
 """Readings to keep; beyond that every other one is dropped."""
 _MIN_FITTED = 4
 """Readings that the fit of a line needs."""
+_NEAR = 0.15
+"""Deviation from −1 up to which the slope of the rate on log axes counts as that of 1/k."""
 
 
 class ExcessError(Instrument):
     """The objective on the training set minus its minimum, with the fitted order of convergence.
 
-    On logarithmic axes a power of the number of steps is a line whose slope is the order: −1/2 for
-    stochastic gradients on a convex problem, −1 on a strongly convex one or for gradient descent,
-    −2 for Nesterov's method on all data. Linear convergence, where each step leaves a fixed share
+    On logarithmic axes a power of the number of steps is a line whose slope is the order. For
+    stochastic gradients it depends on how examples are sampled. Drawn independently (with
+    replacement), it is −1/2 on a convex problem and −1 on a strongly convex one with a rate
+    proportional to 1/k. Where each epoch contains every example once (shuffled, in batches of one
+    size), the errors of an epoch cancel, and it is −2 instead (steeper at first, where readings fall
+    on the ends of epochs only). On all data it is −1 for gradient
+    descent and −2 for Nesterov's method. The expected order is that of the run's own sampling on a
+    strongly convex problem; it is shown while the rate falls as 1/k. Linear convergence, where each step leaves a fixed share
     of the excess, bends down on these axes; that share is reported, too. Both are fitted to the
     last decade of steps. The picture shows the bounds of theory for comparison.
 
@@ -44,12 +52,13 @@ class ExcessError(Instrument):
     }
     source: ClassVar[str] = (
         "Notes, section 8.3.1: convergence of stochastic gradient descent; chapter row A18; "
-        "Y. Nesterov (1983)."
+        "Y. Nesterov (1983); without replacement: M. Gürbüzbalaban, A. Ozdaglar, P. Parrilo (2021)."
     )
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("objective", "Objective on the training set", log=True),
         Quantity("excess", "Excess error", log=True),
         Quantity("slope", "Order of convergence (slope on log axes)"),
+        Quantity("expected", "Order expected from the sampling order"),
         Quantity("left", "Share of the excess that a step leaves"),
     )
     draws: ClassVar[str] = (
@@ -70,16 +79,16 @@ class ExcessError(Instrument):
 
     def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         value = context.objective()
-        points: list[tuple[int, torch.Tensor]] = memory.setdefault("points", [])
+        points: list[tuple[int, torch.Tensor, torch.Tensor]] = memory.setdefault("points", [])
         stride = memory.setdefault("stride", 1)
         memory["count"] = memory.get("count", 0) + 1
         if (memory["count"] - 1) % stride == 0:
-            points.append((context.step, value))
+            points.append((context.step, value, context.rate))
         if len(points) > _MAX_POINTS:
             memory["points"], memory["stride"] = points[::2], 2 * stride
         kept = memory["points"]
-        steps = torch.tensor([float(step) for step, _ in kept], dtype=torch.float64)
-        values = torch.stack([value for _, value in kept]).double().cpu()
+        steps = torch.tensor([float(step) for step, _, _ in kept], dtype=torch.float64)
+        values = torch.stack([value for _, value, _ in kept]).double().cpu()
         lowest = values.nan_to_num(float("inf")).amin()
         memory["best"] = best = min(
             float(lowest),
@@ -88,6 +97,8 @@ class ExcessError(Instrument):
         )
         excess = values - (self.minimum if self.known else best)
         slope, level, left, first = self._fitted(steps, excess)
+        rates = torch.stack([rate for _, _, rate in kept]).double().cpu()
+        expected = self._expected(steps, rates, context.expected_orders)
         current = value.double().cpu() - (self.minimum if self.known else best)
         series = {
             "objective": value,
@@ -95,6 +106,8 @@ class ExcessError(Instrument):
             "slope": slope.to(value),
             "left": left.to(value),
         }
+        if bool(torch.isfinite(expected).any()):
+            series["expected"] = expected.to(value)
         return Reading(series, lambda: self._picture(steps, excess, slope, level, left, first))
 
     def cost(self) -> str:
@@ -129,6 +142,28 @@ class ExcessError(Instrument):
             left[run] = _line(k, e)[0].exp()
             first[run] = int(usable.to(torch.int64).argmax())
         return slope, level, left, first
+
+    @staticmethod
+    def _expected(
+        steps: torch.Tensor, rates: torch.Tensor, orders: Sequence[float | None]
+    ) -> torch.Tensor:
+        """Return the expected order ``[R]`` of runs whose rate falls as 1/k; NaN for others.
+
+        Args:
+            steps: of the readings, ``[K]``. rates: learning rates there, ``[K, R]``. orders: of
+                each run.
+        """
+        expected = torch.full((rates.shape[1],), float("nan"), dtype=torch.float64)
+        late = (steps > 0.0) & (steps >= 0.1 * steps[-1])
+        if int(late.sum()) < _MIN_FITTED:
+            return expected
+        for run, order in enumerate(orders):
+            rate = rates[late, run]
+            if order is not None and bool((rate > 0.0).all()):
+                fall = float(_line(steps[late].log(), rate.log())[0])
+                if abs(fall + 1.0) <= _NEAR:
+                    expected[run] = order
+        return expected
 
     @staticmethod
     def _picture(

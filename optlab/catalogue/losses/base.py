@@ -37,6 +37,8 @@ class Loss(Component):
     """Whether :meth:`fisher_product` is also the product with the Hessian of the loss by the
     outputs. It is where the outputs are the natural parameters of an exponential family.
     """
+    ignores_shift: ClassVar[bool] = False
+    """Whether the loss stays the same when all outputs of an example change by the same amount."""
 
     l2: float = number(
         0.0,

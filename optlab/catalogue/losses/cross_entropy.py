@@ -29,6 +29,7 @@ class CrossEntropy(Loss):
     )
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
     canonical: ClassVar[bool] = True
+    ignores_shift: ClassVar[bool] = True
 
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         # Classes on the second axis, as layers leave them in memory: a softmax is then vectorized

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from optlab.catalogue.models import _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._linearized import LinearizedLayers
+from optlab.catalogue.models._symmetries import of_chain
 from optlab.catalogue.models.base import ForwardContext, Model
-from optlab.catalogue.models.capabilities import Layers, Tape
+from optlab.catalogue.models.capabilities import Layers, Symmetry, Tape
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, integer, sizes
 from optlab.core.layout import Layout
@@ -101,3 +102,6 @@ class Autoencoder(Model):
         return LinearizedLayers(
             list(zip(parameters[::2], parameters[1::2], strict=True)), self.activation, x.flatten(2)
         )
+
+    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
+        return of_chain(parameters, self.activation)

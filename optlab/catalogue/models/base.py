@@ -22,6 +22,7 @@ from optlab.catalogue.models.capabilities import (
     OwnTargets,
     RestrictedInputs,
     SurrogateGradient,
+    Symmetries,
     WrittenOutGradient,
     WrittenOutHessian,
 )
@@ -70,6 +71,7 @@ class Model(
     BatchNormalization,
     AuxiliaryHeads,
     LayerStack,
+    Symmetries,
     WrittenOutGradient,
     WrittenOutHessian,
 ):

@@ -27,6 +27,23 @@ OutputHessian = Callable[["torch.Tensor"], "torch.Tensor"]
 """``u [R, m, outputs]`` → the Hessian of the loss by the outputs, times u."""
 
 
+@dataclass(frozen=True)
+class Symmetry:
+    """A family of changes of the parameters that leave the outputs as they are.
+
+    Attributes:
+        name: for the user, in the plural or as a noun: "rescaling of units".
+        count: number k of independent one-parameter families.
+        directions: called to compute the directions ``[k, P]`` in which they leave the point.
+        rotation: whether they keep the sum of all squared weights.
+    """
+
+    name: str
+    count: int
+    directions: Callable[[], torch.Tensor]
+    rotation: bool = False
+
+
 class OwnTargets:
     """Targets that the model sets itself, as an autoencoder does with its inputs."""
 
@@ -168,6 +185,21 @@ class LayerStack:
     def stack(self) -> Stack | None:
         """Return the hidden layers as a stack, or None where they do not form one."""
         return None
+
+
+class Symmetries:
+    """Continuous changes of the parameters that change no output."""
+
+    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
+        """Return the known exact symmetries of the outputs at a point.
+
+        They need not be all. Those of the loss, such as the shift of all outputs that a softmax
+        ignores, are not among them.
+
+        Args:
+            parameters: views ``[1, *shape]`` in the order of the layout.
+        """
+        return []
 
 
 class WrittenOutGradient:

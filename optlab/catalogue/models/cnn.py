@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
+from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces
 from optlab.catalogue.models.base import ForwardContext, Model, affine
+from optlab.catalogue.models.capabilities import Symmetry
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Sizes, choice, integer, sizes
@@ -116,6 +118,13 @@ class CNN(Model):
         if trace is not None:
             trace("output", outputs)
         return outputs
+
+    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
+        spaces = [
+            HiddenSpace(channels, (2 * number, 2 * number + 1), (2 * number + 2,))
+            for number, channels in enumerate(self.channels)
+        ]
+        return of_spaces(parameters, spaces, self.activation)
 
 
 def _image(shape: DataShape) -> tuple[int, int, int]:

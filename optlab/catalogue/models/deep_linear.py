@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.models._linearized import LinearizedLayers
+from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces
 from optlab.catalogue.models.base import ForwardContext, Model
+from optlab.catalogue.models.capabilities import Symmetry
 from optlab.core.data import DataShape
 from optlab.core.fields import integer
 from optlab.core.layout import Layout, Parameter, layout
@@ -77,3 +79,10 @@ class DeepLinear(Model):
 
     def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:
         return LinearizedLayers([(weight, None) for weight in parameters], "identity", x.flatten(2))
+
+    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
+        spaces = [
+            HiddenSpace(weight.shape[1], (number,), (number + 1,))
+            for number, weight in enumerate(parameters[:-1])
+        ]
+        return of_spaces(parameters, spaces, "identity")

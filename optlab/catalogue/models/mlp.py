@@ -8,8 +8,9 @@ from optlab.catalogue.models import _activations, _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._batch_norm import moments, normalized
 from optlab.catalogue.models._linearized import LinearizedLayers
+from optlab.catalogue.models._symmetries import HiddenSpace, of_chain, of_spaces
 from optlab.catalogue.models.base import ForwardContext, Model, affine
-from optlab.catalogue.models.capabilities import Layers, Stack, Tape
+from optlab.catalogue.models.capabilities import Layers, Stack, Symmetry, Tape
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, flag, number, sizes
 from optlab.core.layout import Layout, Parameter, layout, linear
@@ -224,3 +225,30 @@ class MLP(Model):
             return None
         layers = list(zip(parameters[::2], parameters[1::2], strict=True))
         return LinearizedLayers(layers, self.activation, x.flatten(2))
+
+    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
+        # The scale invariance of batch normalization is not exact, because of the added variance.
+        if not (self.batch_norm or self.skip or self.auxiliary_weight()):
+            return of_chain(parameters, self.activation)
+        step, depth = 3 if self.batch_norm else 2, len(self.hidden)
+        spaces: list[HiddenSpace] = []
+        width, fixed = parameters[0].shape[2] if parameters else 0, True
+        for layer, units in enumerate(self.hidden):
+            first = step * layer
+            rows: tuple[int, ...] = (first, first + 1)
+            if self.batch_norm:
+                rows = (first + 1, first + 2)
+            columns: tuple[int, ...] = (first + step,)
+            if self.auxiliary_weight() and layer < depth - 1:
+                columns = (*columns, step * depth + 2 + 2 * layer)
+            if self.skip and units == width:
+                # The sum is in the space of the layer below, which is fixed where it is the input.
+                if not fixed:
+                    below = spaces.pop()
+                    rows, columns = below.rows + rows, below.columns + columns
+                    spaces.append(HiddenSpace(units, rows, columns))
+            else:
+                fixed = False
+                spaces.append(HiddenSpace(units, rows, columns))
+            width = units
+        return of_spaces(parameters, spaces, self.activation, mixing=not self.batch_norm)

@@ -54,7 +54,9 @@ class Stopping(Component):
         Args:
             memory: memory returned by the last call, ``{}`` for the first; not modified.
             step: number of steps so far.
-            values: series → value at this evaluation (``validation_error``, …).
+            values: series → value at this evaluation (``validation_error``, …), and
+                ``gradient_norm_at_start``, the norm of the full gradient before the first step,
+                where it is known.
             gradient_norm: see :data:`FullGradientNorm`.
 
         Returns:

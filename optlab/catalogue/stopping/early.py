@@ -13,9 +13,9 @@ class EarlyStopping(Stopping):
     """The run ends when the validation error has not improved for some evaluations.
 
     Training minimizes a surrogate loss on the training set, but the goal is a low 0-1 error on
-    other examples. So the latter decides when learning ends, while the full gradient of the former
-    is often still large compared with its value at the start; pure optimization would not have
-    converged. The reported reason states the norm of that gradient.
+    other examples. So the latter decides when learning ends, whether or not pure optimization of
+    the former would have converged. The reported reason states what was measured: the norm of the
+    full gradient of the former, and its share of the value at the start.
 
     For regression, which has no 0-1 error, the rule uses the validation loss.
     """
@@ -73,8 +73,10 @@ class EarlyStopping(Stopping):
             return memory, None
         quantity, best = name.replace("_", " "), int(memory["best_step"])
         restored = f"; the parameters of step {best:,} are restored" if self.restore_best else ""
+        norm, start = gradient_norm(), values.get("gradient_norm_at_start")
+        share = f", {norm / start:.2%} of {start:.3g} at the start" if start else ""
         return memory, (
             f"the {quantity} has not fallen below {memory['best']:.4g}, its value at step {best:,},"
             f" in {self.patience:,} evaluations; the norm of the gradient on the whole training set"
-            f" is {gradient_norm():.3g}{restored}"
+            f" is {norm:.3g}{share}{restored}"
         )

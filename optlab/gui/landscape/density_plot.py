@@ -61,7 +61,7 @@ class DensityPlot(PlotFrame):
         self.edge.setVisible(result.rate is not None)
         if result.rate is not None:
             self.edge.setPen(pg.mkPen(self.colors.curve(2), width=1.5))
-            self.edge.setPos(2.0 / result.rate)
+            self.edge.setPos(result.factor / result.rate)
         if self.following:
             room = 0.05 * (high - low)
             self.canvas.view.setRange(

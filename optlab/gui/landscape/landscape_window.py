@@ -305,13 +305,20 @@ class LandscapeWindow(QMainWindow):
             tracks = [Track("Path", 1, result.path)]
             self.contours.set_tracks(tracks)
             self.view.set_tracks(tracks)
-        if result.explained is None or not np.isfinite(result.explained):
+        count = len(result.steps)
+        if result.explained is None:
+            explained = (
+                f"The path has {count} point{'s' if count > 1 else ''}, too few to say how much of "
+                "it the plane shows."
+            )
+        elif not np.isfinite(result.explained):
             explained = "The run did not move, so there is no path to draw."
         else:
             start, end = (readable(float(result.off_plane[point]), 3) for point in (0, -1))
             explained = (
-                f"The plane explains {result.explained:.1%} of the path's variance; distance from "
-                f"the plane: {start} at the start, {end} at the end."
+                f"The plane explains {result.explained:.1%} of the path's variance ({count} points, "
+                f"steps {result.steps[0]:,} to {result.steps[-1]:,}); distance from the plane: "
+                f"{start} at the start, {end} at the end."
             )
         self._show_status(
             f"{explained} Minimum in the plane: {readable(float(np.nanmin(result.loss)), 4)}."
@@ -335,11 +342,12 @@ class LandscapeWindow(QMainWindow):
         ]
         if result.negative is not None:
             parts.append(f"{result.negative:,} of {result.parameters:,} eigenvalues are negative")
-        if result.rate is not None:
-            edge = 2.0 / float(result.top[0])
+        if result.rate is not None and result.top[0] > 0.0:
+            edge = result.factor / float(result.top[0])
             side = "below" if result.rate < edge else "above"
             parts.append(
-                f"gradient descent is stable up to a learning rate of 2/λ₁ = {readable(edge, 3)}; "
+                "on a quadratic of this curvature the run's method is stable up to a learning rate "
+                f"of {readable(result.factor, 3)}/λ₁ = {readable(edge, 3)}; "
                 f"the run's {readable(result.rate, 3)} is {side} it"
             )
         if result.path_steps:
@@ -368,20 +376,26 @@ class LandscapeWindow(QMainWindow):
         reached = (
             "The search converged"
             if result.converged
+            else "The search runs off to infinity and was stopped"
+            if result.runs_off
             else f"The search did not converge: {result.problem}"
         )
+        point = "At the critical point" if result.converged else "At its end"
         low, high = float(result.eigenvalues[0]), float(result.eigenvalues[-1])
         self.result_text.setText(
             f"<p><b>At the weights:</b> {result.here}.<br>"
             f"Objective {readable(result.losses[0], 6)}.</p>"
             f"<p><b>{reached}</b> at a distance of {readable(result.distance, 3)}.</p>"
-            f"<p><b>At the critical point:</b> {result.there}.<br>"
+            f"<p><b>{point}:</b> {result.there}.<br>"
             f"Objective {readable(result.losses[1], 6)}, "
             f"eigenvalues from {readable(low, 4)} to "
             f"{readable(high, 4)}.</p>{_escape_table(result)}"
         )
         self._show_status(
-            "The critical point that minimizing the gradient norm reaches; it may be a minimum, "
+            "The objective has no minimum in this direction, only an infimum at infinity, as where "
+            "classes can be separated; weight decay gives it one."
+            if result.runs_off
+            else "The critical point that minimizing the gradient norm reaches; it may be a minimum, "
             "a saddle or a maximum."
         )
 

@@ -35,11 +35,13 @@ class RunsDialog(QDialog):
         busy: whether a run is in progress, so that no other can be shown or resumed.
 
     Signals: ``resumeRequested(str)``: id of a run to resume; ``showRequested(str)``: id of a run
-    whose curves to draw; ``openRequested(str)``: a stored experiment as TOML.
+    whose curves to draw; ``testRequested(str)``: id of a run to evaluate on its test part;
+    ``openRequested(str)``: a stored experiment as TOML.
     """
 
     resumeRequested = Signal(str)
     showRequested = Signal(str)
+    testRequested = Signal(str)
     openRequested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None, *, busy: bool = False) -> None:
@@ -69,6 +71,7 @@ class RunsDialog(QDialog):
             "Open experiment", "Show the experiment of this run in the editor"
         )
         self.resume_button = self._button("Resume", "Resume from the last checkpoint")
+        self.test_button = self._button("Test part…", "Evaluate this run on the test part")
         self.export_button = self._button(
             "Export…", "Write the series of this run to a CSV or Parquet file"
         )
@@ -78,6 +81,7 @@ class RunsDialog(QDialog):
         self.show_button.clicked.connect(self._show)
         self.open_button.clicked.connect(self._open)
         self.resume_button.clicked.connect(self._resume)
+        self.test_button.clicked.connect(self._test)
         self.export_button.clicked.connect(self._export)
         self.delete_button.clicked.connect(self._delete)
         closing = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
@@ -88,17 +92,20 @@ class RunsDialog(QDialog):
             self.show_button,
             self.open_button,
             self.resume_button,
+            self.test_button,
             self.export_button,
             self.delete_button,
         ):
             buttons.addWidget(button)
         buttons.addStretch(1)
-        buttons.addWidget(closing)
+        below = QHBoxLayout()  # beside the buttons there is no room for it on a small screen
+        below.addWidget(self.message, 1)
+        below.addWidget(closing)
         layout = QVBoxLayout(self)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.hidden_runs)
-        layout.addWidget(self.message)
         layout.addLayout(buttons)
+        layout.addLayout(below)
         self.table.selectionModel().selectionChanged.connect(self._selection_changed)
         self.table.doubleClicked.connect(self._show)
         self.reload()
@@ -132,6 +139,7 @@ class RunsDialog(QDialog):
     def _selection_changed(self) -> None:
         record = self.selected()
         self.export_button.setEnabled(record is not None)
+        self.test_button.setEnabled(record is not None and not record.going)
         self.show_button.setEnabled(record is not None and not self._busy)
         self.open_button.setEnabled(record is not None and not self._busy)
         self.resume_button.setEnabled(record is not None and record.resumable and not self._busy)
@@ -156,6 +164,11 @@ class RunsDialog(QDialog):
         if record is not None:
             self.resumeRequested.emit(record.id)
             self.accept()
+
+    def _test(self) -> None:
+        record = self.selected()
+        if record is not None:
+            self.testRequested.emit(record.id)
 
     def _export(self) -> None:
         record = self.selected()

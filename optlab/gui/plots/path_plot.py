@@ -9,6 +9,7 @@ import pyqtgraph as pg
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
+from optlab.core.limits import MAX_TRIVIAL_POINTS
 from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.plot_frame import NOTHING_YET, PlotFrame
 from optlab.gui.plots.ticks import readable
@@ -91,8 +92,9 @@ class PathPlot(PlotFrame):
             return
         self._show_message("")
         first, second = (float(share) for share in path.explained)
-        self.canvas.x_axis.set_label(f"PC 1 ({first:.0%} of the path)")
-        self.canvas.y_axis.set_label(f"PC 2 ({second:.0%})")
+        shares = len(path.steps) > MAX_TRIVIAL_POINTS
+        self.canvas.x_axis.set_label(f"PC 1 ({first:.0%} of the path)" if shares else "PC 1")
+        self.canvas.y_axis.set_label(f"PC 2 ({second:.0%})" if shares else "PC 2")
         self.caption.setText(self._caption_text(path))
         edges = np.linspace(0, len(points) - 1, _SHADES + 1).round().astype(int)
         for number, piece in enumerate(self.pieces):
@@ -145,6 +147,8 @@ class PathPlot(PlotFrame):
         total = float(path.explained.sum())
         length = float(np.hypot(*(path.plane.max(axis=0) - path.plane.min(axis=0))))
         off = float(path.off_plane[-1])
+        if len(path.steps) <= MAX_TRIVIAL_POINTS:
+            return f"{len(path.steps)} points, which lie in a plane in any case"
         text = f"{total:.0%} of the path's variance"
         if length > 0.0 and math.isfinite(off):
             text += (

@@ -71,16 +71,22 @@ def basins_text(result: Basins, label: str) -> str:
 
 
 def race_text(race: Race, methods: Sequence[Method]) -> str:
-    """Return final value, path length and distance of each method, or why it diverged."""
+    """Return what came of each method, or why it diverged.
+
+    That is its final value, the length of its path, its distance from the start, and its largest
+    step, which shows a leap that the end may not.
+    """
     parts: list[str] = []
     for run, method in enumerate(methods):
         if race.reasons[run]:
             parts.append(f"{method.label}: diverged, {race.reasons[run]}")
         else:
+            number, length = race.largest_step(run)
             parts.append(
                 f"{method.label}: f = {readable(float(race.values[-1, run]), 3)}, "
                 f"path length {readable(race.path_length(run), 3)}, "
-                f"distance {readable(race.distance(run), 3)}"
+                f"distance {readable(race.distance(run), 3)}, "
+                f"largest step {readable(length, 3)} (step {number:,})"
             )
     return "  ·  ".join(parts)
 

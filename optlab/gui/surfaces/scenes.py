@@ -110,8 +110,9 @@ def scenes() -> list[Scene]:
         Scene(
             "The plateau",
             "Where the gradient is nearly zero, gradient descent and momentum hardly move. Adam "
-            "divides by the size of the gradient and crosses the plateau. RMSProp does not: the "
-            "constant δ under its root is larger than the squared gradient.",
+            "divides by the size of the gradient and crosses the plateau. RMSProp needs five times "
+            "as many steps at the same rate: the constant δ under its root is larger than the "
+            "squared gradient.",
             {"name": "plateau"},
             (
                 _method(
@@ -130,7 +131,7 @@ def scenes() -> list[Scene]:
                     color=1,
                 ),
                 _method(
-                    "RMSProp", _surface("plateau").starts()[0].point, "rmsprop", lr=0.02, color=2
+                    "RMSProp", _surface("plateau").starts()[0].point, "rmsprop", lr=0.05, color=2
                 ),
                 _method("Adam", _surface("plateau").starts()[0].point, "adam", lr=0.05, color=3),
             ),

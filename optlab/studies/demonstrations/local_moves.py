@@ -13,6 +13,7 @@ from optlab.core.errors import InvalidInput
 from optlab.core.fields import integer, number
 from optlab.objective.seeding import numpy_generator
 from optlab.objective.surface_objective import picture
+from optlab.studies.demonstrations._fits import share_interval
 from optlab.studies.demonstrations._networks import optimizer
 from optlab.studies.demonstrations.base import (
     NO_PROGRESS,
@@ -189,11 +190,20 @@ class LocalMoves(Demonstration):
             f"{np.nanmax(ratios):.2f}."
         )
         if 0.0 < share < 1.0:
-            needed = int(np.ceil(np.log(0.01) / np.log(1.0 - share)))
-            sentence += (
-                f" The best of {counted(needed, 'start')} reaches it with a probability of 99%."
+            low, high = share_interval(int(good.sum()), len(good))
+            needed, most, least = (
+                int(np.ceil(np.log(0.01) / np.log(1.0 - part))) for part in (share, low, high)
             )
-            figures["needed"] = float(needed)
+            sentence += (
+                f" By this share, the best of {counted(needed, 'start')} reaches it with a "
+                f"probability of 99%; by its 95% interval, {low:.0%} to {high:.0%}, between {least} "
+                f"and {most:,} are needed."
+            )
+            figures |= {
+                "needed": float(needed),
+                "needed_low": float(least),
+                "needed_high": float(most),
+            }
         along, heights = picture(ground, 101)
         image = Image(
             heights,

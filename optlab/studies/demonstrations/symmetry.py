@@ -29,6 +29,8 @@ from optlab.studies.demonstrations.base import (
     table,
 )
 
+_ROUNDING = 1e-11
+"""Relative change of the cost that rounding can cause in double precision."""
 _FACTORS = (0.1, 0.5, 2.0, 10.0)
 _ALONG = 41
 
@@ -165,12 +167,12 @@ class Symmetry(Demonstration):
         worst = max(exact, default=0.0)
         sentence = (
             f"Over {counted(len(exact), 'transformation')} the relative change of the cost is at "
-            "most "
-            f"{worst:.1e}, which is rounding error, while θ moves by up to "
-            f"{max(moved, default=0.0):.3g}. "
+            f"most {worst:.1e}, which is "
+            f"{'rounding error' if worst <= _ROUNDING else 'more than rounding error'}, while θ "
+            f"moves by up to {max(moved, default=0.0):.3g}. "
             f"The units of {counted(len(self.hidden), 'layer')} can be arranged in "
             f"{' · '.join(f'{units}!' for units in self.hidden) or '1'} = {ways:.6g} ways, so each "
-            "minimum has as many copies."
+            "minimum whose units all differ has as many copies."
         )
         if self.activation != "relu":
             broken = [abs(float(row[4])) for row in tried.rows if row[0] == "scale"]  # type: ignore[arg-type]

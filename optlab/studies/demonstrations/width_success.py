@@ -200,9 +200,14 @@ class WidthSuccess(Demonstration):
             f"{self.goal:g}, by width: {shares}."
         )
         if len(failing):
-            sentence += f" Training fails from most starts up to {failing.max():g} hidden units"
+            # Only these widths were tried, and the rate need not rise with the width.
             sentence += (
-                f" and succeeds from at least nine in ten with {succeeding.min():g}."
+                f" With {', '.join(f'{w:g}' for w in failing)} hidden units training fails from "
+                "most starts"
+            )
+            sentence += (
+                f"; with {', '.join(f'{w:g}' for w in succeeding)} it succeeds from at least nine "
+                "in ten."
                 if len(succeeding)
                 else "."
             )

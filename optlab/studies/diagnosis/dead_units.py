@@ -30,8 +30,14 @@ def examine(history: RunHistory) -> Finding | None:
     slower = history.slower(3.0)
     return Finding(
         "dead_units",
-        f"Most units of {name} are {state}: their output is constant, so they learn nothing.",
-        f"{share:.0%} of its units at the last reading.",
+        (
+            f"Most units of {name} are dead: their output is zero for every example of the batch, "
+            "so they learn nothing from it."
+            if state == "dead"
+            else f"Most values of {name} are saturated: the activation is nearly flat there, so "
+            "little of the gradient passes."
+        ),
+        f"{share:.0%} of its {'units' if state == 'dead' else 'values'} at the last reading.",
         0.65,
         tuple(remedy for remedy in (positive_biases, scaled, slower) if remedy is not None),
     )

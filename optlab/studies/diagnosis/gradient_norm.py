@@ -44,8 +44,9 @@ def examine(history: RunHistory) -> Finding | None:
     if test.outcome == "shrunk":
         return Finding(
             "gradient_norm",
-            "The full gradient has become negligible: the run is close to a critical point. "
-            "Its Hessian (Instruments, Loss landscape) shows of which kind.",
+            "The full gradient has become negligible: the run is close to a critical point, or on "
+            "the way to a limit at infinity, as on separable classes. The search for a critical "
+            "point (Instruments, Loss landscape) shows which.",
             evidence,
             0.2,
         )

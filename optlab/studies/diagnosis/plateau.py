@@ -41,8 +41,10 @@ def examine(history: RunHistory) -> Finding | None:
             live,
         )
     )
+    # Not RMSProp, which takes longer: the constant under its root is larger than the squared
+    # gradient of a plateau.
     adaptive = Remedy(
-        "Divide by the size of the gradient (RMSProp)", {"optimizer.name": "rmsprop"}, live=False
+        "Divide by the size of the gradient (Adam)", {"optimizer.name": "adam"}, live=False
     )
     return Finding(
         "plateau",

@@ -17,9 +17,8 @@ def examine(history: RunHistory) -> Finding | None:
     live = history.is_live("optimizer.lr")
     return Finding(
         "rate_above_edge",
-        "The learning rate is above the edge of stability: along the direction of largest "
-        "curvature "
-        "each step overshoots the minimum by more than the last.",
+        "The learning rate is above the edge of stability: on a quadratic of this curvature each "
+        "step would overshoot the minimum by more than the last.",
         f"ε = {short(rate)}, the edge is {short(edge.rate)} (λ₁ = {short(edge.curvature)})."
         if edge.measured
         else f"ε = {short(rate)}, the edge is at most {short(edge.rate)}: λ₁ ≥ "

@@ -11,7 +11,11 @@ _MIN_RISE = 2.0
 
 
 def examine(history: RunHistory) -> Finding | None:
-    """Return whether the loss rises (needs ``batch_loss``)."""
+    """Return whether the loss rises (needs ``batch_loss``).
+
+    Batches may become harder while the run improves, as in a curriculum or where examples are
+    sorted: an evaluation during the rise on which the training loss has not risen rules it out.
+    """
     loss = history.values("batch_loss")
     if len(loss) < _MIN_STEPS:
         return None
@@ -25,6 +29,8 @@ def examine(history: RunHistory) -> Finding | None:
     spread = float(np.median(np.abs(logarithms - np.median(logarithms))))
     if np.log(now / best) <= 3.0 * spread:
         return None
+    if _falls_on_all_examples(history, width):
+        return None
     clip = (
         None
         if history.experiment.clipping.active
@@ -32,8 +38,17 @@ def examine(history: RunHistory) -> Finding | None:
     )
     return Finding(
         "rising",
-        "The loss rises: the steps are too long for the current region.",
+        "The loss rises, as it does where steps are too long for the current region.",
         f"The batch loss is {short(now)}; its lowest value was {short(best)}.",
         min(1.0, 0.7 + 0.05 * float(np.log2(now / best))),
         available(history.slower(3.0), clip),
     )
+
+
+def _falls_on_all_examples(history: RunHistory, width: int) -> bool:
+    """Return whether the training loss was evaluated in the last ``width`` steps and is low."""
+    steps, _ = history.series["batch_loss"]
+    taken, losses = history.series.get("train_loss", (np.zeros(0, np.int64), np.zeros(0)))
+    if not len(taken) or taken[-1] <= steps[-1] - width:
+        return False
+    return bool(losses[-1] < _MIN_RISE * losses.min())

@@ -35,12 +35,15 @@ class Surroundings:
     Attributes:
         follows: whether training follows the gradient of the objective itself, not of a surrogate
             or of a blurred objective.
+        expected_orders: of each run, the order in which the excess error falls with rates
+            proportional to 1/k, by its sampling order; None where there is none.
     """
 
     objective: Objective
     training: Examples
     validation: Examples | None
     follows: bool = True
+    expected_orders: tuple[float | None, ...] = ()
 
     def part(self, name: PartName) -> Examples | None:
         """Return the examples of a part ``[n, …]``; None where it is empty."""
@@ -80,6 +83,11 @@ class TrainingStepContext:
         self._x, self._y = batch
         self._loss, self._gradient = loss, gradient
         self._hessians: dict[int, Hessian] = {}
+
+    @property
+    def expected_orders(self) -> tuple[float | None, ...]:
+        """See :class:`optlab.catalogue.instruments.base.StepContext`."""
+        return self._surroundings.expected_orders
 
     @classmethod
     def after_step(

@@ -100,7 +100,7 @@ def test_that_each_tab_computes_what_it_shows(qtbot: QtBot, window: LandscapeWin
     compute_tab(qtbot, window, "Line")
     assert window.line._slice is not None and "±" in window.status_label.text()
     compute_tab(qtbot, window, "Spectrum")
-    assert window.eigenvalues.rowCount() == 12 and "2/λ₁" in window.status_label.text()
+    assert window.eigenvalues.rowCount() == 12 and "3.8/λ₁" in window.status_label.text()
     assert window.density._result is not None and len(window.density._result.grid) > 0
     compute_tab(qtbot, window, "Critical point")
     assert (
@@ -108,6 +108,32 @@ def test_that_each_tab_computes_what_it_shows(qtbot: QtBot, window: LandscapeWin
         and "Saddle-free Newton" in window.result_text.text()
     )
     assert len(window.norms.keys) == 1
+
+
+def test_that_a_search_without_end_is_no_critical_point(
+    qtbot: QtBot, window: LandscapeWindow
+) -> None:
+    """Iris is separable by a softmax, so that its loss has an infimum and no minimum."""
+    name = run(model={"name": "linear"}, loss={"name": "cross_entropy"})
+    *_, found = CriticalPointTask(name).run(Inbox())
+    assert found.runs_off and not found.converged and not found.escapes
+    window.show()
+    settled(qtbot, window)
+    compute_tab(qtbot, window, "Critical point")
+    text = window.result_text.text()
+    assert "runs off to infinity" in text and "At the critical point" not in text
+    assert "infimum" in window.status_label.text()
+
+
+def test_that_the_critical_point_of_a_classifier_is_a_minimum_apart_from_its_symmetry(
+    qtbot: QtBot, window: LandscapeWindow
+) -> None:
+    run(model={"name": "linear"})
+    window.show()
+    settled(qtbot, window)
+    compute_tab(qtbot, window, "Critical point")
+    text = window.result_text.text()
+    assert "a minimum" in text and "apart from 1 flat direction of the model" in text
 
 
 def test_that_a_stopped_computation_can_be_started_again(
@@ -220,6 +246,21 @@ def test_that_newton_goes_back_to_a_saddle_which_the_others_leave() -> None:
     assert newton[1] < 5e-3 and newton[0] == pytest.approx(1.0, rel=1e-4)
     assert free[1] > 0.5 and free[0] < 0.8 * newton[0]
     assert descent[1] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "factor", "known"),
+    [
+        ({"name": "sgd", "lr": 0.05}, 2.0, True),
+        ({"name": "momentum", "lr": 0.05, "momentum": 0.5}, 3.0, True),
+        ({"name": "adam"}, 2.0, False),
+    ],
+)
+def test_that_the_edge_of_stability_is_that_of_the_method_of_the_run(
+    optimizer: dict[str, object], factor: float, known: bool
+) -> None:
+    found = next(iter(SpectrumTask(run(steps=5, optimizer=optimizer)).run(Inbox())))
+    assert found.factor == factor and (found.rate is not None) == known
 
 
 def test_that_the_spectrum_is_that_of_the_dense_hessian() -> None:

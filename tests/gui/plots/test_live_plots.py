@@ -292,6 +292,17 @@ def test_that_the_path_says_how_much_of_it_is_seen(shown: Callable[[PlotFrame], 
     assert x0 <= 0.0 and x1 >= 10.0
 
 
+def test_that_three_points_of_a_path_claim_no_share_of_it(
+    shown: Callable[[PlotFrame], PlotFrame],
+) -> None:
+    plot = PathPlot()
+    plot.take_path(path(3))
+    shown(plot)
+    plot.refresh()
+    assert "%" not in plot.caption.text() + plot.canvas.x_axis.label.toPlainText()
+    assert "3 points" in plot.caption.text()
+
+
 def test_that_weights_show_the_largest_moving_and_the_followed(qtbot: QtBot) -> None:
     plot = WeightsPlot()
     qtbot.addWidget(plot)

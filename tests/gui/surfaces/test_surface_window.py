@@ -15,7 +15,9 @@ from optlab.core import registry
 from optlab.gui import theme
 from optlab.gui.bridge import WorkerPrewarmer
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
+from optlab.gui.plots.ticks import readable
 from optlab.gui.surfaces.describe import curvature
+from optlab.gui.surfaces.results import race_text
 from optlab.gui.surfaces.scenes import scenes
 from optlab.gui.surfaces.surface_window import SurfaceWindow
 from optlab.gui.surfaces.terms_table import number
@@ -89,18 +91,34 @@ def test_that_newton_ends_at_the_saddle_and_the_others_leave_it() -> None:
     assert abs(ends["Gradient descent"][1]) > 1.0 and abs(ends["Saddle-free Newton"][1]) > 1.0
 
 
-def test_that_only_adam_crosses_the_plateau_as_the_scene_says() -> None:
+def test_that_the_results_on_the_cliff_show_the_leap_and_not_only_the_ends() -> None:
+    scene = next(scene for scene in scenes() if scene.surface["name"] == "cliff")
+    (race,) = RaceTask(scene.surface, scene.methods, scene.steps).run(Inbox())
+    parts = race_text(race, scene.methods).split("  ·  ")
+    assert [part.partition(":")[0] for part in parts] == [m.label for m in scene.methods]
+    for run, part in enumerate(parts):
+        number, length = race.largest_step(run)
+        steps = np.linalg.norm(np.diff(race.path(run), axis=0), axis=1)
+        assert length == pytest.approx(steps.max()) and number == int(steps.argmax()) + 1
+        assert f"largest step {readable(length, 3)} (step {number:,})" in part
+    leaps = [race.largest_step(run)[1] for run in range(len(parts))]
+    assert leaps[0] > 5.0 * leaps[1] and leaps[2] > 5.0 * leaps[3]
+
+
+def test_that_adam_crosses_the_plateau_first_as_the_scene_says() -> None:
     scene = next(scene for scene in scenes() if scene.surface["name"] == "plateau")
     (race,) = RaceTask(scene.surface, scene.methods, scene.steps).run(Inbox())
     distances = {
-        method.label: float(np.linalg.norm(race.path(run)[-1]))
+        method.label: np.linalg.norm(race.path(run), axis=1)
         for run, method in enumerate(scene.methods)
     }
-    assert distances.pop("Adam") < 1e-3
-    assert set(distances) == {"Gradient descent", "Momentum", "RMSProp"}
-    assert min(distances.values()) > 4.7
-    assert "Adam divides by the size of the gradient and crosses" in scene.text
-    assert "RMSProp does not" in scene.text
+    assert set(distances) == {"Gradient descent", "Momentum", "RMSProp", "Adam"}
+    assert distances["Gradient descent"][-1] > 4.9 and distances["Momentum"][-1] > 4.9
+    adam, rmsprop = (int(np.argmax(distances[name] < 1.0)) for name in ("Adam", "RMSProp"))
+    assert 0 < 4.5 * adam < rmsprop < 5.5 * adam, "five times as many steps"
+    rates = {method.label: method.optimizer["lr"] for method in scene.methods}
+    assert rates["Adam"] == rates["RMSProp"], "at the same rate"
+    assert "five times" in scene.text
     # The reason that the text gives, with the δ of the optimizer.
     delta = registry.build("optimizer", {"name": "rmsprop"}).values()["eps"]
     assert (race.gradients[0] ** 2).max() < 0.01 * delta

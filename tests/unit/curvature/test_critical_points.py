@@ -78,7 +78,7 @@ def test_that_the_search_ends_at_the_known_point_and_classifies_it(
     "function, kind, zeros",
     [
         (lambda p: p[:, 0] ** 2 + p[:, 1] ** 4, "degenerate", 1),
-        (lambda p: -(p[:, 0] ** 2) + 0.0 * p[:, 1], "degenerate", 1),
+        (lambda p: -(p[:, 0] ** 2) - p[:, 1] ** 4, "degenerate", 1),
         (lambda p: p[:, 0] ** 3 - 3.0 * p[:, 0] * p[:, 1] ** 2, "flat", 2),
         (lambda p: 3.0 + 0.0 * p.sum(dim=1), "flat", 2),
     ],

@@ -45,7 +45,7 @@ def test_that_after_early_stopping_they_are_those_of_the_restored_parameters(
     end = ended(play(experiment))
     best = advanced(experiment, end.steps - 6 * 5).test_performance()
     last = advanced(experiment, end.steps).test_performance()
-    assert end.final["test_loss"] == best["test_loss"].item() != last["test_loss"].item()
+    assert end.final["test_loss"] == best.loss.item() != last.loss.item()
 
 
 def test_that_runs_of_a_population_get_what_they_get_alone(

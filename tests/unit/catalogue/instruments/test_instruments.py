@@ -658,6 +658,8 @@ class Falling:
     def __init__(self, step: int, values: list[float]) -> None:
         self.step = step
         self._values = torch.tensor(values, dtype=torch.float64)
+        self.rate = torch.full_like(self._values, 1.0 / max(step, 1))
+        self.expected_orders = [-1.0, None][: len(values)]
 
     def objective(self) -> torch.Tensor:
         return self._values
@@ -673,6 +675,7 @@ def test_that_the_slope_of_the_excess_is_the_order_of_convergence(order: float) 
         )
     assert float(numbers(reading, "slope")[0]) == pytest.approx(-order, rel=1e-9)
     assert float(numbers(reading, "left")[1]) == pytest.approx(0.99, rel=1e-9)
+    assert numbers(reading, "expected")[0] == -1.0 and numbers(reading, "expected")[1].isnan()
     assert float(numbers(reading, "excess")[0]) == pytest.approx(3.0 / 2000**order, rel=1e-9)
     name = {0.5: "1/√k", 1.0: "1/k", 2.0: "1/k²"}[order]
     late = reading.picture["steps"][0] >= 200

@@ -63,9 +63,10 @@ def test_that_the_parameters_of_the_best_evaluation_are_the_result(
     there = advanced(experiment, best)
     assert result.theta_sha256 == theta_sha256(there.theta[0].numpy()) == kept(events).theta_sha256
     norm = advanced(experiment, result.steps).full_gradient_norm().item()
+    start = advanced(experiment, 0).full_gradient_norm().item()
     assert (
-        f"the norm of the gradient on the whole training set is {norm:.3g}; the parameters of "
-        f"step {best} are restored" in result.reason
+        f"the norm of the gradient on the whole training set is {norm:.3g}, {norm / start:.2%} of "
+        f"{start:.3g} at the start; the parameters of step {best} are restored" in result.reason
     )
 
 

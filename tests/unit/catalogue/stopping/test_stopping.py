@@ -74,6 +74,15 @@ def test_that_early_stopping_tells_the_norm_of_the_gradient_and_what_is_restored
     assert "the norm of the gradient on the whole training set is 2.5" in reason
     assert reason.endswith("the parameters of step 10 are restored")
     assert "restored" not in halt(EarlyStopping(patience=1, restore_best=False), [0.5, 0.6])[2]
+    assert "at the start" not in reason, "it is not known here"
+
+
+def test_that_early_stopping_compares_the_gradient_with_its_value_at_the_start() -> None:
+    rule, values = EarlyStopping(patience=1), {"gradient_norm_at_start": 4.0}
+    memory, _ = rule.verdict({}, 1, {"validation_error": 0.5, **values}, lambda: 3.0)
+    reason = rule.verdict(memory, 2, {"validation_error": 0.6, **values}, lambda: 0.1)[1]
+    assert reason is not None and "is 0.1, 2.50% of 4 at the start" in reason
+    assert "large" not in (EarlyStopping.__doc__ or "")
 
 
 def test_that_early_stopping_looks_at_the_validation_loss_where_there_is_no_error() -> None:

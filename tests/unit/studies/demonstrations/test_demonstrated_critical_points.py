@@ -113,6 +113,16 @@ def test_that_a_relu_unit_can_be_scaled_and_its_gradient_scales_the_other_way(
     )
 
 
+def test_that_a_change_beyond_rounding_is_not_called_rounding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "which is rounding error" in result("symmetry", hidden=[3], steps=5).sentence
+    exact = symmetry.swapped
+    monkeypatch.setattr(symmetry, "swapped", lambda *given: exact(*given) * (1.0 + 1e-6))
+    said = result("symmetry", hidden=[3], steps=5).sentence
+    assert "which is more than rounding error" in said
+
+
 def test_that_the_symmetry_bench_counts_arrangements_and_sees_that_tanh_does_not_scale() -> None:
     found = result("symmetry", hidden=[3, 4], steps=20, swaps=2)
     assert found.numbers["arrangements"] == math.factorial(3) * math.factorial(4)

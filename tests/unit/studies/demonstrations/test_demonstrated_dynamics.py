@@ -16,6 +16,7 @@ from optlab.numerics.boltzmann import Machine
 from optlab.objective.seeding import generator
 from optlab.studies import demonstrations
 from optlab.studies.demonstrations import cd_bias, powers_of_w
+from optlab.studies.demonstrations._fits import share_interval
 from optlab.studies.demonstrations._networks import network
 from optlab.studies.demonstrations.base import DemonstrationResult, stream
 from optlab.studies.demonstrations.local_moves import best_of
@@ -177,6 +178,8 @@ def test_that_left_of_the_mountain_descent_fails_on_the_axis_and_goes_around_bes
     )  # type: ignore[operator]
     assert all((row[8] == "lower ground") == (row[4] < 0.0) for row in rows)  # type: ignore[operator]
     assert 0.2 < found.numbers["share"] < 1.0 and found.numbers["longest"] > 1.3
+    low, needed, high = (found.numbers[key] for key in ("needed_low", "needed", "needed_high"))
+    assert 1.0 <= low <= needed <= high > low and f"between {low:g} and {high:g}" in found.sentence
     lost = result("local_moves", starts=20, left=-3.0, right=-1.2, height=0.001, steps=100)
     assert lost.numbers["share"] == 0.0 and min(lost.table.column("height")) > 0.0
     right = result("local_moves", starts=20, left=0.5, right=2.0, steps=300)
@@ -195,11 +198,18 @@ def test_that_left_of_the_mountain_descent_fails_on_the_axis_and_goes_around_bes
         result("local_moves", left=1.0, right=0.5)
 
 
+def test_that_the_starts_needed_have_an_interval_that_holds_the_truth() -> None:
+    """Of two starts with one success each, 95% intervals of the share are 9% to 91%."""
+    low, high = share_interval(1, 2)
+    assert low == pytest.approx(0.0945, abs=1e-3) and high == pytest.approx(0.9055, abs=1e-3)
+
+
 # --- C18 -------------------------------------------------------------------------------------------------------------------------
 
 
 def test_that_narrow_networks_fail_and_wide_ones_succeed() -> None:
     found = result("width_success", widths=[8, 2], starts=16, steps=500)
+    assert " up to " not in found.sentence, "widths between were not tried"
     assert found.table.column("width") == [2, 8]
     narrow, wide = found.table.rows
     assert narrow[4] == 0.0 and float(wide[4]) >= 0.8  # type: ignore[arg-type]

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optlab.core import walk
+from optlab.catalogue.optimizers.base import Optimizer
+from optlab.catalogue.surfaces.plateau import Plateau
+from optlab.core import registry, walk
 from optlab.experiment import Experiment
 from optlab.studies import diagnosis
 from optlab.studies.diagnosis import diagnose
 from optlab.studies.diagnosis.base import Finding, RunHistory, without_findings
+from optlab.studies.surfaces.descent import Contender, race
 from optlab.training.control import Inbox
 from optlab.training.events import SeriesBlock
 from optlab.training.session import session
@@ -231,6 +234,23 @@ def test_that_a_rising_loss_comes_with_clipping_for_the_next_run() -> None:
     )  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("training", "speaks"), [([2.0, 0.5, 0.3], False), ([2.0, 0.5, 3.0], True)]
+)
+def test_that_harder_batches_alone_are_no_rising_loss(training: list[float], speaks: bool) -> None:
+    loss = np.concatenate([np.linspace(2, 0.2, 150), np.linspace(0.2, 3.0, 150)])
+    evaluated = {"train_loss": (np.array([0, 150, 300]), np.array(training))}
+    found = history(batch_loss=loss)
+    found = dataclasses.replace(
+        found,
+        series={"batch_loss": (np.arange(1, 301), loss), **evaluated},
+    )
+    assert (named(diagnose(found), "rising") is not None) == speaks
+    early = {"train_loss": (np.array([0, 100]), np.array([2.0, 0.5]))}
+    found = dataclasses.replace(found, series={"batch_loss": (np.arange(1, 301), loss), **early})
+    assert named(diagnose(found), "rising") is not None, "not evaluated during the rise"
+
+
 def test_that_overfitting_is_seen_in_the_validation_loss_alone_turning() -> None:
     training = np.linspace(1.0, 0.1, 12)
     validation = np.concatenate([np.linspace(1.1, 0.5, 6), np.linspace(0.52, 0.9, 6)])
@@ -350,6 +370,40 @@ def test_that_dead_units_are_named_with_their_layer() -> None:
         named(diagnose(history(columns, activations__dead=np.array([[0.1, 0.2]]))), "dead_units")
         is None
     )
+
+
+def test_that_saturated_values_are_not_called_constant() -> None:
+    columns = {"activations.saturated": ("layers.0.tanh",)}
+    finding = named(
+        diagnose(history(columns, activations__saturated=np.array([[0.9]]))), "dead_units"
+    )
+    assert finding is not None and "saturated" in finding.sentence
+    assert "constant" not in finding.sentence and "90% of its values" in finding.evidence
+
+
+def test_that_the_remedy_of_a_plateau_is_one_that_crosses_it() -> None:
+    norm = np.concatenate([np.full(50, 1.0), np.full(200, 0.01)])
+    finding = named(diagnose(history(gradient_norm=norm, train_loss=[1.0] + 9 * [0.9])), "plateau")
+    assert finding is not None
+    (name,) = (
+        remedy.changes["optimizer.name"]
+        for remedy in finding.remedies
+        if "optimizer.name" in remedy.changes
+    )
+    # On the plateau among the surfaces, from its own start.
+    plateau = Plateau()
+    found = race(
+        plateau,
+        [
+            Contender(
+                registry.build(Optimizer, {"name": method, "lr": 0.05}), plateau.starts()[0].point
+            )
+            for method in (str(name), "rmsprop")
+        ],
+        400,
+    )
+    crossed = [int(np.argmax(np.linalg.norm(found.path(run), axis=1) < 1.0)) for run in range(2)]
+    assert 0 < 3 * crossed[0] < crossed[1]
 
 
 def test_that_the_most_severe_comes_first_and_every_remedy_can_be_applied() -> None:
