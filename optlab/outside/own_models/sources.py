@@ -25,6 +25,7 @@ from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
 from optlab.core.lazy import torch
+from optlab.core.reading import open_regular
 from optlab.outside.own_models import records
 from optlab.outside.own_models.records import Argument, Registration, kind_of
 
@@ -268,7 +269,7 @@ def _source(origin: str, imported: bool, path: Path, cls: str) -> Source:
 
 def _read(path: Path, where: str) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(LARGEST_SOURCE + 1)
     except (OSError, ValueError) as error:
         raise InvalidInput(
