@@ -18,14 +18,7 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 
 from optlab.core.fields import Field
-
-
-class ReaderGone(Exception):
-    """Whoever read standard output has closed it (``optlab list optimizers | head -1``).
-
-    The command ends without a word.
-    """
-
+from optlab.core.streams import ReaderGone
 
 _document_stream: ContextVar[TextIO | None] = ContextVar("document stream", default=None)
 

@@ -40,7 +40,7 @@ def _link(target: str) -> Make:
 
 
 KINDS: dict[str, tuple[Make, str]] = {
-    "pipe": (lambda path: os.mkfifo(path), "named pipe"),
+    "pipe": (os.mkfifo, "named pipe"),
     "socket": (_socket, "socket"),
     "endless": (_link("/dev/zero"), "device"),
     "terminal": (_link("/dev/tty"), "device"),
