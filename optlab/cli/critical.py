@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from optlab.cli.output import say, say_json
+from optlab.cli.run import ChangedData
 from optlab.cli.subject import subject
 from optlab.core.errors import InvalidInput
 from optlab.curvature.critical_points import CriticalPointResult, Verdict, find, name
@@ -72,6 +73,7 @@ def critical(
     examples: Annotated[
         int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")
     ] = 0,
+    changed_data: ChangedData = False,
     json: Annotated[
         bool,
         typer.Option("--json", help="One JSON array on standard output, an object for each point."),
@@ -89,7 +91,7 @@ def critical(
         )
     documents = []
     for source in sources:
-        looked_at = subject(source, changes or [], steps, examples)
+        looked_at = subject(source, changes or [], steps, examples, changed_data=changed_data)
         found = None if here else find(looked_at.landscape, looked_at.theta, steps=most)
         verdict = name(
             looked_at.landscape, looked_at.theta if found is None else found.theta, zero=zero

@@ -14,10 +14,11 @@ import typer
 
 from optlab.catalogue.instruments.base import Instrument
 from optlab.cli.output import say, say_json, say_table
-from optlab.cli.run import changed, load
+from optlab.cli.run import ONLY_STORED, ChangedData, changed, load
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment, presets
+from optlab.experiment.data_files import experiment_of
 from optlab.store import Store
 from optlab.training.trainer import Trainer
 
@@ -62,6 +63,7 @@ def measure(
         ),
     ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Updates to take.")] = 0,
+    changed_data: ChangedData = False,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON document on standard output.")
     ] = False,
@@ -73,7 +75,7 @@ def measure(
     """
     if steps < 0:
         raise InvalidInput(f"--steps is {steps}, but it must be 0 or more.")
-    trainer = _trainer(source, instruments, changes or [])
+    trainer = _trainer(source, instruments, changes or [], changed_data)
     for _ in range(steps):
         trainer.advance()
         trainer.sync_divergence()
@@ -89,9 +91,11 @@ def measure(
     return int(not trainer.alive)
 
 
-def _trainer(source: str, words: str, changes: list[str]) -> Trainer:
+def _trainer(source: str, words: str, changes: list[str], changed_data: bool) -> Trainer:
     """Of an experiment at its start, or of a stored run at its latest snapshot."""
     if Path(source).is_file() or source in {path.stem for path in presets.files()}:
+        if changed_data:
+            raise InvalidInput(ONLY_STORED, "changed_data")
         return Trainer([_with_instruments(changed(load(source), changes), words)])
     if Path(source).suffix:
         load(source)  # says what is wrong with it as a file
@@ -111,10 +115,10 @@ def _trainer(source: str, words: str, changes: list[str]) -> Trainer:
             f"'{source}' is a stored run, which is measured as it is: only instruments can be "
             f"set, and --set {others[0]} does not go with it."
         )
-    return Trainer(
-        [_with_instruments(changed(Experiment.from_toml(record.experiment), changes), words)],
-        [snapshot],
+    experiment = experiment_of(
+        record.id, record.experiment, record.identities, changed_data=changed_data
     )
+    return Trainer([_with_instruments(changed(experiment, changes), words)], [snapshot])
 
 
 def _with_instruments(experiment: Experiment, words: str) -> Experiment:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from optlab.cli.run import changed, load
+from optlab.cli.run import ONLY_STORED, changed, load
 from optlab.core.errors import InvalidInput
 from optlab.experiment import presets
 from optlab.store import Store
 from optlab.tasks.subject import Subject, stored, trained
 
 
-def subject(source: str, changes: list[str], steps: int, examples: int = 0) -> Subject:
+def subject(
+    source: str, changes: list[str], steps: int, examples: int = 0, *, changed_data: bool = False
+) -> Subject:
     """Look up a stored run's latest weights, or train an experiment.
 
     Args:
         source: an experiment file, a preset, or a stored run (its name or the beginning of it).
         changes: ``path=value`` texts for an experiment. steps: updates to train an experiment for.
             examples: use at most so many training examples; 0 for all.
+        changed_data: whether the files that a stored run has read may have changed.
 
     Raises:
         InvalidInput: there is no such thing, or it is wrong.
@@ -30,6 +33,8 @@ def subject(source: str, changes: list[str], steps: int, examples: int = 0) -> S
             f"--steps and --examples must be 0 or more, but they are {steps} and {examples}."
         )
     if Path(source).is_file() or source in {path.stem for path in presets.files()}:
+        if changed_data:
+            raise InvalidInput(ONLY_STORED, "changed_data")
         return trained(changed(load(source), changes), steps, examples)
     if Path(source).suffix:
         load(source)  # says what is wrong with it as a file
@@ -44,4 +49,4 @@ def subject(source: str, changes: list[str], steps: int, examples: int = 0) -> S
             f"'{source}' is a stored run, whose latest weights are looked at as they are: --set "
             "and --steps do not go with it."
         )
-    return stored(source, examples)
+    return stored(source, examples, changed_data=changed_data)

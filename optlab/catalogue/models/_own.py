@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from optlab.catalogue.models.base import ForwardContext, Model, Trace
@@ -44,6 +45,10 @@ class OwnModel(Model):
             _laid_out.pop(next(iter(_laid_out)), None)
         _laid_out[key] = (shape, examined, sources.takes(cls, "inputs"))
         return examined.layout
+
+    def files(self) -> tuple[Path, ...]:
+        path = sources.file_of(self.registration)
+        return () if path is None else (path,)
 
     def forward(
         self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext

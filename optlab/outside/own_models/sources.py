@@ -96,6 +96,13 @@ def find(what: str, cls: str = "") -> Source:
     return _source(what, True, found, cls)
 
 
+def file_of(registration: Registration) -> Path | None:
+    """Return the source file of a registered model; None where its module cannot be found."""
+    if registration.imported:
+        return _module_file(registration.origin)
+    return Path(registration.origin)
+
+
 def load(registration: Registration) -> type[torch.nn.Module]:
     """The class of a registered model, executed if it is still what was confirmed.
 
@@ -106,7 +113,7 @@ def load(registration: Registration) -> type[torch.nn.Module]:
     where = f"model.name is '{records.PREFIX}{registration.name}'"
     current = records.get(registration.name)
     again = f"look at it and confirm it again: optlab model register {registration.origin} --name {registration.name}"
-    path = _module_file(registration.origin) if registration.imported else Path(registration.origin)
+    path = file_of(registration)
     if path is None:
         raise InvalidInput(
             f"{where}, but the module {registration.origin} cannot be found; install its package "
