@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QLocale
+from PySide6.QtCore import QLocale, QSettings
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -26,7 +26,13 @@ from optlab.runners.train import RunnerChoice
 
 
 def create_application(arguments: Sequence[str]) -> QApplication:
-    """Return the QApplication; numbers use a decimal point in every locale."""
+    """Return the QApplication; numbers use a decimal point in every locale.
+
+    What Qt's own dialogs remember (the folder shown last, the width of columns) is kept in the data
+    folder, where they would write ``QtProject.conf`` among the user's settings.
+    """
+    own = str((paths.home() / "qt").absolute())
+    QSettings.setPath(QSettings.Format.NativeFormat, QSettings.Scope.UserScope, own)
     QLocale.setDefault(QLocale.c())
     application = QApplication.instance() or QApplication(list(arguments))
     assert isinstance(application, QApplication)

@@ -36,7 +36,10 @@ def _rows(seed: int) -> tuple[np.ndarray, np.ndarray]:
 def _write_csv(folder: Path, seed: int) -> Path:
     x, y = _rows(seed)
     path = folder / "table.csv"
-    lines = ["a,b,c,d,kind", *(",".join(map(str, [*row, label])) for row, label in zip(x, y, strict=True))]
+    lines = [
+        "a,b,c,d,kind",
+        *(",".join(map(str, [*row, label])) for row, label in zip(x, y, strict=True)),
+    ]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 

@@ -64,6 +64,7 @@ def _at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise AssertionError("a special file was waited for")
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(20)
     yield
