@@ -15,6 +15,7 @@ from pathlib import Path
 from optlab.core import display, streams
 from optlab.core.errors import MissingPart
 from optlab.core.logging import log_to_file
+from optlab.core.printable import printable
 
 _INSTALL_WINDOW = (
     "The window needs PySide6 and pyqtgraph, which are not installed; "
@@ -70,7 +71,7 @@ def _window(file: Path | None = None, picture: Path | None = None) -> int:
         except ImportError as error:
             raise MissingPart(_explained(error)) from error
     except MissingPart as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 2
     return window(file) if picture is None else smoke_test(picture)
 

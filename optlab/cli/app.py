@@ -23,6 +23,7 @@ from optlab import __version__
 from optlab.cli.output import only_documents, say, say_json
 from optlab.core import paths, streams, walk
 from optlab.core.errors import InvalidInput, OptLabError
+from optlab.core.printable import printable
 from optlab.core.streams import OutputLost, ReaderGone
 
 INTERRUPTED = 130
@@ -126,7 +127,8 @@ def _invoke(words: Sequence[str]) -> int:
 
 def _refuse(words: Sequence[str], error: OptLabError) -> int:
     sentence = " ".join(str(error).splitlines())
-    print(sentence, file=sys.stderr)
+    shown = printable(sentence)
+    print(shown, file=sys.stderr)
     if "--json" in words:
         document = {"error": sentence, "field": getattr(error, "field", "") or None, **error.facts}
         # The code says that the command failed, whoever reads the document.

@@ -10,6 +10,7 @@ from optlab.cli.output import say, say_json
 from optlab.cli.run import ChangedData
 from optlab.cli.subject import subject
 from optlab.core.errors import InvalidInput
+from optlab.core.printable import printable
 from optlab.curvature.critical_points import CriticalPointResult, Verdict, find, name
 from optlab.tasks.subject import Subject
 
@@ -136,7 +137,9 @@ def _document(
 
 
 def _say(looked_at: Subject, found: CriticalPointResult | None, verdict: Verdict) -> None:
-    say(f"{looked_at.title}, step {looked_at.step:,}: {looked_at.theta.shape[1]:,} parameters")
+    say(
+        f"{printable(looked_at.title)}, step {looked_at.step:,}: {looked_at.theta.shape[1]:,} parameters"
+    )
     if found is not None:
         went = f"{found.steps} steps and {found.products:,} Hessian products, to a distance of {found.distance:.4g}"
         say(f"  finder             {'converged in' if found.converged else 'ended after'} {went}")

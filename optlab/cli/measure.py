@@ -17,6 +17,7 @@ from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import ONLY_STORED, ChangedData, changed, load
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
+from optlab.core.printable import printable
 from optlab.experiment import Experiment, presets
 from optlab.experiment.data_files import experiment_of
 from optlab.store import Store
@@ -194,7 +195,9 @@ def _document(source: str, trainer: Trainer) -> dict[str, Any]:
 
 
 def _say(document: dict[str, Any]) -> None:
-    say(f"{document['title']}, step {document['step']:,}: {document['parameters']:,} parameters")
+    say(
+        f"{printable(document['title'])}, step {document['step']:,}: {document['parameters']:,} parameters"
+    )
     if document["ended"]:
         say(f"  {document['ended']}")
     for found in document["instruments"].values():

@@ -15,6 +15,7 @@ from optlab.cli.output import say, say_json
 from optlab.cli.progress import view
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean
+from optlab.core.printable import printable
 from optlab.experiment import Experiment, presets
 from optlab.experiment.data_files import experiment_of
 from optlab.numerics.gradient_test import gradient_test
@@ -276,14 +277,16 @@ def check_surroundings(experiment: Experiment) -> None:
 def _say(outcome: Outcome) -> None:
     """The result in words."""
     if outcome.status in ("failed", "interrupted"):
-        print(" ".join(outcome.reason.splitlines()) or "The run failed.", file=sys.stderr)
+        print(
+            printable(" ".join(outcome.reason.splitlines())) or "The run failed.", file=sys.stderr
+        )
         if outcome.run:
             say(
                 f"{outcome.status}: stored as {outcome.run}; resume it with: optlab run --resume "
                 f"{outcome.run}"
             )
         return
-    say(f"{outcome.title}: {outcome.status}, {outcome.reason}")
+    say(f"{printable(outcome.title)}: {outcome.status}, {outcome.reason}")
     speed = f" ({outcome.steps_per_second:,.0f} steps/s)" if outcome.steps_per_second else ""
     say(
         f"  steps              {outcome.steps:,} in {outcome.seconds:.2f} s{speed}, "

@@ -10,6 +10,7 @@ from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import ChangedData
 from optlab.cli.subject import subject
 from optlab.core.errors import InvalidInput
+from optlab.core.printable import printable
 from optlab.tasks import slicing
 from optlab.tasks.slicing import Along as PlaneAlong
 from optlab.tasks.slicing import LineSlice, PlaneSlice, cut_line, cut_plane
@@ -160,7 +161,7 @@ def _line(found: LineSlice) -> dict[str, Any]:
 
 def _say(document: dict[str, Any]) -> None:
     say(
-        f"{document['title']}, step {document['step']:,}: the objective along "
+        f"{printable(document['title'])}, step {document['step']:,}: the objective along "
         f"{' and '.join(document['labels'])}"
     )
     a = document["a"]

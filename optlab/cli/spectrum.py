@@ -10,6 +10,7 @@ from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import ChangedData
 from optlab.cli.subject import subject
 from optlab.core.errors import InvalidInput
+from optlab.core.printable import printable
 from optlab.curvature.extremes import extremes
 from optlab.curvature.spectrum import density_of, full_spectrum_of, trace_of
 
@@ -127,7 +128,9 @@ def spectrum(
 
 
 def _say(document: dict[str, Any]) -> None:
-    say(f"{document['title']}, step {document['step']:,}: {document['parameters']:,} parameters")
+    say(
+        f"{printable(document['title'])}, step {document['step']:,}: {document['parameters']:,} parameters"
+    )
     reached = "converged" if document["converged"] else "not converged"
     say(
         f"  {reached} after {document['products']:,} Hessian products, relative residual "

@@ -1,6 +1,6 @@
 """Opening files for reading, without trust in what a path names.
 
-A path of the user's may name a pipe, on which opening waits for ever, a device without an end, or a
+A path of the user's may name a pipe, on which opening never ends, a device without an end, or a
 file of the kernel's, whose size is unknown and whose content may come at any time. Only files with
 a size and an end are opened; everything that reads a path of the user's opens it here.
 """

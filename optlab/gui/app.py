@@ -20,6 +20,7 @@ from optlab import __version__
 from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.core.logging import log_uncaught
+from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.gui.termination_signals import TerminationSignals
 from optlab.runners.train import RunnerChoice
@@ -74,7 +75,7 @@ def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
     try:
         window = MainWindow(Experiment.load(file) if file is not None else None, runner)
     except OptLabError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return error.exit_code
     window.show()
     signals = TerminationSignals(window.close_without_asking, window)

@@ -16,8 +16,6 @@ from optlab.core import streams
 from optlab.entry import main
 from optlab.store import Store
 
-pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
-
 SHORT_RUN = ["run", "iris-softmax", "--steps", "5"]
 COMMANDS = [
     ["--help"],

@@ -19,8 +19,6 @@ from optlab.entry import main
 from optlab.tasks.own_files import ImportTask
 from optlab.training.control import Inbox
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="special files are those of POSIX")
-
 Make = Callable[[Path], None]
 
 
