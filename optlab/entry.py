@@ -12,9 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from optlab.core import display
+from optlab.core import display, streams
 from optlab.core.errors import MissingPart
 from optlab.core.logging import log_to_file
+from optlab.core.printable import printable
 
 _INSTALL_WINDOW = (
     "The window needs PySide6 and pyqtgraph, which are not installed; "
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # In a packaged application the workers are this same program, started again.
     multiprocessing.freeze_support()
+    streams.hold_numbers()
     log_to_file()
     typed = list(sys.argv[1:] if arguments is None else arguments)
     if not typed or _is_file(typed):
@@ -52,8 +54,9 @@ def _is_file(typed: Sequence[str]) -> bool:
 
 def _window(file: Path | None = None, picture: Path | None = None) -> int:
     """Open the window; with ``picture``, run its smoke test (:mod:`optlab.gui.smoke`)."""
+    streams.guard(results=False)
     try:
-        if file is not None and not file.is_file():
+        if file is not None and not file.exists():
             raise MissingPart(
                 f"There is no experiment file {file}; "
                 "optlab list presets shows the experiments that come with OptLab."
@@ -72,7 +75,7 @@ def _window(file: Path | None = None, picture: Path | None = None) -> int:
         except ImportError as error:
             raise MissingPart(_explained(error)) from error
     except MissingPart as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 2
     return window(file) if picture is None else smoke_test(picture)
 

@@ -20,9 +20,11 @@ from typing import Annotated, Any, cast
 import typer
 
 from optlab import __version__
-from optlab.cli.output import ReaderGone, only_documents, say, say_json
-from optlab.core import paths, walk
+from optlab.cli.output import only_documents, say, say_json
+from optlab.core import paths, streams, walk
 from optlab.core.errors import InvalidInput, OptLabError
+from optlab.core.printable import printable
+from optlab.core.streams import OutputLost, ReaderGone
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 + SIGINT): different from a failure,
@@ -84,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         the exit code.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    code = 0
+    streams.guard(results=True)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A terminal or pipe that has no ε must not end the command.
@@ -93,8 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = _invoke(words)
         sys.stdout.flush()
     except (ReaderGone, BrokenPipeError):
-        _discard_output()
-        code = 0
+        return 0
+    except OutputLost as error:
+        print(error, file=sys.stderr)
+        return code or error.exit_code
     return code
 
 
@@ -121,9 +127,13 @@ def _invoke(words: Sequence[str]) -> int:
 
 def _refuse(words: Sequence[str], error: OptLabError) -> int:
     sentence = " ".join(str(error).splitlines())
+    shown = printable(sentence)
+    print(shown, file=sys.stderr)
     if "--json" in words:
-        say_json({"error": sentence, "field": getattr(error, "field", "") or None, **error.facts})
-    print(sentence, file=sys.stderr)
+        document = {"error": sentence, "field": getattr(error, "field", "") or None, **error.facts}
+        # The code says that the command failed, whoever reads the document.
+        with contextlib.suppress(ReaderGone, OutputLost):
+            say_json(document)
     return error.exit_code
 
 
@@ -157,10 +167,3 @@ def _report(words: Sequence[str], error: Exception) -> str:
             f"{what}; a report could not be written ({problem}), so please report the lines above."
         )
     return f"{what}; what happened is written in {path}, please report it."
-
-
-def _discard_output() -> None:
-    """Send the interpreter's last flush nowhere: it would complain about the closed pipe."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

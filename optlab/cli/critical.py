@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from optlab.cli.output import say, say_json
+from optlab.cli.run import ChangedData
 from optlab.cli.subject import subject
 from optlab.core.errors import InvalidInput
+from optlab.core.printable import printable
 from optlab.curvature.critical_points import CriticalPointResult, Verdict, find, name
 from optlab.tasks.subject import Subject
 
@@ -76,6 +78,7 @@ def critical(
     examples: Annotated[
         int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")
     ] = 0,
+    changed_data: ChangedData = False,
     json: Annotated[
         bool,
         typer.Option("--json", help="One JSON array on standard output, an object for each point."),
@@ -93,7 +96,7 @@ def critical(
         )
     documents = []
     for source in sources:
-        looked_at = subject(source, changes or [], steps, examples)
+        looked_at = subject(source, changes or [], steps, examples, changed_data=changed_data)
         found = None if here else find(looked_at.landscape, looked_at.theta, steps=most)
         verdict = name(
             looked_at.landscape,
@@ -145,7 +148,9 @@ def _document(
 
 
 def _say(looked_at: Subject, found: CriticalPointResult | None, verdict: Verdict) -> None:
-    say(f"{looked_at.title}, step {looked_at.step:,}: {looked_at.theta.shape[1]:,} parameters")
+    say(
+        f"{printable(looked_at.title)}, step {looked_at.step:,}: {looked_at.theta.shape[1]:,} parameters"
+    )
     if found is not None:
         went = f"{found.steps} steps and {found.products:,} Hessian products, to a distance of {found.distance:.4g}"
         say(f"  finder             {'converged in' if found.converged else 'ended after'} {went}")

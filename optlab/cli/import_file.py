@@ -14,6 +14,7 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import shown
 from optlab.core.files import write_atomically
+from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview, dataset, preview
 
@@ -144,7 +145,7 @@ def import_file(
         )
         return
     for note in seen.notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     _say(seen)
     what = f"{shape.outputs} classes" if shape.task == "classes" else "a real-valued target"
     say(f"{seen.path}: {shape.width:,} inputs, {what}")

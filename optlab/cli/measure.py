@@ -15,11 +15,13 @@ import typer
 
 from optlab.catalogue.instruments.base import Instrument
 from optlab.cli.output import say, say_json, say_table
-from optlab.cli.run import changed, load
+from optlab.cli.run import ONLY_STORED, ChangedData, changed, load
 from optlab.cli.test_part import say_confusion, say_gaps
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
+from optlab.core.printable import printable
 from optlab.experiment import Experiment, presets
+from optlab.experiment.data_files import experiment_of
 from optlab.store import Store
 from optlab.tasks.test_part import on_test_part
 from optlab.training.trainer import Trainer
@@ -74,6 +76,7 @@ def measure(
             "0-1 error and confusion matrix, or R² and mean absolute error.",
         ),
     ] = False,
+    changed_data: ChangedData = False,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON document on standard output.")
     ] = False,
@@ -86,8 +89,9 @@ def measure(
     if steps < 0:
         raise InvalidInput(f"--steps is {steps}, but it must be 0 or more.")
     if test:
-        return _test(source, json=json, others=bool(instruments or changes or steps))
-    trainer = _trainer(source, instruments, changes or [])
+        others = bool(instruments or changes or steps)
+        return _test(source, json=json, others=others, changed_data=changed_data)
+    trainer = _trainer(source, instruments, changes or [], changed_data)
     for _ in range(steps):
         trainer.advance()
         trainer.sync_divergence()
@@ -103,7 +107,7 @@ def measure(
     return int(not trainer.alive)
 
 
-def _test(source: str, *, json: bool, others: bool) -> int:
+def _test(source: str, *, json: bool, others: bool, changed_data: bool) -> int:
     """Evaluate a stored run on its test part.
 
     Raises:
@@ -119,11 +123,14 @@ def _test(source: str, *, json: bool, others: bool) -> int:
             f"'{source}' is an experiment, but --test needs a stored run; train it with: optlab run "
             f"{source}. Its summary has the test part already."
         )
-    result = on_test_part(source)
+    result = on_test_part(source, changed_data=changed_data)
     if json:
         say_json({"run": source, **asdict(result)})
         return 0
-    say(f"{result.title}, step {result.step:,}: {result.examples:,} examples of the test part")
+    say(
+        f"{printable(result.title)}, step {result.step:,}: {result.examples:,} examples of the "
+        "test part"
+    )
     error = result.values.get("test_error")
     say(
         f"  test loss          {result.values['test_loss']:.6g}"
@@ -134,9 +141,11 @@ def _test(source: str, *, json: bool, others: bool) -> int:
     return 0
 
 
-def _trainer(source: str, words: str, changes: list[str]) -> Trainer:
+def _trainer(source: str, words: str, changes: list[str], changed_data: bool) -> Trainer:
     """Of an experiment at its start, or of a stored run at its latest snapshot."""
     if Path(source).is_file() or source in {path.stem for path in presets.files()}:
+        if changed_data:
+            raise InvalidInput(ONLY_STORED, "changed_data")
         return Trainer([_with_instruments(changed(load(source), changes), words)])
     if Path(source).suffix:
         load(source)  # says what is wrong with it as a file
@@ -156,10 +165,10 @@ def _trainer(source: str, words: str, changes: list[str]) -> Trainer:
             f"'{source}' is a stored run, which is measured as it is: only instruments can be "
             f"set, and --set {others[0]} does not go with it."
         )
-    return Trainer(
-        [_with_instruments(changed(Experiment.from_toml(record.experiment), changes), words)],
-        [snapshot],
+    experiment = experiment_of(
+        record.id, record.experiment, record.identities, changed_data=changed_data
     )
+    return Trainer([_with_instruments(changed(experiment, changes), words)], [snapshot])
 
 
 def _with_instruments(experiment: Experiment, words: str) -> Experiment:
@@ -235,7 +244,9 @@ def _document(source: str, trainer: Trainer) -> dict[str, Any]:
 
 
 def _say(document: dict[str, Any]) -> None:
-    say(f"{document['title']}, step {document['step']:,}: {document['parameters']:,} parameters")
+    say(
+        f"{printable(document['title'])}, step {document['step']:,}: {document['parameters']:,} parameters"
+    )
     if document["ended"]:
         say(f"  {document['ended']}")
     for found in document["instruments"].values():

@@ -18,14 +18,8 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 
 from optlab.core.fields import Field
-
-
-class ReaderGone(Exception):
-    """Whoever read standard output has closed it (``optlab list optimizers | head -1``).
-
-    The command ends without a word.
-    """
-
+from optlab.core.printable import printable
+from optlab.core.streams import ReaderGone
 
 _document_stream: ContextVar[TextIO | None] = ContextVar("document stream", default=None)
 
@@ -51,7 +45,7 @@ def say(text: str = "") -> None:
         ReaderGone: nobody reads it any more.
     """
     try:
-        print(text)
+        print(printable(text, lines=True))
     except BrokenPipeError:
         raise ReaderGone from None
 
@@ -107,6 +101,7 @@ def say_table(
     Raises:
         ReaderGone: nobody reads it any more.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     width = terminal_width()
     if width is not None:
         say(_drawn(headers, rows, width))

@@ -21,6 +21,7 @@ from optlab.cli.run import RUNNERS, assignment, check_surroundings, load
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, FieldSet
+from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 from optlab.runners import JobHandle, train
@@ -319,8 +320,8 @@ def _say(title: str, field: Race) -> None:
         "",
     )
     if failed:
-        print(" ".join(failed.splitlines()), file=sys.stderr)
-    say(f"{title}: {len(ranked)} runs from one start, by training loss\n")
+        print(printable(" ".join(failed.splitlines())), file=sys.stderr)
+    say(f"{printable(title)}: {len(ranked)} runs from one start, by training loss\n")
     headers = (
         "Run",
         "Status",

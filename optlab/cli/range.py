@@ -14,6 +14,7 @@ from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import changed, load
 from optlab.cli.text_plot import plot
 from optlab.core.errors import InvalidInput
+from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.studies.tuning.range_test import (
     FIRST,
@@ -162,7 +163,7 @@ def _advice(runs: ShortRuns | None) -> Mapping[str, Any]:
 
 def _say(experiment: Experiment, test: RangeTest, runs: ShortRuns | None) -> None:
     say(
-        f"{experiment.title()}: smoothed batch loss while the rate rises from {test.rates[0]:.3g} "
+        f"{printable(experiment.title())}: smoothed batch loss while the rate rises from {test.rates[0]:.3g} "
         f"to {test.rates[-1]:.3g}\n"
     )
     marks = {"s": test.steepest, "m": test.lowest} | (

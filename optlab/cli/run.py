@@ -16,7 +16,9 @@ from optlab.cli.progress import view
 from optlab.cli.test_part import say_confusion, say_gaps
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean
+from optlab.core.printable import printable
 from optlab.experiment import Experiment, presets
+from optlab.experiment.data_files import experiment_of
 from optlab.numerics.gradient_test import gradient_test
 from optlab.objective.device import resolve
 from optlab.runners import JobHandle, train
@@ -30,6 +32,17 @@ RUNNERS: tuple[RunnerChoice, ...] = get_args(RunnerChoice)
 
 ORDER = 10
 """Rank in the list of commands."""
+
+ONLY_STORED = (
+    "--changed-data goes with a stored run only; an experiment reads its files as they are."
+)
+ChangedData = Annotated[
+    bool,
+    typer.Option(
+        "--changed-data",
+        help="With a stored run: go on although files that it has read have changed since.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -99,6 +112,7 @@ def run(
         str,
         typer.Option(metavar="RUN", help="Resume a stopped or interrupted run, in place of FILE."),
     ] = "",
+    changed_data: ChangedData = False,
     no_store: Annotated[bool, typer.Option("--no-store", help="Do not store the run.")] = False,
     json: Annotated[
         bool,
@@ -132,7 +146,9 @@ def run(
     ]
     given += [change for word in instruments or [] for change in switched(word)]
     if resume:
-        experiment, begin = _resumed(resume, source, given, asked, no_store)
+        experiment, begin = _resumed(resume, source, given, asked, no_store, changed_data)
+    elif changed_data:
+        raise InvalidInput(ONLY_STORED, "changed_data")
     else:
         experiment, begin = _fresh(source, given, asked, no_store)
     outcome = follow(begin, Outcome(experiment.title()), view(experiment, silent=json))
@@ -167,7 +183,12 @@ def _fresh(
 
 
 def _resumed(
-    run_id: str, source: str, changes: list[str], runner: RunnerChoice, no_store: bool
+    run_id: str,
+    source: str,
+    changes: list[str],
+    runner: RunnerChoice,
+    no_store: bool,
+    changed_data: bool,
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
     """The experiment of a stored run, and what goes on with it."""
     if source or changes or no_store:
@@ -182,9 +203,12 @@ def _resumed(
 
     def begin() -> JobHandle:
         with Store.open() as store:
-            return go_on([record.id], runner=runner, store=store)
+            return go_on([record.id], runner=runner, store=store, changed_data=changed_data)
 
-    return Experiment.from_toml(record.experiment), begin
+    experiment = experiment_of(
+        record.id, record.experiment, record.identities, changed_data=changed_data
+    )
+    return experiment, begin
 
 
 def load(source: str) -> Experiment:
@@ -256,14 +280,16 @@ def check_surroundings(experiment: Experiment) -> None:
 def _say(outcome: Outcome, experiment: Experiment) -> None:
     """The result in words."""
     if outcome.status in ("failed", "interrupted"):
-        print(" ".join(outcome.reason.splitlines()) or "The run failed.", file=sys.stderr)
+        print(
+            printable(" ".join(outcome.reason.splitlines())) or "The run failed.", file=sys.stderr
+        )
         if outcome.run:
             say(
                 f"{outcome.status}: stored as {outcome.run}; resume it with: optlab run --resume "
                 f"{outcome.run}"
             )
         return
-    say(f"{outcome.title}: {outcome.status}, {outcome.reason}")
+    say(f"{printable(outcome.title)}: {outcome.status}, {outcome.reason}")
     speed = f" ({outcome.steps_per_second:,.0f} steps/s)" if outcome.steps_per_second else ""
     say(
         f"  steps              {outcome.steps:,} in {outcome.seconds:.2f} s{speed}, "

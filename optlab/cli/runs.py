@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from optlab.cli.output import say, say_json, say_table
+from optlab.core.printable import printable
 from optlab.store import RunRecord, Store
 
 ORDER = 70
@@ -43,7 +44,7 @@ def runs(
     with Store.open_readonly() as store:
         records, hidden = store.runs(), store.hidden
     if hidden:
-        print(hidden, file=sys.stderr)
+        print(printable(hidden), file=sys.stderr)
     if json:
         say_json([document(record) for record in records])
     elif not records:

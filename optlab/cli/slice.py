@@ -7,9 +7,11 @@ from typing import Annotated, Any, cast
 import typer
 
 from optlab.cli.output import say, say_json, say_table
+from optlab.cli.run import ChangedData
 from optlab.cli.subject import subject
 from optlab.core.errors import InvalidInput
 from optlab.core.limits import MAX_TRIVIAL_POINTS
+from optlab.core.printable import printable
 from optlab.tasks import slicing
 from optlab.tasks.slicing import Along as PlaneAlong
 from optlab.tasks.slicing import LineSlice, PlaneSlice, cut_line, cut_plane
@@ -78,6 +80,7 @@ def slice_(
     batch: Annotated[
         int, typer.Option(metavar="M", help="Examples of a batch, for the error bars of a line.")
     ] = 32,
+    changed_data: ChangedData = False,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON document on standard output, with every value.")
     ] = False,
@@ -99,8 +102,15 @@ def slice_(
             if along == "runs"
             else f"--to does not go with --along {along}."
         )
-    here = subject(source, changes or [], steps, examples, path=along != "line")
-    other = _other_end(to, steps) if to else None
+    here = subject(
+        source,
+        changes or [],
+        steps,
+        examples,
+        path=along != "line",
+        changed_data=changed_data,
+    )
+    other = _other_end(to, steps, changed_data) if to else None
     document: dict[str, Any] = {
         "source": source,
         "title": here.title,
@@ -122,14 +132,14 @@ def slice_(
     return 0
 
 
-def _other_end(to: str, steps: int) -> Subject:
+def _other_end(to: str, steps: int, changed_data: bool) -> Subject:
     """Another run's weights, or those of an experiment trained as long."""
     try:
-        return subject(to, [], steps)
+        return subject(to, [], steps, changed_data=changed_data)
     except InvalidInput:
         if not steps:
             raise
-        return subject(to, [], 0)
+        return subject(to, [], 0, changed_data=changed_data)
 
 
 def _grid(found: PlaneSlice) -> dict[str, Any]:
@@ -161,7 +171,7 @@ def _line(found: LineSlice) -> dict[str, Any]:
 
 def _say(document: dict[str, Any]) -> None:
     say(
-        f"{document['title']}, step {document['step']:,}: the objective along "
+        f"{printable(document['title'])}, step {document['step']:,}: the objective along "
         f"{' and '.join(document['labels'])}"
     )
     a = document["a"]

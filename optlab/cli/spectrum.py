@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from optlab.cli.output import say, say_json, say_table
+from optlab.cli.run import ChangedData
 from optlab.cli.subject import subject
 from optlab.core.errors import InvalidInput
+from optlab.core.printable import printable
 from optlab.curvature.extremes import extremes
 from optlab.curvature.spectrum import density_of, full_spectrum_of, trace_of
 
@@ -62,6 +64,7 @@ def spectrum(
     examples: Annotated[
         int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")
     ] = 0,
+    changed_data: ChangedData = False,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON document on standard output.")
     ] = False,
@@ -76,7 +79,7 @@ def spectrum(
             "--top and --bottom must ask for one eigenvalue at least, --tolerance be above 0 and "
             "--probes 0 or more."
         )
-    looked_at = subject(source, changes or [], steps, examples)
+    looked_at = subject(source, changes or [], steps, examples, changed_data=changed_data)
     here = looked_at.landscape.hessian(looked_at.theta)
     ends = extremes(here.product, looked_at.theta, top=top, bottom=bottom, tolerance=tolerance)
     document: dict[str, Any] = {
@@ -125,7 +128,9 @@ def spectrum(
 
 
 def _say(document: dict[str, Any]) -> None:
-    say(f"{document['title']}, step {document['step']:,}: {document['parameters']:,} parameters")
+    say(
+        f"{printable(document['title'])}, step {document['step']:,}: {document['parameters']:,} parameters"
+    )
     reached = "converged" if document["converged"] else "not converged"
     say(
         f"  {reached} after {document['products']:,} Hessian products, relative residual "

@@ -12,6 +12,7 @@ import typer
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import changed, load
 from optlab.core.errors import InvalidInput
+from optlab.core.printable import printable
 from optlab.studies.tuning.start_table import Spread, StartTable, start_table, start_tables
 
 ORDER = 40
@@ -85,7 +86,7 @@ def start(
         say_json({"title": experiment.title(), "starts": [_document(table) for table in tables]})
         return
     say(
-        f"{experiment.title()}: start with seed {experiment.general.seed}, looked at on a "
+        f"{printable(experiment.title())}: start with seed {experiment.general.seed}, looked at on a "
         f"minibatch of {tables[0].examples:,} examples\n"
     )
     if names:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from optlab.cli.run import changed, load
+from optlab.cli.run import ONLY_STORED, changed, load
 from optlab.core.errors import InvalidInput
 from optlab.experiment import presets
 from optlab.store import Store
@@ -16,15 +16,23 @@ from optlab.tasks.subject import Subject, stored, trained
 
 
 def subject(
-    source: str, changes: list[str], steps: int, examples: int = 0, *, path: bool = False
+    source: str,
+    changes: list[str],
+    steps: int,
+    examples: int = 0,
+    *,
+    path: bool = False,
+    changed_data: bool = False,
 ) -> Subject:
     """Look up a stored run's latest weights, or train an experiment.
 
     Args:
         source: an experiment file, a preset, or a stored run (its name or the beginning of it).
         changes: ``path=value`` texts for an experiment. steps: updates to train an experiment for.
-            examples: use at most so many training examples; 0 for all. path: whether its path is
-            needed; a stored run with few snapshots is then trained again where that is quick.
+        examples: use at most so many training examples; 0 for all.
+        path: whether its path is needed; a stored run with few snapshots is then trained again
+            where that is quick.
+        changed_data: whether the files that a stored run has read may have changed.
 
     Raises:
         InvalidInput: there is no such thing, or it is wrong.
@@ -34,6 +42,8 @@ def subject(
             f"--steps and --examples must be 0 or more, but they are {steps} and {examples}."
         )
     if Path(source).is_file() or source in {path.stem for path in presets.files()}:
+        if changed_data:
+            raise InvalidInput(ONLY_STORED, "changed_data")
         return trained(changed(load(source), changes), steps, examples)
     if Path(source).suffix:
         load(source)  # says what is wrong with it as a file
@@ -48,4 +58,5 @@ def subject(
             f"'{source}' is a stored run, whose latest weights are looked at as they are: --set "
             "and --steps do not go with it."
         )
-    return with_path(source, examples) if path else stored(source, examples)
+    look_up = with_path if path else stored
+    return look_up(source, examples, changed_data=changed_data)

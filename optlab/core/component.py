@@ -9,6 +9,7 @@ have in common is declared once, as the :class:`Section` of their base class.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 from optlab.core.fields import FieldSet
@@ -88,6 +89,13 @@ class Component(FieldSet):
     def unavailable(cls) -> str:
         """Return why it cannot be used at present, as a sentence, or "" if it can."""
         return ""
+
+    def files(self) -> tuple[Path, ...]:
+        """Return the files outside OptLab whose content determines what it gives.
+
+        A run keeps their sizes and hashes, so that it is not continued or measured on others.
+        """
+        return ()
 
     def derived_facts(self) -> tuple[str, ...]:
         """Return facts that follow from its field values.

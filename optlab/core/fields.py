@@ -29,6 +29,10 @@ MAX_SIZE = 65_536
 """Units that a layer may have: more is a typing error, and would exhaust memory before the first
 step.
 """
+MAX_WHOLE = 10**12
+"""Largest whole number of a field that declares no bound of its own: a run of so many steps takes
+years, and what is larger still overflows in the arithmetic of steps.
+"""
 
 
 def _tuple(value: object) -> object:
@@ -176,7 +180,7 @@ def integer(
     why: str = "",
     unit: str = "",
     ge: int | None = None,
-    le: int | None = None,
+    le: int = MAX_WHOLE,
     log: bool = False,
     slider: tuple[float, float] | None = None,
 ) -> Any:
@@ -332,5 +336,8 @@ def shown(value: object, longest: int = 60) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    text = repr(value).replace("\n", " ")
+    try:
+        text = repr(value).replace("\n", " ")
+    except (ValueError, RecursionError):  # a whole number of more digits than Python writes out
+        return "a value too long to show"
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -66,6 +66,9 @@ class LogFile(logging.Handler):
             path = log_file()
             if not path.parent.is_dir():
                 return
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                self.failed += 1
+                return
             if path.exists() and path.stat().st_size > MAX_BYTES:
                 path.replace(path.with_suffix(".log.1"))
             with path.open("a", encoding="utf-8") as file:

@@ -4,12 +4,11 @@ Start from :class:`Experiment`.
 """
 
 from optlab.experiment.changes import suited_initializer, suited_loss
-from optlab.experiment.experiment import FORMAT, LARGEST_FILE, Experiment
+from optlab.experiment.experiment import FORMAT, Experiment
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 
 __all__ = [
     "FORMAT",
-    "LARGEST_FILE",
     "PLAIN_SECTIONS",
     "SECTIONS",
     "Experiment",

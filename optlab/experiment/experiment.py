@@ -7,7 +7,6 @@ again gives the same experiment, and two equal experiments on the same device gi
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +28,14 @@ from optlab.catalogue.optimizers.base import Optimizer
 from optlab.catalogue.pretraining.base import Pretraining
 from optlab.catalogue.schedules.base import Schedule
 from optlab.catalogue.stopping.base import Stopping
-from optlab.core import registry
+from optlab.core import registry, toml
 from optlab.core.component import Component
 from optlab.core.data import Data, DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, did_you_mean, shown
 from optlab.core.layout import Layout
+from optlab.core.reading import read_at_most
+from optlab.core.toml import LARGEST_DOCUMENT
 from optlab.experiment import checks
 from optlab.experiment.changes import apply_changes
 from optlab.experiment.sections import (
@@ -51,9 +52,6 @@ from optlab.experiment.sections import (
 
 FORMAT = 1
 """Version of the file format; files of a newer version are rejected."""
-
-LARGEST_FILE = 262_144
-"""Bytes that an experiment file may have; real ones have about a hundredth of that."""
 
 
 @dataclass(frozen=True)
@@ -155,11 +153,9 @@ class Experiment:
             InvalidInput: the document is not TOML, or not a valid experiment.
         """
         try:
-            values = tomllib.loads(document)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise InvalidInput(
-                f"This is not a TOML file: {str(error) or 'it is nested too deeply'}."
-            ) from None
+            values = toml.parse(document)
+        except toml.TOMLProblem as error:
+            raise InvalidInput(f"This is not a TOML file: {error}.") from None
         return cls.from_dict(values)
 
     @classmethod
@@ -170,13 +166,14 @@ class Experiment:
             InvalidInput: the file cannot be read or is not valid; the message begins with its path.
         """
         try:
-            with path.open("rb") as file:
-                content = file.read(LARGEST_FILE + 1)
-        except OSError as error:
-            raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from None
-        if len(content) > LARGEST_FILE:
+            content = read_at_most(path, LARGEST_DOCUMENT)
+        except (OSError, ValueError) as error:  # ValueError: a path with a zero byte in it
             raise InvalidInput(
-                f"{path} is larger than {LARGEST_FILE // 1024} KiB, so it is not an experiment "
+                f"{path} cannot be read: {getattr(error, 'strerror', None) or error}."
+            ) from None
+        if content is None:
+            raise InvalidInput(
+                f"{path} is larger than {LARGEST_DOCUMENT // 1024} KiB, so it is not an experiment "
                 "file; give the path of a TOML file."
             )
         try:

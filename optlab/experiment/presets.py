@@ -8,11 +8,10 @@ validation, because menus and galleries show them all before one is picked.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from optlab.core import paths, registry
+from optlab.core import paths, registry, toml
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def about(path: Path) -> tuple[str, str]:
 def read(path: Path) -> Preset:
     """Return the preset in a file."""
     document = path.read_text(encoding="utf-8")
-    tables = tomllib.loads(document)
+    tables = toml.parse(document)
     sentence, see, watch = _comment(document)
     dataset = registry.get("dataset", tables["dataset"]["name"]).label
     optimizer = registry.get("optimizer", tables.get("optimizer", {}).get("name", "sgd")).label

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QLocale
+from PySide6.QtCore import QLocale, QSettings
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -20,13 +20,20 @@ from optlab import __version__
 from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.core.logging import log_uncaught
+from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.gui.termination_signals import TerminationSignals
 from optlab.runners.train import RunnerChoice
 
 
 def create_application(arguments: Sequence[str]) -> QApplication:
-    """Return the QApplication; numbers use a decimal point in every locale."""
+    """Return the QApplication; numbers use a decimal point in every locale.
+
+    What Qt's own dialogs remember (the folder shown last, the width of columns) is kept in the data
+    folder, where they would write ``QtProject.conf`` among the user's settings.
+    """
+    own = str((paths.home() / "qt").absolute())
+    QSettings.setPath(QSettings.Format.NativeFormat, QSettings.Scope.UserScope, own)
     QLocale.setDefault(QLocale.c())
     application = QApplication.instance() or QApplication(list(arguments))
     assert isinstance(application, QApplication)
@@ -68,7 +75,7 @@ def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
     try:
         window = MainWindow(Experiment.load(file) if file is not None else None, runner)
     except OptLabError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return error.exit_code
     window.show()
     signals = TerminationSignals(window.close_without_asking, window)

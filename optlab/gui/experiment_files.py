@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from optlab.core.errors import OptLabError
 from optlab.core.files import write_atomically
+from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.gui.bridge import RunBridge
 from optlab.gui.panels.banner import Banner
@@ -114,7 +115,7 @@ class ExperimentFiles(QObject):
 
     def _set_file(self, file: Path | None) -> None:
         self._file = file
-        self._window.setWindowTitle(f"{file.name}[*] – OptLab" if file else "OptLab[*]")
+        self._window.setWindowTitle(f"{printable(file.name)}[*] – OptLab" if file else "OptLab[*]")
         self._mark_edits()
 
     def _mark_edits(self) -> None:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QMainWindow, QMessageBox, QSplitter, QTabWidget, Q
 from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core import paths
 from optlab.core.errors import OptLabError
+from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.gui import theme
 from optlab.gui.bridge import RunBridge, TaskBridge, WorkerPrewarmer
@@ -338,7 +339,7 @@ class MainWindow(QMainWindow):
         self.instruments.take(block)
         self.plots.refresh()
         self.controls.say(
-            f"Showing “{record.title}”, {record.status} after {record.steps:,} steps."
+            f"Showing “{printable(record.title)}”, {record.status} after {record.steps:,} steps."
         )
 
     def show_runs(self) -> None:
@@ -433,7 +434,7 @@ class MainWindow(QMainWindow):
         if interrupted:
             newest = interrupted[0]
             self.banner.show_sentence(
-                f"“{newest.title}” was interrupted after {newest.steps:,} steps. "
+                f"“{printable(newest.title)}” was interrupted after {newest.steps:,} steps. "
                 "Everything up to there is saved.",
                 {"Resume": lambda: self.resume(newest.id), "All runs…": self.show_runs},
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from optlab.experiment import Experiment
+from optlab.experiment.data_files import experiment_of
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import TrainJob
@@ -63,6 +64,7 @@ def resume(
     pool: WorkerPool | None = None,
     log: Sequence[tuple[int, Message]] = (),
     capacity: int = 4096,
+    changed_data: bool = False,
 ) -> JobHandle:
     """Resume stored runs under the same ids, and return the handle of the started job.
 
@@ -73,14 +75,18 @@ def resume(
         store: a store or an OptLab folder.
         runner, draw_share, pool, capacity: see :func:`train`.
         log: messages to apply in addition to the stored ones.
+        changed_data: whether to go on although the files that a run has read have changed.
 
     Raises:
-        InvalidInput: there is no such run, or it cannot be resumed (it is finished, diverged, or in
-            progress).
+        InvalidInput: there is no such run, it cannot be resumed (it is finished, diverged, or in
+            progress), or a file that it has read has changed or is missing.
         StoreError: stored data are damaged, or cannot be written.
     """
     name = choose(runner, draw_share)
     with _opened(store) as opened:
+        for record in map(opened.run, run_ids):
+            if record.resumable and not changed_data:
+                experiment_of(record.id, record.experiment, record.identities)
         writer = opened.resume(run_ids, name)
     job = TrainJob(writer.experiments, writer.snapshots, (*writer.log, *log))
     return _started(JobHandle(job, _runner(name, pool), writer, capacity))

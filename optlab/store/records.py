@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import platform
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 import optlab
+from optlab.core.identity import FileIdentity
 from optlab.store.columns import RecordTable, Table, column, table_of
 from optlab.store.names import is_owner, is_run_id
 
@@ -74,6 +76,16 @@ def _is_numbers_by_name(value: object) -> bool:
     )
 
 
+def _is_identities_by_path(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(item, dict)
+        and item.keys() == {"bytes", "sha256"}
+        and _is_count(item["bytes"])
+        and re.fullmatch("[0-9a-f]{64}", item["sha256"]) is not None
+        for item in value.values()
+    )
+
+
 def _is_anything(value: object) -> bool:
     return True
 
@@ -102,6 +114,7 @@ class RunRecord:
         final, theta_sha256, reason, broken: see :class:`optlab.training.events.RunEnded`; empty
             while it has not ended.
         detail: the traceback of a failed run.
+        files: path of each file that it read → ``bytes`` and ``sha256``, see :attr:`identities`.
     """
 
     id: str = column(is_run_id)
@@ -125,6 +138,12 @@ class RunRecord:
     reason: str = column(_is_text, default="")
     broken: str = column(_is_text, default="")
     detail: str = column(_is_text, default="")
+    files: Mapping[str, Mapping[str, Any]] = column(_is_identities_by_path, json=True, default={})
+
+    @property
+    def identities(self) -> dict[str, FileIdentity]:
+        """What identified each file when the run read it; empty for runs of an older OptLab."""
+        return {path: FileIdentity(**identity) for path, identity in self.files.items()}
 
     @property
     def going(self) -> bool:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from optlab.core import paths
 from optlab.core.errors import InvalidInput, StoreError
+from optlab.core.identity import FileIdentity
 from optlab.experiment import Experiment
+from optlab.experiment.data_files import files_of
 from optlab.store import checksums, controls, database, records, resuming, series, snapshots
 from optlab.store.locks import RunLock, is_held, remove
 from optlab.store.names import is_owner, is_run_id
@@ -268,12 +271,19 @@ class Store:
             runner: where the session will run, ``thread`` or ``process``.
 
         Raises:
+            InvalidInput: a file that an experiment reads cannot be read.
             StoreError: they cannot be written.
         """
+        files = [files_of(experiment) for experiment in experiments]
         with self._readable_errors():
-            return self._persist(lambda: self._begin(experiments, runner))
+            return self._persist(lambda: self._begin(experiments, files, runner))
 
-    def _begin(self, experiments: Sequence[Experiment], runner: str) -> RunWriter:
+    def _begin(
+        self,
+        experiments: Sequence[Experiment],
+        files: Sequence[Mapping[str, FileIdentity]],
+        runner: str,
+    ) -> RunWriter:
         with contextlib.ExitStack() as undo:
             connection, lock = self._for_writer(undo)
             created, versions = records.now(), records.versions()
@@ -292,6 +302,7 @@ class Store:
                         versions=versions,
                         population=ids[0],
                         place=row,
+                        files={path: asdict(identity) for path, identity in files[row].items()},
                     )
                     connection.execute(RUNS.insert, RUNS.values(record))
                     RUNS.write_checksums(connection, record.id, all_rows=True)

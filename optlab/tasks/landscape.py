@@ -360,7 +360,7 @@ def experiment_of(run_id: str) -> Experiment:
         return Experiment.from_toml(store.run(run_id).experiment)
 
 
-def with_path(run_id: str, examples: int) -> Subject:
+def with_path(run_id: str, examples: int, *, changed_data: bool = False) -> Subject:
     """Return a stored run with its path.
 
     The path consists of its snapshots, or where there are few, of a repetition of the training.
@@ -368,12 +368,13 @@ def with_path(run_id: str, examples: int) -> Subject:
     Args:
         run_id: id of the run.
         examples: maximum number of training examples; 0 for all.
+        changed_data: whether to go on although the files that the run has read have changed.
 
     Raises:
-        InvalidInput: there is no such run, or it has no weights.
+        InvalidInput: there is no such run, it has no weights, or its files have changed.
         StoreError: it cannot be read.
     """
-    subject = stored(run_id, examples)
+    subject = stored(run_id, examples, changed_data=changed_data)
     if len(subject.path) >= MIN_SNAPSHOTS:
         return subject
     with Store.open_readonly() as store:

@@ -11,6 +11,7 @@ from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.lazy import torch
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.experiment import Experiment
+from optlab.experiment.data_files import experiment_of
 from optlab.objective.objective import Objective
 from optlab.store import Store
 from optlab.training.trainer import Trainer
@@ -79,15 +80,16 @@ def trained(experiment: Experiment, steps: int, examples: int = 0) -> Subject:
     return _subject(trainer, torch.cat(path), tuple(at_steps), examples)
 
 
-def stored(run: str, examples: int = 0) -> Subject:
+def stored(run: str, examples: int = 0, *, changed_data: bool = False) -> Subject:
     """Return the latest weights of a stored run, with its snapshots as the path.
 
     Args:
         run: its id, or a unique prefix of it.
         examples: as for :func:`trained`.
+        changed_data: whether to go on although the files that the run has read have changed.
 
     Raises:
-        InvalidInput: there is no such run, or it has no weights.
+        InvalidInput: there is no such run, it has no weights, or its files have changed.
         StoreError: it cannot be read.
     """
     with Store.open_readonly() as store:
@@ -95,7 +97,9 @@ def stored(run: str, examples: int = 0) -> Subject:
         snapshots = [store.load_snapshot(snapshot) for snapshot in store.snapshots(record.id)]
     if not snapshots:
         raise InvalidInput(f"Run {record.id} has no stored weights; choose a run with a snapshot.")
-    experiment = Experiment.from_toml(record.experiment).with_value("device", "cpu")
+    experiment = experiment_of(
+        record.id, record.experiment, record.identities, changed_data=changed_data
+    ).with_value("device", "cpu")
     path = torch.stack([torch.from_numpy(snapshot.theta.copy()).double() for snapshot in snapshots])
     return _subject(
         Trainer([experiment], [snapshots[-1]]),

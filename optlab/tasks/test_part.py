@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from optlab.core.errors import InvalidInput
-from optlab.experiment import Experiment
+from optlab.experiment.data_files import experiment_of
 from optlab.store import Store
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
@@ -52,19 +52,23 @@ class TestPartTask(Task):
         """Evaluate; see :class:`~optlab.tasks.task.Task`.
 
         Raises:
-            InvalidInput: no run or more than one matches, it has no stored weights, or its data
-                have no test part.
+            InvalidInput: no run or more than one matches, it has no stored weights, its data have
+                no test part, or its files have changed.
             StoreError: the store cannot be read.
         """
         yield on_test_part(self.run_id)
 
 
-def on_test_part(run_id: str) -> TestPartResult:
+def on_test_part(run_id: str, *, changed_data: bool = False) -> TestPartResult:
     """Evaluate the latest weights of a stored run on its test part.
 
+    Args:
+        run_id: its id, or a unique prefix of it.
+        changed_data: whether to go on although the files that the run has read have changed.
+
     Raises:
-        InvalidInput: no run or more than one matches, it has no stored weights, or its data have no
-            test part.
+        InvalidInput: no run or more than one matches, it has no stored weights, its data have no
+            test part, or its files have changed.
         StoreError: the store cannot be read.
     """
     with Store.open_readonly() as store:
@@ -75,7 +79,9 @@ def on_test_part(run_id: str) -> TestPartResult:
                 f"Run {record.id} has no stored weights; choose a run with a snapshot."
             )
         snapshot = store.load_snapshot(snapshots[-1])
-    experiment = Experiment.from_toml(record.experiment)
+    experiment = experiment_of(
+        record.id, record.experiment, record.identities, changed_data=changed_data
+    )
     data = experiment.dataset.load()
     if not len(data.test):
         raise InvalidInput(

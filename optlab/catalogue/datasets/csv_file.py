@@ -102,6 +102,9 @@ class CSVFile(Dataset):
             self.ignore,
         )
 
+    def files(self) -> tuple[Path, ...]:
+        return (Path(self.path).expanduser(),) if self.path else ()
+
     def _table(self) -> Table:
         if not self.path:
             raise InvalidInput(

@@ -84,6 +84,18 @@ class IDXFiles(Dataset):
     def class_names(self) -> Sequence[str]:
         return self._pairs()[0].labels.class_names
 
+    def files(self) -> tuple[Path, ...]:
+        if not self.images:
+            return ()
+        images, labels, test_images, test_labels = self._places()
+        pairs = [(images, labels)] + ([(test_images, test_labels)] if test_images else [])
+        return tuple(
+            path
+            for images, labels in pairs
+            for path in (images, labels or labels_beside(images))
+            if path is not None
+        )
+
     def _as_float(
         self, pair: _Pair
     ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
@@ -97,16 +109,7 @@ class IDXFiles(Dataset):
                 "dataset.images is empty; it must be a folder with IDX files, or a file of images.",
                 "dataset.images",
             )
-        images = Path(self.images).expanduser()
-        labels, test_images, test_labels = (
-            Path(p).expanduser() if p else None
-            for p in (self.labels, self.test_images, self.test_labels)
-        )
-        if images.is_dir():
-            images, usual_labels, usual_test_images, usual_test_labels = usual_files(images)
-            labels = labels or usual_labels
-            if test_images is None:
-                test_images, test_labels = usual_test_images, test_labels or usual_test_labels
+        images, labels, test_images, test_labels = self._places()
         training = _pair(images, labels, "labels")
         if test_images is None:
             return training, None
@@ -132,6 +135,20 @@ class IDXFiles(Dataset):
         return training, _Pair(
             test.images, Targets(number[test.labels.y], training.labels.class_names, "classes")
         )
+
+    def _places(self) -> tuple[Path, Path | None, Path | None, Path | None]:
+        """Return the files of images and labels, then those of the test part; None: not given."""
+        images = Path(self.images).expanduser()
+        labels, test_images, test_labels = (
+            Path(p).expanduser() if p else None
+            for p in (self.labels, self.test_images, self.test_labels)
+        )
+        if images.is_dir():
+            images, usual_labels, usual_test_images, usual_test_labels = usual_files(images)
+            labels = labels or usual_labels
+            if test_images is None:
+                test_images, test_labels = usual_test_images, test_labels or usual_test_labels
+        return images, labels, test_images, test_labels
 
 
 def _pair(images: Path, labels: Path | None, field: str) -> _Pair:

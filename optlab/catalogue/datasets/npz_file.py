@@ -73,6 +73,9 @@ class NPZFile(Dataset):
     def class_names(self) -> Sequence[str]:
         return self._examples().class_names
 
+    def files(self) -> tuple[Path, ...]:
+        return (Path(self.path).expanduser(),) if self.path else ()
+
     def _examples(self) -> Examples:
         if not self.path:
             raise InvalidInput(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -91,6 +92,9 @@ class OpenML(Dataset):
 
     def class_names(self) -> Sequence[str]:
         return self._data().class_names
+
+    def files(self) -> tuple[Path, ...]:
+        return (public_sets.file_of(self.set, self.version),) if self.set else ()
 
     def _check(self) -> None:
         if not self.set:

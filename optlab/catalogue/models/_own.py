@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from optlab.catalogue.models.base import ForwardContext, Model, Trace
@@ -63,6 +64,10 @@ class OwnModel(Model):
         return torch.cat(
             [parameter.detach().double().cpu().reshape(-1) for parameter in module.parameters()]
         )
+
+    def files(self) -> tuple[Path, ...]:
+        path = sources.file_of(self.registration)
+        return () if path is None else (path,)
 
     def forward(
         self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext

@@ -8,6 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
+from optlab.core.printable import printable
 from optlab.store import RunRecord
 
 _COLUMNS = ("Run", "State", "Steps", "Validation error", "Training loss", "Started")
@@ -56,7 +57,7 @@ class RunsTableModel(QAbstractTableModel):
         ):
             return _RIGHT
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{record.id}: {record.reason}" if record.reason else record.id
+            return f"{record.id}: {printable(record.reason)}" if record.reason else record.id
         if role != Qt.ItemDataRole.DisplayRole:
             return None
         return self._text(record, column)
@@ -65,7 +66,7 @@ class RunsTableModel(QAbstractTableModel):
     def _text(record: RunRecord, column: str) -> str:
         match column:
             case "Run":
-                return record.title
+                return printable(record.title)
             case "State":
                 return record.status
             case "Steps":

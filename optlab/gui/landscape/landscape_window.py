@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.core.errors import OptLabError
+from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.landscape.density_plot import DensityPlot
@@ -205,7 +206,9 @@ class LandscapeWindow(QMainWindow):
             box.blockSignals(True)
             box.clear()
             for record in records:
-                box.addItem(f"{record.title} · {record.steps:,} steps · {record.id}", record.id)
+                box.addItem(
+                    f"{printable(record.title)} · {record.steps:,} steps · {record.id}", record.id
+                )
             box.setCurrentIndex(max(0, box.findData(chosen)))
             box.blockSignals(False)
         if not records:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+
+from optlab.core.printable import printable
 
 
 class Banner(QFrame):
@@ -14,6 +17,8 @@ class Banner(QFrame):
         super().__init__(parent)
         self.setObjectName("banner")
         self.message = QLabel("")
+        # A title may look like HTML.
+        self.message.setTextFormat(Qt.TextFormat.PlainText)
         self.message.setWordWrap(True)
         self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.buttons: list[QPushButton] = []
@@ -41,7 +46,7 @@ class Banner(QFrame):
             self._layout.removeWidget(button)
             button.deleteLater()
         self.buttons = []
-        self.message.setText(sentence)
+        self.message.setText(printable(sentence, lines=True))
         self.setProperty("problem", problem)
         self.style().unpolish(self)
         self.style().polish(self)

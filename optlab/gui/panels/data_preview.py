@@ -8,6 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.tasks.preview import DatasetPreview
 
@@ -106,7 +107,11 @@ class _Picture(QWidget):
             left, top = 6 + column * (side + 6), 4 + row * (side + _LABEL_HEIGHT + 4)
             painter.drawImage(QRectF(left, top, side, side), _gray(preview.x[number]))
             painter.setPen(QColor(theme.current().muted))
-            name = preview.class_names[int(preview.y[number])] if preview.class_names else ""
+            name = (
+                printable(preview.class_names[int(preview.y[number])])
+                if preview.class_names
+                else ""
+            )
             painter.drawText(
                 QRectF(left, top + side, side, _LABEL_HEIGHT), Qt.AlignmentFlag.AlignCenter, name
             )

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.core import registry
+from optlab.core.printable import printable
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.geometry import resize_to_screen
@@ -198,13 +199,15 @@ class ImportDialog(QDialog):
         tint.setAlphaF(0.18)
         for number, column in enumerate(file.columns):
             target = column.name == file.target
-            heading = QTableWidgetItem(f"{column.name}\n{'target' if target else column.kind}")
+            heading = QTableWidgetItem(
+                f"{printable(column.name)}\n{'target' if target else column.kind}"
+            )
             font = heading.font()
             font.setBold(target)
             heading.setFont(font)
             self.table.setHorizontalHeaderItem(number, heading)
             for row, cells in enumerate(file.rows):
-                item = QTableWidgetItem(cells[number] if number < len(cells) else "")
+                item = QTableWidgetItem(printable(cells[number]) if number < len(cells) else "")
                 if target:
                     item.setBackground(tint)
                 self.table.setItem(row, number, item)
@@ -224,7 +227,7 @@ class ImportDialog(QDialog):
         self._say(sentence, problem=True)
 
     def _say(self, sentence: str, *, problem: bool) -> None:
-        self.message.setText(sentence)
+        self.message.setText(printable(sentence, lines=True))
         self.message.setProperty("problem", problem)
         self.message.style().unpolish(self.message)
         self.message.style().polish(self.message)

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.core.errors import OptLabError
+from optlab.core.printable import printable
 from optlab.gui.geometry import resize_to_screen
 from optlab.gui.item_models.runs_table_model import RunsTableModel
 from optlab.store import RunRecord, Store
@@ -201,7 +202,7 @@ class RunsDialog(QDialog):
         answer = QMessageBox.question(
             self,
             "Delete run",
-            f"Delete “{record.title}” ({record.steps:,} steps) with its curves and snapshots?",
+            f"Delete “{printable(record.title)}” ({record.steps:,} steps) with its curves and snapshots?",
         )
         if answer == QMessageBox.StandardButton.Yes:
             try:

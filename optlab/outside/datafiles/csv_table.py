@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from optlab.core.data import LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
+from optlab.core.reading import open_regular
 from optlab.outside.datafiles import arrow_table
 from optlab.outside.datafiles.dialect import (
     CLASS_WORDS,
@@ -147,7 +148,7 @@ def _text(path: Path, max_rows: int | None) -> str:
                 "have; save it as NPZ.",
                 "dataset.path",
             )
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read() if most is None else file.read(most)
     except OSError as error:
         raise InvalidInput(

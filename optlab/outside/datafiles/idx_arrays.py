@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.core.errors import InvalidInput
+from optlab.core.reading import open_regular
 from optlab.outside.datafiles.npz_arrays import LARGEST_RATIO, LARGEST_VALUES, SMALL_BYTES
 from optlab.outside.datafiles.targets import finite
 
@@ -138,7 +139,7 @@ def _among(folder: Path, names: list[str], part: str, what: str) -> Path | None:
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             if packed:

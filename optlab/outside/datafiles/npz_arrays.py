@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from optlab.core.data import LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
+from optlab.core.reading import open_regular
 from optlab.outside.datafiles.dialect import Asked
 from optlab.outside.datafiles.targets import finite, targets
 
@@ -210,7 +211,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
                 "have.",
                 "dataset.path",
             )
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             _look_at_directory(path, file, size)
             with zipfile.ZipFile(file) as archive:
                 yield archive

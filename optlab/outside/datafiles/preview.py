@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from optlab.core.component import Component
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import shown
+from optlab.core.reading import open_regular
 from optlab.outside.datafiles.csv_table import read_rows
 from optlab.outside.datafiles.dialect import (
     MISSING,
@@ -140,7 +141,7 @@ def kind_of(path: Path) -> Kind:
     try:
         if path.is_dir():
             return "idx"
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(8)
     except (OSError, ValueError) as error:
         raise InvalidInput(

@@ -258,7 +258,7 @@ def _usable(
 
 def _there(name: str, version: int) -> Path:
     path = file_of(name, version)
-    if not path.is_file():
+    if not path.exists():
         raise InvalidInput(
             f"The data set {shown(name)}, version {version}, is not on this machine; fetch it "
             f"first: optlab fetch {name} --version {version}",

@@ -7,7 +7,6 @@ taken back.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,12 @@ from typing import Any, Literal, cast, get_args
 
 import tomli_w
 
-from optlab.core import paths
+from optlab.core import paths, toml
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.core.fields import MAX_SIZE, did_you_mean, shown
 from optlab.core.files import write_atomically
+from optlab.core.reading import read_at_most
+from optlab.core.toml import LARGEST_DOCUMENT
 
 FORMAT = 1
 PREFIX = "own."
@@ -135,14 +136,19 @@ def read_entries() -> tuple[Entry, ...]:
     """
     path = place()
     try:
-        content = path.read_bytes()
+        content = read_at_most(path, LARGEST_DOCUMENT)
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from None
+    if content is None:
+        raise StoreError(
+            f"{path}, the list of your own models, is larger than {LARGEST_DOCUMENT // 1024} KiB; "
+            "move it away and register them again."
+        )
     try:
-        tables = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        tables = toml.parse(content.decode("utf-8"))
+    except ValueError as error:
         words = " ".join(str(error).split()) or type(error).__name__
         raise _damaged(words) from None
     if tables.get("format") != FORMAT:

@@ -25,6 +25,7 @@ from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
 from optlab.core.lazy import torch
+from optlab.core.reading import open_regular
 from optlab.outside.own_models import records
 from optlab.outside.own_models.records import Argument, Registration, kind_of
 
@@ -95,6 +96,13 @@ def find(what: str, cls: str = "") -> Source:
     return _source(what, True, found, cls)
 
 
+def file_of(registration: Registration) -> Path | None:
+    """Return the source file of a registered model; None where its module cannot be found."""
+    if registration.imported:
+        return _module_file(registration.origin)
+    return Path(registration.origin)
+
+
 def load(registration: Registration) -> type[torch.nn.Module]:
     """The class of a registered model, executed if it is still what was confirmed.
 
@@ -114,7 +122,7 @@ def confirmed(registration: Registration) -> Source:
     where = f"model.name is '{records.PREFIX}{registration.name}'"
     current = records.get(registration.name)
     again = f"look at it and confirm it again: optlab model register {registration.origin} --name {registration.name}"
-    path = _module_file(registration.origin) if registration.imported else Path(registration.origin)
+    path = file_of(registration)
     if path is None:
         raise InvalidInput(
             f"{where}, but the module {registration.origin} cannot be found; install its package "
@@ -275,7 +283,7 @@ def _source(origin: str, imported: bool, path: Path, cls: str) -> Source:
 
 def _read(path: Path, where: str) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(LARGEST_SOURCE + 1)
     except (OSError, ValueError) as error:
         raise InvalidInput(

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
-from optlab.experiment import FORMAT, LARGEST_FILE, Experiment
+from optlab.core.toml import LARGEST_DOCUMENT
+from optlab.experiment import FORMAT, Experiment
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, section_of
 
 MINIMAL: dict[str, Any] = {"dataset": {"name": "moons"}, "model": {"name": "mlp"}}
@@ -177,7 +178,7 @@ def test_that_files_are_read_with_their_path_in_messages(tmp_path: Path) -> None
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InvalidInput, match="is not a text file in UTF-8"):
         Experiment.load(path)
-    path.write_bytes(b" " * (LARGEST_FILE + 1))
+    path.write_bytes(b" " * (LARGEST_DOCUMENT + 1))
     with pytest.raises(InvalidInput, match="is larger than 256 KiB"):
         Experiment.load(path)
     with pytest.raises(InvalidInput, match="cannot be read: No such file"):
