@@ -21,7 +21,7 @@ import typer
 
 from optlab import __version__
 from optlab.cli.output import ReaderGone, only_documents, say, say_json
-from optlab.core import paths, walk
+from optlab.core import notices, paths, walk
 from optlab.core.errors import InvalidInput, OptLabError
 
 INTERRUPTED = 130
@@ -89,7 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A terminal or pipe that has no ε must not end the command.
             stream.reconfigure(errors="replace")
     try:
-        with only_documents() if "--json" in words else contextlib.nullcontext():
+        with (
+            only_documents() if "--json" in words else contextlib.nullcontext(),
+            notices.heard(lambda sentence: print(sentence, file=sys.stderr)),
+        ):
             code = _invoke(words)
         sys.stdout.flush()
     except (ReaderGone, BrokenPipeError):

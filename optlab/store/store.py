@@ -18,13 +18,23 @@ from typing import Any, Self
 from optlab.core import paths
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
-from optlab.store import checksums, controls, database, records, resuming, series, snapshots
+from optlab.store import (
+    checksums,
+    controls,
+    database,
+    records,
+    rescue,
+    resuming,
+    series,
+    snapshots,
+)
 from optlab.store.locks import RunLock, is_held, remove
 from optlab.store.names import is_owner, is_run_id
 from optlab.store.persistence import Persistence
 from optlab.store.records import CONTROLS, GOING, RUNS, RunRecord, SnapshotRecord
 from optlab.store.run_cursors import RunCursor
 from optlab.store.series import StoredSeries
+from optlab.store.soundness import DamagedStore
 from optlab.store.writer import RunWriter
 from optlab.training.control import Message
 from optlab.training.snapshot import Snapshot
@@ -35,11 +45,19 @@ class Store:
 
     Close it, or use it in a ``with``. It may move from one thread to another, but only one may use
     it at a time.
+
+    Attributes:
+        home: the OptLab folder.
+        readonly: whether nothing can be written.
+        notice: a sentence if the database was found to be damaged when it was opened; "" otherwise.
     """
 
-    def __init__(self, home: Path, connection: sqlite3.Connection, *, readonly: bool) -> None:
+    def __init__(
+        self, home: Path, connection: sqlite3.Connection, *, readonly: bool, notice: str = ""
+    ) -> None:
         self.home = home
         self.readonly = readonly
+        self.notice = notice
         self._connection = connection
         self._persist = Persistence(home)
         self._damaged: list[str] = []
@@ -48,6 +66,9 @@ class Store:
     def open(cls, folder: Path | None = None) -> Self:
         """Open for reading and writing.
 
+        A damaged database is set aside, and replaced by one with all that can be read of it; see
+        :attr:`notice`.
+
         Args:
             folder: the OptLab folder; by default the user's.
 
@@ -55,15 +76,24 @@ class Store:
             StoreError: the folder cannot be written to, or its database is newer than this OptLab.
         """
         home = _writable(folder)
-        store = cls(home, database.connect(home / database.NAME), readonly=False)
-        store.mark_interrupted()
+        connection, notice = rescue.connect(home)
+        store = cls(home, connection, readonly=False, notice=notice)
+        try:
+            store.mark_interrupted()
+        except DamagedStore:
+            # Damaged since this process checked it.
+            store.close()
+            connection, notice = rescue.connect(home)
+            store = cls(home, connection, readonly=False, notice=notice)
+            store.mark_interrupted()
         return store
 
     @classmethod
     def open_readonly(cls, folder: Path | None = None) -> Self:
         """Open for reading; where there is no database yet, there are no runs.
 
-        A database of an older OptLab is read as it is; it is never changed.
+        A database of an older OptLab, and what can be read of a damaged one, are read as they are;
+        nothing is changed.
 
         Args:
             folder: the OptLab folder; by default the user's.
@@ -72,7 +102,8 @@ class Store:
             StoreError: the database cannot be read, or is newer than this OptLab.
         """
         home = paths.home() if folder is None else folder
-        return cls(home, database.connect_readonly(home / database.NAME), readonly=True)
+        connection, notice = rescue.connect_readonly(home)
+        return cls(home, connection, readonly=True, notice=notice)
 
     def close(self) -> None:
         """Close the database. Safe to call twice."""

@@ -25,16 +25,20 @@ SECONDS = 60.0
 """Seconds after which a run counts as hung."""
 
 
+def _interrupt(faults: ctypes.CDLL, seconds: float) -> None:
+    """Press Ctrl-C some time after the first fault."""
+    while not faults.fault_failed():
+        time.sleep(0.01)
+    time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def _run(order: dict[str, Any]) -> int:
     """Run the command in this process, a child; the exit code."""
     faults = ctypes.CDLL(None)
     home = Path(order["home"])
     os.environ["OPTLAB_HOME"] = str(home)
-    interrupt = order.get("interrupt")
-    if interrupt:
-        timer = threading.Timer(interrupt, os.kill, (os.getpid(), signal.SIGINT))
-        timer.daemon = True
-        timer.start()
+    faults.fault_count.restype = faults.fault_failed.restype = ctypes.c_long
     faults.fault_arm(
         os.fsencode(home),
         order["kind"].encode(),
@@ -43,12 +47,13 @@ def _run(order: dict[str, Any]) -> int:
         ctypes.c_long(order["error"]),
         ctypes.c_long(order["part"]),
     )
+    if order["interrupt"]:
+        threading.Thread(target=_interrupt, args=(faults, order["interrupt"]), daemon=True).start()
     try:
         code = main([*order["command"], "--json"])
     except BaseException:  # noqa: BLE001 - whatever it is, the test has to see it
         traceback.print_exc()
         code = 99
-    faults.fault_count.restype = faults.fault_failed.restype = ctypes.c_long
     counts = {"count": faults.fault_count(), "failed": faults.fault_failed()}
     faults.fault_arm(b"", b"", *(ctypes.c_long(0) for _ in range(4)))
     sys.stdout.flush()

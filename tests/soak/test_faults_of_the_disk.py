@@ -47,7 +47,7 @@ KINDS = ("write", "fsync", "rename", "create")
 class Fault:
     """How calls fail; ``times``, ``error`` and ``part`` as in ``faults.c``.
 
-    ``interrupt``: seconds after which Ctrl-C is pressed. ``harmless``: whether all is recorded all
+    ``interrupt``: seconds from the first fault to Ctrl-C. ``harmless``: whether all is recorded all
     the same.
     """
 
@@ -63,11 +63,11 @@ FAULTS = {
     "lasting": Fault(0, errno.EIO),
     "full for a moment": Fault(1, errno.ENOSPC, harmless=True),
     "full for a while": Fault(3, errno.ENOSPC, harmless=True),
-    "full for good": Fault(0, errno.ENOSPC, interrupt=1.5),
+    "full for good": Fault(0, errno.ENOSPC, interrupt=1.0),
 }
 WRITE_FAULTS = {
     "full after half of the bytes, for a moment": Fault(2, errno.ENOSPC, part=1, harmless=True),
-    "full after half of the bytes, for good": Fault(0, errno.ENOSPC, part=1, interrupt=1.5),
+    "full after half of the bytes, for good": Fault(0, errno.ENOSPC, part=1, interrupt=1.0),
 }
 _FAULTS = FAULTS | WRITE_FAULTS
 CASES = [(kind, name) for kind in KINDS for name in FAULTS] + [

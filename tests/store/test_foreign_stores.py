@@ -378,16 +378,3 @@ def test_that_a_store_without_checksums_is_brought_up_to_date_and_read(home, sto
         opened.resume([other]).close()
         _sql(home, "UPDATE runs SET title = 'another' WHERE id = ?", other)
         assert [record.id for record in opened.runs()] == [run]
-
-
-@pytest.mark.parametrize("opening", [Store.open, Store.open_readonly])
-def test_that_an_empty_file_beside_snapshots_is_not_taken_for_a_new_store(
-    home, store, run, opening
-):
-    store.close()
-    (home / "optlab.sqlite").write_bytes(b"")
-    with pytest.raises(StoreError, match="list of runs is lost; restore the file"):
-        opening(home)
-    assert (home / "optlab.sqlite").stat().st_size == 0 and list(
-        (home / "snapshots" / run).iterdir()
-    )
