@@ -13,9 +13,13 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from optlab.core.lazy import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 
 PAGE_SIZE = 4096
 """Bytes of a page in every file that SQLite creates by default."""

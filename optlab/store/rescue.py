@@ -15,11 +15,9 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from optlab.core import notices
 from optlab.core.errors import StoreError
-from optlab.store import checksums, database, journal, salvage, snapshots, soundness
+from optlab.store import checksums, database, journal, snapshots, soundness
 from optlab.store.locks import FOLDER as LOCKS
 from optlab.store.locks import is_held
 from optlab.store.names import is_owner, is_run_id
@@ -74,6 +72,8 @@ def connect_readonly(home: Path) -> tuple[sqlite3.Connection, str]:
     try:
         return database.connect_readonly(path), ""
     except DamagedStore as error:
+        from optlab.store import salvage  # rarely needed
+
         with database.readable_errors(path), closing(Pages(path)) as pages:
             _refuse_newer(path, pages)
             connection = database.empty(path)
@@ -114,6 +114,8 @@ def _replace(home: Path) -> str:
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Let one process at a time replace the database."""
+    from filelock import FileLock, Timeout
+
     (home / LOCKS).mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / LOCKS / "salvage.lock")
     try:
@@ -154,6 +156,8 @@ def _refuse_newer(path: Path, pages: Pages) -> None:
 
 def _write_new(path: Path, pages: Pages) -> str:
     """Write the new database beside the old one; what was saved."""
+    from optlab.store import salvage  # rarely needed
+
     unfinished = _beside(path, _UNFINISHED)
     for leftover in (unfinished, _beside(path, f"{_UNFINISHED}-journal")):
         leftover.unlink(missing_ok=True)

@@ -10,16 +10,17 @@ import json
 import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from optlab.core.errors import StoreError
+from optlab.core.lazy import numpy as np
 from optlab.store.checksums import is_intact
 from optlab.store.chunks import Chunk, Table, decode, from_row, steps_of
 from optlab.store.records import GROUPS
 from optlab.store.series_groups import Spec, width
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)

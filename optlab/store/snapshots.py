@@ -14,9 +14,8 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-import numpy as np
-
 from optlab.core.errors import StoreError
+from optlab.core.lazy import numpy as np
 from optlab.store.checksums import is_intact
 from optlab.store.database import SNAPSHOT_FOLDER
 from optlab.store.names import is_snapshot_file, run_id

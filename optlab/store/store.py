@@ -11,13 +11,13 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Collection, Sequence
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from optlab.core import paths
 from optlab.core.errors import InvalidInput, StoreError
-from optlab.experiment import Experiment
 from optlab.store import (
     checksums,
     controls,
@@ -38,6 +38,10 @@ from optlab.store.soundness import DamagedStore
 from optlab.store.writer import RunWriter
 from optlab.training.control import Message
 from optlab.training.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    # Only named in signatures: a list of runs does not wait for it.
+    from optlab.experiment import Experiment
 
 
 class Store:
@@ -131,8 +135,8 @@ class Store:
             StoreError: the database is damaged.
         """
         result, self._damaged = self._read("")
-        result.sort(key=lambda record: record.place)
-        result.sort(key=lambda record: record.created, reverse=newest_first)
+        result.sort(key=attrgetter("place"))
+        result.sort(key=attrgetter("created"), reverse=newest_first)
         return result
 
     @property
