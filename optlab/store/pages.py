@@ -54,6 +54,8 @@ class Pages:
         OSError: a file cannot be opened.
 
     Attributes:
+        size: of a page in bytes.
+        numbers: of the pages that there are, ascending; no header is trusted with their number.
         damaged_journal: whether frames of the log are damaged that sound ones follow.
     """
 
@@ -69,7 +71,9 @@ class Pages:
         newer = journal.read(log.read_bytes() if log.exists() else b"", size)
         self.damaged_journal = newer.damaged
         self._newer = {n: page for n, page in newer.pages.items() if len(page) == size}
-        self.count = max(-(-length // size), newer.size, *self._newer, 0)
+        in_file = range(1, -(-length // size) + 1)
+        self.numbers = sorted({*in_file, *self._newer})
+        self._bytes = len(self.numbers) * size
 
     def close(self) -> None:
         """Close the file."""
@@ -93,9 +97,7 @@ class Pages:
         """
         if number in self._newer:
             return self._newer[number]
-        if not 0 < number <= self.count:
-            return b""
-        piece = self._read((number - 1) * self.size, self.size)
+        piece = self._read((number - 1) * self.size, self.size) if number > 0 else b""
         return piece.ljust(self.size, b"\0") if piece else b""
 
     def number_at(self, offset: int) -> int:
@@ -169,7 +171,7 @@ class Pages:
         length, at = _number(page, at)
         if table:
             _, at = _number(page, at)
-        if length > self.count * self.size:
+        if length > self._bytes:
             raise _Damaged
         most = self.size - 35 if table else (self.size - 12) * 64 // 255 - 23
         if length <= most:

@@ -101,7 +101,7 @@ def salvage(pages: Pages, connection: sqlite3.Connection) -> Salvaged:
     result.lost_runs = sorted(
         run for run in known - kept if isinstance(run, str) and is_run_id(run)
     )
-    result.unclear = not old.roots or pages.count == 0
+    result.unclear = not old.roots or not pages.numbers
     return result
 
 
@@ -195,7 +195,7 @@ class _Old:
                 reached |= tree.pages
             self._strays = [
                 row
-                for number in range(1, self.pages.count + 1)
+                for number in self.pages.numbers
                 if number not in reached
                 for row in self.pages.leaf_rows(number)
             ]
@@ -292,7 +292,7 @@ def _is_sound(table: str, values: dict[str, Value]) -> bool:
     if table == "bundles":
         try:
             series.specs_of(values["columns"])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return False
     if table == "snapshots":
         return is_snapshot_file(values["file"]) and isinstance(values["step"], int)

@@ -53,7 +53,7 @@ def groups(connection: sqlite3.Connection, run: str) -> dict[int, tuple[Spec, ..
         if not all(is_intact(values, checksum) for *values, checksum in rows):
             raise ValueError("a row does not match its checksum")
         return {number: specs_of(text) for _, number, text, _ in rows}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise StoreError(
             f"Run {run}: the names of its series are damaged in the stored file; {_ADVICE}"
         ) from error
@@ -63,7 +63,7 @@ def specs_of(text: Any) -> tuple[Spec, ...]:
     """Return the series of a group from the JSON document of its row.
 
     Raises:
-        TypeError, ValueError: it is not such a document.
+        TypeError, ValueError, RecursionError: it is not such a document.
     """
     return tuple(_spec(*entry) for entry in json.loads(text))
 

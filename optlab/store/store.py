@@ -241,7 +241,8 @@ class Store:
             )
             rows = self._connection.execute(query, (run_id,)).fetchall()
         for *values, checksum in rows:
-            if not checksums.is_intact(values, checksum):
+            step = values[CONTROLS.names.index("step")]
+            if not checksums.is_intact(values, checksum) or not isinstance(step, int):
                 raise StoreError(
                     f"Run {run_id}: a stored control message is damaged, so the run cannot be "
                     "replayed; delete it and start it again."
