@@ -25,12 +25,13 @@ SECONDS = 60.0
 """Seconds after which a run counts as hung."""
 
 
-def _interrupt(faults: ctypes.CDLL, seconds: float) -> None:
-    """Press Ctrl-C some time after the first fault."""
+def _interrupt(faults: ctypes.CDLL, seconds: float, ended: threading.Event) -> None:
+    """Press Ctrl-C some time after the first fault, unless the command has ended."""
     while not faults.fault_failed():
-        time.sleep(0.01)
-    time.sleep(seconds)
-    os.kill(os.getpid(), signal.SIGINT)
+        if ended.wait(0.01):
+            return
+    if not ended.wait(seconds):
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def _run(order: dict[str, Any]) -> int:
@@ -47,13 +48,17 @@ def _run(order: dict[str, Any]) -> int:
         ctypes.c_long(order["error"]),
         ctypes.c_long(order["part"]),
     )
+    ended = threading.Event()
     if order["interrupt"]:
-        threading.Thread(target=_interrupt, args=(faults, order["interrupt"]), daemon=True).start()
+        waiting = (faults, order["interrupt"], ended)
+        threading.Thread(target=_interrupt, args=waiting, daemon=True).start()
     try:
         code = main([*order["command"], "--json"])
     except BaseException:  # noqa: BLE001 - whatever it is, the test has to see it
         traceback.print_exc()
         code = 99
+    ended.set()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     counts = {"count": faults.fault_count(), "failed": faults.fault_failed()}
     faults.fault_arm(b"", b"", *(ctypes.c_long(0) for _ in range(4)))
     sys.stdout.flush()
