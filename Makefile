@@ -1,6 +1,6 @@
 # make run     install what is missing and open the window
 # make test    install what is missing and run the tests, two at a time (JOBS=4: four); ARGS="tests/unit -k adam" chooses
-# make soak    the tests that take many minutes: every fault of the disk in turn (needs a C compiler)
+# make soak    the tests that take many minutes: faults of the disk (needs a C compiler), random damage, kills
 # make test-fast  the same without the tests marked slow, in under a minute
 # make check   formatter, ruff and mypy
 # make bench   the benchmarks

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib
 import os
 import sys
 import traceback
@@ -21,7 +22,7 @@ import typer
 
 from optlab import __version__
 from optlab.cli.output import only_documents, say, say_json
-from optlab.core import paths, streams, walk
+from optlab.core import notices, paths, streams, walk
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.printable import printable
 from optlab.core.streams import OutputLost, ReaderGone
@@ -71,9 +72,29 @@ def _begin(
         say(context.get_help())
 
 
-_commands = [module for module in walk.load("optlab.cli") if hasattr(module, "register")]
-for command in sorted(_commands, key=lambda module: module.ORDER):
-    command.register(app)
+def _command_line(words: Sequence[str]) -> Any:
+    """Return the command line with the command that is asked for, or with all of them.
+
+    A command does not wait for the imports of the others. Its module is named after it; where that
+    does not hold, or the command is not found, all modules are imported, so that nothing depends on
+    the names.
+    """
+    asked = next((word for word in words if not word.startswith("-")), "")
+    for name in walk.modules("optlab.cli"):
+        if name.rpartition(".")[2] == asked.replace("-", "_"):
+            _register([importlib.import_module(name)])
+            if any(command.name == asked for command in app.registered_commands):
+                return typer.main.get_command(app)
+    _register(walk.load("optlab.cli"))
+    return typer.main.get_command(app)
+
+
+def _register(modules: Sequence[Any]) -> None:
+    commands = [module for module in modules if hasattr(module, "register")]
+    app.registered_commands.clear()
+    app.registered_groups.clear()
+    for command in sorted(commands, key=lambda module: module.ORDER):
+        command.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,7 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A terminal or pipe that has no ε must not end the command.
             stream.reconfigure(errors="replace")
     try:
-        with only_documents() if "--json" in words else contextlib.nullcontext():
+        with (
+            only_documents() if "--json" in words else contextlib.nullcontext(),
+            notices.heard(lambda sentence: print(sentence, file=sys.stderr)),
+        ):
             code = _invoke(words)
         sys.stdout.flush()
     except (ReaderGone, BrokenPipeError):
@@ -106,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _invoke(words: Sequence[str]) -> int:
     try:
-        code: Any = typer.main.get_command(app).main(
+        code: Any = _command_line(words).main(
             args=list(words), prog_name="optlab", standalone_mode=False
         )
         return code if isinstance(code, int) else 0

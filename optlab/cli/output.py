@@ -15,11 +15,15 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from optlab.core.fields import Field
 from optlab.core.printable import printable
 from optlab.core.streams import ReaderGone
+
+if TYPE_CHECKING:
+    # Only named in a signature: most commands have no fields.
+    from optlab.core.fields import Field
+
 
 _document_stream: ContextVar[TextIO | None] = ContextVar("document stream", default=None)
 
@@ -108,11 +112,14 @@ def say_table(
         return
     if headed:
         rows = [headers, *rows]
-    widths = (
-        [max(len(row[column]) for row in rows) for column in range(len(headers))] if rows else []
-    )
-    for row in rows:
-        say("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip())
+    if not rows:
+        return
+    columns = [
+        [cell.ljust(size) for cell in column]
+        for column in zip(*rows, strict=True)
+        for size in (max(map(len, column)),)
+    ]
+    say("\n".join(line.rstrip() for line in map("  ".join, zip(*columns, strict=True))))
 
 
 def _drawn(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:

@@ -58,7 +58,7 @@ def runs(
 
 def document(record: RunRecord) -> dict[str, Any]:
     """A run as JSON has it: the attributes of :class:`optlab.store.RunRecord`."""
-    return dataclasses.asdict(record)
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 def _row(record: RunRecord) -> tuple[str, ...]:
@@ -74,11 +74,11 @@ def _row(record: RunRecord) -> tuple[str, ...]:
 
 
 def _when(created: str) -> str:
-    return f"{datetime.fromisoformat(created).astimezone():%Y-%m-%d %H:%M}"
+    return datetime.fromisoformat(created).astimezone().isoformat(" ", "minutes")[:16]
 
 
 def _validation(record: RunRecord) -> str:
-    error, loss = (record.final.get(f"validation_{name}") for name in ("error", "loss"))
+    error, loss = record.final.get("validation_error"), record.final.get("validation_loss")
     if error is not None and math.isfinite(error):
         return f"{error:.2%}"
     return f"{loss:.4g}" if loss is not None and math.isfinite(loss) else "–"

@@ -1,8 +1,8 @@
-"""torch, imported at its first use.
+"""torch and numpy, imported at their first use.
 
-Importing torch takes seconds, and a window that only lists optimizers must not wait for it. Modules
-therefore write ``from optlab.core.lazy import torch`` and use the name like the module: reading the
-first attribute imports it.
+Importing torch takes seconds, and a window that only lists optimizers must not wait for it, nor a
+command that lists runs for numpy. Modules therefore write ``from optlab.core.lazy import torch`` and
+use the name like the module: reading the first attribute imports it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy
     import torch
     import torch.nn.functional as functional
 else:
@@ -25,10 +26,10 @@ else:
         """
 
         def __getattr__(self, attribute: str) -> Any:
-            # read by tools that inspect every object; no reason to import torch
+            # read by tools that inspect every object; no reason to import anything
             if attribute.startswith("__"):
                 raise AttributeError(attribute)
-            if "torch" not in sys.modules:
+            if self.__name__ != "numpy" and "torch" not in sys.modules:
                 # Spinning OpenMP threads starve the window and other runs; torch reads the policy
                 # only when it is imported.
                 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -36,7 +37,8 @@ else:
             setattr(self, attribute, value)
             return value
 
+    numpy = _Lazy("numpy")
     torch = _Lazy("torch")
     functional = _Lazy("torch.nn.functional")
 
-__all__ = ["functional", "torch"]
+__all__ = ["functional", "numpy", "torch"]

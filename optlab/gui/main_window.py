@@ -428,10 +428,13 @@ class MainWindow(QMainWindow):
         try:
             with Store.open() as store:
                 interrupted = [record for record in store.runs() if record.status == "interrupted"]
+                notice = store.notice
         except OptLabError as error:
             self.banner.show_sentence(str(error), problem=True)
             return
-        if interrupted:
+        if notice:
+            self.banner.show_sentence(notice, {"All runs…": self.show_runs}, problem=True)
+        elif interrupted:
             newest = interrupted[0]
             self.banner.show_sentence(
                 f"“{printable(newest.title)}” was interrupted after {newest.steps:,} steps. "

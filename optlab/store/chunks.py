@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from optlab.core.lazy import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Table = NDArray[np.float64]
+else:
+    Table = "NDArray[np.float64]"
+
 
 ROWS = 1024
 """Steps of a full chunk: large enough to make the overhead negligible, small enough that rewriting
 the open chunk is cheap.
 """
 
-Table = NDArray[np.float64]
 """``[1 + C, n]``; row 0 holds the bits of int64 steps."""
 
 

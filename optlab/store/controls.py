@@ -46,9 +46,9 @@ def from_json(document: str) -> Message:
                 for key, value in values.items()
             }
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
-            f"A stored control message is damaged ({document[:80]!r}), so the run cannot be "
+            f"A stored control message is damaged ({str(document)[:80]!r}), so the run cannot be "
             "replayed; "
             "delete it and start it again."
         ) from error

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from optlab.core.errors import StoreError
-from optlab.store import checksums
+from optlab.store import checksums, soundness
 from optlab.store.persistence import Persistence
 
 NAME = "optlab.sqlite"
@@ -47,7 +47,8 @@ def connect(path: Path, scripts: Sequence[str] | None = None) -> sqlite3.Connect
     The connection may move from one thread to another, but only one may use it at a time.
 
     Raises:
-        StoreError: the file is of a newer version, is no OptLab database, or cannot be written.
+        DamagedStore: the file is damaged.
+        StoreError: it is of a newer version, is no OptLab database, or cannot be written.
     """
     with readable_errors(path):
         return Persistence(path.parent)(
@@ -56,12 +57,14 @@ def connect(path: Path, scripts: Sequence[str] | None = None) -> sqlite3.Connect
 
 
 def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
+    soundness.check_file(path, APPLICATION, len(scripts), used=_has_snapshots(path.parent))
     connection = sqlite3.connect(
         path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
         _refuse_active_schema(connection, path)
         checksums.register(connection)
+        _check_contents(connection, path, scripts)
         migrate(connection, path, scripts)
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode = WAL")
@@ -82,8 +85,11 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
     Raises:
         StoreError: as :func:`connect`.
     """
+    scripts = migrations()
+    with readable_errors(path):
+        soundness.check_file(path, APPLICATION, len(scripts), used=_has_snapshots(path.parent))
     if not path.exists():
-        return _empty(path)
+        return empty(path)
     with readable_errors(path):
         # In a folder that is read-only, SQLite cannot create the file through which readers and
         # writers of a WAL coordinate; then nobody writes either.
@@ -96,7 +102,7 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         )
         try:
             _refuse_active_schema(connection, path)
-            scripts = migrations()
+            _check_contents(connection, path, scripts)
             if _checked_version(connection, path, len(scripts)) < len(scripts):
                 _add_missing_columns(connection, path)
             connection.execute("PRAGMA query_only = ON")
@@ -106,7 +112,12 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _empty(path: Path) -> sqlite3.Connection:
+def empty(path: Path) -> sqlite3.Connection:
+    """Return an empty database in memory.
+
+    Args:
+        path: that it stands for, for messages.
+    """
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     checksums.register(connection)
     migrate(connection, path, migrations())
@@ -122,7 +133,7 @@ def _add_missing_columns(connection: sqlite3.Connection, path: Path) -> None:
     gets one that cannot match.
     """
     checksums.register(connection)
-    newest = _empty(path)
+    newest = empty(path)
     for (table,) in newest.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
         present = _columns(connection, table)
         wanted = _columns(newest, table)
@@ -158,12 +169,6 @@ def _refuse_active_schema(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         StoreError: it holds triggers, views or virtual tables.
     """
-    if path.exists() and path.stat().st_size == 0 and _has_snapshots(path.parent):
-        raise StoreError(
-            f"{path} is empty although there are snapshots of runs beside it, so the list of runs "
-            f"is lost; restore the file from a backup, or move the folder "
-            f"{path.parent / SNAPSHOT_FOLDER} away to start with an empty list."
-        )
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     acting = "type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'"
@@ -174,6 +179,20 @@ def _refuse_active_schema(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was not opened: it contains executable parts that OptLab never creates "
             f"({listed}); move it away or set OPTLAB_HOME to another folder."
         )
+
+
+def _check_contents(connection: sqlite3.Connection, path: Path, scripts: Sequence[str]) -> None:
+    """Check that the tables are those of the file's version, and that all pages are sound.
+
+    Raises:
+        DamagedStore: something is damaged.
+        StoreError: the file is of a newer version, or no OptLab database.
+    """
+    version = _checked_version(connection, path, len(scripts))
+    present = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    if version == 0 and {name for (name,) in present} & {_CHUNKS, "runs"}:
+        raise soundness.DamagedStore(path, "its header has no version although there are tables")
+    soundness.check_contents(connection, path, soundness.tables_of(tuple(scripts[:version])))
 
 
 def _has_snapshots(home: Path) -> bool:
@@ -242,8 +261,10 @@ def _checksums_kept(connection: sqlite3.Connection) -> Iterator[None]:
 def _checked_version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if owner != APPLICATION and not empty:
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if owner != APPLICATION and {_CHUNKS, "bundles", "runs"} <= names:
+        raise soundness.DamagedStore(path, "its header does not name OptLab although its tables do")
+    if owner != APPLICATION and names:
         raise StoreError(
             f"{path} was not written by OptLab; move it away or set OPTLAB_HOME to another folder."
         )
@@ -296,11 +317,17 @@ def readable_errors(path: Path) -> Iterator[None]:
     Its message says what to do.
 
     Raises:
-        StoreError: in place of such an error.
+        DamagedStore: in place of an error that says that the file is damaged.
+        StoreError: in place of any other.
     """
     try:
         yield
     except sqlite3.Error as error:
+        if isinstance(error, sqlite3.DatabaseError) and any(
+            text in str(error) for text in ("malformed", "not a database")
+        ):
+            soundness.forget(path)
+            raise soundness.DamagedStore(path, str(error)) from error
         raise StoreError(f"{path}: {_sentence(str(error))}") from error
     except OSError as error:
         raise StoreError(
@@ -318,6 +345,4 @@ def _sentence(error: str) -> str:
         )
     if any(text in error for text in ("readonly", "unable to open", "permission", "read-only")):
         return "runs cannot be written there; set OPTLAB_HOME to a folder you may write to."
-    if "malformed" in error or "not a database" in error:
-        return "the file is damaged; restore it from a backup, or move it away to start anew."
     return f"runs cannot be read or written ({error})."

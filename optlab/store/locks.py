@@ -11,8 +11,6 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from optlab.store.names import is_owner
 
 FOLDER = "locks"
@@ -32,6 +30,9 @@ class RunLock:
     """
 
     def __init__(self, home: Path) -> None:
+        # Where no run is in progress, a list of runs needs no locks.
+        from filelock import FileLock
+
         self.name = secrets.token_hex(8)
         self._path = _path(home, self.name)
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +55,8 @@ def is_held(home: Path, name: str) -> bool:
     path = _path(home, name)
     if not path.exists():
         return False
+    from filelock import FileLock, Timeout
+
     lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(blocking=False)

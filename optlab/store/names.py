@@ -9,20 +9,18 @@ import re
 
 from optlab.core.errors import StoreError
 
-# Names that Windows reserves for devices.
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.ASCII | re.IGNORECASE)
-_RUN = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}", re.ASCII)
+_RUN = re.compile(
+    # Not one that Windows reserves for a device.
+    r"(?!(?:con|prn|aux|nul|com\d|lpt\d)$)[0-9a-z][0-9a-z_-]{0,63}",
+    re.ASCII | re.IGNORECASE,
+)
 _OWNER = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _SNAPSHOT = re.compile(r"[0-9A-Za-z_-]{1,100}\.safetensors", re.ASCII)
 
 
 def is_run_id(name: object) -> bool:
     """Return whether ``name`` can be the id of a run: letters, digits, ``-`` and ``_``."""
-    return (
-        isinstance(name, str)
-        and _RUN.fullmatch(name) is not None
-        and _DEVICES.fullmatch(name) is None
-    )
+    return isinstance(name, str) and _RUN.fullmatch(name) is not None
 
 
 def run_id(name: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import platform
 import re
 import secrets
@@ -11,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
-
-import numpy as np
 
 import optlab
 from optlab.core.identity import FileIdentity
@@ -27,6 +24,7 @@ GOING: tuple[RunStatus, ...] = ("running", "paused")
 RESUMABLE: tuple[RunStatus, ...] = ("interrupted", "stopped", "failed")
 
 _STATUSES = frozenset(get_args(RunStatus))
+_NUMBERS = frozenset({int, float, type(None)})
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without letters that look like figures."""
 
@@ -40,10 +38,6 @@ def _is_text(value: object) -> bool:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and value >= 0
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_duration(value: object) -> bool:
@@ -71,9 +65,7 @@ def _is_texts_by_name(value: object) -> bool:
 
 
 def _is_numbers_by_name(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        item is None or _is_number(item) for item in value.values()
-    )
+    return isinstance(value, dict) and _NUMBERS.issuperset(map(type, value.values()))
 
 
 def _is_identities_by_path(value: object) -> bool:
@@ -211,6 +203,11 @@ def fresh_id() -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of what determines the numbers, without importing torch."""
+    # Both take longer to import than a list of runs to read.
+    import importlib.metadata
+
+    import numpy
+
     try:
         torch = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
@@ -218,6 +215,6 @@ def versions() -> dict[str, str]:
     return {
         "optlab": optlab.__version__,
         "torch": torch,
-        "numpy": np.__version__,
+        "numpy": numpy.__version__,
         "python": platform.python_version(),
     }

@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from optlab.core.lazy import numpy as np
 from optlab.store import series, snapshots
 from optlab.store.chunks import Chunk, Table, encode, steps_of
 from optlab.store.records import RunStatus

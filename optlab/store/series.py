@@ -10,16 +10,17 @@ import json
 import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from optlab.core.errors import StoreError
+from optlab.core.lazy import numpy as np
 from optlab.store.checksums import is_intact
 from optlab.store.chunks import Chunk, Table, decode, from_row, steps_of
 from optlab.store.records import GROUPS
 from optlab.store.series_groups import Spec, width
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +52,20 @@ def groups(connection: sqlite3.Connection, run: str) -> dict[int, tuple[Spec, ..
     try:
         if not all(is_intact(values, checksum) for *values, checksum in rows):
             raise ValueError("a row does not match its checksum")
-        return {
-            number: tuple(_spec(*entry) for entry in json.loads(text))
-            for _, number, text, _ in rows
-        }
-    except (TypeError, ValueError) as error:
+        return {number: specs_of(text) for _, number, text, _ in rows}
+    except (TypeError, ValueError, RecursionError) as error:
         raise StoreError(
             f"Run {run}: the names of its series are damaged in the stored file; {_ADVICE}"
         ) from error
+
+
+def specs_of(text: Any) -> tuple[Spec, ...]:
+    """Return the series of a group from the JSON document of its row.
+
+    Raises:
+        TypeError, ValueError, RecursionError: it is not such a document.
+    """
+    return tuple(_spec(*entry) for entry in json.loads(text))
 
 
 def _spec(name: object, columns: object) -> Spec:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from optlab.core.lazy import numpy as np
 from optlab.store.chunks import ROWS, Chunk, Table, encode
 from optlab.training.events import Series
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Spec = tuple[str, tuple[str, ...]]
 """A series and the names of its columns; () for one number a step."""

@@ -12,11 +12,12 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from optlab.core.errors import StoreError
+from optlab.core.lazy import numpy as np
 from optlab.store.checksums import is_intact
 from optlab.store.database import SNAPSHOT_FOLDER
 from optlab.store.names import is_snapshot_file, run_id
@@ -30,17 +31,28 @@ _STATE = "state."
 
 
 def records(connection: sqlite3.Connection, run: str) -> list[SnapshotRecord]:
-    """Return all snapshots of a run by step, those of one step in the order of their creation."""
+    """Return all snapshots of a run by step, those of one step in the order of their creation.
+
+    A damaged row without a step counts as one of step −1.
+    """
     rows = connection.execute(
         f"SELECT {SNAPSHOTS.columns}, checksum FROM snapshots WHERE run = ? ORDER BY step, rowid",
         (run,),
     )
-    return [
-        SnapshotRecord(
-            **dict(zip(SNAPSHOTS.names, values, strict=True)), intact=is_intact(values, checksum)
-        )
-        for *values, checksum in rows
-    ]
+    return [_record(values, checksum) for *values, checksum in rows]
+
+
+def _record(values: list[Any], checksum: object) -> SnapshotRecord:
+    fields = dict(zip(SNAPSHOTS.names, values, strict=True))
+    texts = ("reason", "sha256", "changes", "memory")
+    sound = (
+        all(type(fields[name]) is int and fields[name] >= 0 for name in ("step", "bytes"))
+        and type(fields["seconds"]) in (int, float)
+        and all(type(fields[name]) is str for name in texts)
+    )
+    if type(fields["step"]) is not int:
+        fields["step"] = -1
+    return SnapshotRecord(**fields, intact=sound and is_intact(values, checksum))
 
 
 def folder(home: Path, run: str) -> Path:
@@ -175,7 +187,9 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
     if not record.intact:
         raise _damaged(record, path)
     try:
-        if path.stat().st_size != record.bytes:
+        # A device or a pipe in a store from elsewhere would be read without end.
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) or about.st_size != record.bytes:
             raise _damaged(record, path)
         data = path.read_bytes()
     except OSError as error:
@@ -188,7 +202,7 @@ def load(home: Path, record: SnapshotRecord) -> Snapshot:
     try:
         tensors = load_tensors(data)
         values, memory = json.loads(record.changes), json.loads(record.memory)
-    except (SafetensorError, ValueError, TypeError) as error:
+    except (SafetensorError, ValueError, TypeError, RecursionError) as error:
         raise _damaged(record, path) from error
     if "theta" not in tensors or not isinstance(values, dict) or not isinstance(memory, dict):
         raise _damaged(record, path)

@@ -12,25 +12,38 @@ import os
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from optlab.core import paths
 from optlab.core.errors import InvalidInput, StoreError
-from optlab.core.identity import FileIdentity
-from optlab.experiment import Experiment
-from optlab.experiment.data_files import files_of
-from optlab.store import checksums, controls, database, records, resuming, series, snapshots
+from optlab.store import (
+    checksums,
+    controls,
+    database,
+    records,
+    rescue,
+    resuming,
+    series,
+    snapshots,
+)
 from optlab.store.locks import RunLock, is_held, remove
 from optlab.store.names import is_owner, is_run_id
 from optlab.store.persistence import Persistence
 from optlab.store.records import CONTROLS, GOING, RUNS, RunRecord, SnapshotRecord
 from optlab.store.run_cursors import RunCursor
 from optlab.store.series import StoredSeries
+from optlab.store.soundness import DamagedStore
 from optlab.store.writer import RunWriter
 from optlab.training.control import Message
 from optlab.training.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    # Only named in signatures: a list of runs does not wait for it.
+    from optlab.core.identity import FileIdentity
+    from optlab.experiment import Experiment
 
 
 class Store:
@@ -38,11 +51,19 @@ class Store:
 
     Close it, or use it in a ``with``. It may move from one thread to another, but only one may use
     it at a time.
+
+    Attributes:
+        home: the OptLab folder.
+        readonly: whether nothing can be written.
+        notice: a sentence if the database was found to be damaged when it was opened; "" otherwise.
     """
 
-    def __init__(self, home: Path, connection: sqlite3.Connection, *, readonly: bool) -> None:
+    def __init__(
+        self, home: Path, connection: sqlite3.Connection, *, readonly: bool, notice: str = ""
+    ) -> None:
         self.home = home
         self.readonly = readonly
+        self.notice = notice
         self._connection = connection
         self._persist = Persistence(home)
         self._damaged: list[str] = []
@@ -51,6 +72,9 @@ class Store:
     def open(cls, folder: Path | None = None) -> Self:
         """Open for reading and writing.
 
+        A damaged database is set aside, and replaced by one with all that can be read of it; see
+        :attr:`notice`.
+
         Args:
             folder: the OptLab folder; by default the user's.
 
@@ -58,15 +82,24 @@ class Store:
             StoreError: the folder cannot be written to, or its database is newer than this OptLab.
         """
         home = _writable(folder)
-        store = cls(home, database.connect(home / database.NAME), readonly=False)
-        store.mark_interrupted()
+        connection, notice = rescue.connect(home)
+        store = cls(home, connection, readonly=False, notice=notice)
+        try:
+            store.mark_interrupted()
+        except DamagedStore:
+            # Damaged since this process checked it.
+            store.close()
+            connection, notice = rescue.connect(home)
+            store = cls(home, connection, readonly=False, notice=notice)
+            store.mark_interrupted()
         return store
 
     @classmethod
     def open_readonly(cls, folder: Path | None = None) -> Self:
         """Open for reading; where there is no database yet, there are no runs.
 
-        A database of an older OptLab is read as it is; it is never changed.
+        A database of an older OptLab, and what can be read of a damaged one, are read as they are;
+        nothing is changed.
 
         Args:
             folder: the OptLab folder; by default the user's.
@@ -75,7 +108,8 @@ class Store:
             StoreError: the database cannot be read, or is newer than this OptLab.
         """
         home = paths.home() if folder is None else folder
-        return cls(home, database.connect_readonly(home / database.NAME), readonly=True)
+        connection, notice = rescue.connect_readonly(home)
+        return cls(home, connection, readonly=True, notice=notice)
 
     def close(self) -> None:
         """Close the database. Safe to call twice."""
@@ -103,8 +137,8 @@ class Store:
             StoreError: the database is damaged.
         """
         result, self._damaged = self._read("")
-        result.sort(key=lambda record: record.place)
-        result.sort(key=lambda record: record.created, reverse=newest_first)
+        result.sort(key=attrgetter("place"))
+        result.sort(key=attrgetter("created"), reverse=newest_first)
         return result
 
     @property
@@ -209,7 +243,8 @@ class Store:
             )
             rows = self._connection.execute(query, (run_id,)).fetchall()
         for *values, checksum in rows:
-            if not checksums.is_intact(values, checksum):
+            step = values[CONTROLS.names.index("step")]
+            if not checksums.is_intact(values, checksum) or not isinstance(step, int):
                 raise StoreError(
                     f"Run {run_id}: a stored control message is damaged, so the run cannot be "
                     "replayed; delete it and start it again."
@@ -274,6 +309,8 @@ class Store:
             InvalidInput: a file that an experiment reads cannot be read.
             StoreError: they cannot be written.
         """
+        from optlab.experiment.data_files import files_of
+
         files = [files_of(experiment) for experiment in experiments]
         with self._readable_errors():
             return self._persist(lambda: self._begin(experiments, files, runner))

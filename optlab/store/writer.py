@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from optlab.core.errors import StoreError
+from optlab.core.lazy import numpy as np
 from optlab.store import controls, snapshots
 from optlab.store.chunks import Table
 from optlab.store.columns import Statement, changed_tables

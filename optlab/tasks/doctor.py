@@ -225,7 +225,7 @@ def _runs() -> Iterable[Finding]:
 
     try:
         with Store.open_readonly() as store:
-            records, hidden = store.runs(), store.hidden
+            records, hidden, notice = store.runs(), store.hidden, store.notice
     except OptLabError as error:
         yield Finding(
             "runs",
@@ -242,6 +242,13 @@ def _runs() -> Iterable[Finding]:
             f"resume one with: optlab run --resume {interrupted[0].id}"
         )
     yield Finding("runs", state)
+    if notice:
+        yield Finding(
+            "runs",
+            notice,
+            False,
+            "Record a run, or restore the file from a backup.",
+        )
     if hidden:
         yield Finding(
             "runs",

@@ -16,7 +16,7 @@ class RunList:
 
     Attributes:
         records: the newest first.
-        hidden: a sentence about damaged rows; see :attr:`optlab.store.Store.hidden`.
+        hidden: what is damaged; see :attr:`optlab.store.Store.notice` and ``hidden``.
     """
 
     records: tuple[RunRecord, ...]
@@ -40,7 +40,8 @@ class RunListTask(Task):
             StoreError: the store cannot be opened or read.
         """
         with Store.open() as store:
-            yield RunList(tuple(store.runs()), store.hidden)
+            records = tuple(store.runs())
+            yield RunList(records, " ".join(filter(None, (store.notice, store.hidden))))
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from optlab.core.lazy import numpy as np
 from optlab.training.control import Message
 from optlab.training.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Activity = Literal["running", "paused"]
 Status = Literal["finished", "stopped", "diverged", "failed"]

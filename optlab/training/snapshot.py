@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from optlab.core.lazy import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 
 INSTRUMENT = "instrument."
 """Prefix of the names under which a snapshot's memory holds values of instruments."""

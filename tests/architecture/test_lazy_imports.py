@@ -74,3 +74,27 @@ def test_that_the_first_use_of_torch_sets_how_its_threads_wait() -> None:
         "torch.float32\n"
         "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'\n"
     )
+
+
+def test_that_listing_runs_imports_neither_numpy_nor_the_other_commands(tmp_path) -> None:
+    run(
+        "import os, sys\n"
+        f"os.environ['OPTLAB_HOME'] = {str(tmp_path / 'home')!r}\n"
+        "from optlab.entry import main\n"
+        "assert main(['runs']) == 0\n"
+        "loaded = {'torch', 'numpy', 'scipy', 'sklearn', 'PySide6', 'optlab.experiment', "
+        "'optlab.catalogue', 'optlab.runners', 'optlab.cli.run', 'filelock'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+
+
+def test_that_each_command_is_found_without_the_others() -> None:
+    run(
+        "import sys\n"
+        "from optlab.cli import app\n"
+        "words = ['list', 'runs', 'export', 'import', 'model', 'nonsense']\n"
+        "found = {word: set(app._command_line([word]).commands) for word in words}\n"
+        "assert found['list'] == {'list'} and found['runs'] == {'runs'}\n"
+        "assert {'import', 'model', 'run', 'runs'} < found['import'] == found['nonsense']\n"
+        "assert found['model'] == found['nonsense']\n"
+    )

@@ -1,11 +1,6 @@
 /* Faults in the calls by which a program changes files, for use with LD_PRELOAD.
  *
- * FAULT_FOLDER  only files below this folder count
- * FAULT_KIND    write, fsync, rename or create
- * FAULT_AT      which call of that kind fails, from 1; 0 for none
- * FAULT_LASTING 1: that call and all later ones of any kind fail; 0: only that call fails
- * FAULT_ERRNO   the error
- * FAULT_COUNT   file that the number of calls of the kind is written to at the end
+ * Nothing fails until fault_arm is called in the process, and then only in files below its folder.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,44 +8,41 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-static long count, at, error;
-static int lasting;
-static const char *folder, *kind, *result;
-static __thread int inside;
+static long count, failed, at, times, error, part;
+static char folder[4096], kind[16];
 
-__attribute__((constructor)) static void begin(void) {
-    folder = getenv("FAULT_FOLDER");
-    kind = getenv("FAULT_KIND");
-    result = getenv("FAULT_COUNT");
-    at = atol(getenv("FAULT_AT") ? getenv("FAULT_AT") : "0");
-    lasting = atoi(getenv("FAULT_LASTING") ? getenv("FAULT_LASTING") : "0");
-    error = atol(getenv("FAULT_ERRNO") ? getenv("FAULT_ERRNO") : "5");
+/* kind: write, fsync, rename or create.
+ * at: which call of that kind fails first, from 1; 0 for none.
+ * times: how many calls fail from there, of any kind once the first has failed; 0 for all.
+ * error: what errno becomes.
+ * part: 1 if the first call, a write, first takes half of the bytes.
+ */
+void fault_arm(const char *below, const char *which, long first, long many, long number, long half) {
+    snprintf(folder, sizeof folder, "%s", below);
+    snprintf(kind, sizeof kind, "%s", which);
+    at = first, times = many, error = number, part = half, count = failed = 0;
 }
 
-__attribute__((destructor)) static void end(void) {
-    if (!result) return;
-    inside = 1;
-    FILE *file = fopen(result, "w");
-    if (file) { fprintf(file, "%ld\n", count); fclose(file); }
-}
+long fault_count(void) { return count; }
+long fault_failed(void) { return failed; }
 
 static int strikes_path(const char *which, const char *path) {
-    if (inside || !folder || !kind || !path || strncmp(path, folder, strlen(folder))) return 0;
+    if (!*folder || !path || strncmp(path, folder, strlen(folder))) return 0;
     if (!strcmp(which, kind)) count++;
-    else if (!(lasting && at && count >= at)) return 0;
-    if (!at || (lasting ? count < at : count != at)) return 0;
+    else if (!failed) return 0;
+    if (!at || count < at || (times && failed >= times)) return 0;
+    failed++;
     errno = (int)error;
     return 1;
 }
 
 static int strikes(const char *which, int handle) {
     char name[64], path[4096];
-    if (inside || !folder) return 0;
+    if (!*folder) return 0;
     snprintf(name, sizeof name, "/proc/self/fd/%d", handle);
     ssize_t length = readlink(name, path, sizeof path - 1);
     if (length < 0) return 0;
@@ -59,10 +51,26 @@ static int strikes(const char *which, int handle) {
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+/* Return how many of n bytes to write, -1 for none: the first write that fails may take half of its
+ * bytes, as on a disk that is nearly full.
+ */
+static ssize_t allowed(int handle, size_t n) {
+    if (!strikes("write", handle)) return (ssize_t)n;
+    return part && failed == 1 && n > 1 ? (ssize_t)(n / 2) : -1;
+}
 
-ssize_t write(int f, const void *b, size_t n) { return strikes("write", f) ? -1 : REAL(write)(f, b, n); }
-ssize_t pwrite(int f, const void *b, size_t n, off_t o) { return strikes("write", f) ? -1 : REAL(pwrite)(f, b, n, o); }
-ssize_t pwrite64(int f, const void *b, size_t n, off64_t o) { return strikes("write", f) ? -1 : REAL(pwrite64)(f, b, n, o); }
+ssize_t write(int f, const void *b, size_t n) {
+    ssize_t some = allowed(f, n);
+    return some < 0 ? -1 : REAL(write)(f, b, (size_t)some);
+}
+ssize_t pwrite(int f, const void *b, size_t n, off_t o) {
+    ssize_t some = allowed(f, n);
+    return some < 0 ? -1 : REAL(pwrite)(f, b, (size_t)some, o);
+}
+ssize_t pwrite64(int f, const void *b, size_t n, off64_t o) {
+    ssize_t some = allowed(f, n);
+    return some < 0 ? -1 : REAL(pwrite64)(f, b, (size_t)some, o);
+}
 int ftruncate(int f, off_t n) { return strikes("write", f) ? -1 : REAL(ftruncate)(f, n); }
 int ftruncate64(int f, off64_t n) { return strikes("write", f) ? -1 : REAL(ftruncate64)(f, n); }
 int fsync(int f) { return strikes("fsync", f) ? -1 : REAL(fsync)(f); }
@@ -82,9 +90,9 @@ static int creates(const char *path, int flags) { return (flags & O_CREAT) && ac
 OPEN(open)
 OPEN(open64)
 #define OPENAT(name) \
-    int name(int at, const char *path, int flags, ...) { \
+    int name(int where, const char *path, int flags, ...) { \
         va_list rest; va_start(rest, flags); mode_t mode = (flags & (O_CREAT | O_TMPFILE)) ? va_arg(rest, mode_t) : 0; va_end(rest); \
-        return creates(path, flags) ? -1 : REAL(name)(at, path, flags, mode); \
+        return creates(path, flags) ? -1 : REAL(name)(where, path, flags, mode); \
     }
 OPENAT(openat)
 OPENAT(openat64)

@@ -85,6 +85,6 @@ class EventSource:
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def source() -> Callable[[int], EventSource]:
     return EventSource

@@ -381,14 +381,53 @@ def test_that_a_store_without_checksums_is_brought_up_to_date_and_read(home, sto
         assert [record.id for record in opened.runs()] == [run]
 
 
-@pytest.mark.parametrize("opening", [Store.open, Store.open_readonly])
-def test_that_an_empty_file_beside_snapshots_is_not_taken_for_a_new_store(
-    home, store, run, opening
-):
-    store.close()
-    (home / "optlab.sqlite").write_bytes(b"")
-    with pytest.raises(StoreError, match="list of runs is lost; restore the file"):
-        opening(home)
-    assert (home / "optlab.sqlite").stat().st_size == 0 and list(
-        (home / "snapshots" / run).iterdir()
-    )
+@pytest.mark.parametrize("field", ["step", "seconds", "reason", "bytes", "sha256", "changes"])
+@pytest.mark.parametrize("value", [b"bytes", "text", -1, 2.5, "[" * 100_000])
+def test_that_an_odd_entry_of_a_snapshot_is_said_in_words(home, store, run, field, value):
+    _sql(home, f"UPDATE snapshots SET {field} = ?, checksum = NULL", value)
+    (entry,) = store.snapshots(run)
+    if (field, value) in [("seconds", -1), ("seconds", 2.5), ("reason", "text")]:
+        store.load_snapshot(entry)
+    elif field == "reason" and not isinstance(value, bytes):
+        # SQLite turns a number into text there.
+        assert store.load_snapshot(entry).reason == str(value)
+    else:
+        with pytest.raises(StoreError, match=r"the snapshot of step -?\d+ is damaged"):
+            store.load_snapshot(entry)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a device", "folder"])
+def test_that_a_snapshot_that_is_no_plain_file_is_not_read(home, store, run, kind):
+    path = home / "snapshots" / run / "20-end.safetensors"
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    _sql(home, "UPDATE snapshots SET bytes = ?, checksum = NULL", path.stat().st_size)
+    with pytest.raises(StoreError, match="snapshot of step 20 is damaged"):
+        store.latest_snapshot(run)
+
+
+@pytest.mark.parametrize("step", ["text", b"bytes", 2.5, None])
+def test_that_an_odd_step_of_a_message_is_said_in_words(home, store, experiment, source, step):
+    writer = store.begin([experiment], "thread")
+    (run,) = writer.run_ids
+    writer.record(source().started())
+    writer.record(MessageApplied(1, SetValue("optimizer.lr", 0.1)))
+    writer.close()
+    if step is None:
+        _sql(home, "UPDATE controls SET message = ?, checksum = NULL", "[" * 100_000)
+    else:
+        _sql(home, "UPDATE controls SET step = ?, checksum = NULL", step)
+    for act in (store.controls, lambda run: store.resume([run])):
+        with pytest.raises(StoreError, match="control message is damaged"):
+            act(run)
+
+
+def test_that_names_of_series_without_end_are_said_in_words(home, store, run):
+    _sql(home, "UPDATE bundles SET columns = ?, checksum = NULL", "[" * 100_000)
+    with pytest.raises(StoreError, match="names of its series are damaged"):
+        store.series(run)

@@ -14,7 +14,7 @@ import pytest
 import optlab
 from optlab.core.errors import StoreError
 from optlab.store import RunRecord, SnapshotRecord, Store
-from optlab.store.checksums import register
+from optlab.store.checksums import checksum, checksums, register
 from optlab.store.database import connect, migrations
 from optlab.store.records import RUNS, TABLES
 
@@ -221,3 +221,12 @@ def test_that_a_store_opened_to_read_cannot_be_written(home, run):
         pytest.raises(sqlite3.OperationalError, match=r"readonly|read-only"),
     ):
         store._connection.execute("UPDATE runs SET title = 'x'")
+
+
+def test_that_checksums_of_many_rows_are_those_of_each():
+    texts = ["", "a", "a", "a", 'line\nbreak ", [x] \\', "ä🙂", "1"]
+    numbers = [1, 1.0, True, None, -7, 2.5e300, b"\xff"]
+    rows = [(text, number, "same") for text in texts for number in numbers]
+    assert checksums(rows) == [checksum(*row) for row in rows]
+    assert checksums([]) == []
+    assert len({checksum(1), checksum(1.0), checksum("1"), checksum(True)}) == 4

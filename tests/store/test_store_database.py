@@ -77,13 +77,6 @@ def test_that_a_foreign_database_is_left_alone(home):
     assert _version(home / "optlab.sqlite") == 0
 
 
-def test_that_a_file_that_is_no_database_is_an_error_in_words(home):
-    home.mkdir()
-    (home / "optlab.sqlite").write_bytes(b"no database at all " * 100)
-    with pytest.raises(StoreError, match="damaged"):
-        Store.open(home)
-
-
 def test_that_a_folder_that_cannot_be_made_is_an_error_in_words(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError):
