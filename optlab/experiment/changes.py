@@ -15,11 +15,18 @@ from optlab.core.fields import Field, did_you_mean, shown
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General, default_loss
 
 
-def apply_changes(tables: dict[str, Any], changes: Mapping[str, Any]) -> None:
+def apply_changes(
+    tables: dict[str, Any], changes: Mapping[str, Any], *, fit_loss: bool = True
+) -> None:
     """Apply changes to an experiment's tables, in place.
 
     The result does not depend on the order of the changes; see
     :meth:`optlab.experiment.Experiment.with_values`.
+
+    Args:
+        tables: those of the experiment.
+        changes: dotted path → value.
+        fit_loss: whether a loss that does not suit changed data or another model is replaced.
 
     Raises:
         InvalidInput: there is no such field, or a text cannot be parsed.
@@ -29,8 +36,10 @@ def apply_changes(tables: dict[str, Any], changes: Mapping[str, Any]) -> None:
             tables[path.rpartition(".")[0]] = {"name": changes[path]}
         elif _rank(path) == 1:
             _set(tables, path, changes[path])
-    if "loss.name" not in changes and any(
-        path.startswith(("dataset.", "model.")) for path in changes
+    if (
+        fit_loss
+        and "loss.name" not in changes
+        and any(path.startswith(("dataset.", "model.")) for path in changes)
     ):
         tables["loss"] = suited_loss(tables)
     for path in sorted(changes, key=_rank):

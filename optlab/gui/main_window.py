@@ -19,7 +19,7 @@ from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.gui import theme
-from optlab.gui.bridge import RunBridge, TaskBridge, WorkerPrewarmer
+from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
 from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.experiment_files import ExperimentFiles
 from optlab.gui.geometry import resize_to_screen, scrollable
@@ -33,10 +33,13 @@ from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.plots.value_export import StoredValues
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.secondary_windows import SecondaryWindows
+from optlab.gui.stored_runs import StoredRuns
 from optlab.gui.summary import summary
 from optlab.runners.train import RunnerChoice
-from optlab.store import Store
+from optlab.store import RunRecord
+from optlab.tasks.checking import CheckTask
 from optlab.tasks.preview import PreviewTask
+from optlab.tasks.stored_runs import RunCurves
 from optlab.training import events
 from optlab.training.control import (
     Advance,
@@ -75,9 +78,14 @@ class MainWindow(QMainWindow):
         self._runner = runner
         self._was_shown = False
         self._close_confirmed = False
+        self._start_when_checked: tuple[Message, ...] | None = None
         self._prewarmer = WorkerPrewarmer()
         self.bridge = RunBridge(self._prewarmer.pool, self)
-        self.preview = TaskBridge(self._prewarmer.pool, self)
+        # One worker reads the user's data for both.
+        turn = Turn(self)
+        self.checks = TaskBridge(self._prewarmer.pool, self, turn)
+        self.preview = TaskBridge(self._prewarmer.pool, self, turn)
+        self.stored_runs = StoredRuns(self)
         self.secondary_windows = SecondaryWindows(self._prewarmer, self)
         self.experiment_panel = ExperimentPanel()
         self.plots = PlotsPanel()
@@ -136,6 +144,15 @@ class MainWindow(QMainWindow):
         panel.liveValueChanged.connect(lambda path, value: bridge.send(SetValue(path, value)))
         panel.pageRequested.connect(others.show_page)
         panel.previewRequested.connect(self._request_preview)
+        panel.checkRequested.connect(
+            lambda tables, fit_loss: self.checks.ask(CheckTask(tables, fit_loss))
+        )
+        panel.instrumentRefused.connect(self.instruments.show_problem)
+        self.checks.answered.connect(panel.show_check)
+        self.checks.failed.connect(panel.show_check_problem)
+        self.stored_runs.said.connect(controls.say)
+        self.stored_runs.failed.connect(self._show_problem)
+        self.stored_runs.interrupted.connect(self._offer_interrupted)
         self.preview.answered.connect(panel.show_preview)
         self.preview.failed.connect(panel.show_preview_problem)
         self.diagnosis_controller.said.connect(controls.say)
@@ -187,32 +204,37 @@ class MainWindow(QMainWindow):
             self._begin((Advance(1),))
 
     def resume(self, run_id: str) -> None:
-        """Resume a stored run."""
-        try:
-            with Store.open() as store:
-                document = store.run(run_id).experiment
-            if not self.files.load_document(document):
-                return
-            self.show_stored(run_id)
-            self.bridge.resume(run_id, self._runner)
-            self.diagnosis_controller.begin(self.experiment_panel.experiment())
-        except OptLabError as error:
-            self.banner.show_sentence(str(error), problem=True)
+        """Resume a stored run, as soon as its curves have been read."""
+        self.stored_runs.read(run_id, self._resume)
+
+    def _resume(self, curves: RunCurves) -> None:
+        record = curves.record
+        if self.bridge.active or not self.files.load_document(record.experiment):
             return
+        self._show_curves(curves)
+        self.bridge.resume(record.id, self._runner)
+        self.diagnosis_controller.begin(Experiment.from_toml(record.experiment, check=False))
         self._show_starting()
 
     def _begin(self, first: tuple[Message, ...]) -> None:
+        if self.experiment_panel.pending:
+            self._start_when_checked = first
+            self.controls.say("Starting when your data or model have been read…")
+            return
         try:
             experiment = self.experiment_panel.experiment()
-            self.plots.clear()
-            self.plots.set_path_note("")
-            self.instruments.clear()
-            self.plots.set_task(experiment.target_shape().task)
-            self.bridge.start(experiment, self._runner, first)
-            self.diagnosis_controller.begin(experiment)
         except OptLabError as error:
             self.controls.say(str(error), problem=True)
             return
+        self.stored_runs.drop()
+        self.plots.clear()
+        self.plots.set_path_note("")
+        self.instruments.clear()
+        checked = self.experiment_panel.checked
+        if checked is not None and checked.task is not None:
+            self.plots.set_task(checked.task)
+        self.bridge.start(experiment, self._runner, first)
+        self.diagnosis_controller.begin(experiment)
         self._show_starting()
 
     def _show_starting(self) -> None:
@@ -309,18 +331,19 @@ class MainWindow(QMainWindow):
     # --- experiments and stored runs --------------------------------------------------------------
 
     def show_stored(self, run_id: str) -> None:
-        """Draw the curves of a stored run."""
+        """Draw the curves of a stored run, as soon as they have been read."""
+        self.stored_runs.read(run_id, self._show_curves)
+
+    def _show_curves(self, curves: RunCurves) -> None:
+        record = curves.record
         try:
-            with Store.open() as store:
-                record = store.run(run_id)
-                series = store.series(record.id)
-                experiment = Experiment.from_toml(record.experiment)
+            tables = Experiment.from_toml(record.experiment, check=False).to_dict()
         except OptLabError as error:
-            self.banner.show_sentence(str(error), problem=True)
+            self._show_problem(str(error))
             return
         self.plots.clear()
         self.diagnosis_panel.clear()
-        self.plots.set_task(experiment.target_shape().task)
+        self.plots.set_task(curves.task)
         self.plots.set_followed(record.tracked)
         self.plots.set_value_source(StoredValues([record.id]))
         self.plots.set_path_note(_PATH_NOT_STORED)
@@ -329,17 +352,21 @@ class MainWindow(QMainWindow):
             record.seconds,
             {
                 name: events.Series(values.steps, values.values[:, None], values.columns)
-                for name, values in series.items()
+                for name, values in curves.series.items()
             },
         )
         self.plots.take(block)
         self.instruments.clear()
-        self.instruments.set_tables(experiment.to_dict().get(INSTRUMENTS, {}))
+        self.instruments.set_tables(tables.get(INSTRUMENTS, {}))
         self.instruments.take(block)
         self.plots.refresh()
         self.controls.say(
             f"Showing “{record.title}”, {record.status} after {record.steps:,} steps."
         )
+
+    def _show_problem(self, sentence: str) -> None:
+        self.controls.say("")
+        self.banner.show_sentence(sentence, problem=True)
 
     def show_runs(self) -> None:
         """Open the list of stored runs."""
@@ -377,6 +404,10 @@ class MainWindow(QMainWindow):
 
     def _experiment_changed(self, experiment: Experiment | None) -> None:
         self.controls.set_startable(experiment is not None, self.experiment_panel.problem())
+        first = self._start_when_checked
+        if first is not None and not self.experiment_panel.pending:
+            self._start_when_checked = None
+            self._begin(first)
 
     def _request_preview(self, section: dict[str, object]) -> None:
         # No worker may start before the first paint.
@@ -424,19 +455,16 @@ class MainWindow(QMainWindow):
     def _after_first_paint(self) -> None:
         self._prewarmer.begin()
         self.experiment_panel.request_preview()
-        try:
-            with Store.open() as store:
-                interrupted = [record for record in store.runs() if record.status == "interrupted"]
-        except OptLabError as error:
-            self.banner.show_sentence(str(error), problem=True)
+        self.stored_runs.look_for_interrupted()
+
+    def _offer_interrupted(self, record: RunRecord) -> None:
+        if self.bridge.active or self.stored_runs.reading:
             return
-        if interrupted:
-            newest = interrupted[0]
-            self.banner.show_sentence(
-                f"“{newest.title}” was interrupted after {newest.steps:,} steps. "
-                "Everything up to there is saved.",
-                {"Resume": lambda: self.resume(newest.id), "All runs…": self.show_runs},
-            )
+        self.banner.show_sentence(
+            f"“{record.title}” was interrupted after {record.steps:,} steps. "
+            "Everything up to there is saved.",
+            {"Resume": lambda: self.resume(record.id), "All runs…": self.show_runs},
+        )
 
     def close_without_asking(self) -> None:
         """Stop and save the run in progress and close; for requests from outside the window."""
@@ -450,6 +478,8 @@ class MainWindow(QMainWindow):
             return
         self.secondary_windows.close_all()
         self.bridge.shut_down()
+        self.stored_runs.shut_down()
+        self.checks.shut_down()
         self.preview.shut_down()
         self._prewarmer.end()
         event.accept()

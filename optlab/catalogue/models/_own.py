@@ -31,6 +31,9 @@ class OwnModel(Model):
 
     registration: ClassVar[Registration]
 
+    def reads_outside(self) -> bool:
+        return True
+
     def layout(self, shape: DataShape) -> Layout:
         # Loaded each time, since the user may have withdrawn the confirmation.
         cls: Any = sources.load(self.registration)

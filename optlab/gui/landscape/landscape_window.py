@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import numpy as np
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QShowEvent
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCloseEvent, QShowEvent, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -24,7 +24,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from optlab.core.errors import OptLabError
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.landscape.density_plot import DensityPlot
@@ -35,7 +34,6 @@ from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.relief import Relief, Track
 from optlab.gui.plots.relief_view import ReliefView
 from optlab.gui.plots.ticks import readable
-from optlab.store import Store
 from optlab.tasks.landscape import (
     ESCAPE_STEPS,
     EXAMPLES,
@@ -48,6 +46,7 @@ from optlab.tasks.landscape import (
     SpectrumTask,
 )
 from optlab.tasks.slicing import Along, LineSlice, PlaneSlice
+from optlab.tasks.stored_runs import RunList, RunListTask
 
 _PLANES: dict[Along, str] = {
     "path": "First two principal components of the path",
@@ -70,8 +69,9 @@ class LandscapeWindow(QMainWindow):
         super().__init__(parent)
         self.setWindowTitle("Loss landscape – OptLab")
         self.resize(1320, 860)
-        self._shown_once = False
-        self.tasks = TaskBridge(prewarmer.pool, self)
+        self._shown_once = self._compute_first = False
+        self._chosen = ""
+        self.tasks, self.listing = TaskBridge(prewarmer.pool, self), TaskBridge(None, self)
         self.run, self.other, self.plane = QComboBox(), QComboBox(), QComboBox()
         self.points, self.examples, self.seed = QSpinBox(), QSpinBox(), QSpinBox()
         self.contours, self.view, self.line, self.density = (
@@ -179,6 +179,8 @@ class LandscapeWindow(QMainWindow):
         self.plane.currentIndexChanged.connect(lambda _index: self._update_enabled())
         self.tabs.currentChanged.connect(lambda _index: self._update_enabled())
         self.run.currentIndexChanged.connect(lambda _index: self._clear_results())
+        self.listing.answered.connect(self._show_runs)
+        self.listing.failed.connect(self._failed)
         self.tasks.answered.connect(self._show_result)
         self.tasks.failed.connect(self._failed)
         self.tasks.finished.connect(lambda: self._set_busy(False))
@@ -193,32 +195,43 @@ class LandscapeWindow(QMainWindow):
     # --- runs -----------------------------------------------------------------
 
     def reload(self) -> None:
-        """Reload the list of runs, keeping the selection."""
-        try:
-            with Store.open_readonly() as store:
-                records = [record for record in store.runs() if not record.going]
-        except OptLabError as error:
-            self._show_status(str(error), problem=True)
-            return
-        for box in (self.run, self.other):
-            chosen = box.currentData()
-            box.blockSignals(True)
-            box.clear()
+        """Read the list of runs again, keeping the selection."""
+        self.listing.ask(RunListTask())
+        self._show_status("Loading the list of runs…")
+
+    def _show_runs(self, runs: RunList) -> None:
+        records = [record for record in runs.records if not record.going]
+        before = self.run.currentData()
+        chosen, self._chosen = self._chosen, ""
+        for box, selected in ((self.run, chosen or before), (self.other, self.other.currentData())):
+            model = QStandardItemModel(box)
             for record in records:
-                box.addItem(f"{record.title} · {record.steps:,} steps · {record.id}", record.id)
-            box.setCurrentIndex(max(0, box.findData(chosen)))
+                item = QStandardItem(f"{record.title} · {record.steps:,} steps · {record.id}")
+                item.setData(record.id, Qt.ItemDataRole.UserRole)
+                model.appendRow(item)
+            box.blockSignals(True)
+            previous = box.model()
+            box.setModel(model)
+            previous.deleteLater()
+            box.setCurrentIndex(max(0, box.findData(selected)) if records else -1)
             box.blockSignals(False)
-        if not records:
-            self._show_status(
-                "No run is stored yet: press Start in the main window and return when the run has "
-                "ended."
-            )
+        self._show_status(
+            ""
+            if records
+            else "No run is stored yet: press Start in the main window and return when the run has "
+            "ended."
+        )
         self._update_enabled()
+        if self.run.currentData() != before:
+            self._clear_results()
+        if self._compute_first and records:
+            self._compute_first = False
+            self.compute()
 
     def choose(self, run_id: str) -> None:
-        """Select a run."""
+        """Select a run, as soon as the list has been read."""
+        self._chosen = run_id
         self.reload()
-        self.run.setCurrentIndex(self.run.findData(run_id))
 
     def _update_enabled(self) -> None:
         tab = self.tabs.tabText(self.tabs.currentIndex())
@@ -396,13 +409,12 @@ class LandscapeWindow(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:  # Qt's name
         super().showEvent(event)
         if not self._shown_once:
-            self._shown_once = True
+            self._shown_once = self._compute_first = True
             self.reload()
-            if self.run.count():
-                QTimer.singleShot(0, self, self.compute)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
         self.tasks.shut_down()
+        self.listing.shut_down()
         self.closed.emit()
         event.accept()
 

@@ -64,12 +64,17 @@ def window(qtbot: QtBot) -> Iterator[LandscapeWindow]:
     window = LandscapeWindow(prewarmer)
     qtbot.addWidget(window)
     yield window
-    window.tasks.shut_down()
+    window.close()
     prewarmer.end()
 
 
 def settled(qtbot: QtBot, window: LandscapeWindow) -> None:
-    qtbot.waitUntil(lambda: not window.tasks.active and not window.busy.isVisible(), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: (
+            not window.listing.active and not window.tasks.active and not window.busy.isVisible()
+        ),
+        timeout=60_000,
+    )
 
 
 def compute_tab(qtbot: QtBot, window: LandscapeWindow, tab: str) -> None:
@@ -129,6 +134,7 @@ def test_that_another_run_clears_the_results(qtbot: QtBot, window: LandscapeWind
     qtbot.waitUntil(lambda: window.contours._relief is not None, timeout=60_000)
     settled(qtbot, window)
     window.choose(first)
+    settled(qtbot, window)
     assert window.run.currentData() == first
     assert window.contours._relief is None and window.view._relief is None
 
@@ -147,8 +153,9 @@ def test_that_a_plane_through_a_run_of_another_model_shows_an_error(
     assert "other parameters" in window.status_label.text()
 
 
-def test_that_without_a_run_it_says_what_to_do(window: LandscapeWindow) -> None:
+def test_that_without_a_run_it_says_what_to_do(qtbot: QtBot, window: LandscapeWindow) -> None:
     window.show()
+    settled(qtbot, window)
     assert "No run is stored yet" in window.status_label.text()
     assert not window.compute_button.isEnabled()
 

@@ -15,9 +15,8 @@ from optlab.experiment import Experiment
 from optlab.experiment.presets import files
 from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.gallery_dialog import GalleryDialog
-from optlab.gui.panels.runs_dialog import RunsDialog
 
-from .conftest import BASE, in_dialog, train
+from .conftest import BASE, in_dialog, in_runs, train
 
 PRESET = next(path for path in files() if path.stem == "iris-softmax")
 BUTTONS = QMessageBox.StandardButton
@@ -61,11 +60,7 @@ def open_from_gallery(window: MainWindow) -> None:
 
 
 def open_stored(window: MainWindow) -> None:
-    def choose(runs: RunsDialog) -> bool:
-        runs.open_button.click()
-        return True
-
-    in_dialog(RunsDialog, choose)
+    in_runs("open_button")
     window.show_runs()
 
 
