@@ -9,18 +9,22 @@ from pathlib import Path
 
 from optlab.cli.run import changed, load
 from optlab.core.errors import InvalidInput
-from optlab.experiment import presets
+from optlab.experiment import Experiment, presets
 from optlab.store import Store
+from optlab.tasks.landscape import experiment_of, with_path
 from optlab.tasks.subject import Subject, stored, trained
 
 
-def subject(source: str, changes: list[str], steps: int, examples: int = 0) -> Subject:
+def subject(
+    source: str, changes: list[str], steps: int, examples: int = 0, *, path: bool = False
+) -> Subject:
     """Look up a stored run's latest weights, or train an experiment.
 
     Args:
         source: an experiment file, a preset, or a stored run (its name or the beginning of it).
         changes: ``path=value`` texts for an experiment. steps: updates to train an experiment for.
-            examples: use at most so many training examples; 0 for all.
+            examples: use at most so many training examples; 0 for all. path: whether a stored run
+            needs a path of many points: where it has few snapshots, its training is repeated.
 
     Raises:
         InvalidInput: there is no such thing, or it is wrong.
@@ -44,4 +48,15 @@ def subject(source: str, changes: list[str], steps: int, examples: int = 0) -> S
             f"'{source}' is a stored run, whose latest weights are looked at as they are: --set "
             "and --steps do not go with it."
         )
-    return stored(source, examples)
+    return with_path(source, examples) if path else stored(source, examples)
+
+
+def experiment_of_source(source: str, changes: list[str]) -> Experiment:
+    """Return the experiment of what :func:`subject` looks up.
+
+    Raises:
+        InvalidInput: there is no such thing, or it is wrong.
+    """
+    if Path(source).is_file() or source in {path.stem for path in presets.files()}:
+        return changed(load(source), changes)
+    return experiment_of(source)

@@ -9,6 +9,7 @@ from pathlib import Path
 from optlab.core.data import LearningTask
 from optlab.store import RunRecord, Store, StoredSeries
 from optlab.store.export import export
+from optlab.tasks.diagnosis import RunDiagnosis, diagnosis_of
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
@@ -53,10 +54,12 @@ class RunCurves:
     Attributes:
         record: of the run.
         series: name → values.
+        diagnosis: what limits it.
     """
 
     record: RunRecord
     series: Mapping[str, StoredSeries]
+    diagnosis: RunDiagnosis
 
     @property
     def task(self) -> LearningTask:
@@ -87,7 +90,9 @@ class RunCurvesTask(Task):
         """
         with Store.open_readonly() as store:
             record = store.run(self.run_id)
-            yield RunCurves(record, store.series(record.id))
+            series = store.series(record.id)
+            diagnosis = diagnosis_of(record, series, store.controls(record.id))
+            yield RunCurves(record, series, diagnosis)
 
 
 @dataclass(frozen=True)

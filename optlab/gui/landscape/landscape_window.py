@@ -24,8 +24,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from optlab.core.limits import MAX_WHOLE_SPECTRUM
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
+from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.landscape.density_plot import DensityPlot
 from optlab.gui.landscape.line_slice_plot import LineSlicePlot
 from optlab.gui.panels.tile import Tile
@@ -33,6 +35,7 @@ from optlab.gui.plots.contour_plot import ContourPlot
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.relief import Relief, Track
 from optlab.gui.plots.relief_view import ReliefView
+from optlab.gui.plots.subject import set_subject
 from optlab.gui.plots.ticks import readable
 from optlab.tasks.landscape import (
     ESCAPE_STEPS,
@@ -48,6 +51,7 @@ from optlab.tasks.landscape import (
 from optlab.tasks.slicing import Along, LineSlice, PlaneSlice
 from optlab.tasks.stored_runs import RunList, RunListTask
 
+_TITLE = "Loss landscape – OptLab"
 _PLANES: dict[Along, str] = {
     "path": "First two principal components of the path",
     "random": "Two random directions, filter-normalized",
@@ -67,10 +71,11 @@ class LandscapeWindow(QMainWindow):
 
     def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Loss landscape – OptLab")
-        self.resize(1320, 860)
+        self.setWindowTitle(_TITLE)
+        resize_to_screen(self, 1320, 860)
         self._shown_once = self._compute_first = False
         self._chosen = ""
+        self._runs_model: QStandardItemModel | None = None
         self.tasks, self.listing = TaskBridge(prewarmer.pool, self), TaskBridge(None, self)
         self.run, self.other, self.plane = QComboBox(), QComboBox(), QComboBox()
         self.points, self.examples, self.seed = QSpinBox(), QSpinBox(), QSpinBox()
@@ -116,7 +121,7 @@ class LandscapeWindow(QMainWindow):
         self.eigenvalues.verticalHeader().hide()
         self.eigenvalues.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.eigenvalues.horizontalHeader().setStretchLastSection(True)
-        self.eigenvalues.setAccessibleName("Extreme eigenvalues")
+        self.eigenvalues.setAccessibleName("Eigenvalues")
         self.result_text.setWordWrap(True)
         self.result_text.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.result_text.setContentsMargins(12, 8, 12, 8)
@@ -137,7 +142,7 @@ class LandscapeWindow(QMainWindow):
         self.tabs.addTab(
             _side_by_side(
                 Tile("Spectrum of the Hessian", self.density),
-                Tile("Extreme eigenvalues", self.eigenvalues),
+                Tile("Eigenvalues", self.eigenvalues),
             ),
             "Spectrum",
         )
@@ -170,7 +175,7 @@ class LandscapeWindow(QMainWindow):
         layout.addLayout(numbers)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.status_label)
-        self.setCentralWidget(page)
+        self.setCentralWidget(scrollable(page))
         self._set_busy(False)
 
     def _connect(self) -> None:
@@ -203,18 +208,20 @@ class LandscapeWindow(QMainWindow):
         records = [record for record in runs.records if not record.going]
         before = self.run.currentData()
         chosen, self._chosen = self._chosen, ""
-        for box, selected in ((self.run, chosen or before), (self.other, self.other.currentData())):
-            model = QStandardItemModel(box)
-            for record in records:
-                item = QStandardItem(f"{record.title} · {record.steps:,} steps · {record.id}")
-                item.setData(record.id, Qt.ItemDataRole.UserRole)
-                model.appendRow(item)
+        selected = {self.run: chosen or before, self.other: self.other.currentData()}
+        model = QStandardItemModel(self)
+        for record in records:
+            item = QStandardItem(f"{record.title} · {record.steps:,} steps · {record.id}")
+            item.setData(record.id, Qt.ItemDataRole.UserRole)
+            model.appendRow(item)
+        for box, run in selected.items():
             box.blockSignals(True)
-            previous = box.model()
             box.setModel(model)
-            previous.deleteLater()
-            box.setCurrentIndex(max(0, box.findData(selected)) if records else -1)
+            box.setCurrentIndex(max(0, box.findData(run)) if records else -1)
             box.blockSignals(False)
+        if self._runs_model is not None:
+            self._runs_model.deleteLater()
+        self._runs_model = model
         self._show_status(
             ""
             if records
@@ -251,6 +258,9 @@ class LandscapeWindow(QMainWindow):
         self.eigenvalues.setRowCount(0)
         self.norms.remove_all()
         self.result_text.setText("")
+        run = self.run.currentText()
+        set_subject(self, run)
+        self.setWindowTitle(f"{run} – Loss landscape – OptLab" if run else _TITLE)
 
     # --- requests ---------------------------------------------------------------
 
@@ -332,11 +342,7 @@ class LandscapeWindow(QMainWindow):
 
     def _show_spectrum(self, result: SpectrumResult) -> None:
         self.density.show_spectrum(result)
-        rows = [(f"λ{_subscript(number)}", value) for number, value in enumerate(result.top, 1)]
-        rows += [
-            (f"λ₋{_subscript(number)}" if number > 1 else "smallest", value)
-            for number, value in reversed(list(enumerate(result.bottom, 1)))
-        ]
+        rows = _eigenvalue_rows(result)
         self.eigenvalues.setRowCount(len(rows))
         for row, (name, value) in enumerate(rows):
             self.eigenvalues.setItem(row, 0, QTableWidgetItem(name))
@@ -346,8 +352,7 @@ class LandscapeWindow(QMainWindow):
             f"trace {readable(result.trace, 4)} ± {readable(result.trace_error, 2)}",
             f"{result.products} Hessian products, relative residual {readable(result.residual, 2)}",
         ]
-        if result.negative is not None:
-            parts.append(f"{result.negative:,} of {result.parameters:,} eigenvalues are negative")
+        parts.append(_sign_counts(result))
         if result.rate is not None:
             edge = 2.0 / float(result.top[0])
             side = "below" if result.rate < edge else "above"
@@ -355,21 +360,8 @@ class LandscapeWindow(QMainWindow):
                 f"gradient descent is stable up to a learning rate of 2/λ₁ = {readable(edge, 3)}; "
                 f"the run's {readable(result.rate, 3)} is {side} it"
             )
-        if result.path_steps:
-            convex = [
-                step
-                for step, holds in zip(result.path_steps, result.path_convex, strict=True)
-                if holds
-            ]
-            where = (
-                f" (steps {', '.join(f'{step:,}' for step in convex)})"
-                if 0 < len(convex) < len(result.path_steps)
-                else ""
-            )
-            parts.append(
-                f"the objective is convex at {len(convex)} of {len(result.path_steps)} points of "
-                f"the path{where}"
-            )
+        if result.path is not None:
+            parts.append(result.path.sentence)
         self._show_status("; ".join(parts) + ".")
 
     def _show_point(self, result: CriticalPointResult) -> None:
@@ -445,6 +437,32 @@ def _escape_table(result: CriticalPointResult) -> str:
     return (
         f"<p><b>After {ESCAPE_STEPS} steps from a point at a distance of {START_OFFSET:g}:</b></p>"
         f"<table>{head}{rows}</table>"
+    )
+
+
+def _eigenvalue_rows(result: SpectrumResult) -> list[tuple[str, float]]:
+    """Return name and value of all eigenvalues, or of those at both ends, the largest first."""
+    if len(result.whole):
+        return [
+            (f"λ{_subscript(number)}", float(value))
+            for number, value in enumerate(result.whole[::-1], 1)
+        ]
+    rows = [(f"λ{_subscript(number)}", float(value)) for number, value in enumerate(result.top, 1)]
+    return rows + [
+        (f"λ₋{_subscript(number)}" if number > 1 else "smallest", float(value))
+        for number, value in reversed(list(enumerate(result.bottom, 1)))
+    ]
+
+
+def _sign_counts(result: SpectrumResult) -> str:
+    if result.positive is None:
+        return (
+            f"signs are counted up to {MAX_WHOLE_SPECTRUM:,} parameters, where all eigenvalues are "
+            "computed"
+        )
+    return (
+        f"of {result.parameters:,} eigenvalues {result.negative:,} are negative, {result.zero:,} "
+        f"zero and {result.positive:,} positive"
     )
 
 
