@@ -98,7 +98,7 @@ class ExperimentFiles(QObject):
         """
         try:
             experiment = read()
-            if not self._may_discard_edits():
+            if not self.may_discard_edits("opening another one"):
                 return False
             self._show(experiment)
         except OptLabError as error:
@@ -138,15 +138,19 @@ class ExperimentFiles(QObject):
     def _mark_edits(self) -> None:
         self._window.setWindowModified(self._panel.edited)
 
-    def _may_discard_edits(self) -> bool:
-        """Ask what to do with edits, and return whether the experiment may be replaced."""
+    def may_discard_edits(self, before: str) -> bool:
+        """Ask what to do with edits, and return whether the experiment may go.
+
+        Args:
+            before: what the user is about to do, for the question.
+        """
         if not self._panel.edited:
             return True
         buttons = QMessageBox.StandardButton
         answer = QMessageBox.warning(
             self._window,
             "Save changes?",
-            "The experiment has been edited. Save the changes before opening another one?",
+            f"The experiment has been edited. Save the changes before {before}?",
             buttons.Save | buttons.Discard | buttons.Cancel,
             buttons.Save,
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtGui import QCloseEvent, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMessageBox, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from optlab.catalogue.instruments.base import INSTRUMENTS
@@ -21,6 +21,7 @@ from optlab.experiment import Experiment
 from optlab.gui import theme
 from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
 from optlab.gui.diagnosis_controller import DiagnosisController
+from optlab.gui.dropped_files import DroppedFiles
 from optlab.gui.experiment_files import ExperimentFiles
 from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
@@ -33,6 +34,7 @@ from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.plots.value_export import StoredValues
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.secondary_windows import SecondaryWindows
+from optlab.gui.shown_run import ShownRun
 from optlab.gui.stored_runs import StoredRuns
 from optlab.gui.summary import summary
 from optlab.runners.train import RunnerChoice
@@ -93,7 +95,6 @@ class MainWindow(QMainWindow):
         self.banner = Banner()
         self.diagnosis_panel = DiagnosisPanel()
         self.controls = ControlBar()
-        self.setAcceptDrops(True)
         self._build_layout()
         self.diagnosis_controller = DiagnosisController(
             self.bridge, self.experiment_panel, self.diagnosis_panel, self
@@ -102,6 +103,15 @@ class MainWindow(QMainWindow):
             self.experiment_panel, self._show_experiment, self.bridge, self.banner, self
         )
         self.recording = RecordingNotice(self.bridge, self.banner, self.controls, self)
+        self.shown_run = ShownRun(
+            self.bridge,
+            (self.plots.caption, self.instruments.caption),
+            (self.plots, self.instruments),
+            self,
+        )
+        self.dropped = DroppedFiles(
+            self, self.files.load, self.when_editable(self.secondary_windows.import_data)
+        )
         self.presets_menu = build_menus(self)
         self._connect_panels()
         self._connect_run()
@@ -212,6 +222,7 @@ class MainWindow(QMainWindow):
         if self.bridge.active or not self.files.load_document(record.experiment):
             return
         self._show_curves(curves)
+        self.shown_run.resume(record)
         self.bridge.resume(record.id, self._runner)
         self.diagnosis_controller.begin(Experiment.from_toml(record.experiment, check=False))
         self._show_starting()
@@ -233,6 +244,7 @@ class MainWindow(QMainWindow):
         checked = self.experiment_panel.checked
         if checked is not None and checked.task is not None:
             self.plots.set_task(checked.task)
+        self.shown_run.begin(experiment.title())
         self.bridge.start(experiment, self._runner, first)
         self.diagnosis_controller.begin(experiment)
         self._show_starting()
@@ -342,7 +354,10 @@ class MainWindow(QMainWindow):
             self._show_problem(str(error))
             return
         self.plots.clear()
+        self.shown_run.show_stored(record)
         self.diagnosis_panel.clear()
+        if curves.diagnosis.measured:
+            self.diagnosis_panel.show_findings(curves.diagnosis.findings, in_progress=False)
         self.plots.set_task(curves.task)
         self.plots.set_followed(record.tracked)
         self.plots.set_value_source(StoredValues([record.id]))
@@ -421,28 +436,6 @@ class MainWindow(QMainWindow):
         self.plots.set_colors(theme.current().plots)
         self.instruments.set_colors(theme.current().plots)
 
-    # --- dropped files ----------------------------------------------------------------------------
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # Qt's name
-        """Accept a file: an experiment is opened, any other file is imported as data."""
-        urls = event.mimeData().urls()
-        if len(urls) == 1 and urls[0].isLocalFile():
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: QDropEvent) -> None:  # Qt's name
-        """Open or import the file: see :meth:`dragEnterEvent`."""
-        path = Path(event.mimeData().urls()[0].toLocalFile())
-        event.acceptProposedAction()
-
-        def open_path() -> None:
-            if path.suffix == ".toml":
-                self.files.load(path)
-            else:
-                self.when_editable(self.secondary_windows.import_data)(str(path))
-
-        # The sender waits until the drop is over; a dialog would keep it waiting.
-        QTimer.singleShot(0, self, open_path)
-
     # --- opening and closing ----------------------------------------------------------------------
 
     def showEvent(self, event: QShowEvent) -> None:  # Qt's name
@@ -472,10 +465,15 @@ class MainWindow(QMainWindow):
         self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
-        """Ask while a run is in progress; then stop it, save it and close."""
-        if self.bridge.active and not self._close_confirmed and not self._confirm_close():
+        """Ask about a run in progress and about edits; then stop the run, save it and close."""
+        if not self._close_confirmed and not (
+            (not self.bridge.active or self._confirm_close())
+            and self.files.may_discard_edits("closing")
+        ):
             event.ignore()
             return
+        # What is typed last is not looked up any more.
+        self.experiment_panel.blockSignals(True)
         self.secondary_windows.close_all()
         self.bridge.shut_down()
         self.stored_runs.shut_down()

@@ -161,11 +161,7 @@ class ExperimentPanel(QScrollArea):
         return self._checked
 
     def set_experiment(self, experiment: Experiment) -> None:
-        """Show an experiment.
-
-        Args:
-            experiment: need not be checked.
-        """
+        """Show an experiment, which need not be checked."""
         self._fill(experiment)
         self._title, self._title_typed = experiment.general.title, False
         self._titled = self._subject()

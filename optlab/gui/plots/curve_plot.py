@@ -26,6 +26,7 @@ from optlab.gui.plots.pyramid import Pyramid
 from optlab.gui.plots.steady import SteadyRange
 from optlab.gui.plots.step_marks import StepMarks
 from optlab.gui.plots.step_readout import step_readout
+from optlab.gui.plots.subject import file_name, subject_of
 from optlab.gui.plots.value_export import KeptValues, StoredReader, ValueSource, ValuesTask
 
 _MAX_PLAIN_POWER = 100
@@ -446,7 +447,8 @@ class CurvePlot(PlotFrame):
             self.copied.emit()
 
     def _choose_csv(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Export values", "plot.csv", "CSV (*.csv)")
+        name = file_name(subject_of(self), self.accessibleName(), "csv")
+        path, _ = QFileDialog.getSaveFileName(self, "Export values", name, "CSV (*.csv)")
         if path:
             self.export_csv(path)
 
