@@ -8,7 +8,7 @@ from optlab.gui.panels.elided_label import ElidedLabel
 
 
 class RunCaption(QWidget):
-    """One line, ``Run: NAME``, with the state of the run at its end.
+    """One line: the state of the run, and its name.
 
     Attributes:
         name, state: labels.
@@ -23,11 +23,13 @@ class RunCaption(QWidget):
         self.state.setProperty("role", "muted")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2, 0, 2, 0)
-        layout.addWidget(self.name, 1)
+        # The state comes first: it is seen where the panel is wider than the window.
         layout.addWidget(self.state)
+        layout.addWidget(self.name, 1)
         self.show_run("", "")
 
     def show_run(self, name: str, state: str) -> None:
         """Show the name of a run and its state; "" for no run."""
         self.name.setText(name or "No run yet")
         self.state.setText(state)
+        self.state.setVisible(bool(state))
