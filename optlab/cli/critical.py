@@ -7,12 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from optlab.cli.output import say, say_json
+from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import ChangedData
-from optlab.cli.subject import subject
+from optlab.cli.subject import experiment_of_source, subject
 from optlab.core.errors import InvalidInput
+from optlab.core.limits import MAX_WHOLE_SPECTRUM
 from optlab.core.printable import printable
 from optlab.curvature.critical_points import CriticalPointResult, Verdict, find, name
+from optlab.experiment import Experiment
+from optlab.tasks.landscape import ESCAPE_STEPS, START_OFFSET, run_escapes
 from optlab.tasks.subject import Subject
 
 ORDER = 140
@@ -75,6 +78,14 @@ def critical(
             metavar="SHARE", help="Share of the largest eigenvalue below which one counts as zero."
         ),
     ] = 1e-6,
+    methods: Annotated[
+        bool,
+        typer.Option(
+            "--methods",
+            help="Also where gradient descent, Newton and saddle-free Newton go from beside the "
+            "point; for small models.",
+        ),
+    ] = False,
     examples: Annotated[
         int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")
     ] = 0,
@@ -94,6 +105,11 @@ def critical(
             f"--most must be 1 or more and --zero at least 0 and below 1, but they are {most} and "
             f"{zero:g}."
         )
+    if methods and (here or examples):
+        raise InvalidInput(
+            "--methods starts beside the critical point of all training examples; use it without "
+            "--here and --examples."
+        )
     documents = []
     for source in sources:
         looked_at = subject(source, changes or [], steps, examples, changed_data=changed_data)
@@ -104,12 +120,49 @@ def critical(
             zero=zero,
             runaway=None if found is None else found.runaway,
         )
-        documents.append(_document(source, looked_at, found, verdict))
+        escapes = (
+            _escapes(experiment_of_source(source, changes or []), found)
+            if methods and found is not None
+            else None
+        )
+        documents.append(_document(source, looked_at, found, verdict) | {"methods": escapes})
         if not json:
             _say(looked_at, found, verdict)
+            _say_escapes(escapes)
     if json:
         say_json(documents)
     return 0
+
+
+def _escapes(experiment: Experiment, found: CriticalPointResult) -> list[dict[str, Any]]:
+    """Return where methods end that start beside a critical point.
+
+    Raises:
+        InvalidInput: the model is too large.
+    """
+    parameters = found.theta.shape[1]
+    if parameters > MAX_WHOLE_SPECTRUM:
+        raise InvalidInput(
+            f"--methods uses Newton's method with the whole Hessian, for models of up to "
+            f"{MAX_WHOLE_SPECTRUM:,} parameters, but this one has {parameters:,}."
+        )
+    return [
+        {"method": label, "objective": objective, "distance": distance}
+        for label, objective, distance in run_escapes(experiment, found.theta)
+    ]
+
+
+def _say_escapes(escapes: list[dict[str, Any]] | None) -> None:
+    if escapes is None:
+        return
+    say(f"  after {ESCAPE_STEPS} steps from a point at a distance of {START_OFFSET:g}:")
+    say_table(
+        ("Method", "Objective", "Distance"),
+        [
+            (escape["method"], f"{escape['objective']:.8g}", f"{escape['distance']:.4g}")
+            for escape in escapes
+        ],
+    )
 
 
 def _document(

@@ -13,6 +13,7 @@ from optlab.core.errors import InvalidInput
 from optlab.core.printable import printable
 from optlab.curvature.extremes import extremes
 from optlab.curvature.spectrum import density_of, full_spectrum_of, trace_of
+from optlab.tasks.landscape import path_convexity
 
 ORDER = 150
 """Rank in the list of commands."""
@@ -31,7 +32,8 @@ _HELP = (
     "--steps first.\n\n"
     "The largest and smallest by Lanczos on Hessian products, the trace by random signs with its "
     "standard error, the density (--density) by stochastic "
-    "Lanczos quadrature, all of them (--whole) for small models. Try: optlab spectrum digits-mlp "
+    "Lanczos quadrature, all of them (--whole) for small models; --convexity says at which points "
+    "of the path no eigenvalue is negative. Try: optlab spectrum digits-mlp "
     "--steps 200 --density."
 )
 
@@ -61,6 +63,12 @@ def spectrum(
         bool,
         typer.Option("--whole", help="Also all eigenvalues and their signs; for small models."),
     ] = False,
+    convexity: Annotated[
+        bool,
+        typer.Option(
+            "--convexity", help="Also where along the path of the run the objective is convex."
+        ),
+    ] = False,
     examples: Annotated[
         int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")
     ] = 0,
@@ -79,7 +87,9 @@ def spectrum(
             "--top and --bottom must ask for one eigenvalue at least, --tolerance be above 0 and "
             "--probes 0 or more."
         )
-    looked_at = subject(source, changes or [], steps, examples, changed_data=changed_data)
+    looked_at = subject(
+        source, changes or [], steps, examples, path=convexity, changed_data=changed_data
+    )
     here = looked_at.landscape.hessian(looked_at.theta)
     ends = extremes(here.product, looked_at.theta, top=top, bottom=bottom, tolerance=tolerance)
     document: dict[str, Any] = {
@@ -95,6 +105,7 @@ def spectrum(
         "trace": None,
         "density": None,
         "whole": None,
+        "convexity": None,
     }
     if probes:
         estimate = trace_of(here, probes=probes)
@@ -119,6 +130,14 @@ def spectrum(
             "negative": int(every.negative[0]),
             "zero": int(every.zero[0]),
             "negative_share": float(every.negative_share[0]),
+        }
+    if convexity:
+        along = path_convexity(looked_at)
+        document["convexity"] = {
+            "steps": list(along.steps),
+            "lowest": along.lowest.tolist(),
+            "convex": list(along.convex),
+            "sentence": along.sentence,
         }
     if json:
         say_json(document)
@@ -154,7 +173,20 @@ def _say(document: dict[str, Any]) -> None:
     if every is not None:
         say(
             f"  all eigenvalues    {every['negative']} negative ({every['negative_share']:.1%}), "
-            f"{every['zero']} zero"
+            f"{every['zero']} zero, "
+            f"{document['parameters'] - every['negative'] - every['zero']} positive"
+        )
+    along = document["convexity"]
+    if along is not None:
+        say(f"  along the path     {along['sentence']}")
+        say_table(
+            ("Step", "Smallest eigenvalue", "Convex"),
+            [
+                (f"{step:,}", f"{lowest:.6g}", "yes" if convex else "no")
+                for step, lowest, convex in zip(
+                    along["steps"], along["lowest"], along["convex"], strict=True
+                )
+            ],
         )
     smooth = document["density"]
     if smooth is not None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from optlab.cli.run import ONLY_STORED, changed, load
 from optlab.core.errors import InvalidInput
-from optlab.experiment import presets
+from optlab.experiment import Experiment, presets
 from optlab.store import Store
-from optlab.tasks.landscape import with_path
+from optlab.tasks.landscape import experiment_of, with_path
 from optlab.tasks.subject import Subject, stored, trained
 
 
@@ -60,3 +60,14 @@ def subject(
         )
     look_up = with_path if path else stored
     return look_up(source, examples, changed_data=changed_data)
+
+
+def experiment_of_source(source: str, changes: list[str]) -> Experiment:
+    """Return the experiment of what :func:`subject` looks up.
+
+    Raises:
+        InvalidInput: there is no such thing, or it is wrong.
+    """
+    if Path(source).is_file() or source in {path.stem for path in presets.files()}:
+        return changed(load(source), changes)
+    return experiment_of(source)

@@ -103,3 +103,11 @@ class Component(FieldSet):
         Its page completes the sentence "With these defaults …" with each.
         """
         return ()
+
+    def reads_outside(self) -> bool:
+        """Return whether its answers come from files or code of the user's own.
+
+        Asking such a component may take long, and runs what others wrote: the window leaves it to a
+        worker process.
+        """
+        return False

@@ -20,6 +20,9 @@ EXACT_UP_TO = 500
 Its P² numbers and P³ operations then take milliseconds.
 """
 
+MAX_WHOLE_SPECTRUM = 1500
+"""P up to which a study takes all eigenvalues of a Hessian unasked; that takes seconds."""
+
 MAX_DENSE = 8192
 """P up to which a P × P matrix is built at all.
 

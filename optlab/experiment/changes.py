@@ -23,11 +23,18 @@ from optlab.experiment.sections import (
 )
 
 
-def apply_changes(tables: dict[str, Any], changes: Mapping[str, Any]) -> None:
+def apply_changes(
+    tables: dict[str, Any], changes: Mapping[str, Any], *, fit_loss: bool = True
+) -> None:
     """Apply changes to an experiment's tables, in place.
 
     The result does not depend on the order of the changes; see
     :meth:`optlab.experiment.Experiment.with_values`.
+
+    Args:
+        tables: those of the experiment.
+        changes: dotted path → value.
+        fit_loss: whether a loss that does not suit changed data or another model is replaced.
 
     Raises:
         InvalidInput: there is no such field, or a text cannot be parsed.
@@ -37,8 +44,10 @@ def apply_changes(tables: dict[str, Any], changes: Mapping[str, Any]) -> None:
             tables[path.rpartition(".")[0]] = {"name": changes[path]}
         elif _rank(path) == 1:
             _set(tables, path, changes[path])
-    if "loss.name" not in changes and any(
-        path.startswith(("dataset.", "model.")) for path in changes
+    if (
+        fit_loss
+        and "loss.name" not in changes
+        and any(path.startswith(("dataset.", "model.")) for path in changes)
     ):
         tables["loss"] = suited_loss(tables)
     if "model.name" in changes and "initializer.name" not in changes:

@@ -7,7 +7,7 @@ again gives the same experiment, and two equal experiments on the same device gi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -85,8 +85,14 @@ class Experiment:
     # --- reading --------------------------------------------------------------------------------
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any], *, check: bool = True) -> Self:
         """Return the experiment that a file's tables describe; omitted sections are defaults.
+
+        Args:
+            values: the tables.
+            check: whether to check that the parts fit each other. Without the check no file of the
+                user's own is read and no code of theirs is run, see :meth:`reads_outside`; an
+                omitted loss is then that for classes where only their data tell the task.
 
         Raises:
             InvalidInput: a value is not valid; the message names the first one.
@@ -108,15 +114,7 @@ class Experiment:
                     "below.",
                     key,
                 )
-        for key in values:
-            if key not in General.model_fields:
-                top = [*General.model_fields, "format"]
-                raise InvalidInput(
-                    f"{shown(key)} is not part of an experiment"
-                    f"{did_you_mean(key, [*top, *known])}; its sections are {', '.join(known)} "
-                    f"and its own fields {', '.join(top)}.",
-                    key,
-                )
+        _refuse_unknown(values, known)
         general = General.build(values, "")
         for key in ("dataset", "model"):
             if key not in tables:
@@ -128,7 +126,8 @@ class Experiment:
         dataset = registry.build(Dataset, tables["dataset"])
         model = registry.build(Model, tables["model"])
         parts: dict[str, Component] = {"dataset": dataset, "model": model}
-        task = model.target_shape(dataset.shape()).task
+        unread = not check and (dataset.reads_outside() or model.reads_outside())
+        task = "classes" if unread else model.target_shape(dataset.shape()).task
         defaults = {
             **DEFAULTS,
             "loss": default_loss(task),
@@ -142,12 +141,17 @@ class Experiment:
         }
         filled = cast("dict[str, Any]", {**parts, **plain})
         experiment = cls(general=general, instruments=chosen(tables.get(INSTRUMENTS, {})), **filled)
-        experiment.check()
+        if check:
+            experiment.check()
         return experiment
 
     @classmethod
-    def from_toml(cls, document: str) -> Self:
+    def from_toml(cls, document: str, *, check: bool = True) -> Self:
         """Return the experiment of a TOML document.
+
+        Args:
+            document: the text.
+            check: see :meth:`from_dict`.
 
         Raises:
             InvalidInput: the document is not TOML, or not a valid experiment.
@@ -156,11 +160,15 @@ class Experiment:
             values = toml.parse(document)
         except toml.TOMLProblem as error:
             raise InvalidInput(f"This is not a TOML file: {error}.") from None
-        return cls.from_dict(values)
+        return cls.from_dict(values, check=check)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path, *, check: bool = True) -> Self:
         """Return the experiment in a file.
+
+        Args:
+            path: of the file.
+            check: see :meth:`from_dict`.
 
         Raises:
             InvalidInput: the file cannot be read or is not valid; the message begins with its path.
@@ -177,7 +185,7 @@ class Experiment:
                 "file; give the path of a TOML file."
             )
         try:
-            return cls.from_toml(content.decode("utf-8-sig"))
+            return cls.from_toml(content.decode("utf-8-sig"), check=check)
         except UnicodeDecodeError as error:
             raise InvalidInput(
                 f"{path} is not a text file in UTF-8 (byte {error.start} does not fit)."
@@ -193,6 +201,10 @@ class Experiment:
         """
         for problem in checks.problems(self):
             raise problem
+
+    def reads_outside(self) -> bool:
+        """Return whether :meth:`check` reads files or runs code of the user's own."""
+        return any(getattr(self, key).reads_outside() for key in SECTIONS)
 
     def check_data(self, data: Data) -> None:
         """Check what can be known only after the data have been loaded.
@@ -230,7 +242,7 @@ class Experiment:
         """Return a copy with one field changed; see :meth:`with_values`."""
         return self.with_values({path: value})
 
-    def with_values(self, changes: Mapping[str, Any]) -> Experiment:
+    def with_values(self, changes: Mapping[str, Any], *, check: bool = True) -> Experiment:
         """Return a copy with several fields changed together.
 
         The order of the changes does not matter, and only the result is checked.
@@ -246,14 +258,15 @@ class Experiment:
         Args:
             changes: dotted path (``"optimizer.lr"``, ``"seed"``) → value; texts are parsed by the
                 field's kind.
+            check: see :meth:`from_dict`; without the check the loss stays as it is.
 
         Raises:
             InvalidInput: there is no such field, a value is not allowed, or the parts do not fit
                 each other.
         """
         tables = self.to_dict()
-        apply_changes(tables, changes)
-        changed = Experiment.from_dict(tables)
+        apply_changes(tables, changes, fit_loss=check)
+        changed = Experiment.from_dict(tables, check=check)
         if "title" in changes or all(
             getattr(changed, section) == getattr(self, section) for section in SECTIONS
         ):
@@ -306,3 +319,16 @@ class Experiment:
             self.general.title
             or f"{self.dataset.short_name()} · {self.model.name} · {self.optimizer.name}"
         )
+
+
+def _refuse_unknown(values: Mapping[str, Any], sections: Sequence[str]) -> None:
+    """Raise an error for the first key that is no field of an experiment."""
+    for key in values:
+        if key not in General.model_fields:
+            top = [*General.model_fields, "format"]
+            raise InvalidInput(
+                f"{shown(key)} is not part of an experiment"
+                f"{did_you_mean(key, [*top, *sections])}; its sections are {', '.join(sections)} "
+                f"and its own fields {', '.join(top)}.",
+                key,
+            )

@@ -21,7 +21,6 @@ from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.core.logging import log_uncaught
 from optlab.core.printable import printable
-from optlab.experiment import Experiment
 from optlab.gui.termination_signals import TerminationSignals
 from optlab.runners.train import RunnerChoice
 
@@ -69,11 +68,12 @@ def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
     application = create_application(sys.argv[:1])
     sys.excepthook = _log_and_print
     from optlab.gui import theme
+    from optlab.gui.experiment_files import load_experiment
     from optlab.gui.main_window import MainWindow
 
     theme.follow(application)
     try:
-        window = MainWindow(Experiment.load(file) if file is not None else None, runner)
+        window = MainWindow(load_experiment(file) if file is not None else None, runner)
     except OptLabError as error:
         print(printable(str(error)), file=sys.stderr)
         return error.exit_code

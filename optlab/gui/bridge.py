@@ -18,9 +18,12 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
+from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
+from optlab.runners.jobs import unexpected
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
+from optlab.runners.thread import ThreadRunner
 from optlab.runners.train import RunnerChoice, resume, train
 from optlab.tasks.task import Task
 from optlab.training import events
@@ -32,6 +35,8 @@ EXPECTED_DRAW_SHARE = 0.3
 """Share of a frame that drawing is assumed to need before the first measurement."""
 CLOSE_SECONDS = 2.5
 """How long closing waits for a run to be saved and to end."""
+MEASURE_DELAY_SECONDS = 1.0
+"""Time after the first paint at which the window is quiet enough to measure the interpreter lock."""
 
 E = TypeVar("E", bound=events.Event)
 
@@ -44,6 +49,52 @@ class _Channel(QObject):
     """
 
     arrived = Signal(object)
+
+
+class _Opening:
+    """Starts a job in a background thread: a store may be slow, locked, or in need of migration.
+
+    Args:
+        open_job: returns the started job.
+
+    Attributes:
+        job: once it has started.
+        failure: why it could not be started, or None.
+    """
+
+    def __init__(self, open_job: Callable[[], JobHandle]) -> None:
+        self.job: JobHandle | None = None
+        self.failure: events.SessionFailed | None = None
+        self._open_job = open_job
+        self._abandoned = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="optlab-start")
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def abandon(self, timeout: float) -> None:
+        """Cancel the job, now or as soon as it has started; wait ``timeout`` seconds at most."""
+        with self._lock:
+            self._abandoned = True
+        self._thread.join(timeout)
+        if self.job is not None:
+            self.job.cancel()
+
+    def _run(self) -> None:
+        try:
+            job = self._open_job()
+        except OptLabError as error:
+            self.failure = events.SessionFailed(str(error))
+        except Exception as error:  # noqa: BLE001 - becomes an event with its traceback
+            self.failure = unexpected(error)
+        else:
+            with self._lock:
+                self.job = job
+                if self._abandoned:
+                    job.cancel()
 
 
 class RunBridge(QObject):
@@ -64,6 +115,8 @@ class RunBridge(QObject):
         super().__init__(parent)
         self._pool = pool
         self._job: JobHandle | None = None
+        self._opening: _Opening | None = None
+        self._early: list[Message] = []
         self._channels: dict[type[object], _Channel] = {}
         self._draw_share = EXPECTED_DRAW_SHARE
         self._timer = QTimer(self)
@@ -82,8 +135,8 @@ class RunBridge(QObject):
 
     @property
     def active(self) -> bool:
-        """Whether a run is in progress, or has events that were not delivered yet."""
-        return self._job is not None
+        """Whether a run is being started, is in progress, or has events to be delivered."""
+        return self._job is not None or self._opening is not None
 
     @property
     def runner(self) -> str:
@@ -98,35 +151,39 @@ class RunBridge(QObject):
     def start(
         self, experiment: Experiment, runner: RunnerChoice = "auto", first: Sequence[Message] = ()
     ) -> None:
-        """Start a run; the messages ``first`` are applied before its first step.
+        """Start a run in the background.
 
-        Raises:
-            OptLabError: the run cannot be stored.
+        If it cannot be stored, a :class:`~optlab.training.events.SessionFailed` says why.
+
+        Args:
+            experiment: to train.
+            runner: where.
+            first: messages that are applied before the first step.
         """
-        home, log = paths.writable_home(), [(0, message) for message in first]
-        self._begin(
-            train(
+        log, draw_share = [(0, message) for message in first], self._draw_share
+        self._open(
+            lambda: train(
                 [experiment],
                 runner=runner,
-                draw_share=self._draw_share,
-                store=home,
+                draw_share=draw_share,
+                store=paths.writable_home(),
                 pool=self._pool,
                 log=log,
             )
         )
 
     def resume(self, run_id: str, runner: RunnerChoice = "auto") -> None:
-        """Resume a stored run that was interrupted or stopped.
+        """Resume a stored run that was interrupted or stopped, in the background.
 
-        Raises:
-            OptLabError: the run cannot be resumed; the message says why.
+        If it cannot be resumed, a :class:`~optlab.training.events.SessionFailed` says why.
         """
-        self._begin(
-            resume(
+        draw_share = self._draw_share
+        self._open(
+            lambda: resume(
                 [run_id],
                 store=paths.writable_home(),
                 runner=runner,
-                draw_share=self._draw_share,
+                draw_share=draw_share,
                 pool=self._pool,
             )
         )
@@ -135,6 +192,8 @@ class RunBridge(QObject):
         """Send a message to the run; without a run in progress, do nothing."""
         if self._job is not None:
             self._job.send(message)
+        elif self._opening is not None:
+            self._early.append(message)
 
     def shut_down(self) -> bool:
         """Stop the run, save what it has reached, and return whether it ended in time.
@@ -143,27 +202,57 @@ class RunBridge(QObject):
         """
         self._timer.stop()
         job, self._job = self._job, None
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.abandon(CLOSE_SECONDS)
+            if opening.alive:
+                return False
+            job = opening.job
         if job is None:
             return True
         job.cancel()
         return job.join(CLOSE_SECONDS)
 
+    def _open(self, open_job: Callable[[], JobHandle]) -> None:
+        self._opening = _Opening(open_job)
+        self._timer.start()
+
     def _begin(self, job: JobHandle) -> None:
         self._job = job
         self._timer.start()
 
+    def _opened(self, opening: _Opening) -> None:
+        """Take over the job that was started, or report why it was not."""
+        self._opening = None
+        early, self._early = self._early, []
+        if opening.job is not None:
+            self._begin(opening.job)
+            for message in early:
+                self.send(message)
+            return
+        self._timer.stop()
+        if opening.failure is not None:
+            self._emit(opening.failure)
+        self.sessionEnded.emit()
+
+    def _emit(self, event: events.Event) -> None:
+        channel = self._channels.get(type(event))
+        if channel is not None:
+            channel.arrived.emit(event)
+
     def _frame(self) -> None:
+        if self._opening is not None and not self._opening.alive:
+            self._opened(self._opening)
         job = self._job
         if job is None:
-            self._timer.stop()
+            if self._opening is None:
+                self._timer.stop()
             return
         self.frameBegan.emit()
         # Read before draining: a job that ends in between is drained once more at the next frame.
         alive = job.alive
         for event in job.drain():
-            channel = self._channels.get(type(event))
-            if channel is not None:
-                channel.arrived.emit(event)
+            self._emit(event)
         begun = time.perf_counter()
         self.frameEnded.emit()
         spent = (time.perf_counter() - begun) / (FRAME_MILLISECONDS / 1000.0)
@@ -175,11 +264,42 @@ class RunBridge(QObject):
             self.sessionEnded.emit()
 
 
+class Turn(QObject):
+    """Lets several task bridges work one after another, so that one worker serves them all.
+
+    Signals: ``freed()``: a bridge has given the turn back.
+    """
+
+    freed = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._taken = False
+
+    def take(self) -> bool:
+        """Take the turn, and return whether it was free."""
+        was_free = not self._taken
+        self._taken = True
+        return was_free
+
+    def give_back(self) -> None:
+        """Let the next bridge have the turn."""
+        self._taken = False
+        self.freed.emit()
+
+
 class TaskBridge(QObject):
-    """Executes tasks in a worker process, one at a time.
+    """Executes tasks in the background, one at a time.
 
     Only the newest task counts: submitting one replaces the task that waits, and the results of the
     task in progress are discarded.
+
+    Args:
+        pool: of worker processes. None to work in a thread of this process, which suits tasks that
+            wait for the disk more than they compute: such a task starts at once, but cannot be
+            killed.
+        parent: owner.
+        turn: shared with bridges that are not to work at the same time.
 
     Signals: ``answered(object)``: a result; a task may emit intermediate results, the last one is
     complete. ``failed(str)``: the error message of a task that failed. ``finished()``: no task is
@@ -190,9 +310,13 @@ class TaskBridge(QObject):
     failed = Signal(str)
     finished = Signal()
 
-    def __init__(self, pool: WorkerPool, parent: QObject | None = None) -> None:
+    def __init__(
+        self, pool: WorkerPool | None, parent: QObject | None = None, turn: Turn | None = None
+    ) -> None:
         super().__init__(parent)
         self._pool = pool
+        self._turn = Turn(self) if turn is None else turn
+        self._turn.freed.connect(self._turn_freed)
         self._job: JobHandle | None = None
         self._waiting: Task | None = None
         self._timer = QTimer(self)
@@ -201,8 +325,8 @@ class TaskBridge(QObject):
 
     @property
     def active(self) -> bool:
-        """Whether a task is in progress."""
-        return self._job is not None
+        """Whether a task waits or is in progress."""
+        return self._job is not None or self._waiting is not None
 
     def ask(self, task: Task) -> None:
         """Execute a task in place of the one before."""
@@ -216,25 +340,31 @@ class TaskBridge(QObject):
         if self._job is not None:
             self._job.send(Stop())
 
-    def shut_down(self) -> bool:
-        """Cancel the task in progress and return whether it ended in time."""
+    def shut_down(self) -> None:
+        """Cancel the task in progress without waiting for its end, and ignore its results."""
         self._timer.stop()
         job, self._job, self._waiting = self._job, None, None
-        if job is None:
-            return True
-        job.cancel()
-        return job.join(CLOSE_SECONDS)
+        if job is not None:
+            job.cancel()
+            self._turn.give_back()
 
     def _start_next(self) -> None:
         if self._waiting is None:
             self.finished.emit()
             return
+        if not self._turn.take():
+            return
         task, self._waiting = self._waiting, None
         # A task has nothing to save: when it is cancelled, its worker may be killed at once. A
         # runner that has killed its worker kills every later one, too, so each task has its own.
-        self._job = JobHandle(task, ProcessRunner(self._pool), stop_seconds=0.0)
+        runner = ThreadRunner() if self._pool is None else ProcessRunner(self._pool)
+        self._job = JobHandle(task, runner, stop_seconds=0.0)
         self._job.start()
         self._timer.start()
+
+    def _turn_freed(self) -> None:
+        if self._job is None and self._waiting is not None:
+            self._start_next()
 
     def _poll(self) -> None:
         job = self._job
@@ -254,11 +384,13 @@ class TaskBridge(QObject):
             job.join(CLOSE_SECONDS)
             self._job = None
             self._timer.stop()
-            self._start_next()
+            self._turn.give_back()
+            if self._job is None:
+                self._start_next()
 
 
 class WorkerPrewarmer:
-    """Starts a worker process in the background once the window is shown.
+    """Starts a worker and measures the interpreter lock in the background.
 
     *Start* then responds without delay.
 
@@ -268,6 +400,7 @@ class WorkerPrewarmer:
 
     def __init__(self) -> None:
         self.pool = WorkerPool()
+        self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
@@ -281,9 +414,13 @@ class WorkerPrewarmer:
         except (OSError, OptLabError):
             # Not fatal: the first run starts its own worker, and reports the error if that fails.
             return
+        # The result is kept for the first run.
+        if not self._ended.wait(MEASURE_DELAY_SECONDS):
+            choose("auto", EXPECTED_DRAW_SHARE)
 
     def end(self) -> None:
         """Ask the workers to exit, and wait until they have."""
+        self._ended.set()
         if self._thread is not None:
             self._thread.join()
         self.pool.close(0.1)

@@ -78,8 +78,8 @@ class DiagnosisController(QObject):
             and isinstance(applied.message, SetValue)
             and not applied.problem
         ):
-            self._experiment = self._experiment.with_value(
-                applied.message.path, applied.message.value
+            self._experiment = self._experiment.with_values(
+                {applied.message.path: applied.message.value}, check=False
             )
 
     def _ended(self) -> None:

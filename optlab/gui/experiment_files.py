@@ -19,6 +19,22 @@ from optlab.gui.panels.experiment_panel import ExperimentPanel
 FILE_KINDS = "Experiments (*.toml);;All files (*)"
 
 
+def load_experiment(path: Path) -> Experiment:
+    """Return the experiment in a file, unchecked if it names files or code of the user's own.
+
+    The editor has these checked in the background.
+
+    Raises:
+        InvalidInput: see :meth:`~optlab.experiment.Experiment.load`.
+    """
+    return _checked_inside(lambda check: Experiment.load(path, check=check))
+
+
+def _checked_inside(read: Callable[[bool], Experiment]) -> Experiment:
+    experiment = read(False)
+    return experiment if experiment.reads_outside() else read(True)
+
+
 class ExperimentFiles(QObject):
     """Opens experiments into the editor, and saves the one that it shows.
 
@@ -64,11 +80,13 @@ class ExperimentFiles(QObject):
                 "A run is in progress. Stop it before opening another experiment."
             )
             return False
-        return self.show(lambda: Experiment.load(path), path)
+        return self.show(lambda: load_experiment(path), path)
 
     def load_document(self, document: str) -> bool:
         """Show the experiment of a stored run, given as TOML, and return whether it is shown."""
-        return self.show(lambda: Experiment.from_toml(document))
+        return self.show(
+            lambda: _checked_inside(lambda check: Experiment.from_toml(document, check=check))
+        )
 
     def show(self, read: Callable[[], Experiment], file: Path | None = None) -> bool:
         """Show the experiment that ``read`` returns, and return whether it is shown.
@@ -81,7 +99,7 @@ class ExperimentFiles(QObject):
         """
         try:
             experiment = read()
-            if not self._may_discard_edits():
+            if not self.may_discard_edits("opening another one"):
                 return False
             self._show(experiment)
         except OptLabError as error:
@@ -105,7 +123,7 @@ class ExperimentFiles(QObject):
     def write(self, path: Path) -> None:
         """Save the experiment that the editor shows."""
         try:
-            write_atomically(path, self._panel.experiment().to_toml().encode())
+            write_atomically(path, self._panel.experiment(check=False).to_toml().encode())
         except OptLabError as error:
             self._banner.show_sentence(str(error), problem=True)
             return
@@ -121,15 +139,19 @@ class ExperimentFiles(QObject):
     def _mark_edits(self) -> None:
         self._window.setWindowModified(self._panel.edited)
 
-    def _may_discard_edits(self) -> bool:
-        """Ask what to do with edits, and return whether the experiment may be replaced."""
+    def may_discard_edits(self, before: str) -> bool:
+        """Ask what to do with edits, and return whether the experiment may go.
+
+        Args:
+            before: what the user is about to do, for the question.
+        """
         if not self._panel.edited:
             return True
         buttons = QMessageBox.StandardButton
         answer = QMessageBox.warning(
             self._window,
             "Save changes?",
-            "The experiment has been edited. Save the changes before opening another one?",
+            f"The experiment has been edited. Save the changes before {before}?",
             buttons.Save | buttons.Discard | buttons.Cancel,
             buttons.Save,
         )

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
-from PySide6.QtWidgets import QMainWindow, QMessageBox, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QCloseEvent, QShowEvent
+from PySide6.QtWidgets import QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core import paths
@@ -20,8 +20,10 @@ from optlab.core.errors import OptLabError
 from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.gui import theme
-from optlab.gui.bridge import RunBridge, TaskBridge, WorkerPrewarmer
+from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
+from optlab.gui.closing import may_stop_run
 from optlab.gui.diagnosis_controller import DiagnosisController
+from optlab.gui.dropped_files import DroppedFiles
 from optlab.gui.experiment_files import ExperimentFiles
 from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
@@ -34,10 +36,14 @@ from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.plots.value_export import StoredValues
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.secondary_windows import SecondaryWindows
+from optlab.gui.shown_run import ShownRun
+from optlab.gui.stored_runs import StoredRuns
 from optlab.gui.summary import summary
 from optlab.runners.train import RunnerChoice
-from optlab.store import Store
+from optlab.store import RunRecord
+from optlab.tasks.checking import CheckTask
 from optlab.tasks.preview import PreviewTask
+from optlab.tasks.stored_runs import RunCurves
 from optlab.training import events
 from optlab.training.control import (
     Advance,
@@ -76,9 +82,14 @@ class MainWindow(QMainWindow):
         self._runner = runner
         self._was_shown = False
         self._close_confirmed = False
+        self._start_when_checked: tuple[Message, ...] | None = None
         self._prewarmer = WorkerPrewarmer()
         self.bridge = RunBridge(self._prewarmer.pool, self)
-        self.preview = TaskBridge(self._prewarmer.pool, self)
+        # One worker reads the user's data for both.
+        turn = Turn(self)
+        self.checks = TaskBridge(self._prewarmer.pool, self, turn)
+        self.preview = TaskBridge(self._prewarmer.pool, self, turn)
+        self.stored_runs = StoredRuns(self)
         self.secondary_windows = SecondaryWindows(self._prewarmer, self)
         self.experiment_panel = ExperimentPanel()
         self.plots = PlotsPanel()
@@ -86,7 +97,6 @@ class MainWindow(QMainWindow):
         self.banner = Banner()
         self.diagnosis_panel = DiagnosisPanel()
         self.controls = ControlBar()
-        self.setAcceptDrops(True)
         self._build_layout()
         self.diagnosis_controller = DiagnosisController(
             self.bridge, self.experiment_panel, self.diagnosis_panel, self
@@ -95,6 +105,15 @@ class MainWindow(QMainWindow):
             self.experiment_panel, self._show_experiment, self.bridge, self.banner, self
         )
         self.recording = RecordingNotice(self.bridge, self.banner, self.controls, self)
+        self.shown_run = ShownRun(
+            self.bridge,
+            (self.plots.caption, self.instruments.caption),
+            (self.plots, self.instruments),
+            self,
+        )
+        self.dropped = DroppedFiles(
+            self, self.files.load, self.when_editable(self.secondary_windows.import_data)
+        )
         self.presets_menu = build_menus(self)
         self._connect_panels()
         self._connect_run()
@@ -137,6 +156,16 @@ class MainWindow(QMainWindow):
         panel.liveValueChanged.connect(lambda path, value: bridge.send(SetValue(path, value)))
         panel.pageRequested.connect(others.show_page)
         panel.previewRequested.connect(self._request_preview)
+        panel.checkRequested.connect(
+            lambda tables, fit_loss: self.checks.ask(CheckTask(tables, fit_loss))
+        )
+        panel.instrumentRefused.connect(self.instruments.show_problem)
+        self.checks.answered.connect(panel.show_check)
+        self.checks.failed.connect(panel.show_check_problem)
+        self.stored_runs.said.connect(controls.say)
+        self.stored_runs.failed.connect(self._show_problem)
+        self.stored_runs.interrupted.connect(self._offer_interrupted)
+        self.stored_runs.noticed.connect(self._show_notice)
         self.preview.answered.connect(panel.show_preview)
         self.preview.failed.connect(panel.show_preview_problem)
         self.diagnosis_controller.said.connect(controls.say)
@@ -188,32 +217,39 @@ class MainWindow(QMainWindow):
             self._begin((Advance(1),))
 
     def resume(self, run_id: str) -> None:
-        """Resume a stored run."""
-        try:
-            with Store.open() as store:
-                document = store.run(run_id).experiment
-            if not self.files.load_document(document):
-                return
-            self.show_stored(run_id)
-            self.bridge.resume(run_id, self._runner)
-            self.diagnosis_controller.begin(self.experiment_panel.experiment())
-        except OptLabError as error:
-            self.banner.show_sentence(str(error), problem=True)
+        """Resume a stored run, as soon as its curves have been read."""
+        self.stored_runs.read(run_id, self._resume)
+
+    def _resume(self, curves: RunCurves) -> None:
+        record = curves.record
+        if self.bridge.active or not self.files.load_document(record.experiment):
             return
+        self._show_curves(curves)
+        self.shown_run.resume(record)
+        self.bridge.resume(record.id, self._runner)
+        self.diagnosis_controller.begin(Experiment.from_toml(record.experiment, check=False))
         self._show_starting()
 
     def _begin(self, first: tuple[Message, ...]) -> None:
+        if self.experiment_panel.pending:
+            self._start_when_checked = first
+            self.controls.say("Starting when your data or model have been read…")
+            return
         try:
             experiment = self.experiment_panel.experiment()
-            self.plots.clear()
-            self.plots.set_path_note("")
-            self.instruments.clear()
-            self.plots.set_task(experiment.target_shape().task)
-            self.bridge.start(experiment, self._runner, first)
-            self.diagnosis_controller.begin(experiment)
         except OptLabError as error:
             self.controls.say(str(error), problem=True)
             return
+        self.stored_runs.drop()
+        self.plots.clear()
+        self.plots.set_path_note("")
+        self.instruments.clear()
+        checked = self.experiment_panel.checked
+        if checked is not None and checked.task is not None:
+            self.plots.set_task(checked.task)
+        self.shown_run.begin(experiment.title())
+        self.bridge.start(experiment, self._runner, first)
+        self.diagnosis_controller.begin(experiment)
         self._show_starting()
 
     def _show_starting(self) -> None:
@@ -310,18 +346,22 @@ class MainWindow(QMainWindow):
     # --- experiments and stored runs --------------------------------------------------------------
 
     def show_stored(self, run_id: str) -> None:
-        """Draw the curves of a stored run."""
+        """Draw the curves of a stored run, as soon as they have been read."""
+        self.stored_runs.read(run_id, self._show_curves)
+
+    def _show_curves(self, curves: RunCurves) -> None:
+        record = curves.record
         try:
-            with Store.open() as store:
-                record = store.run(run_id)
-                series = store.series(record.id)
-                experiment = Experiment.from_toml(record.experiment)
+            tables = Experiment.from_toml(record.experiment, check=False).to_dict()
         except OptLabError as error:
-            self.banner.show_sentence(str(error), problem=True)
+            self._show_problem(str(error))
             return
         self.plots.clear()
+        self.shown_run.show_stored(record)
         self.diagnosis_panel.clear()
-        self.plots.set_task(experiment.target_shape().task)
+        if curves.diagnosis.measured:
+            self.diagnosis_panel.show_findings(curves.diagnosis.findings, in_progress=False)
+        self.plots.set_task(curves.task)
         self.plots.set_followed(record.tracked)
         self.plots.set_value_source(StoredValues([record.id]))
         self.plots.set_path_note(_PATH_NOT_STORED)
@@ -330,17 +370,21 @@ class MainWindow(QMainWindow):
             record.seconds,
             {
                 name: events.Series(values.steps, values.values[:, None], values.columns)
-                for name, values in series.items()
+                for name, values in curves.series.items()
             },
         )
         self.plots.take(block)
         self.instruments.clear()
-        self.instruments.set_tables(experiment.to_dict().get(INSTRUMENTS, {}))
+        self.instruments.set_tables(tables.get(INSTRUMENTS, {}))
         self.instruments.take(block)
         self.plots.refresh()
         self.controls.say(
             f"Showing “{printable(record.title)}”, {record.status} after {record.steps:,} steps."
         )
+
+    def _show_problem(self, sentence: str) -> None:
+        self.controls.say("")
+        self.banner.show_sentence(sentence, problem=True)
 
     def show_runs(self) -> None:
         """Open the list of stored runs."""
@@ -378,6 +422,10 @@ class MainWindow(QMainWindow):
 
     def _experiment_changed(self, experiment: Experiment | None) -> None:
         self.controls.set_startable(experiment is not None, self.experiment_panel.problem())
+        first = self._start_when_checked
+        if first is not None and not self.experiment_panel.pending:
+            self._start_when_checked = None
+            self._begin(first)
 
     def _request_preview(self, section: dict[str, object]) -> None:
         # No worker may start before the first paint.
@@ -391,28 +439,6 @@ class MainWindow(QMainWindow):
         self.plots.set_colors(theme.current().plots)
         self.instruments.set_colors(theme.current().plots)
 
-    # --- dropped files ----------------------------------------------------------------------------
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # Qt's name
-        """Accept a file: an experiment is opened, any other file is imported as data."""
-        urls = event.mimeData().urls()
-        if len(urls) == 1 and urls[0].isLocalFile():
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: QDropEvent) -> None:  # Qt's name
-        """Open or import the file: see :meth:`dragEnterEvent`."""
-        path = Path(event.mimeData().urls()[0].toLocalFile())
-        event.acceptProposedAction()
-
-        def open_path() -> None:
-            if path.suffix == ".toml":
-                self.files.load(path)
-            else:
-                self.when_editable(self.secondary_windows.import_data)(str(path))
-
-        # The sender waits until the drop is over; a dialog would keep it waiting.
-        QTimer.singleShot(0, self, open_path)
-
     # --- opening and closing ----------------------------------------------------------------------
 
     def showEvent(self, event: QShowEvent) -> None:  # Qt's name
@@ -425,22 +451,19 @@ class MainWindow(QMainWindow):
     def _after_first_paint(self) -> None:
         self._prewarmer.begin()
         self.experiment_panel.request_preview()
-        try:
-            with Store.open() as store:
-                interrupted = [record for record in store.runs() if record.status == "interrupted"]
-                notice = store.notice
-        except OptLabError as error:
-            self.banner.show_sentence(str(error), problem=True)
+        self.stored_runs.look_for_interrupted()
+
+    def _show_notice(self, sentence: str) -> None:
+        self.banner.show_sentence(sentence, {"All runs…": self.show_runs}, problem=True)
+
+    def _offer_interrupted(self, record: RunRecord) -> None:
+        if self.bridge.active or self.stored_runs.reading:
             return
-        if notice:
-            self.banner.show_sentence(notice, {"All runs…": self.show_runs}, problem=True)
-        elif interrupted:
-            newest = interrupted[0]
-            self.banner.show_sentence(
-                f"“{printable(newest.title)}” was interrupted after {newest.steps:,} steps. "
-                "Everything up to there is saved.",
-                {"Resume": lambda: self.resume(newest.id), "All runs…": self.show_runs},
-            )
+        self.banner.show_sentence(
+            f"“{printable(record.title)}” was interrupted after {record.steps:,} steps. "
+            "Everything up to there is saved.",
+            {"Resume": lambda: self.resume(record.id), "All runs…": self.show_runs},
+        )
 
     def close_without_asking(self) -> None:
         """Stop and save the run in progress and close; for requests from outside the window."""
@@ -448,26 +471,19 @@ class MainWindow(QMainWindow):
         self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
-        """Ask while a run is in progress; then stop it, save it and close."""
-        if self.bridge.active and not self._close_confirmed and not self._confirm_close():
+        """Ask about a run in progress and about edits; then stop the run, save it and close."""
+        if not self._close_confirmed and not (
+            (not self.bridge.active or may_stop_run(self))
+            and self.files.may_discard_edits("closing")
+        ):
             event.ignore()
             return
+        # What is typed last is not looked up any more.
+        self.experiment_panel.blockSignals(True)
         self.secondary_windows.close_all()
         self.bridge.shut_down()
+        self.stored_runs.shut_down()
+        self.checks.shut_down()
         self.preview.shut_down()
         self._prewarmer.end()
         event.accept()
-
-    def _confirm_close(self) -> bool:
-        box = QMessageBox(
-            QMessageBox.Icon.Question,
-            "A run is in progress",
-            "A run is in progress. Stop it and close? It is saved and can be resumed later.",
-            QMessageBox.StandardButton.Cancel,
-            self,
-        )
-        stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
-        box.exec()
-        confirmed = box.clickedButton() is stop
-        box.deleteLater()
-        return confirmed

@@ -235,6 +235,7 @@ def _style_sheet(theme: Theme) -> str:
         padding: 5px 14px; border: 1px solid {theme.border}; border-radius: 5px;
         background: {theme.base}; color: {theme.text};
     }}
+    QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
     QPushButton:hover {{ border-color: {theme.accent}; }}
     QPushButton:pressed {{ background: {theme.window}; }}
     QPushButton:checked, QToolButton#toggle:checked {{

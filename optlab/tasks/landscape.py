@@ -6,13 +6,14 @@ Slices, the spectrum of the Hessian, and the nearest critical point.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optlab.core.lazy import torch
+from optlab.core.limits import MAX_WHOLE_SPECTRUM
 from optlab.curvature import critical_points
 from optlab.curvature.extremes import extremes
 from optlab.curvature.spectrum import convexity, density_of, full_spectrum_of, trace_of
@@ -41,8 +42,6 @@ START_OFFSET = 0.03
 """Distance from a critical point at which methods start, to show how they behave near it."""
 ESCAPE_STEPS = 40
 """Their number of steps."""
-MAX_EXACT_PARAMETERS = 1500
-"""Parameters up to which the full spectrum is computed."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +109,47 @@ class LineTask(Task):
 
 
 @dataclass(frozen=True)
+class PathConvexity:
+    """Where along the path of a run the objective is convex.
+
+    Attributes:
+        steps: of some points of the path.
+        lowest: the smallest eigenvalue of the Hessian at each.
+        convex: whether no eigenvalue is negative there, beyond rounding.
+    """
+
+    steps: tuple[int, ...]
+    lowest: Floats
+    convex: tuple[bool, ...]
+
+    @property
+    def sentence(self) -> str:
+        """Its summary, without a full stop."""
+        where = [step for step, holds in zip(self.steps, self.convex, strict=True) if holds]
+        named = (
+            f" (steps {', '.join(f'{step:,}' for step in where)})"
+            if 0 < len(where) < len(self.steps)
+            else ""
+        )
+        return (
+            f"the objective is convex at {len(where)} of {len(self.steps)} points of the "
+            f"path{named}"
+        )
+
+
+def path_convexity(subject: Subject) -> PathConvexity:
+    """Return the convexity of the objective at ``PATH_POINTS`` points of a path."""
+    count = len(subject.path)
+    points = np.unique(np.linspace(0, count - 1, PATH_POINTS).round().astype(int)).tolist()
+    lowest, convex = convexity(subject.landscape, subject.path[points])
+    return PathConvexity(
+        tuple(subject.at_steps[point] for point in points),
+        lowest.numpy(),
+        tuple(convex.tolist()),
+    )
+
+
+@dataclass(frozen=True)
 class SpectrumResult:
     """The Hessian's spectrum at a run's weights.
 
@@ -123,12 +163,14 @@ class SpectrumResult:
         products: number of Hessian products for them.
         trace, trace_error: estimate, and its standard error.
         grid, density: the spectral density ``[G]``; empty until it is computed.
-        negative: number of negative eigenvalues where the full spectrum was computed, else None.
+        negative, zero: numbers of negative eigenvalues and of those that count as zero where all
+            were computed, else None.
         rate: learning rate, where the steps are multiples of the gradient; None for other rules.
         factor: largest stable product of learning rate and λ₁ on a quadratic: 2, and more with
             momentum; see :func:`optlab.studies.stability.edge_factor`.
-        path_steps, path_lowest, path_convex: for a small model, steps of some points of the path,
-            the smallest eigenvalue at each, and whether no eigenvalue is negative there.
+        whole: all eigenvalues ``[P]``, ascending; empty where P exceeds
+            :data:`~optlab.core.limits.MAX_WHOLE_SPECTRUM`.
+        path: convexity along the path; None for a larger model, and until it is computed.
     """
 
     title: str
@@ -143,11 +185,18 @@ class SpectrumResult:
     grid: Floats
     density: Floats
     negative: int | None
+    zero: int | None
     rate: float | None
-    factor: float = 2.0
-    path_steps: tuple[int, ...] = ()
-    path_lowest: Floats = field(default_factory=lambda: np.zeros(0))
-    path_convex: tuple[bool, ...] = ()
+    factor: float
+    whole: Floats
+    path: PathConvexity | None = None
+
+    @property
+    def positive(self) -> int | None:
+        """Number of positive eigenvalues where all were computed, else None."""
+        if self.negative is None or self.zero is None:
+            return None
+        return self.parameters - self.negative - self.zero
 
 
 @dataclass(frozen=True)
@@ -183,6 +232,7 @@ class SpectrumTask(Task):
         optimizer = experiment_of(self.run_id).optimizer
         rate = getattr(optimizer, "lr", None) if optimizer.along_gradient else None
         empty = np.zeros(0)
+        whole = full_spectrum_of(hessian) if parameters <= MAX_WHOLE_SPECTRUM else None
         first = SpectrumResult(
             subject.title,
             subject.step,
@@ -195,27 +245,18 @@ class SpectrumTask(Task):
             float(estimate.standard_error[0]),
             empty,
             empty,
-            int(full_spectrum_of(hessian).negative[0])
-            if parameters <= MAX_EXACT_PARAMETERS
-            else None,
+            None if whole is None else int(whole.negative[0]),
+            None if whole is None else int(whole.zero[0]),
             rate,
             edge_factor(optimizer),
+            empty if whole is None else whole.values[0].numpy(),
         )
         yield first
         smooth = density_of(hessian)
         second = replace(first, grid=smooth.grid[0].numpy(), density=smooth.density[0].numpy())
         yield second
-        if parameters <= MAX_EXACT_PARAMETERS:
-            full = with_path(self.run_id, self.examples)
-            points = np.unique(np.linspace(0, len(full.path) - 1, PATH_POINTS).round().astype(int))
-            lowest, convex = convexity(full.landscape, full.path[points.tolist()])
-            steps = tuple(full.at_steps[point] for point in points)
-            yield replace(
-                second,
-                path_steps=steps,
-                path_lowest=lowest.numpy(),
-                path_convex=tuple(convex.tolist()),
-            )
+        if parameters <= MAX_WHOLE_SPECTRUM:
+            yield replace(second, path=path_convexity(with_path(self.run_id, self.examples)))
 
 
 @dataclass(frozen=True)
@@ -289,7 +330,7 @@ class CriticalPointTask(Task):
         # The methods use all examples, for which a critical point of some is none.
         if (
             not result.runs_off
-            and subject.theta.shape[1] <= MAX_EXACT_PARAMETERS
+            and subject.theta.shape[1] <= MAX_WHOLE_SPECTRUM
             and len(subject.x) == len(experiment.dataset.load().training)
         ):
             yield replace(result, escapes=run_escapes(experiment, search.theta))

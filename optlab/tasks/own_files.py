@@ -13,6 +13,7 @@ from optlab.outside.datafiles.preview import Preview, preview
 from optlab.outside.own_models import sources
 from optlab.outside.own_models.records import Registration
 from optlab.outside.own_models.registering import register
+from optlab.outside.own_models.sources import Source
 from optlab.tasks.preview import DatasetPreview
 from optlab.tasks.preview import preview as dataset_preview
 from optlab.tasks.task import Task
@@ -40,6 +41,31 @@ class ImportTask(Task):
         yield first
         if not first.problem:
             yield dataset_preview(first.section())
+
+
+@dataclass(frozen=True)
+class SourceTask(Task):
+    """Read the source of a model; the result is a :class:`~optlab.outside.own_models.sources.Source`.
+
+    The class is not executed, but looking for a module may import its parent packages.
+
+    Attributes:
+        what: path or dotted name, and ``:Class`` where the source has several.
+    """
+
+    what: str
+
+    def run(self, controls: Controls) -> Iterator[Source]:
+        """Read the source; see :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+
+        Raises:
+            InvalidInput: there is no such file, module or class.
+        """
+        with contextlib.redirect_stdout(sys.stderr):
+            yield sources.find(self.what)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
-"""Tasks that read the store, so that the window does not wait for the disk or for a migration."""
+"""Tasks that use the store, so that the window does not wait for the disk or for a migration."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from optlab.core.data import LearningTask
 from optlab.store import RunRecord, Store, StoredSeries
+from optlab.store.export import export
+from optlab.tasks.diagnosis import RunDiagnosis, diagnosis_of
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
@@ -17,10 +21,12 @@ class RunList:
     Attributes:
         records: the newest first.
         hidden: what is damaged; see :attr:`optlab.store.Store.notice` and ``hidden``.
+        notice: what was done about a damaged store when it was opened, or "".
     """
 
     records: tuple[RunRecord, ...]
     hidden: str
+    notice: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,8 @@ class RunListTask(Task):
         """
         with Store.open() as store:
             records = tuple(store.runs())
-            yield RunList(records, " ".join(filter(None, (store.notice, store.hidden))))
+            hidden = " ".join(filter(None, (store.notice, store.hidden)))
+            yield RunList(records, hidden, store.notice)
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,18 @@ class RunCurves:
     Attributes:
         record: of the run.
         series: name → values.
+        diagnosis: what limits it.
     """
 
     record: RunRecord
     series: Mapping[str, StoredSeries]
+    diagnosis: RunDiagnosis
+
+    @property
+    def task(self) -> LearningTask:
+        """The learning task, as far as the series tell: a regression has none of an error."""
+        errors = any(name.endswith("_error") for name in self.series)
+        return "classes" if errors or not self.series else "regression"
 
 
 @dataclass(frozen=True)
@@ -79,4 +94,61 @@ class RunCurvesTask(Task):
         """
         with Store.open_readonly() as store:
             record = store.run(self.run_id)
-            yield RunCurves(record, store.series(record.id))
+            series = store.series(record.id)
+            diagnosis = diagnosis_of(record, series, store.controls(record.id))
+            yield RunCurves(record, series, diagnosis)
+
+
+@dataclass(frozen=True)
+class DeleteRunTask(Task):
+    """Delete a run; the result is the :class:`RunList` that remains.
+
+    Attributes:
+        run_id: its id.
+    """
+
+    run_id: str
+
+    def run(self, controls: Controls) -> Iterator[RunList]:
+        """Delete the run; see :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+
+        Raises:
+            InvalidInput: there is no such run, or it is in progress.
+            StoreError: it cannot be deleted.
+        """
+        with Store.open() as store:
+            store.delete(self.run_id)
+            yield RunList(tuple(store.runs()), store.hidden)
+
+
+@dataclass(frozen=True)
+class ExportRunTask(Task):
+    """Write the series of a run to a file; the result is its path.
+
+    Attributes:
+        run_id: its id.
+        format: ``csv`` or ``parquet``.
+        path: of the file, which is replaced.
+    """
+
+    run_id: str
+    format: str
+    path: Path
+
+    def run(self, controls: Controls) -> Iterator[Path]:
+        """Write the file; see :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+
+        Raises:
+            InvalidInput: there is no such run, or the path is not usable.
+            MissingPart: the format needs a library that is not installed.
+            StoreError: the run cannot be read, or the file cannot be written.
+        """
+        with Store.open_readonly() as store:
+            export(store, self.run_id, self.format, self.path, force=True)
+        yield self.path

@@ -219,3 +219,78 @@ def test_that_a_stored_run_is_not_changed_or_trained(
 ) -> None:
     assert main(["spectrum", run, "--steps", "5"]) == 2
     assert "do not go with it" in capsys.readouterr().err
+
+
+def test_that_convexity_along_the_path_agrees_with_all_eigenvalues_at_its_end(
+    capsys: pytest.CaptureFixture[str], run: str
+) -> None:
+    found = answer(capsys, "spectrum", run, "--convexity", "--whole")
+    along, whole = found["convexity"], found["whole"]
+    assert len(along["steps"]) == len(along["lowest"]) == len(along["convex"]) == 11
+    assert along["steps"][0] == 0 and along["steps"][-1] == 30
+    assert along["lowest"][-1] == pytest.approx(whole["eigenvalues"][0], rel=1e-6)
+    assert along["convex"][-1] == (whole["negative"] == 0)
+    assert main(["spectrum", run, "--convexity"]) == 0
+    assert along["sentence"] in capsys.readouterr().out
+
+
+def test_that_a_quadratic_objective_is_convex_all_along_its_path(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "quadratic.toml"
+    path.write_text(
+        '[dataset]\nname = "least_squares"\n[model]\nname = "linear"\n'
+        '[loss]\nname = "squared_error"\n'
+    )
+    along = answer(capsys, "spectrum", str(path), "--steps", "20", "--convexity")["convexity"]
+    assert all(along["convex"]) and len(along["convex"]) == 11
+    np.testing.assert_allclose(along["lowest"], along["lowest"][0], rtol=1e-6)
+
+
+def test_that_methods_start_beside_the_critical_point(
+    capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    (found,) = answer(capsys, "critical", file, "--steps", "50", "--methods")
+    methods = {method["method"]: method for method in found["methods"]}
+    assert len(methods) == 3
+    newton = next(method for label, method in methods.items() if label.startswith("Newton"))
+    # Newton's method returns to the point beside which it starts, whatever its kind.
+    assert newton["distance"] < 0.03 and newton["objective"] == pytest.approx(found["value"], 1e-3)
+    assert main(["critical", file, "--methods", "--here"]) == 2
+    assert "--here" in capsys.readouterr().err
+
+
+def test_that_the_diagnosis_of_a_stored_run_names_evidence_and_remedies(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tables = {
+        "device": "cpu",
+        "dataset": {"name": "diabetes"},
+        "model": {"name": "linear"},
+        "loss": {"name": "squared_error"},
+        "optimizer": {"name": "sgd", "lr": 0.24},
+        "batches": {"name": "never_shuffled", "size": 0},
+        "budget": {"steps": 400},
+    }
+    experiment = Experiment.from_dict(tables)
+    with Store.open() as store:
+        writer = store.begin([experiment], "thread")
+        for event in session([experiment], Inbox()):
+            writer.record(event)
+        writer.close()
+        name = store.runs()[0].id
+    found = answer(capsys, "diagnose", name[:-1])
+    assert found["run"] == name and found["measured"]
+    rising = next(finding for finding in found["findings"] if finding["name"] == "rising")
+    assert rising["sentence"].endswith(".") and rising["evidence"] and rising["remedies"]
+    assert main(["diagnose", name]) == 0
+    text = capsys.readouterr().out
+    assert rising["sentence"] in text and "--set optimizer.lr=" in text
+
+
+def test_that_a_sound_run_has_no_findings_and_a_missing_one_is_refused(
+    capsys: pytest.CaptureFixture[str], run: str
+) -> None:
+    assert isinstance(answer(capsys, "diagnose", run)["findings"], list)
+    assert main(["diagnose", "nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err

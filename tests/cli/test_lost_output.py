@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
 
-from optlab.cli.app import app
+from optlab.cli.app import _command_line
 from optlab.core import streams
 from optlab.entry import main
 from optlab.store import Store
@@ -101,7 +100,7 @@ def test_a_run_is_stored_whole_although_its_output_is_closed() -> None:
         assert store.hidden == ""
 
 
-NAMES = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+NAMES = sorted(_command_line([]).commands)
 
 
 @pytest.mark.parametrize("command", NAMES)

@@ -60,8 +60,7 @@ def open_window(qtbot: QtBot) -> Iterator[Callable[..., MainWindow]]:
 
     yield build
     for window in windows:
-        window.bridge.shut_down()
-        window.close()
+        window.close_without_asking()
 
 
 def experiment(**changes: object) -> Experiment:
@@ -471,6 +470,7 @@ def test_that_an_interrupted_run_is_offered_and_can_be_resumed(
     qtbot.waitUntil(lambda: not window.banner.isHidden(), timeout=20_000)
     assert "was interrupted" in window.banner.message.text()
     next(button for button in window.banner.buttons if button.text() == "Resume").click()
+    qtbot.waitUntil(lambda: window.bridge.active, timeout=20_000)
     wait_idle(qtbot, window)
     with Store.open() as store:
         record = store.runs()[0]
@@ -490,8 +490,11 @@ def test_that_a_stored_run_can_be_looked_at_again(
     dialog = RunsDialog(window)
     qtbot.addWidget(dialog)
     dialog.showRequested.connect(window.show_stored)
+    qtbot.waitUntil(dialog.show_button.isEnabled, timeout=20_000)
     dialog.show_button.click()
-    assert last_step(window.plots.plot(LossPlot), "batch_loss") == 300
+    qtbot.waitUntil(
+        lambda: last_step(window.plots.plot(LossPlot), "batch_loss") == 300, timeout=20_000
+    )
     assert last_step(window.plots.plot(LossPlot), "validation_loss") == 300
 
 

@@ -46,8 +46,7 @@ def window(qtbot: QtBot, request: pytest.FixtureRequest) -> Iterator[MainWindow]
     opened.show()
     qtbot.waitExposed(opened)
     yield opened
-    opened.bridge.shut_down()
-    opened.close()
+    opened.close_without_asking()
 
 
 def wait_idle(qtbot: QtBot, window: MainWindow) -> None:

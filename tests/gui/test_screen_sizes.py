@@ -16,7 +16,10 @@ from PySide6.QtCore import QRect, QTimer
 from PySide6.QtWidgets import QPushButton
 from optlab.gui import theme
 from optlab.gui.app import create_application
+from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
+from optlab.gui.landscape.landscape_window import LandscapeWindow
 from optlab.gui.main_window import MainWindow
+from optlab.gui.surfaces.surface_window import SurfaceWindow
 from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.help_page import HelpPage
@@ -72,6 +75,9 @@ dialogs = [
     RegisterDialog(window._prewarmer, window),
     RunsDialog(window),
     TestPartDialog(window._prewarmer, "no such run", window),
+    LandscapeWindow(window._prewarmer),
+    SurfaceWindow(window._prewarmer),
+    DemonstrationWindow(window._prewarmer),
 ]
 for dialog in dialogs:
     dialog.show()

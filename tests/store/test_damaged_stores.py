@@ -383,6 +383,7 @@ def test_that_an_old_store_is_salvaged_into_the_present_version(home, runs):
     connection = sqlite3.connect(home / "optlab.sqlite", isolation_level=None)
     for table in ("runs", "bundles", "snapshots", "controls"):
         connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
+    connection.execute("ALTER TABLE runs DROP COLUMN files")
     connection.execute("PRAGMA user_version = 1")
     connection.close()
     _zero_page(home, _root(home, "sqlite_autoindex_chunks_1"))

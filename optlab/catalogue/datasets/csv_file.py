@@ -84,6 +84,9 @@ class CSVFile(Dataset):
     def input_names(self) -> Sequence[str]:
         return self._table().names
 
+    def reads_outside(self) -> bool:
+        return bool(self.path)
+
     def short_name(self) -> str:
         return Path(self.path).name or self.name
 

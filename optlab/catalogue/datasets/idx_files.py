@@ -78,6 +78,9 @@ class IDXFiles(Dataset):
         pair = self._pairs()[1]
         return None if pair is None else self._as_float(pair)
 
+    def reads_outside(self) -> bool:
+        return bool(self.images)
+
     def short_name(self) -> str:
         return Path(self.images).name or self.name
 

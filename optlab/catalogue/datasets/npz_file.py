@@ -67,6 +67,9 @@ class NPZFile(Dataset):
         examples = self._examples()
         return examples.x.astype(np.float64), examples.y.copy()
 
+    def reads_outside(self) -> bool:
+        return bool(self.path)
+
     def short_name(self) -> str:
         return Path(self.path).name or self.name
 

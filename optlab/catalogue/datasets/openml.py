@@ -87,6 +87,9 @@ class OpenML(Dataset):
     def input_names(self) -> Sequence[str]:
         return self._data().input_names
 
+    def reads_outside(self) -> bool:
+        return bool(self.set)
+
     def short_name(self) -> str:
         return self.set or self.name
 

@@ -435,3 +435,9 @@ def chosen(tables: Mapping[str, Any]) -> tuple[Instrument, ...]:
             )
         built[name] = instrument.build(values, where)
     return tuple(built[name] for name in registry.names("instrument") if name in built)
+
+
+def instrument_of(field: str) -> str:
+    """Return the instrument to which the dotted path of a field belongs, or ""."""
+    section, name, *_ = *field.split("."), "", ""
+    return name if section == INSTRUMENTS else ""

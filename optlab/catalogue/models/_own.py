@@ -40,6 +40,9 @@ class OwnModel(Model):
             return str(error)
         return ""
 
+    def reads_outside(self) -> bool:
+        return True
+
     def layout(self, shape: DataShape) -> Layout:
         # Loaded each time, since the user may have withdrawn the confirmation.
         cls: Any = sources.load(self.registration)

@@ -34,9 +34,11 @@ from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.formula import FormulaView
+from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.item_models.result_table_model import ResultTableModel
 from optlab.gui.panels.tile import Tile
 from optlab.gui.plots.result_plot import ResultPlot
+from optlab.gui.plots.subject import set_subject
 from optlab.studies import demonstrations
 from optlab.studies.demonstrations.base import DemonstrationResult, Table
 from optlab.tasks.demonstrations import DemonstrationTask
@@ -55,7 +57,7 @@ class DemonstrationWindow(QMainWindow):
     def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Demonstrations – OptLab")
-        self.resize(1360, 860)
+        resize_to_screen(self, 1360, 860)
         self.tasks = TaskBridge(prewarmer.pool, self)
         self.list = QListWidget()
         self.sentence, self.note, self.source, self.status_label = (
@@ -157,7 +159,7 @@ class DemonstrationWindow(QMainWindow):
         split.addWidget(page_right)
         split.setStretchFactor(1, 1)
         split.setSizes([400, 960])
-        self.setCentralWidget(split)
+        self.setCentralWidget(scrollable(split))
 
     def _connect(self) -> None:
         self.list.currentItemChanged.connect(lambda now, _before: self._select(now))
@@ -203,6 +205,8 @@ class DemonstrationWindow(QMainWindow):
             return
         demonstration = demonstrations.get(item.data(_NAME))
         about = page(demonstration)
+        set_subject(self, demonstration.label)
+        self.setWindowTitle(f"{demonstration.label} – Demonstrations – OptLab")
         self.sentence.setText(f"<b>{about.sentence}</b> {' '.join(about.explanation)}")
         self.note.setText(demonstration.note)
         self.note.setVisible(bool(demonstration.note))

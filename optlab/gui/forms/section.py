@@ -67,3 +67,14 @@ class Section(QFrame):
         self.content.setVisible(opened)
         self.summary.setVisible(not opened)
         self._inner.setContentsMargins(12, 2 if opened else 0, 12, 12 if opened else 0)
+
+
+def stacked(*widgets: QWidget) -> QWidget:
+    """Return a widget with these widgets below each other."""
+    column = QWidget()
+    layout = QVBoxLayout(column)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(8)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return column

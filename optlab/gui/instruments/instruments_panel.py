@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLay
 from optlab.catalogue.instruments.base import Instrument
 from optlab.core import registry
 from optlab.gui.instruments.instrument_card import InstrumentCard
+from optlab.gui.panels.run_caption import RunCaption
 from optlab.gui.plots.colors import PlotColors
 from optlab.training.events import InstrumentCosts, InstrumentImage, SeriesBlock
 
@@ -42,6 +43,8 @@ class InstrumentsPanel(QScrollArea):
         )
         intro.setWordWrap(True)
         intro.setProperty("role", "muted")
+        self.caption = RunCaption()
+        layout.addWidget(self.caption)
         layout.addWidget(intro)
         groups: dict[str, list[InstrumentCard]] = {}
         for component in registry.components("instrument"):

@@ -1,6 +1,7 @@
 """The spectral density of the Hessian on a logarithmic axis.
 
-Vertical lines mark the extreme eigenvalues and the edge of stability.
+Vertical lines mark the eigenvalues, all of a small model and the extreme ones of a larger, and the
+edge of stability.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ class DensityPlot(PlotFrame):
         self._result: SpectrumResult | None = None
         self.curve = pg.PlotCurveItem(antialias=True)
         self.ends = pg.PlotCurveItem(connect="pairs", antialias=True)
+        self.all = pg.PlotCurveItem(connect="pairs", antialias=True)
         self.edge = pg.InfiniteLine(angle=90, movable=False)
-        for item in (self.curve, self.ends, self.edge):
+        for item in (self.curve, self.all, self.ends, self.edge):
             self.canvas.view.addItem(item, ignoreBounds=True)
 
     def show_spectrum(self, result: SpectrumResult | None) -> None:
@@ -58,6 +60,9 @@ class DensityPlot(PlotFrame):
         self.ends.setPen(pg.mkPen(self.colors.curve(1), width=2))
         height = bottom + 0.12 * (top - bottom)
         self.ends.setData(np.repeat(ends, 2), np.tile([bottom, height], len(ends)))
+        height = bottom + 0.06 * (top - bottom)
+        self.all.setPen(pg.mkPen(self.colors.curve(0), width=1))
+        self.all.setData(np.repeat(result.whole, 2), np.tile([bottom, height], len(result.whole)))
         self.edge.setVisible(result.rate is not None)
         if result.rate is not None:
             self.edge.setPen(pg.mkPen(self.colors.curve(2), width=1.5))

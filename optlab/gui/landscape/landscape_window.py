@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import numpy as np
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QShowEvent
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCloseEvent, QShowEvent, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -24,10 +24,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from optlab.core.errors import OptLabError
+from optlab.core.limits import MAX_WHOLE_SPECTRUM
 from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
+from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.landscape.density_plot import DensityPlot
 from optlab.gui.landscape.line_slice_plot import LineSlicePlot
 from optlab.gui.panels.tile import Tile
@@ -35,8 +36,8 @@ from optlab.gui.plots.contour_plot import ContourPlot
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.relief import Relief, Track
 from optlab.gui.plots.relief_view import ReliefView
+from optlab.gui.plots.subject import set_subject
 from optlab.gui.plots.ticks import readable
-from optlab.store import Store
 from optlab.tasks.landscape import (
     ESCAPE_STEPS,
     EXAMPLES,
@@ -49,7 +50,9 @@ from optlab.tasks.landscape import (
     SpectrumTask,
 )
 from optlab.tasks.slicing import Along, LineSlice, PlaneSlice
+from optlab.tasks.stored_runs import RunList, RunListTask
 
+_TITLE = "Loss landscape – OptLab"
 _PLANES: dict[Along, str] = {
     "path": "First two principal components of the path",
     "random": "Two random directions, filter-normalized",
@@ -69,10 +72,12 @@ class LandscapeWindow(QMainWindow):
 
     def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Loss landscape – OptLab")
-        self.resize(1320, 860)
-        self._shown_once = False
-        self.tasks = TaskBridge(prewarmer.pool, self)
+        self.setWindowTitle(_TITLE)
+        resize_to_screen(self, 1320, 860)
+        self._shown_once = self._compute_first = False
+        self._chosen = ""
+        self._runs_model: QStandardItemModel | None = None
+        self.tasks, self.listing = TaskBridge(prewarmer.pool, self), TaskBridge(None, self)
         self.run, self.other, self.plane = QComboBox(), QComboBox(), QComboBox()
         self.points, self.examples, self.seed = QSpinBox(), QSpinBox(), QSpinBox()
         self.contours, self.view, self.line, self.density = (
@@ -117,7 +122,7 @@ class LandscapeWindow(QMainWindow):
         self.eigenvalues.verticalHeader().hide()
         self.eigenvalues.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.eigenvalues.horizontalHeader().setStretchLastSection(True)
-        self.eigenvalues.setAccessibleName("Extreme eigenvalues")
+        self.eigenvalues.setAccessibleName("Eigenvalues")
         self.result_text.setWordWrap(True)
         self.result_text.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.result_text.setContentsMargins(12, 8, 12, 8)
@@ -138,7 +143,7 @@ class LandscapeWindow(QMainWindow):
         self.tabs.addTab(
             _side_by_side(
                 Tile("Spectrum of the Hessian", self.density),
-                Tile("Extreme eigenvalues", self.eigenvalues),
+                Tile("Eigenvalues", self.eigenvalues),
             ),
             "Spectrum",
         )
@@ -171,7 +176,7 @@ class LandscapeWindow(QMainWindow):
         layout.addLayout(numbers)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.status_label)
-        self.setCentralWidget(page)
+        self.setCentralWidget(scrollable(page))
         self._set_busy(False)
 
     def _connect(self) -> None:
@@ -180,6 +185,8 @@ class LandscapeWindow(QMainWindow):
         self.plane.currentIndexChanged.connect(lambda _index: self._update_enabled())
         self.tabs.currentChanged.connect(lambda _index: self._update_enabled())
         self.run.currentIndexChanged.connect(lambda _index: self._clear_results())
+        self.listing.answered.connect(self._show_runs)
+        self.listing.failed.connect(self._failed)
         self.tasks.answered.connect(self._show_result)
         self.tasks.failed.connect(self._failed)
         self.tasks.finished.connect(lambda: self._set_busy(False))
@@ -194,34 +201,47 @@ class LandscapeWindow(QMainWindow):
     # --- runs -----------------------------------------------------------------
 
     def reload(self) -> None:
-        """Reload the list of runs, keeping the selection."""
-        try:
-            with Store.open_readonly() as store:
-                records = [record for record in store.runs() if not record.going]
-        except OptLabError as error:
-            self._show_status(str(error), problem=True)
-            return
-        for box in (self.run, self.other):
-            chosen = box.currentData()
-            box.blockSignals(True)
-            box.clear()
-            for record in records:
-                box.addItem(
-                    f"{printable(record.title)} · {record.steps:,} steps · {record.id}", record.id
-                )
-            box.setCurrentIndex(max(0, box.findData(chosen)))
-            box.blockSignals(False)
-        if not records:
-            self._show_status(
-                "No run is stored yet: press Start in the main window and return when the run has "
-                "ended."
+        """Read the list of runs again, keeping the selection."""
+        self.listing.ask(RunListTask())
+        self._show_status("Loading the list of runs…")
+
+    def _show_runs(self, runs: RunList) -> None:
+        records = [record for record in runs.records if not record.going]
+        before = self.run.currentData()
+        chosen, self._chosen = self._chosen, ""
+        selected = {self.run: chosen or before, self.other: self.other.currentData()}
+        model = QStandardItemModel(self)
+        for record in records:
+            item = QStandardItem(
+                f"{printable(record.title)} · {record.steps:,} steps · {record.id}"
             )
+            item.setData(record.id, Qt.ItemDataRole.UserRole)
+            model.appendRow(item)
+        for box, run in selected.items():
+            box.blockSignals(True)
+            box.setModel(model)
+            box.setCurrentIndex(max(0, box.findData(run)) if records else -1)
+            box.blockSignals(False)
+        if self._runs_model is not None:
+            self._runs_model.deleteLater()
+        self._runs_model = model
+        self._show_status(
+            ""
+            if records
+            else "No run is stored yet: press Start in the main window and return when the run has "
+            "ended."
+        )
         self._update_enabled()
+        if self.run.currentData() != before:
+            self._clear_results()
+        if self._compute_first and records:
+            self._compute_first = False
+            self.compute()
 
     def choose(self, run_id: str) -> None:
-        """Select a run."""
+        """Select a run, as soon as the list has been read."""
+        self._chosen = run_id
         self.reload()
-        self.run.setCurrentIndex(self.run.findData(run_id))
 
     def _update_enabled(self) -> None:
         tab = self.tabs.tabText(self.tabs.currentIndex())
@@ -241,6 +261,9 @@ class LandscapeWindow(QMainWindow):
         self.eigenvalues.setRowCount(0)
         self.norms.remove_all()
         self.result_text.setText("")
+        run = self.run.currentText()
+        set_subject(self, run)
+        self.setWindowTitle(f"{run} – Loss landscape – OptLab" if run else _TITLE)
 
     # --- requests ---------------------------------------------------------------
 
@@ -329,11 +352,7 @@ class LandscapeWindow(QMainWindow):
 
     def _show_spectrum(self, result: SpectrumResult) -> None:
         self.density.show_spectrum(result)
-        rows = [(f"λ{_subscript(number)}", value) for number, value in enumerate(result.top, 1)]
-        rows += [
-            (f"λ₋{_subscript(number)}" if number > 1 else "smallest", value)
-            for number, value in reversed(list(enumerate(result.bottom, 1)))
-        ]
+        rows = _eigenvalue_rows(result)
         self.eigenvalues.setRowCount(len(rows))
         for row, (name, value) in enumerate(rows):
             self.eigenvalues.setItem(row, 0, QTableWidgetItem(name))
@@ -343,8 +362,7 @@ class LandscapeWindow(QMainWindow):
             f"trace {readable(result.trace, 4)} ± {readable(result.trace_error, 2)}",
             f"{result.products} Hessian products, relative residual {readable(result.residual, 2)}",
         ]
-        if result.negative is not None:
-            parts.append(f"{result.negative:,} of {result.parameters:,} eigenvalues are negative")
+        parts.append(_sign_counts(result))
         if result.rate is not None and result.top[0] > 0.0:
             edge = result.factor / float(result.top[0])
             side = "below" if result.rate < edge else "above"
@@ -353,21 +371,8 @@ class LandscapeWindow(QMainWindow):
                 f"of {readable(result.factor, 3)}/λ₁ = {readable(edge, 3)}; "
                 f"the run's {readable(result.rate, 3)} is {side} it"
             )
-        if result.path_steps:
-            convex = [
-                step
-                for step, holds in zip(result.path_steps, result.path_convex, strict=True)
-                if holds
-            ]
-            where = (
-                f" (steps {', '.join(f'{step:,}' for step in convex)})"
-                if 0 < len(convex) < len(result.path_steps)
-                else ""
-            )
-            parts.append(
-                f"the objective is convex at {len(convex)} of {len(result.path_steps)} points of "
-                f"the path{where}"
-            )
+        if result.path is not None:
+            parts.append(result.path.sentence)
         self._show_status("; ".join(parts) + ".")
 
     def _show_point(self, result: CriticalPointResult) -> None:
@@ -413,13 +418,12 @@ class LandscapeWindow(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:  # Qt's name
         super().showEvent(event)
         if not self._shown_once:
-            self._shown_once = True
+            self._shown_once = self._compute_first = True
             self.reload()
-            if self.run.count():
-                QTimer.singleShot(0, self, self.compute)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
         self.tasks.shut_down()
+        self.listing.shut_down()
         self.closed.emit()
         event.accept()
 
@@ -450,6 +454,32 @@ def _escape_table(result: CriticalPointResult) -> str:
     return (
         f"<p><b>After {ESCAPE_STEPS} steps from a point at a distance of {START_OFFSET:g}:</b></p>"
         f"<table>{head}{rows}</table>"
+    )
+
+
+def _eigenvalue_rows(result: SpectrumResult) -> list[tuple[str, float]]:
+    """Return name and value of all eigenvalues, or of those at both ends, the largest first."""
+    if len(result.whole):
+        return [
+            (f"λ{_subscript(number)}", float(value))
+            for number, value in enumerate(result.whole[::-1], 1)
+        ]
+    rows = [(f"λ{_subscript(number)}", float(value)) for number, value in enumerate(result.top, 1)]
+    return rows + [
+        (f"λ₋{_subscript(number)}" if number > 1 else "smallest", float(value))
+        for number, value in reversed(list(enumerate(result.bottom, 1)))
+    ]
+
+
+def _sign_counts(result: SpectrumResult) -> str:
+    if result.positive is None:
+        return (
+            f"signs are counted up to {MAX_WHOLE_SPECTRUM:,} parameters, where all eigenvalues are "
+            "computed"
+        )
+    return (
+        f"of {result.parameters:,} eigenvalues {result.negative:,} are negative, {result.zero:,} "
+        f"zero and {result.positive:,} positive"
     )
 
 

@@ -128,11 +128,17 @@ class DiagnosisPanel(QFrame):
         """
         if self._buffer.empty:
             return
+        self.show_findings(
+            diagnose(RunHistory(experiment, self._buffer.series(), self._buffer.columns)),
+            in_progress=in_progress,
+        )
+
+    def show_findings(self, findings: Sequence[Finding], *, in_progress: bool) -> None:
+        """Show findings, the most severe first, of a run that may be in progress."""
         self._in_progress = in_progress
-        findings = diagnose(RunHistory(experiment, self._buffer.series(), self._buffer.columns))
         if [finding.name for finding in findings] != [finding.name for finding in self._findings]:
             self._position = 0
-        self._findings = findings
+        self._findings = list(findings)
         self._show()
         self.show()
 

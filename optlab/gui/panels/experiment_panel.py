@@ -12,20 +12,24 @@ from typing import Any
 from PySide6.QtCore import QSize, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
-from optlab.catalogue.instruments.base import INSTRUMENTS
+from optlab.catalogue.instruments.base import INSTRUMENTS, instrument_of
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.fields import Field
-from optlab.experiment import Experiment, suited_initializer, suited_loss
+from optlab.experiment import Experiment
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General, section_of
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.field_editor import FieldEditor
 from optlab.gui.forms.fields_form import FieldsForm
-from optlab.gui.forms.section import Section
+from optlab.gui.forms.initializer_fit import InitializerFit
+from optlab.gui.forms.section import Section, stacked
 from optlab.gui.panels.data_preview import DataPreview
+from optlab.tasks.checking import ExperimentCheck, check, refused
 from optlab.tasks.preview import DatasetPreview
 
 _TYPING_MILLISECONDS = 150
 """Delay after the last keystroke before data are loaded for the preview."""
+_READING = "Reading your data or model…"
+_UNREAD = "Your data or model are still being read; try again when they have been."
 
 
 class ExperimentPanel(QScrollArea):
@@ -34,13 +38,17 @@ class ExperimentPanel(QScrollArea):
     Signals: ``experimentChanged(object)``: the experiment, or None while it is invalid;
     ``liveValueChanged(str, float)``: path and value of a field that was changed during a run;
     ``pageRequested(str, str)``: kind and name of a page to open; ``previewRequested(object)``: the
-    dataset section to preview.
+    dataset section to preview; ``checkRequested(object, bool)``: tables of an experiment with files
+    or code of the user's own, and whether to fit the loss: :meth:`show_check` takes the result;
+    ``instrumentRefused(str, str)``: name of an instrument that was switched off, and why.
     """
 
     experimentChanged = Signal(object)
     liveValueChanged = Signal(str, float)
     pageRequested = Signal(str, str)
     previewRequested = Signal(object)
+    checkRequested = Signal(object, bool)
+    instrumentRefused = Signal(str, str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -53,11 +61,16 @@ class ExperimentPanel(QScrollArea):
         self._problem = ""
         self._experiment: Experiment | None = None
         self._previewed: dict[str, Any] | None = None
+        self._checked: ExperimentCheck | None = None
+        self._pending: dict[str, Any] | None = None
+        self._fit_cause, self._loading = "", False
         self._title, self._title_typed = "", False
         self._titled: dict[str, Any] = {}
-        self._initialized_model = ""
         self._saved: dict[str, Any] = {}
         self.components = {kind: ComponentForm(kind) for kind in SECTIONS}
+        self._initializer_fit = InitializerFit(
+            self.components["model"], self.components["initializer"]
+        )
         self.plain = {name: FieldsForm(owner, name) for name, owner in PLAIN_SECTIONS.items()}
         self.general = FieldsForm(General, "")
         self.preview = DataPreview()
@@ -92,11 +105,11 @@ class ExperimentPanel(QScrollArea):
         ):
             form: QWidget = self.components[name] if name in self.components else self.plain[name]
             if name == "dataset":
-                form = _stacked(form, self.preview)
+                form = stacked(form, self.preview)
             elif name == "model":
-                form = _stacked(form, self.parameters)
+                form = stacked(form, self.parameters)
             elif name == "loss":
-                form = _stacked(form, self.loss_note)
+                form = stacked(form, self.loss_note)
             sections[name] = Section(section_of(name).title, form, opened=section_of(name).opened)
             layout.addWidget(sections[name])
         sections["general"] = Section(section_of("general").title, self.general, opened=False)
@@ -118,26 +131,47 @@ class ExperimentPanel(QScrollArea):
 
     # --- the experiment ---------------------------------------------------------------------------
 
-    def experiment(self) -> Experiment:
+    def experiment(self, *, check: bool = True) -> Experiment:
         """Return the experiment that is shown.
+
+        Args:
+            check: whether its parts must fit each other, for example to be trained.
 
         Raises:
             InvalidInput: the text of a field is invalid.
-            OptLabError: the fields make no valid experiment.
+            OptLabError: the fields make no valid experiment, or the check has not ended.
         """
         typed = self._typed_errors()
         if typed:
             path, sentence = typed[0]
             raise InvalidInput(sentence, path)
-        return Experiment.from_dict(self._tables())
+        experiment = Experiment.from_dict(self._tables(), check=False)
+        if not check:
+            return experiment
+        if self._pending is not None:
+            raise InvalidInput(_UNREAD)
+        if self._problem:
+            raise InvalidInput(self._problem, self._checked.field if self._checked else "")
+        return experiment
+
+    @property
+    def pending(self) -> bool:
+        """Whether the check of the experiment is in progress."""
+        return self._pending is not None
+
+    @property
+    def checked(self) -> ExperimentCheck | None:
+        """The last completed check, or None before the first one."""
+        return self._checked
 
     def set_experiment(self, experiment: Experiment) -> None:
-        """Show an experiment."""
+        """Show an experiment, which need not be checked."""
         self._fill(experiment)
         self._title, self._title_typed = experiment.general.title, False
         self._titled = self._subject()
         self.mark_saved()
-        self._check()
+        self._loading = experiment.reads_outside()
+        self._check("dataset" if self._loading else "")
 
     def mark_saved(self) -> None:
         """Take the current experiment as saved: :attr:`edited` compares with it from now on."""
@@ -154,12 +188,14 @@ class ExperimentPanel(QScrollArea):
         Raises:
             OptLabError: the experiment is invalid, or would be; nothing is changed then.
         """
-        self._fill(self.experiment().with_values(changes))
-        self._check()
+        experiment = self.experiment()
+        fits = any(path.startswith(("dataset.", "model.")) for path in changes)
+        self._fill(experiment.with_values(changes, check=not experiment.reads_outside()))
+        self._check("dataset" if fits and "loss.name" not in changes else "")
 
     def _fill(self, experiment: Experiment) -> None:
         tables = experiment.to_dict()
-        self._initialized_model = experiment.model.name
+        self._initializer_fit.accept(experiment.model.name)
         self._instruments = tables.get(INSTRUMENTS, {})
         for kind, form in self.components.items():
             form.set_values(tables[kind])
@@ -191,16 +227,19 @@ class ExperimentPanel(QScrollArea):
         """Switch an instrument on with these fields, or off with None.
 
         Returns:
-            why it cannot be switched on, or "".
+            why it cannot be switched on, or "". Where only the user's data or model show this, it
+            comes later, by ``instrumentRefused``.
         """
         before = self._instruments
         self._instruments = {key: table for key, table in before.items() if key != name}
         if values is not None:
             self._instruments[name] = values
             try:
-                Experiment.from_dict(self._tables())
+                experiment = Experiment.from_dict(self._tables(), check=False)
+                if not experiment.reads_outside():
+                    experiment.check()
             except OptLabError as error:
-                if _field_of(error).startswith(f"{INSTRUMENTS}."):
+                if instrument_of(error.field if isinstance(error, InvalidInput) else ""):
                     self._instruments = before
                     return str(error)
         self._check()
@@ -266,15 +305,13 @@ class ExperimentPanel(QScrollArea):
     # --- editing ----------------------------------------------------------------------------------
 
     def _edited(self, section: str) -> None:
-        if section in ("dataset", "model"):
-            self._fit_loss(section)
-            if section == "model":
-                self._fit_initializer()
+        if section == "model":
+            self._initializer_fit.fit(self._tables())
         elif section == "loss":
             self.loss_note.hide()
-        if section == "dataset":
+        elif section == "dataset":
             self._data_changed()
-        self._check()
+        self._check(section if section in ("dataset", "model") else "")
 
     def _general_edited(self, name: str) -> None:
         if name == "title":
@@ -288,79 +325,119 @@ class ExperimentPanel(QScrollArea):
             self.preview.show_loading()
         self._typing_timer.start()
 
-    def _fit_loss(self, section: str) -> None:
-        """Select another loss if the learning task needs one, and show a note."""
-        if self.components["dataset"].errors() or self.components["model"].errors():
-            return
-        try:
-            fitted = suited_loss(self._tables())
-        except OptLabError:
-            # The task cannot be determined yet; the check that follows shows why.
-            return
-        if fitted["name"] != self.chosen("loss"):
-            self.components["loss"].set_values(fitted)
-            cause = "this model" if section == "model" else "this data"
-            self.loss_note.setText(
-                f"The loss is now {self._label('loss')}, because the previous one does not suit "
-                f"{cause}."
-            )
-            self.loss_note.show()
-            self.sections["loss"].set_opened(True)
-
-    def _fit_initializer(self) -> None:
-        """Select the initializer that suits another model; the check shows what is wrong else."""
-        if self.components["model"].errors() or self.components["initializer"].errors():
-            return
-        model = self.chosen("model")
-        if model == self._initialized_model:
-            return
-        self._initialized_model = model
-        try:
-            fitted = suited_initializer(self._tables())
-        except OptLabError:
-            return
-        if fitted["name"] != self.chosen("initializer"):
-            self.components["initializer"].set_values(fitted)
-
     def _send_live_value(self, path: str) -> None:
         kind, _, name = path.partition(".")
         editor = self.components[kind].form.editors[name]
         if self._locked and not editor.error() and isinstance(editor.value(), int | float):
             self.liveValueChanged.emit(path, float(editor.value()))
 
-    def _check(self) -> None:
-        """Check the experiment, and show errors and everything that depends on it."""
+    def _check(self, fit_cause: str = "") -> None:
+        """Check the experiment, and show errors and everything that depends on it.
+
+        Args:
+            fit_cause: ``dataset`` or ``model`` where one has changed, so that another loss is
+                selected if the learning task needs one.
+        """
+        if fit_cause or self._pending is None:
+            self._fit_cause = fit_cause
+        self._pending = None
+        title = self._editors()["title"]
+        if not title.error() and title.value() != self._valid_title():
+            title.set_value(self._valid_title())
+        tables = self._tables()
+        try:
+            experiment = self.experiment(check=False)
+        except OptLabError as error:
+            self._conclude(refused(tables, error))
+            return
+        if not experiment.reads_outside():
+            self._conclude(check(tables, fit_loss=bool(self._fit_cause)))
+            return
+        self._pending = tables
+        if self._knows(tables):
+            self._show_checked(experiment, self._checked)
+        else:
+            self._show_checked(None, None)
+        self.checkRequested.emit(tables, bool(self._fit_cause))
+
+    def show_check(self, result: ExperimentCheck) -> None:
+        """Show the result of a requested check, unless the experiment has been edited since."""
+        if self._pending is not None and result.tables == self._pending:
+            self._conclude(result)
+
+    def show_check_problem(self, sentence: str) -> None:
+        """Show why the requested check failed."""
+        if self._pending is not None:
+            self._conclude(refused(self._pending, OptLabError(sentence)))
+
+    def _knows(self, tables: Mapping[str, Any]) -> bool:
+        """Return whether the last check found no problem with the same data and model."""
+        return (
+            self._checked is not None
+            and not self._checked.problem
+            and all(self._checked.tables[kind] == tables[kind] for kind in ("dataset", "model"))
+        )
+
+    def _conclude(self, result: ExperimentCheck) -> None:
+        self._pending = None
+        if result.loss != result.tables["loss"]:
+            self._select_loss(result.loss)
+        self._fit_cause, self._loading = "", False
+        self._checked = result
+        instrument = instrument_of(result.field)
+        if instrument in self._instruments:
+            del self._instruments[instrument]
+            self.instrumentRefused.emit(instrument, result.problem)
+            self._check()
+            return
+        experiment = None if result.problem else self.experiment(check=False)
+        self._show_checked(experiment, result)
+
+    def _select_loss(self, loss: Mapping[str, Any]) -> None:
+        """Select the loss that the learning task needs, and show a note."""
+        self.components["loss"].set_values(dict(loss))
+        cause = "this model" if self._fit_cause == "model" else "this data"
+        self.loss_note.setText(
+            f"The loss is now {self._label('loss')}, because the previous one does not suit {cause}."
+        )
+        self.loss_note.show()
+        self.sections["loss"].set_opened(True)
+        if self._loading:
+            self.mark_saved()
+
+    def _show_checked(self, experiment: Experiment | None, result: ExperimentCheck | None) -> None:
+        """Show an experiment with the result of its check.
+
+        Args:
+            experiment: None while it is invalid or being read.
+            result: None while it is being read.
+        """
         editors = self._editors()
-        if not editors["title"].error() and editors["title"].value() != self._valid_title():
-            editors["title"].set_value(self._valid_title())
         for editor in editors.values():
             editor.clear_experiment_error()
         for form in self.components.values():
             form.show_problem("")
-        try:
-            self._experiment = self.experiment()
-            self._problem = ""
-        except OptLabError as error:
-            self._experiment, self._problem = None, str(error)
-            field = _field_of(error)
-            section = field.partition(".")[0]
-            if field in editors:
-                if not editors[field].error():
-                    editors[field].show_experiment_error(str(error))
-            elif section in self.components:
-                self.components[section].show_problem(str(error))
-                self.sections[section].set_opened(True)
-        self._summarize()
+        self._experiment = experiment
+        self._problem = "" if experiment else result.problem if result else _READING
+        field = result.field if result and not experiment else ""
+        section = field.partition(".")[0]
+        if field in editors:
+            if not editors[field].error():
+                editors[field].show_experiment_error(self._problem)
+        elif section in self.components:
+            self.components[section].show_problem(self._problem)
+            self.sections[section].set_opened(True)
+        self._summarize(result)
         self.experimentChanged.emit(self._experiment)
 
-    def _summarize(self) -> None:
+    def _summarize(self, result: ExperimentCheck | None) -> None:
         for kind, form in self.components.items():
             self.sections[kind].set_summary(form.picker.currentText())
         experiment = self._experiment
         title = self.general.editors["title"].editor()
         assert isinstance(title, QLineEdit)
         title.setPlaceholderText(experiment.title() if experiment is not None else "")
-        if experiment is None:
+        if experiment is None or result is None:
             self.parameters.setText(self._problem)
             return
         self.sections["budget"].set_summary(f"{experiment.budget.steps:,} steps")
@@ -371,13 +448,7 @@ class ExperimentPanel(QScrollArea):
         self.sections["batches"].set_summary(
             f"{self._label('batches')} · {experiment.batches.size or 'all'}"
         )
-        layout = experiment.layout()
-        tensors = " · ".join(
-            f"{spec.name} {'×'.join(map(str, spec.shape))}"
-            for spec in layout.parameters
-            if spec.role == "weight"
-        )
-        self.parameters.setText(f"{layout.total:,} parameters: {tensors}")
+        self.parameters.setText(f"{result.parameters:,} parameters: {' · '.join(result.tensors)}")
 
     def _label(self, kind: str) -> str:
         return self.components[kind].picker.currentText()
@@ -425,19 +496,3 @@ class ExperimentPanel(QScrollArea):
         return [
             (path, editor.error()) for path, editor in self._editors().items() if editor.error()
         ]
-
-
-def _field_of(error: OptLabError) -> str:
-    """Return the dotted path of the field that an error names, or ""."""
-    return error.field if isinstance(error, InvalidInput) else ""
-
-
-def _stacked(*widgets: QWidget) -> QWidget:
-    """Return a widget with these widgets below each other."""
-    column = QWidget()
-    layout = QVBoxLayout(column)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(8)
-    for widget in widgets:
-        layout.addWidget(widget)
-    return column

@@ -112,6 +112,7 @@ class ImportDialog(QDialog):
         self.use_button.clicked.connect(self._use)
         self.tasks.answered.connect(self._show_result)
         self.tasks.failed.connect(self._say_problem)
+        self.finished.connect(lambda _result: self._typing_timer.stop())
         self.finished.connect(lambda _result: self.tasks.shut_down())
 
     def open_path(self, path: str) -> None:

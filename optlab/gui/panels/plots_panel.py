@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
+from optlab.gui.panels.run_caption import RunCaption
 from optlab.gui.panels.tile import Tile
 from optlab.gui.plots.colors import PlotColors
 from optlab.gui.plots.tiles import (
@@ -51,7 +52,10 @@ class PlotsPanel(QWidget):
             splitter.setSizes([1000] * splitter.count())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(columns)
+        layout.setSpacing(4)
+        self.caption = RunCaption()
+        layout.addWidget(self.caption)
+        layout.addWidget(columns, 1)
 
     @property
     def series(self) -> frozenset[str]:

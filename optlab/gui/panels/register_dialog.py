@@ -24,9 +24,9 @@ from PySide6.QtWidgets import (
 from optlab.core.errors import OptLabError
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen
-from optlab.outside.own_models import records, sources
+from optlab.outside.own_models import records
 from optlab.outside.own_models.sources import Source
-from optlab.tasks.own_files import Registered, RegisterTask
+from optlab.tasks.own_files import Registered, RegisterTask, SourceTask
 
 _WARNING = (
     "Registering executes this file, now and whenever an experiment on this machine names the "
@@ -48,13 +48,14 @@ class RegisterDialog(QDialog):
         self.setWindowTitle("Register a model of your own")
         resize_to_screen(self, 820, 680)
         self._source: Source | None = None
+        self._origin = ""
         self.tasks = TaskBridge(prewarmer.pool, self)
         self.path = QLineEdit()
         self.path.setPlaceholderText(
             "Python file or importable module; append :Class if it has several"
         )
         self.path.setAccessibleName("File or module")
-        file_button = QPushButton("File…")
+        self.file_button = QPushButton("File…")
         self.name = QLineEdit()
         self.name.setAccessibleName("Name")
         self.facts = QLabel("")
@@ -75,7 +76,7 @@ class RegisterDialog(QDialog):
         buttons.addButton(self.confirm_button, QDialogButtonBox.ButtonRole.ApplyRole)
         row = QHBoxLayout()
         row.addWidget(self.path)
-        row.addWidget(file_button)
+        row.addWidget(self.file_button)
         form = QFormLayout()
         form.addRow("File", row)
         form.addRow("Name  own.", self.name)
@@ -87,15 +88,20 @@ class RegisterDialog(QDialog):
         layout.addWidget(self.warning)
         layout.addWidget(self.message)
         layout.addWidget(buttons)
-        file_button.clicked.connect(self._choose)
-        self.path.editingFinished.connect(self._show_source)
+        buttons.rejected.connect(self.reject)
+        self._connect()
+        self._check()
+
+    def _connect(self) -> None:
+        self.file_button.clicked.connect(self._choose)
+        self.path.returnPressed.connect(self._show_source)
+        self.path.editingFinished.connect(self._show_other_source)
         self.name.textEdited.connect(lambda _text: self._check())
         self.confirm_button.clicked.connect(self._confirm)
-        buttons.rejected.connect(self.reject)
-        self.tasks.answered.connect(self._registered)
+        self.tasks.answered.connect(self._answered)
+        self.tasks.finished.connect(self._enable)
         self.tasks.failed.connect(self._failed)
         self.finished.connect(lambda _result: self.tasks.shut_down())
-        self._check()
 
     def open_path(self, origin: str) -> None:
         """Show the source of a file or module, without executing it."""
@@ -110,39 +116,52 @@ class RegisterDialog(QDialog):
             self.open_path(name)
 
     def _show_source(self) -> None:
-        origin = self.path.text().strip()
+        self._origin = origin = self.path.text().strip()
         self._source = None
         self.code.clear()
         self.facts.setText("")
         self._say("")
         if origin:
-            try:
-                self._source = sources.find(origin)
-            except OptLabError as error:
-                self._say(str(error), problem=True)
-        if self._source is not None:
-            self.code.setPlainText(self._source.content.decode("utf-8", "replace"))
-            self.facts.setText(
-                f"class {self._source.cls} in {self._source.path}\nSHA-256 {self._source.sha256}"
-            )
-            self.name.setText(records.name_of(self._source.cls))
+            self._say("Reading the source…")
+            self.tasks.ask(SourceTask(origin))
+        self._enable()
+
+    def _show_other_source(self) -> None:
+        """Show the source that the line names, unless it is the one that is shown.
+
+        A line loses the focus, too, when the user presses the button that confirms.
+        """
+        if self.path.text().strip() != self._origin:
+            self._show_source()
+
+    def _show(self, source: Source) -> None:
+        self._source = source
+        self.code.setPlainText(source.content.decode("utf-8", "replace"))
+        self.facts.setText(f"class {source.cls} in {source.path}\nSHA-256 {source.sha256}")
+        self.name.setText(records.name_of(source.cls))
         self._check()
 
+    def _name_problem(self) -> str:
+        try:
+            records.checked_name(self.name.text().strip())
+        except OptLabError as error:
+            return str(error)
+        return ""
+
     def _check(self) -> None:
-        problem = ""
         if self._source is not None:
-            try:
-                records.checked_name(self.name.text().strip())
-            except OptLabError as error:
-                problem = str(error)
+            problem = self._name_problem()
             self._say(problem, problem=bool(problem))
+        self._enable()
+
+    def _enable(self) -> None:
         self.confirm_button.setEnabled(
-            self._source is not None and not problem and not self.tasks.active
+            self._source is not None and not self._name_problem() and not self.tasks.active
         )
 
     def _confirm(self) -> None:
         if self._source is not None:
-            self.confirm_button.setEnabled(False)
+            self._set_fixed(True)
             self._say("Testing the model on data of common shapes…")
             origin = self._source.origin if self._source.imported else str(self._source.path)
             self.tasks.ask(
@@ -150,14 +169,24 @@ class RegisterDialog(QDialog):
                     f"{origin}:{self._source.cls}", self._source.sha256, self.name.text().strip()
                 )
             )
+            self._enable()
 
-    def _registered(self, result: Registered) -> None:
+    def _set_fixed(self, fixed: bool) -> None:
+        """Lock the fields while the model that they name is being registered."""
+        for widget in (self.path, self.file_button, self.name):
+            widget.setEnabled(not fixed)
+
+    def _answered(self, result: Source | Registered) -> None:
+        if isinstance(result, Source):
+            self._show(result)
+            return
         self.registered.emit(f"{records.PREFIX}{result.registration.name}")
         self.accept()
 
     def _failed(self, sentence: str) -> None:
+        self._set_fixed(False)
         self._say(sentence, problem=True)
-        self.confirm_button.setEnabled(True)
+        self._enable()
 
     def _say(self, sentence: str, *, problem: bool = False) -> None:
         self.message.setText(sentence)

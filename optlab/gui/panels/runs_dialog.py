@@ -20,16 +20,22 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from optlab.core.errors import OptLabError
 from optlab.core.printable import printable
+from optlab.gui.bridge import TaskBridge
 from optlab.gui.geometry import resize_to_screen
 from optlab.gui.item_models.runs_table_model import RunsTableModel
-from optlab.store import RunRecord, Store
-from optlab.store.export import export
+from optlab.store import RunRecord
+from optlab.tasks.stored_runs import DeleteRunTask, ExportRunTask, RunList, RunListTask
+
+_MEASURED_ROWS = 100
+"""Rows whose contents decide the width of a column."""
 
 
 class RunsDialog(QDialog):
     """Lists the stored runs.
+
+    The store is read and written in the background. Closing the dialog cancels the reading; a file
+    that is being exported is completed.
 
     Args:
         parent: window above which the dialog opens.
@@ -50,6 +56,7 @@ class RunsDialog(QDialog):
         self.setWindowTitle("Runs")
         resize_to_screen(self, 900, 480)
         self._busy = busy
+        self.listing, self.writing = TaskBridge(None, self), TaskBridge(None, self)
         self.model = RunsTableModel()
         self.table = QTableView()
         self.table.setModel(self.model)
@@ -60,6 +67,7 @@ class RunsDialog(QDialog):
         self.table.setAccessibleName("Stored runs")
         self.table.verticalHeader().hide()
         header = self.table.horizontalHeader()
+        header.setResizeContentsPrecision(_MEASURED_ROWS)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.message = QLabel("")
@@ -79,12 +87,6 @@ class RunsDialog(QDialog):
         self.delete_button = self._button(
             "Delete…", "Permanently delete this run and its snapshots"
         )
-        self.show_button.clicked.connect(self._show)
-        self.open_button.clicked.connect(self._open)
-        self.resume_button.clicked.connect(self._resume)
-        self.test_button.clicked.connect(self._test)
-        self.export_button.clicked.connect(self._export)
-        self.delete_button.clicked.connect(self._delete)
         closing = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         closing.rejected.connect(self.reject)
 
@@ -107,30 +109,50 @@ class RunsDialog(QDialog):
         layout.addWidget(self.hidden_runs)
         layout.addLayout(buttons)
         layout.addLayout(below)
+        self._connect()
+        self.hidden_runs.hide()
+        self.reload()
+
+    def _connect(self) -> None:
+        self.show_button.clicked.connect(self._show)
+        self.open_button.clicked.connect(self._open)
+        self.resume_button.clicked.connect(self._resume)
+        self.test_button.clicked.connect(self._test)
+        self.export_button.clicked.connect(self._export)
+        self.delete_button.clicked.connect(self._delete)
         self.table.selectionModel().selectionChanged.connect(self._selection_changed)
         self.table.doubleClicked.connect(self._show)
-        self.reload()
+        self.listing.answered.connect(self._show_list)
+        self.listing.failed.connect(self._listing_failed)
+        self.listing.finished.connect(self._selection_enables)
+        self.writing.answered.connect(lambda path: self.message.setText(f"Written to {path}."))
+        self.writing.failed.connect(self.message.setText)
+        self.writing.finished.connect(self._selection_enables)
+        self.finished.connect(lambda _result: self.listing.shut_down())
 
     def reload(self) -> None:
         """Read the list of runs again."""
-        hidden = ""
-        try:
-            with Store.open() as store:
-                self.model.set_records(store.runs())
-                hidden = store.hidden
-            self.message.setText(
-                ""
-                if self.model.rowCount()
-                else "No run is stored yet. Press Start in the window, or use optlab run."
-            )
-        except OptLabError as error:
-            self.model.set_records([])
-            self.message.setText(str(error))
-        self.hidden_runs.setText(hidden)
-        self.hidden_runs.setVisible(bool(hidden))
-        if self.model.rowCount():
+        self.listing.ask(RunListTask())
+        self._selection_enables()
+        self.message.setText("Loading the list of runs…")
+
+    def _show_list(self, runs: RunList) -> None:
+        self.model.set_records(runs.records)
+        self.message.setText(
+            ""
+            if runs.records
+            else "No run is stored yet. Press Start in the window, or use optlab run."
+        )
+        self.hidden_runs.setText(runs.hidden)
+        self.hidden_runs.setVisible(bool(runs.hidden))
+        if runs.records:
             self.table.selectRow(0)
         self._selection_changed()
+
+    def _listing_failed(self, sentence: str) -> None:
+        """Show why the list could not be read, or a run not deleted."""
+        self._selection_enables()
+        self.message.setText(sentence)
 
     def selected(self) -> RunRecord | None:
         """Return the run in the selected row, or None."""
@@ -138,15 +160,22 @@ class RunsDialog(QDialog):
         return self.model.record(rows[0].row()) if rows else None
 
     def _selection_changed(self) -> None:
+        self._selection_enables()
         record = self.selected()
-        self.export_button.setEnabled(record is not None)
+        if record is not None:
+            self.message.setText("  ·  ".join(filter(None, (record.id, record.reason))))
+
+    def _selection_enables(self) -> None:
+        """Enable the buttons that apply to the selected run."""
+        record = self.selected()
+        self.export_button.setEnabled(record is not None and not self.writing.active)
         self.test_button.setEnabled(record is not None and not record.going)
         self.show_button.setEnabled(record is not None and not self._busy)
         self.open_button.setEnabled(record is not None and not self._busy)
         self.resume_button.setEnabled(record is not None and record.resumable and not self._busy)
-        self.delete_button.setEnabled(record is not None and not record.going)
-        if record is not None:
-            self.message.setText("  ·  ".join(filter(None, (record.id, record.reason))))
+        self.delete_button.setEnabled(
+            record is not None and not record.going and not self.listing.active
+        )
 
     def _show(self) -> None:
         record = self.selected()
@@ -182,18 +211,13 @@ class RunsDialog(QDialog):
         if not name:
             return
         ending = Path(name).suffix.removeprefix(".")
-        try:
-            with Store.open() as store:
-                export(
-                    store,
-                    record.id,
-                    ending if ending in kinds.values() else kinds[kind],
-                    Path(name),
-                    force=True,
-                )
-            self.message.setText(f"Written to {name}.")
-        except OptLabError as error:
-            self.message.setText(str(error))
+        self.writing.ask(
+            ExportRunTask(
+                record.id, ending if ending in kinds.values() else kinds[kind], Path(name)
+            )
+        )
+        self._selection_enables()
+        self.message.setText(f"Writing {name}…")
 
     def _delete(self) -> None:
         record = self.selected()
@@ -205,13 +229,9 @@ class RunsDialog(QDialog):
             f"Delete “{printable(record.title)}” ({record.steps:,} steps) with its curves and snapshots?",
         )
         if answer == QMessageBox.StandardButton.Yes:
-            try:
-                with Store.open() as store:
-                    store.delete(record.id)
-            except OptLabError as error:
-                self.message.setText(str(error))
-                return
-            self.reload()
+            self.listing.ask(DeleteRunTask(record.id))
+            self._selection_enables()
+            self.message.setText(f"Deleting {record.id}…")
 
     def _button(self, text: str, tip: str) -> QPushButton:
         button = QPushButton(text)

@@ -6,18 +6,18 @@ view either follows the run from its first step to its last, or stays where the 
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
-from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyqtgraph as pg
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from optlab.core.errors import OptLabError
+from optlab.gui.bridge import TaskBridge
 from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.curve import Curve, Floats
 from optlab.gui.plots.legend import Legend
@@ -26,7 +26,8 @@ from optlab.gui.plots.pyramid import Pyramid
 from optlab.gui.plots.steady import SteadyRange
 from optlab.gui.plots.step_marks import StepMarks
 from optlab.gui.plots.step_readout import step_readout
-from optlab.gui.plots.value_export import CurveValues, ValueSource, values_between, write_values
+from optlab.gui.plots.subject import file_name, subject_of
+from optlab.gui.plots.value_export import KeptValues, StoredReader, ValueSource, ValuesTask
 
 _MAX_PLAIN_POWER = 100
 """Powers of ten beyond which values are scaled before they are drawn: squares of coordinates must
@@ -46,7 +47,11 @@ class CurvePlot(PlotFrame):
     Args:
         y_label: name of the y axis, with its unit. log_y: start with a logarithmic y axis. floor:
             lower end of a linear y axis, or None to fit the data.
+
+    Signals: ``copied()``: the values are in the clipboard.
     """
+
+    copied = Signal()
 
     def __init__(
         self,
@@ -66,6 +71,7 @@ class CurvePlot(PlotFrame):
         self._floor = floor
         self._end = 0.0
         self._value_source: ValueSource | None = None
+        self._writing: TaskBridge | None = None
         self.marks = StepMarks(self.canvas.view, self.colors)
         self.legend = Legend(self.colors)
         self.legend.switched.connect(self._switched)
@@ -394,59 +400,55 @@ class CurvePlot(PlotFrame):
 
     # --- export ---------------------------------------------------------------
 
-    def values_in_view(self) -> list[CurveValues]:
-        """Return all values of the visible curves at the steps of the view.
-
-        Raises:
-            OptLabError: the plot dropped values, and they cannot be read from the stored run.
-        """
+    def values_in_view(self) -> tuple[KeptValues, ...]:
+        """Return what the plot keeps of the visible curves at the steps of the view."""
         (first, last), _ = self.view_range()
-        return [
-            values_between(curve, first, last, partial(self._stored, key))
+        return tuple(
+            KeptValues(
+                curve.label,
+                first,
+                last,
+                curve.samples.samples(first, last),
+                self._stored_reader(key),
+            )
             for key, curve in self._curves.items()
             if curve.shown and len(curve.samples)
-        ]
+        )
 
     def set_value_source(self, source: ValueSource | None) -> None:
         """Set where values are read that the plot no longer keeps; None for nowhere."""
         self._value_source = source
 
-    def _stored(self, key: str) -> tuple[NDArray[np.int64], Floats] | None:
-        """Return all stored steps and values ``[n]`` of a curve, or None."""
-        return None
-
-    def values_text(self, separator: str = ",") -> str:
-        """Return all values of the view as lines ``curve,step,value``, empty in a gap.
-
-        Raises:
-            OptLabError: as :meth:`values_in_view`.
-        """
-        text = io.StringIO()
-        write_values(text, self.values_in_view(), separator)
-        return text.getvalue()
+    def _stored_reader(self, key: str) -> StoredReader:
+        """Return a function, for any thread, that reads all stored values of a curve."""
+        return lambda: None
 
     def copy_values(self) -> None:
-        """Copy all values of the view; emit ``exportFailed`` if some are not available."""
-        try:
-            QGuiApplication.clipboard().setText(self.values_text("\t"))
-        except OptLabError as error:
-            self.exportFailed.emit(str(error))
+        """Copy all values of the view; emit ``copied``, or ``exportFailed`` if some are missing."""
+        self._export(ValuesTask(self.values_in_view(), "\t"))
 
     def export_csv(self, path: str) -> None:
         """Write all values of the view as a CSV file; emit ``exported`` or ``exportFailed``."""
-        try:
-            curves = self.values_in_view()
-            with open(path, "w", encoding="utf-8", newline="") as file:
-                write_values(file, curves, ",")
-        except OptLabError as error:
-            self.exportFailed.emit(str(error))
-        except OSError as error:
-            self.exportFailed.emit(f"{path} could not be written: {error.strerror or error}.")
+        self._export(ValuesTask(self.values_in_view(), ",", Path(path)))
+
+    def _export(self, task: ValuesTask) -> None:
+        """Execute a task in the background: values may have to be read from the store."""
+        if self._writing is None:
+            self._writing = TaskBridge(None, self)
+            self._writing.answered.connect(self._written)
+            self._writing.failed.connect(self.exportFailed)
+        self._writing.ask(task)
+
+    def _written(self, result: str | Path) -> None:
+        if isinstance(result, Path):
+            self.exported.emit(str(result))
         else:
-            self.exported.emit(path)
+            QGuiApplication.clipboard().setText(result)
+            self.copied.emit()
 
     def _choose_csv(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Export values", "plot.csv", "CSV (*.csv)")
+        name = file_name(subject_of(self), self.accessibleName(), "csv")
+        path, _ = QFileDialog.getSaveFileName(self, "Export values", name, "CSV (*.csv)")
         if path:
             self.export_csv(path)
 

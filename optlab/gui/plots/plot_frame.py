@@ -17,6 +17,7 @@ from PySide6.QtGui import (
     QKeySequence,
     QPainter,
     QPaintEvent,
+    QPixmap,
     QShowEvent,
 )
 from PySide6.QtWidgets import (
@@ -33,6 +34,7 @@ from PySide6.QtWidgets import (
 
 from optlab.gui.plots.canvas import Canvas
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
+from optlab.gui.plots.subject import file_name, subject_of
 
 NOTHING_YET = "Nothing measured yet…"
 
@@ -273,19 +275,47 @@ class PlotFrame(QWidget):
         self.menu.popup(position)
 
     def _choose_image(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Export image", "plot.png", "PNG image (*.png)")
+        path, _ = QFileDialog.getSaveFileName(
+            self,
+            "Export image",
+            file_name(subject_of(self), self.accessibleName(), "png"),
+            "PNG image (*.png)",
+        )
         if path:
             self.export_image(path)
 
     def export_image(self, path: str) -> None:
-        """Write the plot with its legend as a PNG file; emit ``exported`` or ``exportFailed``."""
+        """Write the plot with its legend as a PNG file; emit ``exported`` or ``exportFailed``.
+
+        What the plot shows, for example the name of the run, stands above it.
+        """
         self._hide_readout()
-        if self.grab().save(path, "PNG"):
+        if self._with_subject(self.grab()).save(path, "PNG"):
             self.exported.emit(path)
         else:
             self.exportFailed.emit(
                 f"{path} could not be written: check that the folder exists and is writable."
             )
+
+    def _with_subject(self, picture: QPixmap) -> QPixmap:
+        """Return a picture with a line above it that says what the plot shows."""
+        subject = subject_of(self)
+        if not subject:
+            return picture
+        metrics = self.fontMetrics()
+        width, line = picture.deviceIndependentSize().width(), metrics.height() + 8
+        height = picture.deviceIndependentSize().height() + line
+        ratio = picture.devicePixelRatio()
+        complete = QPixmap(round(width * ratio), round(height * ratio))
+        complete.setDevicePixelRatio(ratio)
+        complete.fill(QColor(self.colors.background))
+        with QPainter(complete) as painter:
+            painter.setFont(self.font())
+            painter.setPen(QColor(self.colors.foreground))
+            shown = metrics.elidedText(subject, Qt.TextElideMode.ElideRight, round(width) - 16)
+            painter.drawText(QPointF(8.0, 4.0 + metrics.ascent()), shown)
+            painter.drawPixmap(QPointF(0.0, float(line)), picture)
+        return complete
 
     def _show_export_problem(self, message: str) -> None:
         box = QMessageBox(QMessageBox.Icon.Warning, "Export", message, parent=self)

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QWidget
 
 from optlab.gui.plots.curve import Floats
 from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.gui.plots.value_export import StoredReader
 from optlab.training.events import SeriesBlock
 
 MAX_RUNS = 8
@@ -128,16 +129,23 @@ class RunSeriesPlot(CurvePlot):
                     self.legend.remove(line.name)
         self._received.clear()
 
-    def _stored(self, key: str) -> tuple[NDArray[np.int64], Floats] | None:
+    def _stored_reader(self, key: str) -> StoredReader:
         name, _, row = key.rpartition(":")
-        stored = None if self._value_source is None else self._value_source(name, int(row))
-        if stored is None:
-            return None
-        steps, values = stored
-        if any(line.sparse for line in self._lines if line.name == name):
-            finite = np.isfinite(values)
-            steps, values = steps[finite], values[finite]
-        return steps, values * self._scale
+        # Of the run that is shown now, even if another one is shown when the function is called.
+        source, scale = self._value_source, self._scale
+        sparse = any(line.sparse for line in self._lines if line.name == name)
+
+        def read() -> tuple[NDArray[np.int64], Floats] | None:
+            stored = None if source is None else source(name, int(row))
+            if stored is None:
+                return None
+            steps, values = stored
+            if sparse:
+                finite = np.isfinite(values)
+                steps, values = steps[finite], values[finite]
+            return steps, values * scale
+
+        return read
 
     def take(self, block: SeriesBlock) -> None:
         """Append the values of a block: series ``[n, R]``."""

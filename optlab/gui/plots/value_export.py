@@ -7,19 +7,29 @@ the run is stored.
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optlab.core.errors import OptLabError
-from optlab.gui.plots.curve import Curve
+from optlab.core.files import replacing
+from optlab.gui.plots.pyramid import Samples
 from optlab.store import Store
+from optlab.tasks.task import Task
+from optlab.training.control import Controls
 
 ValueSource = Callable[[str, int], tuple[NDArray[np.int64], NDArray[np.float64]] | None]
 """Name of a series, row of a run → all steps ``[n]`` and values ``[n]`` or ``[n, K]``, or None."""
+
+
+StoredReader = Callable[[], tuple[NDArray[np.int64], NDArray[np.float64]] | None]
+"""Returns all stored steps ``[n]`` and values ``[n]`` of a curve, or None."""
 
 
 class CurveValues(NamedTuple):
@@ -59,24 +69,72 @@ class StoredValues:
         return None if stored is None else (stored.steps, stored.values)
 
 
-def values_between(
-    curve: Curve,
-    first: float,
-    last: float,
-    stored: Callable[[], tuple[NDArray[np.int64], NDArray[np.float64]] | None],
-) -> CurveValues:
-    """Return all values of a curve from step ``first`` to ``last``.
+@dataclass(frozen=True)
+class KeptValues:
+    """What a plot keeps of a curve from step ``first`` to ``last``.
 
-    Args:
+    Attributes:
+        label: name of the curve. first, last: the range of steps. kept: its values there.
         stored: returns all stored steps ``[n]`` and values ``[n]`` of the curve, or None.
+    """
+
+    label: str
+    first: float
+    last: float
+    kept: Samples
+    stored: StoredReader
+
+
+@dataclass(frozen=True)
+class ValuesTask(Task):
+    """Write all values of curves as lines ``curve,step,value``.
+
+    The result is the text, or where there is a path, the path of the file that has been written.
+    The task holds functions, so it is executed in a thread of this process.
+
+    Attributes:
+        curves: what the plot keeps of each.
+        separator: between the cells of a line.
+        path: of the file, or None.
+    """
+
+    curves: tuple[KeptValues, ...]
+    separator: str = ","
+    path: Path | None = None
+
+    def run(self, controls: Controls) -> Iterator[str | Path]:
+        """Write the values; see :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+
+        Raises:
+            OptLabError: the plot dropped values that are not stored, or the file cannot be written.
+        """
+        curves = [all_values(curve) for curve in self.curves]
+        if self.path is None:
+            text = io.StringIO()
+            write_values(text, curves, self.separator)
+            yield text.getvalue()
+            return
+        with (
+            replacing(self.path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
+            write_values(file, curves, self.separator)
+        yield self.path
+
+
+def all_values(curve: KeptValues) -> CurveValues:
+    """Return all values of a curve, those that the plot dropped from where the run is stored.
 
     Raises:
         OptLabError: the plot dropped values that are not stored.
     """
-    kept = curve.samples.samples(first, last)
+    kept, first, last = curve.kept, curve.first, curve.last
     if kept.exact_from is None:
         return CurveValues(curve.label, kept.steps, kept.values)
-    older = stored()
+    older = curve.stored()
     steps, values = older if older is not None else (np.empty(0, dtype=np.int64), np.empty(0))
     old = steps < kept.exact_from
     if int(old.sum()) < kept.older:

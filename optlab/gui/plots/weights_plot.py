@@ -14,7 +14,7 @@ from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 from optlab.gui.plots.curve import Floats
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.plot_frame import NOTHING_YET
-from optlab.gui.plots.value_export import ValueSource
+from optlab.gui.plots.value_export import StoredReader, ValueSource
 from optlab.training.events import SeriesBlock, WeightPath
 
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 2.0))
@@ -66,9 +66,14 @@ class _FollowedPlot(CurvePlot):
 
     row = 0
 
-    def _stored(self, key: str) -> tuple[NDArray[np.int64], Floats] | None:
-        stored = None if self._value_source is None else self._value_source("weights", self.row)
-        return None if stored is None else (stored[0], stored[1][:, int(key)])
+    def _stored_reader(self, key: str) -> StoredReader:
+        source, row = self._value_source, self.row
+
+        def read() -> tuple[NDArray[np.int64], Floats] | None:
+            stored = None if source is None else source("weights", row)
+            return None if stored is None else (stored[0], stored[1][:, int(key)])
+
+        return read
 
 
 class WeightsPlot(QWidget):

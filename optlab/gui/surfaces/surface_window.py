@@ -35,12 +35,14 @@ from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.section import Section
+from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.panels.help_page import HelpPage
 from optlab.gui.panels.tile import Tile
 from optlab.gui.plots.contour_plot import ContourPlot
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.relief import Floats, Mark, Relief, Track
 from optlab.gui.plots.relief_view import ReliefView
+from optlab.gui.plots.subject import set_subject
 from optlab.gui.surfaces.describe import describe
 from optlab.gui.surfaces.line_plot import LinePlot
 from optlab.gui.surfaces.methods_panel import MethodsPanel
@@ -72,7 +74,7 @@ class SurfaceWindow(QMainWindow):
     def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Surfaces – OptLab")
-        self.resize(1480, 900)
+        resize_to_screen(self, 1480, 900)
         self._picture: SurfacePicture | None = None
         self._race: Race | None = None
         self._computed_for: tuple[Any, ...] = ()
@@ -187,7 +189,7 @@ class SurfaceWindow(QMainWindow):
         split.addWidget(right)
         split.setStretchFactor(1, 1)
         split.setSizes([430, 1050])
-        self.setCentralWidget(split)
+        self.setCentralWidget(scrollable(split))
 
     def _toggle(self, text: str, tip: str) -> QPushButton:
         button = QPushButton(text)
@@ -267,6 +269,9 @@ class SurfaceWindow(QMainWindow):
         self._surface_changed()
 
     def _surface_changed(self) -> None:
+        label = self.surface_form.picker.currentText()
+        set_subject(self, label)
+        self.setWindowTitle(f"{label} – Surfaces – OptLab")
         for button in (self.critical_button, self.basins_button):
             button.blockSignals(True)
             button.setChecked(False)

@@ -64,12 +64,17 @@ def window(qtbot: QtBot) -> Iterator[LandscapeWindow]:
     window = LandscapeWindow(prewarmer)
     qtbot.addWidget(window)
     yield window
-    window.tasks.shut_down()
+    window.close()
     prewarmer.end()
 
 
 def settled(qtbot: QtBot, window: LandscapeWindow) -> None:
-    qtbot.waitUntil(lambda: not window.tasks.active and not window.busy.isVisible(), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: (
+            not window.listing.active and not window.tasks.active and not window.busy.isVisible()
+        ),
+        timeout=60_000,
+    )
 
 
 def compute_tab(qtbot: QtBot, window: LandscapeWindow, tab: str) -> None:
@@ -100,7 +105,16 @@ def test_that_each_tab_computes_what_it_shows(qtbot: QtBot, window: LandscapeWin
     compute_tab(qtbot, window, "Line")
     assert window.line._slice is not None and "±" in window.status_label.text()
     compute_tab(qtbot, window, "Spectrum")
-    assert window.eigenvalues.rowCount() == 12 and "3.8/λ₁" in window.status_label.text()
+    result = window.density._result
+    assert result is not None and result.negative is not None and result.zero is not None
+    assert window.eigenvalues.rowCount() == result.parameters == len(result.whole)
+    threshold = 1e-6 * np.abs(result.whole).max()
+    assert result.negative == int((result.whole < -threshold).sum())
+    counts = (
+        f"of {result.parameters:,} eigenvalues {result.negative:,} are negative, "
+        f"{result.zero:,} zero and {result.positive:,} positive"
+    )
+    assert counts in window.status_label.text() and "3.8/λ₁" in window.status_label.text()
     assert window.density._result is not None and len(window.density._result.grid) > 0
     compute_tab(qtbot, window, "Critical point")
     assert (
@@ -155,6 +169,7 @@ def test_that_another_run_clears_the_results(qtbot: QtBot, window: LandscapeWind
     qtbot.waitUntil(lambda: window.contours._relief is not None, timeout=60_000)
     settled(qtbot, window)
     window.choose(first)
+    settled(qtbot, window)
     assert window.run.currentData() == first
     assert window.contours._relief is None and window.view._relief is None
 
@@ -173,8 +188,9 @@ def test_that_a_plane_through_a_run_of_another_model_shows_an_error(
     assert "other parameters" in window.status_label.text()
 
 
-def test_that_without_a_run_it_says_what_to_do(window: LandscapeWindow) -> None:
+def test_that_without_a_run_it_says_what_to_do(qtbot: QtBot, window: LandscapeWindow) -> None:
     window.show()
+    settled(qtbot, window)
     assert "No run is stored yet" in window.status_label.text()
     assert not window.compute_button.isEnabled()
 
@@ -271,6 +287,7 @@ def test_that_the_spectrum_is_that_of_the_dense_hessian() -> None:
     np.testing.assert_allclose(found.top, values[::-1][:8], rtol=1e-4)
     np.testing.assert_allclose(found.bottom, values[:4], rtol=1e-3, atol=1e-6)
     assert found.negative == int((values < -1e-6 * np.abs(values).max()).sum())
-    assert len(found.path_steps) == len(found.path_lowest) == 11 and found.path_steps[-1] == 60
-    assert found.path_lowest[-1] == pytest.approx(values[0], rel=1e-6)
+    assert found.path is not None
+    assert len(found.path.steps) == len(found.path.lowest) == 11 and found.path.steps[-1] == 60
+    assert found.path.lowest[-1] == pytest.approx(values[0], rel=1e-6)
     assert found.trace == pytest.approx(values.sum(), abs=6 * found.trace_error + 1e-9)

@@ -130,12 +130,19 @@ def registering(qtbot: QtBot, prewarmer: WorkerPrewarmer) -> Iterator[RegisterDi
     dialog.reject()
 
 
+def read_source(qtbot: QtBot, dialog: RegisterDialog, file: Path) -> None:
+    """Have the source of a file shown."""
+    dialog.open_path(str(file))
+    assert not dialog.confirm_button.isEnabled() and "Reading" in dialog.message.text()
+    qtbot.waitUntil(dialog.confirm_button.isEnabled, timeout=60_000)
+
+
 def test_that_nothing_is_executed_before_it_was_confirmed(
     qtbot: QtBot, registering: RegisterDialog, tmp_path: Path
 ) -> None:
     file, trace = tmp_path / "net.py", tmp_path / "trace"
     file.write_text(NET.format(trace=str(trace)), encoding="utf-8")
-    registering.open_path(str(file))
+    read_source(qtbot, registering, file)
     assert "class WideNet" in registering.facts.text()
     assert "torch.nn.Linear(inputs, width)" in registering.code.toPlainText()
     assert registering.name.text() == "wide_net"
@@ -152,7 +159,7 @@ def test_that_a_file_that_changed_after_the_look_is_not_executed(
 ) -> None:
     file, trace = tmp_path / "net.py", tmp_path / "trace"
     file.write_text(NET.format(trace=str(trace)), encoding="utf-8")
-    registering.open_path(str(file))
+    read_source(qtbot, registering, file)
     file.write_text(NET.format(trace=str(trace)) + "\n# another\n", encoding="utf-8")
     registering.confirm_button.click()
     qtbot.waitUntil(lambda: "has changed since" in registering.message.text(), timeout=60_000)
@@ -160,13 +167,15 @@ def test_that_a_file_that_changed_after_the_look_is_not_executed(
 
 
 def test_that_a_wrong_name_or_file_closes_the_confirmation(
-    registering: RegisterDialog, tmp_path: Path
+    qtbot: QtBot, registering: RegisterDialog, tmp_path: Path
 ) -> None:
     registering.open_path(str(tmp_path / "nowhere.py"))
-    assert registering.message.property("problem") and not registering.confirm_button.isEnabled()
+    qtbot.waitUntil(lambda: bool(registering.message.property("problem")), timeout=60_000)
+    assert "nowhere.py" in registering.message.text()
+    assert not registering.confirm_button.isEnabled()
     file = tmp_path / "net.py"
     file.write_text(NET.format(trace="x"), encoding="utf-8")
-    registering.open_path(str(file))
+    read_source(qtbot, registering, file)
     assert registering.confirm_button.isEnabled()
     registering.name.setText("Not a name")
     registering._check()
@@ -183,7 +192,7 @@ def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(
     before = form.name()
     file = tmp_path / "net.py"
     file.write_text(NET.format(trace=str(tmp_path / "trace")), encoding="utf-8")
-    registering.open_path(str(file))
+    read_source(qtbot, registering, file)
     with qtbot.waitSignal(registering.registered, timeout=60_000):
         registering.confirm_button.click()
     form.refresh_choices()

@@ -155,11 +155,19 @@ def test_that_data_are_drawn(
         theme.choose("system")
 
 
+def runs_dialog(qtbot: QtBot) -> RunsDialog:
+    """Return a dialog that has read the list."""
+    dialog = RunsDialog()
+    qtbot.addWidget(dialog)
+    assert "Loading" in dialog.message.text()
+    qtbot.waitUntil(lambda: not dialog.listing.active, timeout=20_000)
+    return dialog
+
+
 def test_that_runs_are_listed_with_what_can_be_done(qtbot: QtBot) -> None:
     stored("finished")
     stopped = stored("stopped")
-    dialog = RunsDialog()
-    qtbot.addWidget(dialog)
+    dialog = runs_dialog(qtbot)
     assert dialog.model.rowCount() == 2
     rows = {dialog.model.record(row).title: row for row in range(2)}
     dialog.table.selectRow(rows["finished"])
@@ -174,8 +182,7 @@ def test_that_runs_are_listed_with_what_can_be_done(qtbot: QtBot) -> None:
 
 def test_that_deleting_asks_first(qtbot: QtBot) -> None:
     stored()
-    dialog = RunsDialog()
-    qtbot.addWidget(dialog)
+    dialog = runs_dialog(qtbot)
 
     def press(button: QMessageBox.StandardButton) -> Callable[[], None]:
         def act() -> None:
@@ -192,7 +199,7 @@ def test_that_deleting_asks_first(qtbot: QtBot) -> None:
     assert dialog.model.rowCount() == 1
     QTimer.singleShot(20, press(QMessageBox.StandardButton.Yes))
     dialog.delete_button.click()
-    assert dialog.model.rowCount() == 0
+    qtbot.waitUntil(lambda: dialog.model.rowCount() == 0, timeout=20_000)
     assert "No run is stored yet" in dialog.message.text()
 
 
@@ -205,8 +212,7 @@ def test_that_a_damaged_row_hides_no_other_run_and_is_said(qtbot: QtBot) -> None
     connection.execute("UPDATE runs SET id = '../../victim' WHERE id = ?", (odd,))
     connection.commit()
     connection.close()
-    dialog = RunsDialog()
-    qtbot.addWidget(dialog)
+    dialog = runs_dialog(qtbot)
     dialog.show()
     assert [dialog.model.record(row).title for row in range(dialog.model.rowCount())] == ["sound"]
     assert dialog.hidden_runs.isVisible() and "'../../victim'" in dialog.hidden_runs.text()
@@ -216,13 +222,13 @@ def test_that_a_run_is_exported_where_one_says(
     qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stored()
-    dialog = RunsDialog()
-    qtbot.addWidget(dialog)
+    dialog = runs_dialog(qtbot)
     target = tmp_path / "run.csv"
     monkeypatch.setattr(
         QFileDialog, "getSaveFileName", lambda *_: (str(target), "CSV table (*.csv)")
     )
     dialog.export_button.click()
+    qtbot.waitUntil(lambda: not dialog.writing.active, timeout=20_000)
     assert target.read_text().startswith("step,")
     assert str(target) in dialog.message.text()
 
@@ -234,7 +240,6 @@ def test_that_a_store_of_a_newer_version_is_reported(qtbot: QtBot) -> None:
     with sqlite3.connect(paths.home() / "optlab.sqlite") as connection:
         connection.execute("PRAGMA user_version = 999")
     connection.close()
-    dialog = RunsDialog()
-    qtbot.addWidget(dialog)
+    dialog = runs_dialog(qtbot)
     assert dialog.model.rowCount() == 0
     assert "999" in dialog.message.text() or "newer" in dialog.message.text()

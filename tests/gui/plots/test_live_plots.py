@@ -206,12 +206,13 @@ def test_that_marks_stand_where_something_was_changed(
 
 
 def test_that_values_can_be_exported(
-    shown: Callable[[PlotFrame], PlotFrame], tmp_path: Path
+    qtbot: QtBot, shown: Callable[[PlotFrame], PlotFrame], tmp_path: Path
 ) -> None:
     plot = curve(20)
     shown(plot)
     plot.refresh()
-    plot.copy_values()
+    with qtbot.waitSignal(plot.copied, timeout=20_000):
+        plot.copy_values()
     text = QApplication.clipboard().text()
     assert "Curve a" in text and "20" in text
     plot.export_image(str(tmp_path / "plot.png"))

@@ -17,6 +17,7 @@ from optlab.gui.plots import curve, curve_plot
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.plots.pyramid import Pyramid
+from optlab.gui.plots.value_export import CurveValues, all_values
 from optlab.store import Store
 from optlab.training.events import Series, SeriesBlock
 
@@ -58,16 +59,28 @@ def rows(path: Path) -> list[list[str]]:
         return list(csv.reader(file))[1:]
 
 
+def export(qtbot: QtBot, plot: CurvePlot, path: Path) -> None:
+    """Export the values of a plot and wait until they are written."""
+    with qtbot.waitSignal(plot.exported, timeout=20_000):
+        plot.export_csv(str(path))
+
+
+def all_in_view(plot: CurvePlot) -> list[CurveValues]:
+    """Return what the plot would write."""
+    return [all_values(curve) for curve in plot.values_in_view()]
+
+
 def test_that_all_values_of_the_view_are_copied_and_exported(
-    shown: Callable[[CurvePlot], CurvePlot], tmp_path: Path
+    qtbot: QtBot, shown: Callable[[CurvePlot], CurvePlot], tmp_path: Path
 ) -> None:
     plot, values = long_curve(20_000)
     shown(plot)
-    plot.export_csv(str(tmp_path / "plot.csv"))
+    export(qtbot, plot, tmp_path / "plot.csv")
     written = rows(tmp_path / "plot.csv")
     assert [int(step) for _, step, _ in written] == list(range(1, 20_001))
     assert [float(value) for _, _, value in written] == values.tolist()
-    plot.copy_values()
+    with qtbot.waitSignal(plot.copied, timeout=20_000):
+        plot.copy_values()
     assert len(QApplication.clipboard().text().splitlines()) == 20_001
 
 
@@ -77,7 +90,7 @@ def test_that_only_steps_in_the_view_are_exported(
     plot, values = long_curve(20_000)
     shown(plot)
     plot.canvas.view.setRange(xRange=(99.5, 5000.5), padding=0.0)
-    ((_, steps, exported),) = plot.values_in_view()
+    ((_, steps, exported),) = all_in_view(plot)
     assert steps.tolist() == list(range(100, 5001))
     assert exported.tolist() == values[99:5000].tolist()
 
@@ -98,7 +111,7 @@ def test_that_a_thinned_curve_is_not_exported_as_if_it_were_complete(
     # What is near the ends is complete.
     for first, last in ((1.0, 10.0), (2900.0, 3000.0)):
         plot.canvas.view.setRange(xRange=(first, last), padding=0.0)
-        ((_, _steps, exported),) = plot.values_in_view()
+        ((_, _steps, exported),) = all_in_view(plot)
         assert exported.tolist() == values[int(first) - 1 : int(last)].tolist()
 
 
@@ -114,7 +127,7 @@ def test_that_dropped_values_come_from_the_source(
     plot.set_value_source(
         lambda name, row: (steps[:2900], values[:2900, row]) if name == "batch_loss" else None
     )
-    exported = plot.values_in_view()
+    exported = all_in_view(plot)
     for row in (0, 1):
         assert exported[row].steps.tolist() == steps.tolist()
         assert exported[row].values.tolist() == values[:, row].tolist()
@@ -147,9 +160,10 @@ def test_that_the_window_exports_all_values_of_a_run(
         loss = store.series(record.id, ["batch_loss"])["batch_loss"]
     if stored:
         window.show_stored(record.id)
+        qtbot.waitUntil(lambda: "Showing" in window.controls.message.text(), timeout=20_000)
     (plot,) = window.plots.findChildren(LossPlot)
     plot.refresh()
-    plot.export_csv(str(tmp_path / "plot.csv"))
+    export(qtbot, plot, tmp_path / "plot.csv")
     written = [row for row in rows(tmp_path / "plot.csv") if row[0] == "Batch"]
     assert [int(step) for _, step, _ in written] == loss.steps.tolist() == list(range(1, 2001))
     assert [float(value) for _, _, value in written] == loss.values.tolist()

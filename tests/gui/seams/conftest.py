@@ -19,6 +19,7 @@ from pytestqt.qtbot import QtBot
 from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.data_preview import describe
+from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.store import RunRecord, Store
 from optlab.tasks.preview import preview
 
@@ -82,8 +83,7 @@ def open_window(qtbot: QtBot) -> Iterator[Callable[..., MainWindow]]:
 
     yield build
     for window in windows:
-        window.bridge.shut_down()
-        window.close()
+        window.close_without_asking()
 
 
 def stored() -> list[RunRecord]:
@@ -95,6 +95,7 @@ def stored() -> list[RunRecord]:
 def train(qtbot: QtBot, window: MainWindow) -> RunRecord:
     """Press Start, wait for the end, and return what was stored."""
     before = len(stored())
+    wait_checked(qtbot, window)
     assert window.controls.start_button.isEnabled(), window.experiment_panel.problem()
     requested = window.experiment_panel.experiment()
     window.controls.start_button.click()
@@ -105,6 +106,23 @@ def train(qtbot: QtBot, window: MainWindow) -> RunRecord:
         "what the editor shows is what is trained"
     )
     return runs[0]
+
+
+def wait_checked(qtbot: QtBot, window: MainWindow) -> None:
+    """Wait until the experiment with files or code of the user's own has been checked."""
+    qtbot.waitUntil(lambda: not window.experiment_panel.pending, timeout=WAIT)
+
+
+def in_runs(button: str) -> None:
+    """Press a button of the dialog of stored runs once it can be pressed."""
+
+    def press(dialog: RunsDialog) -> bool:
+        if getattr(dialog, button).isEnabled():
+            getattr(dialog, button).click()
+            return True
+        return False
+
+    in_dialog(RunsDialog, press)
 
 
 def assert_refused(window: MainWindow, uncaught: list[str]) -> None:

@@ -24,18 +24,21 @@ from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.help_page import HelpPage
 from optlab.gui.panels.import_dialog import ImportDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
-from optlab.gui.panels.runs_dialog import RunsDialog
+from optlab.gui.plots.loss_plot import LossPlot
 from optlab.studies.diagnosis.base import Remedy
 
 from .conftest import (
     BASE,
+    WAIT,
     assert_preview_is_trained,
     assert_refused,
     beside,
     in_dialog,
+    in_runs,
     own_data,
     stored,
     train,
+    wait_checked,
     write_table,
 )
 
@@ -89,6 +92,7 @@ def test_that_imported_data_are_previewed_and_trained(
         window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
         in_dialog(ImportDialog, use)
         window.secondary_windows.import_data(str(path))
+        wait_checked(qtbot, window)
         assert window.experiment_panel.problem() == "" and beside(window) == []
         run = train(qtbot, window)
         assert run.status == "finished" and run.title == f"{path.name} · mlp · sgd"
@@ -212,7 +216,10 @@ def test_that_a_registered_model_is_picked_and_trained_and_its_new_arguments_are
         file.write_text(NET.format(arguments=arguments), encoding="utf-8")
 
         def confirm(dialog: RegisterDialog) -> bool:
-            dialog.open_path(str(file))
+            if dialog.path.text() != str(file):
+                dialog.open_path(str(file))
+            if not dialog.confirm_button.isEnabled():
+                return False
             dialog.confirm_button.click()
             return True
 
@@ -250,22 +257,23 @@ def test_that_stored_runs_are_shown_and_opened_again_under_the_same_name(
     window.secondary_windows.dataPicked.emit({"name": "csv_file", "path": str(path)})
     first = train(qtbot, window)
     window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
-    in_dialog(RunsDialog, pressed("open_button"))
+    in_runs("open_button")
     window.show_runs()
+    wait_checked(qtbot, window)
     assert window.experiment_panel.experiment() == Experiment.from_toml(first.experiment)
     again = train(qtbot, window)
     assert (
         again.title == first.title == "flowers.csv · mlp · sgd"
         and again.theta_sha256 == first.theta_sha256
     )
-    in_dialog(RunsDialog, pressed("show_button"))
+    in_runs("show_button")
     window.show_runs()
+    qtbot.waitUntil(lambda: "Showing" in window.controls.message.text(), timeout=WAIT)
     assert "flowers.csv · mlp · sgd" in window.controls.message.text()
 
 
-@pytest.mark.parametrize("button", ["open_button", "show_button"])
-def test_that_a_stored_run_whose_file_is_gone_is_reported(
-    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path, button: str
+def test_that_a_stored_run_whose_file_is_gone_can_still_be_shown_and_says_what_is_missing(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
 ) -> None:
     window = open_window(shown=False)
     path = write_table(tmp_path / "flowers.csv", "classes")
@@ -273,10 +281,18 @@ def test_that_a_stored_run_whose_file_is_gone_is_reported(
     train(qtbot, window)
     window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
     path.unlink()
-    in_dialog(RunsDialog, pressed(button))
+    in_runs("show_button")
     window.show_runs()
-    assert "cannot be read" in window.banner.message.text() and not window.banner.isHidden()
+    qtbot.waitUntil(lambda: "Showing" in window.controls.message.text(), timeout=WAIT)
+    loss = window.plots.plot(LossPlot)
+    assert loss.curve("batch_loss:0").samples.last == 2
     assert window.experiment_panel.chosen("dataset") == "iris"
+    in_runs("open_button")
+    window.show_runs()
+    wait_checked(qtbot, window)
+    assert window.experiment_panel.chosen("dataset") == "csv_file"
+    assert len(beside(window)) == 1 and "cannot be read" in beside(window)[0]
+    assert not window.controls.start_button.isEnabled()
 
 
 # --- remedies and instruments ----------------------------------------------------------------------------------------------------------

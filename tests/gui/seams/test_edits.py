@@ -15,9 +15,8 @@ from optlab.experiment import Experiment
 from optlab.experiment.presets import files
 from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.gallery_dialog import GalleryDialog
-from optlab.gui.panels.runs_dialog import RunsDialog
 
-from .conftest import BASE, in_dialog, train
+from .conftest import BASE, in_dialog, in_runs, train
 
 PRESET = next(path for path in files() if path.stem == "iris-softmax")
 BUTTONS = QMessageBox.StandardButton
@@ -61,11 +60,7 @@ def open_from_gallery(window: MainWindow) -> None:
 
 
 def open_stored(window: MainWindow) -> None:
-    def choose(runs: RunsDialog) -> bool:
-        runs.open_button.click()
-        return True
-
-    in_dialog(RunsDialog, choose)
+    in_runs("open_button")
     window.show_runs()
 
 
@@ -149,3 +144,48 @@ def test_that_a_file_that_cannot_be_read_is_reported_without_asking(
     edit(qtbot, window)
     assert not window.files.load(tmp_path / "missing.toml")
     assert not window.banner.isHidden()
+
+
+@pytest.mark.parametrize("button", [BUTTONS.Cancel, BUTTONS.Save, BUTTONS.Discard])
+def test_that_closing_the_window_asks_what_to_do_with_edits(
+    qtbot: QtBot,
+    open_window: Callable[..., MainWindow],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    button: QMessageBox.StandardButton,
+) -> None:
+    window = open_window()
+    edit(qtbot, window)
+    edited = window.experiment_panel.experiment()
+    path = tmp_path / "mine.toml"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    texts = answer(button)
+    closed = window.close()
+    assert len(texts) == 1 and "before closing" in texts[0]
+    assert closed == (button != BUTTONS.Cancel) and window.isVisible() != closed
+    assert path.exists() == (button == BUTTONS.Save)
+    if path.exists():
+        assert Experiment.load(path) == edited
+
+
+def test_that_quit_asks_and_a_request_from_outside_does_not(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window()
+    edit(qtbot, window)
+    quit_action = next(
+        action
+        for menu in window.menuBar().actions()
+        for action in menu.menu().actions()
+        if action.text().replace("&", "").startswith("Quit")
+    )
+    texts = answer(BUTTONS.Cancel)
+    quit_action.trigger()
+    assert len(texts) == 1 and window.isVisible()
+
+    def unexpected(*_: Any) -> None:
+        raise AssertionError("SIGTERM does not wait for an answer")
+
+    monkeypatch.setattr(QMessageBox, "warning", unexpected)
+    window.close_without_asking()
+    assert not window.isVisible()

@@ -28,6 +28,7 @@ from .conftest import (
     own_data,
     stored,
     train,
+    wait_checked,
 )
 
 FILE_FIELDS = ("path", "images", "set")
@@ -176,6 +177,7 @@ def test_that_data_of_ones_own_are_trained_and_previewed_when_their_file_is_type
         panel.set_experiment(Experiment.from_dict(BASE))
         picked(window, name).clear()
         qtbot.keyClicks(picked(window, name), str(path))
+        wait_checked(qtbot, window)
         assert panel.problem() == "" and beside(window) == []
         run = train(qtbot, window)
         assert run.status == "finished" and run.title == f"{path.name} · mlp · sgd"

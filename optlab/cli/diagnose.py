@@ -1,0 +1,83 @@
+"""``optlab diagnose``: what limits a stored run, with the evidence and what would help."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+
+from optlab.cli.output import say, say_json
+from optlab.studies.diagnosis.base import Finding
+from optlab.tasks.diagnosis import DiagnosisTask, RunDiagnosis
+from optlab.training.control import Inbox
+
+ORDER = 75
+"""Rank in the list of commands."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("diagnose", help=_HELP, short_help="Say what limits a stored run, and what helps.")(
+        diagnose
+    )
+
+
+_HELP = (
+    "Say what limits a stored RUN, from what was measured: each problem with its evidence and the "
+    "changes that would help, the most severe first.\n\n"
+    "RUN is an id that optlab runs lists, or its beginning. More is found with more measured: "
+    "instruments (--instrument) show λ₁, noise and activations. Try: optlab run diverges, then "
+    "optlab diagnose with the id that it prints."
+)
+
+
+def diagnose(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or its beginning.")],
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output.")
+    ] = False,
+) -> int:
+    """Run the command.
+
+    Raises:
+        InvalidInput: no run or more than one matches.
+    """
+    (result,) = DiagnosisTask(run).run(Inbox())
+    if json:
+        say_json(_document(result))
+    else:
+        _say(result)
+    return 0
+
+
+def _document(result: RunDiagnosis) -> dict[str, Any]:
+    record = result.record
+    return {
+        "run": record.id,
+        "title": record.title,
+        "status": record.status,
+        "steps": record.steps,
+        "measured": result.measured,
+        "findings": [dataclasses.asdict(finding) for finding in result.findings],
+    }
+
+
+def _say(result: RunDiagnosis) -> None:
+    record = result.record
+    say(f"{record.title}, run {record.id}: {record.status} after {record.steps:,} steps")
+    if not result.measured:
+        say("  Nothing was measured, so there is nothing to diagnose.")
+    elif not result.findings:
+        say("  No problem found in the measured series.")
+    for finding in result.findings:
+        _say_finding(finding)
+
+
+def _say_finding(finding: Finding) -> None:
+    say(f"  {finding.sentence}")
+    say(f"    evidence         {finding.evidence}")
+    for remedy in finding.remedies:
+        flags = " ".join(f"--set {path}={value}" for path, value in remedy.changes.items())
+        if flags:
+            say(f"    remedy           {remedy.label}: {flags}")

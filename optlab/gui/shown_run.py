@@ -1,0 +1,64 @@
+"""Which run the plots and instruments show: one that is in progress, or a stored one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QWidget
+
+from optlab.gui.bridge import RunBridge
+from optlab.gui.panels.run_caption import RunCaption
+from optlab.gui.plots.subject import set_subject
+from optlab.store import RunRecord
+from optlab.training import events
+
+
+class ShownRun(QObject):
+    """Keeps the captions and the names of exported files up to date.
+
+    Args:
+        bridge: whose run is shown while one is in progress.
+        captions: show name and state.
+        holders: their plots are named after the run when they are exported.
+        parent: owner.
+    """
+
+    def __init__(
+        self,
+        bridge: RunBridge,
+        captions: Sequence[RunCaption],
+        holders: Sequence[QWidget],
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._bridge, self._captions, self._holders = bridge, captions, holders
+        self._name, self._live = "", "live"
+        bridge.on(events.SessionStarted, lambda _started: self._show(self._live))
+        bridge.on(events.RunEnded, self._ended)
+        bridge.on(events.SessionFailed, lambda _failed: self._show("failed"))
+
+    def begin(self, title: str) -> None:
+        """Show a run that is being started."""
+        self._name, self._live = title, "live"
+        self._show("starting")
+
+    def resume(self, record: RunRecord) -> None:
+        """Show a stored run that is being resumed."""
+        self._name, self._live = record.title, f"live, resumed from step {record.steps:,}"
+        self._show("resuming")
+
+    def show_stored(self, record: RunRecord) -> None:
+        """Show a stored run."""
+        self._name = record.title
+        self._show(f"stored run {record.id}, {record.status}", record.id)
+
+    def _ended(self, ended: events.RunEnded) -> None:
+        self._show(ended.status)
+
+    def _show(self, state: str, run_id: str = "") -> None:
+        identity = run_id or next(iter(self._bridge.run_ids), "")
+        for caption in self._captions:
+            caption.show_run(self._name, state)
+        for holder in self._holders:
+            set_subject(holder, " ".join(filter(None, (self._name, identity))))
