@@ -269,6 +269,10 @@ class MainWindow(QMainWindow):
     def _message_applied(self, applied: events.MessageApplied) -> None:
         if applied.problem and isinstance(applied.message, SwitchInstrument):
             self.instruments.show_problem(applied.message.name, applied.problem)
+        elif isinstance(applied.message, SwitchInstrument) and applied.message.reason:
+            self.experiment_panel.set_instrument(applied.message.name, None)
+            self.instruments.show_problem(applied.message.name, applied.message.reason)
+            self.controls.say(applied.message.reason, problem=True)
         elif applied.problem:
             self.controls.say(applied.problem, problem=True)
         elif isinstance(applied.message, SetValue):
@@ -314,6 +318,7 @@ class MainWindow(QMainWindow):
             with Store.open() as store:
                 record = store.run(run_id)
                 series = store.series(record.id)
+                messages = [message for _, message in store.controls(record.id)]
                 experiment = Experiment.from_toml(record.experiment)
         except OptLabError as error:
             self.banner.show_sentence(str(error), problem=True)
@@ -336,6 +341,9 @@ class MainWindow(QMainWindow):
         self.instruments.clear()
         self.instruments.set_tables(experiment.to_dict().get(INSTRUMENTS, {}))
         self.instruments.take(block)
+        for message in messages:
+            if isinstance(message, SwitchInstrument) and message.reason:
+                self.instruments.show_problem(message.name, message.reason)
         self.plots.refresh()
         self.controls.say(
             f"Showing “{record.title}”, {record.status} after {record.steps:,} steps."

@@ -200,6 +200,8 @@ class _Session:
                 values = self._evaluate(gradient=due)
                 trainer.observe(values)
                 self._apply_stopping_rules(values)
+        if trainer.instrument_runner.failures:
+            yield from self._block()
         if self._path.due(trainer.step):
             self._path.add(trainer.step, trainer.theta[0])
         if len(trainer.endings) > len(self._reported):
@@ -242,6 +244,11 @@ class _Session:
                     trainer.follow(names)
                 except InvalidInput as error:
                     problem = str(error)
+            case SwitchInstrument(name=name, reason=reason) if reason and (
+                name not in trainer.instrument_runner.on
+            ):
+                # It has switched itself off again when the step was repeated.
+                return
             case SwitchInstrument(name=name, values=values):
                 # Readings of one block have one set of names.
                 yield from self._block()
@@ -332,7 +339,10 @@ class _Session:
                 self._clock.seconds(),
                 {name: self._trimmed(values) for name, values in series.items()},
             )
+        if trainer.alive:
+            trainer.instrument_runner.judge(series)
         yield from trainer.instrument_runner.drawn()
+        yield from self._report_failures()
         now = time.perf_counter()
         if trainer.instrument_runner.on and now >= self._costs_at:
             self._costs_at = now + COST_SECONDS
@@ -345,6 +355,14 @@ class _Session:
             self._path_at = now + max(0.25, (time.perf_counter() - now) / PATH_SHARE)
             if path is not None:
                 yield path
+
+    def _report_failures(self) -> Iterator[Event]:
+        """Report the instruments that switched themselves off."""
+        failures = self._trainer.instrument_runner.failures
+        while failures:
+            name, reason = failures.popitem()
+            self._trainer.switch_instrument(name, None)
+            yield MessageApplied(self._trainer.step, SwitchInstrument(name, None, reason))
 
     def _trimmed(self, series: Series) -> Series:
         """Remove values of runs that had ended; the diverging step is the last that is reported."""
