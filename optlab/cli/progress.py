@@ -14,7 +14,15 @@ from typing import Protocol
 import numpy as np
 
 from optlab.experiment import Experiment
-from optlab.runners import NotRecorded, RecordingHeld, RecordingResumed
+from optlab.runners import (
+    NotRecorded,
+    RecordingHeld,
+    RecordingResumed,
+    StepOverdue,
+    WorkerOutput,
+    WorkerResponds,
+    WorkerSilent,
+)
 from optlab.training.control import SwitchInstrument
 from optlab.training.events import (
     Event,
@@ -40,11 +48,18 @@ def warn(event: Event) -> None:
 def warning(event: Event) -> str:
     """Return what an event says that the user must know; "" for events that are no warning.
 
-    A run is not stored any more, waits for room, or an instrument has switched itself off.
+    A run is not stored any more, waits for room, or seems to hang; an instrument has switched
+    itself off; code of the user's has printed something.
     """
     match event:
-        case NotRecorded() | RecordingHeld() | RecordingResumed():
+        case NotRecorded() | RecordingHeld() | RecordingResumed() | WorkerResponds():
             return event.words
+        case WorkerOutput():
+            return event.words.rstrip("\n")
+        case WorkerSilent():
+            return f"{event.words} Press Ctrl-C to end the run."
+        case StepOverdue():
+            return f"{event.words} Ctrl-C stops the run after it; a second Ctrl-C ends it at once."
         case MessageApplied(message=SwitchInstrument(reason=reason)) if reason:
             return f"step {event.step:,}: {reason}"
         case _:

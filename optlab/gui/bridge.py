@@ -19,6 +19,7 @@ from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.runners.job_handle import JobHandle
+from optlab.runners.notices import WorkerSilent
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.train import RunnerChoice, resume, train
@@ -136,6 +137,11 @@ class RunBridge(QObject):
         if self._job is not None:
             self._job.send(message)
 
+    def end(self) -> None:
+        """End the run, by force where it does not stop by itself within two seconds."""
+        if self._job is not None:
+            self._job.cancel()
+
     def shut_down(self) -> bool:
         """Stop the run, save what it has reached, and return whether it ended in time.
 
@@ -195,6 +201,7 @@ class TaskBridge(QObject):
         self._pool = pool
         self._job: JobHandle | None = None
         self._waiting: Task | None = None
+        self._silent = ""
         self._timer = QTimer(self)
         self._timer.setInterval(FRAME_MILLISECONDS)
         self._timer.timeout.connect(self._poll)
@@ -232,6 +239,7 @@ class TaskBridge(QObject):
         task, self._waiting = self._waiting, None
         # A task has nothing to save: when it is cancelled, its worker may be killed at once. A
         # runner that has killed its worker kills every later one, too, so each task has its own.
+        self._silent = ""
         self._job = JobHandle(task, ProcessRunner(self._pool), stop_seconds=0.0)
         self._job.start()
         self._timer.start()
@@ -249,7 +257,11 @@ class TaskBridge(QObject):
             if isinstance(event, events.TaskResult):
                 self.answered.emit(event.value)
             elif isinstance(event, events.SessionFailed):
-                self.failed.emit(event.message)
+                self.failed.emit(self._silent or event.message)
+            elif isinstance(event, WorkerSilent):
+                # A task has nothing to lose: it is ended, and can be tried again.
+                self._silent = f"{event.words} It was ended; try again."
+                job.cancel()
         if not alive:
             job.join(CLOSE_SECONDS)
             self._job = None

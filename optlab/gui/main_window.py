@@ -23,6 +23,7 @@ from optlab.gui.bridge import RunBridge, TaskBridge, WorkerPrewarmer
 from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.experiment_files import ExperimentFiles
 from optlab.gui.geometry import resize_to_screen, scrollable
+from optlab.gui.hang_notice import HangNotice
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.menus import build_menus
 from optlab.gui.panels.banner import Banner
@@ -94,6 +95,7 @@ class MainWindow(QMainWindow):
             self.experiment_panel, self._show_experiment, self.bridge, self.banner, self
         )
         self.recording = RecordingNotice(self.bridge, self.banner, self.controls, self)
+        self.hang_notice = HangNotice(self.bridge, self.banner, self.controls, self)
         self.presets_menu = build_menus(self)
         self._connect_panels()
         self._connect_run()

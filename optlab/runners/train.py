@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from optlab.experiment import Experiment
+from optlab.experiment.own_code import own_code
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import TrainJob
@@ -35,7 +36,8 @@ def train(
 
     Args:
         experiments: to train.
-        runner: ``auto`` to measure; see :func:`optlab.runners.choice.choose`.
+        runner: ``auto`` for a process where code of the user's is executed, and else to measure;
+            see :func:`optlab.runners.choice.choose`.
         draw_share: share of the time that this process spends drawing.
         store: a store or an OptLab folder in which the runs are recorded, or None.
         pool: from which worker processes are taken.
@@ -45,12 +47,13 @@ def train(
     Raises:
         StoreError: the runs cannot be recorded.
     """
-    name = choose(runner, draw_share)
+    documents = tuple(experiment.to_toml() for experiment in experiments)
+    name = choose(runner, draw_share, own_code=any(map(own_code, documents)))
     writer = None
     if store is not None:
         with _opened(store) as opened:
             writer = opened.begin(experiments, name)
-    job = TrainJob(tuple(experiment.to_toml() for experiment in experiments), None, tuple(log))
+    job = TrainJob(documents, None, tuple(log))
     return _started(JobHandle(job, _runner(name, pool), writer, capacity))
 
 
@@ -79,8 +82,9 @@ def resume(
             progress).
         StoreError: stored data are damaged, or cannot be written.
     """
-    name = choose(runner, draw_share)
     with _opened(store) as opened:
+        foreign = any(own_code(opened.run(run_id).experiment) for run_id in run_ids)
+        name = choose(runner, draw_share, own_code=foreign)
         writer = opened.resume(run_ids, name)
     job = TrainJob(writer.experiments, writer.snapshots, (*writer.log, *log))
     return _started(JobHandle(job, _runner(name, pool), writer, capacity))

@@ -206,6 +206,7 @@ def component_class(registration: Registration) -> type[OwnModel]:
         "label": f"{registration.cls} (own.{registration.name})",
         "group": "Your own",
         "sort_order": 500,
+        "own_code": True,
         "source": f"Your own: {registration.origin}, SHA-256 {registration.sha256}.",
         "registration": registration,
         **{a.name: _declared(a, registration) for a in usable},

@@ -108,6 +108,7 @@ def _package_rule(cls: Any, signature: Signature, name: str, package: str) -> ty
     label = f"{cls.__name__} ({name.partition('.')[0]})"
     rule = build_rule(signature, name, label, package, 600, None)
     rule.loaded = cls
+    rule.own_code = True
     return rule
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -166,9 +166,8 @@ def test_that_readings_that_are_never_finite_switch_an_instrument_off(
 
 
 @pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     raise_at(monkeypatch, Conditioning, "take", 3, RuntimeError("broken"))
-    yield
 
 
 def test_that_the_reason_is_stored_beside_what_was_read(
