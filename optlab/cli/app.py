@@ -115,8 +115,19 @@ def _invoke(words: Sequence[str]) -> int:
         return INTERRUPTED
     except (ReaderGone, BrokenPipeError):
         raise
-    except Exception as error:  # noqa: BLE001 - the outermost place of all: what arrives here is a defect, and becomes a report
-        return _refuse(words, OptLabError(_report(words, error)))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the outermost place of all: what arrives here is a defect, and becomes a report
+        return _refuse(words, OptLabError(_blame(error) or _report(words, error)))
+
+
+def _blame(error: BaseException) -> str:
+    """A sentence about an error of the user's own code; "" for a defect."""
+    # Imported here: most commands do not need it.
+    from optlab.experiment.own_code import blame
+
+    sentence = blame(error)
+    if sentence and _debugging():
+        traceback.print_exception(error)
+    return sentence
 
 
 def _refuse(words: Sequence[str], error: OptLabError) -> int:
@@ -137,7 +148,7 @@ def _debugging() -> bool:
     return os.environ.get("OPTLAB_DEBUG", "") not in ("", "0")
 
 
-def _report(words: Sequence[str], error: Exception) -> str:
+def _report(words: Sequence[str], error: BaseException) -> str:
     """Write a report about a defect; the sentence that says where it is."""
     lines = "".join(traceback.format_exception(error))
     what = f"OptLab failed because of a defect of its own ({type(error).__name__})"

@@ -71,8 +71,8 @@ class Component(FieldSet):
         differences: differences from other libraries, or "".
         group: heading under which pickers list it.
         sort_order: rank in the list; ties are sorted by label.
-        own_code: whether it executes code that does not belong to OptLab or torch: a module of the
-            user's, or an optimizer of another package.
+        own_modules: dotted names of modules and packages, not of OptLab or torch, whose code it
+            executes: a model of the user's, or an optimizer of another package.
     """
 
     kind: ClassVar[str] = ""
@@ -85,7 +85,7 @@ class Component(FieldSet):
     differences: ClassVar[str] = ""
     group: ClassVar[str] = ""
     sort_order: ClassVar[int] = 100
-    own_code: ClassVar[bool] = False
+    own_modules: ClassVar[tuple[str, ...]] = ()
 
     def derived_facts(self) -> tuple[str, ...]:
         """Return facts that follow from its field values.

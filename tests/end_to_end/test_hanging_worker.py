@@ -160,7 +160,7 @@ def test_that_the_window_shows_a_suspended_worker_and_ends_it_on_a_click(
     for worker in workers:
         worker.suspend()
     began = time.monotonic()
-    qtbot.waitUntil(lambda: window.banner.isVisible(), timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
     assert time.monotonic() - began < 5.0
     assert "has not responded" in window.banner.message.text()
     assert END in [button.text() for button in window.banner.buttons]
@@ -170,7 +170,7 @@ def test_that_the_window_shows_a_suspended_worker_and_ends_it_on_a_click(
     assert "responds again" in window.controls.message.text()
     for worker in workers:
         worker.suspend()
-    qtbot.waitUntil(lambda: window.banner.isVisible(), timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
     (button,) = [button for button in window.banner.buttons if button.text() == END]
     button.click()
     qtbot.waitUntil(lambda: not window.bridge.active, timeout=10_000)

@@ -331,8 +331,13 @@ class _Bytes(importlib.abc.InspectLoader):
         return self.source_to_code(self._source.content, str(self._source.path))
 
 
+def module_name(origin: str, sha256: str, *, imported: bool) -> str:
+    """Return the name of the module in which a source is executed."""
+    return origin if imported else f"_optlab_own_{sha256[:16]}"
+
+
 def _run(source: Source) -> ModuleType:
-    name = source.origin if source.imported else f"_optlab_own_{source.sha256[:16]}"
+    name = module_name(source.origin, source.sha256, imported=source.imported)
     try:
         if source.imported:
             return importlib.import_module(name)
