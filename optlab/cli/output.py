@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,14 +35,37 @@ _document_stream: ContextVar[TextIO | None] = ContextVar("document stream", defa
 def only_documents() -> Iterator[None]:
     """Let nothing but JSON documents reach standard output; all else goes to standard error.
 
-    A module or an optimizer of the user's may print while it runs.
+    A module or an optimizer of the user's may print while it runs, and so may C code.
     """
-    token = _document_stream.set(sys.stdout)
+    with _own_descriptor() as documents:
+        token = _document_stream.set(documents)
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                yield
+        finally:
+            _document_stream.reset(token)
+
+
+@contextlib.contextmanager
+def _own_descriptor() -> Iterator[TextIO]:
+    """Give a stream to standard output, whose descriptor leads to standard error meanwhile."""
+    stdout = sys.stdout
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        _document_stream.reset(token)
+        stdout.flush()
+        shared = stdout.fileno() == 1
+        kept = os.dup(1) if shared else -1
+    except (OSError, ValueError):
+        # It is closed, or no file.
+        shared = False
+    if not shared:
+        yield stdout
+        return
+    with open(kept, "w", encoding="ascii", errors="replace") as documents:
+        try:
+            os.dup2(2, 1)
+            yield documents
+        finally:
+            os.dup2(kept, 1)
 
 
 def say(text: str = "") -> None:

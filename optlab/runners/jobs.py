@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optlab.core.errors import OptLabError
+from optlab.core.errors import InvalidInput, OptLabError
 from optlab.experiment import Experiment
 from optlab.experiment.own_code import blame, own_code
 from optlab.tasks.task import Task
@@ -62,6 +62,8 @@ def perform(job: Job, controls: Controls) -> Iterator[Event]:
             case Task():
                 for result in job.run(controls):
                     yield TaskResult(result)
+    except InvalidInput as error:
+        yield SessionFailed(str(error), invalid=True, field=error.field)
     except OptLabError as error:
         yield SessionFailed(str(error))
     except GeneratorExit:

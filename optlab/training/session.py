@@ -55,6 +55,8 @@ COST_SECONDS = 1.0
 """Time between reports of what instruments cost."""
 HELD_UP_SECONDS = 1.0
 """Delay from which a consumer that takes no events counts as holding up the session."""
+MAX_NOTES = 200
+"""Different warnings that a run reports: a text with numbers in it may differ at every step."""
 PATH_SHARE = 0.02
 """Share of the time that may go into projecting the path."""
 
@@ -375,12 +377,19 @@ class _Session:
         return Series(series.steps, values, series.columns)
 
     def _report_notes(self) -> Iterator[Event]:
-        """Report notes; one that a run has reported already is not repeated at every step."""
+        """Report notes; one that a run has reported already is not repeated at every step.
+
+        A run reports :data:`MAX_NOTES` different ones at most.
+        """
         notes, self._trainer.notes = self._trainer.notes, {}
         for run, note in notes.items():
-            if note not in self._noted.setdefault(run, set()):
-                self._noted[run].add(note)
-                yield StepWarning(run, self._trainer.step, note)
+            known = self._noted.setdefault(run, set())
+            if note in known or len(known) > MAX_NOTES:
+                continue
+            known.add(note)
+            if len(known) > MAX_NOTES:
+                note = f"there have been {MAX_NOTES} different warnings; others are not reported"
+            yield StepWarning(run, self._trainer.step, note)
 
     def _keep(self, reason: str) -> Iterator[Event]:
         for run in self._trainer.alive:
