@@ -15,14 +15,17 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Annotated, Any, cast
 
 import typer
 
 from optlab import __version__
 from optlab.cli.output import ReaderGone, only_documents, say, say_json
+from optlab.cli.own_process import in_worker
 from optlab.core import paths, walk
 from optlab.core.errors import InvalidInput, OptLabError
+from optlab.outside.own_models import sources
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 + SIGINT): different from a failure,
@@ -67,7 +70,13 @@ def _begin(
 ) -> None:
     if context.invoked_subcommand is None:
         say(context.get_help())
+    elif context.invoked_subcommand not in _WITH_OWN_WORKERS and not _in_worker.get():
+        context.with_resource(sources.left_to_worker())
 
+
+_WITH_OWN_WORKERS = ("run", "race", "model")
+"""Commands that give code of the user's to workers themselves."""
+_in_worker = ContextVar("in a worker", default=False)
 
 _commands = [module for module in walk.load("optlab.cli") if hasattr(module, "register")]
 for command in sorted(_commands, key=lambda module: module.ORDER):
@@ -100,10 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _invoke(words: Sequence[str]) -> int:
     try:
-        code: Any = typer.main.get_command(app).main(
-            args=list(words), prog_name="optlab", standalone_mode=False
-        )
-        return code if isinstance(code, int) else 0
+        try:
+            return _parsed(words)
+        except sources.ForWorker as own:
+            return in_worker(words, own.what, lambda text: print(text, end="", file=sys.stderr))
     except _USAGE_ERRORS as error:
         return _refuse(words, InvalidInput(_usage_sentence(error)))
     except OptLabError as error:
@@ -128,6 +137,26 @@ def _blame(error: BaseException) -> str:
     if sentence and _debugging():
         traceback.print_exception(error)
     return sentence
+
+
+def _parsed(words: Sequence[str]) -> int:
+    code: Any = typer.main.get_command(app).main(
+        args=list(words), prog_name="optlab", standalone_mode=False
+    )
+    return code if isinstance(code, int) else 0
+
+
+def execute(words: Sequence[str]) -> int:
+    """Execute one command in a worker process, and return its exit code.
+
+    Raises:
+        OptLabError: what the command raises.
+    """
+    token = _in_worker.set(True)
+    try:
+        return _parsed(words)
+    finally:
+        _in_worker.reset(token)
 
 
 def _refuse(words: Sequence[str], error: OptLabError) -> int:

@@ -29,6 +29,7 @@ class ReaderGone(Exception):
 
 
 _document_stream: ContextVar[TextIO | None] = ContextVar("document stream", default=None)
+_text_stream: ContextVar[TextIO | None] = ContextVar("text stream", default=None)
 
 
 @contextlib.contextmanager
@@ -68,6 +69,29 @@ def _own_descriptor() -> Iterator[TextIO]:
             os.dup2(kept, 1)
 
 
+@contextlib.contextmanager
+def collected(stream: TextIO) -> Iterator[None]:
+    """Write what commands say, text and documents, to another stream."""
+    tokens = _document_stream.set(stream), _text_stream.set(stream)
+    try:
+        yield
+    finally:
+        _document_stream.reset(tokens[0])
+        _text_stream.reset(tokens[1])
+
+
+def say_text(text: str) -> None:
+    """Write what a command has said elsewhere, unchanged.
+
+    Raises:
+        ReaderGone: nobody reads it any more.
+    """
+    try:
+        print(text, end="", file=_document_stream.get(), flush=True)
+    except BrokenPipeError:
+        raise ReaderGone from None
+
+
 def say(text: str = "") -> None:
     """A line, or several, on standard output.
 
@@ -75,7 +99,7 @@ def say(text: str = "") -> None:
         ReaderGone: nobody reads it any more.
     """
     try:
-        print(text)
+        print(text, file=_text_stream.get())
     except BrokenPipeError:
         raise ReaderGone from None
 

@@ -1,8 +1,7 @@
 """Second derivatives by autograd: fused kernels that have none, and operations without any.
 
 Attention is computed by fused kernels whose backward pass cannot be differentiated again. Where a
-graph is built to be differentiated twice, torch is told to use the kernel that is made of plain
-operations. Training keeps the fused one.
+graph is built to be differentiated twice, torch uses the kernel that is made of plain operations. Training keeps the fused one.
 """
 
 from __future__ import annotations

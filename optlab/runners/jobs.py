@@ -73,12 +73,12 @@ def perform(job: Job, controls: Controls) -> Iterator[Event]:
 
 
 def own_parts(job: Job) -> tuple[str, ...]:
-    """Return the parts of a job's experiments that execute code of the user's.
+    """Return the parts of a job that execute code of the user's.
 
-    See :func:`optlab.experiment.own_code.own_code`; empty for a task.
+    See :func:`optlab.experiment.own_code.own_code`; a task says it itself.
     """
     if not isinstance(job, TrainJob):
-        return ()
+        return job.own_parts()
     return tuple(dict.fromkeys(part for text in job.experiments for part in own_code(text)))
 
 

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from optlab.runners.jobs import Job, own_parts, unexpected
+from optlab.runners.jobs import Job, TrainJob, own_parts, unexpected
 from optlab.runners.notices import WorkerOutput
 from optlab.runners.output import JobOutput
 from optlab.runners.pool import WorkerPool
@@ -77,7 +77,7 @@ class ProcessRunner:
                 _LOG.info("worker process was killed")
             else:
                 _LOG.warning("worker process ended unexpectedly, exit code %s", death.code)
-            yield SessionFailed(_exit_message(death.code, own_parts(job)))
+            yield SessionFailed(_exit_message(death.code, job))
         finally:
             with self._lock:
                 self._worker = None
@@ -123,7 +123,7 @@ def _rest(worker: Worker, printed: JobOutput) -> Iterator[WorkerOutput]:
     yield from _reported(text + printed.finish())
 
 
-def _exit_message(code: int | None, parts: tuple[str, ...]) -> str:
+def _exit_message(code: int | None, job: Job) -> str:
     if code is not None and code < 0:
         try:
             name = signal.Signals(-code).name
@@ -133,5 +133,7 @@ def _exit_message(code: int | None, parts: tuple[str, ...]) -> str:
         why = "; the system does this when memory runs out" if name == "SIGKILL" else ""
     else:
         how, why = ("ended" if code is None else f"ended with exit code {code}"), ""
+    parts = own_parts(job)
     whose = f" It executed code of your own ({', '.join(parts)})." if parts else ""
-    return f"The worker process {how}{why}.{whose} The run can be resumed from its last snapshot."
+    advice = " The run can be resumed from its last snapshot." if isinstance(job, TrainJob) else ""
+    return f"The worker process {how}{why}.{whose}{advice}"

@@ -61,6 +61,10 @@ class RegisterTask(Task):
     name: str
     shapes: tuple[DataShape, ...] = USUAL
 
+    def own_parts(self) -> tuple[str, ...]:
+        """Return the source that is executed; see :class:`~optlab.tasks.task.Task`."""
+        return (self.what,)
+
     def run(self, controls: Controls) -> Iterator[Registered]:
         """Register the class; see :class:`~optlab.tasks.task.Task`.
 

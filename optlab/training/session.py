@@ -387,9 +387,12 @@ class _Session:
             if note in known or len(known) > MAX_NOTES:
                 continue
             known.add(note)
-            if len(known) > MAX_NOTES:
-                note = f"there have been {MAX_NOTES} different warnings; others are not reported"
-            yield StepWarning(run, self._trainer.step, note)
+            words = (
+                note
+                if len(known) <= MAX_NOTES
+                else f"there have been {MAX_NOTES} different warnings; others are not reported"
+            )
+            yield StepWarning(run, self._trainer.step, words)
 
     def _keep(self, reason: str) -> Iterator[Event]:
         for run in self._trainer.alive:

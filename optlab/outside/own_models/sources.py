@@ -16,6 +16,9 @@ import importlib.util
 import inspect
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -129,6 +132,37 @@ def load(registration: Registration) -> type[torch.nn.Module]:
 
 USER_ERRORS = (Exception, SystemExit)
 """What code of the user's may raise: every error, and ``sys.exit``, which must not end OptLab."""
+
+
+class ForWorker(BaseException):
+    """Code of the user's was to be executed where it must not be: see :func:`left_to_worker`.
+
+    Args:
+        what: path and class.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+_left_to_worker = ContextVar("code of the user's is left to a worker", default=False)
+
+
+@contextmanager
+def left_to_worker() -> Iterator[None]:
+    """Execute no code of the user's inside, in this thread.
+
+    Raises:
+        ForWorker: some was to be executed; whoever opened the context does it again in a worker.
+    """
+    token = _left_to_worker.set(True)
+    try:
+        yield
+    finally:
+        _left_to_worker.reset(token)
+
+
 _executing = threading.Lock()
 _executed: dict[tuple[str, str, str], type[torch.nn.Module]] = {}
 
@@ -138,7 +172,10 @@ def execute(source: Source) -> type[torch.nn.Module]:
 
     Raises:
         InvalidInput: it fails, or the class is not there or no ``torch.nn.Module``.
+        ForWorker: see :func:`left_to_worker`.
     """
+    if _left_to_worker.get():
+        raise ForWorker(f"{source.path}:{source.cls}")
     key = (source.origin, source.sha256, source.cls)
     with _executing:
         if key not in _executed:

@@ -1,4 +1,4 @@
-"""Workers that hang: noticed within five seconds, told, ended on request and never otherwise."""
+"""Workers that hang: noticed within five seconds, reported, ended on request and never otherwise."""
 
 from __future__ import annotations
 
@@ -230,12 +230,12 @@ def test_that_steps_that_always_take_long_are_told_once(monkeypatch: pytest.Monk
     now = [0.0]
     monkeypatch.setattr("optlab.runners.job_watch.time.monotonic", lambda: now[0])
     watch = JobWatch(_Silent(), training=True)  # type: ignore[arg-type] # no events are asked for
-    told: list[Callable[..., object]] = []
+    noticed: list[Callable[..., object]] = []
 
     def pass_time(seconds: int) -> None:
         for _ in range(2 * seconds):
             now[0] += 0.5
-            told.extend(type(notice) for notice in watch.look())
+            noticed.extend(type(notice) for notice in watch.look())
 
     watch.on_event(SessionStarted(1, 1, "cpu", "", 1, 1, 1, 1, 0, ()))
     watch.on_delivered()
@@ -243,7 +243,7 @@ def test_that_steps_that_always_take_long_are_told_once(monkeypatch: pytest.Monk
         pass_time(35)
         watch.on_event(SeriesBlock(1, 1.0, {}))
         watch.on_delivered()
-    assert told == [StepOverdue, StepCompleted]
+    assert noticed == [StepOverdue, StepCompleted]
 
 
 def test_that_an_event_that_is_not_taken_does_not_make_a_step_long(

@@ -1,4 +1,4 @@
-"""Code of the user's in a run: it gets a worker, and each of its failures is told as its own."""
+"""Code of the user's in a run: it gets a worker, and each of its failures is reported as its own."""
 
 from __future__ import annotations
 
