@@ -19,6 +19,8 @@ and two looks less than 5 s.
 """
 OVERDUE_SECONDS = 20.0
 """Time without a step after which the run is said to take long."""
+SETUP_SECONDS = 60.0
+"""The same before the first step: a worker starts, data are read, weights are pretrained."""
 STOP_OVERDUE_SECONDS = 5.0
 """The same after a Stop."""
 _LONGEST_LOOK = 1.0
@@ -110,15 +112,16 @@ class JobWatch:
                 return [StepCompleted(0.0, "The run continues.")]
         elif not (self._delivering or self._paused or self.silent):
             self._waited += passed
-            limit = (
-                STOP_OVERDUE_SECONDS
-                if self._stopping
-                else max(OVERDUE_SECONDS, 2.0 * self._longest)
-            )
-            if not self._overdue and self._waited >= limit:
+            if not self._overdue and self._waited >= self._limit():
                 self._overdue = True
                 return [StepOverdue(0.0, self._overdue_words())]
         return []
+
+    def _limit(self) -> float:
+        """Return the seconds without a step that are no reason to say anything."""
+        if self._stopping:
+            return STOP_OVERDUE_SECONDS
+        return max(OVERDUE_SECONDS, 2.0 * self._longest) if self._started else SETUP_SECONDS
 
     def _overdue_words(self) -> str:
         seconds = f"{self._waited:.0f} seconds"
