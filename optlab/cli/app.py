@@ -16,6 +16,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Annotated, Any, cast
 
 import typer
@@ -26,6 +27,7 @@ from optlab.core import notices, paths, streams, walk
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.printable import printable
 from optlab.core.streams import OutputLost, ReaderGone
+from optlab.outside.own_models import sources
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 + SIGINT): different from a failure,
@@ -70,6 +72,13 @@ def _begin(
 ) -> None:
     if context.invoked_subcommand is None:
         say(context.get_help())
+    elif context.invoked_subcommand not in _WITH_OWN_WORKERS and not _in_worker.get():
+        context.with_resource(sources.left_to_worker())
+
+
+_WITH_OWN_WORKERS = ("run", "race", "model")
+"""Commands that give code of the user's to workers themselves."""
+_in_worker = ContextVar("in a worker", default=False)
 
 
 def _command_line(words: Sequence[str]) -> Any:
@@ -130,10 +139,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _invoke(words: Sequence[str]) -> int:
     try:
-        code: Any = _command_line(words).main(
-            args=list(words), prog_name="optlab", standalone_mode=False
-        )
-        return code if isinstance(code, int) else 0
+        try:
+            return _parsed(words)
+        except sources.ForWorker as own:
+            # Imported here: most commands do not need it.
+            from optlab.cli.own_process import in_worker
+
+            return in_worker(words, own.what, lambda text: print(text, end="", file=sys.stderr))
     except _USAGE_ERRORS as error:
         return _refuse(words, InvalidInput(_usage_sentence(error)))
     except OptLabError as error:
@@ -145,8 +157,39 @@ def _invoke(words: Sequence[str]) -> int:
         return INTERRUPTED
     except (ReaderGone, BrokenPipeError):
         raise
-    except Exception as error:  # noqa: BLE001 - the outermost place of all: what arrives here is a defect, and becomes a report
-        return _refuse(words, OptLabError(_report(words, error)))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the outermost place of all: what arrives here is a defect, and becomes a report
+        return _refuse(words, OptLabError(_blame(error) or _report(words, error)))
+
+
+def _blame(error: BaseException) -> str:
+    """A sentence about an error of the user's own code; "" for a defect."""
+    # Imported here: most commands do not need it.
+    from optlab.experiment.own_code import blame
+
+    sentence = blame(error)
+    if sentence and _debugging():
+        traceback.print_exception(error)
+    return sentence
+
+
+def _parsed(words: Sequence[str]) -> int:
+    code: Any = _command_line(words).main(
+        args=list(words), prog_name="optlab", standalone_mode=False
+    )
+    return code if isinstance(code, int) else 0
+
+
+def execute(words: Sequence[str]) -> int:
+    """Execute one command in a worker process, and return its exit code.
+
+    Raises:
+        OptLabError: what the command raises.
+    """
+    token = _in_worker.set(True)
+    try:
+        return _parsed(words)
+    finally:
+        _in_worker.reset(token)
 
 
 def _refuse(words: Sequence[str], error: OptLabError) -> int:
@@ -171,7 +214,7 @@ def _debugging() -> bool:
     return os.environ.get("OPTLAB_DEBUG", "") not in ("", "0")
 
 
-def _report(words: Sequence[str], error: Exception) -> str:
+def _report(words: Sequence[str], error: BaseException) -> str:
     """Write a report about a defect; the sentence that says where it is."""
     lines = "".join(traceback.format_exception(error))
     what = f"OptLab failed because of a defect of its own ({type(error).__name__})"

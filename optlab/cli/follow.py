@@ -11,8 +11,14 @@ from typing import Any, Protocol, TypeVar
 from optlab.cli.progress import View
 from optlab.core.errors import StoreError
 from optlab.runners import JobHandle, NotRecorded
-from optlab.training.control import Stop
-from optlab.training.events import Event, RunEnded, SessionFailed, SessionStarted
+from optlab.training.control import Stop, SwitchInstrument
+from optlab.training.events import (
+    Event,
+    MessageApplied,
+    RunEnded,
+    SessionFailed,
+    SessionStarted,
+)
 from optlab.training.final_results import ALWAYS
 
 POLL_SECONDS = 0.1
@@ -36,6 +42,7 @@ class Outcome:
         number: which run of its population it is.
         recorded: whether all of it is stored; None where it was not to be stored. recording_error:
             why it is not, one sentence.
+        switched_off: instrument → why it switched itself off.
         ended: whether it has come to its end, so that what happens to others of its population does
             not concern it.
     """
@@ -57,6 +64,7 @@ class Outcome:
     number: int = 0
     recorded: bool | None = True
     recording_error: str = ""
+    switched_off: dict[str, str] = field(default_factory=dict)
     ended: bool = False
 
     @property
@@ -83,6 +91,7 @@ class Outcome:
             "theta_sha256": self.theta_sha256 or None,
             "recorded": self.recorded,
             "recording_error": self.recording_error or None,
+            "switched_off": self.switched_off,
         }
 
     def on_event(self, event: Event) -> None:
@@ -106,6 +115,8 @@ class Outcome:
                 self.confusion = event.confusion
             case SessionFailed():
                 self.status, self.reason = "failed", event.message
+            case MessageApplied(message=SwitchInstrument(name=name, reason=reason)) if reason:
+                self.switched_off[name] = reason
             case NotRecorded() if not self.ended:
                 self.recorded, self.recording_error = False, event.words
             case _:

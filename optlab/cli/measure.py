@@ -7,6 +7,7 @@ steps.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -104,7 +105,10 @@ def measure(
         say_json(document)
     else:
         _say(document)
-    return int(not trainer.alive)
+    failures = document["failures"]
+    for reason in failures.values():
+        print(reason, file=sys.stderr)
+    return int(not trainer.alive or bool(failures))
 
 
 def _test(source: str, *, json: bool, others: bool, changed_data: bool) -> int:
@@ -240,6 +244,7 @@ def _document(source: str, trainer: Trainer) -> dict[str, Any]:
         "parameters": trainer.layout.total,
         "plain_step_seconds": plain or None,
         "instruments": found,
+        "failures": dict(trainer.instrument_runner.failures),
     }
 
 

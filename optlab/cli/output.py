@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,20 +27,67 @@ if TYPE_CHECKING:
 
 
 _document_stream: ContextVar[TextIO | None] = ContextVar("document stream", default=None)
+_text_stream: ContextVar[TextIO | None] = ContextVar("text stream", default=None)
 
 
 @contextlib.contextmanager
 def only_documents() -> Iterator[None]:
     """Let nothing but JSON documents reach standard output; all else goes to standard error.
 
-    A module or an optimizer of the user's may print while it runs.
+    A module or an optimizer of the user's may print while it runs, and so may C code.
     """
-    token = _document_stream.set(sys.stdout)
+    with _own_descriptor() as documents:
+        token = _document_stream.set(documents)
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                yield
+        finally:
+            _document_stream.reset(token)
+
+
+@contextlib.contextmanager
+def _own_descriptor() -> Iterator[TextIO]:
+    """Give a stream to standard output, whose descriptor leads to standard error meanwhile."""
+    stdout = sys.stdout
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
+        stdout.flush()
+        shared = stdout.fileno() == 1
+        kept = os.dup(1) if shared else -1
+    except (OSError, ValueError):
+        # It is closed, or no file.
+        shared = False
+    if not shared:
+        yield stdout
+        return
+    with open(kept, "w", encoding="ascii", errors="replace") as documents:
+        try:
+            os.dup2(2, 1)
+            yield documents
+        finally:
+            os.dup2(kept, 1)
+
+
+@contextlib.contextmanager
+def collected(stream: TextIO) -> Iterator[None]:
+    """Write what commands say, text and documents, to another stream."""
+    tokens = _document_stream.set(stream), _text_stream.set(stream)
+    try:
+        yield
     finally:
-        _document_stream.reset(token)
+        _document_stream.reset(tokens[0])
+        _text_stream.reset(tokens[1])
+
+
+def say_text(text: str) -> None:
+    """Write what a command has said elsewhere, unchanged.
+
+    Raises:
+        ReaderGone: nobody reads it any more.
+    """
+    try:
+        print(text, end="", file=_document_stream.get(), flush=True)
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def say(text: str = "") -> None:
@@ -49,7 +97,7 @@ def say(text: str = "") -> None:
         ReaderGone: nobody reads it any more.
     """
     try:
-        print(printable(text, lines=True))
+        print(printable(text, lines=True), file=_text_stream.get())
     except BrokenPipeError:
         raise ReaderGone from None
 

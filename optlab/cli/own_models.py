@@ -5,7 +5,6 @@ Models of one's own, registered with a look at what will be executed, listed and
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
 from typing import Annotated
@@ -17,8 +16,9 @@ from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.outside.own_models import records, sources
 from optlab.outside.own_models.registering import USUAL
-from optlab.outside.own_models.registering import register as register_source
 from optlab.outside.own_models.sources import Source
+from optlab.runners.answer import answer
+from optlab.tasks.own_files import RegisterTask
 
 _group = typer.Typer(
     help="Register, list and forget models of your own (torch.nn.Module classes).",
@@ -82,22 +82,22 @@ def register_model(
     if not yes and not _confirmed():
         print("Nothing was executed and nothing registered.", file=sys.stderr)
         return 1
-    # what the user's file prints is no result of this command
-    with contextlib.redirect_stdout(sys.stderr):
-        done = register_source(source, bare, shapes)
+    task = RegisterTask(f"{source.origin}:{source.cls}", source.sha256, bare, tuple(shapes))
+    # What the file prints is no result of this command, and it may end its process.
+    done = answer(task, lambda text: print(text, end="", file=sys.stderr))
     if json:
         say_json(
             {
                 **records.document(done.registration),
                 "name": f"{records.PREFIX}{bare}",
-                "parameters": done.layout.total,
+                "parameters": done.parameters,
             }
         )
         return 0
     fields = ", ".join(argument.name for argument in done.registration.arguments) or "none"
     say(
-        f"Registered as {records.PREFIX}{bare}: {done.layout.total:,} parameters on inputs of "
-        f"shape {list(done.shape.inputs)}; fields: {fields}"
+        f"Registered as {records.PREFIX}{bare}: {done.parameters:,} parameters on inputs of "
+        f"shape {list(done.inputs)}; fields: {fields}"
     )
     say(f'In an experiment file: [model] with name = "{records.PREFIX}{bare}"')
     return 0

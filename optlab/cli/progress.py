@@ -14,8 +14,23 @@ from typing import Protocol
 import numpy as np
 
 from optlab.experiment import Experiment
-from optlab.runners import NotRecorded, RecordingHeld, RecordingResumed
-from optlab.training.events import Event, SeriesBlock, SessionStarted, StepWarning
+from optlab.runners import (
+    NotRecorded,
+    RecordingHeld,
+    RecordingResumed,
+    StepOverdue,
+    WorkerOutput,
+    WorkerResponds,
+    WorkerSilent,
+)
+from optlab.training.control import SwitchInstrument
+from optlab.training.events import (
+    Event,
+    MessageApplied,
+    SeriesBlock,
+    SessionStarted,
+    StepWarning,
+)
 
 LINES = 10
 """Lines that a run writes where there is no terminal: one each time this share of the budget has
@@ -24,12 +39,31 @@ passed.
 
 
 def warn(event: Event) -> None:
-    """Say on standard error that a run is not stored any more, or waits for room.
+    """Say on standard error what the user must know: see :func:`warning`."""
+    sentence = warning(event)
+    if sentence:
+        print(sentence, file=sys.stderr, flush=True)
 
-    Other events are no warning.
+
+def warning(event: Event) -> str:
+    """Return what an event says that the user must know; "" for events that are no warning.
+
+    A run is not stored any more, waits for room, or seems to hang; an instrument has switched
+    itself off; code of the user's has printed something.
     """
-    if isinstance(event, NotRecorded | RecordingHeld | RecordingResumed):
-        print(event.words, file=sys.stderr, flush=True)
+    match event:
+        case NotRecorded() | RecordingHeld() | RecordingResumed() | WorkerResponds():
+            return event.words
+        case WorkerOutput():
+            return event.words.rstrip("\n")
+        case WorkerSilent():
+            return f"{event.words} Press Ctrl-C to end the run."
+        case StepOverdue():
+            return f"{event.words} Ctrl-C stops the run after it; a second Ctrl-C ends it at once."
+        case MessageApplied(message=SwitchInstrument(reason=reason)) if reason:
+            return f"step {event.step:,}: {reason}"
+        case _:
+            return ""
 
 
 class View(Protocol):
@@ -170,10 +204,10 @@ class Bar:
                 )
             case StepWarning():
                 self._console.print(f"step {event.step:,}: {event.words}", markup=False)
-            case NotRecorded() | RecordingHeld() | RecordingResumed():
-                self._console.print(event.words, markup=False)
             case _:
-                pass
+                sentence = warning(event)
+                if sentence:
+                    self._console.print(sentence, markup=False)
 
     def close(self) -> None:
         """See :class:`View`."""

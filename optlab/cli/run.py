@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from collections.abc import Callable
@@ -170,8 +171,10 @@ def _fresh(
             "What is to be run is missing; give an experiment file or a preset (optlab list "
             "presets), or --resume with a stored run."
         )
-    experiment = changed(load(source), changes)
-    check_surroundings(experiment)
+    # What a model of the user's prints when it is tried is no result of the command.
+    with contextlib.redirect_stdout(sys.stderr):
+        experiment = changed(load(source), changes)
+        check_surroundings(experiment)
 
     def begin() -> JobHandle:
         if no_store:

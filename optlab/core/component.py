@@ -72,6 +72,8 @@ class Component(FieldSet):
         differences: differences from other libraries, or "".
         group: heading under which pickers list it.
         sort_order: rank in the list; ties are sorted by label.
+        own_modules: dotted names of modules and packages, not of OptLab or torch, whose code it
+            executes: a model of the user's, or an optimizer of another package.
     """
 
     kind: ClassVar[str] = ""
@@ -84,6 +86,7 @@ class Component(FieldSet):
     differences: ClassVar[str] = ""
     group: ClassVar[str] = ""
     sort_order: ClassVar[int] = 100
+    own_modules: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def unavailable(cls) -> str:

@@ -21,6 +21,7 @@ from optlab.experiment import Experiment
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import unexpected
+from optlab.runners.notices import WorkerSilent
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.thread import ThreadRunner
@@ -195,6 +196,11 @@ class RunBridge(QObject):
         elif self._opening is not None:
             self._early.append(message)
 
+    def end(self) -> None:
+        """End the run, by force where it does not stop by itself within two seconds."""
+        if self._job is not None:
+            self._job.cancel()
+
     def shut_down(self) -> bool:
         """Stop the run, save what it has reached, and return whether it ended in time.
 
@@ -319,6 +325,7 @@ class TaskBridge(QObject):
         self._turn.freed.connect(self._turn_freed)
         self._job: JobHandle | None = None
         self._waiting: Task | None = None
+        self._silent = ""
         self._timer = QTimer(self)
         self._timer.setInterval(FRAME_MILLISECONDS)
         self._timer.timeout.connect(self._poll)
@@ -358,6 +365,7 @@ class TaskBridge(QObject):
         # A task has nothing to save: when it is cancelled, its worker may be killed at once. A
         # runner that has killed its worker kills every later one, too, so each task has its own.
         runner = ThreadRunner() if self._pool is None else ProcessRunner(self._pool)
+        self._silent = ""
         self._job = JobHandle(task, runner, stop_seconds=0.0)
         self._job.start()
         self._timer.start()
@@ -379,7 +387,11 @@ class TaskBridge(QObject):
             if isinstance(event, events.TaskResult):
                 self.answered.emit(event.value)
             elif isinstance(event, events.SessionFailed):
-                self.failed.emit(event.message)
+                self.failed.emit(self._silent or event.message)
+            elif isinstance(event, WorkerSilent):
+                # A task has nothing to lose: it is ended, and can be tried again.
+                self._silent = f"{event.words} It was ended; try again."
+                job.cancel()
         if not alive:
             job.join(CLOSE_SECONDS)
             self._job = None

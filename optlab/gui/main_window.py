@@ -26,6 +26,7 @@ from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.dropped_files import DroppedFiles
 from optlab.gui.experiment_files import ExperimentFiles
 from optlab.gui.geometry import resize_to_screen, scrollable
+from optlab.gui.hang_notice import HangNotice
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.menus import build_menus
 from optlab.gui.panels.banner import Banner
@@ -114,6 +115,7 @@ class MainWindow(QMainWindow):
         self.dropped = DroppedFiles(
             self, self.files.load, self.when_editable(self.secondary_windows.import_data)
         )
+        self.hang_notice = HangNotice(self.bridge, self.banner, self.controls, self)
         self.presets_menu = build_menus(self)
         self._connect_panels()
         self._connect_run()
@@ -306,6 +308,10 @@ class MainWindow(QMainWindow):
     def _message_applied(self, applied: events.MessageApplied) -> None:
         if applied.problem and isinstance(applied.message, SwitchInstrument):
             self.instruments.show_problem(applied.message.name, applied.problem)
+        elif isinstance(applied.message, SwitchInstrument) and applied.message.reason:
+            self.experiment_panel.set_instrument(applied.message.name, None)
+            self.instruments.show_problem(applied.message.name, applied.message.reason)
+            self.controls.say(applied.message.reason, problem=True)
         elif applied.problem:
             self.controls.say(applied.problem, problem=True)
         elif isinstance(applied.message, SetValue):
@@ -377,6 +383,9 @@ class MainWindow(QMainWindow):
         self.instruments.clear()
         self.instruments.set_tables(tables.get(INSTRUMENTS, {}))
         self.instruments.take(block)
+        for message in curves.messages:
+            if isinstance(message, SwitchInstrument) and message.reason:
+                self.instruments.show_problem(message.name, message.reason)
         self.plots.refresh()
         self.controls.say(
             f"Showing “{printable(record.title)}”, {record.status} after {record.steps:,} steps."

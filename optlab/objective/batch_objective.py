@@ -14,6 +14,7 @@ from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
 from optlab.objective.hessian import GraphHessian, batch_hessian
 from optlab.objective.objective import Objective
+from optlab.objective.second_derivatives import double_backward, explained_failure
 from optlab.objective.seeding import generator
 
 _COLUMNS = 64
@@ -114,7 +115,9 @@ class BatchObjective:
         # One graph and a batched backward pass: the written-out products would run the model again
         # for every column, which takes longer on large batches.
         return GraphHessian(
-            lambda points: self._objective.total(points, self._x, self._y), theta
+            lambda points: self._objective.total(points, self._x, self._y),
+            theta,
+            self._objective.model.name,
         ).dense()
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
@@ -131,7 +134,8 @@ class BatchObjective:
         def product(v: torch.Tensor) -> torch.Tensor:
             self._count(2)
             # Jᵀu is linear in u, so its derivative by u along v is Jv.
-            (pushed,) = torch.autograd.grad(pulled, probe, v, retain_graph=True)
+            with explained_failure(self._objective.model.name):
+                (pushed,) = torch.autograd.grad(pulled, probe, v, retain_graph=True)
             weighted = self._objective.loss.fisher_product(predicted, pushed) / m
             (result,) = torch.autograd.grad(outputs, leaf, weighted, retain_graph=True)
             return result
@@ -144,9 +148,10 @@ class BatchObjective:
         _, m, width = outputs.shape
         rows: list[torch.Tensor] = []
         for units in _units(theta):
-            (pushed,) = torch.autograd.grad(
-                pulled, probe, units, retain_graph=True, is_grads_batched=True
-            )
+            with explained_failure(self._objective.model.name):
+                (pushed,) = torch.autograd.grad(
+                    pulled, probe, units, retain_graph=True, is_grads_batched=True
+                )
             predicted = outputs.detach().expand(pushed.shape).reshape(-1, m, width)
             weighted = (
                 self._objective.loss.fisher_product(predicted, pushed.reshape(-1, m, width)).view(
@@ -167,9 +172,11 @@ class BatchObjective:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return leaf, outputs, a probe u of their shape, and ``Jᵀu`` as a function of u."""
         leaf = theta.detach().requires_grad_()
-        outputs = self._objective.outputs(leaf, self._x, TRAINING)
-        probe = torch.zeros_like(outputs, requires_grad=True)
-        (pulled,) = torch.autograd.grad(outputs, leaf, probe, create_graph=True)
+        with double_backward():
+            outputs = self._objective.outputs(leaf, self._x, TRAINING)
+            probe = torch.zeros_like(outputs, requires_grad=True)
+            with explained_failure(self._objective.model.name):
+                (pulled,) = torch.autograd.grad(outputs, leaf, probe, create_graph=True)
         return leaf, outputs, probe, pulled
 
     def _count(self, number: int) -> None:

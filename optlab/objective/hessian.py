@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from optlab.catalogue.models.capabilities import Linearized
 from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
+from optlab.objective.second_derivatives import double_backward, explained_failure
 
 _COLUMNS = 64
 """Vectors that are multiplied at once: bounds the memory of the batched pass."""
@@ -70,33 +71,47 @@ class GraphHessian(Hessian):
 
     Args:
         function: maps ``theta`` ``[R, P]`` to values ``[R]``.
+        theta: ``[R, P]``.
+        model: name of the model that errors mention; "" for a function that is no model.
+
+    Raises:
+        RunFailed: an operation has no second derivative; the products raise it, too.
     """
 
     def __init__(
-        self, function: Callable[[torch.Tensor], torch.Tensor], theta: torch.Tensor
+        self,
+        function: Callable[[torch.Tensor], torch.Tensor],
+        theta: torch.Tensor,
+        model: str = "",
     ) -> None:
         super().__init__(theta)
+        self._model = model
         self._leaf = self.theta.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(function(self._leaf).sum(), self._leaf, create_graph=True)
+        with double_backward():
+            total = function(self._leaf).sum()
+            with explained_failure(model):
+                (gradient,) = torch.autograd.grad(total, self._leaf, create_graph=True)
         # Where the function is linear its gradient is a constant and has no graph: its Hessian is
         # zero, not an error.
         self._gradient = gradient if gradient.requires_grad else gradient + 0.0 * self._leaf
 
     def _product(self, v: torch.Tensor) -> torch.Tensor:
-        (result,) = torch.autograd.grad(
-            self._gradient, self._leaf, v, retain_graph=True, materialize_grads=True
-        )
+        with explained_failure(self._model):
+            (result,) = torch.autograd.grad(
+                self._gradient, self._leaf, v, retain_graph=True, materialize_grads=True
+            )
         return result
 
     def _several(self, vectors: torch.Tensor) -> torch.Tensor:
-        (result,) = torch.autograd.grad(
-            self._gradient,
-            self._leaf,
-            vectors.transpose(0, 1),
-            retain_graph=True,
-            is_grads_batched=True,
-            materialize_grads=True,
-        )
+        with explained_failure(self._model):
+            (result,) = torch.autograd.grad(
+                self._gradient,
+                self._leaf,
+                vectors.transpose(0, 1),
+                retain_graph=True,
+                is_grads_batched=True,
+                materialize_grads=True,
+            )
         return result.transpose(0, 1)
 
 
@@ -218,7 +233,7 @@ def batch_hessian(
     at_point = linearized(objective, theta, x, y)
     if at_point is not None:
         return WrittenOutHessian(objective, theta, x, y, *at_point)
-    return GraphHessian(lambda points: objective.total(points, x, y), theta)
+    return GraphHessian(lambda points: objective.total(points, x, y), theta, objective.model.name)
 
 
 def linearized(

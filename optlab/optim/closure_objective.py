@@ -15,6 +15,7 @@ import torch
 from optlab.catalogue.losses.base import Loss
 from optlab.numerics.conjugate_gradients import Product
 from optlab.numerics.symmetric import dense
+from optlab.objective.second_derivatives import double_backward
 from optlab.objective.seeding import generator
 
 Closure = Callable[[], Any]
@@ -143,7 +144,7 @@ class ClosureObjective:
         """Return the gradient with its graph, and the parameters to which the graph belongs."""
         self._count[0] += 1
         self.set_parameters(theta)
-        with torch.enable_grad():
+        with torch.enable_grad(), double_backward():
             gradient = torch.autograd.grad(
                 self._value(), self._parameters, create_graph=True, materialize_grads=True
             )
@@ -267,7 +268,8 @@ class PredictingObjective(ClosureObjective):
     ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...], torch.Tensor]:
         """Return outputs, a probe u, ``Jᵀu`` as a function of u, and the graph's parameters."""
         self.set_parameters(theta)
-        self._value()
+        with double_backward():
+            self._value()
         outputs = self._outputs
         assert outputs is not None
         with torch.enable_grad():

@@ -5,6 +5,13 @@
 
 from optlab.runners.job_handle import JobHandle, NotRecorded, RecordingHeld, RecordingResumed
 from optlab.runners.jobs import TrainJob
+from optlab.runners.notices import (
+    StepCompleted,
+    StepOverdue,
+    WorkerOutput,
+    WorkerResponds,
+    WorkerSilent,
+)
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.thread import ThreadRunner
@@ -16,9 +23,14 @@ __all__ = [
     "ProcessRunner",
     "RecordingHeld",
     "RecordingResumed",
+    "StepCompleted",
+    "StepOverdue",
     "ThreadRunner",
     "TrainJob",
+    "WorkerOutput",
     "WorkerPool",
+    "WorkerResponds",
+    "WorkerSilent",
     "resume",
     "train",
 ]

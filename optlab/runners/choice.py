@@ -1,4 +1,4 @@
-"""Choice between a thread and a process by measurement.
+"""Choice between a thread and a process by measurement; code of the user's has a process always.
 
 A thread shares the interpreter lock with the thread that draws: a training loop releases the lock
 thousands of times per second, and each time it waits until the drawing thread releases it again. How
@@ -27,7 +27,9 @@ _WORK = bytes(8192)
 """
 
 
-def choose(requested: Literal["auto", "thread", "process"], draw_share: float) -> RunnerName:
+def choose(
+    requested: Literal["auto", "thread", "process"], draw_share: float, *, own_code: bool = False
+) -> RunnerName:
     """Return the runner for a run.
 
     The first measurement takes about 0.1 s; see :func:`measure_in_background`.
@@ -35,9 +37,13 @@ def choose(requested: Literal["auto", "thread", "process"], draw_share: float) -
     Args:
         requested: ``auto`` to measure.
         draw_share: share of the time that another thread of this process spends drawing.
+        own_code: whether the run executes code that does not belong to OptLab. It gets a process,
+            because it may print, hang or end its process.
     """
     if requested != "auto":
         return requested
+    if own_code:
+        return "process"
     return "thread" if kept_speed(_rounded(draw_share)) >= MIN_KEPT_SPEED else "process"
 
 

@@ -10,7 +10,8 @@ import logging
 import threading
 
 from optlab.core.errors import StoreError
-from optlab.runners.jobs import Job, unexpected
+from optlab.runners.job_watch import JobWatch
+from optlab.runners.jobs import Job, TrainJob, unexpected
 from optlab.runners.outbox import Outbox
 from optlab.runners.runner import Runner
 from optlab.store.writer import RunWriter
@@ -51,6 +52,7 @@ class JobHandle:
         self._job = job
         self._runner = runner
         self._writer = writer
+        self._watch = JobWatch(runner, training=isinstance(job, TrainJob))
         self._inbox = Inbox()
         self._outbox = Outbox(capacity)
         self._cancelled = threading.Event()
@@ -90,11 +92,14 @@ class JobHandle:
     def send(self, message: Message) -> None:
         """Send a message to the session (any thread).
 
-        A Stop also ends the wait for space on a full disk.
+        A Stop also ends the wait for space on a full disk. A worker that gives no sign of life is
+        killed after it; one that works on a long step is not, see :meth:`cancel`.
         """
         self._inbox.put(message)
+        self._watch.on_message(message)
         if isinstance(message, Stop):
             self._stopping.set()
+            self._watch.on_stop()
 
     def drain(self) -> list[Event]:
         """Return all waiting events in order, without blocking (any thread).
@@ -102,8 +107,19 @@ class JobHandle:
         If recording fails, one :class:`NotRecorded` is among them, and the run continues. While the
         disk is full, the run waits between a :class:`RecordingHeld` and a
         :class:`RecordingResumed`.
+
+        A job that seems to hang is noticed here, so that it is noticed only while somebody drains:
+        see :mod:`optlab.runners.notices`.
         """
-        return self._outbox.drain()
+        events = self._outbox.drain()
+        if not self.alive:
+            return events
+        noticed = self._watch.look()
+        for notice in noticed:
+            _LOG.info("%s: %s", self._title(), notice.words)
+        if self._watch.silent and self._stopping.is_set():
+            self.cancel()
+        return [*events, *noticed]
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until there are events or the job has ended, and return whether that is so.
@@ -114,7 +130,11 @@ class JobHandle:
         return self._outbox.wait(timeout)
 
     def cancel(self) -> None:
-        """Stop the job, even where nothing drains its events or its worker hangs (it is killed)."""
+        """Stop the job, even where nothing drains its events or its worker hangs (it is killed).
+
+        A step that takes long is given ``stop_seconds`` to end.
+        """
+        self._watch.on_stop()
         with self._lock:
             if self._cancelled.is_set():
                 return
@@ -160,6 +180,7 @@ class JobHandle:
             self._outbox.close()
 
     def _deliver(self, event: Event) -> None:
+        self._watch.on_event(event)
         self._log(event)
         if self._writer is not None:
             try:
@@ -167,6 +188,7 @@ class JobHandle:
             except StoreError as error:
                 self._report(error)
         self._outbox.put(event)
+        self._watch.on_delivered()
 
     def _interrupt(self) -> None:
         if self._writer is not None:

@@ -9,8 +9,9 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optlab.core.errors import OptLabError
+from optlab.core.errors import InvalidInput, OptLabError
 from optlab.experiment import Experiment
+from optlab.experiment.own_code import blame, own_code
 from optlab.tasks.task import Task
 from optlab.training.control import Controls, Message, Replay
 from optlab.training.events import Event, SessionFailed, TaskResult
@@ -49,9 +50,11 @@ def perform(job: Job, controls: Controls) -> Iterator[Event]:
         job: to execute.
         controls: the messages to it.
     """
+    parts: tuple[str, ...] = ()
     try:
         match job:
             case TrainJob():
+                parts = own_parts(job)
                 experiments = [Experiment.from_toml(text) for text in job.experiments]
                 yield from session(
                     experiments, Replay(job.log, controls) if job.log else controls, job.snapshots
@@ -59,16 +62,36 @@ def perform(job: Job, controls: Controls) -> Iterator[Event]:
             case Task():
                 for result in job.run(controls):
                     yield TaskResult(result)
+    except InvalidInput as error:
+        yield SessionFailed(str(error), invalid=True, field=error.field)
     except OptLabError as error:
         yield SessionFailed(str(error))
-    except Exception as error:  # noqa: BLE001 - becomes an event with its traceback
-        yield unexpected(error)
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - becomes an event with its traceback; code of the user's may raise anything
+        yield unexpected(error, parts)
 
 
-def unexpected(error: Exception) -> SessionFailed:
-    """Return the event for an error that is a defect of OptLab, or comes from the system."""
+def own_parts(job: Job) -> tuple[str, ...]:
+    """Return the parts of a job that execute code of the user's.
+
+    See :func:`optlab.experiment.own_code.own_code`; a task says it itself.
+    """
+    if not isinstance(job, TrainJob):
+        return job.own_parts()
+    return tuple(dict.fromkeys(part for text in job.experiments for part in own_code(text)))
+
+
+def unexpected(error: BaseException, parts: tuple[str, ...] = ()) -> SessionFailed:
+    """Return the event for an error of the user's code, of OptLab itself, or of the system.
+
+    Args:
+        error: that was raised.
+        parts: see :func:`optlab.experiment.own_code.blame`.
+    """
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return SessionFailed(
-        f"An unexpected error occurred ({what}); please report it with its details.",
+        blame(error, parts)
+        or f"An unexpected error occurred ({what}); please report it with its details.",
         "".join(traceback.format_exception(error)),
     )

@@ -7,7 +7,9 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from optlab.runners.jobs import Job, unexpected
+from optlab.runners.jobs import Job, TrainJob, own_parts, unexpected
+from optlab.runners.notices import WorkerOutput
+from optlab.runners.output import JobOutput
 from optlab.runners.pool import WorkerPool
 from optlab.runners.runner import RunnerName
 from optlab.runners.worker import JobDone, Worker, WorkerDied
@@ -17,6 +19,8 @@ from optlab.training.events import Event, SessionFailed
 _LOG = logging.getLogger(__name__)
 _LISTEN_SECONDS = 0.02
 """Maximum delay of a control message while the worker sends no events."""
+_MAX_READS = 64
+"""Reads of the output that a job leaves: a thread of the user's may go on printing."""
 
 
 class ProcessRunner:
@@ -47,6 +51,9 @@ class ProcessRunner:
             if self._killed:
                 worker.kill()
         reusable = False
+        # What piled up while the worker was idle.
+        worker.silence()
+        printed = JobOutput()
         try:
             failed = False
             worker.send(job)
@@ -54,6 +61,7 @@ class ProcessRunner:
                 for message in inbox.take(0):
                     worker.send(message)
                 event = worker.receive(_LISTEN_SECONDS)
+                yield from _reported(printed.take(worker.printed()))
                 if isinstance(event, JobDone):
                     break
                 if event is not None:
@@ -61,13 +69,15 @@ class ProcessRunner:
                     # user is no reason.
                     failed = failed or (isinstance(event, SessionFailed) and bool(event.detail))
                     yield event
+            yield from _rest(worker, printed)
             reusable = not failed
         except WorkerDied as death:
+            yield from _rest(worker, printed)
             if self._killed:
                 _LOG.info("worker process was killed")
             else:
                 _LOG.warning("worker process ended unexpectedly, exit code %s", death.code)
-            yield SessionFailed(_exit_message(death.code))
+            yield SessionFailed(_exit_message(death.code, job))
         finally:
             with self._lock:
                 self._worker = None
@@ -84,8 +94,36 @@ class ProcessRunner:
             if self._worker is not None:
                 self._worker.kill()
 
+    def silence(self) -> float:
+        """See :class:`~optlab.runners.runner.Runner`."""
+        worker = self._worker
+        return worker.silence() if worker is not None else 0.0
 
-def _exit_message(code: int | None) -> str:
+    def suspended(self) -> str:
+        """See :class:`~optlab.runners.runner.Runner`."""
+        worker = self._worker
+        if worker is None or not worker.suspended():
+            return ""
+        return f"kill -CONT {worker.pid} lets it continue"
+
+
+def _reported(text: str) -> Iterator[WorkerOutput]:
+    if text:
+        yield WorkerOutput(0.0, text)
+
+
+def _rest(worker: Worker, printed: JobOutput) -> Iterator[WorkerOutput]:
+    """Read what is left of the output of a job that has ended."""
+    text = ""
+    for _ in range(_MAX_READS):
+        data = worker.printed()
+        if not data:
+            break
+        text += printed.take(data)
+    yield from _reported(text + printed.finish())
+
+
+def _exit_message(code: int | None, job: Job) -> str:
     if code is not None and code < 0:
         try:
             name = signal.Signals(-code).name
@@ -95,4 +133,7 @@ def _exit_message(code: int | None) -> str:
         why = "; the system does this when memory runs out" if name == "SIGKILL" else ""
     else:
         how, why = ("ended" if code is None else f"ended with exit code {code}"), ""
-    return f"The worker process {how}{why}. The run can be resumed from its last snapshot."
+    parts = own_parts(job)
+    whose = f" It executed code of your own ({', '.join(parts)})." if parts else ""
+    advice = " The run can be resumed from its last snapshot." if isinstance(job, TrainJob) else ""
+    return f"The worker process {how}{why}.{whose}{advice}"

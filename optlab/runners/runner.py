@@ -32,3 +32,15 @@ class Runner(Protocol):
 
     def kill(self) -> None:
         """End a job that does not respond to Stop, where that is possible (any thread)."""
+
+    def silence(self) -> float:
+        """Return the seconds for which the job's process has given no sign of life (any thread).
+
+        It is 0 for a job in this process, and has a meaning only if it is asked again and again.
+        """
+
+    def suspended(self) -> str:
+        """Return how to let the job's process continue where it is suspended, else "".
+
+        "" where that is not known, too.
+        """

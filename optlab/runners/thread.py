@@ -21,3 +21,11 @@ class ThreadRunner:
 
     def kill(self) -> None:
         """Do nothing: a thread cannot be killed; it handles a Stop after its current step."""
+
+    def silence(self) -> float:
+        """Return 0: the job is in this process."""
+        return 0.0
+
+    def suspended(self) -> str:
+        """Return "": the job is in this process."""
+        return ""

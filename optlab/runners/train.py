@@ -9,6 +9,7 @@ from typing import Literal
 
 from optlab.experiment import Experiment
 from optlab.experiment.data_files import experiment_of
+from optlab.experiment.own_code import own_code
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import TrainJob
@@ -36,7 +37,8 @@ def train(
 
     Args:
         experiments: to train.
-        runner: ``auto`` to measure; see :func:`optlab.runners.choice.choose`.
+        runner: ``auto`` for a process where code of the user's is executed, and else to measure;
+            see :func:`optlab.runners.choice.choose`.
         draw_share: share of the time that this process spends drawing.
         store: a store or an OptLab folder in which the runs are recorded, or None.
         pool: from which worker processes are taken.
@@ -46,12 +48,13 @@ def train(
     Raises:
         StoreError: the runs cannot be recorded.
     """
-    name = choose(runner, draw_share)
+    documents = tuple(experiment.to_toml() for experiment in experiments)
+    name = choose(runner, draw_share, own_code=any(map(own_code, documents)))
     writer = None
     if store is not None:
         with _opened(store) as opened:
             writer = opened.begin(experiments, name)
-    job = TrainJob(tuple(experiment.to_toml() for experiment in experiments), None, tuple(log))
+    job = TrainJob(documents, None, tuple(log))
     return _started(JobHandle(job, _runner(name, pool), writer, capacity))
 
 
@@ -82,11 +85,13 @@ def resume(
             progress), or a file that it has read has changed or is missing.
         StoreError: stored data are damaged, or cannot be written.
     """
-    name = choose(runner, draw_share)
     with _opened(store) as opened:
-        for record in map(opened.run, run_ids):
+        found = [opened.run(run_id) for run_id in run_ids]
+        for record in found:
             if record.resumable and not changed_data:
                 experiment_of(record.id, record.experiment, record.identities)
+        foreign = any(own_code(record.experiment) for record in found)
+        name = choose(runner, draw_share, own_code=foreign)
         writer = opened.resume(run_ids, name)
     job = TrainJob(writer.experiments, writer.snapshots, (*writer.log, *log))
     return _started(JobHandle(job, _runner(name, pool), writer, capacity))

@@ -4,6 +4,8 @@ Both speak over one duplex pipe: jobs and control messages go to the worker, eve
 after each job a :class:`JobDone`. The capacity of the pipe bounds the waiting events: a worker whose
 events are not read stops. When its parent dies, however it dies, the pipe closes and the worker
 exits. It is never forked, as torch's threads do not survive that.
+
+Two more pipes lead from the worker: its signs of life, and what code in it prints.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
+from optlab.runners import output
+from optlab.runners.heartbeat import Heartbeat, HeartbeatMonitor
 from optlab.runners.jobs import Job, TrainJob, perform
 from optlab.tasks.task import Task
 from optlab.training.control import Inbox, Message
@@ -51,14 +56,21 @@ class Worker:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=True)
+        beats, their_beats = context.Pipe(duplex=False)
         self._pipe: Connection = ours
-        self._process = context.Process(
-            target=_work, args=(theirs,), name="optlab-worker", daemon=True
-        )
+        self._monitor = HeartbeatMonitor(beats)
+        self._output: output.OutputPipe | None = None
+        lent = [theirs, their_beats]
+        if os.name == "posix":
+            printed, their_output = context.Pipe(duplex=False)
+            self._output = output.OutputPipe(printed)
+            lent.append(their_output)
+        self._process = context.Process(target=_work, args=lent, name="optlab-worker", daemon=True)
         with _interrupts_blocked():
             self._process.start()
-        # Otherwise the pipe would stay open when the worker dies.
-        theirs.close()
+        # Otherwise the pipes would stay open when the worker dies.
+        for end in lent:
+            end.close()
 
     @property
     def alive(self) -> bool:
@@ -84,16 +96,39 @@ class Worker:
     def receive(self, seconds: float) -> Event | JobDone | None:
         """Return the next event of the worker, or None where none arrives within ``seconds``.
 
+        It returns earlier where there is output to read.
+
         Raises:
             WorkerDied: the process has ended.
         """
+        printed = self._output.pipe if self._output is not None else None
         try:
-            if not self._pipe.poll(seconds):
+            if self._pipe not in wait([self._pipe, *([printed] if printed else [])], seconds):
                 return None
             event: Event | JobDone = self._pipe.recv()
             return event
         except (EOFError, OSError):
             raise WorkerDied(self._code()) from None
+
+    def printed(self) -> bytes:
+        """Return what code in the worker has printed since the last call, at most 64 KiB."""
+        return self._output.read() if self._output is not None else b""
+
+    def silence(self) -> float:
+        """Return the seconds since the worker's last sign of life (any thread).
+
+        See :meth:`optlab.runners.heartbeat.HeartbeatMonitor.silence`.
+        """
+        return self._monitor.silence()
+
+    def suspended(self) -> bool:
+        """Return whether the process is suspended; False where the system does not say."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return False
+        # The name of the program, in parentheses, may hold anything.
+        return state.rpartition(")")[2].split()[:1] in (["T"], ["t"])
 
     def _code(self) -> int | None:
         self._process.join(1.0)
@@ -114,6 +149,9 @@ class Worker:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+        self._monitor.close()
+        if self._output is not None:
+            self._output.close()
 
 
 @contextlib.contextmanager
@@ -136,20 +174,25 @@ def _interrupts_blocked() -> Iterator[None]:
 # --- in the worker's process ---------------------------------------------------------------------
 
 
-def _work(pipe: Connection) -> None:
+def _work(pipe: Connection, beats: Connection, printed: Connection | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Standard output is the command's, which may owe one JSON document to a program. What a module
-    # of the user's prints goes to standard error, at the level of the descriptor: C code prints too.
-    os.dup2(2, 1)
+    if printed is not None:
+        output.redirect(printed)
+    else:
+        # Standard output is the command's, which may owe one JSON document to a program.
+        os.dup2(2, 1)
+    heartbeat = Heartbeat(beats)
     jobs: queue.SimpleQueue[tuple[Job, Inbox]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, jobs), name="optlab-listener", daemon=True).start()
     import torch  # noqa: F401 - so that a spare worker is warm when a job comes
 
+    heartbeat.ready()
     while True:
         job, inbox = jobs.get()
         try:
             for event in perform(job, inbox):
                 pipe.send(event)
+            output.flush()
             pipe.send(JobDone())
         except OSError:
             # The parent has gone.

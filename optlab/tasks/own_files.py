@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.outside.datafiles.preview import Preview, preview
 from optlab.outside.own_models import sources
 from optlab.outside.own_models.records import Registration
-from optlab.outside.own_models.registering import register
+from optlab.outside.own_models.registering import USUAL, register
 from optlab.outside.own_models.sources import Source
 from optlab.tasks.preview import DatasetPreview
 from optlab.tasks.preview import preview as dataset_preview
@@ -78,11 +79,17 @@ class RegisterTask(Task):
         what: path or dotted name, followed by ``:Class``.
         sha256: of the file that was confirmed.
         name: of the registration, without its prefix.
+        shapes: of the data on which the model is tried.
     """
 
     what: str
     sha256: str
     name: str
+    shapes: tuple[DataShape, ...] = USUAL
+
+    def own_parts(self) -> tuple[str, ...]:
+        """Return the source that is executed; see :class:`~optlab.tasks.task.Task`."""
+        return (self.what,)
 
     def run(self, controls: Controls) -> Iterator[Registered]:
         """Register the class; see :class:`~optlab.tasks.task.Task`.
@@ -101,7 +108,7 @@ class RegisterTask(Task):
             )
         # Output of the user's file must not mix with ours.
         with contextlib.redirect_stdout(sys.stderr):
-            result = register(source, self.name)
+            result = register(source, self.name, self.shapes)
         yield Registered(result.registration, result.layout.total, result.shape.inputs)
 
 

@@ -11,7 +11,7 @@ from optlab.store import RunRecord, Store, StoredSeries
 from optlab.store.export import export
 from optlab.tasks.diagnosis import RunDiagnosis, diagnosis_of
 from optlab.tasks.task import Task
-from optlab.training.control import Controls
+from optlab.training.control import Controls, Message
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,13 @@ class RunCurves:
         record: of the run.
         series: name → values.
         diagnosis: what limits it.
+        messages: what was sent to it, in order.
     """
 
     record: RunRecord
     series: Mapping[str, StoredSeries]
     diagnosis: RunDiagnosis
+    messages: tuple[Message, ...]
 
     @property
     def task(self) -> LearningTask:
@@ -95,8 +97,10 @@ class RunCurvesTask(Task):
         with Store.open_readonly() as store:
             record = store.run(self.run_id)
             series = store.series(record.id)
-            diagnosis = diagnosis_of(record, series, store.controls(record.id))
-            yield RunCurves(record, series, diagnosis)
+            controls_sent = store.controls(record.id)
+            diagnosis = diagnosis_of(record, series, controls_sent)
+            messages = tuple(message for _, message in controls_sent)
+            yield RunCurves(record, series, diagnosis, messages)
 
 
 @dataclass(frozen=True)

@@ -28,3 +28,7 @@ class Task(ABC):
         Raises:
             OptLabError: the task failed; the message says why.
         """
+
+    def own_parts(self) -> tuple[str, ...]:
+        """Return what the task executes of code of the user's, for messages; by default nothing."""
+        return ()

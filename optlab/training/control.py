@@ -64,11 +64,12 @@ class SwitchInstrument:
     """Switch an instrument on with these fields, or off (None).
 
     Omitted fields take their defaults. An instrument that is on already continues with the new
-    fields.
+    fields. ``reason`` says why an instrument switched itself off; "" where the user switched it.
     """
 
     name: str
     values: Mapping[str, Any] | None
+    reason: str = ""
 
 
 Message = Pause | Resume | Advance | Stop | SetValue | TakeSnapshot | Follow | SwitchInstrument

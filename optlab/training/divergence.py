@@ -107,12 +107,16 @@ class DivergenceGuard:
         """Accept the step, and freeze the runs that diverge, without reading from the device.
 
         Returns:
-            ``[R]`` each: whether the loss, and whether the parameters after the step are finite,
-            too, in runs that have not ended.
+            ``[R]`` each: whether the loss, and whether the gradient and the parameters after the
+            step are finite, too, in runs that have not ended.
         """
         loss_finite = self._finite & torch.isfinite(proposed.loss)
         self._safe = self._population.where(loss_finite, self._population.state, self._safe)
-        self._finite = loss_finite & torch.isfinite(proposed.after).all(dim=1)
+        self._finite = (
+            loss_finite
+            & torch.isfinite(proposed.after).all(dim=1)
+            & self._population.accepts(proposed)
+        )
         self._population.accept(proposed, self._finite, self._safe)
         return loss_finite, self._finite
 
@@ -122,10 +126,13 @@ class DivergenceGuard:
         loss_finite, lasting = self._accept_finite(proposed)
         for run in self.alive:
             if not bool(lasting[run]):
-                point, its_x, its_y, after = (
-                    tensor[run : run + 1] for tensor in (proposed.point, x, y, proposed.after)
+                tensor_name = first_non_finite(
+                    self._objective,
+                    *(
+                        tensor[run : run + 1]
+                        for tensor in (proposed.point, x, y, proposed.gradient, proposed.after)
+                    ),
                 )
-                tensor_name = first_non_finite(self._objective, point, its_x, its_y, after)
                 self._diverged(run, step, bool(loss_finite[run]), tensor_name)
 
     def _diverged(
@@ -166,7 +173,9 @@ class DivergenceGuard:
             x, y = (tensor[run : run + 1] for tensor in self._batches(number))
             proposed = alone.propose(x, y)
             alone.accept(proposed)
-        return first_non_finite(self._objective, proposed.point, x, y, proposed.after)
+        return first_non_finite(
+            self._objective, proposed.point, x, y, proposed.gradient, proposed.after
+        )
 
     def end(self, run: int, status: Status, reason: str) -> None:
         """End one run in its current state; the others continue."""
@@ -196,7 +205,12 @@ def _kept_step(step: int, loss_finite: bool) -> int:
 
 
 def first_non_finite(
-    objective: Objective, point: torch.Tensor, x: torch.Tensor, y: torch.Tensor, after: torch.Tensor
+    objective: Objective,
+    point: torch.Tensor,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    gradient: torch.Tensor,
+    after: torch.Tensor,
 ) -> tuple[str, str]:
     """Return the name of the first tensor that is not finite, and a description of it.
 
@@ -204,8 +218,9 @@ def first_non_finite(
     step.
 
     Args:
-        point: where the diverging step evaluated its gradient, ``[1, P]``. x, y: its batch, with a
-            run axis of 1. after: parameters after it, ``[1, P]``.
+        objective: that is trained. point: where the diverging step evaluated its gradient,
+            ``[1, P]``. x, y: its batch, with a run axis of 1. gradient: that of the step,
+            ``[1, P]``. after: parameters after it, ``[1, P]``.
     """
     layers: list[str] = []
 
@@ -222,7 +237,6 @@ def first_non_finite(
         return layers[0], "outputs of this layer"
     if not bool(torch.isfinite(loss).all()):
         return "loss", "loss on the batch"
-    _, gradient = objective.value_and_gradient(point, x, y)
     for name, part in objective.layout.named(gradient).items():
         if not bool(torch.isfinite(part).all()):
             return f"gradient of {name}", "gradient of this tensor"

@@ -202,11 +202,14 @@ class SessionFailed:
     """The session failed; the last event.
 
     ``message`` is for the user, ``detail`` (a traceback) for a report, "" where the message is
-    complete.
+    complete. ``invalid``: whether input of the user was not valid; ``field``: the path of the
+    invalid field, or "".
     """
 
     message: str
     detail: str = ""
+    invalid: bool = False
+    field: str = ""
 
 
 @dataclass(frozen=True)

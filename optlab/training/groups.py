@@ -166,6 +166,20 @@ class Group:
         """Return the share ``[len(rows)]`` of the gradients' components that are clipped."""
         return self.clipping.clipped_share(g, norm, self.clip_h)
 
+    def accepts(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
+        """Return, per run, whether the rule can use a gradient: ``[len(rows)]``, of type bool.
+
+        It cannot where the gradient is not finite after clipping, unless the rule does without.
+
+        Args:
+            g: gradients ``[len(rows), P]``. norm: their norms ``[len(rows)]``.
+        """
+        if isinstance(self.optimizer, ObjectiveOptimizer) and self.optimizer.gradient_free:
+            return torch.ones_like(norm, dtype=torch.bool)
+        if self.clipping.active:
+            g = self.clipping.clip(g, norm, self.clip_h)
+        return torch.isfinite(g).all(dim=1)
+
     def step_on_objective(self, theta: torch.Tensor, objective: BatchObjective) -> Outcome:
         """Take the step of a rule that evaluates the objective itself.
 

@@ -96,6 +96,14 @@ class Population:
         """Compute the next step on the batch ``x``, ``y`` ``[R, m, …]``, without taking it."""
         return self._stepper.propose(self.theta, self.step, x, y)
 
+    def accepts(self, proposed: ProposedStep) -> torch.Tensor:
+        """Return, per run, whether its rule can use the gradient of a step: ``[R]`` of type bool.
+
+        A rule that cannot may still propose finite parameters: one that moves by signs, or whose
+        line search finds no lower point.
+        """
+        return self._stepper.accepts(proposed)
+
     def accept(
         self,
         proposed: ProposedStep,

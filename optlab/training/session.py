@@ -56,6 +56,8 @@ COST_SECONDS = 1.0
 """Time between reports of what instruments cost."""
 HELD_UP_SECONDS = 1.0
 """Delay from which a consumer that takes no events counts as holding up the session."""
+MAX_NOTES = 200
+"""Different warnings that a run reports: a text with numbers in it may differ at every step."""
 PATH_SHARE = 0.02
 """Share of the time that may go into projecting the path."""
 
@@ -201,6 +203,8 @@ class _Session:
                 values = self._evaluate(gradient=due)
                 trainer.observe(values)
                 self._apply_stopping_rules(values)
+        if trainer.instrument_runner.failures:
+            yield from self._block()
         if self._path.due(trainer.step):
             self._path.add(trainer.step, trainer.theta[0])
         if len(trainer.endings) > len(self._reported):
@@ -243,6 +247,11 @@ class _Session:
                     trainer.follow(names)
                 except InvalidInput as error:
                     problem = str(error)
+            case SwitchInstrument(name=name, reason=reason) if reason and (
+                name not in trainer.instrument_runner.on
+            ):
+                # It has switched itself off again when the step was repeated.
+                return
             case SwitchInstrument(name=name, values=values):
                 # Readings of one block have one set of names.
                 yield from self._block()
@@ -336,7 +345,10 @@ class _Session:
                 self._clock.seconds(),
                 {name: self._trimmed(values) for name, values in series.items()},
             )
+        if trainer.alive:
+            trainer.instrument_runner.judge(series)
         yield from trainer.instrument_runner.drawn()
+        yield from self._report_failures()
         now = time.perf_counter()
         if trainer.instrument_runner.on and now >= self._costs_at:
             self._costs_at = now + COST_SECONDS
@@ -350,6 +362,14 @@ class _Session:
             if path is not None:
                 yield path
 
+    def _report_failures(self) -> Iterator[Event]:
+        """Report the instruments that switched themselves off."""
+        failures = self._trainer.instrument_runner.failures
+        while failures:
+            name, reason = failures.popitem()
+            self._trainer.switch_instrument(name, None)
+            yield MessageApplied(self._trainer.step, SwitchInstrument(name, None, reason))
+
     def _trimmed(self, series: Series) -> Series:
         """Remove values of runs that had ended; the diverging step is the last that is reported."""
         endings = self._trainer.endings
@@ -361,12 +381,22 @@ class _Session:
         return Series(series.steps, values, series.columns)
 
     def _report_notes(self) -> Iterator[Event]:
-        """Report notes; one that a run has reported already is not repeated at every step."""
+        """Report notes; one that a run has reported already is not repeated at every step.
+
+        A run reports :data:`MAX_NOTES` different ones at most.
+        """
         notes, self._trainer.notes = self._trainer.notes, {}
         for run, note in notes.items():
-            if note not in self._noted.setdefault(run, set()):
-                self._noted[run].add(note)
-                yield StepWarning(run, self._trainer.step, note)
+            known = self._noted.setdefault(run, set())
+            if note in known or len(known) > MAX_NOTES:
+                continue
+            known.add(note)
+            words = (
+                note
+                if len(known) <= MAX_NOTES
+                else f"there have been {MAX_NOTES} different warnings; others are not reported"
+            )
+            yield StepWarning(run, self._trainer.step, words)
 
     def _keep(self, reason: str) -> Iterator[Event]:
         for run in self._trainer.alive:

@@ -103,6 +103,16 @@ class Stepper:
                 rates[row] = rate
         return rates
 
+    def accepts(self, proposed: ProposedStep) -> torch.Tensor:
+        """Return, per run, whether its rule can use the gradient of a step: ``[R]`` of type bool."""
+        return self._joined(
+            torch.ones_like(proposed.norm, dtype=torch.bool),
+            [
+                group.accepts(group.select(proposed.gradient), group.select(proposed.norm))
+                for group in self._groups
+            ],
+        )
+
     def _mixed(
         self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor, rates: list[float]
     ) -> ProposedStep:

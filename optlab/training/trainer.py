@@ -227,7 +227,7 @@ class Trainer:
         """Take one step in every run that has not ended."""
         theta, number = self.theta, self.step
         x, y = self._stream.at(number)
-        if self.instrument_runner.on:
+        if self.instrument_runner.on or self.objective.keeping:
             self.objective.keeping = self.instrument_runner.keeps(number + 1)
         proposed = self.population.propose(x, y)
         if proposed.rates != self._rates:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import optlab
+from optlab.catalogue.instruments.conditioning import Conditioning
 from optlab.cli import progress
 from optlab.cli.app import main
 from optlab.core import paths
@@ -37,7 +38,15 @@ FACTS = {
     "runner",
     "parameters",
 }
-KEYS = FACTS | {"steps", "seconds", "steps_per_second", "final", "confusion", "theta_sha256"}
+KEYS = FACTS | {
+    "switched_off",
+    "steps",
+    "seconds",
+    "steps_per_second",
+    "final",
+    "confusion",
+    "theta_sha256",
+}
 FINAL = {
     "train_loss",
     "validation_loss",
@@ -322,3 +331,40 @@ def test_that_a_second_ctrl_c_gives_the_run_up(
     assert cancelled[0] is True
     assert json.loads(capsys.readouterr().out)["status"] == "stopped"
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("json_wanted", [True, False])
+def test_that_a_failing_instrument_is_said_on_standard_error_and_in_the_document(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, json_wanted: bool
+) -> None:
+    def take(self: Conditioning, context: Any, memory: Any) -> Any:
+        raise RuntimeError("the matrix is singular")
+
+    monkeypatch.setattr(Conditioning, "take", take)
+    words = ["run", "iris-softmax", "--steps", "20", "--instrument", "conditioning:5"]
+    code = main([*words, "--runner", "thread", *(["--json"] if json_wanted else [])])
+    output = capsys.readouterr()
+    reason = (
+        "The instrument “Conditioning” switched itself off: its reading failed with RuntimeError: "
+        "the matrix is singular. The training is not affected."
+    )
+    assert code == 0
+    assert f"step 5: {reason}\n" in output.err
+    if json_wanted:
+        assert json.loads(output.out)["switched_off"] == {"conditioning": reason}
+
+
+def test_that_measure_names_an_instrument_that_fails_and_shows_the_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take(self: Conditioning, context: Any, memory: Any) -> Any:
+        raise RuntimeError("the matrix is singular")
+
+    monkeypatch.setattr(Conditioning, "take", take)
+    words = ["measure", "iris-softmax", "--instruments", "conditioning,update_ratio", "--json"]
+    assert main([*words, "--steps", "2"]) == 1
+    output = capsys.readouterr()
+    document = json.loads(output.out)
+    assert "the matrix is singular" in document["failures"]["conditioning"]
+    assert list(document["instruments"]) == ["update_ratio"]
+    assert "the matrix is singular" in output.err

@@ -246,6 +246,11 @@ def component_class(registration: Registration) -> type[OwnModel]:
         "label": f"{registration.cls} (own.{registration.name})",
         "group": "Your own",
         "sort_order": 500,
+        "own_modules": (
+            sources.module_name(
+                registration.origin, registration.sha256, imported=registration.imported
+            ),
+        ),
         "source": f"Your own: {registration.origin}, SHA-256 {registration.sha256}.",
         "registration": registration,
         **{a.name: _declared(a, registration) for a in usable},

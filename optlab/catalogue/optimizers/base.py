@@ -175,6 +175,8 @@ class ObjectiveOptimizer(Optimizer):
     The loss must then be a negative log-likelihood, and a closure must return the model's outputs
     along with the loss.
     """
+    gradient_free: ClassVar[bool] = False
+    """Whether the gradient of an outcome has no part in the step and is for the plots alone."""
 
     @staticmethod
     @abstractmethod

@@ -67,6 +67,7 @@ class CMAES(ObjectiveOptimizer):
         "The numbers are those of the library, but its random generator is seeded again in each"
         " step, so that a resumed run is exact."
     )
+    gradient_free: ClassVar[bool] = True
 
     sigma: float = number(
         0.3,

@@ -55,6 +55,7 @@ class EvolutionStrategy(ObjectiveOptimizer):
         "Salimans et al. replace values by their ranks and pass the estimate to Adam; this rule"
         " uses the values themselves."
     )
+    gradient_free: ClassVar[bool] = True
 
     lr: float = shared.learning_rate(
         0.01,

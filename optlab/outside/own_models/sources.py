@@ -16,6 +16,9 @@ import importlib.util
 import inspect
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -144,6 +147,37 @@ def confirmed(registration: Registration) -> Source:
 
 USER_ERRORS = (Exception, SystemExit)
 """What code of the user's may raise: every error, and ``sys.exit``, which must not end OptLab."""
+
+
+class ForWorker(BaseException):
+    """Code of the user's was to be executed where it must not be: see :func:`left_to_worker`.
+
+    Args:
+        what: path and class.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+_left_to_worker = ContextVar("code of the user's is left to a worker", default=False)
+
+
+@contextmanager
+def left_to_worker() -> Iterator[None]:
+    """Execute no code of the user's inside, in this thread.
+
+    Raises:
+        ForWorker: some was to be executed; whoever opened the context does it again in a worker.
+    """
+    token = _left_to_worker.set(True)
+    try:
+        yield
+    finally:
+        _left_to_worker.reset(token)
+
+
 _executing = threading.Lock()
 _executed: dict[tuple[str, str, str], type[torch.nn.Module]] = {}
 
@@ -153,7 +187,10 @@ def execute(source: Source) -> type[torch.nn.Module]:
 
     Raises:
         InvalidInput: it fails, or the class is not there or no ``torch.nn.Module``.
+        ForWorker: see :func:`left_to_worker`.
     """
+    if _left_to_worker.get():
+        raise ForWorker(f"{source.path}:{source.cls}")
     key = (source.origin, source.sha256, source.cls)
     with _executing:
         if key not in _executed:
@@ -346,8 +383,13 @@ class _Bytes(importlib.abc.InspectLoader):
         return self.source_to_code(self._source.content, str(self._source.path))
 
 
+def module_name(origin: str, sha256: str, *, imported: bool) -> str:
+    """Return the name of the module in which a source is executed."""
+    return origin if imported else f"_optlab_own_{sha256[:16]}"
+
+
 def _run(source: Source) -> ModuleType:
-    name = source.origin if source.imported else f"_optlab_own_{source.sha256[:16]}"
+    name = module_name(source.origin, source.sha256, imported=source.imported)
     try:
         if source.imported:
             return importlib.import_module(name)

@@ -3,28 +3,37 @@
 The trainer reports every step to it; series go to the recorder, images wait here. Reading an
 instrument never writes to the training, and the state of the random generators that a user's own
 model may use is restored, so the training is the same whatever is switched on.
+
+An instrument that fails is switched off, and says why in :attr:`InstrumentRunner.failures`; the
+training continues as if it had never been on.
 """
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from optlab.catalogue.instruments.base import Instrument, Named, Reading
+from optlab.core.errors import OptLabError
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
-from optlab.training.events import InstrumentImage
+from optlab.training.events import InstrumentImage, Series
 from optlab.training.observing.step_context import TrainingStepContext
 from optlab.training.recorder import Recorder
 from optlab.training.snapshot import INSTRUMENT, Snapshot
 
+_LOG = logging.getLogger(__name__)
 _NEVER = 1 << 62
+MAX_UNUSABLE = 3
+"""Readings in a row without a finite value after which an instrument is switched off."""
 _LAST = 65
 """Plain steps, and readings, whose times are kept to estimate the cost of one.
 
@@ -38,12 +47,14 @@ class ActiveInstrument:
 
     Attributes:
         memory: its own. readings: how often it was read; seconds: how long the last readings took.
+        unusable: number of the last readings that had no finite value.
     """
 
     instrument: Instrument
     memory: dict[str, Any] = field(default_factory=dict)
     readings: int = 0
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST))
+    unusable: int = 0
 
 
 class InstrumentRunner:
@@ -51,6 +62,9 @@ class InstrumentRunner:
 
     Args:
         recorder: where series go. context_at_rest: makes the context of the current parameters.
+
+    Attributes:
+        failures: name → why the instrument was switched off; whoever reports one removes it.
     """
 
     def __init__(
@@ -59,6 +73,7 @@ class InstrumentRunner:
         self._recorder = recorder
         self._context_at_rest = context_at_rest
         self._active: dict[str, ActiveInstrument] = {}
+        self.failures: dict[str, str] = {}
         self._watching: list[tuple[ActiveInstrument, int]] = []
         self._scheduled: list[ActiveInstrument] = []
         self._of_examples: list[int] = []
@@ -120,13 +135,15 @@ class InstrumentRunner:
             entry.instrument = instrument
         else:
             entry = self._active[instrument.name] = ActiveInstrument(instrument)
-            instrument.begin(theta, entry.memory)
-            entry.memory.update(kept or {})
+            with self._failing_alone(instrument):
+                instrument.begin(theta, entry.memory)
+                entry.memory.update(kept or {})
         self._arrange()
 
     def switch_off(self, name: str) -> None:
         """Switch an instrument off; does nothing where it is not on."""
         self._active.pop(name, None)
+        self._images.pop(name, None)
         self._arrange()
 
     def keeps(self, step: int) -> bool:
@@ -143,7 +160,8 @@ class InstrumentRunner:
                 context of the step.
         """
         for entry, index in self._watching:
-            entry.instrument.watch(row, index, entry.memory)
+            with self._failing_alone(entry.instrument):
+                entry.instrument.watch(row, index, entry.memory)
         if self._left:
             # What passes between a reading and the end of the next step is a plain step.
             self._plain.append(time.perf_counter() - self._left)
@@ -187,11 +205,15 @@ class InstrumentRunner:
     def drawn(self) -> list[InstrumentImage]:
         """Return the latest images, and clear them."""
         images: list[InstrumentImage] = []
-        for name, (step, reading) in self._images.items():
-            arrays = {
-                key: values.detach().cpu().double().numpy()
-                for key, values in reading.picture.items()
-            }
+        for name, (step, reading) in list(self._images.items()):
+            arrays: dict[str, Any] = {}
+            with self._failing_alone(self._active[name].instrument):
+                arrays = {
+                    key: values.detach().cpu().double().numpy()
+                    for key, values in reading.picture.items()
+                }
+            if not arrays:
+                continue
             for run in range(len(next(iter(arrays.values())))):
                 images.append(
                     InstrumentImage(
@@ -218,21 +240,60 @@ class InstrumentRunner:
 
     def remembered(self, run: int) -> dict[str, float]:
         """Return what instruments store in the snapshot of a run."""
-        return {
-            f"{INSTRUMENT}{name}.{key}": float(values[run])
-            for name, entry in self._active.items()
-            for key, values in entry.instrument.remembered(entry.memory).items()
-        }
+        stored: dict[str, float] = {}
+        for name, entry in list(self._active.items()):
+            with self._failing_alone(entry.instrument):
+                values = entry.instrument.remembered(entry.memory)
+                stored |= {
+                    f"{INSTRUMENT}{name}.{key}": float(of[run]) for key, of in values.items()
+                }
+        return stored
 
     def _read(self, active: Sequence[ActiveInstrument], context: TrainingStepContext) -> None:
         device = context.theta.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             for entry in active:
                 begun = time.perf_counter()
-                reading = entry.instrument.take(context, entry.memory)
-                entry.readings += 1
-                entry.seconds.append(time.perf_counter() - begun)
-                self._keep(entry.instrument.name, context.step, reading)
+                with self._failing_alone(entry.instrument):
+                    reading = entry.instrument.take(context, entry.memory)
+                    self._keep(entry.instrument.name, context.step, reading)
+                    entry.readings += 1
+                    entry.seconds.append(time.perf_counter() - begun)
+
+    def judge(self, series: Mapping[str, Series]) -> None:
+        """Switch off the instruments whose last readings had no finite value.
+
+        Args:
+            series: the values since the last call.
+        """
+        for name, entry in list(self._active.items()):
+            own = [values for key, values in series.items() if key.startswith(f"{name}.")]
+            if own and any(bool(np.isfinite(one.values).any()) for one in own):
+                entry.unusable = 0
+            elif own:
+                entry.unusable += max(len(one.steps) for one in own)
+                if entry.unusable >= MAX_UNUSABLE:
+                    self._fail(
+                        entry.instrument, f"its last {entry.unusable} readings are not finite"
+                    )
+
+    @contextmanager
+    def _failing_alone(self, instrument: Instrument) -> Iterator[None]:
+        """Switch an instrument off if it raises an error inside."""
+        try:
+            yield
+        except OptLabError as error:
+            self._fail(instrument, str(error).rstrip("."))
+        except Exception as error:  # noqa: BLE001 - becomes a sentence and, with its traceback, a log record
+            _LOG.info("instrument %s failed", instrument.name, exc_info=True)
+            self._fail(instrument, _explained(error))
+
+    def _fail(self, instrument: Instrument, reason: str) -> None:
+        self.failures[instrument.name] = (
+            f"The instrument “{instrument.label}” switched itself off: {reason}. The training is "
+            "not affected."
+        )
+        self.switch_off(instrument.name)
 
     def _keep(self, name: str, step: int, reading: Reading) -> None:
         for key, values in reading.series.items():
@@ -256,6 +317,14 @@ class InstrumentRunner:
         ]
         self._next = 0
         self._left = 0.0
+
+
+def _explained(error: Exception) -> str:
+    what = " ".join(str(error).split()).rstrip(".")[:300]
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in what:
+        return f"there is not enough memory for a reading ({what or type(error).__name__})"
+    kind = type(error).__name__
+    return f"its reading failed with {kind}: {what}" if what else f"its reading failed with {kind}"
 
 
 def _kept(memory: Mapping[str, float], name: str) -> dict[str, float]:

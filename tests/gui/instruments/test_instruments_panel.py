@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
+from optlab.catalogue.instruments.conditioning import Conditioning
 from optlab.core import registry
 from optlab.experiment import Experiment
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
@@ -214,3 +215,26 @@ def test_that_one_that_does_not_exist_here_says_why_and_stays_off(window: MainWi
     assert not card.on and "cannot be switched on" in card.problem.text()
     assert window.experiment_panel.problem() == ""
     assert set(window.experiment_panel.experiment().to_dict()["instruments"]) == {"conditioning"}
+
+
+def test_that_an_instrument_that_fails_is_switched_off_on_its_card_with_the_reason(
+    qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take(self: Conditioning, context: Any, memory: Any) -> Any:
+        raise RuntimeError("the matrix is singular")
+
+    monkeypatch.setattr(Conditioning, "take", take)
+    window.start()
+    idle(qtbot, window)
+    card = window.instruments.cards["conditioning"]
+    reason = (
+        "The instrument “Conditioning” switched itself off: its reading failed with RuntimeError: "
+        "the matrix is singular. The training is not affected."
+    )
+    assert (card.on, card.problem.text()) == (False, reason)
+    with Store.open_readonly() as store:
+        (run,) = store.runs()
+    assert run.status == "finished"
+    window.instruments.set_tables({})
+    window.show_stored(run.id)
+    assert (card.on, card.problem.text()) == (False, reason)

@@ -49,6 +49,12 @@ class Scripted:
     def events(self, job: object, inbox: Inbox) -> Iterator[Event]:
         yield from self._script(inbox)
 
+    def silence(self) -> float:
+        return 0.0
+
+    def suspended(self) -> str:
+        return ""
+
     def kill(self) -> None:
         self.killed.set()
 

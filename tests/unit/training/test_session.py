@@ -27,7 +27,8 @@ from optlab.training.events import (
     StepWarning,
     WeightPath,
 )
-from optlab.training.session import session
+from optlab.training.session import MAX_NOTES, session
+from optlab.training.trainer import Trainer
 
 Build = Callable[..., Experiment]
 
@@ -355,3 +356,23 @@ def test_that_a_step_that_breaks_its_promise_is_reported_once(build: Build, play
     words = [event.words for event in of(events, StepWarning)]
     assert words
     assert len(set(words)) == len(words)
+
+
+def test_that_warnings_that_differ_at_every_step_are_bounded(
+    build: Build, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advance = Trainer.advance
+
+    def warning(self: Trainer) -> None:
+        advance(self)
+        self.notes[0] = f"the value was {self.step}"
+
+    monkeypatch.setattr(Trainer, "advance", warning)
+    monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 0.0)
+    warnings = of(play(build(budget={"steps": 3 * MAX_NOTES})), StepWarning)
+    assert [one.words for one in warnings[:MAX_NOTES]] == [
+        f"the value was {step}" for step in range(1, MAX_NOTES + 1)
+    ]
+    assert [one.words for one in warnings[MAX_NOTES:]] == [
+        f"there have been {MAX_NOTES} different warnings; others are not reported"
+    ]

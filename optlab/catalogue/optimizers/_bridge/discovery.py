@@ -127,6 +127,7 @@ def _package_rule(cls: Any, signature: Signature, name: str, package: str) -> ty
     label = f"{cls.__name__} ({name.partition('.')[0]})"
     rule = build_rule(signature, name, label, package, 600, None)
     rule.loaded = cls
+    rule.own_modules = (cls.__module__.rpartition(".")[0] or cls.__module__,)
     return rule
 
 
