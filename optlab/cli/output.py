@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
+from optlab.core import streams
 from optlab.core.printable import printable
 from optlab.core.streams import ReaderGone
 
@@ -59,12 +60,13 @@ def _own_descriptor() -> Iterator[TextIO]:
     if not shared:
         yield stdout
         return
-    with open(kept, "w", encoding="ascii", errors="replace") as documents:
-        try:
-            os.dup2(2, 1)
-            yield documents
-        finally:
-            os.dup2(kept, 1)
+    documents = streams.results_to(kept)
+    os.dup2(2, 1)
+    try:
+        yield documents
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 @contextlib.contextmanager

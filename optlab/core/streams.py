@@ -122,6 +122,14 @@ def guard(*, results: bool) -> None:
         sys.stderr = _text(_Errors(_ERRORS), sys.stderr.encoding)
 
 
+def results_to(descriptor: int) -> TextIO:
+    """Return a stream that writes results to a descriptor, and fails as :func:`guard` describes.
+
+    Closing it does not close the descriptor.
+    """
+    return _text(_Output(descriptor), "utf-8")
+
+
 def _is_own(stream: TextIO, first: TextIO | None, descriptor: int) -> bool:
     try:
         own = stream is first and stream is not None and stream.fileno() == descriptor

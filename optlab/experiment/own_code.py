@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 import traceback
 from pathlib import Path
 
-from optlab.core import registry
+from optlab.core import registry, toml
 from optlab.core.errors import InvalidInput
 from optlab.outside.own_models.sources import explained
 
@@ -24,8 +23,8 @@ def own_code(document: str) -> tuple[str, ...]:
         which is reported when it is read.
     """
     try:
-        tables = tomllib.loads(document)
-    except (tomllib.TOMLDecodeError, RecursionError):
+        tables = toml.parse(document)
+    except toml.TOMLProblem:
         return ()
     found: list[str] = []
     for kind, section in registry.sections().items():

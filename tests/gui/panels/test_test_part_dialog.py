@@ -100,6 +100,7 @@ def test_that_the_runs_dialog_asks_for_the_selected_run(qtbot: QtBot) -> None:
     run, _ = trained()
     dialog = RunsDialog()
     qtbot.addWidget(dialog)
+    qtbot.waitUntil(dialog.test_button.isEnabled, timeout=60_000)
     with qtbot.waitSignal(dialog.testRequested) as asked:
         dialog.test_button.click()
     assert asked.args == [run]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QApplication, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from optlab.cli.app import main
@@ -115,9 +115,10 @@ def test_that_a_dropped_file_is_imported_or_opened(
         entering = QDragEnterEvent(
             QPointF(9, 9).toPoint(), Qt.DropAction.CopyAction, data, buttons, keys
         )
-        window.dragEnterEvent(entering)
+        QApplication.sendEvent(window, entering)
         assert entering.isAccepted()
-        window.dropEvent(QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, data, buttons, keys))
+        dropped = QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, data, buttons, keys)
+        QApplication.sendEvent(window, dropped)
 
     in_dialog(ImportDialog, use)
     drop(write_table(tmp_path / "prices.csv", "regression"))
