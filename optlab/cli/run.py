@@ -20,12 +20,15 @@ from optlab.core.fields import did_you_mean
 from optlab.core.printable import printable
 from optlab.experiment import Experiment, presets
 from optlab.experiment.data_files import experiment_of
+from optlab.experiment.own_code import own_code
 from optlab.numerics.gradient_test import gradient_test
 from optlab.objective.device import resolve
+from optlab.outside.own_models import sources
 from optlab.runners import JobHandle, train
 from optlab.runners import resume as go_on
 from optlab.runners.train import RunnerChoice
 from optlab.store import Store
+from optlab.tasks.checking import CheckTask
 from optlab.tasks.run_figures import further_figures
 from optlab.tasks.test_part import class_names
 
@@ -171,10 +174,7 @@ def _fresh(
             "What is to be run is missing; give an experiment file or a preset (optlab list "
             "presets), or --resume with a stored run."
         )
-    # What a model of the user's prints when it is tried is no result of the command.
-    with contextlib.redirect_stdout(sys.stderr):
-        experiment = changed(load(source), changes)
-        check_surroundings(experiment)
+    experiment = _sound(source, changes, runner)
 
     def begin() -> JobHandle:
         if no_store:
@@ -183,6 +183,39 @@ def _fresh(
             return train([experiment], runner=runner, store=store)
 
     return experiment, begin
+
+
+def _sound(source: str, changes: list[str], runner: RunnerChoice) -> Experiment:
+    """The experiment asked for, checked; in a worker where that executes code of the user's.
+
+    Raises:
+        InvalidInput: it is wrong.
+        RunFailed: the worker ended.
+    """
+    try:
+        # What a model of the user's prints when it is tried is no result of the command.
+        with (
+            contextlib.redirect_stdout(sys.stderr),
+            contextlib.nullcontext() if runner == "thread" else sources.left_to_worker(),
+        ):
+            experiment = changed(load(source), changes)
+            check_surroundings(experiment)
+            return experiment
+    except sources.ForWorker:
+        # Imported here: most runs do not need it.
+        from optlab.runners.answer import answer
+
+        unchecked = changed(load(source, check=False), changes, check=False)
+        tables = unchecked.to_dict()
+        task = CheckTask(
+            tables,
+            fit_loss=bool(changes) and not any(change.startswith("loss.") for change in changes),
+            load_data=True,
+        )
+        result = answer(task, lambda text: print(text, end="", file=sys.stderr))
+        if result.problem:
+            raise InvalidInput(result.problem, result.field) from None
+        return Experiment.from_dict({**tables, "loss": result.loss}, check=False)
 
 
 def _resumed(
@@ -209,13 +242,22 @@ def _resumed(
             return go_on([record.id], runner=runner, store=store, changed_data=changed_data)
 
     experiment = experiment_of(
-        record.id, record.experiment, record.identities, changed_data=changed_data
+        record.id,
+        record.experiment,
+        record.identities,
+        changed_data=changed_data,
+        # The worker checks what executes code of the user's.
+        check=runner == "thread" or not own_code(record.experiment),
     )
     return experiment, begin
 
 
-def load(source: str) -> Experiment:
+def load(source: str, *, check: bool = True) -> Experiment:
     """The experiment of a file, or of the preset of that name.
+
+    Args:
+        source: path or name.
+        check: see :meth:`optlab.experiment.Experiment.from_dict`.
 
     Raises:
         InvalidInput: there is neither, or it is wrong.
@@ -223,25 +265,30 @@ def load(source: str) -> Experiment:
     path = Path(source)
     known = {preset.stem: preset for preset in presets.files()}
     if source in known and not path.is_file():
-        return Experiment.load(known[source])
+        return Experiment.load(known[source], check=check)
     if path.exists() or path.suffix or path.name != source:
-        return Experiment.load(path)
+        return Experiment.load(path, check=check)
     raise InvalidInput(
         f"'{source}' is neither a file nor a preset{did_you_mean(source, known)}; presets are: "
         f"{', '.join(known)}."
     )
 
 
-def changed(experiment: Experiment, changes: list[str]) -> Experiment:
+def changed(experiment: Experiment, changes: list[str], *, check: bool = True) -> Experiment:
     """Return the experiment with all ``path=value`` texts applied together.
 
     Of two for one path the last one counts.
+
+    Args:
+        experiment: to change.
+        changes: the texts.
+        check: see :meth:`optlab.experiment.Experiment.from_dict`.
 
     Raises:
         InvalidInput: a text is not of that form, names no field, or the value is not allowed.
     """
     return (
-        experiment.with_values(dict(assignment(change) for change in changes))
+        experiment.with_values(dict(assignment(change) for change in changes), check=check)
         if changes
         else experiment
     )

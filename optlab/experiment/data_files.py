@@ -23,7 +23,12 @@ def files_of(experiment: Experiment) -> dict[str, FileIdentity]:
 
 
 def experiment_of(
-    run: str, document: str, recorded: Mapping[str, FileIdentity], *, changed_data: bool = False
+    run: str,
+    document: str,
+    recorded: Mapping[str, FileIdentity],
+    *,
+    changed_data: bool = False,
+    check: bool = True,
 ) -> Experiment:
     """Return the experiment of a stored run, which reads the same data as the run has read.
 
@@ -32,13 +37,14 @@ def experiment_of(
         document: its experiment, as TOML.
         recorded: what :func:`files_of` gave when it started; empty for a run of an older OptLab.
         changed_data: whether the files may have changed.
+        check: see :meth:`optlab.experiment.Experiment.from_dict`.
 
     Raises:
         InvalidInput: a file has changed or is missing, another one would be read, or the experiment
             is not valid.
     """
     if changed_data or not recorded:
-        return Experiment.from_toml(document)
+        return Experiment.from_toml(document, check=check)
     for path, before in recorded.items():
         now = _identity(Path(path), f"Run {run} was trained on this file; put it back")
         if now != before:
@@ -46,7 +52,7 @@ def experiment_of(
                 f"{path} is not what run {run} was trained on: it had {before}, and has now {now}; "
                 f"put the former file back{_GO_ON}."
             )
-    experiment = Experiment.from_toml(document)
+    experiment = Experiment.from_toml(document, check=check)
     for path in map(str, _paths(experiment)):
         if path not in recorded:
             raise InvalidInput(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from optlab.core import registry, toml
 from optlab.core.errors import InvalidInput
@@ -23,9 +25,13 @@ def own_code(document: str) -> tuple[str, ...]:
         which is reported when it is read.
     """
     try:
-        tables = toml.parse(document)
+        return own_code_of(toml.parse(document))
     except toml.TOMLProblem:
         return ()
+
+
+def own_code_of(tables: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the same as :func:`own_code` for the tables of a document."""
     found: list[str] = []
     for kind, section in registry.sections().items():
         table = tables.get(kind)

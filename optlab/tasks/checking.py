@@ -13,6 +13,7 @@ from typing import Any
 from optlab.core.data import LearningTask
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.experiment import Experiment, suited_loss
+from optlab.experiment.own_code import own_code_of
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
@@ -47,11 +48,16 @@ class CheckTask(Task):
 
     Attributes:
         tables: of the experiment.
-        fit_loss: see :func:`check`.
+        fit_loss, load_data: see :func:`check`.
     """
 
     tables: Mapping[str, Any]
     fit_loss: bool
+    load_data: bool = False
+
+    def own_parts(self) -> tuple[str, ...]:
+        """Return the model where it is the user's own; see :class:`~optlab.tasks.task.Task`."""
+        return own_code_of(self.tables)
 
     def run(self, controls: Controls) -> Iterator[ExperimentCheck]:
         """Check the experiment; see :class:`~optlab.tasks.task.Task`.
@@ -59,21 +65,24 @@ class CheckTask(Task):
         Args:
             controls: not used.
         """
-        yield check(self.tables, fit_loss=self.fit_loss)
+        yield check(self.tables, fit_loss=self.fit_loss, load_data=self.load_data)
 
 
-def check(tables: Mapping[str, Any], *, fit_loss: bool) -> ExperimentCheck:
+def check(tables: Mapping[str, Any], *, fit_loss: bool, load_data: bool = False) -> ExperimentCheck:
     """Check the experiment of these tables; problems are in the result.
 
     Args:
         tables: of the experiment, with a section for the loss.
         fit_loss: whether a loss that does not suit the data or the model is replaced before the
             check.
+        load_data: whether the data are loaded, and the experiment is checked against them.
     """
     loss: Mapping[str, Any] = tables["loss"]
     try:
         loss = _fitted(tables) if fit_loss else loss
         experiment = Experiment.from_dict({**tables, "loss": loss})
+        if load_data:
+            experiment.check_data(experiment.dataset.load())
         layout = experiment.layout()
         task = experiment.target_shape().task
     except OptLabError as error:

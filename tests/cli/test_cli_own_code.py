@@ -183,3 +183,31 @@ def test_that_bad_input_to_a_command_in_a_worker_is_bad_input(home_with_net: Pat
         "--set", "optimizer.lr=-1", "--json",
     )  # fmt: skip
     assert (done.returncode, json.loads(done.stdout)["field"]) == (2, "optimizer.lr")
+
+
+def test_that_a_run_leaves_the_module_to_workers(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    record = f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}} {{os.getppid()}}\\n')"
+    done = trained(tmp_path, "auto", record, built=record)
+    assert done.returncode == 0, done.stderr
+    run = json.loads(done.stdout)["run"]
+    resumed = optlab(tmp_path / "home", "run", "--resume", run, "--json")
+    assert resumed.returncode == 2  # it is finished
+    pairs = [line.split() for line in pids.read_text(encoding="utf-8").splitlines()]
+    # A command started every process in which the module was executed; none is a command itself.
+    assert pairs and not {pid for pid, _ in pairs} & {parent for _, parent in pairs}
+    assert str(os.getpid()) not in {parent for _, parent in pairs}
+
+
+def test_that_a_module_that_ends_its_process_when_a_run_begins_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trained(tmp_path, "auto", built="'BREAK' in os.environ and os.abort()").returncode == 0
+    monkeypatch.setenv("BREAK", "1")
+    done = optlab(tmp_path / "home", "run", "iris-softmax", "--set", "model.name=own.net", "--json")
+    assert done.returncode == 1
+    sentence = (
+        "The worker process was killed by signal 6, SIGABRT. It executed code of your own "
+        "(model.name is 'own.net')."
+    )
+    assert json.loads(done.stdout)["error"] == sentence
