@@ -21,7 +21,6 @@ from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.gui import theme
 from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
-from optlab.gui.closing import may_stop_run
 from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.dropped_files import DroppedFiles
 from optlab.gui.experiment_files import ExperimentFiles
@@ -35,6 +34,7 @@ from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.plots.value_export import StoredValues
+from optlab.gui.questions import may_stop_run
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.secondary_windows import SecondaryWindows
 from optlab.gui.shown_run import ShownRun

@@ -13,17 +13,16 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QMessageBox,
     QPushButton,
     QTableView,
     QVBoxLayout,
     QWidget,
 )
 
-from optlab.core.printable import printable
 from optlab.gui.bridge import TaskBridge
 from optlab.gui.geometry import resize_to_screen
 from optlab.gui.item_models.runs_table_model import RunsTableModel
+from optlab.gui.questions import may_delete_run
 from optlab.store import RunRecord
 from optlab.tasks.stored_runs import DeleteRunTask, ExportRunTask, RunList, RunListTask
 
@@ -223,12 +222,7 @@ class RunsDialog(QDialog):
         record = self.selected()
         if record is None:
             return
-        answer = QMessageBox.question(
-            self,
-            "Delete run",
-            f"Delete “{printable(record.title)}” ({record.steps:,} steps) with its curves and snapshots?",
-        )
-        if answer == QMessageBox.StandardButton.Yes:
+        if may_delete_run(self, record):
             self.listing.ask(DeleteRunTask(record.id))
             self._selection_enables()
             self.message.setText(f"Deleting {record.id}…")

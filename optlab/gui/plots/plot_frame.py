@@ -318,7 +318,10 @@ class PlotFrame(QWidget):
         return complete
 
     def _show_export_problem(self, message: str) -> None:
-        box = QMessageBox(QMessageBox.Icon.Warning, "Export", message, parent=self)
+        box = QMessageBox(QMessageBox.Icon.Warning, "Export", "", parent=self)
+        # It names a file, whose name may look like HTML.
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setText(message)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.open()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
@@ -188,6 +188,7 @@ def test_that_deleting_asks_first(qtbot: QtBot) -> None:
         def act() -> None:
             box = QApplication.activeModalWidget()
             if isinstance(box, QMessageBox):
+                assert box.textFormat() == Qt.TextFormat.PlainText
                 box.button(button).click()
             else:
                 QTimer.singleShot(20, act)

@@ -204,7 +204,7 @@ def test_that_a_slow_store_never_stops_the_window(
         "getSaveFileName",
         lambda *_: (str(tmp_path / "run.csv"), "CSV table (*.csv)"),
     )
-    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    monkeypatch.setattr(QMessageBox, "exec", lambda _: QMessageBox.StandardButton.Yes)
     for act in (
         start,
         show,
